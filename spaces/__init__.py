@@ -1,0 +1,45 @@
+"""Search spaces: ``get_space("nasbench201")``. A new space is a new file here and a line in the registry."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from spaces.base import Complexity, EnumerableSpace, Space, SpaceError
+
+_CLASSES = {"nasbench201": "spaces.nasbench201:NASBench201"}
+_EXPORTS = ("Complexity", "EnumerableSpace", "Space", "SpaceError")
+
+__all__ = ["Complexity", "EnumerableSpace", "Space", "SpaceError", "get_space", "list_spaces"]
+
+
+def list_spaces() -> list[str]:
+    """Return the names that :func:`get_space` takes."""
+    return list(_CLASSES)
+
+
+@lru_cache(maxsize=None)
+def get_space(name: str) -> Space:
+    """Return the search space of that name.
+
+    Raises:
+        SpaceError: no such space; the message lists the names and the nearest one.
+    """
+    from spaces.base import SpaceError
+
+    if name not in _CLASSES:
+        near = difflib.get_close_matches(name, _CLASSES, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise SpaceError(f"unknown space {name!r}, expected one of {', '.join(_CLASSES)}{hint}")
+    module, _, attribute = _CLASSES[name].partition(":")
+    space: Space = getattr(importlib.import_module(module), attribute)()
+    return space
+
+
+def __getattr__(attribute: str) -> object:  # torch costs seconds: loaded with the first space, not before
+    if attribute in _EXPORTS:
+        return getattr(importlib.import_module("spaces.base"), attribute)
+    raise AttributeError(f"module 'spaces' has no attribute {attribute!r}")

@@ -1,0 +1,99 @@
+"""The interface of a search space: one file and one class a space."""
+
+from __future__ import annotations
+
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from spaces.complexity import count_macs, count_params
+
+
+class SpaceError(ValueError):
+    """A space, an architecture or an operation that does not exist; the message is written for the user."""
+
+
+@dataclass(frozen=True)
+class Complexity:
+    """Plain size of a network.
+
+    Attributes:
+        params: trainable parameters.
+        macs: multiply-accumulates of convolutions and linear layers for one image.
+    """
+
+    params: int
+    macs: int
+
+
+class Space(ABC):
+    """A set of architectures, each named by one string.
+
+    A space that can be enumerated also defines ``__len__``, ``__getitem__`` and ``index``.
+    """
+
+    name: ClassVar[str]
+    # Set False where a forward calls .view on feature maps, which channels_last memory does not allow.
+    channels_last: ClassVar[bool] = True
+
+    @abstractmethod
+    def sample(self, rng: random.Random) -> str:
+        """Draw one architecture."""
+
+    @abstractmethod
+    def mutate(self, architecture: str, rng: random.Random) -> str:
+        """Return a neighbour of ``architecture`` that differs from it."""
+
+    @abstractmethod
+    def build(self, architecture: str, num_classes: int = 10, in_channels: int = 3) -> nn.Module:
+        """Return the untrained network: images (N, in_channels, H, W) to logits (N, num_classes).
+
+        Weights are drawn from torch's default generator.
+
+        Raises:
+            SpaceError: the architecture is not of this space.
+        """
+
+    def canonical(self, architecture: str) -> str:
+        """Return the architecture that stands for all those computing the same function.
+
+        The default is for spaces without dead or duplicate structure.
+        """
+        self.validate(architecture)
+        return architecture
+
+    def validate(self, architecture: str) -> None:
+        """Raise :class:`SpaceError` with the place of the fault unless the architecture is of this space."""
+        with torch.device("meta"):
+            self.build(architecture)
+
+    def complexity(
+        self, architecture: str, num_classes: int = 10, in_channels: int = 3, image_size: int = 32
+    ) -> Complexity:
+        """Count parameters and multiply-accumulates without allocating the network."""
+        with torch.device("meta"):
+            network = self.build(architecture, num_classes, in_channels).eval()
+            images = torch.empty(1, in_channels, image_size, image_size)
+        return Complexity(count_params(network), count_macs(network, images))
+
+
+class EnumerableSpace(Space):
+    """A space whose architectures can be listed, in the official order of its benchmark."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def __getitem__(self, index: int) -> str: ...
+
+    @abstractmethod
+    def index(self, architecture: str) -> int:
+        """Return the position of ``architecture`` in the official order."""
+
+    def __iter__(self) -> Iterator[str]:
+        return (self[index] for index in range(len(self)))

@@ -1,0 +1,38 @@
+"""Layers that the cell spaces share (NAS-Bench-201, NATS-Bench, NDS)."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class ReLUConvBN(nn.Sequential):
+    """ReLU, convolution without bias, BatchNorm: (N, c_in, H, W) to (N, c_out, H / stride, W / stride).
+
+    The class name matters: the published scoring code counts every module whose class name holds "ReLU",
+    this wrapper beside the ReLU inside it (``naswot_score(..., variant="reference")``).
+    """
+
+    def __init__(self, c_in: int, c_out: int, kernel_size: int, stride: int = 1) -> None:
+        padding = (kernel_size - 1) // 2
+        super().__init__(
+            nn.ReLU(),
+            nn.Conv2d(c_in, c_out, kernel_size, stride, padding, bias=False),
+            nn.BatchNorm2d(c_out),
+        )
+
+
+class Zero(nn.Module):
+    """The operation ``none``: zeros of the input's shape, with a gradient path as in the benchmark."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return zeros of the shape of ``x``."""
+        return x * 0.0
+
+
+class GlobalAveragePool(nn.Module):
+    """(N, C, H, W) to (N, C)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the mean over the image plane."""
+        return F.adaptive_avg_pool2d(x, 1).flatten(1)

@@ -1,0 +1,275 @@
+"""NAS-Bench-201 (Dong & Yang, 2020), the topology space of NATS-Bench: 15,625 cells.
+
+A cell is a graph of four nodes, 0 the input and 3 the output, with one operation on each of its six edges;
+a node is the sum of its transformed inputs. An architecture is the cell written node by node::
+
+    |nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|nor_conv_1x1~1|skip_connect~2|
+
+reads: node 1 is a 3x3 convolution of node 0; node 2 is node 1; node 3 is the sum of average-pooled node 0,
+a 1x1 convolution of node 1, and node 2.
+"""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import random
+from collections.abc import Sequence
+from functools import cached_property
+
+from torch import Tensor, nn
+
+from spaces.base import Complexity, EnumerableSpace, SpaceError
+from spaces.layers import GlobalAveragePool, ReLUConvBN, Zero
+
+OPS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))  # in the order of the string
+CHANNELS = 16
+STAGES = 3
+CELLS_PER_STAGE = 5
+
+Cell = tuple[str, ...]  # one operation an edge, in the order of EDGES
+
+
+class NASBench201(EnumerableSpace):
+    """The cells of NAS-Bench-201 in its skeleton of 3 stages x 5 cells, 16-32-64 channels."""
+
+    name = "nasbench201"
+
+    def sample(self, rng: random.Random) -> str:
+        """Draw each edge's operation uniformly."""
+        return format_cell([rng.choice(OPS) for _ in EDGES])
+
+    def mutate(self, architecture: str, rng: random.Random) -> str:
+        """Change one operation: a node uniformly, one of its edges, one of the other four operations.
+
+        This is the benchmark's own rule; edges into node 1 are therefore changed most often.
+        """
+        ops = list(parse_cell(architecture))
+        node = rng.choice((1, 2, 3))
+        edge = rng.choice([position for position, (_, target) in enumerate(EDGES) if target == node])
+        ops[edge] = rng.choice([op for op in OPS if op != ops[edge]])
+        return format_cell(ops)
+
+    def build(self, architecture: str, num_classes: int = 10, in_channels: int = 3) -> nn.Module:
+        """Return the network; weights are drawn in the order in which the benchmark's code draws them."""
+        return Skeleton(parse_cell(architecture), num_classes, in_channels)
+
+    def validate(self, architecture: str) -> None:
+        """Raise :class:`SpaceError` naming the edge or operation at fault."""
+        parse_cell(architecture)
+
+    def canonical(self, architecture: str) -> str:
+        """Return the smallest cell (fewest live edges, then first in listing order) of the same function.
+
+        Two cells are the same where their expressions (see :func:`expression`) are: 5,390 classes.
+        """
+        return self._representatives[expression(parse_cell(architecture))]
+
+    def complexity(
+        self, architecture: str, num_classes: int = 10, in_channels: int = 3, image_size: int = 32
+    ) -> Complexity:
+        """Return the closed forms of parameters and MACs, exact for image sizes divisible by 4."""
+        cell = parse_cell(architecture)
+        n1, n3 = cell.count("nor_conv_1x1"), cell.count("nor_conv_3x3")
+        stem_extra = (in_channels - 3) * 9 * CHANNELS
+        params = 72_656 + 65 * num_classes + 28_000 * n1 + 243_040 * n3 + stem_extra
+        pixels = image_size * image_size
+        # On 32x32 images: 7.7824 M in the skeleton, 3.93216 M a 1x1 and 35.38944 M a 3x3 convolution.
+        macs = (7_600 + stem_extra + 3_840 * n1 + 34_560 * n3) * pixels + 65 * num_classes
+        return Complexity(params, macs)
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __getitem__(self, index: int) -> str:
+        return format_cell(self._order[index])
+
+    def index(self, architecture: str) -> int:
+        """Return the benchmark's index of ``architecture``."""
+        return self._positions[parse_cell(architecture)]
+
+    @cached_property
+    def _order(self) -> list[Cell]:
+        cells = list(itertools.product(OPS, repeat=len(EDGES)))
+        random.Random(88).shuffle(cells)  # the benchmark's own seed: its official order
+        return cells
+
+    @cached_property
+    def _positions(self) -> dict[Cell, int]:
+        return {cell: index for index, cell in enumerate(self._order)}
+
+    @cached_property
+    def _representatives(self) -> dict[str, str]:
+        best: dict[str, tuple[int, int, Cell]] = {}
+        for position, cell in enumerate(itertools.product(OPS, repeat=len(EDGES))):
+            size = (len(EDGES) - cell.count("none"), position, cell)
+            key = expression(cell)
+            best[key] = min(best.get(key, size), size)
+        return {key: format_cell(cell) for key, (_, _, cell) in best.items()}
+
+
+def format_cell(ops: Sequence[str]) -> str:
+    """Write six operations, in the order of :data:`EDGES`, as an architecture string."""
+    nodes = []
+    for node in (1, 2, 3):
+        edges = [f"{op}~{source}" for op, (source, target) in zip(ops, EDGES, strict=True) if target == node]
+        nodes.append("|" + "|".join(edges) + "|")
+    return "+".join(nodes)
+
+
+def parse_cell(architecture: str) -> Cell:
+    """Read an architecture string into six operations, in the order of :data:`EDGES`.
+
+    Raises:
+        SpaceError: naming the node, the edge or the operation at fault.
+    """
+    nodes = architecture.strip().split("+")
+    if len(nodes) != 3:
+        raise SpaceError(
+            f"architecture {architecture!r}: expected 3 nodes joined by '+', found {len(nodes)}; "
+            f"write it as {format_cell(['none'] * 6)}"
+        )
+    ops: list[str] = []
+    for node, text in enumerate(nodes, start=1):
+        ops += _parse_node(architecture, node, text)
+    return tuple(ops)
+
+
+def _parse_node(architecture: str, node: int, text: str) -> list[str]:
+    fault = f"architecture {architecture!r}, node {node}"
+    if len(text) < 2 or text[0] != "|" or text[-1] != "|":
+        raise SpaceError(f"{fault}: {text!r} must begin and end with '|'")
+    edges = text[1:-1].split("|")
+    if len(edges) != node:
+        raise SpaceError(f"{fault}: expected {node} edge(s), one from each earlier node, found {len(edges)}")
+    return [_parse_edge(fault, source, node, edge) for source, edge in enumerate(edges)]
+
+
+def _parse_edge(fault: str, source: int, node: int, edge: str) -> str:
+    op, _, written = edge.partition("~")
+    if written != str(source):
+        raise SpaceError(f"{fault}, edge {source}->{node}: {edge!r} must read 'operation~{source}'")
+    if op not in OPS:
+        near = difflib.get_close_matches(op, OPS, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise SpaceError(
+            f"{fault}, edge {source}->{node}: unknown operation {op!r}, expected one of {', '.join(OPS)}{hint}"
+        )
+    return op
+
+
+def expression(cell: Cell, keep_zeros: bool = False) -> str:
+    """Write what node 3 computes: a sum is its sorted terms joined by '+', a dead term is ``#``.
+
+    Args:
+        cell: six operations.
+        keep_zeros: keep dead terms in the sums, which is the benchmark API's rule (6,466 classes); without
+            them the expression is that of the network with its dead branches removed (5,390 classes).
+    """
+    nodes = ["0"]
+    for node in (1, 2, 3):
+        terms = [
+            _term(nodes[source], op) for op, (source, target) in zip(cell, EDGES, strict=True) if target == node
+        ]
+        live = terms if keep_zeros else [term for term in terms if term != "#"]
+        nodes.append("+".join(sorted(live)) or "#")
+    return nodes[3]
+
+
+def _term(source: str, op: str) -> str:
+    if op == "none" or source == "#":
+        return "#"
+    return source if op == "skip_connect" else f"({source})@{op}"
+
+
+class Skeleton(nn.Module):
+    """Stem, three stages of cells with residual reductions between them, classifier.
+
+    Images (N, in_channels, H, W) to logits (N, num_classes).
+    """
+
+    def __init__(self, cell: Cell, num_classes: int, in_channels: int = 3) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(in_channels, CHANNELS, 3, padding=1, bias=False), nn.BatchNorm2d(CHANNELS)
+        )
+        blocks: list[nn.Module] = []
+        channels = CHANNELS
+        for stage in range(STAGES):
+            if stage > 0:
+                blocks.append(ReductionBlock(channels, 2 * channels))
+                channels *= 2
+            blocks += [CellModule(cell, channels) for _ in range(CELLS_PER_STAGE)]
+        self.cells = nn.Sequential(*blocks)
+        self.head = nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU(inplace=True), GlobalAveragePool())
+        self.classifier = nn.Linear(channels, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits."""
+        return self.classifier(self.head(self.cells(self.stem(images))))
+
+
+class CellModule(nn.Module):
+    """One cell at a fixed width and stride 1: (N, C, H, W) to the same shape."""
+
+    def __init__(self, cell: Cell, channels: int) -> None:
+        super().__init__()
+        self.edges = nn.ModuleList(_operation(op, channels) for op in cell)
+        kept = _summed_edges(cell)
+        self.inputs = [
+            [(edge, source) for edge, (source, target) in enumerate(EDGES) if target == node and edge in kept]
+            for node in (1, 2, 3)
+        ]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return node 3."""
+        nodes = [x]
+        for inputs in self.inputs:
+            terms = [self.edges[edge](nodes[source]) for edge, source in inputs]
+            total = terms[0]
+            for term in terms[1:]:
+                total = total + term
+            nodes.append(total)
+        return nodes[3]
+
+
+def _summed_edges(cell: Cell) -> set[int]:
+    """Return the edges that must be summed: all but the zeros that change neither value nor gradient path.
+
+    A ``none`` edge adds zeros. It still carries the (zero) gradient to its source, which decides what the
+    published scoring code counts, so it is left out only where its source also reaches node 3 without it.
+    """
+    reaches = {3}
+    for node in (2, 1, 0):
+        if any(op != "none" and s == node and t in reaches for op, (s, t) in zip(cell, EDGES, strict=True)):
+            reaches.add(node)
+    kept = {edge for edge, (source, _) in enumerate(EDGES) if cell[edge] != "none" or source not in reaches}
+    for node in (1, 2, 3):
+        incoming = [edge for edge, (_, target) in enumerate(EDGES) if target == node]
+        if not kept.intersection(incoming):
+            kept.add(incoming[0])
+    return kept
+
+
+def _operation(op: str, channels: int) -> nn.Module:
+    if op == "none":
+        return Zero()
+    if op == "skip_connect":
+        return nn.Identity()
+    if op == "avg_pool_3x3":
+        return nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
+    return ReLUConvBN(channels, channels, kernel_size=1 if op == "nor_conv_1x1" else 3)
+
+
+class ReductionBlock(nn.Module):
+    """The fixed residual block between stages: (N, c_in, H, W) to (N, c_out, H / 2, W / 2)."""
+
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__()
+        self.main = nn.Sequential(ReLUConvBN(c_in, c_out, 3, stride=2), ReLUConvBN(c_out, c_out, 3))
+        self.shortcut = nn.Sequential(nn.AvgPool2d(2, 2), nn.Conv2d(c_in, c_out, 1, bias=False))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return main branch plus shortcut."""
+        return self.main(x) + self.shortcut(x)
