@@ -16,6 +16,7 @@ from naswot_lightning.codes import hamming_distances
 from naswot_lightning.untouched import untouched
 
 Variant = Literal["paper", "reference"]
+Precision = Literal["32", "bf16"]
 
 
 class NoRectifierError(ValueError):
@@ -77,7 +78,9 @@ def naswot_score(network: nn.Module, images: Tensor, variant: Variant = "paper")
     return activation_kernel(network, images, variant).logdet()
 
 
-def activation_kernel(network: nn.Module, images: Tensor, variant: Variant = "paper") -> ActivationKernel:
+def activation_kernel(
+    network: nn.Module, images: Tensor, variant: Variant = "paper", precision: Precision = "32"
+) -> ActivationKernel:
     """Return K_H of a network on one mini-batch (Eq. 1), from one forward pass without gradients.
 
     Rectifiers are seen at the call, whether modules or functions, in place or not, each exactly once. While
@@ -88,6 +91,8 @@ def activation_kernel(network: nn.Module, images: Tensor, variant: Variant = "pa
         images: (N, C, H, W) on the device of the network, N >= 2.
         variant: "paper", or "reference" to count as the published code does: every module whose class name
             holds "ReLU", wrappers too, and nothing else, where its output is connected to the network's.
+        precision: "32" as the network's own, or "bf16" to run it in bfloat16 autocast; codes, kernel and
+            determinant are exact either way.
 
     Raises:
         NoRectifierError: the network has no rectified linear unit.
@@ -98,7 +103,9 @@ def activation_kernel(network: nn.Module, images: Tensor, variant: Variant = "pa
     if images.dim() == 0 or images.shape[0] < 2:
         raise ValueError(f"images of shape {tuple(images.shape)}: a score compares at least 2 images")
     network = getattr(network, "_orig_mod", network)  # a compiled network hides its calls: take the original
-    with untouched(network, images.device):
+    with untouched(network, images.device), torch.autocast(
+        images.device.type, torch.bfloat16, enabled=precision == "bf16"
+    ):
         counted = _connected_relu_modules(network, images) if variant == "reference" else None
         codes = CodeDistances(images.shape[0])
         with torch.inference_mode():

@@ -19,13 +19,12 @@ _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 def untouched(network: nn.Module, device: torch.device) -> Iterator[None]:
     """Within the block, normalise by the mini-batch; afterwards, the network and every generator are as before.
 
-    All modules are in eval mode (no dropout, no drop path, no auxiliary head) and without autocast. BatchNorm
-    finds its running statistics taken away, so that it uses those of the mini-batch and has none to update, nor
-    any reason to synchronise with other processes.
+    All modules are in eval mode (no dropout, no drop path, no auxiliary head). BatchNorm finds its running
+    statistics taken away, so that it uses those of the mini-batch and has none to update, nor any reason to
+    synchronise with other processes.
     """
     with ExitStack() as stack:
         stack.enter_context(generators_restored(device))
-        stack.enter_context(torch.autocast(device.type, enabled=False))
         stack.enter_context(_modules_restored(network))
         yield
 

@@ -1,0 +1,93 @@
+"""From words on the command line and YAML to settings, and from errors to one line and an exit code."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn, TypeVar
+
+from jsonargparse import ActionConfigFile, ArgumentParser
+
+from naswot_lightning.errors import UserError, describe_os_error
+
+Settings = TypeVar("Settings")
+
+
+class _OneLineParser(ArgumentParser):
+    """A parser whose errors are :class:`UserError`, with the nearest option where one is unknown."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        raise UserError(_one_line(message, [option for action in self._actions for option in action.option_strings]))
+
+
+def _one_line(message: str, options: list[str]) -> str:
+    message = re.sub(r"\s+", " ", message).strip()
+    unknown = re.search(r"[Uu]nrecognized arguments?: (--?[^\s=]+)", message) or re.search(
+        r"[Oo]ption '([\w.]+)' is not accepted", message
+    )
+    if unknown:
+        name = "--" + unknown.group(1).lstrip("-")
+        near = difflib.get_close_matches(name, options, 1)
+        return f"unknown option {name}" + (f"; did you mean {near[0]}?" if near else "; see --help")
+    message = re.sub(r"^(Parser key|argument) \"?(?:--)?([\w.]+)\"?:", r"--\2:", message)
+    message = re.sub(r"<class '(\w+)'>|typing\.Literal(\[)", r"\1\2", message)
+    kinds = " or ".join(dict.fromkeys(re.findall(r"Expected a (.+?)(?= - |\.? (?:Given|Got) |$)", message)))
+    return re.sub(r"Does not validate.*Given value: (.*)$", rf"expected {kinds}, got \1", message)
+
+
+def _with_values(argv: Sequence[str], switches: set[str]) -> list[str]:
+    """Let ``--switch`` alone mean ``--switch=true``."""
+    following = [*argv[1:], "--"]
+    return [
+        f"{word}=true" if word in switches and after.startswith("--") else word
+        for word, after in zip(argv, following, strict=True)
+    ]
+
+
+def parse(settings: type[Settings], argv: Sequence[str] | None, prog: str) -> Settings:
+    """Return the settings dataclass from a command line; ``--help`` and ``--print_config`` exit.
+
+    Raises:
+        UserError: an unknown option or a value of the wrong kind.
+    """
+    doc = (settings.__doc__ or "").split("\n")[0]
+    parser = _OneLineParser(prog=prog, description=doc, default_env=False)
+    parser.add_argument("--config", action=ActionConfigFile, help="a YAML file of options; options override it")
+    parser.add_class_arguments(settings)
+    switches = {f"--{f.name}" for f in dataclasses.fields(settings) if f.type in (bool, "bool")}  # type: ignore[arg-type]
+    namespace = parser.parse_args(_with_values(sys.argv[1:] if argv is None else argv, switches))
+    values = parser.instantiate_classes(namespace).as_dict()
+    return settings(**{f.name: values[f.name] for f in dataclasses.fields(settings)})  # type: ignore[arg-type]
+
+
+def run_command(
+    command: Callable[[Settings], int], settings: type[Settings], prog: str, argv: Sequence[str] | None = None
+) -> int:
+    """Parse and run a command; return its exit code: 2 with one line on stderr for a user's mistake."""
+    try:
+        return command(parse(settings, argv, prog))
+    except OSError as error:
+        return _fail(prog, describe_os_error(error))
+    except ValueError as error:
+        if not _is_users_mistake(error):
+            raise
+        return _fail(prog, str(error))
+    except KeyboardInterrupt:
+        return _fail(prog, "interrupted; run the same command again to continue", code=130)
+
+
+def _is_users_mistake(error: ValueError) -> bool:
+    if isinstance(error, UserError):
+        return True
+    from spaces import SpaceError  # imports torch, so only once there is an error to judge
+
+    return isinstance(error, SpaceError)
+
+
+def _fail(prog: str, message: str, code: int = 2) -> int:
+    sys.stdout.flush()
+    print(f"{prog}: error: {message}", file=sys.stderr)
+    return code

@@ -1,0 +1,119 @@
+"""The LightningDataModule: whole mini-batches of uint8 images out of memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import Dataset as TorchDataset
+
+from naswot_lightning.data.dataset import Dataset, ImageSplit, load_dataset
+from naswot_lightning.data.probe import Probe, draw_probe
+from naswot_lightning.seeds import derived_seed
+
+
+class _Batches(TorchDataset[tuple[Tensor, Tensor]]):
+    """Gathers a whole mini-batch with one index operation."""
+
+    def __init__(self, split: ImageSplit) -> None:
+        self._split = split
+
+    def __len__(self) -> int:
+        return len(self._split)
+
+    def __getitems__(self, indices: list[int]) -> tuple[Tensor, Tensor]:
+        chosen = torch.tensor(indices)
+        return self._split.images[chosen], self._split.labels[chosen]
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        return self._split.images[index], self._split.labels[index]
+
+
+class EpochShuffle(Sampler[int]):
+    """A permutation that depends on seed and epoch alone, so that a resumed run sees the same order."""
+
+    def __init__(self, size: int, seed: int) -> None:
+        self._size = size
+        self._seed = seed
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Take the permutation of this epoch; the Trainer calls it."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(derived_seed(self._seed, "order", self._epoch))
+        return iter(torch.randperm(self._size, generator=generator).tolist())
+
+
+def _whole(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    return batch
+
+
+class ImageDataModule(pl.LightningDataModule):
+    """Mini-batches (images (N, H, W, 3) uint8, labels (N,)) of one data set.
+
+    Images stay uint8 until they are on the device, where the classifier augments and normalises them.
+
+    Args:
+        name: see :func:`naswot_lightning.data.dataset.load_dataset`.
+        data_dir: where the data set lies.
+        batch_size: images a step.
+        seed: of the order of the training images.
+        image_size: side of the images of an imagefolder.
+        dataset: an already loaded data set, instead of loading ``name``.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        data_dir: str,
+        batch_size: int,
+        seed: int = 0,
+        image_size: int | None = None,
+        dataset: Dataset | None = None,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters(ignore=["dataset"], logger=False)
+        self._dataset = dataset
+
+    @property
+    def dataset(self) -> Dataset:
+        """The data set, loaded on first use."""
+        if self._dataset is None:
+            hyper = self.hparams
+            self._dataset = load_dataset(hyper["name"], hyper["data_dir"], hyper["image_size"])
+        return self._dataset
+
+    def setup(self, stage: str) -> None:
+        """Load the data set on every process."""
+        _ = self.dataset
+
+    def probe(self, batch_size: int, seed: int) -> Probe:
+        """Return the fixed mini-batch of the training split for scoring."""
+        return draw_probe(self.dataset, batch_size, seed)
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Shuffled mini-batches of the training split; the last may be smaller, as in the benchmark."""
+        split = self.dataset.train
+        return self._loader(split, EpochShuffle(len(split), self.hparams["seed"]))
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """Mini-batches of the validation split."""
+        return self._loader(self.dataset.val)
+
+    def test_dataloader(self) -> DataLoader[Any]:
+        """Mini-batches of the test split."""
+        return self._loader(self.dataset.test)
+
+    def _loader(self, split: ImageSplit, sampler: Sampler[int] | None = None) -> DataLoader[Any]:
+        return DataLoader(
+            _Batches(split), batch_size=self.hparams["batch_size"], sampler=sampler, collate_fn=_whole
+        )

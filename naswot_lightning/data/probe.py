@@ -1,0 +1,85 @@
+"""The probe: the one mini-batch on which every candidate is scored."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from naswot_lightning.data.dataset import Dataset, list_datasets, load_dataset, normalized
+from naswot_lightning.errors import UserError, expect_name
+from naswot_lightning.seeds import derived_seed
+
+_NOISE_SHAPE = (3, 32, 32)
+_NOISE_CLASSES = 10
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A mini-batch for scoring.
+
+    Attributes:
+        images: (N, 3, H, W) float32, normalised, in channels_last memory.
+        num_classes: of the data set.
+        image_size: side of the data set's images, whatever the probe was resized to.
+        fingerprint: of the images' bytes: equal fingerprints, equal mini-batches.
+    """
+
+    images: Tensor
+    labels: Tensor
+    num_classes: int
+    image_size: int
+    fingerprint: str
+
+
+def load_probe(
+    name: str,
+    data_dir: str | Path,
+    batch_size: int,
+    seed: int,
+    probe_size: int | None = None,
+    image_size: int | None = None,
+) -> Probe:
+    """Return the probe of a data set, or of ``noise``: normal inputs (Figure 5, top right).
+
+    Raises:
+        UserError: as :func:`load_dataset`, or the training split is smaller than ``batch_size``.
+    """
+    expect_name("dataset", name, [*list_datasets(), "noise"])
+    if name == "noise":
+        return _noise_probe(batch_size, seed, probe_size or image_size)
+    return draw_probe(load_dataset(name, data_dir, image_size), batch_size, seed, probe_size)
+
+
+def draw_probe(dataset: Dataset, batch_size: int, seed: int, probe_size: int | None = None) -> Probe:
+    """Draw distinct images of the training split by ``seed``, without augmentation."""
+    train = dataset.train
+    if batch_size > len(train):
+        raise UserError(
+            f"--batch_size {batch_size}: {dataset.name} has {len(train)} training images; choose at most that"
+        )
+    generator = torch.Generator().manual_seed(derived_seed(seed, "probe"))
+    chosen = torch.randperm(len(train), generator=generator)[:batch_size].sort().values
+    images = normalized(train.images[chosen], torch.tensor(dataset.mean), torch.tensor(dataset.std))
+    if probe_size is not None and probe_size != dataset.image_size:
+        images = F.interpolate(images, size=probe_size, mode="bilinear", antialias=True, align_corners=False)
+    return _probe(images, train.labels[chosen], dataset.num_classes, dataset.image_size)
+
+
+def _noise_probe(batch_size: int, seed: int, size: int | None) -> Probe:
+    generator = torch.Generator().manual_seed(derived_seed(seed, "probe"))
+    channels, height, width = _NOISE_SHAPE
+    images = torch.randn(batch_size, channels, size or height, size or width, generator=generator)
+    labels = torch.randint(_NOISE_CLASSES, (batch_size,), generator=generator)
+    return _probe(images, labels, _NOISE_CLASSES, height)
+
+
+def _probe(images: Tensor, labels: Tensor, num_classes: int, image_size: int) -> Probe:
+    digest = hashlib.sha256(images.contiguous().numpy().tobytes())
+    return Probe(
+        images.contiguous(memory_format=torch.channels_last), labels, num_classes, image_size, digest.hexdigest()[:16]
+    )

@@ -1,0 +1,37 @@
+"""Mistakes that the user can mend: one line that says the value, what was expected and the cure."""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import os
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """Bad input; the command prints the message alone and exits with 2."""
+
+
+def expect_name(what: str, value: str, names: Iterable[str]) -> str:
+    """Return ``value``, or raise :class:`UserError` with the names and the nearest one."""
+    known = list(names)
+    if value in known:
+        return value
+    near = difflib.get_close_matches(value, known, 1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise UserError(f"unknown {what} {value!r}, expected one of {', '.join(known)}{hint}")
+
+
+def describe_os_error(error: OSError) -> str:
+    """Return one line for a disk that is full, read-only or closed to us."""
+    cures = {
+        errno.ENOSPC: "free some space and run the command again",
+        errno.EDQUOT: "free some of your quota and run the command again",
+        errno.EFBIG: "raise the limit on file sizes and run the command again",
+        errno.EROFS: "choose a --run_dir that can be written",
+        errno.EACCES: "choose a --run_dir that can be written",
+        errno.EPERM: "choose a --run_dir that can be written",
+    }
+    cure = cures.get(error.errno or 0, "check the path and run the command again")
+    place = f"{error.filename}: " if error.filename else ""
+    return f"{place}{os.strerror(error.errno) if error.errno else error}; {cure}"

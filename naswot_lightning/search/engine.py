@@ -1,0 +1,157 @@
+"""One search: candidates, scores, ranking, each written as it is finished."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from naswot_lightning import ranking as rankings
+from naswot_lightning import tracking
+from naswot_lightning.candidates import Scorer
+from naswot_lightning.config import SearchConfig
+from naswot_lightning.data.probe import Probe, load_probe
+from naswot_lightning.devices import get_device
+from naswot_lightning.errors import UserError, expect_name
+from naswot_lightning.proxies import PROXIES
+from naswot_lightning.run_folder import JsonLines, RunFolder
+from naswot_lightning.search.random import enumerated, given, sampled
+from naswot_lightning.tables import print_table
+from spaces import Space, get_space
+
+Row = dict[str, Any]
+
+ALGORITHMS = ("random",)
+
+
+def run_search(config: SearchConfig) -> int:
+    """Rank the candidates of ``config``, continuing what its run folder holds.
+
+    Returns:
+        0, or 1 where no candidate could be scored.
+
+    Raises:
+        UserError: a setting, a file or the run folder is at fault.
+    """
+    expect_name("score", config.score, PROXIES)
+    expect_name("algorithm", config.algorithm, ALGORITHMS)
+    space = get_space(config.space)
+    device = get_device(config.device)
+    candidates = list_candidates(config, space)
+    probe = load_probe(
+        config.dataset, config.data_dir, config.batch_size, config.seed, config.probe_size, config.image_size
+    )
+    folder = RunFolder(config.run_dir)
+    with folder.open(asdict(config), config.identity(), config.overwrite):
+        scorer = Scorer(space, probe, config.seed, device, config.precision == "bf16")
+        with JsonLines(folder.scores) as scores:
+            fresh = score_candidates(config, scorer, candidates, scores)
+            by_architecture = {row["architecture"]: row for row in scores.rows}
+        ranking = rankings.rank(by_architecture[architecture] for architecture, _ in candidates)
+        rankings.write_ranking(folder.path, ranking)
+        _report(config, folder.path, ranking)
+        _track(config, folder, ranking, probe, fresh)
+    return 0 if any(row["status"] == "ok" for row in ranking) else 1
+
+
+def list_candidates(config: SearchConfig, space: Space) -> list[tuple[str, str]]:
+    """Return (architecture, the architecture of the network that is scored for it) of every candidate."""
+    if config.architectures is not None:
+        architectures = given(space, config.architectures)
+    elif config.samples == "all":
+        architectures = enumerated(space)
+    else:
+        architectures = sampled(space, config.samples, config.seed)
+    return [(a, space.canonical(a) if config.canonical else a) for a in architectures]
+
+
+def score_candidates(
+    config: SearchConfig, scorer: Callable[[str], Row], candidates: Sequence[tuple[str, str]], scores: JsonLines
+) -> int:
+    """Append a row for every candidate that has none; equal networks are scored once.
+
+    Returns:
+        The number of rows that are new.
+    """
+    fingerprint = scorer.probe.fingerprint  # type: ignore[attr-defined]
+    _expect_probe(scores, fingerprint)
+    finished = {row["architecture"] for row in scores.rows}
+    known = {row["canonical"]: row for row in scores.rows}
+    waiting = [(a, network) for a, network in candidates if a not in finished]
+    networks = {network for _, network in waiting} - known.keys()
+    with _progress(len(networks)) as bar:
+        for architecture, network in waiting:
+            shared = network in known
+            result = known[network] if shared else scorer(network)
+            row = {
+                "space": config.space,
+                "architecture": architecture,
+                "canonical": network,
+                **{name: result[name] for name in ("score", "n_units", "params", "macs")},
+                "seed": config.seed,
+                "probe": fingerprint,
+                "seconds": 0.0 if shared else result["seconds"],
+                **{name: result[name] for name in ("status", "reason")},
+            }
+            scores.append(row)
+            known.setdefault(network, row)
+            bar.update(0 if shared else 1)
+    return len(waiting)
+
+
+def _expect_probe(scores: JsonLines, fingerprint: str) -> None:
+    for row in scores.rows:
+        if row["probe"] != fingerprint:
+            raise UserError(
+                f"the mini-batch (fingerprint {fingerprint}) is not the one of the finished candidates "
+                f"({row['probe']}): the data has changed; restore it, or use --overwrite to begin anew"
+            )
+
+
+def _progress(total: int) -> Any:
+    pause = 0.2 if sys.stderr.isatty() else 10.0
+    return tqdm(total=total, unit=" networks", desc="scoring", mininterval=pause, disable=total == 0)
+
+
+def _report(config: SearchConfig, folder: Path, ranking: Sequence[Row]) -> None:
+    top = ranking[: config.top]
+    names = ("rank", "score", "params", "macs", "n_units", "architecture")
+    print_table(
+        f"{config.space} on {config.dataset}: best {len(top)} of {len(ranking)} by {config.score}",
+        ("rank", "score", "parameters", "MACs", "rectified units", "architecture"),
+        ([row[name] for name in names] for row in top),
+    )
+    print("\nWhat the score adds over plain size: Kendall tau between the score and")
+    for size, tau in rankings.agreement_with_size(ranking).items():
+        print(f"  {rankings.SIZES[size]:16s} {'not defined' if tau is None else f'{tau:.3f}'}")
+    for status in ("degenerate", "failed"):
+        rows = [row for row in ranking if row["status"] == status]
+        if rows:
+            print(f"{len(rows)} {status}, ranked last, e.g. {rows[0]['architecture']} (reasons in scores.jsonl)")
+    print(f"\nRanking: {folder / 'ranking.csv'}")
+
+
+def _track(config: SearchConfig, folder: RunFolder, ranking: Sequence[Row], probe: Probe, fresh: int) -> None:
+    run_id = f"{folder.run_id()}-search"
+    if not fresh and list(folder.path.glob(f"wandb/*{run_id}")):
+        return
+    settings = {**config.identity(), "probe": probe.fingerprint, "torch": torch.__version__}
+    run = tracking.start_run(
+        config.wandb,
+        folder.path,
+        json.loads(json.dumps(settings)),
+        id=run_id,
+        name=f"search {folder.path.name}",
+        group=config.wandb.group or f"{folder.path.name}-{folder.run_id()}",
+        job_type="search",
+    )
+    if run is not None:
+        taus = {f"tau/{size}": tau for size, tau in rankings.agreement_with_size(ranking).items()}
+        best = {"best_score": ranking[0]["score"], "best_architecture": ranking[0]["architecture"]}
+        tracking.log_search(run, ranking, rankings.COLUMNS, {**best, **taus})

@@ -1,0 +1,17 @@
+"""Train the picks of a ranking: ``python train.py --help``."""
+
+import sys
+
+from naswot_lightning.command_line import run_command
+from naswot_lightning.config import TrainConfig
+
+
+def main(config: TrainConfig) -> int:
+    """Run the training; imported late so that --help is quick."""
+    from naswot_lightning.training import run_training
+
+    return run_training(config)
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main, TrainConfig, "train.py"))
