@@ -78,3 +78,15 @@ def log_search(run: Any, ranking: Sequence[Row], columns: Sequence[str], summary
     run.log({"ranking": table, **({"score": wandb.Histogram(scores)} if scores else {})})
     run.summary.update({name: value for name, value in summary.items() if value is not None})
     run.finish()
+
+
+def log_comparison(
+    run: Any, results: Sequence[Row], columns: Sequence[str], summary: Mapping[str, Any], figure: Path
+) -> None:
+    """Log the comparison of trained picks as a table and a figure, and end the run."""
+    import wandb
+
+    table = wandb.Table(columns=list(columns), data=[[row[name] for name in columns] for row in results])
+    run.log({"comparison": table, "figure6": wandb.Image(str(figure))})
+    run.summary.update({name: value for name, value in summary.items() if value is not None})
+    run.finish()

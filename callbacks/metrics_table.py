@@ -1,0 +1,59 @@
+"""metrics.csv: one row an epoch, without gap or duplicate however often a run is interrupted."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+
+from naswot_lightning.files import write_whole
+
+
+class MetricsTable(pl.Callback):
+    """Keeps the metrics of every epoch in the checkpoint and in a CSV file.
+
+    Args:
+        path: the file.
+        announce: called with each new row.
+    """
+
+    def __init__(self, path: str | Path, announce: Callable[[dict[str, Any]], None] | None = None) -> None:
+        self.path = Path(path)
+        self.rows: list[dict[str, Any]] = []
+        self._announce = announce
+        self._start = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the rows so far."""
+        return {"rows": [dict(row) for row in self.rows]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the rows of the checkpoint."""
+        self.rows = [dict(row) for row in state_dict.get("rows", [])]
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self._start = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Add the row of this epoch; after validation and the other callbacks' metrics."""
+        metrics = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
+        row = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step, **metrics}
+        self.rows.append({**row, "seconds": round(time.perf_counter() - self._start, 3)})
+        if trainer.is_global_zero:
+            self._write()
+            if self._announce is not None:
+                self._announce(self.rows[-1])
+
+    def _write(self) -> None:
+        names = list(dict.fromkeys(name for row in self.rows for name in row))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_whole(self.path, text.getvalue())

@@ -1,0 +1,133 @@
+"""The score's trajectory during training (Figure 6)."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.loggers import WandbLogger
+from torch import Tensor
+
+from naswot_lightning.files import write_whole
+from naswot_lightning.score import naswot_score
+
+COLUMNS = ("step", "epoch", "score", "status")
+_EARLY_EPOCHS = 2  # the left panel of Figure 6
+
+
+class ScoreTrajectory(pl.Callback):
+    """Scores the network that is being trained, always on the same mini-batch.
+
+    Points: the untrained network, several inside each of the first two epochs, then the end of every epoch. Each
+    goes to all loggers under ``name`` beside the fractional ``epoch`` (wandb's x axis), and to a CSV file; the end
+    of an epoch can also be monitored by other callbacks. Training is not changed: weights, BatchNorm statistics
+    and generators are those of a run without the callback, to the last bit.
+
+    Args:
+        images: (N, C, H, W) as the LightningModule's forward takes them, N >= 2.
+        early_points: points in each of the first two epochs, the end of the epoch among them.
+        every_n_epochs: distance of the points at ends of epochs.
+        csv_path: the file; ``trajectory.csv`` in the Trainer's default_root_dir by default.
+        name: of the logged metric.
+
+    Raises:
+        ValueError: fewer than two images, or a count below its minimum.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        early_points: int = 8,
+        every_n_epochs: int = 1,
+        csv_path: str | Path | None = None,
+        name: str = "score/naswot",
+    ) -> None:
+        if images.dim() != 4 or images.shape[0] < 2:
+            raise ValueError(f"images of shape {tuple(images.shape)}: expected (N, C, H, W) with N >= 2")
+        if early_points < 0 or every_n_epochs < 1:
+            raise ValueError(
+                f"early_points {early_points}, every_n_epochs {every_n_epochs}: expected at least 0 and 1"
+            )
+        self.images = images
+        self.early_points = early_points
+        self.every_n_epochs = every_n_epochs
+        self.csv_path = None if csv_path is None else Path(csv_path)
+        self.name = name
+        self.rows: list[dict[str, Any]] = []
+
+    @property
+    def state_key(self) -> str:
+        """Distinguishes several trajectories in one Trainer."""
+        return f"{type(self).__qualname__}[{self.name}]"
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the points so far, so that a resumed run continues them."""
+        return {"rows": [dict(row) for row in self.rows]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the points of the checkpoint."""
+        self.rows = [dict(row) for row in state_dict.get("rows", [])]
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Score the untrained network, unless training is being continued."""
+        if trainer.global_step == 0:
+            self.rows = []
+        self._define_axes(trainer)
+        if not self.rows:
+            self._score(trainer, pl_module, epoch=float(trainer.current_epoch))
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Score inside the first two epochs."""
+        if trainer.current_epoch < _EARLY_EPOCHS and batch_idx + 1 in self._early_batches(trainer):
+            fraction = (batch_idx + 1) / trainer.num_training_batches
+            self._score(trainer, pl_module, trainer.current_epoch + fraction)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Score at the end of an epoch."""
+        epoch = trainer.current_epoch + 1
+        if epoch % self.every_n_epochs == 0:
+            score = self._score(trainer, pl_module, float(epoch))
+            pl_module.log(self.name, score, logger=False)  # for those that monitor it; loggers have it already
+
+    def _early_batches(self, trainer: pl.Trainer) -> set[int]:
+        batches = trainer.num_training_batches
+        if self.early_points == 0 or math.isinf(batches):
+            return set()
+        inside = {round(batches * point / self.early_points) for point in range(1, self.early_points)}
+        return inside - {0, batches}
+
+    def _score(self, trainer: pl.Trainer, pl_module: pl.LightningModule, epoch: float) -> float:
+        # Every process computes it, since they all hold the same weights: nothing waits for another.
+        weights = next(pl_module.parameters())
+        self.images = self.images.to(weights.device, weights.dtype)
+        score = naswot_score(pl_module, self.images)
+        finite = math.isfinite(score)
+        status = "ok" if finite else "failed" if math.isnan(score) else "degenerate"
+        row = {"step": trainer.global_step, "epoch": epoch, "score": score if finite else None, "status": status}
+        self.rows.append(row)
+        if trainer.is_global_zero:
+            if finite:
+                for logger in trainer.loggers:
+                    logger.log_metrics({self.name: score, "epoch": epoch}, step=trainer.global_step)
+            self._write(trainer)
+        return score
+
+    def _write(self, trainer: pl.Trainer) -> None:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_whole(self.csv_path or Path(trainer.default_root_dir) / "trajectory.csv", text.getvalue())
+
+    def _define_axes(self, trainer: pl.Trainer) -> None:
+        # By exact name: wandb resolves competing patterns in random order.
+        for logger in trainer.loggers if trainer.is_global_zero else []:
+            if isinstance(logger, WandbLogger):
+                logger.experiment.define_metric("epoch")
+                logger.experiment.define_metric(self.name, step_metric="epoch")

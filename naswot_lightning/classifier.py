@@ -1,0 +1,116 @@
+"""The LightningModule that trains one network to classify images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchmetrics.classification import MulticlassAccuracy
+
+from naswot_lightning.candidates import build_network
+from naswot_lightning.data.augmentation import augmented
+from naswot_lightning.data.dataset import normalized
+from naswot_lightning.seeds import derived_seed
+from spaces import get_space
+
+Batch = tuple[Tensor, Tensor]
+
+
+class ImageClassifier(pl.LightningModule):
+    """One architecture, trained with the recipe of NAS-Bench-201 (SGD, Nesterov, cosine to zero each step).
+
+    Mini-batches are (images (N, H, W, 3) uint8, labels (N,)); they are augmented and normalised on the device.
+    All arguments are plain, so that ``ImageClassifier.load_from_checkpoint(path)`` needs no others.
+
+    Args:
+        space: name of the search space.
+        architecture: the network to build.
+        num_classes: of the data set.
+        mean: of each channel, of 255.
+        std: of each channel, of 255.
+        flip: mirror training images at random.
+        crop_padding: zero padding before a random crop of the training images.
+        lr: initial learning rate.
+        momentum: Nesterov momentum.
+        weight_decay: L2 penalty of all parameters.
+        seed: of the weights (the same as those the search scored) and of the augmentation.
+    """
+
+    def __init__(
+        self,
+        space: str,
+        architecture: str,
+        num_classes: int,
+        mean: list[float],
+        std: list[float],
+        flip: bool = True,
+        crop_padding: int = 4,
+        lr: float = 0.1,
+        momentum: float = 0.9,
+        weight_decay: float = 5e-4,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.network = build_network(get_space(space), architecture, seed, num_classes)
+        if get_space(space).channels_last:
+            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.register_buffer("mean", torch.tensor(mean), persistent=False)
+        self.register_buffer("std", torch.tensor(std), persistent=False)
+        self.train_acc = MulticlassAccuracy(num_classes, average="micro")
+        self.val_acc = MulticlassAccuracy(num_classes, average="micro")
+        self.test_acc = MulticlassAccuracy(num_classes, average="micro")
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map normalised images (N, 3, H, W) to logits (N, num_classes)."""
+        return self.network(images)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the loss of one augmented mini-batch."""
+        images, labels = batch
+        hyper = self.hparams
+        images = augmented(images, hyper["flip"], hyper["crop_padding"], self._generator(batch_idx))
+        return self._evaluate(images, labels, "train", self.train_acc)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Log loss and accuracy of the validation split."""
+        self._evaluate(*batch, "val", self.val_acc)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Log loss and accuracy of the test split."""
+        self._evaluate(*batch, "test", self.test_acc)
+
+    def on_train_epoch_end(self) -> None:
+        """Log the learning rate that the next epoch begins with."""
+        self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
+
+    def configure_optimizers(self) -> Any:
+        """Return SGD with Nesterov momentum, its rate falling to zero along a cosine, step by step."""
+        hyper = self.hparams
+        optimizer = torch.optim.SGD(
+            self.network.parameters(),
+            lr=hyper["lr"],
+            momentum=hyper["momentum"],
+            weight_decay=hyper["weight_decay"],
+            nesterov=hyper["momentum"] > 0,
+        )
+        steps = int(self.trainer.estimated_stepping_batches)
+        scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _evaluate(self, images: Tensor, labels: Tensor, stage: str, accuracy: MulticlassAccuracy) -> Tensor:
+        logits = self(normalized(images, self.mean, self.std))  # type: ignore[arg-type]
+        loss = F.cross_entropy(logits, labels)
+        accuracy(logits, labels)
+        count = len(labels)
+        self.log(f"{stage}/loss", loss, on_step=False, on_epoch=True, batch_size=count, sync_dist=True)
+        self.log(f"{stage}/acc", accuracy, on_step=False, on_epoch=True, batch_size=count)
+        return loss
+
+    def _generator(self, batch_idx: int) -> torch.Generator:
+        """Return the generator of one mini-batch: a resumed run draws what an uninterrupted one does."""
+        parts = (self.hparams["seed"], "augmentation", self.current_epoch, batch_idx, self.global_rank)
+        return torch.Generator(self.device).manual_seed(derived_seed(*parts))

@@ -1,0 +1,189 @@
+"""One pick, trained in a process of its own: ``python -m naswot_lightning.pick FOLDER``."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+import yaml
+
+from callbacks import MetricsTable, ScoreTrajectory
+from naswot_lightning import tracking
+from naswot_lightning.checkpoints import WholeCheckpointIO, best_and_last
+from naswot_lightning.classifier import ImageClassifier
+from naswot_lightning.config import WandbConfig
+from naswot_lightning.data.module import ImageDataModule
+from naswot_lightning.errors import UserError, describe_os_error
+from naswot_lightning.files import locked, write_whole
+from naswot_lightning.sent_once import SentOnceLogger
+from spaces import get_space
+
+Settings = dict[str, Any]
+
+
+def train_pick(folder: Path) -> Settings:
+    """Train the pick whose settings lie in ``folder``, continuing from its last checkpoint.
+
+    Returns:
+        What was written to ``result.json``.
+    """
+    settings: Settings = yaml.safe_load((folder / "config.yaml").read_text())
+    data = ImageDataModule(
+        settings["dataset"],
+        settings["data_dir"],
+        settings["batch_size"],
+        settings["seed"],
+        settings["image_size"],
+    )
+    pl.seed_everything(settings["seed"], verbose=False)
+    model = _classifier(settings, data)
+    trajectory = ScoreTrajectory(
+        data.probe(settings["probe_batch_size"], settings["probe_seed"]).images,
+        settings["early_points"],
+        csv_path=folder / "trajectory.csv",
+    )
+    metrics = MetricsTable(folder / "metrics.csv", announce=_announcer(settings))
+    trainer = _trainer(folder, settings, [trajectory, metrics, *best_and_last(folder)])
+    last = folder / "last.ckpt"
+    trainer.fit(model, data, ckpt_path=last if last.exists() else None)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    tested = trainer.test(model, data, ckpt_path=folder / "best.ckpt", verbose=False)[0]
+    result = _result(settings, trajectory, metrics, tested)
+    if trainer.is_global_zero:
+        write_whole(folder / "result.json", json.dumps(result, indent=1, allow_nan=False) + "\n")
+    return result
+
+
+def _classifier(settings: Settings, data: ImageDataModule) -> ImageClassifier:
+    dataset = data.dataset
+    return ImageClassifier(
+        settings["space"],
+        settings["canonical"],
+        dataset.num_classes,
+        list(dataset.mean),
+        list(dataset.std),
+        dataset.flip,
+        dataset.crop_padding,
+        settings["lr"],
+        settings["momentum"],
+        settings["weight_decay"],
+        settings["seed"],
+    )
+
+
+def _trainer(folder: Path, settings: Settings, callbacks: list[pl.Callback]) -> pl.Trainer:
+    arguments = {
+        "accelerator": "auto",
+        "devices": 1,
+        "num_sanity_val_steps": 0,
+        "enable_model_summary": False,
+        "enable_progress_bar": sys.stderr.isatty(),
+        **settings["trainer"],
+    }
+    return pl.Trainer(
+        max_epochs=settings["epochs"],
+        precision=settings["precision"],
+        default_root_dir=folder,
+        callbacks=callbacks,
+        logger=_logger(folder, settings),
+        plugins=[WholeCheckpointIO()],
+        log_every_n_steps=1,
+        **arguments,
+    )
+
+
+def _logger(folder: Path, settings: Settings) -> Any:
+    wandb = dict(settings["wandb"])
+    config = WandbConfig(wandb.pop("mode"), wandb.pop("project"), wandb["group"])
+    if tracking.resolve_mode(config.mode) == "disabled":
+        return False
+    shown = {name: value for name, value in settings.items() if name != "wandb"}
+
+    def start() -> Any:
+        return tracking.start_run(config, folder, shown, job_type="train", **wandb)
+
+    return SentOnceLogger(start, folder / ".sent.json")
+
+
+def _announcer(settings: Settings) -> Any:
+    def announce(row: Settings) -> None:
+        score = row.get("score/naswot")
+        print(
+            f"{settings['wandb']['name']}: epoch {row['epoch']}/{settings['epochs']}  "
+            f"train loss {row['train/loss']:.4f}  val acc {100 * row['val/acc']:.2f} %  "
+            f"score {'-' if score is None else f'{score:.2f}'}  {row['seconds']:.1f} s",
+            flush=True,
+        )
+
+    return announce
+
+
+def _result(
+    settings: Settings, trajectory: ScoreTrajectory, metrics: MetricsTable, tested: dict[str, float]
+) -> Settings:
+    images = trajectory.images
+    size = get_space(settings["space"]).complexity(
+        settings["canonical"], settings["num_classes"], images.shape[1], images.shape[-1]
+    )
+    return {
+        **{name: settings[name] for name in ("rank", "space", "architecture", "canonical", "dataset", "seed", "epochs")},
+        "score_init": trajectory.rows[0]["score"],
+        "score_final": trajectory.rows[-1]["score"],
+        "best_val_acc": max(row["val/acc"] for row in metrics.rows),
+        "test_acc": tested["test/acc"],
+        "test_loss": tested["test/loss"],
+        "params": size.params,
+        "macs": size.macs,
+        "seconds": round(sum(row["seconds"] for row in metrics.rows), 3),
+        "versions": {"torch": torch.__version__, "pytorch_lightning": pl.__version__},
+    }
+
+
+def _end_with_parent() -> None:
+    """End when the parent does, however it ends: its end of our standard input then closes."""
+
+    def watch() -> None:
+        sys.stdin.buffer.read()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _quieten() -> None:
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    # The images are in memory: a worker process would only copy them.
+    warnings.filterwarnings("ignore", ".*does not have many workers.*")
+    warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
+
+
+def main(folder: Path) -> int:
+    """Train the pick of ``folder``; return 0, or 2 with one line on stderr for a user's mistake."""
+    _end_with_parent()
+    _quieten()
+    try:
+        with locked(folder):
+            train_pick(folder)
+    except UserError as error:
+        print(f"train.py: error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"train.py: error: {describe_os_error(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
