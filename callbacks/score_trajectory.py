@@ -49,9 +49,7 @@ class ScoreTrajectory(pl.Callback):
         if images.dim() != 4 or images.shape[0] < 2:
             raise ValueError(f"images of shape {tuple(images.shape)}: expected (N, C, H, W) with N >= 2")
         if early_points < 0 or every_n_epochs < 1:
-            raise ValueError(
-                f"early_points {early_points}, every_n_epochs {every_n_epochs}: expected at least 0 and 1"
-            )
+            raise ValueError(f"early_points {early_points}, every_n_epochs {every_n_epochs}: expected at least 0 and 1")
         self.images = images
         self.early_points = early_points
         self.every_n_epochs = every_n_epochs
@@ -109,7 +107,12 @@ class ScoreTrajectory(pl.Callback):
         score = naswot_score(pl_module, self.images)
         finite = math.isfinite(score)
         status = "ok" if finite else "failed" if math.isnan(score) else "degenerate"
-        row = {"step": trainer.global_step, "epoch": epoch, "score": score if finite else None, "status": status}
+        row = {
+            "step": trainer.global_step,
+            "epoch": epoch,
+            "score": score if finite else None,
+            "status": status,
+        }
         self.rows.append(row)
         if trainer.is_global_zero:
             if finite:

@@ -11,7 +11,9 @@ __version__ = "0.1.0"
 __all__ = ["ActivationKernel", "activation_kernel", "naswot_score"]
 
 
-def __getattr__(attribute: str) -> object:  # torch costs seconds: loaded on first use, so that --help is quick
+def __getattr__(
+    attribute: str,
+) -> object:  # torch costs seconds: loaded on first use, so that --help is quick
     if attribute in __all__:
         from naswot_lightning import score
 

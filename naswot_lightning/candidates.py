@@ -17,6 +17,8 @@ from spaces import Space
 
 Row = dict[str, Any]
 
+_CPU = torch.device("cpu")
+
 
 def build_network(space: Space, architecture: str, seed: int, num_classes: int) -> nn.Module:
     """Build an untrained network on the CPU with weights that depend on (seed, space, architecture) alone."""
@@ -40,7 +42,7 @@ class Scorer:
     space: Space
     probe: Probe
     seed: int = 0
-    device: torch.device = torch.device("cpu")
+    device: torch.device = _CPU
     bf16: bool = False
 
     def __post_init__(self) -> None:
@@ -76,7 +78,7 @@ class Scorer:
     def _score(self, architecture: str) -> tuple[float, int]:
         network = build_network(self.space, architecture, self.seed, self.probe.num_classes)
         memory_format = torch.channels_last if self.space.channels_last else torch.preserve_format
-        network = network.to(self.device, memory_format=memory_format)
+        network = network.to(memory_format=memory_format).to(self.device)
         kernel = activation_kernel(network, self.probe.images, precision="bf16" if self.bf16 else "32")
         return kernel.logdet(), kernel.n_units
 

@@ -57,7 +57,7 @@ class ImageClassifier(pl.LightningModule):
         self.save_hyperparameters()
         self.network = build_network(get_space(space), architecture, seed, num_classes)
         if get_space(space).channels_last:
-            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.network.to(memory_format=torch.channels_last)
         self.register_buffer("mean", torch.tensor(mean), persistent=False)
         self.register_buffer("std", torch.tensor(std), persistent=False)
         self.train_acc = MulticlassAccuracy(num_classes, average="micro")
@@ -83,8 +83,8 @@ class ImageClassifier(pl.LightningModule):
         """Log loss and accuracy of the test split."""
         self._evaluate(*batch, "test", self.test_acc)
 
-    def on_train_epoch_end(self) -> None:
-        """Log the learning rate that the next epoch begins with."""
+    def on_train_epoch_start(self) -> None:
+        """Log the learning rate that the epoch begins with."""
         self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
 
     def configure_optimizers(self) -> Any:

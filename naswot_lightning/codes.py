@@ -67,9 +67,7 @@ def _packed_distances(pre_activations: Tensor) -> tuple[Tensor, bool]:
 def _rows(tensor: Tensor) -> Tensor:
     """Return (N, ...) as (N, U) without a copy where each image is dense in memory, in any order."""
     images, units = tensor.shape[0], tensor[0].numel()
-    dense = tensor.is_contiguous() or (
-        tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
-    )
+    dense = tensor.is_contiguous() or (tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last))
     if not dense:
         tensor = tensor.contiguous()
     return tensor.detach().as_strided((images, units), (units, 1))

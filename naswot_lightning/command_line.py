@@ -59,7 +59,7 @@ def parse(settings: type[Settings], argv: Sequence[str] | None, prog: str) -> Se
     parser.add_class_arguments(settings)
     switches = {f"--{f.name}" for f in dataclasses.fields(settings) if f.type in (bool, "bool")}  # type: ignore[arg-type]
     namespace = parser.parse_args(_with_values(sys.argv[1:] if argv is None else argv, switches))
-    values = parser.instantiate_classes(namespace).as_dict()
+    values = parser.instantiate(namespace).as_dict()
     return settings(**{f.name: values[f.name] for f in dataclasses.fields(settings)})  # type: ignore[arg-type]
 
 

@@ -17,7 +17,8 @@ from naswot_lightning.tables import print_table
 Row = dict[str, Any]
 
 COLUMNS = (
-    "rank", "score_init", "score_final", "best_val_acc", "test_acc", "params", "macs", "seconds", "pick", "architecture",
+    "rank", "score_init", "score_final", "best_val_acc", "test_acc", "params", "macs", "seconds", "pick",
+    "architecture",
 )  # fmt: skip
 _HEADERS = (
     "rank", "score at init", "score after", "best val acc", "test acc", "parameters", "MACs", "seconds", "pick",
@@ -68,9 +69,7 @@ def agreement(results: Sequence[Row]) -> dict[str, float | None]:
 
 def _report(folder: Path, results: Sequence[Row], taus: Mapping[str, float | None], figure: Path) -> None:
     print()
-    print_table(
-        f"{len(results)} trained picks", _HEADERS, ([row[name] for name in COLUMNS] for row in results)
-    )
+    print_table(f"{len(results)} trained picks", _HEADERS, ([row[name] for name in COLUMNS] for row in results))
     print(f"\nKendall tau with test accuracy over {len(results)} networks:")
     for name, label in (("score_init", "score at init"), ("params", "parameters"), ("macs", "MACs")):
         tau = taus[name]

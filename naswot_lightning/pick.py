@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from naswot_lightning.sent_once import SentOnceLogger
 from spaces import get_space
 
 Settings = dict[str, Any]
+
+_PATIENCE_SECONDS = 60.0
 
 
 def train_pick(folder: Path) -> Settings:
@@ -58,8 +61,10 @@ def train_pick(folder: Path) -> Settings:
     if trainer.interrupted:
         raise KeyboardInterrupt
     tested = trainer.test(model, data, ckpt_path=folder / "best.ckpt", verbose=False)[0]
-    result = _result(settings, trajectory, metrics, tested)
+    result = _result(settings, data, trajectory, metrics, tested)
     if trainer.is_global_zero:
+        for logger in trainer.loggers:
+            logger.experiment.finish()  # type: ignore[attr-defined]
         write_whole(folder / "result.json", json.dumps(result, indent=1, allow_nan=False) + "\n")
     return result
 
@@ -129,14 +134,18 @@ def _announcer(settings: Settings) -> Any:
 
 
 def _result(
-    settings: Settings, trajectory: ScoreTrajectory, metrics: MetricsTable, tested: dict[str, float]
+    settings: Settings,
+    data: ImageDataModule,
+    trajectory: ScoreTrajectory,
+    metrics: MetricsTable,
+    tested: Mapping[str, float],
 ) -> Settings:
-    images = trajectory.images
-    size = get_space(settings["space"]).complexity(
-        settings["canonical"], settings["num_classes"], images.shape[1], images.shape[-1]
-    )
+    space, dataset = get_space(settings["space"]), data.dataset
+    size = space.complexity(settings["canonical"], dataset.num_classes, image_size=dataset.image_size)
     return {
-        **{name: settings[name] for name in ("rank", "space", "architecture", "canonical", "dataset", "seed", "epochs")},
+        **{
+            name: settings[name] for name in ("rank", "space", "architecture", "canonical", "dataset", "seed", "epochs")
+        },
         "score_init": trajectory.rows[0]["score"],
         "score_final": trajectory.rows[-1]["score"],
         "best_val_acc": max(row["val/acc"] for row in metrics.rows),
@@ -153,7 +162,8 @@ def _end_with_parent() -> None:
     """End when the parent does, however it ends: its end of our standard input then closes."""
 
     def watch() -> None:
-        sys.stdin.buffer.read()
+        while os.read(0, 4096):
+            pass
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()
@@ -164,6 +174,7 @@ def _quieten() -> None:
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     # The images are in memory: a worker process would only copy them.
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
+    warnings.filterwarnings("ignore", ".*LeafSpec.*is deprecated.*")  # Lightning's own call, with torch >= 2.14
     warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
 
 
@@ -172,7 +183,8 @@ def main(folder: Path) -> int:
     _end_with_parent()
     _quieten()
     try:
-        with locked(folder):
+        # A command that was killed leaves a pick that ends within a training step.
+        with locked(folder, patience=_PATIENCE_SECONDS):
             train_pick(folder)
     except UserError as error:
         print(f"train.py: error: {error}", file=sys.stderr)

@@ -24,8 +24,7 @@ def rank(rows: Iterable[Row]) -> list[Row]:
     """Return rows best first, degenerate then failed ones last, equals in the order they came, with a rank."""
     ordered = sorted(rows, key=lambda row: (_STATUS_ORDER[row["status"]], -(row["score"] or 0.0)))
     return [
-        {**{name: row.get(name) for name in COLUMNS}, "rank": position}
-        for position, row in enumerate(ordered, start=1)
+        {**{name: row.get(name) for name in COLUMNS}, "rank": position} for position, row in enumerate(ordered, start=1)
     ]
 
 

@@ -103,8 +103,9 @@ def activation_kernel(
     if images.dim() == 0 or images.shape[0] < 2:
         raise ValueError(f"images of shape {tuple(images.shape)}: a score compares at least 2 images")
     network = getattr(network, "_orig_mod", network)  # a compiled network hides its calls: take the original
-    with untouched(network, images.device), torch.autocast(
-        images.device.type, torch.bfloat16, enabled=precision == "bf16"
+    with (
+        untouched(network, images.device),
+        torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16"),
     ):
         counted = _connected_relu_modules(network, images) if variant == "reference" else None
         codes = CodeDistances(images.shape[0])
@@ -211,7 +212,7 @@ _RECTIFIERS: dict[Callable[..., Any], Callable[[Any, dict[str, Any]], bool]] = {
     **dict.fromkeys((F.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_, F.relu6), _always),
     **dict.fromkeys((F.leaky_relu, F.leaky_relu_, F.prelu, torch.prelu, Tensor.prelu, F.rrelu, F.rrelu_), _always),
     **dict.fromkeys((F.hardtanh, F.hardtanh_), _zero_bound(1, "min_val", -1.0)),
-    **dict.fromkeys((F.threshold, F.threshold_), _zero_bound(1, "threshold", None)),
+    **dict.fromkeys((F.threshold, torch.threshold_), _zero_bound(1, "threshold", None)),
     **dict.fromkeys(
         (torch.clamp, torch.clamp_, Tensor.clamp, Tensor.clamp_, torch.clip, Tensor.clip, Tensor.clip_),
         _zero_bound(1, "min", None),
@@ -254,9 +255,7 @@ def _connected_relu_modules(network: nn.Module, images: Tensor) -> set[nn.Module
     return {module for module, node in outputs if node in reachable}
 
 
-def _record_modules(
-    network: nn.Module, images: Tensor, counted: set[nn.Module], codes: CodeDistances
-) -> None:
+def _record_modules(network: nn.Module, images: Tensor, counted: set[nn.Module], codes: CodeDistances) -> None:
     def count(module: nn.Module, inputs: Any) -> None:
         codes.forget()  # a module's input may have been changed in place since it was last seen
         codes.add(inputs[0])

@@ -22,7 +22,9 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]
         table.add_row(*(shown(value) for value in row))
     console = Console(soft_wrap=False, highlight=False, markup=False)
     if not console.is_terminal:
-        console = Console(width=max(_WIDTH_OF_A_FILE, shutil.get_terminal_size().columns), highlight=False, markup=False)
+        console = Console(
+            width=max(_WIDTH_OF_A_FILE, shutil.get_terminal_size().columns), highlight=False, markup=False
+        )
     console.print(table)
 
 

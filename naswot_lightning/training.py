@@ -14,7 +14,7 @@ import yaml
 
 from naswot_lightning import comparison
 from naswot_lightning.config import SearchConfig, TrainConfig
-from naswot_lightning.data.dataset import list_datasets, load_dataset
+from naswot_lightning.data.dataset import list_datasets
 from naswot_lightning.errors import UserError, expect_name
 from naswot_lightning.files import locked, write_whole
 from naswot_lightning.ranking import choose_picks, read_ranking
@@ -111,7 +111,6 @@ def _pick_settings(config: TrainConfig, search: Row, folder: RunFolder, pick: Ro
         "dataset": dataset,
         "data_dir": str(data_dir),
         "image_size": image_size,
-        "num_classes": load_dataset(dataset, data_dir, image_size).num_classes,
         **{n: getattr(config, n) for n in ("epochs", "batch_size", "lr", "momentum", "weight_decay", "precision")},
         "seed": seed,
         "early_points": config.early_points,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def list_spaces() -> list[str]:
     return list(_CLASSES)
 
 
-@lru_cache(maxsize=None)
+@cache
 def get_space(name: str) -> Space:
     """Return the search space of that name.
 

@@ -169,9 +169,7 @@ def expression(cell: Cell, keep_zeros: bool = False) -> str:
     """
     nodes = ["0"]
     for node in (1, 2, 3):
-        terms = [
-            _term(nodes[source], op) for op, (source, target) in zip(cell, EDGES, strict=True) if target == node
-        ]
+        terms = [_term(nodes[source], op) for op, (source, target) in zip(cell, EDGES, strict=True) if target == node]
         live = terms if keep_zeros else [term for term in terms if term != "#"]
         nodes.append("+".join(sorted(live)) or "#")
     return nodes[3]
@@ -191,9 +189,7 @@ class Skeleton(nn.Module):
 
     def __init__(self, cell: Cell, num_classes: int, in_channels: int = 3) -> None:
         super().__init__()
-        self.stem = nn.Sequential(
-            nn.Conv2d(in_channels, CHANNELS, 3, padding=1, bias=False), nn.BatchNorm2d(CHANNELS)
-        )
+        self.stem = nn.Sequential(nn.Conv2d(in_channels, CHANNELS, 3, padding=1, bias=False), nn.BatchNorm2d(CHANNELS))
         blocks: list[nn.Module] = []
         channels = CHANNELS
         for stage in range(STAGES):

@@ -26,4 +26,4 @@ def load_digits(data_dir: Path | None = None, image_size: int | None = None) -> 
     parts = [[rest[i] for i in keep], [rest[i] for i in hold], test]
     train, val, test_split = split_tensors(images, torch.from_numpy(arrays.target), parts)
     mean, std = channel_statistics(train.images)
-    return Dataset("digits", train, val, test_split, 10, mean, std, flip=False, crop_padding=2)
+    return Dataset("digits", train, val, test_split, 10, mean, std, flip=False, crop_padding=1)

@@ -44,9 +44,7 @@ def load_image_folder(data_dir: Path, image_size: int | None = None) -> Dataset:
         train, val = train.take(keep), train.take(hold)
     mean, std = channel_statistics(train.images)
     crop_padding = max(1, train.images.shape[1] // 8)  # 4 for 32x32, as on CIFAR
-    return Dataset(
-        "imagefolder", train, val, test, len(classes), mean, std, flip=True, crop_padding=crop_padding
-    )
+    return Dataset("imagefolder", train, val, test, len(classes), mean, std, flip=True, crop_padding=crop_padding)
 
 
 def _read_split(

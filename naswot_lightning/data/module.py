@@ -53,7 +53,7 @@ class EpochShuffle(Sampler[int]):
         return iter(torch.randperm(self._size, generator=generator).tolist())
 
 
-def _whole(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+def _whole(batch: Any) -> Any:
     return batch
 
 
@@ -114,6 +114,4 @@ class ImageDataModule(pl.LightningDataModule):
         return self._loader(self.dataset.test)
 
     def _loader(self, split: ImageSplit, sampler: Sampler[int] | None = None) -> DataLoader[Any]:
-        return DataLoader(
-            _Batches(split), batch_size=self.hparams["batch_size"], sampler=sampler, collate_fn=_whole
-        )
+        return DataLoader(_Batches(split), batch_size=self.hparams["batch_size"], sampler=sampler, collate_fn=_whole)

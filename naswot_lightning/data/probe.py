@@ -81,5 +81,9 @@ def _noise_probe(batch_size: int, seed: int, size: int | None) -> Probe:
 def _probe(images: Tensor, labels: Tensor, num_classes: int, image_size: int) -> Probe:
     digest = hashlib.sha256(images.contiguous().numpy().tobytes())
     return Probe(
-        images.contiguous(memory_format=torch.channels_last), labels, num_classes, image_size, digest.hexdigest()[:16]
+        images.contiguous(memory_format=torch.channels_last),
+        labels,
+        num_classes,
+        image_size,
+        digest.hexdigest()[:16],
     )

@@ -72,7 +72,10 @@ def list_candidates(config: SearchConfig, space: Space) -> list[tuple[str, str]]
 
 
 def score_candidates(
-    config: SearchConfig, scorer: Callable[[str], Row], candidates: Sequence[tuple[str, str]], scores: JsonLines
+    config: SearchConfig,
+    scorer: Callable[[str], Row],
+    candidates: Sequence[tuple[str, str]],
+    scores: JsonLines,
 ) -> int:
     """Append a row for every candidate that has none; equal networks are scored once.
 

@@ -1,0 +1,180 @@
+import csv
+import math
+import random
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from pytorch_lightning.loggers import CSVLogger
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from callbacks import MetricsTable, ScoreTrajectory
+from naswot_lightning import naswot_score
+
+PROBE = torch.randn(6, 3, 8, 8, generator=torch.Generator().manual_seed(9))
+
+
+class Model(pl.LightningModule):
+    """Dropout, BatchNorm and a random augmentation: all that a careless callback would disturb."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(inplace=True), nn.Dropout(0.3))
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x):
+        return self.head(self.body(x).mean((2, 3)))
+
+    def training_step(self, batch, _):
+        noise = torch.randn_like(batch[0]) * random.random() * np.random.rand()
+        return F.cross_entropy(self(batch[0] + noise), batch[1])
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1, momentum=0.9)
+
+
+class Crash(pl.Callback):
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if trainer.current_epoch == self.epoch and batch_idx == 2:
+            raise RuntimeError("crash on purpose")
+
+
+def loader():
+    generator = torch.Generator().manual_seed(1)
+    images, labels = torch.randn(40, 3, 8, 8, generator=generator), torch.arange(40) % 3
+    return DataLoader(TensorDataset(images, labels), batch_size=5)  # 8 steps an epoch
+
+
+def fit(folder, callbacks, epochs=3, ckpt_path=None, logger=False, **arguments):
+    pl.seed_everything(3, verbose=False)
+    model = Model()
+    trainer = pl.Trainer(
+        max_epochs=epochs, callbacks=callbacks, logger=logger, default_root_dir=folder, enable_progress_bar=False,
+        enable_model_summary=False, accelerator="cpu", enable_checkpointing=bool(arguments.pop("checkpoints", False)),
+        log_every_n_steps=1, **arguments,
+    )  # fmt: skip
+    trainer.fit(model, loader(), ckpt_path=ckpt_path)
+    return model, trainer
+
+
+def read(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_training_is_the_same_to_the_last_bit(tmp_path):
+    """Weights, BatchNorm statistics, optimizer state and every generator, with and without the callback."""
+    states = []
+    for callbacks in ([], [ScoreTrajectory(PROBE)]):
+        model, trainer = fit(tmp_path, callbacks)
+        states.append(
+            (
+                model.state_dict(),
+                [state["momentum_buffer"] for state in trainer.optimizers[0].state.values()],
+                torch.get_rng_state(),
+                random.getstate(),
+                np.random.get_state()[1].tolist(),
+            )
+        )
+    (weights, momenta, *generators), (weights_with, momenta_with, *generators_with) = states
+    assert all(value.equal(weights_with[name]) for name, value in weights.items())
+    assert "body.1.running_mean" in weights
+    assert all(a.equal(b) for a, b in zip(momenta, momenta_with, strict=True))
+    assert generators[0].equal(generators_with[0])
+    assert generators[1:] == generators_with[1:]
+
+
+def test_points_are_the_untrained_network_inside_two_epochs_then_every_epoch(tmp_path):
+    untrained = []
+    pl.seed_everything(3, verbose=False)
+    untrained.append(naswot_score(Model(), PROBE))
+    model, _ = fit(tmp_path, [ScoreTrajectory(PROBE, early_points=4)], epochs=4)
+    rows = read(tmp_path / "trajectory.csv")
+    assert [float(row["epoch"]) for row in rows] == [0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2, 3, 4]
+    assert [int(row["step"]) for row in rows] == [0, 2, 4, 6, 8, 10, 12, 14, 16, 24, 32]
+    assert float(rows[0]["score"]) == untrained[0]
+    assert float(rows[-1]["score"]) == naswot_score(model, PROBE)
+    assert {row["status"] for row in rows} == {"ok"}
+
+
+@pytest.mark.parametrize(("early", "every", "epochs"), [(0, 1, [0, 1, 2, 3, 4]), (2, 2, [0, 0.5, 1.5, 2, 4])])
+def test_density_of_points(tmp_path, early, every, epochs):
+    fit(tmp_path, [ScoreTrajectory(PROBE, early_points=early, every_n_epochs=every)], epochs=4)
+    assert [float(row["epoch"]) for row in read(tmp_path / "trajectory.csv")] == epochs
+
+
+def test_every_logger_gets_every_point_under_the_exact_name(tmp_path):
+    loggers = [CSVLogger(tmp_path, name="one"), CSVLogger(tmp_path, name="two")]
+    fit(tmp_path, [ScoreTrajectory(PROBE, early_points=2)], epochs=3, logger=loggers)
+    expected = [float(row["score"]) for row in read(tmp_path / "trajectory.csv")]
+    for logger in loggers:
+        logged = [row for row in read(f"{logger.log_dir}/metrics.csv") if row["score/naswot"]]
+        assert [float(row["score/naswot"]) for row in logged] == pytest.approx(expected)
+        assert [float(row["epoch"]) for row in logged] == [0, 0.5, 1, 1.5, 2, 3]
+
+
+def test_the_score_at_the_end_of_an_epoch_can_be_monitored(tmp_path):
+    checkpoint = pl.callbacks.ModelCheckpoint(tmp_path, monitor="score/naswot", mode="max")
+    fit(tmp_path, [ScoreTrajectory(PROBE), checkpoint], checkpoints=True)
+    ends = [float(r["score"]) for r in read(tmp_path / "trajectory.csv") if float(r["epoch"]) in (1, 2, 3)]
+    assert float(checkpoint.best_model_score) == pytest.approx(max(ends), rel=1e-6)
+
+
+def test_a_crash_leaves_no_gap_and_no_duplicate(tmp_path):
+    fit(tmp_path / "whole", [ScoreTrajectory(PROBE), MetricsTable(tmp_path / "whole" / "m.csv")], epochs=4)
+
+    def callbacks():
+        last = pl.callbacks.ModelCheckpoint(tmp_path / "cut", filename="last", enable_version_counter=False)
+        return [ScoreTrajectory(PROBE), MetricsTable(tmp_path / "cut" / "m.csv"), last]
+
+    for epoch, ckpt_path in ((1, None), (2, tmp_path / "cut" / "last.ckpt")):
+        with pytest.raises(RuntimeError, match="crash on purpose"):
+            fit(tmp_path / "cut", [*callbacks(), Crash(epoch)], 4, ckpt_path, checkpoints=True)
+    fit(tmp_path / "cut", callbacks(), 4, tmp_path / "cut" / "last.ckpt", checkpoints=True)
+    for file in ("trajectory.csv", "m.csv"):
+        whole, cut = read(tmp_path / "whole" / file), read(tmp_path / "cut" / file)
+        assert [(r["epoch"], r["step"]) for r in cut] == [(r["epoch"], r["step"]) for r in whole]
+    assert (tmp_path / "cut" / "trajectory.csv").read_text().splitlines()[:9] == (
+        tmp_path / "whole" / "trajectory.csv"
+    ).read_text().splitlines()[:9]
+
+
+def test_a_degenerate_score_is_a_row_without_a_number_and_is_not_logged(tmp_path):
+    logger = CSVLogger(tmp_path, name="log")
+    fit(tmp_path, [ScoreTrajectory(torch.zeros(4, 3, 8, 8), early_points=0)], epochs=1, logger=logger)
+    rows = read(tmp_path / "trajectory.csv")
+    assert [row["status"] for row in rows] == ["degenerate", "degenerate"]
+    assert {row["score"] for row in rows} == {""}
+
+
+def test_two_trajectories_keep_their_own_state(tmp_path):
+    noise = ScoreTrajectory(torch.randn(4, 3, 8, 8), csv_path=tmp_path / "noise.csv", name="score/noise")
+    data = ScoreTrajectory(PROBE, csv_path=tmp_path / "data.csv")
+    assert noise.state_key != data.state_key
+    fit(tmp_path, [noise, data], epochs=1)
+    assert read(tmp_path / "noise.csv")[0]["score"] != read(tmp_path / "data.csv")[0]["score"]
+
+
+@pytest.mark.parametrize("arguments", [{"early_points": -1}, {"every_n_epochs": 0}])
+def test_counts_are_checked(arguments):
+    with pytest.raises(ValueError, match="expected at least 0 and 1"):
+        ScoreTrajectory(PROBE, **arguments)
+
+
+def test_images_are_checked():
+    with pytest.raises(ValueError, match="expected \\(N, C, H, W\\)"):
+        ScoreTrajectory(PROBE[:1])
+
+
+def test_state_is_plain(tmp_path):
+    trajectory = ScoreTrajectory(PROBE)
+    fit(tmp_path, [trajectory], epochs=1)
+    state = trajectory.state_dict()
+    assert all(type(v) in (int, float, str) for row in state["rows"] for v in row.values())
+    assert all(math.isfinite(row["score"]) for row in state["rows"])

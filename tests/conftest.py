@@ -1,0 +1,48 @@
+"""Shared fixtures: the folder of real data, small networks, a command runner."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def shared_path(*parts: str) -> Path:
+    """A file of the folder of real data; the test is skipped where it is absent."""
+    path = Path(os.environ.get("NASWOT_SHARED", ROOT.parent / "shared")).joinpath("data", *parts)
+    if not path.exists():
+        pytest.skip(f"real data is absent: {path} (set NASWOT_SHARED to its folder)")
+    return path
+
+
+@pytest.fixture
+def shared():
+    return shared_path
+
+
+@pytest.fixture(autouse=True)
+def _no_account(monkeypatch, tmp_path_factory):
+    """Tests never use the wandb account of whoever runs them."""
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("NETRC", str(home / "netrc"))
+    monkeypatch.setenv("WANDB_CONFIG_DIR", str(home / "wandb"))
+
+
+def run_script(script: str, *arguments: object, timeout: float = 300, **kwargs) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / script), *(str(a) for a in arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, cwd=ROOT, check=False, **kwargs)
+
+
+@pytest.fixture
+def search():
+    return lambda *arguments, **kwargs: run_script("search.py", *arguments, "--wandb.mode", "disabled", **kwargs)
+
+
+@pytest.fixture
+def train():
+    return lambda *arguments, **kwargs: run_script("train.py", *arguments, **kwargs)

@@ -1,0 +1,261 @@
+import hashlib
+import http.server
+import pickle
+import tarfile
+import threading
+
+import numpy as np
+import pytest
+import torch
+from torchvision import datasets
+
+from naswot_lightning.data.augmentation import augmented, cropped, flipped
+from naswot_lightning.data.dataset import load_dataset, normalized
+from naswot_lightning.data.module import EpochShuffle, ImageDataModule
+from naswot_lightning.data.probe import load_probe
+from naswot_lightning.data.splits import held_out
+from naswot_lightning.errors import UserError
+from tests.images import make_image_folder
+
+
+def test_digits_are_real_and_split_without_overlap():
+    digits = load_dataset("digits")
+    assert [len(s) for s in (digits.train, digits.val, digits.test)] == [1_203, 297, 297]
+    assert digits.train.images.shape[1:] == (16, 16, 3)
+    assert digits.train.images.dtype == torch.uint8
+    assert not digits.flip
+    rows = {
+        name: {hashlib.md5(i.numpy().tobytes()).hexdigest() for i in getattr(digits, name).images}
+        for name in ("train", "val", "test")
+    }
+    assert not rows["train"] & rows["test"]
+    assert not rows["train"] & rows["val"]
+    assert sorted(set(digits.test.labels.tolist())) == list(range(10))
+
+
+def test_held_out_parts_cover_everything_once():
+    keep, hold = held_out(100, 0.3)
+    assert sorted(keep + hold) == list(range(100))
+    assert len(hold) == 30
+    assert (keep, hold) == held_out(100, 0.3)
+    assert hold != held_out(100, 0.3, seed=1)[1]
+
+
+def test_image_folder_of_real_cifar_images(shared):
+    folder = load_dataset("imagefolder", shared("cifar10-images"))
+    assert (len(folder.train), len(folder.val), len(folder.test)) == (2_250, 250, 1_000)
+    assert folder.num_classes == 10
+    assert folder.image_size == 32
+    # CIFAR-10's published channel means, which 2,250 of its images meet within a few units of 255.
+    assert folder.mean == pytest.approx((125.3, 123.0, 113.9), abs=6)
+
+
+def test_image_folder_with_val_and_test_keeps_all_of_train(tmp_path):
+    root = make_image_folder(tmp_path / "x", {"train": 5, "val": 2, "test": 3})
+    folder = load_dataset("imagefolder", root)
+    assert (len(folder.train), len(folder.val), len(folder.test)) == (15, 6, 9)
+
+
+def test_images_of_other_sizes_are_resized_and_cropped(tmp_path):
+    root = make_image_folder(tmp_path / "x", {"train": 4}, size=20)
+    make_image_folder(root, {"test": 2}, size=9)
+    assert load_dataset("imagefolder", root, image_size=12).train.images.shape == (11, 12, 12, 3)
+    make_image_folder(root, {"val": 1}, size=8)
+    (root / "val" / "cat" / "000.png").unlink()
+    make_image_folder(root / "more", {"val": 1}, classes=("cat",), size=10)
+    (root / "more" / "val" / "cat" / "000.png").rename(root / "val" / "cat" / "a.png")
+    assert load_dataset("imagefolder", root).val.images.shape[1] == 20
+
+
+def _without(root, name):
+    (root / name).rename(root / "elsewhere")
+
+
+def _with_broken_image(root):
+    (root / "train" / "dog" / "000.png").write_bytes(b"not a picture")
+
+
+def _with_a_truncated_image(root):
+    path = root / "train" / "dog" / "000.png"
+    path.write_bytes(path.read_bytes()[:60])
+
+
+def _with_another_class(root):
+    (root / "test" / "eel").rename(root / "test" / "eagle")
+
+
+def _with_an_empty_class(root):
+    for file in (root / "train" / "cat").iterdir():
+        file.unlink()
+
+
+def _with_mixed_sizes(root):
+    (root / "train" / "cat" / "000.png").unlink()
+    make_image_folder(root / "more", {"train": 1}, classes=("cat",), size=10)
+    (root / "more" / "train" / "cat" / "000.png").rename(root / "train" / "cat" / "a.png")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda root: _without(root, "train"), "no train/ folder"),
+        (lambda root: _without(root, "test"), "no test/ or val/ folder"),
+        (_with_broken_image, "dog/000.png is not a readable image"),
+        (_with_a_truncated_image, "dog/000.png is not a readable image"),
+        (_with_another_class, "in one of them only: eagle, eel"),
+        (_with_an_empty_class, "cat"),
+        (_with_mixed_sizes, "--image_size"),
+    ],
+)
+def test_a_damaged_image_folder_is_one_line(tmp_path, damage, message):
+    root = make_image_folder(tmp_path / "x", {"train": 3, "test": 2})
+    damage(root)
+    with pytest.raises(UserError, match=message) as caught:
+        load_dataset("imagefolder", root)
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_data_sets_and_sizes(tmp_path):
+    with pytest.raises(UserError, match="did you mean 'cifar10'"):
+        load_dataset("cifar-10")
+    with pytest.raises(UserError, match="the size of digits is fixed"):
+        load_dataset("digits", image_size=12)
+    with pytest.raises(UserError, match="digits has 1203 training images"):
+        load_probe("digits", tmp_path, 1_204, 0)
+
+
+def _batch_file(path, labels, label_key):
+    pixels = np.random.default_rng(len(labels)).integers(0, 256, (len(labels), 3072), dtype=np.uint8)
+    path.write_bytes(pickle.dumps({"data": pixels, label_key: labels}))
+
+
+@pytest.fixture
+def cifar_server(tmp_path, monkeypatch):
+    """A server of an archive in CIFAR-10's official format, its checksums those that torchvision expects."""
+    folder = tmp_path / "served" / "cifar-10-batches-py"
+    folder.mkdir(parents=True)
+    names = [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch"]
+    for name in names:
+        _batch_file(folder / name, list(range(10)) * 4, "labels")
+    (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": list("abcdefghij")}))
+    with tarfile.open(tmp_path / "served" / "cifar-10-python.tar.gz", "w:gz") as archive:
+        archive.add(folder, "cifar-10-batches-py")
+
+    def md5(path):
+        return hashlib.md5(path.read_bytes()).hexdigest()
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, directory=str(tmp_path / "served"), **kwargs)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    source = datasets.CIFAR10
+    monkeypatch.setattr(source, "url", f"http://127.0.0.1:{server.server_port}/cifar-10-python.tar.gz")
+    monkeypatch.setattr(source, "tgz_md5", md5(tmp_path / "served" / "cifar-10-python.tar.gz"))
+    monkeypatch.setattr(source, "train_list", [[n, md5(folder / n)] for n in names[:5]])
+    monkeypatch.setattr(source, "test_list", [["test_batch", md5(folder / "test_batch")]])
+    monkeypatch.setitem(source.meta, "md5", md5(folder / "batches.meta"))
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def test_cifar_is_downloaded_checked_and_found_again(cifar_server, tmp_path):
+    first = load_dataset("cifar10", tmp_path / "data")
+    assert (len(first.train), len(first.val), len(first.test)) == (180, 20, 40)
+    assert first.mean == (125.3, 123.0, 113.9)
+    cifar_server.shutdown()
+    again = load_dataset("cifar10", tmp_path / "data")
+    assert again.train.images.equal(first.train.images)
+
+
+def test_damaged_cifar_without_a_network_says_what_to_put_where(cifar_server, tmp_path, monkeypatch):
+    load_dataset("cifar10", tmp_path / "data")
+    cifar_server.shutdown()
+    cifar_server.server_close()
+    (tmp_path / "data" / "cifar-10-python.tar.gz").unlink()
+    (tmp_path / "data" / "cifar-10-batches-py" / "data_batch_3").write_bytes(b"cut")
+    with pytest.raises(UserError, match=r"damaged or incomplete .*cannot be downloaded.*cifar-10-python.tar.gz \(md5"):
+        load_dataset("cifar10", tmp_path / "data")
+
+
+def test_missing_cifar_without_a_network(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets.CIFAR100, "url", "http://127.0.0.1:9/cifar-100-python.tar.gz")
+    with pytest.raises(UserError, match=r"cifar100 in .* is not there and cannot be downloaded.*--data_dir"):
+        load_dataset("cifar100", tmp_path / "data")
+
+
+@pytest.mark.parametrize(("size", "shape"), [(None, 16), (8, 8), (20, 20)])
+def test_probe_is_fixed_by_its_seed(size, shape):
+    first = load_probe("digits", "", 32, 3, probe_size=size)
+    again = load_probe("digits", "", 32, 3, probe_size=size)
+    other = load_probe("digits", "", 32, 4, probe_size=size)
+    assert first.images.shape == (32, 3, shape, shape)
+    assert first.image_size == 16
+    assert first.fingerprint == again.fingerprint != other.fingerprint
+    assert first.images.equal(again.images)
+
+
+def test_probe_holds_training_images_as_they_are():
+    digits = load_dataset("digits")
+    probe = load_probe("digits", "", 1_203, 0)
+    expected = normalized(digits.train.images, torch.tensor(digits.mean), torch.tensor(digits.std))
+    assert probe.images.equal(expected)
+    assert expected.mean().item() == pytest.approx(0, abs=1e-3)
+    assert expected.std().item() == pytest.approx(1, abs=1e-3)
+
+
+def test_noise_is_normal():
+    probe = load_probe("noise", "", 256, 0)
+    assert probe.images.shape == (256, 3, 32, 32)
+    assert probe.images.mean().item() == pytest.approx(0, abs=0.01)
+    assert probe.images.std().item() == pytest.approx(1, abs=0.01)
+
+
+def test_flips_and_crops_are_drawn_for_each_image():
+    images = torch.arange(64 * 6 * 6 * 3).remainder(251).view(64, 6, 6, 3).to(torch.uint8)
+    mirrored = flipped(images, torch.Generator().manual_seed(0))
+    which = [bool(a.equal(b.flip(1))) for a, b in zip(mirrored, images, strict=True)]
+    assert 16 < sum(which) < 48
+    assert all(m or a.equal(b) for m, a, b in zip(which, mirrored, images, strict=True))
+    shifted = cropped(images, 2, torch.Generator().manual_seed(0))
+    places = set()
+    for crop, image in zip(shifted, images, strict=True):
+        padded = torch.nn.functional.pad(image, (0, 0, 2, 2, 2, 2))
+        found = [(t, s) for t in range(5) for s in range(5) if crop.equal(padded[t : t + 6, s : s + 6])]
+        assert found
+        places.update(found[:1])
+    assert len(places) > 10
+
+
+def test_augmentation_depends_on_its_generator_alone():
+    images = torch.randint(256, (16, 8, 8, 3), dtype=torch.uint8)
+    draws = [augmented(images, True, 2, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)]
+    assert draws[0].equal(draws[1])
+    assert not draws[0].equal(draws[2])
+    assert draws[0].shape == images.shape
+
+
+def test_epochs_are_shuffled_by_seed_and_epoch():
+    order = EpochShuffle(50, seed=1)
+    first = list(order)
+    order.set_epoch(1)
+    second = list(order)
+    order.set_epoch(0)
+    assert sorted(first) == sorted(second) == list(range(50))
+    assert first != second
+    assert list(order) == first
+
+
+def test_mini_batches_are_gathered_whole():
+    module = ImageDataModule("digits", "", batch_size=500)
+    batches = list(module.train_dataloader())
+    assert [len(labels) for _, labels in batches] == [500, 500, 203]
+    assert batches[0][0].shape == (500, 16, 16, 3)
+    assert batches[0][0].dtype == torch.uint8
+    labels = torch.cat([labels for _, labels in batches])
+    assert labels.bincount().equal(module.dataset.train.labels.bincount())

@@ -1,0 +1,407 @@
+import csv
+import errno
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from naswot_lightning import naswot_score
+from naswot_lightning.candidates import Scorer, build_network
+from naswot_lightning.config import SearchConfig, WandbConfig
+from naswot_lightning.data.probe import load_probe
+from naswot_lightning.errors import UserError
+from naswot_lightning.ranking import choose_picks, kendall_tau, rank, read_ranking
+from naswot_lightning.run_folder import JsonLines
+from naswot_lightning.search import run_search
+from naswot_lightning.search.random import given, sampled
+from spaces import get_space
+from tests.conftest import ROOT
+
+SPACE = get_space("nasbench201")
+QUICK = {"samples": 6, "batch_size": 8, "wandb": WandbConfig("disabled")}
+
+
+def rows_of(folder):
+    return [json.loads(line) for line in (folder / "scores.jsonl").read_text().splitlines()]
+
+
+def files_of(folder):
+    return [(folder / name).read_bytes() for name in ("ranking.json", "ranking.csv")]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    assert run_search(SearchConfig(run_dir=str(folder), **QUICK)) == 0
+    return folder
+
+
+def test_rows_and_ranking_follow_the_contract(finished):
+    rows = rows_of(finished)
+    expected = {
+        "space",
+        "architecture",
+        "canonical",
+        "score",
+        "n_units",
+        "params",
+        "macs",
+        "seed",
+        "seconds",
+        "status",
+    }
+    assert all(expected <= set(row) for row in rows)
+    ranking = read_ranking(finished)
+    assert [row["rank"] for row in ranking] == [1, 2, 3, 4, 5, 6]
+    scores = [row["score"] for row in ranking if row["score"] is not None]
+    assert scores == sorted(scores, reverse=True)
+    with open(finished / "ranking.csv") as file:
+        table = list(csv.DictReader(file))
+    assert [row["architecture"] for row in table] == [row["architecture"] for row in ranking]
+    assert [int(row["params"]) for row in table] == [row["params"] for row in ranking]
+
+
+def test_scores_are_those_of_the_network_built_from_seed_and_architecture(finished):
+    row = rows_of(finished)[0]
+    assert row["canonical"] == SPACE.canonical(row["architecture"])
+    network = build_network(SPACE, row["canonical"], seed=0, num_classes=10).to(memory_format=torch.channels_last)
+    assert naswot_score(network, load_probe("digits", "", 8, 0).images) == row["score"]
+    assert SPACE.complexity(row["canonical"], image_size=16).params == row["params"]
+
+
+def test_a_score_depends_neither_on_order_nor_on_generators():
+    scorer = Scorer(SPACE, load_probe("digits", "", 8, 0), seed=3)
+    torch.manual_seed(1)
+    first = [scorer(SPACE[i])["score"] for i in (11, 284)]
+    torch.manual_seed(2)
+    assert [scorer(SPACE[i])["score"] for i in (284, 11)] == first[::-1]
+    other = Scorer(SPACE, load_probe("digits", "", 8, 0), seed=4)
+    assert other(SPACE[11])["score"] != first[0]
+
+
+def test_running_again_changes_nothing_and_scores_nothing(finished, monkeypatch):
+    before = files_of(finished), (finished / "scores.jsonl").read_bytes()
+
+    def refuse(*_):
+        raise AssertionError("scored again")
+
+    monkeypatch.setattr(Scorer, "_score", refuse)
+    assert run_search(SearchConfig(run_dir=str(finished), **QUICK)) == 0
+    assert (files_of(finished), (finished / "scores.jsonl").read_bytes()) == before
+
+
+@pytest.mark.parametrize("cut", [1, 30, 200])
+def test_a_line_cut_by_a_crash_is_scored_again(finished, tmp_path, cut):
+    run = tmp_path / "run"
+    run.mkdir()
+    content = (finished / "scores.jsonl").read_bytes()
+    (run / "scores.jsonl").write_bytes(content[:-cut])
+    (run / "config.yaml").write_bytes((finished / "config.yaml").read_bytes())
+    assert run_search(SearchConfig(run_dir=str(run), **QUICK)) == 0
+    assert files_of(run) == files_of(finished)
+    assert len(rows_of(run)) == 6
+
+
+def test_a_damaged_line_inside_the_file_is_named(finished, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    lines = (finished / "scores.jsonl").read_text().splitlines()
+    (run / "scores.jsonl").write_text("\n".join([lines[0], "{broken", *lines[1:]]) + "\n")
+    (run / "config.yaml").write_bytes((finished / "config.yaml").read_bytes())
+    with pytest.raises(UserError, match=r"scores.jsonl, line 2: not a JSON object; remove the line"):
+        run_search(SearchConfig(run_dir=str(run), **QUICK))
+
+
+def test_other_settings_are_refused_named_and_overwritten_on_request(tmp_path):
+    run = str(tmp_path / "run")
+    run_search(SearchConfig(run_dir=run, **QUICK))
+    before = (tmp_path / "run" / "scores.jsonl").read_bytes()
+    with pytest.raises(UserError, match=r"seed was 0, now 1.*--overwrite"):
+        run_search(SearchConfig(run_dir=run, seed=1, **QUICK))
+    assert (tmp_path / "run" / "scores.jsonl").read_bytes() == before
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    assert run_search(SearchConfig(run_dir=run, seed=1, overwrite=True, **QUICK)) == 0
+    assert {row["seed"] for row in rows_of(tmp_path / "run")} == {1}
+    assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
+
+
+def test_overwrite_with_the_same_settings_keeps_what_is_finished(finished, monkeypatch):
+    before = (finished / "scores.jsonl").read_bytes()
+    run_search(SearchConfig(run_dir=str(finished), overwrite=True, **QUICK))
+    assert (finished / "scores.jsonl").read_bytes() == before
+
+
+def test_changed_data_is_noticed(finished, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    rows = rows_of(finished)[:3]
+    (run / "scores.jsonl").write_text("".join(json.dumps({**row, "probe": "0" * 16}) + "\n" for row in rows))
+    (run / "config.yaml").write_bytes((finished / "config.yaml").read_bytes())
+    with pytest.raises(UserError, match="the data has changed"):
+        run_search(SearchConfig(run_dir=str(run), **QUICK))
+
+
+def test_equal_networks_are_scored_once(tmp_path, monkeypatch):
+    scored = []
+    original = Scorer._score
+    monkeypatch.setattr(Scorer, "_score", lambda self, a: scored.append(a) or original(self, a))
+    listed = tmp_path / "list.txt"
+    twin = "|nor_conv_3x3~0|+|nor_conv_1x1~0|none~1|+|skip_connect~0|avg_pool_3x3~1|none~2|"
+    base = "|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|avg_pool_3x3~1|none~2|"
+    listed.write_text(f"# equal but for a dead branch\n{twin}\n\n{base}\n{base}\n")
+    run_search(SearchConfig(run_dir=str(tmp_path / "run"), architectures=str(listed), **QUICK))
+    assert scored == [SPACE.canonical(base)]
+    first, second = rows_of(tmp_path / "run")
+    assert first["score"] == second["score"]
+    ranking = read_ranking(tmp_path / "run")
+    assert [row["architecture"] for row in ranking] == [twin, base]
+    with pytest.raises(UserError, match="--top 2: the ranking has 1 different networks"):
+        choose_picks(ranking, 2)
+    run_search(SearchConfig(run_dir=str(tmp_path / "raw"), architectures=str(listed), canonical=False, **QUICK))
+    assert rows_of(tmp_path / "raw")[0]["n_units"] > rows_of(tmp_path / "raw")[1]["n_units"]
+
+
+def test_degenerate_and_failed_candidates_are_rows_with_their_reason(tmp_path, monkeypatch):
+    listed = tmp_path / "list.csv"
+    constant = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
+    listed.write_text(f"index,arch\n5,{constant}\n6,{SPACE[11]}\n7,{SPACE[284]}\n")
+    original = Scorer._score
+
+    def sometimes(self, architecture):
+        if architecture == SPACE.canonical(SPACE[284]):
+            raise RuntimeError("no memory\nfor this one")
+        return original(self, architecture)
+
+    monkeypatch.setattr(Scorer, "_score", sometimes)
+    run_search(SearchConfig(run_dir=str(tmp_path / "run"), architectures=str(listed), **QUICK))
+    by_status = {row["status"]: row for row in rows_of(tmp_path / "run")}
+    assert set(by_status) == {"ok", "degenerate", "failed"}
+    assert by_status["failed"]["reason"] == "RuntimeError: no memory"
+    assert by_status["degenerate"]["score"] is None
+    assert [row["status"] for row in read_ranking(tmp_path / "run")] == ["ok", "degenerate", "failed"]
+    assert "NaN" not in (tmp_path / "run" / "ranking.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "no architecture in it"),
+        ("|none~0|\n", "line 1: architecture"),
+        (f"{SPACE[0]}\nnonsense\n", "line 2: architecture 'nonsense': expected 3 nodes"),
+        ("index,arch\n1,oops\n", "line 2: architecture 'oops'"),
+    ],
+)
+def test_faults_of_a_list_are_named_by_line(tmp_path, content, message):
+    (tmp_path / "list").write_text(content)
+    with pytest.raises(UserError, match=message):
+        given(SPACE, tmp_path / "list")
+    with pytest.raises(UserError, match="no such file"):
+        given(SPACE, tmp_path / "absent")
+
+
+def test_samples_are_distinct_and_grow_from_the_front():
+    assert sampled(SPACE, 50, 1) == sampled(SPACE, 80, 1)[:50]
+    assert len(set(sampled(SPACE, 80, 1))) == 80
+    assert len(set(sampled(SPACE, 15_625, 1))) == 15_625
+    with pytest.raises(UserError, match="15625 architectures; use --samples all"):
+        sampled(SPACE, 15_626, 1)
+
+
+def test_ranking_puts_equals_in_the_order_they_came():
+    base = {"canonical": "", "params": 1, "macs": 1, "n_units": 1, "status": "ok"}
+    rows = [{**base, "architecture": a, "score": s} for a, s in (("a", 1.0), ("b", 2.0), ("c", 1.0), ("d", -3.0))]
+    rows.insert(0, {**base, "architecture": "z", "score": None, "status": "failed"})
+    assert [row["architecture"] for row in rank(rows)] == ["b", "a", "c", "d", "z"]
+
+
+def test_kendall_tau_counts_pairs():
+    rng = random.Random(0)
+    first, second = ([rng.randrange(6) for _ in range(30)] for _ in range(2))
+    pairs = [(i, j) for i in range(30) for j in range(i)]
+
+    def sign(v):
+        return (v > 0) - (v < 0)
+
+    agree = sum(sign(first[i] - first[j]) * sign(second[i] - second[j]) for i, j in pairs)
+    untied = [sum(v[i] != v[j] for i, j in pairs) for v in (first, second)]
+    assert kendall_tau(first, second) == pytest.approx(agree / (untied[0] * untied[1]) ** 0.5)
+    assert kendall_tau([1, 1, 1], [1, 2, 3]) is None
+    assert kendall_tau([1], [1]) is None
+
+
+def test_two_processes_cannot_share_a_folder(finished):
+    from naswot_lightning.files import locked
+
+    with locked(finished), pytest.raises(UserError, match="in use by another process"):
+        run_search(SearchConfig(run_dir=str(finished), **QUICK))
+
+
+def test_a_full_disk_loses_nothing_that_was_finished(tmp_path):
+    path = tmp_path / "scores.jsonl"
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with JsonLines(path) as rows:
+        rows.append({"n": 1})
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20, limit[1]))
+            with pytest.raises(OSError, match=r"scores\.jsonl") as caught:
+                rows.append({"text": "x" * 100})
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        assert caught.value.errno == errno.EFBIG
+        assert path.read_text() == '{"n": 1}\n'
+        rows.append({"n": 2})
+    with JsonLines(path) as again:
+        assert again.rows == [{"n": 1}, {"n": 2}]
+
+
+def _small_files():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, 2_000))
+
+
+def test_command_line_on_a_full_disk(search, tmp_path):
+    result = search("--samples", 12, "--batch_size", 8, "--run_dir", tmp_path / "run", preexec_fn=_small_files)
+    assert result.returncode == 2
+    assert "raise the limit on file sizes" in result.stderr.splitlines()[-1]
+    assert "Traceback" not in result.stderr
+    again = search("--samples", 12, "--batch_size", 8, "--run_dir", tmp_path / "run")
+    assert again.returncode == 0
+    assert len(read_ranking(tmp_path / "run")) == 12
+
+
+def test_killed_at_any_moment_the_ranking_is_the_same(tmp_path):
+    """SIGKILL at three moments, run again each time: the ranking is byte-identical."""
+    command = [
+        sys.executable,
+        "search.py",
+        "--samples",
+        "40",
+        "--batch_size",
+        "32",
+        "--wandb.mode",
+        "disabled",
+    ]
+    rng = random.Random(time.time_ns())
+    run = tmp_path / "killed"
+    for _ in range(3):
+        process = subprocess.Popen(
+            [*command, "--run_dir", str(run)], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        deadline = time.monotonic() + 60
+        start = len((run / "scores.jsonl").read_bytes()) if (run / "scores.jsonl").exists() else 0
+        wanted = start + rng.randint(200, 4_000)
+        while time.monotonic() < deadline and process.poll() is None:
+            if (run / "scores.jsonl").exists() and (run / "scores.jsonl").stat().st_size >= wanted:
+                break
+            time.sleep(0.002)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    for folder in (run, tmp_path / "whole"):
+        done = subprocess.run([*command, "--run_dir", str(folder)], cwd=ROOT, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert files_of(run) == files_of(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--space", "nasbench202"], "unknown space 'nasbench202', expected one of nasbench201"),
+        (["--dataset", "cifar11"], "did you mean 'cifar10'?"),
+        (["--score", "naswto"], "did you mean 'naswot'?"),
+        (["--algorithm", "rnd"], "expected one of random"),
+        (["--sampels", "3"], "unknown option --sampels; did you mean --samples?"),
+        (["--samples", "many"], "--samples: expected int or ['all'], got many"),
+        (["--batch_size", "1"], "--batch_size 1: expected at least 2"),
+        (["--samples", "0"], "--samples 0: expected at least 1"),
+        (["--device", "cuda:77"], "--device cuda:77"),
+        (["--config", "absent.yaml"], "absent.yaml"),
+        (["--dataset", "imagefolder", "--data_dir", "absent"], "absent has no train/ folder"),
+        (["--architectures", "absent.txt"], "--architectures absent.txt: no such file"),
+        (["--wandb.mode", "maybe"], "--wandb.mode"),
+    ],
+)
+def test_bad_input_is_one_line_and_code_2(arguments, message, tmp_path, capsys, monkeypatch):
+    from naswot_lightning.command_line import run_command
+
+    monkeypatch.chdir(tmp_path)
+    code = run_command(run_search, SearchConfig, "search.py", ["--run_dir", str(tmp_path / "run"), *arguments])
+    captured = capsys.readouterr()
+    assert code == 2
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_file_where_the_run_folder_should_be(tmp_path):
+    (tmp_path / "run").write_text("")
+    with pytest.raises(UserError, match="there is a file of that name"):
+        run_search(SearchConfig(run_dir=str(tmp_path / "run"), **QUICK))
+    with pytest.raises(UserError, match="there is a file of that name"):
+        run_search(SearchConfig(run_dir=str(tmp_path / "run" / "inside"), **QUICK))
+
+
+def test_a_read_only_place(capsys):
+    from naswot_lightning.command_line import run_command
+
+    code = run_command(run_search, SearchConfig, "search.py", ["--run_dir", "/proc/run", "--samples", "2"])
+    error = capsys.readouterr().err
+    assert code == 2
+    assert error.count("\n") == 1
+    assert "/proc/run" in error
+
+
+def test_unknown_keys_of_a_file_are_errors(tmp_path, capsys):
+    from naswot_lightning.command_line import run_command
+
+    (tmp_path / "c.yaml").write_text("samples: 5\nspaec: nasbench201\n")
+    assert run_command(run_search, SearchConfig, "search.py", ["--config", str(tmp_path / "c.yaml")]) == 2
+    assert "unknown option --spaec; did you mean --space?" in capsys.readouterr().err
+
+
+def test_options_override_the_file_and_the_saved_config_can_be_read_again(finished, tmp_path):
+    from naswot_lightning.command_line import parse
+
+    (tmp_path / "c.yaml").write_text("samples: 5\nseed: 7\nwandb:\n  mode: offline\n")
+    config = parse(SearchConfig, ["--config", str(tmp_path / "c.yaml"), "--seed", "9", "--overwrite"], "search.py")
+    assert (config.samples, config.seed, config.wandb.mode, config.overwrite) == (5, 9, "offline", True)
+    saved = parse(SearchConfig, ["--config", str(finished / "config.yaml")], "search.py")
+    assert saved == SearchConfig(run_dir=str(finished), **QUICK)
+
+
+def test_search_is_logged_to_wandb_offline_once(tmp_path, capsys):
+    config = SearchConfig(run_dir=str(tmp_path / "run"), samples=4, batch_size=8)
+    run_search(config)
+    files = list((tmp_path / "run" / "wandb").glob("offline-run-*-search/*.wandb"))
+    assert len(files) == 1
+    content = files[0].read_bytes()
+    assert b"best_architecture" in content
+    assert b"ranking" in content
+    run_search(config)
+    assert len(list((tmp_path / "run" / "wandb").glob("offline-run-*"))) == 1
+
+
+def test_help_does_not_load_torch():
+    code = "import sys, search, train, naswot_lightning, spaces; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+@pytest.mark.slow
+def test_kendall_tau_on_real_images_is_that_of_the_paper(search, shared, tmp_path):
+    """300 architectures with published accuracy, 128 real CIFAR-10 images; the paper reports 0.574."""
+    table = list(csv.DictReader(shared("nasbench201-accuracies-1500.csv").open()))[:300]
+    (tmp_path / "list.txt").write_text("\n".join(row["arch"] for row in table))
+    result = search(
+        "--architectures", tmp_path / "list.txt", "--dataset", "imagefolder", "--canonical", "false",
+        "--data_dir", shared("cifar10-images"), "--run_dir", tmp_path / "run", timeout=1_200,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    accuracy = {row["arch"]: float(row["cifar10_oritest_200"]) for row in table}
+    scored = [row for row in read_ranking(tmp_path / "run") if row["status"] == "ok"]
+    tau = kendall_tau([r["score"] for r in scored], [accuracy[r["architecture"]] for r in scored])
+    assert 0.50 <= tau <= 0.65

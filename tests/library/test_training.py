@@ -1,0 +1,283 @@
+import csv
+import json
+import random
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+import yaml
+
+from naswot_lightning.classifier import ImageClassifier
+from naswot_lightning.comparison import agreement
+from naswot_lightning.config import TrainConfig
+from naswot_lightning.sent_once import SentOnceLogger
+from naswot_lightning.tracking import resolve_mode
+from spaces import get_space
+from tests.conftest import ROOT
+from tests.images import make_image_folder
+
+SPACE = get_space("nasbench201")
+SMALL = "|skip_connect~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"
+ORDER_OF_FILES = ("trajectory.csv", "metrics.csv")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return make_image_folder(tmp_path_factory.mktemp("data") / "images", {"train": 40, "test": 10})
+
+
+def training(data, run, *options):
+    return [
+        "--run_dir", run, "--dataset", "imagefolder", "--data_dir", data, "--architecture", SMALL, "--batch_size", 20,
+        "--probe_batch_size", 16, "--epochs", 3, *options,
+    ]  # fmt: skip
+
+
+def table(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, data):
+    """A search of real candidates and the training of its two best, wandb offline."""
+    run = tmp_path_factory.mktemp("trained") / "run"
+    common = ["--run_dir", str(run), "--data_dir", str(data)]
+    search = ["search.py", "--dataset", "imagefolder", "--samples", "5", "--batch_size", "16", *common]
+    train = ["train.py", "--top", "2", "--epochs", "2", "--batch_size", "20", *common]
+    for command in (search, train):
+        done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    return run, done
+
+
+def test_each_pick_leaves_the_files_of_the_contract(trained):
+    run, _ = trained
+    folders = sorted((run / "picks").iterdir())
+    assert [folder.name.split("-")[0] for folder in folders] == ["1", "2"]
+    ranking = json.loads((run / "ranking.json").read_text())
+    for folder in folders:
+        names = {path.name for path in folder.iterdir()}
+        expected = {"config.yaml", "last.ckpt", "best.ckpt", "trajectory.csv", "metrics.csv", "result.json"}
+        assert expected <= names
+        result = json.loads((folder / "result.json").read_text())
+        assert result["architecture"] in [row["architecture"] for row in ranking]
+        assert folder.name.split("-")[1] == str(SPACE.index(result["architecture"]))
+        assert 0 <= result["test_acc"] <= 1
+
+
+def test_the_first_point_of_the_trajectory_is_the_score_of_the_ranking(trained):
+    run, _ = trained
+    scores = {row["architecture"]: row["score"] for row in json.loads((run / "ranking.json").read_text())}
+    for folder in (run / "picks").iterdir():
+        result = json.loads((folder / "result.json").read_text())
+        first = table(folder / "trajectory.csv")[0]
+        assert float(first["score"]) == result["score_init"] == scores[result["architecture"]]
+
+
+def test_comparison_figure_and_terminal(trained):
+    run, done = trained
+    rows = table(run / "comparison.csv")
+    assert [row["rank"] for row in rows] == ["1", "2"]
+    assert set(rows[0]) >= {
+        "score_init", "score_final", "best_val_acc", "test_acc", "params", "macs", "seconds", "architecture",
+    }  # fmt: skip
+    assert (run / "figures" / "figure6.png").read_bytes()[:4] == b"\x89PNG"
+    assert "Kendall tau with test accuracy over 2 networks" in done.stdout
+
+
+def test_one_wandb_run_a_pick_of_one_group(trained):
+    run, _ = trained
+    group = {}
+    for folder in (run / "picks").iterdir():
+        files = list(folder.glob("wandb/offline-run-*/*.wandb"))
+        assert len(files) == 1
+        content = files[0].read_bytes()
+        assert b"score/naswot" in content
+        assert b"val/acc" in content
+        group[folder.name] = yaml.safe_load((folder / "config.yaml").read_text())["wandb"]["group"]
+        assert group[folder.name].encode() in content
+    assert len(set(group.values())) == 1
+
+
+def test_a_checkpoint_loads_without_arguments_and_without_running_code(trained):
+    run, _ = trained
+    for path in run.glob("picks/*/best.ckpt"):
+        torch.load(path, weights_only=True)
+        model = ImageClassifier.load_from_checkpoint(path, map_location="cpu")
+        assert model(torch.randn(2, 3, 8, 8)).shape == (2, 3)
+
+
+def test_running_again_trains_nothing(trained, train, data):
+    run, _ = trained
+    before = {path: path.stat().st_mtime_ns for path in run.glob("picks/*/last.ckpt")}
+    done = train("--top", 2, "--epochs", 2, "--batch_size", 20, "--run_dir", run, "--data_dir", data)
+    assert done.returncode == 0
+    assert {path: path.stat().st_mtime_ns for path in run.glob("picks/*/last.ckpt")} == before
+    assert len(list(run.glob("picks/*/wandb/offline-run-*"))) == 2
+    assert len(list(run.glob("wandb/offline-run-*-comparison-*"))) == 1
+
+
+def test_other_settings_are_refused(trained, train, data):
+    run, _ = trained
+    done = train("--top", 1, "--epochs", 5, "--batch_size", 20, "--run_dir", run, "--data_dir", data)
+    assert done.returncode == 2
+    assert "epochs was 2, now 5" in done.stderr
+    assert "--overwrite" in done.stderr
+    assert len(list(run.glob("picks/*/result.json"))) == 2
+
+
+def test_more_picks_than_the_ranking_has(trained, train):
+    run, _ = trained
+    done = train("--top", 50, "--run_dir", run)
+    assert done.returncode == 2
+    assert "--top 50: the ranking has" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--architecture", "|none~0|"], "expected 3 nodes"),
+        (["--architecture", SMALL, "--space", "nasbench"], "did you mean 'nasbench201'"),
+        (["--architecture", SMALL, "--dataset", "digit"], "did you mean 'digits'"),
+        (["--architecture", SMALL, "--trainer.max_step", "3"], "did you mean 'max_steps'"),
+        (["--architecture", SMALL, "--trainer.max_epochs", "3"], "use --epochs"),
+        (
+            ["--architecture", SMALL, "--dataset", "imagefolder", "--data_dir", "absent"],
+            "absent has no train/",
+        ),
+        (["--epochs", "0", "--architecture", SMALL], "--epochs 0: expected at least 1"),
+        (["--top", "1"], "no run in"),
+    ],
+)
+def test_bad_input_is_one_line_and_code_2(train, tmp_path, arguments, message):
+    done = train("--run_dir", tmp_path / "run", *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.glob("run/picks/*/result.json"))
+
+
+def test_a_damaged_ranking_is_one_line(train, tmp_path):
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"space": "nasbench201", "dataset": "digits"}))
+    (tmp_path / "ranking.json").write_text('[{"rank": 1')
+    done = train("--run_dir", tmp_path)
+    assert done.returncode == 2
+    assert "ranking.json is damaged" in done.stderr
+
+
+def _kill_during_training(command, folder, rng):
+    """Kill with SIGKILL once a random number of points has been written; also the child must end."""
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    target = rng.randint(3, 12)
+    deadline = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline:
+        points = sum(len(p.read_text().splitlines()) for p in folder.glob("picks/*/trajectory.csv"))
+        if points > target:
+            break
+        time.sleep(0.005)
+    assert process.poll() is None
+    process.kill()
+    process.wait()
+
+
+def test_killed_and_run_again_training_ends_the_same(tmp_path, data):
+    """SIGKILL at a random moment, twice: weights, metrics and trajectory are those of an uninterrupted run."""
+    rng = random.Random(time.time_ns())
+    outcomes = []
+    for name, kills in (("whole", 0), ("killed", 2)):
+        run = tmp_path / name
+        command = [
+            sys.executable,
+            "train.py",
+            *(str(a) for a in training(data, run, "--wandb.mode", "offline")),
+        ]
+        for _ in range(kills):
+            _kill_during_training(command, run, rng)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        (folder,) = (run / "picks").iterdir()
+        weights = torch.load(folder / "last.ckpt", weights_only=True)["state_dict"]
+        metrics = [{k: v for k, v in row.items() if k != "seconds"} for row in table(folder / "metrics.csv")]
+        result = json.loads((folder / "result.json").read_text())
+        outcomes.append((weights, metrics, table(folder / "trajectory.csv"), result["test_acc"]))
+    (weights, *whole), (weights_killed, *killed) = outcomes
+    assert killed == whole
+    assert all(value.equal(weights_killed[name]) for name, value in weights.items())
+
+
+def test_a_pick_that_crashes_leaves_the_others(train, tmp_path, trained, data):
+    """The first pick's checkpoint is damaged: it fails, is reported, and the second is trained all the same."""
+    run, _ = trained
+    copy = tmp_path / "copy"
+    for name in ("config.yaml", "ranking.json", ".run_id", "picks/1-"):
+        for path in run.glob(f"{name}*/last.ckpt" if name.endswith("-") else name):
+            target = copy / path.relative_to(run)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(b"damaged" if path.suffix == ".ckpt" else path.read_bytes())
+    done = train("--top", 2, "--epochs", 1, "--run_dir", copy, "--data_dir", data, "--wandb.mode", "disabled")
+    assert done.returncode == 1
+    assert "FAILED: 1-" in done.stderr
+    assert [p.parent.name[0] for p in copy.glob("picks/*/result.json")] == ["2"]
+
+
+def test_what_was_sent_is_not_sent_again(tmp_path):
+    class Run:
+        def __init__(self):
+            self.logged = []
+
+        def define_metric(self, *_, **__):
+            pass
+
+        def log(self, metrics, **_):
+            self.logged.append(metrics)
+
+    def logger(run):
+        return SentOnceLogger(lambda: run, tmp_path / "sent.json")
+
+    first, second = Run(), Run()
+    log = logger(first)
+    log.log_metrics({"score/naswot": 1.0, "epoch": 0.0}, 0)
+    log.log_metrics({"score/naswot": 2.0, "epoch": 0.5}, 4)
+    log.log_metrics({"val/acc": 0.5, "epoch": 0}, 4)
+    log = logger(second)
+    log.log_metrics({"score/naswot": 2.0, "epoch": 0.5}, 4)
+    log.log_metrics({"val/acc": 0.5, "epoch": 0}, 4)
+    log.log_metrics({"score/naswot": 3.0, "epoch": 1.0}, 8)
+    assert len(first.logged) == 3
+    assert second.logged == [{"score/naswot": 3.0, "epoch": 1.0, "trainer/global_step": 8}]
+
+
+def test_wandb_is_offline_unless_a_key_is_set(monkeypatch, tmp_path):
+    assert resolve_mode("auto") == "offline"
+    monkeypatch.setenv("WANDB_API_KEY", "x" * 40)
+    assert resolve_mode("auto") == "online"
+    assert resolve_mode("disabled") == "disabled"
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert resolve_mode("auto") == "disabled"
+    monkeypatch.delenv("WANDB_MODE")
+    monkeypatch.delenv("WANDB_API_KEY")
+    (tmp_path / "netrc").write_text("machine api.wandb.ai login user password " + "x" * 40)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    assert resolve_mode("auto") == "online"
+
+
+def test_agreement_is_of_accuracy_with_score_and_size():
+    rows = [
+        {"score_init": s, "test_acc": a, "params": p, "macs": 1}
+        for s, a, p in ((3.0, 0.9, 1), (2.0, 0.8, 2), (None, 0.1, 3), (1.0, 0.7, 4))
+    ]
+    taus = agreement(rows)
+    assert taus["score_init"] == 1.0
+    assert taus["params"] == pytest.approx(-2 / 3)
+    assert taus["macs"] is None
+
+
+def test_recipe_is_that_of_the_benchmark():
+    config = TrainConfig()
+    assert (config.epochs, config.batch_size, config.lr, config.momentum, config.weight_decay) == (
+        200, 256, 0.1, 0.9, 5e-4,
+    )  # fmt: skip
