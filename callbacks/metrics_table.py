@@ -42,9 +42,9 @@ class MetricsTable(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Add the row of this epoch; after validation and the other callbacks' metrics."""
-        metrics = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
-        row = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step, **metrics}
-        self.rows.append({**row, "seconds": round(time.perf_counter() - self._start, 3)})
+        row = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
+        place = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step}
+        self.rows.append({**place, **row, **place, "seconds": round(time.perf_counter() - self._start, 3)})
         if trainer.is_global_zero:
             self._write()
             if self._announce is not None:

@@ -115,7 +115,8 @@ def _logger(folder: Path, settings: Settings) -> Any:
     shown = {name: value for name, value in settings.items() if name != "wandb"}
 
     def start() -> Any:
-        return tracking.start_run(config, folder, shown, job_type="train", **wandb)
+        # All runs of a run folder lie side by side, so that one viewer shows them together.
+        return tracking.start_run(config, folder.parent.parent, shown, job_type="train", **wandb)
 
     return SentOnceLogger(start, folder / ".sent.json")
 

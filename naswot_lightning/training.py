@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import subprocess
 import sys
@@ -102,7 +103,7 @@ def _pick_settings(config: TrainConfig, search: Row, folder: RunFolder, pick: Ro
     name = f"{'given' if pick['rank'] is None else pick['rank']}-{_identifier(space, pick['architecture'])}"
     run_id = folder.run_id()
     seed = search["seed"] if config.seed is None else config.seed
-    return {
+    settings = {
         "rank": pick["rank"],
         "space": space,
         "architecture": pick["architecture"],
@@ -117,14 +118,16 @@ def _pick_settings(config: TrainConfig, search: Row, folder: RunFolder, pick: Ro
         "probe_seed": search["seed"],
         "probe_batch_size": config.probe_batch_size or search["batch_size"],
         "trainer": config.trainer,
-        "wandb": {
-            "mode": config.wandb.mode,
-            "project": config.wandb.project,
-            "group": config.wandb.group or f"{folder.path.resolve().name}-{run_id}",
-            "id": f"{run_id}-{name}",
-            "name": name,
-        },
     }
+    wandb = {
+        "mode": config.wandb.mode,
+        "project": config.wandb.project,
+        "group": config.wandb.group or f"{folder.path.resolve().name}-{run_id}",
+        # Other settings are another run: wandb cannot take back what it was sent of the first.
+        "id": f"{run_id}-{name}-{_digest(settings)}",
+        "name": name,
+    }
+    return {**settings, "wandb": wandb}
 
 
 def _identifier(space_name: str, architecture: str) -> str:
@@ -133,6 +136,11 @@ def _identifier(space_name: str, architecture: str) -> str:
     if isinstance(space, EnumerableSpace):
         return str(space.index(architecture))
     return hashlib.sha256(architecture.encode()).hexdigest()[:8]
+
+
+def _digest(settings: Row) -> str:
+    decisive = {name: value for name, value in settings.items() if name not in _FREE}
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:4]
 
 
 def _prepare(run_dir: Path, settings: Row, overwrite: bool) -> Path:
