@@ -109,7 +109,9 @@ class ImageClassifier(pl.LightningModule):
         self.log(f"{stage}/loss", loss, on_step=False, on_epoch=True, batch_size=count, sync_dist=True)
         self.log(f"{stage}/acc", accuracy, on_step=False, on_epoch=True, batch_size=count)
         # Epochs done, as the score's trajectory counts them; by default Lightning logs the index of the epoch.
-        self.log("epoch", float(self.current_epoch + 1), on_step=False, on_epoch=True, reduce_fx="max", batch_size=count)
+        self.log(
+            "epoch", float(self.current_epoch + 1), on_step=False, on_epoch=True, reduce_fx="max", batch_size=count
+        )
         return loss
 
     def _generator(self, batch_idx: int) -> torch.Generator:

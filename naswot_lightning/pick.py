@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +60,10 @@ def train_pick(folder: Path) -> Settings:
     trainer.fit(model, data, ckpt_path=last if last.exists() else None)
     if trainer.interrupted:
         raise KeyboardInterrupt
+    # Before the test, which loads the callbacks' states of the best epoch along with its weights.
+    result = _trained(settings, data, trajectory.rows, metrics.rows)
     tested = trainer.test(model, data, ckpt_path=folder / "best.ckpt", verbose=False)[0]
-    result = _result(settings, data, trajectory, metrics, tested)
+    result |= {"test_acc": tested["test/acc"], "test_loss": tested["test/loss"]}
     if trainer.is_global_zero:
         for logger in trainer.loggers:
             logger.experiment.finish()  # type: ignore[attr-defined]
@@ -134,12 +136,8 @@ def _announcer(settings: Settings) -> Any:
     return announce
 
 
-def _result(
-    settings: Settings,
-    data: ImageDataModule,
-    trajectory: ScoreTrajectory,
-    metrics: MetricsTable,
-    tested: Mapping[str, float],
+def _trained(
+    settings: Settings, data: ImageDataModule, trajectory: Sequence[Settings], metrics: Sequence[Settings]
 ) -> Settings:
     space, dataset = get_space(settings["space"]), data.dataset
     size = space.complexity(settings["canonical"], dataset.num_classes, image_size=dataset.image_size)
@@ -147,14 +145,12 @@ def _result(
         **{
             name: settings[name] for name in ("rank", "space", "architecture", "canonical", "dataset", "seed", "epochs")
         },
-        "score_init": trajectory.rows[0]["score"],
-        "score_final": trajectory.rows[-1]["score"],
-        "best_val_acc": max(row["val/acc"] for row in metrics.rows),
-        "test_acc": tested["test/acc"],
-        "test_loss": tested["test/loss"],
+        "score_init": trajectory[0]["score"],
+        "score_final": trajectory[-1]["score"],
+        "best_val_acc": max(row["val/acc"] for row in metrics),
         "params": size.params,
         "macs": size.macs,
-        "seconds": round(sum(row["seconds"] for row in metrics.rows), 3),
+        "seconds": round(sum(row["seconds"] for row in metrics), 3),
         "versions": {"torch": torch.__version__, "pytorch_lightning": pl.__version__},
     }
 

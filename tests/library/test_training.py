@@ -73,8 +73,12 @@ def test_the_first_point_of_the_trajectory_is_the_score_of_the_ranking(trained):
     scores = {row["architecture"]: row["score"] for row in json.loads((run / "ranking.json").read_text())}
     for folder in (run / "picks").iterdir():
         result = json.loads((folder / "result.json").read_text())
-        first = table(folder / "trajectory.csv")[0]
-        assert float(first["score"]) == result["score_init"] == scores[result["architecture"]]
+        points = table(folder / "trajectory.csv")
+        assert float(points[0]["score"]) == result["score_init"] == scores[result["architecture"]]
+        assert float(points[-1]["score"]) == result["score_final"]
+        epochs = table(folder / "metrics.csv")
+        assert result["best_val_acc"] == max(float(row["val/acc"]) for row in epochs)
+        assert result["seconds"] == pytest.approx(sum(float(row["seconds"]) for row in epochs), abs=1e-2)
 
 
 def test_comparison_figure_and_terminal(trained):
