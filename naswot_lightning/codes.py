@@ -25,17 +25,23 @@ _INTEGER_VIEWS = {
 _PRODUCT_COLUMNS = 1 << 16
 
 
-def hamming_distances(pre_activations: Tensor) -> tuple[Tensor, bool | Tensor]:
+def is_packable(tensor: Tensor) -> bool:
+    """Return whether the codes of a rectifier's input can be packed where it lies in memory."""
+    return tensor.device.type == "cpu" and tensor.dtype in _INTEGER_VIEWS and tensor.dim() > 1 and _is_dense(tensor)
+
+
+def hamming_distances(pre_activations: Tensor, rectified: Tensor | None = None) -> tuple[Tensor, bool | Tensor]:
     """Return the pairwise Hamming distances of one layer's codes, and whether any value was NaN.
 
     Args:
         pre_activations: (N, ...) floating point, the input of a rectifier.
+        rectified: where :func:`is_packable` says so, a tensor like the input that receives max(x, 0) on the way.
 
     Returns:
         (N, N) int64 on the device of the input, and a boolean (a 0-d tensor there, so as not to wait for it).
     """
     if pre_activations.device.type == "cpu" and pre_activations.dtype in _INTEGER_VIEWS:
-        return _packed_distances(pre_activations)
+        return _packed_distances(pre_activations, rectified)
     return product_distances(pre_activations.flatten(1))
 
 
@@ -54,11 +60,12 @@ def product_distances(pre_activations: Tensor) -> tuple[Tensor, Tensor]:
     return active[:, None] + active[None, :] - 2 * shared, pre_activations.isnan().any()
 
 
-def _packed_distances(pre_activations: Tensor) -> tuple[Tensor, bool]:
+def _packed_distances(pre_activations: Tensor, rectified: Tensor | None) -> tuple[Tensor, bool]:
     integers, magnitude, infinity = _INTEGER_VIEWS[pre_activations.dtype]
     rows = _rows(pre_activations).view(integers).numpy()  # (N, U)
     words = np.empty((rows.shape[0], (rows.shape[1] + 63) // 64), np.uint64)
-    nan = _pack(rows, magnitude, infinity, words)
+    output = None if rectified is None else _rows(rectified).view(integers).numpy()
+    nan = _pack(rows, magnitude, infinity, words, output)
     distances = np.zeros((rows.shape[0], rows.shape[0]), np.int64)
     _count_differing(words, distances)
     return torch.from_numpy(distances), bool(nan)
@@ -67,10 +74,13 @@ def _packed_distances(pre_activations: Tensor) -> tuple[Tensor, bool]:
 def _rows(tensor: Tensor) -> Tensor:
     """Return (N, ...) as (N, U) without a copy where each image is dense in memory, in any order."""
     images, units = tensor.shape[0], tensor[0].numel()
-    dense = tensor.is_contiguous() or (tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last))
-    if not dense:
+    if not _is_dense(tensor):
         tensor = tensor.contiguous()
     return tensor.detach().as_strided((images, units), (units, 1))
+
+
+def _is_dense(tensor: Tensor) -> bool:
+    return tensor.is_contiguous() or (tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last))
 
 
 @intrinsic
@@ -84,8 +94,10 @@ def _popcount(typingctx, word):  # type: ignore[no-untyped-def]
 
 
 @njit(parallel=True, nogil=True, cache=True)
-def _pack(rows, magnitude, infinity, words):  # type: ignore[no-untyped-def]
+def _pack(rows, magnitude, infinity, words, rectified):  # type: ignore[no-untyped-def]
     """Pack ``value > 0`` of (N, U) floats, seen as integers of their width, into (N, ceil(U / 64)) words.
+
+    ``rectified`` is None or receives max(value, 0): reading the values once for both saves a third of the time.
 
     As integers, positive floats are positive and both zeros are not. The test for NaN costs nothing measurable
     beside the packing (0.17 ms for 128 x 16,384 float32 values with and without it).
@@ -93,6 +105,7 @@ def _pack(rows, magnitude, infinity, words):  # type: ignore[no-untyped-def]
     images, units = rows.shape
     whole = units // 64
     nans = np.zeros(images, np.bool_)
+    zero = magnitude & ~magnitude  # of the type of the values
     for i in prange(images):
         row = rows[i]
         nan = False
@@ -102,6 +115,8 @@ def _pack(rows, magnitude, infinity, words):  # type: ignore[no-untyped-def]
                 value = row[w * 64 + bit]
                 nan |= (value & magnitude) > infinity
                 word |= np.uint64(value > 0) << np.uint64(bit)
+                if rectified is not None:
+                    rectified[i, w * 64 + bit] = value if value > 0 else zero
             words[i, w] = word
         if whole < words.shape[1]:
             word = np.uint64(0)
@@ -109,6 +124,8 @@ def _pack(rows, magnitude, infinity, words):  # type: ignore[no-untyped-def]
                 value = row[whole * 64 + bit]
                 nan |= (value & magnitude) > infinity
                 word |= np.uint64(value > 0) << np.uint64(bit)
+                if rectified is not None:
+                    rectified[i, whole * 64 + bit] = value if value > 0 else zero
             words[i, whole] = word
         nans[i] = nan
     return nans.any()
@@ -116,15 +133,70 @@ def _pack(rows, magnitude, infinity, words):  # type: ignore[no-untyped-def]
 
 @njit(parallel=True, nogil=True, cache=True)
 def _count_differing(words, distances):  # type: ignore[no-untyped-def]
-    """Write the number of differing bits of each pair of rows of (N, W) words into (N, N)."""
-    images, width = words.shape
-    for pair in prange((images + 1) // 2):
-        # Row i has i pairs: a short row and a long one together make equal shares.
+    """Write the number of differing bits of each pair of rows of (N, W) words into (N, N).
+
+    Tiles of 4 x 4 pairs use each loaded word four times: 0.11 ms instead of 0.17 ms pair by pair for 128 x 256
+    words on two cores.
+    """
+    images = words.shape[0]
+    if images < 4:
+        _count_few(words, distances)
+        return
+    tiles = (images + 3) // 4
+    for share in prange((tiles + 1) // 2):
+        # Tile row t has t + 1 tiles: a short row and a long one together make equal shares.
         for end in range(2):
-            i = images - 1 - np.int64(pair) if end else np.int64(pair)
-            for j in range(i):
-                differing = np.uint64(0)
-                for w in range(width):
-                    differing += _popcount(words[i, w] ^ words[j, w])
-                distances[i, j] = differing
-                distances[j, i] = differing
+            t = tiles - 1 - np.int64(share) if end else np.int64(share)
+            for u in range(t + 1):
+                # The last tile overlaps the one before it where 4 does not divide the number of images.
+                _count_tile(words, distances, min(4 * t, images - 4), min(4 * u, images - 4))
+
+
+@njit(nogil=True, cache=True)
+def _count_tile(words, distances, i, j):  # type: ignore[no-untyped-def]
+    """Compare rows i..i+3 with rows j..j+3; sixteen scalars, since an array would not stay in registers."""
+    s00 = s01 = s02 = s03 = np.uint64(0)
+    s10 = s11 = s12 = s13 = np.uint64(0)
+    s20 = s21 = s22 = s23 = np.uint64(0)
+    s30 = s31 = s32 = s33 = np.uint64(0)
+    for w in range(words.shape[1]):
+        a0, a1, a2, a3 = words[i, w], words[i + 1, w], words[i + 2, w], words[i + 3, w]
+        b0, b1, b2, b3 = words[j, w], words[j + 1, w], words[j + 2, w], words[j + 3, w]
+        s00 += _popcount(a0 ^ b0)
+        s01 += _popcount(a0 ^ b1)
+        s02 += _popcount(a0 ^ b2)
+        s03 += _popcount(a0 ^ b3)
+        s10 += _popcount(a1 ^ b0)
+        s11 += _popcount(a1 ^ b1)
+        s12 += _popcount(a1 ^ b2)
+        s13 += _popcount(a1 ^ b3)
+        s20 += _popcount(a2 ^ b0)
+        s21 += _popcount(a2 ^ b1)
+        s22 += _popcount(a2 ^ b2)
+        s23 += _popcount(a2 ^ b3)
+        s30 += _popcount(a3 ^ b0)
+        s31 += _popcount(a3 ^ b1)
+        s32 += _popcount(a3 ^ b2)
+        s33 += _popcount(a3 ^ b3)
+    _write(distances, i + 0, j, s00, s01, s02, s03)
+    _write(distances, i + 1, j, s10, s11, s12, s13)
+    _write(distances, i + 2, j, s20, s21, s22, s23)
+    _write(distances, i + 3, j, s30, s31, s32, s33)
+
+
+@njit(nogil=True, cache=True)
+def _write(distances, i, j, d0, d1, d2, d3):  # type: ignore[no-untyped-def]
+    distances[i, j], distances[i, j + 1], distances[i, j + 2], distances[i, j + 3] = d0, d1, d2, d3
+    distances[j, i], distances[j + 1, i], distances[j + 2, i], distances[j + 3, i] = d0, d1, d2, d3
+
+
+@njit(nogil=True, cache=True)
+def _count_few(words, distances):  # type: ignore[no-untyped-def]
+    """Compare all rows where there are too few for a tile."""
+    for i in range(words.shape[0]):
+        for j in range(i):
+            differing = np.uint64(0)
+            for w in range(words.shape[1]):
+                differing += _popcount(words[i, w] ^ words[j, w])
+            distances[i, j] = differing
+            distances[j, i] = differing

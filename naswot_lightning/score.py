@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from naswot_lightning.codes import hamming_distances
+from naswot_lightning.codes import hamming_distances, is_packable
+from naswot_lightning.pooling import average_pooled
 from naswot_lightning.untouched import untouched
 
 Variant = Literal["paper", "reference"]
@@ -133,11 +134,26 @@ class CodeDistances:
         # Distances of the tensors still alive: one that feeds several rectifiers is packed once.
         self._seen: dict[int, tuple[weakref.ref[Tensor], Tensor]] = {}
 
-    def add(self, pre_activations: Tensor) -> None:
-        """Count the codes of one rectifier: its input, (N, ...) or (N * k, ...) with images outermost."""
-        distances = self._distances(pre_activations)
+    def add(self, pre_activations: Tensor, rectified: Tensor | None = None) -> None:
+        """Count the codes of one rectifier: its input, (N, ...) or (N * k, ...) with images outermost.
+
+        Args:
+            pre_activations: the input.
+            rectified: receives max(x, 0), where :meth:`can_rectify` says so.
+        """
+        distances = self._distances(pre_activations, rectified)
         self._total = distances.clone() if self._total is None else self._total.add_(distances)
         self._n_units += pre_activations.numel() // self._images
+
+    def can_rectify(self, pre_activations: Tensor) -> bool:
+        """Return whether :meth:`add` can rectify this tensor on the way."""
+        return (
+            type(pre_activations) is Tensor
+            and pre_activations.dim() > 1
+            and pre_activations.shape[0] == self._images
+            and not self._is_known(pre_activations)
+            and is_packable(pre_activations)
+        )
 
     def forget(self) -> None:
         """Forget which tensors were packed, since one of them may have been changed in place."""
@@ -153,12 +169,14 @@ class CodeDistances:
         nan = any(bool(flag) for flag in self._nan)
         return ActivationKernel(self._n_units - self._total.cpu(), self._n_units, nan)
 
-    def _distances(self, tensor: Tensor) -> Tensor:
-        reference, distances = self._seen.get(id(tensor), (None, None))
-        if reference is not None and reference() is tensor:
-            assert distances is not None
-            return distances
-        distances, nan = hamming_distances(self._by_image(tensor))
+    def _is_known(self, tensor: Tensor) -> bool:
+        entry = self._seen.get(id(tensor))
+        return entry is not None and entry[0]() is tensor
+
+    def _distances(self, tensor: Tensor, rectified: Tensor | None) -> Tensor:
+        if self._is_known(tensor):
+            return self._seen[id(tensor)][1]
+        distances, nan = hamming_distances(self._by_image(tensor), rectified)
         self._nan.append(nan)
         self._seen[id(tensor)] = (weakref.ref(tensor), distances)
         return distances
@@ -187,10 +205,22 @@ class RectifierRecorder(TorchFunctionMode):
         kwargs = kwargs or {}
         is_rectifier = _RECTIFIERS.get(func)
         if is_rectifier is not None and is_rectifier(args, kwargs):
-            # Before the call, which may be in place. In place it keeps the signs, hence the codes.
-            self._codes.add(args[0] if args else kwargs["input"])
-        elif _changes_in_place(func, kwargs):
+            return self._rectify(func, args, kwargs)
+        if func is F.avg_pool2d:
+            pooled = average_pooled(args, kwargs)
+            return func(*args, **kwargs) if pooled is None else pooled
+        if _changes_in_place(func, kwargs):
             self._codes.forget()
+        return func(*args, **kwargs)
+
+    def _rectify(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
+        x = args[0] if args else kwargs["input"]
+        if func in _PLAIN_RELU and not kwargs.get("inplace") and self._codes.can_rectify(x):
+            rectified = torch.empty_like(x)
+            self._codes.add(x, rectified)
+            return rectified
+        # Recorded before the call, which may be in place. In place it keeps the signs, hence the codes.
+        self._codes.add(x)
         return func(*args, **kwargs)
 
 
@@ -221,6 +251,7 @@ _RECTIFIERS: dict[Callable[..., Any], Callable[[Any, dict[str, Any]], bool]] = {
         (torch.clamp_min, torch.clamp_min_, Tensor.clamp_min, Tensor.clamp_min_), _zero_bound(1, "min", None)
     ),
 }
+_PLAIN_RELU = {F.relu, torch.relu, Tensor.relu}
 _IN_PLACE_OPERATORS = {
     "__iadd__", "__isub__", "__imul__", "__itruediv__", "__ifloordiv__", "__imod__", "__ipow__",
     "__iand__", "__ior__", "__ixor__", "__setitem__",
