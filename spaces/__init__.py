@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 _CLASSES = {
     "nasbench201": "spaces.nasbench201:NASBench201",
     "nats_size": "spaces.nats_size:NATSSize",
+    "nasbench101": "spaces.nasbench101:NASBench101",
+    "nasbench101_16": "spaces.nasbench101:NASBench101Narrow",
 }
 _EXPORTS = ("Complexity", "EnumerableSpace", "Space", "SpaceError")
 
