@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from spaces.base import Complexity, Space
 from spaces.layers import GlobalAveragePool
 from spaces.nasbench101_graph import (
+    MAX_EDGES,
     MAX_VERTICES,
     OPS,
     Graph,
@@ -36,8 +37,11 @@ from spaces.nasbench101_graph import (
     is_in_domain,
     live_graph,
     parse_graph,
+    prune,
+    renumberings,
 )
 
+CELLS = {2: 1, 3: 6, 4: 84, 5: 2_441, 6: 62_010, 7: 359_082}  # different cells by number of vertices: 423,624
 KERNELS = {"conv3x3": 3, "conv1x1": 1}
 STACKS = 3
 CELLS_PER_STACK = 3
@@ -73,6 +77,11 @@ class NASBench101(Space):
             graph = assemble(chosen, [rng.choice(tuple(OPS)) for _ in range(MAX_VERTICES - 2)])
             if is_in_domain(graph):
                 return format_graph(graph)
+
+    def sample_uniform(self, rng: random.Random) -> str:
+        """Draw each of the 423,624 cells with equal probability, as the paper draws from the benchmark's table."""
+        (size,) = rng.choices(list(CELLS), list(CELLS.values()))
+        return format_graph(_uniform_cell(size, rng))
 
     def mutate(self, architecture: str, rng: random.Random) -> str:
         """Flip each of 21 edges with probability 1/7 and change each of 5 operations with 1/5, until valid.
@@ -134,6 +143,23 @@ class NASBench101Narrow(NASBench101):
 
     def __init__(self) -> None:
         super().__init__(stem_channels=16, initialise=draw_scoring_weights)
+
+
+def _uniform_cell(size: int, rng: random.Random) -> Graph:
+    """Draw a cell of ``size`` live vertices, all equally likely.
+
+    Numbered graphs are drawn uniformly, so that a cell comes up as often as it can be numbered differently; it
+    is kept one time in so many. At 7 vertices that is one draw in 1,400.
+    """
+    pairs = list(itertools.combinations(range(size), 2))
+    while True:
+        bits = rng.getrandbits(len(pairs))
+        if bits.bit_count() > MAX_EDGES:
+            continue
+        edges = {pair for place, pair in enumerate(pairs) if bits >> place & 1}
+        graph = assemble(edges, [rng.choice(tuple(OPS)) for _ in range(size - 2)])
+        if prune(graph) == graph and rng.random() * len(renumberings(graph)) < 1:
+            return graph
 
 
 def _completed(graph: Graph, rng: random.Random) -> Graph:

@@ -170,11 +170,19 @@ def _renumbered(graph: Graph, order: Sequence[int]) -> Graph:
 
 @lru_cache(maxsize=1 << 16)
 def canonical_graph(graph: Graph) -> Graph:
-    """Return the smallest of the renumberings that keep every source before its target, at most 5! = 120."""
+    """Return the smallest of a pruned graph's renumberings: one graph for all isomorphic ones."""
+    return min(renumberings(graph))
+
+
+def renumberings(graph: Graph) -> set[Graph]:
+    """Return the different graphs that renumbering the interior vertices makes, at most 5! = 120.
+
+    Only numberings that keep every source before its target count.
+    """
     last = len(graph)
     orders = itertools.permutations(range(1, last))
     candidates = (_renumbered(graph, (0, *order, last)) for order in orders)
-    return min(candidate for candidate in candidates if _is_ordered(candidate))
+    return {candidate for candidate in candidates if _is_ordered(candidate)}
 
 
 def _is_ordered(graph: Graph) -> bool:
