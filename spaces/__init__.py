@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from spaces.base import Complexity, EnumerableSpace, Space, SpaceError
 
-_CLASSES = {"nasbench201": "spaces.nasbench201:NASBench201"}
+_CLASSES = {
+    "nasbench201": "spaces.nasbench201:NASBench201",
+    "nats_size": "spaces.nats_size:NATSSize",
+    "nasbench101": "spaces.nasbench101:NASBench101",
+    "nasbench101_16": "spaces.nasbench101:NASBench101Narrow",
+}
 _EXPORTS = ("Complexity", "EnumerableSpace", "Space", "SpaceError")
 
 __all__ = ["Complexity", "EnumerableSpace", "Space", "SpaceError", "get_space", "list_spaces"]

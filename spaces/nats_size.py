@@ -1,0 +1,172 @@
+"""The size space of NATS-Bench (Dong et al., 2021): 32,768 networks of one cell, apart in their widths.
+
+An architecture is five widths out of 8, 16, ..., 64, ``c1:c2:c3:c4:c5``: of the stem and the first cell, the
+first reduction, the second cell, the second reduction and the third cell. The cell is always :data:`CELL`.
+"""
+
+from __future__ import annotations
+
+import random
+
+from torch import Tensor, nn
+
+from spaces.base import Complexity, EnumerableSpace, SpaceError
+from spaces.layers import GlobalAveragePool, ReLUConvBN
+from spaces.nasbench201 import EDGES, ReductionBlock
+
+WIDTHS = (8, 16, 24, 32, 40, 48, 56, 64)
+PLACES = ("stem and first cell", "first reduction", "second cell", "second reduction", "third cell")
+# The best cell of NAS-Bench-201 on the validation set of CIFAR-100.
+CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|"
+
+Widths = tuple[int, int, int, int, int]
+
+
+class NATSSize(EnumerableSpace):
+    """The size space of NATS-Bench: three cells of :data:`CELL` with reductions between, five free widths."""
+
+    name = "nats_size"
+
+    def sample(self, rng: random.Random) -> str:
+        """Draw each width uniformly."""
+        return ":".join(str(rng.choice(WIDTHS)) for _ in PLACES)
+
+    def mutate(self, architecture: str, rng: random.Random) -> str:
+        """Change one of the five widths, each as likely, to one of the other seven."""
+        widths = list(parse_widths(architecture))
+        place = rng.randrange(len(widths))
+        widths[place] = rng.choice([width for width in WIDTHS if width != widths[place]])
+        return ":".join(map(str, widths))
+
+    def build(self, architecture: str, num_classes: int = 10, in_channels: int = 3) -> nn.Module:
+        """Return the network; weights are drawn in the order in which the benchmark's code draws them."""
+        return SizeNetwork(parse_widths(architecture), num_classes, in_channels)
+
+    def validate(self, architecture: str) -> None:
+        """Raise :class:`SpaceError` naming the width at fault."""
+        parse_widths(architecture)
+
+    def complexity(
+        self, architecture: str, num_classes: int = 10, in_channels: int = 3, image_size: int = 32
+    ) -> Complexity:
+        """Return parameters and MACs in closed form, for image sizes divisible by 4: the network takes no others."""
+        c1, c2, c3, c4, c5 = parse_widths(architecture)
+        convolutions = (
+            9 * in_channels * c1 + _cell_weights(c1, c1),  # of the full image plane
+            _reduction_weights(c1, c2) + _cell_weights(c2, c3),  # of a quarter of it
+            _reduction_weights(c3, c4) + _cell_weights(c4, c5),  # of a sixteenth
+        )
+        # BatchNorms: stem, five or six a cell (the sixth after a widening skip), two a reduction, head.
+        norms = c1 + 5 * (c1 + c3 + c5) + c3 * (c2 != c3) + c5 * (c4 != c5) + 2 * (c2 + c4) + c5
+        linear = (c5 + 1) * num_classes
+        pixels = image_size * image_size
+        macs = sum(weights * (pixels >> 2 * stage) for stage, weights in enumerate(convolutions))
+        return Complexity(sum(convolutions) + 2 * norms + linear, macs + linear)
+
+    def __len__(self) -> int:
+        return len(WIDTHS) ** len(PLACES)
+
+    def __getitem__(self, index: int) -> str:
+        rest = range(len(self))[index]
+        digits = []
+        for _ in PLACES:
+            rest, digit = divmod(rest, len(WIDTHS))
+            digits.append(str(WIDTHS[digit]))
+        return ":".join(reversed(digits))
+
+    def index(self, architecture: str) -> int:
+        """Return the benchmark's index: the place in the lexicographic product of the widths."""
+        index = 0
+        for width in parse_widths(architecture):
+            index = index * len(WIDTHS) + WIDTHS.index(width)
+        return index
+
+
+def parse_widths(architecture: str) -> Widths:
+    """Read ``c1:c2:c3:c4:c5`` into five widths.
+
+    Raises:
+        SpaceError: naming the place and the text at fault.
+    """
+    texts = architecture.strip().split(":")
+    if len(texts) != len(PLACES):
+        raise SpaceError(
+            f"architecture {architecture!r}: expected {len(PLACES)} widths joined by ':', found {len(texts)}; "
+            f"write it as 8:16:32:48:64"
+        )
+    for number, (text, place) in enumerate(zip(texts, PLACES, strict=True), start=1):
+        if text not in _WIDTH_TEXTS:
+            raise SpaceError(
+                f"architecture {architecture!r}, width {number} ({place}): {text!r}, "
+                f"expected one of {', '.join(_WIDTH_TEXTS)}"
+            )
+    c1, c2, c3, c4, c5 = map(int, texts)
+    return c1, c2, c3, c4, c5
+
+
+_WIDTH_TEXTS = tuple(map(str, WIDTHS))
+
+
+def _cell_weights(c_in: int, c_out: int) -> int:
+    """Return the convolution weights of a cell: two 3x3 from its input, three within, a skip where it widens."""
+    return 18 * c_in * c_out + 27 * c_out * c_out + (c_in * c_out if c_in != c_out else 0)
+
+
+def _reduction_weights(c_in: int, c_out: int) -> int:
+    return 9 * c_in * c_out + 9 * c_out * c_out + c_in * c_out
+
+
+class SizeNetwork(nn.Module):
+    """Stem, cell, reduction, cell, reduction, cell, classifier.
+
+    Images (N, in_channels, H, W), H and W divisible by 4, to logits (N, num_classes).
+    """
+
+    def __init__(self, widths: Widths, num_classes: int, in_channels: int = 3) -> None:
+        super().__init__()
+        c1, c2, c3, c4, c5 = widths
+        self.stem = nn.Sequential(nn.Conv2d(in_channels, c1, 3, padding=1, bias=False), nn.BatchNorm2d(c1))
+        self.cells = nn.Sequential(
+            SizeCell(c1, c1), ReductionBlock(c1, c2), SizeCell(c2, c3), ReductionBlock(c3, c4), SizeCell(c4, c5)
+        )
+        self.head = nn.Sequential(nn.BatchNorm2d(c5), nn.ReLU(inplace=True), GlobalAveragePool())
+        self.classifier = nn.Linear(c5, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits."""
+        return self.classifier(self.head(self.cells(self.stem(images))))
+
+
+class SizeCell(nn.Module):
+    """:data:`CELL` from one width to another: (N, c_in, H, W) to (N, c_out, H, W).
+
+    Edges that leave node 0 change the width.
+    """
+
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__()
+        self.edges = nn.ModuleList(
+            _skip(c_in, c_out) if edge == (0, 3) else ReLUConvBN(c_in if edge[0] == 0 else c_out, c_out, 3)
+            for edge in EDGES
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return node 3."""
+        edge_01, edge_02, edge_12, edge_03, edge_13, edge_23 = self.edges
+        node_1 = edge_01(x)
+        node_2 = edge_02(x) + edge_12(node_1)
+        return edge_03(x) + edge_13(node_1) + edge_23(node_2)
+
+
+def _skip(c_in: int, c_out: int) -> nn.Module:
+    return nn.Identity() if c_in == c_out else WidthProjection(c_in, c_out)
+
+
+class WidthProjection(nn.Sequential):
+    """1x1 convolution and BatchNorm: the skip connection between two widths, (N, c_in, H, W) to (N, c_out, H, W).
+
+    The benchmark's FactorizedReduce at stride 1, whose forward pass calls no ReLU.
+    """
+
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__(nn.Conv2d(c_in, c_out, 1, bias=False), nn.BatchNorm2d(c_out))

@@ -1,0 +1,375 @@
+import hashlib
+import itertools
+import math
+import pickle
+import random
+from collections import Counter
+
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from naswot_lightning import activation_kernel, naswot_score
+from spaces import SpaceError, get_space
+from spaces.complexity import count_macs, count_params
+from spaces.nasbench101 import (
+    CELLS,
+    CellModule,
+    NASBench101,
+    Network,
+    _uniform_cell,
+    draw_benchmark_weights,
+    draw_scoring_weights,
+    vertex_channels,
+)
+from spaces.nasbench101_graph import (
+    OPS,
+    Vertex,
+    assemble,
+    canonical_graph,
+    format_graph,
+    graph_from_matrix,
+    graph_hash,
+    live_graph,
+    parse_graph,
+    prune,
+)
+
+SPACE, NARROW = get_space("nasbench101"), get_space("nasbench101_16")
+INCEPTION = "conv1x1~0+conv3x3~0+conv3x3~0+conv3x3~3+maxpool3x3~0+output~1,2,4,5"  # of the benchmark's README
+FIRST = "conv3x3~0+conv1x1~1+conv1x1~0,1,2+conv3x3~1+conv1x1~4+output~3,5"  # of the benchmark's first record
+architectures = st.integers(0, 2**32).map(lambda seed: SPACE.sample(random.Random(seed)))
+
+
+class Entries(pickle.Unpickler):
+    """Reads the benchmark's entries: plain containers and numpy arrays, nothing else."""
+
+    def find_class(self, module, name):
+        if module.startswith("numpy") and name in {"_reconstruct", "ndarray", "dtype", "scalar"}:
+            return super().find_class(module.replace("numpy.core", "numpy._core"), name)
+        raise pickle.UnpicklingError(f"{module}.{name} is not expected in an entry")
+
+
+def renamed(graph, order):
+    """The same graph with its interior vertices in another order, or None where that order has a loop."""
+    place = {old: new for new, old in enumerate([0, *order, len(graph)])}
+    vertices = [
+        Vertex(graph[old - 1].op, tuple(sorted(place[s] for s in graph[old - 1].sources))) for old in place if old
+    ]
+    fits = all(source < number for number, vertex in enumerate(vertices, 1) for source in vertex.sources)
+    return tuple(vertices) if fits else None
+
+
+@given(architectures)
+def test_strings_round_trip(architecture):
+    assert format_graph(parse_graph(architecture)) == architecture
+    SPACE.validate(architecture)
+
+
+def test_the_smallest_cell_is_one_edge():
+    assert SPACE.canonical("output~0") == "output~0"
+    assert SPACE.canonical("conv3x3~0+conv3x3~+output~0") == "output~0"
+    assert NARROW.build("output~0", 3)(torch.zeros(2, 3, 8, 8)).shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "message"),
+    [
+        ("", "vertex 1: '' must read 'operation~sources'"),
+        ("conv3x3+output~1", "vertex 1: 'conv3x3' must read"),
+        ("conv3x3~0+conv1x1~1", "vertex 2: 'conv1x1' in the last place, which is that of 'output~sources'"),
+        ("output~0+output~1", "vertex 1: unknown operation 'output', expected one of conv3x3, conv1x1, maxpool3x3"),
+        ("conv3x3-bn-relu~0+output~1", "vertex 1: .* did you mean 'conv3x3'"),
+        ("conv3x3~0+conv1x1~2+output~1", r"vertex 2: source '2' is not an earlier vertex \(0 to 1\)"),
+        ("conv3x3~0+output~0,", "vertex 2: source '' is not an earlier vertex"),
+        ("conv3x3~0+output~1,0", "vertex 2: sources '1,0' must be different and in rising order"),
+        ("conv3x3~0+output~1,1", "vertex 2: sources '1,1' must be different"),
+        ("conv3x3~0+" * 6 + "output~1", "8 vertices with the input, at most 7"),
+        ("conv3x3~0+conv3x3~+output~2", r"no path from the input \(vertex 0\) to the output"),
+        (
+            "conv3x3~0+conv3x3~0,1+conv3x3~0,1,2+conv3x3~0,1,2+output~3,4",
+            "11 edges on paths to the output, at most 9",
+        ),
+    ],
+)
+@pytest.mark.parametrize("method", ["build", "validate", "canonical", "complexity", "graph_hash"])
+def test_malformed_architectures_are_refused_with_their_place(architecture, message, method):
+    with pytest.raises(SpaceError, match=message):
+        getattr(SPACE, method)(architecture)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "labels", "message"),
+    [
+        ([[0, 1]], ["input", "output"], "expected 2 x 2 entries"),
+        ([[0, 1], [1, 0]], ["input", "output"], "entry 1,0 is not above the diagonal"),
+        ([[1, 1], [0, 0]], ["input", "output"], "entry 0,0 is not above the diagonal"),
+        ([[0, 1], [0, 0]], ["input", "conv3x3-bn-relu"], "the last 'output'"),
+        ([[0, 1, 0], [0, 0, 1], [0, 0, 0]], ["input", "conv3x3", "output"], "label 1: 'conv3x3', expected one of"),
+    ],
+)
+def test_malformed_records_are_refused(matrix, labels, message):
+    with pytest.raises(SpaceError, match=message):
+        graph_from_matrix(matrix, labels)
+
+
+def test_dead_edges_do_not_count_against_the_limit():
+    dead = "conv3x3~0+conv3x3~0,1+conv3x3~0,1,2+conv3x3~0,1,2,3+conv3x3~0,1,2,3,4+output~0,1"
+    assert SPACE.canonical(dead) == "conv3x3~0+output~0,1"
+
+
+@pytest.mark.parametrize(
+    ("architecture", "expected"),
+    [(INCEPTION, "28cfc7874f6d200472e1a9dcd8650aa0"), (FIRST, "ff92c322c5d9d3d587d9c146a63d0807")],
+)
+def test_published_hashes(architecture, expected):
+    assert SPACE.graph_hash(architecture) == NARROW.graph_hash(architecture) == expected
+
+
+def test_hash_of_the_smallest_graph_by_hand():
+    """Section 3.2 written out for input -> output: two rounds over two vertices."""
+
+    def md5(text):
+        return hashlib.md5(text.encode()).hexdigest()
+
+    source, target = md5("(1, 0, -1)"), md5("(0, 1, -2)")
+    for _ in range(2):
+        source, target = md5(f"|{target}|{source}"), md5(f"{source}||{target}")
+    assert graph_hash((Vertex("output", (0,)),)) == md5(str(sorted([source, target])))
+
+
+def test_official_hashes_and_parameter_counts(shared):
+    """30 entries of the benchmark: key and trainable parameters of each."""
+    with shared("nasbench101-30.pkl").open("rb") as file:
+        entries = Entries(file).load()
+    assert len(entries) == 30
+    for key, (fixed, _) in entries.items():
+        architecture = format_graph(graph_from_matrix(fixed["module_adjacency"], fixed["module_operations"]))
+        assert SPACE.graph_hash(architecture) == key
+        assert SPACE.graph_hash(SPACE.canonical(architecture)) == key
+        assert SPACE.complexity(architecture).params == fixed["trainable_parameters"]
+
+
+def test_published_parameter_counts():
+    """search-spaces.md, 3.2 and 3.6."""
+    assert SPACE.complexity(INCEPTION).params == 2_694_282
+    assert SPACE.complexity(FIRST).params == 6_315_018
+    assert NARROW.complexity(INCEPTION, num_classes=1).params == 43_665
+    assert NASBench101(stem_channels=16).complexity(INCEPTION, num_classes=1).params == 43_665
+    with pytest.raises(ValueError, match="stem_channels 4: at least 5"):
+        NASBench101(stem_channels=4)
+
+
+@pytest.mark.parametrize(
+    ("vertices", "c_in", "expected"),
+    [
+        (4, {(0, 1), (1, 2), (2, 3)}, (8, 16, 16, 16)),
+        (4, {(0, 1), (0, 2), (1, 3), (2, 3)}, (8, 8, 7, 15)),
+        (5, {(0, 1), (0, 2), (0, 3), (1, 4), (2, 4), (3, 4)}, (8, 3, 3, 2, 8)),
+        (5, {(0, 1), (1, 2), (1, 3), (2, 4), (3, 4)}, (8, 5, 5, 4, 9)),
+        (5, {(0, 1), (0, 3), (1, 2), (1, 4), (2, 3), (3, 4)}, (8, 8, 7, 7, 15)),
+        (2, {(0, 1)}, (8, 15)),
+    ],
+)
+def test_channels_of_vertices(vertices, c_in, expected):
+    """The benchmark's own tests of the rule (search-spaces.md, 3.3)."""
+    graph = assemble(c_in, ["conv3x3"] * (vertices - 2))
+    assert vertex_channels(graph, expected[0], expected[-1]) == list(expected)
+
+
+def test_rectified_units():
+    """search-spaces.md, 5.1: 188,416 with 16 channels, and no rectifier counted twice."""
+    network, images = NARROW.build(INCEPTION, num_classes=1), torch.randn(2, 3, 32, 32)
+    assert activation_kernel(network, images).n_units == 188_416
+    assert activation_kernel(network, images, "reference").n_units == 188_416
+
+
+def test_cell_computes_the_graph():
+    """Sums, cut channels, separate projections, concatenation and the added input, written out."""
+    torch.manual_seed(0)
+    cell = CellModule(parse_graph("conv3x3~0+conv1x1~0,1+maxpool3x3~1+output~0,2,3"), 4, 7).eval()
+    assert cell.channels == [4, 4, 4, 3, 7]
+    x = torch.randn(2, 4, 5, 5)
+    project, operate = cell.projections, cell.operations
+    one = operate[0](project["1"](x))
+    two = operate[1](one + project["2"](x))
+    three = nn.functional.max_pool2d(one[:, :3], 3, 1, 1)
+    torch.testing.assert_close(cell(x), torch.cat([two, three], 1) + project["4"](x))
+    assert set(project) == {"1", "2", "4"}
+
+
+def test_all_small_cells_have_one_canonical_form_a_hash():
+    """Every graph of 2 to 5 vertices: 1 + 6 + 84 + 2,441 cells in the benchmark, by hash and by canonical form."""
+    forms = {}
+    for size in (2, 3, 4, 5):
+        pairs = list(itertools.combinations(range(size), 2))
+        for chosen in itertools.product((0, 1), repeat=len(pairs)):
+            edges = set(itertools.compress(pairs, chosen))
+            bare = assemble(edges, ["conv3x3"] * (size - 2))
+            if len(edges) > 9 or prune(bare) != bare:
+                continue
+            for ops in itertools.product(OPS, repeat=size - 2):
+                graph = assemble(edges, ops)
+                forms.setdefault(graph_hash(graph), set()).add(canonical_graph(graph))
+    assert len(forms) == sum(CELLS[size] for size in (2, 3, 4, 5)) == 1 + 6 + 84 + 2_441
+    assert all(len(found) == 1 for found in forms.values())
+    assert len(set.union(*forms.values())) == len(forms)
+
+
+@given(architectures, st.randoms(use_true_random=False))
+def test_canonical_form_is_that_of_every_isomorphic_graph(architecture, rng):
+    graph, canonical = live_graph(architecture), SPACE.canonical(architecture)
+    assert SPACE.canonical(canonical) == canonical == SPACE.canonical(format_graph(graph))
+    assert SPACE.graph_hash(canonical) == SPACE.graph_hash(architecture)
+    order = rng.sample(range(1, len(graph)), len(graph) - 1)
+    other = renamed(graph, order)
+    assume(other is not None)
+    assert SPACE.canonical(format_graph(other)) == canonical
+    assert graph_hash(other) == SPACE.graph_hash(architecture)
+
+
+@settings(max_examples=10, deadline=None)
+@given(architectures)
+def test_dead_vertices_do_not_change_the_network(architecture):
+    images, logits = torch.randn(2, 3, 8, 8), []
+    for text in (architecture, format_graph(live_graph(architecture))):
+        torch.manual_seed(0)
+        logits.append(NARROW.build(text).eval()(images))
+    assert torch.equal(*logits)
+
+
+@given(architectures, st.integers(0, 2**32))
+def test_mutation_stays_in_the_space_and_differs(architecture, seed):
+    mutated = SPACE.mutate(architecture, random.Random(seed))
+    SPACE.validate(mutated)
+    assert mutated != architecture
+    assert mutated == SPACE.mutate(architecture, random.Random(seed))
+    assert len(parse_graph(mutated)) == 6
+
+
+def test_mutation_rates():
+    """One of 21 edges in 7 and one of 5 operations in 5, where no child is refused (few edges, many paths)."""
+    rng, start = random.Random(0), parse_graph("conv3x3~+conv3x3~+conv3x3~+conv3x3~+conv3x3~+output~0")
+    children = [parse_graph(SPACE.mutate(format_graph(start), rng)) for _ in range(4_000)]
+    changed = [sum(vertex.op != "conv3x3" for vertex in child[:-1]) for child in children]
+    assert sum(changed) / len(children) == pytest.approx(1, abs=0.05)
+    # Edge 1 -> 2 alone leads nowhere: it is rarely part of a refused child.
+    assert sum(1 in child[1].sources for child in children) / len(children) == pytest.approx(1 / 7, abs=0.03)
+
+
+def test_small_cells_grow_and_every_operation_can_change():
+    rng, walk = random.Random(1), ["output~0"]
+    for _ in range(200):
+        walk.append(SPACE.mutate(walk[-1], rng))
+    assert len({SPACE.canonical(architecture) for architecture in walk}) > 100
+    assert max(len(live_graph(architecture)) for architecture in walk) >= 5
+    assert {op for architecture in walk for op in OPS if op in SPACE.canonical(architecture)} == set(OPS)
+
+
+def test_sampling_follows_the_rule_of_the_benchmark():
+    """Edges by a fair coin on 7 vertices, kept where valid: the share of each is that of a plain rejection."""
+    draws = [SPACE.sample(random.Random(seed)) for seed in range(400)]
+    assert draws == [SPACE.sample(random.Random(seed)) for seed in range(400)]
+    assert all(len(parse_graph(architecture)) == 6 for architecture in draws)
+    shares = [sum(op in text for text in draws) / len(draws) for op in OPS]
+    assert shares == pytest.approx([1 - (2 / 3) ** 5] * 3, abs=0.06)
+
+
+def test_uniform_sampling_gives_every_cell_the_same_share():
+    """The 84 cells of 4 vertices: chi-square of 8,400 draws, 83 degrees of freedom, mean 83 and deviation 13."""
+    rng = random.Random(0)
+    counts = Counter(format_graph(canonical_graph(_uniform_cell(4, rng))) for _ in range(8_400))
+    assert len(counts) == CELLS[4]
+    assert sum((count - 100) ** 2 / 100 for count in counts.values()) < 83 + 4 * 13
+
+
+def test_uniform_sampling_draws_sizes_by_their_numbers_of_cells():
+    rng = random.Random(0)
+    draws = [SPACE.sample_uniform(rng) for _ in range(40)]
+    assert sum(CELLS.values()) == 423_624
+    assert sum(len(live_graph(architecture)) == 6 for architecture in draws) / 40 == pytest.approx(0.85, abs=0.15)
+    assert len({SPACE.canonical(architecture) for architecture in draws}) == 40
+
+
+def _expect_std(weight, std):
+    assert weight.std().item() == pytest.approx(std, rel=5 / math.sqrt(weight.numel()))
+
+
+@pytest.mark.parametrize("initialise", [draw_scoring_weights, draw_benchmark_weights])
+def test_weights(initialise):
+    torch.manual_seed(0)
+    network = Network(parse_graph("conv3x3~0+output~1"), 64, 100)
+    initialise(network)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            k2, c_in, c_out = module.kernel_size[0] ** 2, module.in_channels, module.out_channels
+            variance = 2 / (k2 * c_out) if initialise is draw_scoring_weights else 1 / (k2 * c_in)
+            _expect_std(module.weight, math.sqrt(variance))
+    _expect_std(network.classifier.weight, 0.01 if initialise is draw_scoring_weights else math.sqrt(2 / 356))
+    assert not network.classifier.bias.any()
+
+
+def test_scoring_weights_are_drawn_in_the_order_of_the_published_code():
+    """Once by PyTorch's defaults while modules are made, vertex operations before projections; then again."""
+    torch.manual_seed(5)
+    network = NARROW.build(INCEPTION, num_classes=1)
+    drawn = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    torch.manual_seed(5)
+    for module in drawn:
+        module.__class__(*_arguments(module))
+    for module in drawn:
+        fan_out = module.weight[:, 0].numel()
+        std = 0.01 if isinstance(module, nn.Linear) else math.sqrt(2 / fan_out)
+        assert torch.equal(torch.empty_like(module.weight).normal_(0, std), module.weight)
+    # First cell: the operations of vertices 1 to 4, then the projections into vertices 1, 2, 3 and 5.
+    assert [module.kernel_size[0] for module in drawn[:9]] == [3, 1, 3, 3, 3, 1, 1, 1, 1]
+    assert [module.in_channels for module in drawn[:9]] == [3, 4, 4, 4, 4, 16, 16, 16, 16]
+
+
+def _arguments(module):
+    if isinstance(module, nn.Linear):
+        return module.in_features, module.out_features
+    return module.in_channels, module.out_channels, module.kernel_size, 1, 0, 1, 1, False
+
+
+def test_batch_norm_as_in_the_benchmark():
+    norms = [m for m in NARROW.build(INCEPTION).modules() if isinstance(m, nn.BatchNorm2d)]
+    assert {(m.eps, m.momentum) for m in norms} == {(1e-5, 0.003)}
+
+
+@settings(max_examples=10, deadline=None)
+@given(architectures)
+def test_every_cell_builds_at_full_width(architecture):
+    with torch.device("meta"):
+        network = SPACE.build(architecture)
+        assert network(torch.empty(2, 3, 32, 32)).shape == (2, 10)
+    assert count_params(network) == SPACE.complexity(architecture).params
+
+
+@settings(max_examples=10, deadline=None)
+@given(architectures, st.sampled_from([(1, 1, 16), (120, 3, 32), (7, 4, 30)]))
+def test_sizes_are_those_of_the_real_network(architecture, setting):
+    classes, channels, size = setting
+    network = NARROW.build(architecture, classes, channels).eval()
+    found = NARROW.complexity(architecture, classes, channels, size)
+    measured = count_macs(network, torch.zeros(1, channels, size, size))
+    assert (found.params, found.macs) == (count_params(network), measured)
+
+
+@settings(max_examples=6, deadline=None)
+@given(architectures, st.integers(0, 2**32))
+def test_networks_score_and_train(architecture, seed):
+    torch.manual_seed(0)
+    network = NARROW.build(SPACE.mutate(architecture, random.Random(seed)), 4)
+    images = torch.randn(4, 3, 16, 16)
+    assert torch.isfinite(torch.tensor(naswot_score(network, images)))
+    optimizer = torch.optim.SGD(network.parameters(), 0.05)
+    for _ in range(2):
+        logits = network(images)
+        assert logits.shape == (4, 4)
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(logits, torch.arange(4)).backward()
+        assert all(p.grad is not None for p in network.parameters())
+        optimizer.step()

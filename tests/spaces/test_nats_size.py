@@ -1,0 +1,183 @@
+import bz2
+import pickle
+import random
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from naswot_lightning import activation_kernel, naswot_score
+from spaces import Space, SpaceError, get_space
+from spaces.complexity import count_macs, count_params
+from spaces.nats_size import CELL, WIDTHS, SizeCell, parse_widths
+
+SPACE = get_space("nats_size")
+architectures = st.tuples(*[st.sampled_from(WIDTHS)] * 5).map(lambda widths: ":".join(map(str, widths)))
+
+
+class Records(pickle.Unpickler):
+    """Reads the benchmark's records: plain containers and numpy's numbers, nothing else."""
+
+    def find_class(self, module, name):
+        if (module, name) in {("collections", "OrderedDict"), ("numpy", "dtype")} or name == "scalar":
+            return super().find_class(module.replace("numpy.core", "numpy._core"), name)
+        raise pickle.UnpicklingError(f"{module}.{name} is not expected in a record")
+
+
+def test_index_is_the_lexicographic_product():
+    assert len(SPACE) == 32_768
+    anchors = {0: "8:8:8:8:8", 11: "8:8:8:16:32", 12: "8:8:8:16:40", 284: "8:8:40:32:40", 32_767: "64:64:64:64:64"}
+    assert {index: SPACE[index] for index in anchors} == anchors
+    assert {index: SPACE.index(name) for index, name in anchors.items()} == {index: index for index in anchors}
+    assert SPACE[-1] == "64:64:64:64:64"
+    with pytest.raises(IndexError):
+        SPACE[32_768]
+
+
+def test_official_order_is_that_of_the_benchmark_file(shared):
+    path = shared("nats-bench-samples", "NATS-sss-v1_0-50262-simple", "meta.pickle.pbz2")
+    with bz2.open(path) as file:
+        assert list(SPACE) == Records(file).load()["meta_archs"]
+
+
+@given(architectures)
+def test_strings_round_trip(architecture):
+    assert ":".join(map(str, parse_widths(architecture))) == architecture
+    assert SPACE[SPACE.index(architecture)] == architecture
+    assert SPACE.canonical(architecture) == architecture
+
+
+@pytest.mark.parametrize(
+    ("architecture", "message"),
+    [
+        ("", "expected 5 widths joined by ':', found 1"),
+        ("8:8:8:8", "expected 5 widths joined by ':', found 4"),
+        ("8:8:12:8:8", r"width 3 \(second cell\): '12', expected one of 8, 16, 24, 32, 40, 48, 56, 64"),
+        ("8:8:8:8:wide", r"width 5 \(third cell\): 'wide'"),
+        ("08:8:8:8:8", r"width 1 \(stem and first cell\): '08'"),
+        ("8:-8:8:8:8", r"width 2 \(first reduction\): '-8'"),
+    ],
+)
+@pytest.mark.parametrize("method", ["build", "validate", "canonical", "complexity", "index"])
+def test_malformed_architectures_are_refused_with_their_place(architecture, message, method):
+    with pytest.raises(SpaceError, match=message):
+        getattr(SPACE, method)(architecture)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "params", "macs"),
+    [
+        ("8:8:8:8:8", 11_714, 4_481_114),
+        ("8:8:8:16:32", 49_202, 6_840_650),
+        ("8:8:8:16:40", 67_378, 7_991_706),
+        ("8:8:40:32:40", 144_834, 21_827_994),
+        ("64:64:64:64:64", 713_674, None),
+    ],
+)
+def test_published_parameter_and_flop_counts(architecture, params, macs):
+    """search-spaces.md, section 2: CIFAR-10, 32x32."""
+    found = SPACE.complexity(architecture)
+    assert found.params == params == count_params(SPACE.build(architecture))
+    assert macs is None or found.macs == macs
+
+
+@pytest.mark.parametrize("index", [0, 11, 284])
+def test_records_of_the_benchmark_agree(shared, index):
+    """Parameters and flops (M) of every data set and training length in the official records."""
+    sizes = {"cifar10-valid": (10, 32), "cifar10": (10, 32), "cifar100": (100, 32), "ImageNet16-120": (120, 16)}
+    with bz2.open(shared("nats-bench-samples", "NATS-sss-v1_0-50262-simple", f"{index:06d}.pickle.pbz2")) as file:
+        record = Records(file).load()
+    for trained in record.values():
+        assert trained["arch_str"] == SPACE[index]
+        for (dataset, _), result in trained["all_results"].items():
+            classes, size = sizes[dataset]
+            found = SPACE.complexity(SPACE[index], classes, image_size=size)
+            assert found.params == pytest.approx(result["params"] * 1e6, abs=0.5)
+            assert found.macs == pytest.approx(result["flop"] * 1e6, abs=0.5)
+
+
+@settings(max_examples=10, deadline=None)
+@given(architectures, st.sampled_from([(1, 1, 16), (120, 3, 32), (7, 4, 28)]))
+def test_closed_forms_count_the_real_network(architecture, setting):
+    classes, channels, size = setting
+    network = SPACE.build(architecture, classes, channels).eval()
+    found = SPACE.complexity(architecture, classes, channels, size)
+    assert found == Space.complexity(SPACE, architecture, classes, channels, size)
+    measured = count_macs(network, torch.zeros(1, channels, size, size))
+    assert (found.params, found.macs) == (count_params(network), measured)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "units"),
+    [("8:8:8:8:8", 133_632), ("8:8:8:16:32", 147_456), ("8:8:40:32:40", 222_720), ("64:64:64:64:64", 1_069_056)],
+)
+def test_rectified_units(architecture, units):
+    """search-spaces.md, 5.1: as published (wrappers counted too); once each, all but the last are halved."""
+    network, images = SPACE.build(architecture, num_classes=1), torch.randn(2, 3, 32, 32)
+    last = parse_widths(architecture)[-1] * 8 * 8
+    assert activation_kernel(network, images, "reference").n_units == units
+    assert activation_kernel(network, images).n_units == (units - last) // 2 + last
+
+
+def test_cell_is_the_named_cell_of_nasbench201():
+    """At one width the cell computes what NAS-Bench-201's code makes of :data:`CELL`, weight for weight."""
+    from spaces.nasbench201 import CellModule, parse_cell
+
+    ours, theirs = SizeCell(8, 8), CellModule(parse_cell(CELL), 8)
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(2, 8, 6, 6)
+    torch.testing.assert_close(ours(x), theirs(x))
+
+
+def test_weights_are_drawn_stem_first_and_in_the_order_of_the_modules():
+    torch.manual_seed(3)
+    network = SPACE.build("8:16:24:32:40")
+    drawn = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    torch.manual_seed(3)
+    for module in drawn:
+        if isinstance(module, nn.Linear):
+            again = nn.Linear(module.in_features, module.out_features)
+        else:
+            again = nn.Conv2d(module.in_channels, module.out_channels, module.kernel_size, bias=False)
+        assert torch.equal(again.weight, module.weight)
+    assert drawn[0].in_channels == 3
+    assert isinstance(drawn[-1], nn.Linear)
+
+
+@given(architectures, st.integers(0, 2**32))
+def test_mutation_changes_one_width(architecture, seed):
+    mutated = SPACE.mutate(architecture, random.Random(seed))
+    pairs = zip(parse_widths(architecture), parse_widths(mutated), strict=True)
+    assert sum(a != b for a, b in pairs) == 1
+
+
+def test_mutation_is_uniform_over_places_and_widths():
+    rng, start = random.Random(0), "8:8:8:8:8"
+    drawn = [SPACE.mutate(start, rng) for _ in range(7_000)]
+    counts = [drawn.count(name) for name in set(drawn)]
+    assert len(counts) == 35
+    assert all(130 < count < 280 for count in counts)
+
+
+def test_sampling_is_reproducible():
+    draws = [SPACE.sample(random.Random(seed)) for seed in range(300)]
+    assert draws == [SPACE.sample(random.Random(seed)) for seed in range(300)]
+    assert len(set(draws)) > 280
+
+
+@settings(max_examples=4, deadline=None)
+@given(architectures)
+def test_networks_score_and_train(architecture):
+    torch.manual_seed(0)
+    network, images = SPACE.build(architecture, 4), torch.randn(4, 3, 16, 16)
+    assert torch.isfinite(torch.tensor(naswot_score(network, images)))
+    optimizer = torch.optim.SGD(network.parameters(), 0.05)
+    for _ in range(2):
+        logits = network(images)
+        assert logits.shape == (4, 4)
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(logits, torch.arange(4)).backward()
+        assert all(p.grad is not None for p in network.parameters())
+        optimizer.step()
