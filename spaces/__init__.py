@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from spaces.base import Complexity, EnumerableSpace, Space, SpaceError
 
-_CLASSES = {"nasbench201": "spaces.nasbench201:NASBench201"}
+_CLASSES = {
+    "nasbench201": "spaces.nasbench201:NASBench201",
+    "nds_nasnet": "spaces.nds_cells:NASNetSpace",
+    "nds_amoeba": "spaces.nds_cells:AmoebaSpace",
+    "nds_pnas": "spaces.nds_cells:PNASSpace",
+    "nds_enas": "spaces.nds_cells:ENASSpace",
+    "nds_darts": "spaces.nds_cells:DARTSSpace",
+}
 _EXPORTS = ("Complexity", "EnumerableSpace", "Space", "SpaceError")
 
 __all__ = ["Complexity", "EnumerableSpace", "Space", "SpaceError", "get_space", "list_spaces"]
