@@ -17,6 +17,10 @@ _CLASSES = {
     "nds_pnas": "spaces.nds_cells:PNASSpace",
     "nds_enas": "spaces.nds_cells:ENASSpace",
     "nds_darts": "spaces.nds_cells:DARTSSpace",
+    "nds_resnet": "spaces.nds_standard:ResNetSpace",
+    "nds_resnext_a": "spaces.nds_standard:ResNeXtASpace",
+    "nds_resnext_b": "spaces.nds_standard:ResNeXtBSpace",
+    "nds_vanilla": "spaces.nds_standard:VanillaSpace",
 }
 _EXPORTS = ("Complexity", "EnumerableSpace", "Space", "SpaceError")
 
