@@ -54,6 +54,8 @@ GENOTYPES = {
 class CellSpace(Space):
     """Cells of a fixed number of nodes, each the sum of two operations on any two earlier states.
 
+    With a width and a depth it is the space of the "fix-w-d" files of the NDS data.
+
     Args:
         width: of every sampled network; by default each draws one of 16, 24, 32.
         depth: of every sampled network; by default each draws one of 4, 8, 12, 16, 20.

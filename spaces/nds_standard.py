@@ -96,7 +96,7 @@ class StandardSpace(Space):
         self.parse(architecture)
 
     def canonical(self, architecture: str) -> str:
-        """Return the architecture in its canonical spelling: no two compute the same function."""
+        """Return the architecture in its canonical spelling: no two that are sampled compute the same function."""
         return self._format(self.parse(architecture))
 
     def parse(self, architecture: str) -> Stages:
@@ -119,21 +119,25 @@ class StandardSpace(Space):
         return stages
 
     def _lists(self, fault: str, architecture: str) -> dict[str, list[str]]:
+        parts = [part.partition("=") for part in architecture.strip().split(";")]
+        reason = self._list_fault([key for key, _, _ in parts])
+        if reason:
+            example = self._format((Stage(1, 16, 1), Stage(2, 32, 2), Stage(3, 64, 2)))
+            raise SpaceError(f"{fault}: {reason}; write it as {example}")
+        return {key: values.split(",") for key, _, values in parts}
+
+    def _list_fault(self, written: list[str]) -> str:
+        """Return which list should not be there or is missing, or nothing."""
         keys = self._keys()
-        example = self._format((Stage(1, 16, 1), Stage(2, 32, 2), Stage(3, 64, 2)))
-        lists: dict[str, list[str]] = {}
-        for part in architecture.strip().split(";"):
-            key, _, values = part.partition("=")
-            if key not in keys or key in lists:
+        for key in written:
+            if key not in keys:
                 near = difflib.get_close_matches(key, keys, 1, cutoff=0.5)
-                hint = f"; did you mean {near[0]!r}?" if near and key not in lists else ""
-                what = "is written twice" if key in lists else f"is not one of {', '.join(keys)}"
-                raise SpaceError(f"{fault}: the list {key!r} {what}{hint}; write it as {example}")
-            lists[key] = values.split(",")
-        missing = [key for key in keys if key not in lists]
-        if missing:
-            raise SpaceError(f"{fault}: the list {missing[0]!r} is missing; write it as {example}")
-        return lists
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                return f"the list {key!r} is not one of {', '.join(keys)}{hint}"
+            if written.count(key) > 1:
+                return f"the list {key!r} is written twice"
+        missing = [key for key in keys if key not in written]
+        return f"the list {missing[0]!r} is missing" if missing else ""
 
     def _group_fault(self, stage: Stage) -> str:
         """Return why the groups of a stage cannot be built, or nothing."""
