@@ -1,0 +1,158 @@
+"""AnyNet of NDS (Radosavovic et al., 2019; pycls): a stem, stages of equal blocks, a classifier.
+
+Modules are made in the order of the published code, so that the same generator draws the same weights.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from spaces.layers import GlobalAveragePool
+
+Block = Callable[["Stage", int, int], nn.Module]  # stage, input channels, stride
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Blocks of one width; the first has the stride.
+
+    Attributes:
+        depth: number of blocks.
+        width: output channels of each.
+        stride: 1 or 2.
+        bottleneck: channels inside a bottleneck block, as a multiple of ``width``.
+        groups: of the 3x3 convolution of a bottleneck block.
+    """
+
+    depth: int
+    width: int
+    stride: int
+    bottleneck: float = 1.0
+    groups: int = 1
+
+    @property
+    def inner_width(self) -> int:
+        """Channels inside a bottleneck block."""
+        return round(self.width * self.bottleneck)
+
+
+class AnyNet(nn.Module):
+    """Images (N, 3, H, W) to logits (N, num_classes).
+
+    Args:
+        stem: images to feature maps of ``stem_width`` channels.
+        stem_width: channels after the stem.
+        stages: in order.
+        block: makes one block of a stage.
+        num_classes: of the data set.
+    """
+
+    def __init__(
+        self, stem: nn.Module, stem_width: int, stages: tuple[Stage, ...], block: Block, num_classes: int
+    ) -> None:
+        super().__init__()
+        self.stem = stem
+        self.stages = nn.Sequential()
+        channels = stem_width
+        for stage in stages:
+            blocks = [block(stage, channels, stage.stride)]
+            blocks += [block(stage, stage.width, 1) for _ in range(stage.depth - 1)]
+            self.stages.append(nn.Sequential(*blocks))
+            channels = stage.width
+        self.pool = GlobalAveragePool()
+        self.classifier = nn.Linear(channels, num_classes)
+        self.apply(_draw_weights)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits."""
+        return self.classifier(self.pool(self.stages(self.stem(images))))
+
+
+def _draw_weights(module: nn.Module) -> None:
+    """Draw convolutions from N(0, sqrt(2 / (k * k * c_out))) and linear layers from N(0, 0.01)."""
+    if isinstance(module, nn.Conv2d):
+        fan_out = module.kernel_size[0] * module.kernel_size[1] * module.out_channels
+        nn.init.normal_(module.weight, 0.0, math.sqrt(2.0 / fan_out))
+    elif isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, 0.0, 0.01)
+        nn.init.zeros_(module.bias)
+
+
+def cifar_stem(in_channels: int, width: int) -> nn.Module:
+    """Return 3x3 convolution, BatchNorm, ReLU: (N, in_channels, H, W) to (N, width, H, W)."""
+    return nn.Sequential(*_conv_bn(in_channels, width, 3), nn.ReLU(inplace=True))
+
+
+def strided_stem(in_channels: int, width: int) -> nn.Module:
+    """Return the same with stride 2: (N, in_channels, H, W) to (N, width, H / 2, W / 2)."""
+    return nn.Sequential(*_conv_bn(in_channels, width, 3, stride=2), nn.ReLU(inplace=True))
+
+
+def imagenet_stem(in_channels: int, width: int) -> nn.Module:
+    """Return 7x7 convolution and max pooling: (N, in_channels, H, W) to (N, width, H / 4, W / 4)."""
+    return nn.Sequential(
+        *_conv_bn(in_channels, width, 7, stride=2), nn.ReLU(inplace=True), nn.MaxPool2d(3, stride=2, padding=1)
+    )
+
+
+def vanilla_block(stage: Stage, c_in: int, stride: int) -> nn.Module:
+    """Return two of 3x3 convolution, BatchNorm, ReLU, without shortcut."""
+    return nn.Sequential(
+        *_conv_bn(c_in, stage.width, 3, stride),
+        nn.ReLU(inplace=True),
+        *_conv_bn(stage.width, stage.width, 3),
+        nn.ReLU(inplace=True),
+    )
+
+
+def basic_block(stage: Stage, c_in: int, stride: int) -> nn.Module:
+    """Return the residual block of two 3x3 convolutions."""
+    shortcut = projection(c_in, stage.width, stride)
+    main = nn.Sequential(
+        *_conv_bn(c_in, stage.width, 3, stride), nn.ReLU(inplace=True), *_conv_bn(stage.width, stage.width, 3)
+    )
+    return ResidualBlock(shortcut, main)
+
+
+def bottleneck_block(stage: Stage, c_in: int, stride: int) -> nn.Module:
+    """Return the residual block of 1x1, grouped 3x3 (with the stride) and 1x1 convolutions."""
+    inner = stage.inner_width
+    shortcut = projection(c_in, stage.width, stride)
+    main = nn.Sequential(
+        *_conv_bn(c_in, inner, 1),
+        nn.ReLU(inplace=True),
+        *_conv_bn(inner, inner, 3, stride, stage.groups),
+        nn.ReLU(inplace=True),
+        *_conv_bn(inner, stage.width, 1),
+    )
+    return ResidualBlock(shortcut, main)
+
+
+class ResidualBlock(nn.Module):
+    """ReLU of shortcut plus main branch: (N, c_in, H, W) to (N, width, H / stride, W / stride)."""
+
+    def __init__(self, shortcut: nn.Module, main: nn.Module) -> None:
+        super().__init__()
+        self.shortcut = shortcut
+        self.main = main
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the block's output."""
+        return self.relu(self.shortcut(x) + self.main(x))
+
+
+def projection(c_in: int, c_out: int, stride: int) -> nn.Module:
+    """Return the shortcut: the identity, or 1x1 convolution and BatchNorm where the shape changes."""
+    if c_in == c_out and stride == 1:
+        return nn.Identity()
+    return nn.Sequential(*_conv_bn(c_in, c_out, 1, stride))
+
+
+def _conv_bn(c_in: int, c_out: int, kernel_size: int, stride: int = 1, groups: int = 1) -> tuple[nn.Module, nn.Module]:
+    convolution = nn.Conv2d(c_in, c_out, kernel_size, stride, kernel_size // 2, groups=groups, bias=False)
+    return convolution, nn.BatchNorm2d(c_out)

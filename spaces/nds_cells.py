@@ -1,0 +1,205 @@
+"""The cell spaces of NDS (Radosavovic et al., 2019): five sets of operations in one skeleton.
+
+An architecture is a normal and a reduce cell with the width and depth of the network, written as
+:mod:`spaces.nds_genotype` says.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import ClassVar
+
+from torch import nn
+
+from spaces.base import Space
+from spaces.nds_canonical import canonical_architecture
+from spaces.nds_genotype import CELL_INPUTS, Cell, CellArchitecture, Edge, format_architecture, parse_architecture
+from spaces.nds_skeleton import Skeleton
+
+# Of the networks for CIFAR-10 in the NDS data.
+WIDTHS = (16, 24, 32)
+DEPTHS = (4, 8, 12, 16, 20)
+
+_PNAS_CELL = (
+    "sep_conv_5x5~0+max_pool_3x3~0;sep_conv_7x7~1+max_pool_3x3~1;sep_conv_5x5~1+sep_conv_3x3~1;"
+    "sep_conv_3x3~4+max_pool_3x3~1;sep_conv_3x3~0+skip_connect~1->2,3,4,5,6"
+)
+# Published cells: f"C16-L8|{GENOTYPES['DARTS_V2']}" is an architecture.
+GENOTYPES = {
+    "NASNet": (  # Zoph et al., 2018; of nds_nasnet
+        "normal:sep_conv_5x5~1+sep_conv_3x3~0;sep_conv_5x5~0+sep_conv_3x3~0;avg_pool_3x3~1+skip_connect~0;"
+        "avg_pool_3x3~0+avg_pool_3x3~0;sep_conv_3x3~1+skip_connect~1->2,3,4,5,6"
+        "|reduce:sep_conv_5x5~1+sep_conv_7x7~0;max_pool_3x3~1+sep_conv_7x7~0;avg_pool_3x3~1+sep_conv_5x5~0;"
+        "skip_connect~3+avg_pool_3x3~2;sep_conv_3x3~2+max_pool_3x3~1->4,5,6"
+    ),
+    "AmoebaNet": (  # Real et al., 2019; of nds_amoeba
+        "normal:avg_pool_3x3~0+max_pool_3x3~1;sep_conv_3x3~0+sep_conv_5x5~2;sep_conv_3x3~0+avg_pool_3x3~3;"
+        "sep_conv_3x3~1+skip_connect~1;skip_connect~0+avg_pool_3x3~1->4,5,6"
+        "|reduce:avg_pool_3x3~0+sep_conv_3x3~1;max_pool_3x3~0+sep_conv_7x7~2;sep_conv_7x7~0+avg_pool_3x3~1;"
+        "max_pool_3x3~0+max_pool_3x3~1;conv_7x1_1x7~0+sep_conv_3x3~5->3,4,6"
+    ),
+    "PNASNet": f"normal:{_PNAS_CELL}|reduce:{_PNAS_CELL}",  # Liu et al., 2018; of nds_pnas
+    "DARTS_V2": (  # Liu et al., 2019; of nds_darts
+        "normal:sep_conv_3x3~0+sep_conv_3x3~1;sep_conv_3x3~0+sep_conv_3x3~1;sep_conv_3x3~1+skip_connect~0;"
+        "skip_connect~0+dil_conv_3x3~2->2,3,4,5"
+        "|reduce:max_pool_3x3~0+max_pool_3x3~1;skip_connect~2+max_pool_3x3~1;max_pool_3x3~0+skip_connect~2;"
+        "skip_connect~2+max_pool_3x3~1->2,3,4,5"
+    ),
+}
+
+
+class CellSpace(Space):
+    """Cells of a fixed number of nodes, each the sum of two operations on any two earlier states.
+
+    With a width and a depth it is the space of the "fix-w-d" files of the NDS data.
+
+    Args:
+        width: of every sampled network; by default each draws one of 16, 24, 32.
+        depth: of every sampled network; by default each draws one of 4, 8, 12, 16, 20.
+        imagenet: sample networks with the skeleton for large images.
+    """
+
+    ops: ClassVar[tuple[str, ...]]
+    nodes: ClassVar[int] = 5
+    # Which nodes sampled cells concatenate: all, or those that no other node takes as input.
+    concat_all: ClassVar[bool] = False
+
+    def __init__(self, width: int | None = None, depth: int | None = None, imagenet: bool = False) -> None:
+        self.widths = WIDTHS if width is None else (width,)
+        self.depths = DEPTHS if depth is None else (depth,)
+        self.imagenet = imagenet
+
+    def sample(self, rng: random.Random) -> str:
+        """Draw operations, inputs, width and depth uniformly."""
+        normal, reduce = self._sample_cell(rng), self._sample_cell(rng)
+        return format_architecture(
+            CellArchitecture(normal, reduce, rng.choice(self.widths), rng.choice(self.depths), self.imagenet)
+        )
+
+    def mutate(self, architecture: str, rng: random.Random) -> str:
+        """Change one thing, drawn uniformly: an operation or an input in either cell, the width or the depth.
+
+        The mutated cell concatenates its nodes by the rule of the space.
+        """
+        parent = self.parse(architecture)
+        changes: list[Callable[[], CellArchitecture]] = []
+        for name in ("normal", "reduce"):
+            for edge in range(2 * self.nodes):
+                changes.append(partial(self._with_op, parent, name, edge, rng))
+                changes.append(partial(self._with_input, parent, name, edge, rng))
+        for name, values in (("width", self.widths), ("depth", self.depths)):
+            others = [value for value in values if value != getattr(parent, name)]
+            if others:
+                changes.append(partial(_with_setting, parent, name, others, rng))
+        return format_architecture(rng.choice(changes)())
+
+    def build(self, architecture: str, num_classes: int = 10, in_channels: int = 3) -> nn.Module:
+        """Return the network; weights are drawn in the order in which the published code draws them.
+
+        In eval mode it returns logits. In train mode drop path is on, and an auxiliary head makes it return
+        (logits, auxiliary logits).
+        """
+        return Skeleton(self.parse(architecture), num_classes, in_channels)
+
+    def validate(self, architecture: str) -> None:
+        """Raise :class:`SpaceError` naming the cell, node, operation or input at fault."""
+        self.parse(architecture)
+
+    def canonical(self, architecture: str) -> str:
+        """Return the architecture with zero and dead edges written alike and inputs in a fixed order.
+
+        See :func:`spaces.nds_canonical.canonical_cell`.
+        """
+        return format_architecture(canonical_architecture(self.parse(architecture), self.ops))
+
+    def parse(self, architecture: str) -> CellArchitecture:
+        """Read an architecture of this space.
+
+        Raises:
+            SpaceError: naming the cell, node, operation or input at fault.
+        """
+        return parse_architecture(architecture, self.ops, self.nodes)
+
+    def _sample_cell(self, rng: random.Random) -> Cell:
+        edges: list[Edge] = []
+        for state in range(CELL_INPUTS, CELL_INPUTS + self.nodes):
+            edges += [(rng.choice(self.ops), rng.randrange(state)) for _ in range(2)]
+        return self._cell(edges)
+
+    def _cell(self, edges: Sequence[Edge]) -> Cell:
+        used = set() if self.concat_all else {source for _, source in edges}
+        states = range(CELL_INPUTS, CELL_INPUTS + self.nodes)
+        return Cell(tuple(edges), tuple(state for state in states if state not in used))
+
+    def _with_op(self, parent: CellArchitecture, name: str, edge: int, rng: random.Random) -> CellArchitecture:
+        op, source = getattr(parent, name).edges[edge]
+        return self._with_edge(parent, name, edge, (rng.choice([o for o in self.ops if o != op]), source))
+
+    def _with_input(self, parent: CellArchitecture, name: str, edge: int, rng: random.Random) -> CellArchitecture:
+        op, source = getattr(parent, name).edges[edge]
+        others = [state for state in range(CELL_INPUTS + edge // 2) if state != source]
+        return self._with_edge(parent, name, edge, (op, rng.choice(others)))
+
+    def _with_edge(self, parent: CellArchitecture, name: str, position: int, edge: Edge) -> CellArchitecture:
+        edges = list(getattr(parent, name).edges)
+        edges[position] = edge
+        cell = self._cell(edges)
+        return replace(parent, normal=cell) if name == "normal" else replace(parent, reduce=cell)
+
+
+def _with_setting(parent: CellArchitecture, name: str, values: Sequence[int], rng: random.Random) -> CellArchitecture:
+    value = rng.choice(values)
+    return replace(parent, width=value) if name == "width" else replace(parent, depth=value)
+
+
+class NASNetSpace(CellSpace):
+    """The space of NASNet (Zoph et al., 2018): 13 operations, 5 nodes, loose ends concatenated."""
+
+    name = "nds_nasnet"
+    ops = (
+        "skip_connect", "conv_3x1_1x3", "conv_7x1_1x7", "dil_conv_3x3", "avg_pool_3x3", "max_pool_3x3",
+        "max_pool_5x5", "max_pool_7x7", "conv_1x1", "conv_3x3", "sep_conv_3x3", "sep_conv_5x5", "sep_conv_7x7",
+    )  # fmt: skip
+
+
+class AmoebaSpace(CellSpace):
+    """The space of AmoebaNet (Real et al., 2019): 8 operations, 5 nodes, loose ends concatenated."""
+
+    name = "nds_amoeba"
+    ops = (
+        "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "sep_conv_7x7", "avg_pool_3x3", "max_pool_3x3",
+        "dil_sep_conv_3x3", "conv_7x1_1x7",
+    )  # fmt: skip
+
+
+class PNASSpace(CellSpace):
+    """The space of PNASNet (Liu et al., 2018): 8 operations, 5 nodes, all concatenated."""
+
+    name = "nds_pnas"
+    concat_all = True
+    ops = (
+        "sep_conv_3x3", "sep_conv_5x5", "sep_conv_7x7", "conv_7x1_1x7", "skip_connect", "avg_pool_3x3",
+        "max_pool_3x3", "dil_conv_3x3",
+    )  # fmt: skip
+
+
+class ENASSpace(CellSpace):
+    """The space of ENAS (Pham et al., 2018): 5 operations, 5 nodes, loose ends concatenated."""
+
+    name = "nds_enas"
+    ops = ("skip_connect", "sep_conv_3x3", "sep_conv_5x5", "avg_pool_3x3", "max_pool_3x3")
+
+
+class DARTSSpace(CellSpace):
+    """The space of DARTS (Liu et al., 2019): 8 operations, ``none`` among them, 4 nodes, all concatenated."""
+
+    name = "nds_darts"
+    nodes = 4
+    concat_all = True
+    ops = (
+        "none", "max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3",
+        "dil_conv_5x5",
+    )  # fmt: skip

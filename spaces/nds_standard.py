@@ -1,0 +1,228 @@
+"""The standard spaces of NDS (Radosavovic et al., 2019): Vanilla, ResNet, ResNeXt-A and ResNeXt-B.
+
+A network is three stages of equal blocks. An architecture lists, stage by stage, depths (blocks), widths
+(output channels) and strides; for ResNeXt also bottlenecks (inner channels as a multiple of the width) and
+numbers of groups::
+
+    ds=1,2,3;ws=16,32,64;ss=1,2,2
+    ds=1,2,4;ws=16,32,64;ss=1,2,2;bm=1,0.5,0.25;gs=1,2,4
+
+The NDS data list one stage more, the first, of depth 1, width 16 and stride 1: it stands for the stem. The
+published scoring code builds it as a stage; write it as a stage where that is wanted.
+"""
+
+from __future__ import annotations
+
+import difflib
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+from typing import ClassVar
+
+from torch import nn
+
+from spaces.base import Space, SpaceError
+from spaces.nds_anynet import (
+    AnyNet,
+    Block,
+    Stage,
+    basic_block,
+    bottleneck_block,
+    cifar_stem,
+    imagenet_stem,
+    strided_stem,
+    vanilla_block,
+)
+
+STRIDES = (1, 2, 2)
+STEM_WIDTH = 16
+QUIRKS_STEM_WIDTH = 12
+
+Stages = tuple[Stage, ...]
+
+_FIELDS = {"ds": "depth", "ws": "width", "ss": "stride", "bm": "bottleneck", "gs": "groups"}
+_INTEGER = re.compile(r"[1-9]\d*")
+_DECIMAL = re.compile(r"\d{1,3}(\.\d{1,6})?")
+
+
+class StandardSpace(Space):
+    """Three stages; each draws its numbers uniformly from the lists of the space, which are log-spaced.
+
+    Args:
+        naswot_quirks: build what the published scoring code builds: a stem of 12 channels that divides the
+            image by 4 (Vanilla: by 2), and ``gs`` read as the channels of a group. Otherwise the stem of the
+            NDS networks for CIFAR-10: a 3x3 convolution of 16 channels at stride 1.
+    """
+
+    depths: ClassVar[tuple[int, ...]]
+    widths: ClassVar[tuple[int, ...]]
+    bottlenecks: ClassVar[tuple[float, ...]] = ()  # none: the block has no bottleneck and no groups
+    groups: ClassVar[tuple[int, ...]] = ()
+    block: ClassVar[str]
+
+    def __init__(self, naswot_quirks: bool = False) -> None:
+        self.naswot_quirks = naswot_quirks
+
+    def sample(self, rng: random.Random) -> str:
+        """Draw every number uniformly from its list; strides are 1, 2, 2."""
+        stages = [Stage(1, 1, stride) for stride in STRIDES]
+        for field, values in self._choices().items():
+            stages = [_changed(stage, field, rng.choice(values)) for stage in stages]
+        return self._format(tuple(stages))
+
+    def mutate(self, architecture: str, rng: random.Random) -> str:
+        """Change one number of one stage: uniform over all architectures that differ by that."""
+        stages = self.parse(architecture)
+        neighbours = []
+        for position, stage in enumerate(stages):
+            for field, values in self._choices().items():
+                changed = [_changed(stage, field, value) for value in values if value != getattr(stage, field)]
+                neighbours += [(*stages[:position], new, *stages[position + 1 :]) for new in changed]
+        return self._format(rng.choice([n for n in neighbours if not any(map(self._group_fault, n))]))
+
+    def build(self, architecture: str, num_classes: int = 10, in_channels: int = 3) -> nn.Module:
+        """Return the network; weights are drawn in the order in which the published code draws them."""
+        stages = tuple(replace(stage, groups=self._real_groups(stage)) for stage in self.parse(architecture))
+        width = QUIRKS_STEM_WIDTH if self.naswot_quirks else STEM_WIDTH
+        stem = cifar_stem
+        if self.naswot_quirks:
+            stem = strided_stem if self.block == "vanilla" else imagenet_stem
+        return AnyNet(stem(in_channels, width), width, stages, _BLOCKS[self.block], num_classes)
+
+    def validate(self, architecture: str) -> None:
+        """Raise :class:`SpaceError` naming the list or stage at fault."""
+        self.parse(architecture)
+
+    def canonical(self, architecture: str) -> str:
+        """Return the architecture in its canonical spelling: no two that are sampled compute the same function."""
+        return self._format(self.parse(architecture))
+
+    def parse(self, architecture: str) -> Stages:
+        """Read an architecture; any number of stages and any positive numbers are allowed.
+
+        Raises:
+            SpaceError: naming the list or stage at fault.
+        """
+        fault = f"architecture {architecture!r}"
+        lists = self._lists(fault, architecture)
+        lengths = {key: len(values) for key, values in lists.items()}
+        if len(set(lengths.values())) != 1:
+            counts = ", ".join(f"{key} has {length}" for key, length in lengths.items())
+            raise SpaceError(f"{fault}: every list needs one number a stage, but {counts}")
+        stages = tuple(_stage(fault, lists, position) for position in range(lengths["ds"]))
+        for position, stage in enumerate(stages, start=1):
+            reason = self._group_fault(stage)
+            if reason:
+                raise SpaceError(f"{fault}, stage {position}: {reason}")
+        return stages
+
+    def _lists(self, fault: str, architecture: str) -> dict[str, list[str]]:
+        parts = [part.partition("=") for part in architecture.strip().split(";")]
+        reason = self._list_fault([key for key, _, _ in parts])
+        if reason:
+            example = self._format((Stage(1, 16, 1), Stage(2, 32, 2), Stage(3, 64, 2)))
+            raise SpaceError(f"{fault}: {reason}; write it as {example}")
+        return {key: values.split(",") for key, _, values in parts}
+
+    def _list_fault(self, written: list[str]) -> str:
+        """Return which list should not be there or is missing, or nothing."""
+        keys = self._keys()
+        for key in written:
+            if key not in keys:
+                near = difflib.get_close_matches(key, keys, 1, cutoff=0.5)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                return f"the list {key!r} is not one of {', '.join(keys)}{hint}"
+            if written.count(key) > 1:
+                return f"the list {key!r} is written twice"
+        missing = [key for key in keys if key not in written]
+        return f"the list {missing[0]!r} is missing" if missing else ""
+
+    def _group_fault(self, stage: Stage) -> str:
+        """Return why the groups of a stage cannot be built, or nothing."""
+        if not self.bottlenecks:
+            return ""
+        inner, groups = stage.inner_width, self._real_groups(stage)
+        if inner < 1:
+            return f"a bottleneck of {stage.bottleneck:g} leaves no channel of {stage.width}"
+        if groups < 1 or inner % groups:
+            read = "channels a group" if self.naswot_quirks else "groups"
+            return f"{inner} inner channels cannot be divided into {stage.groups} {read}"
+        return ""
+
+    def _real_groups(self, stage: Stage) -> int:
+        return stage.inner_width // stage.groups if self.naswot_quirks and self.bottlenecks else stage.groups
+
+    def _choices(self) -> dict[str, Sequence[float]]:
+        choices: dict[str, Sequence[float]] = {"depth": self.depths, "width": self.widths}
+        if self.bottlenecks:
+            choices |= {"bottleneck": self.bottlenecks, "groups": self.groups}
+        return choices
+
+    def _keys(self) -> list[str]:
+        return [key for key in _FIELDS if self.bottlenecks or key not in ("bm", "gs")]
+
+    def _format(self, stages: Stages) -> str:
+        lists = []
+        for key in self._keys():
+            values = [Decimal(repr(getattr(stage, _FIELDS[key]))).normalize() for stage in stages]
+            lists.append(f"{key}={','.join(f'{value:f}' for value in values)}")
+        return ";".join(lists)
+
+
+def _stage(fault: str, lists: dict[str, list[str]], position: int) -> Stage:
+    values: dict[str, float] = {}
+    for key, written in lists.items():
+        text = written[position]
+        pattern = _DECIMAL if key == "bm" else _INTEGER
+        if not pattern.fullmatch(text) or (key == "ss" and text not in ("1", "2")):
+            expected = {"bm": "a positive decimal", "ss": "1 or 2"}.get(key, "a positive integer")
+            raise SpaceError(f"{fault}, stage {position + 1}: {text!r} in the list {key!r} must be {expected}")
+        values[_FIELDS[key]] = float(text) if key == "bm" else int(text)
+    return Stage(**values)  # type: ignore[arg-type]
+
+
+def _changed(stage: Stage, field: str, value: float) -> Stage:
+    return replace(stage, **{field: value})  # type: ignore[arg-type]
+
+
+_BLOCKS: dict[str, Block] = {"vanilla": vanilla_block, "basic": basic_block, "bottleneck": bottleneck_block}
+
+
+class VanillaSpace(StandardSpace):
+    """Blocks of two 3x3 convolutions without shortcut: 108^3 = 1,259,712 networks.
+
+    The NDS paper fixes the ends and the number of depths (1 to 24, 9) and of widths (16 to 256, 12).
+    """
+
+    name = "nds_vanilla"
+    block = "vanilla"
+    depths = (1, 2, 3, 4, 6, 8, 12, 16, 24)
+    widths = (16, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256)
+
+
+class ResNetSpace(VanillaSpace):
+    """The same with residual blocks: 108^3 = 1,259,712 networks."""
+
+    name = "nds_resnet"
+    block = "basic"
+
+
+class ResNeXtASpace(StandardSpace):
+    """Residual bottleneck blocks with few groups: 225^3 = 11,390,625 networks (ranges of the NDS paper)."""
+
+    name = "nds_resnext_a"
+    block = "bottleneck"
+    depths = (1, 2, 4, 8, 16)
+    widths = (16, 32, 64, 128, 256)
+    bottlenecks = (1.0, 0.5, 0.25)
+    groups: ClassVar[tuple[int, ...]] = (1, 2, 4)
+
+
+class ResNeXtBSpace(ResNeXtASpace):
+    """The same, wider and with more groups: 375^3 = 52,734,375 networks (ranges of the NDS paper)."""
+
+    name = "nds_resnext_b"
+    widths = (64, 128, 256, 512, 1024)
+    groups = (1, 2, 4, 8, 16)
