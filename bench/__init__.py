@@ -1,5 +1,5 @@
 """Timing: ``make bench``."""
 
-import os
+from naswot_lightning.command_line import limit_spinning
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the commands do, before torch is loaded
+limit_spinning()  # as the commands do

@@ -195,7 +195,7 @@ def memory_rows() -> Rows:
 def fidelity_rows(count: int = 200) -> Rows:
     """Return Kendall's tau between the rankings in bf16 and in float32."""
     probe = load_probe("noise", "", BATCH, 0, probe_size=16)
-    exact, rough = Scorer(SPACE, probe), Scorer(SPACE, probe, bf16=True)
+    exact, rough = Scorer(SPACE, [probe]), Scorer(SPACE, [probe], bf16=True)
     rng = random.Random(1)
     pairs = [(exact(a)["score"], rough(a)["score"]) for a in (SPACE.sample(rng) for _ in range(count))]
     pairs = [(a, b) for a, b in pairs if a is not None and b is not None]
@@ -209,7 +209,7 @@ def overhead_rows(samples: int = 100) -> Rows:
     with tempfile.TemporaryDirectory() as folder:
         run = RunFolder(folder)
         candidates = list_candidates(config, SPACE)
-        scorer = Scorer(SPACE, load_probe("digits", "", 32, 0))
+        scorer = Scorer(SPACE, [load_probe("digits", "", 32, 0)])
         scorer(candidates[0][1])
         with run.open(asdict(config), config.identity()):
             from naswot_lightning.run_folder import JsonLines

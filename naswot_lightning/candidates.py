@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import statistics
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,81 +13,129 @@ import torch
 from torch import nn
 
 from naswot_lightning.data.probe import Probe
+from naswot_lightning.proxies import get_proxy
 from naswot_lightning.score import activation_kernel
 from naswot_lightning.seeds import derived_seed
-from spaces import Space
+from spaces import Complexity, Space
 
 Row = dict[str, Any]
+Values = dict[str, float]  # by proxy; -inf degenerate, nan failed
 
 _CPU = torch.device("cpu")
 
 
-def build_network(space: Space, architecture: str, seed: int, num_classes: int) -> nn.Module:
-    """Build an untrained network on the CPU with weights that depend on (seed, space, architecture) alone."""
+def build_network(space: Space, architecture: str, seed: int, num_classes: int, repeat: int = 0) -> nn.Module:
+    """Build an untrained network on the CPU with weights that depend on (seed, space, architecture) alone.
+
+    Args:
+        space: the search space.
+        architecture: of that space.
+        seed: of the run.
+        num_classes: outputs.
+        repeat: which of several initializations; the first is that of a run without repeats.
+    """
+    parts = (seed, space.name, architecture, *((repeat,) if repeat else ()))
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(derived_seed(seed, space.name, architecture))
+        torch.default_generator.manual_seed(derived_seed(*parts))
         return space.build(architecture, num_classes)
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """Scores networks of one space on one probe.
+    """Scores networks of one space.
 
     Args:
         space: the search space.
-        probe: the mini-batch, anywhere; it is moved to the device once.
+        probes: a mini-batch for each repeat, anywhere; they are moved to the device once.
+        proxies: names of the scores; the first one decides the status of a row.
         seed: of the weights.
         device: where networks run.
-        bf16: run the forward pass in bfloat16 autocast.
+        bf16: run the forward pass of naswot in bfloat16 autocast.
     """
 
     space: Space
-    probe: Probe
+    probes: Sequence[Probe]
+    proxies: Sequence[str] = ("naswot",)
     seed: int = 0
     device: torch.device = _CPU
     bf16: bool = False
 
     def __post_init__(self) -> None:
-        images = self.probe.images.to(self.device)
-        object.__setattr__(self, "probe", replace(self.probe, images=images))
+        moved = [replace(p, images=p.images.to(self.device), labels=p.labels.to(self.device)) for p in self.probes]
+        object.__setattr__(self, "probes", moved)
 
     def __call__(self, architecture: str) -> Row:
-        """Return the score of one network with its plain size; a failure is a row, too.
+        """Return the scores of one network with its plain size; a failure is a row, too.
 
         Returns:
-            score (None unless status is "ok"), n_units, params, macs, seconds, status "ok", "degenerate" or
-            "failed", and the reason.
+            score (of the first proxy, None unless it is a number), scores and stds by proxy, n_units, params, macs,
+            seconds, status "ok", "degenerate" or "failed", and the reason.
         """
         start = time.perf_counter()
-        size = self.space.complexity(
-            architecture, self.probe.num_classes, self.probe.images.shape[1], self.probe.image_size
-        )
+        probe = self.probes[0]
+        size = self.space.complexity(architecture, probe.num_classes, probe.images.shape[1], probe.image_size)
+        repeats: list[Values] = []
+        n_units, faults = None, []
         try:
-            score, n_units = self._score(architecture)
-            status, reason = _judge(score)
+            for repeat in range(len(self.probes)):
+                values, n_units = self._score(architecture, repeat, size)
+                repeats.append(values)
         except Exception as error:  # noqa: BLE001 - any fault of one network is reported in its row
-            score, n_units, status, reason = math.nan, None, "failed", f"{type(error).__name__}: {error}"
+            repeats = [dict.fromkeys(self.proxies, math.nan)]
+            faults.append(f"{type(error).__name__}: {error}".splitlines()[0])
         return {
-            "score": score if status == "ok" else None,
+            **_summary(self.proxies, repeats, faults),
             "n_units": n_units,
             "params": size.params,
             "macs": size.macs,
             "seconds": round(time.perf_counter() - start, 6),
-            "status": status,
-            "reason": reason.splitlines()[0] if reason else None,
         }
 
-    def _score(self, architecture: str) -> tuple[float, int]:
-        network = build_network(self.space, architecture, self.seed, self.probe.num_classes)
+    def _score(self, architecture: str, repeat: int, size: Complexity) -> tuple[Values, int]:
+        probe = self.probes[repeat]
+        network = build_network(self.space, architecture, self.seed, probe.num_classes, repeat)
         memory_format = torch.channels_last if self.space.channels_last else torch.preserve_format
         network = network.to(memory_format=memory_format).to(self.device)
-        kernel = activation_kernel(network, self.probe.images, precision="bf16" if self.bf16 else "32")
-        return kernel.logdet(), kernel.n_units
+        images = probe.images if "naswot" in self.proxies else probe.images[:2]  # two suffice to count the units
+        kernel = activation_kernel(network, images, precision="bf16" if self.bf16 else "32")
+        known = {"params": size.params, "macs": size.macs, "rectified_units": kernel.n_units}
+        values: Values = {}
+        for name in self.proxies:
+            if name == "naswot":
+                values[name] = kernel.logdet()
+            else:
+                values[name] = float(known[name]) if name in known else get_proxy(name).function(network, probe)
+        return values, kernel.n_units
 
 
-def _judge(score: float) -> tuple[str, str | None]:
-    if math.isnan(score):
-        return "failed", "NaN activations"
-    if math.isinf(score):
-        return "degenerate", "K_H is singular: the network gives different images the same code"
-    return "ok", None
+def _summary(proxies: Sequence[str], repeats: Sequence[Values], faults: Sequence[str]) -> Row:
+    """Return mean and standard deviation over the repeats, and what the values say of the network."""
+    scores: dict[str, float | None] = {}
+    stds: dict[str, float | None] = {}
+    states = {}
+    for name in proxies:
+        values = [value[name] for value in repeats]
+        states[name] = _status(values)
+        usable = states[name] == "ok"
+        scores[name] = statistics.fmean(values) if usable else None
+        stds[name] = statistics.pstdev(values) if usable and len(values) > 1 else None
+    reasons = [*faults, *(f"{name}: {_REASONS[state]}" for name, state in states.items() if state in _REASONS)]
+    return {
+        "score": scores[proxies[0]],
+        "scores": scores,
+        **({"stds": stds} if len(repeats) > 1 else {}),
+        "status": states[proxies[0]],
+        "reason": "; ".join(faults or reasons) or None,
+    }
+
+
+_REASONS = {
+    "failed": "not a number: the network's values or gradients are NaN or overflow",
+    "degenerate": "the network gives different images the same code, or no gradient",
+}
+
+
+def _status(values: Sequence[float]) -> str:
+    if any(math.isnan(value) or value == math.inf for value in values):
+        return "failed"
+    return "degenerate" if -math.inf in values else "ok"

@@ -45,7 +45,11 @@ class SearchConfig:
             rank instead of sampling.
         batch_size: images in the mini-batch.
         probe_size: side to which the mini-batch is resized before scoring; its own size by default.
-        score: the score to rank by.
+        score: the score to rank by: naswot, jacob_cov, grad_norm, snip, synflow, params, macs, rectified_units or
+            random; several as columns (naswot,synflow), the first decides; joined by + for the mean of their ranks
+            (jacob_cov+params).
+        repeats: score each network with so many initializations, each on a mini-batch of its own; the ranking holds
+            mean and standard deviation.
         algorithm: where candidates come from.
         seed: seeds the candidates, the mini-batch and the weights.
         canonical: score networks without their dead branches, equal networks once; false for the paper's count.
@@ -66,6 +70,7 @@ class SearchConfig:
     batch_size: int = 128
     probe_size: int | None = None
     score: str = "naswot"
+    repeats: int = 1
     algorithm: str = "random"
     seed: int = 0
     canonical: bool = True
@@ -78,7 +83,7 @@ class SearchConfig:
 
     def __post_init__(self) -> None:
         _at_least(2, batch_size=self.batch_size)
-        _at_least(1, top=self.top, probe_size=self.probe_size, image_size=self.image_size)
+        _at_least(1, top=self.top, repeats=self.repeats, probe_size=self.probe_size, image_size=self.image_size)
         _at_least(0, seed=self.seed)
         if self.samples != "all":
             _at_least(1, samples=self.samples)

@@ -31,8 +31,6 @@ def average_pooled(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | No
     counted = given.get("count_include_pad", True) or given.get("divisor_override") is not None
     if not same_size or counted or not _is_dense(images):
         return None
-    if images.dtype == torch.bfloat16:
-        return _pooled(images.float()).bfloat16()
     return _pooled(images)
 
 
@@ -53,22 +51,47 @@ def _is_dense(images: Tensor) -> bool:
 
 def _pooled(images: Tensor) -> Tensor:
     pooled = torch.empty_like(images)
-    channels = images.shape[1]
-    rows, sums = (t.permute(0, 2, 3, 1).flatten(2).detach().numpy() for t in (images, pooled))  # (N, H, W * C)
-    _pool(rows, sums, channels)
+    rows, sums = (t.permute(0, 2, 3, 1).flatten(2).detach() for t in (images, pooled))  # (N, H, W * C)
+    if images.dtype == torch.bfloat16:
+        _pool_bfloat16(rows.view(torch.uint16).numpy(), sums.view(torch.uint16).numpy(), images.shape[1])
+    else:
+        _pool(rows.numpy(), sums.numpy(), images.shape[1])
     return pooled
 
 
 @njit(parallel=True, nogil=True, cache=True)
 def _pool(rows, pooled, channels):  # type: ignore[no-untyped-def]
-    images, height, _ = rows.shape
-    for i in prange(images):
+    for i in prange(rows.shape[0]):
+        for y in range(rows.shape[1]):
+            _pool_row(pooled[i, y], rows[i], y, channels)
+
+
+@njit(parallel=True, nogil=True, cache=True)
+def _pool_bfloat16(rows, pooled, channels):  # type: ignore[no-untyped-def]
+    """Pool bfloat16 bits in float32: they are its upper half; round to the nearest, ties to even."""
+    _, height, width = rows.shape
+    for i in prange(rows.shape[0]):
+        bits = np.empty((height, width), np.uint32)
         for y in range(height):
-            top, bottom = max(y - 1, 0), min(y + 2, height)
-            pooled[i, y] = 0
-            for source in range(top, bottom):
-                _add_row(pooled[i, y], rows[i, source], channels)
-            _divide_row(pooled[i, y], channels, bottom - top)
+            wide, narrow = bits[y], rows[i, y]
+            for k in range(width):
+                wide[k] = np.uint32(narrow[k]) << np.uint32(16)
+        image, total = bits.view(np.float32), np.empty(width, np.uint32)
+        for y in range(height):
+            _pool_row(total.view(np.float32), image, y, channels)
+            narrow = pooled[i, y]
+            for k in range(width):
+                odd = (total[k] >> np.uint32(16)) & np.uint32(1)
+                narrow[k] = np.uint16((total[k] + np.uint32(0x7FFF) + odd) >> np.uint32(16))
+
+
+@njit(nogil=True, cache=True)
+def _pool_row(total, image, y, channels):  # type: ignore[no-untyped-def]
+    top, bottom = max(y - 1, 0), min(y + 2, image.shape[0])
+    total[:] = 0
+    for source in range(top, bottom):
+        _add_row(total, image[source], channels)
+    _divide_row(total, channels, bottom - top)
 
 
 @njit(nogil=True, cache=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 from naswot_lightning.errors import UserError
 from naswot_lightning.files import write_whole
+from naswot_lightning.proxies import get_proxy
 
 Row = dict[str, Any]
 
@@ -20,19 +21,62 @@ SIZES = {"params": "parameters", "macs": "MACs", "n_units": "rectified units"}
 _STATUS_ORDER = {"ok": 0, "degenerate": 1, "failed": 2}
 
 
-def rank(rows: Iterable[Row]) -> list[Row]:
-    """Return rows best first, degenerate then failed ones last, equals in the order they came, with a rank."""
-    ordered = sorted(rows, key=lambda row: (_STATUS_ORDER[row["status"]], -(row["score"] or 0.0)))
-    return [
-        {**{name: row.get(name) for name in COLUMNS}, "rank": position} for position, row in enumerate(ordered, start=1)
+def rank(rows: Iterable[Row], columns: Sequence[Sequence[str]] = (("naswot",),)) -> list[Row]:
+    """Return rows best first, degenerate then failed ones last, equals in the order they came, with a rank.
+
+    Args:
+        rows: of ``scores.jsonl``.
+        columns: the scores asked for, as :func:`naswot_lightning.proxies.parse_scores` returns them. The first one
+            decides; where there are several each is a column of its own, and repeats add standard deviations.
+    """
+    rows = list(rows)
+    values = {"+".join(names): _column(rows, names) for names in columns}
+    first = next(iter(values))
+    extra = values if len(values) > 1 else {}
+    deviations = [f"{name}_std" for name in (rows[0].get("stds", {}) if rows else {})]
+    described = [
+        {
+            **row,
+            "score": values[first][position],
+            "status": _joint_status(row, columns[0]),
+            **{name: column[position] for name, column in extra.items()},
+            **{f"{name}_std": std for name, std in row.get("stds", {}).items()},
+        }
+        for position, row in enumerate(rows)
     ]
+    described.sort(key=lambda row: (_STATUS_ORDER[row["status"]], -(row["score"] or 0.0)))
+    names = [*COLUMNS, *extra, *deviations]
+    return [{**{n: row.get(n) for n in names}, "rank": place} for place, row in enumerate(described, start=1)]
+
+
+def _column(rows: Sequence[Row], names: Sequence[str]) -> list[float | None]:
+    """Return one proxy's values, or the mean over several proxies of each row's place (1 best, 0 last)."""
+    if len(names) == 1:
+        return [row["scores"][names[0]] for row in rows]
+    places = [_places([row["scores"][name] for row in rows], get_proxy(name).higher_is_better) for name in names]
+    return [sum(each) / len(each) for each in zip(*places, strict=True)]
+
+
+def _places(values: Sequence[float | None], higher_is_better: bool) -> list[float]:
+    """Return each value's place: 1 the best, 0 the last, the mean place for equals; a missing value is last."""
+    from scipy.stats import rankdata
+
+    sign = 1.0 if higher_is_better else -1.0
+    ranks = rankdata([-math.inf if value is None else sign * value for value in values])
+    return [float(r - 1) / max(len(values) - 1, 1) for r in ranks]
+
+
+def _joint_status(row: Row, names: Sequence[str]) -> str:
+    if row["status"] == "ok" and any(row["scores"][name] is None for name in names):
+        return "degenerate"
+    return str(row["status"])
 
 
 def write_ranking(folder: Path, ranking: Sequence[Row]) -> None:
     """Write ``ranking.json`` and ``ranking.csv``; the same rows give the same bytes."""
     lines = ",\n".join(json.dumps(row, allow_nan=False) for row in ranking)
     write_whole(folder / "ranking.json", f"[\n{lines}\n]\n")
-    write_whole(folder / "ranking.csv", to_csv(ranking, COLUMNS))
+    write_whole(folder / "ranking.csv", to_csv(ranking, list(ranking[0])))
 
 
 def to_csv(rows: Iterable[Row], columns: Sequence[str]) -> str:

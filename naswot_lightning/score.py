@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -12,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from naswot_lightning.codes import hamming_distances, is_packable
+from naswot_lightning.codes import PackedCodes, is_packable, product_distances
 from naswot_lightning.pooling import average_pooled
 from naswot_lightning.untouched import untouched
 
@@ -128,58 +127,39 @@ class CodeDistances:
 
     def __init__(self, images: int) -> None:
         self._images = images
-        self._total: Tensor | None = None
+        self._packed: PackedCodes | None = None  # of tensors on the CPU
+        self._products: Tensor | None = None  # of tensors elsewhere
         self._n_units = 0
-        self._nan: list[bool | Tensor] = []
-        # Distances of the tensors still alive: one that feeds several rectifiers is packed once.
-        self._seen: dict[int, tuple[weakref.ref[Tensor], Tensor]] = {}
+        self._nan: list[Tensor] = []
 
     def add(self, pre_activations: Tensor, rectified: Tensor | None = None) -> None:
-        """Count the codes of one rectifier: its input, (N, ...) or (N * k, ...) with images outermost.
+        """Count the codes of one rectifier.
 
         Args:
-            pre_activations: the input.
-            rectified: receives max(x, 0), where :meth:`can_rectify` says so.
+            pre_activations: its input, (N, ...) or (N * k, ...) with images outermost.
+            rectified: receives max(x, 0), where :func:`naswot_lightning.codes.is_packable` says so.
         """
-        distances = self._distances(pre_activations, rectified)
-        self._total = distances.clone() if self._total is None else self._total.add_(distances)
+        tensor = self._by_image(pre_activations)
+        if tensor.device.type == "cpu" and tensor.is_floating_point():
+            self._packed = self._packed or PackedCodes(self._images)
+            self._packed.add(tensor, rectified)
+        else:
+            distances, nan = product_distances(tensor.flatten(1))
+            self._products = distances if self._products is None else self._products.add_(distances)
+            self._nan.append(nan)
         self._n_units += pre_activations.numel() // self._images
-
-    def can_rectify(self, pre_activations: Tensor) -> bool:
-        """Return whether :meth:`add` can rectify this tensor on the way."""
-        return (
-            type(pre_activations) is Tensor
-            and pre_activations.dim() > 1
-            and pre_activations.shape[0] == self._images
-            and not self._is_known(pre_activations)
-            and is_packable(pre_activations)
-        )
-
-    def forget(self) -> None:
-        """Forget which tensors were packed, since one of them may have been changed in place."""
-        self._seen.clear()
 
     def kernel(self) -> ActivationKernel:
         """Return K_H = N_A - d_H."""
-        if self._total is None:
+        parts = [] if self._packed is None else [self._packed.distances()]
+        parts += [] if self._products is None else [self._products.cpu()]
+        if not parts:
             raise NoRectifierError(
                 "the network called no rectified linear unit (ReLU, ReLU6, LeakyReLU, PReLU, clamp at 0): "
                 "the score needs at least one"
             )
-        nan = any(bool(flag) for flag in self._nan)
-        return ActivationKernel(self._n_units - self._total.cpu(), self._n_units, nan)
-
-    def _is_known(self, tensor: Tensor) -> bool:
-        entry = self._seen.get(id(tensor))
-        return entry is not None and entry[0]() is tensor
-
-    def _distances(self, tensor: Tensor, rectified: Tensor | None) -> Tensor:
-        if self._is_known(tensor):
-            return self._seen[id(tensor)][1]
-        distances, nan = hamming_distances(self._by_image(tensor), rectified)
-        self._nan.append(nan)
-        self._seen[id(tensor)] = (weakref.ref(tensor), distances)
-        return distances
+        nan = any(bool(flag) for flag in self._nan) or (self._packed is not None and self._packed.has_nan)
+        return ActivationKernel(self._n_units - sum(parts[1:], parts[0]), self._n_units, nan)
 
     def _by_image(self, tensor: Tensor) -> Tensor:
         if tensor.dim() > 0 and tensor.shape[0] == self._images:
@@ -206,21 +186,17 @@ class RectifierRecorder(TorchFunctionMode):
         is_rectifier = _RECTIFIERS.get(func)
         if is_rectifier is not None and is_rectifier(args, kwargs):
             return self._rectify(func, args, kwargs)
-        if func is F.avg_pool2d:
-            pooled = average_pooled(args, kwargs)
-            return func(*args, **kwargs) if pooled is None else pooled
-        if _changes_in_place(func, kwargs):
-            self._codes.forget()
-        return func(*args, **kwargs)
+        pooled = average_pooled(args, kwargs) if func is F.avg_pool2d else None
+        return func(*args, **kwargs) if pooled is None else pooled
 
     def _rectify(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
         x = args[0] if args else kwargs["input"]
-        if func in _PLAIN_RELU and not kwargs.get("inplace") and self._codes.can_rectify(x):
+        if func in _PLAIN_RELU and not kwargs.get("inplace") and is_packable(x) and type(x) is Tensor:
+            # Read once for both. A tensor that feeds several rectifiers is read once for each, as it must be.
             rectified = torch.empty_like(x)
             self._codes.add(x, rectified)
             return rectified
-        # Recorded before the call, which may be in place. In place it keeps the signs, hence the codes.
-        self._codes.add(x)
+        self._codes.add(x)  # before the call, which may be in place
         return func(*args, **kwargs)
 
 
@@ -252,17 +228,6 @@ _RECTIFIERS: dict[Callable[..., Any], Callable[[Any, dict[str, Any]], bool]] = {
     ),
 }
 _PLAIN_RELU = {F.relu, torch.relu, Tensor.relu}
-_IN_PLACE_OPERATORS = {
-    "__iadd__", "__isub__", "__imul__", "__itruediv__", "__ifloordiv__", "__imod__", "__ipow__",
-    "__iand__", "__ior__", "__ixor__", "__setitem__",
-}  # fmt: skip
-
-
-def _changes_in_place(func: Callable[..., Any], kwargs: dict[str, Any]) -> bool:
-    name = getattr(func, "__name__", "")
-    if name.endswith("__"):
-        return name in _IN_PLACE_OPERATORS or name == "__set__"
-    return name.endswith("_") or bool(kwargs.get("inplace")) or kwargs.get("out") is not None
 
 
 def _connected_relu_modules(network: nn.Module, images: Tensor) -> set[nn.Module]:
@@ -288,7 +253,6 @@ def _connected_relu_modules(network: nn.Module, images: Tensor) -> set[nn.Module
 
 def _record_modules(network: nn.Module, images: Tensor, counted: set[nn.Module], codes: CodeDistances) -> None:
     def count(module: nn.Module, inputs: Any) -> None:
-        codes.forget()  # a module's input may have been changed in place since it was last seen
         codes.add(inputs[0])
 
     hooks = [module.register_forward_pre_hook(count) for module in counted]

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the commands do, before torch is loaded
+from naswot_lightning.command_line import limit_spinning
+
+limit_spinning()  # as the commands do, before torch is loaded
 
 ROOT = Path(__file__).parent.parent
 

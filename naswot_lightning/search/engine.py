@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,11 @@ from naswot_lightning import ranking as rankings
 from naswot_lightning import tracking
 from naswot_lightning.candidates import Scorer
 from naswot_lightning.config import SearchConfig
-from naswot_lightning.data.probe import Probe, load_probe
+from naswot_lightning.data.dataset import load_dataset
+from naswot_lightning.data.probe import Probe, draw_probe, load_probe
 from naswot_lightning.devices import get_device
 from naswot_lightning.errors import UserError, expect_name
-from naswot_lightning.proxies import PROXIES
+from naswot_lightning.proxies import parse_scores
 from naswot_lightning.run_folder import JsonLines, RunFolder
 from naswot_lightning.search.random import enumerated, given, sampled
 from naswot_lightning.tables import print_table
@@ -28,6 +29,8 @@ from spaces import Space, get_space
 Row = dict[str, Any]
 
 ALGORITHMS = ("random",)
+# What a row takes over from the scorer, and shares with rows of equal networks.
+_RESULTS = ("score", "scores", "stds", "n_units", "params", "macs")
 
 
 def run_search(config: SearchConfig) -> int:
@@ -39,25 +42,35 @@ def run_search(config: SearchConfig) -> int:
     Raises:
         UserError: a setting, a file or the run folder is at fault.
     """
-    expect_name("score", config.score, PROXIES)
+    columns = parse_scores(config.score)
     expect_name("algorithm", config.algorithm, ALGORITHMS)
     space = get_space(config.space)
     device = get_device(config.device)
     candidates = list_candidates(config, space)
-    probe = load_probe(
-        config.dataset, config.data_dir, config.batch_size, config.seed, config.probe_size, config.image_size
-    )
+    scorer = make_scorer(config, space, device)
     folder = RunFolder(config.run_dir)
     with folder.open(asdict(config), config.identity(), config.overwrite):
-        scorer = Scorer(space, probe, config.seed, device, config.precision == "bf16")
         with JsonLines(folder.scores) as scores:
             fresh = score_candidates(config, scorer, candidates, scores)
             by_architecture = {row["architecture"]: row for row in scores.rows}
-        ranking = rankings.rank(by_architecture[architecture] for architecture, _ in candidates)
+        ranking = rankings.rank((by_architecture[architecture] for architecture, _ in candidates), columns)
         rankings.write_ranking(folder.path, ranking)
         _report(config, folder.path, ranking)
-        _track(config, folder, ranking, probe, fresh)
+        _track(config, folder, ranking, scorer.probes[0], fresh)
     return 0 if any(row["status"] == "ok" for row in ranking) else 1
+
+
+def make_scorer(config: SearchConfig, space: Space, device: torch.device) -> Scorer:
+    """Return what scores the candidates of ``config``, with a mini-batch of its own for each repeat."""
+    seeds = range(config.seed, config.seed + config.repeats)
+    if config.dataset == "noise" or config.repeats == 1:
+        place = config.dataset, config.data_dir, config.batch_size
+        probes = [load_probe(*place, seed, config.probe_size, config.image_size) for seed in seeds]
+    else:
+        dataset = load_dataset(config.dataset, config.data_dir, config.image_size)
+        probes = [draw_probe(dataset, config.batch_size, seed, config.probe_size) for seed in seeds]
+    proxies = list(dict.fromkeys(name for column in parse_scores(config.score) for name in column))
+    return Scorer(space, probes, proxies, config.seed, device, config.precision == "bf16")
 
 
 def list_candidates(config: SearchConfig, space: Space) -> list[tuple[str, str]]:
@@ -73,7 +86,7 @@ def list_candidates(config: SearchConfig, space: Space) -> list[tuple[str, str]]
 
 def score_candidates(
     config: SearchConfig,
-    scorer: Callable[[str], Row],
+    scorer: Scorer,
     candidates: Sequence[tuple[str, str]],
     scores: JsonLines,
 ) -> int:
@@ -82,7 +95,7 @@ def score_candidates(
     Returns:
         The number of rows that are new.
     """
-    fingerprint = scorer.probe.fingerprint  # type: ignore[attr-defined]
+    fingerprint = scorer.probes[0].fingerprint
     _expect_probe(scores, fingerprint)
     finished = {row["architecture"] for row in scores.rows}
     known = {row["canonical"]: row for row in scores.rows}
@@ -96,7 +109,7 @@ def score_candidates(
                 "space": config.space,
                 "architecture": architecture,
                 "canonical": network,
-                **{name: result[name] for name in ("score", "n_units", "params", "macs")},
+                **{name: result[name] for name in _RESULTS if name in result},
                 "seed": config.seed,
                 "probe": fingerprint,
                 "seconds": 0.0 if shared else result["seconds"],
@@ -124,13 +137,15 @@ def _progress(total: int) -> Any:
 
 def _report(config: SearchConfig, folder: Path, ranking: Sequence[Row]) -> None:
     top = ranking[: config.top]
-    names = ("rank", "score", "params", "macs", "n_units", "architecture")
+    columns = ["+".join(names) for names in parse_scores(config.score)]
+    extra = [name for name in ranking[0] if name not in rankings.COLUMNS and name != columns[0]]
+    names = ("rank", "score", *extra, "params", "macs", "n_units", "architecture")
     print_table(
-        f"{config.space} on {config.dataset}: best {len(top)} of {len(ranking)} by {config.score}",
-        ("rank", "score", "parameters", "MACs", "rectified units", "architecture"),
+        f"{config.space} on {config.dataset}: best {len(top)} of {len(ranking)} by {columns[0]}",
+        ("rank", columns[0] if extra else "score", *extra, "parameters", "MACs", "rectified units", "architecture"),
         ([row[name] for name in names] for row in top),
     )
-    print("\nWhat the score adds over plain size: Kendall tau between the score and")
+    print(f"\nWhat {columns[0]} adds over plain size: Kendall tau between it and")
     for size, tau in rankings.agreement_with_size(ranking).items():
         print(f"  {rankings.SIZES[size]:16s} {'not defined' if tau is None else f'{tau:.3f}'}")
     for status in ("degenerate", "failed"):
@@ -157,4 +172,4 @@ def _track(config: SearchConfig, folder: RunFolder, ranking: Sequence[Row], prob
     if run is not None:
         taus = {f"tau/{size}": tau for size, tau in rankings.agreement_with_size(ranking).items()}
         best = {"best_score": ranking[0]["score"], "best_architecture": ranking[0]["architecture"]}
-        tracking.log_search(run, ranking, rankings.COLUMNS, {**best, **taus})
+        tracking.log_search(run, ranking, list(ranking[0]), {**best, **taus})

@@ -77,12 +77,12 @@ def test_scores_are_those_of_the_network_built_from_seed_and_architecture(finish
 
 
 def test_a_score_depends_neither_on_order_nor_on_generators():
-    scorer = Scorer(SPACE, load_probe("digits", "", 8, 0), seed=3)
+    scorer = Scorer(SPACE, [load_probe("digits", "", 8, 0)], seed=3)
     torch.manual_seed(1)
     first = [scorer(SPACE[i])["score"] for i in (11, 284)]
     torch.manual_seed(2)
     assert [scorer(SPACE[i])["score"] for i in (284, 11)] == first[::-1]
-    other = Scorer(SPACE, load_probe("digits", "", 8, 0), seed=4)
+    other = Scorer(SPACE, [load_probe("digits", "", 8, 0)], seed=4)
     assert other(SPACE[11])["score"] != first[0]
 
 
@@ -151,7 +151,7 @@ def test_changed_data_is_noticed(finished, tmp_path):
 def test_equal_networks_are_scored_once(tmp_path, monkeypatch):
     scored = []
     original = Scorer._score
-    monkeypatch.setattr(Scorer, "_score", lambda self, a: scored.append(a) or original(self, a))
+    monkeypatch.setattr(Scorer, "_score", lambda self, a, *rest: scored.append(a) or original(self, a, *rest))
     listed = tmp_path / "list.txt"
     twin = "|nor_conv_3x3~0|+|nor_conv_1x1~0|none~1|+|skip_connect~0|avg_pool_3x3~1|none~2|"
     base = "|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|avg_pool_3x3~1|none~2|"
@@ -174,10 +174,10 @@ def test_degenerate_and_failed_candidates_are_rows_with_their_reason(tmp_path, m
     listed.write_text(f"index,arch\n5,{constant}\n6,{SPACE[11]}\n7,{SPACE[284]}\n")
     original = Scorer._score
 
-    def sometimes(self, architecture):
+    def sometimes(self, architecture, *rest):
         if architecture == SPACE.canonical(SPACE[284]):
             raise RuntimeError("no memory\nfor this one")
-        return original(self, architecture)
+        return original(self, architecture, *rest)
 
     monkeypatch.setattr(Scorer, "_score", sometimes)
     run_search(SearchConfig(run_dir=str(tmp_path / "run"), architectures=str(listed), **QUICK))
