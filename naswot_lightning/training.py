@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -170,8 +171,12 @@ def _train(folder: Path) -> bool:
     result = folder / "result.json"
     if not result.exists():
         command = [sys.executable, "-m", "naswot_lightning.pick", str(folder)]
+        # A wandb service of its own: one that outlives a killed pick would refuse the run to the next.
+        environment = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}
         with open(folder / "train.log", "ab") as log:
-            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
+            process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment
+            )
             _show(process)
         if process.returncode in (2, 130):
             _raise_childs_error(folder, process.returncode)

@@ -49,7 +49,7 @@ def run_search(config: SearchConfig) -> int:
     candidates = list_candidates(config, space)
     scorer = make_scorer(config, space, device)
     folder = RunFolder(config.run_dir)
-    with folder.open(asdict(config), config.identity(), config.overwrite):
+    with folder.open(asdict(config) | {"overwrite": False}, config.identity(), config.overwrite):
         with JsonLines(folder.scores) as scores:
             fresh = score_candidates(config, scorer, candidates, scores)
             by_architecture = {row["architecture"]: row for row in scores.rows}

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import torch
 
@@ -215,9 +216,12 @@ def test_samples_are_distinct_and_grow_from_the_front():
 
 
 def test_ranking_puts_equals_in_the_order_they_came():
-    base = {"canonical": "", "params": 1, "macs": 1, "n_units": 1, "status": "ok"}
-    rows = [{**base, "architecture": a, "score": s} for a, s in (("a", 1.0), ("b", 2.0), ("c", 1.0), ("d", -3.0))]
-    rows.insert(0, {**base, "architecture": "z", "score": None, "status": "failed"})
+    base = {"canonical": "", "params": 1, "macs": 1, "n_units": 1}
+    values = (("z", None), ("a", 1.0), ("b", 2.0), ("c", 1.0), ("d", -3.0))
+    rows = [
+        {**base, "architecture": a, "score": s, "scores": {"naswot": s}, "status": "failed" if s is None else "ok"}
+        for a, s in values
+    ]
     assert [row["architecture"] for row in rank(rows)] == ["b", "a", "c", "d", "z"]
 
 
@@ -405,3 +409,64 @@ def test_kendall_tau_on_real_images_is_that_of_the_paper(search, shared, tmp_pat
     scored = [row for row in read_ranking(tmp_path / "run") if row["status"] == "ok"]
     tau = kendall_tau([r["score"] for r in scored], [accuracy[r["architecture"]] for r in scored])
     assert 0.50 <= tau <= 0.65
+
+
+def test_several_scores_are_columns_of_one_build(tmp_path, monkeypatch):
+    builds = []
+    original = SPACE.build
+    monkeypatch.setattr(type(SPACE), "build", lambda self, a, *rest: builds.append(a) or original(a, *rest))
+    config = SearchConfig(run_dir=str(tmp_path / "run"), score="synflow,naswot,params+naswot", **QUICK)
+    run_search(config)
+    rows = rows_of(tmp_path / "run")
+    assert len(builds) == len({row["canonical"] for row in rows})
+    assert [row["score"] for row in rows] == [row["scores"]["synflow"] for row in rows]
+    ranking = read_ranking(tmp_path / "run")
+    best = [row["synflow"] for row in ranking if row["status"] == "ok"]
+    assert best == sorted(best, reverse=True)
+    by_architecture = {row["architecture"]: row for row in rows}
+    for row in ranking:
+        assert row["naswot"] == by_architecture[row["architecture"]]["scores"]["naswot"]
+        assert row["score"] == row["synflow"]
+    with open(tmp_path / "run" / "ranking.csv") as file:
+        assert {"synflow", "naswot", "params+naswot"} <= set(csv.DictReader(file).fieldnames)
+
+
+def test_an_aggregation_is_the_mean_of_places_with_missing_values_last():
+    def row(name, naswot, params):
+        scores = {"naswot": naswot, "params": params}
+        return {
+            "architecture": name, "canonical": name, "params": params, "macs": 1, "n_units": 1, "score": naswot,
+            "scores": scores, "status": "ok" if naswot is not None else "degenerate",
+        }  # fmt: skip
+
+    rows = [row("a", 3.0, 10), row("b", 2.0, 30), row("c", 2.0, 20), row("d", None, 40), row("e", 1.0, 10)]
+    ranking = rank(rows, [["naswot", "params"]])
+    # places, 0 the last of five and 1 the best: naswot a 1, b and c 0.625, e 0.25, d 0; params d 1, b .75, c .5
+    expected = {"b": 0.6875, "a": 0.5625, "c": 0.5625, "e": 0.1875, "d": 0.5}
+    assert {r["architecture"]: r["score"] for r in ranking} == pytest.approx(expected)
+    assert [r["architecture"] for r in ranking] == ["b", "a", "c", "e", "d"]
+    assert ranking[-1]["status"] == "degenerate"
+
+
+def test_repeats_give_mean_and_deviation_and_begin_with_the_single_score(tmp_path):
+    listed = tmp_path / "list"
+    listed.write_text(f"{SPACE[11]}\n{SPACE[284]}\n")
+    values = {}
+    for repeats in (1, 3):
+        run = tmp_path / str(repeats)
+        run_search(SearchConfig(run_dir=str(run), architectures=str(listed), repeats=repeats, **QUICK))
+        values[repeats] = rows_of(run)
+    scorer = Scorer(SPACE, [load_probe("digits", "", 8, seed) for seed in range(3)])
+    size = SPACE.complexity(SPACE[11])
+    single = [scorer._score(SPACE.canonical(SPACE[11]), repeat, size)[0]["naswot"] for repeat in range(3)]
+    assert values[1][0]["score"] == single[0]
+    assert values[3][0]["score"] == pytest.approx(sum(single) / 3)
+    assert len(set(single)) == 3
+    assert values[3][0]["stds"]["naswot"] == pytest.approx(np.std(single))
+    assert read_ranking(tmp_path / "3")[0]["naswot_std"] > 0
+
+
+def test_scores_that_do_not_exist_are_refused(tmp_path):
+    with pytest.raises(UserError, match="did you mean 'jacob_cov'"):
+        run_search(SearchConfig(run_dir=str(tmp_path / "run"), score="jacob_cv+params", **QUICK))
+    assert not (tmp_path / "run").exists()
