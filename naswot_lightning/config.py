@@ -54,6 +54,8 @@ class SearchConfig:
         seed: seeds the candidates, the mini-batch and the weights.
         canonical: score networks without their dead branches, equal networks once; false for the paper's count.
         precision: 32 or bf16 (autocast) for the forward pass.
+        calibrate: instead of a search, measure what cheaper settings of naswot cost and how well they rank, on up to
+            100 of the candidates, and recommend one.
         device: auto, cpu, cuda, cuda:1, ...
         top: how many of the ranking to print and to offer as picks.
         run_dir: the folder of all results; the command continues what it finds there.
@@ -75,6 +77,7 @@ class SearchConfig:
     seed: int = 0
     canonical: bool = True
     precision: Literal["32", "bf16"] = "32"
+    calibrate: bool = False
     device: str = "auto"
     top: int = 10
     run_dir: str = "runs/search"
@@ -90,7 +93,7 @@ class SearchConfig:
 
     def identity(self) -> dict[str, Any]:
         """Return the settings that decide the scores: a run folder belongs to one set of them."""
-        free = {"data_dir", "device", "top", "run_dir", "overwrite", "wandb"}
+        free = {"calibrate", "data_dir", "device", "top", "run_dir", "overwrite", "wandb"}
         return {name: value for name, value in asdict(self).items() if name not in free}
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from naswot_lightning.codes import PackedCodes, is_packable, product_distances
+from naswot_lightning.normalization import normalized_bfloat16
 from naswot_lightning.pooling import average_pooled
 from naswot_lightning.untouched import untouched
 
@@ -186,8 +187,9 @@ class RectifierRecorder(TorchFunctionMode):
         is_rectifier = _RECTIFIERS.get(func)
         if is_rectifier is not None and is_rectifier(args, kwargs):
             return self._rectify(func, args, kwargs)
-        pooled = average_pooled(args, kwargs) if func is F.avg_pool2d else None
-        return func(*args, **kwargs) if pooled is None else pooled
+        faster = _FASTER.get(func)
+        output = None if faster is None else faster(args, kwargs)
+        return func(*args, **kwargs) if output is None else output
 
     def _rectify(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
         x = args[0] if args else kwargs["input"]
@@ -228,6 +230,11 @@ _RECTIFIERS: dict[Callable[..., Any], Callable[[Any, dict[str, Any]], bool]] = {
     ),
 }
 _PLAIN_RELU = {F.relu, torch.relu, Tensor.relu}
+# What computes the same sooner, or returns None where it does not apply.
+_FASTER: dict[Callable[..., Any], Callable[[Any, dict[str, Any]], Tensor | None]] = {
+    F.avg_pool2d: average_pooled,
+    F.batch_norm: normalized_bfloat16,
+}
 
 
 def _connected_relu_modules(network: nn.Module, images: Tensor) -> set[nn.Module]:

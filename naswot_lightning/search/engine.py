@@ -22,6 +22,7 @@ from naswot_lightning.devices import get_device
 from naswot_lightning.errors import UserError, expect_name
 from naswot_lightning.proxies import parse_scores
 from naswot_lightning.run_folder import JsonLines, RunFolder
+from naswot_lightning.search.calibration import calibrate
 from naswot_lightning.search.random import enumerated, given, sampled
 from naswot_lightning.tables import print_table
 from spaces import Space, get_space
@@ -47,6 +48,8 @@ def run_search(config: SearchConfig) -> int:
     space = get_space(config.space)
     device = get_device(config.device)
     candidates = list_candidates(config, space)
+    if config.calibrate:
+        return calibrate(config, space, [network for _, network in candidates], device)
     scorer = make_scorer(config, space, device)
     folder = RunFolder(config.run_dir)
     with folder.open(asdict(config) | {"overwrite": False}, config.identity(), config.overwrite):

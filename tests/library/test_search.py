@@ -470,3 +470,38 @@ def test_scores_that_do_not_exist_are_refused(tmp_path):
     with pytest.raises(UserError, match="did you mean 'jacob_cov'"):
         run_search(SearchConfig(run_dir=str(tmp_path / "run"), score="jacob_cv+params", **QUICK))
     assert not (tmp_path / "run").exists()
+
+
+def test_calibration_measures_cheaper_settings_and_recommends_one(tmp_path, capsys):
+    config = SearchConfig(
+        run_dir=str(tmp_path / "run"), samples=6, batch_size=16, calibrate=True, wandb=WandbConfig("disabled")
+    )
+    assert run_search(config) == 0
+    with open(tmp_path / "run" / "calibration.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [(r["probe_size"], r["batch_size"], r["precision"], r["dataset"]) for r in rows] == [
+        ("16", "16", "32", "digits"), ("16", "8", "32", "digits"), ("8", "16", "32", "digits"),
+        ("8", "8", "32", "digits"), ("16", "16", "bf16", "digits"), ("8", "16", "bf16", "digits"),
+        ("16", "16", "32", "noise"), ("16", "16", "32", "digits"),
+    ]  # fmt: skip
+    assert float(rows[0]["tau"]) == pytest.approx(1.0)
+    assert all(float(row["ms"]) > 0 for row in rows)
+    assert "Recommended: --probe_size" in capsys.readouterr().out
+    assert not (tmp_path / "run" / "scores.jsonl").exists()
+
+
+def test_the_recommended_setting_is_the_cheapest_that_agrees_well_enough():
+    from naswot_lightning.search.calibration import recommend
+
+    rows = [
+        {"setting": s, "ms": ms, "tau": tau}
+        for s, ms, tau in (
+            ("full", 9, 1.0),
+            ("a", 5, 0.9),
+            ("b", 1, 0.7),
+            ("c", 2, None),
+            ("d", 4, 0.8),
+            ("self", 9, 0.8),
+        )
+    ]
+    assert recommend(rows)["setting"] == "d"

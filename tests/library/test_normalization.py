@@ -1,0 +1,61 @@
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from naswot_lightning.normalization import normalized_bfloat16
+
+
+def batch(*shape, mean=0.3, std=2.0):
+    values = torch.randn(shape, generator=torch.Generator().manual_seed(0)) * std + mean
+    return values.bfloat16().contiguous(memory_format=torch.channels_last)
+
+
+def arguments(channels):
+    generator = torch.Generator().manual_seed(1)
+    weight, bias = (torch.randn(channels, generator=generator) for _ in range(2))
+    return {"running_mean": None, "running_var": None, "weight": weight, "bias": bias, "training": True, "eps": 1e-5}
+
+
+@pytest.mark.parametrize("shape", [(8, 16, 32, 32), (3, 7, 5, 9), (4, 64, 1, 3), (2, 1, 2, 2), (128, 64, 8, 8)])
+@pytest.mark.parametrize("mean", [0.0, 0.3, -20.0])
+def test_values_are_those_of_float32_rounded_once(shape, mean):
+    images, given = batch(*shape, mean=mean), arguments(shape[1])
+    exact = F.batch_norm(images.double(), None, None, given["weight"].double(), given["bias"].double(), True)
+    ours = normalized_bfloat16((images,), given)
+    assert ours is not None
+    assert ours.is_contiguous(memory_format=torch.channels_last)
+    # half a unit in the last place of 8 bits, and what float32 loses where mean and deviation differ much
+    tolerance = exact.abs() * 2.0**-8 + 1e-3 * max(abs(mean), 1.0) * given["weight"].abs().max()
+    assert ((ours.double() - exact).abs() <= tolerance).all()
+    torchs = F.batch_norm(images, None, None, given["weight"], given["bias"], True)
+    assert (ours == torchs).double().mean() > 0.97
+
+
+def test_a_constant_channel_is_its_bias_and_nan_stays():
+    images, given = batch(4, 3, 2, 2), arguments(3)
+    images[:, 1] = 5.0
+    ours = normalized_bfloat16((images,), given)
+    assert ours[:, 1].float().sub(given["bias"][1]).abs().max() < 0.02
+    images[0, 0, 0, 0] = math.nan
+    assert normalized_bfloat16((images,), given)[:, 0].isnan().all()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"training": False},
+        {"running_mean": torch.zeros(3), "running_var": torch.ones(3)},
+        {"weight": None},
+        {"bias": None},
+    ],
+)
+def test_other_normalisations_are_left_to_torch(change):
+    assert normalized_bfloat16((batch(2, 3, 4, 4),), {**arguments(3), **change}) is None
+
+
+def test_other_tensors_are_left_to_torch():
+    images = batch(2, 3, 4, 4)
+    for other in (images.float(), images.contiguous(), images[:, :, 0]):
+        assert normalized_bfloat16((other,), arguments(3)) is None
