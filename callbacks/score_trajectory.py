@@ -102,8 +102,7 @@ class ScoreTrajectory(pl.Callback):
 
     def _score(self, trainer: pl.Trainer, pl_module: pl.LightningModule, epoch: float) -> float:
         # Every process computes it, since they all hold the same weights: nothing waits for another.
-        weights = next(pl_module.parameters())
-        self.images = self.images.to(weights.device, weights.dtype)
+        self.images = self.images.to(pl_module.device, pl_module.dtype)  # type: ignore[arg-type]
         score = naswot_score(pl_module, self.images)
         finite = math.isfinite(score)
         status = "ok" if finite else "failed" if math.isnan(score) else "degenerate"

@@ -99,8 +99,9 @@ def activation_kernel(
         NoRectifierError: the network has no rectified linear unit.
         ValueError: fewer than two images, or a variant that does not exist.
     """
-    if variant not in get_args(Variant):
-        raise ValueError(f"variant {variant!r}: expected one of {', '.join(get_args(Variant))}")
+    for name, value, kinds in (("variant", variant, Variant), ("precision", precision, Precision)):
+        if value not in get_args(kinds):
+            raise ValueError(f"{name} {value!r}: expected one of {', '.join(get_args(kinds))}")
     if images.dim() == 0 or images.shape[0] < 2:
         raise ValueError(f"images of shape {tuple(images.shape)}: a score compares at least 2 images")
     network = getattr(network, "_orig_mod", network)  # a compiled network hides its calls: take the original
@@ -138,7 +139,7 @@ class CodeDistances:
 
         Args:
             pre_activations: its input, (N, ...) or (N * k, ...) with images outermost.
-            rectified: receives max(x, 0), where :func:`naswot_lightning.codes.is_packable` says so.
+            rectified: receives max(x, 0), where :meth:`can_rectify` says so.
         """
         tensor = self._by_image(pre_activations)
         if tensor.device.type == "cpu" and tensor.is_floating_point():
@@ -149,6 +150,10 @@ class CodeDistances:
             self._products = distances if self._products is None else self._products.add_(distances)
             self._nan.append(nan)
         self._n_units += pre_activations.numel() // self._images
+
+    def can_rectify(self, tensor: Tensor) -> bool:
+        """Return whether :meth:`add` can write the rectified values, too."""
+        return type(tensor) is Tensor and tensor.shape[:1] == (self._images,) and is_packable(tensor)
 
     def kernel(self) -> ActivationKernel:
         """Return K_H = N_A - d_H."""
@@ -193,7 +198,7 @@ class RectifierRecorder(TorchFunctionMode):
 
     def _rectify(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
         x = args[0] if args else kwargs["input"]
-        if func in _PLAIN_RELU and not kwargs.get("inplace") and is_packable(x) and type(x) is Tensor:
+        if func in _PLAIN_RELU and not kwargs.get("inplace") and self._codes.can_rectify(x):
             # Read once for both. A tensor that feeds several rectifiers is read once for each, as it must be.
             rectified = torch.empty_like(x)
             self._codes.add(x, rectified)

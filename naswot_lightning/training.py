@@ -97,6 +97,8 @@ def _picks(config: TrainConfig, folder: RunFolder, search: Row) -> list[Row]:
 def _pick_settings(config: TrainConfig, search: Row, folder: RunFolder, pick: Row) -> Row:
     """Return everything that decides the training of one pick, in plain types."""
     dataset = config.dataset or search["dataset"]
+    if dataset == "noise":
+        raise UserError("noise has no labels to train on: name a data set with --dataset")
     expect_name("dataset", dataset, list_datasets())
     data_dir = config.data_dir or search["data_dir"]
     image_size = config.image_size or search["image_size"]

@@ -211,9 +211,44 @@ def test_too_few_images(images, message):
         naswot_score(SPACE.build(SPACE[0]), images)
 
 
-def test_unknown_variant():
+def test_unknown_variant_and_precision():
     with pytest.raises(ValueError, match="expected one of paper, reference"):
         naswot_score(SPACE.build(SPACE[0]), images_of(), variant="other")
+    with pytest.raises(ValueError, match="expected one of 32, bf16"):
+        activation_kernel(SPACE.build(SPACE[0]), images_of(), precision="16")
+
+
+class Remembers(nn.Module):
+    """Keeps what its network returned while it was scored."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network, self.outputs = network, []
+
+    def forward(self, x):
+        self.outputs.append(self.network(x).clone())
+        return self.outputs[-1]
+
+
+class FoldedReLU(nn.Module):
+    def forward(self, x):
+        wide = F.relu(x.contiguous(memory_format=torch.channels_last)).reshape(len(x) * 4, -1)
+        folded = x.reshape(len(x) * 2, 3, 4, 8).contiguous(memory_format=torch.channels_last)
+        return torch.cat([F.relu(wide - 0.1).reshape(len(x), -1), F.relu(folded).reshape(len(x), -1)], 1)
+
+
+@pytest.mark.parametrize("name", ["cell with poolings", "every way", "shared input", "folded", "resnet18"])
+def test_the_recorded_forward_pass_computes_what_the_plain_one_does(name):
+    """Rectified while packing, pooled by another loop: every number is that of the plain pass in the same mode."""
+    network = {
+        "cell with poolings": SPACE.build(SPACE[0]), "every way": EveryWayToRectify(), "shared input": SharedInput(),
+        "folded": FoldedReLU(), "resnet18": resnet18(),
+    }[name]  # fmt: skip
+    images = images_of(8, 32 if name == "resnet18" else 8).contiguous(memory_format=torch.channels_last)
+    remembers = Remembers(network.train())
+    activation_kernel(remembers, images)
+    with torch.no_grad():
+        assert remembers.outputs[0].equal(network(images))
 
 
 def test_images_folded_into_the_batch_dimension():

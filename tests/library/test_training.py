@@ -152,6 +152,7 @@ def test_more_picks_than_the_ranking_has(trained, train):
             ["--architecture", SMALL, "--dataset", "imagefolder", "--data_dir", "absent"],
             "absent has no train/",
         ),
+        (["--architecture", SMALL, "--dataset", "noise"], "noise has no labels to train on"),
         (["--epochs", "0", "--architecture", SMALL], "--epochs 0: expected at least 1"),
         (["--top", "1"], "no run in"),
     ],
