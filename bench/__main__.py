@@ -226,8 +226,8 @@ def overhead_rows(samples: int = 100) -> Rows:
     config = SearchConfig(samples=samples, batch_size=32, wandb=WandbConfig("disabled"))
     with tempfile.TemporaryDirectory() as folder:
         run = RunFolder(folder)
-        candidates = list_candidates(config, SPACE)
         scorer = Scorer(SPACE, [load_probe("digits", "", 32, 0)])
+        candidates = list_candidates(config, SPACE, scorer.probes[0])
         scorer(candidates[0][1])
         with run.open(asdict(config), config.identity()):
             from naswot_lightning.run_folder import JsonLines

@@ -43,6 +43,8 @@ class SearchConfig:
         samples: candidates to draw (N of Algorithm 1), or all of the space.
         architectures: a file with one architecture a line (or a CSV file with a column arch or architecture) to
             rank instead of sampling.
+        max_params: score only networks with at most so many parameters.
+        max_macs: score only networks with at most so many multiply-accumulates an image.
         batch_size: images in the mini-batch.
         probe_size: side to which the mini-batch is resized before scoring; its own size by default.
         score: the score to rank by: naswot, jacob_cov, grad_norm, snip, synflow, params, macs, rectified_units or
@@ -69,6 +71,8 @@ class SearchConfig:
     image_size: int | None = None
     samples: int | Literal["all"] = 1000
     architectures: str | None = None
+    max_params: int | None = None
+    max_macs: int | None = None
     batch_size: int = 128
     probe_size: int | None = None
     score: str = "naswot"
@@ -88,6 +92,7 @@ class SearchConfig:
         _at_least(2, batch_size=self.batch_size)
         _at_least(1, top=self.top, repeats=self.repeats, probe_size=self.probe_size, image_size=self.image_size)
         _at_least(0, seed=self.seed)
+        _at_least(1, max_params=self.max_params, max_macs=self.max_macs)
         if self.samples != "all":
             _at_least(1, samples=self.samples)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import os
+import sys
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -37,20 +39,43 @@ def list_spaces() -> list[str]:
 
 @cache
 def get_space(name: str) -> Space:
-    """Return the search space of that name.
+    """Return the search space of that name, or of an import path such as ``my_package.MySpace``.
+
+    The path names a class with the interface of :class:`Space`, or a function that returns networks by name (see
+    :class:`spaces.named.NamedNetworks`); it is looked up from the working directory first.
 
     Raises:
-        SpaceError: no such space; the message lists the names and the nearest one.
+        SpaceError: no such space; the message lists the names and the nearest one, or says what could not be imported.
     """
     from spaces.base import SpaceError
 
-    if name not in _CLASSES:
-        near = difflib.get_close_matches(name, _CLASSES, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise SpaceError(f"unknown space {name!r}, expected one of {', '.join(_CLASSES)}{hint}")
-    module, _, attribute = _CLASSES[name].partition(":")
-    space: Space = getattr(importlib.import_module(module), attribute)()
-    return space
+    if name in _CLASSES:
+        module, _, attribute = _CLASSES[name].partition(":")
+        space: Space = getattr(importlib.import_module(module), attribute)()
+        return space
+    if "." in name:
+        return _imported_space(name)
+    near = difflib.get_close_matches(name, _CLASSES, 1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise SpaceError(f"unknown space {name!r}, expected one of {', '.join(_CLASSES)}, or an import path{hint}")
+
+
+def _imported_space(path: str) -> Space:
+    from spaces.base import Space, SpaceError
+    from spaces.named import NamedNetworks
+
+    module, _, attribute = path.rpartition(".")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise SpaceError(f"space {path!r} cannot be imported from {os.getcwd()}: {error}") from error
+    made = found() if callable(found) else found
+    if isinstance(made, Space):
+        made.name = path  # type: ignore[misc]  # seeds, files and tables know the space by this name
+        return made
+    return NamedNetworks(made, path)
 
 
 def __getattr__(attribute: str) -> object:  # torch costs seconds: loaded with the first space, not before

@@ -37,9 +37,11 @@ def _no_account(monkeypatch, tmp_path_factory):
     monkeypatch.setenv("WANDB_CONFIG_DIR", str(home / "wandb"))
 
 
-def run_script(script: str, *arguments: object, timeout: float = 300, **kwargs) -> subprocess.CompletedProcess[str]:
+def run_script(
+    script: str, *arguments: object, timeout: float = 300, cwd: Path = ROOT, **kwargs
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(ROOT / script), *(str(a) for a in arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, cwd=ROOT, check=False, **kwargs)
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, cwd=cwd, check=False, **kwargs)
 
 
 @pytest.fixture

@@ -23,9 +23,9 @@ from naswot_lightning.errors import UserError, expect_name
 from naswot_lightning.proxies import parse_scores
 from naswot_lightning.run_folder import JsonLines, RunFolder
 from naswot_lightning.search.calibration import calibrate
-from naswot_lightning.search.random import enumerated, given, sampled
+from naswot_lightning.search.random import Limits, enumerated, given, sampled
 from naswot_lightning.tables import print_table
-from spaces import Space, get_space
+from spaces import Complexity, Space, get_space
 
 Row = dict[str, Any]
 
@@ -47,10 +47,10 @@ def run_search(config: SearchConfig) -> int:
     expect_name("algorithm", config.algorithm, ALGORITHMS)
     space = get_space(config.space)
     device = get_device(config.device)
-    candidates = list_candidates(config, space)
+    scorer = make_scorer(config, space, device)
+    candidates = list_candidates(config, space, scorer.probes[0])
     if config.calibrate:
         return calibrate(config, space, [network for _, network in candidates], device)
-    scorer = make_scorer(config, space, device)
     folder = RunFolder(config.run_dir)
     with folder.open(asdict(config) | {"overwrite": False}, config.identity(), config.overwrite):
         with JsonLines(folder.scores) as scores:
@@ -76,15 +76,32 @@ def make_scorer(config: SearchConfig, space: Space, device: torch.device) -> Sco
     return Scorer(space, probes, proxies, config.seed, device, config.precision == "bf16")
 
 
-def list_candidates(config: SearchConfig, space: Space) -> list[tuple[str, str]]:
-    """Return (architecture, the architecture of the network that is scored for it) of every candidate."""
+def list_candidates(config: SearchConfig, space: Space, probe: Probe) -> list[tuple[str, str]]:
+    """Return (architecture, the architecture of the network that is scored for it) of every candidate.
+
+    Raises:
+        UserError: the list is at fault, or nothing is within the limits.
+    """
+
+    def network(architecture: str) -> str:
+        return space.canonical(architecture) if config.canonical else architecture
+
+    def size(architecture: str) -> Complexity:
+        channels = probe.images.shape[1]
+        return space.complexity(network(architecture), probe.num_classes, channels, probe.image_size)
+
+    limits = Limits(config.max_params, config.max_macs, size)
     if config.architectures is not None:
-        architectures = given(space, config.architectures)
+        architectures = [a for a in given(space, config.architectures) if limits.admit(a)]
     elif config.samples == "all":
-        architectures = enumerated(space)
+        architectures = [a for a in enumerated(space) if limits.admit(a)]
     else:
-        architectures = sampled(space, config.samples, config.seed)
-    return [(a, space.canonical(a) if config.canonical else a) for a in architectures]
+        architectures = sampled(space, config.samples, config.seed, limits)
+    if not architectures:
+        raise UserError(f"{limits}; raise the limits")
+    if limits.refused:
+        print(limits)
+    return [(a, network(a)) for a in architectures]
 
 
 def score_candidates(

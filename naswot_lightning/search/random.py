@@ -4,18 +4,51 @@ from __future__ import annotations
 
 import csv
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 from naswot_lightning.errors import UserError
-from spaces import EnumerableSpace, Space, SpaceError
+from spaces import Complexity, EnumerableSpace, Space, SpaceError
 
 _CSV_COLUMNS = ("architecture", "arch")
 # A space is called exhausted after this many draws in a row that were all seen before.
 _FRUITLESS_DRAWS = 10_000
+# Limits are called too strict after this many refusals for each candidate asked for.
+_MOST_REFUSED = 1_000
 
 
-def sampled(space: Space, samples: int, seed: int) -> list[str]:
-    """Draw distinct architectures (Algorithm 1 with the generator of ``space``).
+class Limits:
+    """Keeps architectures within a budget, and counts those that it refused.
+
+    Args:
+        max_params: most parameters, or None.
+        max_macs: most multiply-accumulates, or None.
+        complexity: parameters and multiply-accumulates of an architecture.
+    """
+
+    def __init__(self, max_params: int | None, max_macs: int | None, complexity: Callable[[str], Complexity]) -> None:
+        self._bounds = (max_params, max_macs)
+        self._complexity = complexity
+        self.seen = 0
+        self.refused = 0
+
+    def admit(self, architecture: str) -> bool:
+        """Return whether the architecture is within the budget."""
+        if self._bounds == (None, None):
+            return True
+        size = self._complexity(architecture)
+        within = all(b is None or v <= b for v, b in zip((size.params, size.macs), self._bounds, strict=True))
+        self.seen += 1
+        self.refused += not within
+        return within
+
+    def __str__(self) -> str:
+        share = 100 * self.refused / self.seen if self.seen else 0.0
+        return f"--max_params, --max_macs: {self.refused} of {self.seen} candidates refused ({share:.1f} %)"
+
+
+def sampled(space: Space, samples: int, seed: int, limits: Limits | None = None) -> list[str]:
+    """Draw distinct architectures (Algorithm 1 with the generator of ``space``), those that ``limits`` admits.
 
     A longer sample of the same seed begins with the shorter one.
 
@@ -25,15 +58,27 @@ def sampled(space: Space, samples: int, seed: int) -> list[str]:
     if isinstance(space, EnumerableSpace) and samples > len(space):
         raise UserError(f"--samples {samples}: {space.name} has {len(space)} architectures; use --samples all")
     rng = random.Random(seed)
-    found: dict[str, None] = {}
-    fruitless = 0
-    while len(found) < samples:
-        before = len(found)
-        found[space.sample(rng)] = None
-        fruitless = 0 if len(found) > before else fruitless + 1
-        if fruitless == _FRUITLESS_DRAWS and not isinstance(space, EnumerableSpace):
-            raise UserError(f"--samples {samples}: found only {len(found)} different architectures in {space.name}")
-    return list(found)
+    found: dict[str, bool] = {}
+    admitted = fruitless = 0
+    while admitted < samples:
+        architecture = space.sample(rng)
+        fruitless = fruitless + 1 if architecture in found else 0
+        if architecture not in found:
+            found[architecture] = limits is None or limits.admit(architecture)
+            admitted += found[architecture]
+        exhausted = isinstance(space, EnumerableSpace) and len(found) == len(space)
+        too_strict = limits is not None and limits.refused >= _MOST_REFUSED * samples
+        if admitted < samples and (exhausted or too_strict or fruitless == _patience(space)):
+            raise UserError(
+                f"--samples {samples}: found only {admitted} different architectures"
+                f"{'' if limits is None or not limits.refused else ' within the limits'} in {space.name}"
+            )
+    return [architecture for architecture, within in found.items() if within]
+
+
+def _patience(space: Space) -> int | None:
+    """Return how many draws without anything new mean that there is nothing more; None where the size is known."""
+    return None if isinstance(space, EnumerableSpace) else _FRUITLESS_DRAWS
 
 
 def enumerated(space: Space) -> list[str]:

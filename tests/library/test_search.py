@@ -505,3 +505,18 @@ def test_the_recommended_setting_is_the_cheapest_that_agrees_well_enough():
         )
     ]
     assert recommend(rows)["setting"] == "d"
+
+
+def test_limits_refuse_before_scoring_and_say_how_many(tmp_path, capsys):
+    run = tmp_path / "run"
+    run_search(SearchConfig(run_dir=str(run), max_params=400_000, max_macs=13_000_000, **QUICK))
+    assert len(rows_of(run)) == 6
+    assert all(row["params"] <= 400_000 and row["macs"] <= 13_000_000 for row in rows_of(run))
+    assert "candidates refused" in capsys.readouterr().out
+    with pytest.raises(UserError, match="within the limits"):
+        run_search(SearchConfig(run_dir=str(tmp_path / "none"), max_params=10, **{**QUICK, "samples": 1}))
+    listed = tmp_path / "list"
+    listed.write_text(SPACE[1462])
+    with pytest.raises(UserError, match=r"1 of 1 candidates refused.*raise the limits"):
+        run_search(SearchConfig(run_dir=str(tmp_path / "none"), max_params=10, architectures=str(listed), **QUICK))
+    assert not (tmp_path / "none").exists()
