@@ -18,6 +18,8 @@ from spaces import get_space
 
 Batch = tuple[Tensor, Tensor]
 
+AUXILIARY_WEIGHT = 0.4  # of the auxiliary head's loss (Liu et al., 2019)
+
 
 class ImageClassifier(pl.LightningModule):
     """One architecture, trained with the recipe of NAS-Bench-201 (SGD, Nesterov, cosine to zero each step).
@@ -102,8 +104,10 @@ class ImageClassifier(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def _evaluate(self, images: Tensor, labels: Tensor, stage: str, accuracy: MulticlassAccuracy) -> Tensor:
-        logits = self(normalized(images, self.mean, self.std))  # type: ignore[arg-type]
+        logits, *auxiliary = _as_list(self(normalized(images, self.mean, self.std)))  # type: ignore[arg-type]
         loss = F.cross_entropy(logits, labels)
+        for more in auxiliary:
+            loss = loss + AUXILIARY_WEIGHT * F.cross_entropy(more, labels)
         accuracy(logits, labels)
         count = len(labels)
         self.log(f"{stage}/loss", loss, on_step=False, on_epoch=True, batch_size=count, sync_dist=True)
@@ -118,3 +122,7 @@ class ImageClassifier(pl.LightningModule):
         """Return the generator of one mini-batch: a resumed run draws what an uninterrupted one does."""
         parts = (self.hparams["seed"], "augmentation", self.current_epoch, batch_idx, self.global_rank)
         return torch.Generator(self.device).manual_seed(derived_seed(*parts))
+
+
+def _as_list(output: Tensor | tuple[Tensor, ...]) -> list[Tensor]:
+    return list(output) if isinstance(output, tuple) else [output]

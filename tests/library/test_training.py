@@ -6,12 +6,14 @@ import sys
 import time
 
 import pytest
+import pytorch_lightning as pl
 import torch
 import yaml
 
 from naswot_lightning.classifier import ImageClassifier
 from naswot_lightning.comparison import agreement
 from naswot_lightning.config import TrainConfig
+from naswot_lightning.data.module import ImageDataModule
 from naswot_lightning.sent_once import SentOnceLogger
 from naswot_lightning.tracking import resolve_mode
 from spaces import get_space
@@ -285,3 +287,21 @@ def test_recipe_is_that_of_the_benchmark():
     assert (config.epochs, config.batch_size, config.lr, config.momentum, config.weight_decay) == (
         200, 256, 0.1, 0.9, 5e-4,
     )  # fmt: skip
+
+
+def test_a_network_with_an_auxiliary_head_trains_and_predicts(tmp_path):
+    from spaces.nds_cells import GENOTYPES
+
+    data = make_image_folder(tmp_path / "images", {"train": 4, "test": 2}, size=32)
+    module = ImageDataModule("imagefolder", str(data), batch_size=6)
+    architecture = f"C4-L4-aux-drop0.2|{GENOTYPES['DARTS_V2']}"
+    model = ImageClassifier("nds_darts", architecture, 3, [100.0] * 3, [50.0] * 3)
+    trainer = pl.Trainer(
+        max_steps=2, logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )  # fmt: skip
+    head = model.network.auxiliary_head.classifier.weight
+    before = head.detach().clone()
+    trainer.fit(model, module)
+    assert not head.equal(before)
+    assert model.eval()(torch.randn(2, 3, 32, 32)).shape == (2, 3)
