@@ -8,6 +8,7 @@ from typing import Any, Literal
 from naswot_lightning.errors import UserError
 
 WandbMode = Literal["auto", "online", "offline", "disabled"]
+Select = Literal["top", "spread"]
 
 
 def _at_least(bound: float, **values: float | None) -> None:
@@ -59,7 +60,8 @@ class SearchConfig:
         calibrate: instead of a search, measure what cheaper settings of naswot cost and how well they rank, on up to
             100 of the candidates, and recommend one.
         device: auto, cpu, cuda, cuda:1, ...
-        top: how many of the ranking to print and to offer as picks.
+        top: how many of the ranking to print.
+        select: which networks train.py picks: the top, or as many spread evenly over the ranking.
         run_dir: the folder of all results; the command continues what it finds there.
         overwrite: begin anew where run_dir was made with other settings.
         wandb: where runs are shown.
@@ -84,6 +86,7 @@ class SearchConfig:
     calibrate: bool = False
     device: str = "auto"
     top: int = 10
+    select: Select = "top"
     run_dir: str = "runs/search"
     overwrite: bool = False
     wandb: WandbConfig = field(default_factory=WandbConfig)
@@ -98,7 +101,7 @@ class SearchConfig:
 
     def identity(self) -> dict[str, Any]:
         """Return the settings that decide the scores: a run folder belongs to one set of them."""
-        free = {"calibrate", "data_dir", "device", "top", "run_dir", "overwrite", "wandb"}
+        free = {"calibrate", "select", "data_dir", "device", "top", "run_dir", "overwrite", "wandb"}
         return {name: value for name, value in asdict(self).items() if name not in free}
 
 
@@ -109,6 +112,7 @@ class TrainConfig:
     Args:
         run_dir: the run folder of a search, or a new one with --architecture.
         top: how many of the ranking to train.
+        select: the top of the ranking, or spread evenly over it; as the search said by default.
         architecture: one architecture to train instead of a ranking's picks.
         space: the search space of --architecture; that of the ranking by default.
         canonical: with --architecture, train the network without its dead branches; a ranking's own setting
@@ -132,6 +136,7 @@ class TrainConfig:
 
     run_dir: str = "runs/search"
     top: int = 3
+    select: Select | None = None
     architecture: str | None = None
     space: str | None = None
     canonical: bool = True

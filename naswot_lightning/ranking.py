@@ -107,8 +107,14 @@ def read_ranking(folder: Path) -> list[Row]:
     return list(ranking)
 
 
-def choose_picks(ranking: Sequence[Row], top: int) -> list[Row]:
-    """Return the first ``top`` networks that differ; those that are degenerate or failed are no picks.
+def choose_picks(ranking: Sequence[Row], top: int, select: str = "top") -> list[Row]:
+    """Return ``top`` networks that differ; those that are degenerate or failed are no picks.
+
+    Args:
+        ranking: best first.
+        top: how many.
+        select: "top" for the best, "spread" for evenly spaced places from the best to the last, which is what a check
+            of the score on a space without a benchmark needs.
 
     Raises:
         UserError: there are fewer.
@@ -117,12 +123,15 @@ def choose_picks(ranking: Sequence[Row], top: int) -> list[Row]:
     for row in ranking:
         if row["status"] == "ok":
             distinct.setdefault(row["canonical"], row)
-    if top > len(distinct):
+    rows = list(distinct.values())
+    if top > len(rows):
         raise UserError(
-            f"--top {top}: the ranking has {len(distinct)} different networks with a score; "
+            f"--top {top}: the ranking has {len(rows)} different networks with a score; "
             "choose fewer, or search with more --samples"
         )
-    return list(distinct.values())[:top]
+    if select == "top" or top == 1:
+        return rows[:top]
+    return [rows[round(place * (len(rows) - 1) / (top - 1))] for place in range(top)]
 
 
 def kendall_tau(first: Sequence[float], second: Sequence[float]) -> float | None:

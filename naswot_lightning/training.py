@@ -87,7 +87,7 @@ def _picks(config: TrainConfig, folder: RunFolder, search: Row) -> list[Row]:
     if config.architecture is None:
         if config.space not in (None, search["space"]):
             raise UserError(f"--space {config.space}: the ranking of {folder.path} is of {search['space']}")
-        return choose_picks(read_ranking(folder.path), config.top)
+        return choose_picks(read_ranking(folder.path), config.top, config.select or search.get("select", "top"))
     space = get_space(config.space or search["space"])
     space.validate(config.architecture)
     network = space.canonical(config.architecture) if config.canonical else config.architecture

@@ -520,3 +520,19 @@ def test_limits_refuse_before_scoring_and_say_how_many(tmp_path, capsys):
     with pytest.raises(UserError, match=r"1 of 1 candidates refused.*raise the limits"):
         run_search(SearchConfig(run_dir=str(tmp_path / "none"), max_params=10, architectures=str(listed), **QUICK))
     assert not (tmp_path / "none").exists()
+
+
+def test_picks_are_the_top_or_spread_over_different_networks():
+    rows = [{"canonical": c, "status": "ok", "rank": i} for i, c in enumerate("aabcddefghij", start=1)]
+    rows.append({"canonical": "z", "status": "degenerate", "rank": 13})
+
+    def picked(top, select):
+        return "".join(row["canonical"] for row in choose_picks(rows, top, select))
+
+    assert picked(3, "top") == "abc"
+    assert picked(4, "spread") == "adgj"
+    assert picked(2, "spread") == "aj"
+    assert picked(1, "spread") == "a"
+    assert picked(10, "spread") == "abcdefghij"
+    with pytest.raises(UserError, match="--top 11: the ranking has 10 different networks"):
+        choose_picks(rows, 11, "spread")
