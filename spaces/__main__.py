@@ -35,8 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         _draw(options.space, options.architecture, options.seed, options.output)
-    except (SpaceError, OSError) as error:
+    except SpaceError as error:
         parser.error(" ".join(str(error).split()))
+    except OSError as error:
+        parser.error(f"{options.output} cannot be written: {error.strerror or error}")
     return 0
 
 

@@ -45,7 +45,7 @@ def draw(space: Space, architecture: str, path: Path) -> None:
     graphs = space.graph(architecture)
     layouts = [lay_out(graph) for graph in graphs]
     width = max(MIN_WIDTH, *(layout.width for layout in layouts))
-    lines = wrapped(architecture, int(width / (STRING_FONT * _MONOSPACE)))
+    lines = wrapped(architecture.strip(), int(width / (STRING_FONT * _MONOSPACE)))
     heading = MARGIN + _LINE * (TITLE_FONT + STRING_FONT * len(lines))
     height = heading + sum(_height(layout) for layout in layouts)
     figure, axes = _sheet(width + 2 * MARGIN, height + MARGIN)
@@ -156,6 +156,9 @@ def _save(figure: Figure, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.part")
     kind = path.suffix.lower()[1:]
-    with matplotlib.rc_context({"svg.hashsalt": "spaces"}):  # the same picture is the same file
-        figure.savefig(beside, dpi=150, format=kind, metadata={"Date": None} if kind == "svg" else None)
-    beside.replace(path)
+    try:
+        with matplotlib.rc_context({"svg.hashsalt": "spaces"}):  # the same picture is the same file
+            figure.savefig(beside, dpi=150, format=kind, metadata={"Date": None} if kind == "svg" else None)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
