@@ -37,8 +37,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         _draw(options.space, options.architecture, options.seed, options.output)
     except SpaceError as error:
         parser.error(" ".join(str(error).split()))
-    except OSError as error:
-        parser.error(f"{options.output} cannot be written: {error.strerror or error}")
     return 0
 
 
@@ -78,7 +76,7 @@ def space_rows() -> list[tuple[str, str, str, str, str]]:
 
 
 def _draw(name: str, architecture: str | None, seed: int, output: Path) -> None:
-    from spaces import get_space
+    from spaces import SpaceError, get_space
     from spaces.drawing import check_suffix, draw
 
     check_suffix(output)
@@ -86,7 +84,10 @@ def _draw(name: str, architecture: str | None, seed: int, output: Path) -> None:
     if architecture is None:
         architecture = space.sample(random.Random(seed))
         print(architecture)
-    draw(space, architecture, output)
+    try:
+        draw(space, architecture, output)
+    except OSError as error:
+        raise SpaceError(f"{output} cannot be written: {error.strerror or error}") from error
 
 
 if __name__ == "__main__":
