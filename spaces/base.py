@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from spaces.complexity import count_macs, count_params
+from spaces.graph import CellGraph
 
 
 class SpaceError(ValueError):
@@ -35,9 +36,21 @@ class Space(ABC):
     """A set of architectures, each named by one string.
 
     A space that can be enumerated also defines ``__len__``, ``__getitem__`` and ``index``.
+
+    Attributes:
+        name: as :func:`spaces.get_space` takes it.
+        skeleton: the fixed network around what an architecture says, in a few words; for the list of spaces, like
+            the next three.
+        made_for: image sizes or data sets.
+        source: the publication.
+        size: how many architectures there are, where they cannot be enumerated.
     """
 
     name: ClassVar[str]
+    skeleton: ClassVar[str] = ""
+    made_for: ClassVar[str] = ""
+    source: ClassVar[str] = ""
+    size: ClassVar[str] = ""
     # Set False where a forward calls .view on feature maps, which channels_last memory does not allow.
     channels_last: ClassVar[bool] = True
 
@@ -71,6 +84,15 @@ class Space(ABC):
         """Raise :class:`SpaceError` with the place of the fault unless the architecture is of this space."""
         with torch.device("meta"):
             self.build(architecture)
+
+    def graph(self, architecture: str) -> list[CellGraph]:
+        """Return what is drawn of an architecture: one graph a cell.
+
+        Raises:
+            SpaceError: the architecture is not of this space, or the space does not describe its cells.
+        """
+        name = getattr(self, "name", type(self).__name__)
+        raise SpaceError(f"space {name!r} does not describe its cell: its class has no method graph(architecture)")
 
     def complexity(
         self, architecture: str, num_classes: int = 10, in_channels: int = 3, image_size: int = 32

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from spaces.base import Complexity, Space
+from spaces.graph import CellGraph, cell_graph
 from spaces.layers import GlobalAveragePool
 from spaces.nasbench101_graph import (
     MAX_EDGES,
@@ -56,6 +57,10 @@ class NASBench101(Space):
     """
 
     name = "nasbench101"
+    skeleton = "3 stacks x 3 cells, 128-256-512 channels"
+    made_for = "32x32: CIFAR-10"
+    source = "Ying et al. 2019"
+    size = f"{sum(CELLS.values()):,} cells"
 
     def __init__(self, stem_channels: int = 128, initialise: Callable[[nn.Module], None] | None = None) -> None:
         if stem_channels < MAX_VERTICES - 2:
@@ -131,6 +136,13 @@ class NASBench101(Space):
             macs += weights * (image_size >> stack) ** 2
         return Complexity(params, macs)
 
+    def graph(self, architecture: str) -> list[CellGraph]:
+        """Return the cell, its operations on the vertices."""
+        self.validate(architecture)
+        vertices = parse_graph(architecture)
+        labels = ["0\ninput", *(f"{number}\n{vertex.op}" for number, vertex in enumerate(vertices, start=1))]
+        return [cell_graph("cell", labels, [(*edge, "") for edge in sorted(edges_of(vertices))])]
+
     def graph_hash(self, architecture: str) -> str:
         """Return the benchmark's key of the cell, 32 hexadecimal digits, equal for isomorphic live graphs."""
         return graph_hash(live_graph(architecture))
@@ -140,6 +152,8 @@ class NASBench101Narrow(NASBench101):
     """NAS-Bench-101 as the published scoring code builds it: 16 channels in the stem, normal weights."""
 
     name = "nasbench101_16"
+    skeleton = "3 stacks x 3 cells, 16-32-64 channels"
+    source = "Ying et al. 2019, as Mellor et al. 2021 score it"
 
     def __init__(self) -> None:
         super().__init__(stem_channels=16, initialise=draw_scoring_weights)

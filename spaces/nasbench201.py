@@ -20,6 +20,7 @@ from functools import cached_property
 from torch import Tensor, nn
 
 from spaces.base import Complexity, EnumerableSpace, SpaceError
+from spaces.graph import CellGraph, cell_graph
 from spaces.layers import GlobalAveragePool, ReLUConvBN, Zero
 
 OPS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -35,6 +36,9 @@ class NASBench201(EnumerableSpace):
     """The cells of NAS-Bench-201 in its skeleton of 3 stages x 5 cells, 16-32-64 channels."""
 
     name = "nasbench201"
+    skeleton = "3 stages x 5 cells, 16-32-64 channels"
+    made_for = "32x32: CIFAR-10, CIFAR-100; 16x16: ImageNet16-120"
+    source = "Dong & Yang 2020"
 
     def sample(self, rng: random.Random) -> str:
         """Draw each edge's operation uniformly."""
@@ -78,6 +82,10 @@ class NASBench201(EnumerableSpace):
         # On 32x32 images: 7.7824 M in the skeleton, 3.93216 M a 1x1 and 35.38944 M a 3x3 convolution.
         macs = (7_600 + stem_extra + 3_840 * n1 + 34_560 * n3) * pixels + 65 * num_classes
         return Complexity(params, macs)
+
+    def graph(self, architecture: str) -> list[CellGraph]:
+        """Return the cell, its operations on the edges."""
+        return [graph_of_cell(parse_cell(architecture))]
 
     def __len__(self) -> int:
         return len(self._order)
@@ -134,6 +142,12 @@ def parse_cell(architecture: str) -> Cell:
     for node, text in enumerate(nodes, start=1):
         ops += _parse_node(architecture, node, text)
     return tuple(ops)
+
+
+def graph_of_cell(cell: Cell) -> CellGraph:
+    """Return what is drawn of a cell."""
+    edges = [(source, target, op) for (source, target), op in zip(EDGES, cell, strict=True)]
+    return cell_graph("cell", ["0\ninput", "1", "2", "3\noutput"], edges)
 
 
 def _parse_node(architecture: str, node: int, text: str) -> list[str]:

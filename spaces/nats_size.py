@@ -11,8 +11,9 @@ import random
 from torch import Tensor, nn
 
 from spaces.base import Complexity, EnumerableSpace, SpaceError
+from spaces.graph import CellGraph, chain_graph
 from spaces.layers import GlobalAveragePool, ReLUConvBN
-from spaces.nasbench201 import EDGES, ReductionBlock
+from spaces.nasbench201 import EDGES, ReductionBlock, graph_of_cell, parse_cell
 
 WIDTHS = (8, 16, 24, 32, 40, 48, 56, 64)
 PLACES = ("stem and first cell", "first reduction", "second cell", "second reduction", "third cell")
@@ -26,6 +27,9 @@ class NATSSize(EnumerableSpace):
     """The size space of NATS-Bench: three cells of :data:`CELL` with reductions between, five free widths."""
 
     name = "nats_size"
+    skeleton = "3 cells of one kind, a reduction between each two"
+    made_for = "32x32: CIFAR-10, CIFAR-100; 16x16: ImageNet16-120"
+    source = "Dong et al. 2021"
 
     def sample(self, rng: random.Random) -> str:
         """Draw each width uniformly."""
@@ -62,6 +66,14 @@ class NATSSize(EnumerableSpace):
         pixels = image_size * image_size
         macs = sum(weights * (pixels >> 2 * stage) for stage, weights in enumerate(convolutions))
         return Complexity(sum(convolutions) + 2 * norms + linear, macs + linear)
+
+    def graph(self, architecture: str) -> list[CellGraph]:
+        """Return the network with its widths, and the cell that it repeats."""
+        c1, c2, c3, c4, c5 = parse_widths(architecture)
+        blocks = [("stem", c1), ("cell", c1), ("reduction", c2), ("cell", c3), ("reduction", c4), ("cell", c5)]
+        labels = [f"{block}\n{width} channels" for block, width in blocks]
+        network = chain_graph("network", ["images", *labels, "pooling,\nclassifier"])
+        return [network, graph_of_cell(parse_cell(CELL))]
 
     def __len__(self) -> int:
         return len(WIDTHS) ** len(PLACES)

@@ -6,6 +6,7 @@ An architecture is a normal and a reduce cell with the width and depth of the ne
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -15,6 +16,7 @@ from typing import ClassVar
 from torch import nn
 
 from spaces.base import Space
+from spaces.graph import CellGraph, cell_graph
 from spaces.nds_canonical import canonical_architecture
 from spaces.nds_genotype import CELL_INPUTS, Cell, CellArchitecture, Edge, format_architecture, parse_architecture
 from spaces.nds_skeleton import Skeleton
@@ -51,6 +53,12 @@ GENOTYPES = {
 }
 
 
+def _count(ops: Sequence[str], nodes: int) -> str:
+    """Return the size of a space: a node draws two operations and two of the states before it."""
+    cells = f"{(len(ops) ** nodes * math.factorial(nodes + 1)) ** 2:.2g}".replace("e+", "e")
+    return f"({cells} cells)^2 x {len(WIDTHS)} widths x {len(DEPTHS)} depths"
+
+
 class CellSpace(Space):
     """Cells of a fixed number of nodes, each the sum of two operations on any two earlier states.
 
@@ -62,6 +70,8 @@ class CellSpace(Space):
         imagenet: sample networks with the skeleton for large images.
     """
 
+    skeleton = "4 to 20 cells, 2 of them reduce; width 16 to 32"
+    made_for = "32x32: CIFAR-10; 224x224: ImageNet"
     ops: ClassVar[tuple[str, ...]]
     nodes: ClassVar[int] = 5
     # Which nodes sampled cells concatenate: all, or those that no other node takes as input.
@@ -123,6 +133,15 @@ class CellSpace(Space):
         """
         return parse_architecture(architecture, self.ops, self.nodes)
 
+    def graph(self, architecture: str) -> list[CellGraph]:
+        """Return the normal and the reduce cell, their operations on the edges."""
+        parsed = self.parse(architecture)
+        reducing = len({parsed.depth // 3, 2 * parsed.depth // 3})
+        return [
+            _graph_of_cell(f"normal cell: {parsed.depth - reducing} of {parsed.depth} cells", parsed.normal),
+            _graph_of_cell(f"reduce cell: {reducing} of {parsed.depth} cells", parsed.reduce),
+        ]
+
     def _sample_cell(self, rng: random.Random) -> Cell:
         edges: list[Edge] = []
         for state in range(CELL_INPUTS, CELL_INPUTS + self.nodes):
@@ -155,51 +174,68 @@ def _with_setting(parent: CellArchitecture, name: str, values: Sequence[int], rn
     return replace(parent, width=value) if name == "width" else replace(parent, depth=value)
 
 
+def _graph_of_cell(title: str, cell: Cell) -> CellGraph:
+    labels = ["0: cell\nbefore last", "1: last\ncell", *map(str, cell.nodes), "output:\nconcat"]
+    edges = [(source, CELL_INPUTS + place // 2, op) for place, (op, source) in enumerate(cell.edges)]
+    joined = [(node, len(labels) - 1, "") for node in cell.concat]
+    return cell_graph(title, labels, edges + joined, inputs=CELL_INPUTS)
+
+
 class NASNetSpace(CellSpace):
     """The space of NASNet (Zoph et al., 2018): 13 operations, 5 nodes, loose ends concatenated."""
 
     name = "nds_nasnet"
+    source = "Zoph et al. 2018; NDS: Radosavovic et al. 2019"
     ops = (
         "skip_connect", "conv_3x1_1x3", "conv_7x1_1x7", "dil_conv_3x3", "avg_pool_3x3", "max_pool_3x3",
         "max_pool_5x5", "max_pool_7x7", "conv_1x1", "conv_3x3", "sep_conv_3x3", "sep_conv_5x5", "sep_conv_7x7",
     )  # fmt: skip
+    size = _count(ops, CellSpace.nodes)
 
 
 class AmoebaSpace(CellSpace):
     """The space of AmoebaNet (Real et al., 2019): 8 operations, 5 nodes, loose ends concatenated."""
 
     name = "nds_amoeba"
+    source = "Real et al. 2019; NDS: Radosavovic et al. 2019"
     ops = (
         "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "sep_conv_7x7", "avg_pool_3x3", "max_pool_3x3",
         "dil_sep_conv_3x3", "conv_7x1_1x7",
     )  # fmt: skip
+    size = _count(ops, CellSpace.nodes)
 
 
 class PNASSpace(CellSpace):
     """The space of PNASNet (Liu et al., 2018): 8 operations, 5 nodes, all concatenated."""
 
     name = "nds_pnas"
+    source = "Liu et al. 2018; NDS: Radosavovic et al. 2019"
     concat_all = True
     ops = (
         "sep_conv_3x3", "sep_conv_5x5", "sep_conv_7x7", "conv_7x1_1x7", "skip_connect", "avg_pool_3x3",
         "max_pool_3x3", "dil_conv_3x3",
     )  # fmt: skip
+    size = _count(ops, CellSpace.nodes)
 
 
 class ENASSpace(CellSpace):
     """The space of ENAS (Pham et al., 2018): 5 operations, 5 nodes, loose ends concatenated."""
 
     name = "nds_enas"
+    source = "Pham et al. 2018; NDS: Radosavovic et al. 2019"
     ops = ("skip_connect", "sep_conv_3x3", "sep_conv_5x5", "avg_pool_3x3", "max_pool_3x3")
+    size = _count(ops, CellSpace.nodes)
 
 
 class DARTSSpace(CellSpace):
     """The space of DARTS (Liu et al., 2019): 8 operations, ``none`` among them, 4 nodes, all concatenated."""
 
     name = "nds_darts"
+    source = "Liu et al. 2019; NDS: Radosavovic et al. 2019"
     nodes = 4
     concat_all = True
     ops = (
         "none", "max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3",
         "dil_conv_5x5",
     )  # fmt: skip
+    size = _count(ops, nodes)

@@ -24,6 +24,7 @@ from typing import ClassVar
 from torch import nn
 
 from spaces.base import Space, SpaceError
+from spaces.graph import CellGraph, chain_graph
 from spaces.nds_anynet import (
     AnyNet,
     Block,
@@ -56,6 +57,9 @@ class StandardSpace(Space):
             NDS networks for CIFAR-10: a 3x3 convolution of 16 channels at stride 1.
     """
 
+    skeleton = "stem of 16 channels, 3 stages, the last two at stride 2"
+    made_for = "32x32: CIFAR-10"
+    source = "NDS: Radosavovic et al. 2019"
     depths: ClassVar[tuple[int, ...]]
     widths: ClassVar[tuple[int, ...]]
     bottlenecks: ClassVar[tuple[float, ...]] = ()  # none: the block has no bottleneck and no groups
@@ -98,6 +102,19 @@ class StandardSpace(Space):
     def canonical(self, architecture: str) -> str:
         """Return the architecture in its canonical spelling: no two that are sampled compute the same function."""
         return self._format(self.parse(architecture))
+
+    def graph(self, architecture: str) -> list[CellGraph]:
+        """Return the chain of stages with their numbers."""
+        stages = [self._described(number, stage) for number, stage in enumerate(self.parse(architecture), start=1)]
+        stem = f"stem\n{QUIRKS_STEM_WIDTH if self.naswot_quirks else STEM_WIDTH} channels"
+        return [chain_graph(f"network of {self.block} blocks", ["images", stem, *stages, "pooling,\nclassifier"])]
+
+    def _described(self, number: int, stage: Stage) -> str:
+        blocks = "1 block" if stage.depth == 1 else f"{stage.depth} blocks"
+        lines = [f"stage {number}", blocks, f"width {stage.width}", f"stride {stage.stride}"]
+        if self.bottlenecks:
+            lines += [f"bottleneck {stage.bottleneck:g}", f"groups {self._real_groups(stage)}"]
+        return "\n".join(lines)
 
     def parse(self, architecture: str) -> Stages:
         """Read an architecture; any number of stages and any positive numbers are allowed.
@@ -197,6 +214,7 @@ class VanillaSpace(StandardSpace):
     """
 
     name = "nds_vanilla"
+    size = "108^3 = 1,259,712 networks"
     block = "vanilla"
     depths = (1, 2, 3, 4, 6, 8, 12, 16, 24)
     widths = (16, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256)
@@ -213,6 +231,7 @@ class ResNeXtASpace(StandardSpace):
     """Residual bottleneck blocks with few groups: 225^3 = 11,390,625 networks (ranges of the NDS paper)."""
 
     name = "nds_resnext_a"
+    size = "225^3 = 11,390,625 networks"
     block = "bottleneck"
     depths = (1, 2, 4, 8, 16)
     widths = (16, 32, 64, 128, 256)
@@ -224,5 +243,6 @@ class ResNeXtBSpace(ResNeXtASpace):
     """The same, wider and with more groups: 375^3 = 52,734,375 networks (ranges of the NDS paper)."""
 
     name = "nds_resnext_b"
+    size = "375^3 = 52,734,375 networks"
     widths = (64, 128, 256, 512, 1024)
     groups = (1, 2, 4, 8, 16)

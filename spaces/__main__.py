@@ -1,0 +1,94 @@
+"""``python -m spaces`` lists the search spaces; ``python -m spaces NAME --output cell.png`` draws an architecture."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+PROG = "python -m spaces"
+_COLUMNS = ("space", "architectures", "skeleton", "made for", "source")
+_WIDTH_OF_A_FILE = 200  # where the output is no terminal
+
+
+class _OneLineParser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message}\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """List the spaces or draw an architecture; return the exit code, 2 with one line on stderr for a mistake."""
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if options.space is None:
+        if options.architecture or options.output:
+            parser.error("name the space that the architecture is of")
+        print_spaces()
+        return 0
+    if options.output is None:
+        parser.error("--output FILE.png or FILE.svg is needed to draw an architecture")
+    from spaces.base import SpaceError  # imports torch, which --help does not need
+
+    try:
+        _draw(options.space, options.architecture, options.seed, options.output)
+    except SpaceError as error:
+        parser.error(" ".join(str(error).split()))
+    return 0
+
+
+def _parser() -> _OneLineParser:
+    parser = _OneLineParser(prog=PROG, description="List the search spaces, or draw an architecture of one.")
+    parser.add_argument("space", nargs="?", help="a name of the list, or the import path of your own space")
+    parser.add_argument("--architecture", help="what to draw (a random one, which is printed)")
+    parser.add_argument("--seed", type=int, default=0, help="of the random architecture (0)")
+    parser.add_argument("--output", type=Path, help="a PNG or SVG file")
+    return parser
+
+
+def print_spaces() -> None:
+    """Print a table of the registered spaces."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*_COLUMNS, box=None, pad_edge=False, header_style="bold")
+    table.columns[0].no_wrap = True
+    for row in space_rows():
+        table.add_row(*row)
+    terminal = sys.stdout.isatty()
+    width = None if terminal else max(_WIDTH_OF_A_FILE, shutil.get_terminal_size().columns)
+    Console(width=width, highlight=False, markup=False).print(table)
+
+
+def space_rows() -> list[tuple[str, str, str, str, str]]:
+    """Return name, size, skeleton, images and source of every registered space."""
+    from spaces import EnumerableSpace, get_space, list_spaces
+
+    rows = []
+    for name in list_spaces():
+        space = get_space(name)
+        size = f"{len(space):,}" if isinstance(space, EnumerableSpace) else space.size
+        rows.append((name, size, space.skeleton, space.made_for, space.source))
+    return rows
+
+
+def _draw(name: str, architecture: str | None, seed: int, output: Path) -> None:
+    from spaces import SpaceError, get_space
+    from spaces.drawing import check_suffix, draw
+
+    check_suffix(output)
+    space = get_space(name)
+    if architecture is None:
+        architecture = space.sample(random.Random(seed))
+        print(architecture)
+    try:
+        draw(space, architecture, output)
+    except OSError as error:
+        raise SpaceError(f"{output} cannot be written: {error.strerror or error}") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,164 @@
+"""Pictures of architectures: ``draw(space, architecture, path)``."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spaces.base import Space, SpaceError
+from spaces.graph import CellGraph
+from spaces.layout import FONT_SIZE, Box, Layout, lay_out
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SUFFIXES = (".png", ".svg")
+MARGIN = 22.0
+TITLE_FONT = 13.0
+STRING_FONT = 8.5
+MIN_WIDTH = 460.0
+_LINE = 1.4  # of a text, in font sizes
+_MONOSPACE = 0.61  # width of a character, in font sizes
+_POINTS_PER_INCH = 72
+
+INK, DEAD_INK = "#2b3440", "#a9adb3"
+# The first pattern that is found in a text says its face.
+FACES = {r"conv|^cell|^stage": "#cfe2f8", r"pool_?\d": "#d3efd8", r"skip": "#fbe7c2"}
+PLAIN_FACE = "#eceff3"
+
+
+def draw(space: Space, architecture: str, path: Path) -> None:
+    """Draw the cells of an architecture.
+
+    Args:
+        space: that describes its cells (:meth:`spaces.Space.graph`).
+        architecture: of that space.
+        path: a PNG or SVG file; its folder is made.
+
+    Raises:
+        SpaceError: another suffix, an architecture not of the space, or a space that does not describe its cells.
+    """
+    check_suffix(path)
+    graphs = space.graph(architecture)
+    layouts = [lay_out(graph) for graph in graphs]
+    width = max(MIN_WIDTH, *(layout.width for layout in layouts))
+    lines = wrapped(architecture.strip(), int(width / (STRING_FONT * _MONOSPACE)))
+    heading = MARGIN + _LINE * (TITLE_FONT + STRING_FONT * len(lines))
+    height = heading + sum(_height(layout) for layout in layouts)
+    figure, axes = _sheet(width + 2 * MARGIN, height + MARGIN)
+    _write_heading(axes, space.name, lines)
+    top = heading
+    for graph, layout in zip(graphs, layouts, strict=True):
+        layout.move(MARGIN + (width - layout.width) / 2, top + MARGIN + _LINE * FONT_SIZE)
+        _draw_graph(axes, graph, layout, top + MARGIN)
+        top += _height(layout)
+    _save(figure, path)
+
+
+def _height(layout: Layout) -> float:
+    return MARGIN + _LINE * FONT_SIZE + layout.height
+
+
+def check_suffix(path: Path) -> None:
+    """Raise :class:`SpaceError` unless the file is one that can be drawn."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise SpaceError(f"output {str(path)!r}: the name must end in {' or '.join(SUFFIXES)}")
+
+
+def wrapped(architecture: str, width: int) -> list[str]:
+    """Break an architecture into lines, after its separators where it has any."""
+    lines = [""]
+    for part in re.findall(rf"[^|;+]{{1,{width - 1}}}[|;+]?|[|;+]", architecture):
+        if len(lines[-1]) + len(part) > width:
+            lines.append("")
+        lines[-1] += part
+    return lines
+
+
+def _sheet(width: float, height: float) -> tuple[Figure, Axes]:
+    """Return a figure and axes whose unit is the point, with the origin at the top left."""
+    from matplotlib.figure import Figure  # without pyplot, which would choose a backend for the whole process
+
+    figure = Figure(figsize=(width / _POINTS_PER_INCH, height / _POINTS_PER_INCH), facecolor="white")
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    axes.axis("off")
+    return figure, axes
+
+
+def _write_heading(axes: Axes, name: str, lines: list[str]) -> None:
+    axes.text(MARGIN, MARGIN, name, fontsize=TITLE_FONT, fontweight="bold", color=INK, va="center")
+    top = MARGIN + _LINE * TITLE_FONT
+    for number, line in enumerate(lines):
+        y = top + number * _LINE * STRING_FONT
+        axes.text(MARGIN, y, line, fontsize=STRING_FONT, family="monospace", color=INK, va="center", parse_math=False)
+
+
+def _draw_graph(axes: Axes, graph: CellGraph, layout: Layout, title_y: float) -> None:
+    axes.text(MARGIN, title_y, graph.title, fontsize=FONT_SIZE, fontweight="bold", color=INK, va="center")
+    for edge, route, box in zip(graph.edges, layout.routes, layout.labels, strict=True):
+        _draw_line(axes, route, layout.columns, edge.live)
+        if box is not None:
+            _draw_box(axes, box, edge.label, edge.live, rounding=box.height / 2)
+    for node, box in zip(graph.nodes, layout.nodes, strict=True):
+        _draw_box(axes, box, node.label, node.live, rounding=3.0)
+
+
+def _draw_line(axes: Axes, route: list[Box], columns: list[tuple[float, float]], live: bool) -> None:
+    """Draw an edge: straight through columns, bent between them."""
+    from matplotlib.patches import FancyArrowPatch
+    from matplotlib.path import Path as Curve
+
+    points = [(route[0].x + route[0].width / 2, route[0].y)]
+    codes = [Curve.MOVETO]
+    for start, end in itertools.pairwise(route):
+        bend, straight = columns[start.column][1], columns[end.column][0]
+        middle = (bend + straight) / 2
+        points += [(bend, start.y), (middle, start.y), (middle, end.y), (straight, end.y)]
+        codes += [Curve.LINETO, Curve.CURVE4, Curve.CURVE4, Curve.CURVE4]
+    # Under the frame of the target by a hair, so that the last piece always has a length and a direction.
+    points.append((route[-1].x - route[-1].width / 2 + 0.1, route[-1].y))
+    curve = FancyArrowPatch(path=Curve(points, [*codes, Curve.LINETO]), arrowstyle="-|>", mutation_scale=9)
+    # Where lines cross, the live one is on top.
+    curve.set(color=_ink(live), linestyle=_stroke(live), linewidth=1.2, zorder=1 + live)
+    axes.add_patch(curve)
+
+
+def _draw_box(axes: Axes, box: Box, text: str, live: bool, rounding: float) -> None:
+    from matplotlib.patches import FancyBboxPatch
+
+    corner = (box.x - box.width / 2, box.y - box.height / 2)
+    frame = FancyBboxPatch(corner, box.width, box.height, boxstyle=f"round,pad=0,rounding_size={rounding}")
+    frame.set(facecolor=_face(text) if live else "white", edgecolor=_ink(live), linestyle=_stroke(live), zorder=3)
+    axes.add_patch(frame)
+    style = {"ha": "center", "va": "center", "color": _ink(live)}
+    axes.text(box.x, box.y, text, style, fontsize=FONT_SIZE, zorder=4, parse_math=False)
+
+
+def _face(text: str) -> str:
+    return next((face for pattern, face in FACES.items() if re.search(pattern, text)), PLAIN_FACE)
+
+
+def _ink(live: bool) -> str:
+    return INK if live else DEAD_INK
+
+
+def _stroke(live: bool) -> str | tuple[float, tuple[float, float]]:
+    return "solid" if live else (0.0, (4.0, 3.0))
+
+
+def _save(figure: Figure, path: Path) -> None:
+    import matplotlib
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.part")
+    kind = path.suffix.lower()[1:]
+    try:
+        with matplotlib.rc_context({"svg.hashsalt": "spaces"}):  # the same picture is the same file
+            figure.savefig(beside, dpi=150, format=kind, metadata={"Date": None} if kind == "svg" else None)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -1,0 +1,191 @@
+"""``python -m spaces``: the list of the spaces and the pictures of architectures."""
+
+import itertools
+import random
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+
+import pytest
+from torch import nn
+
+from spaces import Space, SpaceError, get_space, list_spaces
+from spaces.__main__ import main
+from spaces.drawing import draw, wrapped
+from spaces.graph import CellGraph, Edge, Node, cell_graph
+from spaces.layout import GAP, lay_out
+from spaces.named import NamedNetworks
+from tests.conftest import ROOT
+
+SIGNATURES = {"png": b"\x89PNG\r\n\x1a\n", "svg": b"<?xml"}
+NB201 = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|avg_pool_3x3~2|"
+any_space = pytest.mark.parametrize("name", list_spaces())
+
+
+class Undrawn(Space):
+    """A user's own space that says nothing of its cells."""
+
+    name = "undrawn"
+
+    def sample(self, rng):
+        return "linear"
+
+    def mutate(self, architecture, rng):
+        return architecture
+
+    def build(self, architecture, num_classes=10, in_channels=3):
+        return nn.Sequential(nn.Flatten(), nn.LazyLinear(num_classes))
+
+
+def graphs(name, seeds=20):
+    space = get_space(name)
+    return [graph for seed in range(seeds) for graph in space.graph(space.sample(random.Random(seed)))]
+
+
+def test_the_list_names_every_space():
+    listed = subprocess.run(
+        [sys.executable, "-m", "spaces"], capture_output=True, text=True, timeout=60, cwd=ROOT, check=True
+    )
+    lines = listed.stdout.splitlines()
+    assert lines[0].split() == ["space", "architectures", "skeleton", "made", "for", "source"]
+    assert [line.split()[0] for line in lines[1:] if not line.startswith(" ")] == list_spaces()
+    # The number of DARTS cells is that of the NDS paper: 242 billion.
+    for size in ("15,625", "32,768", "423,624 cells", "(2.4e11 cells)^2", "108^3 = 1,259,712 networks"):
+        assert f"  {size} " in listed.stdout
+
+
+@any_space
+def test_every_space_is_described(name):
+    space = get_space(name)
+    assert all((space.skeleton, space.made_for, space.source))
+    assert hasattr(space, "__len__") != bool(space.size)
+
+
+@any_space
+@pytest.mark.parametrize("kind", SIGNATURES)
+def test_every_space_draws_a_random_architecture(name, kind, tmp_path, capsys):
+    path = tmp_path / "pictures" / f"cell.{kind}"
+    assert main([name, "--seed", "3", "--output", str(path)]) == 0
+    assert capsys.readouterr().out.strip() == get_space(name).sample(random.Random(3))
+    content = path.read_bytes()
+    assert content.startswith(SIGNATURES[kind])
+    assert len(content) > 5_000
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_same_picture_is_the_same_file(tmp_path):
+    for kind in SIGNATURES:
+        first, second = tmp_path / f"first.{kind}", tmp_path / f"second.{kind}"
+        for path in (first, second):
+            draw(get_space("nasbench201"), NB201, path)
+        assert first.read_bytes() == second.read_bytes()
+    ET.parse(first)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nasbench202", "--output", "a.png"], "did you mean 'nasbench201'"),
+        (["nasbench201", "--architecture", "|none~0|", "--output", "a.png"], "expected 3 nodes joined by '+'"),
+        (["nasbench101", "--architecture", "conv3x3~+output~1", "--output", "a.svg"], "no path from the input"),
+        (["nasbench201", "--output", "a.pdf"], "output 'a.pdf': the name must end in .png or .svg"),
+        (["nasbench201", "--output", "folder.png"], "folder.png cannot be written: Is a directory"),
+        (["nasbench201"], "--output FILE.png or FILE.svg is needed"),
+        (["--output", "a.png"], "name the space"),
+        (["nasbench201", "--ouptut", "a.png"], "unrecognized arguments: --ouptut"),
+        (["nasbench201", "--seed", "x", "--output", "a.png"], "invalid int value: 'x'"),
+        (["collections.OrderedDict", "--output", "a.png"], "expected a mapping from names to functions"),
+        (["tests.spaces.test_gallery.Undrawn", "--output", "a.png"], "Undrawn' does not describe its cell"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_2(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("python -m spaces: error: ")
+    assert message in error
+    assert error.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.png"]
+
+
+def test_spaces_without_a_description_say_so(tmp_path):
+    for space in (Undrawn(), NamedNetworks({"linear": nn.Linear}, "mine")):
+        with pytest.raises(SpaceError, match=r"does not describe its cell: its class has no method graph"):
+            draw(space, "linear", tmp_path / "cell.png")
+
+
+def test_graph_of_a_known_cell():
+    (graph,) = get_space("nasbench201").graph(NB201)
+    assert [node.label.split("\n")[0] for node in graph.nodes] == ["0", "1", "2", "3"]
+    assert all(node.live for node in graph.nodes)
+    assert {(edge.source, edge.target, edge.label) for edge in graph.edges if edge.live} == {
+        (0, 1, "nor_conv_3x3"),
+        (1, 2, "skip_connect"),
+        (2, 3, "avg_pool_3x3"),
+    }
+    assert {(edge.source, edge.target, edge.label) for edge in graph.edges if not edge.live} == {
+        (0, 2, "none"),
+        (0, 3, "none"),
+        (1, 3, "none"),
+    }
+
+
+def test_what_nothing_reaches_and_what_leads_nowhere_is_dead():
+    (graph,) = get_space("nasbench201").graph("|none~0|+|skip_connect~0|skip_connect~1|+|nor_conv_1x1~0|none~1|none~2|")
+    assert [node.live for node in graph.nodes] == [True, False, False, True]
+    assert [(edge.source, edge.target) for edge in graph.edges if edge.live] == [(0, 3)]
+    (graph,) = get_space("nasbench101").graph("conv3x3~0+conv1x1~+maxpool3x3~1,2+output~1")
+    assert [node.live for node in graph.nodes] == [True, True, False, False, True]
+    assert [(edge.source, edge.target) for edge in graph.edges if not edge.live] == [(1, 3), (2, 3)]
+
+
+def test_zero_through_and_through_leaves_the_ends():
+    graph = cell_graph("cell", ["in", "middle", "out"], [(0, 1, "none"), (1, 2, "skip")])
+    assert graph == CellGraph(
+        "cell", (Node("in"), Node("middle", False), Node("out")), (Edge(0, 1, "none", False), Edge(1, 2, "skip", False))
+    )
+
+
+def test_graphs_of_the_other_spaces():
+    normal, reduce = get_space("nds_darts").graph(
+        "C16-L8|normal:sep_conv_3x3~0+sep_conv_3x3~0;none~1+skip_connect~2;skip_connect~0+none~2;none~0+none~0->3"
+        "|reduce:max_pool_3x3~0+max_pool_3x3~1;skip_connect~2+max_pool_3x3~1;skip_connect~0+none~2;none~0+none~0->2,3"
+    )
+    assert (normal.title, reduce.title) == ("normal cell: 6 of 8 cells", "reduce cell: 2 of 8 cells")
+    assert [node.live for node in normal.nodes] == [True, True, True, True, False, False, True]
+    assert normal.edges[:2] == (Edge(0, 2, "sep_conv_3x3"),) * 2
+    assert normal.edges[-1] == Edge(3, 6)
+    network, cell = get_space("nats_size").graph("8:16:24:32:40")
+    assert [node.label.split()[1] for node in network.nodes[1:-1]] == ["8", "8", "16", "24", "32", "40"]
+    assert sum(edge.label == "nor_conv_3x3" for edge in cell.edges) == 5
+    (network,) = get_space("nds_resnext_a").graph("ds=1,2;ws=16,32;ss=1,2;bm=1,0.5;gs=1,2")
+    assert network.nodes[3].label == "stage 2\n2 blocks\nwidth 32\nstride 2\nbottleneck 0.5\ngroups 2"
+
+
+@any_space
+def test_nothing_lies_on_a_text(name):
+    """Boxes of a column, lines that pass it among them, are apart; columns follow one another with a gap."""
+    for graph in graphs(name, seeds=5):
+        layout = lay_out(graph)
+        boxes = {*layout.nodes, *itertools.chain(*layout.routes)}
+        for a, b in itertools.combinations(boxes, 2):
+            assert a.column != b.column or abs(a.y - b.y) > (a.height + b.height) / 2
+        assert all(right[0] - left[1] == pytest.approx(GAP) for left, right in itertools.pairwise(layout.columns))
+        for route in layout.routes:
+            assert all(b.column == a.column + 1 for a, b in itertools.pairwise(route))
+        for box in boxes:
+            left, right = layout.columns[box.column]
+            assert left - 1e-6 <= box.x - box.width / 2 <= box.x + box.width / 2 <= right + 1e-6
+            assert -1e-6 <= box.y - box.height / 2 <= box.y + box.height / 2 <= layout.height + 1e-6
+        labelled = [box is not None and box.width > 0 for box in layout.labels]
+        assert labelled == [bool(edge.label) for edge in graph.edges]
+
+
+def test_architectures_are_wrapped_at_their_separators():
+    assert wrapped(NB201, 40) == ["|nor_conv_3x3~0|+|none~0|skip_connect~1|", "+|none~0|none~1|avg_pool_3x3~2|"]
+    for width in (2, 7, 100):
+        assert "".join(wrapped(NB201, width)) == NB201
+        assert all(len(line) <= width for line in wrapped(NB201, width))
