@@ -7,6 +7,7 @@ the same integers.
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 import torch
 from llvmlite import ir
@@ -25,6 +26,22 @@ _INTEGER_VIEWS = {
 _PRODUCT_COLUMNS = 1 << 16
 
 
+def _start_threads() -> int:
+    """Start numba's threads now, and undo what that does to torch's; return how many numba has.
+
+    Both use OpenMP, and numba's start sets the number of threads for all: a process limited to one thread would train
+    with every core after its first score, with sums in another order.
+    """
+    before = torch.get_num_threads()
+    count = int(numba.get_num_threads())
+    if torch.get_num_threads() != before:
+        torch.set_num_threads(before)
+    return count
+
+
+_MOST_THREADS = _start_threads()
+
+
 def is_packable(tensor: Tensor) -> bool:
     """Return whether the codes of a rectifier's input can be packed where it lies in memory."""
     return tensor.device.type == "cpu" and tensor.dtype in _INTEGER_VIEWS and tensor.dim() > 1 and _is_dense(tensor)
@@ -41,6 +58,8 @@ class PackedCodes:
     """
 
     def __init__(self, images: int, capacity: int = 4096) -> None:
+        # As many threads as torch has, in all compiled loops of this pass.
+        numba.set_num_threads(min(torch.get_num_threads(), _MOST_THREADS))
         self._words = np.empty((images, capacity), np.uint64)
         self._filled = 0
         self._distances = np.zeros((images, images), np.int64)

@@ -1,6 +1,9 @@
 import json
 import math
+import os
 import random
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -392,3 +395,20 @@ def test_bf16_is_close_and_leaves_float32_alone():
     assert rough.logdet() == pytest.approx(exact.logdet(), rel=0.02)
     with torch.autocast("cpu", torch.bfloat16):
         assert naswot_score(network, images) == exact.logdet()
+
+
+def test_scoring_leaves_the_number_of_threads_alone():
+    """In a process of its own, since threads start with the first score."""
+    code = """
+import torch
+from spaces import get_space
+from naswot_lightning import naswot_score
+space = get_space("nasbench201")
+network, images = space.build(space[284]), torch.randn(4, 3, 8, 8)
+before = torch.get_num_threads()
+naswot_score(network, images)
+print(before, torch.get_num_threads())
+"""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.split() == ["1", "1"]
