@@ -20,14 +20,15 @@ class WholeCheckpointIO(TorchCheckpointIO):
         os.replace(beside, path)
 
 
-def best_and_last(folder: Path, monitor: str = "val/acc") -> list[ModelCheckpoint]:
+def best_and_last(folder: Path, monitor: str | None = "val/acc") -> list[ModelCheckpoint]:
     """Return the callbacks that keep ``best.ckpt`` (highest ``monitor``) and ``last.ckpt`` (every epoch).
 
-    ``save_last`` is not used: beside a monitor it saves the last *best* epoch only. The best is saved first, so
-    that the last knows of it.
+    Without a monitor the best is the last epoch. ``save_last`` is not used: beside a monitor it saves the last *best*
+    epoch only. The best is saved first, so that the last knows of it.
     """
     shared: dict[str, Any] = {"dirpath": folder, "save_top_k": 1, "enable_version_counter": False}
     return [
+        # Its mode also tells its state in a checkpoint from the other's where neither has a monitor.
         ModelCheckpoint(filename="best", monitor=monitor, mode="max", save_on_train_epoch_end=True, **shared),
         ModelCheckpoint(filename="last", every_n_epochs=1, save_on_train_epoch_end=True, **shared),
     ]

@@ -38,9 +38,11 @@ class SearchConfig:
 
     Args:
         space: the search space.
-        dataset: where the mini-batch comes from: digits, imagefolder, cifar10, cifar100 or noise.
+        dataset: where the mini-batch comes from: digits, imagefolder, cifar10, cifar10-valid, cifar100,
+            imagenet16-120 or noise.
         data_dir: the folder of the data set.
         image_size: side of the images of an imagefolder; their own size by default.
+        split_file: the official x-valid and x-test lists of cifar100 or imagenet16-120, for the training of the picks.
         samples: candidates to draw (N of Algorithm 1), or all of the space.
         architectures: a file with one architecture a line (or a CSV file with a column arch or architecture) to
             rank instead of sampling.
@@ -71,6 +73,7 @@ class SearchConfig:
     dataset: str = "digits"
     data_dir: str = "data"
     image_size: int | None = None
+    split_file: str | None = None
     samples: int | Literal["all"] = 1000
     architectures: str | None = None
     max_params: int | None = None
@@ -101,7 +104,7 @@ class SearchConfig:
 
     def identity(self) -> dict[str, Any]:
         """Return the settings that decide the scores: a run folder belongs to one set of them."""
-        free = {"calibrate", "select", "data_dir", "device", "top", "run_dir", "overwrite", "wandb"}
+        free = {"calibrate", "select", "data_dir", "split_file", "device", "top", "run_dir", "overwrite", "wandb"}
         return {name: value for name, value in asdict(self).items() if name not in free}
 
 
@@ -120,6 +123,7 @@ class TrainConfig:
         dataset: the data set to train on; that of the ranking by default.
         data_dir: the folder of the data set; that of the ranking by default.
         image_size: side of the images of an imagefolder; that of the ranking by default.
+        split_file: the official x-valid and x-test lists of cifar100 or imagenet16-120; that of the ranking by default.
         epochs: training epochs; the learning rate falls to zero over them.
         batch_size: images a training step.
         lr: initial learning rate.
@@ -143,6 +147,7 @@ class TrainConfig:
     dataset: str | None = None
     data_dir: str | None = None
     image_size: int | None = None
+    split_file: str | None = None
     epochs: int = 200
     batch_size: int = 256
     lr: float = 0.1

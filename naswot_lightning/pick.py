@@ -46,6 +46,7 @@ def train_pick(folder: Path) -> Settings:
         settings["batch_size"],
         settings["seed"],
         settings["image_size"],
+        settings["split_file"],
     )
     pl.seed_everything(settings["seed"], verbose=False)
     model = _classifier(settings, data)
@@ -55,7 +56,9 @@ def train_pick(folder: Path) -> Settings:
         csv_path=folder / "trajectory.csv",
     )
     metrics = MetricsTable(folder / "metrics.csv", announce=_announcer(settings))
-    trainer = _trainer(folder, settings, [trajectory, metrics, *best_and_last(folder)])
+    trainer = _trainer(
+        folder, settings, [trajectory, metrics, *best_and_last(folder, None if data.dataset.val is None else "val/acc")]
+    )
     last = folder / "last.ckpt"
     trainer.fit(model, data, ckpt_path=last if last.exists() else None)
     if trainer.interrupted:
@@ -125,10 +128,11 @@ def _logger(folder: Path, settings: Settings) -> Any:
 
 def _announcer(settings: Settings) -> Any:
     def announce(row: Settings) -> None:
-        score = row.get("score/naswot")
+        score, accuracy = row.get("score/naswot"), row.get("val/acc")
         print(
             f"{settings['wandb']['name']}: epoch {row['epoch']}/{settings['epochs']}  "
-            f"train loss {row['train/loss']:.4f}  val acc {100 * row['val/acc']:.2f} %  "
+            f"train loss {row['train/loss']:.4f}  "
+            f"{'' if accuracy is None else f'val acc {100 * accuracy:.2f} %  '}"
             f"score {'-' if score is None else f'{score:.2f}'}  {row['seconds']:.1f} s",
             flush=True,
         )
@@ -147,7 +151,9 @@ def _trained(
         },
         "score_init": trajectory[0]["score"],
         "score_final": trajectory[-1]["score"],
-        "best_val_acc": max(row["val/acc"] for row in metrics),
+        "val_set": dataset.val_name,
+        "test_set": dataset.test_name,
+        "best_val_acc": max((row["val/acc"] for row in metrics if "val/acc" in row), default=None),
         "params": size.params,
         "macs": size.macs,
         "seconds": round(sum(row["seconds"] for row in metrics), 3),
@@ -172,6 +178,8 @@ def _quieten() -> None:
     # The images are in memory: a worker process would only copy them.
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     warnings.filterwarnings("ignore", ".*LeafSpec.*is deprecated.*")  # Lightning's own call, with torch >= 2.14
+    # The empty list of a data set without validation.
+    warnings.filterwarnings("ignore", "Total length of `list` across ranks is zero.*")
     warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
 
 

@@ -17,6 +17,7 @@ import yaml
 from naswot_lightning import comparison
 from naswot_lightning.config import SearchConfig, TrainConfig
 from naswot_lightning.data.dataset import list_datasets
+from naswot_lightning.data.splits import describe_split, warn_of_own_split
 from naswot_lightning.errors import UserError, expect_name
 from naswot_lightning.files import locked, write_whole
 from naswot_lightning.ranking import choose_picks, read_ranking
@@ -35,7 +36,7 @@ _OWN_OPTIONS = {
     "default_root_dir": "--run_dir",
 }
 # What may differ when a pick is continued.
-_FREE = ("wandb", "data_dir")
+_FREE = ("wandb", "data_dir", "split_file")
 
 
 def run_training(config: TrainConfig) -> int:
@@ -52,6 +53,8 @@ def run_training(config: TrainConfig) -> int:
     search = _search_settings(config, folder)
     picks = _picks(config, folder, search)
     settings = [_pick_settings(config, search, folder, pick) for pick in picks]
+    if warning := warn_of_own_split(settings[0]["dataset"], settings[0]["split_file"]):
+        print(f"train.py: warning: {warning}", file=sys.stderr)
     with locked(folder.path):
         folders = [_prepare(folder.path, pick, config.overwrite) for pick in settings]
         failed = [pick for pick in folders if not _train(pick)]
@@ -102,6 +105,7 @@ def _pick_settings(config: TrainConfig, search: Row, folder: RunFolder, pick: Ro
     expect_name("dataset", dataset, list_datasets())
     data_dir = config.data_dir or search["data_dir"]
     image_size = config.image_size or search["image_size"]
+    split_file = _split_file(config, search, dataset)
     space = config.space or search["space"]
     name = f"{'given' if pick['rank'] is None else pick['rank']}-{_identifier(space, pick['architecture'])}"
     run_id = folder.run_id()
@@ -115,6 +119,8 @@ def _pick_settings(config: TrainConfig, search: Row, folder: RunFolder, pick: Ro
         "dataset": dataset,
         "data_dir": str(data_dir),
         "image_size": image_size,
+        "split_file": split_file,
+        "split": describe_split(dataset, split_file),
         **{n: getattr(config, n) for n in ("epochs", "batch_size", "lr", "momentum", "weight_decay", "precision")},
         "seed": seed,
         "early_points": config.early_points,
@@ -131,6 +137,11 @@ def _pick_settings(config: TrainConfig, search: Row, folder: RunFolder, pick: Ro
         "name": name,
     }
     return {**settings, "wandb": wandb}
+
+
+def _split_file(config: TrainConfig, search: Row, dataset: str) -> str | None:
+    """Return the lists that are given, else those of the ranking where it is of the same data set."""
+    return config.split_file or (search.get("split_file") if dataset == search["dataset"] else None)
 
 
 def _identifier(space_name: str, architecture: str) -> str:

@@ -13,7 +13,7 @@ from naswot_lightning.data.splits import held_out
 IMAGE_SIZE = 16
 
 
-def load_digits(data_dir: Path | None = None, image_size: int | None = None) -> Dataset:
+def load_digits(data_dir: Path | None = None) -> Dataset:
     """Return the digits as 3x16x16 images: 1,203 to train, 297 to validate, 297 to test; never mirrored."""
     from sklearn.datasets import load_digits as load_arrays
 

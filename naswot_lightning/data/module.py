@@ -68,6 +68,7 @@ class ImageDataModule(pl.LightningDataModule):
         batch_size: images a step.
         seed: of the order of the training images.
         image_size: side of the images of an imagefolder.
+        split_file: the official x-valid and x-test lists of a data set that is split by them.
         dataset: an already loaded data set, instead of loading ``name``.
     """
 
@@ -78,6 +79,7 @@ class ImageDataModule(pl.LightningDataModule):
         batch_size: int,
         seed: int = 0,
         image_size: int | None = None,
+        split_file: str | None = None,
         dataset: Dataset | None = None,
     ) -> None:
         super().__init__()
@@ -89,7 +91,7 @@ class ImageDataModule(pl.LightningDataModule):
         """The data set, loaded on first use."""
         if self._dataset is None:
             hyper = self.hparams
-            self._dataset = load_dataset(hyper["name"], hyper["data_dir"], hyper["image_size"])
+            self._dataset = load_dataset(hyper["name"], hyper["data_dir"], hyper["image_size"], hyper["split_file"])
         return self._dataset
 
     def setup(self, stage: str) -> None:
@@ -105,9 +107,9 @@ class ImageDataModule(pl.LightningDataModule):
         split = self.dataset.train
         return self._loader(split, EpochShuffle(len(split), self.hparams["seed"]))
 
-    def val_dataloader(self) -> DataLoader[Any]:
-        """Mini-batches of the validation split."""
-        return self._loader(self.dataset.val)
+    def val_dataloader(self) -> DataLoader[Any] | list[DataLoader[Any]]:
+        """Mini-batches of the validation split; an empty list where there is none, with which Lightning skips it."""
+        return [] if self.dataset.val is None else self._loader(self.dataset.val)
 
     def test_dataloader(self) -> DataLoader[Any]:
         """Mini-batches of the test split."""

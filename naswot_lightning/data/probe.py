@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from naswot_lightning.data.dataset import Dataset, list_datasets, load_dataset, normalized
+from naswot_lightning.data.splits import expect_split_file_fits
 from naswot_lightning.errors import UserError, expect_name
 from naswot_lightning.seeds import derived_seed
 
@@ -43,6 +44,7 @@ def load_probe(
     seed: int,
     probe_size: int | None = None,
     image_size: int | None = None,
+    split_file: str | None = None,
 ) -> Probe:
     """Return the probe of a data set, or of ``noise``: normal inputs (Figure 5, top right).
 
@@ -51,8 +53,9 @@ def load_probe(
     """
     expect_name("dataset", name, [*list_datasets(), "noise"])
     if name == "noise":
+        expect_split_file_fits(name, split_file)
         return _noise_probe(batch_size, seed, probe_size or image_size)
-    return draw_probe(load_dataset(name, data_dir, image_size), batch_size, seed, probe_size)
+    return draw_probe(load_dataset(name, data_dir, image_size, split_file), batch_size, seed, probe_size)
 
 
 def draw_probe(dataset: Dataset, batch_size: int, seed: int, probe_size: int | None = None) -> Probe:

@@ -68,9 +68,9 @@ def make_scorer(config: SearchConfig, space: Space, device: torch.device) -> Sco
     seeds = range(config.seed, config.seed + config.repeats)
     if config.dataset == "noise" or config.repeats == 1:
         place = config.dataset, config.data_dir, config.batch_size
-        probes = [load_probe(*place, seed, config.probe_size, config.image_size) for seed in seeds]
+        probes = [load_probe(*place, seed, config.probe_size, config.image_size, config.split_file) for seed in seeds]
     else:
-        dataset = load_dataset(config.dataset, config.data_dir, config.image_size)
+        dataset = load_dataset(config.dataset, config.data_dir, config.image_size, config.split_file)
         probes = [draw_probe(dataset, config.batch_size, seed, config.probe_size) for seed in seeds]
     proxies = list(dict.fromkeys(name for column in parse_scores(config.score) for name in column))
     return Scorer(space, probes, proxies, config.seed, device, config.precision == "bf16")
