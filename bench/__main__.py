@@ -249,7 +249,7 @@ def overhead_rows(samples: int = 100) -> Rows:
 def main() -> None:
     """Print all tables."""
     warnings.filterwarnings("ignore", ".*non-full backward hook.*")  # the published code's own choice
-    versions = f"torch {torch.__version__}, python {platform.python_version()}, {naswot_lightning.__version__}"
+    versions = f"torch {torch.__version__}, python {platform.python_version()}, ours {naswot_lightning.__version__}"
     cores = f"{len(os.sched_getaffinity(0))} cores, {torch.get_num_threads()} threads"
     print(
         f"{versions}; {cores}; {platform.processor() or platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"
