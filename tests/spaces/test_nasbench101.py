@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from naswot_lightning import activation_kernel, naswot_score
+from naswot_lightning import activation_kernel
 from spaces import SpaceError, get_space
 from spaces.complexity import count_macs, count_params
 from spaces.nasbench101 import (
@@ -36,6 +36,7 @@ from spaces.nasbench101_graph import (
     parse_graph,
     prune,
 )
+from tests.spaces.training import assert_scores_and_trains
 
 SPACE, NARROW = get_space("nasbench101"), get_space("nasbench101_16")
 INCEPTION = "conv1x1~0+conv3x3~0+conv3x3~0+conv3x3~3+maxpool3x3~0+output~1,2,4,5"  # of the benchmark's README
@@ -362,14 +363,4 @@ def test_sizes_are_those_of_the_real_network(architecture, setting):
 @given(architectures, st.integers(0, 2**32))
 def test_networks_score_and_train(architecture, seed):
     torch.manual_seed(0)
-    network = NARROW.build(SPACE.mutate(architecture, random.Random(seed)), 4)
-    images = torch.randn(4, 3, 16, 16)
-    assert torch.isfinite(torch.tensor(naswot_score(network, images)))
-    optimizer = torch.optim.SGD(network.parameters(), 0.05)
-    for _ in range(2):
-        logits = network(images)
-        assert logits.shape == (4, 4)
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(logits, torch.arange(4)).backward()
-        assert all(p.grad is not None for p in network.parameters())
-        optimizer.step()
+    assert_scores_and_trains(NARROW.build(SPACE.mutate(architecture, random.Random(seed)), 4))

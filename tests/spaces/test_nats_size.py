@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from naswot_lightning import activation_kernel, naswot_score
+from naswot_lightning import activation_kernel
 from spaces import Space, SpaceError, get_space
 from spaces.complexity import count_macs, count_params
 from spaces.nats_size import CELL, WIDTHS, SizeCell, parse_widths
+from tests.spaces.training import assert_scores_and_trains
 
 SPACE = get_space("nats_size")
 architectures = st.tuples(*[st.sampled_from(WIDTHS)] * 5).map(lambda widths: ":".join(map(str, widths)))
@@ -171,13 +172,4 @@ def test_sampling_is_reproducible():
 @given(architectures)
 def test_networks_score_and_train(architecture):
     torch.manual_seed(0)
-    network, images = SPACE.build(architecture, 4), torch.randn(4, 3, 16, 16)
-    assert torch.isfinite(torch.tensor(naswot_score(network, images)))
-    optimizer = torch.optim.SGD(network.parameters(), 0.05)
-    for _ in range(2):
-        logits = network(images)
-        assert logits.shape == (4, 4)
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(logits, torch.arange(4)).backward()
-        assert all(p.grad is not None for p in network.parameters())
-        optimizer.step()
+    assert_scores_and_trains(SPACE.build(architecture, 4))
