@@ -20,7 +20,10 @@ from naswot_lightning.files import locked, write_whole
 Row = dict[str, Any]
 
 # What a run writes, hence what --overwrite removes; anything else in the folder is the user's.
-_RUN_FILES = ("config.yaml", "scores.jsonl", "ranking.json", "ranking.csv", "comparison.csv", ".run_id")
+_RUN_FILES = (
+    "config.yaml", "scores.jsonl", "ranking.json", "ranking.csv", "comparison.csv", "comparison_seeds.csv",
+    "evidence.json", ".run_id",
+)  # fmt: skip
 _RUN_FOLDERS = ("picks", "figures", "wandb")
 
 

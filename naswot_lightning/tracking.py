@@ -81,12 +81,12 @@ def log_search(run: Any, ranking: Sequence[Row], columns: Sequence[str], summary
 
 
 def log_comparison(
-    run: Any, results: Sequence[Row], columns: Sequence[str], summary: Mapping[str, Any], figure: Path
+    run: Any, results: Sequence[Row], columns: Sequence[str], summary: Mapping[str, Any], figures: Mapping[str, Path]
 ) -> None:
-    """Log the comparison of trained picks as a table and a figure, and end the run."""
+    """Log the comparison of trained picks as a table and its figures, and end the run."""
     import wandb
 
     table = wandb.Table(columns=list(columns), data=[[row[name] for name in columns] for row in results])
-    run.log({"comparison": table, "figure6": wandb.Image(str(figure))})
+    run.log({"comparison": table, **{name: wandb.Image(str(path)) for name, path in figures.items()}})
     run.summary.update({name: value for name, value in summary.items() if value is not None})
     run.finish()
