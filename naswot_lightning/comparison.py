@@ -253,7 +253,7 @@ def _left_out_line(found: Row) -> str | None:
     parts = [f"{count} {status}" for status, count in left_out.items()] or ["0"]
     return (
         f"Left out of the statistics: {', '.join(parts)} of {found['results']} results; "
-        f"{networks} of {found['networks'] + networks} networks have no score and test accuracy"
+        f"networks without a score and a test accuracy: {networks} of {found['networks'] + networks}"
     )
 
 

@@ -2,6 +2,8 @@
 
 All intervals are percentile bootstrap intervals over networks (Efron 1979): networks are drawn with replacement,
 always the same draws for the same number of networks, so that two correlations are compared on the same resamples.
+Simulated (normal values, true tau 0.5 and 0.7, 500 draws each): for 8 to 40 networks an interval holds the true tau in
+95 to 98 %, for 5 in 77 to 90 %; of two equally good predictors one is said to beat the other in at most 3.4 %.
 """
 
 from __future__ import annotations
@@ -204,7 +206,8 @@ def judge(networks: Sequence[Network], ranked: int | None = None) -> Verdict:
 
 
 def _difference(score: tuple[list[float], list[float]], size: tuple[list[float], list[float]], counts: Array) -> Array:
-    return kendall(*score, counts) - kendall(*size, counts)
+    # Equal taus over different numbers of ties may differ in the last bit, which must not decide a verdict.
+    return np.round(kendall(*score, counts) - kendall(*size, counts), 12)
 
 
 def _verdict(score: Estimate, rival: Estimate, size: str, difference: Estimate, ranked: int | None) -> Verdict:

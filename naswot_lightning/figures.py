@@ -112,7 +112,7 @@ def _colors(networks: Sequence[Network]) -> list[Any]:
     accuracies = [network.mean("test_acc") for network in networks]
     order = [accuracy for accuracy in accuracies if accuracy is not None]
     places = _even_places(order) if len(networks) <= _LEGEND_NETWORKS else [_scale(order)(value) for value in order]
-    colors = iter(_color_map()(places))
+    colors = iter(tuple(color) for color in _color_map()(places))
     return [_FAILED if accuracy is None else next(colors) for accuracy in accuracies]
 
 

@@ -11,7 +11,6 @@ import torch
 import yaml
 
 from naswot_lightning.classifier import ImageClassifier
-from naswot_lightning.comparison import agreement
 from naswot_lightning.config import TrainConfig
 from naswot_lightning.data.module import ImageDataModule
 from naswot_lightning.sent_once import SentOnceLogger
@@ -269,17 +268,6 @@ def test_wandb_is_offline_unless_a_key_is_set(monkeypatch, tmp_path):
     (tmp_path / "netrc").write_text("machine api.wandb.ai login user password " + "x" * 40)
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     assert resolve_mode("auto") == "online"
-
-
-def test_agreement_is_of_accuracy_with_score_and_size():
-    rows = [
-        {"score_init": s, "test_acc": a, "params": p, "macs": 1}
-        for s, a, p in ((3.0, 0.9, 1), (2.0, 0.8, 2), (None, 0.1, 3), (1.0, 0.7, 4))
-    ]
-    taus = agreement(rows)
-    assert taus["score_init"] == 1.0
-    assert taus["params"] == pytest.approx(-2 / 3)
-    assert taus["macs"] is None
 
 
 def test_recipe_is_that_of_the_benchmark():

@@ -1,0 +1,271 @@
+import csv
+import json
+import random
+import subprocess
+import sys
+
+import pytest
+from matplotlib import pyplot
+from scipy import stats
+
+from naswot_lightning import figures
+from naswot_lightning.comparison import COLUMNS, compare
+from naswot_lightning.config import WandbConfig
+from naswot_lightning.errors import UserError
+from naswot_lightning.results import comparable, read_results
+from naswot_lightning.run_folder import RunFolder
+from tests.conftest import ROOT
+from tests.runs import result, write_pick
+
+SILENT = WandbConfig(mode="disabled")
+FAILED = {"status": "diverged", "reason": "NaN", "test_acc": None, "best_val_acc": None, "score_final": None}
+
+
+def compared(run, capsys):
+    """Compare; return the largest group's evidence, all of the file, and what was printed."""
+    compare(RunFolder(run), SILENT)
+
+    def refuse(name):
+        raise AssertionError(f"{name} in evidence.json")
+
+    evidence = json.loads((run / "evidence.json").read_text(), parse_constant=refuse)
+    return evidence["groups"][0], evidence, capsys.readouterr().out
+
+
+def table(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write_noisy(run, count=8, seeds=(0,)):
+    """Networks whose accuracies follow the score, with noise; parameters do so with more of it."""
+    rng = random.Random(count)
+    for number in range(1, count + 1):
+        quality = 0.9 - 0.01 * number + rng.gauss(0, 0.01)
+        for seed in seeds:
+            size = int(1000 * (30 - number) * rng.random())
+            row = result(number, seed=seed, test_acc=quality + rng.gauss(0, 0.002), params=size)
+            scores = [row["score_init"], *(row["score_init"] + 50 + rng.random() for _ in range(3))]
+            name = f"{number}-{row['canonical']}" + (f"-seed{seed}" if len(seeds) > 1 else "")
+            write_pick(run, row, scores, name)
+
+
+def test_one_row_a_pick_and_the_evidence_beside_it(tmp_path, capsys):
+    write_noisy(tmp_path)
+    found, whole, printed = compared(tmp_path, capsys)
+    rows = table(tmp_path / "comparison.csv")
+    assert tuple(rows[0]) == COLUMNS
+    assert [row["rank"] for row in rows] == [str(number) for number in range(1, 9)]
+    assert not (tmp_path / "comparison_seeds.csv").exists()
+    accuracy = [float(row["test_acc"]) for row in rows]
+    for name in ("score_init", "score_final", "params", "macs"):
+        values = [float(row[name]) for row in rows]
+        each = found["correlations"]["test_acc"][name]
+        assert each["kendall_tau"]["value"] == pytest.approx(stats.kendalltau(values, accuracy).statistic)
+        assert each["spearman_rho"]["value"] == pytest.approx(stats.spearmanr(values, accuracy).statistic)
+        assert each["kendall_tau"]["low"] <= each["kendall_tau"]["value"] <= each["kendall_tau"]["high"]
+        assert f"{each['kendall_tau']['value']:.3f}" in printed
+    assert found["correlations"]["best_val_acc"]["score_init"]["kendall_tau"]["value"] == 1
+    assert found["verdict"]["sentence"] in printed
+    assert printed.count("plain size") == 1
+    assert found["trajectory"]["change_first_epoch"]["n"] == found["networks"] == 8
+    assert "Score during training:" in printed
+    assert whole["method"]["resamples"] == 2000
+    for name in ("figure6", "score_vs_accuracy"):
+        assert (tmp_path / "figures" / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_comparing_again_gives_the_same_bytes(tmp_path, capsys):
+    write_noisy(tmp_path / "first", seeds=(1, 2))
+    (tmp_path / "second" / "picks").mkdir(parents=True)
+    for folder in sorted((tmp_path / "first" / "picks").iterdir(), reverse=True):
+        copy = tmp_path / "second" / "picks" / folder.name
+        copy.mkdir()
+        for path in folder.iterdir():
+            (copy / path.name).write_bytes(path.read_bytes())
+    for name in ("first", "second", "first"):
+        compared(tmp_path / name, capsys)
+    for name in ("evidence.json", "comparison.csv", "comparison_seeds.csv", "figures/figure6.png"):
+        assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
+
+
+def test_seeds_have_means_and_deviations_and_are_one_point(tmp_path, capsys):
+    write_noisy(tmp_path, seeds=(777, 888, 999))
+    lost = tmp_path / "picks" / "2-c2-seed888" / "result.json"
+    lost.write_text(json.dumps({**json.loads(lost.read_text()), **FAILED}))
+    found, _, printed = compared(tmp_path, capsys)
+    assert len(table(tmp_path / "comparison.csv")) == 24
+    rows = table(tmp_path / "comparison_seeds.csv")
+    assert [row["n_seeds"] for row in rows] == ["3", "2", *["3"] * 6]
+    assert [row["left_out"] for row in rows] == ["0", "1", *["0"] * 6]
+    of_first = [json.loads(p.read_text())["test_acc"] for p in tmp_path.glob("picks/1-c1-seed*/result.json")]
+    mean = sum(of_first) / 3
+    assert float(rows[0]["test_acc_mean"]) == pytest.approx(mean)
+    assert float(rows[0]["test_acc_std"]) == pytest.approx((sum((a - mean) ** 2 for a in of_first) / 2) ** 0.5)
+    assert "Mean ± sample standard deviation over seeds" in printed
+    assert (
+        "Left out of the statistics: 1 diverged of 24 results; networks without a score and a test accuracy: 0 of 8"
+        in printed
+    )
+    assert (found["networks"], found["seeds"]) == (8, [777, 888, 999])
+    tau = stats.kendalltau([-int(row["rank"]) for row in rows], [float(row["test_acc_mean"]) for row in rows]).statistic
+    assert found["correlations"]["test_acc"]["score_init"]["kendall_tau"]["value"] == pytest.approx(tau)
+
+
+def test_a_table_of_seeds_is_removed_once_there_are_none(tmp_path, capsys):
+    (tmp_path / "comparison_seeds.csv").write_text("old")
+    write_noisy(tmp_path)
+    compared(tmp_path, capsys)
+    assert not (tmp_path / "comparison_seeds.csv").exists()
+
+
+def test_a_diverged_pick_is_shown_and_left_out(tmp_path, capsys):
+    write_noisy(tmp_path)
+    whole, _, before = compared(tmp_path, capsys)
+    write_pick(tmp_path, result(9, **FAILED), (1400.0, None, None, None))
+    found, _, printed = compared(tmp_path, capsys)
+    assert found["correlations"] == whole["correlations"]
+    assert found["trajectory"] == whole["trajectory"]
+    assert found["left_out"] == {"diverged": 1, "networks": 1}
+    assert "1 diverged of 9 results; networks without a score and a test accuracy: 1 of 9" in printed
+    (line,) = (line for line in printed.splitlines() if "9-c9" in line)
+    assert line.split()[:7] == ["9", "1410.00", "-", "-", "-", "1,009", "5,009"]
+    assert "diverged" in line
+    assert "status" not in before
+    assert table(tmp_path / "comparison.csv")[-1]["test_acc"] == ""
+
+
+@pytest.mark.parametrize("count", [1, 12])
+def test_all_diverged(tmp_path, capsys, count):
+    for number in range(1, count + 1):
+        write_pick(tmp_path, result(number, **FAILED), ())
+    found, _, printed = compared(tmp_path, capsys)
+    assert found["networks"] == 0
+    assert f"{count} diverged of {count} results" in printed
+    assert "Too little evidence" in printed
+    assert "Score during training" not in printed
+
+
+def test_one_pick_without_a_trajectory(tmp_path, capsys):
+    folder = write_pick(tmp_path, result(1))
+    (folder / "trajectory.csv").unlink()
+    found, _, printed = compared(tmp_path, capsys)
+    assert found["verdict"]["outcome"] == "too little evidence"
+    assert "1 network is too few" in printed
+    assert "networks without a trajectory: 1" in printed
+    assert found["correlations"]["test_acc"]["score_init"]["kendall_tau"]["value"] is None
+
+
+def test_equal_accuracies_and_an_empty_trajectory(tmp_path, capsys):
+    for number in range(1, 7):
+        write_pick(tmp_path, result(number, test_acc=0.5))
+    (tmp_path / "picks" / "1-c1" / "trajectory.csv").write_text("")
+    found, _, printed = compared(tmp_path, capsys)
+    assert "not defined" in printed
+    assert "the 6 networks are equal in size or in test accuracy" in found["verdict"]["sentence"]
+    assert found["trajectory"]["without_points"] == 1
+
+
+def test_a_protocol_without_validation_has_no_column_for_it(tmp_path, capsys):
+    for number in range(1, 4):
+        write_pick(tmp_path, result(number, best_val_acc=None, val_set=None))
+    _, _, printed = compared(tmp_path, capsys)
+    assert "tau with val acc" not in printed
+
+
+def test_results_that_cannot_be_compared_have_statistics_of_their_own(tmp_path, capsys):
+    write_noisy(tmp_path, 6)
+    alone, _, _ = compared(tmp_path, capsys)
+    for number in range(1, 4):
+        write_pick(tmp_path, result(number, rank=None, epochs=200, test_acc=0.1 * number))
+    found, whole, printed = compared(tmp_path, capsys)
+    assert found == alone
+    assert [(group["epochs"], group["networks"]) for group in whole["groups"]] == [(3, 6), (200, 3)]
+    assert "n = 3 networks, 200 epochs, seed 0:" in printed
+    assert "epochs" in next(line for line in printed.splitlines() if "score at init" in line)
+    assert len(table(tmp_path / "comparison.csv")) == 9
+
+
+def test_the_top_of_the_ranking_is_warned_of(tmp_path, capsys):
+    write_noisy(tmp_path)
+    found, _, printed = compared(tmp_path, capsys)
+    assert found["ranked"] is None
+    assert "the top 8 of a ranking, which says little about the whole (restricted range)" in printed
+    ranking = [
+        {"rank": n, "architecture": f"a{n}", "canonical": f"c{n}", "score": -n, "params": 1, "macs": 1, "n_units": 1,
+         "status": "ok" if n < 100 else "degenerate"}
+        for n in range(1, 120)
+    ]  # fmt: skip
+    (tmp_path / "ranking.json").write_text(json.dumps(ranking))
+    found, _, printed = compared(tmp_path, capsys)
+    assert found["ranked"] == 99
+    assert "the top 8 of a ranking of 99" in printed
+    (tmp_path / "ranking.json").write_text(json.dumps(ranking[:8]))
+    assert compared(tmp_path, capsys)[0]["note"] is None
+
+
+def test_a_damaged_result_is_named(tmp_path):
+    write_pick(tmp_path, result(1))
+    path = write_pick(tmp_path, result(2)) / "result.json"
+    path.write_text("{")
+    with pytest.raises(UserError, match=r"picks/2-c2/result\.json is damaged"):
+        compare(RunFolder(tmp_path), SILENT)
+    assert not (tmp_path / "evidence.json").exists()
+
+
+def test_no_result_writes_nothing(tmp_path):
+    compare(RunFolder(tmp_path), SILENT)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wandb_gets_the_evidence_once(tmp_path, capsys):
+    write_noisy(tmp_path)
+    for _ in range(2):
+        compare(RunFolder(tmp_path), WandbConfig(mode="offline"))
+    (path,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
+    content = path.read_bytes()
+    for name in (b"tau/score_init_low", b"rho/macs", b"verdict_sentence", b"score_vs_accuracy", b"figure6"):
+        assert name in content
+    write_pick(tmp_path, result(9))
+    compare(RunFolder(tmp_path), WandbConfig(mode="offline"))
+    assert len(list(tmp_path.glob("wandb/offline-run-*"))) == 2
+
+
+@pytest.mark.parametrize("count", [3, 10, 11])
+def test_a_network_has_one_color_of_its_own(count):
+    rows = [{**result(n, test_acc=0.5), "pick": f"{n}", "recipe": None} for n in range(1, count)]
+    (group,) = comparable([*rows, {**result(count, **FAILED), "pick": "x", "recipe": None}])
+    colors = figures._colors(group.networks)
+    assert [not network.usable for network in group.networks] == [color == figures._FAILED for color in colors]
+    assert len(set(colors)) == (count if count <= 10 else 2)  # a colour bar shows equal accuracies as equal
+
+
+def test_figures_show_points_bars_and_titles(tmp_path, monkeypatch, capsys):
+    drawn = []
+    monkeypatch.setattr(figures, "_save", lambda figure, path: drawn.append(figure))
+    write_noisy(tmp_path, 12, seeds=(1, 2))
+    found, _, _ = compared(tmp_path, capsys)
+    lines, points = drawn
+    assert [len(axis.lines) for axis in lines.axes[:2]] == [24, 24]
+    assert [axis.get_ylabel() for axis in lines.axes[2:]] == ["test accuracy [%]"]  # the colour bar
+    assert lines.legends == []
+    first, second, _ = points.axes
+    tau = found["correlations"]["test_acc"]["score_init"]["kendall_tau"]
+    expected = f"Kendall tau {tau['value']:.2f}, 95 % [{tau['low']:.2f}, {tau['high']:.2f}], n = 12"
+    assert expected in first.get_title()
+    assert first.get_ylabel() == second.get_ylabel() == "test accuracy [%], test"
+    assert len(first.containers) == 12
+    networks = {network.canonical: network for network in comparable(read_results(tmp_path))[0].networks}
+    for container, rank in zip(first.containers, range(1, 13), strict=True):
+        (x,), (y,) = container[0].get_data()
+        network = networks[f"c{rank}"]
+        assert (x, y) == pytest.approx((network.mean("score_init"), 100 * network.mean("test_acc")))
+        (low, high) = container[2][-1].get_segments()[0][:, 1]
+        assert (high - low) / 2 == pytest.approx(100 * network.deviation("test_acc"))
+    pyplot.close("all")
+    assert points.get_suptitle().startswith("nasbench201 on digits, n = 12 networks, 3 epochs, seeds 1, 2 (mean ±")
+
+
+def test_matplotlib_is_loaded_with_the_first_figure():
+    program = "import sys, naswot_lightning.comparison; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0

@@ -1,0 +1,144 @@
+import math
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from naswot_lightning.errors import UserError
+from naswot_lightning.results import Network
+from naswot_lightning.trajectory import (
+    Trajectory,
+    describe,
+    mean_scores,
+    read_trajectory,
+    settles_after,
+    trajectory_facts,
+)
+from tests.runs import result, trajectory
+
+
+def by_epoch(*scores):
+    return {epoch: score for epoch, score in enumerate(scores) if score is not None}
+
+
+def course(*scores):
+    return Trajectory(tuple((float(epoch), score) for epoch, score in by_epoch(*scores).items()))
+
+
+def facts(*courses):
+    networks = [Network(({**result(number), "pick": f"{number}"},)) for number in range(1, len(courses) + 1)]
+    return trajectory_facts(networks, {str(number): each for number, each in enumerate(courses, start=1)})
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        ((100, 120, 130, 130.5, 131), 2),
+        ((100, 100.5, 100.2), 0),
+        ((100, 101), None),  # exactly the bound is not below it
+        ((100, 100.99), 0),
+        ((100, 120, 120, 140), None),
+        ((100, 120, 120, 140, 140), 3),
+        ((-100, -120, -120.5), 1),
+        ((0, 5, 5), 1),
+        ((5, 0, 0), None),  # no change can be relative to 0
+        ((100, None, 101.8, 102), 0),  # 1.8 % over two epochs
+        ((100, None, 102.2, 102.3), 2),
+        ((None, None, 100, 100.1), 2),
+        ((100,), None),
+        ((), None),
+    ],
+)
+def test_settles_after(scores, expected):
+    assert settles_after(by_epoch(*scores)) == expected
+
+
+@given(st.lists(st.floats(1, 1e4), min_size=2, max_size=12))
+def test_settles_is_the_first_epoch_of_the_definition(scores):
+    changes = [abs(b - a) / abs(a) for a, b in pairwise(scores)]  # changes[e] leads to e + 1
+    expected = next((e for e in range(len(changes)) if all(change < 0.01 for change in changes[e:])), None)
+    if min(abs(change - 0.01) for change in changes) > 1e-9:
+        assert settles_after(by_epoch(*scores)) == expected
+
+
+def test_reading_leaves_out_points_without_a_finite_score(tmp_path):
+    path = tmp_path / "trajectory.csv"
+    path.write_text("step,epoch,score,status\n0,0.0,10.5,ok\n3,0.5,,failed\n6,1.0,nan,ok\n9,2.0,12.5,ok\n9,3.0,1,odd\n")
+    assert read_trajectory(path) == Trajectory(((0.0, 10.5), (2.0, 12.5)), 3)
+    assert read_trajectory(path).at_epochs == {0: 10.5, 2: 12.5}
+
+
+def test_a_missing_or_empty_file_has_no_points(tmp_path):
+    (tmp_path / "empty.csv").write_text("")
+    (tmp_path / "header.csv").write_text(trajectory([]))
+    for name in ("absent", "empty", "header"):
+        assert read_trajectory(tmp_path / f"{name}.csv") == Trajectory()
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["epoch,points\n1,2\n", "step,epoch,score,status\n0,zero,1.0,ok\n", "step,epoch,score,status\n0\n", "\xff"],
+)
+def test_a_damaged_file_is_one_line_that_names_it(tmp_path, content):
+    path = tmp_path / "trajectory.csv"
+    path.write_bytes(content.encode("latin-1") + b"\n1\n")
+    with pytest.raises(UserError, match=r"trajectory\.csv is damaged") as error:
+        read_trajectory(path)
+    assert "\n" not in str(error.value)
+
+
+def test_early_points_are_not_ends_of_epochs():
+    assert Trajectory(((0.0, 1.0), (0.125, 2.0), (1.0, 3.0), (1.5, 4.0))).at_epochs == {0: 1.0, 1: 3.0}
+
+
+def test_the_mean_over_seeds_is_of_epochs_that_all_have():
+    assert mean_scores([course(1, 2, 3), course(3, None, 5), Trajectory()]) == {0: 2, 2: 4}
+    assert mean_scores([Trajectory()]) == mean_scores([]) == {}
+
+
+def test_facts_by_hand():
+    found = facts(course(100, 110, 111, 111), course(90, 120, 125, 112), course(80, 79, 79, 79))
+    assert found["change_first_epoch"] == {"median": 10, "min": -1, "max": 30, "n": 3, "risen": 2}
+    assert found["settles_after"] == {"median": 1, "min": 1, "max": 1, "n": 2, "never": 1}
+    assert [row["settles_after"] for row in found["networks"]] == [1, None, 1]
+    ranking = found["ranking"]
+    third = pytest.approx(1 / 3)  # one pair of three changed places
+    assert [row["tau_with_init"] for row in ranking["epochs"]] == [third, third, third]
+    assert [row["tau_with_previous"] for row in ranking["epochs"]] == [third, 1, 1]
+    assert ranking["init_to_final"] == third
+    text = "\n".join(describe(found))
+    for part in (
+        "+10.00 (median of n = 3",
+        "-1.00 to +30.00",
+        "rises in 2",
+        "after epoch 1",
+        "training in 1",
+        "0.33 at",
+    ):
+        assert part in text
+    assert "left out" not in text
+
+
+def test_missing_points_are_counted_and_leave_the_rest():
+    found = facts(course(100, None, 111), course(90, 120, 125), Trajectory((), 4), Trajectory())
+    assert (found["points_left_out"], found["without_points"]) == (4, 2)
+    assert found["change_first_epoch"]["n"] == 1
+    assert [row["n"] for row in found["ranking"]["epochs"]] == [1, 2]
+    assert found["ranking"]["epochs"][0]["tau_with_init"] is None
+    assert found["ranking"]["init_to_final"] == -1
+    assert "points without a finite score: 4, networks without a trajectory: 2" in describe(found)[-1]
+
+
+def test_nothing_is_said_of_nothing():
+    found = facts()
+    assert describe(found) == []
+    assert found["ranking"] == {"epochs": [], "init_to_final": None}
+
+
+def test_facts_are_those_of_the_ranking_whatever_the_unit():
+    courses = [(100, 110, 111), (90, 120, 125), (95, 99, 130)]
+    plain = facts(*(course(*scores) for scores in courses))
+    scaled = facts(*(course(*(math.pi * score for score in scores)) for scores in courses))
+    assert scaled["ranking"] == plain["ranking"]
+    assert scaled["settles_after"] == plain["settles_after"]
