@@ -1,5 +1,5 @@
 """Timing: ``make bench``."""
 
-from naswot_lightning.command_line import limit_spinning
+from naswot_lightning.process import tune_process
 
-limit_spinning()  # as the commands do
+tune_process()  # as the commands do

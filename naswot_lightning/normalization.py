@@ -83,11 +83,16 @@ def _normalize(rows, results, weight, bias, eps):  # type: ignore[no-untyped-def
     sums = np.zeros((2, images, channels), np.float64)
     for i in prange(images):
         _sum_image(rows[i], sums[0, i], sums[1, i])
+    total = np.zeros((2, channels), np.float64)
+    for i in range(images):  # in the order of memory: channel by channel it took longer than all else together
+        for c in range(channels):
+            total[0, c] += sums[0, i, c]
+            total[1, c] += sums[1, i, c]
     count = images * height * (width // channels)
     scale, shift = np.empty(width, np.float32), np.empty(width, np.float32)
     for c in range(channels):
-        mean = sums[0, :, c].sum() / count
-        variance = max(sums[1, :, c].sum() / count - mean * mean, 0.0)
+        mean = total[0, c] / count
+        variance = max(total[1, c] / count - mean * mean, 0.0)
         factor = weight[c] / np.sqrt(variance + eps)
         for k in range(c, width, channels):
             scale[k], shift[k] = factor, bias[c] - mean * factor
@@ -103,7 +108,14 @@ def _sum_image(image, total, squares):  # type: ignore[no-untyped-def]
     """Add up the values of (H, W * C) and their squares by channel; the columns first, which is vector code."""
     height, width = image.shape
     first, second = np.zeros(width, np.float32), np.zeros(width, np.float32)
-    for y in range(height):
+    fours = height // 4 * 4
+    for y in range(0, fours, 4):  # four rows at once: a quarter of the loads and stores of the sums
+        row0, row1, row2, row3 = image[y], image[y + 1], image[y + 2], image[y + 3]
+        for k in range(width):
+            a, b, c, d = _widened(row0[k]), _widened(row1[k]), _widened(row2[k]), _widened(row3[k])
+            first[k] += (a + b) + (c + d)
+            second[k] += (a * a + b * b) + (c * c + d * d)
+    for y in range(fours, height):
         row = image[y]
         for k in range(width):
             value = _widened(row[k])

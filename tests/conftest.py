@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from naswot_lightning.command_line import limit_spinning
+from naswot_lightning.process import limit_spinning
 
 limit_spinning()  # as the commands do, before torch is loaded
 
