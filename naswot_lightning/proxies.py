@@ -94,8 +94,7 @@ def grad_norm(network: nn.Module, probe: Probe) -> float:
     Raises:
         ValueError: the network has fewer outputs than there are classes among the labels.
     """
-    pairs = _loss_gradients(network, probe)
-    return _positive([torch.linalg.vector_norm(gradient) for _, gradient in pairs])
+    return _norm(_loss_gradients(network, probe))
 
 
 def snip(network: nn.Module, probe: Probe) -> float:
@@ -109,7 +108,7 @@ def snip(network: nn.Module, probe: Probe) -> float:
     Raises:
         ValueError: the network has fewer outputs than there are classes among the labels.
     """
-    return _positive([(weight * gradient).abs().sum() for weight, gradient in _loss_gradients(network, probe)])
+    return _sensitivity(_loss_gradients(network, probe))
 
 
 def synflow(network: nn.Module, probe: Probe) -> float:
@@ -192,6 +191,23 @@ def get_proxy(name: str) -> Proxy:
     return PROXIES[expect_name("score", name, PROXIES)]
 
 
+def compute_scores(network: nn.Module, probe: Probe, names: Sequence[str]) -> dict[str, float]:
+    """Return several scores of one network, those of the loss's gradients from one backward pass.
+
+    Raises:
+        UserError: no such score.
+    """
+    values: dict[str, float] = {}
+    gradients: list[tuple[Tensor, Tensor]] | None = None
+    for name in names:
+        if name in _OF_GRADIENTS:
+            gradients = _loss_gradients(network, probe) if gradients is None else gradients
+            values[name] = _OF_GRADIENTS[name](gradients)
+        else:
+            values[name] = get_proxy(name).function(network, probe)
+    return values
+
+
 def parse_scores(text: str) -> list[list[str]]:
     """Read "naswot,jacob_cov+params": columns separated by ",", each one proxy or several joined by "+".
 
@@ -249,6 +265,17 @@ def _loss_gradients(network: nn.Module, probe: Probe) -> list[tuple[Tensor, Tens
             raise ValueError(f"the network has {logits.shape[-1]} outputs, the labels go to {int(labels.max())}")
         gradients = _gradients(F.cross_entropy(logits, labels), list(weights.values()))
     return [(weight.detach(), gradient) for weight, gradient in zip(weights.values(), gradients, strict=True)]
+
+
+def _norm(pairs: Sequence[tuple[Tensor, Tensor]]) -> float:
+    return _positive([torch.linalg.vector_norm(gradient) for _, gradient in pairs])
+
+
+def _sensitivity(pairs: Sequence[tuple[Tensor, Tensor]]) -> float:
+    return _positive([(weight * gradient).abs().sum() for weight, gradient in pairs])
+
+
+_OF_GRADIENTS = {"grad_norm": _norm, "snip": _sensitivity}
 
 
 def _log_flow(network: nn.Module, images: Tensor, exponent: int) -> float:
