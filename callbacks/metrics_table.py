@@ -36,6 +36,10 @@ class MetricsTable(pl.Callback):
         """Take the rows of the checkpoint."""
         self.rows = [dict(row) for row in state_dict.get("rows", [])]
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock, also where training continues inside an epoch."""
+        self._start = time.perf_counter()
+
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
         self._start = time.perf_counter()

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from naswot_lightning.data.probe import Probe
-from naswot_lightning.proxies import get_proxy
+from naswot_lightning.proxies import compute_scores
 from naswot_lightning.score import activation_kernel
 from naswot_lightning.seeds import derived_seed
 from spaces import Complexity, Space
@@ -24,7 +24,15 @@ Values = dict[str, float]  # by proxy; -inf degenerate, nan failed
 _CPU = torch.device("cpu")
 
 
-def build_network(space: Space, architecture: str, seed: int, num_classes: int, repeat: int = 0) -> nn.Module:
+def build_network(
+    space: Space,
+    architecture: str,
+    seed: int,
+    num_classes: int,
+    repeat: int = 0,
+    auxiliary: bool = False,
+    drop_path: float = 0.0,
+) -> nn.Module:
     """Build an untrained network on the CPU with weights that depend on (seed, space, architecture) alone.
 
     Args:
@@ -33,11 +41,14 @@ def build_network(space: Space, architecture: str, seed: int, num_classes: int, 
         seed: of the run.
         num_classes: outputs.
         repeat: which of several initializations; the first is that of a run without repeats.
+        auxiliary: with an auxiliary head, for training; the cells keep the weights that they have without.
+        drop_path: a probability of drop path, for training.
     """
+    built = space.with_training_parts(architecture, auxiliary, drop_path)
     parts = (seed, space.name, architecture, *((repeat,) if repeat else ()))
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derived_seed(*parts))
-        return space.build(architecture, num_classes)
+        return space.build(built, num_classes)
 
 
 @dataclass(frozen=True)
@@ -99,13 +110,11 @@ class Scorer:
         images = probe.images if "naswot" in self.proxies else probe.images[:2]  # two suffice to count the units
         kernel = activation_kernel(network, images, precision="bf16" if self.bf16 else "32")
         known = {"params": size.params, "macs": size.macs, "rectified_units": kernel.n_units}
-        values: Values = {}
-        for name in self.proxies:
-            if name == "naswot":
-                values[name] = kernel.logdet()
-            else:
-                values[name] = float(known[name]) if name in known else get_proxy(name).function(network, probe)
-        return values, kernel.n_units
+        values: Values = {name: float(known[name]) for name in self.proxies if name in known}
+        if "naswot" in self.proxies:
+            values["naswot"] = kernel.logdet()
+        values |= compute_scores(network, probe, [name for name in self.proxies if name not in values])
+        return {name: values[name] for name in self.proxies}, kernel.n_units
 
 
 def _summary(proxies: Sequence[str], repeats: Sequence[Values], faults: Sequence[str]) -> Row:

@@ -18,11 +18,15 @@ from spaces import get_space
 
 Batch = tuple[Tensor, Tensor]
 
-AUXILIARY_WEIGHT = 0.4  # of the auxiliary head's loss (Liu et al., 2019)
+# Of a head that the architecture itself names, where the recipe has none (Liu et al., 2019).
+AUXILIARY_WEIGHT = 0.4
+# RMSprop of NAS-Bench-101 (Ying et al., 2019): its epsilon stands under the root, torch's beside it; with gradients far
+# below 1 both divide by about 1.
+_RMSPROP_DECAY, _RMSPROP_EPSILON = 0.9, 1.0
 
 
 class ImageClassifier(pl.LightningModule):
-    """One architecture, trained with the recipe of NAS-Bench-201 (SGD, Nesterov, cosine to zero each step).
+    """One architecture and the recipe that trains it; the learning rate falls to zero along a cosine, step by step.
 
     Mini-batches are (images (N, H, W, 3) uint8, labels (N,)); they are augmented and normalised on the device.
     All arguments are plain, so that ``ImageClassifier.load_from_checkpoint(path)`` needs no others.
@@ -36,9 +40,14 @@ class ImageClassifier(pl.LightningModule):
         flip: mirror training images at random.
         crop_padding: zero padding before a random crop of the training images.
         lr: initial learning rate.
-        momentum: Nesterov momentum.
+        momentum: of the optimizer.
         weight_decay: L2 penalty of all parameters.
         seed: of the weights (the same as those the search scored) and of the augmentation.
+        optimizer: sgd (Nesterov) or rmsprop.
+        label_smoothing: share of the target spread over all classes, in training.
+        auxiliary_weight: of the loss of an auxiliary head; 0 for none.
+        drop_path: probability of drop path at the end of training, growing from 0 over the epochs.
+        compiled: train through torch.compile; the score is taken of the network itself.
     """
 
     def __init__(
@@ -54,10 +63,18 @@ class ImageClassifier(pl.LightningModule):
         momentum: float = 0.9,
         weight_decay: float = 5e-4,
         seed: int = 0,
+        optimizer: str = "sgd",
+        label_smoothing: float = 0.0,
+        auxiliary_weight: float = 0.0,
+        drop_path: float = 0.0,
+        compiled: bool = False,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        self.network = build_network(get_space(space), architecture, seed, num_classes)
+        parts = {"auxiliary": auxiliary_weight > 0, "drop_path": drop_path}
+        self.network = build_network(get_space(space), architecture, seed, num_classes, **parts)
+        # In a tuple, so that it is no second module of the same weights.
+        self._run = (torch.compile(self.network) if compiled else self.network,)
         if get_space(space).channels_last:
             self.network.to(memory_format=torch.channels_last)
         self.register_buffer("mean", torch.tensor(mean), persistent=False)
@@ -74,6 +91,8 @@ class ImageClassifier(pl.LightningModule):
         """Return the loss of one augmented mini-batch."""
         images, labels = batch
         hyper = self.hparams
+        # Dropout and drop path draw the same in a resumed run.
+        torch.manual_seed(derived_seed(*self._place(batch_idx), "network"))
         images = augmented(images, hyper["flip"], hyper["crop_padding"], self._generator(batch_idx))
         return self._evaluate(images, labels, "train", self.train_acc)
 
@@ -86,28 +105,34 @@ class ImageClassifier(pl.LightningModule):
         self._evaluate(*batch, "test", self.test_acc)
 
     def on_train_epoch_start(self) -> None:
-        """Log the learning rate that the epoch begins with."""
+        """Log the learning rate that the epoch begins with, and set this epoch's probability of drop path."""
+        if self.hparams["drop_path"]:
+            progress = self.current_epoch / (self.trainer.max_epochs or 1)
+            self.network.drop_path = self.hparams["drop_path"] * progress  # type: ignore[assignment]
         self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
 
     def configure_optimizers(self) -> Any:
-        """Return SGD with Nesterov momentum, its rate falling to zero along a cosine, step by step."""
+        """Return the optimizer, its rate falling to zero along a cosine, step by step."""
         hyper = self.hparams
-        optimizer = torch.optim.SGD(
-            self.network.parameters(),
-            lr=hyper["lr"],
-            momentum=hyper["momentum"],
-            weight_decay=hyper["weight_decay"],
-            nesterov=hyper["momentum"] > 0,
-        )
+        shared = {name: hyper[name] for name in ("lr", "momentum", "weight_decay")}
+        weights = self.network.parameters()
+        optimizer: torch.optim.Optimizer
+        if hyper["optimizer"] == "rmsprop":
+            optimizer = torch.optim.RMSprop(weights, alpha=_RMSPROP_DECAY, eps=_RMSPROP_EPSILON, **shared)
+        else:
+            optimizer = torch.optim.SGD(weights, nesterov=hyper["momentum"] > 0, **shared)
         steps = int(self.trainer.estimated_stepping_batches)
         scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def _evaluate(self, images: Tensor, labels: Tensor, stage: str, accuracy: MulticlassAccuracy) -> Tensor:
-        logits, *auxiliary = _as_list(self(normalized(images, self.mean, self.std)))  # type: ignore[arg-type]
-        loss = F.cross_entropy(logits, labels)
+        smoothing = self.hparams["label_smoothing"] if stage == "train" else 0.0
+        normal = normalized(images, self.mean, self.std)  # type: ignore[arg-type]
+        logits, *auxiliary = _as_list(self._run[0](normal))
+        loss = F.cross_entropy(logits, labels, label_smoothing=smoothing)
         for more in auxiliary:
-            loss = loss + AUXILIARY_WEIGHT * F.cross_entropy(more, labels)
+            weight = self.hparams["auxiliary_weight"] or AUXILIARY_WEIGHT
+            loss = loss + weight * F.cross_entropy(more, labels, label_smoothing=smoothing)
         accuracy(logits, labels)
         count = len(labels)
         self.log(f"{stage}/loss", loss, on_step=False, on_epoch=True, batch_size=count, sync_dist=True)
@@ -120,8 +145,21 @@ class ImageClassifier(pl.LightningModule):
 
     def _generator(self, batch_idx: int) -> torch.Generator:
         """Return the generator of one mini-batch: a resumed run draws what an uninterrupted one does."""
-        parts = (self.hparams["seed"], "augmentation", self.current_epoch, batch_idx, self.global_rank)
-        return torch.Generator(self.device).manual_seed(derived_seed(*parts))
+        return torch.Generator(self.device).manual_seed(derived_seed(*self._place(batch_idx)))
+
+    def _place(self, batch_idx: int) -> tuple[int | str, ...]:
+        return self.hparams["seed"], "augmentation", self.current_epoch, batch_idx, self.global_rank
+
+
+def has_unused_parameters(model: ImageClassifier, image_size: int) -> bool:
+    """Return whether no gradient reaches some parameter, as in a dead branch; nothing of the model is changed."""
+    images = torch.zeros(2, 3, image_size, image_size, device=model.device)
+    network = model.network.train()
+    buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
+    outputs = torch.func.functional_call(network, buffers, (images,))
+    total = torch.stack([output.sum() for output in _as_list(outputs)]).sum()
+    gradients = torch.autograd.grad(total, [p for p in network.parameters() if p.requires_grad], allow_unused=True)
+    return any(gradient is None for gradient in gradients)
 
 
 def _as_list(output: Tensor | tuple[Tensor, ...]) -> list[Tensor]:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ Row = dict[str, Any]
 
 COLUMNS = ("rank", "architecture", "canonical", "score", "params", "macs", "n_units", "status")
 SIZES = {"params": "parameters", "macs": "MACs", "n_units": "rectified units"}
+_MOST_RANKS = 1_000_000  # of one span of --picks, far beyond what can be trained
 _STATUS_ORDER = {"ok": 0, "degenerate": 1, "failed": 2}
 
 
@@ -132,6 +134,39 @@ def choose_picks(ranking: Sequence[Row], top: int, select: str = "top") -> list[
     if select == "top" or top == 1:
         return rows[:top]
     return [rows[round(place * (len(rows) - 1) / (top - 1))] for place in range(top)]
+
+
+def named_picks(ranking: Sequence[Row], text: str) -> list[Row]:
+    """Return the networks of a ranking that ``text`` names, each once, best first; those without a score, too.
+
+    Args:
+        ranking: best first.
+        text: "all" for every one that could be built, or ranks such as "1,5,10-12".
+
+    Raises:
+        UserError: another text, a rank that the ranking has not, or a network that failed.
+    """
+    chosen = {row["rank"] for row in ranking if row["status"] != "failed"} if text == "all" else _ranks(text)
+    by_rank = {row["rank"]: row for row in ranking}
+    distinct: dict[str, Row] = {}
+    for place in sorted(chosen):
+        if place not in by_rank:
+            raise UserError(f"--picks {text}: the ranking has no rank {place}; its ranks are 1 to {len(ranking)}")
+        if by_rank[place]["status"] == "failed":
+            raise UserError(f"--picks {text}: rank {place} failed when it was scored (see scores.jsonl); leave it out")
+        distinct.setdefault(by_rank[place]["canonical"], by_rank[place])
+    return list(distinct.values())
+
+
+def _ranks(text: str) -> set[int]:
+    ranks: set[int] = set()
+    for word in text.split(","):
+        matched = re.fullmatch(r"\s*(\d{1,9})(?:-(\d{1,9}))?\s*", word, re.ASCII)
+        if matched is None:
+            raise UserError(f"--picks {text}: expected all, or ranks such as 1,5,10-12")
+        first, last = int(matched[1]), int(matched[2] or matched[1])
+        ranks.update(range(first, min(last, first + _MOST_RANKS) + 1))
+    return ranks
 
 
 def kendall_tau(first: Sequence[float], second: Sequence[float]) -> float | None:

@@ -51,6 +51,8 @@ class Space(ABC):
     made_for: ClassVar[str] = ""
     source: ClassVar[str] = ""
     size: ClassVar[str] = ""
+    # Whether networks can have an auxiliary head and drop path while they train.
+    has_training_parts: ClassVar[bool] = False
     # Set False where a forward calls .view on feature maps, which channels_last memory does not allow.
     channels_last: ClassVar[bool] = True
 
@@ -78,6 +80,16 @@ class Space(ABC):
         The default is for spaces without dead or duplicate structure.
         """
         self.validate(architecture)
+        return architecture
+
+    def with_training_parts(self, architecture: str, auxiliary: bool, drop_path: float) -> str:
+        """Return the architecture with an auxiliary head and drop path, which are on only while it trains.
+
+        Raises:
+            SpaceError: the space has no such parts and one is asked for.
+        """
+        if auxiliary or drop_path:
+            raise SpaceError(f"space {self.name!r}: its networks have no auxiliary head and no drop path")
         return architecture
 
     def validate(self, architecture: str) -> None:

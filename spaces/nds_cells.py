@@ -72,6 +72,7 @@ class CellSpace(Space):
 
     skeleton = "4 to 20 cells, 2 of them reduce; width 16 to 32"
     made_for = "32x32: CIFAR-10; 224x224: ImageNet"
+    has_training_parts = True
     ops: ClassVar[tuple[str, ...]]
     nodes: ClassVar[int] = 5
     # Which nodes sampled cells concatenate: all, or those that no other node takes as input.
@@ -81,6 +82,13 @@ class CellSpace(Space):
         self.widths = WIDTHS if width is None else (width,)
         self.depths = DEPTHS if depth is None else (depth,)
         self.imagenet = imagenet
+
+    def with_training_parts(self, architecture: str, auxiliary: bool, drop_path: float) -> str:
+        """Return the architecture with an auxiliary head and a first probability of drop path."""
+        plain = self.parse(architecture)
+        return format_architecture(
+            replace(plain, auxiliary=auxiliary or plain.auxiliary, drop_path=drop_path or plain.drop_path)
+        )
 
     def sample(self, rng: random.Random) -> str:
         """Draw operations, inputs, width and depth uniformly."""

@@ -1,0 +1,59 @@
+"""Preemption: save first, then end."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytorch_lightning as pl
+
+
+class TrainingInterrupted(Exception):  # noqa: N818 - not an error
+    """Training was ended by a signal; the checkpoint holds everything up to the last step."""
+
+
+class SaveOnSignal(pl.Callback):
+    """On SIGTERM (preemption) or SIGINT saves a checkpoint after the step at hand, then ends training.
+
+    Several processes agree on the step. A second signal ends training at once. The end of an epoch (its last step,
+    validation and checkpoints) is finished first. Give it as the last callback, so that the checkpoint has what the
+    others did in that step.
+
+    Args:
+        path: the checkpoint.
+
+    Raises:
+        TrainingInterrupted: out of ``Trainer.fit``, when the checkpoint is written.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._received = False
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take the signals; Lightning, whose own handlers wait for other processes, gives them back in the end."""
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signum, self._note)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """End before a new epoch; the one before has its checkpoint."""
+        if trainer.strategy.reduce_boolean_decision(self._received, all=False):
+            raise TrainingInterrupted
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save and end, unless gradients are still being added up for the step or the epoch ends."""
+        last = batch_idx + 1 == trainer.num_training_batches
+        if last or (batch_idx + 1) % trainer.accumulate_grad_batches:
+            return
+        if trainer.strategy.reduce_boolean_decision(self._received, all=False):
+            trainer.save_checkpoint(self.path)
+            raise TrainingInterrupted
+
+    def _note(self, signum: int, frame: FrameType | None) -> None:
+        if self._received:
+            raise TrainingInterrupted
+        self._received = True

@@ -1,0 +1,80 @@
+"""How the benchmarks train their networks: every value that a table's accuracy depends on, by name."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal
+
+from naswot_lightning.errors import UserError, expect_name
+
+Optimizer = Literal["sgd", "rmsprop"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One way to train; the learning rate always falls to zero along a cosine, step by step, over all epochs.
+
+    Attributes:
+        epochs: passes over the training images.
+        batch_size: images a step, of all processes together.
+        optimizer: ``sgd`` (Nesterov) or ``rmsprop``.
+        lr: initial learning rate.
+        momentum: of either optimizer.
+        weight_decay: L2 penalty of all parameters.
+        label_smoothing: share of the target spread over all classes.
+        gradient_clip: largest norm of the gradient; None for no limit.
+        auxiliary_weight: of the loss of an auxiliary head; 0 for none.
+        drop_path: probability of drop path in the last epoch, growing from 0 in the first; 0 for none.
+    """
+
+    epochs: int
+    batch_size: int = 256
+    optimizer: Optimizer = "sgd"
+    lr: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    label_smoothing: float = 0.0
+    gradient_clip: float | None = None
+    auxiliary_weight: float = 0.0
+    drop_path: float = 0.0
+
+
+RECIPES = {
+    "nasbench201-200": Recipe(200),
+    "nasbench201-12": Recipe(12),
+    "nats-size-90": Recipe(90),
+    # Ying et al. 2019: two halves of a mini-batch, each at 0.1; RMSprop with epsilon 1 (see classifier.py).
+    "nasbench101-108": Recipe(108, optimizer="rmsprop", lr=0.2, weight_decay=1e-4),
+    # Radosavovic et al. 2019, with the weight of the head and drop path of DARTS (Liu et al. 2019).
+    "nds-100": Recipe(100, batch_size=128, auxiliary_weight=0.4, drop_path=0.2),
+}
+DEFAULT = "nasbench201-200"
+NAMES = tuple(field.name for field in fields(Recipe))
+# What only networks with such parts can be trained with.
+_PARTS = ("auxiliary_weight", "drop_path")
+
+
+def resolve_recipe(name: str, chosen: dict[str, Any], has_parts: bool) -> dict[str, Any]:
+    """Return every value of a recipe, those of ``chosen`` that are not None in place of its own.
+
+    Args:
+        name: one of ``RECIPES``.
+        chosen: values by the names of :class:`Recipe`.
+        has_parts: the space's networks can have an auxiliary head and drop path; where they cannot, a recipe's own
+            do not apply.
+
+    Raises:
+        UserError: no such recipe, or an auxiliary head or drop path is chosen for a space without.
+    """
+    expect_name("recipe", name, RECIPES)
+    chosen = {key: value for key, value in chosen.items() if value is not None}
+    recipe = RECIPES[name]
+    if not has_parts:
+        for part in _PARTS:
+            if chosen.get(part):
+                raise UserError(
+                    f"--{part} {chosen[part]}: the networks of this space have no such part; leave the option out "
+                    "(the cell spaces nds_* have)"
+                )
+        recipe = replace(recipe, auxiliary_weight=0.0, drop_path=0.0)
+    return asdict(replace(recipe, **chosen))

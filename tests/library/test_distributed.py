@@ -1,0 +1,91 @@
+"""Two processes on the CPU (gloo) train one pick together."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from tests.conftest import ROOT
+from tests.images import make_image_folder
+
+NB201 = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|nor_conv_1x1~2|"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """36 images a class, of which 11 in all validate (an odd number, so that the processes get unequal shares)."""
+    return make_image_folder(tmp_path_factory.mktemp("data") / "images", {"train": 36, "test": 5})
+
+
+def run_training(data, run, space, architecture, *options, epochs=2):
+    words = [
+        sys.executable, "train.py", "--run_dir", run, "--space", space, "--architecture", architecture, "--dataset",
+        "imagefolder", "--data_dir", data, "--batch_size", 20, "--probe_batch_size", 16, "--epochs", epochs, *options,
+    ]  # fmt: skip
+    words = [str(word) for word in words]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr + "".join(p.read_text() for p in run.glob("picks/*/train.log"))
+    (folder,) = (run / "picks").iterdir()
+    return folder, done
+
+
+def table(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def numbers(path, *without):
+    return [{k: float(v) for k, v in row.items() if k not in without and v} for row in table(path)]
+
+
+def test_two_processes_train_as_one(tmp_path, data):
+    """Without BatchNorm, which sees each process's share: weights, metrics and scores are one process's."""
+    space = ("tests.own_networks.networks", "plain")
+    one, _ = run_training(data, tmp_path / "one", *space, "--wandb.mode", "disabled")
+    two, _ = run_training(data, tmp_path / "two", *space, "--devices", 2, "--strategy", "ddp", "--wandb.mode", "disabled")
+    weights = [torch.load(f / "last.ckpt", weights_only=True)["state_dict"] for f in (one, two)]
+    for name, value in weights[0].items():
+        torch.testing.assert_close(weights[1][name], value, rtol=1e-4, atol=1e-6)
+    for ours, theirs in zip(numbers(one / "metrics.csv", "seconds"), numbers(two / "metrics.csv", "seconds"), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-4)
+    first, second = table(one / "trajectory.csv"), table(two / "trajectory.csv")
+    assert [(r["step"], r["epoch"], r["status"]) for r in first] == [(r["step"], r["epoch"], r["status"]) for r in second]
+    assert first[0]["score"] == second[0]["score"]
+    results = [json.loads((f / "result.json").read_text()) for f in (one, two)]
+    assert results[0]["test_acc"] == results[1]["test_acc"]
+    assert results[0]["test_loss"] == pytest.approx(results[1]["test_loss"], rel=1e-4)
+
+
+def test_one_wandb_run_and_resume_of_two_processes(tmp_path, data):
+    """A network with BatchNorm: no deadlock, one run, the score's first point is one process's; run again to resume."""
+    options = ("--devices", 2, "--strategy", "ddp", "--trainer.limit_train_batches", 2)
+    run = tmp_path / "run"
+    folder, done = run_training(data, run, "nasbench201", NB201, *options)
+    assert len(list(run.glob(f"wandb/offline-run-*-{folder.name}-*"))) == 1
+    assert done.stdout.count("epoch 2/2") == 1
+    alone, _ = run_training(
+        data, tmp_path / "alone", "nasbench201", NB201, "--trainer.limit_train_batches", 2, "--wandb.mode", "disabled"
+    )
+    assert table(folder / "trajectory.csv")[0] == table(alone / "trajectory.csv")[0]
+    result = json.loads((folder / "result.json").read_text())
+    # The checkpoint's accuracy counts each test image once, also where the processes' shares are unequal.
+    assert round(result["test_acc"] * 15) == pytest.approx(result["test_acc"] * 15)
+
+
+def test_parameters_without_a_part_in_the_output_are_no_obstacle(tmp_path, data):
+    run_training(
+        data, tmp_path / "run", "tests.own_networks.networks", "unused", "--devices", 2, "--strategy", "ddp",
+        "--wandb.mode", "disabled", epochs=1,
+    )  # fmt: skip
+
+
+def test_a_mini_batch_that_cannot_be_shared_out(tmp_path, data, train):
+    done = train(
+        "--run_dir", tmp_path / "run", "--architecture", NB201, "--dataset", "imagefolder", "--data_dir", data,
+        "--batch_size", 21, "--devices", 2, "--strategy", "ddp",
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "--devices 2: a mini-batch of 21 cannot be shared out evenly" in done.stderr

@@ -1,0 +1,41 @@
+"""Networks for tests of training, given as ``--space tests.own_networks.FUNCTION``."""
+
+import torch
+from torch import nn
+
+
+class Hungry(nn.Module):
+    """Runs out of memory, as an allocator says it, with more than 10 images at once while it trains."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.network = _without_batch_norm(classes)
+
+    def forward(self, images):
+        if self.training and len(images) > 10 and torch.is_grad_enabled():
+            raise torch.OutOfMemoryError(f"cannot allocate memory for {len(images)} images")
+        return self.network(images)
+
+
+def _without_batch_norm(classes):
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), nn.GroupNorm(2, 8), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(),
+        nn.Linear(32, 16), nn.ReLU(), nn.Linear(16, classes),
+    )  # fmt: skip
+
+
+class Unused(nn.Module):
+    """Has a layer that has no part in the output."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.network = _without_batch_norm(classes)
+        self.unused = nn.Linear(2, 2)
+
+    def forward(self, images):
+        return self.network(images)
+
+
+def networks():
+    """Return the networks by name."""
+    return {"plain": _without_batch_norm, "hungry": Hungry, "unused": Unused}
