@@ -7,7 +7,7 @@ import importlib
 import os
 import sys
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from spaces.base import Complexity, EnumerableSpace, Space, SpaceError
@@ -44,38 +44,60 @@ def get_space(name: str) -> Space:
     The path names a class with the interface of :class:`Space`, or a function that returns networks by name (see
     :class:`spaces.named.NamedNetworks`); it is looked up from the working directory first.
 
+    Either may be followed by options, the typed arguments of the class or function: ``nds_darts:depth=8,width=16``.
+    The space's own name has them sorted and without those that are the default; the same name is the same object.
+
     Raises:
-        SpaceError: no such space; the message lists the names and the nearest one, or says what could not be imported.
+        SpaceError: no such space; the message lists the names and the nearest one, or says what could not be imported
+            or which option is at fault.
     """
+    from spaces.options import read_options
+
+    constructor = _constructor(name.partition(":")[0])
+    full_name, arguments = read_options(name, constructor)
+    return _made(name, constructor, arguments) if full_name == name else get_space(full_name)
+
+
+def _constructor(name: str) -> Any:
+    """Return what makes the space of that name or import path."""
     from spaces.base import SpaceError
 
     if name in _CLASSES:
         module, _, attribute = _CLASSES[name].partition(":")
-        space: Space = getattr(importlib.import_module(module), attribute)()
-        return space
+        return getattr(importlib.import_module(module), attribute)
     if "." in name:
-        return _imported_space(name)
+        return _imported(name)
     near = difflib.get_close_matches(name, _CLASSES, 1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise SpaceError(f"unknown space {name!r}, expected one of {', '.join(_CLASSES)}, or an import path{hint}")
 
 
-def _imported_space(path: str) -> Space:
-    from spaces.base import Space, SpaceError
-    from spaces.named import NamedNetworks
+def _imported(path: str) -> Any:
+    from spaces.base import SpaceError
 
     module, _, attribute = path.rpartition(".")
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
-        found = getattr(importlib.import_module(module), attribute)
+        return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise SpaceError(f"space {path!r} cannot be imported from {os.getcwd()}: {error}") from error
-    made = found() if callable(found) else found
+
+
+def _made(name: str, constructor: Any, arguments: dict[str, Any]) -> Space:
+    from spaces.base import Space, SpaceError
+    from spaces.named import NamedNetworks
+
+    try:
+        made = constructor(**arguments) if callable(constructor) else constructor
+    except ValueError as error:
+        if not arguments:
+            raise
+        raise SpaceError(f"space {name!r}: {error}") from error  # a value that it refuses
     if isinstance(made, Space):
-        made.name = path  # type: ignore[misc]  # seeds, files and tables know the space by this name
+        made.name = name  # type: ignore[misc]  # seeds, files and tables know the space by this name
         return made
-    return NamedNetworks(made, path)
+    return NamedNetworks(made, name)
 
 
 def __getattr__(attribute: str) -> object:  # torch costs seconds: loaded with the first space, not before

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 PROG = "python -m spaces"
-_COLUMNS = ("space", "architectures", "skeleton", "made for", "source")
+_COLUMNS = ("space", "architectures", "skeleton", "made for", "source", "options")
 _WIDTH_OF_A_FILE = 200  # where the output is no terminal
 
 
@@ -42,7 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> _OneLineParser:
     parser = _OneLineParser(prog=PROG, description="List the search spaces, or draw an architecture of one.")
-    parser.add_argument("space", nargs="?", help="a name of the list, or the import path of your own space")
+    parser.add_argument(
+        "space", nargs="?", help="a name of the list, or the import path of your own; NAME:OPTION=VALUE,..."
+    )
     parser.add_argument("--architecture", help="what to draw (a random one, which is printed)")
     parser.add_argument("--seed", type=int, default=0, help="of the random architecture (0)")
     parser.add_argument("--output", type=Path, help="a PNG or SVG file")
@@ -63,15 +65,17 @@ def print_spaces() -> None:
     Console(width=width, highlight=False, markup=False).print(table)
 
 
-def space_rows() -> list[tuple[str, str, str, str, str]]:
-    """Return name, size, skeleton, images and source of every registered space."""
+def space_rows() -> list[tuple[str, str, str, str, str, str]]:
+    """Return name, size, skeleton, images, source and options of every registered space."""
     from spaces import EnumerableSpace, get_space, list_spaces
+    from spaces.options import list_options
 
     rows = []
     for name in list_spaces():
         space = get_space(name)
         size = f"{len(space):,}" if isinstance(space, EnumerableSpace) else space.size
-        rows.append((name, size, space.skeleton, space.made_for, space.source))
+        options = ", ".join(map(str, list_options(type(space)).values()))
+        rows.append((name, size, space.skeleton, space.made_for, space.source, options))
     return rows
 
 

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from spaces.base import Complexity, Space
+from spaces.base import Complexity, Space, SpaceError
 from spaces.graph import CellGraph, cell_graph
 from spaces.layers import GlobalAveragePool
 from spaces.nasbench101_graph import (
@@ -53,6 +53,7 @@ class NASBench101(Space):
 
     Args:
         stem_channels: width of the stem; stacks have 1, 2 and 4 times as many channels.
+        uniform: sample each cell with equal probability, instead of by the benchmark's own rule.
         initialise: draws the weights of a network anew; the default follows the benchmark's code.
     """
 
@@ -62,20 +63,28 @@ class NASBench101(Space):
     source = "Ying et al. 2019"
     size = f"{sum(CELLS.values()):,} cells"
 
-    def __init__(self, stem_channels: int = 128, initialise: Callable[[nn.Module], None] | None = None) -> None:
+    def __init__(
+        self,
+        stem_channels: int = 128,
+        uniform: bool = False,
+        initialise: Callable[[nn.Module], None] | None = None,
+    ) -> None:
         if stem_channels < MAX_VERTICES - 2:
-            raise ValueError(
+            raise SpaceError(
                 f"stem_channels {stem_channels}: at least {MAX_VERTICES - 2}, one for each vertex of a cell"
             )
         self._stem_channels = stem_channels
+        self._uniform = uniform
         self._initialise = initialise or draw_benchmark_weights
 
     def sample(self, rng: random.Random) -> str:
         """Draw edges by a fair coin and operations uniformly on 7 vertices, until the cell is in the space.
 
         The benchmark's own rule, which prefers small cells: 7 live vertices have 85% of the 423,624 cells and
-        0.4% of the draws, and ``output~0`` alone has 10% (5,000 draws).
+        0.4% of the draws, and ``output~0`` alone has 10% (5,000 draws). With ``uniform``: :meth:`sample_uniform`.
         """
+        if self._uniform:
+            return self.sample_uniform(rng)
         edges = list(itertools.combinations(range(MAX_VERTICES), 2))
         while True:
             chosen = {edge for edge in edges if rng.random() < 0.5}
@@ -155,8 +164,8 @@ class NASBench101Narrow(NASBench101):
     skeleton = "3 stacks x 3 cells, 16-32-64 channels"
     source = "Ying et al. 2019, as Mellor et al. 2021 score it"
 
-    def __init__(self) -> None:
-        super().__init__(stem_channels=16, initialise=draw_scoring_weights)
+    def __init__(self, uniform: bool = False) -> None:
+        super().__init__(stem_channels=16, uniform=uniform, initialise=draw_scoring_weights)
 
 
 def _uniform_cell(size: int, rng: random.Random) -> Graph:

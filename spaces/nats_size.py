@@ -50,6 +50,10 @@ class NATSSize(EnumerableSpace):
         """Raise :class:`SpaceError` naming the width at fault."""
         parse_widths(architecture)
 
+    def canonical(self, architecture: str) -> str:
+        """Return the five widths: no two different lists of them compute the same function."""
+        return ":".join(map(str, parse_widths(architecture)))
+
     def complexity(
         self, architecture: str, num_classes: int = 10, in_channels: int = 3, image_size: int = 32
     ) -> Complexity:

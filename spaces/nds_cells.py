@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from spaces.base import Space
+from spaces.base import Space, SpaceError
 from spaces.graph import CellGraph, cell_graph
 from spaces.nds_canonical import canonical_architecture
 from spaces.nds_genotype import CELL_INPUTS, Cell, CellArchitecture, Edge, format_architecture, parse_architecture
@@ -79,6 +79,9 @@ class CellSpace(Space):
     concat_all: ClassVar[bool] = False
 
     def __init__(self, width: int | None = None, depth: int | None = None, imagenet: bool = False) -> None:
+        for name, value, least in (("width", width, 2 if imagenet else 1), ("depth", depth, 1)):
+            if value is not None and value < least:
+                raise SpaceError(f"{name} {value}: expected at least {least}")
         self.widths = WIDTHS if width is None else (width,)
         self.depths = DEPTHS if depth is None else (depth,)
         self.imagenet = imagenet

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ def run_search(config: SearchConfig) -> int:
     columns = parse_scores(config.score)
     expect_name("algorithm", config.algorithm, ALGORITHMS)
     space = get_space(config.space)
+    config = replace(config, space=space.name)  # the one spelling of its options
     device = get_device(config.device)
     scorer = make_scorer(config, space, device)
     candidates = list_candidates(config, space, scorer.probes[0])

@@ -47,7 +47,7 @@ def test_the_list_names_every_space():
         [sys.executable, "-m", "spaces"], capture_output=True, text=True, timeout=60, cwd=ROOT, check=True
     )
     lines = listed.stdout.splitlines()
-    assert lines[0].split() == ["space", "architectures", "skeleton", "made", "for", "source"]
+    assert lines[0].split() == ["space", "architectures", "skeleton", "made", "for", "source", "options"]
     assert [line.split()[0] for line in lines[1:] if not line.startswith(" ")] == list_spaces()
     # The number of DARTS cells is that of the NDS paper: 242 billion.
     for size in ("15,625", "32,768", "423,624 cells", "(2.4e11 cells)^2", "108^3 = 1,259,712 networks"):

@@ -88,7 +88,7 @@ def test_parameters_and_macs_follow_the_closed_forms(n1_n3, classes, size):
 
 
 def test_published_parameter_counts():
-    """Table of search-spaces.md 1.4: indices 0, 11, 284, 13714 and 1462."""
+    """Indices 0, 11, 284, 13714 and 1462."""
     expected = {0: 129_306, 11: 802_426, 284: 101_306, 13714: 1_073_466, 6111: 1_073_466, 1462: 1_531_546}
     assert {i: SPACE.complexity(SPACE[i]).params for i in expected} == expected
     assert SPACE.complexity(SPACE[11], 100).macs == 113_957_220

@@ -78,7 +78,7 @@ def test_malformed_architectures_are_refused_with_their_place(architecture, mess
     ],
 )
 def test_published_parameter_and_flop_counts(architecture, params, macs):
-    """search-spaces.md, section 2: CIFAR-10, 32x32."""
+    """CIFAR-10, 32x32."""
     found = SPACE.complexity(architecture)
     assert found.params == params == count_params(SPACE.build(architecture))
     assert macs is None or found.macs == macs
@@ -115,7 +115,7 @@ def test_closed_forms_count_the_real_network(architecture, setting):
     [("8:8:8:8:8", 133_632), ("8:8:8:16:32", 147_456), ("8:8:40:32:40", 222_720), ("64:64:64:64:64", 1_069_056)],
 )
 def test_rectified_units(architecture, units):
-    """search-spaces.md, 5.1: as published (wrappers counted too); once each, all but the last are halved."""
+    """As published (wrappers counted too); once each, all but the last are halved."""
     network, images = SPACE.build(architecture, num_classes=1), torch.randn(2, 3, 32, 32)
     last = parse_widths(architecture)[-1] * 8 * 8
     assert activation_kernel(network, images, "reference").n_units == units

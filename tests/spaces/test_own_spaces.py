@@ -1,5 +1,6 @@
 """A user's own space: a class by import path, or a function that returns networks by name."""
 
+import json
 import random
 import textwrap
 
@@ -19,6 +20,9 @@ from spaces import Space, SpaceError
 class Widths(Space):
     """Two convolutions; the architecture is their widths, such as 8-16."""
 
+    def __init__(self, kernel: int = 3, bias: bool = True):
+        self.convolution = {"kernel_size": kernel, "bias": bias}
+
     def sample(self, rng):
         return f"{rng.choice((4, 8))}-{rng.choice((8, 16))}"
 
@@ -32,7 +36,8 @@ class Widths(Space):
         except ValueError:
             raise SpaceError(f"{architecture!r}: expected two widths such as 8-16") from None
         return nn.Sequential(
-            nn.Conv2d(in_channels, first, 3), nn.ReLU(), nn.Conv2d(first, second, 3), nn.ReLU(),
+            nn.Conv2d(in_channels, first, **self.convolution), nn.ReLU(),
+            nn.Conv2d(first, second, **self.convolution), nn.ReLU(),
             nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(second, num_classes),
         )
 
@@ -90,15 +95,22 @@ def test_what_cannot_be_a_space_is_one_line(folder, path, message):
 
 
 def test_it_is_searched_and_its_best_is_trained(folder, search, train):
-    """From the directory that the user stands in."""
+    """From the directory that the user stands in, with options that each command is given in another order."""
     from tests.conftest import ROOT, run_script
 
-    space = ("--space", "own_spaces_of_a_test.Widths", "--run_dir", folder / "run", "--wandb.mode", "disabled")
-    found = run_script("search.py", *space, "--samples", 4, "--batch_size", 16, cwd=folder)
+    space = "own_spaces_of_a_test.Widths"
+    common = ("--run_dir", folder / "run", "--wandb.mode", "disabled", "--space")
+    found = run_script(
+        "search.py", *common, f"{space}:kernel=2,bias=false", "--samples", 4, "--batch_size", 16, cwd=folder
+    )
     assert found.returncode == 0, found.stderr
-    trained = run_script("train.py", *space, "--top", 1, "--epochs", 1, "--batch_size", 256, cwd=folder)
+    training = ("--top", 1, "--epochs", 1, "--batch_size", 256)
+    trained = run_script("train.py", *common, f"{space}:kernel=2,bias=false", *training, cwd=folder)
     assert trained.returncode == 0, trained.stderr
-    assert "own_spaces_of_a_test.Widths" in next((folder / "run").glob("picks/*/result.json")).read_text()
+    result = json.loads(next((folder / "run").glob("picks/*/result.json")).read_text())
+    assert result["space"] == f"{space}:bias=false,kernel=2"
+    best = json.loads((folder / "run" / "ranking.json").read_text())[0]
+    assert result["score_init"] == pytest.approx(best["score"])
     assert folder != ROOT
 
 

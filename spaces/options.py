@@ -1,0 +1,127 @@
+"""Options in the name of a space, such as ``nds_darts:depth=8,width=16``: the typed arguments of its constructor."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from spaces.base import SpaceError
+
+Value = bool | int | float | str
+
+_KINDS: dict[str, type[Value]] = {kind.__name__: kind for kind in (bool, int, float, str)}
+_EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+_NOT_A_KIND = {"None", "Optional", "Union", "typing"}
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a space.
+
+    Attributes:
+        name: of the argument.
+        kind: bool, int, float or str.
+        default: of the argument; ``inspect.Parameter.empty`` where the option must be given.
+    """
+
+    name: str
+    kind: type[Value]
+    default: object
+
+    def __str__(self) -> str:
+        return f"{self.name}={self.kind.__name__}"
+
+
+def list_options(constructor: object) -> dict[str, Option]:
+    """Return the options of a class or function: its arguments of type bool, int, float or str, or None beside it."""
+    options = (Option(p.name, kind, p.default) for p in _parameters(constructor) if (kind := _kind(p.annotation)))
+    return {option.name: option for option in options}
+
+
+def read_options(name: str, constructor: object) -> tuple[str, dict[str, Value]]:
+    """Read the options in the name of a space.
+
+    Args:
+        name: ``SPACE`` or ``SPACE:OPTION=VALUE,...``.
+        constructor: of that space.
+
+    Returns:
+        The name with its options sorted and without those that have their default value, and the others as arguments.
+
+    Raises:
+        SpaceError: naming the option at fault, or the one that is missing.
+    """
+    space, colon, text = name.partition(":")
+    options = list_options(constructor)
+    values: dict[str, Value] = {}
+    for written in text.split(",") if colon else ():
+        option, value = _read(f"space {name!r}", written, options)
+        if option.name in values:
+            raise SpaceError(f"space {name!r}: the option {option.name!r} is written twice")
+        values[option.name] = value
+    _expect_all(name, constructor, options, values)
+    values = {option: values[option] for option in sorted(values) if values[option] != options[option].default}
+    full = ",".join(f"{option}={_written(value)}" for option, value in values.items())
+    return f"{space}:{full}" if full else space, values
+
+
+def _parameters(constructor: object) -> Iterator[inspect.Parameter]:
+    """Yield the arguments that can be given by name."""
+    try:
+        parameters = inspect.signature(constructor).parameters if callable(constructor) else {}
+    except ValueError:  # a class of Python's own in C
+        parameters = {}
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return (parameter for parameter in parameters.values() if parameter.kind in named)
+
+
+def _kind(annotation: object) -> type[Value] | None:
+    """Return what ``int``, ``int | None`` or ``Optional[int]`` says, written out or as a text."""
+    words = set(re.findall(r"\w+", inspect.formatannotation(annotation))) - _NOT_A_KIND
+    return _KINDS.get(words.pop()) if len(words) == 1 else None
+
+
+def _read(fault: str, written: str, options: dict[str, Option]) -> tuple[Option, Value]:
+    name, equals, text = written.partition("=")
+    if not options:
+        raise SpaceError(f"{fault}: it has no options; the constructor has no argument of type {', '.join(_KINDS)}")
+    if name not in options:
+        near = difflib.get_close_matches(name, options, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise SpaceError(
+            f"{fault}: unknown option {name!r}, expected one of {', '.join(map(str, options.values()))}{hint}"
+        )
+    option = options[name]
+    value = _value(text, option.kind) if equals else None
+    if value is None:
+        raise SpaceError(f"{fault}: {written!r}, expected {name}= and {_EXPECTED[option.kind]}")
+    return option, value
+
+
+def _value(text: str, kind: type[Value]) -> Value | None:
+    if kind is bool:
+        return {"true": True, "false": False}.get(text.lower())
+    try:
+        value = kind(text)
+    except ValueError:
+        return None
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _written(value: Value) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _expect_all(name: str, constructor: object, options: dict[str, Option], values: dict[str, Value]) -> None:
+    for parameter in _parameters(constructor):
+        if parameter.default is inspect.Parameter.empty and parameter.name not in values:
+            cure = (
+                f"write it as {name.partition(':')[0]}:{options[parameter.name]}"
+                if parameter.name in options
+                else f"give it a default: an option is one of {', '.join(_KINDS)}"
+            )
+            raise SpaceError(f"space {name!r}: the argument {parameter.name!r} of its constructor is missing; {cure}")

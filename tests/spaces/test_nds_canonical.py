@@ -1,0 +1,92 @@
+"""The canonical form of an NDS cell: equal forms compute the same function."""
+
+import random
+from dataclasses import replace
+
+import torch
+from hypothesis import given, settings
+from torch import nn
+
+from spaces.nds_canonical import canonical_cell
+from spaces.nds_genotype import Cell, CellArchitecture, format_architecture
+from tests.spaces.nds_architectures import DARTS, architectures, resized, seeds
+
+
+@settings(max_examples=60, deadline=None)
+@given(architectures(concat_any=True))
+def test_canonical_is_a_fixed_point_in_canonical_spelling(case):
+    space, architecture = case
+    canonical = space.canonical(architecture)
+    assert space.canonical(canonical) == canonical
+    assert format_architecture(space.parse(canonical)) == canonical
+    swapped = space.parse(architecture)
+    edges = swapped.normal.edges
+    exchanged = tuple(edge for pair in zip(edges[1::2], edges[::2], strict=True) for edge in pair)
+    swapped = replace(swapped, normal=replace(swapped.normal, edges=exchanged))
+    assert space.canonical(format_architecture(swapped)) == canonical
+
+
+def _randomized(network):
+    """Give BatchNorm weights, biases and statistics that training could lead to."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for tensor in (module.weight, module.bias, module.running_mean):
+                nn.init.normal_(tensor)
+            nn.init.uniform_(module.running_var, 0.5, 2.0)
+    return network
+
+
+def _copy_by_edge(source, target):
+    """Give ``target`` the weights of ``source``: edges of a node may have changed places or become zero."""
+    weights = source.state_dict()
+    for position, (old, new) in enumerate(zip(source.cells, target.cells, strict=True)):
+        prefix = f"cells.{position}.operations"
+        weights = {key: value for key, value in weights.items() if not key.startswith(f"{prefix}.")}
+        for first in range(0, len(old.operations), 2):
+            candidates = [first, first + 1]
+            for edge in (first, first + 1):
+                match = next((c for c in candidates if old.cell.edges[c] == new.cell.edges[edge]), None)
+                if match is not None:
+                    candidates.remove(match)
+                    state = old.operations[match].state_dict()
+                    weights |= {f"{prefix}.{edge}.{key}": value for key, value in state.items()}
+    target.load_state_dict(weights)  # strict: every weight of the canonical network has a source
+
+
+def _assert_canonical_computes_the_same(space, architecture):
+    architecture = resized(architecture)
+    torch.manual_seed(0)
+    full = _randomized(space.build(architecture)).eval()
+    canonical = space.build(space.canonical(architecture)).eval()
+    _copy_by_edge(full, canonical)
+    images = torch.randn(2, 3, 8, 8)
+    torch.testing.assert_close(full(images), canonical(images), rtol=1e-4, atol=1e-4)
+
+
+@settings(max_examples=20, deadline=None)
+@given(architectures(concat_any=True))
+def test_canonical_computes_the_same_function(case):
+    _assert_canonical_computes_the_same(*case)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seeds)
+def test_canonical_computes_the_same_function_where_much_is_zero(seed):
+    rng = random.Random(seed)
+    ops = ("none", "none", "none", "sep_conv_5x5", "skip_connect", "max_pool_3x3", "avg_pool_3x3")
+    cells = []
+    for _ in range(2):
+        edges = [(rng.choice(ops), rng.randrange(2 + edge // 2)) for edge in range(2 * DARTS.nodes)]
+        cells.append(Cell(tuple(edges), tuple(sorted(rng.sample(range(2, 6), rng.randint(1, 4))))))
+    _assert_canonical_computes_the_same(DARTS, format_architecture(CellArchitecture(*cells, 2, 3)))
+
+
+def test_canonical_forms_of_small_cells():
+    ops = ("none", "skip_connect", "max_pool_3x3", "conv_3x3")
+    zero = ("none", 1), ("none", 0)
+    pooled = Cell((*zero, ("max_pool_3x3", 2), ("conv_3x3", 0)), (3,))
+    assert canonical_cell(pooled, ops, ("none", 0)).edges == (("none", 0),) * 3 + (("conv_3x3", 0),)
+    convolved = Cell((*zero, ("conv_3x3", 2), ("conv_3x3", 0)), (3,))
+    assert canonical_cell(convolved, ops, ("none", 0)).edges[2:] == (("conv_3x3", 0), ("conv_3x3", 2))
+    unused = Cell((("conv_3x3", 0), ("conv_3x3", 1), ("conv_3x3", 0), ("conv_3x3", 0)), (3,))
+    assert canonical_cell(unused, ops, ("skip_connect", 0)).edges[:2] == (("skip_connect", 0),) * 2

@@ -1,0 +1,137 @@
+"""Architectures of the NDS cell spaces: strings, sampling, mutation."""
+
+import random
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spaces import SpaceError, get_space
+from spaces.nds_cells import DEPTHS, GENOTYPES, WIDTHS, DARTSSpace
+from spaces.nds_genotype import CellArchitecture, format_architecture, parse_architecture
+from tests.spaces.nds_architectures import DARTS, SMALL, any_space, architectures, resized, seeds
+
+
+@any_space
+def test_sampled_architectures_build_round_trip_and_follow_the_rule_of_the_output(name):
+    space, rng = get_space(name), random.Random(0)
+    for _ in range(4):
+        architecture = space.sample(rng)
+        parsed = space.parse(architecture)
+        assert format_architecture(parsed) == architecture
+        assert parsed.width in WIDTHS
+        assert parsed.depth in DEPTHS
+        for cell in (parsed.normal, parsed.reduce):
+            loose = set(cell.nodes) - {source for _, source in cell.edges}
+            assert set(cell.concat) == (set(cell.nodes) if space.concat_all else loose)
+        with torch.device("meta"):
+            network = space.build(architecture, 7).eval()
+            assert network(torch.empty(2, 3, 32, 32)).shape == (2, 7)
+
+
+@any_space
+def test_sampling_draws_every_operation_and_every_input_equally_often(name):
+    space, rng = get_space(name), random.Random(1)
+    cells = [space.parse(space.sample(rng)).normal for _ in range(400)]
+    ops = [op for cell in cells for op, _ in cell.edges]
+    assert [ops.count(op) / len(ops) for op in space.ops] == pytest.approx(
+        [1 / len(space.ops)] * len(space.ops), abs=0.03
+    )
+    last = [cell.edges[-1][1] for cell in cells]
+    states = space.nodes + 1
+    assert [last.count(i) / len(last) for i in range(states)] == pytest.approx([1 / states] * states, abs=0.08)
+
+
+@settings(max_examples=25, deadline=None)
+@given(architectures(), seeds)
+def test_mutation_changes_one_thing(case, seed):
+    space, architecture = case
+    child = space.mutate(architecture, random.Random(seed))
+    before, after = space.parse(architecture), space.parse(child)
+    edges = zip(before.normal.edges + before.reduce.edges, after.normal.edges + after.reduce.edges, strict=True)
+    differences = sum((a[0] != b[0]) + (a[1] != b[1]) for a, b in edges)
+    differences += (before.width != after.width) + (before.depth != after.depth)
+    assert differences == 1
+    for cell in (after.normal, after.reduce):
+        loose = set(cell.nodes) - {source for _, source in cell.edges}
+        assert set(cell.concat) == (set(cell.nodes) if space.concat_all else loose)
+    with torch.device("meta"):
+        network = space.build(resized(child), 3).eval()
+        assert network(torch.empty(1, 3, 16, 16)).shape == (1, 3)
+
+
+def test_mutation_reaches_everything():
+    rng, changed = random.Random(0), set()
+    before = DARTS.parse(DARTS.sample(rng))
+    for _ in range(600):
+        after = DARTS.parse(DARTS.mutate(format_architecture(before), rng))
+        changed |= {
+            field for field in ("normal", "reduce", "width", "depth") if getattr(before, field) != getattr(after, field)
+        }
+        changed |= {i for i, (a, b) in enumerate(zip(before.normal.edges, after.normal.edges, strict=True)) if a != b}
+    assert changed == {"normal", "reduce", "width", "depth", *range(8)}
+
+
+def test_fixed_width_and_depth_stay_fixed():
+    space, rng = DARTSSpace(width=20, depth=9), random.Random(0)
+    architecture = space.sample(rng)
+    for _ in range(60):
+        assert architecture.startswith("C20-L9|")
+        architecture = space.mutate(architecture, rng)
+    assert DARTSSpace(imagenet=True).sample(rng).split("|")[0].endswith("-imagenet")
+
+
+heads = st.builds(
+    lambda width, depth, imagenet, aux, drop: CellArchitecture(
+        DARTS.parse(SMALL).normal, DARTS.parse(SMALL).reduce, width, depth, imagenet, aux, drop
+    ),
+    st.integers(2, 300),
+    st.integers(1, 50),
+    st.booleans(),
+    st.booleans(),
+    st.floats(0, 1, exclude_max=True),
+)
+
+
+@given(heads)
+def test_settings_round_trip(architecture):
+    assert parse_architecture(format_architecture(architecture), DARTS.ops, DARTS.nodes) == architecture
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("|normal", "normal", "expected 3 parts joined by '\\|', found 2"),
+        ("C4-L3", "C4", "must begin with the width and depth, as C16-L8"),
+        ("C4-L3", "C0-L3", "must begin with the width and depth"),
+        ("C4-L3", "C4-L3-imgnet", "unknown option 'imgnet', .* did you mean 'imagenet'"),
+        ("C4-L3", "C4-L3-drop2", "'drop2' must be a probability below 1"),
+        ("C4-L3", "C4-L3-aux-aux", "option 'aux' is written twice"),
+        ("C4-L3", "C1-L3-imagenet", "it must be 2 or more"),
+        ("reduce:", "reduction:", "must begin with 'reduce:'"),
+        ("->2,3,4,5|", "|", "normal cell: no '->'"),
+        ("sep_conv_3x3~0+sep_conv_3x3~1;", "", "normal cell: expected 4 nodes separated by ';', found 2"),
+        (
+            "dil_conv_3x3~2->",
+            "dil_conv_3x3~2+none~0->",
+            "normal cell, node 5: expected 2 edges joined by '\\+', found 3",
+        ),
+        ("dil_conv_3x3~2", "dil_conv_3x3", "node 5: 'dil_conv_3x3' must read 'operation~input'"),
+        ("dil_conv_3x3", "dilconv_3x3", "node 5: unknown operation 'dilconv_3x3', .* did you mean 'dil_conv_3x3'"),
+        ("dil_conv_3x3~2", "dil_conv_3x3~5", "has the input '5', expected one of 0, 1, 2, 3, 4"),
+        ("max_pool_3x3~0+max_pool_3x3~1", "none~0+none~x", "reduce cell, node 2: .* input 'x', expected one of 0, 1"),
+        ("->2,3,4,5|", "->2,3,4,6|", "normal cell: '6' after '->' is not a node, expected some of 2, 3, 4, 5"),
+        ("->2,3,4,5|", "->|", "'' after '->' is not a node"),
+        ("->2,3,4,5|", "->3,2|", "must ascend"),
+    ],
+)
+def test_malformed_architectures_are_refused_with_their_place(old, new, message):
+    assert old in SMALL
+    with pytest.raises(SpaceError, match=message):
+        DARTS.build(SMALL.replace(old, new))
+
+
+def test_operations_of_another_space_are_refused():
+    with pytest.raises(SpaceError, match="unknown operation 'sep_conv_7x7'"):
+        get_space("nds_enas").validate(f"C16-L8|{GENOTYPES['AmoebaNet']}")

@@ -1,0 +1,234 @@
+"""Options in the name of a space: ``nds_darts:depth=8,width=16``."""
+
+import random
+import textwrap
+from typing import Optional
+
+import pytest
+import torch
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from naswot_lightning.candidates import build_network
+from naswot_lightning.config import SearchConfig, WandbConfig
+from naswot_lightning.errors import UserError
+from naswot_lightning.search import run_search
+from spaces import SpaceError, get_space, list_spaces
+from spaces.__main__ import main
+from spaces.nasbench101 import NASBench101
+from spaces.nds_cells import CellSpace
+from spaces.options import list_options, read_options
+
+OWN = '''
+from __future__ import annotations
+from collections.abc import Mapping
+from torch import nn
+from spaces import Space
+
+class Widths(Space):
+    """One convolution; the architecture is its width."""
+
+    def __init__(self, most: int, bias: bool = True, scale: float = 1.0, note: str = "plain"):
+        if most < 9:
+            raise ValueError(f"most {most} is less than 9")
+        self.most, self.bias, self.scale, self.note = most, bias, scale, note
+
+    def sample(self, rng):
+        return str(rng.randint(8, self.most))
+
+    def mutate(self, architecture, rng):
+        return str(8 + (int(architecture) - 7) % (self.most - 7))
+
+    def build(self, architecture, num_classes=10, in_channels=3):
+        width = int(architecture)
+        layers = nn.Conv2d(in_channels, width, 3, bias=self.bias), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        return nn.Sequential(*layers, nn.Linear(width, num_classes))
+
+class Table(Widths):
+    def __init__(self, table: Mapping[str, int]):
+        super().__init__(16)
+
+def networks(width: int = 4):
+    return {"flat": lambda n: nn.Sequential(nn.Flatten(), nn.LazyLinear(width), nn.ReLU(), nn.Linear(width, n))}
+'''
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    (tmp_path / "own_options_of_a_test.py").write_text(textwrap.dedent(OWN))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("nds_darts:width=16,depth=8", "nds_darts:depth=8,width=16"),
+        ("nds_darts:imagenet=True", "nds_darts:imagenet=true"),
+        ("nds_darts:imagenet=false", "nds_darts"),
+        ("nds_pnas:imagenet=false,width=020", "nds_pnas:width=20"),
+        ("nasbench101:stem_channels=128,uniform=true", "nasbench101:uniform=true"),
+        ("nasbench101_16:uniform=true", "nasbench101_16:uniform=true"),
+        ("nds_resnext_b:naswot_quirks=true", "nds_resnext_b:naswot_quirks=true"),
+        ("nasbench201", "nasbench201"),
+    ],
+)
+def test_a_space_has_one_name_and_is_one_object(written, name):
+    space = get_space(written)
+    assert space.name == name
+    assert get_space(name) is get_space(written) is space
+    assert get_space(name.partition(":")[0]).name == name.partition(":")[0]
+
+
+def test_options_reach_the_constructor():
+    darts = get_space("nds_darts:width=20,depth=9,imagenet=true")
+    assert darts.sample(random.Random(0)).startswith("C20-L9-imagenet|")
+    assert get_space("nds_darts").sample(random.Random(0)) != darts.sample(random.Random(0))
+    quirks = "ds=1;ws=16;ss=1"
+    assert get_space("nds_resnet:naswot_quirks=true").build(quirks).stem[0].out_channels == 12
+    assert get_space("nds_resnet").build(quirks).stem[0].out_channels == 16
+    narrow = get_space("nasbench101:stem_channels=16").complexity("output~0")
+    assert narrow == get_space("nasbench101_16").complexity("output~0")
+
+
+def test_uniform_sampling_is_an_option():
+    for name in ("nasbench101", "nasbench101_16"):
+        uniform, official = get_space(f"{name}:uniform=true"), get_space(name)
+        assert uniform.sample(random.Random(3)) == official.sample_uniform(random.Random(3))
+        assert official.sample(random.Random(3)) != uniform.sample(random.Random(3))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nds_darts:widht=16", "'nds_darts:widht=16': unknown option 'widht', expected one of width=int, depth=int, "),
+        ("nds_darts:widht=16", "; did you mean 'width'?"),
+        ("nds_darts:width=wide", "'width=wide', expected width= and a whole number"),
+        ("nds_darts:width=1.5", "'width=1.5', expected width= and a whole number"),
+        ("nds_darts:width=", "'width=', expected width= and a whole number"),
+        ("nds_darts:width", "'width', expected width= and a whole number"),
+        ("nds_darts:imagenet=yes", "'imagenet=yes', expected imagenet= and true or false"),
+        ("nds_darts:imagenet=1", "'imagenet=1', expected imagenet= and true or false"),
+        ("nds_darts:", "unknown option ''"),
+        ("nds_darts:width=16,", "unknown option ''"),
+        ("nds_darts:width=16,width=16", "the option 'width' is written twice"),
+        ("nds_darts:width=0", "'nds_darts:width=0': width 0: expected at least 1"),
+        ("nds_darts:imagenet=true,width=1", "width 1: expected at least 2"),
+        ("nds_darts:depth=-1", "depth -1: expected at least 1"),
+        ("nasbench101:stem_channels=4", "stem_channels 4: at least 5"),
+        ("nasbench101:initialise=x", "unknown option 'initialise'"),
+        ("nasbench201:width=16", "'nasbench201:width=16': it has no options"),
+        ("nds_dart:width=16", "did you mean 'nds_darts'?"),
+        ("collections.OrderedDict:width=16", "it has no options"),
+        ("own_options_of_a_test.Widths", "'most' of its constructor is missing; write it as own_options.*:most=int"),
+        ("own_options_of_a_test.Widths:most=0", "most 0 is less than 9"),
+        ("own_options_of_a_test.Widths:most=9,scale=nan", "'scale=nan', expected scale= and a number"),
+        ("own_options_of_a_test.Table", "'table' of its constructor is missing; give it a default"),
+        ("own_options_of_a_test.networks:height=3", "unknown option 'height', expected one of width=int"),
+    ],
+)
+def test_what_is_no_option_is_one_line(folder, name, message):
+    with pytest.raises(SpaceError, match=message.replace("?", r"\?")) as caught:
+        get_space(name)
+    assert "\n" not in str(caught.value)
+
+
+def test_options_of_an_own_class_and_function(folder):
+    space = get_space("own_options_of_a_test.Widths:scale=2,note=a=b:c,most=30,bias=TRUE")
+    assert space.name == "own_options_of_a_test.Widths:most=30,note=a=b:c,scale=2.0"
+    assert (space.most, space.bias, space.scale, space.note) == (30, True, 2.0, "a=b:c")
+    assert get_space(space.name) is space
+    networks = get_space("own_options_of_a_test.networks:width=7")
+    assert networks.name == "own_options_of_a_test.networks:width=7"
+    assert networks.build("flat", 2)[1].out_features == 7
+    assert get_space("own_options_of_a_test.networks").build("flat", 2)[1].out_features == 4
+
+
+def test_kinds_are_read_from_annotations_of_every_spelling():
+    def constructor(a: int, b: "float | None" = None, c: Optional[bool] = None, d: list[int] = (), e=3, *f: int):  # noqa: UP045
+        pass
+
+    options = list_options(constructor)
+    assert {name: option.kind for name, option in options.items()} == {"a": int, "b": float, "c": bool}
+    assert list_options(3) == list_options(dict) == {}
+
+
+def constructor(width: int = 3, wide: bool = False, ratio: float = 0.5, note: str = "plain"):
+    """What the property test reads options of."""
+
+
+texts = st.text(st.characters(exclude_characters=","))
+arguments = st.fixed_dictionaries(
+    {},
+    optional={
+        "width": st.integers(),
+        "wide": st.booleans(),
+        "ratio": st.floats(allow_nan=False, allow_infinity=False),
+        "note": texts,
+    },
+)
+
+
+@given(arguments, st.randoms(use_true_random=False))
+def test_normalized_names_round_trip(values, rng):
+    defaults = {"width": 3, "wide": False, "ratio": 0.5, "note": "plain"}
+    written = [f"{name}={value}" for name, value in values.items()]
+    rng.shuffle(written)
+    name, found = read_options(":".join(["mine.Space", *([",".join(written)] if written else [])]), constructor)
+    assert found == {name: value for name, value in values.items() if value != defaults[name]}
+    assert read_options(name, constructor) == (name, found)
+    assert (name == "mine.Space") == (not found)
+
+
+def test_weights_are_those_of_the_whole_name():
+    """A default that is written out changes nothing; another option is another space."""
+
+    def first_weight(name):
+        return next(build_network(get_space(name), "ds=1;ws=16;ss=1", 0, 10).parameters())
+
+    plain = first_weight("nds_resnet")
+    assert torch.equal(first_weight("nds_resnet:naswot_quirks=false"), plain)
+    assert first_weight("nds_resnet:naswot_quirks=true").shape != plain.shape
+
+
+def test_the_list_says_the_options_of_each_space(capsys):
+    main([])
+    listed = capsys.readouterr().out.splitlines()
+    lines = {line.split()[0]: line.rstrip() for line in listed if not line.startswith(" ")}
+    assert lines["nds_enas"].endswith("width=int, depth=int, imagenet=bool")
+    assert lines["nds_vanilla"].endswith("naswot_quirks=bool")
+    assert lines["nasbench101"].endswith("stem_channels=int, uniform=bool")
+    assert lines["nasbench101_16"].endswith(" uniform=bool")
+    for name in list_spaces():
+        options = list_options(type(get_space(name)))
+        assert ("=" in lines[name].rpartition("  ")[2]) == bool(options)
+    assert set(list_options(NASBench101)) == {"stem_channels", "uniform"}
+    assert set(list_options(CellSpace)) == {"width", "depth", "imagenet"}
+
+
+def test_a_space_with_options_is_drawn_under_its_name(tmp_path):
+    picture = tmp_path / "cell.svg"
+    assert main(["nds_darts:width=16,imagenet=true", "--output", str(picture)]) == 0
+    assert picture.stat().st_size > 5_000
+    with pytest.raises(SystemExit) as ended:
+        main(["nds_darts:widht=16", "--output", str(picture)])
+    assert ended.value.code == 2
+
+
+def test_a_run_belongs_to_the_options_however_they_are_written(folder):
+    space, run = "own_options_of_a_test.Widths", folder / "run"
+    settings = {"samples": 3, "batch_size": 16, "run_dir": str(run), "wandb": WandbConfig("disabled")}
+    for options in ("most=30,bias=false", "bias=false,most=30,note=plain"):
+        assert run_search(SearchConfig(space=f"{space}:{options}", **settings)) == 0
+    assert len((run / "scores.jsonl").read_text().splitlines()) == 3
+    assert yaml.safe_load((run / "config.yaml").read_text())["space"] == f"{space}:bias=false,most=30"
+    with pytest.raises(UserError, match="made with other settings: space was"):
+        run_search(SearchConfig(space=f"{space}:most=30", **settings))
+
+
+def test_a_mistaken_option_is_one_line_of_the_command(folder, search):
+    found = search("--space", "own_options_of_a_test.Widths:moats=30", cwd=folder)
+    assert found.returncode == 2
+    assert found.stderr.count("\n") == 1
+    assert "did you mean 'most'?" in found.stderr
