@@ -8,17 +8,39 @@ import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 
 from naswot_lightning.candidates import build_network
-from naswot_lightning.data.augmentation import augmented
-from naswot_lightning.data.dataset import normalized
+from naswot_lightning.data.augmentation import augmented, normalized
 from naswot_lightning.seeds import derived_seed
 from spaces import get_space
 
 Batch = tuple[Tensor, Tensor]
 
 AUXILIARY_WEIGHT = 0.4  # of the auxiliary head's loss (Liu et al., 2019)
+
+
+class MeanLoss(Metric):
+    """Mean of the mini-batches' losses, weighted by their images, over all processes."""
+
+    full_state_update = False
+    total: Tensor
+    count: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
+        self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, loss: Tensor, count: int) -> None:
+        """Add the mean loss of ``count`` images."""
+        self.total += loss * count
+        self.count += count
+
+    def compute(self) -> Tensor:
+        """Return the mean so far."""
+        return self.total / self.count
 
 
 class ImageClassifier(pl.LightningModule):
@@ -62,9 +84,9 @@ class ImageClassifier(pl.LightningModule):
             self.network.to(memory_format=torch.channels_last)
         self.register_buffer("mean", torch.tensor(mean), persistent=False)
         self.register_buffer("std", torch.tensor(std), persistent=False)
-        self.train_acc = MulticlassAccuracy(num_classes, average="micro")
-        self.val_acc = MulticlassAccuracy(num_classes, average="micro")
-        self.test_acc = MulticlassAccuracy(num_classes, average="micro")
+        for stage in ("train", "val", "test"):
+            self.add_module(f"{stage}_loss", MeanLoss())
+            self.add_module(f"{stage}_acc", MulticlassAccuracy(num_classes, average="micro", validate_args=False))
 
     def forward(self, images: Tensor) -> Tensor:
         """Map normalised images (N, 3, H, W) to logits (N, num_classes)."""
@@ -74,16 +96,19 @@ class ImageClassifier(pl.LightningModule):
         """Return the loss of one augmented mini-batch."""
         images, labels = batch
         hyper = self.hparams
-        images = augmented(images, hyper["flip"], hyper["crop_padding"], self._generator(batch_idx))
-        return self._evaluate(images, labels, "train", self.train_acc)
+        generator = self._generator(batch_idx)
+        images = augmented(images, hyper["flip"], hyper["crop_padding"], generator, self.mean, self.std)  # type: ignore[arg-type]
+        return self._evaluate(images, labels, "train")
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log loss and accuracy of the validation split."""
-        self._evaluate(*batch, "val", self.val_acc)
+        images, labels = batch
+        self._evaluate(normalized(images, self.mean, self.std), labels, "val")  # type: ignore[arg-type]
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Log loss and accuracy of the test split."""
-        self._evaluate(*batch, "test", self.test_acc)
+        images, labels = batch
+        self._evaluate(normalized(images, self.mean, self.std), labels, "test")  # type: ignore[arg-type]
 
     def on_train_epoch_start(self) -> None:
         """Log the learning rate that the epoch begins with."""
@@ -103,20 +128,24 @@ class ImageClassifier(pl.LightningModule):
         scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
-    def _evaluate(self, images: Tensor, labels: Tensor, stage: str, accuracy: MulticlassAccuracy) -> Tensor:
-        logits, *auxiliary = _as_list(self(normalized(images, self.mean, self.std)))  # type: ignore[arg-type]
+    def _evaluate(self, images: Tensor, labels: Tensor, stage: str) -> Tensor:
+        logits, *auxiliary = _as_list(self(images))
         loss = F.cross_entropy(logits, labels)
         for more in auxiliary:
             loss = loss + AUXILIARY_WEIGHT * F.cross_entropy(more, labels)
-        accuracy(logits, labels)
-        count = len(labels)
-        self.log(f"{stage}/loss", loss, on_step=False, on_epoch=True, batch_size=count, sync_dist=True)
-        self.log(f"{stage}/acc", accuracy, on_step=False, on_epoch=True, batch_size=count)
-        # Epochs done, as the score's trajectory counts them; by default Lightning logs the index of the epoch.
-        self.log(
-            "epoch", float(self.current_epoch + 1), on_step=False, on_epoch=True, reduce_fx="max", batch_size=count
-        )
+        self._measure(stage, loss.detach(), logits.detach(), labels)
         return loss
+
+    def _measure(self, stage: str, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        mean_loss, accuracy = getattr(self, f"{stage}_loss"), getattr(self, f"{stage}_acc")
+        first = not mean_loss.update_called
+        mean_loss.update(loss, len(labels))
+        accuracy.update(logits, labels)
+        if first:  # Lightning takes the values at the end of the epoch: one announcement is enough
+            self.log(f"{stage}/loss", mean_loss, on_step=False, on_epoch=True)
+            self.log(f"{stage}/acc", accuracy, on_step=False, on_epoch=True)
+            # Epochs done, as the score's trajectory counts them; by default Lightning logs the index of the epoch.
+            self.log("epoch", float(self.current_epoch + 1), on_step=False, on_epoch=True, reduce_fx="max")
 
     def _generator(self, batch_idx: int) -> torch.Generator:
         """Return the generator of one mini-batch: a resumed run draws what an uninterrupted one does."""
