@@ -8,6 +8,7 @@ import shutil
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -53,13 +54,15 @@ def map_dataset(folder: Path) -> Dataset:
     """
     try:
         description = json.loads((folder / _DESCRIPTION).read_text())
-        plain = {name: tuple(v) if isinstance(v, list) else v for name, v in description["plain"].items()}
-        splits = {name: _mapped_split(folder, name) for name in description["splits"]}
+        plain: dict[str, Any] = {
+            name: tuple(v) if isinstance(v, list) else v for name, v in description["plain"].items()
+        }
+        splits: dict[str, Any] = {name: _mapped_split(folder, name) for name in description["splits"]}
         return Dataset(**{"val": None, **splits, **plain})
     except FileNotFoundError as error:
         raise _unusable(folder, f"{Path(error.filename).name} is missing") from None
     # What json, numpy and Dataset raise for content that is not theirs.
-    except (ValueError, TypeError, KeyError, AttributeError, EOFError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, EOFError, RecursionError, BadZipFile) as error:
         raise _unusable(folder, str(error).splitlines()[0] if str(error) else type(error).__name__) from None
 
 

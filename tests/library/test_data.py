@@ -206,7 +206,7 @@ def test_noise_is_normal():
 MEAN, STD = torch.tensor([125.3, 123.0, 113.9]), torch.tensor([63.0, 62.1, 66.7])
 
 
-def image_by_image(images, draws, padding, mean, std):
+def image_by_image(images, draws, padding):
     """Mirror, pad and cut one image after the other, then normalise: what the fast paths must equal to the bit."""
     height, width = images.shape[1:3]
     results = []
@@ -215,23 +215,22 @@ def image_by_image(images, draws, padding, mean, std):
         padded = torch.zeros(height + 2 * padding, width + 2 * padding, image.shape[2], dtype=torch.uint8)
         padded[padding : padding + height, padding : padding + width] = image
         cut = padded[top + padding : top + padding + height, left + padding : left + padding + width]
-        results.append(((cut.float() - mean) / std).permute(2, 0, 1))
-    return torch.stack(results)
+        results.append(((cut.float() - MEAN) / STD).permute(2, 0, 1))
+    return torch.stack(results) if results else torch.empty(0, 3, height, width)
 
 
 @pytest.mark.parametrize(("flip", "padding"), [(True, 4), (False, 1), (True, 0), (False, 0), (True, 9)])
-@pytest.mark.parametrize("shape", [(70, 8, 8, 3), (3, 32, 32, 3), (5, 6, 9, 1)])
+@pytest.mark.parametrize("shape", [(70, 8, 8, 3), (3, 32, 32, 3), (5, 6, 9, 3), (0, 4, 4, 3)])
 def test_both_paths_place_and_normalise_as_image_by_image(flip, padding, shape):
     images = torch.randint(256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
-    mean, std = MEAN[: shape[-1]], STD[: shape[-1]]
     draws = draw_placements(len(images), flip, padding, torch.Generator().manual_seed(5))
-    expected = image_by_image(images, draws, padding, mean, std)
+    expected = image_by_image(images, draws, padding)
     for path in (placed, placed_by_indices):
-        result = path(images, draws, mean, std)
+        result = path(images, draws, MEAN, STD)
         assert result.equal(expected)
         assert result.dtype == torch.float32
         assert result.is_contiguous(memory_format=torch.channels_last)
-    assert augmented(images, flip, padding, torch.Generator().manual_seed(5), mean, std).equal(expected)
+    assert augmented(images, flip, padding, torch.Generator().manual_seed(5), MEAN, STD).equal(expected)
 
 
 def test_images_that_are_not_dense_are_placed_too():
