@@ -1,273 +1,54 @@
-"""Print every figure of ``make bench``: ratios of medians, both sides measured in one run, alternating."""
+"""Print the figures of ``make bench``: ratios of medians, both sides measured in one run, alternating.
+
+``python -m bench`` prints all of them, ``python -m bench PART...`` those parts.
+"""
 
 from __future__ import annotations
 
 import os
 import platform
-import random
-import statistics
-import subprocess
 import sys
-import tempfile
-import time
-import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
-from functools import partial
+from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
 
 import naswot_lightning
-from bench.published import published_score, two_products
-from naswot_lightning import codes, score
-from naswot_lightning.candidates import Scorer, build_network
-from naswot_lightning.config import SearchConfig, WandbConfig
-from naswot_lightning.data.probe import load_probe
-from naswot_lightning.proxies import PROXIES
-from naswot_lightning.ranking import kendall_tau
-from naswot_lightning.run_folder import RunFolder
-from naswot_lightning.search.engine import list_candidates, score_candidates
+from bench import data, scoring, search, training
+from naswot_lightning.errors import UserError, expect_name
 from naswot_lightning.tables import print_table
-from spaces import get_space
 
-SPACE = get_space("nasbench201")
-NETWORKS, REPEATS, BATCH = 12, 3, 128
-Rows = list[tuple[str, str, str]]
-
-
-def medians(sides: Sequence[Callable[[], object]], repeats: int = REPEATS) -> list[float]:
-    """Return the median seconds of each side, run in turn after one warm-up."""
-    times: list[list[float]] = [[] for _ in sides]
-    for repeat in range(repeats + 1):
-        for side, spent in zip(sides, times, strict=True):
-            start = time.perf_counter()
-            side()
-            if repeat:
-                spent.append(time.perf_counter() - start)
-    return [statistics.median(spent) for spent in times]
+_PARTS = {
+    "score": (f"Score of a network: {scoring.NETWORKS} of NAS-Bench-201, batch 128, 3x32x32", scoring.score_rows),
+    "layer": ("Kernel of one layer", scoring.layer_rows),
+    "cuda": ("CUDA", scoring.cuda_rows),
+    "shares": ("Where the time goes", scoring.share_rows),
+    "memory": ("Memory", scoring.memory_rows),
+    "fidelity": ("Fidelity", scoring.fidelity_rows),
+    "proxies": ("Training-free scores", scoring.proxy_rows),
+    "search": ("Search", search.overhead_rows),
+    "data": ("Way of the images: 32x32, batch 256", data.data_rows),
+    "storage": ("Data set of a pick's process: 50,000 and 10,000 images of 32x32", data.storage_rows),
+    "training": (f"A training epoch: {training.ARCHITECTURE}, batch 256", training.training_rows),
+}
 
 
-def bare_forward(network: nn.Module, images: Tensor) -> None:
-    """Run the network and look at nothing."""
-    with torch.inference_mode():
-        network(images)
-
-
-def score_rows() -> Rows:
-    """Compare scores of whole networks with the published procedure and the bare forward pass."""
-    images = torch.randn(BATCH, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    images = images.contiguous(memory_format=torch.channels_last)
-    small = F.interpolate(images, size=16, mode="bilinear", antialias=True).contiguous(
-        memory_format=torch.channels_last
-    )
-    rng = random.Random(0)
-    times = []
-    for _ in range(NETWORKS):
-        architecture = SPACE.sample(rng)
-        plain = build_network(SPACE, architecture, 0, 10)
-        ours = build_network(SPACE, architecture, 0, 10).to(memory_format=torch.channels_last)
-        sides = (
-            lambda n=plain: published_score(n, images.contiguous()),
-            lambda n=ours: bare_forward(n, images),
-            lambda n=ours: score.naswot_score(n, images),
-            lambda n=ours: score.activation_kernel(n, images, precision="bf16").logdet(),
-            lambda n=ours: score.activation_kernel(n, small, precision="bf16").logdet(),
-        )
-        times.append(medians(sides))
-    published, forward, exact, bf16, bf16_small = (statistics.median(side) for side in zip(*times, strict=True))
-
-    def against(position: int, base: int = 0) -> float:
-        return statistics.median(t[base] / t[position] for t in times)
-
-    ms = [f"{1e3 * seconds:.1f} ms" for seconds in (published, forward, exact, bf16, bf16_small)]
-    return [
-        ("published procedure", ms[0], "1"),
-        ("bare forward pass", ms[1], f"{against(1):.1f} x faster"),
-        ("score, float32", ms[2], f"{against(2):.1f} x faster; {1 / against(2, 1):.2f} x the forward pass"),
-        ("score, bf16", ms[3], f"{against(3):.1f} x faster"),
-        ("score, bf16, 16x16 images", ms[4], f"{against(4):.1f} x faster"),
-    ]
-
-
-def layer_rows() -> Rows:
-    """Compare the kernel of one layer of 16,384 units with the two float products."""
-    layer = torch.randn(BATCH, 16_384)
-    ours, products = medians((lambda: codes.hamming_distances(layer), lambda: two_products(layer)), repeats=60)
-    equal = bool((16_384 - codes.hamming_distances(layer)[0] == two_products(layer)).all())
-    return [
-        ("one layer, two float products", f"{1e3 * products:.2f} ms", "1"),
-        ("one layer, packed bits", f"{1e3 * ours:.2f} ms", f"{products / ours:.1f} x faster; equal: {equal}"),
-    ]
-
-
-def cuda_rows() -> Rows:
-    """Compare the CUDA path (one 0/1 product a layer) with the two float products, where there is a GPU."""
-    if not torch.cuda.is_available():
-        return [("one layer on CUDA, one 0/1 product", "-", "no GPU here (its exactness is tested on the CPU)")]
-    layer = torch.randn(BATCH, 16_384, device="cuda")
-
-    def timed(function: Callable[[Tensor], object]) -> Callable[[], None]:
-        def run() -> None:
-            function(layer)
-            torch.cuda.synchronize()
-
-        return run
-
-    ours, products = medians((timed(codes.hamming_distances), timed(two_products)), repeats=60)
-    return [("one layer on CUDA, one 0/1 product", f"{1e3 * ours:.2f} ms", f"{products / ours:.1f} x faster")]
-
-
-def share_rows() -> Rows:
-    """Split the time of one float32 score into its parts."""
-    images = torch.randn(BATCH, 3, 32, 32).contiguous(memory_format=torch.channels_last)
-    architecture = "|nor_conv_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|avg_pool_3x3~0|nor_conv_3x3~1|none~2|"
-    network = build_network(SPACE, architecture, 0, 10).to(memory_format=torch.channels_last)
-    spent = {"packing": 0.0, "counting": 0.0}
-
-    def clocked(name: str, function: Callable[..., object]) -> Callable[..., object]:
-        def run(*arguments: object) -> object:
-            start = time.perf_counter()
-            result = function(*arguments)
-            spent[name] += time.perf_counter() - start
-            return result
-
-        return run
-
-    originals = codes._pack, codes._count_differing
-    score.naswot_score(network, images)
-    codes._pack, codes._count_differing = clocked("packing", originals[0]), clocked("counting", originals[1])  # type: ignore[assignment]
-    start = time.perf_counter()
-    kernels = [score.activation_kernel(network, images) for _ in range(10)]
-    middle = time.perf_counter()
-    for kernel in kernels:
-        kernel.logdet()
-    end = time.perf_counter()
-    codes._pack, codes._count_differing = originals
-    total = end - start
-    shares = {
-        "forward and recording": middle - start - sum(spent.values()),
-        **spent,
-        "log-determinant": end - middle,
-    }
-    return [
-        (f"share of {name}", f"{1e2 * value:.1f} ms", f"{100 * value / total:.1f} %") for name, value in shares.items()
-    ]
-
-
-_MEMORY = """
-import torch
-from bench.__main__ import SPACE, bare_forward
-from naswot_lightning import naswot_score
-
-def peak():
-    return int(next(l for l in open("/proc/self/status") if l.startswith("VmHWM")).split()[1])
-
-network = SPACE.build(SPACE[{index}]).to(memory_format=torch.channels_last)
-images = torch.randn(128, 3, 32, 32).contiguous(memory_format=torch.channels_last)
-small = images[:4, :, :8, :8].contiguous(memory_format=torch.channels_last)
-naswot_score(network, small)  # load and compile all that both sides may use
-bare_forward(network, small)
-open("/proc/self/clear_refs", "w").write("5")  # the peak counts from here
-before = peak()
-{call}(network, images)
-print(peak() - before)
-"""
-
-
-def memory_rows() -> Rows:
-    """Return the peak memory of a score above that of the bare forward pass, in processes of their own."""
-    if not os.path.exists("/proc/self/clear_refs"):
-        return [("peak memory", "-", "measured on Linux only")]
-
-    def peak(call: str, index: int) -> int:
-        command = [sys.executable, "-c", _MEMORY.format(call=call, index=index)]
-        runs = [subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(3)]
-        return sorted(int(run.stdout) for run in runs)[1]
-
-    rows = []
-    for name, index in (("no convolution in the cells", 3), ("all six edges 3x3 convolutions", 1462)):
-        forward, ours = peak("bare_forward", index), peak("naswot_score", index)
-        above = f"{(ours - forward) / 1024:+.1f} MiB above the forward pass"
-        rows.append((f"peak memory, {name}", f"{ours / 1024:.0f} MiB", above))
-    return rows
-
-
-def proxy_rows() -> Rows:
-    """Return the cost of every training-free score, batch 128, 3x32x32."""
-    probe = load_probe("noise", "", BATCH, 0)
-    rng = random.Random(2)
-    networks = [build_network(SPACE, SPACE.sample(rng), 0, 10) for _ in range(5)]
-    networks = [network.to(memory_format=torch.channels_last) for network in networks]
-    rows = []
-    base = 0.0
-    for name, proxy in PROXIES.items():
-        times = [medians([partial(proxy.function, network, probe)])[0] for network in networks]
-        base = base or statistics.median(times)
-        ratio = f"{statistics.median(times) / base:.2f} x naswot; {proxy.cost}"
-        rows.append((name, f"{1e3 * statistics.median(times):.1f} ms", ratio))
-    return rows
-
-
-def fidelity_rows(count: int = 200) -> Rows:
-    """Return Kendall's tau between the rankings in bf16 and in float32."""
-    probe = load_probe("noise", "", BATCH, 0, probe_size=16)
-    exact, rough = Scorer(SPACE, [probe]), Scorer(SPACE, [probe], bf16=True)
-    rng = random.Random(1)
-    pairs = [(exact(a)["score"], rough(a)["score"]) for a in (SPACE.sample(rng) for _ in range(count))]
-    pairs = [(a, b) for a, b in pairs if a is not None and b is not None]
-    tau = kendall_tau([a for a, _ in pairs], [b for _, b in pairs])
-    return [(f"bf16 ranking of {len(pairs)} networks", "", f"Kendall tau to float32 {tau:.4f}")]
-
-
-def overhead_rows(samples: int = 100) -> Rows:
-    """Return the share of a search outside building and scoring its candidates."""
-    config = SearchConfig(samples=samples, batch_size=32, wandb=WandbConfig("disabled"))
-    with tempfile.TemporaryDirectory() as folder:
-        run = RunFolder(folder)
-        scorer = Scorer(SPACE, [load_probe("digits", "", 32, 0)])
-        candidates = list_candidates(config, SPACE, scorer.probes[0])
-        scorer(candidates[0][1])
-        with run.open(asdict(config), config.identity()):
-            from naswot_lightning.run_folder import JsonLines
-
-            with JsonLines(run.scores) as rows:
-                start = time.perf_counter()
-                score_candidates(config, scorer, candidates, rows)
-                total = time.perf_counter() - start
-                inside = sum(row["seconds"] for row in rows.rows)
-    return [
-        (
-            f"search of {samples} candidates",
-            f"{total:.2f} s",
-            f"{100 * (1 - inside / total):.2f} % outside building and scoring",
-        )
-    ]
-
-
-def main() -> None:
-    """Print all tables."""
-    warnings.filterwarnings("ignore", ".*non-full backward hook.*")  # the published code's own choice
+def main(names: Sequence[str]) -> int:
+    """Print the parts of these names, or all; return 0, or 2 where a name is unknown."""
+    try:
+        chosen = [expect_name("part", name, _PARTS) for name in names] or list(_PARTS)
+    except UserError as error:
+        print(f"bench: error: {error}", file=sys.stderr)
+        return 2
     versions = f"torch {torch.__version__}, python {platform.python_version()}, ours {naswot_lightning.__version__}"
     cores = f"{len(os.sched_getaffinity(0))} cores, {torch.get_num_threads()} threads"
-    print(
-        f"{versions}; {cores}; {platform.processor() or platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"
-    )
-    print(f"{NETWORKS} random NAS-Bench-201 networks, batch {BATCH}, 3x32x32, medians\n")
-    for title, part in (
-        ("Score of a network", score_rows),
-        ("Kernel of one layer", layer_rows),
-        ("CUDA", cuda_rows),
-        ("Where the time goes", share_rows),
-        ("Memory", memory_rows),
-        ("Fidelity", fidelity_rows),
-        ("Training-free scores", proxy_rows),
-        ("Search", overhead_rows),
-    ):
+    machine = f"{platform.processor() or platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"
+    print(f"{versions}; {cores}; {machine}; medians\n")
+    for name in chosen:
+        title, part = _PARTS[name]
         print_table(title, ("figure", "median", "ratio"), part())
         print(flush=True)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

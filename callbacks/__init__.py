@@ -5,4 +5,11 @@ from callbacks.metrics_table import MetricsTable
 from callbacks.save_on_signal import SaveOnSignal, TrainingInterrupted
 from callbacks.score_trajectory import ScoreTrajectory
 
-__all__ = ["DivergedError", "MetricsTable", "SaveOnSignal", "ScoreTrajectory", "StopOnDivergence", "TrainingInterrupted"]
+__all__ = [
+    "DivergedError",
+    "MetricsTable",
+    "SaveOnSignal",
+    "ScoreTrajectory",
+    "StopOnDivergence",
+    "TrainingInterrupted",
+]

@@ -10,7 +10,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 
-class TrainingInterrupted(Exception):  # noqa: N818 - not an error
+class TrainingInterrupted(Exception):
     """Training was ended by a signal; the checkpoint holds everything up to the last step."""
 
 

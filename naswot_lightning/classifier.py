@@ -11,12 +11,14 @@ from torch import Tensor
 from torchmetrics.classification import MulticlassAccuracy
 
 from naswot_lightning.candidates import build_network
-from naswot_lightning.data.augmentation import augmented
-from naswot_lightning.data.dataset import normalized
+from naswot_lightning.data.augmentation import Placements, draw_placements, normalized, placed
+from naswot_lightning.mean_loss import MeanLoss
 from naswot_lightning.seeds import derived_seed
 from spaces import get_space
 
 Batch = tuple[Tensor, Tensor]
+
+_TRAINING_METRICS = ("train_loss", "train_acc")
 
 # Of a head that the architecture itself names, where the recipe has none (Liu et al., 2019).
 AUXILIARY_WEIGHT = 0.4
@@ -71,17 +73,20 @@ class ImageClassifier(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        parts = {"auxiliary": auxiliary_weight > 0, "drop_path": drop_path}
-        self.network = build_network(get_space(space), architecture, seed, num_classes, **parts)
+        self.network = build_network(
+            get_space(space), architecture, seed, num_classes, auxiliary=auxiliary_weight > 0, drop_path=drop_path
+        )
         # In a tuple, so that it is no second module of the same weights.
         self._run = (torch.compile(self.network) if compiled else self.network,)
         if get_space(space).channels_last:
             self.network.to(memory_format=torch.channels_last)
+        self._lr = lr  # that the epoch began with
+        self._so_far: dict[str, Tensor] | None = None
         self.register_buffer("mean", torch.tensor(mean), persistent=False)
         self.register_buffer("std", torch.tensor(std), persistent=False)
-        self.train_acc = MulticlassAccuracy(num_classes, average="micro")
-        self.val_acc = MulticlassAccuracy(num_classes, average="micro")
-        self.test_acc = MulticlassAccuracy(num_classes, average="micro")
+        for stage in ("train", "val", "test"):
+            self.add_module(f"{stage}_loss", MeanLoss())
+            self.add_module(f"{stage}_acc", MulticlassAccuracy(num_classes, average="micro", validate_args=False))
 
     def forward(self, images: Tensor) -> Tensor:
         """Map normalised images (N, 3, H, W) to logits (N, num_classes)."""
@@ -90,26 +95,58 @@ class ImageClassifier(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of one augmented mini-batch."""
         images, labels = batch
-        hyper = self.hparams
+        world = self.trainer.world_size
         # Dropout and drop path draw the same in a resumed run.
-        torch.manual_seed(derived_seed(*self._place(batch_idx), "network"))
-        images = augmented(images, hyper["flip"], hyper["crop_padding"], self._generator(batch_idx))
-        return self._evaluate(images, labels, "train", self.train_acc)
+        torch.manual_seed(derived_seed(*self._place(batch_idx), "network", self.global_rank))
+        # Drawn for the mini-batches of all processes, of which the samplers deal out the images in turn.
+        generator = torch.Generator(self.device).manual_seed(derived_seed(*self._place(batch_idx)))
+        draws = draw_placements(len(images) * world, self.hparams["flip"], self.hparams["crop_padding"], generator)
+        draws = Placements(*(draw[self.global_rank :: world] for draw in draws))
+        return self._evaluate(placed(images, draws, self.mean, self.std), labels, "train")  # type: ignore[arg-type]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log loss and accuracy of the validation split."""
-        self._evaluate(*batch, "val", self.val_acc)
+        images, labels = batch
+        self._evaluate(normalized(images, self.mean, self.std), labels, "val")  # type: ignore[arg-type]
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Log loss and accuracy of the test split."""
-        self._evaluate(*batch, "test", self.test_acc)
+        images, labels = batch
+        self._evaluate(normalized(images, self.mean, self.std), labels, "test")  # type: ignore[arg-type]
+
+    def on_train_start(self) -> None:
+        """Where training continues inside an epoch, take up its means; of several processes the first has them all."""
+        self._set_drop_path()
+        for name, value in (self._so_far or {}).items():
+            metric, _, state = name.partition(".")
+            setattr(getattr(self, metric), state, value.to(self.device) * (self.global_rank == 0))
+        self._so_far = None
 
     def on_train_epoch_start(self) -> None:
-        """Log the learning rate that the epoch begins with, and set this epoch's probability of drop path."""
+        """Note the learning rate that the epoch begins with, and set its probability of drop path."""
+        self._lr = float(self.trainer.optimizers[0].param_groups[0]["lr"])
+        self._set_drop_path()
+        for name in _TRAINING_METRICS:
+            getattr(self, name).reset()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what the epoch's means are made of so far, summed over all processes."""
+        states = {
+            f"{name}.{state}": self.trainer.strategy.reduce(value.clone(), reduce_op="sum").cpu()
+            for name in _TRAINING_METRICS
+            for state, value in getattr(self, name).metric_state.items()
+        }
+        checkpoint["epoch_so_far"] = {"lr": self._lr, "metrics": states}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep them until training starts."""
+        so_far = checkpoint.get("epoch_so_far", {})
+        self._lr, self._so_far = so_far.get("lr", 0.0), so_far.get("metrics")
+
+    def _set_drop_path(self) -> None:
         if self.hparams["drop_path"]:
             progress = self.current_epoch / (self.trainer.max_epochs or 1)
-            self.network.drop_path = self.hparams["drop_path"] * progress  # type: ignore[assignment]
-        self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
+            self.network.drop_path = self.hparams["drop_path"] * progress
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer, its rate falling to zero along a cosine, step by step."""
@@ -125,30 +162,31 @@ class ImageClassifier(pl.LightningModule):
         scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
-    def _evaluate(self, images: Tensor, labels: Tensor, stage: str, accuracy: MulticlassAccuracy) -> Tensor:
+    def _evaluate(self, images: Tensor, labels: Tensor, stage: str) -> Tensor:
         smoothing = self.hparams["label_smoothing"] if stage == "train" else 0.0
-        normal = normalized(images, self.mean, self.std)  # type: ignore[arg-type]
-        logits, *auxiliary = _as_list(self._run[0](normal))
+        logits, *auxiliary = _as_list(self._run[0](images))
         loss = F.cross_entropy(logits, labels, label_smoothing=smoothing)
         for more in auxiliary:
             weight = self.hparams["auxiliary_weight"] or AUXILIARY_WEIGHT
             loss = loss + weight * F.cross_entropy(more, labels, label_smoothing=smoothing)
-        accuracy(logits, labels)
-        count = len(labels)
-        self.log(f"{stage}/loss", loss, on_step=False, on_epoch=True, batch_size=count, sync_dist=True)
-        self.log(f"{stage}/acc", accuracy, on_step=False, on_epoch=True, batch_size=count)
-        # Epochs done, as the score's trajectory counts them; by default Lightning logs the index of the epoch.
-        self.log(
-            "epoch", float(self.current_epoch + 1), on_step=False, on_epoch=True, reduce_fx="max", batch_size=count
-        )
+        self._measure(stage, loss.detach(), logits.detach(), labels)
         return loss
 
-    def _generator(self, batch_idx: int) -> torch.Generator:
-        """Return the generator of one mini-batch: a resumed run draws what an uninterrupted one does."""
-        return torch.Generator(self.device).manual_seed(derived_seed(*self._place(batch_idx)))
+    def _measure(self, stage: str, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        mean_loss, accuracy = getattr(self, f"{stage}_loss"), getattr(self, f"{stage}_acc")
+        first = not mean_loss.update_called
+        mean_loss.update(loss, len(labels))
+        accuracy.update(logits, labels)
+        if first:  # Lightning takes the values at the end of the epoch: one announcement is enough
+            self.log(f"{stage}/loss", mean_loss, on_step=False, on_epoch=True)
+            self.log(f"{stage}/acc", accuracy, on_step=False, on_epoch=True)
+            # Epochs done, as the score's trajectory counts them; by default Lightning logs the index of the epoch.
+            self.log("epoch", float(self.current_epoch + 1), on_step=False, on_epoch=True, reduce_fx="max")
+            if stage == "train":
+                self.log("lr", self._lr, on_step=False, on_epoch=True)
 
     def _place(self, batch_idx: int) -> tuple[int | str, ...]:
-        return self.hparams["seed"], "augmentation", self.current_epoch, batch_idx, self.global_rank
+        return self.hparams["seed"], "augmentation", self.current_epoch, batch_idx
 
 
 def has_unused_parameters(model: ImageClassifier, image_size: int) -> bool:

@@ -219,7 +219,9 @@ class TrainConfig:
         """
         if self.seeds is None:
             return []
-        words = [str(word).strip() for word in self.seeds] if isinstance(self.seeds, list) else str(self.seeds).split(",")
+        words = (
+            [str(word).strip() for word in self.seeds] if isinstance(self.seeds, list) else str(self.seeds).split(",")
+        )
         if not all(re.fullmatch(r"\d{1,18}", word.strip(), re.ASCII) for word in words) or len(set(words)) < len(words):
             raise UserError(f"--seeds {self.seeds}: expected different whole numbers from 0, such as 777,888,999")
         if self.seed is not None:

@@ -73,7 +73,13 @@ def train_pick(folder: Path, images: Path | None = None) -> Settings:
         trainer.fit(model, data, ckpt_path=last if last.exists() else None)
     except DivergedError as error:
         result = _described(settings, data, trajectory.rows, metrics.rows)
-        result |= {"best_val_acc": None, "test_acc": None, "test_loss": None, "status": "diverged", "reason": str(error)}
+        result |= {
+            "best_val_acc": None,
+            "test_acc": None,
+            "test_loss": None,
+            "status": "diverged",
+            "reason": str(error),
+        }
         if trainer.is_global_zero:
             print(f"{settings['wandb']['name']}: diverged, {error}", flush=True)
     else:

@@ -1,34 +1,150 @@
-"""Random flips and crops, drawn for each image, of a whole mini-batch at once."""
+"""Random flips and crops, drawn for each image, of a whole mini-batch at once, normalised in the same pass.
+
+On the CPU one compiled, parallel loop reads uint8 and writes float32; elsewhere a few vectorised operations do. Both
+give the same bits for the same draws.
+"""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import numpy as np
 import torch
-import torch.nn.functional as F
+from numba import njit, prange
 from torch import Tensor
 
-
-def flipped(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Mirror each image of (N, H, W, C) left to right with probability 1/2."""
-    mirror = torch.rand(len(images), generator=generator, device=generator.device) < 0.5
-    return torch.where(mirror.to(images.device).view(-1, 1, 1, 1), images.flip(2), images)
+from naswot_lightning.threads import match_threads
 
 
-def cropped(images: Tensor, padding: int, generator: torch.Generator) -> Tensor:
-    """Pad (N, H, W, C) by ``padding`` zeros on each side and cut the original size at a place of its own."""
-    count, height, width, _ = images.shape
-    padded = F.pad(images, (0, 0, padding, padding, padding, padding))
-    shifts = torch.randint(2 * padding + 1, (2, count), generator=generator, device=generator.device)
-    top, left = shifts.to(images.device)
-    rows = top[:, None] + torch.arange(height, device=images.device)  # (N, H)
-    columns = left[:, None] + torch.arange(width, device=images.device)  # (N, W)
-    each = torch.arange(count, device=images.device)
-    return padded[each[:, None, None], rows[:, :, None], columns[:, None, :]]
+class Placements(NamedTuple):
+    """Where the images of a mini-batch come to lie.
+
+    Attributes:
+        mirrored: (N,) bool: mirrored left to right, before they are moved (the order of NAS-Bench-201's recipe).
+        top: (N,) int64: rows by which they are moved up; zeros come in from below (or from above, where negative).
+        left: (N,) int64: columns by which they are moved to the left.
+    """
+
+    mirrored: Tensor
+    top: Tensor
+    left: Tensor
 
 
-def augmented(images: Tensor, flip: bool, crop_padding: int, generator: torch.Generator) -> Tensor:
-    """Flip, then crop (the order of NAS-Bench-201's recipe) (N, H, W, C) uint8 images."""
+def draw_placements(count: int, flip: bool, crop_padding: int, generator: torch.Generator) -> Placements:
+    """Draw the placements of ``count`` images, on the device of the generator.
+
+    Args:
+        count: N.
+        flip: mirror each with probability 1/2.
+        crop_padding: zeros on each side out of which the original size is cut; 0 for no crop.
+        generator: decides all of it.
+    """
+    device = generator.device
+    mirrored = torch.zeros(count, dtype=torch.bool, device=device)
     if flip:
-        images = flipped(images, generator)
+        mirrored = torch.rand(count, generator=generator, device=device) < 0.5
+    shifts = torch.zeros(2, count, dtype=torch.int64, device=device)
     if crop_padding:
-        images = cropped(images, crop_padding, generator)
-    return images
+        shifts = torch.randint(2 * crop_padding + 1, (2, count), generator=generator, device=device) - crop_padding
+    return Placements(mirrored, shifts[0], shifts[1])
+
+
+def augmented(
+    images: Tensor, flip: bool, crop_padding: int, generator: torch.Generator, mean: Tensor, std: Tensor
+) -> Tensor:
+    """Flip, crop and normalise each image of a mini-batch.
+
+    Args:
+        images: (N, H, W, 3) uint8.
+        flip: see :func:`draw_placements`.
+        crop_padding: see :func:`draw_placements`.
+        generator: of the draws.
+        mean: (3,) of 255.
+        std: (3,) of 255.
+
+    Returns:
+        (N, 3, H, W) float32 in channels_last memory, on the device of the images.
+    """
+    return placed(images, draw_placements(len(images), flip, crop_padding, generator), mean, std)
+
+
+def placed(images: Tensor, placements: Placements, mean: Tensor, std: Tensor) -> Tensor:
+    """Return (N, H, W, 3) uint8 as (N, 3, H, W) float32 in channels_last memory, placed, then (x - mean) / std."""
+    if not _is_compiled_for(images):
+        return placed_by_indices(images, placements, mean, std)
+    match_threads()
+    output = torch.empty(images.shape, dtype=torch.float32)
+    mirrored, top, left = (draw.cpu().numpy() for draw in placements)
+    pixels, results = (tensor.flatten(1).numpy() for tensor in (images.contiguous(), output))
+    _place(pixels, mirrored, top, left, images.shape[2], _values(mean, std).flatten().numpy(), results)
+    return output.permute(0, 3, 1, 2)
+
+
+def placed_by_indices(images: Tensor, placements: Placements, mean: Tensor, std: Tensor) -> Tensor:
+    """Return what :func:`placed` does, in vectorised operations of torch, on any device."""
+    count, height, width, _ = images.shape
+    mirrored, top, left = (draw.to(images.device, non_blocking=True)[:, None] for draw in placements)
+    rows = top + torch.arange(height, device=images.device)  # (N, H)
+    columns = left + torch.arange(width, device=images.device)  # (N, W)
+    inside = _within(rows, height)[:, :, None] & _within(columns, width)[:, None, :]
+    columns = torch.where(mirrored, width - 1 - columns, columns)
+    each = torch.arange(count, device=images.device)[:, None, None]
+    moved = images[each, rows.clamp(0, height - 1)[:, :, None], columns.clamp(0, width - 1)[:, None, :]]
+    return normalized_by_arithmetic(moved * inside[..., None], mean, std)
+
+
+def normalized(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Return (N, H, W, 3) uint8 as (N, 3, H, W) float32 in channels_last memory, (x - mean) / std."""
+    if not _is_compiled_for(images):
+        return normalized_by_arithmetic(images, mean, std)
+    none = torch.zeros(len(images), dtype=torch.int64)
+    return placed(images, Placements(none.bool(), none, none), mean, std)
+
+
+def normalized_by_arithmetic(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Return what :func:`normalized` does, in vectorised operations of torch, on any device."""
+    return images.permute(0, 3, 1, 2).float().sub_(mean.view(1, -1, 1, 1)).div_(std.view(1, -1, 1, 1))
+
+
+def _is_compiled_for(images: Tensor) -> bool:
+    return images.device.type == "cpu" and images.dtype == torch.uint8 and images.shape[-1] == 3
+
+
+def _within(positions: Tensor, size: int) -> Tensor:
+    return (positions >= 0) & (positions < size)
+
+
+def _values(mean: Tensor, std: Tensor) -> Tensor:
+    """Return what each of the 256 pixel values becomes in each channel: (256, 3) float32."""
+    return (torch.arange(256.0)[:, None] - mean.cpu().float()) / std.cpu().float()
+
+
+@njit(parallel=True, nogil=True, cache=True)
+def _place(images, mirrored, top, left, width, values, output):  # type: ignore[no-untyped-def]
+    """Write pixels (N, H * W * 3), mirrored and moved, as the ``values`` (256 * 3) they stand for, into the output."""
+    count, size = images.shape
+    pitch = 3 * width
+    black = np.zeros(3, np.uint8)
+    for i in prange(count):
+        source, target = images[i], output[i]
+        step = -3 if mirrored[i] else 3
+        start = 3 * (width - 1 - left[i] if mirrored[i] else left[i])
+        # The columns that show the image.
+        first, last = min(width, max(0, -left[i])), max(0, min(width, width - left[i]))
+        for begin in range(0, size, pitch):
+            row = begin + pitch * top[i]
+            shown, end = (first, last) if 0 <= row < size else (width, width)
+            for x in range(shown):
+                _write(black, 0, values, target, begin + 3 * x)
+            for x in range(shown, end):
+                _write(source, row + start + step * x, values, target, begin + 3 * x)
+            for x in range(end, width):
+                _write(black, 0, values, target, begin + 3 * x)
+
+
+@njit(nogil=True, cache=True)
+def _write(source, pixel, values, target, place):  # type: ignore[no-untyped-def]
+    """Write one pixel; numba would test each signed index for being negative."""
+    for c in range(np.uintp(3)):
+        value = np.uintp(3) * np.uintp(source[np.uintp(pixel) + c])
+        target[np.uintp(place) + c] = values[value + c]

@@ -73,11 +73,6 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
     return tuple(round(v, 2) for v in flat.mean(0).tolist()), tuple(round(v, 2) for v in deviation.tolist())
 
 
-def normalized(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """Return (N, H, W, C) uint8 as (N, C, H, W) float32 in channels_last memory, (x - mean) / std."""
-    return images.permute(0, 3, 1, 2).float().sub_(mean.view(1, -1, 1, 1)).div_(std.view(1, -1, 1, 1))
-
-
 def list_datasets() -> list[str]:
     """Return the names of the data sets that can be trained on."""
     return list(_loaders())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.overrides.distributed import UnrepeatedDistributedSampler
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
@@ -26,8 +28,9 @@ class _Batches(TorchDataset[tuple[Tensor, Tensor]]):
         return len(self._split)
 
     def __getitems__(self, indices: list[int]) -> tuple[Tensor, Tensor]:
+        # Copies whole images, 15 times as fast as indexing with brackets: 0.014 ms instead of 0.22 ms for 256 of CIFAR.
         chosen = torch.tensor(indices)
-        return self._split.images[chosen], self._split.labels[chosen]
+        return self._split.images.index_select(0, chosen), self._split.labels.index_select(0, chosen)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         return self._split.images[index], self._split.labels[index]
@@ -51,6 +54,31 @@ class EpochShuffle(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(derived_seed(self._seed, "order", self._epoch))
         return iter(torch.randperm(self._size, generator=generator).tolist())
+
+
+class ResumableLoader(DataLoader[Any]):
+    """Continues inside an epoch: its state is the number of mini-batches it has given out.
+
+    Lightning saves and restores it with a checkpoint. The mini-batches before that are gathered once more and dropped,
+    14 us each; what is random in them is drawn later, by their place.
+    """
+
+    _given = _skipped = 0
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        """Give out the mini-batches of an epoch, from where a checkpoint ended."""
+        self._given, self._skipped = self._skipped, 0
+        for _, batch in itertools.islice(enumerate(super().__iter__()), self._given, None):
+            self._given += 1
+            yield batch
+
+    def state_dict(self) -> dict[str, int]:
+        """Return how many mini-batches of the epoch were given out."""
+        return {"given": self._given}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Leave out so many at the next start."""
+        self._skipped = int(state_dict["given"])
 
 
 def _whole(batch: Any) -> Any:
@@ -103,17 +131,32 @@ class ImageDataModule(pl.LightningDataModule):
         return draw_probe(self.dataset, batch_size, seed)
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Shuffled mini-batches of the training split; the last may be smaller, as in the benchmark."""
+        """Shuffled mini-batches of the training split; the last may be smaller, as in the benchmark.
+
+        Lightning deals the images out to several processes in turn.
+        """
         split = self.dataset.train
-        return self._loader(split, EpochShuffle(len(split), self.hparams["seed"]))
+        return self._loader(split, EpochShuffle(len(split), self.hparams["seed"]), ResumableLoader)
 
     def val_dataloader(self) -> DataLoader[Any] | list[DataLoader[Any]]:
         """Mini-batches of the validation split; an empty list where there is none, with which Lightning skips it."""
-        return [] if self.dataset.val is None else self._loader(self.dataset.val)
+        return [] if self.dataset.val is None else self._evaluation_loader(self.dataset.val)
 
     def test_dataloader(self) -> DataLoader[Any]:
         """Mini-batches of the test split."""
-        return self._loader(self.dataset.test)
+        return self._evaluation_loader(self.dataset.test)
 
-    def _loader(self, split: ImageSplit, sampler: Sampler[int] | None = None) -> DataLoader[Any]:
-        return DataLoader(_Batches(split), batch_size=self.hparams["batch_size"], sampler=sampler, collate_fn=_whole)
+    def _evaluation_loader(self, split: ImageSplit) -> DataLoader[Any]:
+        """Deal each image out once, where Lightning's own sampler would repeat some to make the shares equal."""
+        trainer = self.trainer
+        sampler = None
+        if trainer is not None and trainer.world_size > 1:
+            sampler = UnrepeatedDistributedSampler(
+                _Batches(split), num_replicas=trainer.world_size, rank=trainer.global_rank, shuffle=False
+            )
+        return self._loader(split, sampler)
+
+    def _loader(
+        self, split: ImageSplit, sampler: Sampler[int] | None = None, kind: type[DataLoader[Any]] = DataLoader
+    ) -> DataLoader[Any]:
+        return kind(_Batches(split), batch_size=self.hparams["batch_size"], sampler=sampler, collate_fn=_whole)

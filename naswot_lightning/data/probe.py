@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from naswot_lightning.data.dataset import Dataset, list_datasets, load_dataset, normalized
+from naswot_lightning.data.augmentation import normalized
+from naswot_lightning.data.dataset import Dataset, list_datasets, load_dataset
 from naswot_lightning.data.splits import expect_split_file_fits
 from naswot_lightning.errors import UserError, expect_name
 from naswot_lightning.seeds import derived_seed

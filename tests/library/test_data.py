@@ -5,10 +5,14 @@ import threading
 
 import pytest
 import torch
+from lightning_fabric.utilities.data import _set_sampler_epoch
+from lightning_fabric.utilities.distributed import DistributedSamplerWrapper
+from pytorch_lightning.utilities.data import _update_dataloader
+from torch.utils.data import DistributedSampler, SequentialSampler
 from torchvision import datasets
 
-from naswot_lightning.data.augmentation import augmented, cropped, flipped
-from naswot_lightning.data.dataset import load_dataset, normalized
+from naswot_lightning.data.augmentation import augmented, draw_placements, normalized, placed, placed_by_indices
+from naswot_lightning.data.dataset import Dataset, ImageSplit, load_dataset
 from naswot_lightning.data.module import EpochShuffle, ImageDataModule
 from naswot_lightning.data.probe import load_probe
 from naswot_lightning.data.splits import held_out
@@ -199,28 +203,76 @@ def test_noise_is_normal():
     assert probe.images.std().item() == pytest.approx(1, abs=0.01)
 
 
-def test_flips_and_crops_are_drawn_for_each_image():
-    images = torch.arange(64 * 6 * 6 * 3).remainder(251).view(64, 6, 6, 3).to(torch.uint8)
-    mirrored = flipped(images, torch.Generator().manual_seed(0))
-    which = [bool(a.equal(b.flip(1))) for a, b in zip(mirrored, images, strict=True)]
-    assert 16 < sum(which) < 48
-    assert all(m or a.equal(b) for m, a, b in zip(which, mirrored, images, strict=True))
-    shifted = cropped(images, 2, torch.Generator().manual_seed(0))
-    places = set()
-    for crop, image in zip(shifted, images, strict=True):
-        padded = torch.nn.functional.pad(image, (0, 0, 2, 2, 2, 2))
-        found = [(t, s) for t in range(5) for s in range(5) if crop.equal(padded[t : t + 6, s : s + 6])]
-        assert found
-        places.update(found[:1])
-    assert len(places) > 10
+MEAN, STD = torch.tensor([125.3, 123.0, 113.9]), torch.tensor([63.0, 62.1, 66.7])
+
+
+def image_by_image(images, draws, padding):
+    """Mirror, pad and cut one image after the other, then normalise: what the fast paths must equal to the bit."""
+    height, width = images.shape[1:3]
+    results = []
+    for image, mirrored, top, left in zip(images, *draws, strict=True):
+        image = image.flip(1) if mirrored else image
+        padded = torch.zeros(height + 2 * padding, width + 2 * padding, image.shape[2], dtype=torch.uint8)
+        padded[padding : padding + height, padding : padding + width] = image
+        cut = padded[top + padding : top + padding + height, left + padding : left + padding + width]
+        results.append(((cut.float() - MEAN) / STD).permute(2, 0, 1))
+    return torch.stack(results) if results else torch.empty(0, 3, height, width)
+
+
+@pytest.mark.parametrize(("flip", "padding"), [(True, 4), (False, 1), (True, 0), (False, 0), (True, 9)])
+@pytest.mark.parametrize("shape", [(70, 8, 8, 3), (3, 32, 32, 3), (5, 6, 9, 3), (0, 4, 4, 3)])
+def test_both_paths_place_and_normalise_as_image_by_image(flip, padding, shape):
+    images = torch.randint(256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    draws = draw_placements(len(images), flip, padding, torch.Generator().manual_seed(5))
+    expected = image_by_image(images, draws, padding)
+    for path in (placed, placed_by_indices):
+        result = path(images, draws, MEAN, STD)
+        assert result.equal(expected)
+        assert result.dtype == torch.float32
+        assert result.is_contiguous(memory_format=torch.channels_last)
+    assert augmented(images, flip, padding, torch.Generator().manual_seed(5), MEAN, STD).equal(expected)
+
+
+def test_images_that_are_not_dense_are_placed_too():
+    images = torch.randint(256, (4, 3, 8, 8), dtype=torch.uint8).permute(0, 2, 3, 1)
+    draws = draw_placements(4, True, 2, torch.Generator().manual_seed(0))
+    assert placed(images, draws, MEAN, STD).equal(placed(images.contiguous(), draws, MEAN, STD))
+
+
+def test_normalising_is_subtraction_and_division():
+    images = torch.arange(256, dtype=torch.uint8).repeat(3).view(1, 16, 16, 3)
+    assert normalized(images, MEAN, STD).equal(((images.float() - MEAN) / STD).permute(0, 3, 1, 2))
+
+
+def test_draws_are_uniform_and_independent():
+    mirrored, top, left = draw_placements(90_000, True, 4, torch.Generator().manual_seed(0))
+    cells = (mirrored.long() * 9 + top + 4) * 9 + left + 4
+    counts = cells.bincount(minlength=162)
+    expected = 90_000 / 162
+    chi_squared = ((counts - expected) ** 2 / expected).sum().item()
+    assert len(counts) == 162
+    assert chi_squared < 161 + 5 * (2 * 161) ** 0.5
 
 
 def test_augmentation_depends_on_its_generator_alone():
     images = torch.randint(256, (16, 8, 8, 3), dtype=torch.uint8)
-    draws = [augmented(images, True, 2, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)]
+    state = torch.get_rng_state()
+    draws = [augmented(images, True, 2, torch.Generator().manual_seed(seed), MEAN, STD) for seed in (1, 1, 2)]
     assert draws[0].equal(draws[1])
     assert not draws[0].equal(draws[2])
-    assert draws[0].shape == images.shape
+    assert torch.get_rng_state().equal(state)
+
+
+def test_augmentation_leaves_the_number_of_threads_alone():
+    images = torch.randint(256, (16, 8, 8, 3), dtype=torch.uint8)
+    before = torch.get_num_threads()
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            normalized(images, MEAN, STD)
+            assert torch.get_num_threads() == count
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_epochs_are_shuffled_by_seed_and_epoch():
@@ -242,3 +294,47 @@ def test_mini_batches_are_gathered_whole():
     assert batches[0][0].dtype == torch.uint8
     labels = torch.cat([labels for _, labels in batches])
     assert labels.bincount().equal(module.dataset.train.labels.bincount())
+
+
+def _distributed(loader, epoch, rank, replicas=3):
+    """The mini-batches of one of several processes, its sampler replaced as the Trainer does."""
+    sampler = DistributedSamplerWrapper(loader.sampler, num_replicas=replicas, rank=rank, shuffle=True, seed=7)
+    loader = _update_dataloader(loader, sampler)
+    _set_sampler_epoch(loader, epoch)
+    return list(loader)
+
+
+def test_distributed_processes_see_disjoint_parts_of_each_epoch(tmp_path):
+    images = torch.zeros(300, 2, 2, 3, dtype=torch.uint8)
+    split = ImageSplit(images, torch.arange(300))
+    dataset = Dataset("digits", split, split, split, 300, (1.0,) * 3, (1.0,) * 3, False, 0)
+    orders = []
+    for epoch in (0, 1, 0):
+        loaders = [ImageDataModule("digits", "", 32, dataset=dataset).train_dataloader() for _ in range(3)]
+        parts = [_distributed(loader, epoch, rank) for rank, loader in enumerate(loaders)]
+        assert [[len(labels) for _, labels in part] for part in parts] == [[32, 32, 32, 4]] * 3
+        seen = [torch.cat([labels for _, labels in part]) for part in parts]
+        assert torch.cat(seen).sort().values.equal(torch.arange(300))
+        orders.append(torch.stack(seen))
+    assert orders[0].equal(orders[2])
+    assert not orders[0].equal(orders[1])
+
+
+def test_the_epochs_order_reaches_the_processes_parts():
+    """Without a shuffle of its own the wrapper deals out the order of the epoch in turn."""
+    order = EpochShuffle(10, seed=3)
+    wrappers = [DistributedSamplerWrapper(order, num_replicas=2, rank=rank, shuffle=False) for rank in (0, 1)]
+    for epoch in (0, 4):
+        for wrapper in wrappers:
+            wrapper.set_epoch(epoch)
+        expected = EpochShuffle(10, seed=3)
+        expected.set_epoch(epoch)
+        whole = list(expected)
+        assert [list(wrapper) for wrapper in wrappers] == [whole[::2], whole[1::2]]
+
+
+def test_evaluation_is_dealt_out_in_turn():
+    loader = ImageDataModule("digits", "", batch_size=50).test_dataloader()
+    assert isinstance(loader.sampler, SequentialSampler)  # which the Trainer replaces by a DistributedSampler
+    parts = [list(DistributedSampler(loader.dataset, 3, rank, shuffle=False)) for rank in range(3)]
+    assert sorted(index for part in parts for index in part) == list(range(297))

@@ -45,14 +45,20 @@ def test_two_processes_train_as_one(tmp_path, data):
     """Without BatchNorm, which sees each process's share: weights, metrics and scores are one process's."""
     space = ("tests.own_networks.networks", "plain")
     one, _ = run_training(data, tmp_path / "one", *space, "--wandb.mode", "disabled")
-    two, _ = run_training(data, tmp_path / "two", *space, "--devices", 2, "--strategy", "ddp", "--wandb.mode", "disabled")
+    two, _ = run_training(
+        data, tmp_path / "two", *space, "--devices", 2, "--strategy", "ddp", "--wandb.mode", "disabled"
+    )
     weights = [torch.load(f / "last.ckpt", weights_only=True)["state_dict"] for f in (one, two)]
     for name, value in weights[0].items():
         torch.testing.assert_close(weights[1][name], value, rtol=1e-4, atol=1e-6)
-    for ours, theirs in zip(numbers(one / "metrics.csv", "seconds"), numbers(two / "metrics.csv", "seconds"), strict=True):
+    for ours, theirs in zip(
+        numbers(one / "metrics.csv", "seconds"), numbers(two / "metrics.csv", "seconds"), strict=True
+    ):
         assert ours == pytest.approx(theirs, rel=1e-4)
     first, second = table(one / "trajectory.csv"), table(two / "trajectory.csv")
-    assert [(r["step"], r["epoch"], r["status"]) for r in first] == [(r["step"], r["epoch"], r["status"]) for r in second]
+    assert [(r["step"], r["epoch"], r["status"]) for r in first] == [
+        (r["step"], r["epoch"], r["status"]) for r in second
+    ]
     assert first[0]["score"] == second[0]["score"]
     results = [json.loads((f / "result.json").read_text()) for f in (one, two)]
     assert results[0]["test_acc"] == results[1]["test_acc"]

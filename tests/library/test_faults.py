@@ -68,9 +68,7 @@ def test_a_signal_saves_first_and_the_run_ends_as_if_nothing_had_been(tmp_path, 
         (folder,) = (run / "picks").iterdir()
         weights = torch.load(folder / "last.ckpt", weights_only=True)["state_dict"]
         result = json.loads((folder / "result.json").read_text())
-        outcomes.append(
-            (weights, table(folder / "metrics.csv"), table(folder / "trajectory.csv"), result["test_acc"])
-        )
+        outcomes.append((weights, table(folder / "metrics.csv"), table(folder / "trajectory.csv"), result["test_acc"]))
     (weights, *whole), (weights_ended, *ended) = outcomes
     assert ended == whole
     assert all(value.equal(weights_ended[name]) for name, value in weights.items())

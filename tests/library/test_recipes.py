@@ -47,7 +47,7 @@ def test_every_value_can_be_overridden():
 def test_parts_that_a_space_has_not():
     resolved = resolve_recipe("nds-100", {}, has_parts=False)
     assert (resolved["auxiliary_weight"], resolved["drop_path"]) == (0.0, 0.0)
-    with pytest.raises(UserError, match="--drop_path 0.1: the networks of this space have no such part"):
+    with pytest.raises(UserError, match=r"--drop_path 0\.1: the networks of this space have no such part"):
         resolve_recipe("nds-100", {"drop_path": 0.1}, has_parts=False)
     with pytest.raises(UserError, match="did you mean 'nds-100'"):
         resolve_recipe("nds-10", {}, has_parts=True)
@@ -114,10 +114,10 @@ def test_label_smoothing_and_auxiliary_loss_enter_the_training_loss_alone():
         return -(target * values.log_softmax(1)).sum(1).mean()
 
     expected = loss(logits, smooth) + 0.5 * loss(auxiliary, smooth)
-    assert model._evaluate(images, labels, "train", model.train_acc).item() == pytest.approx(expected.item(), rel=1e-5)
+    assert model._evaluate(normal, labels, "train").item() == pytest.approx(expected.item(), rel=1e-5)
     logits = model.eval().network(normal)
     sharp = torch.nn.functional.one_hot(labels, 3).float()
-    value = model._evaluate(images, labels, "val", model.val_acc).item()
+    value = model._evaluate(normal, labels, "val").item()
     assert value == pytest.approx(loss(logits, sharp).item(), rel=1e-5)
 
 
@@ -126,7 +126,8 @@ def test_a_recipe_on_the_command_line_is_resolved_saved_and_trains(train, tmp_pa
     data = make_image_folder(tmp_path / "images", {"train": 8, "test": 3}, size=32)
     run = tmp_path / "run"
     done = train(
-        "--run_dir", run, "--space", "nds_darts", "--architecture", CELL, "--dataset", "imagefolder", "--data_dir", data,
+        "--run_dir", run, "--space", "nds_darts", "--architecture", CELL, "--dataset", "imagefolder",
+        "--data_dir", data,
         "--recipe", "nds-100", "--epochs", 2, "--batch_size", 8, "--probe_batch_size", 8, "--optimizer", "rmsprop",
         "--lr", 0.01, "--label_smoothing", 0.1, "--gradient_clip", 1.0, "--precision", "bf16-mixed",
         "--seeds", "777,888", "--wandb.mode", "disabled",

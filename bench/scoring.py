@@ -1,0 +1,203 @@
+"""Scores of whole networks, the kernel of one layer, memory, and the training-free scores."""
+
+from __future__ import annotations
+
+import os
+import random
+import statistics
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bench.clock import Rows, medians
+from bench.published import published_score, two_products
+from naswot_lightning import codes, score
+from naswot_lightning.candidates import Scorer, build_network
+from naswot_lightning.data.probe import load_probe
+from naswot_lightning.proxies import PROXIES
+from naswot_lightning.ranking import kendall_tau
+from spaces import get_space
+
+SPACE = get_space("nasbench201")
+NETWORKS, BATCH = 12, 128
+
+warnings.filterwarnings("ignore", ".*non-full backward hook.*")  # the published code's own choice
+
+
+def bare_forward(network: nn.Module, images: Tensor) -> None:
+    """Run the network and look at nothing."""
+    with torch.inference_mode():
+        network(images)
+
+
+def score_rows() -> Rows:
+    """Compare scores of whole networks with the published procedure and the bare forward pass."""
+    images = torch.randn(BATCH, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    images = images.contiguous(memory_format=torch.channels_last)
+    small = F.interpolate(images, size=16, mode="bilinear", antialias=True).contiguous(
+        memory_format=torch.channels_last
+    )
+    rng = random.Random(0)
+    times = []
+    for _ in range(NETWORKS):
+        architecture = SPACE.sample(rng)
+        plain = build_network(SPACE, architecture, 0, 10)
+        ours = build_network(SPACE, architecture, 0, 10).to(memory_format=torch.channels_last)
+        sides = (
+            lambda n=plain: published_score(n, images.contiguous()),
+            lambda n=ours: bare_forward(n, images),
+            lambda n=ours: score.naswot_score(n, images),
+            lambda n=ours: score.activation_kernel(n, images, precision="bf16").logdet(),
+            lambda n=ours: score.activation_kernel(n, small, precision="bf16").logdet(),
+        )
+        times.append(medians(sides))
+    published, forward, exact, bf16, bf16_small = (statistics.median(side) for side in zip(*times, strict=True))
+
+    def against(position: int, base: int = 0) -> float:
+        return statistics.median(t[base] / t[position] for t in times)
+
+    ms = [f"{1e3 * seconds:.1f} ms" for seconds in (published, forward, exact, bf16, bf16_small)]
+    return [
+        ("published procedure", ms[0], "1"),
+        ("bare forward pass", ms[1], f"{against(1):.1f} x faster"),
+        ("score, float32", ms[2], f"{against(2):.1f} x faster; {1 / against(2, 1):.2f} x the forward pass"),
+        ("score, bf16", ms[3], f"{against(3):.1f} x faster"),
+        ("score, bf16, 16x16 images", ms[4], f"{against(4):.1f} x faster"),
+    ]
+
+
+def layer_rows() -> Rows:
+    """Compare the kernel of one layer of 16,384 units with the two float products."""
+    layer = torch.randn(BATCH, 16_384)
+    ours, products = medians((lambda: codes.hamming_distances(layer), lambda: two_products(layer)), repeats=60)
+    equal = bool((16_384 - codes.hamming_distances(layer)[0] == two_products(layer)).all())
+    return [
+        ("one layer, two float products", f"{1e3 * products:.2f} ms", "1"),
+        ("one layer, packed bits", f"{1e3 * ours:.2f} ms", f"{products / ours:.1f} x faster; equal: {equal}"),
+    ]
+
+
+def cuda_rows() -> Rows:
+    """Compare the CUDA path (one 0/1 product a layer) with the two float products, where there is a GPU."""
+    if not torch.cuda.is_available():
+        return [("one layer on CUDA, one 0/1 product", "-", "no GPU here (its exactness is tested on the CPU)")]
+    layer = torch.randn(BATCH, 16_384, device="cuda")
+
+    def timed(function: Callable[[Tensor], object]) -> Callable[[], None]:
+        def run() -> None:
+            function(layer)
+            torch.cuda.synchronize()
+
+        return run
+
+    ours, products = medians((timed(codes.hamming_distances), timed(two_products)), repeats=60)
+    return [("one layer on CUDA, one 0/1 product", f"{1e3 * ours:.2f} ms", f"{products / ours:.1f} x faster")]
+
+
+def share_rows() -> Rows:
+    """Split the time of one float32 score into its parts."""
+    images = torch.randn(BATCH, 3, 32, 32).contiguous(memory_format=torch.channels_last)
+    architecture = "|nor_conv_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|avg_pool_3x3~0|nor_conv_3x3~1|none~2|"
+    network = build_network(SPACE, architecture, 0, 10).to(memory_format=torch.channels_last)
+    spent = {"packing": 0.0, "counting": 0.0}
+
+    def clocked(name: str, function: Callable[..., object]) -> Callable[..., object]:
+        def run(*arguments: object) -> object:
+            start = time.perf_counter()
+            result = function(*arguments)
+            spent[name] += time.perf_counter() - start
+            return result
+
+        return run
+
+    originals = codes._pack, codes._count_differing
+    score.naswot_score(network, images)
+    codes._pack, codes._count_differing = clocked("packing", originals[0]), clocked("counting", originals[1])  # type: ignore[assignment]
+    start = time.perf_counter()
+    kernels = [score.activation_kernel(network, images) for _ in range(10)]
+    middle = time.perf_counter()
+    for kernel in kernels:
+        kernel.logdet()
+    end = time.perf_counter()
+    codes._pack, codes._count_differing = originals
+    total = end - start
+    shares = {
+        "forward and recording": middle - start - sum(spent.values()),
+        **spent,
+        "log-determinant": end - middle,
+    }
+    return [
+        (f"share of {name}", f"{1e2 * value:.1f} ms", f"{100 * value / total:.1f} %") for name, value in shares.items()
+    ]
+
+
+_MEMORY = """
+import torch
+from bench.scoring import SPACE, bare_forward
+from naswot_lightning import naswot_score
+
+def peak():
+    return int(next(l for l in open("/proc/self/status") if l.startswith("VmHWM")).split()[1])
+
+network = SPACE.build(SPACE[{index}]).to(memory_format=torch.channels_last)
+images = torch.randn(128, 3, 32, 32).contiguous(memory_format=torch.channels_last)
+small = images[:4, :, :8, :8].contiguous(memory_format=torch.channels_last)
+naswot_score(network, small)  # load and compile all that both sides may use
+bare_forward(network, small)
+open("/proc/self/clear_refs", "w").write("5")  # the peak counts from here
+before = peak()
+{call}(network, images)
+print(peak() - before)
+"""
+
+
+def memory_rows() -> Rows:
+    """Return the peak memory of a score above that of the bare forward pass, in processes of their own."""
+    if not os.path.exists("/proc/self/clear_refs"):
+        return [("peak memory", "-", "measured on Linux only")]
+
+    def peak(call: str, index: int) -> int:
+        command = [sys.executable, "-c", _MEMORY.format(call=call, index=index)]
+        runs = [subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(3)]
+        return sorted(int(run.stdout) for run in runs)[1]
+
+    rows = []
+    for name, index in (("no convolution in the cells", 3), ("all six edges 3x3 convolutions", 1462)):
+        forward, ours = peak("bare_forward", index), peak("naswot_score", index)
+        above = f"{(ours - forward) / 1024:+.1f} MiB above the forward pass"
+        rows.append((f"peak memory, {name}", f"{ours / 1024:.0f} MiB", above))
+    return rows
+
+
+def proxy_rows() -> Rows:
+    """Return the cost of every training-free score, batch 128, 3x32x32."""
+    probe = load_probe("noise", "", BATCH, 0)
+    rng = random.Random(2)
+    networks = [build_network(SPACE, SPACE.sample(rng), 0, 10) for _ in range(5)]
+    networks = [network.to(memory_format=torch.channels_last) for network in networks]
+    rows = []
+    base = 0.0
+    for name, proxy in PROXIES.items():
+        times = [medians([partial(proxy.function, network, probe)])[0] for network in networks]
+        base = base or statistics.median(times)
+        ratio = f"{statistics.median(times) / base:.2f} x naswot; {proxy.cost}"
+        rows.append((name, f"{1e3 * statistics.median(times):.1f} ms", ratio))
+    return rows
+
+
+def fidelity_rows(count: int = 200) -> Rows:
+    """Return Kendall's tau between the rankings in bf16 and in float32."""
+    probe = load_probe("noise", "", BATCH, 0, probe_size=16)
+    exact, rough = Scorer(SPACE, [probe]), Scorer(SPACE, [probe], bf16=True)
+    rng = random.Random(1)
+    pairs = [(exact(a)["score"], rough(a)["score"]) for a in (SPACE.sample(rng) for _ in range(count))]
+    pairs = [(a, b) for a, b in pairs if a is not None and b is not None]
+    tau = kendall_tau([a for a, _ in pairs], [b for _, b in pairs])
+    return [(f"bf16 ranking of {len(pairs)} networks", "", f"Kendall tau to float32 {tau:.4f}")]

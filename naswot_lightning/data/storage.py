@@ -1,0 +1,103 @@
+"""A loaded data set as plain files that processes map: decoded once, in memory once for all of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from naswot_lightning.data.dataset import Dataset, ImageSplit
+from naswot_lightning.errors import UserError
+
+_SPLITS = ("train", "val", "test")
+_PLAIN = tuple(field.name for field in fields(Dataset) if field.name not in _SPLITS)
+_DESCRIPTION = "dataset.json"
+
+
+def store_dataset(dataset: Dataset, folder: Path) -> None:
+    """Write a data set into ``folder``: an array of images and one of labels a split, and a JSON file of the rest.
+
+    It is written beside and renamed: ``folder`` is there and whole, or not there. What was there before is replaced;
+    processes that have mapped it keep it. Only one process at a time may store to one folder.
+
+    Raises:
+        OSError: the disk is full or cannot be written; nothing is left behind.
+    """
+    beside = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(beside, ignore_errors=True)  # of a process that was killed
+    try:
+        beside.mkdir(parents=True)
+        _write(dataset, beside)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(beside, folder)
+    except OSError as error:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise OSError(error.errno, error.strerror, str(folder)) from error
+
+
+def map_dataset(folder: Path) -> Dataset:
+    """Return the data set that lies in ``folder``; its tensors are the files' pages, which all processes share.
+
+    A process that writes to a tensor changes its own copy of the page only. The files may be removed meanwhile.
+
+    Raises:
+        UserError: a file is missing or damaged.
+    """
+    try:
+        description = json.loads((folder / _DESCRIPTION).read_text())
+        plain: dict[str, Any] = {
+            name: tuple(v) if isinstance(v, list) else v for name, v in description["plain"].items()
+        }
+        splits: dict[str, Any] = {name: _mapped_split(folder, name) for name in description["splits"]}
+        return Dataset(**{"val": None, **splits, **plain})
+    except FileNotFoundError as error:
+        raise _unusable(folder, f"{Path(error.filename).name} is missing") from None
+    # What json, numpy and Dataset raise for content that is not theirs.
+    except (ValueError, TypeError, KeyError, AttributeError, EOFError, RecursionError, BadZipFile) as error:
+        raise _unusable(folder, str(error).splitlines()[0] if str(error) else type(error).__name__) from None
+
+
+def _write(dataset: Dataset, folder: Path) -> None:
+    splits: dict[str, ImageSplit] = {n: getattr(dataset, n) for n in _SPLITS if getattr(dataset, n) is not None}
+    for name, split in splits.items():
+        _write_array(folder / f"{name}-images.npy", split.images)
+        _write_array(folder / f"{name}-labels.npy", split.labels)
+    plain = {name: getattr(dataset, name) for name in _PLAIN}
+    (folder / _DESCRIPTION).write_text(json.dumps({"splits": list(splits), "plain": plain}))
+
+
+def _write_array(path: Path, tensor: Tensor) -> None:
+    """Write as ``numpy.save`` does, which hides the reason where the disk is full."""
+    array = tensor.contiguous().numpy()
+    with open(path, "wb") as file:
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+        file.write(array.data)
+
+
+def _mapped_split(folder: Path, name: str) -> ImageSplit:
+    images = _mapped(folder / f"{name}-images.npy", np.uint8, 4)
+    labels = _mapped(folder / f"{name}-labels.npy", np.int64, 1)
+    if len(images) != len(labels):
+        raise ValueError(f"{name} has {len(images)} images and {len(labels)} labels")
+    return ImageSplit(images, labels)
+
+
+def _mapped(path: Path, dtype: Any, dimensions: int) -> Tensor:
+    # Copy on write: torch has no tensors that cannot be written.
+    array = np.load(path, mmap_mode="c", allow_pickle=False)
+    if array.dtype != dtype or array.ndim != dimensions:
+        raise ValueError(f"{path.name} is {array.ndim}-dimensional {array.dtype}")
+    return torch.from_numpy(array)
+
+
+def _unusable(folder: Path, reason: str) -> UserError:
+    return UserError(f"{folder}: the stored images cannot be used ({reason}); remove it and run the command again")
