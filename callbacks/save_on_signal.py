@@ -17,9 +17,10 @@ class TrainingInterrupted(Exception):
 class SaveOnSignal(pl.Callback):
     """On SIGTERM (preemption) or SIGINT saves a checkpoint after the step at hand, then ends training.
 
-    Several processes agree on the step. A second signal ends training at once. The end of an epoch (its last step,
-    validation and checkpoints) is finished first. Give it as the last callback, so that the checkpoint has what the
-    others did in that step.
+    Training continues with the next mini-batch, where the training DataLoader has a method
+    ``load_state_dict({"given": mini-batches to leave out})``. Several processes agree on the step. A second signal ends
+    training at once. The end of an epoch (its last step, validation and checkpoints) is finished first. Give it as the
+    last callback, so that the checkpoint has what the others did in that step.
 
     Args:
         path: the checkpoint.
@@ -31,11 +32,24 @@ class SaveOnSignal(pl.Callback):
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._received = False
+        self._batches = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return how many mini-batches of its epoch a checkpoint of this callback's holds; 0 for all others."""
+        return {"batches": self._batches}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the number of the checkpoint."""
+        self._batches = int(state_dict.get("batches", 0))
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take the signals; Lightning, whose own handlers wait for other processes, gives them back in the end."""
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, self._note)
+        if self._batches:
+            # Lightning restores a loader's state with the checkpoints of some moments only, not of this one.
+            trainer.train_dataloader.load_state_dict({"given": self._batches})
+            self._batches = 0
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """End before a new epoch; the one before has its checkpoint."""
@@ -50,6 +64,7 @@ class SaveOnSignal(pl.Callback):
         if last or (batch_idx + 1) % trainer.accumulate_grad_batches:
             return
         if trainer.strategy.reduce_boolean_decision(self._received, all=False):
+            self._batches = batch_idx + 1
             trainer.save_checkpoint(self.path)
             raise TrainingInterrupted
 
