@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.overrides.distributed import UnrepeatedDistributedSampler
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, DistributedSampler, Sampler
 from torch.utils.data import Dataset as TorchDataset
 
 from naswot_lightning.data.dataset import Dataset, ImageSplit, load_dataset
@@ -54,6 +54,28 @@ class EpochShuffle(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(derived_seed(self._seed, "order", self._epoch))
         return iter(torch.randperm(self._size, generator=generator).tolist())
+
+
+class DealtShuffle(DistributedSampler[Any]):
+    """The order of :class:`EpochShuffle`, dealt out to several processes in turn.
+
+    Together they see the mini-batches that one process would; the first images are repeated where the shares would
+    differ. (Lightning's own wrapper would shuffle the order once more.)
+    """
+
+    def __init__(self, dataset: Any, shuffle: EpochShuffle, processes: int, rank: int) -> None:
+        super().__init__(dataset, num_replicas=processes, rank=rank, shuffle=False)
+        self._shuffle = shuffle
+
+    def set_epoch(self, epoch: int) -> None:
+        """Take the permutation of this epoch; the Trainer calls it."""
+        super().set_epoch(epoch)
+        self._shuffle.set_epoch(epoch)
+
+    def __iter__(self) -> Iterator[int]:
+        order = list(self._shuffle)
+        order += order[: self.total_size - len(order)]
+        return iter(order[self.rank : self.total_size : self.num_replicas])
 
 
 class ResumableLoader(DataLoader[Any]):
@@ -131,12 +153,13 @@ class ImageDataModule(pl.LightningDataModule):
         return draw_probe(self.dataset, batch_size, seed)
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Shuffled mini-batches of the training split; the last may be smaller, as in the benchmark.
-
-        Lightning deals the images out to several processes in turn.
-        """
+        """Shuffled mini-batches of the training split; the last may be smaller, as in the benchmark."""
         split = self.dataset.train
-        return self._loader(split, EpochShuffle(len(split), self.hparams["seed"]), ResumableLoader)
+        shuffle: Sampler[int] = EpochShuffle(len(split), self.hparams["seed"])
+        processes, rank = self._processes()
+        if processes > 1:
+            shuffle = DealtShuffle(_Batches(split), EpochShuffle(len(split), self.hparams["seed"]), processes, rank)
+        return self._loader(split, shuffle, ResumableLoader)
 
     def val_dataloader(self) -> DataLoader[Any] | list[DataLoader[Any]]:
         """Mini-batches of the validation split; an empty list where there is none, with which Lightning skips it."""
@@ -148,13 +171,15 @@ class ImageDataModule(pl.LightningDataModule):
 
     def _evaluation_loader(self, split: ImageSplit) -> DataLoader[Any]:
         """Deal each image out once, where Lightning's own sampler would repeat some to make the shares equal."""
-        trainer = self.trainer
+        processes, rank = self._processes()
         sampler = None
-        if trainer is not None and trainer.world_size > 1:
-            sampler = UnrepeatedDistributedSampler(
-                _Batches(split), num_replicas=trainer.world_size, rank=trainer.global_rank, shuffle=False
-            )
+        if processes > 1:
+            sampler = UnrepeatedDistributedSampler(_Batches(split), num_replicas=processes, rank=rank, shuffle=False)
         return self._loader(split, sampler)
+
+    def _processes(self) -> tuple[int, int]:
+        """Return how many processes train together, and which this is."""
+        return (1, 0) if self.trainer is None else (self.trainer.world_size, self.trainer.global_rank)
 
     def _loader(
         self, split: ImageSplit, sampler: Sampler[int] | None = None, kind: type[DataLoader[Any]] = DataLoader

@@ -16,14 +16,14 @@ NB201 = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|nor_conv_1x1~2|
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """36 images a class, of which 11 in all validate (an odd number, so that the processes get unequal shares)."""
-    return make_image_folder(tmp_path_factory.mktemp("data") / "images", {"train": 36, "test": 5})
+    """108 images to train on, 8 steps of 14; 15 to validate, so that the processes get unequal shares."""
+    return make_image_folder(tmp_path_factory.mktemp("data") / "images", {"train": 36, "val": 5, "test": 5})
 
 
 def run_training(data, run, space, architecture, *options, epochs=2):
     words = [
         sys.executable, "train.py", "--run_dir", run, "--space", space, "--architecture", architecture, "--dataset",
-        "imagefolder", "--data_dir", data, "--batch_size", 20, "--probe_batch_size", 16, "--epochs", epochs, *options,
+        "imagefolder", "--data_dir", data, "--batch_size", 14, "--probe_batch_size", 16, "--epochs", epochs, *options,
     ]  # fmt: skip
     words = [str(word) for word in words]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)

@@ -122,14 +122,14 @@ def test_label_smoothing_and_auxiliary_loss_enter_the_training_loss_alone():
 
 
 def test_a_recipe_on_the_command_line_is_resolved_saved_and_trains(train, tmp_path):
-    """RMSprop, auxiliary head, drop path, smoothing, clipping, bf16 and two seeds in one run."""
+    """RMSprop, auxiliary head, drop path, smoothing, clipping and two seeds in one run."""
     data = make_image_folder(tmp_path / "images", {"train": 8, "test": 3}, size=32)
     run = tmp_path / "run"
     done = train(
         "--run_dir", run, "--space", "nds_darts", "--architecture", CELL, "--dataset", "imagefolder",
         "--data_dir", data,
         "--recipe", "nds-100", "--epochs", 2, "--batch_size", 8, "--probe_batch_size", 8, "--optimizer", "rmsprop",
-        "--lr", 0.01, "--label_smoothing", 0.1, "--gradient_clip", 1.0, "--precision", "bf16-mixed",
+        "--lr", 0.01, "--label_smoothing", 0.1, "--gradient_clip", 1.0,
         "--seeds", "777,888", "--wandb.mode", "disabled",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -144,6 +144,20 @@ def test_a_recipe_on_the_command_line_is_resolved_saved_and_trains(train, tmp_pa
         for folder in folders
     ]
     assert not weights[0].equal(weights[1])
+
+
+def test_compiled_and_in_bfloat16(train, tmp_path):
+    data = make_image_folder(tmp_path / "images", {"train": 8, "test": 3})
+    run = tmp_path / "run"
+    done = train(
+        "--run_dir", run, "--architecture", SMALL, "--dataset", "imagefolder", "--data_dir", data, "--epochs", 1,
+        "--batch_size", 8, "--probe_batch_size", 8, "--precision", "bf16-mixed", "--compile", "--deterministic",
+        "--wandb.mode", "disabled",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr + next(run.glob("picks/*/train.log")).read_text()
+    (checkpoint,) = run.glob("picks/*/best.ckpt")
+    model = ImageClassifier.load_from_checkpoint(checkpoint, map_location="cpu")
+    assert not [name for name in model.state_dict() if "_orig_mod" in name]
 
 
 def test_drop_path_grows_over_the_epochs(tmp_path):

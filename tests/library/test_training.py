@@ -11,7 +11,6 @@ import torch
 import yaml
 
 from naswot_lightning.classifier import ImageClassifier
-from naswot_lightning.config import TrainConfig
 from naswot_lightning.data.module import ImageDataModule
 from naswot_lightning.sent_once import SentOnceLogger
 from naswot_lightning.tracking import resolve_mode
@@ -268,13 +267,6 @@ def test_wandb_is_offline_unless_a_key_is_set(monkeypatch, tmp_path):
     (tmp_path / "netrc").write_text("machine api.wandb.ai login user password " + "x" * 40)
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     assert resolve_mode("auto") == "online"
-
-
-def test_recipe_is_that_of_the_benchmark():
-    config = TrainConfig()
-    assert (config.epochs, config.batch_size, config.lr, config.momentum, config.weight_decay) == (
-        200, 256, 0.1, 0.9, 5e-4,
-    )  # fmt: skip
 
 
 def test_a_network_with_an_auxiliary_head_trains_and_predicts(tmp_path):
