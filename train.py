@@ -9,10 +9,7 @@ from naswot_lightning.config import TrainConfig
 def main(config: TrainConfig) -> int:
     """Run the training; imported late so that --help is quick."""
     from naswot_lightning.training import run_training
-    from spaces import get_space
 
-    if config.space is not None:
-        config.space = get_space(config.space).name  # as search.py writes it
     return run_training(config)
 
 

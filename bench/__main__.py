@@ -28,7 +28,7 @@ _PARTS = {
     "search": ("Search", search.overhead_rows),
     "data": ("Way of the images: 32x32, batch 256", data.data_rows),
     "storage": ("Data set of a pick's process: 50,000 and 10,000 images of 32x32", data.storage_rows),
-    "training": (f"A training epoch: {training.ARCHITECTURE}, batch 256", training.training_rows),
+    "training": ("A training epoch, batch 256", training.training_rows),
 }
 
 

@@ -48,7 +48,8 @@ class SaveOnSignal(pl.Callback):
             signal.signal(signum, self._note)
         if self._batches:
             # Lightning restores a loader's state with the checkpoints of some moments only, not of this one.
-            trainer.train_dataloader.load_state_dict({"given": self._batches})
+            loader: Any = trainer.train_dataloader
+            loader.load_state_dict({"given": self._batches})
             self._batches = 0
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

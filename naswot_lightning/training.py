@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,6 +23,7 @@ from naswot_lightning.errors import UserError, expect_name
 from naswot_lightning.files import locked
 from naswot_lightning.picks import EXIT_INTERRUPTED, EXIT_OUT_OF_MEMORY, halve_step, list_picks, prepare_pick
 from naswot_lightning.run_folder import RunFolder
+from spaces import get_space
 
 Row = dict[str, Any]
 
@@ -48,6 +50,8 @@ def run_training(config: TrainConfig) -> int:
         UserError: a setting, a file or the run folder is at fault.
     """
     _check_trainer_arguments(config)
+    if config.space is not None:
+        config = replace(config, space=get_space(config.space).name)  # the one spelling of its options
     folder = RunFolder(config.run_dir)
     picks = list_picks(config, folder)
     if warning := warn_of_own_split(picks[0]["dataset"], picks[0]["split_file"]):

@@ -1,19 +1,18 @@
 """Random flips and crops, drawn for each image, of a whole mini-batch at once, normalised in the same pass.
 
-On the CPU one compiled, parallel loop reads uint8 and writes float32; elsewhere a few vectorised operations do. Both
+On the CPU one compiled loop reads uint8 and writes float32; elsewhere a few vectorised operations do. Both
 give the same bits for the same draws.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numba import njit, prange
+from numba import njit
 from torch import Tensor
-
-from naswot_lightning.threads import match_threads
 
 
 class Placements(NamedTuple):
@@ -31,7 +30,7 @@ class Placements(NamedTuple):
 
 
 def draw_placements(count: int, flip: bool, crop_padding: int, generator: torch.Generator) -> Placements:
-    """Draw the placements of ``count`` images, on the device of the generator.
+    """Draw the placements of ``count`` images, by the generator, on its device.
 
     Args:
         count: N.
@@ -39,14 +38,11 @@ def draw_placements(count: int, flip: bool, crop_padding: int, generator: torch.
         crop_padding: zeros on each side out of which the original size is cut; 0 for no crop.
         generator: decides all of it.
     """
-    device = generator.device
-    mirrored = torch.zeros(count, dtype=torch.bool, device=device)
-    if flip:
-        mirrored = torch.rand(count, generator=generator, device=device) < 0.5
-    shifts = torch.zeros(2, count, dtype=torch.int64, device=device)
-    if crop_padding:
-        shifts = torch.randint(2 * crop_padding + 1, (2, count), generator=generator, device=device) - crop_padding
-    return Placements(mirrored, shifts[0], shifts[1])
+    common: dict[str, Any] = {"generator": generator, "device": generator.device}
+    mirrored = torch.rand(count, **common) < 0.5 if flip else torch.zeros(count, dtype=torch.bool)
+    shifts = torch.randint(2 * crop_padding + 1, (2, count), **common) - crop_padding if crop_padding else None
+    top, left = torch.zeros(2, count, dtype=torch.int64) if shifts is None else shifts
+    return Placements(mirrored, top, left)
 
 
 def augmented(
@@ -72,11 +68,10 @@ def placed(images: Tensor, placements: Placements, mean: Tensor, std: Tensor) ->
     """Return (N, H, W, 3) uint8 as (N, 3, H, W) float32 in channels_last memory, placed, then (x - mean) / std."""
     if not _is_compiled_for(images):
         return placed_by_indices(images, placements, mean, std)
-    match_threads()
     output = torch.empty(images.shape, dtype=torch.float32)
     mirrored, top, left = (draw.cpu().numpy() for draw in placements)
     pixels, results = (tensor.flatten(1).numpy() for tensor in (images.contiguous(), output))
-    _place(pixels, mirrored, top, left, images.shape[2], _values(mean, std).flatten().numpy(), results)
+    _place(pixels, mirrored, top, left, images.shape[2], _values(tuple(mean.tolist()), tuple(std.tolist())), results)
     return output.permute(0, 3, 1, 2)
 
 
@@ -114,18 +109,23 @@ def _within(positions: Tensor, size: int) -> Tensor:
     return (positions >= 0) & (positions < size)
 
 
-def _values(mean: Tensor, std: Tensor) -> Tensor:
-    """Return what each of the 256 pixel values becomes in each channel: (256, 3) float32."""
-    return (torch.arange(256.0)[:, None] - mean.cpu().float()) / std.cpu().float()
+@lru_cache(maxsize=16)
+def _values(mean: tuple[float, ...], std: tuple[float, ...]) -> np.ndarray:
+    """Return what each of the 256 pixel values becomes in each channel: (256 * 3,) float32."""
+    pixels = torch.arange(256, dtype=torch.uint8).view(1, 16, 16, 1).expand(-1, -1, -1, len(mean))
+    values = normalized_by_arithmetic(pixels, torch.tensor(mean), torch.tensor(std))
+    return values.permute(0, 2, 3, 1).flatten().numpy()
 
 
-@njit(parallel=True, nogil=True, cache=True)
+# Not in parallel: it waits for memory more than it computes (0.34 to 0.39 ms with two threads, 0.34 to 0.46 ms with one
+# for 256 images of CIFAR), and a loop without threads can run in any process.
+@njit(nogil=True, cache=True)
 def _place(images, mirrored, top, left, width, values, output):  # type: ignore[no-untyped-def]
     """Write pixels (N, H * W * 3), mirrored and moved, as the ``values`` (256 * 3) they stand for, into the output."""
     count, size = images.shape
     pitch = 3 * width
     black = np.zeros(3, np.uint8)
-    for i in prange(count):
+    for i in range(count):
         source, target = images[i], output[i]
         step = -3 if mirrored[i] else 3
         start = 3 * (width - 1 - left[i] if mirrored[i] else left[i])

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.overrides.distributed import UnrepeatedDistributedSampler
@@ -29,7 +30,7 @@ class _Batches(TorchDataset[tuple[Tensor, Tensor]]):
 
     def __getitems__(self, indices: list[int]) -> tuple[Tensor, Tensor]:
         # Copies whole images, 15 times as fast as indexing with brackets: 0.014 ms instead of 0.22 ms for 256 of CIFAR.
-        chosen = torch.tensor(indices)
+        chosen = torch.from_numpy(np.array(indices))
         return self._split.images.index_select(0, chosen), self._split.labels.index_select(0, chosen)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
