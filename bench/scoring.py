@@ -8,7 +8,6 @@ import statistics
 import subprocess
 import sys
 import time
-import warnings
 from collections.abc import Callable
 from functools import partial
 
@@ -17,7 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.clock import Rows, medians
-from bench.published import published_score, two_products
+from bench.published import two_products
+from bench.published_process import PublishedProcess
 from naswot_lightning import codes, score
 from naswot_lightning.candidates import Scorer, build_network
 from naswot_lightning.data.probe import load_probe
@@ -28,8 +28,6 @@ from spaces import get_space
 SPACE = get_space("nasbench201")
 NETWORKS, BATCH = 12, 128
 
-warnings.filterwarnings("ignore", ".*non-full backward hook.*")  # the published code's own choice
-
 
 def bare_forward(network: nn.Module, images: Tensor) -> None:
     """Run the network and look at nothing."""
@@ -38,7 +36,7 @@ def bare_forward(network: nn.Module, images: Tensor) -> None:
 
 
 def score_rows() -> Rows:
-    """Compare scores of whole networks with the published procedure and the bare forward pass."""
+    """Compare scores of whole networks with the published procedure (untuned process) and the bare forward pass."""
     images = torch.randn(BATCH, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     images = images.contiguous(memory_format=torch.channels_last)
     small = F.interpolate(images, size=16, mode="bilinear", antialias=True).contiguous(
@@ -46,18 +44,17 @@ def score_rows() -> Rows:
     )
     rng = random.Random(0)
     times = []
-    for _ in range(NETWORKS):
-        architecture = SPACE.sample(rng)
-        plain = build_network(SPACE, architecture, 0, 10)
-        ours = build_network(SPACE, architecture, 0, 10).to(memory_format=torch.channels_last)
-        sides = (
-            lambda n=plain: published_score(n, images.contiguous()),
-            lambda n=ours: bare_forward(n, images),
-            lambda n=ours: score.naswot_score(n, images),
-            lambda n=ours: score.activation_kernel(n, images, precision="bf16").logdet(),
-            lambda n=ours: score.activation_kernel(n, small, precision="bf16").logdet(),
-        )
-        times.append(medians(sides))
+    with PublishedProcess(BATCH) as published_score:
+        for architecture in [SPACE.sample(rng) for _ in range(NETWORKS)]:
+            ours = build_network(SPACE, architecture, 0, 10).to(memory_format=torch.channels_last)
+            sides = (
+                partial(published_score, architecture),
+                partial(bare_forward, ours, images),
+                partial(score.naswot_score, ours, images),
+                lambda n=ours: score.activation_kernel(n, images, precision="bf16").logdet(),
+                lambda n=ours: score.activation_kernel(n, small, precision="bf16").logdet(),
+            )
+            times.append(medians(sides))
     published, forward, exact, bf16, bf16_small = (statistics.median(side) for side in zip(*times, strict=True))
 
     def against(position: int, base: int = 0) -> float:

@@ -37,6 +37,7 @@ from naswot_lightning.errors import UserError, describe_os_error
 from naswot_lightning.files import locked, write_whole
 from naswot_lightning.picks import EXIT_INTERRUPTED, EXIT_OUT_OF_MEMORY, read_pick
 from naswot_lightning.process import tune_process
+from naswot_lightning.recipes import describe_recipe
 from naswot_lightning.sent_once import SentOnceLogger
 from spaces import SpaceError, get_space
 
@@ -184,9 +185,10 @@ def _described(
 ) -> Settings:
     space, dataset = get_space(settings["space"]), data.dataset
     size = space.complexity(settings["canonical"], dataset.num_classes, image_size=dataset.image_size)
-    shown = ("rank", "space", "architecture", "canonical", "dataset", "recipe", "seed", "epochs", "accumulate")
+    shown = ("rank", "space", "architecture", "canonical", "dataset", "seed", "epochs", "accumulate")
     return {
         **{name: settings[name] for name in shown},
+        "recipe": describe_recipe(settings),
         "score_init": trajectory[0]["score"],
         "score_final": trajectory[-1]["score"],
         "val_set": dataset.val_name,

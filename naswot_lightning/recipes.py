@@ -54,6 +54,13 @@ NAMES = tuple(field.name for field in fields(Recipe))
 _PARTS = ("auxiliary_weight", "drop_path")
 
 
+def describe_recipe(settings: dict[str, Any]) -> str:
+    """Return the name of a recipe and what differs from it, e.g. "nasbench201-12 (batch_size 64)"."""
+    own = asdict(RECIPES[settings["recipe"]])
+    changed = ", ".join(f"{name} {settings[name]}" for name in NAMES if settings[name] != own[name])
+    return settings["recipe"] + (f" ({changed})" if changed else "")
+
+
 def resolve_recipe(name: str, chosen: dict[str, Any], has_parts: bool) -> dict[str, Any]:
     """Return every value of a recipe, those of ``chosen`` that are not None in place of its own.
 

@@ -44,6 +44,7 @@ class Space(ABC):
         made_for: image sizes or data sets.
         source: the publication.
         size: how many architectures there are, where they cannot be enumerated.
+        evidence: what is known of scores on this space; printed with a ranking.
     """
 
     name: ClassVar[str]
@@ -51,6 +52,7 @@ class Space(ABC):
     made_for: ClassVar[str] = ""
     source: ClassVar[str] = ""
     size: ClassVar[str] = ""
+    evidence: ClassVar[str] = ""
     # Whether networks can have an auxiliary head and drop path while they train.
     has_training_parts: ClassVar[bool] = False
     # Set False where a forward calls .view on feature maps, which channels_last memory does not allow.

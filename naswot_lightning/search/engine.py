@@ -59,7 +59,7 @@ def run_search(config: SearchConfig) -> int:
             by_architecture = {row["architecture"]: row for row in scores.rows}
         ranking = rankings.rank((by_architecture[architecture] for architecture, _ in candidates), columns)
         rankings.write_ranking(folder.path, ranking)
-        _report(config, folder.path, ranking)
+        _report(config, space, folder.path, ranking)
         _track(config, folder, ranking, scorer.probes[0], fresh)
     return 0 if any(row["status"] == "ok" for row in ranking) else 1
 
@@ -156,7 +156,7 @@ def _progress(total: int) -> Any:
     return tqdm(total=total, unit=" networks", desc="scoring", mininterval=pause, disable=total == 0)
 
 
-def _report(config: SearchConfig, folder: Path, ranking: Sequence[Row]) -> None:
+def _report(config: SearchConfig, space: Space, folder: Path, ranking: Sequence[Row]) -> None:
     top = ranking[: config.top]
     columns = ["+".join(names) for names in parse_scores(config.score)]
     extra = [name for name in ranking[0] if name not in rankings.COLUMNS and name != columns[0]]
@@ -169,6 +169,8 @@ def _report(config: SearchConfig, folder: Path, ranking: Sequence[Row]) -> None:
     print(f"\nWhat {columns[0]} adds over plain size: Kendall tau between it and")
     for size, tau in rankings.agreement_with_size(ranking).items():
         print(f"  {rankings.SIZES[size]:16s} {'not defined' if tau is None else f'{tau:.3f}'}")
+    if space.evidence:
+        print(f"\nKnown of this space: {space.evidence}")
     for status in ("degenerate", "failed"):
         rows = [row for row in ranking if row["status"] == status]
         if rows:

@@ -5,7 +5,7 @@ import yaml
 from naswot_lightning.classifier import ImageClassifier
 from naswot_lightning.config import TrainConfig
 from naswot_lightning.errors import UserError
-from naswot_lightning.recipes import NAMES, RECIPES, resolve_recipe
+from naswot_lightning.recipes import NAMES, RECIPES, describe_recipe, resolve_recipe
 from spaces import get_space
 from spaces.nds_cells import GENOTYPES
 from tests.images import make_image_folder
@@ -42,6 +42,13 @@ def test_every_value_can_be_overridden():
     for name in RECIPES:
         assert resolve_recipe(name, chosen, has_parts=True) == chosen
         assert resolve_recipe(name, dict.fromkeys(chosen), True) == resolve_recipe(name, {}, True)
+
+
+def test_a_recipe_is_described_by_what_differs():
+    resolved = resolve_recipe("nasbench201-12", {"batch_size": 64, "lr": 0.1}, has_parts=True)
+    assert describe_recipe({"recipe": "nasbench201-12", **resolved}) == "nasbench201-12 (batch_size 64)"
+    plain = resolve_recipe("nds-100", {}, has_parts=True)
+    assert describe_recipe({"recipe": "nds-100", **plain}) == "nds-100"
 
 
 def test_parts_that_a_space_has_not():
