@@ -75,7 +75,8 @@ def test_one_wandb_run_and_resume_of_two_processes(tmp_path, data):
     alone, _ = run_training(
         data, tmp_path / "alone", "nasbench201", NB201, "--trainer.limit_train_batches", 2, "--wandb.mode", "disabled"
     )
-    assert table(folder / "trajectory.csv")[0] == table(alone / "trajectory.csv")[0]
+    first, second = (float(table(f / "trajectory.csv")[0]["score"]) for f in (folder, alone))
+    assert first == pytest.approx(second, rel=1e-6)  # each of two processes has fewer threads, hence other sums
     result = json.loads((folder / "result.json").read_text())
     # The checkpoint's accuracy counts each test image once, also where the processes' shares are unequal.
     assert round(result["test_acc"] * 15) == pytest.approx(result["test_acc"] * 15)

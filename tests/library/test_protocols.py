@@ -192,7 +192,7 @@ def test_a_module_without_validation_has_no_validation_batches(tmp_path, monkeyp
 @pytest.fixture
 def train_here(monkeypatch):
     """Trains picks in this process, where the archives' checksums are those of the small ones."""
-    monkeypatch.setattr(training, "_train", lambda folder: bool(train_pick(folder)))
+    monkeypatch.setattr(training, "_train", lambda folder, images: bool(train_pick(folder, images)))
 
     def run(run_dir, **settings):
         config = TrainConfig(
