@@ -13,7 +13,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from naswot_lightning.candidates import build_network
 from naswot_lightning.data.augmentation import Placements, draw_placements, normalized, placed
 from naswot_lightning.mean_loss import MeanLoss
-from naswot_lightning.seeds import derived_seed
+from naswot_lightning.seeds import derived_seed, seed_device
 from spaces import get_space
 
 Batch = tuple[Tensor, Tensor]
@@ -97,7 +97,7 @@ class ImageClassifier(pl.LightningModule):
         images, labels = batch
         world = self.trainer.world_size
         # Dropout and drop path draw the same in a resumed run.
-        torch.manual_seed(derived_seed(*self._place(batch_idx), "network", self.global_rank))
+        seed_device(self.device, derived_seed(*self._place(batch_idx), "network", self.global_rank))
         # Drawn for the mini-batches of all processes, of which the samplers deal out the images in turn.
         generator = torch.Generator(self.device).manual_seed(derived_seed(*self._place(batch_idx)))
         draws = draw_placements(len(images) * world, self.hparams["flip"], self.hparams["crop_padding"], generator)
