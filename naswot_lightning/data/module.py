@@ -29,7 +29,7 @@ class _Batches(TorchDataset[tuple[Tensor, Tensor]]):
         return len(self._split)
 
     def __getitems__(self, indices: list[int]) -> tuple[Tensor, Tensor]:
-        # Copies whole images, 15 times as fast as indexing with brackets: 0.014 ms instead of 0.22 ms for 256 of CIFAR.
+        # Copies whole images: 0.014 ms instead of the 0.22 ms of indexing with brackets, for 256 of CIFAR's in cache.
         chosen = torch.from_numpy(np.array(indices))
         return self._split.images.index_select(0, chosen), self._split.labels.index_select(0, chosen)
 
@@ -83,7 +83,7 @@ class ResumableLoader(DataLoader[Any]):
     """Continues inside an epoch: its state is the number of mini-batches it has given out.
 
     Lightning saves and restores it with a checkpoint. The mini-batches before that are gathered once more and dropped,
-    14 us each; what is random in them is drawn later, by their place.
+    0.1 ms each; what is random in them is drawn later, by their place.
     """
 
     _given = _skipped = 0
