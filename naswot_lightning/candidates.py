@@ -6,7 +6,7 @@ import math
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -72,8 +72,7 @@ class Scorer:
     bf16: bool = False
 
     def __post_init__(self) -> None:
-        moved = [replace(p, images=p.images.to(self.device), labels=p.labels.to(self.device)) for p in self.probes]
-        object.__setattr__(self, "probes", moved)
+        object.__setattr__(self, "probes", [probe.to(self.device) for probe in self.probes])
 
     def __call__(self, architecture: str) -> Row:
         """Return the scores of one network with its plain size; a failure is a row, too.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from naswot_lightning.data.augmentation import normalized
+from naswot_lightning.data.augmentation import augmented, normalized
 from naswot_lightning.data.dataset import Dataset, list_datasets, load_dataset
 from naswot_lightning.data.splits import expect_split_file_fits
 from naswot_lightning.errors import UserError, expect_name
@@ -29,6 +29,8 @@ class Probe:
         num_classes: of the data set.
         image_size: side of the data set's images, whatever the probe was resized to.
         fingerprint: of the images' bytes: equal fingerprints, equal mini-batches.
+        augmented: the same images flipped and cropped at random as for training, which the score of the paper's first
+            version looks at; None where there is no such treatment.
     """
 
     images: Tensor
@@ -36,6 +38,12 @@ class Probe:
     num_classes: int
     image_size: int
     fingerprint: str
+    augmented: Tensor | None = None
+
+    def to(self, device: torch.device) -> Probe:
+        """Return it with its tensors on a device."""
+        moved = None if self.augmented is None else self.augmented.to(device)
+        return replace(self, images=self.images.to(device), labels=self.labels.to(device), augmented=moved)
 
 
 def load_probe(
@@ -60,7 +68,7 @@ def load_probe(
 
 
 def draw_probe(dataset: Dataset, batch_size: int, seed: int, probe_size: int | None = None) -> Probe:
-    """Draw distinct images of the training split by ``seed``, without augmentation."""
+    """Draw distinct images of the training split by ``seed``, as they are and augmented."""
     train = dataset.train
     if batch_size > len(train):
         raise UserError(
@@ -68,10 +76,16 @@ def draw_probe(dataset: Dataset, batch_size: int, seed: int, probe_size: int | N
         )
     generator = torch.Generator().manual_seed(derived_seed(seed, "probe"))
     chosen = torch.randperm(len(train), generator=generator)[:batch_size].sort().values
-    images = normalized(train.images[chosen], torch.tensor(dataset.mean), torch.tensor(dataset.std))
+    pixels, statistics = train.images[chosen], (torch.tensor(dataset.mean), torch.tensor(dataset.std))
+    treatment = torch.Generator().manual_seed(derived_seed(seed, "probe", "augmentation"))
+    sides = [
+        normalized(pixels, *statistics),
+        augmented(pixels, dataset.flip, dataset.crop_padding, treatment, *statistics),
+    ]
     if probe_size is not None and probe_size != dataset.image_size:
-        images = F.interpolate(images, size=probe_size, mode="bilinear", antialias=True, align_corners=False)
-    return _probe(images, train.labels[chosen], dataset.num_classes, dataset.image_size)
+        sides = [F.interpolate(side, size=probe_size, mode="bilinear", antialias=True) for side in sides]
+    probe = _probe(sides[0], train.labels[chosen], dataset.num_classes, dataset.image_size)
+    return replace(probe, augmented=sides[1].contiguous(memory_format=torch.channels_last))
 
 
 def _noise_probe(batch_size: int, seed: int, size: int | None) -> Probe:

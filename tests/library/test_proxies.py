@@ -93,6 +93,13 @@ def test_jacob_cov_agrees_with_gradients_image_by_image_and_numpy():
     assert score("jacob_cov", network, probe) == pytest.approx(expected, rel=1e-4)
 
 
+def test_jacob_cov_looks_at_the_augmented_images_where_there_are_some():
+    network, probe, other = SPACE.build(SPACE[1462], 4), probe_of(), probe_of(seed=1)
+    plain, augmented = score("jacob_cov", network, probe), score("jacob_cov", network, other)
+    assert score("jacob_cov", network, replace(probe, augmented=other.images)) == augmented != plain
+    assert score("naswot", network, replace(probe, augmented=other.images)) == score("naswot", network, probe)
+
+
 def test_jacob_cov_of_a_linear_network_by_hand():
     """All Jacobians are equal: eigenvalues N, 0, ..., 0."""
     network, k = nn.Sequential(nn.Flatten(), nn.Linear(192, 4)), 1e-5
