@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from naswot_lightning.codes import PackedCodes, is_packable, product_distances
-from naswot_lightning.normalization import normalized_bfloat16
+from naswot_lightning.normalization import normalized_by_batch
 from naswot_lightning.pooling import average_pooled
 from naswot_lightning.untouched import untouched
 
@@ -238,7 +238,7 @@ _PLAIN_RELU = {F.relu, torch.relu, Tensor.relu}
 # What computes the same sooner, or returns None where it does not apply.
 _FASTER: dict[Callable[..., Any], Callable[[Any, dict[str, Any]], Tensor | None]] = {
     F.avg_pool2d: average_pooled,
-    F.batch_norm: normalized_bfloat16,
+    F.batch_norm: normalized_by_batch,
 }
 
 

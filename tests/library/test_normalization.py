@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from naswot_lightning.normalization import normalized_bfloat16
+from naswot_lightning.normalization import normalized_by_batch
 
 
 def batch(*shape, mean=0.3, std=2.0):
@@ -20,10 +20,10 @@ def arguments(channels):
 
 @pytest.mark.parametrize("shape", [(8, 16, 32, 32), (3, 7, 5, 9), (4, 64, 1, 3), (2, 1, 2, 2), (128, 64, 8, 8)])
 @pytest.mark.parametrize("mean", [0.0, 0.3, -20.0])
-def test_values_are_those_of_float32_rounded_once(shape, mean):
+def test_bfloat16_values_are_those_of_float32_rounded_once(shape, mean):
     images, given = batch(*shape, mean=mean), arguments(shape[1])
     exact = F.batch_norm(images.double(), None, None, given["weight"].double(), given["bias"].double(), True)
-    ours = normalized_bfloat16((images,), given)
+    ours = normalized_by_batch((images,), given)
     assert ours is not None
     assert ours.is_contiguous(memory_format=torch.channels_last)
     # half a unit in the last place of 8 bits, and what float32 loses where mean and deviation differ much
@@ -33,13 +33,35 @@ def test_values_are_those_of_float32_rounded_once(shape, mean):
     assert (ours == torchs).double().mean() > 0.97
 
 
+@pytest.mark.parametrize("shape", [(8, 16, 32, 32), (3, 7, 5, 9), (4, 64, 1, 3), (2, 1, 2, 2), (128, 64, 8, 8)])
+@pytest.mark.parametrize("mean", [0.0, 0.3, -20.0, 1000.0])
+def test_float32_values_are_exact_to_rounding(shape, mean):
+    generator = torch.Generator().manual_seed(0)
+    images = (torch.randn(shape, generator=generator) * 2 + mean).contiguous(memory_format=torch.channels_last)
+    given = arguments(shape[1])
+    exact = F.batch_norm(images.double(), None, None, given["weight"].double(), given["bias"].double(), True)
+    ours = normalized_by_batch((images,), given)
+    assert ours.is_contiguous(memory_format=torch.channels_last)
+    error = float((ours - exact).abs().max())
+    # what rounding leaves of x * scale + shift where the mean is many deviations away
+    assert error <= 1e-6 * float(given["weight"].abs().max()) * max(abs(mean), 5.0)
+
+
+def test_float32_values_are_nearer_to_the_exact_ones_than_torchs():
+    images, given = batch(128, 16, 32, 32).float(), arguments(16)
+    exact = F.batch_norm(images.double(), None, None, given["weight"].double(), given["bias"].double(), True)
+    ours = normalized_by_batch((images,), given)
+    torchs = F.batch_norm(images, None, None, given["weight"], given["bias"], True)
+    assert (ours - exact).abs().max() < (torchs - exact).abs().max()
+
+
 def test_a_constant_channel_is_its_bias_and_nan_stays():
     images, given = batch(4, 3, 2, 2), arguments(3)
     images[:, 1] = 5.0
-    ours = normalized_bfloat16((images,), given)
+    ours = normalized_by_batch((images,), given)
     assert ours[:, 1].float().sub(given["bias"][1]).abs().max() < 0.02
     images[0, 0, 0, 0] = math.nan
-    assert normalized_bfloat16((images,), given)[:, 0].isnan().all()
+    assert normalized_by_batch((images,), given)[:, 0].isnan().all()
 
 
 @pytest.mark.parametrize(
@@ -52,10 +74,10 @@ def test_a_constant_channel_is_its_bias_and_nan_stays():
     ],
 )
 def test_other_normalisations_are_left_to_torch(change):
-    assert normalized_bfloat16((batch(2, 3, 4, 4),), {**arguments(3), **change}) is None
+    assert normalized_by_batch((batch(2, 3, 4, 4),), {**arguments(3), **change}) is None
 
 
 def test_other_tensors_are_left_to_torch():
     images = batch(2, 3, 4, 4)
-    for other in (images.float(), images.contiguous(), images[:, :, 0]):
-        assert normalized_bfloat16((other,), arguments(3)) is None
+    for other in (images.half(), images.double(), images.contiguous(), images[:, :, 0]):
+        assert normalized_by_batch((other,), arguments(3)) is None
