@@ -10,6 +10,8 @@ import subprocess
 import sys
 from types import TracebackType
 
+TUNED = ("GOMP_SPINCOUNT", "THP_MEM_ALLOC_ENABLE")  # what tune_process leaves in the environment
+
 # Without the package ``bench``, which tunes its process.
 _WORKER = """
 import sys, warnings
@@ -39,7 +41,7 @@ class PublishedProcess:
     """
 
     def __init__(self, batch: int) -> None:
-        environment = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
+        environment = {name: value for name, value in os.environ.items() if name not in TUNED}
         self._process = subprocess.Popen(
             [sys.executable, "-c", _WORKER.format(batch=batch)],
             stdin=subprocess.PIPE,

@@ -242,11 +242,19 @@ class CellModule(nn.Module):
         nodes = [x]
         for inputs in self.inputs:
             terms = [self.edges[edge](nodes[source]) for edge, source in inputs]
-            total = terms[0]
-            for term in terms[1:]:
-                total = total + term
-            nodes.append(total)
+            nodes.append(self._sum(terms, [edge for edge, _ in inputs]))
         return nodes[3]
+
+    def _sum(self, terms: list[Tensor], edges: list[int]) -> Tensor:
+        """Add up the terms from left to right, in the memory of one that is nobody else's: a third less traffic."""
+        own = [not isinstance(self.edges[edge], nn.Identity) for edge in edges]
+        if len(terms) == 1:
+            return terms[0]
+        first, second = (terms[0], terms[1]) if own[0] else (terms[1], terms[0])
+        total = first.add_(second) if any(own[:2]) else first + second
+        for term in terms[2:]:
+            total = total.add_(term)
+        return total
 
 
 def _summed_edges(cell: Cell) -> set[int]:
@@ -287,4 +295,4 @@ class ReductionBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return main branch plus shortcut."""
-        return self.main(x) + self.shortcut(x)
+        return self.main(x).add_(self.shortcut(x))
