@@ -20,9 +20,10 @@ from bench.published import two_products
 from bench.published_process import PublishedProcess
 from naswot_lightning import codes, score
 from naswot_lightning.candidates import Scorer, build_network
-from naswot_lightning.data.probe import load_probe
+from naswot_lightning.data.probe import Probe, load_probe
 from naswot_lightning.proxies import PROXIES
 from naswot_lightning.ranking import kendall_tau
+from naswot_lightning.search.workers import score_networks
 from spaces import get_space
 
 SPACE = get_space("nasbench201")
@@ -44,8 +45,9 @@ def score_rows() -> Rows:
     )
     rng = random.Random(0)
     times = []
+    architectures = [SPACE.sample(rng) for _ in range(NETWORKS)]
     with PublishedProcess(BATCH) as published_score:
-        for architecture in [SPACE.sample(rng) for _ in range(NETWORKS)]:
+        for architecture in architectures:
             ours = build_network(SPACE, architecture, 0, 10).to(memory_format=torch.channels_last)
             sides = (
                 partial(published_score, architecture),
@@ -67,7 +69,23 @@ def score_rows() -> Rows:
         ("score, float32", ms[2], f"{against(2):.1f} x faster; {1 / against(2, 1):.2f} x the forward pass"),
         ("score, bf16", ms[3], f"{against(3):.1f} x faster"),
         ("score, bf16, 16x16 images", ms[4], f"{against(4):.1f} x faster"),
+        *_search_rows(architectures, images, small, statistics.fmean(t[0] for t in times)),
     ]
+
+
+def _search_rows(architectures: list[str], images: Tensor, small: Tensor, published: float) -> Rows:
+    """Return the time of a network in a search with a worker a core, against ``published``, the mean over the same."""
+    count = torch.get_num_threads()
+    rows = []
+    for name, batch, bf16 in (("float32", images, False), ("bf16", images, True), ("bf16, 16x16 images", small, True)):
+        probe = Probe(batch, torch.zeros(BATCH, dtype=torch.int64), 10, 32, "")
+        scores = score_networks(Scorer(SPACE, [probe], bf16=bf16), 6 * architectures, count)
+        stamps = [time.perf_counter() for _ in scores]
+        begun = len(architectures)  # not counted: the workers load and compile
+        seconds = (stamps[-1] - stamps[begun - 1]) / (len(stamps) - begun)
+        label = f"search, {count} workers, {name}"
+        rows.append((label, f"{1e3 * seconds:.1f} ms", f"{published / seconds:.1f} x faster (means; with building)"))
+    return rows
 
 
 def layer_rows() -> Rows:

@@ -69,6 +69,8 @@ class SearchConfig:
         calibrate: instead of a search, measure what cheaper settings of naswot cost and how well they rank, on up to
             100 of the candidates, and recommend one.
         device: auto, cpu, cuda, cuda:1, ...
+        workers: processes that score side by side, one thread each; by default one a core where a search on the CPU
+            would take longer than half a minute.
         top: how many of the ranking to print.
         select: which networks train.py picks: the top, or as many spread evenly over the ranking.
         run_dir: the folder of all results; the command continues what it finds there.
@@ -95,6 +97,7 @@ class SearchConfig:
     precision: Literal["32", "bf16"] = "32"
     calibrate: bool = False
     device: str = "auto"
+    workers: int | None = None
     top: int = 10
     select: Select = "top"
     run_dir: str = "runs/search"
@@ -104,6 +107,7 @@ class SearchConfig:
     def __post_init__(self) -> None:
         _at_least(2, batch_size=self.batch_size)
         _at_least(1, top=self.top, repeats=self.repeats, probe_size=self.probe_size, image_size=self.image_size)
+        _at_least(1, workers=self.workers)
         _at_least(0, seed=self.seed)
         _at_least(1, max_params=self.max_params, max_macs=self.max_macs)
         if self.samples != "all":
@@ -111,7 +115,18 @@ class SearchConfig:
 
     def identity(self) -> dict[str, Any]:
         """Return the settings that decide the scores: a run folder belongs to one set of them."""
-        free = {"calibrate", "select", "data_dir", "split_file", "device", "top", "run_dir", "overwrite", "wandb"}
+        free = {
+            "calibrate",
+            "select",
+            "data_dir",
+            "split_file",
+            "device",
+            "workers",
+            "top",
+            "run_dir",
+            "overwrite",
+            "wandb",
+        }
         return {name: value for name, value in asdict(self).items() if name not in free}
 
 

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from naswot_lightning.proxies import parse_scores
 from naswot_lightning.run_folder import JsonLines, RunFolder
 from naswot_lightning.search.calibration import calibrate
 from naswot_lightning.search.random import Limits, enumerated, given, sampled
+from naswot_lightning.search.workers import score_networks
 from naswot_lightning.tables import print_table
 from spaces import Complexity, Space, get_space
 
@@ -121,25 +123,30 @@ def score_candidates(
     finished = {row["architecture"] for row in scores.rows}
     known = {row["canonical"]: row for row in scores.rows}
     waiting = [(a, network) for a, network in candidates if a not in finished]
-    networks = {network for _, network in waiting} - known.keys()
-    with _progress(len(networks)) as bar:
-        for architecture, network in waiting:
-            shared = network in known
-            result = known[network] if shared else scorer(network)
-            row = {
-                "space": config.space,
-                "architecture": architecture,
-                "canonical": network,
-                **{name: result[name] for name in _RESULTS if name in result},
-                "seed": config.seed,
-                "probe": fingerprint,
-                "seconds": 0.0 if shared else result["seconds"],
-                **{name: result[name] for name in ("status", "reason")},
-            }
-            scores.append(row)
-            known.setdefault(network, row)
-            bar.update(0 if shared else 1)
+    sharing: dict[str, list[str]] = {}
+    for architecture, network in waiting:
+        sharing.setdefault(network, []).append(architecture)
+    fresh = [network for network in sharing if network not in known]
+    shared = ((network, {**known[network], "seconds": 0.0}) for network in sharing if network in known)
+    with _progress(len(fresh)) as bar:
+        for network, result in chain(shared, score_networks(scorer, fresh, config.workers)):
+            for architecture in sharing[network]:
+                scores.append(_row(config, architecture, network, result, fingerprint))
+                result = {**result, "seconds": 0.0}  # scored once
+            bar.update(0 if network in known else 1)
     return len(waiting)
+
+
+def _row(config: SearchConfig, architecture: str, network: str, result: Row, fingerprint: str) -> Row:
+    return {
+        "space": config.space,
+        "architecture": architecture,
+        "canonical": network,
+        **{name: result[name] for name in _RESULTS if name in result},
+        "seed": config.seed,
+        "probe": fingerprint,
+        **{name: result[name] for name in ("seconds", "status", "reason")},
+    }
 
 
 def _expect_probe(scores: JsonLines, fingerprint: str) -> None:

@@ -1,0 +1,143 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from naswot_lightning.candidates import Scorer
+from naswot_lightning.data.probe import load_probe
+from naswot_lightning.errors import UserError
+from naswot_lightning.search import workers
+from naswot_lightning.search.workers import score_networks
+from spaces import get_space
+from tests.conftest import ROOT
+
+SPACE = get_space("nasbench201")
+COMMAND = [
+    sys.executable, "search.py", "--samples", "400", "--batch_size", "64", "--workers", "2", "--wandb.mode", "disabled",
+]  # fmt: skip
+
+
+def children_of(pid):
+    """Return the processes that a process has started, however deep."""
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        direct = [int(child) for child in file.read().split()]
+    return direct + [deeper for child in direct for deeper in children_of(child)]
+
+
+def is_running(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_until(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def scores_in(folder):
+    path = folder / "scores.jsonl"
+    return path.read_text().count("\n") if path.exists() else 0
+
+
+def begun(folder):
+    process = subprocess.Popen(
+        [*COMMAND, "--run_dir", folder], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    wait_until(lambda: scores_in(folder) >= 4)
+    return process
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_scores_are_those_of_one_process_whatever_its_threads(bf16):
+    scorer = Scorer(SPACE, [load_probe("noise", "", 16, 0)], ("naswot", "jacob_cov"), bf16=bf16)
+    networks = [SPACE[index] for index in (0, 11, 284, 1462, 6111, 9000)]
+    aside = dict(score_networks(scorer, networks, 2))
+    assert sorted(aside) == sorted(networks)
+    threads = torch.get_num_threads()
+    for count in {1, threads}:
+        torch.set_num_threads(count)
+        try:
+            alone = [scorer(network)["scores"]["naswot"] for network in networks]
+        finally:
+            torch.set_num_threads(threads)
+        assert alone == [aside[network]["scores"]["naswot"] for network in networks]
+
+
+def test_workers_are_started_where_they_are_worth_it(monkeypatch):
+    scorer = Scorer(SPACE, [load_probe("noise", "", 4, 0, probe_size=8)])
+    networks = [SPACE[index] for index in range(6)]
+    started = []
+
+    def start(scorer, networks, count):
+        started.append(len(networks))
+        return ((network, scorer(network)) for network in networks)
+
+    monkeypatch.setattr(workers, "_score_aside", start)
+    assert len(dict(score_networks(scorer, networks, None))) == 6
+    assert started == []
+    monkeypatch.setattr(workers, "_WORTHWHILE_S", 0.0)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    assert len(dict(score_networks(scorer, networks, None))) == 6
+    assert started == [3]
+
+
+def test_a_space_that_cannot_be_sent_is_scored_here_unless_workers_were_asked_for(monkeypatch):
+    class Local(type(SPACE)):
+        """A class that no other process can find."""
+
+    scorer = Scorer(Local(), [load_probe("noise", "", 4, 0, probe_size=8)])
+    networks = [SPACE[index] for index in range(5)]
+    monkeypatch.setattr(workers, "_WORTHWHILE_S", 0.0)
+    assert len(dict(score_networks(scorer, networks, None))) == 5
+    with pytest.raises(UserError, match=r"--workers 2: space 'nasbench201' cannot be sent.*use --workers 1"):
+        list(score_networks(scorer, networks, 2))
+
+
+def test_workers_do_not_share_an_accelerator():
+    scorer = Scorer(SPACE, [load_probe("noise", "", 4, 0)], device=torch.device("meta"))
+    with pytest.raises(UserError, match="--workers 2 on meta: workers are for the CPU"):
+        list(score_networks(scorer, [SPACE[0]], 2))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
+def test_a_worker_that_dies_is_one_line_and_loses_nothing(tmp_path):
+    process = begun(tmp_path / "run")
+    for child in children_of(process.pid):
+        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+            os.kill(child, signal.SIGKILL)
+            break
+    _, errors = process.communicate(timeout=60)
+    last = errors.strip().splitlines()[-1]
+    assert process.returncode == 2
+    assert "one of 2 workers died, perhaps for want of memory; what is finished is kept" in last
+    assert "Traceback" not in errors
+    rows = [json.loads(line) for line in (tmp_path / "run" / "scores.jsonl").read_text().splitlines()]
+    assert len(rows) >= 4
+    assert all(row["status"] == "ok" for row in rows if row["architecture"].count("nor_conv_3x3") > 2)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
+def test_workers_end_with_their_parent(tmp_path, sent):
+    process = begun(tmp_path / "run")
+    family = children_of(process.pid)
+    assert len(family) >= 2
+    for pid in [process.pid, *(family if sent == signal.SIGINT else [])]:  # Ctrl-C reaches all of a terminal's
+        os.kill(pid, sent)
+    _, errors = process.communicate(timeout=60)
+    wait_until(lambda: not any(is_running(pid) for pid in family), seconds=20)
+    if sent == signal.SIGINT:
+        assert process.returncode == 130
+        assert "Traceback" not in errors
+        assert "interrupted; run the same command again to continue" in errors
