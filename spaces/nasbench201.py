@@ -236,25 +236,26 @@ class CellModule(nn.Module):
             [(edge, source) for edge, (source, target) in enumerate(EDGES) if target == node and edge in kept]
             for node in (1, 2, 3)
         ]
+        # Terms that share no memory with a node.
+        self.own = [[cell[edge] != "skip_connect" for edge, _ in inputs] for inputs in self.inputs]
 
     def forward(self, x: Tensor) -> Tensor:
         """Return node 3."""
-        nodes = [x]
-        for inputs in self.inputs:
-            terms = [self.edges[edge](nodes[source]) for edge, source in inputs]
-            nodes.append(self._sum(terms, [edge for edge, _ in inputs]))
+        nodes, edges = [x], list(self.edges)
+        for inputs, own in zip(self.inputs, self.own, strict=True):
+            nodes.append(_sum([edges[edge](nodes[source]) for edge, source in inputs], own))
         return nodes[3]
 
-    def _sum(self, terms: list[Tensor], edges: list[int]) -> Tensor:
-        """Add up the terms from left to right, in the memory of one that is nobody else's: a third less traffic."""
-        own = [not isinstance(self.edges[edge], nn.Identity) for edge in edges]
-        if len(terms) == 1:
-            return terms[0]
-        first, second = (terms[0], terms[1]) if own[0] else (terms[1], terms[0])
-        total = first.add_(second) if any(own[:2]) else first + second
-        for term in terms[2:]:
-            total = total.add_(term)
-        return total
+
+def _sum(terms: list[Tensor], own: list[bool]) -> Tensor:
+    """Add up the terms from left to right, in the memory of one that may be written to: a quarter less traffic."""
+    if len(terms) == 1:
+        return terms[0]
+    first, second = (terms[0], terms[1]) if own[0] else (terms[1], terms[0])
+    total = first.add_(second) if own[0] or own[1] else first + second
+    for term in terms[2:]:
+        total = total.add_(term)
+    return total
 
 
 def _summed_edges(cell: Cell) -> set[int]:
