@@ -1,5 +1,6 @@
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -59,19 +60,23 @@ def begun(folder):
 
 
 @pytest.mark.parametrize("bf16", [False, True])
-def test_scores_are_those_of_one_process_whatever_its_threads(bf16):
-    scorer = Scorer(SPACE, [load_probe("noise", "", 16, 0)], ("naswot", "jacob_cov"), bf16=bf16)
-    networks = [SPACE[index] for index in (0, 11, 284, 1462, 6111, 9000)]
+@pytest.mark.parametrize("name", ["nasbench201", "nds_vanilla"])
+def test_scores_are_those_of_one_process_whatever_its_threads(name, bf16):
+    space, rng = get_space(name), random.Random(1)
+    proxies = ("naswot", "jacob_cov", "grad_norm", "snip", "synflow")
+    scorer = Scorer(space, [load_probe("noise", "", 16, 0, probe_size=16)], proxies, bf16=bf16)
+    networks = [space.sample(rng) for _ in range(4)]
     aside = dict(score_networks(scorer, networks, 2))
     assert sorted(aside) == sorted(networks)
     threads = torch.get_num_threads()
-    for count in {1, threads}:
+    for count in {1, 2, threads}:
         torch.set_num_threads(count)
         try:
-            alone = [scorer(network)["scores"]["naswot"] for network in networks]
+            alone = [scorer(network)["scores"] for network in networks]
+            assert torch.get_num_threads() == count
         finally:
             torch.set_num_threads(threads)
-        assert alone == [aside[network]["scores"]["naswot"] for network in networks]
+        assert alone == [aside[network]["scores"] for network in networks]
 
 
 def test_workers_are_started_where_they_are_worth_it(monkeypatch):
