@@ -192,8 +192,7 @@ def _pack(rows, magnitude, infinity, words, start, rectified):  # type: ignore[n
 
     ``rectified`` is None or receives max(value, 0): reading the values once for both saves a third of the time.
 
-    As integers, positive floats are positive and both zeros are not. The test for NaN costs nothing measurable
-    beside the packing (0.17 ms for 128 x 16,384 float32 values with and without it).
+    As integers, positive floats are positive and both zeros are not.
     """
     images, units = rows.shape
     whole = units // 64

@@ -17,6 +17,7 @@ import random
 from collections.abc import Sequence
 from functools import cached_property
 
+import torch
 from torch import Tensor, nn
 
 from spaces.base import Complexity, EnumerableSpace, SpaceError
@@ -232,19 +233,29 @@ class CellModule(nn.Module):
         super().__init__()
         self.edges = nn.ModuleList(_operation(op, channels) for op in cell)
         kept = _summed_edges(cell)
-        self.inputs = [
-            [(edge, source) for edge, (source, target) in enumerate(EDGES) if target == node and edge in kept]
-            for node in (1, 2, 3)
-        ]
-        # Terms that share no memory with a node.
-        self.own = [[cell[edge] != "skip_connect" for edge, _ in inputs] for inputs in self.inputs]
+        self.inputs = _inputs(cell, kept)
+        # What gives a value: zeros are added for the sake of gradient paths alone.
+        self.valued = _inputs(cell, _with_every_node(kept - {e for e, op in enumerate(cell) if op == "none"}))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return node 3."""
         nodes, edges = [x], list(self.edges)
-        for inputs, own in zip(self.inputs, self.own, strict=True):
-            nodes.append(_sum([edges[edge](nodes[source]) for edge, source in inputs], own))
+        for inputs in self.inputs if torch.is_grad_enabled() else self.valued:
+            terms = [edges[edge](nodes[source]) for edge, source, _ in inputs]
+            nodes.append(_sum(terms, [own for _, _, own in inputs]))
         return nodes[3]
+
+
+def _inputs(cell: Cell, kept: set[int]) -> list[list[tuple[int, int, bool]]]:
+    """Return for nodes 1, 2, 3: edge, its source, and whether its term shares no memory with the source."""
+    return [
+        [
+            (edge, source, cell[edge] != "skip_connect")
+            for edge, (source, target) in enumerate(EDGES)
+            if target == node and edge in kept
+        ]
+        for node in (1, 2, 3)
+    ]
 
 
 def _sum(terms: list[Tensor], own: list[bool]) -> Tensor:
@@ -268,12 +279,13 @@ def _summed_edges(cell: Cell) -> set[int]:
     for node in (2, 1, 0):
         if any(op != "none" and s == node and t in reaches for op, (s, t) in zip(cell, EDGES, strict=True)):
             reaches.add(node)
-    kept = {edge for edge, (source, _) in enumerate(EDGES) if cell[edge] != "none" or source not in reaches}
-    for node in (1, 2, 3):
-        incoming = [edge for edge, (_, target) in enumerate(EDGES) if target == node]
-        if not kept.intersection(incoming):
-            kept.add(incoming[0])
-    return kept
+    return _with_every_node({e for e, (source, _) in enumerate(EDGES) if cell[e] != "none" or source not in reaches})
+
+
+def _with_every_node(kept: set[int]) -> set[int]:
+    """Add the first edge of each node that has none."""
+    incoming = ([edge for edge, (_, target) in enumerate(EDGES) if target == node] for node in (1, 2, 3))
+    return kept | {edges[0] for edges in incoming if not kept.intersection(edges)}
 
 
 def _operation(op: str, channels: int) -> nn.Module:
