@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from spaces import Space, SpaceError, get_space
 from spaces.complexity import count_macs, count_params
-from spaces.nasbench201 import EDGES, OPS, expression, format_cell, parse_cell
+from spaces.nasbench201 import EDGES, OPS, CellModule, expression, format_cell, parse_cell
 
 SPACE = get_space("nasbench201")
 cells = st.tuples(*[st.sampled_from(OPS)] * 6)
@@ -166,3 +166,23 @@ def test_networks_return_logits_and_train(classes):
     assert logits.shape == (4, classes)
     logits.sum().backward()
     assert all(p.grad is not None for p in network.parameters())
+
+
+@pytest.mark.parametrize("index", random.Random(0).sample(range(15_625), 40))
+def test_a_cell_sums_what_its_string_says_with_and_without_gradients(index):
+    """In place where it may: the input stays as it is, and no node is written to after it was read."""
+    cell = parse_cell(SPACE[index])
+    module = CellModule(cell, 4).eval()
+    x = torch.randn(2, 4, 5, 5, generator=torch.Generator().manual_seed(index))
+    nodes = [x.clone()]
+    with torch.no_grad():
+        for node in (1, 2, 3):
+            terms = [module.edges[e](nodes[s].clone()) for e, (s, t) in enumerate(EDGES) if t == node]
+            total = torch.zeros_like(x)
+            for term in terms:
+                total = total + term
+            nodes.append(total)
+        before = x.clone()
+        assert module(x).equal(nodes[3])
+    assert module(x).equal(nodes[3])
+    assert x.equal(before)
