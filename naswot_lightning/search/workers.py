@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import pickle
 import signal
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import fields
 from itertools import islice
 from typing import Any
 
@@ -23,6 +23,7 @@ import torch
 from naswot_lightning.candidates import Scorer
 from naswot_lightning.errors import UserError
 from naswot_lightning.process import tune_process
+from spaces import SpaceError, get_space
 
 Row = dict[str, Any]
 
@@ -63,8 +64,8 @@ def score_networks(scorer: Scorer, networks: Sequence[str], workers: int | None)
         yield from ((network, scorer(network)) for network in rest)
     else:
         raise UserError(
-            f"--workers {workers}: space {scorer.space.name!r} cannot be sent to another process; use --workers 1, "
-            "or define it in a module"
+            f"--workers {workers}: another process cannot make the space {scorer.space.name!r} of its name; "
+            "use --workers 1"
         )
 
 
@@ -75,17 +76,18 @@ def _worthwhile(scorer: Scorer, seconds: float) -> int:
 
 
 def _can_be_sent(scorer: Scorer) -> bool:
+    """Return whether another process makes the same space of its name; a user's functions cannot be sent themselves."""
     try:
-        pickle.dumps(scorer)
-    except (pickle.PicklingError, AttributeError, TypeError):
+        return get_space(scorer.space.name) is scorer.space
+    except SpaceError:
         return False
-    return True
 
 
 def _score_aside(scorer: Scorer, networks: Sequence[str], count: int) -> Iterator[tuple[str, Row]]:
     waiting = iter(networks)
     running: dict[Future[Row], str] = {}
-    pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _start, (scorer,))
+    settings = {field.name: getattr(scorer, field.name) for field in fields(scorer)} | {"space": scorer.space.name}
+    pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _start, (settings,))
     try:
         while True:
             # One more for each than it works on, so that none waits for this process.
@@ -104,13 +106,13 @@ def _score_aside(scorer: Scorer, networks: Sequence[str], count: int) -> Iterato
         pool.shutdown(cancel_futures=True)
 
 
-def _start(scorer: Scorer) -> None:
+def _start(settings: dict[str, Any]) -> None:
     global _scorer
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to answer
     threading.Thread(target=_end_with_parent, daemon=True).start()
     tune_process()
     torch.set_num_threads(1)
-    _scorer = scorer
+    _scorer = Scorer(**{**settings, "space": get_space(settings["space"])})
 
 
 def _end_with_parent() -> None:

@@ -60,12 +60,14 @@ def begun(folder):
 
 
 @pytest.mark.parametrize("bf16", [False, True])
-@pytest.mark.parametrize("name", ["nasbench201", "nds_vanilla"])
+@pytest.mark.parametrize(
+    "name", ["nasbench201", "nds_vanilla", "nds_darts:depth=2,width=8", "tests.own_networks.networks"]
+)
 def test_scores_are_those_of_one_process_whatever_its_threads(name, bf16):
     space, rng = get_space(name), random.Random(1)
     proxies = ("naswot", "jacob_cov", "grad_norm", "snip", "synflow")
     scorer = Scorer(space, [load_probe("noise", "", 16, 0, probe_size=16)], proxies, bf16=bf16)
-    networks = [space.sample(rng) for _ in range(4)]
+    networks = list(dict.fromkeys(space.sample(rng) for _ in range(4)))
     aside = dict(score_networks(scorer, networks, 2))
     assert sorted(aside) == sorted(networks)
     threads = torch.get_num_threads()
@@ -105,7 +107,9 @@ def test_a_space_that_cannot_be_sent_is_scored_here_unless_workers_were_asked_fo
     networks = [SPACE[index] for index in range(5)]
     monkeypatch.setattr(workers, "_WORTHWHILE_S", 0.0)
     assert len(dict(score_networks(scorer, networks, None))) == 5
-    with pytest.raises(UserError, match=r"--workers 2: space 'nasbench201' cannot be sent.*use --workers 1"):
+    with pytest.raises(
+        UserError, match=r"--workers 2: another process cannot make the space 'nasbench201'.*--workers 1"
+    ):
         list(score_networks(scorer, networks, 2))
 
 
