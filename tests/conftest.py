@@ -1,6 +1,7 @@
 """Shared fixtures: the folder of real data, small networks, a command runner."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 from naswot_lightning.process import limit_spinning
 
 limit_spinning()  # as the commands do, before torch is loaded
+# A job in the background may be started with Ctrl-C ignored, and its children would be, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent.parent
 

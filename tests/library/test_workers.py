@@ -59,9 +59,9 @@ def begun(folder):
     return process
 
 
-@pytest.mark.parametrize("bf16", [False, True])
 @pytest.mark.parametrize(
-    "name", ["nasbench201", "nds_vanilla", "nds_darts:depth=2,width=8", "tests.own_networks.networks"]
+    ("name", "bf16"),
+    [("nasbench201", True), ("nasbench201", False), ("nds_vanilla", False), ("tests.own_networks.networks", False)],
 )
 def test_scores_are_those_of_one_process_whatever_its_threads(name, bf16):
     space, rng = get_space(name), random.Random(1)
