@@ -103,9 +103,7 @@ class Scorer:
 
     def _score(self, architecture: str, repeat: int, size: Complexity) -> tuple[Values, int]:
         probe = self.probes[repeat]
-        network = build_network(self.space, architecture, self.seed, probe.num_classes, repeat)
-        memory_format = torch.channels_last if self.space.channels_last else torch.preserve_format
-        network = network.to(memory_format=memory_format).to(self.device)
+        network = self._placed(build_network(self.space, architecture, self.seed, probe.num_classes, repeat))
         images = probe.images if "naswot" in self.proxies else probe.images[:2]  # two suffice to count the units
         kernel = activation_kernel(network, images, precision="bf16" if self.bf16 else "32")
         known = {"params": size.params, "macs": size.macs, "rectified_units": kernel.n_units}
@@ -114,6 +112,18 @@ class Scorer:
             values["naswot"] = kernel.logdet()
         values |= compute_scores(network, probe, [name for name in self.proxies if name not in values])
         return {name: values[name] for name in self.proxies}, kernel.n_units
+
+    def _placed(self, network: nn.Module) -> nn.Module:
+        """Return the network on the device, in channels_last memory where its space allows that.
+
+        The weights of convolutions alone: ``network.to(memory_format=...)`` makes every other tensor anew, too, which
+        takes 4 ms where building a network of NAS-Bench-201 takes 11 ms.
+        """
+        if self.space.channels_last:
+            for weight in network.parameters():
+                if weight.dim() == 4:
+                    weight.data = weight.data.contiguous(memory_format=torch.channels_last)
+        return network if self.device.type == "cpu" else network.to(self.device)
 
 
 def _summary(proxies: Sequence[str], repeats: Sequence[Values], faults: Sequence[str]) -> Row:

@@ -67,11 +67,11 @@ def test_scores_are_those_of_one_process_whatever_its_threads(name, bf16):
     space, rng = get_space(name), random.Random(1)
     proxies = ("naswot", "jacob_cov", "grad_norm", "snip", "synflow")
     scorer = Scorer(space, [load_probe("noise", "", 16, 0, probe_size=16)], proxies, bf16=bf16)
-    networks = list(dict.fromkeys(space.sample(rng) for _ in range(4)))
+    networks = list(dict.fromkeys(space.sample(rng) for _ in range(2)))
     aside = dict(score_networks(scorer, networks, 2))
     assert sorted(aside) == sorted(networks)
     threads = torch.get_num_threads()
-    for count in {1, 2, threads}:
+    for count in (1, 2):
         torch.set_num_threads(count)
         try:
             alone = [scorer(network)["scores"] for network in networks]
