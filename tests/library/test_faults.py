@@ -112,6 +112,7 @@ def test_a_pick_that_runs_out_of_memory_takes_its_steps_in_halves(tmp_path, data
     assert "out of memory" not in again.stdout
 
 
+@pytest.mark.slow
 def test_halves_that_are_too_large_fail_and_say_so(tmp_path, data):
     run = tmp_path / "run"
     options = ("--space", "tests.own_networks.networks", "--architecture", "hungry", "--batch_size", 40)

@@ -153,6 +153,7 @@ def test_a_recipe_on_the_command_line_is_resolved_saved_and_trains(train, tmp_pa
     assert not weights[0].equal(weights[1])
 
 
+@pytest.mark.slow
 def test_compiled_and_in_bfloat16(train, tmp_path):
     data = make_image_folder(tmp_path / "images", {"train": 8, "test": 3})
     run = tmp_path / "run"

@@ -94,6 +94,7 @@ def test_what_cannot_be_a_space_is_one_line(folder, path, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_it_is_searched_and_its_best_is_trained(folder, search, train):
     """From the directory that the user stands in, with options that each command is given in another order."""
     from tests.conftest import ROOT, run_script
