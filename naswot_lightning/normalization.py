@@ -28,7 +28,7 @@ def normalized_by_batch(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor
     """Return what ``torch.nn.functional.batch_norm`` returns for these arguments, or None where it must be asked.
 
     Done here: float32 and bfloat16 in channels_last memory on the CPU, normalised by the mini-batch, no statistics to
-    update, with weight and bias. Values agree with torch's to rounding: its own sums depend on the number of threads.
+    update, with weight and bias. Values agree with torch's to rounding; torch's sums depend on the number of threads.
     """
     images = args[0] if args else kwargs["input"]
     given = {**dict(zip(_NAMES, args[1:], strict=False)), **kwargs}

@@ -91,7 +91,7 @@ def _score_aside(scorer: Scorer, networks: Sequence[str], count: int) -> Iterato
     pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _start, (settings,))
     try:
         while True:
-            # One more for each than it works on, so that none waits for this process.
+            # One network more for each worker than it works on, so that none waits for this process.
             for network in islice(waiting, 2 * count - len(running)):
                 running[pool.submit(_score, network)] = network
             if not running:
