@@ -1,59 +1,61 @@
 """BatchNorm of the scoring forward pass, by the statistics of the mini-batch, on a CPU.
 
-torch reads the values three times; this reads them twice. Sums run image by image, whatever the number of threads, and
-are exact beyond the values' own type: in float64 for float32, in float32 columns for bfloat16. The affine map is
-float32, as torch's; bfloat16, the upper half of float32, is rounded once, to the nearest, ties to even.
+torch reads the values three times; this reads them twice. Sums run over four images each, whatever the number of
+threads: float32 within their columns, float64 from there on, both of the values less one of them, so that no digits
+are lost where a channel's mean is many of its deviations. The affine map is float32, as torch's; bfloat16, the upper half
+of float32, is rounded once, to the nearest, ties to even.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from llvmlite import ir
-from numba import njit, prange, types
+from numba import carray, njit, prange, types
 from numba.extending import intrinsic
 from torch import Tensor
 
-_NAMES = ("running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
-# What numba sees of a type, and an array of the type in which a column of an image is summed.
-_TYPES = {
-    torch.float32: (torch.float32, np.zeros(1, np.float64)),
-    torch.bfloat16: (torch.uint16, np.zeros(1, np.float32)),
-}
+from naswot_lightning.addresses import is_channels_last, pointer
+
+# What numba sees of a type.
+_STORED = {torch.float32: np.float32(0), torch.bfloat16: np.uint16(0)}
+_TOGETHER = 4  # images of one sum: one alone spends half its time on the sum's own memory where maps are 4x4
 
 
-def normalized_by_batch(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
+def normalized_by_batch(
+    input: Tensor,  # noqa: A002 - torch's names
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor | None:
     """Return what ``torch.nn.functional.batch_norm`` returns for these arguments, or None where it must be asked.
 
     Done here: float32 and bfloat16 in channels_last memory on the CPU, normalised by the mini-batch, no statistics to
     update, with weight and bias. Values agree with torch's to rounding; torch's sums depend on the number of threads.
     """
-    images = args[0] if args else kwargs["input"]
-    given = {**dict(zip(_NAMES, args[1:], strict=False)), **kwargs}
-    weight, bias = given.get("weight"), given.get("bias")
-    by_batch = given.get("training") and given.get("running_mean") is None
-    if not by_batch or weight is None or bias is None or not _is_dense(images):
+    if not training or running_mean is not None or weight is None or bias is None:
         return None
-    output = torch.empty_like(images)
-    stored, columns = _TYPES[images.dtype]
-    rows, results = (
-        t.permute(0, 2, 3, 1).flatten(2).detach().view(stored).numpy() for t in (images, output)
-    )  # (N, H, W * C)
-    scale, shift = (t.detach().float().numpy() for t in (weight, bias))
-    _normalize(rows, results, scale, shift, np.float64(given.get("eps", 1e-5)), columns)
+    like = _STORED.get(input.dtype)
+    if like is None or not is_channels_last(input):
+        return None
+    images, channels, height, width = input.shape
+    if weight.numel() != channels or bias.numel() != channels:
+        return None
+    scale, shift = _float32(weight), _float32(bias)
+    output = torch.empty_like(input)
+    addresses = input.data_ptr(), output.data_ptr(), scale.data_ptr(), shift.data_ptr()
+    _normalize(*addresses[:2], images, height, width, channels, *addresses[2:], eps, like)
     return output
 
 
-def _is_dense(images: Tensor) -> bool:
-    return (
-        images.device.type == "cpu"
-        and images.dtype in _TYPES
-        and images.dim() == 4
-        and images.is_contiguous(memory_format=torch.channels_last)
-        and not (torch.is_grad_enabled() and images.requires_grad)
-    )
+def _float32(tensor: Tensor) -> Tensor:
+    if tensor.dtype is torch.float32 and tensor.is_contiguous():
+        return tensor
+    return tensor.detach().float().contiguous()
 
 
 @intrinsic
@@ -87,54 +89,77 @@ def _narrowed(typingctx, value, like):  # type: ignore[no-untyped-def]
 
 
 @njit(parallel=True, nogil=True, cache=True)
-def _normalize(rows, results, weight, bias, eps, columns):  # type: ignore[no-untyped-def]
-    images, height, width = rows.shape
-    channels = weight.shape[0]
-    sums = np.zeros((2, images, channels), np.float64)
-    for i in prange(images):
-        _sum_image(rows[i], sums[0, i], sums[1, i], columns.dtype)
-    total = np.zeros((2, channels), np.float64)
-    for i in range(images):  # in the order of memory: channel by channel it took longer than all else together
-        for c in range(channels):
-            total[0, c] += sums[0, i, c]
-            total[1, c] += sums[1, i, c]
-    count = images * height * (width // channels)
-    scale, shift = np.empty(width, np.float32), np.empty(width, np.float32)
-    for c in range(channels):
-        mean = total[0, c] / count
-        variance = max(total[1, c] / count - mean * mean, 0.0)
-        factor = weight[c] / np.sqrt(variance + eps)
-        for k in range(c, width, channels):
-            scale[k], shift[k] = factor, bias[c] - mean * factor
+def _normalize(source, target, images, height, width, channels, weight, bias, eps, like):  # type: ignore[no-untyped-def]
+    """Normalise values of the type of ``like``; they, the results, weight and bias are given by their addresses."""
+    shape = (images, height, width * channels)
+    rows, results = carray(pointer(source, like), shape), carray(pointer(target, like), shape)
+    sums = np.zeros((2, (images + _TOGETHER - 1) // _TOGETHER, channels), np.float64)
+    for block in prange(sums.shape[1]):
+        together = rows[block * _TOGETHER : (block + 1) * _TOGETHER]
+        _sum_images(together, rows[0, 0], sums[0, block], sums[1, block])
+    scale, shift = np.empty(width * channels, np.float32), np.empty(width * channels, np.float32)
+    weights = carray(pointer(weight, np.float32(0)), channels)
+    biases = carray(pointer(bias, np.float32(0)), channels)
+    _write_affine(sums, rows[0, 0], images * height * width, weights, biases, eps, scale, shift)
     for i in prange(images):
         for y in range(height):
             row, result = rows[i, y], results[i, y]
-            for k in range(width):
+            for k in range(width * channels):
                 result[k] = _narrowed(_widened(row[k]) * scale[k] + shift[k], row[k])
 
 
 @njit(nogil=True, cache=True)
-def _sum_image(image, total, squares, dtype):  # type: ignore[no-untyped-def]
-    """Add up the values of (H, W * C) and their squares by channel; the columns first, which is vector code."""
+def _sum_images(images, pivots, total, squares):  # type: ignore[no-untyped-def]
+    """Add the values of some (H, W * C) images less their pivots, and the squares of that, to the sums by channel.
+
+    The first C values of ``pivots`` are those of the channels. Columns first, which is vector code.
+    """
+    width, channels = images.shape[2], total.shape[0]
+    pivot = np.empty(width, np.float32)
+    for start in range(0, width, channels):
+        for c in range(channels):
+            pivot[start + c] = _widened(pivots[c])
+    first, second = np.zeros(width, np.float32), np.zeros(width, np.float32)
+    for i in range(images.shape[0]):
+        _sum_columns(images[i], pivot, first, second)
+    for start in range(0, width, channels):
+        for c in range(channels):
+            total[c] += first[start + c]
+            squares[c] += second[start + c]
+
+
+@njit(nogil=True, cache=True)
+def _sum_columns(image, pivot, first, second):  # type: ignore[no-untyped-def]
     height, width = image.shape
-    first, second = np.zeros(width, dtype), np.zeros(width, dtype)
-    number = dtype.type
     fours = height // 4 * 4
     for y in range(0, fours, 4):  # four rows at once: a quarter of the loads and stores of the sums
         row0, row1, row2, row3 = image[y], image[y + 1], image[y + 2], image[y + 3]
         for k in range(width):
-            a, b = number(_widened(row0[k])), number(_widened(row1[k]))
-            c, d = number(_widened(row2[k])), number(_widened(row3[k]))
+            a, b = _widened(row0[k]) - pivot[k], _widened(row1[k]) - pivot[k]
+            c, d = _widened(row2[k]) - pivot[k], _widened(row3[k]) - pivot[k]
             first[k] += (a + b) + (c + d)
             second[k] += (a * a + b * b) + (c * c + d * d)
     for y in range(fours, height):
         row = image[y]
         for k in range(width):
-            value = number(_widened(row[k]))
+            value = _widened(row[k]) - pivot[k]
             first[k] += value
             second[k] += value * value
-    channels = total.shape[0]
-    for start in range(0, width, channels):
+
+
+@njit(nogil=True, cache=True)
+def _write_affine(sums, pivots, count, weight, bias, eps, scale, shift):  # type: ignore[no-untyped-def]
+    """Write the map x * scale + shift of each column; the sums (2, blocks, C) are over ``count`` values a channel."""
+    _, blocks, channels = sums.shape
+    total = np.zeros((2, channels), np.float64)
+    for block in range(blocks):  # in the order of memory: channel by channel it took longer than all else together
         for c in range(channels):
-            total[c] += first[start + c]
-            squares[c] += second[start + c]
+            total[0, c] += sums[0, block, c]
+            total[1, c] += sums[1, block, c]
+    for c in range(channels):
+        mean = total[0, c] / count
+        variance = max(total[1, c] / count - mean * mean, 0.0)
+        factor = weight[c] / np.sqrt(variance + eps)
+        offset = bias[c] - (np.float64(_widened(pivots[c])) + mean) * factor
+        for k in range(c, scale.shape[0], channels):
+            scale[k], shift[k] = factor, offset

@@ -193,7 +193,7 @@ class RectifierRecorder(TorchFunctionMode):
         if is_rectifier is not None and is_rectifier(args, kwargs):
             return self._rectify(func, args, kwargs)
         faster = _FASTER.get(func)
-        output = None if faster is None else faster(args, kwargs)
+        output = None if faster is None else faster(*args, **kwargs)
         return func(*args, **kwargs) if output is None else output
 
     def _rectify(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
@@ -236,7 +236,7 @@ _RECTIFIERS: dict[Callable[..., Any], Callable[[Any, dict[str, Any]], bool]] = {
 }
 _PLAIN_RELU = {F.relu, torch.relu, Tensor.relu}
 # What computes the same sooner, or returns None where it does not apply.
-_FASTER: dict[Callable[..., Any], Callable[[Any, dict[str, Any]], Tensor | None]] = {
+_FASTER: dict[Callable[..., Any], Callable[..., Tensor | None]] = {
     F.avg_pool2d: average_pooled,
     F.batch_norm: normalized_by_batch,
 }

@@ -23,7 +23,7 @@ def arguments(channels):
 def test_bfloat16_values_are_those_of_float32_rounded_once(shape, mean):
     images, given = batch(*shape, mean=mean), arguments(shape[1])
     exact = F.batch_norm(images.double(), None, None, given["weight"].double(), given["bias"].double(), True)
-    ours = normalized_by_batch((images,), given)
+    ours = normalized_by_batch(images, **given)
     assert ours is not None
     assert ours.is_contiguous(memory_format=torch.channels_last)
     # half a unit in the last place of 8 bits, and what float32 loses where mean and deviation differ much
@@ -40,7 +40,7 @@ def test_float32_values_are_exact_to_rounding(shape, mean):
     images = (torch.randn(shape, generator=generator) * 2 + mean).contiguous(memory_format=torch.channels_last)
     given = arguments(shape[1])
     exact = F.batch_norm(images.double(), None, None, given["weight"].double(), given["bias"].double(), True)
-    ours = normalized_by_batch((images,), given)
+    ours = normalized_by_batch(images, **given)
     assert ours.is_contiguous(memory_format=torch.channels_last)
     error = float((ours - exact).abs().max())
     # what rounding leaves of x * scale + shift where the mean is many deviations away
@@ -50,7 +50,7 @@ def test_float32_values_are_exact_to_rounding(shape, mean):
 def test_float32_values_are_nearer_to_the_exact_ones_than_torchs():
     images, given = batch(128, 16, 32, 32).float(), arguments(16)
     exact = F.batch_norm(images.double(), None, None, given["weight"].double(), given["bias"].double(), True)
-    ours = normalized_by_batch((images,), given)
+    ours = normalized_by_batch(images, **given)
     torchs = F.batch_norm(images, None, None, given["weight"], given["bias"], True)
     assert (ours - exact).abs().max() < (torchs - exact).abs().max()
 
@@ -58,10 +58,10 @@ def test_float32_values_are_nearer_to_the_exact_ones_than_torchs():
 def test_a_constant_channel_is_its_bias_and_nan_stays():
     images, given = batch(4, 3, 2, 2), arguments(3)
     images[:, 1] = 5.0
-    ours = normalized_by_batch((images,), given)
+    ours = normalized_by_batch(images, **given)
     assert ours[:, 1].float().sub(given["bias"][1]).abs().max() < 0.02
     images[0, 0, 0, 0] = math.nan
-    assert normalized_by_batch((images,), given)[:, 0].isnan().all()
+    assert normalized_by_batch(images, **given)[:, 0].isnan().all()
 
 
 @pytest.mark.parametrize(
@@ -74,10 +74,10 @@ def test_a_constant_channel_is_its_bias_and_nan_stays():
     ],
 )
 def test_other_normalisations_are_left_to_torch(change):
-    assert normalized_by_batch((batch(2, 3, 4, 4),), {**arguments(3), **change}) is None
+    assert normalized_by_batch(batch(2, 3, 4, 4), **{**arguments(3), **change}) is None
 
 
 def test_other_tensors_are_left_to_torch():
     images = batch(2, 3, 4, 4)
     for other in (images.half(), images.double(), images.contiguous(), images[:, :, 0]):
-        assert normalized_by_batch((other,), arguments(3)) is None
+        assert normalized_by_batch(other, **arguments(3)) is None

@@ -18,7 +18,7 @@ def channels_last(*shape, dtype=torch.float32):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_every_number_is_torchs(shape, dtype):
     images = channels_last(*shape, dtype=dtype)
-    ours = average_pooled((images, *ARGUMENTS), {})
+    ours = average_pooled(images, *ARGUMENTS)
     assert ours is not None
     assert ours.equal(F.avg_pool2d(images, *ARGUMENTS))
     assert ours.is_contiguous(memory_format=torch.channels_last)
@@ -37,21 +37,21 @@ def test_every_number_is_torchs(shape, dtype):
     ],
 )
 def test_other_poolings_are_left_to_torch(arguments, kwargs):
-    assert average_pooled((channels_last(2, 4, 8, 8), *arguments), kwargs) is None
+    assert average_pooled(channels_last(2, 4, 8, 8), *arguments, **kwargs) is None
 
 
 def test_other_tensors_are_left_to_torch():
     plain = torch.randn(2, 4, 8, 8)
-    assert average_pooled((plain, *ARGUMENTS), {}) is None
-    assert average_pooled((plain.double().contiguous(memory_format=torch.channels_last), *ARGUMENTS), {}) is None
-    assert average_pooled((channels_last(2, 4, 8, 8).requires_grad_(), *ARGUMENTS), {}) is None
+    assert average_pooled(plain, *ARGUMENTS) is None
+    assert average_pooled(plain.double().contiguous(memory_format=torch.channels_last), *ARGUMENTS) is None
+    assert average_pooled(channels_last(2, 4, 8, 8).requires_grad_(), *ARGUMENTS) is None
 
 
 @pytest.mark.parametrize("size", [(3, 1, 1), ((3, 3), (1, 1), (1, 1))])
 def test_keywords_and_pairs_are_understood(size):
     images = channels_last(2, 4, 8, 8)
     names = dict(zip(("kernel_size", "stride", "padding"), size, strict=True))
-    ours = average_pooled((), {"input": images, **names, "count_include_pad": False})
+    ours = average_pooled(input=images, **names, count_include_pad=False)
     assert ours is not None
     assert ours.equal(F.avg_pool2d(images, *ARGUMENTS))
 
