@@ -24,9 +24,9 @@ def pointer(typingctx, address, like):  # type: ignore[no-untyped-def]
 
 
 def is_plain(tensor: Tensor) -> bool:
-    """Return whether values lie at the tensor's address, and nobody records what is done to them."""
+    """Return whether the values lie at the tensor's address as they are, and nobody records what is done to them."""
     recorded = tensor.requires_grad and torch.is_grad_enabled()
-    return type(tensor) is Tensor and tensor.is_cpu and not recorded
+    return type(tensor) is Tensor and tensor.is_cpu and not tensor.is_neg() and not recorded
 
 
 def is_channels_last(tensor: Tensor) -> bool:

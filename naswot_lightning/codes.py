@@ -11,16 +11,19 @@ import numba
 import numpy as np
 import torch
 from llvmlite import ir
-from numba import njit, prange, types
+from numba import carray, njit, prange, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 from torch import Tensor
 
-# The integer type of the same width, its mask without the sign, and infinity: a larger magnitude is NaN.
-_INTEGER_VIEWS = {
-    torch.float64: (torch.int64, np.int64(0x7FFF_FFFF_FFFF_FFFF), np.int64(0x7FF0_0000_0000_0000)),
-    torch.float32: (torch.int32, np.int32(0x7FFF_FFFF), np.int32(0x7F80_0000)),
-    torch.float16: (torch.int16, np.int16(0x7FFF), np.int16(0x7C00)),
-    torch.bfloat16: (torch.int16, np.int16(0x7FFF), np.int16(0x7F80)),
+from naswot_lightning.addresses import is_plain, pointer
+
+# Of each type, as integers of its width: all bits but the sign, and infinity. A larger magnitude is NaN.
+_BITS = {
+    torch.float64: (np.int64(0x7FFF_FFFF_FFFF_FFFF), np.int64(0x7FF0_0000_0000_0000)),
+    torch.float32: (np.int32(0x7FFF_FFFF), np.int32(0x7F80_0000)),
+    torch.float16: (np.int16(0x7FFF), np.int16(0x7C00)),
+    torch.bfloat16: (np.int16(0x7FFF), np.int16(0x7F80)),
 }
 # Columns of one 0/1 product: below 2^24, so that float32 sums are exact, and small beside the activations.
 _PRODUCT_COLUMNS = 1 << 16
@@ -44,7 +47,7 @@ _MOST_THREADS = _start_threads()
 
 def is_packable(tensor: Tensor) -> bool:
     """Return whether the codes of a rectifier's input can be packed where it lies in memory."""
-    return tensor.device.type == "cpu" and tensor.dtype in _INTEGER_VIEWS and tensor.dim() > 1 and _is_dense(tensor)
+    return is_plain(tensor) and tensor.dtype in _BITS and tensor.dim() > 1 and _is_dense(tensor)
 
 
 class PackedCodes:
@@ -72,12 +75,18 @@ class PackedCodes:
             pre_activations: its input, (N, ...) on the CPU in a floating point type.
             rectified: where :func:`is_packable` says so, a tensor like the input that receives max(x, 0).
         """
-        integers, magnitude, infinity = _INTEGER_VIEWS[pre_activations.dtype]
-        rows = _rows(pre_activations).view(integers).numpy()  # (N, U)
-        output = None if rectified is None else _rows(rectified).view(integers).numpy()
-        width = (rows.shape[1] + 63) // 64
+        if not is_plain(pre_activations):
+            pre_activations = pre_activations.detach().resolve_neg()
+        if not _is_dense(pre_activations):
+            pre_activations = pre_activations.contiguous()
+        magnitude, infinity = _BITS[pre_activations.dtype]
+        units = pre_activations.numel() // self._words.shape[0]
+        width = (units + 63) // 64
         self._make_room(width)
-        self.has_nan |= bool(_pack(rows, magnitude, infinity, self._words, self._filled, output))
+        given, target = pre_activations.data_ptr(), None if rectified is None else rectified.data_ptr()
+        if not given and units:
+            raise ValueError(f"a rectifier met a {type(pre_activations).__name__} that does not hold its values itself")
+        self.has_nan |= _pack(given, units, magnitude, infinity, self._words, self._filled, target)
         self._filled += width
 
     def distances(self) -> Tensor:
@@ -108,7 +117,7 @@ def hamming_distances(pre_activations: Tensor) -> tuple[Tensor, bool | Tensor]:
     Returns:
         (N, N) int64 on the device of the input, and a boolean (a 0-d tensor there, so as not to wait for it).
     """
-    if pre_activations.device.type == "cpu" and pre_activations.dtype in _INTEGER_VIEWS:
+    if pre_activations.device.type == "cpu" and pre_activations.dtype in _BITS:
         codes = PackedCodes(pre_activations.shape[0], capacity=0)
         codes.add(pre_activations)
         return codes.distances(), codes.has_nan
@@ -130,14 +139,6 @@ def product_distances(pre_activations: Tensor) -> tuple[Tensor, Tensor]:
     return active[:, None] + active[None, :] - 2 * shared, pre_activations.isnan().any()
 
 
-def _rows(tensor: Tensor) -> Tensor:
-    """Return (N, ...) as (N, U) without a copy where each image is dense in memory, in any order."""
-    images, units = tensor.shape[0], tensor[0].numel()
-    if not _is_dense(tensor):
-        tensor = tensor.contiguous()
-    return tensor.detach().as_strided((images, units), (units, 1))
-
-
 def _is_dense(tensor: Tensor) -> bool:
     return tensor.is_contiguous() or (tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last))
 
@@ -152,65 +153,78 @@ def _popcount(typingctx, word):  # type: ignore[no-untyped-def]
     return types.uint64(types.uint64), codegen
 
 
+def _is_any(builder: ir.IRBuilder, truths: ir.Value) -> ir.Value:
+    """Return whether one of 64 truths holds."""
+    kind = ir.FunctionType(ir.IntType(1), [truths.type])
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.vector.reduce.or.v64i1"), [truths])
+
+
 @intrinsic
-def _pack_word(typingctx, values, start, rectified, magnitude, infinity):  # type: ignore[no-untyped-def]
-    """Pack the 64 values from ``start`` on; return the word, and one that is 0 unless a value is NaN.
+def _pack_word(typingctx, given, start, target, magnitude, infinity):  # type: ignore[no-untyped-def]
+    """Pack the 64 values from the one at index ``start`` on; return the word, and whether a value is NaN.
 
     As vectors, so that a comparison gives its bits at once: 18 us where a loop over the bits took 82 us, for
     128 x 4,096 values of bfloat16 on two cores; 44 us instead of 53 us in float32.
     """
 
     def codegen(context, builder: ir.IRBuilder, signature, arguments):  # type: ignore[no-untyped-def]
-        array, target = signature.args[0], signature.args[2]
-        vector = ir.VectorType(context.get_data_type(array.dtype), 64)
+        number = context.get_data_type(signature.args[3])
+        vector, size = ir.VectorType(number, 64), number.width // 8
 
-        def place(value, of):  # type: ignore[no-untyped-def]
-            data = context.make_array(of)(context, builder, value).data
-            return builder.bitcast(builder.gep(data, [arguments[1]]), vector.as_pointer())
+        def place(address):  # type: ignore[no-untyped-def]
+            offset = builder.mul(arguments[1], ir.Constant(arguments[1].type, size))
+            return builder.inttoptr(builder.add(address, offset), vector.as_pointer())
 
         def each(value):  # type: ignore[no-untyped-def]
             undefined, first = ir.Constant(vector, ir.Undefined), ir.Constant(ir.IntType(32), 0)
             everywhere = ir.Constant(ir.VectorType(ir.IntType(32), 64), None)
             return builder.shuffle_vector(builder.insert_element(undefined, value, first), undefined, everywhere)
 
-        alignment, zero, word = array.dtype.bitwidth // 8, ir.Constant(vector, None), ir.IntType(64)
-        given = builder.load(place(arguments[0], array), align=alignment)
-        positive = builder.icmp_signed(">", given, zero)
-        nan = builder.icmp_signed(">", builder.and_(given, each(arguments[3])), each(arguments[4]))
-        if isinstance(target, types.Array):
-            builder.store(builder.select(positive, given, zero), place(arguments[2], target), align=alignment)
-        words = builder.bitcast(positive, word), builder.bitcast(nan, word)
-        return context.make_tuple(builder, signature.return_type, words)
+        zero, word = ir.Constant(vector, None), ir.IntType(64)
+        values = builder.load(place(arguments[0]), align=size)
+        positive = builder.icmp_signed(">", values, zero)
+        nan = builder.icmp_signed(">", builder.and_(values, each(arguments[3])), each(arguments[4]))
+        if signature.args[2] != types.none:
+            builder.store(builder.select(positive, values, zero), place(arguments[2]), align=size)
+        results = builder.bitcast(positive, word), _is_any(builder, nan)
+        return context.make_tuple(builder, signature.return_type, results)
 
-    number = values.dtype
-    return types.UniTuple(types.uint64, 2)(values, types.intp, rectified, number, number), codegen
+    results = types.Tuple((types.uint64, types.boolean))
+    return results(types.intp, types.intp, target, magnitude, infinity), codegen
+
+
+@njit(nogil=True, cache=True)
+def _store(target, index, value, like):  # type: ignore[no-untyped-def]
+    """Write one value of the type of ``like``; in a parallel loop numba would drop that, as nobody reads it there."""
+    carray(pointer(target, like), index + 1)[index] = value
 
 
 @njit(parallel=True, nogil=True, cache=True)
-def _pack(rows, magnitude, infinity, words, start, rectified):  # type: ignore[no-untyped-def]
-    """Pack ``value > 0`` of (N, U) floats, seen as integers of their width, into words (N, start...).
+def _pack(given, units, magnitude, infinity, words, start, target):  # type: ignore[no-untyped-def]
+    """Pack ``value > 0`` of (N, units) floats, seen as integers of their width, into words (N, start...).
 
-    ``rectified`` is None or receives max(value, 0): reading the values once for both saves a third of the time.
+    ``given`` is the address of the floats, ``target`` None or the address of what receives max(value, 0): reading the
+    values once for both saves a third of the time. Returns whether a value is NaN.
 
     As integers, positive floats are positive and both zeros are not.
     """
-    images, units = rows.shape
+    images = words.shape[0]
+    rows = carray(pointer(given, magnitude), (images, units))
     whole = units // 64
-    nans = np.zeros(images, np.uint64)
-    zero = magnitude & ~magnitude  # of the type of the values
+    nans = np.zeros(images, np.bool_)
     for i in prange(images):
-        nan = np.uint64(0)
+        nan = False
         for w in range(whole):
-            words[i, start + w], found = _pack_word(rows, i * units + 64 * w, rectified, magnitude, infinity)
+            words[i, start + w], found = _pack_word(given, i * units + 64 * w, target, magnitude, infinity)
             nan |= found
         if whole * 64 < units:
             word = np.uint64(0)
             for bit in range(units - whole * 64):
                 value = rows[i, whole * 64 + bit]
-                nan |= np.uint64((value & magnitude) > infinity)
+                nan |= (value & magnitude) > infinity
                 word |= np.uint64(value > 0) << np.uint64(bit)
-                if rectified is not None:
-                    rectified[i, whole * 64 + bit] = value if value > 0 else zero
+                if target is not None:
+                    _store(target, i * units + whole * 64 + bit, max(value, 0), magnitude)
             words[i, start + whole] = word
         nans[i] = nan
     return nans.any()

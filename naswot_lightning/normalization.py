@@ -2,8 +2,8 @@
 
 torch reads the values three times; this reads them twice. Sums run over four images each, whatever the number of
 threads: float32 within their columns, float64 from there on, both of the values less one of them, so that no digits
-are lost where a channel's mean is many of its deviations. The affine map is float32, as torch's; bfloat16, the upper half
-of float32, is rounded once, to the nearest, ties to even.
+are lost where a channel's mean is many of its deviations. The affine map is float32, as torch's; bfloat16, the upper
+half of float32, is rounded once, to the nearest, ties to even.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _TOGETHER = 4  # images of one sum: one alone spends half its time on the sum's 
 
 
 def normalized_by_batch(
-    input: Tensor,  # noqa: A002 - torch's names
+    input: Tensor,
     running_mean: Tensor | None = None,
     running_var: Tensor | None = None,
     weight: Tensor | None = None,
@@ -47,8 +47,8 @@ def normalized_by_batch(
         return None
     scale, shift = _float32(weight), _float32(bias)
     output = torch.empty_like(input)
-    addresses = input.data_ptr(), output.data_ptr(), scale.data_ptr(), shift.data_ptr()
-    _normalize(*addresses[:2], images, height, width, channels, *addresses[2:], eps, like)
+    shape, affine = (images, height, width, channels), (scale.data_ptr(), shift.data_ptr())
+    _normalize(input.data_ptr(), output.data_ptr(), *shape, *affine, eps, like)
     return output
 
 

@@ -20,7 +20,7 @@ _FLOAT32, _BFLOAT16 = np.float32(0), np.uint16(0)  # what numba sees of the type
 
 
 def average_pooled(
-    input: Tensor,  # noqa: A002 - torch's names
+    input: Tensor,
     kernel_size: Any,
     stride: Any = None,
     padding: Any = 0,

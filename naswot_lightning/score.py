@@ -134,26 +134,34 @@ class CodeDistances:
         self._n_units = 0
         self._nan: list[Tensor] = []
 
-    def add(self, pre_activations: Tensor, rectified: Tensor | None = None) -> None:
+    def add(self, pre_activations: Tensor) -> None:
         """Count the codes of one rectifier.
 
         Args:
             pre_activations: its input, (N, ...) or (N * k, ...) with images outermost.
-            rectified: receives max(x, 0), where :meth:`can_rectify` says so.
         """
         tensor = self._by_image(pre_activations)
         if tensor.device.type == "cpu" and tensor.is_floating_point():
-            self._packed = self._packed or PackedCodes(self._images)
-            self._packed.add(tensor, rectified)
+            self._on_cpu().add(tensor)
         else:
             distances, nan = product_distances(tensor.flatten(1))
             self._products = distances if self._products is None else self._products.add_(distances)
             self._nan.append(nan)
         self._n_units += pre_activations.numel() // self._images
 
-    def can_rectify(self, tensor: Tensor) -> bool:
-        """Return whether :meth:`add` can write the rectified values, too."""
-        return type(tensor) is Tensor and tensor.shape[:1] == (self._images,) and is_packable(tensor)
+    def rectify(self, pre_activations: Tensor, inplace: bool) -> Tensor | None:
+        """Count the codes of one rectifier and return max(x, 0), or None where only :meth:`add` will do.
+
+        The values are read once for both. (A tensor that feeds several rectifiers is read once for each.)
+        """
+        if pre_activations.shape[:1] != (self._images,) or not is_packable(pre_activations):
+            return None
+        if inplace and not pre_activations.is_inference():
+            return None  # autograd would not learn of the change
+        rectified = pre_activations if inplace else torch.empty_like(pre_activations)
+        self._on_cpu().add(pre_activations, rectified)
+        self._n_units += pre_activations.numel() // self._images
+        return rectified
 
     def kernel(self) -> ActivationKernel:
         """Return K_H = N_A - d_H."""
@@ -166,6 +174,11 @@ class CodeDistances:
             )
         nan = any(bool(flag) for flag in self._nan) or (self._packed is not None and self._packed.has_nan)
         return ActivationKernel(self._n_units - sum(parts[1:], parts[0]), self._n_units, nan)
+
+    def _on_cpu(self) -> PackedCodes:
+        if self._packed is None:
+            self._packed = PackedCodes(self._images)
+        return self._packed
 
     def _by_image(self, tensor: Tensor) -> Tensor:
         if tensor.dim() > 0 and tensor.shape[0] == self._images:
@@ -198,11 +211,10 @@ class RectifierRecorder(TorchFunctionMode):
 
     def _rectify(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
         x = args[0] if args else kwargs["input"]
-        if func in _PLAIN_RELU and not kwargs.get("inplace") and self._codes.can_rectify(x):
-            # Read once for both. A tensor that feeds several rectifiers is read once for each, as it must be.
-            rectified = torch.empty_like(x)
-            self._codes.add(x, rectified)
-            return rectified
+        if func in _PLAIN_RELU:
+            rectified = self._codes.rectify(x, inplace=func in _RELU_IN_PLACE or bool(kwargs.get("inplace")))
+            if rectified is not None:
+                return rectified
         self._codes.add(x)  # before the call, which may be in place
         return func(*args, **kwargs)
 
@@ -234,7 +246,8 @@ _RECTIFIERS: dict[Callable[..., Any], Callable[[Any, dict[str, Any]], bool]] = {
         (torch.clamp_min, torch.clamp_min_, Tensor.clamp_min, Tensor.clamp_min_), _zero_bound(1, "min", None)
     ),
 }
-_PLAIN_RELU = {F.relu, torch.relu, Tensor.relu}
+_RELU_IN_PLACE = {torch.relu_, Tensor.relu_}
+_PLAIN_RELU = {F.relu, torch.relu, Tensor.relu} | _RELU_IN_PLACE
 # What computes the same sooner, or returns None where it does not apply.
 _FASTER: dict[Callable[..., Any], Callable[..., Tensor | None]] = {
     F.avg_pool2d: average_pooled,

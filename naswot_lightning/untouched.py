@@ -44,7 +44,7 @@ def generators_restored(device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def _modules_restored(network: nn.Module) -> Iterator[None]:
-    modules = list(network.modules())
+    modules = _all_modules(network)
     training = [module.training for module in modules]
     buffers = [(module._buffers, dict(module._buffers)) for module in modules if module._buffers]
     for module in modules:
@@ -67,3 +67,15 @@ def _modules_restored(network: nn.Module) -> Iterator[None]:
         with torch.inference_mode(False), torch.no_grad():
             for buffer, content in contents:
                 buffer.copy_(content)
+
+
+def _all_modules(network: nn.Module) -> list[nn.Module]:
+    """Return the network and all modules in it, each once; ``network.modules()`` takes four times as long."""
+    found: dict[nn.Module, None] = {}
+    waiting: list[nn.Module | None] = [network]
+    while waiting:
+        module = waiting.pop()
+        if module is not None and module not in found:
+            found[module] = None
+            waiting += module._modules.values()
+    return list(found)

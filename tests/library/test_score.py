@@ -434,3 +434,58 @@ print(before, torch.get_num_threads())
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.split() == ["1", "1"]
+
+
+class Labelled(torch.Tensor):
+    """A tensor of a type of its own."""
+
+
+@pytest.mark.parametrize(
+    "of",
+    [
+        lambda values: values.as_subclass(Labelled),
+        lambda values: values.clone().requires_grad_(),
+        lambda values: torch.complex(values, -values).conj().imag,  # stored with the other sign
+    ],
+)
+def test_codes_are_of_the_values_not_of_the_memory(of):
+    values = torch.randn(6, 70, generator=torch.Generator().manual_seed(2))
+    distances, nan = hamming_distances(of(values))
+    assert distances.equal(hamming_distances(values)[0])
+    assert not nan
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("inplace", [False, True])
+def test_rectified_values_are_torchs(count, inplace):
+    """In one pass with the codes, where nothing else will do, and in place without a copy."""
+    images = torch.randn(6, 4, 9, 7, generator=torch.Generator().manual_seed(3))
+    seen = []
+
+    class Network(nn.Module):
+        def forward(self, x):
+            for _ in range(count):
+                x = x - 0.1
+                y = torch.relu_(x) if inplace else F.relu(x)
+                seen.append((x.data_ptr() == y.data_ptr(), y.clone()))
+                x = y
+            return x
+
+    kernel = activation_kernel(Network(), images)
+    expected, layers = images, []
+    for _, values in seen:
+        layers.append((expected - 0.1).numpy())
+        expected = torch.from_numpy(layers[-1]).relu()
+        assert values.equal(expected)
+    assert [same for same, _ in seen] == [inplace] * count
+    np.testing.assert_array_equal(kernel.matrix.numpy(), brute_force_kernel(layers))
+    assert images.equal(torch.randn(6, 4, 9, 7, generator=torch.Generator().manual_seed(3)))
+
+
+def test_a_network_that_rectifies_its_images_in_place_does_what_torch_does():
+    images = torch.randn(4, 3, 5, 5)
+    plain = images.clone()
+    before = plain._version
+    activation_kernel(nn.ReLU(inplace=True), plain)
+    assert plain.equal(images.relu())
+    assert plain._version > before  # autograd is told of the change
