@@ -7,6 +7,8 @@ the same integers.
 
 from __future__ import annotations
 
+import threading
+
 import numba
 import numpy as np
 import torch
@@ -43,6 +45,15 @@ def _start_threads() -> int:
 
 
 _MOST_THREADS = _start_threads()
+_set = threading.local()  # numba's number of threads is each thread's own
+
+
+def _follow_torch() -> None:
+    """Let compiled loops of this thread use as many threads as torch does; numba takes 50 us to set the same again."""
+    count = min(torch.get_num_threads(), _MOST_THREADS)
+    if getattr(_set, "count", None) != count:
+        numba.set_num_threads(count)
+        _set.count = count
 
 
 def is_packable(tensor: Tensor) -> bool:
@@ -61,11 +72,10 @@ class PackedCodes:
     """
 
     def __init__(self, images: int, capacity: int = 4096) -> None:
-        # As many threads as torch has, in all compiled loops of this pass.
-        numba.set_num_threads(min(torch.get_num_threads(), _MOST_THREADS))
+        _follow_torch()  # in all compiled loops of this pass
         self._words = np.empty((images, capacity), np.uint64)
         self._filled = 0
-        self._distances = np.zeros((images, images), np.int64)
+        self._distances: np.ndarray | None = None  # of what is compared
         self.has_nan = False
 
     def add(self, pre_activations: Tensor, rectified: Tensor | None = None) -> None:
@@ -92,6 +102,8 @@ class PackedCodes:
     def distances(self) -> Tensor:
         """Return the Hamming distances of the codes so far, (N, N) int64."""
         self._compare()
+        if self._distances is None:
+            self._distances = np.zeros((len(self._words), len(self._words)), np.int64)
         return torch.from_numpy(self._distances)
 
     def _make_room(self, width: int) -> None:
@@ -102,9 +114,11 @@ class PackedCodes:
             self._words = np.empty((images, width), np.uint64)
 
     def _compare(self) -> None:
-        distances = np.zeros_like(self._distances)
+        if self._filled == 0:
+            return
+        distances = np.zeros((len(self._words), len(self._words)), np.int64)
         _count_differing(self._words, self._filled, distances)
-        self._distances += distances
+        self._distances = distances if self._distances is None else self._distances + distances
         self._filled = 0
 
 
@@ -118,7 +132,8 @@ def hamming_distances(pre_activations: Tensor) -> tuple[Tensor, bool | Tensor]:
         (N, N) int64 on the device of the input, and a boolean (a 0-d tensor there, so as not to wait for it).
     """
     if pre_activations.device.type == "cpu" and pre_activations.dtype in _BITS:
-        codes = PackedCodes(pre_activations.shape[0], capacity=0)
+        images = pre_activations.shape[0]
+        codes = PackedCodes(images, capacity=(pre_activations.numel() // max(images, 1) + 63) // 64)
         codes.add(pre_activations)
         return codes.distances(), codes.has_nan
     return product_distances(pre_activations.flatten(1))
