@@ -21,6 +21,7 @@ from bench.published_process import PublishedProcess
 from naswot_lightning import codes, score
 from naswot_lightning.candidates import Scorer, build_network
 from naswot_lightning.data.probe import Probe, load_probe
+from naswot_lightning.devices import has_bf16_instructions
 from naswot_lightning.proxies import PROXIES
 from naswot_lightning.ranking import kendall_tau
 from naswot_lightning.search.workers import score_networks
@@ -43,43 +44,57 @@ def score_rows() -> Rows:
     small = F.interpolate(images, size=16, mode="bilinear", antialias=True).contiguous(
         memory_format=torch.channels_last
     )
+    settings = _settings(images, small)
     rng = random.Random(0)
-    times = []
     architectures = [SPACE.sample(rng) for _ in range(NETWORKS)]
+    times = []
     with PublishedProcess(BATCH) as published_score:
         for architecture in architectures:
             ours = build_network(SPACE, architecture, 0, 10).to(memory_format=torch.channels_last)
-            sides = (
-                partial(published_score, architecture),
-                partial(bare_forward, ours, images),
-                partial(score.naswot_score, ours, images),
-                lambda n=ours: score.activation_kernel(n, images, precision="bf16").logdet(),
-                lambda n=ours: score.activation_kernel(n, small, precision="bf16").logdet(),
+            scores = [partial(_score, ours, batch, precision) for _, batch, precision in settings]
+            times.append(
+                medians((partial(published_score, architecture), partial(bare_forward, ours, images), *scores))
             )
-            times.append(medians(sides))
-    published, forward, exact, bf16, bf16_small = (statistics.median(side) for side in zip(*times, strict=True))
+    typical = [f"{1e3 * statistics.median(side):.1f} ms" for side in zip(*times, strict=True)]
 
     def against(position: int, base: int = 0) -> float:
         return statistics.median(t[base] / t[position] for t in times)
 
-    ms = [f"{1e3 * seconds:.1f} ms" for seconds in (published, forward, exact, bf16, bf16_small)]
-    return [
-        ("published procedure", ms[0], "1"),
-        ("bare forward pass", ms[1], f"{against(1):.1f} x faster"),
-        ("score, float32", ms[2], f"{against(2):.1f} x faster; {1 / against(2, 1):.2f} x the forward pass"),
-        ("score, bf16", ms[3], f"{against(3):.1f} x faster"),
-        ("score, bf16, 16x16 images", ms[4], f"{against(4):.1f} x faster"),
-        *_search_rows(architectures, images, small, statistics.fmean(t[0] for t in times)),
+    rows = [("published procedure", typical[0], "1"), ("bare forward pass", typical[1], f"{against(1):.1f} x faster")]
+    for position, (name, _, _) in enumerate(settings, start=2):
+        forward = f"; {1 / against(position, 1):.2f} x the forward pass" if position == 2 else ""
+        rows.append((f"score, {name}", typical[position], f"{against(position):.1f} x faster{forward}"))
+    if not has_bf16_instructions(torch.device("cpu")):
+        rows.append(("score, bf16", "-", "no bfloat16 instructions in this CPU"))
+    return rows + _search_rows(architectures, settings, statistics.fmean(t[0] for t in times))
+
+
+def _settings(images: Tensor, small: Tensor) -> list[tuple[str, Tensor, score.Precision]]:
+    """Return name, mini-batch and precision of what is measured; bf16 where the CPU has instructions for it."""
+    exact: list[tuple[str, Tensor, score.Precision]] = [
+        ("float32", images, "32"),
+        ("float32, 16x16 images", small, "32"),
     ]
+    rough: list[tuple[str, Tensor, score.Precision]] = [
+        ("bf16", images, "bf16"),
+        ("bf16, 16x16 images", small, "bf16"),
+    ]
+    return exact + (rough if has_bf16_instructions(torch.device("cpu")) else [])
 
 
-def _search_rows(architectures: list[str], images: Tensor, small: Tensor, published: float) -> Rows:
+def _score(network: nn.Module, images: Tensor, precision: score.Precision) -> float:
+    return score.activation_kernel(network, images, precision=precision).logdet()
+
+
+def _search_rows(
+    architectures: list[str], settings: list[tuple[str, Tensor, score.Precision]], published: float
+) -> Rows:
     """Return the time of a network in a search with a worker a core, against ``published``, the mean over the same."""
     count = torch.get_num_threads()
     rows = []
-    for name, batch, bf16 in (("float32", images, False), ("bf16", images, True), ("bf16, 16x16 images", small, True)):
+    for name, batch, precision in settings:
         probe = Probe(batch, torch.zeros(BATCH, dtype=torch.int64), 10, 32, "")
-        scores = score_networks(Scorer(SPACE, [probe], bf16=bf16), 6 * architectures, count)
+        scores = score_networks(Scorer(SPACE, [probe], bf16=precision == "bf16"), 6 * architectures, count)
         stamps = [time.perf_counter() for _ in scores]
         begun = len(architectures)  # not counted: the workers load and compile
         seconds = (stamps[-1] - stamps[begun - 1]) / (len(stamps) - begun)

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from naswot_lightning.candidates import Scorer
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.data.probe import load_probe
+from naswot_lightning.devices import has_bf16_instructions
 from naswot_lightning.errors import UserError
 from naswot_lightning.files import write_whole
 from naswot_lightning.ranking import kendall_tau, to_csv
@@ -44,8 +45,8 @@ class Setting:
         )
 
 
-def list_settings(full: Setting) -> list[Setting]:
-    """Return the settings to measure: half the side, fewer images, bf16, noise; the full one first."""
+def list_settings(full: Setting, bf16: bool = True) -> list[Setting]:
+    """Return the settings to measure: half the side, fewer images, ``bf16``, noise; the full one first."""
     sides = [full.probe_size] + ([full.probe_size // 2] if full.probe_size >= 16 else [])
     batches = [
         size
@@ -55,7 +56,8 @@ def list_settings(full: Setting) -> list[Setting]:
     grid = [
         replace(full, probe_size=side, batch_size=batch) for side in sides for batch in batches or [full.batch_size]
     ]
-    low = [replace(full, precision="bf16", probe_size=side) for side in sides] if full.precision == "32" else []
+    lower = bf16 and full.precision == "32"
+    low = [replace(full, precision="bf16", probe_size=side) for side in sides] if lower else []
     noise = [replace(full, dataset="noise")] if full.dataset != "noise" else []
     return grid + low + noise
 
@@ -64,8 +66,8 @@ def calibrate(config: SearchConfig, space: Space, networks: Sequence[str], devic
     """Score a few networks at every setting, print cost and Kendall's tau to the full setting, recommend one.
 
     The yardstick is the full setting itself with another seed: a setting that agrees with the full one as well as the
-    full one agrees with itself loses nothing that weights do not already decide by chance. The table is also written to
-    ``calibration.csv``.
+    full one agrees with itself loses nothing that weights do not already decide by chance. bf16 is measured where the
+    device has instructions for it. The table is also written to ``calibration.csv``.
 
     Raises:
         UserError: fewer than two networks have a score.
@@ -75,7 +77,7 @@ def calibrate(config: SearchConfig, space: Space, networks: Sequence[str], devic
     full = Setting(
         config.probe_size or probe.image_size, config.batch_size, config.precision, config.dataset, config.seed
     )
-    settings = [*list_settings(full), replace(full, seed=full.seed + 1)]
+    settings = [*list_settings(full, has_bf16_instructions(device)), replace(full, seed=full.seed + 1)]
     with tqdm(total=len(settings) * len(networks), unit=" networks", desc="calibrating") as bar:
         scored = [_score_all(config, space, networks, setting, device, bar) for setting in settings]
     rows = [_row(setting, own, scored[0]) for setting, own in zip(settings, scored, strict=True)]

@@ -19,7 +19,7 @@ from naswot_lightning.candidates import Scorer
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.data.dataset import load_dataset
 from naswot_lightning.data.probe import Probe, draw_probe, load_probe
-from naswot_lightning.devices import get_device
+from naswot_lightning.devices import get_device, warn_of_slow_bf16
 from naswot_lightning.errors import UserError, expect_name
 from naswot_lightning.proxies import parse_scores
 from naswot_lightning.run_folder import JsonLines, RunFolder
@@ -50,6 +50,8 @@ def run_search(config: SearchConfig) -> int:
     space = get_space(config.space)
     config = replace(config, space=space.name)  # the one spelling of its options
     device = get_device(config.device)
+    if config.precision == "bf16" and (warning := warn_of_slow_bf16(device)):
+        print(f"search.py: warning: {warning}", file=sys.stderr)
     scorer = make_scorer(config, space, device)
     candidates = list_candidates(config, space, scorer.probes[0])
     if config.calibrate:
