@@ -32,9 +32,11 @@ def get_device(name: str) -> torch.device:
 def has_bf16_instructions(device: torch.device) -> bool:
     """Return whether bfloat16 is likely to be faster than float32 there: accelerators, and CPUs that multiply it.
 
-    Other CPUs convert every value: 1183 ms a score of NAS-Bench-201 instead of 142 ms, with AVX2.
+    Other CPUs convert every value: 1183 ms a score of NAS-Bench-201 instead of 142 ms, with AVX2. A CPU that nothing is
+    known of gets the benefit of the doubt.
     """
-    return device.type != "cpu" or any(get_host_cpu_features().get(name) for name in _BF16_INSTRUCTIONS)
+    features = get_host_cpu_features()
+    return device.type != "cpu" or not features or any(features.get(name) for name in _BF16_INSTRUCTIONS)
 
 
 def warn_of_slow_bf16(device: torch.device) -> str | None:

@@ -404,7 +404,7 @@ def test_calibration_measures_cheaper_settings_and_recommends_one(features, tmp_
     assert not (tmp_path / "run" / "scores.jsonl").exists()
 
 
-@pytest.mark.parametrize(("features", "lines"), [({"amx-bf16": True}, 0), ({"avx2": True}, 1)])
+@pytest.mark.parametrize(("features", "lines"), [({"amx-bf16": True}, 0), ({"avx2": True}, 1), ({}, 0)])
 def test_bf16_without_its_instructions_is_said_to_be_slow(features, lines, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("naswot_lightning.devices.get_host_cpu_features", lambda: features)
     run_search(SearchConfig(run_dir=str(tmp_path / "run"), precision="bf16", **QUICK))
