@@ -30,6 +30,8 @@ from spaces import get_space
 SPACE = get_space("nasbench201")
 NETWORKS, BATCH = 12, 128
 
+Setting = tuple[str, Tensor, score.Precision]  # name, mini-batch, precision of its forward pass
+
 
 def bare_forward(network: nn.Module, images: Tensor) -> None:
     """Run the network and look at nothing."""
@@ -64,31 +66,24 @@ def score_rows() -> Rows:
     for position, (name, _, _) in enumerate(settings, start=2):
         forward = f"; {1 / against(position, 1):.2f} x the forward pass" if position == 2 else ""
         rows.append((f"score, {name}", typical[position], f"{against(position):.1f} x faster{forward}"))
-    if not has_bf16_instructions(torch.device("cpu")):
+    if all(precision == "32" for _, _, precision in settings):
         rows.append(("score, bf16", "-", "no bfloat16 instructions in this CPU"))
     return rows + _search_rows(architectures, settings, statistics.fmean(t[0] for t in times))
 
 
-def _settings(images: Tensor, small: Tensor) -> list[tuple[str, Tensor, score.Precision]]:
-    """Return name, mini-batch and precision of what is measured; bf16 where the CPU has instructions for it."""
-    exact: list[tuple[str, Tensor, score.Precision]] = [
-        ("float32", images, "32"),
-        ("float32, 16x16 images", small, "32"),
-    ]
-    rough: list[tuple[str, Tensor, score.Precision]] = [
-        ("bf16", images, "bf16"),
-        ("bf16, 16x16 images", small, "bf16"),
-    ]
-    return exact + (rough if has_bf16_instructions(torch.device("cpu")) else [])
+def _settings(images: Tensor, small: Tensor) -> list[Setting]:
+    """Return what is measured: bf16 only where the CPU has instructions for it."""
+    settings: list[Setting] = [("float32", images, "32"), ("float32, 16x16 images", small, "32")]
+    if has_bf16_instructions(torch.device("cpu")):
+        settings += [("bf16", images, "bf16"), ("bf16, 16x16 images", small, "bf16")]
+    return settings
 
 
 def _score(network: nn.Module, images: Tensor, precision: score.Precision) -> float:
     return score.activation_kernel(network, images, precision=precision).logdet()
 
 
-def _search_rows(
-    architectures: list[str], settings: list[tuple[str, Tensor, score.Precision]], published: float
-) -> Rows:
+def _search_rows(architectures: list[str], settings: list[Setting], published: float) -> Rows:
     """Return the time of a network in a search with a worker a core, against ``published``, the mean over the same."""
     count = torch.get_num_threads()
     rows = []

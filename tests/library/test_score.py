@@ -13,9 +13,9 @@ from torch import nn
 from torchvision.models import resnet18
 
 from naswot_lightning import activation_kernel, naswot_score
-from naswot_lightning.codes import hamming_distances, product_distances
 from naswot_lightning.score import ActivationKernel, NoRectifierError
 from spaces import get_space
+from tests.brute_force import brute_force_kernel
 from tests.conftest import shared_path
 
 SPACE = get_space("nasbench201")
@@ -57,14 +57,6 @@ def test_rectified_units_by_closed_form(index, reference_units):
     assert reference.n_units == 286_720 * convs + 77_824 == reference_units
     assert paper.matrix.diagonal().eq(paper.n_units).all()
     assert reference.matrix.diagonal().eq(reference.n_units).all()
-
-
-def brute_force_kernel(layers):
-    """N_A minus the number of differing code bits, pair by pair, in numpy, from recorded pre-activations."""
-    codes = np.concatenate([layer.reshape(len(layer), -1) > 0 for layer in layers], axis=1)
-    count = len(codes)
-    distances = [[int(np.sum(codes[i] != codes[j])) for j in range(count)] for i in range(count)]
-    return codes.shape[1] - np.array(distances)
 
 
 def test_kernel_and_score_agree_with_brute_force():
@@ -374,41 +366,6 @@ def test_reference_counts_what_feeds_only_zero_edges():
     assert kernel.n_units == 286_720 + 77_824
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("shape", [(5, 3), (7, 64), (6, 130), (9, 4, 5, 7), (2, 1)])
-def test_packed_codes_equal_products_and_brute_force(dtype, shape):
-    generator = torch.Generator().manual_seed(1)
-    values = torch.randn(shape, generator=generator).to(dtype)
-    values[values.abs() < 0.2] = 0.0
-    values.view(-1)[0] = -0.0
-    values.view(-1)[-1] = math.inf
-    packed, nan = hamming_distances(values)
-    product, product_nan = product_distances(values.flatten(1))
-    expected = np.prod(shape[1:]) - brute_force_kernel([values.double().numpy()])
-    np.testing.assert_array_equal(packed.numpy(), expected)
-    np.testing.assert_array_equal(product.numpy(), expected)
-    assert not nan
-    assert not product_nan
-    values.view(-1)[len(values.view(-1)) // 2] = math.nan
-    assert hamming_distances(values)[1]
-    assert product_distances(values.flatten(1))[1]
-
-
-def test_codes_do_not_depend_on_memory_format():
-    values = torch.randn(6, 8, 5, 5)
-    expected = hamming_distances(values)[0]
-    assert hamming_distances(values.to(memory_format=torch.channels_last))[0].equal(expected)
-    assert hamming_distances(values.transpose(2, 3))[0].equal(expected)
-    assert hamming_distances(torch.randn(12, 8, 5, 5)[::2])[0].shape == (6, 6)
-    wide = torch.randn(6, 16, 5, 5)
-    assert hamming_distances(wide[:, :8])[0].equal(hamming_distances(wide[:, :8].contiguous())[0])
-
-
-def test_products_are_exact_beyond_one_chunk():
-    values = torch.randn(3, 150_000)
-    assert product_distances(values)[0].equal(hamming_distances(values)[0])
-
-
 def test_bf16_is_close_and_leaves_float32_alone():
     network, images = SPACE.build(SPACE[11]), images_of(16, 16)
     exact = activation_kernel(network, images)
@@ -434,25 +391,6 @@ print(before, torch.get_num_threads())
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.split() == ["1", "1"]
-
-
-class Labelled(torch.Tensor):
-    """A tensor of a type of its own."""
-
-
-@pytest.mark.parametrize(
-    "of",
-    [
-        lambda values: values.as_subclass(Labelled),
-        lambda values: values.clone().requires_grad_(),
-        lambda values: torch.complex(values, -values).conj().imag,  # stored with the other sign
-    ],
-)
-def test_codes_are_of_the_values_not_of_the_memory(of):
-    values = torch.randn(6, 70, generator=torch.Generator().manual_seed(2))
-    distances, nan = hamming_distances(of(values))
-    assert distances.equal(hamming_distances(values)[0])
-    assert not nan
 
 
 @pytest.mark.parametrize("count", [1, 2])

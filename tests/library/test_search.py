@@ -384,48 +384,11 @@ def test_scores_that_do_not_exist_are_refused(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("features", [{"avx512bf16": True}, {"avx2": True}])
-def test_calibration_measures_cheaper_settings_and_recommends_one(features, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("naswot_lightning.devices.get_host_cpu_features", lambda: features)
-    config = SearchConfig(
-        run_dir=str(tmp_path / "run"), samples=6, batch_size=16, calibrate=True, wandb=WandbConfig("disabled")
-    )
-    assert run_search(config) == 0
-    with open(tmp_path / "run" / "calibration.csv") as file:
-        rows = list(csv.DictReader(file))
-    bf16 = [("16", "16", "bf16", "digits"), ("8", "16", "bf16", "digits")] if "avx512bf16" in features else []
-    assert [(r["probe_size"], r["batch_size"], r["precision"], r["dataset"]) for r in rows] == [
-        ("16", "16", "32", "digits"), ("16", "8", "32", "digits"), ("8", "16", "32", "digits"),
-        ("8", "8", "32", "digits"), *bf16, ("16", "16", "32", "noise"), ("16", "16", "32", "digits"),
-    ]  # fmt: skip
-    assert float(rows[0]["tau"]) == pytest.approx(1.0)
-    assert all(float(row["ms"]) > 0 for row in rows)
-    assert "Recommended: --probe_size" in capsys.readouterr().out
-    assert not (tmp_path / "run" / "scores.jsonl").exists()
-
-
 @pytest.mark.parametrize(("features", "lines"), [({"amx-bf16": True}, 0), ({"avx2": True}, 1), ({}, 0)])
 def test_bf16_without_its_instructions_is_said_to_be_slow(features, lines, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("naswot_lightning.devices.get_host_cpu_features", lambda: features)
     run_search(SearchConfig(run_dir=str(tmp_path / "run"), precision="bf16", **QUICK))
     assert capsys.readouterr().err.count("search.py: warning: --precision bf16: this CPU has no bfloat16") == lines
-
-
-def test_the_recommended_setting_is_the_cheapest_that_agrees_well_enough():
-    from naswot_lightning.search.calibration import recommend
-
-    rows = [
-        {"setting": s, "ms": ms, "tau": tau}
-        for s, ms, tau in (
-            ("full", 9, 1.0),
-            ("a", 5, 0.9),
-            ("b", 1, 0.7),
-            ("c", 2, None),
-            ("d", 4, 0.8),
-            ("self", 9, 0.8),
-        )
-    ]
-    assert recommend(rows)["setting"] == "d"
 
 
 def test_limits_refuse_before_scoring_and_say_how_many(tmp_path, capsys):
