@@ -68,6 +68,7 @@ def draw_score_vs_accuracy(
         for network, color in zip(networks, _colors(networks), strict=True):
             _draw_point(axis, network, name, color)
         axis.set(xlabel=label, ylabel=f"test accuracy [%]{_test_set(networks)}")
+        axis.locator_params(axis="x", nbins=6)  # scores have many digits: more labels touch each other
         axis.set_title(heading, fontsize="medium")
         axis.grid(alpha=0.3)
     _explain_colors(figure, axes[-1], networks)
