@@ -3,7 +3,7 @@
 Every score leaves the network, the probe and the random generators as it found them, and gives the same number
 each time: bit for bit on the CPU; on CUDA the gradients are subject to the rounding of backward convolutions,
 whose sums have no fixed order. While a score runs, BatchNorm normalises by the mini-batch and everything else
-is in eval mode (:func:`naswot_lightning.untouched.untouched`).
+is in eval mode (:func:`naswot_lightning.score.isolation.isolated`).
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from torch.overrides import TorchFunctionMode
 from naswot_lightning.data.probe import Probe
 from naswot_lightning.errors import UserError, expect_name
 from naswot_lightning.score import activation_kernel
+from naswot_lightning.score.isolation import isolated
 from naswot_lightning.seeds import derived_seed
-from naswot_lightning.untouched import untouched
 from spaces.complexity import count_macs, count_params
 
 # k of the score of the Jacobian: keeps log and reciprocal finite for eigenvalue 0.
@@ -164,7 +164,7 @@ def macs(network: nn.Module, probe: Probe) -> float:
     # Two images: of one, BatchNorm refuses to take the statistics where feature maps are 1 x 1. Real ones: on the
     # meta device the count takes ten times as long (137 ms instead of 15 for NAS-Bench-201 on one core).
     images = probe.images.new_zeros(2, channels, size, size)
-    with untouched(network, images.device):
+    with isolated(network, images.device):
         return float(count_macs(network, images))
 
 
@@ -257,7 +257,7 @@ def parse_scores(text: str) -> list[list[str]]:
 def _differentiable(network: nn.Module, device: torch.device) -> Iterator[None]:
     """Within the block gradients are recorded, at full precision, whatever the caller has switched."""
     with (
-        untouched(network, device),
+        isolated(network, device),
         torch.inference_mode(False),
         torch.enable_grad(),
         torch.autocast(device.type, enabled=False),

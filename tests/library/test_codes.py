@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from naswot_lightning.codes import hamming_distances, product_distances
+from naswot_lightning.score.compiled.codes import hamming_distances, product_distances
 from tests.brute_force import brute_force_kernel
 
 

@@ -16,7 +16,7 @@ _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 @contextmanager
-def untouched(network: nn.Module, device: torch.device) -> Iterator[None]:
+def isolated(network: nn.Module, device: torch.device) -> Iterator[None]:
     """Within the block, normalise by the mini-batch; afterwards, the network and every generator are as before.
 
     All modules are in eval mode (no dropout, no drop path, no auxiliary head). BatchNorm finds its running

@@ -18,7 +18,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from torch import Tensor
 
-from naswot_lightning.addresses import is_plain, pointer
+from naswot_lightning.score.compiled.addresses import is_plain, pointer
 
 # Of each type, as integers of its width: all bits but the sign, and infinity. A larger magnitude is NaN.
 _BITS = {

@@ -14,7 +14,7 @@ import torch
 from numba import carray, njit, prange
 from torch import Tensor
 
-from naswot_lightning.addresses import is_channels_last, pointer
+from naswot_lightning.score.compiled.addresses import is_channels_last, pointer
 
 _FLOAT32, _BFLOAT16 = np.float32(0), np.uint16(0)  # what numba sees of the types
 

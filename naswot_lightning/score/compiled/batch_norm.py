@@ -15,7 +15,7 @@ from numba import carray, njit, prange, types
 from numba.extending import intrinsic
 from torch import Tensor
 
-from naswot_lightning.addresses import is_channels_last, pointer
+from naswot_lightning.score.compiled.addresses import is_channels_last, pointer
 
 # What numba sees of a type.
 _STORED = {torch.float32: np.float32(0), torch.bfloat16: np.uint16(0)}

@@ -1,0 +1,89 @@
+"""The score of an untrained network: Eq. 1 and Eq. 2 of Mellor et al., 2021, in one forward pass."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from naswot_lightning.score.isolation import isolated
+from naswot_lightning.score.kernel import ActivationKernel, CodeDistances
+from naswot_lightning.score.memory_format import in_channels_last
+from naswot_lightning.score.recorder import RectifierRecorder
+from naswot_lightning.score.reference import connected_relu_modules, record_modules
+
+Variant = Literal["paper", "reference"]
+Precision = Literal["32", "bf16"]
+
+
+def naswot_score(network: nn.Module, images: Tensor, variant: Variant = "paper") -> float:
+    """Return the score s = log|K_H| of a network on one mini-batch (Eq. 2): higher is better.
+
+    Args:
+        network: any module; it is left exactly as it was found.
+        images: (N, C, H, W) on the device of the network, N >= 2, in any memory format.
+        variant: see :func:`activation_kernel`.
+
+    Returns:
+        The score; -inf where two images have the same code or K_H is singular otherwise, nan where the
+        network's activations are NaN.
+
+    Raises:
+        NoRectifierError: the network has no rectified linear unit.
+
+    >>> images = torch.tensor([[1.0, -1.0], [-1.0, 1.0], [1.0, 1.0]])
+    >>> round(naswot_score(nn.ReLU(), images), 4)  # log of det [[2, 0, 1], [0, 2, 1], [1, 1, 2]] = log 4
+    1.3863
+    """
+    return activation_kernel(network, images, variant).logdet()
+
+
+def activation_kernel(
+    network: nn.Module, images: Tensor, variant: Variant = "paper", precision: Precision = "32"
+) -> ActivationKernel:
+    """Return K_H of a network on one mini-batch (Eq. 1), from one forward pass without gradients.
+
+    Rectifiers are seen at the call, whether modules or functions, in place or not, each exactly once. While
+    they are recorded, BatchNorm normalises by the mini-batch and everything else is in eval mode.
+
+    Args:
+        network: any module; it is left exactly as it was found.
+        images: (N, C, H, W) on the device of the network, N >= 2.
+        variant: "paper", or "reference" to count as the published code does: every module whose class name
+            holds "ReLU", wrappers too, and nothing else, where its output is connected to the network's.
+        precision: "32" as the network's own, or "bf16" to run it in bfloat16 autocast; codes, kernel and
+            determinant are exact either way.
+
+    Raises:
+        NoRectifierError: the network has no rectified linear unit.
+        ValueError: fewer than two images, or a variant that does not exist.
+
+    >>> images = torch.tensor([[1.0, -1.0], [-1.0, 1.0], [1.0, 1.0]])
+    >>> kernel = activation_kernel(torch.nn.ReLU(), images)
+    >>> kernel.n_units, kernel.matrix.tolist()
+    (2, [[2, 0, 1], [0, 2, 1], [1, 1, 2]])
+    """
+    for name, value, kinds in (("variant", variant, Variant), ("precision", precision, Precision)):
+        if value not in get_args(kinds):
+            raise ValueError(f"{name} {value!r}: expected one of {', '.join(get_args(kinds))}")
+    if images.dim() == 0 or images.shape[0] < 2:
+        raise ValueError(f"images of shape {tuple(images.shape)}: a score compares at least 2 images")
+    network = getattr(network, "_orig_mod", network)  # a compiled network hides its calls: take the original
+    return in_channels_last(partial(_kernel, network, variant, precision), images)
+
+
+def _kernel(network: nn.Module, variant: Variant, precision: Precision, images: Tensor) -> ActivationKernel:
+    device = images.device
+    codes = CodeDistances(images.shape[0])
+    with isolated(network, device), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        # Of the published code, a pass with gradients first: which modules are connected to the output.
+        counted = connected_relu_modules(network, images) if variant == "reference" else None
+        with torch.inference_mode():
+            if counted is None:
+                with RectifierRecorder(codes):
+                    network(images)
+            else:
+                record_modules(network, images, counted, codes)
+    return codes.kernel()
