@@ -11,7 +11,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from naswot_lightning.files import write_whole
+from naswot_lightning.storage.files import write_whole
 
 
 class MetricsTable(pl.Callback):

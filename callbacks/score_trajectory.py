@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.loggers import WandbLogger
 from torch import Tensor
 
-from naswot_lightning.files import write_whole
+from naswot_lightning.storage.files import write_whole
 from naswot_lightning.score import naswot_score
 
 COLUMNS = ("step", "epoch", "score", "status")

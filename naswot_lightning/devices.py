@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import torch
-from llvmlite.binding import get_host_cpu_features
 
 from naswot_lightning.errors import UserError
-
-# What LLVM calls instructions that multiply bfloat16: of AVX-512, of AMX, of ARM.
-_BF16_INSTRUCTIONS = ("avx512bf16", "amx-bf16", "bf16")
+from naswot_lightning.score.compiled.instructions import cpu_multiplies_bf16
 
 
 def get_device(name: str) -> torch.device:
@@ -30,13 +27,8 @@ def get_device(name: str) -> torch.device:
 
 
 def has_bf16_instructions(device: torch.device) -> bool:
-    """Return whether bfloat16 is likely to be faster than float32 there: accelerators, and CPUs that multiply it.
-
-    Other CPUs convert every value: 1183 ms a score of NAS-Bench-201 instead of 142 ms, with AVX2. A CPU that nothing is
-    known of gets the benefit of the doubt.
-    """
-    features = get_host_cpu_features()
-    return device.type != "cpu" or not features or any(features.get(name) for name in _BF16_INSTRUCTIONS)
+    """Return whether bfloat16 is likely to be faster than float32 there: accelerators, and CPUs that multiply it."""
+    return device.type != "cpu" or cpu_multiplies_bf16()
 
 
 def warn_of_slow_bf16(device: torch.device) -> str | None:

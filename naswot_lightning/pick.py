@@ -34,7 +34,7 @@ from naswot_lightning.config import WandbConfig
 from naswot_lightning.data.module import ImageDataModule
 from naswot_lightning.data.storage import map_dataset
 from naswot_lightning.errors import UserError, describe_os_error
-from naswot_lightning.files import locked, write_whole
+from naswot_lightning.storage.files import locked, write_whole
 from naswot_lightning.picks import EXIT_INTERRUPTED, EXIT_OUT_OF_MEMORY, read_pick
 from naswot_lightning.process import tune_process
 from naswot_lightning.recipes import describe_recipe

@@ -15,10 +15,10 @@ from naswot_lightning.config import SearchConfig, TrainConfig
 from naswot_lightning.data.dataset import list_datasets
 from naswot_lightning.data.splits import describe_split
 from naswot_lightning.errors import UserError, expect_name
-from naswot_lightning.files import write_whole
+from naswot_lightning.storage.files import write_whole
 from naswot_lightning.ranking import choose_picks, named_picks, read_ranking
 from naswot_lightning.recipes import NAMES, resolve_recipe
-from naswot_lightning.run_folder import RunFolder
+from naswot_lightning.storage.run_folder import RunFolder
 from spaces import EnumerableSpace, get_space
 
 Row = dict[str, Any]

@@ -11,7 +11,7 @@ from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.loggers.logger import rank_zero_experiment
 from pytorch_lightning.utilities import rank_zero_only
 
-from naswot_lightning.files import write_whole
+from naswot_lightning.storage.files import write_whole
 
 
 class SentOnceLogger(WandbLogger):

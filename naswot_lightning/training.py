@@ -20,9 +20,9 @@ from naswot_lightning.data.dataset import load_dataset
 from naswot_lightning.data.splits import warn_of_own_split
 from naswot_lightning.data.storage import store_dataset
 from naswot_lightning.errors import UserError, expect_name
-from naswot_lightning.files import locked
+from naswot_lightning.storage.files import locked
 from naswot_lightning.picks import EXIT_INTERRUPTED, EXIT_OUT_OF_MEMORY, halve_step, list_picks, prepare_pick
-from naswot_lightning.run_folder import RunFolder
+from naswot_lightning.storage.run_folder import RunFolder
 from spaces import get_space
 
 Row = dict[str, Any]

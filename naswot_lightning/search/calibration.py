@@ -16,7 +16,7 @@ from naswot_lightning.config import SearchConfig
 from naswot_lightning.data.probe import load_probe
 from naswot_lightning.devices import has_bf16_instructions
 from naswot_lightning.errors import UserError
-from naswot_lightning.files import write_whole
+from naswot_lightning.storage.files import write_whole
 from naswot_lightning.ranking import kendall_tau, to_csv
 from naswot_lightning.tables import print_table
 from spaces import Space

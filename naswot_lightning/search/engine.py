@@ -22,7 +22,7 @@ from naswot_lightning.data.probe import Probe, draw_probe, load_probe
 from naswot_lightning.devices import get_device, warn_of_slow_bf16
 from naswot_lightning.errors import UserError, expect_name
 from naswot_lightning.proxies import parse_scores
-from naswot_lightning.run_folder import JsonLines, RunFolder
+from naswot_lightning.storage.run_folder import JsonLines, RunFolder
 from naswot_lightning.search.calibration import calibrate
 from naswot_lightning.search.random import Limits, enumerated, given, sampled
 from naswot_lightning.search.workers import score_networks

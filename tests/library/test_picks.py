@@ -7,7 +7,7 @@ from naswot_lightning.config import SearchConfig, TrainConfig, WandbConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.picks import halve_step, list_picks, prepare_pick
 from naswot_lightning.ranking import named_picks
-from naswot_lightning.run_folder import RunFolder
+from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.search import run_search
 
 STATUSES = ("ok", "ok", "ok", "degenerate", "failed")

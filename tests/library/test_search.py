@@ -19,7 +19,7 @@ from naswot_lightning.config import SearchConfig, WandbConfig
 from naswot_lightning.data.probe import load_probe
 from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import choose_picks, kendall_tau, read_ranking
-from naswot_lightning.run_folder import JsonLines
+from naswot_lightning.storage.run_folder import JsonLines
 from naswot_lightning.search import run_search
 from naswot_lightning.search.random import given, sampled
 from spaces import get_space
@@ -223,7 +223,7 @@ def test_samples_are_distinct_and_grow_from_the_front():
 
 
 def test_two_processes_cannot_share_a_folder(finished):
-    from naswot_lightning.files import locked
+    from naswot_lightning.storage.files import locked
 
     with locked(finished), pytest.raises(UserError, match="in use by another process"):
         run_search(SearchConfig(run_dir=str(finished), **QUICK))
@@ -386,7 +386,7 @@ def test_scores_that_do_not_exist_are_refused(tmp_path):
 
 @pytest.mark.parametrize(("features", "lines"), [({"amx-bf16": True}, 0), ({"avx2": True}, 1), ({}, 0)])
 def test_bf16_without_its_instructions_is_said_to_be_slow(features, lines, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("naswot_lightning.devices.get_host_cpu_features", lambda: features)
+    monkeypatch.setattr("naswot_lightning.score.compiled.instructions.get_host_cpu_features", lambda: features)
     run_search(SearchConfig(run_dir=str(tmp_path / "run"), precision="bf16", **QUICK))
     assert capsys.readouterr().err.count("search.py: warning: --precision bf16: this CPU has no bfloat16") == lines
 

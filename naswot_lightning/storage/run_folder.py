@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from io import FileIO
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from naswot_lightning.errors import UserError
-from naswot_lightning.files import locked, write_whole
-
-Row = dict[str, Any]
+from naswot_lightning.storage.files import locked, write_whole
 
 # What a run writes, hence what --overwrite removes; anything else in the folder is the user's.
 _RUN_FILES = (
-    "config.yaml", "scores.jsonl", "ranking.json", "ranking.csv", "comparison.csv", "comparison_seeds.csv",
-    "evidence.json", ".run_id",
+    "config.yaml", "scores.jsonl", "ranking.json", "ranking.csv", "calibration.csv", "comparison.csv",
+    "comparison_seeds.csv", "evidence.json", ".run_id", ".wandb_runs.json",
 )  # fmt: skip
 _RUN_FOLDERS = ("picks", "figures", "wandb")
 
@@ -38,6 +33,11 @@ class RunFolder:
         self.path = Path(path)
 
     @property
+    def name(self) -> str:
+        """The folder's own name, also where the path is "." or a link."""
+        return self.path.resolve().name
+
+    @property
     def scores(self) -> Path:
         """The finished candidates, one JSON object a line."""
         return self.path / "scores.jsonl"
@@ -47,8 +47,32 @@ class RunFolder:
         """The settings of the run, in the form that ``--config`` reads."""
         return self.path / "config.yaml"
 
+    @property
+    def picks(self) -> Path:
+        """A folder for each trained pick."""
+        return self.path / "picks"
+
+    @property
+    def figures(self) -> Path:
+        """The figures."""
+        return self.path / "figures"
+
     @contextmanager
-    def open(self, config: dict[str, Any], identity: dict[str, Any], overwrite: bool = False) -> Iterator[None]:
+    def held(self) -> Iterator[None]:
+        """Hold the folder's lock; the folder is made where it does not exist.
+
+        Raises:
+            UserError: there is a file of that name, or another process is at work in it.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise UserError(f"--run_dir {self.path}: there is a file of that name; choose another") from None
+        with locked(self.path):
+            yield
+
+    @contextmanager
+    def open(self, config: dict[str, Any], identity: Mapping[str, Any], overwrite: bool = False) -> Iterator[None]:
         """Create or continue the folder under its lock.
 
         Args:
@@ -59,17 +83,13 @@ class RunFolder:
         Raises:
             UserError: the folder was made with other settings, or another process is at work in it.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except (FileExistsError, NotADirectoryError):
-            raise UserError(f"--run_dir {self.path}: there is a file of that name; choose another") from None
-        with locked(self.path):
+        with self.held():
             self._continue_or_clear(identity, overwrite)
             write_whole(self.config, yaml.safe_dump(config, sort_keys=False))
             yield
 
     def run_id(self) -> str:
-        """Return a name of this run that stays the same whenever it is continued."""
+        """Return a name of this run that stays the same whenever it is continued; only under the lock."""
         file = self.path / ".run_id"
         if not file.exists():
             write_whole(file, uuid.uuid4().hex[:8] + "\n")
@@ -93,7 +113,7 @@ class RunFolder:
             raise UserError(f"{self.config} is damaged; restore it, or use --overwrite to begin anew")
         return saved
 
-    def _continue_or_clear(self, identity: dict[str, Any], overwrite: bool) -> None:
+    def _continue_or_clear(self, identity: Mapping[str, Any], overwrite: bool) -> None:
         if not self.config.exists() and not self.scores.exists():
             return
         if overwrite:
@@ -113,13 +133,8 @@ class RunFolder:
             return False
         return True
 
-    def _differing(self, identity: dict[str, Any]) -> list[str]:
-        saved = self.read_config()
-        return [
-            f"{name} was {saved.get(name)!r}, now {value!r}"
-            for name, value in identity.items()
-            if saved.get(name) != value
-        ]
+    def _differing(self, identity: Mapping[str, Any]) -> list[str]:
+        return differing(self.read_config(), identity)
 
     def _clear(self) -> None:
         for name in _RUN_FILES:
@@ -128,53 +143,10 @@ class RunFolder:
             shutil.rmtree(self.path / name, ignore_errors=True)
 
 
-class JsonLines:
-    """An append-only file of JSON objects that survives being killed at any moment.
+def differing(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return in words what differs between saved settings and those of now.
 
-    Args:
-        path: the file; a last line that a crash cut off is removed when it is opened.
+    >>> differing({"seed": 0, "top": 3}, {"seed": 1, "top": 3})
+    ['seed was 0, now 1']
     """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.rows: list[Row] = []
-        whole = self._read()
-        self._file = FileIO(path, "a")
-        if self._file.tell() > whole:
-            os.truncate(path, whole)
-
-    def __enter__(self) -> JsonLines:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._file.close()
-
-    def append(self, row: Row) -> None:
-        """Write one object as one line, in one system call; NaN and infinity are refused."""
-        line = (json.dumps(row, allow_nan=False) + "\n").encode()
-        end = self._file.seek(0, os.SEEK_END)
-        try:
-            written = self._file.write(line)
-            if written != len(line):  # the disk took a part and is now full
-                self._file.write(line[written:])
-        except OSError as error:
-            os.truncate(self._path, end)
-            raise OSError(error.errno, error.strerror, str(self._path)) from error
-        self.rows.append(row)
-
-    def _read(self) -> int:
-        """Read the whole lines; return their length in bytes."""
-        content = self._path.read_bytes() if self._path.exists() else b""
-        whole = content.rfind(b"\n") + 1
-        for number, line in enumerate(content[:whole].splitlines(), start=1):
-            try:
-                row = json.loads(line)
-            except ValueError:
-                row = None
-            if not isinstance(row, dict):
-                raise UserError(
-                    f"{self._path}, line {number}: not a JSON object; remove the line (it is scored again), "
-                    "or use --overwrite to begin anew"
-                )
-            self.rows.append(row)
-        return whole
+    return [f"{name} was {saved.get(name)!r}, now {value!r}" for name, value in now.items() if saved.get(name) != value]

@@ -1,0 +1,56 @@
+"""What a number is called, whatever shows it: a table, a file, a figure or wandb."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of numbers.
+
+    Attributes:
+        name: in files.
+        label: in words.
+        unit: of its numbers; None where they are counts, shares or have none.
+        higher_is_better: its direction.
+    """
+
+    name: str
+    label: str
+    unit: str | None = None
+    higher_is_better: bool = True
+
+    @property
+    def axis(self) -> str:
+        """The label of a figure's axis.
+
+        >>> Column("score_init", "score at init", "natural log").axis
+        'score at init (natural log)'
+        """
+        return self.label if self.unit is None else f"{self.label} ({self.unit})"
+
+
+PARAMS = Column("params", "parameters")
+MACS = Column("macs", "MACs")
+N_UNITS = Column("n_units", "rectified units")
+SIZES = {column.name: column for column in (PARAMS, MACS, N_UNITS)}
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """What networks are ranked by: one score, or the mean of the ranks by several.
+
+    Attributes:
+        parts: the columns of the scores.
+
+    >>> Criterion((Column("jacob_cov", "jacob_cov"), PARAMS)).name
+    'jacob_cov+params'
+    """
+
+    parts: tuple[Column, ...]
+
+    @property
+    def name(self) -> str:
+        """Its name in files: those of its parts, joined by "+"."""
+        return "+".join(part.name for part in self.parts)

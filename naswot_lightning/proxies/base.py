@@ -1,0 +1,142 @@
+"""What a score is: a function of a network on one mini-batch, and what is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+
+from torch import Tensor, nn
+
+from naswot_lightning.columns import Column
+from naswot_lightning.data.probe import Probe
+from naswot_lightning.proxies.gradients import loss_gradients, one_thread
+from naswot_lightning.score import ActivationKernel, NoRectifierError, Precision, activation_kernel
+from naswot_lightning.score.isolation import isolated
+from spaces import Complexity
+from spaces.complexity import count_macs, count_params
+
+# Sources and costs that several scores share.
+PAPER = "Mellor et al. 2021"
+ABDELFATTAH = "Abdelfattah et al. 2021"
+ONE_PASS = "one forward and backward pass"
+
+
+class Measured:
+    """One network on one mini-batch: what scores need of it, each computed once for all that ask, when asked.
+
+    Args:
+        network: untrained, on the device of the probe; it is left as it was found.
+        probe: the mini-batch.
+        size: parameters and multiply-accumulates, where they are known; else they are counted.
+        precision: of the forward pass of the kernel.
+    """
+
+    def __init__(
+        self, network: nn.Module, probe: Probe, size: Complexity | None = None, precision: Precision = "32"
+    ) -> None:
+        # torch.compile's wrapper keeps its own reference to the parameters: take the original.
+        self.network: nn.Module = getattr(network, "_orig_mod", network)
+        self.probe = probe
+        self.precision: Precision = precision
+        self._size = size
+        self._n_units: int | None = None
+
+    @cached_property
+    def kernel(self) -> ActivationKernel:
+        """K_H (Eq. 1).
+
+        Raises:
+            NoRectifierError: the network has no rectified linear unit.
+        """
+        return activation_kernel(self.network, self.probe.images, precision=self.precision)
+
+    @cached_property
+    def n_units(self) -> int | None:
+        """N_A, rectified units per image at the probe's size; None where the network has none."""
+        try:
+            if "kernel" in self.__dict__:
+                return self.kernel.n_units
+            two = self.probe.images[:2]  # suffice to count
+            return activation_kernel(self.network, two, precision=self.precision).n_units
+        except NoRectifierError:
+            return None
+
+    @cached_property
+    def loss_gradients(self) -> list[tuple[Tensor, Tensor]]:
+        """(weight, dL/dweight) of every convolution and linear layer; L is the cross-entropy of the probe's labels."""
+        return loss_gradients(self.network, self.probe.images, self.probe.labels)
+
+    @cached_property
+    def params(self) -> int:
+        """Trainable parameters."""
+        return count_params(self.network) if self._size is None else self._size.params
+
+    @cached_property
+    def macs(self) -> int:
+        """Multiply-accumulates of convolutions and linear layers for one image of the data set's size."""
+        if self._size is not None:
+            return self._size.macs
+        channels, side = self.probe.images.shape[1], self.probe.image_size
+        # Two images: of one, BatchNorm refuses to take the statistics where feature maps are 1 x 1. Real ones: on the
+        # meta device the count takes ten times as long (137 ms instead of 15 for NAS-Bench-201 on one core).
+        images = self.probe.images.new_zeros(2, channels, side, side)
+        with isolated(self.network, images.device):
+            return count_macs(self.network, images)
+
+
+Score = Callable[[Measured], float]
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A score and what is known of it.
+
+    Attributes:
+        name: in options and files.
+        function: of a measured network; -inf where the network is degenerate, nan where it failed.
+        source: where it is defined.
+        cost: what it runs the network for.
+        higher_is_better: its direction.
+        exact_sums: computed by one thread, since sums depend on how many threads share them.
+    """
+
+    name: str
+    function: Score
+    source: str
+    cost: str
+    higher_is_better: bool = True
+    exact_sums: bool = True
+
+    def __call__(self, measured: Measured) -> float:
+        """Return the score of a network."""
+        with one_thread() if self.exact_sums else nullcontext():
+            return self.function(measured)
+
+    @property
+    def column(self) -> Column:
+        """How its values are shown."""
+        return Column(self.name, self.name, higher_is_better=self.higher_is_better)
+
+
+PROXIES: dict[str, Proxy] = {}
+
+
+def proxy(
+    name: str, *, source: str, cost: str, higher_is_better: bool = True, exact_sums: bool = True
+) -> Callable[[Score], Score]:
+    """Register a function as the score of that name; arguments as :class:`Proxy` describes them.
+
+    Raises:
+        ValueError: another function has the name.
+    """
+
+    def register(function: Score) -> Score:
+        known = PROXIES.get(name)
+        if known is not None and known.function.__qualname__ != function.__qualname__:
+            raise ValueError(f"score {name!r} is {known.function.__module__}.{known.function.__qualname__} already")
+        PROXIES[name] = Proxy(name, function, source, cost, higher_is_better, exact_sums)
+        return function
+
+    return register

@@ -1,0 +1,58 @@
+"""Scores by their names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from naswot_lightning.columns import Criterion
+from naswot_lightning.data.probe import Probe
+from naswot_lightning.errors import UserError, expect_name
+from naswot_lightning.proxies.base import PROXIES, Measured, Proxy
+
+
+def get_proxy(name: str) -> Proxy:
+    """Return the proxy of that name.
+
+    Raises:
+        UserError: no such score; the message lists the names and the nearest one.
+
+    >>> get_proxy("snip").source
+    'Lee et al. 2019; Abdelfattah et al. 2021'
+    """
+    return PROXIES[expect_name("score", name, PROXIES)]
+
+
+def compute_scores(network: nn.Module, probe: Probe, names: Sequence[str]) -> dict[str, float]:
+    """Return several scores of one network, those of the loss's gradients from one backward pass.
+
+    Raises:
+        UserError: no such score.
+        NoRectifierError: a score needs rectified linear units, and the network has none.
+    """
+    measured = Measured(network, probe)
+    return {name: get_proxy(name)(measured) for name in names}
+
+
+def parse_scores(text: str) -> list[Criterion]:
+    """Read what to rank by: columns separated by ",", each one proxy or several joined by "+".
+
+    Raises:
+        UserError: a name is unknown, missing, or twice in a column; or two columns hold the same names.
+
+    >>> [criterion.name for criterion in parse_scores("naswot, jacob_cov+params")]
+    ['naswot', 'jacob_cov+params']
+    """
+    columns = [[name.strip() for name in column.split("+")] for column in text.split(",")]
+    for name in (name for column in columns for name in column):
+        if not name:
+            raise UserError(f"score {text!r}: a name is missing; write e.g. naswot or naswot,jacob_cov+params")
+        expect_name("score", name, PROXIES)
+    seen: set[frozenset[str]] = set()
+    for column in columns:
+        names = frozenset(column)
+        if len(names) < len(column) or names in seen:
+            raise UserError(f"score {text!r}: {'+'.join(column)} repeats a name or a column; write each once")
+        seen.add(names)
+    return [Criterion(tuple(PROXIES[name].column for name in column)) for column in columns]

@@ -1,0 +1,93 @@
+"""Files that are never half-written, tables as CSV, and folders that one process at a time may write."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from naswot_lightning.errors import UserError
+
+
+@contextmanager
+def written_beside(path: Path) -> Iterator[Path]:
+    """Give a path beside ``path`` to write to, and rename it at the end: a reader sees the old content or the new.
+
+    What was written may be a file or a folder. Where the block raises, nothing is left behind.
+
+    Raises:
+        OSError: the disk is full or cannot be written; it names ``path``.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield beside
+        if beside.is_dir() and path.is_dir():
+            shutil.rmtree(path)  # a folder cannot be renamed over another
+        os.replace(beside, path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        if beside.is_dir():
+            shutil.rmtree(beside, ignore_errors=True)
+        else:
+            beside.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file beside ``path``, then rename it."""
+    with written_beside(path) as beside:
+        beside.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file; NaN and infinity are refused."""
+    write_whole(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+def write_csv(path: Path, rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """Write rows as a CSV file; what is missing is empty."""
+    write_whole(path, to_csv(rows, columns))
+
+
+def to_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> str:
+    r"""Return rows as CSV; what is missing is empty, what is no column is left out.
+
+    >>> to_csv([{"rank": 1, "score": None}, {"rank": 2, "score": 1.5, "seed": 0}], ["rank", "score"])
+    'rank,score\n1,\n2,1.5\n'
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+@contextmanager
+def locked(folder: Path, patience: float = 0.0) -> Iterator[None]:
+    """Hold ``folder`` for this process; the lock dies with the process, however it ends.
+
+    Args:
+        folder: an existing folder.
+        patience: seconds to wait for another process to let it go.
+
+    Raises:
+        UserError: another process holds it.
+    """
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=patience)
+    except Timeout:
+        raise UserError(f"{folder} is in use by another process; wait for it, or choose another --run_dir") from None
+    try:
+        yield
+    finally:
+        lock.release()

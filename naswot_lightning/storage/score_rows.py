@@ -1,0 +1,99 @@
+"""scores.jsonl: one finished candidate a line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from naswot_lightning.storage.json_lines import JsonLines
+
+Status = Literal["ok", "degenerate", "failed"]
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """A finished candidate.
+
+    Attributes:
+        space: the search space.
+        architecture: the candidate.
+        canonical: the architecture of the network that was scored for it.
+        score: of the first column; None unless it is a number.
+        scores: of all columns.
+        n_units: rectified units per image; None where there are none, or they were not counted.
+        params: trainable parameters.
+        macs: multiply-accumulates of one image.
+        seed: of the run.
+        probe: the fingerprint of the mini-batch.
+        seconds: that it took; 0 where an equal network was scored already.
+        status: "ok", "degenerate" or "failed".
+        reason: of another status than "ok".
+        stds: standard deviations of the scores over repeats; None without repeats.
+    """
+
+    space: str
+    architecture: str
+    canonical: str
+    score: float | None
+    scores: Mapping[str, float | None]
+    n_units: int | None
+    params: int | None
+    macs: int | None
+    seed: int
+    probe: str
+    seconds: float
+    status: Status
+    reason: str | None
+    stds: Mapping[str, float | None] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object of its line."""
+        values = asdict(self)
+        stds = values.pop("stds")
+        if stds is None:
+            return values
+        ordered = {}  # deviations stand beside their means
+        for name, value in values.items():
+            ordered[name] = value
+            if name == "scores":
+                ordered["stds"] = stds
+        return ordered
+
+
+class ScoreRows:
+    """The finished candidates of a run, in the order in which they were finished.
+
+    Args:
+        path: ``scores.jsonl``.
+
+    Raises:
+        UserError: a line is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = JsonLines(path)
+        try:
+            self.rows = [self._row(number, entry) for number, entry in enumerate(self._file.objects, start=1)]
+        except BaseException:
+            self._file.__exit__()
+            raise
+
+    def __enter__(self) -> ScoreRows:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._file.__exit__(*exception)
+
+    def append(self, row: ScoreRow) -> None:
+        """Add a finished candidate."""
+        self._file.append(row.to_json())
+        self.rows.append(row)
+
+    def _row(self, number: int, entry: dict[str, Any]) -> ScoreRow:
+        try:
+            return ScoreRow(**entry)
+        except TypeError as error:
+            reason = str(error).partition(") ")[2] or str(error)
+            raise self._file.damaged(number, f"not a finished candidate ({reason})") from None
