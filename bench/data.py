@@ -20,7 +20,8 @@ from torchvision import datasets, transforms
 
 from bench.clock import Rows, medians
 from naswot_lightning.data.augmentation import augmented, draw_placements, placed, placed_by_indices
-from naswot_lightning.data.dataset import Dataset, ImageSplit, load_dataset
+from naswot_lightning.data.catalog import load_dataset
+from naswot_lightning.data.dataset import Dataset, ImageSplit
 from naswot_lightning.data.module import ImageDataModule
 from naswot_lightning.data.storage import map_dataset, store_dataset
 

@@ -1,6 +1,6 @@
 """The published procedure in a process of its own, with the C libraries as the system sets them.
 
-Our commands tune theirs (``naswot_lightning.process``); whoever runs the published code does not.
+Our commands tune theirs (``naswot_lightning.execution.tuning``); whoever runs the published code does not.
 """
 
 from __future__ import annotations

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from naswot_lightning.execution.tuning import tune_process
     from naswot_lightning.score import ActivationKernel, activation_kernel, naswot_score
 
 __version__ = "0.1.0"
-__all__ = ["ActivationKernel", "activation_kernel", "naswot_score"]
+_EXPORTS = {
+    **dict.fromkeys(("ActivationKernel", "activation_kernel", "naswot_score"), "score"),
+    "tune_process": "execution.tuning",
+}
+__all__ = ["ActivationKernel", "activation_kernel", "naswot_score", "tune_process"]
 
 
-def __getattr__(
-    attribute: str,
-) -> object:  # torch costs seconds: loaded on first use, so that --help is quick
-    if attribute in __all__:
-        from naswot_lightning import score
-
-        return getattr(score, attribute)
-    raise AttributeError(f"module 'naswot_lightning' has no attribute {attribute!r}")
+def __getattr__(attribute: str) -> object:  # torch costs seconds: loaded on first use, so that --help is quick
+    if attribute not in _EXPORTS:
+        raise AttributeError(f"module 'naswot_lightning' has no attribute {attribute!r}")
+    return getattr(import_module(f"naswot_lightning.{_EXPORTS[attribute]}"), attribute)

@@ -9,10 +9,11 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn, TypeVar
 
-from jsonargparse import ActionConfigFile, ArgumentParser
+from jsonargparse import ActionConfigFile, ArgumentParser, set_parsing_settings
 
+from naswot_lightning.choices import choices
 from naswot_lightning.errors import UserError, describe_os_error
-from naswot_lightning.process import tune_process
+from naswot_lightning.execution.tuning import tune_process
 
 Settings = TypeVar("Settings")
 
@@ -54,14 +55,25 @@ def parse(settings: type[Settings], argv: Sequence[str] | None, prog: str) -> Se
     Raises:
         UserError: an unknown option or a value of the wrong kind.
     """
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
     doc = (settings.__doc__ or "").split("\n")[0]
     parser = _OneLineParser(prog=prog, description=doc, default_env=False)
     parser.add_argument("--config", action=ActionConfigFile, help="a YAML file of options; options override it")
     parser.add_class_arguments(settings)
+    _fill_in(parser)
     switches = {f"--{f.name}" for f in dataclasses.fields(settings) if f.type in (bool, "bool")}  # type: ignore[arg-type]
     namespace = parser.parse_args(_with_values(sys.argv[1:] if argv is None else argv, switches))
     values = parser.instantiate(namespace).as_dict()
     return settings(**{f.name: values[f.name] for f in dataclasses.fields(settings)})  # type: ignore[arg-type]
+
+
+def _fill_in(parser: ArgumentParser) -> None:
+    """Put the names that an option takes into its help, from the registries that resolve them."""
+    lists = {f"{{{what}}}": names for what, names in choices().items()}
+    for action in parser._actions:
+        for placeholder, names in lists.items():
+            if action.help and placeholder in action.help:
+                action.help = action.help.replace(placeholder, ", ".join(names))
 
 
 def run_command(

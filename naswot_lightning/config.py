@@ -1,9 +1,12 @@
-"""The settings of the two commands: plain types, checked once, written to the run folder."""
+"""The settings of the two commands: plain types, checked once, written to the run folder.
+
+The groups are for the reader; an option is called as its field. ``{...}`` is a list of names, filled in by the command.
+"""
 
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from naswot_lightning.errors import UserError
@@ -26,83 +29,104 @@ def _share(**values: float | None) -> None:
 
 @dataclass
 class WandbConfig:
-    """Where runs are shown.
-
-    Args:
-        mode: auto is online where an API key is set and offline otherwise, and never asks.
-        project: the wandb project.
-        group: the group of the runs of one run folder; its own name by default.
-    """
+    """Where runs are shown."""
 
     mode: WandbMode = "auto"
+    """auto is online where an API key is set and offline otherwise, and never asks."""
     project: str = "naswot-lightning"
+    """the wandb project."""
     group: str | None = None
+    """the group of the runs of one run folder; its own name by default."""
 
 
 @dataclass
-class SearchConfig:
-    """Rank untrained networks of a search space by their score.
-
-    Args:
-        space: the search space.
-        dataset: where the mini-batch comes from: digits, imagefolder, cifar10, cifar10-valid, cifar100,
-            imagenet16-120 or noise.
-        data_dir: the folder of the data set.
-        image_size: side of the images of an imagefolder; their own size by default.
-        split_file: the official x-valid and x-test lists of cifar100 or imagenet16-120, for the training of the picks.
-        samples: candidates to draw (N of Algorithm 1), or all of the space.
-        architectures: a file with one architecture a line (or a CSV file with a column arch or architecture) to
-            rank instead of sampling.
-        max_params: score only networks with at most so many parameters.
-        max_macs: score only networks with at most so many multiply-accumulates an image.
-        batch_size: images in the mini-batch.
-        probe_size: side to which the mini-batch is resized before scoring; its own size by default.
-        score: the score to rank by: naswot, jacob_cov, grad_norm, snip, synflow, params, macs, rectified_units or
-            random; several as columns (naswot,synflow), the first decides; joined by + for the mean of their ranks
-            (jacob_cov+params).
-        repeats: score each network with so many initializations, each on a mini-batch of its own; the ranking holds
-            mean and standard deviation.
-        algorithm: where candidates come from.
-        seed: seeds the candidates, the mini-batch and the weights.
-        canonical: score networks without their dead branches, equal networks once; false for the paper's count.
-        precision: 32 or bf16 (autocast) for the forward pass.
-        calibrate: instead of a search, measure what cheaper settings of naswot cost and how well they rank, on up to
-            100 of the candidates, and recommend one.
-        device: auto, cpu, cuda, cuda:1, ...
-        workers: processes that score side by side, one thread each; by default one a core where a search on the CPU
-            would take longer than half a minute.
-        top: how many of the ranking to print.
-        select: which networks train.py picks: the top, or as many spread evenly over the ranking.
-        run_dir: the folder of all results; the command continues what it finds there.
-        overwrite: begin anew where run_dir was made with other settings.
-        wandb: where runs are shown.
-    """
+class SearchCandidates:
+    """Which networks are ranked."""
 
     space: str = "nasbench201"
-    dataset: str = "digits"
-    data_dir: str = "data"
-    image_size: int | None = None
-    split_file: str | None = None
-    samples: int | Literal["all"] = 1000
-    architectures: str | None = None
-    max_params: int | None = None
-    max_macs: int | None = None
-    batch_size: int = 128
-    probe_size: int | None = None
-    score: str = "naswot"
-    repeats: int = 1
+    """the search space: {spaces}, or one of your own (module.name)."""
     algorithm: str = "random"
-    seed: int = 0
+    """where candidates come from: {algorithms}."""
+    samples: int | Literal["all"] = 1000
+    """candidates to draw (N of Algorithm 1), or all of the space."""
+    architectures: str | None = None
+    """a file with one architecture a line (or a CSV file with a column arch or architecture) to rank instead of
+    sampling."""
+    max_params: int | None = None
+    """score only networks with at most so many parameters."""
+    max_macs: int | None = None
+    """score only networks with at most so many multiply-accumulates an image."""
     canonical: bool = True
+    """score networks without their dead branches, equal networks once; false for the paper's count."""
+    seed: int = 0
+    """seeds the candidates, the mini-batch and the weights."""
+
+
+@dataclass
+class SearchImages:
+    """The data set of the mini-batch."""
+
+    dataset: str = "digits"
+    """where the mini-batch comes from: {datasets} or noise."""
+    data_dir: str = "data"
+    """the folder of the data set."""
+    image_size: int | None = None
+    """side of the images of an imagefolder; their own size by default."""
+    split_file: str | None = None
+    """the official x-valid and x-test lists of cifar100 or imagenet16-120, for the training of the picks."""
+    batch_size: int = 128
+    """images in the mini-batch."""
+    probe_size: int | None = None
+    """side to which the mini-batch is resized before scoring; its own size by default."""
+
+
+@dataclass
+class SearchScores:
+    """How they are scored."""
+
+    score: str = "naswot"
+    """the score to rank by: {scores}; several as columns (naswot,synflow), the first decides; joined by + for the mean
+    of their ranks (jacob_cov+params)."""
+    repeats: int = 1
+    """score each network with so many initializations, each on a mini-batch of its own; the ranking holds mean and
+    standard deviation."""
     precision: Literal["32", "bf16"] = "32"
+    """32 or bf16 (autocast) for the forward pass."""
     calibrate: bool = False
+    """instead of a search, measure what cheaper settings of naswot cost and how well they rank, on up to 100 of the
+    candidates, and recommend one."""
+
+
+@dataclass
+class SearchMachine:
+    """What runs them."""
+
     device: str = "auto"
+    """auto, cpu, cuda, cuda:1, ..."""
     workers: int | None = None
+    """processes that score side by side, one thread each; by default one a core where a search on the CPU would take
+    longer than half a minute."""
+
+
+@dataclass
+class SearchRun:
+    """What becomes of the ranking."""
+
     top: int = 10
+    """how many of the ranking to print."""
     select: Select = "top"
+    """which networks train.py picks: the top, or as many spread evenly over the ranking."""
     run_dir: str = "runs/search"
+    """the folder of all results; the command continues what it finds there."""
     overwrite: bool = False
+    """begin anew where run_dir was made with other settings."""
     wandb: WandbConfig = field(default_factory=WandbConfig)
+    """where runs are shown."""
+
+
+@dataclass
+class SearchConfig(SearchRun, SearchMachine, SearchScores, SearchImages, SearchCandidates):
+    """Rank untrained networks of a search space by their score."""
 
     def __post_init__(self) -> None:
         _at_least(2, batch_size=self.batch_size)
@@ -113,103 +137,125 @@ class SearchConfig:
         if self.samples != "all":
             _at_least(1, samples=self.samples)
 
-    def identity(self) -> dict[str, Any]:
-        """Return the settings that decide the scores: a run folder belongs to one set of them."""
-        free = {
-            "calibrate",
-            "select",
-            "data_dir",
-            "split_file",
-            "device",
-            "workers",
-            "top",
-            "run_dir",
-            "overwrite",
-            "wandb",
-        }
-        return {name: value for name, value in asdict(self).items() if name not in free}
+
+@dataclass
+class TrainPicks:
+    """Which networks are trained, and with which seeds."""
+
+    run_dir: str = "runs/search"
+    """the run folder of a search, or a new one with --architecture."""
+    top: int = 3
+    """how many of the ranking to train."""
+    select: Select | None = None
+    """the top of the ranking, or spread evenly over it; as the search said by default."""
+    picks: str | int | None = None
+    """instead of --top and --select: all of the ranking, or ranks such as 1,5,10-12."""
+    architecture: str | None = None
+    """one architecture to train instead of a ranking's picks."""
+    space: str | None = None
+    """the search space of --architecture; that of the ranking by default."""
+    canonical: bool = True
+    """with --architecture, train the network without its dead branches; a ranking's own setting otherwise."""
+    seed: int | None = None
+    """seeds the weights, the order of images and the augmentation; that of the ranking by default."""
+    seeds: str | int | list[int] | None = None
+    """several seeds, such as 777,888,999: each pick is trained with each, and the comparison has their mean and
+    standard deviation."""
+    overwrite: bool = False
+    """train again picks whose results were made with other settings."""
 
 
 @dataclass
-class TrainConfig:
-    """Train the picks of a ranking, each in its own process, and compare them.
+class TrainImages:
+    """What they are trained on."""
 
-    Args:
-        run_dir: the run folder of a search, or a new one with --architecture.
-        top: how many of the ranking to train.
-        select: the top of the ranking, or spread evenly over it; as the search said by default.
-        picks: instead of --top and --select: all of the ranking, or ranks such as 1,5,10-12.
-        architecture: one architecture to train instead of a ranking's picks.
-        space: the search space of --architecture; that of the ranking by default.
-        canonical: with --architecture, train the network without its dead branches; a ranking's own setting
-            otherwise.
-        dataset: the data set to train on; that of the ranking by default.
-        data_dir: the folder of the data set; that of the ranking by default.
-        image_size: side of the images of an imagefolder; that of the ranking by default.
-        split_file: the official x-valid and x-test lists of cifar100 or imagenet16-120; that of the ranking by default.
-        recipe: how a benchmark trains its networks (nasbench201-200, nasbench201-12, nats-size-90, nasbench101-108 or
-            nds-100); the options from --epochs to --drop_path override it.
-        epochs: training epochs; the learning rate falls to zero over them.
-        batch_size: images a training step, of all devices together.
-        optimizer: sgd (Nesterov) or rmsprop.
-        lr: initial learning rate.
-        momentum: of the optimizer.
-        weight_decay: L2 penalty of all parameters.
-        label_smoothing: share of the target spread over all classes.
-        gradient_clip: largest norm of the gradient.
-        auxiliary_weight: weight of the loss of an auxiliary head (cell spaces nds_*); 0 for no head.
-        drop_path: probability of drop path (cell spaces nds_*), growing from 0 over the epochs.
-        seed: seeds the weights, the order of images and the augmentation; that of the ranking by default.
-        seeds: several seeds, such as 777,888,999: each pick is trained with each, and the comparison has their mean and
-            standard deviation.
-        early_points: score points in each of the first two epochs (left panel of Figure 6).
-        probe_batch_size: images in the mini-batch of the trajectory; that of the ranking (128) by default.
-        precision: a precision of Lightning's Trainer, such as 32-true, bf16-mixed or 16-mixed.
-        compile: train through torch.compile.
-        deterministic: refuse operations whose result is not the same each time.
-        accelerator: auto, cpu, gpu, ...
-        devices: how many devices train one pick together.
-        strategy: of Lightning's Trainer, such as ddp.
-        trainer: any other argument of Lightning's Trainer, as --trainer.NAME VALUE.
-        overwrite: train again picks whose results were made with other settings.
-        wandb: where runs are shown.
-    """
-
-    run_dir: str = "runs/search"
-    top: int = 3
-    select: Select | None = None
-    picks: str | int | None = None
-    architecture: str | None = None
-    space: str | None = None
-    canonical: bool = True
     dataset: str | None = None
+    """the data set to train on; that of the ranking by default."""
     data_dir: str | None = None
+    """the folder of the data set; that of the ranking by default."""
     image_size: int | None = None
+    """side of the images of an imagefolder; that of the ranking by default."""
     split_file: str | None = None
+    """the official x-valid and x-test lists of cifar100 or imagenet16-120; that of the ranking by default."""
+
+
+@dataclass
+class TrainOptimisation:
+    """How they are trained: a recipe, and what differs from it."""
+
     recipe: str = "nasbench201-200"
+    """how a benchmark trains its networks ({recipes}); the options from --epochs to --drop_path override it."""
     epochs: int | None = None
+    """training epochs; the learning rate falls to zero over them."""
     batch_size: int | None = None
+    """images a training step, of all devices together."""
     optimizer: Literal["sgd", "rmsprop"] | None = None
+    """sgd (Nesterov) or rmsprop."""
     lr: float | None = None
+    """initial learning rate."""
     momentum: float | None = None
+    """of the optimizer."""
     weight_decay: float | None = None
-    label_smoothing: float | None = None
+    """L2 penalty of all parameters."""
     gradient_clip: float | None = None
+    """largest norm of the gradient."""
+
+
+@dataclass
+class TrainRegularisation:
+    """Targets, heads and paths; of the recipe, too."""
+
+    label_smoothing: float | None = None
+    """share of the target spread over all classes."""
     auxiliary_weight: float | None = None
+    """weight of the loss of an auxiliary head (cell spaces nds_*); 0 for no head."""
     drop_path: float | None = None
-    seed: int | None = None
-    seeds: str | int | list[int] | None = None
+    """probability of drop path (cell spaces nds_*), growing from 0 over the epochs."""
+
+
+@dataclass
+class TrainTrajectory:
+    """The score during training."""
+
     early_points: int = 8
+    """score points in each of the first two epochs (left panel of Figure 6)."""
     probe_batch_size: int | None = None
+    """images in the mini-batch of the trajectory; that of the ranking (128) by default."""
+
+
+@dataclass
+class TrainDevices:
+    """What trains a pick."""
+
     precision: str = "32-true"
+    """a precision of Lightning's Trainer, such as 32-true, bf16-mixed or 16-mixed."""
     compile: bool = False
+    """train through torch.compile."""
     deterministic: bool = False
+    """refuse operations whose result is not the same each time."""
     accelerator: str = "auto"
+    """auto, cpu, gpu, ..."""
     devices: int = 1
+    """how many devices train one pick together."""
     strategy: str = "auto"
+    """of Lightning's Trainer, such as ddp."""
     trainer: dict[str, Any] = field(default_factory=dict)
-    overwrite: bool = False
+    """any other argument of Lightning's Trainer, as --trainer.NAME VALUE."""
+
+
+@dataclass
+class TrainTracking:
+    """Where runs are shown."""
+
     wandb: WandbConfig = field(default_factory=WandbConfig)
+    """where runs are shown."""
+
+
+@dataclass
+class TrainConfig(
+    TrainTracking, TrainDevices, TrainTrajectory, TrainRegularisation, TrainOptimisation, TrainImages, TrainPicks
+):
+    """Train the picks of a ranking, each in its own process, and compare them."""
 
     def __post_init__(self) -> None:
         for name in ("accelerator", "devices", "strategy", "deterministic"):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from naswot_lightning.process import limit_spinning
+from naswot_lightning.execution.tuning import limit_spinning
 
 limit_spinning()  # as the commands do, before torch is loaded
 # A job in the background may be started with Ctrl-C ignored, and its children would be, too.

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 
 import torch
 from torch import Tensor
-
-from naswot_lightning.data.splits import expect_split_file_fits
-from naswot_lightning.errors import UserError, expect_name
 
 
 @dataclass(frozen=True)
@@ -71,51 +65,6 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
     flat = images.reshape(-1, images.shape[-1]).double()
     deviation = flat.std(0, correction=0).clamp_min(1.0)
     return tuple(round(v, 2) for v in flat.mean(0).tolist()), tuple(round(v, 2) for v in deviation.tolist())
-
-
-def list_datasets() -> list[str]:
-    """Return the names of the data sets that can be trained on."""
-    return list(_loaders())
-
-
-def load_dataset(
-    name: str, data_dir: str | Path = "data", image_size: int | None = None, split_file: str | Path | None = None
-) -> Dataset:
-    """Load a data set into memory.
-
-    Args:
-        name: one of :func:`list_datasets`.
-        data_dir: where its files lie, or are downloaded to.
-        image_size: side of the images, for an imagefolder only.
-        split_file: the official x-valid and x-test lists, for ``cifar100`` and ``imagenet16-120`` only.
-
-    Raises:
-        UserError: unknown name, or missing or damaged files; the message says what to put where.
-    """
-    loaders = _loaders(image_size, split_file)
-    expect_name("dataset", name, loaders)
-    if image_size is not None and name != "imagefolder":
-        raise UserError(f"--image_size {image_size}: the size of {name} is fixed; the option is for imagefolder")
-    expect_split_file_fits(name, split_file)
-    return loaders[name](Path(data_dir))
-
-
-def _loaders(
-    image_size: int | None = None, split_file: str | Path | None = None
-) -> dict[str, Callable[[Path], Dataset]]:
-    from naswot_lightning.data import cifar
-    from naswot_lightning.data.digits import load_digits
-    from naswot_lightning.data.image_folder import load_image_folder
-    from naswot_lightning.data.imagenet16 import load_imagenet16_120
-
-    return {
-        "digits": load_digits,
-        "imagefolder": partial(load_image_folder, image_size=image_size),
-        "cifar10": cifar.load_cifar10,
-        "cifar10-valid": cifar.load_cifar10_valid,
-        "cifar100": partial(cifar.load_cifar100, split_file=split_file),
-        "imagenet16-120": partial(load_imagenet16_120, split_file=split_file),
-    }
 
 
 def split_tensors(images: Tensor, labels: Tensor, parts: list[list[int]]) -> list[ImageSplit]:

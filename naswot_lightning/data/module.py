@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler, Sampler
 from torch.utils.data import Dataset as TorchDataset
 
-from naswot_lightning.data.dataset import Dataset, ImageSplit, load_dataset
+from naswot_lightning.data.catalog import load_dataset
+from naswot_lightning.data.dataset import Dataset, ImageSplit
 from naswot_lightning.data.probe import Probe, draw_probe
 from naswot_lightning.seeds import derived_seed
 
@@ -114,7 +115,7 @@ class ImageDataModule(pl.LightningDataModule):
     Images stay uint8 until they are on the device, where the classifier augments and normalises them.
 
     Args:
-        name: see :func:`naswot_lightning.data.dataset.load_dataset`.
+        name: see :func:`naswot_lightning.data.catalog.load_dataset`.
         data_dir: where the data set lies.
         batch_size: images a step.
         seed: of the order of the training images.

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from naswot_lightning.data.augmentation import augmented, normalized
-from naswot_lightning.data.dataset import Dataset, list_datasets, load_dataset
+from naswot_lightning.data.catalog import list_datasets, load_dataset
+from naswot_lightning.data.dataset import Dataset
 from naswot_lightning.data.splits import expect_split_file_fits
 from naswot_lightning.errors import UserError, expect_name
 from naswot_lightning.seeds import derived_seed

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from dataclasses import fields
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from naswot_lightning.data.dataset import Dataset, ImageSplit
 from naswot_lightning.errors import UserError
+from naswot_lightning.storage.files import written_beside
 
 _SPLITS = ("train", "val", "test")
 _PLAIN = tuple(field.name for field in fields(Dataset) if field.name not in _SPLITS)
@@ -31,17 +31,11 @@ def store_dataset(dataset: Dataset, folder: Path) -> None:
     Raises:
         OSError: the disk is full or cannot be written; nothing is left behind.
     """
-    beside = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(beside, ignore_errors=True)  # of a process that was killed
-    try:
-        beside.mkdir(parents=True)
+    for unfinished in folder.parent.glob(f".{folder.name}.*.part"):  # of a process that was killed
+        shutil.rmtree(unfinished, ignore_errors=True)
+    with written_beside(folder) as beside:
+        beside.mkdir()
         _write(dataset, beside)
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(beside, folder)
-    except OSError as error:
-        shutil.rmtree(beside, ignore_errors=True)
-        raise OSError(error.errno, error.strerror, str(folder)) from error
 
 
 def map_dataset(folder: Path) -> Dataset:

@@ -6,15 +6,38 @@ whose sums have no fixed order. While a score runs, BatchNorm normalises by the 
 is in eval mode (:func:`naswot_lightning.score.isolation.isolated`).
 """
 
+from __future__ import annotations
+
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-from naswot_lightning.proxies.base import PROXIES, Measured, Proxy, proxy
-from naswot_lightning.proxies.choice import compute_scores, get_proxy, parse_scores
+if TYPE_CHECKING:
+    from naswot_lightning.proxies.base import PROXIES, Measured, Proxy, proxy
+    from naswot_lightning.proxies.choice import compute_scores, get_proxy, parse_scores
 
-__all__ = ["PROXIES", "Measured", "Proxy", "compute_scores", "get_proxy", "parse_scores", "proxy"]
+# The registry: a score, the file of this folder that holds it.
+SCORES = {
+    "naswot": "naswot",
+    "jacob_cov": "jacob_cov",
+    "grad_norm": "grad_norm",
+    "snip": "snip",
+    "synflow": "synflow",
+    "params": "params",
+    "macs": "macs",
+    "rectified_units": "rectified_units",
+    "random": "random_number",
+}
+_EXPORTS = {
+    **dict.fromkeys(("PROXIES", "Measured", "Proxy", "proxy"), "base"),
+    **dict.fromkeys(("compute_scores", "get_proxy", "parse_scores"), "choice"),
+}
 
-# The registry: the files of this folder that hold a score, in the order in which they are listed.
-for _file in (
-    "naswot", "jacob_cov", "grad_norm", "snip", "synflow", "params", "macs", "rectified_units", "random_number",
-):  # fmt: skip
-    import_module(f"{__name__}.{_file}")
+__all__ = ["PROXIES", "SCORES", "Measured", "Proxy", "compute_scores", "get_proxy", "parse_scores", "proxy"]
+
+
+def __getattr__(attribute: str) -> object:  # torch costs seconds: the names of the scores are there without it
+    if attribute not in _EXPORTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {attribute!r}")
+    for file in SCORES.values():
+        import_module(f"{__name__}.{file}")
+    return getattr(import_module(f"{__name__}.{_EXPORTS[attribute]}"), attribute)

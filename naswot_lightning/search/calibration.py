@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import torch
 from tqdm import tqdm
 
-from naswot_lightning.candidates import Scorer
-from naswot_lightning.config import SearchConfig
-from naswot_lightning.data.probe import load_probe
-from naswot_lightning.devices import has_bf16_instructions
+from naswot_lightning.analysis.statistics import kendall_tau
 from naswot_lightning.errors import UserError
-from naswot_lightning.storage.files import write_whole
-from naswot_lightning.ranking import kendall_tau, to_csv
-from naswot_lightning.tables import print_table
-from spaces import Space
+from naswot_lightning.report.table import print_table
+from naswot_lightning.score import Precision
+from naswot_lightning.search.evaluators.base import Values
+from naswot_lightning.search.evaluators.score import ScoreEvaluator
+from naswot_lightning.storage.files import write_csv
 
-Row = dict[str, Any]
+if TYPE_CHECKING:
+    from naswot_lightning.search.plan import Search
 
 MOST_NETWORKS = 100
 _COLUMNS = ("setting", "ms", "tau", "probe_size", "batch_size", "precision", "dataset", "seed")
@@ -33,7 +31,7 @@ class Setting:
 
     probe_size: int
     batch_size: int
-    precision: str
+    precision: Precision
     dataset: str
     seed: int
 
@@ -43,6 +41,38 @@ class Setting:
         return (
             f"{self.probe_size} px, batch {self.batch_size}, {'float32' if self.precision == '32' else 'bf16'}{noise}"
         )
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How to score at other settings than the search's.
+
+    Attributes:
+        full: the search's own setting.
+        bf16: whether bfloat16 is worth measuring on the device.
+        evaluator: what scores at a setting.
+    """
+
+    full: Setting
+    bf16: bool
+    evaluator: Callable[[Setting], ScoreEvaluator]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a setting costs, and how well it ranks.
+
+    Attributes:
+        setting: the setting.
+        label: of it, in the table.
+        ms: a network, the median.
+        tau: Kendall's, to the full setting; None where it is not defined.
+    """
+
+    setting: Setting
+    label: str
+    ms: float
+    tau: float | None
 
 
 def list_settings(full: Setting, bf16: bool = True) -> list[Setting]:
@@ -62,7 +92,7 @@ def list_settings(full: Setting, bf16: bool = True) -> list[Setting]:
     return grid + low + noise
 
 
-def calibrate(config: SearchConfig, space: Space, networks: Sequence[str], device: torch.device) -> int:
+def calibrate(search: Search, candidates: Sequence[str]) -> int:
     """Score a few networks at every setting, print cost and Kendall's tau to the full setting, recommend one.
 
     The yardstick is the full setting itself with another seed: a setting that agrees with the full one as well as the
@@ -72,70 +102,73 @@ def calibrate(config: SearchConfig, space: Space, networks: Sequence[str], devic
     Raises:
         UserError: fewer than two networks have a score.
     """
-    networks = list(dict.fromkeys(networks))[:MOST_NETWORKS]
-    probe = load_probe(config.dataset, config.data_dir, config.batch_size, config.seed, None, config.image_size)
-    full = Setting(
-        config.probe_size or probe.image_size, config.batch_size, config.precision, config.dataset, config.seed
-    )
-    settings = [*list_settings(full, has_bf16_instructions(device)), replace(full, seed=full.seed + 1)]
-    with tqdm(total=len(settings) * len(networks), unit=" networks", desc="calibrating") as bar:
-        scored = [_score_all(config, space, networks, setting, device, bar) for setting in settings]
-    rows = [_row(setting, own, scored[0]) for setting, own in zip(settings, scored, strict=True)]
-    if rows[-1]["tau"] is None:
-        raise UserError("--calibrate: fewer than two of the networks have a score; choose more --samples")
-    rows[-1]["setting"] += ", another seed"
-    _report(config, rows, len(networks))
+    assert search.calibrate is not None
+    networks = list(dict.fromkeys(search.canonical(each) for each in candidates))[:MOST_NETWORKS]
+    found = measure(search.calibrate, networks)
+    path = search.folder.path / "calibration.csv"
+    with search.folder.held():
+        write_csv(path, [_csv_row(each) for each in found], _COLUMNS)
+    _report(f"naswot on {search.space.name}, {search.dataset}: {len(networks)} networks", found, path)
     return 0
 
 
-def _score_all(
-    config: SearchConfig, space: Space, networks: Sequence[str], setting: Setting, device: torch.device, bar: Any
-) -> list[Row]:
-    size = setting.probe_size
-    probe = load_probe(setting.dataset, config.data_dir, setting.batch_size, setting.seed, size, _side(config, setting))
-    scorer = Scorer(space, [probe], ("naswot",), setting.seed, device, setting.precision == "bf16")
-    rows = []
+def measure(calibration: Calibration, networks: Sequence[str]) -> list[Measurement]:
+    """Return what each setting costs and how well it ranks, the full one first, with another seed last.
+
+    Raises:
+        UserError: fewer than two networks have a score.
+    """
+    full = calibration.full
+    settings = [*list_settings(full, calibration.bf16), replace(full, seed=full.seed + 1)]
+    with tqdm(total=len(settings) * len(networks), unit=" networks", desc="calibrating") as bar:
+        scored = [_score_all(calibration.evaluator(setting), networks, bar) for setting in settings]
+    found = [_measurement(setting, own, scored[0]) for setting, own in zip(settings, scored, strict=True)]
+    if found[-1].tau is None:
+        raise UserError("--calibrate: fewer than two of the networks have a score; choose more --samples")
+    return [*found[:-1], replace(found[-1], label=f"{found[-1].label}, another seed")]
+
+
+def _score_all(evaluator: ScoreEvaluator, networks: Sequence[str], bar: tqdm) -> list[Values]:
+    evaluator.prepare()
+    found = []
     for network in networks:
-        rows.append(scorer(network))
+        found.append(evaluator(network))
         bar.update()
-    return rows
+    return found
 
 
-def _side(config: SearchConfig, setting: Setting) -> int | None:
-    return None if setting.dataset == "noise" else config.image_size
+def _measurement(setting: Setting, own: Sequence[Values], full: Sequence[Values]) -> Measurement:
+    both = [(a.scores["naswot"], b.scores["naswot"]) for a, b in zip(own, full, strict=True)]
+    pairs = [(a, b) for a, b in both if a is not None and b is not None]
+    ms = round(1e3 * statistics.median(values.seconds for values in own), 2)
+    tau = kendall_tau([a for a, _ in pairs], [b for _, b in pairs])
+    return Measurement(setting, setting.label(), ms, tau)
 
 
-def _row(setting: Setting, own: Sequence[Row], full: Sequence[Row]) -> Row:
-    both = [(a["score"], b["score"]) for a, b in zip(own, full, strict=True) if a["status"] == b["status"] == "ok"]
-    return {
-        "setting": setting.label(),
-        "ms": round(1e3 * statistics.median(row["seconds"] for row in own), 2),
-        "tau": kendall_tau([a for a, _ in both], [b for _, b in both]),
-        **setting.__dict__,
-    }
-
-
-def recommend(rows: Sequence[Row]) -> Row:
+def recommend(found: Sequence[Measurement]) -> Measurement:
     """Return the cheapest setting that agrees with the full one as well as the full one with itself reseeded."""
-    yardstick = rows[-1]["tau"]
-    good = [row for row in rows[:-1] if row["tau"] is not None and row["tau"] >= yardstick]
-    return min(good, key=lambda row: row["ms"])
+    yardstick = found[-1].tau
+    assert yardstick is not None
+    good = [each for each in found[:-1] if each.tau is not None and each.tau >= yardstick]
+    return min(good, key=lambda each: each.ms)
 
 
-def _report(config: SearchConfig, rows: Sequence[Row], count: int) -> None:
-    path = Path(config.run_dir) / "calibration.csv"
-    write_whole(path, to_csv(rows, _COLUMNS))
+def _csv_row(found: Measurement) -> dict[str, object]:
+    return {"setting": found.label, "ms": found.ms, "tau": found.tau, **asdict(found.setting)}
+
+
+def _report(title: str, found: Sequence[Measurement], path: Path) -> None:
     print_table(
-        f"naswot on {config.space}, {config.dataset}: {count} networks; tau is Kendall's, to the full setting",
+        f"{title}; tau is Kendall's, to the full setting",
         ("ms a network", "tau", "setting"),
-        ([row["ms"], row["tau"], row["setting"]] for row in rows),
+        ([each.ms, each.tau, each.label] for each in found),
     )
-    best = recommend(rows)
-    noise = " --dataset noise" if best["dataset"] == "noise" else ""
+    best, yardstick = recommend(found), found[-1].tau
+    noise = " --dataset noise" if best.setting.dataset == "noise" else ""
     print(
-        f"\nRecommended: --probe_size {best['probe_size']} --batch_size {best['batch_size']} "
-        f"--precision {best['precision']}{noise}\n"
-        f"the cheapest ({best['ms']} ms, {rows[0]['ms'] / best['ms']:.1f} times less than the full one) whose tau,\n"
-        f"{best['tau']:.3f}, is not below that of the full setting with another seed, {rows[-1]['tau']:.3f}."
+        f"\nRecommended: --probe_size {best.setting.probe_size} --batch_size {best.setting.batch_size} "
+        f"--precision {best.setting.precision}{noise}\n"
+        f"the cheapest ({best.ms} ms, {found[0].ms / best.ms:.1f} times less than the full one) whose tau,\n"
+        f"{best.tau:.3f}, is not below that of the full setting with another seed, {yardstick:.3f}."
         f"\n\nTable: {path}"
     )

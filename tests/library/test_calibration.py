@@ -3,8 +3,10 @@ import csv
 import pytest
 
 from naswot_lightning.config import SearchConfig, WandbConfig
-from naswot_lightning.search.calibration import recommend
-from naswot_lightning.search.engine import run_search
+from naswot_lightning.errors import UserError
+from naswot_lightning.search import run_search
+from naswot_lightning.search.calibration import Measurement, Setting, recommend
+from naswot_lightning.storage.files import locked
 
 
 @pytest.mark.parametrize("features", [{"avx512bf16": True}, {"avx2": True}])
@@ -28,9 +30,10 @@ def test_calibration_measures_cheaper_settings_and_recommends_one(features, tmp_
 
 
 def test_the_recommended_setting_is_the_cheapest_that_agrees_well_enough():
-    rows = [
-        {"setting": s, "ms": ms, "tau": tau}
-        for s, ms, tau in (
+    setting = Setting(16, 8, "32", "digits", 0)
+    found = [
+        Measurement(setting, label, ms, tau)
+        for label, ms, tau in (
             ("full", 9, 1.0),
             ("a", 5, 0.9),
             ("b", 1, 0.7),
@@ -39,4 +42,16 @@ def test_the_recommended_setting_is_the_cheapest_that_agrees_well_enough():
             ("self", 9, 0.8),
         )
     ]
-    assert recommend(rows)["setting"] == "d"
+    assert recommend(found).label == "d"
+
+
+def test_the_table_is_written_under_the_lock_and_goes_with_overwrite(tmp_path):
+    run, options = tmp_path / "run", {"samples": 4, "batch_size": 8, "wandb": WandbConfig("disabled")}
+    run.mkdir()
+    with locked(run), pytest.raises(UserError, match="in use by another process"):
+        run_search(SearchConfig(run_dir=str(run), calibrate=True, **options))
+    assert run_search(SearchConfig(run_dir=str(run), **options)) == 0
+    assert run_search(SearchConfig(run_dir=str(run), calibrate=True, **options)) == 0
+    assert (run / "calibration.csv").exists()
+    assert run_search(SearchConfig(run_dir=str(run), seed=1, overwrite=True, **options)) == 0
+    assert not (run / "calibration.csv").exists()

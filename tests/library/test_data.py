@@ -12,7 +12,8 @@ from torch.utils.data import DistributedSampler, SequentialSampler
 from torchvision import datasets
 
 from naswot_lightning.data.augmentation import augmented, draw_placements, normalized, placed, placed_by_indices
-from naswot_lightning.data.dataset import Dataset, ImageSplit, load_dataset
+from naswot_lightning.data.catalog import load_dataset
+from naswot_lightning.data.dataset import Dataset, ImageSplit
 from naswot_lightning.data.module import EpochShuffle, ImageDataModule
 from naswot_lightning.data.probe import load_probe
 from naswot_lightning.data.splits import held_out

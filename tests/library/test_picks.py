@@ -1,21 +1,26 @@
 import json
+import shutil
+from dataclasses import replace
 
 import pytest
 import yaml
 
 from naswot_lightning.config import SearchConfig, TrainConfig, WandbConfig
 from naswot_lightning.errors import UserError
-from naswot_lightning.picks import halve_step, list_picks, prepare_pick
-from naswot_lightning.ranking import named_picks
-from naswot_lightning.storage.run_folder import RunFolder
+from naswot_lightning.ranking import RankedRow
 from naswot_lightning.search import run_search
+from naswot_lightning.storage.files import locked
+from naswot_lightning.training import run_training
+from naswot_lightning.training.choice import named_picks
+from naswot_lightning.training.plan import plan_training
+from naswot_lightning.training.settings import PickRun, prepare_pick, read_pick, write_retry
 
 STATUSES = ("ok", "ok", "ok", "degenerate", "failed")
 
 
 def ranking(networks="abbcd"):
     return [
-        {"rank": rank, "architecture": f"{network}{rank}", "canonical": network, "status": status}
+        RankedRow(rank, f"{network}{rank}", network, None, 1, 1, 1, status)
         for rank, (network, status) in enumerate(zip(networks, STATUSES, strict=True), start=1)
     ]
 
@@ -32,7 +37,7 @@ def ranking(networks="abbcd"):
     ],
 )
 def test_picks_by_rank(text, expected):
-    assert [row["rank"] for row in named_picks(ranking(), text)] == expected
+    assert [row.rank for row in named_picks(ranking(), text)] == expected
 
 
 @pytest.mark.parametrize(
@@ -73,18 +78,19 @@ def listed(tmp_path_factory):
 
 
 def test_all_of_an_explicit_list_and_several_seeds(listed):
-    picks = list_picks(TrainConfig(run_dir=str(listed), picks="all", seeds="5,6"), RunFolder(listed))
-    ranks = [(pick["rank"], pick["seed"]) for pick in picks]
+    picks = plan_training(TrainConfig(run_dir=str(listed), picks="all", seeds="5,6")).picks
+    ranks = [(pick.settings.rank, pick.settings.seed) for pick in picks]
     statuses = {row["rank"]: row["status"] for row in json.loads((listed / "ranking.json").read_text())}
     assert [seed for _, seed in ranks] == [5, 6] * 3
     assert "degenerate" in [statuses[rank] for rank, _ in ranks]
-    assert len({pick["wandb"]["id"] for pick in picks}) == len({pick["wandb"]["name"] for pick in picks}) == 6
-    assert all(pick["wandb"]["name"].endswith(f"-seed{pick['seed']}") for pick in picks)
+    assert len({pick.settings.digest() for pick in picks}) == len({pick.name for pick in picks}) == 6
+    assert all(pick.name.endswith(f"-seed{pick.settings.seed}") for pick in picks)
 
 
 def test_a_pick_has_every_value_of_its_recipe(listed):
-    (pick,) = list_picks(TrainConfig(run_dir=str(listed), picks=1, recipe="nasbench101-108", lr=0.3), RunFolder(listed))
-    assert {name: pick[name] for name in ("recipe", "epochs", "optimizer", "lr", "weight_decay", "drop_path")} == {
+    (pick,) = plan_training(TrainConfig(run_dir=str(listed), picks=1, recipe="nasbench101-108", lr=0.3)).picks
+    plain = pick.settings.to_plain()
+    assert {name: plain[name] for name in ("recipe", "epochs", "optimizer", "lr", "weight_decay", "drop_path")} == {
         "recipe": "nasbench101-108", "epochs": 108, "optimizer": "rmsprop", "lr": 0.3, "weight_decay": 1e-4,
         "drop_path": 0.0,
     }  # fmt: skip
@@ -101,17 +107,60 @@ def test_a_pick_has_every_value_of_its_recipe(listed):
 )
 def test_settings_that_do_not_fit(listed, options, message):
     with pytest.raises(UserError, match=message):
-        list_picks(TrainConfig(run_dir=str(listed), **options), RunFolder(listed))
+        plan_training(TrainConfig(run_dir=str(listed), **options))
+
+
+def test_a_plan_writes_nothing_not_even_for_a_wrong_architecture(tmp_path):
+    for options in ({"architecture": "nonsense", "space": "nasbench201"}, {}):
+        with pytest.raises(ValueError, match=r"nonsense|no run in"):
+            run_training(TrainConfig(run_dir=str(tmp_path / "run"), **options))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_id_is_not_written_without_the_lock(listed, tmp_path):
+    run = shutil.copytree(listed, tmp_path / "run")
+    (run / ".run_id").unlink(missing_ok=True)
+    with locked(run), pytest.raises(UserError, match="in use by another process"):
+        run_training(TrainConfig(run_dir=str(run), picks="1"))
+    assert not (run / ".run_id").exists()
+
+
+RUN = PickRun("disabled", "project", "group", "id", "1-0")
 
 
 def test_a_step_is_halved_once_and_stays_so(listed, tmp_path):
-    (pick,) = list_picks(TrainConfig(run_dir=str(listed), picks="1", batch_size=24, devices=2), RunFolder(listed))
-    folder = prepare_pick(tmp_path, pick, overwrite=False)
-    assert halve_step(folder) == 6
-    assert halve_step(folder) is None
-    assert prepare_pick(tmp_path, pick, overwrite=False) == folder  # run again
-    assert yaml.safe_load((folder / "config.yaml").read_text())["accumulate"] == 2
+    (pick,) = plan_training(TrainConfig(run_dir=str(listed), picks="1", batch_size=24, devices=2)).picks
+    settings = pick.settings
+    folder = prepare_pick(tmp_path, settings, RUN, overwrite=False)
+    written = (folder / "config.yaml").read_bytes()
+    assert read_pick(folder).half() == 6
+    write_retry(folder, 2)
+    assert read_pick(folder).half() is None
+    assert (folder / "config.yaml").read_bytes() == written
+    assert prepare_pick(tmp_path, settings, RUN, overwrite=False) == folder  # run again
+    assert read_pick(folder).accumulate == 2
+    smaller = replace(settings, values=replace(settings.values, batch_size=8))
     with pytest.raises(UserError, match=r"batch_size was 24, now 8"):
-        prepare_pick(tmp_path, {**pick, "batch_size": 8}, overwrite=False)
-    prepare_pick(tmp_path, {**pick, "batch_size": 6}, overwrite=True)
-    assert halve_step(folder) is None  # of 3 images a device
+        prepare_pick(tmp_path, smaller, RUN, overwrite=False)
+    odd = replace(settings, values=replace(settings.values, batch_size=6))
+    prepare_pick(tmp_path, odd, RUN, overwrite=True)
+    assert read_pick(folder).accumulate == 1
+    assert read_pick(folder).half() is None  # of 3 images a device
+
+
+def test_a_pick_that_an_older_version_halved_stays_halved(listed, tmp_path):
+    (pick,) = plan_training(TrainConfig(run_dir=str(listed), picks="1", batch_size=24)).picks
+    folder = prepare_pick(tmp_path, pick.settings, RUN, overwrite=False)
+    saved = yaml.safe_load((folder / "config.yaml").read_text())
+    (folder / "config.yaml").write_text(yaml.safe_dump({**saved, "accumulate": 2}))
+    prepare_pick(tmp_path, pick.settings, RUN, overwrite=False)
+    assert read_pick(folder).accumulate == 2
+
+
+@pytest.mark.parametrize("content", ["", "rank: [", "rank: 1\n", "\xff\xfe"])
+def test_damaged_settings_of_a_pick_are_one_line(listed, tmp_path, content):
+    (pick,) = plan_training(TrainConfig(run_dir=str(listed), picks="1")).picks
+    folder = prepare_pick(tmp_path, pick.settings, RUN, overwrite=False)
+    (folder / "config.yaml").write_bytes(content.encode("latin-1"))
+    with pytest.raises(UserError, match=r"settings of .* are damaged .*: remove the folder"):
+        read_pick(folder)

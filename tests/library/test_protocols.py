@@ -10,7 +10,7 @@ import yaml
 
 from naswot_lightning import training
 from naswot_lightning.config import SearchConfig, TrainConfig, WandbConfig
-from naswot_lightning.data.dataset import load_dataset
+from naswot_lightning.data.catalog import load_dataset
 from naswot_lightning.data.module import ImageDataModule
 from naswot_lightning.data.probe import load_probe
 from naswot_lightning.data.splits import cifar10_valid_halves, describe_split, read_split_file

@@ -12,16 +12,20 @@ import time
 import numpy as np
 import pytest
 import torch
+from naswot_lightning.analysis.statistics import kendall_tau
 
 from naswot_lightning import naswot_score
-from naswot_lightning.candidates import Scorer, build_network
 from naswot_lightning.config import SearchConfig, WandbConfig
 from naswot_lightning.data.probe import load_probe
 from naswot_lightning.errors import UserError
-from naswot_lightning.ranking import choose_picks, kendall_tau, read_ranking
-from naswot_lightning.storage.run_folder import JsonLines
+from naswot_lightning.networks import build_network
+from naswot_lightning.ranking import read_ranking
 from naswot_lightning.search import run_search
-from naswot_lightning.search.random import given, sampled
+from naswot_lightning.search.algorithms.listed import given
+from naswot_lightning.search.algorithms.random import sampled
+from naswot_lightning.search.evaluators.score import ScoreEvaluator
+from naswot_lightning.storage.json_lines import JsonLines
+from naswot_lightning.training.choice import choose_picks
 from spaces import get_space
 from tests.conftest import ROOT
 
@@ -66,7 +70,7 @@ def test_rows_and_ranking_follow_the_contract(finished):
         "status",
     }
     assert all(expected <= set(row) for row in rows)
-    ranking = read_ranking(finished)
+    ranking = [row.to_json() for row in read_ranking(finished)]
     assert [row["rank"] for row in ranking] == [1, 2, 3, 4, 5, 6]
     scores = [row["score"] for row in ranking if row["score"] is not None]
     assert scores == sorted(scores, reverse=True)
@@ -85,13 +89,13 @@ def test_scores_are_those_of_the_network_built_from_seed_and_architecture(finish
 
 
 def test_a_score_depends_neither_on_order_nor_on_generators():
-    scorer = Scorer(SPACE, [load_probe("digits", "", 8, 0)], seed=3)
+    evaluator = ScoreEvaluator(SPACE, [load_probe("digits", "", 8, 0)], seed=3)
     torch.manual_seed(1)
-    first = [scorer(SPACE[i])["score"] for i in (11, 284)]
+    first = [evaluator(SPACE[i]).scores["naswot"] for i in (11, 284)]
     torch.manual_seed(2)
-    assert [scorer(SPACE[i])["score"] for i in (284, 11)] == first[::-1]
-    other = Scorer(SPACE, [load_probe("digits", "", 8, 0)], seed=4)
-    assert other(SPACE[11])["score"] != first[0]
+    assert [evaluator(SPACE[i]).scores["naswot"] for i in (284, 11)] == first[::-1]
+    other = ScoreEvaluator(SPACE, [load_probe("digits", "", 8, 0)], seed=4)
+    assert other(SPACE[11]).scores["naswot"] != first[0]
 
 
 def test_running_again_changes_nothing_and_scores_nothing(finished, monkeypatch):
@@ -100,7 +104,7 @@ def test_running_again_changes_nothing_and_scores_nothing(finished, monkeypatch)
     def refuse(*_):
         raise AssertionError("scored again")
 
-    monkeypatch.setattr(Scorer, "_score", refuse)
+    monkeypatch.setattr(ScoreEvaluator, "_measured", refuse)
     assert run_search(SearchConfig(run_dir=str(finished), **QUICK)) == 0
     assert (files_of(finished), (finished / "scores.jsonl").read_bytes()) == before
 
@@ -158,8 +162,10 @@ def test_changed_data_is_noticed(finished, tmp_path):
 
 def test_equal_networks_are_scored_once(tmp_path, monkeypatch):
     scored = []
-    original = Scorer._score
-    monkeypatch.setattr(Scorer, "_score", lambda self, a, *rest: scored.append(a) or original(self, a, *rest))
+    original = ScoreEvaluator._measured
+    monkeypatch.setattr(
+        ScoreEvaluator, "_measured", lambda self, a, *rest: scored.append(a) or original(self, a, *rest)
+    )
     listed = tmp_path / "list.txt"
     twin = "|nor_conv_3x3~0|+|nor_conv_1x1~0|none~1|+|skip_connect~0|avg_pool_3x3~1|none~2|"
     base = "|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|avg_pool_3x3~1|none~2|"
@@ -169,7 +175,7 @@ def test_equal_networks_are_scored_once(tmp_path, monkeypatch):
     first, second = rows_of(tmp_path / "run")
     assert first["score"] == second["score"]
     ranking = read_ranking(tmp_path / "run")
-    assert [row["architecture"] for row in ranking] == [twin, base]
+    assert [row.architecture for row in ranking] == [twin, base]
     with pytest.raises(UserError, match="--top 2: the ranking has 1 different networks"):
         choose_picks(ranking, 2)
     run_search(SearchConfig(run_dir=str(tmp_path / "raw"), architectures=str(listed), canonical=False, **QUICK))
@@ -180,20 +186,20 @@ def test_degenerate_and_failed_candidates_are_rows_with_their_reason(tmp_path, m
     listed = tmp_path / "list.csv"
     constant = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
     listed.write_text(f"index,arch\n5,{constant}\n6,{SPACE[11]}\n7,{SPACE[284]}\n")
-    original = Scorer._score
+    original = ScoreEvaluator._measured
 
     def sometimes(self, architecture, *rest):
         if architecture == SPACE.canonical(SPACE[284]):
             raise RuntimeError("no memory\nfor this one")
         return original(self, architecture, *rest)
 
-    monkeypatch.setattr(Scorer, "_score", sometimes)
+    monkeypatch.setattr(ScoreEvaluator, "_measured", sometimes)
     run_search(SearchConfig(run_dir=str(tmp_path / "run"), architectures=str(listed), **QUICK))
     by_status = {row["status"]: row for row in rows_of(tmp_path / "run")}
     assert set(by_status) == {"ok", "degenerate", "failed"}
     assert by_status["failed"]["reason"] == "RuntimeError: no memory"
     assert by_status["degenerate"]["score"] is None
-    assert [row["status"] for row in read_ranking(tmp_path / "run")] == ["ok", "degenerate", "failed"]
+    assert [row.status for row in read_ranking(tmp_path / "run")] == ["ok", "degenerate", "failed"]
     assert "NaN" not in (tmp_path / "run" / "ranking.json").read_text()
 
 
@@ -244,7 +250,7 @@ def test_a_full_disk_loses_nothing_that_was_finished(tmp_path):
         assert path.read_text() == '{"n": 1}\n'
         rows.append({"n": 2})
     with JsonLines(path) as again:
-        assert again.rows == [{"n": 1}, {"n": 2}]
+        assert again.objects == [{"n": 1}, {"n": 2}]
 
 
 def _small_files():
@@ -335,8 +341,8 @@ def test_kendall_tau_on_real_images_is_that_of_the_paper(search, shared, tmp_pat
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     accuracy = {row["arch"]: float(row["cifar10_oritest_200"]) for row in table}
-    scored = [row for row in read_ranking(tmp_path / "run") if row["status"] == "ok"]
-    tau = kendall_tau([r["score"] for r in scored], [accuracy[r["architecture"]] for r in scored])
+    scored = [row for row in read_ranking(tmp_path / "run") if row.status == "ok"]
+    tau = kendall_tau([r.score for r in scored], [accuracy[r.architecture] for r in scored])
     assert 0.50 <= tau <= 0.65
 
 
@@ -349,7 +355,7 @@ def test_several_scores_are_columns_of_one_build(tmp_path, monkeypatch):
     rows = rows_of(tmp_path / "run")
     assert len(builds) == len({row["canonical"] for row in rows})
     assert [row["score"] for row in rows] == [row["scores"]["synflow"] for row in rows]
-    ranking = read_ranking(tmp_path / "run")
+    ranking = [row.to_json() for row in read_ranking(tmp_path / "run")]
     best = [row["synflow"] for row in ranking if row["status"] == "ok"]
     assert best == sorted(best, reverse=True)
     by_architecture = {row["architecture"]: row for row in rows}
@@ -368,14 +374,14 @@ def test_repeats_give_mean_and_deviation_and_begin_with_the_single_score(tmp_pat
         run = tmp_path / str(repeats)
         run_search(SearchConfig(run_dir=str(run), architectures=str(listed), repeats=repeats, **QUICK))
         values[repeats] = rows_of(run)
-    scorer = Scorer(SPACE, [load_probe("digits", "", 8, seed) for seed in range(3)])
+    evaluator = ScoreEvaluator(SPACE, [load_probe("digits", "", 8, seed) for seed in range(3)])
     size = SPACE.complexity(SPACE[11])
-    single = [scorer._score(SPACE.canonical(SPACE[11]), repeat, size)[0]["naswot"] for repeat in range(3)]
+    single = [evaluator._measured(SPACE.canonical(SPACE[11]), repeat, size).kernel.logdet() for repeat in range(3)]
     assert values[1][0]["score"] == single[0]
     assert values[3][0]["score"] == pytest.approx(sum(single) / 3)
     assert len(set(single)) == 3
     assert values[3][0]["stds"]["naswot"] == pytest.approx(np.std(single))
-    assert read_ranking(tmp_path / "3")[0]["naswot_std"] > 0
+    assert read_ranking(tmp_path / "3")[0].more["naswot_std"] > 0
 
 
 def test_scores_that_do_not_exist_are_refused(tmp_path):

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from naswot_lightning.data.dataset import Dataset, ImageSplit, load_dataset
+from naswot_lightning.data.catalog import load_dataset
+from naswot_lightning.data.dataset import Dataset, ImageSplit
 from naswot_lightning.data.module import ImageDataModule
 from naswot_lightning.data.probe import draw_probe
 from naswot_lightning.data.storage import map_dataset, store_dataset

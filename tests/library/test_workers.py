@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from naswot_lightning.candidates import Scorer
 from naswot_lightning.data.probe import load_probe
 from naswot_lightning.errors import UserError
-from naswot_lightning.search import workers
-from naswot_lightning.search.workers import score_networks
+from naswot_lightning.execution import automatic
+from naswot_lightning.execution.automatic import Automatic
+from naswot_lightning.execution.processes import Processes
+from naswot_lightning.search.evaluators.score import ScoreEvaluator
+from naswot_lightning.search.plan import choose_executor
 from spaces import get_space
 from tests.conftest import ROOT
 
@@ -66,36 +68,38 @@ def begun(folder):
 def test_scores_are_those_of_one_process_whatever_its_threads(name, bf16):
     space, rng = get_space(name), random.Random(1)
     proxies = ("naswot", "jacob_cov", "grad_norm", "snip", "synflow")
-    scorer = Scorer(space, [load_probe("noise", "", 16, 0, probe_size=16)], proxies, bf16=bf16)
+    precision = "bf16" if bf16 else "32"
+    evaluator = ScoreEvaluator(space, [load_probe("noise", "", 16, 0, probe_size=16)], proxies, precision=precision)
     networks = list(dict.fromkeys(space.sample(rng) for _ in range(2)))
-    aside = dict(score_networks(scorer, networks, 2))
+    aside = dict(Processes(2).run(evaluator, networks))
     assert sorted(aside) == sorted(networks)
     threads = torch.get_num_threads()
     for count in (1, 2):
         torch.set_num_threads(count)
         try:
-            alone = [scorer(network)["scores"] for network in networks]
+            alone = [evaluator(network).scores for network in networks]
             assert torch.get_num_threads() == count
         finally:
             torch.set_num_threads(threads)
-        assert alone == [aside[network]["scores"] for network in networks]
+        assert alone == [aside[network].scores for network in networks]
 
 
 def test_workers_are_started_where_they_are_worth_it(monkeypatch):
-    scorer = Scorer(SPACE, [load_probe("noise", "", 4, 0, probe_size=8)])
+    evaluator = ScoreEvaluator(SPACE, [load_probe("noise", "", 4, 0, probe_size=8)])
     networks = [SPACE[index] for index in range(6)]
     started = []
 
-    def start(scorer, networks, count):
-        started.append(len(networks))
-        return ((network, scorer(network)) for network in networks)
+    def start(self, task, items):
+        started.append(len(items))
+        return ((item, task(item)) for item in items)
 
-    monkeypatch.setattr(workers, "_score_aside", start)
-    assert len(dict(score_networks(scorer, networks, None))) == 6
+    monkeypatch.setattr(Processes, "run", start)
+    assert len(dict(Automatic(2).run(evaluator, networks))) == 6
     assert started == []
-    monkeypatch.setattr(workers, "_WORTHWHILE_S", 0.0)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    assert len(dict(score_networks(scorer, networks, None))) == 6
+    monkeypatch.setattr(automatic, "_WORTHWHILE_S", 0.0)
+    assert len(dict(Automatic(2).run(evaluator, networks))) == 6
+    assert started == [3]
+    assert len(dict(Automatic(1).run(evaluator, networks))) == 6
     assert started == [3]
 
 
@@ -103,20 +107,39 @@ def test_a_space_that_cannot_be_sent_is_scored_here_unless_workers_were_asked_fo
     class Local(type(SPACE)):
         """A class that no other process can find."""
 
-    scorer = Scorer(Local(), [load_probe("noise", "", 4, 0, probe_size=8)])
+    evaluator = ScoreEvaluator(Local(), [load_probe("noise", "", 4, 0, probe_size=8)])
     networks = [SPACE[index] for index in range(5)]
-    monkeypatch.setattr(workers, "_WORTHWHILE_S", 0.0)
-    assert len(dict(score_networks(scorer, networks, None))) == 5
+    monkeypatch.setattr(automatic, "_WORTHWHILE_S", 0.0)
+    assert len(dict(Automatic(2).run(evaluator, networks))) == 5
     with pytest.raises(
         UserError, match=r"--workers 2: another process cannot make the space 'nasbench201'.*--workers 1"
     ):
-        list(score_networks(scorer, networks, 2))
+        list(Processes(2).run(evaluator, networks))
 
 
 def test_workers_do_not_share_an_accelerator():
-    scorer = Scorer(SPACE, [load_probe("noise", "", 4, 0)], device=torch.device("meta"))
     with pytest.raises(UserError, match="--workers 2 on meta: workers are for the CPU"):
-        list(score_networks(scorer, [SPACE[0]], 2))
+        choose_executor(2, torch.device("meta"))
+
+
+class Halved:
+    """A task that any process can import."""
+
+    def prepare(self):
+        self.ready = True
+
+    def __call__(self, item):
+        assert self.ready
+        if item % 2:
+            raise ValueError(f"{item} is odd")
+        return item // 2
+
+
+def test_an_error_of_a_task_ends_the_run_with_that_error():
+    assert dict(Processes(2).run(Halved(), iter([2, 4, 6, 8, 10]))) == {2: 1, 4: 2, 6: 3, 8: 4, 10: 5}
+    assert list(Processes(2).run(Halved(), [])) == []
+    with pytest.raises(ValueError, match="3 is odd"):
+        list(Processes(2).run(Halved(), [2, 3, 4]))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")

@@ -8,11 +8,11 @@ import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
-from naswot_lightning.candidates import build_network
 from naswot_lightning.data.augmentation import Placements, draw_placements, normalized, placed
-from naswot_lightning.mean_loss import MeanLoss
+from naswot_lightning.networks import build_network
 from naswot_lightning.seeds import derived_seed, seed_device
 from spaces import get_space
 
@@ -20,6 +20,8 @@ Batch = tuple[Tensor, Tensor]
 
 _TRAINING_METRICS = ("train_loss", "train_acc")
 
+# In checkpoints of older versions.
+_FORMER_STATES = {"train_loss.total": "train_loss.mean_value", "train_loss.count": "train_loss.weight"}
 # Of a head that the architecture itself names, where the recipe has none (Liu et al., 2019).
 AUXILIARY_WEIGHT = 0.4
 # RMSprop of NAS-Bench-101 (Ying et al., 2019): its epsilon stands under the root, torch's beside it; with gradients far
@@ -85,7 +87,7 @@ class ImageClassifier(pl.LightningModule):
         self.register_buffer("mean", torch.tensor(mean), persistent=False)
         self.register_buffer("std", torch.tensor(std), persistent=False)
         for stage in ("train", "val", "test"):
-            self.add_module(f"{stage}_loss", MeanLoss())
+            self.add_module(f"{stage}_loss", MeanMetric(nan_strategy="disable"))
             self.add_module(f"{stage}_acc", MulticlassAccuracy(num_classes, average="micro", validate_args=False))
 
     def forward(self, images: Tensor) -> Tensor:
@@ -97,9 +99,9 @@ class ImageClassifier(pl.LightningModule):
         images, labels = batch
         world = self.trainer.world_size
         # Dropout and drop path draw the same in a resumed run.
-        seed_device(self.device, derived_seed(*self._place(batch_idx), "network", self.global_rank))
+        seed_device(self.device, derived_seed(*self._step_key(batch_idx), "network", self.global_rank))
         # Drawn for the mini-batches of all processes, of which the samplers deal out the images in turn.
-        generator = torch.Generator(self.device).manual_seed(derived_seed(*self._place(batch_idx)))
+        generator = torch.Generator(self.device).manual_seed(derived_seed(*self._step_key(batch_idx)))
         draws = draw_placements(len(images) * world, self.hparams["flip"], self.hparams["crop_padding"], generator)
         draws = Placements(*(draw[self.global_rank :: world] for draw in draws))
         return self._evaluate(placed(images, draws, self.mean, self.std), labels, "train")  # type: ignore[arg-type]
@@ -118,6 +120,7 @@ class ImageClassifier(pl.LightningModule):
         """Where training continues inside an epoch, take up its means; of several processes the first has them all."""
         self._set_drop_path()
         for name, value in (self._so_far or {}).items():
+            name = _FORMER_STATES.get(name, name)
             metric, _, state = name.partition(".")
             setattr(getattr(self, metric), state, value.to(self.device) * (self.global_rank == 0))
         self._so_far = None
@@ -175,7 +178,7 @@ class ImageClassifier(pl.LightningModule):
     def _measure(self, stage: str, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
         mean_loss, accuracy = getattr(self, f"{stage}_loss"), getattr(self, f"{stage}_acc")
         first = not mean_loss.update_called
-        mean_loss.update(loss, len(labels))
+        mean_loss.update(loss, weight=len(labels))
         accuracy.update(logits, labels)
         if first:  # Lightning takes the values at the end of the epoch: one announcement is enough
             self.log(f"{stage}/loss", mean_loss, on_step=False, on_epoch=True)
@@ -185,7 +188,7 @@ class ImageClassifier(pl.LightningModule):
             if stage == "train":
                 self.log("lr", self._lr, on_step=False, on_epoch=True)
 
-    def _place(self, batch_idx: int) -> tuple[int | str, ...]:
+    def _step_key(self, batch_idx: int) -> tuple[int | str, ...]:
         return self.hparams["seed"], "augmentation", self.current_epoch, batch_idx
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
@@ -54,15 +55,19 @@ NAMES = tuple(field.name for field in fields(Recipe))
 _PARTS = ("auxiliary_weight", "drop_path")
 
 
-def describe_recipe(settings: dict[str, Any]) -> str:
-    """Return the name of a recipe and what differs from it, e.g. "nasbench201-12 (batch_size 64)"."""
-    own = asdict(RECIPES[settings["recipe"]])
-    changed = ", ".join(f"{name} {settings[name]}" for name in NAMES if settings[name] != own[name])
-    return settings["recipe"] + (f" ({changed})" if changed else "")
+def describe_recipe(name: str, recipe: Recipe) -> str:
+    """Return the name of a recipe and what differs from it.
+
+    >>> describe_recipe("nasbench201-12", Recipe(12, batch_size=64))
+    'nasbench201-12 (batch_size 64)'
+    """
+    own, values = asdict(RECIPES[name]), asdict(recipe)
+    changed = ", ".join(f"{key} {values[key]}" for key in NAMES if values[key] != own[key])
+    return name + (f" ({changed})" if changed else "")
 
 
-def resolve_recipe(name: str, chosen: dict[str, Any], has_parts: bool) -> dict[str, Any]:
-    """Return every value of a recipe, those of ``chosen`` that are not None in place of its own.
+def resolve_recipe(name: str, chosen: Mapping[str, Any], has_parts: bool) -> Recipe:
+    """Return a recipe, the values of ``chosen`` that are not None in place of its own.
 
     Args:
         name: one of ``RECIPES``.
@@ -73,9 +78,8 @@ def resolve_recipe(name: str, chosen: dict[str, Any], has_parts: bool) -> dict[s
     Raises:
         UserError: no such recipe, or an auxiliary head or drop path is chosen for a space without.
     """
-    expect_name("recipe", name, RECIPES)
+    recipe = RECIPES[expect_name("recipe", name, RECIPES)]
     chosen = {key: value for key, value in chosen.items() if value is not None}
-    recipe = RECIPES[name]
     if not has_parts:
         for part in _PARTS:
             if chosen.get(part):
@@ -84,4 +88,4 @@ def resolve_recipe(name: str, chosen: dict[str, Any], has_parts: bool) -> dict[s
                     "(the cell spaces nds_* have)"
                 )
         recipe = replace(recipe, auxiliary_weight=0.0, drop_path=0.0)
-    return asdict(replace(recipe, **chosen))
+    return replace(recipe, **chosen)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from pytorch_lightning.callbacks import ModelCheckpoint
+
+from naswot_lightning.storage.files import written_beside
 
 
 class WholeCheckpointIO(TorchCheckpointIO):
@@ -15,9 +16,8 @@ class WholeCheckpointIO(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Write beside ``path``, then rename."""
-        beside = f"{path}.part"
-        super().save_checkpoint(checkpoint, beside, storage_options)
-        os.replace(beside, path)
+        with written_beside(Path(path)) as beside:
+            super().save_checkpoint(checkpoint, beside, storage_options)
 
 
 def best_and_last(folder: Path, monitor: str | None = "val/acc") -> list[ModelCheckpoint]:

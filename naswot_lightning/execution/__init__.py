@@ -1,0 +1,1 @@
+"""Many independent tasks: here, in processes, and whatever else can run them."""

@@ -1,0 +1,49 @@
+"""From an architecture to an untrained network, with weights of its own."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from naswot_lightning.seeds import derived_seed
+from spaces import Space
+
+
+def build_network(
+    space: Space,
+    architecture: str,
+    seed: int,
+    num_classes: int,
+    repeat: int = 0,
+    auxiliary: bool = False,
+    drop_path: float = 0.0,
+) -> nn.Module:
+    """Build an untrained network on the CPU with weights that depend on (seed, space, architecture) alone.
+
+    Args:
+        space: the search space.
+        architecture: of that space.
+        seed: of the run.
+        num_classes: outputs.
+        repeat: which of several initializations; the first is that of a run without repeats.
+        auxiliary: with an auxiliary head, for training; the cells keep the weights that they have without.
+        drop_path: a probability of drop path, for training.
+    """
+    built = space.with_training_parts(architecture, auxiliary, drop_path)
+    parts = (seed, space.name, architecture, *((repeat,) if repeat else ()))
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(derived_seed(*parts))
+        return space.build(built, num_classes)
+
+
+def move_network(network: nn.Module, device: torch.device, channels_last: bool) -> nn.Module:
+    """Return the network on the device, its convolutions' weights in channels_last memory where that is asked for.
+
+    The weights of convolutions alone: ``network.to(memory_format=...)`` makes every other tensor anew, too, which
+    takes 4 ms where building a network of NAS-Bench-201 takes 11 ms.
+    """
+    if channels_last:
+        for weight in network.parameters():
+            if weight.dim() == 4:
+                weight.data = weight.data.contiguous(memory_format=torch.channels_last)
+    return network if device.type == "cpu" else network.to(device)

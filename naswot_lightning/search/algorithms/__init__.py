@@ -1,0 +1,35 @@
+"""Search algorithms by the names of ``--algorithm``."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol
+
+from naswot_lightning.errors import expect_name
+
+if TYPE_CHECKING:
+    from naswot_lightning.search.algorithms.base import Algorithm
+    from naswot_lightning.search.limits import Limits
+    from spaces import Space
+
+# The registry: a name, the file of this folder and its class.
+ALGORITHMS = {"random": "random:RandomSampling"}
+
+
+class MakesAlgorithm(Protocol):
+    """The constructor of an algorithm."""
+
+    def __call__(self, space: Space, samples: int, seed: int, limits: Limits) -> Algorithm:
+        """Return an algorithm that proposes about ``samples`` candidates within the limits."""
+        ...
+
+
+def get_algorithm(name: str) -> MakesAlgorithm:
+    """Return the constructor of the algorithm of that name.
+
+    Raises:
+        UserError: no such algorithm; the message lists the names.
+    """
+    file, _, attribute = ALGORITHMS[expect_name("algorithm", name, ALGORITHMS)].partition(":")
+    made: MakesAlgorithm = getattr(import_module(f"{__name__}.{file}"), attribute)
+    return made

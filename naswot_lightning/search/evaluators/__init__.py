@@ -1,0 +1,1 @@
+"""What says how good an architecture is: its scores at initialization."""

@@ -1,0 +1,64 @@
+"""What says how good an architecture is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from naswot_lightning.columns import Column
+from naswot_lightning.storage.score_rows import Status
+
+Json = None | bool | int | float | str
+
+
+@dataclass(frozen=True)
+class Values:
+    """What an evaluator says of one architecture.
+
+    Attributes:
+        scores: by the names of the evaluator's columns; None where a value is not a number.
+        status: of the first column: "ok", "degenerate" or "failed".
+        reason: of another status.
+        stds: standard deviations over repeats; None without repeats.
+        n_units: rectified units per image; None where there are none.
+        params: trainable parameters.
+        macs: multiply-accumulates of one image.
+        seconds: that it took.
+    """
+
+    scores: Mapping[str, float | None]
+    status: Status
+    reason: str | None = None
+    stds: Mapping[str, float | None] | None = None
+    n_units: int | None = None
+    params: int | None = None
+    macs: int | None = None
+    seconds: float = 0.0
+
+
+class Evaluator(Protocol):
+    """A :class:`~naswot_lightning.execution.base.Task` from architectures to values.
+
+    Attributes:
+        columns: what it measures; the first decides the status.
+        fingerprint: of the data that it measures on; every row of a run folder has the same.
+    """
+
+    @property
+    def columns(self) -> tuple[Column, ...]: ...  # noqa: D102 - above
+
+    @property
+    def fingerprint(self) -> str: ...  # noqa: D102 - above
+
+    def identity(self) -> Mapping[str, Json]:
+        """Return the settings that decide its values: a run folder belongs to one set of them."""
+        ...
+
+    def prepare(self) -> None:
+        """Get ready; called once in each process."""
+        ...
+
+    def __call__(self, architecture: str) -> Values:
+        """Return the values of one architecture; a fault of its network is a status, not an error."""
+        ...

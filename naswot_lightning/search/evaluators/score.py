@@ -1,0 +1,162 @@
+"""The scores of an untrained network, on one fixed mini-batch."""
+
+from __future__ import annotations
+
+import math
+import pickle
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from naswot_lightning.columns import Column
+from naswot_lightning.data.probe import Probe
+from naswot_lightning.networks import build_network, move_network
+from naswot_lightning.proxies import Measured, get_proxy
+from naswot_lightning.score import NoRectifierError, Precision
+from naswot_lightning.search.evaluators.base import Json, Values
+from naswot_lightning.storage.score_rows import Status
+from spaces import Complexity, Space, SpaceError, get_space
+
+_CPU = torch.device("cpu")
+_REASONS = {
+    "failed": "not a number: the network's values or gradients are NaN or overflow",
+    "degenerate": "the network gives different images the same code, or no gradient",
+}
+
+
+class ScoreEvaluator:
+    """Scores networks of one space, each built with weights of its own.
+
+    Args:
+        space: the search space.
+        probes: a mini-batch for each repeat, anywhere; they are moved to the device once.
+        proxies: names of the scores; the first one decides the status.
+        seed: of the weights.
+        device: where networks run.
+        precision: of the forward pass of naswot.
+        settings: that decide the scores, by the names of their options.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        probes: Sequence[Probe],
+        proxies: Sequence[str] = ("naswot",),
+        seed: int = 0,
+        device: torch.device = _CPU,
+        precision: Precision = "32",
+        settings: Mapping[str, Json] | None = None,
+    ) -> None:
+        self.space = space
+        self.probes = list(probes)
+        self.proxies = tuple(get_proxy(name) for name in proxies)
+        self.seed = seed
+        self.device = device
+        self.precision: Precision = precision
+        self._settings = dict(settings or {})
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The scores."""
+        return tuple(proxy.column for proxy in self.proxies)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the first mini-batch."""
+        return self.probes[0].fingerprint
+
+    def identity(self) -> Mapping[str, Json]:
+        """Return the settings that decide the scores."""
+        return self._settings
+
+    def prepare(self) -> None:
+        """Move the mini-batches to the device."""
+        self.probes = [probe.to(self.device) for probe in self.probes]
+
+    def __call__(self, architecture: str) -> Values:
+        """Return the scores of one network with its plain size; a failure is a status, too."""
+        start = time.perf_counter()
+        probe = self.probes[0]
+        size = self.space.complexity(architecture, probe.num_classes, probe.images.shape[1], probe.image_size)
+        repeats: list[Mapping[str, float]] = []
+        n_units, fault = None, None
+        try:
+            for repeat in range(len(self.probes)):
+                measured = self._measured(architecture, repeat, size)
+                values, fault = self._scores(measured)
+                repeats.append(values)
+                n_units = measured.n_units
+        except Exception as error:  # noqa: BLE001 - any fault of one network is reported with it
+            repeats = [dict.fromkeys((proxy.name for proxy in self.proxies), math.nan)]
+            fault = _one_line(error)
+        seconds = round(time.perf_counter() - start, 6)
+        return summarize(repeats, fault, n_units, size, seconds)
+
+    def _measured(self, architecture: str, repeat: int, size: Complexity) -> Measured:
+        probe = self.probes[repeat]
+        network = build_network(self.space, architecture, self.seed, probe.num_classes, repeat)
+        return Measured(move_network(network, self.device, self.space.channels_last), probe, size, self.precision)
+
+    def _scores(self, measured: Measured) -> tuple[Mapping[str, float], str | None]:
+        """Return the scores, and the fault of those that need rectifiers where there are none."""
+        values, fault = {}, None
+        for proxy in self.proxies:
+            try:
+                values[proxy.name] = proxy(measured)
+            except NoRectifierError as error:
+                values[proxy.name], fault = math.nan, _one_line(error)
+        return values, fault
+
+    def __reduce__(self) -> tuple[Callable[..., ScoreEvaluator], tuple[Any, ...]]:
+        """Send the space by its name: a user's functions cannot be sent themselves."""
+        if not _can_be_named(self.space):
+            raise pickle.PicklingError(f"another process cannot make the space {self.space.name!r} of its name")
+        names = tuple(proxy.name for proxy in self.proxies)
+        probes = [probe.to(_CPU) for probe in self.probes]
+        return _evaluator, (self.space.name, probes, names, self.seed, self.device, self.precision, self._settings)
+
+
+def _evaluator(space: str, *arguments: Any) -> ScoreEvaluator:
+    return ScoreEvaluator(get_space(space), *arguments)
+
+
+def _can_be_named(space: Space) -> bool:
+    try:
+        return get_space(space.name) is space
+    except SpaceError:
+        return False
+
+
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def summarize(
+    repeats: Sequence[Mapping[str, float]], fault: str | None, n_units: int | None, size: Complexity, seconds: float
+) -> Values:
+    """Return mean and population standard deviation over the repeats, and what the values say of the network."""
+    by_name = {name: [values[name] for values in repeats] for name in repeats[0]}
+    states = {name: _status(values) for name, values in by_name.items()}
+    usable = {name: values if states[name] == "ok" else [] for name, values in by_name.items()}
+    reasons = [f"{name}: {_REASONS[state]}" for name, state in states.items() if state in _REASONS]
+    return Values(
+        scores={name: statistics.fmean(values) if values else None for name, values in usable.items()},
+        status=next(iter(states.values())),
+        reason=fault or "; ".join(reasons) or None,
+        stds={name: statistics.pstdev(values) if len(values) > 1 else None for name, values in usable.items()}
+        if len(repeats) > 1
+        else None,
+        n_units=n_units,
+        params=size.params,
+        macs=size.macs,
+        seconds=seconds,
+    )
+
+
+def _status(values: Sequence[float]) -> Status:
+    if any(math.isnan(value) or value == math.inf for value in values):
+        return "failed"
+    return "degenerate" if -math.inf in values else "ok"

@@ -1,0 +1,126 @@
+"""The loop of every search: an algorithm proposes, an executor runs, each row is appended as it is finished."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from tqdm import tqdm
+
+from naswot_lightning.errors import UserError
+from naswot_lightning.execution.base import Executor
+from naswot_lightning.search.algorithms.base import Algorithm
+from naswot_lightning.search.evaluators.base import Evaluator, Values
+from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows
+
+
+class Loop:
+    """One search under way.
+
+    Args:
+        space: the name of the space.
+        canonical: the architecture of the network that is evaluated for a candidate; equal networks are evaluated once.
+        evaluator: what says how good an architecture is.
+        executor: what runs it.
+        seed: of the run.
+        finished: the rows so far, to which new ones are appended.
+
+    Attributes:
+        fresh: candidates that were finished by this loop.
+
+    Raises:
+        UserError: the finished rows were evaluated on other data.
+    """
+
+    def __init__(
+        self,
+        space: str,
+        canonical: Callable[[str], str],
+        evaluator: Evaluator,
+        executor: Executor,
+        seed: int,
+        finished: ScoreRows,
+    ) -> None:
+        self._space, self._canonical, self._seed = space, canonical, seed
+        self._evaluator, self._executor, self._finished = evaluator, executor, finished
+        _expect_fingerprint(finished.rows, evaluator.fingerprint)
+        self._by_architecture = {row.architecture: row for row in finished.rows}
+        self._by_network = {row.canonical: row for row in finished.rows}
+        self.fresh = 0
+
+    def run(self, algorithm: Algorithm, first: Sequence[str]) -> list[ScoreRow]:
+        """Return the rows of all candidates that the algorithm proposes, in the order of their proposal.
+
+        Args:
+            algorithm: what proposes them.
+            first: its first batch.
+        """
+        rows: list[ScoreRow] = []
+        batch = first
+        while batch:
+            self._finish(batch)
+            rows += [self._by_architecture[architecture] for architecture in batch]
+            batch = algorithm.propose(rows)
+        return rows
+
+    def _finish(self, batch: Sequence[str]) -> None:
+        """Append a row for every candidate that has none."""
+        sharing: dict[str, list[str]] = {}
+        for architecture in dict.fromkeys(batch):
+            if architecture not in self._by_architecture:
+                sharing.setdefault(self._canonical(architecture), []).append(architecture)
+        known = [network for network in sharing if network in self._by_network]
+        for network in known:
+            self._append(network, sharing[network], _values_of(self._by_network[network]))
+        for network, values in self._evaluate([network for network in sharing if network not in known]):
+            self._append(network, sharing[network], values)
+
+    def _evaluate(self, networks: Sequence[str]) -> Iterator[tuple[str, Values]]:
+        pause = 0.2 if sys.stderr.isatty() else 10.0
+        with tqdm(
+            total=len(networks), unit=" networks", desc="scoring", mininterval=pause, disable=not networks
+        ) as bar:
+            for network, values in self._executor.run(self._evaluator, networks) if networks else ():
+                yield network, values
+                bar.update()
+
+    def _append(self, network: str, architectures: Sequence[str], values: Values) -> None:
+        for architecture in architectures:
+            row = self._row(architecture, network, values)
+            self._finished.append(row)
+            self._by_architecture[architecture] = row
+            self._by_network.setdefault(network, row)
+            self.fresh += 1
+            values = replace(values, seconds=0.0)  # evaluated once
+
+    def _row(self, architecture: str, network: str, values: Values) -> ScoreRow:
+        return ScoreRow(
+            space=self._space,
+            architecture=architecture,
+            canonical=network,
+            score=values.scores[self._evaluator.columns[0].name],
+            scores=values.scores,
+            n_units=values.n_units,
+            params=values.params,
+            macs=values.macs,
+            seed=self._seed,
+            probe=self._evaluator.fingerprint,
+            seconds=values.seconds,
+            status=values.status,
+            reason=values.reason,
+            stds=values.stds,
+        )
+
+
+def _values_of(row: ScoreRow) -> Values:
+    return Values(row.scores, row.status, row.reason, row.stds, row.n_units, row.params, row.macs)
+
+
+def _expect_fingerprint(rows: Sequence[ScoreRow], fingerprint: str) -> None:
+    for row in rows:
+        if row.probe != fingerprint:
+            raise UserError(
+                f"the mini-batch (fingerprint {fingerprint}) is not the one of the finished candidates "
+                f"({row.probe}): the data has changed; restore it, or use --overwrite to begin anew"
+            )

@@ -1,0 +1,179 @@
+"""From the settings of the command to a search: every name is resolved here, once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+
+from naswot_lightning.columns import Criterion
+from naswot_lightning.config import SearchConfig
+from naswot_lightning.data.catalog import load_dataset
+from naswot_lightning.data.probe import Probe, draw_probe, load_probe
+from naswot_lightning.devices import get_device, has_bf16_instructions, warn_of_slow_bf16
+from naswot_lightning.errors import UserError
+from naswot_lightning.execution.automatic import Automatic
+from naswot_lightning.execution.base import Executor
+from naswot_lightning.execution.processes import MOST_WORKERS, Processes
+from naswot_lightning.execution.serial import Serial
+from naswot_lightning.proxies import parse_scores
+from naswot_lightning.report.wandb_runs import WandbSettings
+from naswot_lightning.search.algorithms import get_algorithm
+from naswot_lightning.search.algorithms.base import Algorithm
+from naswot_lightning.search.algorithms.listed import Listed, enumerated, given
+from naswot_lightning.search.calibration import Calibration, Setting
+from naswot_lightning.search.evaluators.base import Evaluator
+from naswot_lightning.search.evaluators.score import ScoreEvaluator
+from naswot_lightning.search.limits import Limits
+from naswot_lightning.storage.run_folder import RunFolder
+from spaces import Complexity, Space, get_space
+
+# Settings that decide the candidates; those that decide their scores are the evaluator's.
+_OF_CANDIDATES = ("space", "samples", "architectures", "max_params", "max_macs", "algorithm", "seed", "canonical")
+_OF_SCORES = ("dataset", "image_size", "batch_size", "probe_size", "score", "repeats", "precision")
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search, ready to run.
+
+    Attributes:
+        space: the search space.
+        canonical: the architecture of the network that is evaluated for a candidate.
+        algorithm: what proposes candidates.
+        limits: what it keeps to.
+        evaluator: what says how good an architecture is.
+        executor: what runs the evaluator.
+        criteria: what the ranking is ordered by, and its further columns.
+        seed: of the run.
+        dataset: the name of the data set, for the report.
+        top: how many of the ranking to print.
+        folder: where the files lie.
+        settings: all settings, saved there.
+        identity: those that decide the results.
+        overwrite: begin anew where they differ from the folder's.
+        calibrate: how to score at other settings, where that is asked for instead of a search.
+        wandb: where the run is shown.
+    """
+
+    space: Space
+    canonical: Callable[[str], str]
+    algorithm: Algorithm
+    limits: Limits
+    evaluator: Evaluator
+    executor: Executor
+    criteria: tuple[Criterion, ...]
+    seed: int
+    dataset: str
+    top: int
+    folder: RunFolder
+    settings: Mapping[str, Any]
+    identity: Mapping[str, Any]
+    overwrite: bool
+    calibrate: Calibration | None
+    wandb: WandbSettings
+
+
+def plan_search(config: SearchConfig) -> Search:
+    """Return the search that ``config`` describes.
+
+    Raises:
+        UserError: a name, a number or a file of it is at fault.
+    """
+    criteria = tuple(parse_scores(config.score))
+    make_algorithm = get_algorithm(config.algorithm)
+    space = get_space(config.space)
+    config = replace(config, space=space.name)  # the one spelling of its options
+    device = get_device(config.device)
+    if config.precision == "bf16" and (warning := warn_of_slow_bf16(device)):
+        print(f"search.py: warning: {warning}", file=sys.stderr)
+    executor = choose_executor(config.workers, device)
+    evaluator = _evaluator(config, space, criteria, device)
+    canonical = space.canonical if config.canonical else str
+    limits = _limits(config, space, canonical, evaluator.probes[0])
+    return Search(
+        space=space,
+        canonical=canonical,
+        algorithm=_listed(config, space, limits) or make_algorithm(space, _samples(config), config.seed, limits),
+        limits=limits,
+        evaluator=evaluator,
+        executor=executor,
+        criteria=criteria,
+        seed=config.seed,
+        dataset=config.dataset,
+        top=config.top,
+        folder=RunFolder(config.run_dir),
+        settings=asdict(config) | {"overwrite": False},
+        identity={**{name: getattr(config, name) for name in _OF_CANDIDATES}, **evaluator.identity()},
+        overwrite=config.overwrite,
+        calibrate=_calibration(config, space, device, evaluator) if config.calibrate else None,
+        wandb=WandbSettings(**asdict(config.wandb)),
+    )
+
+
+def choose_executor(workers: int | None, device: torch.device) -> Executor:
+    """Return what runs the evaluator: this process, processes, or the one that is quicker where none is asked for.
+
+    Raises:
+        UserError: several workers would share an accelerator.
+    """
+    if workers is not None and workers > 1 and device.type != "cpu":
+        raise UserError(f"--workers {workers} on {device}: workers are for the CPU; leave it out")
+    if workers == 1 or device.type != "cpu":
+        return Serial()
+    return Automatic(min(torch.get_num_threads(), MOST_WORKERS)) if workers is None else Processes(workers)
+
+
+def _evaluator(
+    config: SearchConfig, space: Space, criteria: tuple[Criterion, ...], device: torch.device
+) -> ScoreEvaluator:
+    names = dict.fromkeys(part.name for criterion in criteria for part in criterion.parts)
+    settings = {name: getattr(config, name) for name in _OF_SCORES}
+    return ScoreEvaluator(space, _probes(config), list(names), config.seed, device, config.precision, settings)
+
+
+def _calibration(config: SearchConfig, space: Space, device: torch.device, evaluator: ScoreEvaluator) -> Calibration:
+    loaded = [] if config.dataset == "noise" else [load_dataset(config.dataset, config.data_dir, config.image_size)]
+
+    def at(setting: Setting) -> ScoreEvaluator:
+        source = setting.batch_size, setting.seed, setting.probe_size
+        noise = setting.dataset == "noise"
+        probe = load_probe("noise", config.data_dir, *source) if noise else draw_probe(loaded[0], *source)
+        return ScoreEvaluator(space, [probe], ("naswot",), setting.seed, device, setting.precision)
+
+    side = evaluator.probes[0].images.shape[-1]
+    full = Setting(side, config.batch_size, config.precision, config.dataset, config.seed)
+    return Calibration(full, has_bf16_instructions(device), at)
+
+
+def _probes(config: SearchConfig) -> list[Probe]:
+    """Return a mini-batch of its own for each repeat; the data set is loaded once."""
+    seeds = range(config.seed, config.seed + config.repeats)
+    if config.dataset == "noise" or config.repeats == 1:
+        source = config.dataset, config.data_dir, config.batch_size
+        return [load_probe(*source, seed, config.probe_size, config.image_size, config.split_file) for seed in seeds]
+    dataset = load_dataset(config.dataset, config.data_dir, config.image_size, config.split_file)
+    return [draw_probe(dataset, config.batch_size, seed, config.probe_size) for seed in seeds]
+
+
+def _limits(config: SearchConfig, space: Space, canonical: Callable[[str], str], probe: Probe) -> Limits:
+    def size(architecture: str) -> Complexity:
+        channels = probe.images.shape[1]
+        return space.complexity(canonical(architecture), probe.num_classes, channels, probe.image_size)
+
+    return Limits(config.max_params, config.max_macs, size)
+
+
+def _listed(config: SearchConfig, space: Space, limits: Limits) -> Algorithm | None:
+    """Return the algorithm of candidates that are given; None where they are to be found."""
+    if config.architectures is not None:
+        return Listed(given(space, config.architectures), limits)
+    return Listed(enumerated(space), limits) if config.samples == "all" else None
+
+
+def _samples(config: SearchConfig) -> int:
+    assert config.samples != "all"  # those are listed
+    return config.samples

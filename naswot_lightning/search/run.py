@@ -1,0 +1,82 @@
+"""One search: candidates, scores, ranking, each written as it is finished."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from naswot_lightning.config import SearchConfig
+from naswot_lightning.errors import UserError
+from naswot_lightning.ranking import RankedRow, rank, write_ranking
+from naswot_lightning.report import wandb_runs
+from naswot_lightning.search.calibration import calibrate
+from naswot_lightning.search.loop import Loop
+from naswot_lightning.search.plan import Search, plan_search
+from naswot_lightning.search.summary import agreement_with_size, print_summary
+from naswot_lightning.storage.score_rows import ScoreRows
+
+
+def run_search(config: SearchConfig) -> int:
+    """Rank the candidates of ``config``, or measure cheaper settings of the score on them, as it says.
+
+    Returns:
+        0, or 1 where no candidate could be scored.
+
+    Raises:
+        UserError: a setting, a file or the run folder is at fault.
+    """
+    search = plan_search(config)
+    if search.calibrate:
+        return calibrate(search, first_batch(search))
+    return run(search)
+
+
+def run(search: Search) -> int:
+    """Run a search, continuing what its folder holds; return as :func:`run_search` does."""
+    first = first_batch(search)  # what is at fault with the candidates is said before the folder is touched
+    with search.folder.open(dict(search.settings), search.identity, search.overwrite):
+        with ScoreRows(search.folder.scores) as finished:
+            loop = Loop(search.space.name, search.canonical, search.evaluator, search.executor, search.seed, finished)
+            rows = loop.run(search.algorithm, first)
+        ranking = rank(list({row.architecture: row for row in rows}.values()), search.criteria)
+        write_ranking(search.folder.path, ranking)
+        print_summary(search, ranking)
+        _track(search, ranking, loop.fresh)
+    return 0 if any(row.status == "ok" for row in ranking) else 1
+
+
+def first_batch(search: Search) -> Sequence[str]:
+    """Return the first candidates of a search.
+
+    Raises:
+        UserError: there are none within its limits.
+    """
+    batch = search.algorithm.propose([])
+    if not batch:
+        raise UserError(f"{search.limits}; raise the limits")
+    if search.limits.refused:
+        print(search.limits)
+    return batch
+
+
+def _track(search: Search, ranking: Sequence[RankedRow], fresh: int) -> None:
+    run_id = f"{search.folder.run_id()}-search"
+    if not fresh and wandb_runs.was_sent(search.folder, run_id):
+        return
+    import torch
+
+    settings = {**search.identity, "probe": search.evaluator.fingerprint, "torch": torch.__version__}
+    run = wandb_runs.start_run(
+        search.wandb,
+        search.folder.path,
+        json.loads(json.dumps(settings)),
+        id=run_id,
+        name=f"search {search.folder.name}",
+        group=wandb_runs.wandb_group(search.folder, search.wandb),
+        job_type="search",
+    )
+    if run is not None:
+        taus = {f"tau/{size}": tau for size, tau in agreement_with_size(ranking).items()}
+        best = {"best_score": ranking[0].score, "best_architecture": ranking[0].architecture}
+        wandb_runs.log_search(run, ranking, {**best, **taus})
+        wandb_runs.mark_sent(search.folder, run_id)

@@ -1,0 +1,51 @@
+"""What a search says when it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from naswot_lightning.analysis.statistics import kendall_tau
+from naswot_lightning.columns import SIZES
+from naswot_lightning.ranking import COLUMNS, RankedRow
+from naswot_lightning.report.table import print_table
+
+if TYPE_CHECKING:
+    from naswot_lightning.search.plan import Search
+
+
+def agreement_with_size(ranking: Sequence[RankedRow]) -> dict[str, float | None]:
+    """Return Kendall's tau between the score and parameters, MACs and rectified units, over scored rows."""
+    scored = [row for row in ranking if row.status == "ok"]
+    taus = {}
+    for size in SIZES:
+        pairs = [(row.score, getattr(row, size)) for row in scored if getattr(row, size) is not None]
+        taus[size] = kendall_tau([score or 0.0 for score, _ in pairs], [value for _, value in pairs])
+    return taus
+
+
+def print_summary(search: Search, ranking: Sequence[RankedRow]) -> None:
+    """Print the top of the ranking, what the score adds over plain size, and what could not be scored."""
+    _print_top(search, ranking)
+    print(f"\nWhat {search.criteria[0].name} adds over plain size: Kendall tau between it and")
+    for size, tau in agreement_with_size(ranking).items():
+        print(f"  {SIZES[size].label:16s} {'not defined' if tau is None else f'{tau:.3f}'}")
+    if search.space.evidence:
+        print(f"\nKnown of this space: {search.space.evidence}")
+    for status in ("degenerate", "failed"):
+        rows = [row for row in ranking if row.status == status]
+        if rows:
+            print(f"{len(rows)} {status}, ranked last, e.g. {rows[0].architecture} (reasons in scores.jsonl)")
+    print(f"\nRanking: {search.folder.path / 'ranking.csv'}")
+
+
+def _print_top(search: Search, ranking: Sequence[RankedRow]) -> None:
+    top, first = [row.to_json() for row in ranking[: search.top]], search.criteria[0].name
+    extra = [name for name in top[0] if name not in COLUMNS and name != first]
+    sizes = ("params", "macs", "n_units")
+    names = ("rank", "score", *extra, *sizes, "architecture")
+    print_table(
+        f"{search.space.name} on {search.dataset}: best {len(top)} of {len(ranking)} by {first}",
+        ("rank", first if extra else "score", *extra, *(SIZES[name].label for name in sizes), "architecture"),
+        ([row[name] for name in names] for row in top),
+    )

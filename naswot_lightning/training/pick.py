@@ -1,0 +1,301 @@
+"""One pick, trained in a process of its own: ``python -m naswot_lightning.training.pick FOLDER [IMAGES]``."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+import warnings
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytorch_lightning as pl
+import torch
+
+from callbacks import (
+    DivergedError,
+    MetricsTable,
+    SaveOnSignal,
+    ScoreTrajectory,
+    StopOnDivergence,
+    TrainingInterrupted,
+)
+from naswot_lightning.analysis.results import TrainingResult
+from naswot_lightning.data.module import ImageDataModule
+from naswot_lightning.data.storage import map_dataset
+from naswot_lightning.errors import UserError, describe_os_error
+from naswot_lightning.execution.tuning import tune_process
+from naswot_lightning.report.wandb_runs import WandbSettings, resolve_mode, start_run
+from naswot_lightning.storage.files import locked
+from naswot_lightning.training.checkpoints import WholeCheckpointIO, best_and_last
+from naswot_lightning.training.classifier import ImageClassifier, has_unused_parameters
+from naswot_lightning.training.outcome import Outcome
+from naswot_lightning.training.recipes import describe_recipe
+from naswot_lightning.training.settings import SavedPick, read_pick
+from naswot_lightning.training.wandb_logger import SentOnceLogger
+from spaces import SpaceError, get_space
+
+_PATIENCE_SECONDS = 60.0
+_EXIT_INTERRUPTED = 130
+
+
+def train_pick(folder: Path, images: Path | None = None) -> TrainingResult:
+    """Train the pick whose settings lie in ``folder``, continuing from its last checkpoint.
+
+    Args:
+        folder: of the pick.
+        images: the stored data set, instead of loading it again.
+
+    Returns:
+        What was written to ``result.json``; its status is "ok", or "diverged" where a loss was not finite.
+    """
+    pick = read_pick(folder)
+    data = _data(pick, images)
+    pl.seed_everything(pick.settings.seed, verbose=False)
+    model = _classifier(pick, data)
+    probe = data.probe(pick.settings.probe_batch_size, pick.settings.probe_seed)
+    trajectory = ScoreTrajectory(probe.images, pick.settings.early_points, csv_path=folder / "trajectory.csv")
+    metrics = MetricsTable(folder / "metrics.csv", announce=_announcer(pick))
+    checkpoints = best_and_last(folder, None if data.dataset.val is None else "val/acc")
+    callbacks = [StopOnDivergence(), trajectory, metrics, *checkpoints, SaveOnSignal(folder / "last.ckpt")]
+    trainer = _trainer(folder, pick, callbacks, _strategy(pick, model, data))
+    result = _fit(trainer, model, data, folder, lambda: _described(pick, data, trajectory, metrics))
+    if trainer.is_global_zero:
+        for logger in trainer.loggers:
+            logger.experiment.finish()  # type: ignore[attr-defined]
+        result.write(folder)
+        if result.status == "diverged":
+            print(f"{pick.run.name}: diverged, {result.reason}", flush=True)
+    return result
+
+
+def _fit(
+    trainer: pl.Trainer,
+    model: ImageClassifier,
+    data: ImageDataModule,
+    folder: Path,
+    describe: Callable[[], dict[str, Any]],
+) -> TrainingResult:
+    """Train and test; ``describe`` tells what the callbacks have seen of the training."""
+    last = folder / "last.ckpt"
+    try:
+        trainer.fit(model, data, ckpt_path=last if last.exists() else None)
+    except DivergedError as error:
+        return TrainingResult(**{**describe(), "best_val_acc": None}, status="diverged", reason=str(error))
+    # Before the test, which loads the callbacks' states of the best epoch along with its weights.
+    described = describe()
+    tested = trainer.test(model, data, ckpt_path=folder / "best.ckpt", verbose=False)[0]
+    return TrainingResult(
+        **described, test_acc=tested["test/acc"], test_loss=tested["test/loss"], status="ok", reason=None
+    )
+
+
+def _data(pick: SavedPick, images: Path | None) -> ImageDataModule:
+    settings = pick.settings
+    return ImageDataModule(
+        settings.dataset,
+        settings.data_dir,
+        settings.values.batch_size // settings.devices // pick.accumulate,
+        settings.seed,
+        settings.image_size,
+        settings.split_file,
+        None if images is None else map_dataset(images),
+    )
+
+
+def _classifier(pick: SavedPick, data: ImageDataModule) -> ImageClassifier:
+    settings, dataset = pick.settings, data.dataset
+    recipe = settings.values
+    return ImageClassifier(
+        settings.space,
+        settings.canonical,
+        dataset.num_classes,
+        list(dataset.mean),
+        list(dataset.std),
+        dataset.flip,
+        dataset.crop_padding,
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        seed=settings.seed,
+        optimizer=recipe.optimizer,
+        label_smoothing=recipe.label_smoothing,
+        auxiliary_weight=recipe.auxiliary_weight,
+        drop_path=recipe.drop_path,
+        compiled=settings.compile,
+    )
+
+
+def _strategy(pick: SavedPick, model: ImageClassifier, data: ImageDataModule) -> str:
+    """Return Lightning's strategy; DDP must be told of parameters that have no part in the output."""
+    if pick.settings.strategy == "ddp" and has_unused_parameters(model, data.dataset.image_size):
+        return "ddp_find_unused_parameters_true"
+    return pick.settings.strategy
+
+
+def _trainer(folder: Path, pick: SavedPick, callbacks: list[pl.Callback], strategy: str) -> pl.Trainer:
+    settings = pick.settings
+    arguments: dict[str, Any] = {
+        "num_sanity_val_steps": 0,
+        "enable_model_summary": False,
+        "enable_progress_bar": sys.stderr.isatty(),
+        "accumulate_grad_batches": pick.accumulate,
+        **settings.trainer,
+    }
+    return pl.Trainer(
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        precision=settings.precision,  # type: ignore[arg-type]
+        deterministic=settings.deterministic,
+        max_epochs=settings.values.epochs,
+        gradient_clip_val=settings.values.gradient_clip,
+        strategy=strategy,
+        default_root_dir=folder,
+        callbacks=callbacks,
+        logger=_logger(folder, pick),
+        plugins=[WholeCheckpointIO()],
+        log_every_n_steps=1,
+        **arguments,
+    )
+
+
+def _logger(folder: Path, pick: SavedPick) -> Any:
+    run = pick.run
+    if resolve_mode(run.mode) == "disabled":
+        return False
+    shown = {**pick.settings.to_plain(), "accumulate": pick.accumulate}
+
+    def start() -> Any:
+        # All runs of a run folder lie side by side, so that one viewer shows them together.
+        wandb, named = WandbSettings(run.mode, run.project, run.group), {"id": run.id, "name": run.name}  # type: ignore[arg-type]
+        return start_run(wandb, folder.parent.parent, shown, group=run.group, job_type="train", **named)
+
+    return SentOnceLogger(start, folder / ".sent.json")
+
+
+def _announcer(pick: SavedPick) -> Callable[[dict[str, Any]], None]:
+    def announce(row: dict[str, Any]) -> None:
+        score, accuracy = row.get("score/naswot"), row.get("val/acc")
+        print(
+            f"{pick.run.name}: epoch {row['epoch']}/{pick.settings.values.epochs}  "
+            f"train loss {row['train/loss']:.4f}  "
+            f"{'' if accuracy is None else f'val acc {100 * accuracy:.2f} %  '}"
+            f"score {'-' if score is None else f'{score:.2f}'}  {row['seconds']:.1f} s",
+            flush=True,
+        )
+
+    return announce
+
+
+def _described(
+    pick: SavedPick, data: ImageDataModule, trajectory: ScoreTrajectory, metrics: MetricsTable
+) -> dict[str, Any]:
+    """Return the arguments of the result, so far as they are known without a test."""
+    settings, dataset = pick.settings, data.dataset
+    space = get_space(settings.space)
+    size = space.complexity(settings.canonical, dataset.num_classes, image_size=dataset.image_size)
+    return {
+        **{name: getattr(settings, name) for name in ("rank", "space", "architecture", "canonical", "dataset", "seed")},
+        "epochs": settings.values.epochs,
+        "accumulate": pick.accumulate,
+        "recipe": describe_recipe(settings.recipe, settings.values),
+        "score_init": trajectory.rows[0]["score"],
+        "score_final": trajectory.rows[-1]["score"],
+        "val_set": dataset.val_name,
+        "test_set": dataset.test_name,
+        "best_val_acc": max((row["val/acc"] for row in metrics.rows if "val/acc" in row), default=None),
+        "params": size.params,
+        "macs": size.macs,
+        "seconds": round(sum(row["seconds"] for row in metrics.rows), 3),
+        "versions": {"torch": torch.__version__, "pytorch_lightning": pl.__version__},
+    }
+
+
+def _end_with_parent() -> None:
+    """Save and end when the parent ends, however it does: its end of our standard input then closes."""
+
+    def watch() -> None:
+        while os.read(0, 4096):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(_PATIENCE_SECONDS)
+        os._exit(_EXIT_INTERRUPTED)  # waiting for another process, which is gone
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _interrupt(signum: int, frame: object) -> NoReturn:
+    raise TrainingInterrupted
+
+
+def _quieten() -> None:
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    # The images are in memory: a worker process would only copy them.
+    warnings.filterwarnings("ignore", ".*does not have many workers.*")
+    warnings.filterwarnings("ignore", ".*LeafSpec.*is deprecated.*")  # Lightning's own call, with torch >= 2.14
+    # The empty list of a data set without validation.
+    warnings.filterwarnings("ignore", "Total length of `list` across ranks is zero.*")
+    warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
+
+
+def _is_first_process() -> bool:
+    return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("NODE_RANK", "0") == "0"
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    allocator = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return allocator or isinstance(error, MemoryError | torch.OutOfMemoryError)
+
+
+def _finish(folder: Path, outcome: Outcome) -> None:
+    """Leave word of how it ended; of several processes the first, or another that failed."""
+    if _is_first_process() or not outcome.has_result:
+        outcome.write(folder)
+
+
+def main(folder: Path, images: Path | None = None) -> int:
+    """Train the pick of ``folder``; how it ended lies in its ``outcome.json``.
+
+    Returns:
+        0, 2 for a user's mistake, 130 where training was interrupted, 1 for any other end.
+    """
+    tune_process()
+    signal.signal(signal.SIGTERM, _interrupt)
+    _end_with_parent()
+    _quieten()
+    try:
+        # A command that was killed leaves a pick that ends within a training step. Of several processes the first
+        # holds the folder.
+        with locked(folder, patience=_PATIENCE_SECONDS) if _is_first_process() else nullcontext():
+            result = train_pick(folder, images)
+    except BaseException as error:  # noqa: BLE001 - of whatever kind, the command is told of it
+        outcome, code = _judge(error)
+        if code == 1:
+            traceback.print_exc()
+        _finish(folder, outcome)
+        return code
+    _finish(folder, Outcome(result.status, result.reason))
+    return 0
+
+
+def _judge(error: BaseException) -> tuple[Outcome, int]:
+    """Return what an error means to the user, and the exit code."""
+    if isinstance(error, UserError | SpaceError):
+        return Outcome("user error", str(error)), 2
+    if isinstance(error, OSError):
+        return Outcome("user error", describe_os_error(error)), 2
+    if isinstance(error, KeyboardInterrupt | TrainingInterrupted):
+        return Outcome("interrupted"), _EXIT_INTERRUPTED
+    message = f"{type(error).__name__}: {error}".splitlines()[0]
+    return Outcome("out of memory" if _is_out_of_memory(error) else "failed", message), 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(*map(Path, sys.argv[1:])))

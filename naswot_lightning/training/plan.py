@@ -1,0 +1,219 @@
+"""From the settings of the command to the picks: every name is resolved here, once."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from naswot_lightning.config import SearchConfig, TrainConfig
+from naswot_lightning.data.catalog import list_datasets
+from naswot_lightning.data.splits import describe_split
+from naswot_lightning.errors import UserError, expect_name
+from naswot_lightning.ranking import read_ranking
+from naswot_lightning.report.wandb_runs import WandbSettings
+from naswot_lightning.storage.run_folder import RunFolder
+from naswot_lightning.training.choice import choose_picks, named_picks
+from naswot_lightning.training.recipes import NAMES, Recipe, resolve_recipe
+from naswot_lightning.training.settings import PickSettings
+from spaces import EnumerableSpace, Space, get_space
+
+# Arguments of Lightning's Trainer that have an option of their own, or decide where results lie.
+_OWN_OPTIONS = {
+    "max_epochs": "--epochs",
+    "precision": "--precision",
+    "gradient_clip_val": "--gradient_clip",
+    "logger": "--wandb.mode",
+    "callbacks": None,
+    "plugins": None,
+    "use_distributed_sampler": None,
+    "default_root_dir": "--run_dir",
+}
+
+
+@dataclass(frozen=True)
+class PlannedPick:
+    """A pick to train.
+
+    Attributes:
+        name: of its folder and its wandb run.
+        settings: of its training.
+    """
+
+    name: str
+    settings: PickSettings
+
+
+@dataclass(frozen=True)
+class Training:
+    """The picks of a run folder, ready to be trained.
+
+    Attributes:
+        folder: the run folder.
+        picks: each once for each seed.
+        overwrite: train again those whose results were made with other settings.
+        wandb: where runs are shown.
+    """
+
+    folder: RunFolder
+    picks: tuple[PlannedPick, ...]
+    overwrite: bool
+    wandb: WandbSettings
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A network to train: of a ranking, or given."""
+
+    rank: int | None
+    architecture: str
+    canonical: str
+    score: float | None
+
+
+@dataclass(frozen=True)
+class _Searched:
+    """Of the search whose picks are trained, what training takes over."""
+
+    space: str
+    dataset: str
+    data_dir: str
+    image_size: int | None
+    split_file: str | None
+    seed: int
+    batch_size: int
+    select: str
+
+
+def plan_training(config: TrainConfig) -> Training:
+    """Return the training that ``config`` describes; nothing is written.
+
+    Raises:
+        UserError: a setting, a file or the run folder is at fault.
+    """
+    _check_trainer_arguments(config)
+    folder = RunFolder(config.run_dir)
+    searched = _searched(config, folder)
+    space = get_space(config.space or searched.space)
+    candidates = _candidates(config, folder, searched, space)
+    seeds = config.all_seeds() or [searched.seed if config.seed is None else config.seed]
+    dataset = _dataset(config, searched)
+    recipe = _recipe(config, space)
+    picks = [
+        PlannedPick(
+            _name(space, candidate, seed if config.all_seeds() else None),
+            _settings(config, searched, space.name, candidate, dataset, recipe, seed),
+        )
+        for candidate in candidates
+        for seed in seeds
+    ]
+    return Training(folder, tuple(picks), config.overwrite, WandbSettings(**asdict(config.wandb)))
+
+
+def _check_trainer_arguments(config: TrainConfig) -> None:
+    if not config.trainer:
+        return
+    from pytorch_lightning import Trainer
+
+    for name in config.trainer:
+        if name in _OWN_OPTIONS:
+            own = _OWN_OPTIONS[name]
+            raise UserError(f"--trainer.{name}: {f'use {own}' if own else 'it is set by train.py itself'}")
+        expect_name("argument of Lightning's Trainer", name, inspect.signature(Trainer).parameters)
+
+
+def _searched(config: TrainConfig, folder: RunFolder) -> _Searched:
+    """Return the settings of the search, or the defaults where there was none."""
+    if config.architecture is not None and not folder.config.exists():
+        saved = asdict(SearchConfig())
+    else:
+        saved = {"split_file": None, "select": "top", **folder.read_config()}
+    try:
+        return _Searched(**{name: saved[name] for name in _Searched.__dataclass_fields__})
+    except KeyError as error:
+        raise UserError(
+            f"{folder.config} is damaged: {error.args[0]} is missing; restore it, or use --overwrite to begin anew"
+        ) from None
+
+
+def _candidates(config: TrainConfig, folder: RunFolder, searched: _Searched, space: Space) -> Sequence[_Candidate]:
+    if config.architecture is not None:
+        if config.picks is not None:
+            raise UserError(f"--picks {config.picks}: it chooses from a ranking; leave it or --architecture out")
+        space.validate(config.architecture)
+        network = space.canonical(config.architecture) if config.canonical else config.architecture
+        return [_Candidate(None, config.architecture, network, None)]
+    if space.name != get_space(searched.space).name:
+        raise UserError(f"--space {space.name}: the ranking of {folder.path} is of {searched.space}")
+    ranking = read_ranking(folder.path)
+    if config.picks is not None:
+        rows = named_picks(ranking, str(config.picks))
+    else:
+        rows = choose_picks(ranking, config.top, config.select or searched.select)
+    return [_Candidate(row.rank, row.architecture, row.canonical, row.score) for row in rows]
+
+
+def _dataset(config: TrainConfig, searched: _Searched) -> str:
+    dataset = config.dataset or searched.dataset
+    if dataset == "noise":
+        raise UserError("noise has no labels to train on: name a data set with --dataset")
+    return expect_name("dataset", dataset, list_datasets())
+
+
+def _recipe(config: TrainConfig, space: Space) -> Recipe:
+    recipe = resolve_recipe(config.recipe, {name: getattr(config, name) for name in NAMES}, space.has_training_parts)
+    if recipe.batch_size % config.devices:
+        raise UserError(
+            f"--devices {config.devices}: a mini-batch of {recipe.batch_size} cannot be shared out evenly; "
+            "choose another --batch_size"
+        )
+    return recipe
+
+
+def _settings(
+    config: TrainConfig,
+    searched: _Searched,
+    space: str,
+    candidate: _Candidate,
+    dataset: str,
+    recipe: Recipe,
+    seed: int,
+) -> PickSettings:
+    # Official lists are those that are given, else those of the ranking where it is of the same data set.
+    lists = config.split_file or (searched.split_file if dataset == searched.dataset else None)
+    return PickSettings(
+        rank=candidate.rank,
+        architecture=candidate.architecture,
+        canonical=candidate.canonical,
+        score=candidate.score,
+        space=space,
+        dataset=dataset,
+        data_dir=str(config.data_dir or searched.data_dir),
+        image_size=config.image_size or searched.image_size,
+        split_file=lists,
+        split=describe_split(dataset, lists),
+        recipe=config.recipe,
+        values=recipe,
+        seed=seed,
+        early_points=config.early_points,
+        probe_seed=searched.seed,
+        probe_batch_size=config.probe_batch_size or searched.batch_size,
+        precision=config.precision,
+        compile=config.compile,
+        deterministic=config.deterministic,
+        accelerator=config.accelerator,
+        devices=config.devices,
+        strategy=config.strategy,
+        trainer=config.trainer,
+    )
+
+
+def _name(space: Space, candidate: _Candidate, seed: int | None) -> str:
+    """Return the name of a pick: its rank, and the benchmark's index or the first digits of a hash."""
+    if isinstance(space, EnumerableSpace):
+        identifier = str(space.index(candidate.architecture))
+    else:
+        identifier = hashlib.sha256(candidate.architecture.encode()).hexdigest()[:8]
+    rank = "given" if candidate.rank is None else candidate.rank
+    return f"{rank}-{identifier}{'' if seed is None else f'-seed{seed}'}"

@@ -1,0 +1,100 @@
+"""All picks of a run: one process each, then their comparison."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+from naswot_lightning.config import TrainConfig
+from naswot_lightning.data.catalog import load_dataset
+from naswot_lightning.data.splits import warn_of_own_split
+from naswot_lightning.data.storage import store_dataset
+from naswot_lightning.execution.serial import Serial
+from naswot_lightning.report.compare import compare
+from naswot_lightning.report.wandb_runs import wandb_group
+from naswot_lightning.training.plan import PlannedPick, Training, plan_training
+from naswot_lightning.training.settings import PickRun, PickSettings, prepare_pick
+from naswot_lightning.training.task import TrainPick
+
+
+def run_training(config: TrainConfig) -> int:
+    """Train the picks that have no result yet, then compare all of the run folder.
+
+    Returns:
+        0, or 1 where a pick failed; the others are trained all the same.
+
+    Raises:
+        UserError: a setting, a file or the run folder is at fault.
+    """
+    return run(plan_training(config))
+
+
+def run(training: Training) -> int:
+    """Train what is planned; return as :func:`run_training` does."""
+    settings = training.picks[0].settings
+    if warning := warn_of_own_split(settings.dataset, settings.split_file):
+        print(f"train.py: warning: {warning}", file=sys.stderr)
+    with _interrupted_by_sigterm(), training.folder.held():
+        folders = [_prepare(training, pick) for pick in training.picks]
+        failed = _train([folder for folder in folders if not _is_finished(folder)], training.folder.path, settings)
+        compare(training.folder, training.wandb)
+    for folder in failed:
+        print(f"FAILED: {folder.name}, see {folder / 'train.log'}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _prepare(training: Training, pick: PlannedPick) -> Path:
+    wandb = training.wandb
+    run = PickRun(
+        mode=wandb.mode,
+        project=wandb.project,
+        group=wandb_group(training.folder, wandb),
+        id=f"{training.folder.run_id()}-{pick.name}-{pick.settings.digest()}",
+        name=pick.name,
+    )
+    return prepare_pick(training.folder.path, pick.settings, run, training.overwrite)
+
+
+def _train(folders: list[Path], run_dir: Path, settings: PickSettings) -> list[Path]:
+    """Train picks one after the other; return those that have no result then."""
+    if not folders:
+        return []
+    with _shared_images(run_dir, settings) as images:
+        outcomes = dict(Serial().run(TrainPick(images), folders))
+    return [folder for folder, outcome in outcomes.items() if not outcome.has_result]
+
+
+@contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """Take SIGTERM, with which schedulers announce the end, as Ctrl-C: the pick saves before it ends."""
+
+    def interrupt(signum: int, frame: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _shared_images(run_dir: Path, settings: PickSettings) -> Iterator[Path]:
+    """Load the data set once; the processes of all picks map the same memory."""
+    images = run_dir / ".images"
+    dataset = load_dataset(settings.dataset, settings.data_dir, settings.image_size, settings.split_file)
+    try:
+        store_dataset(dataset, images)
+        del dataset
+        yield images
+    finally:
+        shutil.rmtree(images, ignore_errors=True)
+
+
+def _is_finished(folder: Path) -> bool:
+    return (folder / "result.json").exists()

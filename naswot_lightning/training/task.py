@@ -1,0 +1,77 @@
+"""The training of one pick as a task: a process of its own, whose end is an :class:`Outcome`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from naswot_lightning.errors import UserError
+from naswot_lightning.training.outcome import Outcome, forget_outcome, read_outcome
+from naswot_lightning.training.settings import read_pick, write_retry
+
+
+@dataclass(frozen=True)
+class TrainPick:
+    """Trains the pick of a folder.
+
+    Args:
+        images: the stored data set, which all picks map.
+
+    Raises:
+        KeyboardInterrupt: the training was interrupted; it is saved.
+        UserError: a setting or a file is at fault.
+    """
+
+    images: Path
+
+    def prepare(self) -> None:
+        """Nothing: each pick has a process of its own."""
+
+    def __call__(self, item: Path) -> Outcome:
+        """Train; where memory runs out once more, with each step in two halves."""
+        outcome = self._run(item)
+        if outcome.status == "out of memory" and (half := read_pick(item).half()):
+            print(
+                f"{item.name}: out of memory; trained again with half the mini-batch: each step takes 2 x {half} "
+                "images a device, their gradients added (BatchNorm then sees the halves)",
+                flush=True,
+            )
+            write_retry(item, 2)
+            outcome = self._run(item)
+        if outcome.status == "interrupted":
+            raise KeyboardInterrupt
+        if outcome.status == "user error":
+            raise UserError(outcome.message or f"see {item / 'train.log'}")
+        if outcome.status == "killed" and outcome.message:
+            print(f"{item.name}: {outcome.message}", file=sys.stderr)
+        return outcome
+
+    def _run(self, folder: Path) -> Outcome:
+        command = [sys.executable, "-m", "naswot_lightning.training.pick", str(folder), str(self.images)]
+        # A wandb service of its own: one that outlives a killed pick would refuse the run to the next.
+        environment = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}
+        forget_outcome(folder)
+        with open(folder / "train.log", "ab") as log:
+            pipe = subprocess.PIPE
+            process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=log, env=environment)
+            _show(process)
+        outcome = read_outcome(folder)
+        if outcome.status == "killed" and process.returncode == -signal.SIGKILL:
+            return Outcome("killed", "killed by SIGKILL, as Linux does where memory runs out")
+        return outcome
+
+
+def _show(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdout is not None
+    try:
+        for line in process.stdout:
+            print(line.decode(errors="replace"), end="", flush=True)
+        process.wait()
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
