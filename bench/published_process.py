@@ -19,7 +19,7 @@ sys.path.insert(0, "bench")
 from functools import lru_cache
 import torch
 from published import published_score
-from naswot_lightning.candidates import build_network
+from naswot_lightning.networks import build_network
 from spaces import get_space
 warnings.filterwarnings("ignore", ".*non-full backward hook.*")
 images = torch.randn({batch}, 3, 32, 32, generator=torch.Generator().manual_seed(0))

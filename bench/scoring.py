@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from unittest import mock
 
 import torch
 import torch.nn.functional as F
@@ -18,19 +19,22 @@ from torch import Tensor, nn
 from bench.clock import Rows, medians
 from bench.published import two_products
 from bench.published_process import PublishedProcess
-from naswot_lightning import codes, score
-from naswot_lightning.candidates import Scorer, build_network
+from naswot_lightning.analysis.statistics import kendall_tau
 from naswot_lightning.data.probe import Probe, load_probe
 from naswot_lightning.devices import has_bf16_instructions
-from naswot_lightning.proxies import PROXIES
-from naswot_lightning.ranking import kendall_tau
-from naswot_lightning.search.workers import score_networks
+from naswot_lightning.execution.processes import Processes
+from naswot_lightning.networks import build_network
+from naswot_lightning.proxies import PROXIES, Measured
+from naswot_lightning.score import Precision, activation_kernel, naswot_score
+from naswot_lightning.score.compiled.codes import PackedCodes, hamming_distances
+from naswot_lightning.search.evaluators.score import ScoreEvaluator
 from spaces import get_space
 
 SPACE = get_space("nasbench201")
 NETWORKS, BATCH = 12, 128
+_PYTHON_CALL = "naswot_score(network, images), both as a user has them"
 
-Setting = tuple[str, Tensor, score.Precision]  # name, mini-batch, precision of its forward pass
+Setting = tuple[str, Tensor, Precision]  # name, mini-batch, precision of its forward pass
 
 
 def bare_forward(network: nn.Module, images: Tensor) -> None:
@@ -54,6 +58,8 @@ def score_rows() -> Rows:
         for architecture in architectures:
             ours = build_network(SPACE, architecture, 0, 10).to(memory_format=torch.channels_last)
             scores = [partial(_score, ours, batch, precision) for _, batch, precision in settings]
+            plain = build_network(SPACE, architecture, 0, 10), images.contiguous()
+            scores.append(partial(_score, *plain, "32"))
             times.append(
                 medians((partial(published_score, architecture), partial(bare_forward, ours, images), *scores))
             )
@@ -66,6 +72,7 @@ def score_rows() -> Rows:
     for position, (name, _, _) in enumerate(settings, start=2):
         forward = f"; {1 / against(position, 1):.2f} x the forward pass" if position == 2 else ""
         rows.append((f"score, {name}", typical[position], f"{against(position):.1f} x faster{forward}"))
+    rows.append((_PYTHON_CALL, typical[-1], f"{against(-1):.1f} x faster; {1 / against(-1, 1):.2f} x the forward pass"))
     if all(precision == "32" for _, _, precision in settings):
         rows.append(("score, bf16", "-", "no bfloat16 instructions in this CPU"))
     return rows + _search_rows(architectures, settings, statistics.fmean(t[0] for t in times))
@@ -79,8 +86,8 @@ def _settings(images: Tensor, small: Tensor) -> list[Setting]:
     return settings
 
 
-def _score(network: nn.Module, images: Tensor, precision: score.Precision) -> float:
-    return score.activation_kernel(network, images, precision=precision).logdet()
+def _score(network: nn.Module, images: Tensor, precision: Precision) -> float:
+    return activation_kernel(network, images, precision=precision).logdet()
 
 
 def _search_rows(architectures: list[str], settings: list[Setting], published: float) -> Rows:
@@ -89,7 +96,8 @@ def _search_rows(architectures: list[str], settings: list[Setting], published: f
     rows = []
     for name, batch, precision in settings:
         probe = Probe(batch, torch.zeros(BATCH, dtype=torch.int64), 10, 32, "")
-        scores = score_networks(Scorer(SPACE, [probe], bf16=precision == "bf16"), 6 * architectures, count)
+        evaluator = ScoreEvaluator(SPACE, [probe], precision=precision)
+        scores = Processes(count).run(evaluator, 6 * architectures)
         stamps = [time.perf_counter() for _ in scores]
         begun = len(architectures)  # not counted: the workers load and compile
         seconds = (stamps[-1] - stamps[begun - 1]) / (len(stamps) - begun)
@@ -101,8 +109,8 @@ def _search_rows(architectures: list[str], settings: list[Setting], published: f
 def layer_rows() -> Rows:
     """Compare the kernel of one layer of 16,384 units with the two float products."""
     layer = torch.randn(BATCH, 16_384)
-    ours, products = medians((lambda: codes.hamming_distances(layer), lambda: two_products(layer)), repeats=60)
-    equal = bool((16_384 - codes.hamming_distances(layer)[0] == two_products(layer)).all())
+    ours, products = medians((lambda: hamming_distances(layer), lambda: two_products(layer)), repeats=60)
+    equal = bool((16_384 - hamming_distances(layer)[0] == two_products(layer)).all())
     return [
         ("one layer, two float products", f"{1e3 * products:.2f} ms", "1"),
         ("one layer, packed bits", f"{1e3 * ours:.2f} ms", f"{products / ours:.1f} x faster; equal: {equal}"),
@@ -122,7 +130,7 @@ def cuda_rows() -> Rows:
 
         return run
 
-    ours, products = medians((timed(codes.hamming_distances), timed(two_products)), repeats=60)
+    ours, products = medians((timed(hamming_distances), timed(two_products)), repeats=60)
     return [("one layer on CUDA, one 0/1 product", f"{1e3 * ours:.2f} ms", f"{products / ours:.1f} x faster")]
 
 
@@ -131,35 +139,35 @@ def share_rows() -> Rows:
     images = torch.randn(BATCH, 3, 32, 32).contiguous(memory_format=torch.channels_last)
     architecture = "|nor_conv_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|avg_pool_3x3~0|nor_conv_3x3~1|none~2|"
     network = build_network(SPACE, architecture, 0, 10).to(memory_format=torch.channels_last)
-    spent = {"packing": 0.0, "counting": 0.0}
+    spent = 0.0
 
-    def clocked(name: str, function: Callable[..., object]) -> Callable[..., object]:
+    def clocked(function: Callable[..., object]) -> Callable[..., object]:
         def run(*arguments: object) -> object:
+            nonlocal spent
             start = time.perf_counter()
             result = function(*arguments)
-            spent[name] += time.perf_counter() - start
+            spent += time.perf_counter() - start
             return result
 
         return run
 
-    originals = codes._pack, codes._count_differing
-    score.naswot_score(network, images)
-    codes._pack, codes._count_differing = clocked("packing", originals[0]), clocked("counting", originals[1])  # type: ignore[assignment]
-    start = time.perf_counter()
-    kernels = [score.activation_kernel(network, images) for _ in range(10)]
-    middle = time.perf_counter()
+    naswot_score(network, images)
+    with mock.patch.object(PackedCodes, "add", clocked(PackedCodes.add)):
+        with mock.patch.object(PackedCodes, "distances", clocked(PackedCodes.distances)):
+            start = time.perf_counter()
+            kernels = [activation_kernel(network, images) for _ in range(10)]
+            middle = time.perf_counter()
     for kernel in kernels:
         kernel.logdet()
     end = time.perf_counter()
-    codes._pack, codes._count_differing = originals
-    total = end - start
     shares = {
-        "forward and recording": middle - start - sum(spent.values()),
-        **spent,
+        "forward and recording": middle - start - spent,
+        "codes and distances": spent,
         "log-determinant": end - middle,
     }
     return [
-        (f"share of {name}", f"{1e2 * value:.1f} ms", f"{100 * value / total:.1f} %") for name, value in shares.items()
+        (f"share of {name}", f"{1e2 * value:.1f} ms", f"{100 * value / (end - start):.1f} %")
+        for name, value in shares.items()
     ]
 
 
@@ -210,19 +218,23 @@ def proxy_rows() -> Rows:
     rows = []
     base = 0.0
     for name, proxy in PROXIES.items():
-        times = [medians([partial(proxy.function, network, probe)])[0] for network in networks]
+        times = [medians([partial(_proxy, proxy.name, network, probe)])[0] for network in networks]
         base = base or statistics.median(times)
         ratio = f"{statistics.median(times) / base:.2f} x naswot; {proxy.cost}"
         rows.append((name, f"{1e3 * statistics.median(times):.1f} ms", ratio))
     return rows
 
 
+def _proxy(name: str, network: nn.Module, probe: Probe) -> float:
+    return PROXIES[name](Measured(network, probe))
+
+
 def fidelity_rows(count: int = 200) -> Rows:
     """Return Kendall's tau between the rankings in bf16 and in float32."""
     probe = load_probe("noise", "", BATCH, 0, probe_size=16)
-    exact, rough = Scorer(SPACE, [probe]), Scorer(SPACE, [probe], bf16=True)
+    exact, rough = ScoreEvaluator(SPACE, [probe]), ScoreEvaluator(SPACE, [probe], precision="bf16")
     rng = random.Random(1)
-    pairs = [(exact(a)["score"], rough(a)["score"]) for a in (SPACE.sample(rng) for _ in range(count))]
+    pairs = [(exact(a).scores["naswot"], rough(a).scores["naswot"]) for a in (SPACE.sample(rng) for _ in range(count))]
     pairs = [(a, b) for a, b in pairs if a is not None and b is not None]
     tau = kendall_tau([a for a, _ in pairs], [b for _, b in pairs])
     return [(f"bf16 ranking of {len(pairs)} networks", "", f"Kendall tau to float32 {tau:.4f}")]

@@ -16,12 +16,12 @@ from bench.clock import Rows
 from bench.data import BATCH, random_dataset
 from callbacks import MetricsTable, SaveOnSignal, ScoreTrajectory, StopOnDivergence
 from naswot_lightning import pick
-from naswot_lightning.checkpoints import best_and_last
-from naswot_lightning.classifier import ImageClassifier
 from naswot_lightning.data.augmentation import augmented
 from naswot_lightning.data.dataset import Dataset
 from naswot_lightning.data.module import ImageDataModule
-from naswot_lightning.recipes import resolve_recipe
+from naswot_lightning.training.checkpoints import best_and_last
+from naswot_lightning.training.classifier import ImageClassifier
+from naswot_lightning.training.recipes import resolve_recipe
 from spaces import get_space
 
 # A small one of NDS on CIFAR's size, and one 1x1 convolution a cell of NAS-Bench-201 on that of the digits.
@@ -31,7 +31,7 @@ NETWORKS = (
 )
 STEPS, WARM_UP, EPOCHS = 98, 1, 3  # the steps of cifar10-valid: 25,000 images
 _SETTINGS: dict[str, Any] = {
-    **resolve_recipe("nasbench201-200", {"epochs": WARM_UP + EPOCHS, "batch_size": BATCH}, has_parts=False),
+    **asdict(resolve_recipe("nasbench201-200", {"epochs": WARM_UP + EPOCHS, "batch_size": BATCH}, has_parts=False)),
     "compile": False,
     "precision": "32-true",
     "deterministic": False,

@@ -14,12 +14,23 @@ class Column:
         label: in words.
         unit: of its numbers; None where they are counts, shares or have none.
         higher_is_better: its direction.
+        short: the label at the head of a table, where the words are too long for it.
     """
 
     name: str
     label: str
     unit: str | None = None
     higher_is_better: bool = True
+    short: str | None = None
+
+    @property
+    def heading(self) -> str:
+        """The label at the head of a table.
+
+        >>> Column("test_acc", "test accuracy", short="test acc").heading
+        'test acc'
+        """
+        return self.short or self.label
 
     @property
     def axis(self) -> str:
@@ -35,6 +46,11 @@ PARAMS = Column("params", "parameters")
 MACS = Column("macs", "MACs")
 N_UNITS = Column("n_units", "rectified units")
 SIZES = {column.name: column for column in (PARAMS, MACS, N_UNITS)}
+
+SCORE_INIT = Column("score_init", "score at init", "natural log")
+SCORE_FINAL = Column("score_final", "score after training", "natural log", short="score after")
+BEST_VAL_ACC = Column("best_val_acc", "best validation accuracy", "%", short="best val acc")
+TEST_ACC = Column("test_acc", "test accuracy", "%", short="test acc")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from naswot_lightning.data.module import ImageDataModule
 from naswot_lightning.data.probe import load_probe
 from naswot_lightning.data.splits import cifar10_valid_halves, describe_split, read_split_file
 from naswot_lightning.errors import UserError
-from naswot_lightning.pick import train_pick
+from naswot_lightning.training.pick import train_pick
 from tests.archives import md5_of, trust, write_cifar10, write_cifar100, write_imagenet16
 
 SMALL = "|skip_connect~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"

@@ -1,11 +1,13 @@
+from dataclasses import asdict
+
 import pytest
 import torch
 import yaml
 
-from naswot_lightning.classifier import ImageClassifier
 from naswot_lightning.config import TrainConfig
 from naswot_lightning.errors import UserError
-from naswot_lightning.recipes import NAMES, RECIPES, describe_recipe, resolve_recipe
+from naswot_lightning.training.classifier import ImageClassifier
+from naswot_lightning.training.recipes import NAMES, RECIPES, describe_recipe, resolve_recipe
 from spaces import get_space
 from spaces.nds_cells import GENOTYPES
 from tests.images import make_image_folder
@@ -25,7 +27,7 @@ SMALL = "|skip_connect~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"
     ],
 )
 def test_recipes_are_those_of_the_benchmarks(name, values):
-    resolved = resolve_recipe(name, {}, has_parts=True)
+    resolved = asdict(resolve_recipe(name, {}, has_parts=True))
     assert set(resolved) == set(NAMES)
     keys = ("epochs", "batch_size", "optimizer", "lr", "momentum", "weight_decay", "auxiliary_weight", "drop_path")
     assert tuple(resolved[key] for key in keys) == values
@@ -40,20 +42,20 @@ def test_every_value_can_be_overridden():
     }  # fmt: skip
     assert set(chosen) == set(NAMES)
     for name in RECIPES:
-        assert resolve_recipe(name, chosen, has_parts=True) == chosen
+        assert asdict(resolve_recipe(name, chosen, has_parts=True)) == chosen
         assert resolve_recipe(name, dict.fromkeys(chosen), True) == resolve_recipe(name, {}, True)
 
 
 def test_a_recipe_is_described_by_what_differs():
     resolved = resolve_recipe("nasbench201-12", {"batch_size": 64, "lr": 0.1}, has_parts=True)
-    assert describe_recipe({"recipe": "nasbench201-12", **resolved}) == "nasbench201-12 (batch_size 64)"
+    assert describe_recipe("nasbench201-12", resolved) == "nasbench201-12 (batch_size 64)"
     plain = resolve_recipe("nds-100", {}, has_parts=True)
-    assert describe_recipe({"recipe": "nds-100", **plain}) == "nds-100"
+    assert describe_recipe("nds-100", plain) == "nds-100"
 
 
 def test_parts_that_a_space_has_not():
     resolved = resolve_recipe("nds-100", {}, has_parts=False)
-    assert (resolved["auxiliary_weight"], resolved["drop_path"]) == (0.0, 0.0)
+    assert (resolved.auxiliary_weight, resolved.drop_path) == (0.0, 0.0)
     with pytest.raises(UserError, match=r"--drop_path 0\.1: the networks of this space have no such part"):
         resolve_recipe("nds-100", {"drop_path": 0.1}, has_parts=False)
     with pytest.raises(UserError, match="did you mean 'nds-100'"):

@@ -10,10 +10,10 @@ import pytorch_lightning as pl
 import torch
 import yaml
 
-from naswot_lightning.classifier import ImageClassifier
 from naswot_lightning.data.module import ImageDataModule
-from naswot_lightning.sent_once import SentOnceLogger
-from naswot_lightning.tracking import resolve_mode
+from naswot_lightning.report.wandb_runs import resolve_mode
+from naswot_lightning.training.classifier import ImageClassifier
+from naswot_lightning.training.wandb_logger import SentOnceLogger
 from spaces import get_space
 from tests.conftest import ROOT
 from tests.images import make_image_folder

@@ -13,9 +13,9 @@ from typing import Any
 from naswot_lightning import evidence, figures, tracking
 from naswot_lightning.config import WandbConfig
 from naswot_lightning.evidence import Estimate, Verdict
-from naswot_lightning.storage.files import write_whole
 from naswot_lightning.ranking import read_ranking, to_csv
 from naswot_lightning.results import Group, Network, comparable, read_results
+from naswot_lightning.storage.files import write_whole
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.tables import print_table
 from naswot_lightning.trajectory import Trajectory, describe, read_trajectory, trajectory_facts

@@ -1,0 +1,1 @@
+"""What the results of trained picks say: pure functions of records, which print and write nothing."""

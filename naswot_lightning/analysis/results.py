@@ -1,0 +1,258 @@
+"""The results of trained picks: written, read, put beside those they can be compared with, averaged over seeds."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass, field, fields
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any, Literal
+
+from naswot_lightning.errors import UserError
+from naswot_lightning.storage.files import write_json
+
+Status = Literal["ok", "diverged"]
+
+_REQUIRED = (
+    "rank", "space", "architecture", "canonical", "dataset", "seed", "epochs", "score_init", "score_final",
+    "best_val_acc", "test_acc", "params", "macs",
+)  # fmt: skip
+_NUMBERS = ("score_init", "score_final", "best_val_acc", "test_acc", "params", "macs", "seconds")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingResult:
+    """The result of one training, in the order of ``result.json``.
+
+    Attributes:
+        rank: in the ranking; None where the pick was given by hand.
+        space: the search space.
+        architecture: the pick.
+        canonical: the architecture of the network that was trained for it.
+        dataset: what it was trained on.
+        seed: of the training.
+        epochs: of the training.
+        accumulate: mini-batches to a step.
+        recipe: in words.
+        score_init: before the training; None where it was not finite.
+        score_final: after it.
+        val_set: of the best epoch; None where the data set has none.
+        test_set: of the test accuracy.
+        best_val_acc: a share; None without a validation set.
+        params: trainable parameters.
+        macs: multiply-accumulates of one image.
+        seconds: of all epochs.
+        versions: of the libraries.
+        test_acc: a share, with the weights of the best epoch; None where the training diverged.
+        test_loss: with these weights.
+        status: "ok" or "diverged".
+        reason: of another status than "ok".
+        pick: the name of its folder, which is not in the file.
+    """
+
+    rank: int | None
+    space: str
+    architecture: str
+    canonical: str
+    dataset: str
+    seed: int
+    epochs: int
+    accumulate: int | None = None
+    recipe: str | None = None
+    score_init: float | None
+    score_final: float | None
+    val_set: str | None = None
+    test_set: str | None = None
+    best_val_acc: float | None
+    params: int | None
+    macs: int | None
+    seconds: float | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    test_acc: float | None = None
+    test_loss: float | None = None
+    status: Status = "ok"
+    reason: str | None = None
+    pick: str = ""
+
+    def write(self, folder: Path) -> None:
+        """Write ``result.json``."""
+        values = asdict(self)
+        del values["pick"]
+        write_json(folder / "result.json", values)
+
+    @classmethod
+    def from_json(cls, entry: object, pick: str) -> TrainingResult:
+        """Return the result of the content of a ``result.json``; what an older version did not write is None.
+
+        Raises:
+            ValueError: it is no such content.
+        """
+        if not isinstance(entry, dict) or not all(name in entry for name in _REQUIRED) or not _is_numeric(entry):
+            raise ValueError("no result of a training")
+        known = {each.name for each in fields(cls)}
+        return cls(**{**{name: value for name, value in entry.items() if name in known}, "pick": pick})
+
+
+def _is_numeric(entry: Mapping[str, Any]) -> bool:
+    whole = all(isinstance(entry[name], int) for name in ("seed", "epochs"))
+    return whole and all(_is_number(entry.get(name)) for name in (*_NUMBERS, "rank"))
+
+
+def _is_number(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and math.isfinite(value))
+
+
+def read_results(folder: Path) -> list[TrainingResult]:
+    """Return the results of all finished picks: best rank first, then those given by hand, then by seed.
+
+    Raises:
+        UserError: a ``result.json`` is damaged.
+    """
+    results = [_read(path) for path in folder.glob("picks/*/result.json")]
+    return sorted(results, key=lambda each: (each.rank is None, each.rank or 0, each.canonical, _of_run(each)))
+
+
+def _of_run(result: TrainingResult) -> tuple[int, str]:
+    return result.seed, result.pick
+
+
+def _read(path: Path) -> TrainingResult:
+    try:
+        return TrainingResult.from_json(json.loads(path.read_text()), path.parent.name)
+    except ValueError:  # bytes that are no text and text that is no JSON are ValueErrors, too
+        raise UserError(
+            f"{path} is damaged: expected a JSON object with finite numbers or null for {', '.join(_NUMBERS)}; "
+            "remove the file and run train.py again, which continues from the pick's last checkpoint"
+        ) from None
+
+
+@dataclass(frozen=True)
+class Network:
+    """One network and its results, one a seed, the lowest seed first."""
+
+    results: tuple[TrainingResult, ...]
+
+    @property
+    def canonical(self) -> str:
+        """The network that was trained."""
+        return self.results[0].canonical
+
+    @property
+    def name(self) -> str:
+        """The name of its picks without their seed."""
+        return re.sub(r"-seed\d+$", "", self.results[0].pick)
+
+    @property
+    def rank(self) -> int | None:
+        """The best rank of its picks; None where it was given by hand."""
+        return min((result.rank for result in self.results if result.rank is not None), default=None)
+
+    @property
+    def finished(self) -> tuple[TrainingResult, ...]:
+        """The results of the trainings that did not fail."""
+        return tuple(result for result in self.results if result.status == "ok")
+
+    @property
+    def usable(self) -> bool:
+        """Whether there are a score at init and a test accuracy."""
+        return self.mean("score_init") is not None and self.mean("test_acc") is not None
+
+    def mean(self, name: str) -> float | None:
+        """Return the mean of an attribute over the finished seeds that have a value, or None where none has."""
+        values = self._values(name)
+        return fmean(values) if values else None
+
+    def deviation(self, name: str) -> float | None:
+        """Return the sample standard deviation (n - 1) over the finished seeds, or None for fewer than two."""
+        values = self._values(name)
+        return stdev(values) if len(values) > 1 else None
+
+    def _values(self, name: str) -> list[float]:
+        values = (getattr(result, name) for result in self.finished)
+        return [value for value in values if value is not None]
+
+
+@dataclass(frozen=True)
+class GroupSettings:
+    """What results have in common that can be compared.
+
+    Those that differ in one of these say nothing about each other. A space counts, since a score depends on the
+    number of rectified units and an accuracy on the skeleton around the cells.
+    """
+
+    space: str
+    dataset: str
+    test_set: str | None
+    epochs: int
+    recipe: str | None
+
+    @classmethod
+    def of(cls, result: TrainingResult) -> GroupSettings:
+        """Return those of one result."""
+        return cls(result.space, result.dataset, result.test_set, result.epochs, result.recipe)
+
+
+@dataclass(frozen=True)
+class Group:
+    """The networks whose results can be compared.
+
+    Attributes:
+        settings: what they share.
+        networks: in the order of their canonical names, on which no result depends.
+    """
+
+    settings: GroupSettings
+    networks: tuple[Network, ...]
+
+    @property
+    def usable(self) -> tuple[Network, ...]:
+        """The networks that enter the statistics."""
+        return tuple(network for network in self.networks if network.usable)
+
+    @property
+    def by_rank(self) -> list[Network]:
+        """All networks, the best rank first, those given by hand last."""
+        return sorted(self.networks, key=lambda each: (each.rank is None, each.rank or 0, each.canonical))
+
+    @property
+    def results(self) -> tuple[TrainingResult, ...]:
+        """The results of all networks."""
+        return tuple(result for network in self.networks for result in network.results)
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds of all networks."""
+        return sorted({result.seed for result in self.results})
+
+    def title(self, n: int) -> str:
+        """Return what was trained on what, with the number of networks and the seeds."""
+        shown = ", ".join(str(seed) for seed in self.seeds[:6]) + (", ..." if len(self.seeds) > 6 else "")
+        recipe = "" if self.settings.recipe is None else f"recipe {self.settings.recipe}, "
+        return (
+            f"{self.settings.space} on {self.settings.dataset}, n = {n} networks, {recipe}"
+            f"{self.settings.epochs} epochs, seed{'s' if len(self.seeds) > 1 else ''} {shown}"
+        )
+
+
+def comparable(results: Iterable[TrainingResult]) -> list[Group]:
+    """Return the groups of results that can be compared, that with the most usable networks first.
+
+    Args:
+        results: of :func:`read_results`.
+    """
+    members: dict[str, list[TrainingResult]] = {}
+    for result in results:
+        members.setdefault(json.dumps(astuple(GroupSettings.of(result)), sort_keys=True), []).append(result)
+    groups = [Group(GroupSettings.of(each[0]), _networks(each)) for _, each in sorted(members.items())]
+    return sorted(groups, key=lambda group: (-len(group.usable), -len(group.results)))
+
+
+def _networks(results: Sequence[TrainingResult]) -> tuple[Network, ...]:
+    by_name: dict[str, dict[int, TrainingResult]] = {}
+    for result in sorted(results, key=_of_run):
+        # A seed trained twice (by rank, and by hand) is the same training, and must not weigh more.
+        by_name.setdefault(result.canonical, {}).setdefault(result.seed, result)
+    return tuple(Network(tuple(by_name[name].values())) for name in sorted(by_name))
