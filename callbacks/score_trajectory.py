@@ -12,8 +12,8 @@ import pytorch_lightning as pl
 from pytorch_lightning.loggers import WandbLogger
 from torch import Tensor
 
-from naswot_lightning.storage.files import write_whole
 from naswot_lightning.score import naswot_score
+from naswot_lightning.storage.files import write_whole
 
 COLUMNS = ("step", "epoch", "score", "status")
 _EARLY_EPOCHS = 2  # the left panel of Figure 6

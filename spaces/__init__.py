@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 _CLASSES = {
     "nasbench201": "spaces.nasbench201:NASBench201",
     "nats_size": "spaces.nats_size:NATSSize",
-    "nasbench101": "spaces.nasbench101:NASBench101",
-    "nasbench101_16": "spaces.nasbench101:NASBench101Narrow",
-    "nds_nasnet": "spaces.nds_cells:NASNetSpace",
-    "nds_amoeba": "spaces.nds_cells:AmoebaSpace",
-    "nds_pnas": "spaces.nds_cells:PNASSpace",
-    "nds_enas": "spaces.nds_cells:ENASSpace",
-    "nds_darts": "spaces.nds_cells:DARTSSpace",
-    "nds_resnet": "spaces.nds_standard:ResNetSpace",
-    "nds_resnext_a": "spaces.nds_standard:ResNeXtASpace",
-    "nds_resnext_b": "spaces.nds_standard:ResNeXtBSpace",
-    "nds_vanilla": "spaces.nds_standard:VanillaSpace",
+    "nasbench101": "spaces.nasbench101.space:NASBench101",
+    "nasbench101_16": "spaces.nasbench101.space:NASBench101Narrow",
+    "nds_nasnet": "spaces.nds.cells:NASNetSpace",
+    "nds_amoeba": "spaces.nds.cells:AmoebaSpace",
+    "nds_pnas": "spaces.nds.cells:PNASSpace",
+    "nds_enas": "spaces.nds.cells:ENASSpace",
+    "nds_darts": "spaces.nds.cells:DARTSSpace",
+    "nds_resnet": "spaces.nds.standard:ResNetSpace",
+    "nds_resnext_a": "spaces.nds.standard:ResNeXtASpace",
+    "nds_resnext_b": "spaces.nds.standard:ResNeXtBSpace",
+    "nds_vanilla": "spaces.nds.standard:VanillaSpace",
 }
 _EXPORTS = ("Complexity", "EnumerableSpace", "Space", "SpaceError")
 

@@ -81,7 +81,7 @@ def space_rows() -> list[tuple[str, str, str, str, str, str]]:
 
 def _draw(name: str, architecture: str | None, seed: int, output: Path) -> None:
     from spaces import SpaceError, get_space
-    from spaces.drawing import check_suffix, draw
+    from spaces.drawing.picture import check_suffix, draw
 
     check_suffix(output)
     space = get_space(name)

@@ -12,13 +12,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean, median
-from typing import Any
 
+from naswot_lightning.analysis.results import Network
+from naswot_lightning.analysis.statistics import kendall_tau
 from naswot_lightning.errors import UserError
-from naswot_lightning.ranking import kendall_tau
-from naswot_lightning.results import Network
 
-Row = dict[str, Any]
 Scores = dict[int, float]  # by the number of epochs done
 
 # Of the score's change in an epoch, relative to the score: a tenth of the spread between networks (standard deviation
@@ -86,6 +84,9 @@ def settles_after(scores: Scores, bound: float = SETTLED) -> int | None:
 
     A change is |s_b - s_a| / |s_a| / (b - a) between one point and the next, which are an epoch apart unless points
     are missing. 0 means that the score never changed by more.
+
+    >>> settles_after({0: 100.0, 1: 120.0, 2: 130.0, 3: 130.5, 4: 131.0})
+    2
     """
     epochs = sorted(scores)
     if len(epochs) < 2:
@@ -97,3 +98,175 @@ def settles_after(scores: Scores, bound: float = SETTLED) -> int | None:
     return None if settled == epochs[-1] else settled
 
 
+@dataclass(frozen=True)
+class Change:
+    """How the score changes in the first epoch, over networks.
+
+    Attributes:
+        median: of the changes; None where there are none, as the following.
+        min: the lowest.
+        max: the highest.
+        n: networks with a score at init and after one epoch.
+        risen: of them, those whose score rose.
+    """
+
+    median: float | None
+    min: float | None
+    max: float | None
+    n: int
+    risen: int
+
+
+@dataclass(frozen=True)
+class Settling:
+    """After which epoch the score has settled, over the networks in which it does (:func:`settles_after`).
+
+    Attributes:
+        median: of the epochs; None where there are none, as the following.
+        min: the first.
+        max: the last.
+        n: networks in which the score settles.
+        never: networks in which it does not, within the training.
+    """
+
+    median: float | None
+    min: float | None
+    max: float | None
+    n: int
+    never: int
+
+
+@dataclass(frozen=True)
+class EpochRanking:
+    """Whether the ranking between networks is still the same at the end of an epoch.
+
+    Attributes:
+        epoch: epochs done.
+        tau_with_previous: Kendall's tau with the scores an epoch earlier; None where it is not defined.
+        tau_with_init: with the scores at init.
+        n: networks with a score at this epoch.
+    """
+
+    epoch: int
+    tau_with_previous: float | None
+    tau_with_init: float | None
+    n: int
+
+
+@dataclass(frozen=True)
+class Stability:
+    """Whether the ranking between networks stays during training.
+
+    Attributes:
+        epochs: each of them.
+        init_to_final: Kendall's tau between the scores at init and at the last epoch; None where it is not defined.
+    """
+
+    epochs: tuple[EpochRanking, ...]
+    init_to_final: float | None
+
+
+@dataclass(frozen=True)
+class NetworkFacts:
+    """The score of one network during training, its mean over seeds.
+
+    Attributes:
+        network: the name of its picks.
+        canonical: its architecture.
+        points: ends of epochs with a score, init among them.
+        points_left_out: points without a finite score.
+        change_first_epoch: of the score; None where a score is missing.
+        settles_after: :func:`settles_after`.
+    """
+
+    network: str
+    canonical: str
+    points: int
+    points_left_out: int
+    change_first_epoch: float | None
+    settles_after: int | None
+
+
+@dataclass(frozen=True)
+class TrajectoryFacts:
+    """The facts of Figure 6.
+
+    Attributes:
+        bound: a change an epoch, relative to the score, below which it has settled.
+        points_left_out: points without a finite score, of all networks.
+        without_points: networks without a trajectory.
+        change_first_epoch: over networks.
+        settles_after: over networks.
+        ranking: between networks.
+        networks: each of them.
+    """
+
+    bound: float
+    points_left_out: int
+    without_points: int
+    change_first_epoch: Change
+    settles_after: Settling
+    ranking: Stability
+    networks: tuple[NetworkFacts, ...]
+
+
+def trajectory_facts(networks: Sequence[Network], trajectories: Mapping[str, Trajectory]) -> TrajectoryFacts:
+    """Return the facts of Figure 6.
+
+    Args:
+        networks: usable ones.
+        trajectories: by the name of the pick.
+
+    >>> trajectory_facts([], {}).change_first_epoch
+    Change(median=None, min=None, max=None, n=0, risen=0)
+    """
+    of_networks = [[trajectories[result.pick] for result in network.finished] for network in networks]
+    scores = [mean_scores(each) for each in of_networks]
+    facts = tuple(_facts_of(*each) for each in zip(networks, scores, of_networks, strict=True))
+    changes = [each.change_first_epoch for each in facts if each.change_first_epoch is not None]
+    settled = [each.settles_after for each in facts if each.points > 1]
+    settling = [epoch for epoch in settled if epoch is not None]
+    return TrajectoryFacts(
+        bound=SETTLED,
+        points_left_out=sum(each.points_left_out for each in facts),
+        without_points=sum(each.points == 0 for each in facts),
+        change_first_epoch=Change(*_range(changes), risen=sum(change > 0 for change in changes)),
+        settles_after=Settling(*_range(settling), never=settled.count(None)),
+        ranking=_stability(scores),
+        networks=facts,
+    )
+
+
+def _facts_of(network: Network, scores: Scores, trajectories: Sequence[Trajectory]) -> NetworkFacts:
+    return NetworkFacts(
+        network=network.name,
+        canonical=network.canonical,
+        points=len(scores),
+        points_left_out=sum(trajectory.left_out for trajectory in trajectories),
+        change_first_epoch=scores[1] - scores[0] if {0, 1} <= set(scores) else None,
+        settles_after=settles_after(scores),
+    )
+
+
+def _range(values: Sequence[float]) -> tuple[float | None, float | None, float | None, int]:
+    """Return median, lowest, highest and number."""
+    return (median(values), min(values), max(values), len(values)) if values else (None, None, None, 0)
+
+
+def _stability(scores: Sequence[Scores]) -> Stability:
+    last = max((epoch for each in scores for epoch in each), default=0)
+    epochs = tuple(
+        EpochRanking(
+            epoch=epoch,
+            tau_with_previous=_tau_between(scores, epoch - 1, epoch),
+            tau_with_init=_tau_between(scores, 0, epoch),
+            n=sum(epoch in each for each in scores),
+        )
+        for epoch in range(1, last + 1)
+    )
+    return Stability(epochs, epochs[-1].tau_with_init if epochs else None)
+
+
+def _tau_between(scores: Sequence[Scores], first: int, second: int) -> float | None:
+    both = [(each[first], each[second]) for each in scores if first in each and second in each]
+    return kendall_tau([a for a, _ in both], [b for _, b in both])

@@ -21,7 +21,7 @@ class Task(Protocol[T_contra, R_co]):
         """Get ready; called once in each process that runs the task, before its first item."""
         ...
 
-    def __call__(self, item: T_contra) -> R_co:
+    def __call__(self, item: T_contra, /) -> R_co:
         """Return the result of an item."""
         ...
 

@@ -107,6 +107,7 @@ def _work(sent: bytes, items: Connection, answers: Connection) -> None:
         task = _settle(sent)
         while True:
             item = items.recv()
+            answer: tuple[Any, Exception | None]
             try:
                 answer = task(item), None
             except Exception as error:  # noqa: BLE001 - raised again where the result was wanted

@@ -2,22 +2,66 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import netrc
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlparse
 
-from naswot_lightning.config import WandbConfig
+from naswot_lightning.analysis.results import TrainingResult
+from naswot_lightning.ranking import RankedRow
+from naswot_lightning.report.tables import NAMES, comparison_rows
+from naswot_lightning.storage.files import write_json
+from naswot_lightning.storage.run_folder import RunFolder
 
-Row = dict[str, Any]
 Mode = Literal["online", "offline", "disabled"]
 
 log = logging.getLogger(__name__)
 _TABLE_ROWS = 10_000  # what wandb shows of one table
 _INIT_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class WandbSettings:
+    """Where runs are shown.
+
+    Attributes:
+        mode: auto, online, offline or disabled.
+        project: the wandb project.
+        group: of the runs of one run folder; None for its own name.
+    """
+
+    mode: str = "auto"
+    project: str = "naswot-lightning"
+    group: str | None = None
+
+
+def wandb_group(folder: RunFolder, wandb: WandbSettings) -> str:
+    """Return the group of all runs of a run folder: search, picks and comparison; only under its lock."""
+    return wandb.group or f"{folder.name}-{folder.run_id()}"
+
+
+def was_sent(folder: RunFolder, run_id: str) -> bool:
+    """Return whether a run was logged whole, so that it need not be logged again."""
+    return run_id in _sent(folder)
+
+
+def mark_sent(folder: RunFolder, run_id: str) -> None:
+    """Remember that a run was logged whole; only under the folder's lock."""
+    write_json(folder.wandb_runs, [*_sent(folder), run_id])
+
+
+def _sent(folder: RunFolder) -> list[str]:
+    """Return the runs that were logged whole; none where the file was lost or damaged: they are logged again."""
+    try:
+        sent = json.loads(folder.wandb_runs.read_text())
+    except (FileNotFoundError, ValueError):
+        return []
+    return [each for each in sent if isinstance(each, str)] if isinstance(sent, list) else []
 
 
 def resolve_mode(mode: str) -> Mode:
@@ -41,19 +85,19 @@ def _has_api_key() -> bool:
         return False
 
 
-def start_run(config: WandbConfig, folder: Path, settings: Mapping[str, Any], **arguments: Any) -> Any:
+def start_run(wandb_settings: WandbSettings, folder: Path, settings: Mapping[str, Any], **arguments: Any) -> Any:
     """Start a wandb run in ``folder``/wandb, or return None where wandb is disabled.
 
     With mode ``auto`` an unreachable server means an offline run, to be sent with ``wandb sync``.
     """
     import wandb
 
-    mode = resolve_mode(config.mode)
+    mode = resolve_mode(wandb_settings.mode)
     if mode == "disabled":
         return None
     folder.mkdir(parents=True, exist_ok=True)
     shared: dict[str, Any] = {
-        "project": config.project,
+        "project": wandb_settings.project,
         "dir": str(folder),
         "config": dict(settings),
         "resume": "allow",
@@ -63,30 +107,34 @@ def start_run(config: WandbConfig, folder: Path, settings: Mapping[str, Any], **
     try:
         return wandb.init(mode=mode, **shared)
     except (wandb.errors.CommError, wandb.errors.AuthenticationError) as error:
-        if config.mode != "auto":
+        if wandb_settings.mode != "auto":
             raise
         log.warning("wandb cannot be reached (%s): the run is kept offline in %s/wandb", error, folder)
         return wandb.init(mode="offline", **shared)
 
 
-def log_search(run: Any, ranking: Sequence[Row], columns: Sequence[str], summary: Mapping[str, Any]) -> None:
+def log_search(run: Any, ranking: Sequence[RankedRow], summary: Mapping[str, Any]) -> None:
     """Log a ranking as one table and one histogram, and end the run."""
     import wandb
 
-    table = wandb.Table(columns=list(columns), data=[[row[c] for c in columns] for row in ranking[:_TABLE_ROWS]])
-    scores = [row["score"] for row in ranking if row["status"] == "ok"]
+    rows = [row.to_json() for row in ranking[:_TABLE_ROWS]]
+    table = wandb.Table(columns=list(rows[0]), data=[list(row.values()) for row in rows])
+    scores = [row.score for row in ranking if row.status == "ok"]
     run.log({"ranking": table, **({"score": wandb.Histogram(scores)} if scores else {})})
-    run.summary.update({name: value for name, value in summary.items() if value is not None})
-    run.finish()
+    _finish(run, summary)
 
 
 def log_comparison(
-    run: Any, results: Sequence[Row], columns: Sequence[str], summary: Mapping[str, Any], figures: Mapping[str, Path]
+    run: Any, results: Sequence[TrainingResult], summary: Mapping[str, Any], figures: Mapping[str, Path]
 ) -> None:
     """Log the comparison of trained picks as a table and its figures, and end the run."""
     import wandb
 
-    table = wandb.Table(columns=list(columns), data=[[row[name] for name in columns] for row in results])
+    table = wandb.Table(columns=list(NAMES), data=[list(row.values()) for row in comparison_rows(results)])
     run.log({"comparison": table, **{name: wandb.Image(str(path)) for name, path in figures.items()}})
+    _finish(run, summary)
+
+
+def _finish(run: Any, summary: Mapping[str, Any]) -> None:
     run.summary.update({name: value for name, value in summary.items() if value is not None})
     run.finish()

@@ -43,6 +43,16 @@ class RunFolder:
         return self.path / "scores.jsonl"
 
     @property
+    def ranking(self) -> Path:
+        """The ranking, best first."""
+        return self.path / "ranking.json"
+
+    @property
+    def wandb_runs(self) -> Path:
+        """The ids of the wandb runs of search and comparison that were logged whole."""
+        return self.path / ".wandb_runs.json"
+
+    @property
     def config(self) -> Path:
         """The settings of the run, in the form that ``--config`` reads."""
         return self.path / "config.yaml"

@@ -173,7 +173,7 @@ def _logger(folder: Path, pick: SavedPick) -> Any:
 
     def start() -> Any:
         # All runs of a run folder lie side by side, so that one viewer shows them together.
-        wandb, named = WandbSettings(run.mode, run.project, run.group), {"id": run.id, "name": run.name}  # type: ignore[arg-type]
+        wandb, named = WandbSettings(run.mode, run.project, run.group), {"id": run.id, "name": run.name}
         return start_run(wandb, folder.parent.parent, shown, group=run.group, job_type="train", **named)
 
     return SentOnceLogger(start, folder / ".sent.json")

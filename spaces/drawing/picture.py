@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spaces.base import Space, SpaceError
+from spaces.drawing.layout import FONT_SIZE, Box, Layout, lay_out
 from spaces.graph import CellGraph
-from spaces.layout import FONT_SIZE, Box, Layout, lay_out
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from spaces.base import Complexity, Space, SpaceError
 from spaces.graph import CellGraph, cell_graph
 from spaces.layers import GlobalAveragePool
-from spaces.nasbench101_graph import (
+from spaces.nasbench101.graph import (
     MAX_EDGES,
     MAX_VERTICES,
     OPS,

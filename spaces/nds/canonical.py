@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from spaces.nds_genotype import CELL_INPUTS, Cell, CellArchitecture, Edge
+from spaces.nds.genotype import CELL_INPUTS, Cell, CellArchitecture, Edge
 
 # Zero in, zero out, whatever the weights. A convolution is not: its BatchNorm adds a bias to the zeros.
 _KEEPS_ZERO = ("skip_connect", "avg_pool_3x3", "max_pool_3x3", "max_pool_5x5", "max_pool_7x7")

@@ -1,7 +1,7 @@
 """The cell spaces of NDS (Radosavovic et al., 2019): five sets of operations in one skeleton.
 
 An architecture is a normal and a reduce cell with the width and depth of the network, written as
-:mod:`spaces.nds_genotype` says.
+:mod:`spaces.nds.genotype` says.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from torch import nn
 
 from spaces.base import Space, SpaceError
 from spaces.graph import CellGraph, cell_graph
-from spaces.nds_canonical import canonical_architecture
-from spaces.nds_genotype import CELL_INPUTS, Cell, CellArchitecture, Edge, format_architecture, parse_architecture
-from spaces.nds_skeleton import Skeleton
+from spaces.nds.canonical import canonical_architecture
+from spaces.nds.genotype import CELL_INPUTS, Cell, CellArchitecture, Edge, format_architecture, parse_architecture
+from spaces.nds.skeleton import Skeleton
 
 # Of the networks for CIFAR-10 in the NDS data.
 WIDTHS = (16, 24, 32)
@@ -132,7 +132,7 @@ class CellSpace(Space):
     def canonical(self, architecture: str) -> str:
         """Return the architecture with zero and dead edges written alike and inputs in a fixed order.
 
-        See :func:`spaces.nds_canonical.canonical_cell`.
+        See :func:`spaces.nds.canonical.canonical_cell`.
         """
         return format_architecture(canonical_architecture(self.parse(architecture), self.ops))
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from spaces.layers import GlobalAveragePool, ReLUConvBN
-from spaces.nds_canonical import live_nodes
-from spaces.nds_genotype import Cell, CellArchitecture
-from spaces.nds_operations import FactorizedReduce, operation
+from spaces.nds.canonical import live_nodes
+from spaces.nds.genotype import Cell, CellArchitecture
+from spaces.nds.operations import FactorizedReduce, operation
 
 
 class Skeleton(nn.Module):

@@ -25,7 +25,7 @@ from torch import nn
 
 from spaces.base import Space, SpaceError
 from spaces.graph import CellGraph, chain_graph
-from spaces.nds_anynet import (
+from spaces.nds.anynet import (
     AnyNet,
     Block,
     Stage,

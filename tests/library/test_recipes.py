@@ -9,7 +9,7 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.training.classifier import ImageClassifier
 from naswot_lightning.training.recipes import NAMES, RECIPES, describe_recipe, resolve_recipe
 from spaces import get_space
-from spaces.nds_cells import GENOTYPES
+from spaces.nds.cells import GENOTYPES
 from tests.images import make_image_folder
 
 CELL = f"C4-L4|{GENOTYPES['DARTS_V2']}"

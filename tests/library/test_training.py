@@ -270,7 +270,7 @@ def test_wandb_is_offline_unless_a_key_is_set(monkeypatch, tmp_path):
 
 
 def test_a_network_with_an_auxiliary_head_trains_and_predicts(tmp_path):
-    from spaces.nds_cells import GENOTYPES
+    from spaces.nds.cells import GENOTYPES
 
     data = make_image_folder(tmp_path / "images", {"train": 4, "test": 2}, size=32)
     module = ImageDataModule("imagefolder", str(data), batch_size=6)

@@ -16,8 +16,8 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.search import run_search
 from spaces import SpaceError, get_space, list_spaces
 from spaces.__main__ import main
-from spaces.nasbench101 import NASBench101
-from spaces.nds_cells import CellSpace
+from spaces.nasbench101.space import NASBench101
+from spaces.nds.cells import CellSpace
 from spaces.options import list_options, read_options
 
 OWN = '''

@@ -59,6 +59,6 @@ class Evaluator(Protocol):
         """Get ready; called once in each process."""
         ...
 
-    def __call__(self, architecture: str) -> Values:
+    def __call__(self, architecture: str, /) -> Values:
         """Return the values of one architecture; a fault of its network is a status, not an error."""
         ...

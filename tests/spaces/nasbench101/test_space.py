@@ -12,8 +12,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from spaces import SpaceError, get_space
-from spaces.nasbench101 import CELLS, _uniform_cell
-from spaces.nasbench101_graph import (
+from spaces.nasbench101.space import CELLS, _uniform_cell
+from spaces.nasbench101.graph import (
     OPS,
     Vertex,
     assemble,

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import strategies as st
 
 from spaces import get_space
-from spaces.nds_cells import GENOTYPES
-from spaces.nds_genotype import format_architecture
+from spaces.nds.cells import GENOTYPES
+from spaces.nds.genotype import format_architecture
 
 CELL_SPACES = ("nds_nasnet", "nds_amoeba", "nds_pnas", "nds_enas", "nds_darts")
 DARTS = get_space("nds_darts")

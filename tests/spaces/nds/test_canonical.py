@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from torch import nn
 
-from spaces.nds_canonical import canonical_cell
-from spaces.nds_genotype import Cell, CellArchitecture, format_architecture
-from tests.spaces.nds_architectures import DARTS, architectures, resized, seeds
+from spaces.nds.canonical import canonical_cell
+from spaces.nds.genotype import Cell, CellArchitecture, format_architecture
+from tests.spaces.nds.architectures import DARTS, architectures, resized, seeds
 
 
 @settings(max_examples=60, deadline=None)

@@ -9,12 +9,12 @@ from torch import nn
 
 from naswot_lightning import activation_kernel, naswot_score
 from spaces import get_space
-from spaces.nds_canonical import live_nodes
-from spaces.nds_cells import GENOTYPES
-from spaces.nds_genotype import Cell
-from spaces.nds_operations import OPERATIONS, FactorizedReduce, operation
-from spaces.nds_skeleton import CellModule, Skeleton, dropped_path
-from tests.spaces.nds_architectures import DARTS, SMALL, any_space, resized
+from spaces.nds.canonical import live_nodes
+from spaces.nds.cells import GENOTYPES
+from spaces.nds.genotype import Cell
+from spaces.nds.operations import OPERATIONS, FactorizedReduce, operation
+from spaces.nds.skeleton import CellModule, Skeleton, dropped_path
+from tests.spaces.nds.architectures import DARTS, SMALL, any_space, resized
 
 HOME = {"DARTS_V2": "nds_darts", "PNASNet": "nds_pnas", "AmoebaNet": "nds_amoeba", "NASNet": "nds_nasnet"}
 

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spaces import SpaceError, get_space
-from spaces.nds_cells import DEPTHS, GENOTYPES, WIDTHS, DARTSSpace
-from spaces.nds_genotype import CellArchitecture, format_architecture, parse_architecture
-from tests.spaces.nds_architectures import DARTS, SMALL, any_space, architectures, resized, seeds
+from spaces.nds.cells import DEPTHS, GENOTYPES, WIDTHS, DARTSSpace
+from spaces.nds.genotype import CellArchitecture, format_architecture, parse_architecture
+from tests.spaces.nds.architectures import DARTS, SMALL, any_space, architectures, resized, seeds
 
 
 @any_space

@@ -10,8 +10,8 @@ from torch import nn
 
 from naswot_lightning import activation_kernel, naswot_score
 from spaces import SpaceError, get_space
-from spaces.nds_anynet import Stage
-from spaces.nds_standard import ResNetSpace, ResNeXtASpace, ResNeXtBSpace, VanillaSpace
+from spaces.nds.anynet import Stage
+from spaces.nds.standard import ResNetSpace, ResNeXtASpace, ResNeXtBSpace, VanillaSpace
 
 CLASSES = {
     "nds_vanilla": VanillaSpace,

@@ -1,0 +1,28 @@
+"""The figures of a run, one file each."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from naswot_lightning.storage.files import written_beside
+
+if TYPE_CHECKING:
+    from naswot_lightning.report.findings import Findings, Run
+
+# The registry: files of this folder with a function draw(run, findings) -> Figure | None, in the order they are shown.
+FIGURES = ["figure6", "score_vs_accuracy"]
+_DPI = 150
+
+
+def draw_figures(run: Run, findings: Findings, folder: Path) -> dict[str, Path]:
+    """Draw every figure that has something to show as a PNG file; return the files by the figures' names."""
+    drawn = {}
+    for name in FIGURES:
+        figure = import_module(f"{__name__}.{name}").draw(run, findings)
+        if figure is not None:
+            drawn[name] = folder / f"{name}.png"
+            with written_beside(drawn[name]) as beside:
+                figure.savefig(beside, dpi=_DPI, format="png")
+    return drawn

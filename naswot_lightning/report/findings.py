@@ -1,0 +1,140 @@
+"""What the trained picks of a run say about the score: ``find(run)``, the content of ``evidence.json``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from naswot_lightning.analysis import statistics
+from naswot_lightning.analysis.evidence import Correlation, Verdict, correlations, judge, note_on_range
+from naswot_lightning.analysis.results import Group, GroupSettings, TrainingResult, comparable, read_results
+from naswot_lightning.analysis.trajectory import Trajectory, TrajectoryFacts, read_trajectory, trajectory_facts
+from naswot_lightning.columns import BEST_VAL_ACC, TEST_ACC
+from naswot_lightning.ranking import read_ranking
+from naswot_lightning.storage.run_folder import RunFolder
+
+_ACCURACIES = (TEST_ACC, BEST_VAL_ACC)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the trained picks of a run folder left: the input of every table, figure and sentence.
+
+    Attributes:
+        results: of all trainings, the best rank first.
+        groups: of results that can be compared, that with the most usable networks first.
+        trajectories: by the name of the pick.
+        ranked: canonical names of the ranking's different networks, best first; None where there is no ranking.
+    """
+
+    results: tuple[TrainingResult, ...]
+    groups: tuple[Group, ...]
+    trajectories: Mapping[str, Trajectory]
+    ranked: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class GroupFindings:
+    """All that one group of comparable results says about the score.
+
+    Attributes:
+        settings: what the results have in common.
+        networks: how many enter the statistics.
+        results: of all trainings, diverged ones among them.
+        seeds: of the trainings.
+        left_out: how many results have another status than "ok", by status; and ``networks`` without a score and a
+            test accuracy.
+        ranked: how many different networks the ranking holds; None where there is none.
+        note: a warning of what the picks cannot say.
+        correlations: with each accuracy, of each predictor.
+        verdict: whether the score beats plain size.
+        trajectory: the facts of Figure 6.
+    """
+
+    settings: GroupSettings
+    networks: int
+    results: int
+    seeds: tuple[int, ...]
+    left_out: Mapping[str, int]
+    ranked: int | None
+    note: str | None
+    correlations: Mapping[str, Mapping[str, Correlation]]
+    verdict: Verdict
+    trajectory: TrajectoryFacts
+
+    def to_json(self) -> dict[str, Any]:
+        """Return them as plain JSON, what the results have in common flat among the rest."""
+        plain = {each.name: _plain(getattr(self, each.name)) for each in fields(self)}
+        return {**plain.pop("settings"), **plain}
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that a run says.
+
+    Attributes:
+        groups: each with statistics of its own, in the order of :attr:`Run.groups`.
+    """
+
+    groups: tuple[GroupFindings, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of ``evidence.json``."""
+        method = {
+            "interval": "percentile bootstrap over networks",
+            "confidence": statistics.CONFIDENCE,
+            "resamples": statistics.RESAMPLES,
+            "seed": statistics.SEED,
+        }
+        return {"method": method, "groups": [group.to_json() for group in self.groups]}
+
+
+def read_run(folder: RunFolder) -> Run | None:
+    """Return what the trained picks left, or None where none is finished.
+
+    Raises:
+        UserError: a result, a trajectory or the ranking is damaged.
+    """
+    results = read_results(folder.path)
+    if not results:
+        return None
+    names = [result.pick for result in results]
+    trajectories = {name: read_trajectory(folder.picks / name / "trajectory.csv") for name in names}
+    return Run(tuple(results), tuple(comparable(results)), trajectories, _ranked(folder))
+
+
+def _ranked(folder: RunFolder) -> tuple[str, ...] | None:
+    if not folder.ranking.exists():
+        return None
+    return tuple(dict.fromkeys(row.canonical for row in read_ranking(folder.path) if row.status == "ok"))
+
+
+def find(run: Run) -> Findings:
+    """Return what a run says about the score; pure, and the same for the same files."""
+    return Findings(tuple(_of_group(group, run) for group in run.groups))
+
+
+def _of_group(group: Group, run: Run) -> GroupFindings:
+    networks = group.usable
+    ranked = None if run.ranked is None else len(run.ranked)
+    statuses = Counter(result.status for result in group.results if result.status != "ok")
+    return GroupFindings(
+        settings=group.settings,
+        networks=len(networks),
+        results=len(group.results),
+        seeds=tuple(group.seeds),
+        left_out={**dict(sorted(statuses.items())), "networks": len(group.networks) - len(networks)},
+        ranked=ranked,
+        note=note_on_range(group.networks, run.ranked),
+        correlations={accuracy.name: correlations(networks, accuracy.name) for accuracy in _ACCURACIES},
+        verdict=judge(networks, ranked),
+        trajectory=trajectory_facts(networks, run.trajectories),
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
+    return asdict(value) if hasattr(value, "__dataclass_fields__") else value
