@@ -84,6 +84,8 @@ class SearchImages:
 class SearchScores:
     """How they are scored."""
 
+    evaluator: str = "scores"
+    """what says how good an architecture is: {evaluators}."""
     score: str = "naswot"
     """the score to rank by: {scores}; several as columns (naswot,synflow), the first decides; joined by + for the mean
     of their ranks (jacob_cov+params)."""
@@ -103,6 +105,8 @@ class SearchMachine:
 
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, ..."""
+    engine: str = "local"
+    """what runs the candidates: {engines}."""
     workers: int | None = None
     """processes that score side by side, one thread each; by default one a core where a search on the CPU would take
     longer than half a minute."""
@@ -235,6 +239,8 @@ class TrainDevices:
     """refuse operations whose result is not the same each time."""
     accelerator: str = "auto"
     """auto, cpu, gpu, ..."""
+    engine: str = "local"
+    """what runs the picks: {engines}."""
     devices: int = 1
     """how many devices train one pick together."""
     strategy: str = "auto"

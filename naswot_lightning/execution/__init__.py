@@ -1,1 +1,35 @@
-"""Many independent tasks: here, in processes, and whatever else can run them."""
+"""Many independent tasks: here, in processes, and whatever else can run them, by the names of ``--engine``."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol
+
+from naswot_lightning.errors import expect_name
+
+if TYPE_CHECKING:
+    import torch
+
+    from naswot_lightning.execution.base import Executor
+
+# The registry: a name, and where its constructor is.
+ENGINES = {"local": "naswot_lightning.execution.local:local_executor"}
+
+
+class MakesExecutor(Protocol):
+    """The constructor of an executor."""
+
+    def __call__(self, workers: int | None, device: torch.device) -> Executor:
+        """Return an executor for tasks on a device, side by side in ``workers``; None lets it choose how many."""
+        ...
+
+
+def get_engine(name: str) -> MakesExecutor:
+    """Return the constructor of the executors of that engine.
+
+    Raises:
+        UserError: no such engine; the message lists the names.
+    """
+    file, _, attribute = ENGINES[expect_name("engine", name, ENGINES)].partition(":")
+    made: MakesExecutor = getattr(import_module(file), attribute)
+    return made

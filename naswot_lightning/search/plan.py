@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -14,25 +15,25 @@ from naswot_lightning.config import SearchConfig
 from naswot_lightning.data.catalog import load_dataset
 from naswot_lightning.data.probe import Probe, draw_probe, load_probe
 from naswot_lightning.devices import get_device, has_bf16_instructions, warn_of_slow_bf16
-from naswot_lightning.errors import UserError
-from naswot_lightning.execution.automatic import Automatic
+from naswot_lightning.execution import get_engine
 from naswot_lightning.execution.base import Executor
-from naswot_lightning.execution.processes import MOST_WORKERS, Processes
-from naswot_lightning.execution.serial import Serial
 from naswot_lightning.proxies import parse_scores
 from naswot_lightning.report.wandb_runs import WandbSettings
 from naswot_lightning.search.algorithms import get_algorithm
 from naswot_lightning.search.algorithms.base import Algorithm
 from naswot_lightning.search.algorithms.listed import Listed, enumerated, given
 from naswot_lightning.search.calibration import Calibration, Setting
-from naswot_lightning.search.evaluators.base import Evaluator
+from naswot_lightning.search.evaluators import get_evaluator
+from naswot_lightning.search.evaluators.base import Conditions, Evaluator
 from naswot_lightning.search.evaluators.score import ScoreEvaluator
 from naswot_lightning.search.limits import Limits
 from naswot_lightning.storage.run_folder import RunFolder
 from spaces import Complexity, Space, get_space
 
 # Settings that decide the candidates; those that decide their scores are the evaluator's.
-_OF_CANDIDATES = ("space", "samples", "architectures", "max_params", "max_macs", "algorithm", "seed", "canonical")
+_OF_CANDIDATES = (
+    "space", "samples", "architectures", "max_params", "max_macs", "algorithm", "seed", "canonical", "evaluator",
+)  # fmt: skip
 _OF_SCORES = ("dataset", "image_size", "batch_size", "probe_size", "score", "repeats", "precision")
 
 
@@ -47,7 +48,6 @@ class Search:
         limits: what it keeps to.
         evaluator: what says how good an architecture is.
         executor: what runs the evaluator.
-        criteria: what the ranking is ordered by, and its further columns.
         seed: of the run.
         dataset: the name of the data set, for the report.
         top: how many of the ranking to print.
@@ -65,7 +65,6 @@ class Search:
     limits: Limits
     evaluator: Evaluator
     executor: Executor
-    criteria: tuple[Criterion, ...]
     seed: int
     dataset: str
     top: int
@@ -76,6 +75,11 @@ class Search:
     calibrate: Calibration | None
     wandb: WandbSettings
 
+    @property
+    def criteria(self) -> tuple[Criterion, ...]:
+        """What the ranking is ordered by, and its further columns."""
+        return self.evaluator.criteria
+
 
 def plan_search(config: SearchConfig) -> Search:
     """Return the search that ``config`` describes.
@@ -85,15 +89,19 @@ def plan_search(config: SearchConfig) -> Search:
     """
     criteria = tuple(parse_scores(config.score))
     make_algorithm = get_algorithm(config.algorithm)
+    make_evaluator, make_executor = get_evaluator(config.evaluator), get_engine(config.engine)
     space = get_space(config.space)
     config = replace(config, space=space.name)  # the one spelling of its options
     device = get_device(config.device)
     if config.precision == "bf16" and (warning := warn_of_slow_bf16(device)):
         print(f"search.py: warning: {warning}", file=sys.stderr)
-    executor = choose_executor(config.workers, device)
-    evaluator = _evaluator(config, space, criteria, device)
+    executor = make_executor(config.workers, device)
+    probes = _probes(config)
+    settings = {name: getattr(config, name) for name in _OF_SCORES}
+    conditions = Conditions(space, criteria, config.seed, device, config.precision, settings, probes)
     canonical = space.canonical if config.canonical else str
-    limits = _limits(config, space, canonical, evaluator.probes[0])
+    evaluator = make_evaluator(conditions)
+    limits = _limits(config, space, canonical, probes)
     return Search(
         space=space,
         canonical=canonical,
@@ -101,7 +109,6 @@ def plan_search(config: SearchConfig) -> Search:
         limits=limits,
         evaluator=evaluator,
         executor=executor,
-        criteria=criteria,
         seed=config.seed,
         dataset=config.dataset,
         top=config.top,
@@ -109,33 +116,12 @@ def plan_search(config: SearchConfig) -> Search:
         settings=asdict(config) | {"overwrite": False},
         identity={**{name: getattr(config, name) for name in _OF_CANDIDATES}, **evaluator.identity()},
         overwrite=config.overwrite,
-        calibrate=_calibration(config, space, device, evaluator) if config.calibrate else None,
+        calibrate=_calibration(config, space, device, probes()[0]) if config.calibrate else None,
         wandb=WandbSettings(**asdict(config.wandb)),
     )
 
 
-def choose_executor(workers: int | None, device: torch.device) -> Executor:
-    """Return what runs the evaluator: this process, processes, or the one that is quicker where none is asked for.
-
-    Raises:
-        UserError: several workers would share an accelerator.
-    """
-    if workers is not None and workers > 1 and device.type != "cpu":
-        raise UserError(f"--workers {workers} on {device}: workers are for the CPU; leave it out")
-    if workers == 1 or device.type != "cpu":
-        return Serial()
-    return Automatic(min(torch.get_num_threads(), MOST_WORKERS)) if workers is None else Processes(workers)
-
-
-def _evaluator(
-    config: SearchConfig, space: Space, criteria: tuple[Criterion, ...], device: torch.device
-) -> ScoreEvaluator:
-    names = dict.fromkeys(part.name for criterion in criteria for part in criterion.parts)
-    settings = {name: getattr(config, name) for name in _OF_SCORES}
-    return ScoreEvaluator(space, _probes(config), list(names), config.seed, device, config.precision, settings)
-
-
-def _calibration(config: SearchConfig, space: Space, device: torch.device, evaluator: ScoreEvaluator) -> Calibration:
+def _calibration(config: SearchConfig, space: Space, device: torch.device, probe: Probe) -> Calibration:
     loaded = [] if config.dataset == "noise" else [load_dataset(config.dataset, config.data_dir, config.image_size)]
 
     def at(setting: Setting) -> ScoreEvaluator:
@@ -144,25 +130,33 @@ def _calibration(config: SearchConfig, space: Space, device: torch.device, evalu
         probe = load_probe("noise", config.data_dir, *source) if noise else draw_probe(loaded[0], *source)
         return ScoreEvaluator(space, [probe], ("naswot",), setting.seed, device, setting.precision)
 
-    side = evaluator.probes[0].images.shape[-1]
+    side = probe.images.shape[-1]
     full = Setting(side, config.batch_size, config.precision, config.dataset, config.seed)
     return Calibration(full, has_bf16_instructions(device), at)
 
 
-def _probes(config: SearchConfig) -> list[Probe]:
-    """Return a mini-batch of its own for each repeat; the data set is loaded once."""
+def _probes(config: SearchConfig) -> Callable[[], Sequence[Probe]]:
+    """Return what loads a mini-batch of its own for each repeat, once, from a data set that is loaded once."""
     seeds = range(config.seed, config.seed + config.repeats)
-    if config.dataset == "noise" or config.repeats == 1:
-        source = config.dataset, config.data_dir, config.batch_size
-        return [load_probe(*source, seed, config.probe_size, config.image_size, config.split_file) for seed in seeds]
-    dataset = load_dataset(config.dataset, config.data_dir, config.image_size, config.split_file)
-    return [draw_probe(dataset, config.batch_size, seed, config.probe_size) for seed in seeds]
+
+    @lru_cache(maxsize=1)
+    def load() -> Sequence[Probe]:
+        if config.dataset == "noise" or config.repeats == 1:
+            source = config.dataset, config.data_dir, config.batch_size
+            rest = config.probe_size, config.image_size, config.split_file
+            return [load_probe(*source, seed, *rest) for seed in seeds]
+        dataset = load_dataset(config.dataset, config.data_dir, config.image_size, config.split_file)
+        return [draw_probe(dataset, config.batch_size, seed, config.probe_size) for seed in seeds]
+
+    return load
 
 
-def _limits(config: SearchConfig, space: Space, canonical: Callable[[str], str], probe: Probe) -> Limits:
+def _limits(
+    config: SearchConfig, space: Space, canonical: Callable[[str], str], probes: Callable[[], Sequence[Probe]]
+) -> Limits:
     def size(architecture: str) -> Complexity:
-        channels = probe.images.shape[1]
-        return space.complexity(canonical(architecture), probe.num_classes, channels, probe.image_size)
+        probe = probes()[0]
+        return space.complexity(canonical(architecture), probe.num_classes, probe.images.shape[1], probe.image_size)
 
     return Limits(config.max_params, config.max_macs, size)
 

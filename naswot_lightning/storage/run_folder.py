@@ -20,6 +20,8 @@ _RUN_FILES = (
     "comparison_seeds.csv", "evidence.json", ".run_id", ".wandb_runs.json",
 )  # fmt: skip
 _RUN_FOLDERS = ("picks", "figures", "wandb")
+# What a run did before these options existed.
+_FORMERLY = {"split_file": None, "select": "top", "evaluator": "scores"}
 
 
 class RunFolder:
@@ -121,7 +123,7 @@ class RunFolder:
             saved = None
         if not isinstance(saved, dict):
             raise UserError(f"{self.config} is damaged; restore it, or use --overwrite to begin anew")
-        return saved
+        return {**_FORMERLY, **saved}
 
     def _continue_or_clear(self, identity: Mapping[str, Any], overwrite: bool) -> None:
         if not self.config.exists() and not self.scores.exists():

@@ -7,10 +7,14 @@ import inspect
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+import torch
+
 from naswot_lightning.config import SearchConfig, TrainConfig
 from naswot_lightning.data.catalog import list_datasets
 from naswot_lightning.data.splits import describe_split
 from naswot_lightning.errors import UserError, expect_name
+from naswot_lightning.execution import get_engine
+from naswot_lightning.execution.base import Executor
 from naswot_lightning.ranking import read_ranking
 from naswot_lightning.report.wandb_runs import WandbSettings
 from naswot_lightning.storage.run_folder import RunFolder
@@ -53,12 +57,14 @@ class Training:
         folder: the run folder.
         picks: each once for each seed.
         overwrite: train again those whose results were made with other settings.
-        wandb: where runs are shown.
+        executor: what runs them.
+    wandb: where runs are shown.
     """
 
     folder: RunFolder
     picks: tuple[PlannedPick, ...]
     overwrite: bool
+    executor: Executor
     wandb: WandbSettings
 
 
@@ -93,6 +99,7 @@ def plan_training(config: TrainConfig) -> Training:
         UserError: a setting, a file or the run folder is at fault.
     """
     _check_trainer_arguments(config)
+    make_executor = get_engine(config.engine)
     folder = RunFolder(config.run_dir)
     searched = _searched(config, folder)
     space = get_space(config.space or searched.space)
@@ -108,7 +115,9 @@ def plan_training(config: TrainConfig) -> Training:
         for candidate in candidates
         for seed in seeds
     ]
-    return Training(folder, tuple(picks), config.overwrite, WandbSettings(**asdict(config.wandb)))
+    # A pick has the machine's devices to itself, which its own process opens.
+    executor = make_executor(1, torch.device("cpu"))
+    return Training(folder, tuple(picks), config.overwrite, executor, WandbSettings(**asdict(config.wandb)))
 
 
 def _check_trainer_arguments(config: TrainConfig) -> None:
@@ -128,7 +137,7 @@ def _searched(config: TrainConfig, folder: RunFolder) -> _Searched:
     if config.architecture is not None and not folder.config.exists():
         saved = asdict(SearchConfig())
     else:
-        saved = {"split_file": None, "select": "top", **folder.read_config()}
+        saved = folder.read_config()
     try:
         return _Searched(**{name: saved[name] for name in _Searched.__dataclass_fields__})
     except KeyError as error:

@@ -14,7 +14,6 @@ from naswot_lightning.config import TrainConfig
 from naswot_lightning.data.catalog import load_dataset
 from naswot_lightning.data.splits import warn_of_own_split
 from naswot_lightning.data.storage import store_dataset
-from naswot_lightning.execution.serial import Serial
 from naswot_lightning.report.compare import compare
 from naswot_lightning.report.wandb_runs import wandb_group
 from naswot_lightning.training.plan import PlannedPick, Training, plan_training
@@ -41,7 +40,7 @@ def run(training: Training) -> int:
         print(f"train.py: warning: {warning}", file=sys.stderr)
     with _interrupted_by_sigterm(), training.folder.held():
         folders = [_prepare(training, pick) for pick in training.picks]
-        failed = _train([folder for folder in folders if not _is_finished(folder)], training.folder.path, settings)
+        failed = _train([folder for folder in folders if not _is_finished(folder)], training, settings)
         compare(training.folder, training.wandb)
     for folder in failed:
         print(f"FAILED: {folder.name}, see {folder / 'train.log'}", file=sys.stderr)
@@ -60,12 +59,12 @@ def _prepare(training: Training, pick: PlannedPick) -> Path:
     return prepare_pick(training.folder.path, pick.settings, run, training.overwrite)
 
 
-def _train(folders: list[Path], run_dir: Path, settings: PickSettings) -> list[Path]:
-    """Train picks one after the other; return those that have no result then."""
+def _train(folders: list[Path], training: Training, settings: PickSettings) -> list[Path]:
+    """Train picks; return those that have no result then."""
     if not folders:
         return []
-    with _shared_images(run_dir, settings) as images:
-        outcomes = dict(Serial().run(TrainPick(images), folders))
+    with _shared_images(training.folder.path, settings) as images:
+        outcomes = dict(training.executor.run(TrainPick(images), folders))
     return [folder for folder, outcome in outcomes.items() if not outcome.has_result]
 
 

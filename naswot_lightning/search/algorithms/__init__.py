@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from naswot_lightning.search.limits import Limits
     from spaces import Space
 
-# The registry: a name, the file of this folder and its class.
-ALGORITHMS = {"random": "random:RandomSampling"}
+# The registry: a name, and where its constructor is.
+ALGORITHMS = {"random": "naswot_lightning.search.algorithms.random:RandomSampling"}
 
 
 class MakesAlgorithm(Protocol):
@@ -31,5 +31,5 @@ def get_algorithm(name: str) -> MakesAlgorithm:
         UserError: no such algorithm; the message lists the names.
     """
     file, _, attribute = ALGORITHMS[expect_name("algorithm", name, ALGORITHMS)].partition(":")
-    made: MakesAlgorithm = getattr(import_module(f"{__name__}.{file}"), attribute)
+    made: MakesAlgorithm = getattr(import_module(file), attribute)
     return made

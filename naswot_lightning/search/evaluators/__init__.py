@@ -1,1 +1,33 @@
-"""What says how good an architecture is: its scores at initialization."""
+"""What says how good an architecture is, by the names of ``--evaluator``: its scores at initialization."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol
+
+from naswot_lightning.errors import expect_name
+
+if TYPE_CHECKING:
+    from naswot_lightning.search.evaluators.base import Conditions, Evaluator
+
+# The registry: a name, and where its constructor is.
+EVALUATORS = {"scores": "naswot_lightning.search.evaluators.score:score_evaluator"}
+
+
+class MakesEvaluator(Protocol):
+    """The constructor of an evaluator."""
+
+    def __call__(self, conditions: Conditions) -> Evaluator:
+        """Return an evaluator of architectures of a space."""
+        ...
+
+
+def get_evaluator(name: str) -> MakesEvaluator:
+    """Return the constructor of the evaluator of that name.
+
+    Raises:
+        UserError: no such evaluator; the message lists the names.
+    """
+    file, _, attribute = EVALUATORS[expect_name("evaluator", name, EVALUATORS)].partition(":")
+    made: MakesEvaluator = getattr(import_module(file), attribute)
+    return made

@@ -2,14 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from naswot_lightning.columns import Column
+from naswot_lightning.columns import Column, Criterion
 from naswot_lightning.storage.score_rows import Status
 
+if TYPE_CHECKING:
+    import torch
+
+    from naswot_lightning.data.probe import Probe
+    from naswot_lightning.score import Precision
+    from spaces import Space
+
 Json = None | bool | int | float | str
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What a search asks of its evaluator.
+
+    Attributes:
+        space: the search space.
+        criteria: those of ``--score``; an evaluator that knows no scores has its own.
+        seed: of the run.
+        device: where networks run.
+        precision: of the forward pass.
+        settings: the options that decide the values, by their names.
+        load_probes: returns the data set's mini-batches, one for each repeat; they are loaded once.
+    """
+
+    space: Space
+    criteria: tuple[Criterion, ...]
+    seed: int
+    device: torch.device
+    precision: Precision
+    settings: Mapping[str, Json]
+    load_probes: Callable[[], Sequence[Probe]]
 
 
 @dataclass(frozen=True)
@@ -42,11 +72,15 @@ class Evaluator(Protocol):
 
     Attributes:
         columns: what it measures; the first decides the status.
+        criteria: what the ranking is ordered by, out of these columns; the first decides.
         fingerprint: of the data that it measures on; every row of a run folder has the same.
     """
 
     @property
     def columns(self) -> tuple[Column, ...]: ...  # noqa: D102 - above
+
+    @property
+    def criteria(self) -> tuple[Criterion, ...]: ...  # noqa: D102 - above
 
     @property
     def fingerprint(self) -> str: ...  # noqa: D102 - above

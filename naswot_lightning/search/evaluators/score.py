@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 
-from naswot_lightning.columns import Column
+from naswot_lightning.columns import Column, Criterion
 from naswot_lightning.data.probe import Probe
 from naswot_lightning.networks import build_network, move_network
 from naswot_lightning.proxies import Measured, get_proxy
 from naswot_lightning.score import NoRectifierError, Precision
-from naswot_lightning.search.evaluators.base import Json, Values
+from naswot_lightning.search.evaluators.base import Conditions, Json, Values
 from naswot_lightning.storage.score_rows import Status
 from spaces import Complexity, Space, SpaceError, get_space
 
@@ -38,6 +38,7 @@ class ScoreEvaluator:
         device: where networks run.
         precision: of the forward pass of naswot.
         settings: that decide the scores, by the names of their options.
+        criteria: what the ranking is ordered by; each score alone by default.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class ScoreEvaluator:
         device: torch.device = _CPU,
         precision: Precision = "32",
         settings: Mapping[str, Json] | None = None,
+        criteria: Sequence[Criterion] = (),
     ) -> None:
         self.space = space
         self.probes = list(probes)
@@ -56,6 +58,7 @@ class ScoreEvaluator:
         self.seed = seed
         self.device = device
         self.precision: Precision = precision
+        self.criteria = tuple(criteria) or tuple(Criterion((column,)) for column in self.columns)
         self._settings = dict(settings or {})
 
     @property
@@ -116,7 +119,23 @@ class ScoreEvaluator:
             raise pickle.PicklingError(f"another process cannot make the space {self.space.name!r} of its name")
         names = tuple(proxy.name for proxy in self.proxies)
         probes = [probe.to(_CPU) for probe in self.probes]
-        return _evaluator, (self.space.name, probes, names, self.seed, self.device, self.precision, self._settings)
+        arguments = (names, self.seed, self.device, self.precision, self._settings, self.criteria)
+        return _evaluator, (self.space.name, probes, *arguments)
+
+
+def score_evaluator(conditions: Conditions) -> ScoreEvaluator:
+    """Return the evaluator of the scores that are asked for."""
+    names = dict.fromkeys(part.name for criterion in conditions.criteria for part in criterion.parts)
+    return ScoreEvaluator(
+        conditions.space,
+        conditions.load_probes(),
+        list(names),
+        conditions.seed,
+        conditions.device,
+        conditions.precision,
+        conditions.settings,
+        conditions.criteria,
+    )
 
 
 def _evaluator(space: str, *arguments: Any) -> ScoreEvaluator:
