@@ -152,11 +152,11 @@ def share_rows() -> Rows:
         return run
 
     naswot_score(network, images)
-    with mock.patch.object(PackedCodes, "add", clocked(PackedCodes.add)):
-        with mock.patch.object(PackedCodes, "distances", clocked(PackedCodes.distances)):
-            start = time.perf_counter()
-            kernels = [activation_kernel(network, images) for _ in range(10)]
-            middle = time.perf_counter()
+    clocks = {name: clocked(getattr(PackedCodes, name)) for name in ("add", "distances")}
+    with mock.patch.multiple(PackedCodes, **clocks):
+        start = time.perf_counter()
+        kernels = [activation_kernel(network, images) for _ in range(10)]
+        middle = time.perf_counter()
     for kernel in kernels:
         kernel.logdet()
     end = time.perf_counter()
@@ -234,7 +234,7 @@ def fidelity_rows(count: int = 200) -> Rows:
     probe = load_probe("noise", "", BATCH, 0, probe_size=16)
     exact, rough = ScoreEvaluator(SPACE, [probe]), ScoreEvaluator(SPACE, [probe], precision="bf16")
     rng = random.Random(1)
-    pairs = [(exact(a).scores["naswot"], rough(a).scores["naswot"]) for a in (SPACE.sample(rng) for _ in range(count))]
-    pairs = [(a, b) for a, b in pairs if a is not None and b is not None]
+    both = [(exact(a).scores["naswot"], rough(a).scores["naswot"]) for a in (SPACE.sample(rng) for _ in range(count))]
+    pairs = [(a, b) for a, b in both if a is not None and b is not None]
     tau = kendall_tau([a for a, _ in pairs], [b for _, b in pairs])
     return [(f"bf16 ranking of {len(pairs)} networks", "", f"Kendall tau to float32 {tau:.4f}")]

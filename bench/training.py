@@ -6,7 +6,7 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytorch_lightning as pl
 import torch
@@ -15,13 +15,14 @@ import torch.nn.functional as F
 from bench.clock import Rows
 from bench.data import BATCH, random_dataset
 from callbacks import MetricsTable, SaveOnSignal, ScoreTrajectory, StopOnDivergence
-from naswot_lightning import pick
 from naswot_lightning.data.augmentation import augmented
 from naswot_lightning.data.dataset import Dataset
 from naswot_lightning.data.module import ImageDataModule
 from naswot_lightning.training.checkpoints import best_and_last
 from naswot_lightning.training.classifier import ImageClassifier
 from naswot_lightning.training.recipes import resolve_recipe
+from naswot_lightning.training.settings import PickRun, PickSettings, SavedPick
+from naswot_lightning.training.trainer import make_classifier, make_trainer, quieten
 from spaces import get_space
 
 # A small one of NDS on CIFAR's size, and one 1x1 convolution a cell of NAS-Bench-201 on that of the digits.
@@ -30,18 +31,18 @@ NETWORKS = (
     ("nasbench201", "|skip_connect~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|", 16),
 )
 STEPS, WARM_UP, EPOCHS = 98, 1, 3  # the steps of cifar10-valid: 25,000 images
-_SETTINGS: dict[str, Any] = {
-    **asdict(resolve_recipe("nasbench201-200", {"epochs": WARM_UP + EPOCHS, "batch_size": BATCH}, has_parts=False)),
-    "compile": False,
-    "precision": "32-true",
-    "deterministic": False,
-    "accelerator": "auto",
-    "devices": 1,
-    "accumulate": 1,
-    "seed": 0,
-    "trainer": {"enable_progress_bar": False},
-    "wandb": {"mode": "disabled", "project": "", "group": None, "name": "bench"},
-}
+_RECIPE = resolve_recipe("nasbench201-200", {"epochs": WARM_UP + EPOCHS, "batch_size": BATCH}, has_parts=False)
+
+
+def _pick(space: str, architecture: str) -> SavedPick:
+    network = get_space(space).canonical(architecture)
+    settings = PickSettings(
+        rank=None, architecture=architecture, canonical=network, score=None, space=space, dataset="cifar10",
+        data_dir="", image_size=None, split_file=None, split=None, recipe="nasbench201-200", values=_RECIPE, seed=0,
+        early_points=0, probe_seed=0, probe_batch_size=BATCH, precision="32-true", compile=False, deterministic=False,
+        accelerator="auto", devices=1, strategy="auto", trainer={"enable_progress_bar": False},
+    )  # fmt: skip
+    return SavedPick(settings, PickRun("disabled", "", "", "", "bench"))
 
 
 class BareLoop:
@@ -111,22 +112,22 @@ class ClockedTrajectory(ScoreTrajectory):
 
 def training_rows() -> Rows:
     """Compare whole epochs of a pick, as ``train.py`` sets it up without wandb, with the bare loop."""
-    pick._quieten()
+    quieten()
     return [row for network in NETWORKS for row in _epoch_rows(*network)]
 
 
 def _epoch_rows(space: str, architecture: str, size: int) -> Rows:
-    settings = {**_SETTINGS, "space": space, "canonical": get_space(space).canonical(architecture)}
+    pick = _pick(space, architecture)
     dataset = random_dataset(STEPS * BATCH, 1, size)
     data = ImageDataModule("cifar10", "", BATCH, dataset=dataset)
-    clock = Alternation(BareLoop(pick._classifier(settings, data), dataset))
+    clock = Alternation(BareLoop(make_classifier(pick, data), dataset))
     # Without the extra points of the first two epochs: all epochs are then like the later ones.
     trajectory = ClockedTrajectory(data.probe(128, 0).images, early_points=0)
     with tempfile.TemporaryDirectory() as name:
         table = MetricsTable(Path(name) / "metrics.csv")
         callbacks = [StopOnDivergence(), clock, trajectory, table, *best_and_last(Path(name), None)]
-        trainer = pick._trainer(Path(name), settings, [*callbacks, SaveOnSignal(Path(name) / "last.ckpt")], "auto")
-        trainer.fit(pick._classifier(settings, data), data)
+        trainer = make_trainer(Path(name), pick, [*callbacks, SaveOnSignal(Path(name) / "last.ckpt")], "auto")
+        trainer.fit(make_classifier(pick, data), data)
     return _compared(f"{space}, {size}x{size}", clock, trajectory.seconds[-EPOCHS:])
 
 

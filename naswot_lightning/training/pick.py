@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
 import threading
 import time
 import traceback
-import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -31,14 +29,13 @@ from naswot_lightning.data.module import ImageDataModule
 from naswot_lightning.data.storage import map_dataset
 from naswot_lightning.errors import UserError, describe_os_error
 from naswot_lightning.execution.tuning import tune_process
-from naswot_lightning.report.wandb_runs import WandbSettings, resolve_mode, start_run
 from naswot_lightning.storage.files import locked
-from naswot_lightning.training.checkpoints import WholeCheckpointIO, best_and_last
-from naswot_lightning.training.classifier import ImageClassifier, has_unused_parameters
+from naswot_lightning.training.checkpoints import best_and_last
+from naswot_lightning.training.classifier import ImageClassifier
 from naswot_lightning.training.outcome import Outcome
 from naswot_lightning.training.recipes import describe_recipe
 from naswot_lightning.training.settings import SavedPick, read_pick
-from naswot_lightning.training.wandb_logger import SentOnceLogger
+from naswot_lightning.training.trainer import choose_strategy, make_classifier, make_trainer, quieten
 from spaces import SpaceError, get_space
 
 _PATIENCE_SECONDS = 60.0
@@ -58,13 +55,13 @@ def train_pick(folder: Path, images: Path | None = None) -> TrainingResult:
     pick = read_pick(folder)
     data = _data(pick, images)
     pl.seed_everything(pick.settings.seed, verbose=False)
-    model = _classifier(pick, data)
+    model = make_classifier(pick, data)
     probe = data.probe(pick.settings.probe_batch_size, pick.settings.probe_seed)
     trajectory = ScoreTrajectory(probe.images, pick.settings.early_points, csv_path=folder / "trajectory.csv")
     metrics = MetricsTable(folder / "metrics.csv", announce=_announcer(pick))
     checkpoints = best_and_last(folder, None if data.dataset.val is None else "val/acc")
     callbacks = [StopOnDivergence(), trajectory, metrics, *checkpoints, SaveOnSignal(folder / "last.ckpt")]
-    trainer = _trainer(folder, pick, callbacks, _strategy(pick, model, data))
+    trainer = make_trainer(folder, pick, callbacks, choose_strategy(pick, model, data))
     result = _fit(trainer, model, data, folder, lambda: _described(pick, data, trajectory, metrics))
     if trainer.is_global_zero:
         for logger in trainer.loggers:
@@ -107,76 +104,6 @@ def _data(pick: SavedPick, images: Path | None) -> ImageDataModule:
         settings.split_file,
         None if images is None else map_dataset(images),
     )
-
-
-def _classifier(pick: SavedPick, data: ImageDataModule) -> ImageClassifier:
-    settings, dataset = pick.settings, data.dataset
-    recipe = settings.values
-    return ImageClassifier(
-        settings.space,
-        settings.canonical,
-        dataset.num_classes,
-        list(dataset.mean),
-        list(dataset.std),
-        dataset.flip,
-        dataset.crop_padding,
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-        seed=settings.seed,
-        optimizer=recipe.optimizer,
-        label_smoothing=recipe.label_smoothing,
-        auxiliary_weight=recipe.auxiliary_weight,
-        drop_path=recipe.drop_path,
-        compiled=settings.compile,
-    )
-
-
-def _strategy(pick: SavedPick, model: ImageClassifier, data: ImageDataModule) -> str:
-    """Return Lightning's strategy; DDP must be told of parameters that have no part in the output."""
-    if pick.settings.strategy == "ddp" and has_unused_parameters(model, data.dataset.image_size):
-        return "ddp_find_unused_parameters_true"
-    return pick.settings.strategy
-
-
-def _trainer(folder: Path, pick: SavedPick, callbacks: list[pl.Callback], strategy: str) -> pl.Trainer:
-    settings = pick.settings
-    arguments: dict[str, Any] = {
-        "num_sanity_val_steps": 0,
-        "enable_model_summary": False,
-        "enable_progress_bar": sys.stderr.isatty(),
-        "accumulate_grad_batches": pick.accumulate,
-        **settings.trainer,
-    }
-    return pl.Trainer(
-        accelerator=settings.accelerator,
-        devices=settings.devices,
-        precision=settings.precision,  # type: ignore[arg-type]
-        deterministic=settings.deterministic,
-        max_epochs=settings.values.epochs,
-        gradient_clip_val=settings.values.gradient_clip,
-        strategy=strategy,
-        default_root_dir=folder,
-        callbacks=callbacks,
-        logger=_logger(folder, pick),
-        plugins=[WholeCheckpointIO()],
-        log_every_n_steps=1,
-        **arguments,
-    )
-
-
-def _logger(folder: Path, pick: SavedPick) -> Any:
-    run = pick.run
-    if resolve_mode(run.mode) == "disabled":
-        return False
-    shown = {**pick.settings.to_plain(), "accumulate": pick.accumulate}
-
-    def start() -> Any:
-        # All runs of a run folder lie side by side, so that one viewer shows them together.
-        wandb, named = WandbSettings(run.mode, run.project, run.group), {"id": run.id, "name": run.name}
-        return start_run(wandb, folder.parent.parent, shown, group=run.group, job_type="train", **named)
-
-    return SentOnceLogger(start, folder / ".sent.json")
 
 
 def _announcer(pick: SavedPick) -> Callable[[dict[str, Any]], None]:
@@ -234,17 +161,6 @@ def _interrupt(signum: int, frame: object) -> NoReturn:
     raise TrainingInterrupted
 
 
-def _quieten() -> None:
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    # The images are in memory: a worker process would only copy them.
-    warnings.filterwarnings("ignore", ".*does not have many workers.*")
-    warnings.filterwarnings("ignore", ".*LeafSpec.*is deprecated.*")  # Lightning's own call, with torch >= 2.14
-    # The empty list of a data set without validation.
-    warnings.filterwarnings("ignore", "Total length of `list` across ranks is zero.*")
-    warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
-
-
 def _is_first_process() -> bool:
     return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("NODE_RANK", "0") == "0"
 
@@ -269,7 +185,7 @@ def main(folder: Path, images: Path | None = None) -> int:
     tune_process()
     signal.signal(signal.SIGTERM, _interrupt)
     _end_with_parent()
-    _quieten()
+    quieten()
     try:
         # A command that was killed leaves a pick that ends within a training step. Of several processes the first
         # holds the folder.
