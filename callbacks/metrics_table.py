@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +9,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from naswot_lightning.storage.files import write_whole
+from naswot_lightning.storage.files import write_csv
 
 
 class MetricsTable(pl.Callback):
@@ -47,8 +45,8 @@ class MetricsTable(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Add the row of this epoch; after validation and the other callbacks' metrics."""
         row = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
-        place = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step}
-        self.rows.append({**place, **row, **place, "seconds": round(time.perf_counter() - self._start, 3)})
+        when = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step}
+        self.rows.append({**when, **row, **when, "seconds": round(time.perf_counter() - self._start, 3)})
         if trainer.is_global_zero:
             self._write()
             if self._announce is not None:
@@ -56,8 +54,4 @@ class MetricsTable(pl.Callback):
 
     def _write(self) -> None:
         names = list(dict.fromkeys(name for row in self.rows for name in row))
-        text = io.StringIO()
-        writer = csv.DictWriter(text, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows)
-        write_whole(self.path, text.getvalue())
+        write_csv(self.path, self.rows, names)

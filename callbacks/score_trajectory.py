@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ from pytorch_lightning.loggers import WandbLogger
 from torch import Tensor
 
 from naswot_lightning.score import naswot_score
-from naswot_lightning.storage.files import write_whole
+from naswot_lightning.storage.files import write_csv
 
 COLUMNS = ("step", "epoch", "score", "status")
 _EARLY_EPOCHS = 2  # the left panel of Figure 6
@@ -121,11 +119,7 @@ class ScoreTrajectory(pl.Callback):
         return score
 
     def _write(self, trainer: pl.Trainer) -> None:
-        text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows)
-        write_whole(self.csv_path or Path(trainer.default_root_dir) / "trajectory.csv", text.getvalue())
+        write_csv(self.csv_path or Path(trainer.default_root_dir) / "trajectory.csv", self.rows, COLUMNS)
 
     def _define_axes(self, trainer: pl.Trainer) -> None:
         # By exact name: wandb resolves competing patterns in random order.

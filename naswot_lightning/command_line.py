@@ -14,6 +14,7 @@ from jsonargparse import ActionConfigFile, ArgumentParser, set_parsing_settings
 from naswot_lightning.choices import choices
 from naswot_lightning.errors import UserError, describe_os_error
 from naswot_lightning.execution.tuning import tune_process
+from spaces.errors import SpaceError
 
 Settings = TypeVar("Settings")
 
@@ -85,20 +86,10 @@ def run_command(
         return command(parse(settings, argv, prog))
     except OSError as error:
         return _fail(prog, describe_os_error(error))
-    except ValueError as error:
-        if not _is_users_mistake(error):
-            raise
+    except (UserError, SpaceError) as error:
         return _fail(prog, str(error))
     except KeyboardInterrupt:
         return _fail(prog, "interrupted; run the same command again to continue", code=130)
-
-
-def _is_users_mistake(error: ValueError) -> bool:
-    if isinstance(error, UserError):
-        return True
-    from spaces import SpaceError  # imports torch, so only once there is an error to judge
-
-    return isinstance(error, SpaceError)
 
 
 def _fail(prog: str, message: str, code: int = 2) -> int:

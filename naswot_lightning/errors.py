@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import errno
 import os
 from collections.abc import Iterable
+
+from spaces.errors import did_you_mean
 
 
 class UserError(ValueError):
@@ -17,9 +18,7 @@ def expect_name(what: str, value: str, names: Iterable[str]) -> str:
     known = list(names)
     if value in known:
         return value
-    near = difflib.get_close_matches(value, known, 1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise UserError(f"unknown {what} {value!r}, expected one of {', '.join(known)}{hint}")
+    raise UserError(f"unknown {what} {value!r}, expected one of {', '.join(known)}{did_you_mean(value, known)}")
 
 
 def describe_os_error(error: OSError) -> str:
@@ -33,5 +32,5 @@ def describe_os_error(error: OSError) -> str:
         errno.EPERM: "choose a --run_dir that can be written",
     }
     cure = cures.get(error.errno or 0, "check the path and run the command again")
-    place = f"{error.filename}: " if error.filename else ""
-    return f"{place}{os.strerror(error.errno) if error.errno else error}; {cure}"
+    file = f"{error.filename}: " if error.filename else ""
+    return f"{file}{os.strerror(error.errno) if error.errno else error}; {cure}"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from spaces.errors import SpaceError, did_you_mean
+
 if TYPE_CHECKING:
-    from spaces.base import Complexity, EnumerableSpace, Space, SpaceError
+    from spaces.base import Complexity, EnumerableSpace, Space
 
 _CLASSES = {
     "nasbench201": "spaces.nasbench201:NASBench201",
@@ -27,7 +28,7 @@ _CLASSES = {
     "nds_resnext_b": "spaces.nds.standard:ResNeXtBSpace",
     "nds_vanilla": "spaces.nds.standard:VanillaSpace",
 }
-_EXPORTS = ("Complexity", "EnumerableSpace", "Space", "SpaceError")
+_EXPORTS = ("Complexity", "EnumerableSpace", "Space")
 
 __all__ = ["Complexity", "EnumerableSpace", "Space", "SpaceError", "get_space", "list_spaces"]
 
@@ -60,21 +61,16 @@ def get_space(name: str) -> Space:
 
 def _constructor(name: str) -> Any:
     """Return what makes the space of that name or import path."""
-    from spaces.base import SpaceError
-
     if name in _CLASSES:
         module, _, attribute = _CLASSES[name].partition(":")
         return getattr(importlib.import_module(module), attribute)
     if "." in name:
         return _imported(name)
-    near = difflib.get_close_matches(name, _CLASSES, 1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise SpaceError(f"unknown space {name!r}, expected one of {', '.join(_CLASSES)}, or an import path{hint}")
+    near = did_you_mean(name, _CLASSES)
+    raise SpaceError(f"unknown space {name!r}, expected one of {', '.join(_CLASSES)}, or an import path{near}")
 
 
 def _imported(path: str) -> Any:
-    from spaces.base import SpaceError
-
     module, _, attribute = path.rpartition(".")
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
@@ -85,7 +81,7 @@ def _imported(path: str) -> Any:
 
 
 def _made(name: str, constructor: Any, arguments: dict[str, Any]) -> Space:
-    from spaces.base import Space, SpaceError
+    from spaces.base import Space
     from spaces.named import NamedNetworks
 
     try:

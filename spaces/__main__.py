@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from spaces.errors import SpaceError
+
 PROG = "python -m spaces"
 _COLUMNS = ("space", "architectures", "skeleton", "made for", "source", "options")
 _WIDTH_OF_A_FILE = 200  # where the output is no terminal
@@ -31,8 +33,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if options.output is None:
         parser.error("--output FILE.png or FILE.svg is needed to draw an architecture")
-    from spaces.base import SpaceError  # imports torch, which --help does not need
-
     try:
         _draw(options.space, options.architecture, options.seed, options.output)
     except SpaceError as error:
@@ -80,7 +80,7 @@ def space_rows() -> list[tuple[str, str, str, str, str, str]]:
 
 
 def _draw(name: str, architecture: str | None, seed: int, output: Path) -> None:
-    from spaces import SpaceError, get_space
+    from spaces import get_space
     from spaces.drawing.picture import check_suffix, draw
 
     check_suffix(output)

@@ -12,11 +12,8 @@ import torch
 from torch import nn
 
 from spaces.complexity import count_macs, count_params
+from spaces.errors import SpaceError
 from spaces.graph import CellGraph
-
-
-class SpaceError(ValueError):
-    """A space, an architecture or an operation that does not exist; the message is written for the user."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +92,7 @@ class Space(ABC):
         return architecture
 
     def validate(self, architecture: str) -> None:
-        """Raise :class:`SpaceError` with the place of the fault unless the architecture is of this space."""
+        """Raise :class:`SpaceError` with the position of the fault unless the architecture is of this space."""
         with torch.device("meta"):
             self.build(architecture)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import random
 from collections.abc import Callable, Mapping
 
 from torch import nn
 
-from spaces.base import EnumerableSpace, SpaceError
+from spaces.base import EnumerableSpace
+from spaces.errors import SpaceError, did_you_mean
 
 Builders = Mapping[str, Callable[[int], nn.Module]]
 
@@ -52,9 +52,8 @@ class NamedNetworks(EnumerableSpace):
     def validate(self, architecture: str) -> None:
         """Raise :class:`SpaceError` with the nearest name unless there is such a network."""
         if architecture not in self._builders:
-            near = difflib.get_close_matches(architecture, self._names, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise SpaceError(f"space {self.name!r} has no network {architecture!r}{hint}")
+            near = did_you_mean(architecture, self._names)
+            raise SpaceError(f"space {self.name!r} has no network {architecture!r}{near}")
 
     def __len__(self) -> int:
         return len(self._names)

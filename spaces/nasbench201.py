@@ -11,7 +11,6 @@ a 1x1 convolution of node 1, and node 2.
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import random
 from collections.abc import Sequence
@@ -20,7 +19,8 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from spaces.base import Complexity, EnumerableSpace, SpaceError
+from spaces.base import Complexity, EnumerableSpace
+from spaces.errors import SpaceError, did_you_mean
 from spaces.graph import CellGraph, cell_graph
 from spaces.layers import GlobalAveragePool, ReLUConvBN, Zero
 
@@ -171,10 +171,9 @@ def _parse_edge(fault: str, source: int, node: int, edge: str) -> str:
     if written != str(source):
         raise SpaceError(f"{fault}, edge {source}->{node}: {edge!r} must read 'operation~{source}'")
     if op not in OPS:
-        near = difflib.get_close_matches(op, OPS, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
         raise SpaceError(
-            f"{fault}, edge {source}->{node}: unknown operation {op!r}, expected one of {', '.join(OPS)}{hint}"
+            f"{fault}, edge {source}->{node}: unknown operation {op!r}, "
+            f"expected one of {', '.join(OPS)}{did_you_mean(op, OPS)}"
         )
     return op
 

@@ -10,13 +10,14 @@ import random
 
 from torch import Tensor, nn
 
-from spaces.base import Complexity, EnumerableSpace, SpaceError
+from spaces.base import Complexity, EnumerableSpace
+from spaces.errors import SpaceError
 from spaces.graph import CellGraph, chain_graph
 from spaces.layers import GlobalAveragePool, ReLUConvBN
 from spaces.nasbench201 import EDGES, ReductionBlock, graph_of_cell, parse_cell
 
 WIDTHS = (8, 16, 24, 32, 40, 48, 56, 64)
-PLACES = ("stem and first cell", "first reduction", "second cell", "second reduction", "third cell")
+POSITIONS = ("stem and first cell", "first reduction", "second cell", "second reduction", "third cell")
 # The best cell of NAS-Bench-201 on the validation set of CIFAR-100.
 CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|"
 
@@ -33,13 +34,13 @@ class NATSSize(EnumerableSpace):
 
     def sample(self, rng: random.Random) -> str:
         """Draw each width uniformly."""
-        return ":".join(str(rng.choice(WIDTHS)) for _ in PLACES)
+        return ":".join(str(rng.choice(WIDTHS)) for _ in POSITIONS)
 
     def mutate(self, architecture: str, rng: random.Random) -> str:
         """Change one of the five widths, each as likely, to one of the other seven."""
         widths = list(parse_widths(architecture))
-        place = rng.randrange(len(widths))
-        widths[place] = rng.choice([width for width in WIDTHS if width != widths[place]])
+        index = rng.randrange(len(widths))
+        widths[index] = rng.choice([width for width in WIDTHS if width != widths[index]])
         return ":".join(map(str, widths))
 
     def build(self, architecture: str, num_classes: int = 10, in_channels: int = 3) -> nn.Module:
@@ -80,18 +81,18 @@ class NATSSize(EnumerableSpace):
         return [network, graph_of_cell(parse_cell(CELL))]
 
     def __len__(self) -> int:
-        return len(WIDTHS) ** len(PLACES)
+        return len(WIDTHS) ** len(POSITIONS)
 
     def __getitem__(self, index: int) -> str:
         rest = range(len(self))[index]
         digits = []
-        for _ in PLACES:
+        for _ in POSITIONS:
             rest, digit = divmod(rest, len(WIDTHS))
             digits.append(str(WIDTHS[digit]))
         return ":".join(reversed(digits))
 
     def index(self, architecture: str) -> int:
-        """Return the benchmark's index: the place in the lexicographic product of the widths."""
+        """Return the benchmark's index: the position in the lexicographic product of the widths."""
         index = 0
         for width in parse_widths(architecture):
             index = index * len(WIDTHS) + WIDTHS.index(width)
@@ -102,18 +103,18 @@ def parse_widths(architecture: str) -> Widths:
     """Read ``c1:c2:c3:c4:c5`` into five widths.
 
     Raises:
-        SpaceError: naming the place and the text at fault.
+        SpaceError: naming the position and the text at fault.
     """
     texts = architecture.strip().split(":")
-    if len(texts) != len(PLACES):
+    if len(texts) != len(POSITIONS):
         raise SpaceError(
-            f"architecture {architecture!r}: expected {len(PLACES)} widths joined by ':', found {len(texts)}; "
+            f"architecture {architecture!r}: expected {len(POSITIONS)} widths joined by ':', found {len(texts)}; "
             f"write it as 8:16:32:48:64"
         )
-    for number, (text, place) in enumerate(zip(texts, PLACES, strict=True), start=1):
+    for number, (text, position) in enumerate(zip(texts, POSITIONS, strict=True), start=1):
         if text not in _WIDTH_TEXTS:
             raise SpaceError(
-                f"architecture {architecture!r}, width {number} ({place}): {text!r}, "
+                f"architecture {architecture!r}, width {number} ({position}): {text!r}, "
                 f"expected one of {', '.join(_WIDTH_TEXTS)}"
             )
     c1, c2, c3, c4, c5 = map(int, texts)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from spaces.base import SpaceError
+from spaces.errors import SpaceError, did_you_mean
 
 Value = bool | int | float | str
 
@@ -90,11 +89,8 @@ def _read(fault: str, written: str, options: dict[str, Option]) -> tuple[Option,
     if not options:
         raise SpaceError(f"{fault}: it has no options; the constructor has no argument of type {', '.join(_KINDS)}")
     if name not in options:
-        near = difflib.get_close_matches(name, options, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise SpaceError(
-            f"{fault}: unknown option {name!r}, expected one of {', '.join(map(str, options.values()))}{hint}"
-        )
+        known = ", ".join(map(str, options.values()))
+        raise SpaceError(f"{fault}: unknown option {name!r}, expected one of {known}{did_you_mean(name, options)}")
     option = options[name]
     value = _value(text, option.kind) if equals else None
     if value is None:

@@ -142,8 +142,8 @@ def _place(images, mirrored, top, left, width, values, output):  # type: ignore[
 
 
 @njit(nogil=True, cache=True)
-def _write(source, pixel, values, target, place):  # type: ignore[no-untyped-def]
+def _write(source, pixel, values, target, offset):  # type: ignore[no-untyped-def]
     """Write one pixel; numba would test each signed index for being negative."""
     for c in range(np.uintp(3)):
         value = np.uintp(3) * np.uintp(source[np.uintp(pixel) + c])
-        target[np.uintp(place) + c] = values[value + c]
+        target[np.uintp(offset) + c] = values[value + c]

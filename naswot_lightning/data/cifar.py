@@ -97,7 +97,7 @@ def _download(source: Any, name: str, data_dir: Path, train: bool) -> Any:
         raise UserError(
             f"{name} in {data_dir} is {state} and cannot be downloaded ({reason}): put the official "
             f"{source.filename} (md5 {source.tgz_md5}) or its extracted folder {source.base_folder}/ there, "
-            "or name its place with --data_dir"
+            "or name its folder with --data_dir"
         ) from error
 
 

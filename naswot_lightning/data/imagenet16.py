@@ -72,7 +72,7 @@ def _expect_official(folder: Path, checksums: dict[str, str]) -> None:
         raise UserError(
             f"imagenet16-120 in {folder}: {', '.join(faults)}; get the downsampled 16x16 images from image-net.org "
             "(after a login) or from the shared drive that NAS-Bench-201's README links, and put them there, "
-            "or name their place with --data_dir"
+            "or name their folder with --data_dir"
         )
 
 

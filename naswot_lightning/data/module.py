@@ -84,7 +84,7 @@ class ResumableLoader(DataLoader[Any]):
     """Continues inside an epoch: its state is the number of mini-batches it has given out.
 
     Lightning saves and restores it with a checkpoint. The mini-batches before that are gathered once more and dropped,
-    0.1 ms each; what is random in them is drawn later, by their place.
+    0.1 ms each; what is random in them is drawn later, by their position.
     """
 
     _given = _skipped = 0

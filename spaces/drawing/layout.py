@@ -48,7 +48,7 @@ Link = tuple[Box, Box]  # in columns side by side, the left one first
 
 @dataclass(frozen=True)
 class Layout:
-    """A placed graph.
+    """A graph with positions.
 
     Attributes:
         nodes: a box for each node.
@@ -75,7 +75,7 @@ class Layout:
 
 
 def lay_out(graph: CellGraph) -> Layout:
-    """Place the nodes, edges and labels of a graph."""
+    """Lay out the nodes, edges and labels of a graph."""
     nodes = [_box(column, node.label) for column, node in zip(_columns_of(graph), graph.nodes, strict=True)]
     routes = [[nodes[e.source], *_lanes(nodes[e.source], nodes[e.target]), nodes[e.target]] for e in graph.edges]
     labels = _labelled(graph.edges, routes, {box.column for box in nodes})
@@ -127,13 +127,13 @@ def _labelled(edges: Sequence[Edge], routes: list[list[Box]], with_nodes: set[in
 def _inconvenience(
     route: list[Box], used: dict[int, int], with_nodes: set[int]
 ) -> Callable[[Box], tuple[bool, int, float]]:
-    """Return what orders the places of a label: not in a column of nodes, few labels there, in the middle."""
+    """Return what orders the positions of a label: not in a column of nodes, few labels there, in the middle."""
     middle = (route[0].column + route[-1].column) / 2
     return lambda box: (box.column in with_nodes, used.get(box.column, 0), abs(box.column - middle))
 
 
 def _untangled(rows: list[list[Box]], links: list[Link]) -> list[list[Box]]:
-    """Return the columns in an order with few crossings: by the mean place of neighbours, then by swaps."""
+    """Return the columns in an order with few crossings: by the mean position of neighbours, then by swaps."""
     best, fewest = rows, _crossings(rows, links)
     for number in range(_ROUNDS):
         rows = _swapped(_sorted_by_neighbours(rows, links, forward=number % 2 == 0), links)
@@ -145,15 +145,15 @@ def _untangled(rows: list[list[Box]], links: list[Link]) -> list[list[Box]]:
     return best
 
 
-def _places(rows: list[list[Box]]) -> dict[Box, float]:
-    return {box: float(place) for row in rows for place, box in enumerate(row)}
+def _positions(rows: list[list[Box]]) -> dict[Box, float]:
+    return {box: float(index) for row in rows for index, box in enumerate(row)}
 
 
 def _crossings(rows: list[list[Box]], links: list[Link]) -> int:
-    places = _places(rows)
+    positions = _positions(rows)
     gaps: dict[int, list[tuple[float, float]]] = {}
     for a, b in links:
-        gaps.setdefault(a.column, []).append((places[a], places[b]))
+        gaps.setdefault(a.column, []).append((positions[a], positions[b]))
     return sum(
         (first[0] - second[0]) * (first[1] - second[1]) < 0
         for ends in gaps.values()
@@ -162,18 +162,18 @@ def _crossings(rows: list[list[Box]], links: list[Link]) -> int:
 
 
 def _sorted_by_neighbours(rows: list[list[Box]], links: list[Link], forward: bool) -> list[list[Box]]:
-    """Return the columns, each ordered by the mean place of its neighbours in the one ordered before."""
+    """Return the columns, each ordered by the mean position of its neighbours in the one ordered before."""
     neighbours: dict[Box, list[Box]] = {}
     for a, b in links:
         box, neighbour = (b, a) if forward else (a, b)
         neighbours.setdefault(box, []).append(neighbour)
-    places = _places(rows)
+    positions = _positions(rows)
     ordered = list(rows)
     for number in range(len(rows)) if forward else reversed(range(len(rows))):
         for box in rows[number]:
-            places[box] = fmean(places[neighbour] for neighbour in neighbours.get(box, [box]))
-        ordered[number] = sorted(rows[number], key=places.__getitem__)
-        places.update(_places([ordered[number]]))
+            positions[box] = fmean(positions[neighbour] for neighbour in neighbours.get(box, [box]))
+        ordered[number] = sorted(rows[number], key=positions.__getitem__)
+        positions.update(_positions([ordered[number]]))
     return ordered
 
 
@@ -183,13 +183,13 @@ def _swapped(rows: list[list[Box]], links: list[Link]) -> list[list[Box]]:
     for number, row in enumerate(rows):
         near = [link for link in links if number in (link[0].column, link[1].column)]
         crossings = _crossings(rows, near)
-        for place in range(len(row) - 1):
-            row[place], row[place + 1] = row[place + 1], row[place]
+        for index in range(len(row) - 1):
+            row[index], row[index + 1] = row[index + 1], row[index]
             after = _crossings(rows, near)
             if after < crossings:
                 crossings = after
             else:
-                row[place], row[place + 1] = row[place + 1], row[place]
+                row[index], row[index + 1] = row[index + 1], row[index]
     return rows
 
 
@@ -219,7 +219,7 @@ def _spread(row: list[Box], neighbours: dict[Box, list[Box]]) -> None:
     for above, below in itertools.pairwise(row):
         offset += (above.height + below.height) / 2 + SPACING
         offsets.append(offset)
-    pools: list[list[float]] = []  # the places that their boxes want, each as often as a box has neighbours
+    pools: list[list[float]] = []  # the positions that their boxes want, each as often as a box has neighbours
     members: list[int] = []
     for box, offset in zip(row, offsets, strict=True):
         pools.append([neighbour.y - offset for neighbour in neighbours.get(box, [box])])

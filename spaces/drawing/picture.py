@@ -7,8 +7,9 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spaces.base import Space, SpaceError
+from spaces.base import Space
 from spaces.drawing.layout import FONT_SIZE, Box, Layout, lay_out
+from spaces.errors import SpaceError
 from spaces.graph import CellGraph
 
 if TYPE_CHECKING:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import itertools
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from spaces.base import SpaceError
+from spaces.errors import SpaceError, did_you_mean
 
 # Short names and the benchmark's labels, in the benchmark's order: the position is the operation's number.
 OPS = {"conv3x3": "conv3x3-bn-relu", "conv1x1": "conv1x1-bn-relu", "maxpool3x3": "maxpool3x3"}
@@ -58,11 +57,9 @@ def _parse_vertex(architecture: str, number: int, text: str, last: int) -> Verte
     if not separator:
         raise SpaceError(f"{fault}: {text!r} must read 'operation~sources', such as 'conv3x3~0'")
     if number == last and op != OUTPUT:
-        raise SpaceError(f"{fault}: {op!r} in the last place, which is that of '{OUTPUT}~sources'")
+        raise SpaceError(f"{fault}: {op!r} at the end, which is that of '{OUTPUT}~sources'")
     if number != last and op not in OPS:
-        near = difflib.get_close_matches(op, OPS, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise SpaceError(f"{fault}: unknown operation {op!r}, expected one of {', '.join(OPS)}{hint}")
+        raise SpaceError(f"{fault}: unknown operation {op!r}, expected one of {', '.join(OPS)}{did_you_mean(op, OPS)}")
     return Vertex(op, _parse_sources(fault, number, sources))
 
 
@@ -161,7 +158,7 @@ def prune(graph: Graph) -> Graph | None:
 
 def _renumbered(graph: Graph, order: Sequence[int]) -> Graph:
     """Return the subgraph of the vertices in ``order``, 0 first, numbered by it."""
-    position = {number: place for place, number in enumerate(order)}
+    position = {number: index for index, number in enumerate(order)}
     return tuple(
         Vertex(graph[n - 1].op, tuple(sorted(position[s] for s in graph[n - 1].sources if s in position)))
         for n in order[1:]

@@ -21,7 +21,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from spaces.base import Complexity, Space, SpaceError
+from spaces.base import Complexity, Space
+from spaces.errors import SpaceError
 from spaces.graph import CellGraph, cell_graph
 from spaces.layers import GlobalAveragePool
 from spaces.nasbench101.graph import (
@@ -179,7 +180,7 @@ def _uniform_cell(size: int, rng: random.Random) -> Graph:
         bits = rng.getrandbits(len(pairs))
         if bits.bit_count() > MAX_EDGES:
             continue
-        edges = {pair for place, pair in enumerate(pairs) if bits >> place & 1}
+        edges = {pair for index, pair in enumerate(pairs) if bits >> index & 1}
         graph = assemble(edges, [rng.choice(tuple(OPS)) for _ in range(size - 2)])
         if prune(graph) == graph and rng.random() * len(renumberings(graph)) < 1:
             return graph
@@ -196,9 +197,9 @@ def _flipped(graph: Graph, rng: random.Random) -> Graph:
     pairs = itertools.combinations(range(MAX_VERTICES), 2)
     edges = edges_of(graph).symmetric_difference(pair for pair in pairs if rng.random() < 1 / MAX_VERTICES)
     ops = [vertex.op for vertex in graph[:-1]]
-    for place, op in enumerate(ops):
+    for index, op in enumerate(ops):
         if rng.random() < 1 / len(ops):
-            ops[place] = rng.choice([other for other in OPS if other != op])
+            ops[index] = rng.choice([other for other in OPS if other != op])
     return assemble(edges, ops)
 
 
@@ -211,8 +212,8 @@ def vertex_channels(graph: Graph, c_in: int, c_out: int) -> list[int]:
     last = len(graph)
     feeding = [source for source in graph[-1].sources if source > 0]
     channels = [c_in, *[0] * (last - 1), c_out]
-    for place, number in enumerate(feeding):
-        channels[number] = c_out // len(feeding) + (place < c_out % len(feeding))
+    for index, number in enumerate(feeding):
+        channels[number] = c_out // len(feeding) + (index < c_out % len(feeding))
     for number in range(last - 2, 0, -1):
         if number not in feeding:
             channels[number] = max(channels[t] for t in range(number + 1, last) if number in graph[t - 1].sources)

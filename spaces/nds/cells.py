@@ -15,7 +15,8 @@ from typing import ClassVar
 
 from torch import nn
 
-from spaces.base import Space, SpaceError
+from spaces.base import Space
+from spaces.errors import SpaceError
 from spaces.graph import CellGraph, cell_graph
 from spaces.nds.canonical import canonical_architecture
 from spaces.nds.genotype import CELL_INPUTS, Cell, CellArchitecture, Edge, format_architecture, parse_architecture
@@ -187,7 +188,7 @@ def _with_setting(parent: CellArchitecture, name: str, values: Sequence[int], rn
 
 def _graph_of_cell(title: str, cell: Cell) -> CellGraph:
     labels = ["0: cell\nbefore last", "1: last\ncell", *map(str, cell.nodes), "output:\nconcat"]
-    edges = [(source, CELL_INPUTS + place // 2, op) for place, (op, source) in enumerate(cell.edges)]
+    edges = [(source, CELL_INPUTS + index // 2, op) for index, (op, source) in enumerate(cell.edges)]
     joined = [(node, len(labels) - 1, "") for node in cell.concat]
     return cell_graph(title, labels, edges + joined, inputs=CELL_INPUTS)
 

@@ -14,13 +14,12 @@ The string names the width and depth of the network, then both cells::
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from spaces.base import SpaceError
+from spaces.errors import SpaceError, did_you_mean
 
 Edge = tuple[str, int]  # operation, input
 
@@ -159,7 +158,7 @@ def _parse_option(fault: str, option: str) -> tuple[str, float]:
     if option.startswith("drop"):
         raise SpaceError(f"{fault}: {option!r} must be a probability below 1, as drop0.2")
     raise SpaceError(
-        f"{fault}: unknown option {option!r}, expected one of {', '.join(_OPTIONS)}{_near(option, _OPTIONS)}"
+        f"{fault}: unknown option {option!r}, expected one of {', '.join(_OPTIONS)}{did_you_mean(option, _OPTIONS)}"
     )
 
 
@@ -175,7 +174,7 @@ def _parse_edge(fault: str, text: str, ops: Sequence[str], state: int) -> Edge:
     if not tilde:
         raise SpaceError(f"{fault}: {text!r} must read 'operation~input'")
     if op not in ops:
-        raise SpaceError(f"{fault}: unknown operation {op!r}, expected one of {', '.join(ops)}{_near(op, ops)}")
+        raise SpaceError(f"{fault}: unknown operation {op!r}, expected one of {', '.join(ops)}{did_you_mean(op, ops)}")
     inputs = [str(earlier) for earlier in range(state)]
     if source not in inputs:
         raise SpaceError(f"{fault}: {text!r} has the input {source!r}, expected one of {', '.join(inputs)}")
@@ -192,8 +191,3 @@ def _parse_concat(fault: str, text: str, nodes: range) -> tuple[int, ...]:
     if list(concat) != sorted(set(concat)):
         raise SpaceError(f"{fault}: the nodes after '->' must ascend, found {text!r}")
     return concat
-
-
-def _near(word: str, words: Iterable[str]) -> str:
-    near = difflib.get_close_matches(word, list(words), 1)
-    return f"; did you mean {near[0]!r}?" if near else ""

@@ -13,7 +13,6 @@ published scoring code builds it as a stage; write it as a stage where that is w
 
 from __future__ import annotations
 
-import difflib
 import random
 import re
 from collections.abc import Sequence
@@ -23,7 +22,8 @@ from typing import ClassVar
 
 from torch import nn
 
-from spaces.base import Space, SpaceError
+from spaces.base import Space
+from spaces.errors import SpaceError, did_you_mean
 from spaces.graph import CellGraph, chain_graph
 from spaces.nds.anynet import (
     AnyNet,
@@ -148,9 +148,7 @@ class StandardSpace(Space):
         keys = self._keys()
         for key in written:
             if key not in keys:
-                near = difflib.get_close_matches(key, keys, 1, cutoff=0.5)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
-                return f"the list {key!r} is not one of {', '.join(keys)}{hint}"
+                return f"the list {key!r} is not one of {', '.join(keys)}{did_you_mean(key, keys, cutoff=0.5)}"
             if written.count(key) > 1:
                 return f"the list {key!r} is written twice"
         missing = [key for key in keys if key not in written]
