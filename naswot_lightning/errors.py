@@ -14,7 +14,12 @@ class UserError(ValueError):
 
 
 def expect_name(what: str, value: str, names: Iterable[str]) -> str:
-    """Return ``value``, or raise :class:`UserError` with the names and the nearest one."""
+    """Return ``value``, or raise :class:`UserError` with the names and the nearest one.
+
+    >>> expect_name("recipe", "nds-10", ["nds-100", "nasbench201-200"])
+    Traceback (most recent call last):
+    naswot_lightning.errors.UserError: unknown recipe 'nds-10', expected one of nds-100, ...; did you mean 'nds-100'?
+    """
     known = list(names)
     if value in known:
         return value

@@ -28,6 +28,12 @@ def build_network(
         repeat: which of several initializations; the first is that of a run without repeats.
         auxiliary: with an auxiliary head, for training; the cells keep the weights that they have without.
         drop_path: a probability of drop path, for training.
+
+    >>> from spaces import get_space
+    >>> size = get_space("nats_size")
+    >>> once, again = (build_network(size, "8:8:8:8:8", seed=0, num_classes=10) for _ in range(2))
+    >>> all(a.equal(b) for a, b in zip(once.state_dict().values(), again.state_dict().values()))
+    True
     """
     built = space.with_training_parts(architecture, auxiliary, drop_path)
     parts = (seed, space.name, architecture, *((repeat,) if repeat else ()))

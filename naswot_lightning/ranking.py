@@ -65,6 +65,17 @@ def rank(rows: Sequence[ScoreRow], criteria: Sequence[Criterion]) -> list[Ranked
         rows: finished candidates.
         criteria: the first one decides; where there are several each is a column of its own, and repeats add standard
             deviations.
+
+    >>> from naswot_lightning.columns import Column
+    >>> naswot = Criterion((Column("naswot", "naswot"),))
+    >>> scored = {"a": 310.5, "b": None, "c": 345.0}
+    >>> rows = [
+    ...     ScoreRow("nasbench201", name, name, score, {"naswot": score}, 16384, 7000, 90000, 0, "", 0.1,
+    ...              "ok" if score else "degenerate", None)
+    ...     for name, score in scored.items()
+    ... ]
+    >>> [(row.rank, row.architecture) for row in rank(rows, [naswot])]
+    [(1, 'c'), (2, 'a'), (3, 'b')]
     """
     values = [_values(rows, criterion) for criterion in criteria]
     states = [_joint_status(row, criteria[0]) for row in rows]

@@ -34,7 +34,11 @@ __all__ = ["Complexity", "EnumerableSpace", "Space", "SpaceError", "get_space", 
 
 
 def list_spaces() -> list[str]:
-    """Return the names that :func:`get_space` takes."""
+    """Return the names that :func:`get_space` takes.
+
+    >>> list_spaces()[:3]
+    ['nasbench201', 'nats_size', 'nasbench101']
+    """
     return list(_CLASSES)
 
 
@@ -51,6 +55,15 @@ def get_space(name: str) -> Space:
     Raises:
         SpaceError: no such space; the message lists the names and the nearest one, or says what could not be imported
             or which option is at fault.
+
+    >>> space = get_space("nasbench201")
+    >>> len(space), space[0]
+    (15625, '|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|')
+    >>> get_space("nds_darts:width=8,depth=4").name  # options sorted, defaults left out
+    'nds_darts:depth=4,width=8'
+    >>> get_space("nasbench20")
+    Traceback (most recent call last):
+    spaces.errors.SpaceError: unknown space 'nasbench20', expected one of ... did you mean 'nasbench201'?
     """
     from spaces.options import read_options
 
@@ -91,7 +104,7 @@ def _made(name: str, constructor: Any, arguments: dict[str, Any]) -> Space:
             raise
         raise SpaceError(f"space {name!r}: {error}") from error  # a value that it refuses
     if isinstance(made, Space):
-        made.name = name  # type: ignore[misc]  # seeds, files and tables know the space by this name
+        made.name = name  # seeds, files and tables know the space by this name
         return made
     return NamedNetworks(made, name)
 

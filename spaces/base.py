@@ -35,7 +35,7 @@ class Space(ABC):
     A space that can be enumerated also defines ``__len__``, ``__getitem__`` and ``index``.
 
     Attributes:
-        name: as :func:`spaces.get_space` takes it.
+        name: as :func:`spaces.get_space` takes it, which gives it to the space with its options.
         skeleton: the fixed network around what an architecture says, in a few words; for the list of spaces, like
             the next three.
         made_for: image sizes or data sets.
@@ -44,7 +44,7 @@ class Space(ABC):
         evidence: what is known of scores on this space; printed with a ranking.
     """
 
-    name: ClassVar[str]
+    name: str
     skeleton: ClassVar[str] = ""
     made_for: ClassVar[str] = ""
     source: ClassVar[str] = ""

@@ -99,7 +99,7 @@ def judge(networks: Sequence[Network], ranked: int | None = None) -> Verdict:
     ...         rank=None, space="nasbench201", architecture=name, canonical=name, dataset="digits", seed=0, epochs=3,
     ...         score_init=1400.0 + number, score_final=None, best_val_acc=value, test_acc=value, params=params,
     ...         macs=params), ))
-    >>> judge([network(number, params) for number, params in enumerate([3, 1, 4, 5, 2, 7, 6, 8])]).outcome
+    >>> judge([network(number, params) for number, params in enumerate([8, 7, 6, 5, 4, 3, 2, 1])]).outcome
     'beats'
     >>> judge([network(1, 3), network(2, 5)]).outcome
     'too little evidence'

@@ -73,6 +73,9 @@ def mean_scores(trajectories: Sequence[Trajectory]) -> Scores:
     """Return a network's mean score over its seeds, at the epochs where all of them have one.
 
     An epoch that only some have would be a jump that no training made.
+
+    >>> mean_scores([Trajectory(((0.0, 300.0), (1.0, 310.0))), Trajectory(((0.0, 302.0), (0.5, 305.0)))])
+    {0: 301.0}
     """
     scores = [trajectory.at_epochs for trajectory in trajectories if trajectory.points]
     shared = set.intersection(*(set(each) for each in scores)) if scores else set()

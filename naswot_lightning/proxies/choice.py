@@ -30,6 +30,11 @@ def compute_scores(network: nn.Module, probe: Probe, names: Sequence[str]) -> di
     Raises:
         UserError: no such score.
         NoRectifierError: a score needs rectified linear units, and the network has none.
+
+    >>> from naswot_lightning.data.probe import load_probe
+    >>> network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 8), nn.ReLU(), nn.Linear(8, 10))
+    >>> compute_scores(network, load_probe("noise", "", batch_size=16, seed=0), ["params", "rectified_units"])
+    {'params': 24674.0, 'rectified_units': 8.0}
     """
     measured = Measured(network, probe)
     return {name: get_proxy(name)(measured) for name in names}

@@ -22,6 +22,10 @@ def choose_picks(ranking: Sequence[RankedRow], top: int, select: str = "top") ->
 
     Raises:
         UserError: there are fewer.
+
+    >>> ranking = [RankedRow(n, f"a{n}", f"c{n}", -float(n), 10, 20, 5, "ok") for n in range(1, 10)]
+    >>> [row.rank for row in choose_picks(ranking, 3)], [row.rank for row in choose_picks(ranking, 3, "spread")]
+    ([1, 2, 3], [1, 5, 9])
     """
     distinct: dict[str, RankedRow] = {}
     for row in ranking:
@@ -47,6 +51,10 @@ def named_picks(ranking: Sequence[RankedRow], text: str) -> list[RankedRow]:
 
     Raises:
         UserError: another text, a rank that the ranking has not, or a network that failed.
+
+    >>> ranking = [RankedRow(n, f"a{n}", f"c{n}", -float(n), 10, 20, 5, "ok") for n in range(1, 10)]
+    >>> [row.rank for row in named_picks(ranking, "1,3,7-9")]
+    [1, 3, 7, 8, 9]
     """
     chosen = {row.rank for row in ranking if row.status != "failed"} if text == "all" else _ranks(text)
     by_rank = {row.rank: row for row in ranking}

@@ -77,6 +77,9 @@ def resolve_recipe(name: str, chosen: Mapping[str, Any], has_parts: bool) -> Rec
 
     Raises:
         UserError: no such recipe, or an auxiliary head or drop path is chosen for a space without.
+
+    >>> resolve_recipe("nasbench201-12", {"lr": 0.05, "epochs": None}, has_parts=False).lr
+    0.05
     """
     recipe = RECIPES[expect_name("recipe", name, RECIPES)]
     chosen = {key: value for key, value in chosen.items() if value is not None}
