@@ -11,9 +11,9 @@ from torch import nn
 
 from spaces import Space, SpaceError, get_space, list_spaces
 from spaces.__main__ import main
+from spaces.drawing.layout import GAP, lay_out
 from spaces.drawing.picture import draw, wrapped
 from spaces.graph import CellGraph, Edge, Node, cell_graph
-from spaces.drawing.layout import GAP, lay_out
 from spaces.named import NamedNetworks
 from tests.conftest import ROOT
 

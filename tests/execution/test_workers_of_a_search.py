@@ -10,17 +10,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from naswot_lightning.config import SearchConfig
 from naswot_lightning.data.probe import load_probe
 from naswot_lightning.errors import UserError
-from naswot_lightning.execution import automatic
-from naswot_lightning.execution.automatic import Automatic
 from naswot_lightning.execution.processes import Processes
+from naswot_lightning.search import plan_search
 from naswot_lightning.search.evaluators.score import ScoreEvaluator
-from naswot_lightning.search.plan import choose_executor
 from spaces import get_space
 from tests.conftest import ROOT
 
-SPACE = get_space("nasbench201")
 COMMAND = [
     sys.executable, "search.py", "--samples", "400", "--batch_size", "64", "--workers", "2", "--wandb.mode", "disabled",
 ]  # fmt: skip
@@ -84,62 +82,9 @@ def test_scores_are_those_of_one_process_whatever_its_threads(name, bf16):
         assert alone == [aside[network].scores for network in networks]
 
 
-def test_workers_are_started_where_they_are_worth_it(monkeypatch):
-    evaluator = ScoreEvaluator(SPACE, [load_probe("noise", "", 4, 0, probe_size=8)])
-    networks = [SPACE[index] for index in range(6)]
-    started = []
-
-    def start(self, task, items):
-        started.append(len(items))
-        return ((item, task(item)) for item in items)
-
-    monkeypatch.setattr(Processes, "run", start)
-    assert len(dict(Automatic(2).run(evaluator, networks))) == 6
-    assert started == []
-    monkeypatch.setattr(automatic, "_WORTHWHILE_S", 0.0)
-    assert len(dict(Automatic(2).run(evaluator, networks))) == 6
-    assert started == [3]
-    assert len(dict(Automatic(1).run(evaluator, networks))) == 6
-    assert started == [3]
-
-
-def test_a_space_that_cannot_be_sent_is_scored_here_unless_workers_were_asked_for(monkeypatch):
-    class Local(type(SPACE)):
-        """A class that no other process can find."""
-
-    evaluator = ScoreEvaluator(Local(), [load_probe("noise", "", 4, 0, probe_size=8)])
-    networks = [SPACE[index] for index in range(5)]
-    monkeypatch.setattr(automatic, "_WORTHWHILE_S", 0.0)
-    assert len(dict(Automatic(2).run(evaluator, networks))) == 5
-    with pytest.raises(
-        UserError, match=r"--workers 2: another process cannot make the space 'nasbench201'.*--workers 1"
-    ):
-        list(Processes(2).run(evaluator, networks))
-
-
 def test_workers_do_not_share_an_accelerator():
     with pytest.raises(UserError, match="--workers 2 on meta: workers are for the CPU"):
-        choose_executor(2, torch.device("meta"))
-
-
-class Halved:
-    """A task that any process can import."""
-
-    def prepare(self):
-        self.ready = True
-
-    def __call__(self, item):
-        assert self.ready
-        if item % 2:
-            raise ValueError(f"{item} is odd")
-        return item // 2
-
-
-def test_an_error_of_a_task_ends_the_run_with_that_error():
-    assert dict(Processes(2).run(Halved(), iter([2, 4, 6, 8, 10]))) == {2: 1, 4: 2, 6: 3, 8: 4, 10: 5}
-    assert list(Processes(2).run(Halved(), [])) == []
-    with pytest.raises(ValueError, match="3 is odd"):
-        list(Processes(2).run(Halved(), [2, 3, 4]))
+        plan_search(SearchConfig(device="meta", workers=2))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")

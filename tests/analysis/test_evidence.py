@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
-
 from naswot_lightning.evidence import (
     RESAMPLES,
     SEED,
@@ -21,6 +19,8 @@ from naswot_lightning.evidence import (
     spearman,
 )
 from naswot_lightning.results import Network
+from scipy import stats
+
 from tests.runs import result
 
 few = st.lists(st.tuples(st.integers(-4, 4), st.integers(-4, 4)), min_size=2, max_size=12)

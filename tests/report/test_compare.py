@@ -6,13 +6,13 @@ import sys
 
 import pytest
 from matplotlib import pyplot
+from naswot_lightning.comparison import COLUMNS, compare
+from naswot_lightning.results import comparable, read_results
 from scipy import stats
 
 from naswot_lightning import figures
-from naswot_lightning.comparison import COLUMNS, compare
 from naswot_lightning.config import WandbConfig
 from naswot_lightning.errors import UserError
-from naswot_lightning.results import comparable, read_results
 from naswot_lightning.storage.run_folder import RunFolder
 from tests.conftest import ROOT
 from tests.runs import result, write_pick

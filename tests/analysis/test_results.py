@@ -3,9 +3,9 @@ import random
 import statistics
 
 import pytest
+from naswot_lightning.results import comparable, read_results
 
 from naswot_lightning.errors import UserError
-from naswot_lightning.results import comparable, read_results
 from tests.runs import result, write_pick
 
 

@@ -4,8 +4,6 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from naswot_lightning.errors import UserError
 from naswot_lightning.results import Network
 from naswot_lightning.trajectory import (
     Trajectory,
@@ -15,6 +13,8 @@ from naswot_lightning.trajectory import (
     settles_after,
     trajectory_facts,
 )
+
+from naswot_lightning.errors import UserError
 from tests.runs import result, trajectory
 
 

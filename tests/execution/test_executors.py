@@ -1,0 +1,37 @@
+from dataclasses import replace
+
+import pytest
+
+from naswot_lightning.data.probe import load_probe
+from naswot_lightning.execution import automatic
+from naswot_lightning.execution.automatic import Automatic
+from naswot_lightning.execution.processes import Processes
+from naswot_lightning.execution.serial import Serial
+from naswot_lightning.search.evaluators.score import ScoreEvaluator
+from spaces import get_space
+
+SPACE = get_space("nasbench201")
+DISCONNECTED = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
+
+
+@pytest.fixture
+def always_worthwhile(monkeypatch):
+    monkeypatch.setattr(automatic, "_WORTHWHILE_S", 0.0)
+
+
+def test_every_executor_gives_the_same_results(always_worthwhile):
+    evaluator = ScoreEvaluator(SPACE, [load_probe("digits", "", 8, 0)], ("naswot", "synflow", "params"), seed=5)
+    networks = [DISCONNECTED, *(SPACE[index] for index in (3, 11, 284, 1462, 7000))]
+    expected = {network: replace(values, seconds=0.0) for network, values in Serial().run(evaluator, networks)}
+    assert list(expected) == networks
+    assert {values.status for values in expected.values()} == {"ok", "degenerate"}
+    for executor in (Processes(2), Automatic(2), Automatic(1)):
+        pairs = list(executor.run(evaluator, iter(networks)))
+        assert len(pairs) == len(networks)
+        assert {network: replace(values, seconds=0.0) for network, values in pairs} == expected
+
+
+@pytest.mark.parametrize("executor", [Serial(), Processes(2), Automatic(2)], ids=["serial", "processes", "automatic"])
+def test_nothing_to_do_is_no_error(executor):
+    evaluator = ScoreEvaluator(SPACE, [load_probe("noise", "", 4, 0, probe_size=8)])
+    assert list(executor.run(evaluator, [])) == []

@@ -1,0 +1,197 @@
+import functools
+import math
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from naswot_lightning.proxies import PROXIES
+from tests.proxies.networks import GRADIENT_SCORES, SPACE, branches, probe_of, score
+
+DISCONNECTED = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
+
+
+@pytest.mark.parametrize("name", PROXIES)
+@pytest.mark.parametrize("training", [True, False])
+def test_network_probe_and_generators_are_left_as_found(name, training):
+    network, probe = branches().train(training), probe_of()
+    network.drop.train(not training)
+    network.stem.weight.grad = torch.ones_like(network.stem.weight)
+    network.left.weight.requires_grad_(False)
+    network.linear.register_forward_hook(lambda *_: None)
+    state = {key: value.clone() for key, value in network.state_dict().items()}
+    tensors = {key: id(value) for key, value in [*network.named_parameters(), *network.named_buffers()]}
+    modules, flags = list(network.modules()), [module.training for module in network.modules()]
+    images, labels = probe.images.clone(), probe.labels.clone()
+    generators = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()
+    first = score(name, network, probe)
+    assert generators[0].equal(torch.get_rng_state())
+    assert generators[1:] == (random.getstate(), np.random.get_state()[1].tolist())
+    assert all(value.equal(state[key]) for key, value in network.state_dict().items())
+    assert {k: id(v) for k, v in [*network.named_parameters(), *network.named_buffers()]} == tensors
+    assert list(network.modules()) == modules
+    assert [module.training for module in modules] == flags
+    assert [key for key, p in network.named_parameters() if not p.requires_grad] == ["left.weight"]
+    assert [key for key, p in network.named_parameters() if p.grad is not None] == ["stem.weight"]
+    assert network.stem.weight.grad.eq(1).all()
+    assert [len(module._forward_hooks) + len(module._forward_pre_hooks) for module in modules].count(1) == 1
+    assert probe.images.equal(images)
+    assert not probe.images.requires_grad
+    assert probe.labels.equal(labels)
+    assert score(name, network, probe) == first
+
+
+@pytest.mark.parametrize("name", PROXIES)
+def test_frozen_parameters_and_callers_without_gradients_change_no_score(name):
+    network = branches()
+    expected = score(name, network)
+    with torch.no_grad():
+        assert score(name, network) == expected
+    with torch.inference_mode():
+        assert score(name, network) == expected
+    with torch.autocast("cpu", torch.bfloat16):
+        assert score(name, network) == expected
+    if name != "params":
+        assert score(name, branches().requires_grad_(False)) == expected
+
+
+@functools.cache
+def twelve_networks():
+    rng = random.Random(0)
+    torch.manual_seed(0)
+    return [SPACE.build(SPACE.sample(rng)).to(memory_format=torch.channels_last) for _ in range(12)]
+
+
+@pytest.mark.parametrize("name", PROXIES)
+def test_finite_and_different_on_twelve_networks_of_nas_bench_201(name):
+    probe = probe_of(count=4, classes=10)
+    values = [score(name, network, probe) for network in twelve_networks()]
+    assert all(math.isfinite(value) for value in values)
+    assert len(set(values)) > 3  # rectified units count the convolutions, of which a cell has 0 to 6
+
+
+@pytest.mark.parametrize("name", ["naswot", *GRADIENT_SCORES])
+def test_a_disconnected_cell_is_degenerate(name):
+    assert score(name, SPACE.build(DISCONNECTED)) == -math.inf
+
+
+@pytest.mark.parametrize("name", GRADIENT_SCORES)
+def test_an_output_that_depends_on_nothing_is_degenerate(name):
+    class Constant(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 1)
+
+        def forward(self, x):
+            F.relu(self.conv(x))
+            return x.new_zeros(len(x), 4)
+
+    assert score(name, Constant()) == -math.inf
+
+
+def test_one_image_without_gradient_is_degenerate():
+    probe = probe_of()
+    probe.images[2] = -9.0
+    network = nn.Sequential(nn.ReLU(), nn.Flatten(), nn.Linear(192, 4))
+    assert score("jacob_cov", network, probe) == -math.inf
+
+
+@pytest.mark.parametrize("name", ["naswot", *GRADIENT_SCORES])
+@pytest.mark.parametrize("network", [lambda: SPACE.build(SPACE[11]), branches])
+def test_nan_weights_give_nan(name, network):
+    broken = network()
+    with torch.no_grad():
+        next(broken.parameters()).view(-1)[0] = math.nan
+    assert math.isnan(score(name, broken))
+
+
+def test_overflow_of_the_network_is_a_failure_and_not_a_good_score():
+    network = nn.Sequential(nn.Flatten(), nn.Linear(192, 8), nn.ReLU(), nn.Linear(8, 4))
+    with torch.no_grad():
+        for layer in (network[1], network[3]):
+            layer.weight.fill_(3e38)
+    assert math.isnan(score("snip", network))
+    assert math.isnan(score("grad_norm", network))
+
+
+@pytest.mark.parametrize("name", PROXIES)
+def test_the_first_tensor_of_a_tuple_counts(name):
+    class Pair(nn.Module):
+        def __init__(self, network):
+            super().__init__()
+            self.network = network
+
+        def forward(self, x):
+            return (self.network(x), None), x * 1e9
+
+    wrapped = score(name, Pair(branches()))
+    assert wrapped == score(name, branches()) or name == "random"  # names of parameters are part of its seed
+
+
+@pytest.mark.parametrize("name", GRADIENT_SCORES)
+def test_an_output_without_tensor_says_so(name):
+    class Words(nn.Module):
+        def forward(self, x):
+            return "none"
+
+    with pytest.raises(TypeError, match="returned str: expected a tensor"):
+        score(name, Words())
+
+
+@pytest.mark.parametrize("name", GRADIENT_SCORES)
+def test_a_network_that_changes_its_input_and_buffers_in_place(name):
+    class Untidy(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("mean", torch.zeros(()))
+            self.body = branches()
+
+        def forward(self, x):
+            out = self.body(x.mul_(0.5))
+            self.mean += out.mean()
+            return out
+
+    class Tidy(Untidy):
+        def forward(self, x):
+            return self.body(x * 0.5)
+
+    network, probe = Untidy(), probe_of()
+    images = probe.images.clone()
+    assert score(name, network, probe) == pytest.approx(score(name, Tidy()), rel=1e-9)
+    assert probe.images.equal(images)
+    assert network.mean.equal(torch.zeros(()))
+    assert not network.mean.requires_grad
+
+
+@pytest.mark.parametrize("name", ["grad_norm", "snip", "synflow"])
+def test_a_shared_weight_counts_once(name):
+    class Shared(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.Linear(192, 192, bias=False), nn.Linear(192, 192, bias=False)
+            self.second.weight = self.first.weight
+
+        def forward(self, x):
+            return self.second(F.relu(self.first(x.flatten(1))))
+
+    class Reused(Shared):
+        def forward(self, x):
+            return self.first(F.relu(self.first(x.flatten(1))))
+
+    torch.manual_seed(0)
+    shared = Shared()
+    torch.manual_seed(0)
+    reused = Reused()
+    del reused.second
+    assert score(name, shared) == score(name, reused)
+
+
+@pytest.mark.parametrize("name", ["grad_norm", "snip"])
+def test_labels_beyond_the_outputs_are_an_error_that_says_so(name):
+    probe = replace(probe_of(), labels=torch.tensor([0, 1, 2, 3, 9, 0]))
+    with pytest.raises(ValueError, match="has 4 outputs, the labels go to 9"):
+        score(name, branches(), probe)

@@ -1,0 +1,95 @@
+import os
+import random
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from naswot_lightning import naswot_score
+
+
+def images_of(count=8, size=8, seed=0):
+    return torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(seed))
+
+
+class Untidy(nn.Module):
+    """Whatever a network may do in its forward pass that would leave a trace."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm, self.drop = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5)
+        self.instance = nn.InstanceNorm2d(4, track_running_stats=True)
+        self.register_buffer("calls", torch.zeros(()))
+        self.register_buffer("replaced", torch.zeros(2))
+
+    def forward(self, x):
+        self.calls += 1
+        self.replaced = self.replaced + 1
+        random.random()
+        np.random.rand()
+        x = self.instance(self.norm(self.conv(x)) + torch.rand(()))
+        return self.drop(F.relu(x)).mean((2, 3))
+
+
+@pytest.mark.parametrize("variant", ["paper", "reference"])
+@pytest.mark.parametrize("training", [True, False])
+def test_the_network_is_left_as_it_was_found(training, variant):
+    network = nn.Sequential(Untidy(), nn.ReLU(), nn.Linear(4, 2)).train(training)
+    network[0].drop.train(not training)
+    network[0].conv.weight.grad = torch.ones_like(network[0].conv.weight)
+    calls = []
+    network[0].conv.register_forward_hook(lambda *_: calls.append(1))
+    before = {k: v.clone() for k, v in network.state_dict().items()}
+    identities = {k: id(v) for k, v in network.named_buffers()}
+    flags = [m.training for m in network.modules()]
+    states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()
+    first = naswot_score(network, images_of(), variant=variant)
+    assert states[0].equal(torch.get_rng_state())
+    assert states[1] == random.getstate()
+    assert states[2] == np.random.get_state()[1].tolist()
+    assert [m.training for m in network.modules()] == flags
+    assert {k: id(v) for k, v in network.named_buffers()} == identities
+    assert all(v.equal(before[k]) for k, v in network.state_dict().items())
+    assert network[0].conv.weight.grad.eq(1).all()
+    assert len(network[0].conv._forward_hooks) == 1
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in network if isinstance(m, nn.ReLU))
+    assert naswot_score(network, images_of(), variant=variant) == first
+    network(images_of()).sum().backward()
+
+
+def test_a_failing_forward_is_not_swallowed_and_restores_the_network():
+    class Fails(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm = nn.BatchNorm2d(3)
+
+        def forward(self, x):
+            F.relu(self.norm(x))
+            raise RuntimeError("shape mismatch")
+
+    network = Fails()
+    with pytest.raises(RuntimeError, match="shape mismatch"):
+        naswot_score(network, images_of())
+    assert network.norm.training
+    assert network.norm.running_mean is not None
+
+
+def test_scoring_leaves_the_number_of_threads_alone():
+    """In a process of its own, since threads start with the first score."""
+    code = """
+import torch
+from spaces import get_space
+from naswot_lightning import naswot_score
+space = get_space("nasbench201")
+network, images = space.build(space[284]), torch.randn(4, 3, 8, 8)
+before = torch.get_num_threads()
+naswot_score(network, images)
+print(before, torch.get_num_threads())
+"""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.split() == ["1", "1"]

@@ -1,0 +1,163 @@
+import csv
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from naswot_lightning import naswot_score
+from naswot_lightning.config import SearchConfig
+from naswot_lightning.data.probe import load_probe
+from naswot_lightning.errors import UserError
+from naswot_lightning.networks import build_network
+from naswot_lightning.ranking import read_ranking
+from naswot_lightning.search import run_search
+from naswot_lightning.search.evaluators.score import ScoreEvaluator
+from naswot_lightning.training.choice import choose_picks
+from tests.search.runs import QUICK, SPACE, rows_of
+
+
+def test_scores_are_those_of_the_network_built_from_seed_and_architecture(finished):
+    row = rows_of(finished)[0]
+    assert row["canonical"] == SPACE.canonical(row["architecture"])
+    network = build_network(SPACE, row["canonical"], seed=0, num_classes=10).to(memory_format=torch.channels_last)
+    assert naswot_score(network, load_probe("digits", "", 8, 0).images) == row["score"]
+    assert SPACE.complexity(row["canonical"], image_size=16).params == row["params"]
+
+
+def test_a_score_depends_neither_on_order_nor_on_generators():
+    evaluator = ScoreEvaluator(SPACE, [load_probe("digits", "", 8, 0)], seed=3)
+    torch.manual_seed(1)
+    first = [evaluator(SPACE[i]).scores["naswot"] for i in (11, 284)]
+    torch.manual_seed(2)
+    assert [evaluator(SPACE[i]).scores["naswot"] for i in (284, 11)] == first[::-1]
+    other = ScoreEvaluator(SPACE, [load_probe("digits", "", 8, 0)], seed=4)
+    assert other(SPACE[11]).scores["naswot"] != first[0]
+
+
+def test_equal_networks_are_scored_once(tmp_path, monkeypatch):
+    built = []
+    original = SPACE.build
+    monkeypatch.setattr(type(SPACE), "build", lambda self, a, *rest: built.append(a) or original(a, *rest))
+    listed = tmp_path / "list.txt"
+    twin = "|nor_conv_3x3~0|+|nor_conv_1x1~0|none~1|+|skip_connect~0|avg_pool_3x3~1|none~2|"
+    base = "|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|avg_pool_3x3~1|none~2|"
+    listed.write_text(f"# equal but for a dead branch\n{twin}\n\n{base}\n{base}\n")
+    run_search(SearchConfig(run_dir=str(tmp_path / "run"), architectures=str(listed), **QUICK))
+    assert built == [SPACE.canonical(base)]
+    first, second = rows_of(tmp_path / "run")
+    assert first["score"] == second["score"]
+    ranking = read_ranking(tmp_path / "run")
+    assert [row.architecture for row in ranking] == [twin, base]
+    with pytest.raises(UserError, match="--top 2: the ranking has 1 different networks"):
+        choose_picks(ranking, 2)
+    run_search(SearchConfig(run_dir=str(tmp_path / "raw"), architectures=str(listed), canonical=False, **QUICK))
+    assert rows_of(tmp_path / "raw")[0]["n_units"] > rows_of(tmp_path / "raw")[1]["n_units"]
+
+
+def test_degenerate_and_failed_candidates_are_rows_with_their_reason(tmp_path, monkeypatch):
+    listed = tmp_path / "list.csv"
+    constant = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
+    listed.write_text(f"index,arch\n5,{constant}\n6,{SPACE[11]}\n7,{SPACE[284]}\n")
+    original = SPACE.build
+
+    def sometimes(self, architecture, *rest):
+        if architecture == SPACE.canonical(SPACE[284]):
+            raise RuntimeError("no memory\nfor this one")
+        return original(architecture, *rest)
+
+    monkeypatch.setattr(type(SPACE), "build", sometimes)
+    run_search(SearchConfig(run_dir=str(tmp_path / "run"), architectures=str(listed), **QUICK))
+    by_status = {row["status"]: row for row in rows_of(tmp_path / "run")}
+    assert set(by_status) == {"ok", "degenerate", "failed"}
+    assert by_status["failed"]["reason"] == "RuntimeError: no memory"
+    assert by_status["degenerate"]["score"] is None
+    assert [row.status for row in read_ranking(tmp_path / "run")] == ["ok", "degenerate", "failed"]
+    assert "NaN" not in (tmp_path / "run" / "ranking.json").read_text()
+
+
+def test_several_scores_are_columns_of_one_build(tmp_path, monkeypatch):
+    builds = []
+    original = SPACE.build
+    monkeypatch.setattr(type(SPACE), "build", lambda self, a, *rest: builds.append(a) or original(a, *rest))
+    config = SearchConfig(run_dir=str(tmp_path / "run"), score="synflow,naswot,params+naswot", **QUICK)
+    run_search(config)
+    rows = rows_of(tmp_path / "run")
+    assert len(builds) == len({row["canonical"] for row in rows})
+    assert [row["score"] for row in rows] == [row["scores"]["synflow"] for row in rows]
+    ranking = [row.to_json() for row in read_ranking(tmp_path / "run")]
+    best = [row["synflow"] for row in ranking if row["status"] == "ok"]
+    assert best == sorted(best, reverse=True)
+    by_architecture = {row["architecture"]: row for row in rows}
+    for row in ranking:
+        assert row["naswot"] == by_architecture[row["architecture"]]["scores"]["naswot"]
+        assert row["score"] == row["synflow"]
+    with open(tmp_path / "run" / "ranking.csv") as file:
+        assert {"synflow", "naswot", "params+naswot"} <= set(csv.DictReader(file).fieldnames)
+
+
+def test_repeats_give_mean_and_deviation_and_begin_with_the_single_score(tmp_path):
+    listed = tmp_path / "list"
+    listed.write_text(f"{SPACE[11]}\n{SPACE[284]}\n")
+    values = {}
+    for repeats in (1, 3):
+        run = tmp_path / str(repeats)
+        run_search(SearchConfig(run_dir=str(run), architectures=str(listed), repeats=repeats, **QUICK))
+        values[repeats] = rows_of(run)
+    network = SPACE.canonical(SPACE[11])
+    single = [
+        naswot_score(build_network(SPACE, network, 0, 10, repeat), load_probe("digits", "", 8, repeat).images)
+        for repeat in range(3)
+    ]
+    assert values[1][0]["score"] == single[0]
+    assert values[3][0]["score"] == pytest.approx(sum(single) / 3)
+    assert len(set(single)) == 3
+    assert values[3][0]["stds"]["naswot"] == pytest.approx(np.std(single))
+    assert read_ranking(tmp_path / "3")[0].more["naswot_std"] > 0
+
+
+def smooth_networks():
+    """Networks without a rectifier, a wide one and a narrow one."""
+
+    def of_width(width):
+        return lambda classes: nn.Sequential(
+            nn.Conv2d(3, width, 3), nn.GELU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, classes)
+        )
+
+    return {"narrow": of_width(4), "wide": of_width(16)}
+
+
+SMOOTH = {"space": "tests.search.test_evaluator.smooth_networks", **QUICK, "samples": "all"}
+
+
+@pytest.mark.parametrize("score", ["params", "macs", "synflow", "grad_norm", "jacob_cov", "random"])
+def test_networks_without_rectifiers_have_every_score_that_needs_none(tmp_path, score):
+    assert run_search(SearchConfig(run_dir=str(tmp_path / "run"), score=score, **SMOOTH)) == 0
+    rows = rows_of(tmp_path / "run")
+    assert [(row["status"], row["reason"], row["n_units"]) for row in rows] == [("ok", None, None)] * 2
+    assert all(isinstance(row["score"], float) for row in rows)
+    assert [row["params"] for row in rows] == [28 * width + (width + 1) * 10 for width in (4, 16)]
+    ranking = read_ranking(tmp_path / "run")
+    if score in ("params", "macs"):
+        assert [row.architecture for row in ranking] == ["wide", "narrow"]
+    with open(tmp_path / "run" / "ranking.csv") as file:
+        assert [row["n_units"] for row in csv.DictReader(file)] == ["", ""]
+
+
+@pytest.mark.parametrize("score", ["naswot", "rectified_units", "naswot,params", "naswot+params"])
+def test_networks_without_rectifiers_fail_where_the_score_needs_some(tmp_path, score):
+    assert run_search(SearchConfig(run_dir=str(tmp_path / "run"), score=score, **SMOOTH)) == 1
+    rows = rows_of(tmp_path / "run")
+    assert [(row["status"], row["score"], row["n_units"]) for row in rows] == [("failed", None, None)] * 2
+    assert all("NoRectifierError: the network called no rectified linear unit" in row["reason"] for row in rows)
+    if "params" in score:
+        assert all(row["scores"]["params"] == row["params"] for row in rows)
+
+
+def test_a_further_score_that_needs_rectifiers_leaves_the_first_one_alone(tmp_path):
+    assert run_search(SearchConfig(run_dir=str(tmp_path / "run"), score="params,naswot", repeats=2, **SMOOTH)) == 0
+    rows = rows_of(tmp_path / "run")
+    assert [row["status"] for row in rows] == ["ok", "ok"]
+    assert [row["scores"] for row in rows] == [{"params": row["params"], "naswot": None} for row in rows]
+    assert [row["stds"] for row in rows] == [{"params": 0.0, "naswot": None}] * 2
+    assert [row.architecture for row in read_ranking(tmp_path / "run")] == ["wide", "narrow"]

@@ -1,0 +1,86 @@
+import random
+from dataclasses import replace
+
+import pytest
+
+from naswot_lightning.data.probe import load_probe
+from naswot_lightning.execution.processes import Processes
+from naswot_lightning.execution.serial import Serial
+from naswot_lightning.search.evaluators.score import ScoreEvaluator
+from naswot_lightning.search.loop import Loop
+from naswot_lightning.storage.score_rows import ScoreRows
+from tests.search.runs import SPACE
+
+BATCH, BATCHES = 4, 3
+
+
+class Climbing:
+    """Proposes mutations of the best candidate so far: what it proposes depends on every row and its place."""
+
+    def __init__(self, seed=0):
+        self.seed, self.proposed = seed, []
+
+    def propose(self, rows):
+        assert [row.architecture for row in rows] == self.proposed
+        if len(rows) == BATCH * BATCHES:
+            return ()
+        rng = random.Random(f"{self.seed} {[row.score for row in rows]}")
+        if rows:
+            best = max(rows, key=lambda row: float("-inf") if row.score is None else row.score)
+            batch = [best.architecture, *(SPACE.mutate(best.architecture, rng) for _ in range(BATCH - 1))]
+        else:
+            batch = [SPACE.sample(rng) for _ in range(BATCH)]
+        self.proposed += batch
+        return batch
+
+
+class Backwards:
+    """An executor that finishes the last item first."""
+
+    def run(self, task, items):
+        task.prepare()
+        for item in reversed(list(items)):
+            yield item, task(item)
+
+
+def climbed(folder, executor):
+    """Search in a folder; return the rows in the order of their proposal, and how many were fresh."""
+    evaluator = ScoreEvaluator(SPACE, [load_probe("noise", "", 4, 0, probe_size=8)])
+    folder.mkdir(exist_ok=True)
+    algorithm = Climbing()
+    with ScoreRows(folder / "scores.jsonl") as finished:
+        loop = Loop(SPACE.name, SPACE.canonical, evaluator, executor, 0, finished)
+        rows = loop.run(algorithm, algorithm.propose([]))
+    assert [row.architecture for row in rows] == algorithm.proposed
+    return [replace(row, seconds=0.0) for row in rows], loop.fresh
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("serial")
+    rows, fresh = climbed(folder, Serial())
+    assert fresh == len({row.architecture for row in rows}) == len((folder / "scores.jsonl").read_bytes().splitlines())
+    assert len({row.score for row in rows}) > BATCHES
+    assert rows[-1].score != rows[0].score
+    return rows
+
+
+def cut(folder, kept):
+    path = folder / "scores.jsonl"
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:kept]))
+
+
+@pytest.mark.parametrize("executor", [Serial(), Backwards()], ids=["serial", "backwards"])
+def test_an_algorithm_with_feedback_finds_the_same_wherever_it_is_cut_off(tmp_path, expected, executor):
+    rows, fresh = climbed(tmp_path / "run", executor)
+    assert rows == expected
+    for kept in (1, BATCH, BATCH + 1, fresh):
+        cut(tmp_path / "run", kept)
+        assert climbed(tmp_path / "run", executor) == (expected, fresh - kept)
+
+
+def test_an_algorithm_with_feedback_finds_the_same_in_processes(tmp_path, expected):
+    rows, fresh = climbed(tmp_path / "run", Processes(2))
+    assert rows == expected
+    cut(tmp_path / "run", BATCH + 1)
+    assert climbed(tmp_path / "run", Processes(2)) == (expected, fresh - BATCH - 1)

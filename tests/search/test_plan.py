@@ -1,0 +1,14 @@
+from naswot_lightning.config import SearchConfig, WandbConfig
+from naswot_lightning.search import plan_search
+from tests.archives import write_cifar100
+from tests.data.lists import write_lists
+
+
+def test_lists_do_not_decide_a_search(tmp_path, monkeypatch):
+    write_cifar100(tmp_path, monkeypatch)
+    path = write_lists(tmp_path / "split.txt", range(50), range(50, 100))
+    shared = {"dataset": "cifar100", "data_dir": str(tmp_path), "batch_size": 8, "wandb": WandbConfig("disabled")}
+    without, with_lists = (plan_search(SearchConfig(split_file=file, **shared)) for file in (None, str(path)))
+    assert with_lists.settings["split_file"] != without.settings["split_file"]
+    assert with_lists.identity == without.identity
+    assert with_lists.evaluator.fingerprint == without.evaluator.fingerprint

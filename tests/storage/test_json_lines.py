@@ -1,0 +1,24 @@
+import errno
+import resource
+
+import pytest
+
+from naswot_lightning.storage.json_lines import JsonLines
+
+
+def test_a_full_disk_loses_nothing_that_was_finished(tmp_path):
+    path = tmp_path / "scores.jsonl"
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with JsonLines(path) as rows:
+        rows.append({"n": 1})
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20, limit[1]))
+            with pytest.raises(OSError, match=r"scores\.jsonl") as caught:
+                rows.append({"text": "x" * 100})
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        assert caught.value.errno == errno.EFBIG
+        assert path.read_text() == '{"n": 1}\n'
+        rows.append({"n": 2})
+    with JsonLines(path) as again:
+        assert again.objects == [{"n": 1}, {"n": 2}]
