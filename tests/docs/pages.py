@@ -1,0 +1,168 @@
+"""README and docs: their fenced blocks, their commands, and how each command is run here."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from naswot_lightning.command_line import parse
+from naswot_lightning.config import SearchConfig, TrainConfig
+from naswot_lightning.search import run_search
+from naswot_lightning.training import run_training
+from spaces.__main__ import main as run_spaces
+from tests.conftest import ROOT
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+# Pages whose blocks another test runs.
+RUN_ELSEWHERE = {"extending.md": "tests/test_extending.py"}
+
+# What a command is run with here, in place of what the page says: words, for words that follow each other.
+SMALLER = {
+    "--dataset cifar10": "--dataset digits",
+    "--samples 1000": "--samples 8",
+    "--samples 100": "--samples 3",
+    "--samples 50": "--samples 4",
+    "--samples all --precision": "--samples 3 --precision",  # of NAS-Bench-201
+    "--image_size 224": "--image_size 32",
+    "--epochs 200": "--epochs 1",
+    "--epochs 10": "--epochs 1",
+    "--recipe nasbench201-12": "--recipe nasbench201-12 --epochs 1",
+    "--top 3": "--top 1",
+    "--top 6": "--top 1",
+    "--top 20": "--top 2",
+    "--seeds 777,888,999": "--seeds 777",
+    "--batch_size 64": "--batch_size 32",
+}
+# What a command has beside, unless the page says otherwise.
+BESIDE = {
+    "search.py": {"--samples": "8", "--batch_size": "16", "--wandb.mode": "disabled"},
+    "train.py": {
+        "--trainer.limit_train_batches": "2",
+        "--trainer.limit_val_batches": "1",
+        "--trainer.limit_test_batches": "1",
+        "--early_points": "1",
+        "--wandb.mode": "disabled",
+    },
+}
+# Commands that are read, not run: those that hold these words, and why.
+NOT_RUN = {
+    "make": "installs packages or takes minutes",
+    "python -m bench": "takes minutes",
+    ".venv/bin/wandb": "a viewer in the terminal, or a server in the network",
+    "--devices 2": "several devices",
+    "--accelerator gpu": "a GPU",
+    "--dataset cifar100": "the data set and the benchmark's lists",
+    "--run_dir runs/cifar100": "the data set",
+}
+# Files that a command names and the reader brings.
+OF_THE_READER = {"cifar100-test-split.txt"}
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page: its language, its text, and the text of the page before it."""
+
+    language: str
+    text: str
+    before: str
+
+    @property
+    def file(self) -> str | None:
+        """The file that the block is, where its first line or the line before it says so."""
+        named = re.match(r"# (\w+\.py)\n", self.text) or re.search(r"Save this as `(\w+\.py)`[^\n]*:\n+\Z", self.before)
+        return named and named[1]
+
+    @property
+    def commands(self) -> list[list[str]]:
+        """The words of each command."""
+        lines = self.text.replace("\\\n", " ").splitlines()
+        return [words for line in lines if (words := shlex.split(line, comments=True))]
+
+
+def blocks(page: Path) -> list[Block]:
+    text = page.read_text()
+    found = re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    return [Block(each[1], each[2], text[: each.start()]) for each in found]
+
+
+def find(words: Sequence[str], wanted: str) -> int | None:
+    """Return where the words of ``wanted`` follow each other; None where they do not."""
+    parts = wanted.split()
+    places = (place for place in range(len(words)) if list(words[place : place + len(parts)]) == parts)
+    return next(places, None)
+
+
+def reason_not_to_run(words: Sequence[str]) -> str | None:
+    return next((why for wanted, why in NOT_RUN.items() if find(words, wanted) is not None), None)
+
+
+def smaller(words: Sequence[str]) -> list[str]:
+    """Return a command as it is run here."""
+    words = list(words)
+    for wanted, instead in SMALLER.items():
+        if (place := find(words, wanted)) is not None:
+            words[place : place + len(wanted.split())] = instead.split()
+    if "--print_config" in words:
+        return words
+    beside = BESIDE.get(words[1], {}) if words[0] == "python" else {}
+    return words + [word for option, value in beside.items() if option not in words for word in (option, value)]
+
+
+def run(words: Sequence[str]) -> None:
+    """Run a command of a page in the working directory; it must end well."""
+    match smaller(words):
+        case ["python", "search.py", *options]:
+            _call(lambda: run_search(parse(SearchConfig, options, "search.py")))
+        case ["python", "train.py", *options]:
+            _call(lambda: run_training(parse(TrainConfig, options, "train.py")))
+        case ["python", "-m", "spaces", *options]:
+            _call(lambda: run_spaces(options))
+        case ["cat" as program, *files]:
+            subprocess.run([program, *files], check=True, stdout=subprocess.DEVNULL)
+        case other:
+            raise AssertionError(f"{shlex.join(other)}: neither run nor among NOT_RUN")
+
+
+def _call(command: Callable[[], int]) -> None:
+    try:
+        code = command()
+    except SystemExit as end:  # of --print_config
+        code = end.code
+    assert code in (0, None)
+
+
+def run_program(code: str) -> None:
+    """Run a block of Python as a program of its own."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def read(words: Sequence[str]) -> None:
+    """Look up the names in a command that is not run: options and their values, targets, parts, files."""
+    match list(words):
+        case ["python", "search.py", *options]:
+            parse(SearchConfig, options, "search.py")
+        case ["python", "train.py", *options]:
+            parse(TrainConfig, options, "train.py")
+        case ["python", "-m", "bench", *parts]:
+            from bench.__main__ import _PARTS
+
+            assert set(parts) <= set(_PARTS)
+        case ["make", target]:
+            assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        case [".venv/bin/wandb", command, _]:
+            from wandb.cli.cli import cli
+
+            assert command in cli.commands
+        case other:
+            raise AssertionError(f"{shlex.join(other)}: not known")
+    for word in words:
+        if re.search(r"\.(py|yaml|csv|txt)$", word) and word not in OF_THE_READER:
+            assert (ROOT / word).exists(), word

@@ -1,0 +1,136 @@
+import csv
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+PAGE = ROOT / "docs" / "extending.md"
+_PART = re.compile(
+    r"^## (?P<name>.+?)\n.*?"
+    r"^`(?P<file>[\w/]+\.py)`\n```python\n(?P<code>.*?)^```\n"
+    r"`(?P<registry>[A-Z]+)` in `(?P<home>[\w/]+\.py)`\n```python\n(?P<line>.*?)^```\n"
+    r"```bash\n(?P<commands>.*?)^```\n",
+    re.MULTILINE | re.DOTALL,
+)
+PARTS = {part["name"]: part for part in _PART.finditer(PAGE.read_text())}
+
+
+@pytest.fixture(scope="module")
+def product(tmp_path_factory):
+    """A copy of the product with every change of the page made to it."""
+    copy = tmp_path_factory.mktemp("product")
+    for name in ("naswot_lightning", "callbacks", "spaces"):
+        shutil.copytree(ROOT / name, copy / name)  # with what numba has compiled
+    for name in ("search.py", "train.py"):
+        shutil.copy(ROOT / name, copy / name)
+    for part in PARTS.values():
+        assert not (copy / part["file"]).exists()
+        (copy / part["file"]).write_text(part["code"])
+        home = copy / part["home"]
+        opened = re.compile(rf"^({part['registry']} = [\[{{]\n)", re.MULTILINE)
+        text, found = opened.subn(lambda match, line=part["line"]: match[1] + line, home.read_text())
+        assert found == 1, part["registry"]
+        home.write_text(text)
+    return copy
+
+
+def run(product, part):
+    """Run a part's commands as they stand; return what they printed."""
+    printed = ""
+    for command in PARTS[part]["commands"].splitlines():
+        python, *words = shlex.split(command)
+        assert python == "python"
+        done = subprocess.run(
+            [sys.executable, *words, "--wandb.mode", "disabled"],
+            cwd=product,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        printed += done.stdout
+    return printed
+
+
+def ranking(folder):
+    return json.loads((folder / "ranking.json").read_text())
+
+
+def test_the_page_has_the_six_changes():
+    assert list(PARTS) == [
+        "A space", "A score", "An algorithm with feedback", "An executor", "A figure", "An evaluator",
+    ]  # fmt: skip
+    assert PAGE.read_text().count("```python") == 2 * len(PARTS)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_each_is_under_forty_lines_and_one_in_a_registry(part):
+    assert len(PARTS[part]["code"].splitlines()) < 40
+    assert PARTS[part]["line"].count("\n") == 1
+
+
+def test_the_code_of_the_page_is_linted_and_typed(product):
+    files = [part["file"] for part in PARTS.values()]
+    ruff = [sys.executable, "-m", "ruff", "check", "--config", str(ROOT / "pyproject.toml"), "--ignore", "D", *files]
+    settings = ["--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", str(ROOT / ".mypy_cache")]
+    mypy = [sys.executable, "-m", "mypy", *settings, "--allow-untyped-defs", *files]
+    for command in (ruff, mypy):
+        done = subprocess.run(command, cwd=product, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_space_is_searched_and_trained_and_a_figure_is_drawn(product):
+    assert "spaces.chain" not in run(product, "A space")
+    assert len(ranking(product / "runs/chain")) == 6
+    assert not (product / "runs/chain/figures/correlations.png").exists()  # of one network there is no tau
+    assert "correlations.png" in run(product, "A figure")
+    assert (product / "runs/chain/figures/correlations.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_score_is_a_column(product):
+    run(product, "A score")
+    rows = ranking(product / "runs/per_unit")
+    assert all(row["naswot_per_unit"] <= 0 < row["naswot"] for row in rows if row["status"] == "ok")
+    assert [row["score"] for row in rows] == [row["naswot_per_unit"] for row in rows]
+
+
+def test_an_algorithm_with_feedback_climbs_and_continues(product):
+    run(product, "An algorithm with feedback")
+    folder = product / "runs/climbing"
+    whole = (folder / "ranking.json").read_bytes()
+    lines = (folder / "scores.jsonl").read_text().splitlines(keepends=True)
+    rows = [json.loads(line) for line in lines]
+    assert len(rows) == 10
+    firsts = [row["score"] for row in rows[:4] if row["score"] is not None]
+    assert max(row["score"] for row in rows if row["score"] is not None) >= max(firsts)
+    (folder / "scores.jsonl").write_text("".join(lines[:6]) + lines[6][:20])  # killed in the seventh
+    run(product, "An algorithm with feedback")
+    assert (folder / "ranking.json").read_bytes() == whole
+
+
+def test_an_executor_gives_the_ranking_of_the_serial_one(product):
+    run(product, "An executor")
+    command = [sys.executable, "search.py", "--workers", "1", "--samples", "6", "--batch_size", "16"]
+    subprocess.run(
+        [*command, "--run_dir", "runs/serial", "--wandb.mode", "disabled"],
+        cwd=product,
+        check=True,
+        capture_output=True,
+    )
+    names = ("ranking.json", "ranking.csv")
+    assert all((product / "runs/renewed" / n).read_bytes() == (product / "runs/serial" / n).read_bytes() for n in names)
+
+
+def test_an_evaluator_ranks_by_its_own_column(product):
+    printed = run(product, "An evaluator")
+    with open(product / "runs/memory/ranking.csv", newline="") as file:
+        values = [float(row["score"]) for row in csv.DictReader(file)]
+    assert values == sorted(values)
+    assert min(values) > 0
+    assert "feature maps" in printed
