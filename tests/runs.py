@@ -5,6 +5,8 @@ import io
 import json
 from pathlib import Path
 
+from naswot_lightning.analysis.results import TrainingResult
+
 
 def result(number: int, **changes) -> dict:
     """A ``result.json``: network ``number``, whose rank it is, with a score and an accuracy that fall with it."""
@@ -16,6 +18,11 @@ def result(number: int, **changes) -> dict:
         "test_loss": 0.1, "status": "ok",
     }  # fmt: skip
     return {**row, **changes}
+
+
+def training_result(number: int, pick: str | None = None, **changes) -> TrainingResult:
+    """The same, as it is read from the folder of a pick."""
+    return TrainingResult.from_json(result(number, **changes), f"{number}-x" if pick is None else pick)
 
 
 def write_pick(run: Path, row: dict, scores=(1500.0, 1600.0, 1601.0, 1602.0), name: str | None = None) -> Path:

@@ -1,16 +1,13 @@
 import json
 import random
 import statistics
+from dataclasses import asdict, replace
 
 import pytest
-from naswot_lightning.results import comparable, read_results
 
+from naswot_lightning.analysis.results import comparable, read_results
 from naswot_lightning.errors import UserError
-from tests.runs import result, write_pick
-
-
-def rows_of(*results):
-    return [{**row, "pick": f"{row['rank']}-x-seed{row['seed']}", "recipe": row.get("recipe")} for row in results]
+from tests.runs import result, training_result, write_pick
 
 
 def test_results_are_read_best_rank_first_then_by_seed(tmp_path):
@@ -18,7 +15,7 @@ def test_results_are_read_best_rank_first_then_by_seed(tmp_path):
         for seed in (1000, 777):
             write_pick(tmp_path, result(number, seed=seed), name=f"{number}-x-seed{seed}")
     write_pick(tmp_path, result(9, rank=None))
-    assert [row["pick"] for row in read_results(tmp_path)] == [
+    assert [each.pick for each in read_results(tmp_path)] == [
         "1-x-seed777", "1-x-seed1000", "3-x-seed777", "3-x-seed1000", "given-c9",
     ]  # fmt: skip
 
@@ -26,8 +23,8 @@ def test_results_are_read_best_rank_first_then_by_seed(tmp_path):
 def test_a_result_of_an_older_version_is_ok(tmp_path):
     older = {name: value for name, value in result(1).items() if name not in ("status", "val_set", "test_set")}
     write_pick(tmp_path, older)
-    (row,) = read_results(tmp_path)
-    assert (row["status"], row["test_set"], row["recipe"]) == ("ok", None, None)
+    (read,) = read_results(tmp_path)
+    assert (read.status, read.test_set, read.recipe) == ("ok", None, None)
 
 
 @pytest.mark.parametrize(
@@ -51,11 +48,11 @@ def test_a_damaged_result_is_one_line_that_names_the_file(tmp_path, content):
 
 def test_means_and_deviations_over_seeds_are_of_the_finished():
     accuracies = {777: 0.90, 888: 0.93, 999: None, 1000: 0.91}
-    rows = rows_of(*(
-        result(1, seed=seed, test_acc=acc, status="diverged" if acc is None else "ok")
+    results = [
+        training_result(1, f"1-x-seed{seed}", seed=seed, test_acc=acc, status="diverged" if acc is None else "ok")
         for seed, acc in accuracies.items()
-    ))  # fmt: skip
-    (group,) = comparable(rows)
+    ]
+    (group,) = comparable(results)
     (network,) = group.networks
     values = [0.90, 0.93, 0.91]
     assert network.mean("test_acc") == pytest.approx(sum(values) / 3)
@@ -68,17 +65,16 @@ def test_means_and_deviations_over_seeds_are_of_the_finished():
 
 def test_one_seed_has_no_deviation_and_a_failed_network_no_mean():
     failed = {"status": "diverged", "test_acc": None, "best_val_acc": None, "score_final": None}
-    (group,) = comparable(rows_of(result(1), result(2, **failed)))
+    (group,) = comparable([training_result(1), training_result(2, **failed)])
     one, none = group.networks
     assert (one.deviation("test_acc"), none.mean("test_acc"), none.mean("score_init")) == (None, None, None)
     assert [network.rank for network in group.usable] == [1]
 
 
 def test_a_seed_trained_twice_counts_once():
-    rows = [{**row, "pick": pick} for row, pick in zip(rows_of(result(1), result(1, rank=None)), "ba", strict=True)]
-    (group,) = comparable(rows)
+    (group,) = comparable([training_result(1, "b"), training_result(1, "a", rank=None)])
     (network,) = group.networks
-    assert [row["pick"] for row in network.results] == ["a"]
+    assert [each.pick for each in network.results] == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -86,17 +82,27 @@ def test_a_seed_trained_twice_counts_once():
     [{"dataset": "cifar10"}, {"epochs": 4}, {"test_set": "x-test"}, {"recipe": "short"}, {"space": "nats_size"}],
 )
 def test_only_comparable_results_are_put_together(other):
-    rows = rows_of(*(result(number, **other) for number in (1, 2)), *(result(number) for number in (1, 2, 3)))
-    groups = comparable(rows)
+    results = [training_result(number, **other) for number in (1, 2)] + [training_result(n) for n in (1, 2, 3)]
+    groups = comparable(results)
     assert [len(group.networks) for group in groups] == [3, 2]
-    assert groups[1].settings == {**groups[0].settings, **other}
+    assert groups[1].settings == replace(groups[0].settings, **other)
+    assert asdict(groups[1].settings) != asdict(groups[0].settings)
 
 
 def test_the_largest_group_is_that_with_most_usable_networks_in_any_order():
-    failed = [result(number, epochs=9, status="diverged", test_acc=None) for number in range(1, 6)]
-    rows = rows_of(*failed, result(1), result(2))
-    expected = comparable(rows)
-    assert [group.settings["epochs"] for group in expected] == [3, 9]
+    failed = [training_result(number, epochs=9, status="diverged", test_acc=None) for number in range(1, 6)]
+    results = [*failed, training_result(1), training_result(2)]
+    expected = comparable(results)
+    assert [group.settings.epochs for group in expected] == [3, 9]
     for seed in range(5):
-        random.Random(seed).shuffle(rows)
-        assert comparable(rows) == expected
+        random.Random(seed).shuffle(results)
+        assert comparable(results) == expected
+
+
+def test_a_result_is_read_as_it_was_written(tmp_path):
+    written = training_result(3, "3-c3", recipe="nds-100", accumulate=2, versions={"torch": "2.14"}, reason="why")
+    folder = tmp_path / "picks" / "3-c3"
+    folder.mkdir(parents=True)
+    written.write(folder)
+    assert read_results(tmp_path) == [written]
+    assert "pick" not in json.loads((folder / "result.json").read_text())

@@ -4,18 +4,21 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from naswot_lightning.results import Network
-from naswot_lightning.trajectory import (
+
+from naswot_lightning.analysis.results import Network
+from naswot_lightning.analysis.trajectory import (
+    Change,
+    Settling,
+    Stability,
     Trajectory,
-    describe,
     mean_scores,
     read_trajectory,
     settles_after,
     trajectory_facts,
 )
-
 from naswot_lightning.errors import UserError
-from tests.runs import result, trajectory
+from naswot_lightning.report.terminal import describe_trajectory
+from tests.runs import training_result, trajectory
 
 
 def by_epoch(*scores):
@@ -27,7 +30,7 @@ def course(*scores):
 
 
 def facts(*courses):
-    networks = [Network(({**result(number), "pick": f"{number}"},)) for number in range(1, len(courses) + 1)]
+    networks = [Network((training_result(number, str(number)),)) for number in range(1, len(courses) + 1)]
     return trajectory_facts(networks, {str(number): each for number, each in enumerate(courses, start=1)})
 
 
@@ -99,15 +102,15 @@ def test_the_mean_over_seeds_is_of_epochs_that_all_have():
 
 def test_facts_by_hand():
     found = facts(course(100, 110, 111, 111), course(90, 120, 125, 112), course(80, 79, 79, 79))
-    assert found["change_first_epoch"] == {"median": 10, "min": -1, "max": 30, "n": 3, "risen": 2}
-    assert found["settles_after"] == {"median": 1, "min": 1, "max": 1, "n": 2, "never": 1}
-    assert [row["settles_after"] for row in found["networks"]] == [1, None, 1]
-    ranking = found["ranking"]
+    assert found.change_first_epoch == Change(median=10, min=-1, max=30, n=3, risen=2)
+    assert found.settles_after == Settling(median=1, min=1, max=1, n=2, never=1)
+    assert [network.settles_after for network in found.networks] == [1, None, 1]
+    ranking = found.ranking
     third = pytest.approx(1 / 3)  # one pair of three changed places
-    assert [row["tau_with_init"] for row in ranking["epochs"]] == [third, third, third]
-    assert [row["tau_with_previous"] for row in ranking["epochs"]] == [third, 1, 1]
-    assert ranking["init_to_final"] == third
-    text = "\n".join(describe(found))
+    assert [epoch.tau_with_init for epoch in ranking.epochs] == [third, third, third]
+    assert [epoch.tau_with_previous for epoch in ranking.epochs] == [third, 1, 1]
+    assert ranking.init_to_final == third
+    text = "\n".join(describe_trajectory(found))
     for part in (
         "+10.00 (median of n = 3",
         "-1.00 to +30.00",
@@ -122,23 +125,23 @@ def test_facts_by_hand():
 
 def test_missing_points_are_counted_and_leave_the_rest():
     found = facts(course(100, None, 111), course(90, 120, 125), Trajectory((), 4), Trajectory())
-    assert (found["points_left_out"], found["without_points"]) == (4, 2)
-    assert found["change_first_epoch"]["n"] == 1
-    assert [row["n"] for row in found["ranking"]["epochs"]] == [1, 2]
-    assert found["ranking"]["epochs"][0]["tau_with_init"] is None
-    assert found["ranking"]["init_to_final"] == -1
-    assert "points without a finite score: 4, networks without a trajectory: 2" in describe(found)[-1]
+    assert (found.points_left_out, found.without_points) == (4, 2)
+    assert found.change_first_epoch.n == 1
+    assert [epoch.n for epoch in found.ranking.epochs] == [1, 2]
+    assert found.ranking.epochs[0].tau_with_init is None
+    assert found.ranking.init_to_final == -1
+    assert "points without a finite score: 4, networks without a trajectory: 2" in describe_trajectory(found)[-1]
 
 
 def test_nothing_is_said_of_nothing():
     found = facts()
-    assert describe(found) == []
-    assert found["ranking"] == {"epochs": [], "init_to_final": None}
+    assert describe_trajectory(found) == []
+    assert found.ranking == Stability(epochs=(), init_to_final=None)
 
 
 def test_facts_are_those_of_the_ranking_whatever_the_unit():
     courses = [(100, 110, 111), (90, 120, 125), (95, 99, 130)]
     plain = facts(*(course(*scores) for scores in courses))
     scaled = facts(*(course(*(math.pi * score for score in scores)) for scores in courses))
-    assert scaled["ranking"] == plain["ranking"]
-    assert scaled["settles_after"] == plain["settles_after"]
+    assert scaled.ranking == plain.ranking
+    assert scaled.settles_after == plain.settles_after

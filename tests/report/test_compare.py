@@ -1,24 +1,18 @@
 import csv
 import json
-import random
-import subprocess
-import sys
 
 import pytest
-from matplotlib import pyplot
-from naswot_lightning.comparison import COLUMNS, compare
-from naswot_lightning.results import comparable, read_results
 from scipy import stats
 
-from naswot_lightning import figures
-from naswot_lightning.config import WandbConfig
 from naswot_lightning.errors import UserError
+from naswot_lightning.report.compare import compare
+from naswot_lightning.report.tables import NAMES
+from naswot_lightning.report.wandb_runs import WandbSettings
 from naswot_lightning.storage.run_folder import RunFolder
-from tests.conftest import ROOT
+from tests.report.run_folders import FAILED, write_noisy
 from tests.runs import result, write_pick
 
-SILENT = WandbConfig(mode="disabled")
-FAILED = {"status": "diverged", "reason": "NaN", "test_acc": None, "best_val_acc": None, "score_final": None}
+SILENT = WandbSettings(mode="disabled")
 
 
 def compared(run, capsys):
@@ -37,24 +31,11 @@ def table(path):
         return list(csv.DictReader(file))
 
 
-def write_noisy(run, count=8, seeds=(0,)):
-    """Networks whose accuracies follow the score, with noise; parameters do so with more of it."""
-    rng = random.Random(count)
-    for number in range(1, count + 1):
-        quality = 0.9 - 0.01 * number + rng.gauss(0, 0.01)
-        for seed in seeds:
-            size = int(1000 * (30 - number) * rng.random())
-            row = result(number, seed=seed, test_acc=quality + rng.gauss(0, 0.002), params=size)
-            scores = [row["score_init"], *(row["score_init"] + 50 + rng.random() for _ in range(3))]
-            name = f"{number}-{row['canonical']}" + (f"-seed{seed}" if len(seeds) > 1 else "")
-            write_pick(run, row, scores, name)
-
-
 def test_one_row_a_pick_and_the_evidence_beside_it(tmp_path, capsys):
     write_noisy(tmp_path)
     found, whole, printed = compared(tmp_path, capsys)
     rows = table(tmp_path / "comparison.csv")
-    assert tuple(rows[0]) == COLUMNS
+    assert tuple(rows[0]) == NAMES
     assert [row["rank"] for row in rows] == [str(number) for number in range(1, 9)]
     assert not (tmp_path / "comparison_seeds.csv").exists()
     accuracy = [float(row["test_acc"]) for row in rows]
@@ -221,51 +202,11 @@ def test_no_result_writes_nothing(tmp_path):
 def test_wandb_gets_the_evidence_once(tmp_path, capsys):
     write_noisy(tmp_path)
     for _ in range(2):
-        compare(RunFolder(tmp_path), WandbConfig(mode="offline"))
+        compare(RunFolder(tmp_path), WandbSettings(mode="offline"))
     (path,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
     content = path.read_bytes()
     for name in (b"tau/score_init_low", b"rho/macs", b"verdict_sentence", b"score_vs_accuracy", b"figure6"):
         assert name in content
     write_pick(tmp_path, result(9))
-    compare(RunFolder(tmp_path), WandbConfig(mode="offline"))
+    compare(RunFolder(tmp_path), WandbSettings(mode="offline"))
     assert len(list(tmp_path.glob("wandb/offline-run-*"))) == 2
-
-
-@pytest.mark.parametrize("count", [3, 10, 11])
-def test_a_network_has_one_color_of_its_own(count):
-    rows = [{**result(n, test_acc=0.5), "pick": f"{n}", "recipe": None} for n in range(1, count)]
-    (group,) = comparable([*rows, {**result(count, **FAILED), "pick": "x", "recipe": None}])
-    colors = figures._colors(group.networks)
-    assert [not network.usable for network in group.networks] == [color == figures._FAILED for color in colors]
-    assert len(set(colors)) == (count if count <= 10 else 2)  # a colour bar shows equal accuracies as equal
-
-
-def test_figures_show_points_bars_and_titles(tmp_path, monkeypatch, capsys):
-    drawn = []
-    monkeypatch.setattr(figures, "_save", lambda figure, path: drawn.append(figure))
-    write_noisy(tmp_path, 12, seeds=(1, 2))
-    found, _, _ = compared(tmp_path, capsys)
-    lines, points = drawn
-    assert [len(axis.lines) for axis in lines.axes[:2]] == [24, 24]
-    assert [axis.get_ylabel() for axis in lines.axes[2:]] == ["test accuracy [%]"]  # the colour bar
-    assert lines.legends == []
-    first, second, _ = points.axes
-    tau = found["correlations"]["test_acc"]["score_init"]["kendall_tau"]
-    expected = f"Kendall tau {tau['value']:.2f}, 95 % [{tau['low']:.2f}, {tau['high']:.2f}], n = 12"
-    assert expected in first.get_title()
-    assert first.get_ylabel() == second.get_ylabel() == "test accuracy [%], test"
-    assert len(first.containers) == 12
-    networks = {network.canonical: network for network in comparable(read_results(tmp_path))[0].networks}
-    for container, rank in zip(first.containers, range(1, 13), strict=True):
-        (x,), (y,) = container[0].get_data()
-        network = networks[f"c{rank}"]
-        assert (x, y) == pytest.approx((network.mean("score_init"), 100 * network.mean("test_acc")))
-        (low, high) = container[2][-1].get_segments()[0][:, 1]
-        assert (high - low) / 2 == pytest.approx(100 * network.deviation("test_acc"))
-    pyplot.close("all")
-    assert points.get_suptitle().startswith("nasbench201 on digits, n = 12 networks, 3 epochs, seeds 1, 2 (mean ±")
-
-
-def test_matplotlib_is_loaded_with_the_first_figure():
-    program = "import sys, naswot_lightning.comparison; sys.exit('matplotlib' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0

@@ -11,7 +11,7 @@ from naswot_lightning.ranking import RankedRow
 from naswot_lightning.search import run_search
 from naswot_lightning.storage.files import locked
 from naswot_lightning.training import run_training
-from naswot_lightning.training.choice import named_picks
+from naswot_lightning.training.choice import choose_picks, named_picks
 from naswot_lightning.training.plan import plan_training
 from naswot_lightning.training.settings import PickRun, prepare_pick, read_pick, write_retry
 
@@ -54,6 +54,22 @@ def test_picks_by_rank(text, expected):
 def test_picks_that_are_not_in_the_ranking(text, message):
     with pytest.raises(UserError, match=message):
         named_picks(ranking(), text)
+
+
+def test_picks_are_the_top_or_spread_over_different_networks():
+    rows = [RankedRow(i, c, c, 0.0, 1, 1, 1, "ok") for i, c in enumerate("aabcddefghij", start=1)]
+    rows.append(RankedRow(13, "z", "z", None, 1, 1, 1, "degenerate"))
+
+    def picked(top, select):
+        return "".join(row.canonical for row in choose_picks(rows, top, select))
+
+    assert picked(3, "top") == "abc"
+    assert picked(4, "spread") == "adgj"
+    assert picked(2, "spread") == "aj"
+    assert picked(1, "spread") == "a"
+    assert picked(10, "spread") == "abcdefghij"
+    with pytest.raises(UserError, match="--top 11: the ranking has 10 different networks"):
+        choose_picks(rows, 11, "spread")
 
 
 @pytest.fixture(scope="module")

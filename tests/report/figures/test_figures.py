@@ -1,0 +1,53 @@
+import pytest
+
+from naswot_lightning.analysis.results import comparable
+from naswot_lightning.report.figures import FIGURES, draw_figures, figure6, score_vs_accuracy, style
+from naswot_lightning.report.findings import find, read_run
+from naswot_lightning.storage.run_folder import RunFolder
+from tests.report.run_folders import FAILED, write_noisy
+from tests.runs import training_result
+
+
+@pytest.mark.parametrize("count", [3, 10, 11])
+def test_a_network_has_one_color_of_its_own(count):
+    results = [training_result(number, test_acc=0.5) for number in range(1, count)]
+    (group,) = comparable([*results, training_result(count, **FAILED)])
+    colors = style.colors(group.networks)
+    assert [not network.usable for network in group.networks] == [color == style.FAILED for color in colors]
+    assert len(set(colors)) == (count if count <= 10 else 2)  # a colour bar shows equal accuracies as equal
+
+
+def test_figures_show_points_bars_and_titles(tmp_path):
+    write_noisy(tmp_path, 12, seeds=(1, 2))
+    run = read_run(RunFolder(tmp_path))
+    findings = find(run)
+    lines, points = figure6.draw(run, findings), score_vs_accuracy.draw(run, findings)
+    assert [len(axis.lines) for axis in lines.axes[:2]] == [24, 24]
+    assert [axis.get_ylabel() for axis in lines.axes[2:]] == ["test accuracy (%)"]  # the colour bar
+    assert lines.legends == []
+    first, second, _ = points.axes
+    tau = findings.groups[0].correlations["test_acc"]["score_init"].kendall_tau
+    expected = f"Kendall tau {tau.value:.2f}, 95 % [{tau.low:.2f}, {tau.high:.2f}], n = 12"
+    assert expected in first.get_title()
+    assert first.get_ylabel() == second.get_ylabel() == "test accuracy (%), test"
+    assert len(first.containers) == 12
+    networks = {network.canonical: network for network in run.groups[0].networks}
+    for container, rank in zip(first.containers, range(1, 13), strict=True):
+        (x,), (y,) = container[0].get_data()
+        network = networks[f"c{rank}"]
+        assert (x, y) == pytest.approx((network.mean("score_init"), 100 * network.mean("test_acc")))
+        (low, high) = container[2][-1].get_segments()[0][:, 1]
+        assert (high - low) / 2 == pytest.approx(100 * network.deviation("test_acc"))
+    assert points.get_suptitle().startswith("nasbench201 on digits, n = 12 networks, 3 epochs, seeds 1, 2 (mean ±")
+
+
+def test_figures_are_written_whole_and_by_their_names(tmp_path):
+    write_noisy(tmp_path, 6)
+    run = read_run(RunFolder(tmp_path))
+    drawn = draw_figures(run, find(run), tmp_path / "drawn")
+    assert drawn == {name: tmp_path / "drawn" / f"{name}.png" for name in FIGURES}
+    assert sorted(drawn.values()) == sorted((tmp_path / "drawn").iterdir())
+    content = {name: path.read_bytes() for name, path in drawn.items()}
+    assert all(each.startswith(b"\x89PNG") for each in content.values())
+    draw_figures(run, find(run), tmp_path / "drawn")
+    assert {name: path.read_bytes() for name, path in drawn.items()} == content
