@@ -70,3 +70,8 @@ class Criterion:
     def name(self) -> str:
         """Its name in files: those of its parts, joined by "+"."""
         return "+".join(part.name for part in self.parts)
+
+    @property
+    def label(self) -> str:
+        """Its name in words, with the unit of a single score."""
+        return self.parts[0].axis if len(self.parts) == 1 else "+".join(part.label for part in self.parts)

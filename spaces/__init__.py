@@ -13,7 +13,8 @@ from spaces.errors import SpaceError, did_you_mean
 if TYPE_CHECKING:
     from spaces.base import Complexity, EnumerableSpace, Space
 
-_CLASSES = {
+# The registry: a name, and where its class is.
+SPACES = {
     "nasbench201": "spaces.nasbench201:NASBench201",
     "nats_size": "spaces.nats_size:NATSSize",
     "nasbench101": "spaces.nasbench101.space:NASBench101",
@@ -39,7 +40,7 @@ def list_spaces() -> list[str]:
     >>> list_spaces()[:3]
     ['nasbench201', 'nats_size', 'nasbench101']
     """
-    return list(_CLASSES)
+    return list(SPACES)
 
 
 @cache
@@ -74,13 +75,13 @@ def get_space(name: str) -> Space:
 
 def _constructor(name: str) -> Any:
     """Return what makes the space of that name or import path."""
-    if name in _CLASSES:
-        module, _, attribute = _CLASSES[name].partition(":")
+    if name in SPACES:
+        module, _, attribute = SPACES[name].partition(":")
         return getattr(importlib.import_module(module), attribute)
     if "." in name:
         return _imported(name)
-    near = did_you_mean(name, _CLASSES)
-    raise SpaceError(f"unknown space {name!r}, expected one of {', '.join(_CLASSES)}, or an import path{near}")
+    near = did_you_mean(name, SPACES)
+    raise SpaceError(f"unknown space {name!r}, expected one of {', '.join(SPACES)}, or an import path{near}")
 
 
 def _imported(path: str) -> Any:

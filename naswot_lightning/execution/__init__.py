@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from naswot_lightning.execution.base import Executor
 
 # The registry: a name, and where its constructor is.
-ENGINES = {"local": "naswot_lightning.execution.local:local_executor"}
+ENGINES = {
+    "local": "naswot_lightning.execution.local:local_executor",
+}
 
 
 class MakesExecutor(Protocol):

@@ -15,6 +15,7 @@ from naswot_lightning.config import SearchConfig
 from naswot_lightning.data.catalog import load_dataset
 from naswot_lightning.data.probe import Probe, draw_probe, load_probe
 from naswot_lightning.devices import get_device, has_bf16_instructions, warn_of_slow_bf16
+from naswot_lightning.errors import UserError
 from naswot_lightning.execution import get_engine
 from naswot_lightning.execution.base import Executor
 from naswot_lightning.proxies import parse_scores
@@ -162,7 +163,14 @@ def _limits(
 
 
 def _listed(config: SearchConfig, space: Space, limits: Limits) -> Algorithm | None:
-    """Return the algorithm of candidates that are given; None where they are to be found."""
+    """Return the algorithm of candidates that are given; None where they are to be found.
+
+    Raises:
+        UserError: an algorithm is asked for that finds its own, or the list is at fault.
+    """
+    if config.algorithm != "random" and (config.architectures is not None or config.samples == "all"):
+        option = "--samples all" if config.architectures is None else f"--architectures {config.architectures}"
+        raise UserError(f"{option}: the candidates are given, but --algorithm {config.algorithm} finds its own; choose")
     if config.architectures is not None:
         return Listed(given(space, config.architectures), limits)
     return Listed(enumerated(space), limits) if config.samples == "all" else None

@@ -27,7 +27,7 @@ def agreement_with_size(ranking: Sequence[RankedRow]) -> dict[str, float | None]
 def print_summary(search: Search, ranking: Sequence[RankedRow]) -> None:
     """Print the top of the ranking, what the score adds over plain size, and what could not be scored."""
     _print_top(search, ranking)
-    print(f"\nWhat {search.criteria[0].name} adds over plain size: Kendall tau between it and")
+    print(f"\nWhat {search.criteria[0].label} adds over plain size: Kendall tau between it and")
     for size, tau in agreement_with_size(ranking).items():
         print(f"  {SIZES[size].label:16s} {'not defined' if tau is None else f'{tau:.3f}'}")
     if search.space.evidence:
@@ -40,12 +40,19 @@ def print_summary(search: Search, ranking: Sequence[RankedRow]) -> None:
 
 
 def _print_top(search: Search, ranking: Sequence[RankedRow]) -> None:
-    top, first = [row.to_json() for row in ranking[: search.top]], search.criteria[0].name
-    extra = [name for name in top[0] if name not in COLUMNS and name != first]
+    top, first = [row.to_json() for row in ranking[: search.top]], search.criteria[0]
+    labels = {criterion.name: criterion.label for criterion in search.criteria}
+    extra = [name for name in top[0] if name not in COLUMNS and name != first.name]
     sizes = ("params", "macs", "n_units")
     names = ("rank", "score", *extra, *sizes, "architecture")
     print_table(
-        f"{search.space.name} on {search.dataset}: best {len(top)} of {len(ranking)} by {first}",
-        ("rank", first if extra else "score", *extra, *(SIZES[name].label for name in sizes), "architecture"),
+        f"{search.space.name} on {search.dataset}: best {len(top)} of {len(ranking)} by {first.label}",
+        (
+            "rank",
+            first.label if extra else "score",
+            *(labels.get(name, name) for name in extra),
+            *(SIZES[name].label for name in sizes),
+            "architecture",
+        ),
         ([row[name] for name in names] for row in top),
     )

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from naswot_lightning.report.findings import Findings, Run
 
 # The registry: files of this folder with a function draw(run, findings) -> Figure | None, in the order they are shown.
-FIGURES = ["figure6", "score_vs_accuracy"]
+FIGURES = [
+    "figure6",
+    "score_vs_accuracy",
+]
 _DPI = 150
 
 

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from spaces import Space
 
 # The registry: a name, and where its constructor is.
-ALGORITHMS = {"random": "naswot_lightning.search.algorithms.random:RandomSampling"}
+ALGORITHMS = {
+    "random": "naswot_lightning.search.algorithms.random:RandomSampling",
+}
 
 
 class MakesAlgorithm(Protocol):

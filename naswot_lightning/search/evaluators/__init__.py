@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from naswot_lightning.search.evaluators.base import Conditions, Evaluator
 
 # The registry: a name, and where its constructor is.
-EVALUATORS = {"scores": "naswot_lightning.search.evaluators.score:score_evaluator"}
+EVALUATORS = {
+    "scores": "naswot_lightning.search.evaluators.score:score_evaluator",
+}
 
 
 class MakesEvaluator(Protocol):
