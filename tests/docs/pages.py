@@ -19,7 +19,7 @@ from tests.conftest import ROOT
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 # Pages whose blocks another test runs.
-RUN_ELSEWHERE = {"extending.md": "tests/test_extending.py"}
+RUN_ELSEWHERE = {"extending.md": "tests/docs/test_extending.py"}
 
 # What a command is run with here, in place of what the page says: words, for words that follow each other.
 SMALLER = {
@@ -137,7 +137,10 @@ def _call(command: Callable[[], int]) -> None:
 
 
 def run_program(code: str) -> None:
-    """Run a block of Python as a program of its own."""
+    """Run a block of Python: here, or in a process of its own where it changes its process."""
+    if "tune_process()" not in code:
+        exec(compile(code, "<page>", "exec"), {"__name__": "__main__"})
+        return
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
