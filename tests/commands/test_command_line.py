@@ -1,11 +1,8 @@
-import subprocess
-import sys
-
 import pytest
 
+from naswot_lightning.command_line import run_command
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.search import run_search
-from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize(
@@ -27,8 +24,6 @@ from tests.conftest import ROOT
     ],
 )
 def test_bad_input_is_one_line_and_code_2(arguments, message, tmp_path, capsys, monkeypatch):
-    from naswot_lightning.command_line import run_command
-
     monkeypatch.chdir(tmp_path)
     code = run_command(run_search, SearchConfig, "search.py", ["--run_dir", str(tmp_path / "run"), *arguments])
     captured = capsys.readouterr()
@@ -39,8 +34,6 @@ def test_bad_input_is_one_line_and_code_2(arguments, message, tmp_path, capsys, 
 
 
 def test_a_read_only_place(capsys):
-    from naswot_lightning.command_line import run_command
-
     code = run_command(run_search, SearchConfig, "search.py", ["--run_dir", "/proc/run", "--samples", "2"])
     error = capsys.readouterr().err
     assert code == 2
@@ -49,13 +42,26 @@ def test_a_read_only_place(capsys):
 
 
 def test_unknown_keys_of_a_file_are_errors(tmp_path, capsys):
-    from naswot_lightning.command_line import run_command
-
     (tmp_path / "c.yaml").write_text("samples: 5\nspaec: nasbench201\n")
     assert run_command(run_search, SearchConfig, "search.py", ["--config", str(tmp_path / "c.yaml")]) == 2
     assert "unknown option --spaec; did you mean --space?" in capsys.readouterr().err
 
 
-def test_help_does_not_load_torch():
-    code = "import sys, search, train, naswot_lightning, spaces; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+@pytest.mark.parametrize("content", ["", "nonsense\n", "index,arch\n1,oops\n", "\xff\n"])
+def test_a_bad_list_of_architectures_leaves_nothing(tmp_path, capsys, content):
+    (tmp_path / "list").write_bytes(content.encode("latin-1"))
+    words = ["--run_dir", str(tmp_path / "run"), "--architectures", str(tmp_path / "list")]
+    assert run_command(run_search, SearchConfig, "search.py", words) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["list"]
+
+
+def test_a_bad_list_of_architectures_leaves_a_finished_run_as_it_was(tmp_path, capsys):
+    run = tmp_path / "run"
+    words = ["--run_dir", str(run), "--samples", "2", "--batch_size", "4", "--wandb.mode", "disabled"]
+    assert run_command(run_search, SearchConfig, "search.py", words) == 0
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    (tmp_path / "list").write_text("nonsense\n")
+    words += ["--architectures", str(tmp_path / "list"), "--overwrite"]
+    assert run_command(run_search, SearchConfig, "search.py", words) == 2
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before

@@ -193,11 +193,23 @@ def test_a_place_that_cannot_be_written(tmp_path):
     assert "\n" not in describe_os_error(caught.value)
 
 
+_KILLED = """
+import os, sys
+from pathlib import Path
+from naswot_lightning.storage.files import written_beside
+with written_beside(Path(sys.argv[1])) as beside:
+    beside.mkdir()
+    (beside / "train-images.npy").write_bytes(b"half")
+    os._exit(9)
+"""
+
+
 def test_the_remains_of_a_killed_process_are_replaced(stored):
     digits, folder = stored
-    remains = folder.parent / "..images.part"
-    remains.mkdir()
-    (remains / "train-images.npy").write_bytes(b"half")
+    killed = subprocess.run([sys.executable, "-c", _KILLED, str(folder)], cwd=ROOT, check=False)
+    assert killed.returncode == 9
+    (remains,) = (path for path in folder.parent.iterdir() if path != folder)
+    assert (remains / "train-images.npy").read_bytes() == b"half"
     store_dataset(digits, folder)
     assert [path.name for path in folder.parent.iterdir()] == [".images"]
     assert json.loads((folder / "dataset.json").read_text())["plain"]["name"] == "digits"

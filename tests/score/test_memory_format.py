@@ -48,8 +48,11 @@ def test_images_are_handed_over_in_channels_last_and_scores_do_not_depend_on_the
     )
     images = images_of(8, 16)
     plain, other = images.contiguous(), images.contiguous(memory_format=torch.channels_last)
+    assert not plain.is_contiguous(memory_format=torch.channels_last)
     assert activation_kernel(network, plain).matrix.equal(activation_kernel(network, other).matrix)
-    assert formats == [True, True]
+    assert naswot_score(network, plain) == naswot_score(network, other)
+    assert formats == [True] * 4
+    assert plain.equal(images)
 
 
 @pytest.mark.parametrize("variant", ["paper", "reference"])

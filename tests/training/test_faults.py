@@ -11,6 +11,7 @@ import pytest
 import torch
 import yaml
 
+from naswot_lightning.training.outcome import Outcome, read_outcome
 from tests.conftest import ROOT
 from tests.images import make_image_folder
 
@@ -60,6 +61,7 @@ def test_a_signal_saves_first_and_the_run_ends_as_if_nothing_had_been(tmp_path, 
             assert "run the same command again to continue" in process.stderr.read()
             (last,) = run.glob("picks/*/last.ckpt")
             steps.append(torch.load(last, weights_only=True)["global_step"])
+            assert read_outcome(last.parent) == Outcome("interrupted")
         assert all(step % 18 for step in steps)  # 108 images, 18 steps an epoch
         assert steps == sorted(set(steps))
         done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -67,6 +69,7 @@ def test_a_signal_saves_first_and_the_run_ends_as_if_nothing_had_been(tmp_path, 
         (folder,) = (run / "picks").iterdir()
         weights = torch.load(folder / "last.ckpt", weights_only=True)["state_dict"]
         result = json.loads((folder / "result.json").read_text())
+        assert read_outcome(folder) == Outcome("ok")
         outcomes.append((weights, table(folder / "metrics.csv"), table(folder / "trajectory.csv"), result["test_acc"]))
     (weights, *whole), (weights_ended, *ended) = outcomes
     assert ended == whole
@@ -90,6 +93,9 @@ def test_a_diverged_pick_is_stopped_and_reported_and_the_others_go_on(tmp_path, 
     (diverged,) = [result for result in results.values() if result["status"] == "diverged"]
     assert diverged["test_acc"] is None
     assert "not finite in epoch 1" in diverged["reason"]
+    ends = {name: read_outcome(run / "picks" / name) for name in results}
+    assert {name: end.status for name, end in ends.items()} == {n: r["status"] for n, r in results.items()}
+    assert diverged["reason"] in [end.message for end in ends.values()]
     assert diverged["score_init"] is not None
     rows = table(run / "comparison.csv")
     assert [row["status"] for row in rows].count("diverged") == 1
@@ -104,12 +110,17 @@ def test_a_pick_that_runs_out_of_memory_takes_its_steps_in_halves(tmp_path, data
     (folder,) = (run / "picks").iterdir()
     result = json.loads((folder / "result.json").read_text())
     assert (result["status"], result["accumulate"]) == ("ok", 2)
-    assert yaml.safe_load((folder / "config.yaml").read_text())["batch_size"] == 20
+    assert read_outcome(folder) == Outcome("ok")
+    saved = yaml.safe_load((folder / "config.yaml").read_text())
+    assert saved["batch_size"] == 20
+    assert "accumulate" not in saved
+    assert yaml.safe_load((folder / "retry.yaml").read_text()) == {"accumulate": 2}
     # 108 images: 6 steps of 20 an epoch, as with whole mini-batches.
     assert torch.load(folder / "last.ckpt", weights_only=True)["global_step"] == 18
     again = subprocess.run(command(data, run, *options), cwd=ROOT, capture_output=True, text=True, check=False)
     assert again.returncode == 0
     assert "out of memory" not in again.stdout
+    assert yaml.safe_load((folder / "config.yaml").read_text()) == saved
 
 
 @pytest.mark.slow
@@ -123,3 +134,6 @@ def test_halves_that_are_too_large_fail_and_say_so(tmp_path, data):
     assert not list(run.glob("picks/*/result.json"))
     (log,) = run.glob("picks/*/train.log")
     assert "cannot allocate memory for 20 images" in log.read_text()
+    outcome = read_outcome(log.parent)
+    assert outcome.status == "out of memory"
+    assert "cannot allocate memory for 20 images" in outcome.message

@@ -133,6 +133,28 @@ def test_a_plan_writes_nothing_not_even_for_a_wrong_architecture(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"picks": "9"}, "no rank 9"),
+        ({"picks": "first"}, "expected all, or ranks"),
+        ({"picks": "1", "space": "nasbench202"}, "nasbench201"),
+        ({"picks": "1", "space": "nds_darts"}, "the ranking of"),
+        ({"picks": "1", "recipe": "nds-10"}, "did you mean 'nds-100'"),
+        ({"picks": "1", "dataset": "cifar11"}, "did you mean 'cifar10'"),
+        ({"picks": "1", "trainer": {"max_step": 3}}, "did you mean 'max_steps'"),
+        ({"top": 9}, "--top 9"),
+        ({"architecture": "nonsense"}, "nonsense"),
+    ],
+)
+def test_bad_input_leaves_the_folder_of_a_search_as_it_was(listed, options, message):
+    before = {path: path.read_bytes() for path in listed.rglob("*") if path.is_file()}
+    with pytest.raises(ValueError, match=message):
+        run_training(TrainConfig(run_dir=str(listed), **options))
+    assert {path: path.read_bytes() for path in listed.rglob("*") if path.is_file()} == before
+    assert not (listed / "picks").exists()
+
+
 def test_a_run_id_is_not_written_without_the_lock(listed, tmp_path):
     run = shutil.copytree(listed, tmp_path / "run")
     (run / ".run_id").unlink(missing_ok=True)

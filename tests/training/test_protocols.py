@@ -5,9 +5,9 @@ import pytest
 import torch
 import yaml
 
-from naswot_lightning import training
 from naswot_lightning.config import TrainConfig, WandbConfig
 from naswot_lightning.errors import UserError
+from naswot_lightning.training import run_training
 from naswot_lightning.training.pick import train_pick
 from tests.archives import write_cifar10, write_cifar100
 from tests.data.lists import write_lists
@@ -15,25 +15,19 @@ from tests.data.lists import write_lists
 SMALL = "|skip_connect~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"
 
 
-@pytest.fixture
-def train_here(monkeypatch):
-    """Trains picks in this process, where the archives' checksums are those of the small ones."""
-    monkeypatch.setattr(training, "_train", lambda folder, images: bool(train_pick(folder, images)))
-
-    def run(run_dir, **settings):
-        config = TrainConfig(
-            run_dir=str(run_dir), architecture=SMALL, batch_size=50, probe_batch_size=8, early_points=2,
-            wandb=WandbConfig(mode="disabled"), **settings,
-        )  # fmt: skip
-        assert training.run_training(config) == 0
-        return next(run_dir.glob("picks/*"))
-
-    return run
+def trained(run_dir, **settings):
+    """Train; the images are loaded in this process, where the archives' checksums are those of the small ones."""
+    config = TrainConfig(
+        run_dir=str(run_dir), architecture=SMALL, batch_size=50, probe_batch_size=8, early_points=2,
+        wandb=WandbConfig(mode="disabled"), **settings,
+    )  # fmt: skip
+    assert run_training(config) == 0
+    return next(run_dir.glob("picks/*"))
 
 
-def test_training_without_validation_keeps_the_last_epoch(tmp_path, monkeypatch, train_here, capsys):
+def test_training_without_validation_keeps_the_last_epoch(tmp_path, monkeypatch, capsys):
     write_cifar10(tmp_path, monkeypatch)
-    pick = train_here(tmp_path / "run", dataset="cifar10", data_dir=str(tmp_path), epochs=2)
+    pick = trained(tmp_path / "run", dataset="cifar10", data_dir=str(tmp_path), epochs=2)
     result = json.loads((pick / "result.json").read_text())
     assert (result["val_set"], result["test_set"], result["best_val_acc"]) == (None, "ori-test", None)
     with open(pick / "metrics.csv", newline="") as file:
@@ -50,9 +44,9 @@ def test_training_without_validation_keeps_the_last_epoch(tmp_path, monkeypatch,
         assert next(csv.DictReader(file))["best_val_acc"] == ""
 
 
-def test_training_without_validation_is_continued(tmp_path, monkeypatch, train_here):
+def test_training_without_validation_is_continued(tmp_path, monkeypatch):
     write_cifar10(tmp_path, monkeypatch)
-    pick = train_here(tmp_path / "run", dataset="cifar10", data_dir=str(tmp_path), epochs=1)
+    pick = trained(tmp_path / "run", dataset="cifar10", data_dir=str(tmp_path), epochs=1)
     settings = yaml.safe_load((pick / "config.yaml").read_text())
     (pick / "config.yaml").write_text(yaml.safe_dump({**settings, "epochs": 2}))
     train_pick(pick)
@@ -62,16 +56,16 @@ def test_training_without_validation_is_continued(tmp_path, monkeypatch, train_h
     assert len((pick / "metrics.csv").read_text().splitlines()) == 3
 
 
-def test_training_on_our_own_split_warns_and_saves_it(tmp_path, monkeypatch, train_here, capsys):
+def test_training_on_our_own_split_warns_and_saves_it(tmp_path, monkeypatch, capsys):
     write_cifar100(tmp_path, monkeypatch)
     place = {"dataset": "cifar100", "data_dir": str(tmp_path), "epochs": 1}
-    pick = train_here(tmp_path / "own", **place)
+    pick = trained(tmp_path / "own", **place)
     assert "train.py: warning: cifar100: its test images are split" in capsys.readouterr().err
     assert "not the benchmark's official lists" in yaml.safe_load((pick / "config.yaml").read_text())["split"]
     assert json.loads((pick / "result.json").read_text())["val_set"] == "x-valid (own split)"
     path = write_lists(tmp_path / "split.txt", range(50), range(50, 100))
-    pick = train_here(tmp_path / "official", **place, split_file=str(path))
+    pick = trained(tmp_path / "official", **place, split_file=str(path))
     assert "warning" not in capsys.readouterr().err
     assert json.loads((pick / "result.json").read_text())["test_set"] == "x-test"
     with pytest.raises(UserError, match="was trained with other settings: split was"):
-        train_here(tmp_path / "own", **place, split_file=str(path))
+        trained(tmp_path / "own", **place, split_file=str(path))

@@ -4,17 +4,23 @@ import random
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 
 import pytest
 import pytorch_lightning as pl
 import torch
 import yaml
 
+from naswot_lightning.command_line import run_command
+from naswot_lightning.config import SearchConfig, TrainConfig
 from naswot_lightning.data.module import ImageDataModule
-from naswot_lightning.report.wandb_runs import resolve_mode
+from naswot_lightning.errors import UserError
+from naswot_lightning.training import run_training
 from naswot_lightning.training.classifier import ImageClassifier
+from naswot_lightning.training.outcome import Outcome, read_outcome
 from naswot_lightning.training.wandb_logger import SentOnceLogger
 from spaces import get_space
+from spaces.nds.cells import GENOTYPES
 from tests.conftest import ROOT
 from tests.images import make_image_folder
 
@@ -42,13 +48,16 @@ def table(path):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, data):
-    """A search of real candidates and the training of its two best, wandb offline."""
+    """A search of real candidates in "." and the training of its two best through a link, wandb offline."""
     run = tmp_path_factory.mktemp("trained") / "run"
-    common = ["--run_dir", str(run), "--data_dir", str(data)]
-    search = ["search.py", "--dataset", "imagefolder", "--samples", "5", "--batch_size", "16", *common]
-    train = ["train.py", "--top", "2", "--epochs", "2", "--batch_size", "20", *common]
-    for command in (search, train):
-        done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False)
+    run.mkdir()
+    link = run.with_name("link")
+    link.symlink_to(run)
+    search = ["search.py", "--run_dir", ".", "--dataset", "imagefolder", "--samples", "5", "--batch_size", "16"]
+    train = ["train.py", "--run_dir", str(link), "--top", "2", "--epochs", "2", "--batch_size", "20"]
+    for script, *options in (search, train):
+        command = [sys.executable, str(ROOT / script), *options, "--data_dir", str(data)]
+        done = subprocess.run(command, cwd=run, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
     return run, done
 
@@ -62,6 +71,8 @@ def test_each_pick_leaves_the_files_of_the_contract(trained):
         names = {path.name for path in folder.iterdir()}
         expected = {"config.yaml", "last.ckpt", "best.ckpt", "trajectory.csv", "metrics.csv", "result.json"}
         assert expected <= names
+        assert "retry.yaml" not in names
+        assert read_outcome(folder) == Outcome("ok")
         result = json.loads((folder / "result.json").read_text())
         assert result["architecture"] in [row["architecture"] for row in ranking]
         assert folder.name.split("-")[1] == str(SPACE.index(result["architecture"]))
@@ -103,7 +114,16 @@ def test_one_wandb_run_a_pick_of_one_group(trained):
         assert b"val/acc" in content
         group[folder.name] = yaml.safe_load((folder / "config.yaml").read_text())["wandb"]["group"]
         assert group[folder.name].encode() in content
-    assert len(set(group.values())) == 1
+    assert set(group.values()) == {f"run-{(run / '.run_id').read_text().strip()}"}
+
+
+def test_search_and_comparison_are_of_the_group_of_the_picks_though_the_folder_was_named_otherwise(trained):
+    run, _ = trained
+    group = f"run-{(run / '.run_id').read_text().strip()}".encode()
+    for kind in ("search", "comparison-2-*"):
+        (path,) = run.glob(f"wandb/offline-run-*-{kind}/*.wandb")
+        assert group in path.read_bytes()
+    assert len(list(run.glob("wandb/offline-run-*"))) == 4
 
 
 def test_a_checkpoint_loads_without_arguments_and_without_running_code(trained):
@@ -154,23 +174,44 @@ def test_more_picks_than_the_ranking_has(trained, train):
         ),
         (["--architecture", SMALL, "--dataset", "noise"], "noise has no labels to train on"),
         (["--epochs", "0", "--architecture", SMALL], "--epochs 0: expected at least 1"),
+        (["--architecture", SMALL, "--recipe", "nds-10"], "did you mean 'nds-100'"),
+        (["--architecture", SMALL, "--picks", "1"], "--picks 1: it chooses from a ranking"),
+        (["--architecture", SMALL, "--split_file", "absent.txt"], "absent.txt: digits has no such lists"),
+        (["--picks", "all"], "no run in"),
         (["--top", "1"], "no run in"),
     ],
 )
-def test_bad_input_is_one_line_and_code_2(train, tmp_path, arguments, message):
-    done = train("--run_dir", tmp_path / "run", *arguments)
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert done.stderr.count("\n") == 1
+def test_bad_input_is_one_line_and_code_2_and_leaves_nothing(tmp_path, capsys, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    assert run_command(run_training, TrainConfig, "train.py", ["--run_dir", "run", *arguments]) == 2
+    errors = capsys.readouterr().err
+    assert message in errors
+    assert errors.startswith("train.py: error: ")
+    assert errors.count("\n") == 1
+    if "absent has no train/" not in message:  # a data set is loaded once the folder is held
+        assert list(tmp_path.iterdir()) == []
     assert not list(tmp_path.glob("run/picks/*/result.json"))
 
 
-def test_a_damaged_ranking_is_one_line(train, tmp_path):
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"space": "nasbench201", "dataset": "digits"}))
+def test_bad_input_of_the_command_is_one_line_and_code_2(train, tmp_path):
+    done = train("--run_dir", tmp_path / "run", "--architecture", "|none~0|")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "expected 3 nodes" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_ranking_or_settings_of_a_search_are_one_line(tmp_path):
+    saved = asdict(SearchConfig())
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(saved))
     (tmp_path / "ranking.json").write_text('[{"rank": 1')
-    done = train("--run_dir", tmp_path)
-    assert done.returncode == 2
-    assert "ranking.json is damaged" in done.stderr
+    with pytest.raises(UserError, match=r"ranking\.json is damaged"):
+        run_training(TrainConfig(run_dir=str(tmp_path)))
+    for name in ("space", "dataset", "data_dir", "seed", "batch_size"):
+        left = {key: value for key, value in saved.items() if key != name}
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump(left))
+        with pytest.raises(UserError, match=rf"config\.yaml is damaged: {name} is missing"):
+            run_training(TrainConfig(run_dir=str(tmp_path)))
+    assert {path.name for path in tmp_path.iterdir()} == {"config.yaml", "ranking.json"}
 
 
 def _kill_during_training(command, folder, rng):
@@ -226,6 +267,13 @@ def test_a_pick_that_crashes_leaves_the_others(train, tmp_path, trained, data):
     assert done.returncode == 1
     assert "FAILED: 1-" in done.stderr
     assert [p.parent.name[0] for p in copy.glob("picks/*/result.json")] == ["2"]
+    outcomes = {folder.name[0]: read_outcome(folder) for folder in (copy / "picks").iterdir()}
+    assert outcomes["2"] == Outcome("ok")
+    assert outcomes["1"].status == "failed"
+    assert outcomes["1"].message
+    assert "\n" not in outcomes["1"].message
+    (log,) = copy.glob("picks/1-*/train.log")
+    assert outcomes["1"].message.partition(":")[0] in log.read_text()
 
 
 def test_what_was_sent_is_not_sent_again(tmp_path):
@@ -255,23 +303,7 @@ def test_what_was_sent_is_not_sent_again(tmp_path):
     assert second.logged == [{"score/naswot": 3.0, "epoch": 1.0, "trainer/global_step": 8}]
 
 
-def test_wandb_is_offline_unless_a_key_is_set(monkeypatch, tmp_path):
-    assert resolve_mode("auto") == "offline"
-    monkeypatch.setenv("WANDB_API_KEY", "x" * 40)
-    assert resolve_mode("auto") == "online"
-    assert resolve_mode("disabled") == "disabled"
-    monkeypatch.setenv("WANDB_MODE", "disabled")
-    assert resolve_mode("auto") == "disabled"
-    monkeypatch.delenv("WANDB_MODE")
-    monkeypatch.delenv("WANDB_API_KEY")
-    (tmp_path / "netrc").write_text("machine api.wandb.ai login user password " + "x" * 40)
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    assert resolve_mode("auto") == "online"
-
-
 def test_a_network_with_an_auxiliary_head_trains_and_predicts(tmp_path):
-    from spaces.nds.cells import GENOTYPES
-
     data = make_image_folder(tmp_path / "images", {"train": 4, "test": 2}, size=32)
     module = ImageDataModule("imagefolder", str(data), batch_size=6)
     architecture = f"C4-L4-aux-drop0.2|{GENOTYPES['DARTS_V2']}"

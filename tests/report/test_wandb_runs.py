@@ -1,0 +1,50 @@
+import pytest
+
+from naswot_lightning.config import SearchConfig
+from naswot_lightning.report.compare import compare
+from naswot_lightning.report.wandb_runs import WandbSettings, resolve_mode, wandb_group
+from naswot_lightning.search import run_search
+from naswot_lightning.storage.run_folder import RunFolder
+from tests.report.run_folders import write_noisy
+
+
+def test_wandb_is_offline_unless_a_key_is_set(monkeypatch, tmp_path):
+    assert resolve_mode("auto") == "offline"
+    monkeypatch.setenv("WANDB_API_KEY", "x" * 40)
+    assert resolve_mode("auto") == "online"
+    assert resolve_mode("disabled") == "disabled"
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert resolve_mode("auto") == "disabled"
+    monkeypatch.delenv("WANDB_MODE")
+    monkeypatch.delenv("WANDB_API_KEY")
+    (tmp_path / "netrc").write_text("machine api.wandb.ai login user password " + "x" * 40)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    assert resolve_mode("auto") == "online"
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    """One folder by its path, from inside, through a link and by a path that takes a turn."""
+    run = tmp_path / "mine"
+    (run / "figures").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(run)
+    monkeypatch.chdir(run)
+    return [RunFolder(path) for path in (run, ".", tmp_path / "link", "figures/..")]
+
+
+def test_a_folder_has_one_name_and_one_group_however_it_is_given(folders):
+    run_id = folders[0].run_id()
+    assert [folder.name for folder in folders] == ["mine"] * 4
+    assert {wandb_group(folder, WandbSettings()) for folder in folders} == {f"mine-{run_id}"}
+    assert {wandb_group(folder, WandbSettings(group="ours")) for folder in folders} == {"ours"}
+
+
+def test_a_search_from_inside_and_a_comparison_through_a_link_are_of_one_group(folders):
+    by_path, inside, link, _ = folders
+    assert run_search(SearchConfig(run_dir=str(inside.path), samples=3, batch_size=4)) == 0
+    write_noisy(by_path.path, 3)
+    compare(link, WandbSettings("offline"))
+    group = wandb_group(by_path, WandbSettings()).encode()
+    files = list(by_path.path.glob("wandb/offline-run-*/*.wandb"))
+    assert len(files) == 2
+    assert all(group in file.read_bytes() for file in files)
