@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytorch_lightning as pl
@@ -86,8 +87,9 @@ class ImageClassifier(pl.LightningModule):
         self._so_far: dict[str, Tensor] | None = None
         self.register_buffer("mean", torch.tensor(mean), persistent=False)
         self.register_buffer("std", torch.tensor(std), persistent=False)
+        # A NaN makes the mean NaN; nan_strategy="disable" would also ignore the weights (torchmetrics 1.9).
         for stage in ("train", "val", "test"):
-            self.add_module(f"{stage}_loss", MeanMetric(nan_strategy="disable"))
+            self.add_module(f"{stage}_loss", MeanMetric(nan_strategy=math.nan))
             self.add_module(f"{stage}_acc", MulticlassAccuracy(num_classes, average="micro", validate_args=False))
 
     def forward(self, images: Tensor) -> Tensor:
