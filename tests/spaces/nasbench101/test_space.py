@@ -68,7 +68,7 @@ def test_the_smallest_cell_is_one_edge():
     [
         ("", "vertex 1: '' must read 'operation~sources'"),
         ("conv3x3+output~1", "vertex 1: 'conv3x3' must read"),
-        ("conv3x3~0+conv1x1~1", "vertex 2: 'conv1x1' in the last place, which is that of 'output~sources'"),
+        ("conv3x3~0+conv1x1~1", "vertex 2: 'conv1x1' at the end, which is that of 'output~sources'"),
         ("output~0+output~1", "vertex 1: unknown operation 'output', expected one of conv3x3, conv1x1, maxpool3x3"),
         ("conv3x3-bn-relu~0+output~1", "vertex 1: .* did you mean 'conv3x3'"),
         ("conv3x3~0+conv1x1~2+output~1", r"vertex 2: source '2' is not an earlier vertex \(0 to 1\)"),

@@ -1,0 +1,92 @@
+"""A name of an option is a name of a registry, and each of them can be had."""
+
+import inspect
+from importlib import import_module
+
+import pytest
+import torch
+
+from naswot_lightning.choices import choices
+from naswot_lightning.data.catalog import DATASETS
+from naswot_lightning.errors import UserError
+from naswot_lightning.execution import ENGINES, get_engine
+from naswot_lightning.execution.serial import Serial
+from naswot_lightning.proxies import PROXIES, SCORES, Measured, get_proxy, proxy
+from naswot_lightning.report.figures import FIGURES
+from naswot_lightning.search.algorithms import ALGORITHMS, get_algorithm
+from naswot_lightning.search.evaluators import EVALUATORS, get_evaluator
+from naswot_lightning.search.limits import Limits
+from spaces import get_space, list_spaces
+
+SPACE = get_space("nasbench201")
+
+
+def test_options_take_the_names_of_the_registries():
+    names = choices()
+    for what, registry in (
+        ("scores", SCORES), ("algorithms", ALGORITHMS), ("datasets", DATASETS), ("evaluators", EVALUATORS),
+        ("engines", ENGINES), ("spaces", list_spaces()),
+    ):  # fmt: skip
+        assert list(names[what]) == list(registry)
+
+
+def test_every_score_is_registered_by_the_file_that_is_named():
+    assert list(PROXIES) == list(SCORES)
+    for name, file in SCORES.items():
+        assert get_proxy(name).name == name
+        assert get_proxy(name).function.__module__ == f"naswot_lightning.proxies.{file}"
+        assert get_proxy(name).column.name == name
+
+
+def test_a_score_of_ones_own_has_a_name_of_its_own(monkeypatch):
+    monkeypatch.setattr("naswot_lightning.proxies.base.PROXIES", PROXIES.copy())
+
+    def layers(measured: Measured) -> float:
+        return float(len(list(measured.network.modules())))
+
+    with pytest.raises(ValueError, match=r"score 'snip' is naswot_lightning\.proxies\.snip\.snip already"):
+        proxy("snip", source="ours", cost="none")(layers)
+    assert proxy("layers", source="ours", cost="none", higher_is_better=False)(layers) is layers
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_every_algorithm_proposes_within_the_limits(name):
+    limits = Limits(400_000, None, lambda architecture: SPACE.complexity(architecture, image_size=16))
+    proposed = [get_algorithm(name)(SPACE, 5, 3, limits).propose([]) for _ in range(2)]
+    assert proposed[0] == proposed[1]
+    assert 0 < len(proposed[0]) <= 5
+    assert all(SPACE.complexity(architecture, image_size=16).params <= 400_000 for architecture in proposed[0])
+
+
+@pytest.mark.parametrize(
+    ("get", "what", "registry"),
+    [
+        (get_algorithm, "algorithm", ALGORITHMS),
+        (get_engine, "engine", ENGINES),
+        (get_evaluator, "evaluator", EVALUATORS),
+        (get_proxy, "score", PROXIES),
+    ],
+)
+def test_what_is_in_no_registry_is_one_line_with_the_names(get, what, registry):
+    for name in registry:
+        assert callable(get(name))
+    with pytest.raises(UserError, match=f"unknown {what} 'nosuch', expected one of {', '.join(registry)}") as error:
+        get("nosuch")
+    assert "\n" not in str(error.value)
+
+
+def test_the_local_engine_runs_one_worker_here():
+    assert isinstance(get_engine("local")(1, torch.device("cpu")), Serial)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_is_a_file_that_draws(name):
+    draw = import_module(f"naswot_lightning.report.figures.{name}").draw
+    assert list(inspect.signature(draw).parameters) == ["run", "findings"]
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_data_set_has_its_loader(name):
+    source = DATASETS[name]
+    loader = getattr(import_module(f"naswot_lightning.data.{source.file}"), source.loader)
+    assert set(source.takes) <= set(inspect.signature(loader).parameters)

@@ -1,0 +1,35 @@
+import subprocess
+import sys
+
+import torch
+
+from naswot_lightning.training.checkpoints import WholeCheckpointIO
+from tests.conftest import ROOT
+
+_KILLED = """
+import os, sys
+from pathlib import Path
+from naswot_lightning.storage.files import written_beside
+with written_beside(Path(sys.argv[1])) as beside:
+    beside.write_bytes(b"half of a checkpoint")
+    os._exit(9)
+"""
+
+
+def test_a_save_that_was_killed_leaves_the_checkpoint_before(tmp_path):
+    path = tmp_path / "last.ckpt"
+    WholeCheckpointIO().save_checkpoint({"step": 1}, path)
+    for _ in range(2):
+        killed = subprocess.run([sys.executable, "-c", _KILLED, str(path)], cwd=ROOT, check=False)
+        assert killed.returncode == 9
+    assert torch.load(path, weights_only=True) == {"step": 1}
+
+
+def test_the_next_save_removes_what_killed_ones_have_left(tmp_path):
+    path = tmp_path / "last.ckpt"
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", _KILLED, str(path)], cwd=ROOT, check=False)
+    assert list(tmp_path.iterdir()) != []
+    WholeCheckpointIO().save_checkpoint({"step": 2}, path)
+    assert torch.load(path, weights_only=True) == {"step": 2}
+    assert [each.name for each in tmp_path.iterdir()] == ["last.ckpt"]
