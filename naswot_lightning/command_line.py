@@ -6,14 +6,20 @@ import dataclasses
 import difflib
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn, TypeVar
 
 from jsonargparse import ActionConfigFile, ArgumentParser, set_parsing_settings
 
-from naswot_lightning.choices import choices
+from naswot_lightning.data.catalog import DATASETS
 from naswot_lightning.errors import UserError, describe_os_error
+from naswot_lightning.execution import ENGINES
 from naswot_lightning.execution.tuning import tune_process
+from naswot_lightning.proxies import SCORES
+from naswot_lightning.search.algorithms import ALGORITHMS
+from naswot_lightning.search.evaluators import EVALUATORS
+from naswot_lightning.training.recipes import RECIPES
+from spaces import list_spaces
 from spaces.errors import SpaceError
 
 Settings = TypeVar("Settings")
@@ -68,13 +74,30 @@ def parse(settings: type[Settings], argv: Sequence[str] | None, prog: str) -> Se
     return settings(**{f.name: values[f.name] for f in dataclasses.fields(settings)})  # type: ignore[arg-type]
 
 
+def choices() -> dict[str, Iterable[str]]:
+    """Return the names that options take, from the registries that resolve them; none of these loads torch.
+
+    >>> choices()["engines"]
+    ['local']
+    """
+    lists: dict[str, Iterable[str]] = {
+        "algorithms": ALGORITHMS,
+        "datasets": DATASETS,
+        "engines": ENGINES,
+        "evaluators": EVALUATORS,
+        "recipes": RECIPES,
+        "scores": SCORES,
+        "spaces": list_spaces(),
+    }
+    return {what: list(names) for what, names in lists.items()}
+
+
 def _fill_in(parser: ArgumentParser) -> None:
-    """Put the names that an option takes into its help, from the registries that resolve them."""
-    lists = {f"{{{what}}}": names for what, names in choices().items()}
+    """Put these names into the help, in place of ``{what}``."""
     for action in parser._actions:
-        for placeholder, names in lists.items():
-            if action.help and placeholder in action.help:
-                action.help = action.help.replace(placeholder, ", ".join(names))
+        for what, names in choices().items():
+            if action.help and f"{{{what}}}" in action.help:
+                action.help = action.help.replace(f"{{{what}}}", ", ".join(names))
 
 
 def run_command(

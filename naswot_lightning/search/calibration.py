@@ -6,7 +6,6 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
@@ -17,9 +16,7 @@ from naswot_lightning.score import Precision
 from naswot_lightning.search.evaluators.base import Values
 from naswot_lightning.search.evaluators.score import ScoreEvaluator
 from naswot_lightning.storage.files import write_csv
-
-if TYPE_CHECKING:
-    from naswot_lightning.search.plan import Search
+from naswot_lightning.storage.run_folder import RunFolder
 
 MOST_NETWORKS = 100
 _COLUMNS = ("setting", "ms", "tau", "probe_size", "batch_size", "precision", "dataset", "seed")
@@ -92,23 +89,28 @@ def list_settings(full: Setting, bf16: bool = True) -> list[Setting]:
     return grid + low + noise
 
 
-def calibrate(search: Search, candidates: Sequence[str]) -> int:
+def calibrate(calibration: Calibration, networks: Sequence[str], title: str, folder: RunFolder) -> int:
     """Score a few networks at every setting, print cost and Kendall's tau to the full setting, recommend one.
 
     The yardstick is the full setting itself with another seed: a setting that agrees with the full one as well as the
     full one agrees with itself loses nothing that weights do not already decide by chance. bf16 is measured where the
     device has instructions for it. The table is also written to ``calibration.csv``.
 
+    Args:
+        calibration: how to score.
+        networks: canonical ones, each once; the first hundred are scored.
+        title: what is scored on what.
+        folder: of the table.
+
     Raises:
         UserError: fewer than two networks have a score.
     """
-    assert search.calibrate is not None
-    networks = list(dict.fromkeys(search.canonical(each) for each in candidates))[:MOST_NETWORKS]
-    found = measure(search.calibrate, networks)
-    path = search.folder.path / "calibration.csv"
-    with search.folder.held():
+    networks = networks[:MOST_NETWORKS]
+    found = measure(calibration, networks)
+    path = folder.path / "calibration.csv"
+    with folder.held():
         write_csv(path, [_csv_row(each) for each in found], _COLUMNS)
-    _report(f"naswot on {search.space.name}, {search.dataset}: {len(networks)} networks", found, path)
+    _report(f"naswot on {title}: {len(networks)} networks", found, path)
     return 0
 
 

@@ -27,7 +27,8 @@ def run_search(config: SearchConfig) -> int:
     """
     search = plan_search(config)
     if search.calibrate:
-        return calibrate(search, first_batch(search))
+        networks = list(dict.fromkeys(map(search.canonical, first_batch(search))))
+        return calibrate(search.calibrate, networks, f"{search.space.name}, {search.dataset}", search.folder)
     return run(search)
 
 
