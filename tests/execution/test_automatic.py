@@ -12,7 +12,7 @@ SPACE = get_space("nasbench201")
 
 
 def test_workers_are_started_where_they_are_worth_it(monkeypatch):
-    evaluator = ScoreEvaluator(SPACE, [load_probe("noise", "", 4, 0, probe_size=8)])
+    evaluator = ScoreEvaluator(get_space("nasbench201"), [load_probe("noise", "", 4, 0, probe_size=8)])
     networks = [SPACE[index] for index in range(6)]
     started = []
 

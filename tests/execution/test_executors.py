@@ -20,7 +20,8 @@ def always_worthwhile(monkeypatch):
 
 
 def test_every_executor_gives_the_same_results(always_worthwhile):
-    evaluator = ScoreEvaluator(SPACE, [load_probe("digits", "", 8, 0)], ("naswot", "synflow", "params"), seed=5)
+    proxies = ("naswot", "synflow", "params")
+    evaluator = ScoreEvaluator(get_space("nasbench201"), [load_probe("digits", "", 8, 0)], proxies, seed=5)
     networks = [DISCONNECTED, *(SPACE[index] for index in (3, 11, 284, 1462, 7000))]
     expected = {network: replace(values, seconds=0.0) for network, values in Serial().run(evaluator, networks)}
     assert list(expected) == networks
@@ -33,5 +34,5 @@ def test_every_executor_gives_the_same_results(always_worthwhile):
 
 @pytest.mark.parametrize("executor", [Serial(), Processes(2), Automatic(2)], ids=["serial", "processes", "automatic"])
 def test_nothing_to_do_is_no_error(executor):
-    evaluator = ScoreEvaluator(SPACE, [load_probe("noise", "", 4, 0, probe_size=8)])
+    evaluator = ScoreEvaluator(get_space("nasbench201"), [load_probe("noise", "", 4, 0, probe_size=8)])
     assert list(executor.run(evaluator, [])) == []

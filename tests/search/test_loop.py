@@ -9,6 +9,7 @@ from naswot_lightning.execution.serial import Serial
 from naswot_lightning.search.evaluators.score import ScoreEvaluator
 from naswot_lightning.search.loop import Loop
 from naswot_lightning.storage.score_rows import ScoreRows
+from spaces import get_space
 from tests.search.runs import SPACE
 
 BATCH, BATCHES = 4, 3
@@ -45,7 +46,7 @@ class Backwards:
 
 def climbed(folder, executor):
     """Search in a folder; return the rows in the order of their proposal, and how many were fresh."""
-    evaluator = ScoreEvaluator(SPACE, [load_probe("noise", "", 4, 0, probe_size=8)])
+    evaluator = ScoreEvaluator(get_space("nasbench201"), [load_probe("noise", "", 4, 0, probe_size=8)])
     folder.mkdir(exist_ok=True)
     algorithm = Climbing()
     with ScoreRows(folder / "scores.jsonl") as finished:

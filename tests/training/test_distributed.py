@@ -65,6 +65,7 @@ def test_two_processes_train_as_one(tmp_path, data):
     assert results[0]["test_loss"] == pytest.approx(results[1]["test_loss"], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_one_wandb_run_and_resume_of_two_processes(tmp_path, data):
     """A network with BatchNorm: no deadlock, one run, the score's first point is one process's; run again to resume."""
     options = ("--devices", 2, "--strategy", "ddp", "--trainer.limit_train_batches", 2)
@@ -82,6 +83,7 @@ def test_one_wandb_run_and_resume_of_two_processes(tmp_path, data):
     assert round(result["test_acc"] * 15) == pytest.approx(result["test_acc"] * 15)
 
 
+@pytest.mark.slow
 def test_parameters_without_a_part_in_the_output_are_no_obstacle(tmp_path, data):
     run_training(
         data, tmp_path / "run", "tests.own_networks.networks", "unused", "--devices", 2, "--strategy", "ddp",
