@@ -1,8 +1,10 @@
-"""Preemption: save first, then end."""
+"""Preemption, and the end of the time that there is: save first, then end."""
 
 from __future__ import annotations
 
+import math
 import signal
+import time
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -11,11 +13,19 @@ import pytorch_lightning as pl
 
 
 class TrainingInterrupted(Exception):
-    """Training was ended by a signal; the checkpoint holds everything up to the last step."""
+    """Training was ended before its end; the checkpoint holds everything up to the last step.
+
+    Attributes:
+        out_of_time: by its own limit, not by a signal.
+    """
+
+    def __init__(self, out_of_time: bool = False) -> None:
+        super().__init__()
+        self.out_of_time = out_of_time
 
 
 class SaveOnSignal(pl.Callback):
-    """On SIGTERM (preemption) or SIGINT saves a checkpoint after the step at hand, then ends training.
+    """On SIGTERM (preemption), SIGINT or when time is up saves a checkpoint after the step at hand, then ends training.
 
     Training continues with the next mini-batch, where the training DataLoader has a method
     ``load_state_dict({"given": mini-batches to leave out})``. Several processes agree on the step. A second signal ends
@@ -24,13 +34,16 @@ class SaveOnSignal(pl.Callback):
 
     Args:
         path: the checkpoint.
+        seconds: of training until time is up, each time that it is started; None for no limit.
 
     Raises:
         TrainingInterrupted: out of ``Trainer.fit``, when the checkpoint is written.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, seconds: float | None = None) -> None:
         self.path = Path(path)
+        self.seconds = seconds
+        self._deadline = math.inf
         self._received = False
         self._batches = 0
 
@@ -46,6 +59,8 @@ class SaveOnSignal(pl.Callback):
         """Take the signals; Lightning, whose own handlers wait for other processes, gives them back in the end."""
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, self._note)
+        if self.seconds is not None:
+            self._deadline = time.monotonic() + self.seconds
         if self._batches:
             # Lightning restores a loader's state with the checkpoints of some moments only, not of this one.
             loader: Any = trainer.train_dataloader
@@ -54,8 +69,8 @@ class SaveOnSignal(pl.Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """End before a new epoch; the one before has its checkpoint."""
-        if trainer.strategy.reduce_boolean_decision(self._received, all=False):
-            raise TrainingInterrupted
+        if self._must_end(trainer):
+            raise TrainingInterrupted(out_of_time=not self._received)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -64,10 +79,14 @@ class SaveOnSignal(pl.Callback):
         last = batch_idx + 1 == trainer.num_training_batches
         if last or (batch_idx + 1) % trainer.accumulate_grad_batches:
             return
-        if trainer.strategy.reduce_boolean_decision(self._received, all=False):
+        if self._must_end(trainer):
             self._batches = batch_idx + 1
             trainer.save_checkpoint(self.path)
-            raise TrainingInterrupted
+            raise TrainingInterrupted(out_of_time=not self._received)
+
+    def _must_end(self, trainer: pl.Trainer) -> bool:
+        ended = self._received or time.monotonic() >= self._deadline
+        return trainer.strategy.reduce_boolean_decision(ended, all=False)
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
         if self._received:

@@ -7,7 +7,8 @@ import difflib
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import NoReturn, TypeVar
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
 
 from jsonargparse import ActionConfigFile, ArgumentParser, set_parsing_settings
 
@@ -18,8 +19,9 @@ from naswot_lightning.execution.tuning import tune_process
 from naswot_lightning.proxies import SCORES
 from naswot_lightning.search.algorithms import ALGORITHMS
 from naswot_lightning.search.evaluators import EVALUATORS
+from naswot_lightning.storage.plain_yaml import MOST_CHARACTERS, parse_yaml
 from naswot_lightning.training.recipes import RECIPES
-from spaces import list_spaces
+from spaces import is_import_path, list_spaces, trust
 from spaces.errors import SpaceError
 
 Settings = TypeVar("Settings")
@@ -56,6 +58,56 @@ def _with_values(argv: Sequence[str], switches: set[str]) -> list[str]:
     ]
 
 
+def _given(words: Sequence[str], option: str) -> list[str]:
+    """Return the values that an option is given on a command line.
+
+    >>> _given(["--space", "a", "--space=b", "--top", "3"], "--space")
+    ['a', 'b']
+    """
+    following = [*words[1:], ""]
+    after = [value for word, value in zip(words, following, strict=True) if word == option]
+    return after + [word.partition("=")[2] for word in words if word.startswith(f"{option}=")]
+
+
+def _check_config_file(path: str) -> None:
+    """Raise :class:`UserError` unless a ``--config`` file holds plain values, in bounds."""
+    file = Path(path)
+    try:
+        if not file.is_file():
+            raise UserError(f"--config {path}: no such file")
+        if file.stat().st_size > MOST_CHARACTERS:
+            raise ValueError(f"{file.stat().st_size:,} bytes, more than {MOST_CHARACTERS:,}")
+        values = parse_yaml(file.read_text(encoding="utf-8"))
+    except UserError:
+        raise
+    except ValueError as error:
+        raise UserError(f"--config {path}: {error}") from None
+    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
+        raise UserError(f"--config {path}: expected options, one a line, such as samples: 100")
+    for name in ("overwrite", "trust"):
+        if values.get(name):
+            raise UserError(f"--config {path}: {name} counts only on the command line; remove it, and give --{name}")
+    if "wandb" in values and not isinstance(values["wandb"], dict):
+        raise UserError(f"--config {path}: wandb: expected its options, such as mode: offline")
+
+
+def _trust_space(settings: Any, words: Sequence[str]) -> None:
+    """Let the space be imported that this command line names; one that a file names needs ``--trust``.
+
+    Raises:
+        UserError: a file names an import path, and nobody vouches for it.
+    """
+    space = settings.space
+    if space is None or not is_import_path(space):
+        return
+    if not settings.trust and space not in _given(words, "--space"):
+        raise UserError(
+            f"space {space}: a file names this code, which would be run; if you trust it, give --space {space} or "
+            "--trust"
+        )
+    trust(space)
+
+
 def parse(settings: type[Settings], argv: Sequence[str] | None, prog: str) -> Settings:
     """Return the settings dataclass from a command line; ``--help`` and ``--print_config`` exit.
 
@@ -64,14 +116,19 @@ def parse(settings: type[Settings], argv: Sequence[str] | None, prog: str) -> Se
     """
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     doc = (settings.__doc__ or "").split("\n")[0]
-    parser = _OneLineParser(prog=prog, description=doc, default_env=False)
+    # No abbreviations: what is asked of --space must be said by that word.
+    parser = _OneLineParser(prog=prog, description=doc, default_env=False, allow_abbrev=False)
     parser.add_argument("--config", action=ActionConfigFile, help="a YAML file of options; options override it")
     parser.add_class_arguments(settings)
     _fill_in(parser)
     switches = {f"--{f.name}" for f in dataclasses.fields(settings) if f.type in (bool, "bool")}  # type: ignore[arg-type]
-    namespace = parser.parse_args(_with_values(sys.argv[1:] if argv is None else argv, switches))
-    values = parser.instantiate(namespace).as_dict()
-    return settings(**{f.name: values[f.name] for f in dataclasses.fields(settings)})  # type: ignore[arg-type]
+    words = _with_values(sys.argv[1:] if argv is None else argv, switches)
+    for path in _given(words, "--config"):
+        _check_config_file(path)
+    values = parser.instantiate(parser.parse_args(words)).as_dict()
+    found = settings(**{f.name: values[f.name] for f in dataclasses.fields(settings)})  # type: ignore[arg-type]
+    _trust_space(found, words)
+    return found
 
 
 def choices() -> dict[str, Iterable[str]]:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from naswot_lightning.errors import UserError
 
 WandbMode = Literal["auto", "online", "offline", "disabled"]
 Select = Literal["top", "spread"]
+Plain = None | bool | int | float | str
+PlainValue = Plain | list[Plain]  # never an object, which a file could name
 
 
 def _at_least(bound: float, **values: float | None) -> None:
@@ -124,6 +126,8 @@ class SearchRun:
     """the folder of all results; the command continues what it finds there."""
     overwrite: bool = False
     """begin anew where run_dir was made with other settings."""
+    trust: bool = False
+    """import the space that a --config file names by its import path."""
     wandb: WandbConfig = field(default_factory=WandbConfig)
     """where runs are shown."""
 
@@ -167,6 +171,8 @@ class TrainPicks:
     standard deviation."""
     overwrite: bool = False
     """train again picks whose results were made with other settings."""
+    trust: bool = False
+    """import the space that the run folder or a --config file names by its import path."""
 
 
 @dataclass
@@ -245,7 +251,7 @@ class TrainDevices:
     """how many devices train one pick together."""
     strategy: str = "auto"
     """of Lightning's Trainer, such as ddp."""
-    trainer: dict[str, Any] = field(default_factory=dict)
+    trainer: dict[str, PlainValue] = field(default_factory=dict)
     """any other argument of Lightning's Trainer, as --trainer.NAME VALUE."""
 
 

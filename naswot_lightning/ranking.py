@@ -11,7 +11,8 @@ from typing import Any
 
 from naswot_lightning.columns import Criterion
 from naswot_lightning.errors import UserError
-from naswot_lightning.storage.files import write_csv, write_whole
+from naswot_lightning.storage.files import read_own, write_csv, write_whole
+from naswot_lightning.storage.records import STRICT, Count, Positive, from_plain, parse_json
 from naswot_lightning.storage.score_rows import ScoreRow, Status
 
 COLUMNS = ("rank", "architecture", "canonical", "score", "params", "macs", "n_units", "status")
@@ -34,15 +35,21 @@ class RankedRow:
         more: further columns by their names: every criterion where there are several, standard deviations.
     """
 
-    rank: int
+    rank: Positive
     architecture: str
     canonical: str
     score: float | None
-    params: int | None
-    macs: int | None
-    n_units: int | None
+    params: Count | None
+    macs: Count | None
+    n_units: Count | None
     status: Status
     more: Mapping[str, float | None] = field(default_factory=dict)
+
+    __pydantic_config__ = STRICT
+
+    def __post_init__(self) -> None:
+        if self.status == "ok" and self.score is None:
+            raise ValueError("status is ok, and score is null")
 
     def to_json(self) -> dict[str, Any]:
         """Return it flat, as in ``ranking.json``."""
@@ -50,12 +57,9 @@ class RankedRow:
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> RankedRow:
-        """Return the row of an object of ``ranking.json``; KeyError and TypeError where it is none."""
+        """Return the row of an object of ``ranking.json``; ValueError where it is none."""
         more = {name: value for name, value in entry.items() if name not in COLUMNS}
-        row = cls(**{name: entry[name] for name in COLUMNS}, more=more)
-        if not isinstance(row.rank, int) or not isinstance(row.architecture, str) or row.status not in _STATUS_ORDER:
-            raise TypeError(f"rank {row.rank!r}, architecture {row.architecture!r}, status {row.status!r}")
-        return row
+        return from_plain(cls, {**{name: entry[name] for name in COLUMNS if name in entry}, "more": more})
 
 
 def rank(rows: Sequence[ScoreRow], criteria: Sequence[Criterion]) -> list[RankedRow]:
@@ -143,11 +147,17 @@ def read_ranking(folder: Path) -> list[RankedRow]:
     """
     path = folder / "ranking.json"
     try:
-        entries = json.loads(path.read_text())
-        if isinstance(entries, list):
-            return [RankedRow.from_json(entry) for entry in entries]
+        content = read_own(path)
     except FileNotFoundError:
         raise UserError(f"no ranking in {folder}: run search.py --run_dir {folder} first") from None
-    except (ValueError, TypeError, KeyError, AttributeError):
-        pass  # said below, with the cure
-    raise UserError(f"{path} is damaged: run search.py --run_dir {folder} again, which rewrites it")
+    try:
+        entries = parse_json(content)
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise ValueError("expected a list of objects")
+        rows = [RankedRow.from_json(entry) for entry in entries]
+        if [row.rank for row in rows] != list(range(1, len(rows) + 1)):
+            raise ValueError("expected the ranks 1, 2, ... in their order")
+    except ValueError as error:
+        cure = f"run search.py --run_dir {folder} again, which rewrites it"
+        raise UserError(f"{path} is damaged ({error}): {cure}") from None
+    return rows

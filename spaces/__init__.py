@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import sys
 from functools import cache
@@ -31,7 +32,10 @@ SPACES = {
 }
 _EXPORTS = ("Complexity", "EnumerableSpace", "Space")
 
-__all__ = ["Complexity", "EnumerableSpace", "Space", "SpaceError", "get_space", "list_spaces"]
+__all__ = [
+    "Complexity", "EnumerableSpace", "Space", "SpaceError", "get_space", "is_import_path", "known_space", "list_spaces",
+    "trust",
+]  # fmt: skip
 
 
 def list_spaces() -> list[str]:
@@ -43,12 +47,47 @@ def list_spaces() -> list[str]:
     return list(SPACES)
 
 
+_trusted: set[str] = set()
+
+
+def is_import_path(name: str) -> bool:
+    """Return whether a space is named by the import path of its code, not by a name of the list.
+
+    >>> is_import_path("my_package.MySpace:depth=3"), is_import_path("nds_darts:depth=8")
+    (True, False)
+    """
+    return name.partition(":")[0] not in SPACES and "." in name.partition(":")[0]
+
+
+def trust(name: str) -> None:
+    """Let :func:`known_space` import the code that an import path names; call it with what the user asked for."""
+    _trusted.add(name.partition(":")[0])
+
+
+def known_space(name: str) -> Space:
+    """Return the space that a file names: one of the list, or one whose import path the user trusts.
+
+    Opening somebody's run folder or checkpoint must not run what it names.
+
+    Raises:
+        SpaceError: an import path that nobody vouched for (:func:`trust`), or as :func:`get_space`.
+    """
+    path = name.partition(":")[0]
+    if is_import_path(name) and path not in _trusted:
+        raise SpaceError(
+            f"space {name}: a file names this code, which would be run; if you trust it, give --space {name} or "
+            f"--trust, or call spaces.trust({path!r}) first"
+        )
+    return get_space(name)
+
+
 @cache
 def get_space(name: str) -> Space:
     """Return the search space of that name, or of an import path such as ``my_package.MySpace``.
 
-    The path names a class with the interface of :class:`Space`, or a function that returns networks by name (see
-    :class:`spaces.named.NamedNetworks`); it is looked up from the working directory first.
+    The path names a subclass of :class:`Space`, or a function that its module defines and that returns networks by
+    name (see :class:`spaces.named.NamedNetworks`); it is looked up from the working directory first. Its code is
+    imported and called: of a name that comes from a file, ask :func:`known_space`.
 
     Either may be followed by options, the typed arguments of the class or function: ``nds_darts:depth=8,width=16``.
     The space's own name has them sorted and without those that are the default; the same name is the same object.
@@ -86,12 +125,26 @@ def _constructor(name: str) -> Any:
 
 def _imported(path: str) -> Any:
     module, _, attribute = path.rpartition(".")
+    if not all(part.isidentifier() for part in path.split(".")):
+        raise SpaceError(f"space {path!r}: expected an import path such as my_package.MySpace")
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
-        return getattr(importlib.import_module(module), attribute)
+        found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise SpaceError(f"space {path!r} cannot be imported from {os.getcwd()}: {error}") from error
+    if not _makes_a_space(found, module):
+        raise SpaceError(f"space {path!r}: expected a subclass of spaces.Space, or a function that {module} defines")
+    trust(path)
+    return found
+
+
+def _makes_a_space(found: Any, module: str) -> bool:
+    from spaces.base import Space
+
+    if inspect.isclass(found):
+        return issubclass(found, Space)
+    return inspect.isfunction(found) and found.__module__ == module
 
 
 def _made(name: str, constructor: Any, arguments: dict[str, Any]) -> Space:
@@ -99,7 +152,7 @@ def _made(name: str, constructor: Any, arguments: dict[str, Any]) -> Space:
     from spaces.named import NamedNetworks
 
     try:
-        made = constructor(**arguments) if callable(constructor) else constructor
+        made = constructor(**arguments)
     except ValueError as error:
         if not arguments:
             raise

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, field, fields
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any, Literal
+from typing import Literal
 
 from naswot_lightning.errors import UserError
-from naswot_lightning.storage.files import write_json
+from naswot_lightning.storage.files import read_own, write_json
+from naswot_lightning.storage.records import STRICT, Count, Positive, from_plain, parse_json
 
 Status = Literal["ok", "diverged"]
-
-_REQUIRED = (
-    "rank", "space", "architecture", "canonical", "dataset", "seed", "epochs", "score_init", "score_final",
-    "best_val_acc", "test_acc", "params", "macs",
-)  # fmt: skip
-_NUMBERS = ("score_init", "score_final", "best_val_acc", "test_acc", "params", "macs", "seconds")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +28,8 @@ class TrainingResult:
         canonical: the architecture of the network that was trained for it.
         dataset: what it was trained on.
         seed: of the training.
-        epochs: of the training.
+        epochs: of the recipe.
+        epochs_trained: those that were trained; None in results of older versions, which trained all.
         accumulate: mini-batches to a step.
         recipe: in words.
         score_init: before the training; None where it was not finite.
@@ -53,29 +48,37 @@ class TrainingResult:
         pick: the name of its folder, which is not in the file.
     """
 
-    rank: int | None
+    rank: Positive | None
     space: str
     architecture: str
     canonical: str
     dataset: str
-    seed: int
-    epochs: int
-    accumulate: int | None = None
+    seed: Count
+    epochs: Count
+    epochs_trained: Count | None = None
+    accumulate: Count | None = None
     recipe: str | None = None
     score_init: float | None
     score_final: float | None
     val_set: str | None = None
     test_set: str | None = None
     best_val_acc: float | None
-    params: int | None
-    macs: int | None
+    params: Count | None
+    macs: Count | None
     seconds: float | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
-    test_acc: float | None = None
+    test_acc: float | None
     test_loss: float | None = None
     status: Status = "ok"
     reason: str | None = None
     pick: str = ""
+
+    __pydantic_config__ = STRICT
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the training came to its end: only such results enter a statistic."""
+        return self.status == "ok" and self.epochs_trained in (None, self.epochs)
 
     def write(self, folder: Path) -> None:
         """Write ``result.json``."""
@@ -90,19 +93,10 @@ class TrainingResult:
         Raises:
             ValueError: it is no such content.
         """
-        if not isinstance(entry, dict) or not all(name in entry for name in _REQUIRED) or not _is_numeric(entry):
-            raise ValueError("no result of a training")
+        if not isinstance(entry, dict):
+            raise ValueError("no JSON object")
         known = {each.name for each in fields(cls)}
-        return cls(**{**{name: value for name, value in entry.items() if name in known}, "pick": pick})
-
-
-def _is_numeric(entry: Mapping[str, Any]) -> bool:
-    whole = all(isinstance(entry[name], int) for name in ("seed", "epochs"))
-    return whole and all(_is_number(entry.get(name)) for name in (*_NUMBERS, "rank"))
-
-
-def _is_number(value: object) -> bool:
-    return value is None or (isinstance(value, int | float) and math.isfinite(value))
+        return from_plain(cls, {**{name: value for name, value in entry.items() if name in known}, "pick": pick})
 
 
 def read_results(folder: Path) -> list[TrainingResult]:
@@ -120,12 +114,13 @@ def _of_run(result: TrainingResult) -> tuple[int, str]:
 
 
 def _read(path: Path) -> TrainingResult:
+    content = read_own(path)
     try:
-        return TrainingResult.from_json(json.loads(path.read_text()), path.parent.name)
-    except ValueError:  # bytes that are no text and text that is no JSON are ValueErrors, too
+        return TrainingResult.from_json(parse_json(content), path.parent.name)
+    except ValueError as error:
         raise UserError(
-            f"{path} is damaged: expected a JSON object with finite numbers or null for {', '.join(_NUMBERS)}; "
-            "remove the file and run train.py again, which continues from the pick's last checkpoint"
+            f"{path} is damaged ({error}): remove the file and run train.py again, "
+            "which continues from the pick's last checkpoint"
         ) from None
 
 
@@ -152,8 +147,8 @@ class Network:
 
     @property
     def finished(self) -> tuple[TrainingResult, ...]:
-        """The results of the trainings that did not fail."""
-        return tuple(result for result in self.results if result.status == "ok")
+        """The results of the trainings that came to their end."""
+        return tuple(result for result in self.results if result.is_whole)
 
     @property
     def usable(self) -> bool:

@@ -16,6 +16,7 @@ from statistics import fmean, median
 from naswot_lightning.analysis.results import Network
 from naswot_lightning.analysis.statistics import kendall_tau
 from naswot_lightning.errors import UserError
+from naswot_lightning.storage.files import read_own
 
 Scores = dict[int, float]  # by the number of epochs done
 
@@ -48,18 +49,32 @@ def read_trajectory(path: Path) -> Trajectory:
     Raises:
         UserError: the file is damaged.
     """
-    if not path.exists():
+    try:
+        lines = read_own(path).decode().splitlines()
+    except FileNotFoundError:
         return Trajectory()
-    with open(path, newline="") as file:
-        try:
-            rows = [(float(row["epoch"]), _score(row)) for row in csv.DictReader(file)]
-        except (KeyError, TypeError, ValueError):
-            raise UserError(
-                f"{path} is damaged: expected the columns step, epoch, score, status; remove the file, "
-                "and its network is left out of the facts about the score during training"
-            ) from None
+    except UnicodeDecodeError:
+        raise _damaged(path) from None
+    try:
+        rows = [(_epoch(row), _score(row)) for row in csv.DictReader(lines)]
+    except (KeyError, TypeError, ValueError, csv.Error):
+        raise _damaged(path) from None
     points = tuple((epoch, score) for epoch, score in rows if score is not None)
     return Trajectory(points, len(rows) - len(points))
+
+
+def _damaged(path: Path) -> UserError:
+    return UserError(
+        f"{path} is damaged: expected the columns step, epoch, score, status; remove the file, "
+        "and its network is left out of the facts about the score during training"
+    )
+
+
+def _epoch(row: Mapping[str, str]) -> float:
+    epoch = float(row["epoch"])
+    if not 0 <= epoch < math.inf:
+        raise ValueError(f"epoch {epoch}")
+    return epoch
 
 
 def _score(row: Mapping[str, str]) -> float | None:
@@ -257,7 +272,7 @@ def _range(values: Sequence[float]) -> tuple[float | None, float | None, float |
 
 
 def _stability(scores: Sequence[Scores]) -> Stability:
-    last = max((epoch for each in scores for epoch in each), default=0)
+    present = {epoch for each in scores for epoch in each} - {0}
     epochs = tuple(
         EpochRanking(
             epoch=epoch,
@@ -265,7 +280,7 @@ def _stability(scores: Sequence[Scores]) -> Stability:
             tau_with_init=_tau_between(scores, 0, epoch),
             n=sum(epoch in each for each in scores),
         )
-        for epoch in range(1, last + 1)
+        for epoch in sorted(present)
     )
     return Stability(epochs, epochs[-1].tau_with_init if epochs else None)
 

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import os
+import stat
+import warnings
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from naswot_lightning.data.dataset import Dataset, ImageSplit, channel_statistics
 from naswot_lightning.data.splits import held_out
 from naswot_lightning.errors import UserError
 
 _VALIDATION_FRACTION = 0.1
+
+# What is decoded: ImageNet's largest image has 61 million pixels, 9,331 a side.
+_MAX_SIDE = 16_384
+_MAX_PIXELS = 8_192 * 8_192
+# Resized to the shorter side, an image takes as much memory as it is longer.
+_MAX_RATIO = 100
+_MAX_IMAGE_SIZE = 4_096
+# What the suffixes of image files stand for, and GIF: Pillow would run a program to draw an EPS file named .jpg.
+_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 
 
 def load_image_folder(data_dir: Path, image_size: int | None = None) -> Dataset:
@@ -31,6 +44,8 @@ def load_image_folder(data_dir: Path, image_size: int | None = None) -> Dataset:
     Raises:
         UserError: a folder is missing, classes differ, or an image cannot be read.
     """
+    if image_size is not None and image_size > _MAX_IMAGE_SIZE:
+        raise UserError(f"--image_size {image_size}: expected at most {_MAX_IMAGE_SIZE:,}")
     train, classes = _read_split(data_dir, "train", image_size)
     found = [name for name in ("val", "test") if (data_dir / name).is_dir()]
     if not found:
@@ -61,27 +76,79 @@ def _read_split(
     try:
         classes, class_to_index = find_classes(str(folder))
         samples = make_dataset(str(folder), class_to_index, extensions=IMG_EXTENSIONS)
-    except FileNotFoundError as error:
-        raise UserError(str(error).replace("\n", " ")) from None
+    except OSError as error:
+        raise UserError(" ".join(str(error).split())) from None
     if expected is not None and classes != expected:
         odd = ", ".join(sorted(set(classes) ^ set(expected)))
         raise UserError(f"{folder}: its classes are not those of train/; in one of them only: {odd}")
-    with ThreadPoolExecutor() as pool:
-        images = list(pool.map(partial(_decode, image_size), (path for path, _ in samples)))
-    _expect_one_size(images, samples)
+    images = _decode_all([path for path, _ in samples], image_size)
     labels = torch.tensor([label for _, label in samples], dtype=torch.int64)
     return ImageSplit(torch.from_numpy(np.stack(images)), labels), classes
 
 
-def _decode(image_size: int | None, path: str) -> np.ndarray:
+def _decode_all(paths: Sequence[str], image_size: int | None) -> list[np.ndarray]:
+    """Return images of one size: that which is given, or that of the first image."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)  # too large for us, too
+        with ThreadPoolExecutor() as pool:
+            if image_size is not None:
+                return list(pool.map(partial(_decode_to, image_size), paths))
+            first = _decode(paths[0])
+            return list(pool.map(partial(_decode_alike, first.size), paths))
+
+
+def _decode_to(side: int, path: str) -> np.ndarray:
+    image = _decode(path)
+    return np.asarray(image if image.size == (side, side) else _resize_and_crop(image, side))
+
+
+def _decode_alike(size: tuple[int, int], path: str) -> np.ndarray:
+    return np.asarray(_decode(path, size))
+
+
+def _decode(path: str, expected: tuple[int, int] | None = None) -> Image.Image:
+    """Read one image.
+
+    Args:
+        path: of the file.
+        expected: width and height that it must have, or None.
+
+    Raises:
+        UserError: it is no image, or one of another size or larger than is decoded, which its header says.
+    """
     try:
-        with Image.open(path) as file:
-            image = file.convert("RGB")
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-        raise UserError(f"{path} is not a readable image ({error}); replace or remove it") from error
-    if image_size is not None and image.size != (image_size, image_size):
-        image = _resize_and_crop(image, image_size)
-    return np.asarray(image)
+        if not stat.S_ISREG(os.stat(path).st_mode):  # a device or pipe may have no end
+            raise UserError(f"{path} is not a regular file; replace or remove it")
+        with Image.open(path, formats=_FORMATS) as file:
+            _expect_size(path, file.size, expected)
+            return file.convert("RGB")
+    except UserError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise _too_large(path) from None
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} is not a readable image ({reason}); replace or remove it") from error
+
+
+def _expect_size(path: str, size: tuple[int, int], expected: tuple[int, int] | None) -> None:
+    width, height = size
+    if max(size) > _MAX_SIDE or width * height > _MAX_PIXELS:
+        raise _too_large(path, f"{width}x{height}, ")
+    if max(size) > _MAX_RATIO * min(size):
+        raise UserError(
+            f"{path} is {width}x{height}: its longer side is more than {_MAX_RATIO} times the shorter one; crop or "
+            "remove it"
+        )
+    if expected is not None and (size != expected or width != height):
+        raise UserError(f"{path} is {width}x{height}, others differ or are not square: give a side with --image_size")
+
+
+def _too_large(path: str, size: str = "") -> UserError:
+    return UserError(
+        f"{path} is too large an image: {size}expected at most {_MAX_SIDE:,} pixels a side and "
+        f"{_MAX_PIXELS / 1e6:.0f} million in all; resize or remove it"
+    )
 
 
 def _resize_and_crop(image: Image.Image, size: int) -> Image.Image:
@@ -90,13 +157,3 @@ def _resize_and_crop(image: Image.Image, size: int) -> Image.Image:
     left, top = (width - size) // 2, (height - size) // 2
     resized = image.resize((width, height), Image.Resampling.BILINEAR)
     return resized.crop((left, top, left + size, top + size))
-
-
-def _expect_one_size(images: list[np.ndarray], samples: list[tuple[str, int]]) -> None:
-    first = images[0].shape
-    for image, (path, _) in zip(images, samples, strict=True):
-        if image.shape != first or first[0] != first[1]:
-            raise UserError(
-                f"{path} is {image.shape[1]}x{image.shape[0]}, others differ or are not square: give a side "
-                "with --image_size"
-            )

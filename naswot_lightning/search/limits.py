@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from naswot_lightning.errors import UserError
 from spaces import Complexity
+from spaces.errors import TooLargeError
 
 
 class Limits:
@@ -23,14 +25,27 @@ class Limits:
         self.refused = 0
 
     def admit(self, architecture: str) -> bool:
-        """Return whether the architecture is within the budget."""
+        """Return whether the architecture is within the budget.
+
+        One that is larger than its space builds is not. One whose size cannot be counted is: its row says why.
+        """
         if self._bounds == (None, None):
             return True
-        size = self._complexity(architecture)
-        within = all(b is None or v <= b for v, b in zip((size.params, size.macs), self._bounds, strict=True))
+        within = self._is_within(architecture)
         self.seen += 1
         self.refused += not within
         return within
+
+    def _is_within(self, architecture: str) -> bool:
+        try:
+            size = self._complexity(architecture)
+        except TooLargeError:
+            return False
+        except (UserError, OSError):  # of the data, which the first count loads
+            raise
+        except Exception:  # noqa: BLE001 - any fault of one network is reported with it, when it is evaluated
+            return True
+        return all(b is None or v <= b for v, b in zip((size.params, size.macs), self._bounds, strict=True))
 
     def __str__(self) -> str:
         share = 100 * self.refused / self.seen if self.seen else 0.0

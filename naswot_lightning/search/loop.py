@@ -45,6 +45,7 @@ class Loop:
         self._space, self._canonical, self._seed = space, canonical, seed
         self._evaluator, self._executor, self._finished = evaluator, executor, finished
         _expect_fingerprint(finished.rows, evaluator.fingerprint)
+        _expect_columns(finished, [column.name for column in evaluator.columns])
         self._by_architecture = {row.architecture: row for row in finished.rows}
         self._by_network = {row.canonical: row for row in finished.rows}
         self.fresh = 0
@@ -124,3 +125,9 @@ def _expect_fingerprint(rows: Sequence[ScoreRow], fingerprint: str) -> None:
                 f"the mini-batch (fingerprint {fingerprint}) is not the one of the finished candidates "
                 f"({row.probe}): the data has changed; restore it, or use --overwrite to begin anew"
             )
+
+
+def _expect_columns(finished: ScoreRows, names: Sequence[str]) -> None:
+    for number, row in enumerate(finished.rows, start=1):
+        if set(row.scores) != set(names):
+            raise finished.damaged(number, f"scores of {', '.join(row.scores) or 'nothing'}, not of {', '.join(names)}")

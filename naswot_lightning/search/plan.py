@@ -114,7 +114,7 @@ def plan_search(config: SearchConfig) -> Search:
         dataset=config.dataset,
         top=config.top,
         folder=RunFolder(config.run_dir),
-        settings=asdict(config) | {"overwrite": False},
+        settings=asdict(config) | {"overwrite": False, "trust": False},
         identity={**{name: getattr(config, name) for name in _OF_CANDIDATES}, **evaluator.identity()},
         overwrite=config.overwrite,
         calibrate=_calibration(config, space, device, probes()[0]) if config.calibrate else None,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,6 +73,59 @@ def to_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> str:
     return text.getvalue()
 
 
+def open_own(path: Path, flags: int) -> int:
+    """Open a file of a run; return its descriptor.
+
+    It is never a link, which would lead to a file of somebody else's, nor a pipe, which would wait for ever.
+
+    Args:
+        path: the file.
+        flags: of ``os.open``; never ``O_TRUNC``.
+
+    Raises:
+        UserError: there is something else of that name.
+        OSError: as ``os.open``.
+    """
+    # Windows has neither flag, and no links without a privilege.
+    careful = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        descriptor = os.open(path, flags | careful, 0o666)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise _not_a_file(path) from None
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _not_a_file(path)
+    return descriptor
+
+
+def _not_a_file(path: Path) -> UserError:
+    return UserError(f"{path} is a link, a folder or a pipe where a run keeps a file: move it away, or remove it")
+
+
+def read_own(path: Path) -> bytes:
+    """Return the content of a file of a run (:func:`open_own`).
+
+    Raises:
+        UserError: there is something else of that name.
+        FileNotFoundError: there is none.
+    """
+    with open(open_own(path, os.O_RDONLY), "rb") as file:
+        return file.read()
+
+
+def remove_within(folder: Path, path: Path) -> None:
+    """Remove a folder with all that is in it; it must lie inside ``folder``, and links are not followed.
+
+    Raises:
+        UserError: it lies elsewhere, by ``..`` or by a link.
+    """
+    if path.is_symlink() or not path.resolve().is_relative_to(folder.resolve()) or path.resolve() == folder.resolve():
+        raise UserError(f"{path} leads out of {folder}: nothing is removed; move it away, or remove it yourself")
+    shutil.rmtree(path)
+
+
 @contextmanager
 def locked(folder: Path, patience: float = 0.0) -> Iterator[None]:
     """Hold ``folder`` for this process; the lock dies with the process, however it ends.
@@ -82,7 +137,9 @@ def locked(folder: Path, patience: float = 0.0) -> Iterator[None]:
     Raises:
         UserError: another process holds it.
     """
-    lock = FileLock(folder / ".lock")
+    path = folder / ".lock"
+    os.close(open_own(path, os.O_RDWR | os.O_CREAT))  # what is no file of ours is refused, not emptied
+    lock = FileLock(path)
     try:
         lock.acquire(timeout=patience)
     except Timeout:

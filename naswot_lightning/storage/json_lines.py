@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from naswot_lightning.errors import UserError
+from naswot_lightning.storage.files import open_own
 
 
 class JsonLines:
@@ -19,19 +20,21 @@ class JsonLines:
         path: the file; a last line that a crash cut off is removed when it is opened.
 
     Attributes:
-        objects: those that were in the file when it was opened.
+        lines: those that were in the file when it was opened.
 
     Raises:
-        UserError: a line is no JSON object.
+        UserError: there is a link or a pipe of that name.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.objects: list[dict[str, Any]] = []
-        whole = self._read()
-        self._file = FileIO(path, "a")
-        if self._file.tell() > whole:
-            os.truncate(path, whole)
+        self._file = FileIO(open_own(path, os.O_RDWR | os.O_APPEND | os.O_CREAT), "a+")
+        self._file.seek(0)
+        content = self._file.readall() or b""
+        whole = content.rfind(b"\n") + 1
+        self.lines = content[:whole].split(b"\n")[:-1]
+        if len(content) > whole:
+            self._file.truncate(whole)
 
     def __enter__(self) -> JsonLines:
         return self
@@ -48,26 +51,12 @@ class JsonLines:
             if written != len(line):  # the disk took a part and is now full
                 self._file.write(line[written:])
         except OSError as error:
-            os.truncate(self.path, end)
+            self._file.truncate(end)
             raise OSError(error.errno, error.strerror, str(self.path)) from error
 
-    def damaged(self, number: int, reason: str = "not a JSON object") -> UserError:
+    def damaged(self, number: int, reason: str) -> UserError:
         """Return the error of a line that cannot be used; the first line has number 1."""
         return UserError(
             f"{self.path}, line {number}: {reason}; remove the line (it is scored again), "
             "or use --overwrite to begin anew"
         )
-
-    def _read(self) -> int:
-        """Read the whole lines; return their length in bytes."""
-        content = self.path.read_bytes() if self.path.exists() else b""
-        whole = content.rfind(b"\n") + 1
-        for number, line in enumerate(content[:whole].splitlines(), start=1):
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                entry = None
-            if not isinstance(entry, dict):
-                raise self.damaged(number)
-            self.objects.append(entry)
-        return whole

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import re
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,14 +12,17 @@ from typing import Any
 import yaml
 
 from naswot_lightning.errors import UserError
-from naswot_lightning.storage.files import locked, write_whole
+from naswot_lightning.storage.files import locked, read_own, remove_within, write_whole
+from naswot_lightning.storage.plain_yaml import parse_yaml
 
 # What a run writes, hence what --overwrite removes; anything else in the folder is the user's.
 _RUN_FILES = (
     "config.yaml", "scores.jsonl", "ranking.json", "ranking.csv", "calibration.csv", "comparison.csv",
     "comparison_seeds.csv", "evidence.json", ".run_id", ".wandb_runs.json",
 )  # fmt: skip
-_RUN_FOLDERS = ("picks", "figures", "wandb")
+_MARK = re.compile(r"[0-9a-f]{8}\n?")  # the content of .run_id
+_PICK = re.compile(r"(given|[1-9]\d*)-[0-9a-f]+(-seed\d+)?")
+FIGURE_MARK = b"naswot-lightning"  # in the first bytes of a figure
 # What a run did before these options existed.
 _FORMERLY = {"split_file": None, "select": "top", "evaluator": "scores"}
 
@@ -32,6 +35,8 @@ class RunFolder:
     """
 
     def __init__(self, path: str | Path) -> None:
+        if not str(path).strip() or "\0" in str(path):
+            raise UserError(f"--run_dir {str(path)!r}: expected the name of a folder, such as runs/mine")
         self.path = Path(path)
 
     @property
@@ -101,11 +106,23 @@ class RunFolder:
             yield
 
     def run_id(self) -> str:
-        """Return a name of this run that stays the same whenever it is continued; only under the lock."""
+        """Return a name of this run that stays the same whenever it is continued; only under the lock.
+
+        It is also the mark that the folder is a run's: without it nothing in the folder is ever removed.
+
+        Raises:
+            UserError: the file that holds it is damaged.
+        """
         file = self.path / ".run_id"
-        if not file.exists():
-            write_whole(file, uuid.uuid4().hex[:8] + "\n")
-        return file.read_text().strip()
+        try:
+            content = read_own(file)
+        except FileNotFoundError:
+            run_id = uuid.uuid4().hex[:8]
+            write_whole(file, run_id + "\n")
+            return run_id
+        if not _MARK.fullmatch(content.decode("latin-1")):
+            raise UserError(f"{file} is damaged: expected eight digits from 0 to f; remove the file")
+        return content.decode().strip()
 
     def read_config(self) -> dict[str, Any]:
         """Return the saved settings.
@@ -114,15 +131,18 @@ class RunFolder:
             UserError: there are none, or they are not YAML settings.
         """
         try:
-            saved = yaml.safe_load(self.config.read_text())
+            content = read_own(self.config)
         except FileNotFoundError:
             raise UserError(
                 f"no run in {self.path}: run search.py --run_dir {self.path} first, or pass --architecture"
             ) from None
-        except (yaml.YAMLError, UnicodeDecodeError):
-            saved = None
-        if not isinstance(saved, dict):
-            raise UserError(f"{self.config} is damaged; restore it, or use --overwrite to begin anew")
+        try:
+            saved = parse_yaml(content.decode())
+            if not isinstance(saved, dict):
+                raise ValueError("no settings")
+        except ValueError as error:
+            cure = "restore it, or use --overwrite to begin anew"
+            raise UserError(f"{self.config} is damaged ({error}): {cure}") from None
         return {**_FORMERLY, **saved}
 
     def _continue_or_clear(self, identity: Mapping[str, Any], overwrite: bool) -> None:
@@ -149,10 +169,38 @@ class RunFolder:
         return differing(self.read_config(), identity)
 
     def _clear(self) -> None:
-        for name in _RUN_FILES:
-            (self.path / name).unlink(missing_ok=True)
-        for name in _RUN_FOLDERS:
-            shutil.rmtree(self.path / name, ignore_errors=True)
+        """Remove what the run wrote; what else lies in the folder stays.
+
+        Raises:
+            UserError: the folder does not carry the mark of a run.
+        """
+        if not (self.path / ".run_id").exists():
+            raise UserError(
+                f"{self.path} does not carry the mark of a run of ours (.run_id), so nothing in it is removed; "
+                "choose another --run_dir, or remove it yourself"
+            )
+        run_id = self.run_id()
+        for path in self._folders_of(run_id):
+            remove_within(self.path, path)
+        for path in (*self._figures(), *(self.path / name for name in _RUN_FILES)):
+            path.unlink(missing_ok=True)  # of a link the link alone
+        for folder in (self.picks, self.figures):
+            if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
+                folder.rmdir()
+
+    def _folders_of(self, run_id: str) -> list[Path]:
+        """Return the folders of picks and of this run's runs in wandb."""
+        picks = [path for path in self.picks.glob("*/") if _PICK.fullmatch(path.name)]
+        return [*picks, *(path for path in self.path.glob("wandb/*run-*/") if run_id in path.name.split("-"))]
+
+    def _figures(self) -> list[Path]:
+        """Return the figures that carry our mark."""
+        return [path for path in self.figures.glob("*.png") if path.is_file() and FIGURE_MARK in _head(path)]
+
+
+def _head(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(1000)
 
 
 def differing(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

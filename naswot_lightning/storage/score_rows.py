@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from annotated_types import Ge
+
+from naswot_lightning.errors import UserError
 from naswot_lightning.storage.json_lines import JsonLines
+from naswot_lightning.storage.records import STRICT, Count, from_json
 
 Status = Literal["ok", "degenerate", "failed"]
 
@@ -38,15 +42,21 @@ class ScoreRow:
     canonical: str
     score: float | None
     scores: Mapping[str, float | None]
-    n_units: int | None
-    params: int | None
-    macs: int | None
-    seed: int
+    n_units: Count | None
+    params: Count | None
+    macs: Count | None
+    seed: Count
     probe: str
-    seconds: float
+    seconds: Annotated[float, Ge(0)]
     status: Status
     reason: str | None
     stds: Mapping[str, float | None] | None = None
+
+    __pydantic_config__ = STRICT
+
+    def __post_init__(self) -> None:
+        if self.status == "ok" and self.score is None:
+            raise ValueError("status is ok, and score is null")
 
     def to_json(self) -> dict[str, Any]:
         """Return the object of its line."""
@@ -75,7 +85,7 @@ class ScoreRows:
     def __init__(self, path: Path) -> None:
         self._file = JsonLines(path)
         try:
-            self.rows = [self._row(number, entry) for number, entry in enumerate(self._file.objects, start=1)]
+            self.rows = [self._row(number, line) for number, line in enumerate(self._file.lines, start=1)]
         except BaseException:
             self._file.__exit__()
             raise
@@ -91,9 +101,12 @@ class ScoreRows:
         self._file.append(row.to_json())
         self.rows.append(row)
 
-    def _row(self, number: int, entry: dict[str, Any]) -> ScoreRow:
+    def damaged(self, number: int, reason: str) -> UserError:
+        """Return the error of a row that cannot be used; the first has number 1."""
+        return self._file.damaged(number, reason)
+
+    def _row(self, number: int, line: bytes) -> ScoreRow:
         try:
-            return ScoreRow(**entry)
-        except TypeError as error:
-            reason = str(error).partition(") ")[2] or str(error)
-            raise self._file.damaged(number, f"not a finished candidate ({reason})") from None
+            return from_json(ScoreRow, line)
+        except ValueError as error:
+            raise self.damaged(number, f"not a finished candidate ({error})") from None

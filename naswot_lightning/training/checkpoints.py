@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from pytorch_lightning.callbacks import ModelCheckpoint
 
@@ -32,3 +34,39 @@ def best_and_last(folder: Path, monitor: str | None = "val/acc") -> list[ModelCh
         ModelCheckpoint(filename="best", monitor=monitor, mode="max", save_on_train_epoch_end=True, **shared),
         ModelCheckpoint(filename="last", every_n_epochs=1, save_on_train_epoch_end=True, **shared),
     ]
+
+
+def checkpoint_to_resume(folder: Path) -> Path | None:
+    """Return the checkpoint that a training continues from; None to begin at the start.
+
+    That is ``last.ckpt``; where it is damaged ``best.ckpt``, an earlier epoch of the same training; where the best
+    epoch is lost the start. What is lost is said in one line: training it again gives the same result.
+    """
+    last, best = folder / "last.ckpt", folder / "best.ckpt"
+    if not last.exists() and not best.exists():
+        return None
+    saved = _load(last)
+    if saved is not None and (_load(best) is not None or _is_within_first_epoch(saved)):
+        return last
+    chosen = best if _load(best) is not None else None
+    lost = best.name if saved is not None else last.name
+    print(
+        f"{folder.name}: {lost} is missing or damaged; continues from {chosen.name if chosen else 'the start'}",
+        flush=True,
+    )
+    return chosen
+
+
+def _load(path: Path) -> dict[str, Any] | None:
+    """Return a checkpoint, or None where there is none that can be used."""
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError):
+        return None
+    return loaded if isinstance(loaded, dict) and "state_dict" in loaded else None
+
+
+def _is_within_first_epoch(saved: dict[str, Any]) -> bool:
+    """Return whether a checkpoint was saved before the end of the first epoch, when there is no best one yet."""
+    batches = saved.get("callbacks", {}).get("SaveOnSignal", {}).get("batches", 0)
+    return saved.get("epoch") == 0 and batches > 0

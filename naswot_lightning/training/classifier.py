@@ -15,7 +15,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from naswot_lightning.data.augmentation import Placements, draw_placements, normalized, placed
 from naswot_lightning.networks import build_network
 from naswot_lightning.seeds import derived_seed, seed_device
-from spaces import get_space
+from spaces import known_space
 
 Batch = tuple[Tensor, Tensor]
 
@@ -37,7 +37,8 @@ class ImageClassifier(pl.LightningModule):
     All arguments are plain, so that ``ImageClassifier.load_from_checkpoint(path)`` needs no others.
 
     Args:
-        space: name of the search space.
+        space: name of the search space; an import path of your own must be trusted (:func:`spaces.trust`), since a
+            checkpoint may name it.
         architecture: the network to build.
         num_classes: of the data set.
         mean: of each channel, of 255.
@@ -77,11 +78,11 @@ class ImageClassifier(pl.LightningModule):
         super().__init__()
         self.save_hyperparameters()
         self.network = build_network(
-            get_space(space), architecture, seed, num_classes, auxiliary=auxiliary_weight > 0, drop_path=drop_path
+            known_space(space), architecture, seed, num_classes, auxiliary=auxiliary_weight > 0, drop_path=drop_path
         )
         # In a tuple, so that it is no second module of the same weights.
         self._run = (torch.compile(self.network) if compiled else self.network,)
-        if get_space(space).channels_last:
+        if known_space(space).channels_last:
             self.network.to(memory_format=torch.channels_last)
         self._lr = lr  # that the epoch began with
         self._so_far: dict[str, Tensor] | None = None

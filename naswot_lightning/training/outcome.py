@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
-from naswot_lightning.storage.files import write_json
+from naswot_lightning.storage.files import read_own, write_json
+from naswot_lightning.storage.records import STRICT, from_json
 
-End = Literal["ok", "diverged", "interrupted", "out of memory", "user error", "failed", "killed"]
+End = Literal["ok", "diverged", "interrupted", "out of time", "out of memory", "user error", "failed", "killed"]
 _FILE = "outcome.json"
 
 
@@ -18,12 +18,15 @@ class Outcome:
     """How a training ended.
 
     Attributes:
-        status: "ok" and "diverged" have a result; "user error" is one that the user can mend; "killed" left no word.
+        status: "ok" and "diverged" have a result; "out of time" continues when the command is run again; "user error"
+            is one that the user can mend; "killed" left no word.
         message: for the user, in one line; None where there is nothing to say.
     """
 
     status: End
     message: str | None = None
+
+    __pydantic_config__ = STRICT
 
     @property
     def has_result(self) -> bool:
@@ -38,11 +41,9 @@ class Outcome:
 def read_outcome(folder: Path) -> Outcome:
     """Return how the process of a pick ended; "killed" where it left no word."""
     try:
-        entry = json.loads((folder / _FILE).read_text())
-        status, message = entry["status"], entry["message"]
-    except (OSError, ValueError, KeyError, TypeError):
+        return from_json(Outcome, read_own(folder / _FILE))
+    except (OSError, ValueError):
         return Outcome("killed")
-    return Outcome(status, message) if status in get_args(End) else Outcome("killed")
 
 
 def forget_outcome(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""One pick, trained in a process of its own: ``python -m naswot_lightning.training.pick FOLDER [IMAGES]``."""
+"""One pick, trained in a process of its own: ``python -m naswot_lightning.training.pick FOLDER [IMAGES [SPACE]]``."""
 
 from __future__ import annotations
 
@@ -30,16 +30,17 @@ from naswot_lightning.data.storage import map_dataset
 from naswot_lightning.errors import UserError, describe_os_error
 from naswot_lightning.execution.tuning import tune_process
 from naswot_lightning.storage.files import locked
-from naswot_lightning.training.checkpoints import best_and_last
+from naswot_lightning.training.checkpoints import best_and_last, checkpoint_to_resume
 from naswot_lightning.training.classifier import ImageClassifier
 from naswot_lightning.training.outcome import Outcome
 from naswot_lightning.training.recipes import describe_recipe
-from naswot_lightning.training.settings import SavedPick, read_pick
-from naswot_lightning.training.trainer import choose_strategy, make_classifier, make_trainer, quieten
-from spaces import SpaceError, get_space
+from naswot_lightning.training.settings import SavedPick, decisive_settings, read_pick
+from naswot_lightning.training.trainer import choose_strategy, make_classifier, make_trainer, quieten, seconds_of
+from spaces import SpaceError, known_space, trust
 
 _PATIENCE_SECONDS = 60.0
 _EXIT_INTERRUPTED = 130
+EXIT_OS_ERROR = 140  # and the number of the error above it, where not even the outcome could be written
 
 
 def train_pick(folder: Path, images: Path | None = None) -> TrainingResult:
@@ -60,7 +61,8 @@ def train_pick(folder: Path, images: Path | None = None) -> TrainingResult:
     trajectory = ScoreTrajectory(probe.images, pick.settings.early_points, csv_path=folder / "trajectory.csv")
     metrics = MetricsTable(folder / "metrics.csv", announce=_announcer(pick))
     checkpoints = best_and_last(folder, None if data.dataset.val is None else "val/acc")
-    callbacks = [StopOnDivergence(), trajectory, metrics, *checkpoints, SaveOnSignal(folder / "last.ckpt")]
+    end = SaveOnSignal(folder / "last.ckpt", seconds_of(pick.settings.trainer.get("max_time")))
+    callbacks = [StopOnDivergence(), trajectory, metrics, *checkpoints, end]
     trainer = make_trainer(folder, pick, callbacks, choose_strategy(pick, model, data))
     result = _fit(trainer, model, data, folder, lambda: _described(pick, data, trajectory, metrics))
     if trainer.is_global_zero:
@@ -80,11 +82,12 @@ def _fit(
     describe: Callable[[], dict[str, Any]],
 ) -> TrainingResult:
     """Train and test; ``describe`` tells what the callbacks have seen of the training."""
-    last = folder / "last.ckpt"
     try:
-        trainer.fit(model, data, ckpt_path=last if last.exists() else None)
+        trainer.fit(model, data, ckpt_path=checkpoint_to_resume(folder))
     except DivergedError as error:
         return TrainingResult(**{**describe(), "best_val_acc": None}, status="diverged", reason=str(error))
+    if trainer.current_epoch < (trainer.max_epochs or 0):
+        raise RuntimeError(f"Lightning ended the training after {trainer.current_epoch} of {trainer.max_epochs} epochs")
     # Before the test, which loads the callbacks' states of the best epoch along with its weights.
     described = describe()
     tested = trainer.test(model, data, ckpt_path=folder / "best.ckpt", verbose=False)[0]
@@ -125,13 +128,14 @@ def _described(
 ) -> dict[str, Any]:
     """Return the arguments of the result, so far as they are known without a test."""
     settings, dataset = pick.settings, data.dataset
-    space = get_space(settings.space)
+    space = known_space(settings.space)
     size = space.complexity(settings.canonical, dataset.num_classes, image_size=dataset.image_size)
     return {
         **{name: getattr(settings, name) for name in ("rank", "space", "architecture", "canonical", "dataset", "seed")},
         "epochs": settings.values.epochs,
+        "epochs_trained": len(metrics.rows),
         "accumulate": pick.accumulate,
-        "recipe": describe_recipe(settings.recipe, settings.values),
+        "recipe": describe_recipe(settings.recipe, settings.values, decisive_settings(settings.to_plain())["trainer"]),
         "score_init": trajectory.rows[0]["score"],
         "score_final": trajectory.rows[-1]["score"],
         "val_set": dataset.val_name,
@@ -176,13 +180,21 @@ def _finish(folder: Path, outcome: Outcome) -> None:
         outcome.write(folder)
 
 
-def main(folder: Path, images: Path | None = None) -> int:
+def main(folder: Path, images: Path | None = None, space: str | None = None) -> int:
     """Train the pick of ``folder``; how it ended lies in its ``outcome.json``.
 
+    Args:
+        folder: of the pick.
+        images: the stored data set.
+        space: the import path of a space that the user trusts.
+
     Returns:
-        0, 2 for a user's mistake, 130 where training was interrupted, 1 for any other end.
+        0, 2 for a user's mistake, 130 where training was interrupted, 140 and more where the disk took no word of it,
+        1 for any other end.
     """
     tune_process()
+    if space is not None:
+        trust(space)
     signal.signal(signal.SIGTERM, _interrupt)
     _end_with_parent()
     quieten()
@@ -190,15 +202,20 @@ def main(folder: Path, images: Path | None = None) -> int:
         # A command that was killed leaves a pick that ends within a training step. Of several processes the first
         # holds the folder.
         with locked(folder, patience=_PATIENCE_SECONDS) if _is_first_process() else nullcontext():
+            for unfinished in folder.glob(".*.part") if _is_first_process() else ():  # of a process that was killed
+                unfinished.unlink()
             result = train_pick(folder, images)
     except BaseException as error:  # noqa: BLE001 - of whatever kind, the command is told of it
         outcome, code = _judge(error)
-        if code == 1:
+        if outcome.status in ("failed", "out of memory"):
             traceback.print_exc()
+    else:
+        outcome, code = Outcome(result.status, result.reason), 0
+    try:
         _finish(folder, outcome)
-        return code
-    _finish(folder, Outcome(result.status, result.reason))
-    return 0
+    except OSError as error:  # a full disk takes no word of itself
+        return EXIT_OS_ERROR + (error.errno or 0)
+    return code
 
 
 def _judge(error: BaseException) -> tuple[Outcome, int]:
@@ -207,6 +224,8 @@ def _judge(error: BaseException) -> tuple[Outcome, int]:
         return Outcome("user error", str(error)), 2
     if isinstance(error, OSError):
         return Outcome("user error", describe_os_error(error)), 2
+    if isinstance(error, TrainingInterrupted) and error.out_of_time:
+        return Outcome("out of time", "stopped by --trainer.max_time; run the same command again to continue"), 1
     if isinstance(error, KeyboardInterrupt | TrainingInterrupted):
         return Outcome("interrupted"), _EXIT_INTERRUPTED
     message = f"{type(error).__name__}: {error}".splitlines()[0]
@@ -214,4 +233,4 @@ def _judge(error: BaseException) -> tuple[Outcome, int]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*map(Path, sys.argv[1:])))
+    sys.exit(main(*map(Path, sys.argv[1:3]), *sys.argv[3:4]))

@@ -21,7 +21,7 @@ from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.training.choice import choose_picks, named_picks
 from naswot_lightning.training.recipes import NAMES, Recipe, resolve_recipe
 from naswot_lightning.training.settings import PickSettings
-from spaces import EnumerableSpace, Space, get_space
+from spaces import EnumerableSpace, Space, get_space, known_space, trust
 
 # Arguments of Lightning's Trainer that have an option of their own, or decide where results lie.
 _OWN_OPTIONS = {
@@ -102,7 +102,9 @@ def plan_training(config: TrainConfig) -> Training:
     make_executor = get_engine(config.engine)
     folder = RunFolder(config.run_dir)
     searched = _searched(config, folder)
-    space = get_space(config.space or searched.space)
+    if config.trust:
+        trust(searched.space)
+    space = known_space(searched.space) if config.space is None else get_space(config.space)
     candidates = _candidates(config, folder, searched, space)
     seeds = config.all_seeds() or [searched.seed if config.seed is None else config.seed]
     dataset = _dataset(config, searched)
@@ -153,7 +155,7 @@ def _candidates(config: TrainConfig, folder: RunFolder, searched: _Searched, spa
         space.validate(config.architecture)
         network = space.canonical(config.architecture) if config.canonical else config.architecture
         return [_Candidate(None, config.architecture, network, None)]
-    if space.name != get_space(searched.space).name:
+    if space.name != known_space(searched.space).name:
         raise UserError(f"--space {space.name}: the ranking of {folder.path} is of {searched.space}")
     ranking = read_ranking(folder.path)
     if config.picks is not None:

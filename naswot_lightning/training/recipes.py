@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from naswot_lightning.errors import UserError, expect_name
+from naswot_lightning.storage.records import STRICT, Positive
 
 Optimizer = Literal["sgd", "rmsprop"]
 
@@ -28,8 +29,8 @@ class Recipe:
         drop_path: probability of drop path in the last epoch, growing from 0 in the first; 0 for none.
     """
 
-    epochs: int
-    batch_size: int = 256
+    epochs: Positive
+    batch_size: Positive = 256
     optimizer: Optimizer = "sgd"
     lr: float = 0.1
     momentum: float = 0.9
@@ -38,6 +39,8 @@ class Recipe:
     gradient_clip: float | None = None
     auxiliary_weight: float = 0.0
     drop_path: float = 0.0
+
+    __pydantic_config__ = STRICT
 
 
 RECIPES = {
@@ -55,15 +58,16 @@ NAMES = tuple(field.name for field in fields(Recipe))
 _PARTS = ("auxiliary_weight", "drop_path")
 
 
-def describe_recipe(name: str, recipe: Recipe) -> str:
-    """Return the name of a recipe and what differs from it.
+def describe_recipe(name: str, recipe: Recipe, trainer: Mapping[str, Any] | None = None) -> str:
+    """Return the name of a recipe and what differs from it, arguments of Lightning's Trainer among it.
 
     >>> describe_recipe("nasbench201-12", Recipe(12, batch_size=64))
     'nasbench201-12 (batch_size 64)'
     """
     own, values = asdict(RECIPES[name]), asdict(recipe)
-    changed = ", ".join(f"{key} {values[key]}" for key in NAMES if values[key] != own[key])
-    return name + (f" ({changed})" if changed else "")
+    changed = [f"{key} {values[key]}" for key in NAMES if values[key] != own[key]]
+    changed += [f"{key} {value}" for key, value in sorted((trainer or {}).items())]
+    return name + (f" ({', '.join(changed)})" if changed else "")
 
 
 def resolve_recipe(name: str, chosen: Mapping[str, Any], has_parts: bool) -> Recipe:

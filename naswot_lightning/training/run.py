@@ -64,7 +64,7 @@ def _train(folders: list[Path], training: Training, settings: PickSettings) -> l
     if not folders:
         return []
     with _shared_images(training.folder.path, settings) as images:
-        outcomes = dict(training.executor.run(TrainPick(images), folders))
+        outcomes = dict(training.executor.run(TrainPick(images, settings.space), folders))
     return [folder for folder, outcome in outcomes.items() if not outcome.has_result]
 
 

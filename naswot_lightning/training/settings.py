@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,20 @@ from typing import Any
 import yaml
 
 from naswot_lightning.errors import UserError
-from naswot_lightning.storage.files import write_whole
+from naswot_lightning.storage.files import read_own, remove_within, write_whole
+from naswot_lightning.storage.plain_yaml import parse_yaml
+from naswot_lightning.storage.records import STRICT, Count, Plain, Positive, from_plain
 from naswot_lightning.storage.run_folder import differing
 from naswot_lightning.training.recipes import NAMES, Recipe
 
 # What may differ when a pick is continued.
 _FREE = ("wandb", "data_dir", "split_file", "accelerator", "devices", "strategy")
 _RETRY = "retry.yaml"
+# Arguments of Lightning's Trainer that change no result.
+_FREE_TRAINER = (
+    "max_time", "enable_progress_bar", "enable_model_summary", "log_every_n_steps", "profiler", "num_nodes",
+    "num_sanity_val_steps", "detect_anomaly", "benchmark", "inference_mode", "model_registry",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -47,29 +53,31 @@ class PickSettings:
         trainer: further arguments of it.
     """
 
-    rank: int | None
+    rank: Positive | None
     architecture: str
     canonical: str
     score: float | None
     space: str
     dataset: str
     data_dir: str
-    image_size: int | None
+    image_size: Positive | None
     split_file: str | None
     split: str | None
     recipe: str
     values: Recipe
-    seed: int
-    early_points: int
-    probe_seed: int
-    probe_batch_size: int
+    seed: Count
+    early_points: Count
+    probe_seed: Count
+    probe_batch_size: Positive
     precision: str
     compile: bool
     deterministic: bool
     accelerator: str
-    devices: int
+    devices: Positive
     strategy: str
-    trainer: Mapping[str, Any] = field(default_factory=dict)
+    trainer: Mapping[str, Plain | Sequence[Plain]] = field(default_factory=dict)
+
+    __pydantic_config__ = STRICT
 
     def to_plain(self) -> dict[str, Any]:
         """Return them flat, as in ``config.yaml``."""
@@ -80,15 +88,23 @@ class PickSettings:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> PickSettings:
-        """Return the settings of a ``config.yaml``; KeyError where one is missing."""
-        values = Recipe(**{name: plain[name] for name in NAMES})
-        own = [each.name for each in fields(cls) if each.name != "values"]
-        return cls(values=values, **{name: plain[name] for name in own})
+        """Return the settings of a ``config.yaml``; ValueError where one is missing or of another type."""
+        own = {each.name: plain[each.name] for each in fields(cls) if each.name in plain}
+        return from_plain(cls, {**own, "values": {name: plain[name] for name in NAMES if name in plain}})
 
     def digest(self) -> str:
         """Return four digits that other settings do not share (the free ones aside)."""
-        decisive = {name: value for name, value in self.to_plain().items() if name not in _FREE}
+        decisive = decisive_settings(self.to_plain())
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:4]
+
+
+def decisive_settings(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings, as in ``config.yaml``, on which a result depends."""
+    trainer = plain.get("trainer")
+    decisive = {name: value for name, value in plain.items() if name not in _FREE}
+    if isinstance(trainer, Mapping):
+        decisive["trainer"] = {name: value for name, value in trainer.items() if name not in _FREE_TRAINER}
+    return decisive
 
 
 @dataclass(frozen=True)
@@ -108,6 +124,8 @@ class PickRun:
     group: str
     id: str
     name: str
+
+    __pydantic_config__ = STRICT
 
 
 @dataclass(frozen=True)
@@ -132,6 +150,15 @@ class SavedPick:
         return int(per_device // 2)
 
 
+@dataclass(frozen=True)
+class _Retry:
+    """The content of ``retry.yaml``."""
+
+    accumulate: Positive
+
+    __pydantic_config__ = STRICT
+
+
 def prepare_pick(run_dir: Path, settings: PickSettings, run: PickRun, overwrite: bool) -> Path:
     """Write the settings of a pick into its folder; a folder belongs to one set of them.
 
@@ -142,21 +169,31 @@ def prepare_pick(run_dir: Path, settings: PickSettings, run: PickRun, overwrite:
         UserError: it was trained with other settings, or its settings are damaged.
     """
     folder = run_dir / "picks" / run.name
+    if folder.is_symlink():
+        raise UserError(f"{folder} is a link where a run keeps a folder: move it away, or remove it")
     plain = settings.to_plain()
     if (folder / "config.yaml").exists():
-        saved = _read_plain(folder)
-        changed = differing(saved, {name: value for name, value in plain.items() if name not in _FREE})
+        saved = _read_plain(folder, "config.yaml")
+        changed = differing(decisive_settings(saved), decisive_settings(plain))
         if changed and not overwrite:
             raise UserError(
                 f"{folder} was trained with other settings: {'; '.join(changed)}; "
                 "choose another --run_dir, or use --overwrite to train it again"
             )
         if changed:
-            shutil.rmtree(folder)
+            _expect_ours(folder, saved, run)
+            remove_within(run_dir, folder)
         elif saved.get("accumulate", 1) != 1:  # where older versions kept it
             write_retry(folder, saved["accumulate"])
     write_whole(folder / "config.yaml", yaml.safe_dump({**plain, "wandb": asdict(run)}, sort_keys=False))
     return folder
+
+
+def _expect_ours(folder: Path, saved: Mapping[str, Any], run: PickRun) -> None:
+    """Raise :class:`UserError` unless the pick is one of this run's: its wandb run bears the run's id."""
+    wandb = saved.get("wandb")
+    if not isinstance(wandb, Mapping) or not str(wandb.get("id")).startswith(run.id.partition("-")[0] + "-"):
+        raise UserError(f"{folder} was not made by this run: nothing is removed; move it away, or remove it yourself")
 
 
 def read_pick(folder: Path) -> SavedPick:
@@ -165,13 +202,13 @@ def read_pick(folder: Path) -> SavedPick:
     Raises:
         UserError: they are damaged.
     """
-    plain = _read_plain(folder)
-    retry = folder / _RETRY
+    plain = _read_plain(folder, "config.yaml")
+    retry = _read_plain(folder, _RETRY) if (folder / _RETRY).exists() else {"accumulate": 1}
     try:
-        accumulate = int(yaml.safe_load(retry.read_text())["accumulate"]) if retry.exists() else 1
-        return SavedPick(PickSettings.from_plain(plain), PickRun(**plain["wandb"]), accumulate)
-    except (KeyError, TypeError, ValueError, yaml.YAMLError):
-        raise _damaged(folder) from None
+        run = from_plain(PickRun, plain.get("wandb"))
+        return SavedPick(PickSettings.from_plain(plain), run, from_plain(_Retry, retry).accumulate)
+    except ValueError as error:
+        raise _damaged(folder, str(error)) from None
 
 
 def write_retry(folder: Path, accumulate: int) -> None:
@@ -179,17 +216,18 @@ def write_retry(folder: Path, accumulate: int) -> None:
     write_whole(folder / _RETRY, yaml.safe_dump({"accumulate": accumulate}))
 
 
-def _read_plain(folder: Path) -> dict[str, Any]:
+def _read_plain(folder: Path, name: str) -> dict[str, Any]:
+    content = read_own(folder / name)
     try:
-        plain = yaml.safe_load((folder / "config.yaml").read_text())
-    except (yaml.YAMLError, UnicodeDecodeError):
-        plain = None
+        plain = parse_yaml(content.decode())
+    except ValueError as error:
+        raise _damaged(folder, str(error)) from None
     if not isinstance(plain, dict):
-        raise _damaged(folder)
+        raise _damaged(folder, f"{name} holds no settings")
     return plain
 
 
-def _damaged(folder: Path) -> UserError:
+def _damaged(folder: Path, reason: str) -> UserError:
     return UserError(
-        f"the settings of {folder} are damaged (config.yaml, {_RETRY}): remove the folder, and train.py trains it again"
+        f"the settings of {folder} are damaged ({reason}): remove the folder, and train.py trains it again"
     )

@@ -20,6 +20,7 @@ class TrainPick:
 
     Args:
         images: the stored data set, which all picks map.
+        space: the space of the picks, which the user trusts.
 
     Raises:
         KeyboardInterrupt: the training was interrupted; it is saved.
@@ -27,6 +28,7 @@ class TrainPick:
     """
 
     images: Path
+    space: str
 
     def prepare(self) -> None:
         """Nothing: each pick has a process of its own."""
@@ -51,7 +53,7 @@ class TrainPick:
         return outcome
 
     def _run(self, folder: Path) -> Outcome:
-        command = [sys.executable, "-m", "naswot_lightning.training.pick", str(folder), str(self.images)]
+        command = [sys.executable, "-m", "naswot_lightning.training.pick", str(folder), str(self.images), self.space]
         # A wandb service of its own: one that outlives a killed pick would refuse the run to the next.
         environment = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}
         forget_outcome(folder)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from naswot_lightning.storage.files import written_beside
+from naswot_lightning.storage.run_folder import FIGURE_MARK
 
 if TYPE_CHECKING:
     from naswot_lightning.report.findings import Findings, Run
@@ -27,5 +28,5 @@ def draw_figures(run: Run, findings: Findings, folder: Path) -> dict[str, Path]:
         if figure is not None:
             drawn[name] = folder / f"{name}.png"
             with written_beside(drawn[name]) as beside:
-                figure.savefig(beside, dpi=_DPI, format="png")
+                figure.savefig(beside, dpi=_DPI, format="png", metadata={"Software": FIGURE_MARK.decode()})
     return drawn

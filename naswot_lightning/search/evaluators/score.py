@@ -82,11 +82,10 @@ class ScoreEvaluator:
     def __call__(self, architecture: str) -> Values:
         """Return the scores of one network with its plain size; a failure is a status, too."""
         start = time.perf_counter()
-        probe = self.probes[0]
-        size = self.space.complexity(architecture, probe.num_classes, probe.images.shape[1], probe.image_size)
         repeats: list[Mapping[str, float]] = []
-        n_units, fault = None, None
+        size, n_units, fault = None, None, None
         try:
+            size = self._size(architecture)
             for repeat in range(len(self.probes)):
                 measured = self._measured(architecture, repeat, size)
                 values, fault = self._scores(measured)
@@ -97,6 +96,10 @@ class ScoreEvaluator:
             fault = _one_line(error)
         seconds = round(time.perf_counter() - start, 6)
         return summarize(repeats, fault, n_units, size, seconds)
+
+    def _size(self, architecture: str) -> Complexity:
+        probe = self.probes[0]
+        return self.space.complexity(architecture, probe.num_classes, probe.images.shape[1], probe.image_size)
 
     def _measured(self, architecture: str, repeat: int, size: Complexity) -> Measured:
         probe = self.probes[repeat]
@@ -154,9 +157,16 @@ def _one_line(error: Exception) -> str:
 
 
 def summarize(
-    repeats: Sequence[Mapping[str, float]], fault: str | None, n_units: int | None, size: Complexity, seconds: float
+    repeats: Sequence[Mapping[str, float]],
+    fault: str | None,
+    n_units: int | None,
+    size: Complexity | None,
+    seconds: float,
 ) -> Values:
-    """Return mean and population standard deviation over the repeats, and what the values say of the network."""
+    """Return mean and population standard deviation over the repeats, and what the values say of the network.
+
+    Its size is None where it could not be counted.
+    """
     by_name = {name: [values[name] for values in repeats] for name in repeats[0]}
     states = {name: _status(values) for name, values in by_name.items()}
     usable = {name: values if states[name] == "ok" else [] for name, values in by_name.items()}
@@ -169,8 +179,8 @@ def summarize(
         if len(repeats) > 1
         else None,
         n_units=n_units,
-        params=size.params,
-        macs=size.macs,
+        params=size.params if size else None,
+        macs=size.macs if size else None,
         seconds=seconds,
     )
 

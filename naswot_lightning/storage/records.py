@@ -1,0 +1,109 @@
+"""From the bytes of a file to a record: JSON is parsed and checked against the record's types in one pass.
+
+A record is a frozen dataclass with ``__pydantic_config__ = STRICT``. What is checked: the type of every field, its
+bounds, missing and unknown fields, NaN, infinity and numbers beyond 64 bits, nesting, text that is no Unicode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from annotated_types import Ge, Le
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter, ValidationError
+
+Record = TypeVar("Record")
+Count = Annotated[int, Ge(0), Le(2**63 - 1)]
+Positive = Annotated[int, Ge(1), Le(2**63 - 1)]
+Plain = None | bool | int | float | str
+
+STRICT: dict[str, Any] = {"strict": True, "extra": "forbid", "allow_inf_nan": False}
+_SHOWN = 60  # characters of a value in a message
+
+
+def from_json(kind: Callable[..., Record], content: bytes | str) -> Record:
+    """Return the record of a JSON object.
+
+    Args:
+        kind: the class of the record.
+        content: the text, UTF-8.
+
+    Raises:
+        ValueError: it is none; the message says in one line what is wrong.
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class Point:
+    ...     __pydantic_config__ = STRICT
+    ...     epoch: Count
+    ...     score: float | None
+    >>> from_json(Point, '{"epoch": 1, "score": 0.5}')
+    Point(epoch=1, score=0.5)
+    >>> from_json(Point, '{"epoch": -1, "score": NaN}')
+    Traceback (most recent call last):
+    ValueError: epoch: input should be greater than or equal to 0, got -1
+    """
+    from pydantic import ValidationError
+
+    try:
+        record: Record = _adapter(kind).validate_json(content)
+    except ValidationError as error:
+        raise ValueError(_one_line(error)) from None
+    return record
+
+
+def from_plain(kind: Callable[..., Record], values: object) -> Record:
+    """Return the record of values that a file gave by their names.
+
+    Raises:
+        ValueError: as :func:`from_json`.
+    """
+    from pydantic import ValidationError
+
+    try:
+        record: Record = _adapter(kind).validate_python(values)
+    except ValidationError as error:
+        raise ValueError(_one_line(error)) from None
+    return record
+
+
+def parse_json(content: bytes) -> Any:
+    """Return the plain values of a JSON text.
+
+    Raises:
+        ValueError: it is no JSON, or holds NaN, infinity, text that is no Unicode, or nesting without end.
+
+    >>> parse_json(b'[1, "two", null]')
+    [1, 'two', None]
+    """
+    from pydantic_core import from_json as parse
+
+    return parse(content, allow_inf_nan=False)
+
+
+@lru_cache(maxsize=32)
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
+
+
+def _one_line(error: ValidationError) -> str:
+    """Return what is wrong first: the field, what was expected, and the value where it is short."""
+    first = error.errors(include_url=False)[0]
+    field = ".".join(map(str, first["loc"]))
+    message = first["msg"][:1].lower() + first["msg"][1:]
+    if first["type"] in ("json_invalid", "missing", "dataclass_type", "model_type"):
+        return f"{field}: {message}" if field else message
+    return f"{field}: {message}, got {_shown(first['input'])}"
+
+
+def _shown(value: object) -> str:
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an integer of more than 4,300 digits, nesting without end
+        return "a value too long to show"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
