@@ -20,7 +20,7 @@ from naswot_lightning.errors import UserError
 
 _VALIDATION_FRACTION = 0.1
 
-# What is decoded: ImageNet's largest image has 61 million pixels, 9,331 a side.
+# What is decoded: 200 MB an image.
 _MAX_SIDE = 16_384
 _MAX_PIXELS = 8_192 * 8_192
 # Resized to the shorter side, an image takes as much memory as it is longer.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import netrc
 import os
@@ -15,7 +14,8 @@ from urllib.parse import urlparse
 from naswot_lightning.analysis.results import TrainingResult
 from naswot_lightning.ranking import RankedRow
 from naswot_lightning.report.tables import NAMES, comparison_rows
-from naswot_lightning.storage.files import write_json
+from naswot_lightning.storage.files import read_own, write_json
+from naswot_lightning.storage.records import parse_json
 from naswot_lightning.storage.run_folder import RunFolder
 
 Mode = Literal["online", "offline", "disabled"]
@@ -58,7 +58,7 @@ def mark_sent(folder: RunFolder, run_id: str) -> None:
 def _sent(folder: RunFolder) -> list[str]:
     """Return the runs that were logged whole; none where the file was lost or damaged: they are logged again."""
     try:
-        sent = json.loads(folder.wandb_runs.read_text())
+        sent = parse_json(read_own(folder.wandb_runs))
     except (FileNotFoundError, ValueError):
         return []
     return [each for each in sent if isinstance(each, str)] if isinstance(sent, list) else []

@@ -61,13 +61,13 @@ def from_plain(kind: Callable[..., Record], values: object) -> Record:
     Raises:
         ValueError: as :func:`from_json`.
     """
-    from pydantic import ValidationError
+    from pydantic_core import PydanticSerializationError, to_json
 
     try:
-        record: Record = _adapter(kind).validate_python(values)
-    except ValidationError as error:
-        raise ValueError(_one_line(error)) from None
-    return record
+        content = to_json(values, inf_nan_mode="constants")
+    except (PydanticSerializationError, ValueError) as error:  # no plain values, or nested without end
+        raise ValueError(str(error).splitlines()[0]) from None
+    return from_json(kind, content)
 
 
 def parse_json(content: bytes) -> Any:
@@ -96,6 +96,8 @@ def _one_line(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     field = ".".join(map(str, first["loc"]))
     message = first["msg"][:1].lower() + first["msg"][1:]
+    if first["type"] == "value_error":  # of a record's own __post_init__
+        return str(first["ctx"]["error"])
     if first["type"] in ("json_invalid", "missing", "dataclass_type", "model_type"):
         return f"{field}: {message}" if field else message
     return f"{field}: {message}, got {_shown(first['input'])}"

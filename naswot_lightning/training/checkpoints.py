@@ -50,10 +50,8 @@ def checkpoint_to_resume(folder: Path) -> Path | None:
         return last
     chosen = best if _load(best) is not None else None
     lost = best.name if saved is not None else last.name
-    print(
-        f"{folder.name}: {lost} is missing or damaged; continues from {chosen.name if chosen else 'the start'}",
-        flush=True,
-    )
+    source = "the start" if chosen is None else chosen.name
+    print(f"{folder.name}: {lost} is missing or damaged; continues from {source}", flush=True)
     return chosen
 
 

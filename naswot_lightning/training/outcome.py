@@ -11,6 +11,8 @@ from naswot_lightning.storage.records import STRICT, from_json
 
 End = Literal["ok", "diverged", "interrupted", "out of time", "out of memory", "user error", "failed", "killed"]
 _FILE = "outcome.json"
+# The exit code of a process whose outcome could not be written, and the number of the error above it.
+EXIT_OS_ERROR = 140
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from naswot_lightning.execution.tuning import tune_process
 from naswot_lightning.storage.files import locked
 from naswot_lightning.training.checkpoints import best_and_last, checkpoint_to_resume
 from naswot_lightning.training.classifier import ImageClassifier
-from naswot_lightning.training.outcome import Outcome
+from naswot_lightning.training.outcome import EXIT_OS_ERROR, Outcome
 from naswot_lightning.training.recipes import describe_recipe
 from naswot_lightning.training.settings import SavedPick, decisive_settings, read_pick
 from naswot_lightning.training.trainer import choose_strategy, make_classifier, make_trainer, quieten, seconds_of
@@ -40,7 +40,6 @@ from spaces import SpaceError, known_space, trust
 
 _PATIENCE_SECONDS = 60.0
 _EXIT_INTERRUPTED = 130
-EXIT_OS_ERROR = 140  # and the number of the error above it, where not even the outcome could be written
 
 
 def train_pick(folder: Path, images: Path | None = None) -> TrainingResult:
@@ -233,4 +232,5 @@ def _judge(error: BaseException) -> tuple[Outcome, int]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*map(Path, sys.argv[1:3]), *sys.argv[3:4]))
+    _folder, _images, _space = (*sys.argv[1:], None, None)[:3]
+    sys.exit(main(Path(str(_folder)), None if _images is None else Path(_images), _space))

@@ -21,15 +21,23 @@ from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.training.choice import choose_picks, named_picks
 from naswot_lightning.training.recipes import NAMES, Recipe, resolve_recipe
 from naswot_lightning.training.settings import PickSettings
+from naswot_lightning.training.trainer import seconds_of
 from spaces import EnumerableSpace, Space, get_space, known_space, trust
 
 # Arguments of Lightning's Trainer that have an option of their own, or decide where results lie.
 _OWN_OPTIONS = {
     "max_epochs": "--epochs",
+    "min_epochs": "--epochs",
+    "max_steps": "--epochs",
+    "min_steps": "--epochs",
+    "fast_dev_run": "--epochs 1 --trainer.limit_train_batches 2",
+    "accumulate_grad_batches": "--batch_size",
     "precision": "--precision",
     "gradient_clip_val": "--gradient_clip",
     "logger": "--wandb.mode",
+    "barebones": None,
     "callbacks": None,
+    "enable_checkpointing": None,
     "plugins": None,
     "use_distributed_sampler": None,
     "default_root_dir": "--run_dir",
@@ -132,6 +140,9 @@ def _check_trainer_arguments(config: TrainConfig) -> None:
             own = _OWN_OPTIONS[name]
             raise UserError(f"--trainer.{name}: {f'use {own}' if own else 'it is set by train.py itself'}")
         expect_name("argument of Lightning's Trainer", name, inspect.signature(Trainer).parameters)
+        if name.startswith("limit_") and not config.trainer[name]:
+            raise UserError(f"--trainer.{name} {config.trainer[name]}: expected at least one mini-batch")
+    seconds_of(config.trainer.get("max_time"))
 
 
 def _searched(config: TrainConfig, folder: RunFolder) -> _Searched:

@@ -16,6 +16,7 @@ from naswot_lightning.data.splits import warn_of_own_split
 from naswot_lightning.data.storage import store_dataset
 from naswot_lightning.report.compare import compare
 from naswot_lightning.report.wandb_runs import wandb_group
+from naswot_lightning.training.outcome import Outcome
 from naswot_lightning.training.plan import PlannedPick, Training, plan_training
 from naswot_lightning.training.settings import PickRun, PickSettings, prepare_pick
 from naswot_lightning.training.task import TrainPick
@@ -25,7 +26,7 @@ def run_training(config: TrainConfig) -> int:
     """Train the picks that have no result yet, then compare all of the run folder.
 
     Returns:
-        0, or 1 where a pick failed; the others are trained all the same.
+        0, or 1 where a pick failed or ran out of time; the others are trained all the same.
 
     Raises:
         UserError: a setting, a file or the run folder is at fault.
@@ -40,11 +41,12 @@ def run(training: Training) -> int:
         print(f"train.py: warning: {warning}", file=sys.stderr)
     with _interrupted_by_sigterm(), training.folder.held():
         folders = [_prepare(training, pick) for pick in training.picks]
-        failed = _train([folder for folder in folders if not _is_finished(folder)], training, settings)
+        unfinished = _train([folder for folder in folders if not _is_finished(folder)], training, settings)
         compare(training.folder, training.wandb)
-    for folder in failed:
-        print(f"FAILED: {folder.name}, see {folder / 'train.log'}", file=sys.stderr)
-    return 1 if failed else 0
+    for folder, outcome in unfinished.items():
+        if outcome.status != "out of time":
+            print(f"FAILED: {folder.name}, see {folder / 'train.log'}", file=sys.stderr)
+    return 1 if unfinished else 0
 
 
 def _prepare(training: Training, pick: PlannedPick) -> Path:
@@ -59,13 +61,13 @@ def _prepare(training: Training, pick: PlannedPick) -> Path:
     return prepare_pick(training.folder.path, pick.settings, run, training.overwrite)
 
 
-def _train(folders: list[Path], training: Training, settings: PickSettings) -> list[Path]:
-    """Train picks; return those that have no result then."""
+def _train(folders: list[Path], training: Training, settings: PickSettings) -> dict[Path, Outcome]:
+    """Train picks; return how those ended that have no result then."""
     if not folders:
-        return []
+        return {}
     with _shared_images(training.folder.path, settings) as images:
         outcomes = dict(training.executor.run(TrainPick(images, settings.space), folders))
-    return [folder for folder, outcome in outcomes.items() if not outcome.has_result]
+    return {folder: outcome for folder, outcome in outcomes.items() if not outcome.has_result}
 
 
 @contextmanager

@@ -23,7 +23,7 @@ _FREE = ("wandb", "data_dir", "split_file", "accelerator", "devices", "strategy"
 _RETRY = "retry.yaml"
 # Arguments of Lightning's Trainer that change no result.
 _FREE_TRAINER = (
-    "max_time", "enable_progress_bar", "enable_model_summary", "log_every_n_steps", "profiler", "num_nodes",
+    "max_time", "enable_progress_bar", "enable_model_summary", "log_every_n_steps", "profiler",
     "num_sanity_val_steps", "detect_anomaly", "benchmark", "inference_mode", "model_registry",
 )  # fmt: skip
 

@@ -9,8 +9,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from naswot_lightning.errors import UserError
-from naswot_lightning.training.outcome import Outcome, forget_outcome, read_outcome
+from naswot_lightning.errors import UserError, describe_os_error
+from naswot_lightning.storage.files import open_own
+from naswot_lightning.training.outcome import EXIT_OS_ERROR, Outcome, forget_outcome, read_outcome
 from naswot_lightning.training.settings import read_pick, write_retry
 
 
@@ -48,7 +49,7 @@ class TrainPick:
             raise KeyboardInterrupt
         if outcome.status == "user error":
             raise UserError(outcome.message or f"see {item / 'train.log'}")
-        if outcome.status == "killed" and outcome.message:
+        if not outcome.has_result and outcome.message:
             print(f"{item.name}: {outcome.message}", file=sys.stderr)
         return outcome
 
@@ -56,15 +57,26 @@ class TrainPick:
         command = [sys.executable, "-m", "naswot_lightning.training.pick", str(folder), str(self.images), self.space]
         # A wandb service of its own: one that outlives a killed pick would refuse the run to the next.
         environment = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}
+        environment["PYTHONFAULTHANDLER"] = "1"  # a crash of a library leaves a traceback in train.log
         forget_outcome(folder)
-        with open(folder / "train.log", "ab") as log:
+        with open(open_own(folder / "train.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab") as log:
             pipe = subprocess.PIPE
             process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=log, env=environment)
             _show(process)
         outcome = read_outcome(folder)
-        if outcome.status == "killed" and process.returncode == -signal.SIGKILL:
-            return Outcome("killed", "killed by SIGKILL, as Linux does where memory runs out")
-        return outcome
+        return _without_word(process.returncode, folder) if outcome.status == "killed" else outcome
+
+
+def _without_word(code: int, folder: Path) -> Outcome:
+    """Return what the exit code of a process says that left no outcome."""
+    if code == -signal.SIGKILL:
+        return Outcome("killed", "killed by SIGKILL, as Linux does where memory runs out")
+    if code < 0:
+        return Outcome("killed", f"killed by {signal.Signals(-code).name}, see {folder / 'train.log'}")
+    if code >= EXIT_OS_ERROR:
+        number = code - EXIT_OS_ERROR
+        return Outcome("user error", describe_os_error(OSError(number, os.strerror(number), str(folder))))
+    return Outcome("killed")
 
 
 def _show(process: subprocess.Popen[bytes]) -> None:

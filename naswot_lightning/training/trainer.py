@@ -98,9 +98,7 @@ def seconds_of(duration: object) -> float | None:
         return None
     matched = re.fullmatch(r"(\d{1,4}):(\d{1,2}):(\d{1,2}):(\d{1,2})", str(duration), re.ASCII)
     if matched is None:
-        raise UserError(
-            f"--trainer.max_time {duration}: expected days, hours, minutes and seconds, such as 00:08:00:00"
-        )
+        raise UserError(f"--trainer.max_time {duration}: expected days:hours:minutes:seconds, such as 00:08:00:00")
     days, hours, minutes, seconds = map(int, matched.groups())
     return float(((24 * days + hours) * 60 + minutes) * 60 + seconds)
 

@@ -11,7 +11,8 @@ from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.loggers.logger import rank_zero_experiment
 from pytorch_lightning.utilities import rank_zero_only
 
-from naswot_lightning.storage.files import write_whole
+from naswot_lightning.storage.files import read_own, write_whole
+from naswot_lightning.storage.records import parse_json
 
 
 class SentOnceLogger(WandbLogger):
@@ -28,7 +29,7 @@ class SentOnceLogger(WandbLogger):
         super().__init__(log_model=False)
         self._start = start
         self._file = file
-        self._sent: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
+        self._sent = _read_sent(file)
 
     @property
     @rank_zero_experiment
@@ -53,3 +54,13 @@ class SentOnceLogger(WandbLogger):
         super().log_metrics({**new, **axis}, step)
         self._sent.update(dict.fromkeys(new, step))
         write_whole(self._file, json.dumps(self._sent))
+
+
+def _read_sent(file: Path) -> dict[str, int]:
+    """Return the last step of every metric; none where the file is damaged: wandb is then sent some steps twice."""
+    try:
+        sent = parse_json(read_own(file))
+    except (FileNotFoundError, ValueError):
+        return {}
+    steps = sent if isinstance(sent, dict) else {}
+    return {name: step for name, step in steps.items() if isinstance(step, int)}
