@@ -10,6 +10,28 @@ class SpaceError(ValueError):
     """A space, an architecture or an operation that does not exist; the message is written for the user."""
 
 
+class TooLargeError(SpaceError):
+    """An architecture that is written as the space asks, and whose network is larger than is built."""
+
+
+_LONGEST = 80  # characters of a text that a message quotes whole, as they are written out
+_FIRST, _LAST = 48, 16  # characters of a longer one that it begins and ends with
+
+
+def quoted(text: str) -> str:
+    """Return a text as a message quotes it: on one line, a long one without its middle.
+
+    >>> quoted("C16-L8")
+    "'C16-L8'"
+    >>> quoted("9" * 5000)
+    "'999999999999999999999999999999999999999999999999...9999999999999999' (5,000 characters)"
+    """
+    if len(text) <= _LONGEST and len(repr(text)) <= _LONGEST + 2:
+        return repr(text)
+    first, last = (repr(part)[1:-1] for part in (text[:_FIRST], text[-_LAST:]))
+    return f"'{first[:_FIRST]}...{last[-_LAST:]}' ({len(text):,} characters)"
+
+
 def did_you_mean(word: str, words: Iterable[str], cutoff: float = 0.6) -> str:
     """Return the end of a message that names the word which is most like one that is unknown.
 

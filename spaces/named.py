@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from torch import nn
 
 from spaces.base import EnumerableSpace
-from spaces.errors import SpaceError, did_you_mean
+from spaces.errors import SpaceError, did_you_mean, quoted
 
 Builders = Mapping[str, Callable[[int], nn.Module]]
 
@@ -53,7 +53,7 @@ class NamedNetworks(EnumerableSpace):
         """Raise :class:`SpaceError` with the nearest name unless there is such a network."""
         if architecture not in self._builders:
             near = did_you_mean(architecture, self._names)
-            raise SpaceError(f"space {self.name!r} has no network {architecture!r}{near}")
+            raise SpaceError(f"space {self.name!r} has no network {quoted(architecture)}{near}")
 
     def __len__(self) -> int:
         return len(self._names)

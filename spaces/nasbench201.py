@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from spaces.base import Complexity, EnumerableSpace
-from spaces.errors import SpaceError, did_you_mean
+from spaces.errors import SpaceError, did_you_mean, quoted
 from spaces.graph import CellGraph, cell_graph
 from spaces.layers import GlobalAveragePool, ReLUConvBN, Zero
 
@@ -141,7 +141,7 @@ def parse_cell(architecture: str) -> Cell:
     nodes = architecture.strip().split("+")
     if len(nodes) != 3:
         raise SpaceError(
-            f"architecture {architecture!r}: expected 3 nodes joined by '+', found {len(nodes)}; "
+            f"architecture {quoted(architecture)}: expected 3 nodes joined by '+', found {len(nodes)}; "
             f"write it as {format_cell(['none'] * 6)}"
         )
     ops: list[str] = []
@@ -157,9 +157,9 @@ def graph_of_cell(cell: Cell) -> CellGraph:
 
 
 def _parse_node(architecture: str, node: int, text: str) -> list[str]:
-    fault = f"architecture {architecture!r}, node {node}"
+    fault = f"architecture {quoted(architecture)}, node {node}"
     if len(text) < 2 or text[0] != "|" or text[-1] != "|":
-        raise SpaceError(f"{fault}: {text!r} must begin and end with '|'")
+        raise SpaceError(f"{fault}: {quoted(text)} must begin and end with '|'")
     edges = text[1:-1].split("|")
     if len(edges) != node:
         raise SpaceError(f"{fault}: expected {node} edge(s), one from each earlier node, found {len(edges)}")
@@ -169,10 +169,10 @@ def _parse_node(architecture: str, node: int, text: str) -> list[str]:
 def _parse_edge(fault: str, source: int, node: int, edge: str) -> str:
     op, _, written = edge.partition("~")
     if written != str(source):
-        raise SpaceError(f"{fault}, edge {source}->{node}: {edge!r} must read 'operation~{source}'")
+        raise SpaceError(f"{fault}, edge {source}->{node}: {quoted(edge)} must read 'operation~{source}'")
     if op not in OPS:
         raise SpaceError(
-            f"{fault}, edge {source}->{node}: unknown operation {op!r}, "
+            f"{fault}, edge {source}->{node}: unknown operation {quoted(op)}, "
             f"expected one of {', '.join(OPS)}{did_you_mean(op, OPS)}"
         )
     return op

@@ -11,7 +11,7 @@ import random
 from torch import Tensor, nn
 
 from spaces.base import Complexity, EnumerableSpace
-from spaces.errors import SpaceError
+from spaces.errors import SpaceError, quoted
 from spaces.graph import CellGraph, chain_graph
 from spaces.layers import GlobalAveragePool, ReLUConvBN
 from spaces.nasbench201 import EDGES, ReductionBlock, graph_of_cell, parse_cell
@@ -108,13 +108,13 @@ def parse_widths(architecture: str) -> Widths:
     texts = architecture.strip().split(":")
     if len(texts) != len(POSITIONS):
         raise SpaceError(
-            f"architecture {architecture!r}: expected {len(POSITIONS)} widths joined by ':', found {len(texts)}; "
+            f"architecture {quoted(architecture)}: expected {len(POSITIONS)} widths joined by ':', found {len(texts)}; "
             f"write it as 8:16:32:48:64"
         )
     for number, (text, position) in enumerate(zip(texts, POSITIONS, strict=True), start=1):
         if text not in _WIDTH_TEXTS:
             raise SpaceError(
-                f"architecture {architecture!r}, width {number} ({position}): {text!r}, "
+                f"architecture {quoted(architecture)}, width {number} ({position}): {quoted(text)}, "
                 f"expected one of {', '.join(_WIDTH_TEXTS)}"
             )
     c1, c2, c3, c4, c5 = map(int, texts)

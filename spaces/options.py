@@ -8,12 +8,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from spaces.errors import SpaceError, did_you_mean
+from spaces.errors import SpaceError, did_you_mean, quoted
 
 Value = bool | int | float | str
 
 _KINDS: dict[str, type[Value]] = {kind.__name__: kind for kind in (bool, int, float, str)}
 _EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+_MOST_DIGITS = 40  # of a whole number, its sign among them; Python itself refuses more than 4,300
 _NOT_A_KIND = {"None", "Optional", "Union", "typing"}
 
 
@@ -58,9 +59,9 @@ def read_options(name: str, constructor: object) -> tuple[str, dict[str, Value]]
     options = list_options(constructor)
     values: dict[str, Value] = {}
     for written in text.split(",") if colon else ():
-        option, value = _read(f"space {name!r}", written, options)
+        option, value = _read(f"space {quoted(name)}", written, options)
         if option.name in values:
-            raise SpaceError(f"space {name!r}: the option {option.name!r} is written twice")
+            raise SpaceError(f"space {quoted(name)}: the option {option.name!r} is written twice")
         values[option.name] = value
     _expect_all(name, constructor, options, values)
     values = {option: values[option] for option in sorted(values) if values[option] != options[option].default}
@@ -90,17 +91,22 @@ def _read(fault: str, written: str, options: dict[str, Option]) -> tuple[Option,
         raise SpaceError(f"{fault}: it has no options; the constructor has no argument of type {', '.join(_KINDS)}")
     if name not in options:
         known = ", ".join(map(str, options.values()))
-        raise SpaceError(f"{fault}: unknown option {name!r}, expected one of {known}{did_you_mean(name, options)}")
+        raise SpaceError(
+            f"{fault}: unknown option {quoted(name)}, expected one of {known}{did_you_mean(name, options)}"
+        )
     option = options[name]
     value = _value(text, option.kind) if equals else None
     if value is None:
-        raise SpaceError(f"{fault}: {written!r}, expected {name}= and {_EXPECTED[option.kind]}")
+        most = f" of at most {_MOST_DIGITS} digits" if option.kind is int and len(text) > _MOST_DIGITS else ""
+        raise SpaceError(f"{fault}: {quoted(written)}, expected {name}= and {_EXPECTED[option.kind]}{most}")
     return option, value
 
 
 def _value(text: str, kind: type[Value]) -> Value | None:
     if kind is bool:
         return {"true": True, "false": False}.get(text.lower())
+    if kind is int and len(text) > _MOST_DIGITS:
+        return None
     try:
         value = kind(text)
     except ValueError:
@@ -120,4 +126,6 @@ def _expect_all(name: str, constructor: object, options: dict[str, Option], valu
                 if parameter.name in options
                 else f"give it a default: an option is one of {', '.join(_KINDS)}"
             )
-            raise SpaceError(f"space {name!r}: the argument {parameter.name!r} of its constructor is missing; {cure}")
+            raise SpaceError(
+                f"space {quoted(name)}: the argument {parameter.name!r} of its constructor is missing; {cure}"
+            )

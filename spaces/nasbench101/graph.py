@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from spaces.errors import SpaceError, did_you_mean
+from spaces.errors import SpaceError, did_you_mean, quoted
 
 # Short names and the benchmark's labels, in the benchmark's order: the position is the operation's number.
 OPS = {"conv3x3": "conv3x3-bn-relu", "conv1x1": "conv1x1-bn-relu", "maxpool3x3": "maxpool3x3"}
@@ -46,20 +46,22 @@ def parse_graph(architecture: str) -> Graph:
     texts = architecture.strip().split("+")
     if len(texts) > MAX_VERTICES - 1:
         raise SpaceError(
-            f"architecture {architecture!r}: {len(texts) + 1} vertices with the input, at most {MAX_VERTICES}"
+            f"architecture {quoted(architecture)}: {len(texts) + 1} vertices with the input, at most {MAX_VERTICES}"
         )
     return tuple(_parse_vertex(architecture, number, text, len(texts)) for number, text in enumerate(texts, start=1))
 
 
 def _parse_vertex(architecture: str, number: int, text: str, last: int) -> Vertex:
-    fault = f"architecture {architecture!r}, vertex {number}"
+    fault = f"architecture {quoted(architecture)}, vertex {number}"
     op, separator, sources = text.partition("~")
     if not separator:
-        raise SpaceError(f"{fault}: {text!r} must read 'operation~sources', such as 'conv3x3~0'")
+        raise SpaceError(f"{fault}: {quoted(text)} must read 'operation~sources', such as 'conv3x3~0'")
     if number == last and op != OUTPUT:
-        raise SpaceError(f"{fault}: {op!r} at the end, which is that of '{OUTPUT}~sources'")
+        raise SpaceError(f"{fault}: {quoted(op)} at the end, which is that of '{OUTPUT}~sources'")
     if number != last and op not in OPS:
-        raise SpaceError(f"{fault}: unknown operation {op!r}, expected one of {', '.join(OPS)}{did_you_mean(op, OPS)}")
+        raise SpaceError(
+            f"{fault}: unknown operation {quoted(op)}, expected one of {', '.join(OPS)}{did_you_mean(op, OPS)}"
+        )
     return Vertex(op, _parse_sources(fault, number, sources))
 
 
@@ -68,9 +70,9 @@ def _parse_sources(fault: str, number: int, text: str) -> tuple[int, ...]:
     sources = text.split(",") if text else []
     for source in sources:
         if source not in earlier:
-            raise SpaceError(f"{fault}: source {source!r} is not an earlier vertex (0 to {number - 1})")
+            raise SpaceError(f"{fault}: source {quoted(source)} is not an earlier vertex (0 to {number - 1})")
     if sources != sorted(set(sources)):
-        raise SpaceError(f"{fault}: sources {text!r} must be different and in rising order")
+        raise SpaceError(f"{fault}: sources {quoted(text)} must be different and in rising order")
     return tuple(map(int, sources))
 
 
@@ -126,10 +128,12 @@ def live_graph(architecture: str) -> Graph:
     """
     pruned = prune(parse_graph(architecture))
     if pruned is None:
-        raise SpaceError(f"architecture {architecture!r}: no path from the input (vertex 0) to the output")
+        raise SpaceError(f"architecture {quoted(architecture)}: no path from the input (vertex 0) to the output")
     edges = len(edges_of(pruned))
     if edges > MAX_EDGES:
-        raise SpaceError(f"architecture {architecture!r}: {edges} edges on paths to the output, at most {MAX_EDGES}")
+        raise SpaceError(
+            f"architecture {quoted(architecture)}: {edges} edges on paths to the output, at most {MAX_EDGES}"
+        )
     return pruned
 
 

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from spaces.base import Complexity, Space
-from spaces.errors import SpaceError
+from spaces.bounds import expect_option
 from spaces.graph import CellGraph, cell_graph
 from spaces.layers import GlobalAveragePool
 from spaces.nasbench101.graph import (
@@ -45,6 +45,7 @@ from spaces.nasbench101.graph import (
 
 CELLS = {2: 1, 3: 6, 4: 84, 5: 2_441, 6: 62_010, 7: 359_082}  # different cells by number of vertices: 423,624
 KERNELS = {"conv3x3": 3, "conv1x1": 1}
+MAX_STEM_CHANNELS = 512  # the largest network then has 0.8 billion parameters, see spaces.bounds
 STACKS = 3
 CELLS_PER_STACK = 3
 
@@ -70,10 +71,8 @@ class NASBench101(Space):
         uniform: bool = False,
         initialise: Callable[[nn.Module], None] | None = None,
     ) -> None:
-        if stem_channels < MAX_VERTICES - 2:
-            raise SpaceError(
-                f"stem_channels {stem_channels}: at least {MAX_VERTICES - 2}, one for each vertex of a cell"
-            )
+        # One channel for each vertex between input and output.
+        expect_option("stem_channels", stem_channels, MAX_VERTICES - 2, MAX_STEM_CHANNELS)
         self._stem_channels = stem_channels
         self._uniform = uniform
         self._initialise = initialise or draw_benchmark_weights

@@ -82,6 +82,20 @@ def _draw_weights(module: nn.Module) -> None:
         nn.init.zeros_(module.bias)
 
 
+def estimated_params(stages: tuple[Stage, ...], stem_width: int, has_bottleneck: bool) -> int:
+    """Return the weights of the convolutions in all blocks, without those of shortcuts."""
+    total, c_in = 0, stem_width
+    for stage in stages:
+        if has_bottleneck:
+            outer, inner = stage.inner_width, 9 * stage.inner_width**2 // stage.groups + stage.inner_width * stage.width
+        else:
+            outer, inner = 9 * stage.width, 9 * stage.width**2
+        # Weights a block: as many as ``outer`` from each input channel, and ``inner`` behind them.
+        total += outer * (c_in + (stage.depth - 1) * stage.width) + stage.depth * inner
+        c_in = stage.width
+    return total
+
+
 def cifar_stem(in_channels: int, width: int) -> nn.Module:
     """Return 3x3 convolution, BatchNorm, ReLU: (N, in_channels, H, W) to (N, width, H, W)."""
     return nn.Sequential(*_conv_bn(in_channels, width, 3), nn.ReLU(inplace=True))

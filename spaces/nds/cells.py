@@ -16,10 +16,21 @@ from typing import ClassVar
 from torch import nn
 
 from spaces.base import Space
-from spaces.errors import SpaceError
+from spaces.bounds import MAX_PARAMS, expect_buildable, expect_option
+from spaces.errors import quoted
 from spaces.graph import CellGraph, cell_graph
 from spaces.nds.canonical import canonical_architecture
-from spaces.nds.genotype import CELL_INPUTS, Cell, CellArchitecture, Edge, format_architecture, parse_architecture
+from spaces.nds.genotype import (
+    CELL_INPUTS,
+    MAX_DEPTH,
+    MAX_WIDTH,
+    Cell,
+    CellArchitecture,
+    Edge,
+    format_architecture,
+    parse_architecture,
+)
+from spaces.nds.size import estimated_params, largest
 from spaces.nds.skeleton import Skeleton
 
 # Of the networks for CIFAR-10 in the NDS data.
@@ -80,12 +91,15 @@ class CellSpace(Space):
     concat_all: ClassVar[bool] = False
 
     def __init__(self, width: int | None = None, depth: int | None = None, imagenet: bool = False) -> None:
-        for name, value, least in (("width", width, 2 if imagenet else 1), ("depth", depth, 1)):
-            if value is not None and value < least:
-                raise SpaceError(f"{name} {value}: expected at least {least}")
         self.widths = WIDTHS if width is None else (width,)
         self.depths = DEPTHS if depth is None else (depth,)
         self.imagenet = imagenet
+        expect_option("width", min(self.widths), 2 if imagenet else 1, MAX_WIDTH)
+        expect_option("depth", min(self.depths), 1, MAX_DEPTH)
+        # So that every cell can be sampled.
+        widest, deepest = max(self.widths), max(self.depths)
+        most = estimated_params(largest(self.ops, self.nodes, widest, deepest))
+        expect_buildable(f"width {widest} with depth {deepest}, the largest network", most)
 
     def with_training_parts(self, architecture: str, auxiliary: bool, drop_path: float) -> str:
         """Return the architecture with an auxiliary head and a first probability of drop path."""
@@ -104,7 +118,7 @@ class CellSpace(Space):
     def mutate(self, architecture: str, rng: random.Random) -> str:
         """Change one thing, drawn uniformly: an operation or an input in either cell, the width or the depth.
 
-        The mutated cell concatenates its nodes by the rule of the space.
+        The mutated cell concatenates its nodes by the rule of the space. What would be too large is drawn again.
         """
         parent = self.parse(architecture)
         changes: list[Callable[[], CellArchitecture]] = []
@@ -116,7 +130,10 @@ class CellSpace(Space):
             others = [value for value in values if value != getattr(parent, name)]
             if others:
                 changes.append(partial(_with_setting, parent, name, others, rng))
-        return format_architecture(rng.choice(changes)())
+        while True:
+            child = rng.choice(changes)()
+            if estimated_params(child) <= MAX_PARAMS:
+                return format_architecture(child)
 
     def build(self, architecture: str, num_classes: int = 10, in_channels: int = 3) -> nn.Module:
         """Return the network; weights are drawn in the order in which the published code draws them.
@@ -142,8 +159,11 @@ class CellSpace(Space):
 
         Raises:
             SpaceError: naming the cell, node, operation or input at fault.
+            TooLargeError: its network is larger than is built.
         """
-        return parse_architecture(architecture, self.ops, self.nodes)
+        parsed = parse_architecture(architecture, self.ops, self.nodes)
+        expect_buildable(f"architecture {quoted(architecture)}", estimated_params(parsed))
+        return parsed
 
     def graph(self, architecture: str) -> list[CellGraph]:
         """Return the normal and the reduce cell, their operations on the edges."""

@@ -19,11 +19,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from spaces.errors import SpaceError, did_you_mean
+from spaces.bounds import read_bounded
+from spaces.errors import SpaceError, did_you_mean, quoted
 
 Edge = tuple[str, int]  # operation, input
 
 CELL_INPUTS = 2
+MAX_WIDTH = 512  # channels of the first cells; the last have four times as many
+MAX_DEPTH = 200  # cells
 _OPTIONS = ("imagenet", "aux", "drop")
 
 
@@ -103,16 +106,16 @@ def parse_architecture(text: str, ops: Sequence[str], nodes: int) -> CellArchite
     parts = text.strip().split("|")
     if len(parts) != 3:
         raise SpaceError(
-            f"architecture {text!r}: expected 3 parts joined by '|', found {len(parts)}; "
+            f"architecture {quoted(text)}: expected 3 parts joined by '|', found {len(parts)}; "
             "write it as C16-L8|normal:NODES->CONCAT|reduce:NODES->CONCAT"
         )
-    fault = f"architecture {text!r}"
+    fault = f"architecture {quoted(text)}"
     width, depth, options = _parse_head(fault, parts[0])
     cells = []
     for name, part in zip(("normal", "reduce"), parts[1:], strict=True):
         label, _, body = part.partition(":")
         if label != name:
-            raise SpaceError(f"{fault}: {part[:24]!r} must begin with '{name}:'")
+            raise SpaceError(f"{fault}: {quoted(part[:24])} must begin with '{name}:'")
         cells.append(parse_cell(f"{fault}, {name} cell", body, ops, nodes))
     if options.get("imagenet") and width < 2:
         raise SpaceError(f"{fault}: the ImageNet skeleton halves the width C{width}: it must be 2 or more")
@@ -138,46 +141,49 @@ def parse_cell(fault: str, text: str, ops: Sequence[str], nodes: int) -> Cell:
 def _parse_head(fault: str, head: str) -> tuple[int, int, dict[str, float]]:
     size, *written = head.split("-")
     depth = written.pop(0) if written else ""
-    if not re.fullmatch(r"C[1-9]\d*", size) or not re.fullmatch(r"L[1-9]\d*", depth):
-        raise SpaceError(f"{fault}: {head!r} must begin with the width and depth, as C16-L8")
+    if not re.fullmatch("C[1-9][0-9]*", size) or not re.fullmatch("L[1-9][0-9]*", depth):
+        raise SpaceError(f"{fault}: {quoted(head)} must begin with the width and depth, as C16-L8")
     options: dict[str, float] = {}
     for option in written:
         name, value = _parse_option(fault, option)
         if name in options:
             raise SpaceError(f"{fault}: the option {name!r} is written twice")
         options[name] = value
-    return int(size[1:]), int(depth[1:]), options
+    width = read_bounded(fault, "width", size[1:], MAX_WIDTH, "channels")
+    return width, read_bounded(fault, "depth", depth[1:], MAX_DEPTH, "cells"), options
 
 
 def _parse_option(fault: str, option: str) -> tuple[str, float]:
     if option in ("imagenet", "aux"):
         return option, 1.0
-    number = re.fullmatch(r"drop(0?\.\d+|0)", option)
-    if number:
+    number = re.fullmatch(r"drop(0?\.[0-9]+|0)", option)
+    if number and float(number[1]) < 1:  # 0.99999999999999999 is 1.0
         return "drop", float(number[1])
     if option.startswith("drop"):
-        raise SpaceError(f"{fault}: {option!r} must be a probability below 1, as drop0.2")
+        raise SpaceError(f"{fault}: {quoted(option)} must be a probability below 1, as drop0.2")
     raise SpaceError(
-        f"{fault}: unknown option {option!r}, expected one of {', '.join(_OPTIONS)}{did_you_mean(option, _OPTIONS)}"
+        f"{fault}: unknown option {quoted(option)}, expected one of {', '.join(_OPTIONS)}"
+        f"{did_you_mean(option, _OPTIONS)}"
     )
 
 
 def _parse_node(fault: str, text: str, ops: Sequence[str], state: int) -> list[Edge]:
     edges = text.split("+")
     if len(edges) != 2:
-        raise SpaceError(f"{fault}: expected 2 edges joined by '+', found {len(edges)} in {text!r}")
+        raise SpaceError(f"{fault}: expected 2 edges joined by '+', found {len(edges)} in {quoted(text)}")
     return [_parse_edge(fault, edge, ops, state) for edge in edges]
 
 
 def _parse_edge(fault: str, text: str, ops: Sequence[str], state: int) -> Edge:
     op, tilde, source = text.partition("~")
     if not tilde:
-        raise SpaceError(f"{fault}: {text!r} must read 'operation~input'")
+        raise SpaceError(f"{fault}: {quoted(text)} must read 'operation~input'")
     if op not in ops:
-        raise SpaceError(f"{fault}: unknown operation {op!r}, expected one of {', '.join(ops)}{did_you_mean(op, ops)}")
+        known = ", ".join(ops)
+        raise SpaceError(f"{fault}: unknown operation {quoted(op)}, expected one of {known}{did_you_mean(op, ops)}")
     inputs = [str(earlier) for earlier in range(state)]
     if source not in inputs:
-        raise SpaceError(f"{fault}: {text!r} has the input {source!r}, expected one of {', '.join(inputs)}")
+        raise SpaceError(f"{fault}: {quoted(text)} has the input {quoted(source)}, expected one of {', '.join(inputs)}")
     return op, int(source)
 
 
@@ -186,8 +192,8 @@ def _parse_concat(fault: str, text: str, nodes: range) -> tuple[int, ...]:
     written = text.split(",")
     for node in written:
         if node not in allowed:
-            raise SpaceError(f"{fault}: {node!r} after '->' is not a node, expected some of {', '.join(allowed)}")
+            raise SpaceError(f"{fault}: {quoted(node)} after '->' is not a node, expected some of {', '.join(allowed)}")
     concat = tuple(map(int, written))
     if list(concat) != sorted(set(concat)):
-        raise SpaceError(f"{fault}: the nodes after '->' must ascend, found {text!r}")
+        raise SpaceError(f"{fault}: the nodes after '->' must ascend, found {quoted(text)}")
     return concat

@@ -12,6 +12,7 @@ from spaces.layers import GlobalAveragePool, ReLUConvBN
 from spaces.nds.canonical import live_nodes
 from spaces.nds.genotype import Cell, CellArchitecture
 from spaces.nds.operations import FactorizedReduce, operation
+from spaces.nds.size import planned_cells
 
 
 class Skeleton(nn.Module):
@@ -30,7 +31,7 @@ class Skeleton(nn.Module):
         stem = ImageNetStem if architecture.imagenet else CifarStem
         self.stem = stem(in_channels, architecture.width)
         self.tapped = 2 * architecture.depth // 3  # the cell whose output feeds the auxiliary head
-        self.cells, channels = _cells(architecture, self.stem.channels)
+        self.cells, channels = _cells(architecture)
         self.auxiliary_head = (
             AuxiliaryHead(channels[self.tapped], num_classes, architecture.imagenet) if architecture.auxiliary else None
         )
@@ -50,22 +51,15 @@ class Skeleton(nn.Module):
         return logits if auxiliary is None else (logits, auxiliary)
 
 
-def _cells(architecture: CellArchitecture, stem_channels: int) -> tuple[nn.ModuleList, list[int]]:
+def _cells(architecture: CellArchitecture) -> tuple[nn.ModuleList, list[int]]:
     """Return the cells and the output channels of each."""
-    depth, width = architecture.depth, architecture.width
-    before = previous = stem_channels
     after_reduction = architecture.imagenet  # both stems differ by a factor 2 in size
     cells = nn.ModuleList()
-    channels: list[int] = []
-    for position in range(depth):
-        reduces = position in (depth // 3, 2 * depth // 3)
-        width *= 1 + reduces
-        cell = architecture.reduce if reduces else architecture.normal
+    planned = list(planned_cells(architecture))
+    for cell, before, previous, width, reduces in planned:
         cells.append(CellModule(cell, before, previous, width, reduces, after_reduction))
-        before, previous = previous, len(cell.concat) * width
-        channels.append(previous)
         after_reduction = reduces
-    return cells, channels
+    return cells, [cell.channels for cell in planned]
 
 
 class CellModule(nn.Module):

@@ -23,7 +23,8 @@ from typing import ClassVar
 from torch import nn
 
 from spaces.base import Space
-from spaces.errors import SpaceError, did_you_mean
+from spaces.bounds import MAX_PARAMS, expect_buildable, read_bounded
+from spaces.errors import SpaceError, TooLargeError, did_you_mean, quoted
 from spaces.graph import CellGraph, chain_graph
 from spaces.nds.anynet import (
     AnyNet,
@@ -32,6 +33,7 @@ from spaces.nds.anynet import (
     basic_block,
     bottleneck_block,
     cifar_stem,
+    estimated_params,
     imagenet_stem,
     strided_stem,
     vanilla_block,
@@ -44,8 +46,19 @@ QUIRKS_STEM_WIDTH = 12
 Stages = tuple[Stage, ...]
 
 _FIELDS = {"ds": "depth", "ws": "width", "ss": "stride", "bm": "bottleneck", "gs": "groups"}
-_INTEGER = re.compile(r"[1-9]\d*")
-_DECIMAL = re.compile(r"\d{1,3}(\.\d{1,6})?")
+_INTEGER = re.compile("[1-9][0-9]*")
+_DECIMAL = re.compile(r"[0-9]+(\.[0-9]{1,6})?")
+
+MAX_BLOCKS = 200  # of all stages
+MAX_WIDTH = 4_096  # channels of a block, inside it too
+MAX_BOTTLENECK = 100
+# What each number is, its largest value and unit.
+_BOUNDS = {
+    "ds": ("depth", MAX_BLOCKS, "blocks in all"),
+    "ws": ("width", MAX_WIDTH, "channels"),
+    "ss": ("stride", 2, "pixels"),
+    "gs": ("number of groups", MAX_WIDTH, "groups"),
+}
 
 
 class StandardSpace(Space):
@@ -84,13 +97,16 @@ class StandardSpace(Space):
             for field, values in self._choices().items():
                 changed = [_changed(stage, field, value) for value in values if value != getattr(stage, field)]
                 neighbours += [(*stages[:position], new, *stages[position + 1 :]) for new in changed]
-        return self._format(rng.choice([n for n in neighbours if not any(map(self._group_fault, n))]))
+        neighbours = [n for n in neighbours if not any(map(self._group_fault, n))]
+        while True:
+            child = rng.choice(neighbours)
+            if self._is_buildable(child):
+                return self._format(child)
 
     def build(self, architecture: str, num_classes: int = 10, in_channels: int = 3) -> nn.Module:
         """Return the network; weights are drawn in the order in which the published code draws them."""
-        stages = tuple(replace(stage, groups=self._real_groups(stage)) for stage in self.parse(architecture))
-        width = QUIRKS_STEM_WIDTH if self.naswot_quirks else STEM_WIDTH
-        stem = cifar_stem
+        stages = self._real_stages(self.parse(architecture))
+        stem, width = cifar_stem, self._stem_width
         if self.naswot_quirks:
             stem = strided_stem if self.block == "vanilla" else imagenet_stem
         return AnyNet(stem(in_channels, width), width, stages, _BLOCKS[self.block], num_classes)
@@ -106,7 +122,7 @@ class StandardSpace(Space):
     def graph(self, architecture: str) -> list[CellGraph]:
         """Return the chain of stages with their numbers."""
         stages = [self._described(number, stage) for number, stage in enumerate(self.parse(architecture), start=1)]
-        stem = f"stem\n{QUIRKS_STEM_WIDTH if self.naswot_quirks else STEM_WIDTH} channels"
+        stem = f"stem\n{self._stem_width} channels"
         return [chain_graph(f"network of {self.block} blocks", ["images", stem, *stages, "pooling,\nclassifier"])]
 
     def _described(self, number: int, stage: Stage) -> str:
@@ -117,23 +133,47 @@ class StandardSpace(Space):
         return "\n".join(lines)
 
     def parse(self, architecture: str) -> Stages:
-        """Read an architecture; any number of stages and any positive numbers are allowed.
+        """Read an architecture; any number of stages and any positive numbers are allowed, within the bounds.
 
         Raises:
             SpaceError: naming the list or stage at fault.
+            TooLargeError: naming the number that is too large, or its network is larger than is built.
         """
-        fault = f"architecture {architecture!r}"
+        fault = f"architecture {quoted(architecture)}"
         lists = self._lists(fault, architecture)
         lengths = {key: len(values) for key, values in lists.items()}
         if len(set(lengths.values())) != 1:
             counts = ", ".join(f"{key} has {length}" for key, length in lengths.items())
             raise SpaceError(f"{fault}: every list needs one number a stage, but {counts}")
+        _expect_few_blocks(fault, lengths["ds"])  # one a stage, at least
         stages = tuple(_stage(fault, lists, position) for position in range(lengths["ds"]))
         for position, stage in enumerate(stages, start=1):
-            reason = self._group_fault(stage)
-            if reason:
-                raise SpaceError(f"{fault}, stage {position}: {reason}")
+            self._expect_groups(f"{fault}, stage {position}", stage)
+        _expect_few_blocks(fault, sum(stage.depth for stage in stages))
+        expect_buildable(fault, self._params(stages))
         return stages
+
+    def _expect_groups(self, fault: str, stage: Stage) -> None:
+        read_bounded(fault, "width inside its blocks", str(stage.inner_width), MAX_WIDTH, "channels")
+        reason = self._group_fault(stage)
+        if reason:
+            raise SpaceError(f"{fault}: {reason}")
+
+    def _is_buildable(self, stages: Stages) -> bool:
+        """Return whether stages, each within its bounds, are within those of the network."""
+        widest = max(stage.inner_width for stage in stages)
+        blocks = sum(stage.depth for stage in stages)
+        return widest <= MAX_WIDTH and blocks <= MAX_BLOCKS and self._params(stages) <= MAX_PARAMS
+
+    def _params(self, stages: Stages) -> int:
+        return estimated_params(self._real_stages(stages), self._stem_width, bool(self.bottlenecks))
+
+    def _real_stages(self, stages: Stages) -> Stages:
+        return tuple(replace(stage, groups=self._real_groups(stage)) for stage in stages)
+
+    @property
+    def _stem_width(self) -> int:
+        return QUIRKS_STEM_WIDTH if self.naswot_quirks else STEM_WIDTH
 
     def _lists(self, fault: str, architecture: str) -> dict[str, list[str]]:
         parts = [part.partition("=") for part in architecture.strip().split(";")]
@@ -148,7 +188,7 @@ class StandardSpace(Space):
         keys = self._keys()
         for key in written:
             if key not in keys:
-                return f"the list {key!r} is not one of {', '.join(keys)}{did_you_mean(key, keys, cutoff=0.5)}"
+                return f"the list {quoted(key)} is not one of {', '.join(keys)}{did_you_mean(key, keys, cutoff=0.5)}"
             if written.count(key) > 1:
                 return f"the list {key!r} is written twice"
         missing = [key for key in keys if key not in written]
@@ -186,16 +226,34 @@ class StandardSpace(Space):
         return ";".join(lists)
 
 
+def _expect_few_blocks(fault: str, blocks: int) -> None:
+    what, most, unit = _BOUNDS["ds"]
+    read_bounded(fault, what, str(blocks), most, unit)
+
+
 def _stage(fault: str, lists: dict[str, list[str]], position: int) -> Stage:
-    values: dict[str, float] = {}
-    for key, written in lists.items():
-        text = written[position]
-        pattern = _DECIMAL if key == "bm" else _INTEGER
-        if not pattern.fullmatch(text) or (key == "ss" and text not in ("1", "2")):
-            expected = {"bm": "a positive decimal", "ss": "1 or 2"}.get(key, "a positive integer")
-            raise SpaceError(f"{fault}, stage {position + 1}: {text!r} in the list {key!r} must be {expected}")
-        values[_FIELDS[key]] = float(text) if key == "bm" else int(text)
+    fault = f"{fault}, stage {position + 1}"
+    values = {_FIELDS[key]: _number(fault, key, written[position]) for key, written in lists.items()}
     return Stage(**values)  # type: ignore[arg-type]
+
+
+def _number(fault: str, key: str, text: str) -> float:
+    pattern = _DECIMAL if key == "bm" else _INTEGER
+    if not pattern.fullmatch(text) or (key == "ss" and text not in ("1", "2")):
+        expected = {"bm": "a positive decimal of at most 6 decimal places", "ss": "1 or 2"}
+        raise SpaceError(
+            f"{fault}: {quoted(text)} in the list {key!r} must be {expected.get(key, 'a positive integer')}"
+        )
+    if key == "bm":
+        return _bottleneck(fault, text)
+    what, most, unit = _BOUNDS[key]
+    return read_bounded(fault, what, text, most, unit)
+
+
+def _bottleneck(fault: str, text: str) -> float:
+    if float(text) > MAX_BOTTLENECK:
+        raise TooLargeError(f"{fault}: a bottleneck of {quoted(text)}, expected at most {MAX_BOTTLENECK}")
+    return float(text)
 
 
 def _changed(stage: Stage, field: str, value: float) -> Stage:

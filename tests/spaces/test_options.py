@@ -116,7 +116,7 @@ def test_uniform_sampling_is_an_option():
         ("nds_darts:width=0", "'nds_darts:width=0': width 0: expected at least 1"),
         ("nds_darts:imagenet=true,width=1", "width 1: expected at least 2"),
         ("nds_darts:depth=-1", "depth -1: expected at least 1"),
-        ("nasbench101:stem_channels=4", "stem_channels 4: at least 5"),
+        ("nasbench101:stem_channels=4", "stem_channels 4: expected at least 5"),
         ("nasbench101:initialise=x", "unknown option 'initialise'"),
         ("nasbench201:width=16", "'nasbench201:width=16': it has no options"),
         ("nds_dart:width=16", "did you mean 'nds_darts'?"),

@@ -34,7 +34,7 @@ def test_published_parameter_counts():
     assert SPACE.complexity(FIRST).params == 6_315_018
     assert NARROW.complexity(INCEPTION, num_classes=1).params == 43_665
     assert NASBench101(stem_channels=16).complexity(INCEPTION, num_classes=1).params == 43_665
-    with pytest.raises(SpaceError, match="stem_channels 4: at least 5"):
+    with pytest.raises(SpaceError, match="stem_channels 4: expected at least 5"):
         NASBench101(stem_channels=4)
 
 
