@@ -13,6 +13,8 @@ from naswot_lightning.errors import UserError
 
 WandbMode = Literal["auto", "online", "offline", "disabled"]
 Select = Literal["top", "spread"]
+_MOST_SEED = 2**32 - 1
+_MOST_BYTES = 4 * 2**30  # of a mini-batch
 Plain = None | bool | int | float | str
 PlainValue = Plain | list[Plain]  # never an object, which a file could name
 
@@ -21,6 +23,12 @@ def _at_least(bound: float, **values: float | None) -> None:
     for name, value in values.items():
         if value is not None and value < bound:
             raise UserError(f"--{name} {value}: expected at least {bound}")
+
+
+def _at_most(bound: int, why: str, **values: float | None) -> None:
+    for name, value in values.items():
+        if value is not None and value > bound:
+            raise UserError(f"--{name} {value}: expected at most {bound:,}; {why}")
 
 
 def _share(**values: float | None) -> None:
@@ -39,6 +47,11 @@ class WandbConfig:
     """the wandb project."""
     group: str | None = None
     """the group of the runs of one run folder; its own name by default."""
+
+    def __post_init__(self) -> None:
+        for name, text in (("project", self.project), ("group", self.group)):
+            if text is not None and (not 0 < len(text) <= 128 or set(text) & set("/\\#?%:") or not text.isprintable()):
+                raise UserError(f"--wandb.{name} {text!r}: expected 1 to 128 characters other than / \\ # ? % :")
 
 
 @dataclass
@@ -141,9 +154,23 @@ class SearchConfig(SearchRun, SearchMachine, SearchScores, SearchImages, SearchC
         _at_least(1, top=self.top, repeats=self.repeats, probe_size=self.probe_size, image_size=self.image_size)
         _at_least(1, workers=self.workers)
         _at_least(0, seed=self.seed)
+        _at_most(_MOST_SEED, "seeds have 32 bits", seed=self.seed)
+        _at_most(10_000, "the kernel of N images takes 8 N^2 bytes", batch_size=self.batch_size)
+        _at_most(2_048, "no benchmark has larger images", probe_size=self.probe_size)
+        _at_most(2_048, "no benchmark has larger images", image_size=self.image_size)
+        side = self.probe_size or self.image_size or 32
+        if 12 * self.batch_size * side**2 > _MOST_BYTES:
+            raise UserError(
+                f"--batch_size {self.batch_size} of {side} x {side} images: they alone take "
+                f"{12 * self.batch_size * side**2 / 2**30:.0f} GiB; choose fewer, or smaller ones with --probe_size"
+            )
+        _at_most(1_000, "each repeat takes as long as the first", repeats=self.repeats)
+        _at_most(1_024, "each worker takes half a gigabyte", workers=self.workers)
         _at_least(1, max_params=self.max_params, max_macs=self.max_macs)
         if self.samples != "all":
             _at_least(1, samples=self.samples)
+            most = "a row a candidate is held in memory, 1 kB each; split the search by --seed"
+            _at_most(10_000_000, most, samples=self.samples)
 
 
 @dataclass
@@ -281,6 +308,13 @@ class TrainConfig(
         _at_least(0, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay)
         _at_least(0, seed=self.seed, early_points=self.early_points, auxiliary_weight=self.auxiliary_weight)
         _at_least(0, gradient_clip=self.gradient_clip)
+        _at_most(_MOST_SEED, "seeds have 32 bits", seed=self.seed)
+        _at_most(100_000, "each is a row of every table", epochs=self.epochs)
+        _at_most(1_000, "each takes as long as a score", early_points=self.early_points)
+        _at_most(10_000, "the kernel of N images takes 8 N^2 bytes", probe_batch_size=self.probe_batch_size)
+        _at_most(1_000_000, "no device holds more", batch_size=self.batch_size)
+        _at_most(2_048, "no benchmark has larger images", image_size=self.image_size)
+        _at_most(1_024, "no machine has more", devices=self.devices)
         _share(label_smoothing=self.label_smoothing, drop_path=self.drop_path)
         self.all_seeds()
 
@@ -295,8 +329,9 @@ class TrainConfig(
         words = (
             [str(word).strip() for word in self.seeds] if isinstance(self.seeds, list) else str(self.seeds).split(",")
         )
-        if not all(re.fullmatch(r"\d{1,18}", word.strip(), re.ASCII) for word in words) or len(set(words)) < len(words):
+        seeds = [int(word) for word in words if re.fullmatch(r"\s*\d{1,10}\s*", word, re.ASCII)]
+        if len(set(seeds)) < len(words) or max(seeds) > _MOST_SEED:
             raise UserError(f"--seeds {self.seeds}: expected different whole numbers from 0, such as 777,888,999")
         if self.seed is not None:
             raise UserError(f"--seed {self.seed} and --seeds {self.seeds}: give one of them")
-        return [int(word) for word in words]
+        return seeds

@@ -6,7 +6,9 @@ import importlib
 import inspect
 import os
 import sys
+import sysconfig
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spaces.errors import SpaceError, did_you_mean
@@ -85,8 +87,8 @@ def known_space(name: str) -> Space:
 def get_space(name: str) -> Space:
     """Return the search space of that name, or of an import path such as ``my_package.MySpace``.
 
-    The path names a subclass of :class:`Space`, or a function that its module defines and that returns networks by
-    name (see :class:`spaces.named.NamedNetworks`); it is looked up from the working directory first. Its code is
+    The path names a subclass of :class:`Space`, or a function that a module of your own defines and that returns
+    networks by name (see :class:`spaces.named.NamedNetworks`); it is looked up from the working directory first. Its code is
     imported and called: of a name that comes from a file, ask :func:`known_space`.
 
     Either may be followed by options, the typed arguments of the class or function: ``nds_darts:depth=8,width=16``.
@@ -134,17 +136,25 @@ def _imported(path: str) -> Any:
     except (ImportError, AttributeError) as error:
         raise SpaceError(f"space {path!r} cannot be imported from {os.getcwd()}: {error}") from error
     if not _makes_a_space(found, module):
-        raise SpaceError(f"space {path!r}: expected a subclass of spaces.Space, or a function that {module} defines")
+        raise SpaceError(
+            f"space {path!r}: expected a subclass of spaces.Space, or a function that a module of your own defines"
+        )
     trust(path)
     return found
 
 
 def _makes_a_space(found: Any, module: str) -> bool:
+    """Return whether it may be called: never what an installed library happens to hold."""
     from spaces.base import Space
 
     if inspect.isclass(found):
         return issubclass(found, Space)
-    return inspect.isfunction(found) and found.__module__ == module
+    return inspect.isfunction(found) and found.__module__ == module and not _is_installed(inspect.getfile(found))
+
+
+def _is_installed(file: str) -> bool:
+    libraries = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    return any(Path(file).resolve().is_relative_to(Path(library).resolve()) for library in libraries)
 
 
 def _made(name: str, constructor: Any, arguments: dict[str, Any]) -> Space:

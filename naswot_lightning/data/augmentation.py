@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
+
+from naswot_lightning.score.compiled.jit import compiled
 
 
 class Placements(NamedTuple):
@@ -118,7 +119,7 @@ def _values(mean: tuple[float, ...], std: tuple[float, ...]) -> np.ndarray:
 
 
 # Not in parallel: less than 1 ms for 256 images of CIFAR, and a loop without threads can run in any process.
-@njit(nogil=True, cache=True)
+@compiled()
 def _place(images, mirrored, top, left, width, values, output):  # type: ignore[no-untyped-def]
     """Write pixels (N, H * W * 3), mirrored and moved, as the ``values`` (256 * 3) they stand for, into the output."""
     count, size = images.shape
@@ -141,7 +142,7 @@ def _place(images, mirrored, top, left, width, values, output):  # type: ignore[
                 _write(black, 0, values, target, begin + 3 * x)
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _write(source, pixel, values, target, offset):  # type: ignore[no-untyped-def]
     """Write one pixel; numba would test each signed index for being negative."""
     for c in range(np.uintp(3)):

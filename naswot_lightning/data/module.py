@@ -152,7 +152,7 @@ class ImageDataModule(pl.LightningDataModule):
 
     def probe(self, batch_size: int, seed: int) -> Probe:
         """Return the fixed mini-batch of the training split for scoring."""
-        return draw_probe(self.dataset, batch_size, seed)
+        return draw_probe(self.dataset, batch_size, seed, option="probe_batch_size")
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Shuffled mini-batches of the training split; the last may be smaller, as in the benchmark."""

@@ -68,12 +68,25 @@ def load_probe(
     return draw_probe(load_dataset(name, data_dir, image_size, split_file), batch_size, seed, probe_size)
 
 
-def draw_probe(dataset: Dataset, batch_size: int, seed: int, probe_size: int | None = None) -> Probe:
-    """Draw distinct images of the training split by ``seed``, as they are and augmented."""
+def draw_probe(
+    dataset: Dataset, batch_size: int, seed: int, probe_size: int | None = None, option: str = "batch_size"
+) -> Probe:
+    """Draw distinct images of the training split by ``seed``, as they are and augmented.
+
+    Args:
+        dataset: whose images.
+        batch_size: how many.
+        seed: of the choice.
+        probe_size: side to which they are resized; their own by default.
+        option: what the number of images is called where it is too large.
+
+    Raises:
+        UserError: the training split is smaller.
+    """
     train = dataset.train
     if batch_size > len(train):
         raise UserError(
-            f"--batch_size {batch_size}: {dataset.name} has {len(train)} training images; choose at most that"
+            f"--{option} {batch_size}: {dataset.name} has {len(train)} training images; choose at most that"
         )
     generator = torch.Generator().manual_seed(derived_seed(seed, "probe"))
     chosen = torch.randperm(len(train), generator=generator)[:batch_size].sort().values

@@ -34,8 +34,8 @@ from naswot_lightning.training.checkpoints import best_and_last, checkpoint_to_r
 from naswot_lightning.training.classifier import ImageClassifier
 from naswot_lightning.training.outcome import EXIT_OS_ERROR, Outcome
 from naswot_lightning.training.recipes import describe_recipe
-from naswot_lightning.training.settings import SavedPick, decisive_settings, read_pick
-from naswot_lightning.training.trainer import choose_strategy, make_classifier, make_trainer, quieten, seconds_of
+from naswot_lightning.training.settings import SavedPick, decisive_settings, read_pick, seconds_of
+from naswot_lightning.training.trainer import choose_strategy, make_classifier, make_trainer, quieten
 from spaces import SpaceError, known_space, trust
 
 _PATIENCE_SECONDS = 60.0

@@ -6,6 +6,7 @@ import hashlib
 import inspect
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import get_args
 
 import torch
 
@@ -20,8 +21,7 @@ from naswot_lightning.report.wandb_runs import WandbSettings
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.training.choice import choose_picks, named_picks
 from naswot_lightning.training.recipes import NAMES, Recipe, resolve_recipe
-from naswot_lightning.training.settings import PickSettings
-from naswot_lightning.training.trainer import seconds_of
+from naswot_lightning.training.settings import PickSettings, seconds_of
 from spaces import EnumerableSpace, Space, get_space, known_space, trust
 
 # Arguments of Lightning's Trainer that have an option of their own, or decide where results lie.
@@ -130,7 +130,14 @@ def plan_training(config: TrainConfig) -> Training:
     return Training(folder, tuple(picks), config.overwrite, executor, WandbSettings(**asdict(config.wandb)))
 
 
+_PLAIN_DEVICES = {"precision": ("32-true",), "accelerator": ("auto", "cpu", "gpu"), "strategy": ("auto", "ddp")}
+
+
 def _check_trainer_arguments(config: TrainConfig) -> None:
+    """Refuse what Lightning would refuse after the work has begun; it is loaded only where it must be asked."""
+    for name, plain in _PLAIN_DEVICES.items():
+        if getattr(config, name) not in plain:
+            expect_name(name, getattr(config, name), _lightning_names()[name])
     if not config.trainer:
         return
     from pytorch_lightning import Trainer
@@ -143,6 +150,19 @@ def _check_trainer_arguments(config: TrainConfig) -> None:
         if name.startswith("limit_") and not config.trainer[name]:
             raise UserError(f"--trainer.{name} {config.trainer[name]}: expected at least one mini-batch")
     seconds_of(config.trainer.get("max_time"))
+
+
+def _lightning_names() -> dict[str, list[str]]:
+    from lightning_fabric.connector import _PRECISION_INPUT_INT, _PRECISION_INPUT_STR, _PRECISION_INPUT_STR_ALIAS
+    from pytorch_lightning.accelerators import AcceleratorRegistry
+    from pytorch_lightning.strategies import StrategyRegistry
+
+    kinds = (_PRECISION_INPUT_STR, _PRECISION_INPUT_STR_ALIAS, _PRECISION_INPUT_INT)
+    return {
+        "precision": [str(name) for kind in kinds for name in get_args(kind)],
+        "accelerator": ["auto", "gpu", *AcceleratorRegistry.available_accelerators()],
+        "strategy": ["auto", *StrategyRegistry.available_strategies()],
+    }
 
 
 def _searched(config: TrainConfig, folder: RunFolder) -> _Searched:

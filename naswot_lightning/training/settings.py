@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -105,6 +106,24 @@ def decisive_settings(plain: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(trainer, Mapping):
         decisive["trainer"] = {name: value for name, value in trainer.items() if name not in _FREE_TRAINER}
     return decisive
+
+
+def seconds_of(duration: object) -> float | None:
+    """Return the seconds of a ``max_time`` as Lightning writes it, ``DD:HH:MM:SS``; None for no limit.
+
+    Raises:
+        UserError: it is written in another way.
+
+    >>> seconds_of("00:01:30:00")
+    5400.0
+    """
+    if duration is None:
+        return None
+    matched = re.fullmatch(r"(\d{1,4}):(\d{1,2}):(\d{1,2}):(\d{1,2})", str(duration), re.ASCII)
+    if matched is None:
+        raise UserError(f"--trainer.max_time {duration}: expected days:hours:minutes:seconds, such as 00:08:00:00")
+    days, hours, minutes, seconds = map(int, matched.groups())
+    return float(((24 * days + hours) * 60 + minutes) * 60 + seconds)
 
 
 @dataclass(frozen=True)

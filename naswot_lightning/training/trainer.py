@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import sys
 import warnings
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Any
 import pytorch_lightning as pl
 
 from naswot_lightning.data.module import ImageDataModule
-from naswot_lightning.errors import UserError
 from naswot_lightning.report.wandb_runs import WandbSettings, resolve_mode, start_run
 from naswot_lightning.training.checkpoints import WholeCheckpointIO
 from naswot_lightning.training.classifier import ImageClassifier, has_unused_parameters
@@ -83,24 +81,6 @@ def make_trainer(folder: Path, pick: SavedPick, callbacks: list[pl.Callback], st
         log_every_n_steps=1,
         **arguments,
     )
-
-
-def seconds_of(duration: object) -> float | None:
-    """Return the seconds of a ``max_time`` as Lightning writes it, ``DD:HH:MM:SS``; None for no limit.
-
-    Raises:
-        UserError: it is written in another way.
-
-    >>> seconds_of("00:01:30:00")
-    5400.0
-    """
-    if duration is None:
-        return None
-    matched = re.fullmatch(r"(\d{1,4}):(\d{1,2}):(\d{1,2}):(\d{1,2})", str(duration), re.ASCII)
-    if matched is None:
-        raise UserError(f"--trainer.max_time {duration}: expected days:hours:minutes:seconds, such as 00:08:00:00")
-    days, hours, minutes, seconds = map(int, matched.groups())
-    return float(((24 * days + hours) * 60 + minutes) * 60 + seconds)
 
 
 def _logger(folder: Path, pick: SavedPick) -> Any:

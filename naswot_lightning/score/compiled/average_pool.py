@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import carray, njit, prange
+from numba import carray, prange
 from torch import Tensor
 
 from naswot_lightning.score.compiled.addresses import is_channels_last, pointer
+from naswot_lightning.score.compiled.jit import compiled
 
 _FLOAT32, _BFLOAT16 = np.float32(0), np.uint16(0)  # what numba sees of the types
 
@@ -52,7 +53,7 @@ def _side(value: Any) -> Any:
     return value
 
 
-@njit(parallel=True, nogil=True, cache=True)
+@compiled(parallel=True)
 def _pool(source, target, images, height, width, channels):  # type: ignore[no-untyped-def]
     shape = (images, height, width * channels)
     rows, pooled = carray(pointer(source, _FLOAT32), shape), carray(pointer(target, _FLOAT32), shape)
@@ -60,7 +61,7 @@ def _pool(source, target, images, height, width, channels):  # type: ignore[no-u
         _pool_image(rows[i], pooled[i], channels)
 
 
-@njit(parallel=True, nogil=True, cache=True)
+@compiled(parallel=True)
 def _pool_bfloat16(source, target, images, height, width, channels):  # type: ignore[no-untyped-def]
     """Pool bfloat16 bits in float32: they are its upper half; round to the nearest, ties to even."""
     shape = (images, height, width * channels)
@@ -82,7 +83,7 @@ def _pool_bfloat16(source, target, images, height, width, channels):  # type: ig
 _KERNELS = {torch.float32: _pool, torch.bfloat16: _pool_bfloat16}
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _pool_image(image, pooled, channels):  # type: ignore[no-untyped-def]
     height, width = image.shape
     outside = np.zeros(width, np.float32)  # zeros change no sum
@@ -93,7 +94,7 @@ def _pool_image(image, pooled, channels):  # type: ignore[no-untyped-def]
         _pool_row(pooled[y], above, image[y], below, channels, count)
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _pool_row(result, above, own, below, channels, count):  # type: ignore[no-untyped-def]
     """Write the means of one row: three pixels of each of ``count`` rows, two at the ends.
 

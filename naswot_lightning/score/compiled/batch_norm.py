@@ -11,11 +11,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 from llvmlite import ir
-from numba import carray, njit, prange, types
+from numba import carray, prange, types
 from numba.extending import intrinsic
 from torch import Tensor
 
 from naswot_lightning.score.compiled.addresses import is_channels_last, pointer
+from naswot_lightning.score.compiled.jit import compiled
 
 # What numba sees of a type.
 _STORED = {torch.float32: np.float32(0), torch.bfloat16: np.uint16(0)}
@@ -88,7 +89,7 @@ def _narrowed(typingctx, value, like):  # type: ignore[no-untyped-def]
     return like(types.float32, like), codegen
 
 
-@njit(parallel=True, nogil=True, cache=True)
+@compiled(parallel=True)
 def _normalize(source, target, images, height, width, channels, weight, bias, eps, like):  # type: ignore[no-untyped-def]
     """Normalise values of the type of ``like``; they, the results, weight and bias are given by their addresses."""
     shape = (images, height, width * channels)
@@ -108,7 +109,7 @@ def _normalize(source, target, images, height, width, channels, weight, bias, ep
                 result[k] = _narrowed(_widened(row[k]) * scale[k] + shift[k], row[k])
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _sum_images(images, pivots, total, squares):  # type: ignore[no-untyped-def]
     """Add the values of some (H, W * C) images less their pivots, and the squares of that, to the sums by channel.
 
@@ -128,7 +129,7 @@ def _sum_images(images, pivots, total, squares):  # type: ignore[no-untyped-def]
             squares[c] += second[start + c]
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _sum_columns(image, pivot, first, second):  # type: ignore[no-untyped-def]
     height, width = image.shape
     fours = height // 4 * 4
@@ -147,7 +148,7 @@ def _sum_columns(image, pivot, first, second):  # type: ignore[no-untyped-def]
             second[k] += value * value
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _write_affine(sums, pivots, count, weight, bias, eps, scale, shift):  # type: ignore[no-untyped-def]
     """Write the map x * scale + shift of each column; the sums (2, blocks, C) are over ``count`` values a channel."""
     _, blocks, channels = sums.shape

@@ -13,11 +13,12 @@ import numba
 import numpy as np
 import torch
 from llvmlite import ir
-from numba import carray, njit, prange, types
+from numba import carray, prange, types
 from numba.extending import intrinsic
 from torch import Tensor
 
 from naswot_lightning.score.compiled.addresses import is_plain, pointer
+from naswot_lightning.score.compiled.jit import compiled
 
 # Of each type, as integers of its width: all bits but the sign, and infinity. A larger magnitude is NaN.
 _BITS = {
@@ -167,7 +168,7 @@ def _popcount(typingctx, word):  # type: ignore[no-untyped-def]
     return types.uint64(types.uint64), codegen
 
 
-@njit(parallel=True, nogil=True, cache=True)
+@compiled(parallel=True)
 def _pack(given, units, magnitude, infinity, words, start, target):  # type: ignore[no-untyped-def]
     """Pack ``value > 0`` of (N, units) floats, seen as integers of their width, into words (N, start...).
 
@@ -186,7 +187,7 @@ def _pack(given, units, magnitude, infinity, words, start, target):  # type: ign
     return nans.any()
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _pack_image(values, magnitude, infinity, words, rectified):  # type: ignore[no-untyped-def]
     """Pack the values (units,) of one image; return whether one is NaN.
 
@@ -213,7 +214,7 @@ def _pack_image(values, magnitude, infinity, words, rectified):  # type: ignore[
     return largest > infinity
 
 
-@njit(parallel=True, nogil=True, cache=True)
+@compiled(parallel=True)
 def _count_differing(words, width, distances):  # type: ignore[no-untyped-def]
     """Write the number of differing bits of each pair of rows, in their first ``width`` words, into (N, N).
 
@@ -234,7 +235,7 @@ def _count_differing(words, width, distances):  # type: ignore[no-untyped-def]
                 _count_tile(words, width, distances, min(4 * t, images - 4), min(4 * u, images - 4))
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _count_tile(words, width, distances, i, j):  # type: ignore[no-untyped-def]
     """Compare rows i..i+3 with rows j..j+3; sixteen scalars, since an array would not stay in registers."""
     s00 = s01 = s02 = s03 = np.uint64(0)
@@ -266,13 +267,13 @@ def _count_tile(words, width, distances, i, j):  # type: ignore[no-untyped-def]
     _write(distances, i + 3, j, s30, s31, s32, s33)
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _write(distances, i, j, d0, d1, d2, d3):  # type: ignore[no-untyped-def]
     distances[i, j], distances[i, j + 1], distances[i, j + 2], distances[i, j + 3] = d0, d1, d2, d3
     distances[j, i], distances[j + 1, i], distances[j + 2, i], distances[j + 3, i] = d0, d1, d2, d3
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _count_few(words, width, distances):  # type: ignore[no-untyped-def]
     """Compare all rows where there are too few for a tile."""
     for i in range(words.shape[0]):
