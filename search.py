@@ -2,6 +2,11 @@
 
 import sys
 
+from naswot_lightning.console import end_at_once, raise_interrupts
+
+if __name__ == "__main__":
+    end_at_once()  # while the rest is loaded
+
 from naswot_lightning.command_line import run_command
 from naswot_lightning.config import SearchConfig
 
@@ -10,6 +15,7 @@ def main(config: SearchConfig) -> int:
     """Run the search; imported late so that --help is quick."""
     from naswot_lightning.search import run_search
 
+    raise_interrupts()
     return run_search(config)
 
 

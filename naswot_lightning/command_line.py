@@ -12,6 +12,7 @@ from typing import Any, NoReturn, TypeVar
 
 from jsonargparse import ActionConfigFile, ArgumentParser, set_parsing_settings
 
+from naswot_lightning.console import settle_streams
 from naswot_lightning.data.catalog import DATASETS
 from naswot_lightning.errors import UserError, describe_os_error
 from naswot_lightning.execution import ENGINES
@@ -161,6 +162,7 @@ def run_command(
     command: Callable[[Settings], int], settings: type[Settings], prog: str, argv: Sequence[str] | None = None
 ) -> int:
     """Parse and run a command; return its exit code: 2 with one line on stderr for a user's mistake."""
+    settle_streams()
     tune_process()
     try:
         return command(parse(settings, argv, prog))

@@ -88,8 +88,8 @@ def get_space(name: str) -> Space:
     """Return the search space of that name, or of an import path such as ``my_package.MySpace``.
 
     The path names a subclass of :class:`Space`, or a function that a module of your own defines and that returns
-    networks by name (see :class:`spaces.named.NamedNetworks`); it is looked up from the working directory first. Its code is
-    imported and called: of a name that comes from a file, ask :func:`known_space`.
+    networks by name (see :class:`spaces.named.NamedNetworks`); it is looked up from the working directory first. Its
+    code is imported and called: of a name that comes from a file, ask :func:`known_space`.
 
     Either may be followed by options, the typed arguments of the class or function: ``nds_darts:depth=8,width=16``.
     The space's own name has them sorted and without those that are the default; the same name is the same object.

@@ -10,7 +10,7 @@ import multiprocessing
 import pickle
 import signal
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -64,6 +64,19 @@ class Processes:
                 worker.end()
 
 
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Hold Ctrl-C back: here for a moment, for good in a process started meanwhile, since it is ours to answer."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class _Worker:
     """One process, what it was given, and the ends of its two pipes that this process holds."""
 
@@ -73,7 +86,8 @@ class _Worker:
         self.answers, answers = context.Pipe(duplex=False)
         self.given: list[Any] = []
         self._process: BaseProcess = context.Process(target=_work, args=(task, items, answers), daemon=True)
-        self._process.start()
+        with _without_interrupts():
+            self._process.start()
         items.close()
         answers.close()  # the worker's end alone is open: its death ends the pipe
 
