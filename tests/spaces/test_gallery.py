@@ -94,7 +94,7 @@ def test_the_same_picture_is_the_same_file(tmp_path):
         (["--output", "a.png"], "name the space"),
         (["nasbench201", "--ouptut", "a.png"], "unrecognized arguments: --ouptut"),
         (["nasbench201", "--seed", "x", "--output", "a.png"], "invalid int value: 'x'"),
-        (["collections.OrderedDict", "--output", "a.png"], "expected a mapping from names to functions"),
+        (["collections.OrderedDict", "--output", "a.png"], "expected a subclass of spaces.Space, or a function"),
         (["tests.spaces.test_gallery.Undrawn", "--output", "a.png"], "Undrawn' does not describe its cell"),
     ],
 )

@@ -120,7 +120,7 @@ def test_uniform_sampling_is_an_option():
         ("nasbench101:initialise=x", "unknown option 'initialise'"),
         ("nasbench201:width=16", "'nasbench201:width=16': it has no options"),
         ("nds_dart:width=16", "did you mean 'nds_darts'?"),
-        ("collections.OrderedDict:width=16", "it has no options"),
+        ("collections.OrderedDict:width=16", "expected a subclass of spaces.Space, or a function"),
         ("own_options_of_a_test.Widths", "'most' of its constructor is missing; write it as own_options.*:most=int"),
         ("own_options_of_a_test.Widths:most=0", "most 0 is less than 9"),
         ("own_options_of_a_test.Widths:most=9,scale=nan", "'scale=nan', expected scale= and a number"),

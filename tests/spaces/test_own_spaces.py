@@ -84,7 +84,7 @@ def test_a_function_that_returns_networks(folder):
     [
         ("own_spaces_of_a_test.Width", "cannot be imported from .*has no attribute 'Width'"),
         ("absent_module.Space", "No module named 'absent_module'"),
-        ("own_spaces_of_a_test.number", "expected a mapping from names to functions"),
+        ("own_spaces_of_a_test.number", "expected a subclass of spaces.Space, or a function"),
         ("nosuchspace", "or an import path"),
     ],
 )
