@@ -98,7 +98,7 @@ def start_run(wandb_settings: WandbSettings, folder: Path, settings: Mapping[str
     folder.mkdir(parents=True, exist_ok=True)
     shared: dict[str, Any] = {
         "project": wandb_settings.project,
-        "dir": str(folder),
+        "dir": str(folder.resolve()),  # wandb's service has a working directory of its own
         "config": dict(settings),
         "resume": "allow",
         "settings": wandb.Settings(silent=True, console="off", init_timeout=_INIT_SECONDS),

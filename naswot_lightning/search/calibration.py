@@ -106,9 +106,9 @@ def calibrate(calibration: Calibration, networks: Sequence[str], title: str, fol
         UserError: fewer than two networks have a score.
     """
     networks = networks[:MOST_NETWORKS]
-    found = measure(calibration, networks)
     path = folder.path / "calibration.csv"
     with folder.held():
+        found = measure(calibration, networks)
         write_csv(path, [_csv_row(each) for each in found], _COLUMNS)
     _report(f"naswot on {title}: {len(networks)} networks", found, path)
     return 0

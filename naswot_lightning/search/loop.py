@@ -13,6 +13,7 @@ from naswot_lightning.execution.base import Executor
 from naswot_lightning.search.algorithms.base import Algorithm
 from naswot_lightning.search.evaluators.base import Evaluator, Values
 from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows
+from spaces.errors import TooLargeError
 
 
 class Loop:
@@ -70,12 +71,19 @@ class Loop:
         sharing: dict[str, list[str]] = {}
         for architecture in dict.fromkeys(batch):
             if architecture not in self._by_architecture:
-                sharing.setdefault(self._canonical(architecture), []).append(architecture)
+                sharing.setdefault(self._network(architecture), []).append(architecture)
         known = [network for network in sharing if network in self._by_network]
         for network in known:
             self._append(network, sharing[network], _values_of(self._by_network[network]))
         for network, values in self._evaluate([network for network in sharing if network not in known]):
             self._append(network, sharing[network], values)
+
+    def _network(self, architecture: str) -> str:
+        """Return the architecture that is evaluated for a candidate: of one that is too large itself, to say so."""
+        try:
+            return self._canonical(architecture)
+        except TooLargeError:
+            return architecture
 
     def _evaluate(self, networks: Sequence[str]) -> Iterator[tuple[str, Values]]:
         pause = 0.2 if sys.stderr.isatty() else 10.0

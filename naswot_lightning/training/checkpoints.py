@@ -17,7 +17,9 @@ class WholeCheckpointIO(TorchCheckpointIO):
     """Never leaves a part of a checkpoint under its name: a run killed while saving resumes from the one before."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Write beside ``path``, then rename."""
+        """Write beside ``path``, then rename; what killed processes have left beside it goes."""
+        for unfinished in Path(path).parent.glob(f".{Path(path).name}.*.part"):
+            unfinished.unlink()
         with written_beside(Path(path)) as beside:
             super().save_checkpoint(checkpoint, beside, storage_options)
 

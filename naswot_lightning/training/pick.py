@@ -201,8 +201,6 @@ def main(folder: Path, images: Path | None = None, space: str | None = None) -> 
         # A command that was killed leaves a pick that ends within a training step. Of several processes the first
         # holds the folder.
         with locked(folder, patience=_PATIENCE_SECONDS) if _is_first_process() else nullcontext():
-            for unfinished in folder.glob(".*.part") if _is_first_process() else ():  # of a process that was killed
-                unfinished.unlink()
             result = train_pick(folder, images)
     except BaseException as error:  # noqa: BLE001 - of whatever kind, the command is told of it
         outcome, code = _judge(error)

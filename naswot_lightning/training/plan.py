@@ -10,7 +10,7 @@ from typing import get_args
 
 import torch
 
-from naswot_lightning.config import SearchConfig, TrainConfig
+from naswot_lightning.config import SearchConfig, Select, TrainConfig
 from naswot_lightning.data.catalog import list_datasets
 from naswot_lightning.data.splits import describe_split
 from naswot_lightning.errors import UserError, expect_name
@@ -18,6 +18,7 @@ from naswot_lightning.execution import get_engine
 from naswot_lightning.execution.base import Executor
 from naswot_lightning.ranking import read_ranking
 from naswot_lightning.report.wandb_runs import WandbSettings
+from naswot_lightning.storage.records import STRICT, Count, Positive, from_plain
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.training.choice import choose_picks, named_picks
 from naswot_lightning.training.recipes import NAMES, Recipe, resolve_recipe
@@ -93,11 +94,13 @@ class _Searched:
     space: str
     dataset: str
     data_dir: str
-    image_size: int | None
+    image_size: Positive | None
     split_file: str | None
-    seed: int
-    batch_size: int
-    select: str
+    seed: Count
+    batch_size: Positive
+    select: Select
+
+    __pydantic_config__ = STRICT
 
 
 def plan_training(config: TrainConfig) -> Training:
@@ -172,11 +175,9 @@ def _searched(config: TrainConfig, folder: RunFolder) -> _Searched:
     else:
         saved = folder.read_config()
     try:
-        return _Searched(**{name: saved[name] for name in _Searched.__dataclass_fields__})
-    except KeyError as error:
-        raise UserError(
-            f"{folder.config} is damaged: {error.args[0]} is missing; restore it, or use --overwrite to begin anew"
-        ) from None
+        return from_plain(_Searched, {name: saved[name] for name in _Searched.__dataclass_fields__ if name in saved})
+    except ValueError as error:
+        raise UserError(f"{folder.config} is damaged ({error}); run search.py again, which rewrites it") from None
 
 
 def _candidates(config: TrainConfig, folder: RunFolder, searched: _Searched, space: Space) -> Sequence[_Candidate]:

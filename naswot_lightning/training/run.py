@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from naswot_lightning.config import TrainConfig
 from naswot_lightning.data.catalog import load_dataset
+from naswot_lightning.data.dataset import Dataset
 from naswot_lightning.data.splits import warn_of_own_split
 from naswot_lightning.data.storage import store_dataset
 from naswot_lightning.report.compare import compare
@@ -39,9 +40,12 @@ def run(training: Training) -> int:
     settings = training.picks[0].settings
     if warning := warn_of_own_split(settings.dataset, settings.split_file):
         print(f"train.py: warning: {warning}", file=sys.stderr)
+    finished = all(_is_finished(training.folder.picks / pick.name) for pick in training.picks)
+    # What is at fault with the data is said before anything is written.
+    loaded = [] if finished else [_load(settings)]
     with _interrupted_by_sigterm(), training.folder.held():
         folders = [_prepare(training, pick) for pick in training.picks]
-        unfinished = _train([folder for folder in folders if not _is_finished(folder)], training, settings)
+        unfinished = _train([folder for folder in folders if not _is_finished(folder)], training, loaded)
         compare(training.folder, training.wandb)
     for folder, outcome in unfinished.items():
         if outcome.status != "out of time":
@@ -61,12 +65,18 @@ def _prepare(training: Training, pick: PlannedPick) -> Path:
     return prepare_pick(training.folder.path, pick.settings, run, training.overwrite)
 
 
-def _train(folders: list[Path], training: Training, settings: PickSettings) -> dict[Path, Outcome]:
-    """Train picks; return how those ended that have no result then."""
+def _load(settings: PickSettings) -> Dataset:
+    return load_dataset(settings.dataset, settings.data_dir, settings.image_size, settings.split_file)
+
+
+def _train(folders: list[Path], training: Training, loaded: list[Dataset]) -> dict[Path, Outcome]:
+    """Train picks; return how those ended that have no result then. A data set that was loaded is taken and let go."""
     if not folders:
         return {}
-    with _shared_images(training.folder.path, settings) as images:
-        outcomes = dict(training.executor.run(TrainPick(images, settings.space), folders))
+    settings = training.picks[0].settings
+    with _shared_images(training.folder.path, loaded or [_load(settings)]) as images:
+        task = TrainPick(images, settings.space)
+        outcomes = dict(training.executor.run(task, folders))
     return {folder: outcome for folder, outcome in outcomes.items() if not outcome.has_result}
 
 
@@ -85,13 +95,11 @@ def _interrupted_by_sigterm() -> Iterator[None]:
 
 
 @contextmanager
-def _shared_images(run_dir: Path, settings: PickSettings) -> Iterator[Path]:
-    """Load the data set once; the processes of all picks map the same memory."""
+def _shared_images(run_dir: Path, loaded: list[Dataset]) -> Iterator[Path]:
+    """Store the data set and let it go; the processes of all picks map the same memory."""
     images = run_dir / ".images"
-    dataset = load_dataset(settings.dataset, settings.data_dir, settings.image_size, settings.split_file)
     try:
-        store_dataset(dataset, images)
-        del dataset
+        store_dataset(loaded.pop(), images)
         yield images
     finally:
         shutil.rmtree(images, ignore_errors=True)

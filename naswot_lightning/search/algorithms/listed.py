@@ -10,6 +10,7 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.search.limits import Limits
 from naswot_lightning.storage.score_rows import ScoreRow
 from spaces import EnumerableSpace, Space, SpaceError
+from spaces.errors import TooLargeError
 
 _CSV_COLUMNS = ("architecture", "arch")
 
@@ -40,18 +41,25 @@ def given(space: Space, file: str | Path) -> list[str]:
     """Read architectures, one a line or from the column ``arch`` of a CSV file; duplicates count once.
 
     Raises:
-        UserError: no such file, no architecture in it, or one that is not of the space, with its line.
+        UserError: no such file, no architecture in it, or one that is not of the space, with its line. One that is of
+            the space, and too large to be built, is taken: its row says so.
     """
     try:
         lines = Path(file).read_text(encoding="utf-8").splitlines()
     except (FileNotFoundError, IsADirectoryError):
         raise UserError(f"--architectures {file}: no such file") from None
-    except UnicodeDecodeError:
+    except ValueError:  # no UTF-8, or a NUL in the name
         raise UserError(f"--architectures {file}: not a text file; expected one architecture a line") from None
+    try:
+        entries = _entries(lines)
+    except csv.Error as error:
+        raise UserError(f"--architectures {file}: no CSV file ({error}); expected one architecture a line") from None
     found: dict[str, None] = {}
-    for number, architecture in _entries(lines):
+    for number, architecture in entries:
         try:
             space.validate(architecture)
+        except TooLargeError:
+            pass
         except SpaceError as error:
             raise UserError(f"{file}, line {number}: {error}") from None
         found[architecture] = None
