@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from naswot_lightning.columns import Criterion
+from naswot_lightning.columns import SIZES, Criterion
 from naswot_lightning.errors import UserError
 from naswot_lightning.storage.files import read_own, write_csv, write_whole
 from naswot_lightning.storage.records import STRICT, Count, Positive, from_plain, parse_json
@@ -59,7 +59,13 @@ class RankedRow:
     def from_json(cls, entry: Mapping[str, Any]) -> RankedRow:
         """Return the row of an object of ``ranking.json``; ValueError where it is none."""
         more = {name: value for name, value in entry.items() if name not in COLUMNS}
-        return from_plain(cls, {**{name: entry[name] for name in COLUMNS if name in entry}, "more": more})
+        own = {name: _whole(entry[name]) if name in SIZES else entry[name] for name in COLUMNS if name in entry}
+        return from_plain(cls, {**own, "more": more})
+
+
+def _whole(value: object) -> object:
+    """Return a size as it is counted: a score of its name, which is a float, stands in its column."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def rank(rows: Sequence[ScoreRow], criteria: Sequence[Criterion]) -> list[RankedRow]:
@@ -159,5 +165,5 @@ def read_ranking(folder: Path) -> list[RankedRow]:
             raise ValueError("expected the ranks 1, 2, ... in their order")
     except ValueError as error:
         cure = f"run search.py --run_dir {folder} again, which rewrites it"
-        raise UserError(f"{path} is damaged ({error}): {cure}") from None
+        raise UserError(f"{path} is damaged: {cure} ({error})") from None
     return rows

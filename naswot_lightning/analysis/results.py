@@ -119,8 +119,8 @@ def _read(path: Path) -> TrainingResult:
         return TrainingResult.from_json(parse_json(content), path.parent.name)
     except ValueError as error:
         raise UserError(
-            f"{path} is damaged ({error}): remove the file and run train.py again, "
-            "which continues from the pick's last checkpoint"
+            f"{path} is damaged: expected a JSON object of a trained pick ({error}); "
+            "remove the file and run train.py again, which continues from the pick's last checkpoint"
         ) from None
 
 

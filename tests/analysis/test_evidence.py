@@ -20,7 +20,7 @@ def networks(scores, accuracies, params, macs=None):
     """One network a value, all of one seed."""
     macs = params if macs is None else macs
     results = (
-        training_result(number, score_init=s, test_acc=a, params=p, macs=m)
+        training_result(number, score_init=s, test_acc=a, params=int(p), macs=int(m))
         for number, (s, a, p, m) in enumerate(zip(scores, accuracies, params, macs, strict=True), start=1)
     )
     return [Network((each,)) for each in results]
