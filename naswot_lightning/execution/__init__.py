@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
-from naswot_lightning.errors import expect_name
+from naswot_lightning.registry import resolve
 
 if TYPE_CHECKING:
     import torch
@@ -32,6 +31,5 @@ def get_engine(name: str) -> MakesExecutor:
     Raises:
         UserError: no such engine; the message lists the names.
     """
-    file, _, attribute = ENGINES[expect_name("engine", name, ENGINES)].partition(":")
-    made: MakesExecutor = getattr(import_module(file), attribute)
+    made: MakesExecutor = resolve("engine", name, ENGINES)
     return made

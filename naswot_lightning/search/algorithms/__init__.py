@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
-from naswot_lightning.errors import expect_name
+from naswot_lightning.registry import resolve
 
 if TYPE_CHECKING:
     from naswot_lightning.search.algorithms.base import Algorithm
@@ -32,6 +31,5 @@ def get_algorithm(name: str) -> MakesAlgorithm:
     Raises:
         UserError: no such algorithm; the message lists the names.
     """
-    file, _, attribute = ALGORITHMS[expect_name("algorithm", name, ALGORITHMS)].partition(":")
-    made: MakesAlgorithm = getattr(import_module(file), attribute)
+    made: MakesAlgorithm = resolve("algorithm", name, ALGORITHMS)
     return made

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
-from naswot_lightning.errors import expect_name
+from naswot_lightning.registry import resolve
 
 if TYPE_CHECKING:
     from naswot_lightning.search.evaluators.base import Conditions, Evaluator
@@ -30,6 +29,5 @@ def get_evaluator(name: str) -> MakesEvaluator:
     Raises:
         UserError: no such evaluator; the message lists the names.
     """
-    file, _, attribute = EVALUATORS[expect_name("evaluator", name, EVALUATORS)].partition(":")
-    made: MakesEvaluator = getattr(import_module(file), attribute)
+    made: MakesEvaluator = resolve("evaluator", name, EVALUATORS)
     return made
