@@ -15,6 +15,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from naswot_lightning.data.augmentation import Placements, draw_placements, normalized, placed
 from naswot_lightning.networks import build_network
 from naswot_lightning.seeds import derived_seed, seed_device
+from naswot_lightning.training.small_convolutions import spare_small_convolutions
 from spaces import known_space
 
 Batch = tuple[Tensor, Tensor]
@@ -84,6 +85,7 @@ class ImageClassifier(pl.LightningModule):
         self._run = (torch.compile(self.network) if compiled else self.network,)
         if known_space(space).channels_last:
             self.network.to(memory_format=torch.channels_last)
+            spare_small_convolutions(self.network)
         self._lr = lr  # that the epoch began with
         self._so_far: dict[str, Tensor] | None = None
         self.register_buffer("mean", torch.tensor(mean), persistent=False)
