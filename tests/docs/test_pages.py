@@ -6,15 +6,22 @@ from dataclasses import fields
 
 import pytest
 
+from naswot_lightning import config
 from naswot_lightning.config import SearchConfig, TrainConfig, WandbConfig
-from spaces import get_space
+from naswot_lightning.data import image_folder
+from naswot_lightning.storage import plain_yaml
+from naswot_lightning.training.plan import _OWN_OPTIONS
+from spaces import SpaceError, bounds
+from spaces.nasbench101 import graph
+from spaces.nasbench101 import space as cells
+from spaces.nds import genotype, standard
 from tests.conftest import ROOT
 from tests.docs import pages
 from tests.docs.pages import PAGES, blocks
 from tests.images import make_image_folder
 
 MOST_LINES = 110
-OPTIONS = {each.name for config in (SearchConfig, TrainConfig) for each in fields(config)} - {"wandb", "trainer"}
+OPTIONS = {each.name for kind in (SearchConfig, TrainConfig) for each in fields(kind)} - {"wandb", "trainer"}
 OPTIONS |= {f"wandb.{each.name}" for each in fields(WandbConfig)} | {"trainer.NAME", "config", "print_config"}
 
 
@@ -34,6 +41,8 @@ def place(tmp_path_factory):
     place = tmp_path_factory.mktemp("pages")
     (place / "configs").symlink_to(ROOT / "configs")
     make_image_folder(place / "my_images", {"train": 8, "test": 4}, size=32)
+    for block in (block for page in PAGES for block in blocks(page) if block.file):
+        (place / block.file).write_text(block.text)
     return place
 
 
@@ -41,9 +50,9 @@ def place(tmp_path_factory):
 def folder(place, monkeypatch):
     monkeypatch.chdir(place)
     monkeypatch.syspath_prepend(place)
-    get_space.cache_clear()
+    pages.forget_trust()
     yield place
-    get_space.cache_clear()
+    pages.forget_trust()
     for file in place.glob("*.py"):
         sys.modules.pop(file.stem, None)
 
@@ -54,10 +63,9 @@ def test_commands_and_programs(page, folder):
         if block.language == "bash":
             for words in block.commands:
                 (pages.read if pages.reason_not_to_run(words) else pages.run)(words)
-        elif block.language == "python" and block.file:
-            (folder / block.file).write_text(block.text)
         elif block.language == "python":
-            pages.run_program(block.text)
+            if not block.file:
+                pages.run_program(block.text)
         else:
             assert not block.language, f"a block of {block.language}"
 
@@ -103,6 +111,41 @@ def test_every_named_option_exists(page):
     others = {"output"}  # of python -m spaces
     odd = [name for name in ours if name not in OPTIONS | others and not name.startswith("trainer.")]
     assert odd == []
+
+
+@pytest.mark.parametrize(
+    ("page", "shown"),
+    [
+        ("security.md", f"{plain_yaml.MOST_CHARACTERS:,} characters, nested {plain_yaml.MOST_NESTING} deep"),
+        ("security.md", f"{bounds.MAX_PARAMS // 10**9} billion parameters"),
+        ("security.md", f"{genotype.MAX_DEPTH} cells or blocks, {genotype.MAX_WIDTH} channels"),
+        ("security.md", f"or {standard.MAX_WIDTH:,} (other `nds_*`)"),
+        ("security.md", f"{image_folder._MAX_SIDE:,} pixels a side, {image_folder._MAX_PIXELS / 1e6:.0f} million"),
+        ("security.md", f"sides of 1 to {image_folder._MAX_RATIO}"),
+        ("security.md", f"{config._MOST_BYTES // 2**30} GiB"),
+        ("spaces.md", f"{genotype.MAX_DEPTH} cells, {genotype.MAX_WIDTH} channels in the first"),
+        ("spaces.md", f"{standard.MAX_BLOCKS} blocks, {standard.MAX_WIDTH:,} channels"),
+        ("spaces.md", f"a bottleneck of {standard.MAX_BOTTLENECK}"),
+        ("spaces.md", f"{graph.MAX_VERTICES} vertices, {graph.MAX_EDGES} edges"),
+        ("spaces.md", f"`stem_channels` {cells.MAX_STEM_CHANNELS}"),
+    ],
+)  # fmt: skip
+def test_limits_are_those_of_the_code(page, shown):
+    assert shown in (ROOT / "docs" / page).read_text()
+
+
+def test_refused_arguments_of_lightning_are_named():
+    refused = (ROOT / "docs" / "training.md").read_text().partition("Refused are")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`(\w+)`", refused)) == set(_OWN_OPTIONS)
+
+
+def test_a_run_folder_that_names_code_is_trained_only_where_the_user_says_so(folder):
+    command = next(words for words in commands(ROOT / "docs" / "security.md") if "train.py" in words)
+    search = next(words for words in commands(ROOT / "docs" / "security.md") if "search.py" in words)
+    place = command.index("--space")
+    pages.run(search)
+    with pytest.raises(SpaceError, match="a file names this code"):
+        pages.run(command[:place] + command[place + 2 :])
 
 
 def test_pictures_are_small():

@@ -4,7 +4,6 @@ import csv
 import json
 import random
 import re
-import shlex
 import sys
 
 import pytest
@@ -12,10 +11,12 @@ import torch
 
 from spaces import SpaceError, get_space
 from tests.conftest import ROOT, run_script
+from tests.docs.pages import blocks
 
-DOCUMENT = (ROOT / "docs" / "own-space.md").read_text()
-CODE = re.search(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)[1]
-COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", DOCUMENT, re.DOTALL) for line in block.splitlines()]
+(CODE,) = [block.text for block in blocks(ROOT / "docs" / "own-space.md") if block.file]
+COMMANDS = [
+    words for block in blocks(ROOT / "docs" / "own-space.md") if block.language == "bash" for words in block.commands
+]
 SMALLER = {"--samples": "6", "--epochs": "1", "--top": "3"}
 
 
@@ -70,8 +71,7 @@ def test_its_option(folder):
 def test_its_commands(folder):
     """As they stand in the document, with fewer samples, picks and epochs."""
     ran = []
-    for command in COMMANDS:
-        program, script, *options = shlex.split(command)
+    for program, script, *options in COMMANDS:
         if script not in ("search.py", "train.py"):
             continue
         assert program == "python"
