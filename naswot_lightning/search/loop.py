@@ -70,20 +70,25 @@ class Loop:
         """Append a row for every candidate that has none."""
         sharing: dict[str, list[str]] = {}
         for architecture in dict.fromkeys(batch):
-            if architecture not in self._by_architecture:
-                sharing.setdefault(self._network(architecture), []).append(architecture)
+            if architecture not in self._by_architecture and (network := self._network(architecture)) is not None:
+                sharing.setdefault(network, []).append(architecture)
         known = [network for network in sharing if network in self._by_network]
         for network in known:
             self._append(network, sharing[network], _values_of(self._by_network[network]))
         for network, values in self._evaluate([network for network in sharing if network not in known]):
             self._append(network, sharing[network], values)
 
-    def _network(self, architecture: str) -> str:
-        """Return the architecture that is evaluated for a candidate: of one that is too large itself, to say so."""
+    def _network(self, architecture: str) -> str | None:
+        """Return the architecture that is evaluated for a candidate, or None where its row says that there is none."""
         try:
             return self._canonical(architecture)
         except TooLargeError:
-            return architecture
+            return architecture  # whose evaluation says so
+        except Exception as error:  # noqa: BLE001 - any fault of one network is reported with it
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            scores = dict.fromkeys(column.name for column in self._evaluator.columns)
+            self._append(architecture, [architecture], Values(scores, "failed", reason))
+            return None
 
     def _evaluate(self, networks: Sequence[str]) -> Iterator[tuple[str, Values]]:
         pause = 0.2 if sys.stderr.isatty() else 10.0

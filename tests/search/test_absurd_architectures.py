@@ -176,3 +176,42 @@ def test_limits_refuse_what_is_too_large_and_leave_other_faults_to_the_row():
         with pytest.raises(type(faults[architecture])):
             limits.admit(architecture)
     assert all(Limits(None, None, size).admit(architecture) for architecture in faults)
+
+
+class Fragile(Space):
+    """A space whose canonical form cannot be had of one architecture."""
+
+    name = "fragile"
+
+    def sample(self, rng):
+        return rng.choice("abc")
+
+    def mutate(self, architecture, rng):
+        return self.sample(rng)
+
+    def canonical(self, architecture):
+        if architecture == "b":
+            raise KeyError("no canonical form of b")
+        return architecture
+
+    def build(self, architecture, num_classes=10, in_channels=3):
+        layers = [
+            nn.Conv2d(in_channels, 4, 3),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(4, num_classes),
+        ]
+        return nn.Sequential(*layers)
+
+
+def test_a_space_that_fails_at_one_architecture_fails_there_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr("naswot_lightning.search.plan.get_space", lambda name: Fragile())
+    config = SearchConfig(
+        space="fragile", architectures=listed(tmp_path, "abc"), run_dir=str(tmp_path / "run"), workers=1, **QUICK
+    )
+    assert run_search(config) == 0
+    rows = {row["architecture"]: row for row in rows_of(tmp_path / "run")}
+    assert rows["b"]["status"] == "failed"
+    assert "no canonical form of b" in rows["b"]["reason"]
+    assert {rows[name]["status"] for name in "ac"} == {"ok"}
