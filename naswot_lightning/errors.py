@@ -6,11 +6,14 @@ import errno
 import os
 from collections.abc import Iterable
 
-from spaces.errors import did_you_mean
+from spaces.errors import did_you_mean, one_line
 
 
 class UserError(ValueError):
     """Bad input; the command prints the message alone and exits with 2."""
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
 
 
 def expect_name(what: str, value: str, names: Iterable[str]) -> str:

@@ -9,11 +9,15 @@ from collections.abc import Iterable
 class SpaceError(ValueError):
     """A space, an architecture or an operation that does not exist; the message is written for the user."""
 
+    def __str__(self) -> str:
+        return one_line(super().__str__())
+
 
 class TooLargeError(SpaceError):
     """An architecture that is written as the space asks, and whose network is larger than is built."""
 
 
+_LONGEST_MESSAGE = 1_900  # characters
 _LONGEST = 80  # characters of a text that a message quotes whole, as they are written out
 _FIRST, _LAST = 48, 16  # characters of a longer one that it begins and ends with
 
@@ -30,6 +34,20 @@ def quoted(text: str) -> str:
         return repr(text)
     first, last = (repr(part)[1:-1] for part in (text[:_FIRST], text[-_LAST:]))
     return f"'{first[:_FIRST]}...{last[-_LAST:]}' ({len(text):,} characters)"
+
+
+def one_line(message: str) -> str:
+    r"""Return a message that a terminal can show as one line, whatever it quotes: a long one without its middle.
+
+    >>> one_line("no file '\x1b[2J\n' there")
+    "no file '\\x1b[2J\\n' there"
+    """
+    printable = "".join(c if c.isprintable() else repr(c)[1:-1] for c in _shortened(message))
+    return _shortened(printable)
+
+
+def _shortened(message: str) -> str:
+    return message if len(message) <= _LONGEST_MESSAGE else f"{message[: _LONGEST_MESSAGE - 500]} ... {message[-490:]}"
 
 
 def did_you_mean(word: str, words: Iterable[str], cutoff: float = 0.6) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -16,10 +17,27 @@ from torch import Tensor
 from naswot_lightning.data.dataset import Dataset, ImageSplit
 from naswot_lightning.errors import UserError
 from naswot_lightning.storage.files import written_beside
+from naswot_lightning.storage.records import STRICT, Count, Positive, from_plain
 
 _SPLITS = ("train", "val", "test")
 _PLAIN = tuple(field.name for field in fields(Dataset) if field.name not in _SPLITS)
 _DESCRIPTION = "dataset.json"
+
+
+@dataclass(frozen=True)
+class _Plain:
+    """What is stored of a data set beside its arrays."""
+
+    name: str
+    num_classes: Positive
+    mean: Sequence[float]
+    std: Sequence[float]
+    flip: bool
+    crop_padding: Count
+    val_name: str | None
+    test_name: str
+
+    __pydantic_config__ = STRICT
 
 
 def store_dataset(dataset: Dataset, folder: Path) -> None:
@@ -52,7 +70,11 @@ def map_dataset(folder: Path) -> Dataset:
             name: tuple(v) if isinstance(v, list) else v for name, v in description["plain"].items()
         }
         splits: dict[str, Any] = {name: _mapped_split(folder, name) for name in description["splits"]}
-        return Dataset(**{"val": None, **splits, **plain})
+        dataset = Dataset(**{"val": None, **splits, **plain})
+        from_plain(_Plain, description["plain"])
+        for name, split in splits.items():
+            _expect_usable(name, split, dataset)
+        return dataset
     except FileNotFoundError as error:
         raise _unusable(folder, f"{Path(error.filename).name} is missing") from None
     # What json, numpy and Dataset raise for content that is not theirs.
@@ -85,9 +107,26 @@ def _mapped_split(folder: Path, name: str) -> ImageSplit:
     return ImageSplit(images, labels)
 
 
+def _expect_usable(name: str, split: ImageSplit, dataset: Dataset) -> None:
+    """Raise ValueError where a training would end in a library: of empty images, or labels of no class."""
+    height, width, channels = split.images.shape[1:]
+    if height != width or 0 in split.images.shape:
+        raise ValueError(f"{name} has {len(split)} images of {width}x{height}, expected squares")
+    if {len(dataset.mean), len(dataset.std)} - {1, channels}:
+        raise ValueError(f"{name} has {channels} channels, and statistics of {len(dataset.mean)}")
+    low, high = int(split.labels.min()), int(split.labels.max())
+    if low < 0 or high >= dataset.num_classes:
+        raise ValueError(f"{name} has labels from {low} to {high}, expected 0 to {dataset.num_classes - 1}")
+
+
 def _mapped(path: Path, dtype: Any, dimensions: int) -> Tensor:
-    # Copy on write: torch has no tensors that cannot be written.
-    array = np.load(path, mmap_mode="c", allow_pickle=False)
+    try:
+        # Copy on write: torch has no tensors that cannot be written.
+        array = np.load(path, mmap_mode="c", allow_pickle=False)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # noqa: BLE001 - its header is read as Python, whose parser has errors of its own
+        raise ValueError(f"{path.name} is no array: {error}") from None
     if array.dtype != dtype or array.ndim != dimensions:
         raise ValueError(f"{path.name} is {array.ndim}-dimensional {array.dtype}")
     return torch.from_numpy(array)

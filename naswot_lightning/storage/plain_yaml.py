@@ -9,20 +9,26 @@ import yaml
 
 MOST_CHARACTERS = 1_000_000
 MOST_NESTING = 50
+MOST_VALUES = 10_000  # half a second
 _MOST_DIGITS = 19  # of a number of 64 bits
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """Refuses what makes a small file large (aliases), or deep."""
+    """Refuses what makes a small file large (aliases), deep, or an object (tags)."""
 
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
-        self._depth = 0
+        self._depth = self._values = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("an alias (*) is not allowed")
+        if getattr(self.peek_event(), "tag", None) is not None:
+            raise yaml.YAMLError("a tag (!) is not allowed")
         self._depth += 1
+        self._values += 1
+        if self._values > MOST_VALUES:
+            raise yaml.YAMLError(f"more than {MOST_VALUES:,} values")
         if self._depth > MOST_NESTING:
             raise yaml.YAMLError(f"nested more than {MOST_NESTING} deep")
         node = super().compose_node(parent, index)
@@ -61,7 +67,16 @@ def parse_yaml(text: str) -> Any:
         raise ValueError(f"{len(text):,} characters, more than {MOST_CHARACTERS:,}")
     try:
         loaded = yaml.load(text, _PlainLoader)
-    except (yaml.YAMLError, ValueError, RecursionError, AttributeError, TypeError) as error:
+    # What its constructors raise for a text that only looks like a number or a date.
+    except (
+        yaml.YAMLError,
+        ValueError,
+        RecursionError,
+        AttributeError,
+        TypeError,
+        LookupError,
+        ArithmeticError,
+    ) as error:
         raise ValueError(_one_line(error)) from None
     return loaded
 

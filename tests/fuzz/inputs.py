@@ -63,7 +63,7 @@ def _read(reader: Reader, folder: Path) -> Ending:
     except (UserError, SpaceError) as error:
         fault = _fault_of(str(error))
         return Ending(time.perf_counter() - start, str(error), fault, str(error)[:500] if fault else "")
-    except (Exception, OutOfTime) as error:
+    except (Exception, OutOfTime) as error:  # noqa: BLE001 - what is looked for
         return Ending(time.perf_counter() - start, None, type(error).__name__, traceback.format_exc()[-2_500:])
     return Ending(time.perf_counter() - start)
 

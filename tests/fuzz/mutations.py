@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 import yaml
 
+from naswot_lightning.storage.plain_yaml import parse_yaml
+
 _HOLE = "@@HOLE@@"  # where a token goes that no library writes
 _DEEP = 100_000
 _LONG = 200_000
@@ -25,15 +27,16 @@ TOKENS = (
 )  # fmt: skip
 _YAML_TOKENS = (
     ".nan", ".inf", "-.inf", "1.0e+400", "0x" + "f" * 5_000, "0b" + "1" * 5_000, "0o7", "9:" * 2_000 + "9", "190:20:30",
-    "9:" * 200 + "9.5", "2001-01-01", "2001-99-99", "2001-01-01 99:99:99", "0000-00-00", "=", "<<", "~", "*a", "&a [*a]",
+    "9:" * 200 + "9.5", "2001-1-1", "2001-99-99", "2001-01-01 99:99:99", "0000-00-00", "=", "<<", "~", "*a", "&a [*a]",
     "!!python/object/apply:os.getcwd []", "!!binary aGk=", "!!binary x", "!!set {a, b}", "!!omap [a: 1]", "!!int x",
     "!!float x", "!!bool x", "!!timestamp x", "!!null x", "!!map []", "!!seq {}", "!!str [a]", "!mine x", "? [a]",
     "{[a]: 1}", "{{a: 1}: 1}", "|", ">", "'", '"', "%", "@", "`", "- a", "yes", "1_000", "+1", "_", "0x", "+.", "-.",
 )  # fmt: skip
 _PLAIN_TOKENS = (
-    "nan", "inf", "-inf", "1e400", "9" * 5_000, "-" + "9" * 5_000, "999999999999", "1.5", "-1", "-0.0", "1_0", "٣", "８",
-    "", " ", "x", "x" * _LONG, "\0", "\ud800", "\x1b[31m", "\u2028", "\x85", "\r", '"', '""', "'", ",", "|", "~", ":", ";",
-    "=", "+", "-", "%s", "{}", "../..", "0" * 5_000, "9" * 400, "true", "None", "1e308", "5e-324", "\ufeff", "\t",
+    "nan", "inf", "-inf", "1e400", "9" * 5_000, "-" + "9" * 5_000, "999999999999", "1.5", "-1", "-0.0", "1_0", "٣",
+    "８", "", " ", "x", "x" * _LONG, "\0", "\ud800", "\x1b[31m", "\u2028", "\x85", "\r", '"', '""', "'", ",", "|", "~",
+    ":", ";", "=", "+", "-", "%s", "{}", "../..", "0" * 5_000, "9" * 400, "true", "None", "1e308", "5e-324", "\ufeff",
+    "\t",
 )  # fmt: skip
 _KEYS = ("", "x", "__class__", "\ud800", "\0", "k" * _LONG, "more", "rank", "score_std", "1", "trainer", "self")
 
@@ -52,7 +55,7 @@ def _once(rng: random.Random, content: bytes, suffix: str) -> bytes:
     if structured is not None and rng.random() < 0.7:
         try:
             return structured(rng, content)
-        except (ValueError, yaml.YAMLError, RecursionError, csv.Error):  # damaged by the mutation before
+        except (ValueError, RecursionError, IndexError, csv.Error):  # damaged by the mutation before
             pass
     return rng.choice(_OF_BYTES)(rng, content)
 
@@ -63,7 +66,7 @@ def _json(rng: random.Random, content: bytes) -> bytes:
 
 
 def _yaml(rng: random.Random, content: bytes) -> bytes:
-    value = _with_hole(rng, yaml.safe_load(content.decode()))
+    value = _with_hole(rng, parse_yaml(content.decode()))
     token = rng.choice(TOKENS if rng.random() < 0.5 else _YAML_TOKENS)
     if rng.random() < 0.3:
         return json.dumps(value).replace(f'"{_HOLE}"', token).encode()
@@ -183,7 +186,8 @@ def _in_another_form(rng, content):
         b"\xef\xbb\xbf" + content, content.replace(b"\n", b"\r\n"), content.replace(b"\n", b"\r"),
         content.replace(b"\n", b""), content.replace(b"\n", b"\n\n"), content + content, content * 20, content[::-1],
         content.upper(), content.decode("latin-1").encode("utf-16"), content + b"\n" + b"x" * _LONG,
-        content.rstrip(b"\n"), b"\n" + content, b"#" + content, content.replace(b'"', b"'"), content.replace(b":", b"="),
+        content.rstrip(b"\n"), b"\n" + content, b"#" + content, content.replace(b'"', b"'"),
+        content.replace(b":", b"="),
     )  # fmt: skip
     return rng.choice(forms)
 
@@ -193,11 +197,13 @@ def _instead(rng, content):
         f"{chr(98 + i)}: &{chr(98 + i)} [{','.join([f'*{chr(97 + i)}'] * 9)}]\n" for i in range(9)
     )
     others = (
-        b"", b"\n", b" ", b"\0", b"\0" * 10_000, rng.randbytes(3_000), b"null", b"[]", b"{}", b"0", b"true", b'""', b"---",
-        b"NaN", b"9" * 5_000, b"[" * _DEEP, b"[" * _DEEP + b"]" * _DEEP, b'{"a":' * _DEEP, b"- " * _DEEP, b"{" * _DEEP,
-        b"? " * 5_000, b"a: " * 5_000, bomb.encode(), b"\xff\xfe", b"\xef\xbb\xbf", b"\x80\x04]q\0.", b"PK\x03\x04", b"%",
-        b"x" * _LONG, b"!!python/object/apply:os.getcwd []", b"\n" * 50_000, b"{}\n" * 1_000, b"[{}]", b"[[]]", b"\xed\xa0\x80",
-        b"--- 1\n--- 2\n", b"a: *a", b"a: &a [*a]", b"<<: [1]", b"<<: {a: 1}", b"=: 1", b"1: 2", b"null: 1", b"[1]: 2",
+        b"", b"\n", b" ", b"\0", b"\0" * 10_000, rng.randbytes(3_000), b"null", b"[]", b"{}", b"0", b"true", b'""',
+        b"---", b"NaN", b"9" * 5_000, b"[" * _DEEP, b"[" * _DEEP + b"]" * _DEEP, b'{"a":' * _DEEP, b"- " * _DEEP,
+        b"{" * _DEEP, b"? " * 5_000, b"a: " * 5_000, bomb.encode(), b"\xff\xfe", b"\xef\xbb\xbf", b"\x80\x04]q\0.",
+        b"PK\x03\x04", b"%", b"x" * _LONG, b"!!python/object/apply:os.getcwd []", b"\n" * 50_000,
+        b"{}\n" * 1_000, b"[{}]", b"[[]]",
+        b"\xed\xa0\x80", b"--- 1\n--- 2\n", b"a: *a", b"a: &a [*a]", b"<<: [1]", b"<<: {a: 1}", b"=: 1",
+        b"1: 2", b"null: 1", b"[1]: 2",
     )  # fmt: skip
     return rng.choice(others)
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import yaml
 
-from naswot_lightning.columns import PARAMS, Column, Criterion
+from naswot_lightning.columns import Column, Criterion
 from naswot_lightning.config import SearchConfig, TrainConfig
 from naswot_lightning.ranking import RankedRow, rank, read_ranking, write_ranking
 from naswot_lightning.report import wandb_runs
@@ -30,8 +30,8 @@ from spaces import get_space
 from tests.runs import result, trajectory
 
 SPACE = get_space("nasbench201")
-_NASWOT = Column("naswot", "naswot")
-_CRITERIA = ([Criterion((_NASWOT,))], [Criterion((_NASWOT, PARAMS))], [Criterion((_NASWOT,)), Criterion((PARAMS,))])
+_NASWOT, _SNIP = Column("naswot", "naswot"), Column("snip", "snip")
+_CRITERIA = ([Criterion((_NASWOT,))], [Criterion((_NASWOT, _SNIP))], [Criterion((_NASWOT,)), Criterion((_SNIP,))])
 _RUN = PickRun("disabled", "fuzz", "fuzz", "0badcafe-1-x-1234", "1-x")
 
 
@@ -40,14 +40,14 @@ def dumped(value: object) -> bytes:
 
 
 def _score_row(rng: random.Random, architecture: str) -> ScoreRow:
-    score, params = rng.choice((None, rng.gauss(300, 9), rng.gauss(300, 9))), rng.randrange(10**6)
-    scores = {"naswot": score, "params": float(params)}
-    stds = rng.choice((None, {"naswot": 1.0, "params": None}))
+    score, params = rng.choice((None, *(rng.gauss(300, 9) for _ in range(4)))), rng.randrange(10**6)
+    scores = {"naswot": score, "snip": rng.choice((None, rng.random()))}
+    stds = rng.choice((None, {"naswot": 1.0, "snip": None}))
     status = "ok" if score is not None else rng.choice(("degenerate", "failed"))
     reason = None if status == "ok" else "no reason"
     return ScoreRow(
-        "nasbench201", architecture, SPACE.canonical(architecture), score, scores, 16384, params, 10 * params, 0, "probe",
-        rng.random(), status, reason, stds,
+        "nasbench201", architecture, SPACE.canonical(architecture), score, scores, 16384, params, 10 * params, 0,
+        "probe", rng.random(), status, reason, stds,
     )  # fmt: skip
 
 
@@ -61,7 +61,7 @@ def make_scores(rng):
 
 def read_scores(folder: Path) -> None:
     """Continue a search that proposes nothing new, and rank what was read."""
-    evaluator = SimpleNamespace(fingerprint="probe", columns=(_NASWOT, PARAMS))
+    evaluator = SimpleNamespace(fingerprint="probe", columns=(_NASWOT, _SNIP))
     with ScoreRows(folder / "scores.jsonl") as finished:
         Loop("nasbench201", SPACE.canonical, evaluator, None, 0, finished)
         rows = list(finished.rows)
