@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RUN_DIR ?= runs/quickstart
 
-.PHONY: setup quickstart test test-slow lint bench clean
+.PHONY: setup quickstart test test-slow faults lint bench clean
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)
@@ -23,12 +23,16 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m pip check
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-slow: lint
 	$(BIN)/python -m pytest -m slow
+
+faults: $(STAMP)
+	$(BIN)/python -m tests.fuzz --inputs 10000
 
 bench: $(STAMP)
 	$(BIN)/python -m bench

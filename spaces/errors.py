@@ -63,5 +63,5 @@ def did_you_mean(word: str, words: Iterable[str], cutoff: float = 0.6) -> str:
     >>> did_you_mean("pool", ["none"])
     ''
     """
-    near = difflib.get_close_matches(word, list(words), 1, cutoff)
+    near = difflib.get_close_matches(str(word), list(words), 1, cutoff)  # a file may name no text
     return f"; did you mean {near[0]!r}?" if near else ""
