@@ -70,21 +70,33 @@ def _given(words: Sequence[str], option: str) -> list[str]:
     return after + [word.partition("=")[2] for word in words if word.startswith(f"{option}=")]
 
 
-def _check_config_file(path: str) -> None:
-    """Raise :class:`UserError` unless a ``--config`` file holds plain values, in bounds."""
+def _options_of(option: str, path: str) -> dict[str, Any]:
+    """Return the options that a file holds, plain values in bounds.
+
+    Raises:
+        UserError: there is no such file, or it holds anything else.
+    """
     file = Path(path)
     try:
         if not file.is_file():
-            raise UserError(f"--config {path}: no such file")
+            raise UserError(f"{option} {path}: no such file")
         if file.stat().st_size > MOST_CHARACTERS:
             raise ValueError(f"{file.stat().st_size:,} bytes, more than {MOST_CHARACTERS:,}")
         values = parse_yaml(file.read_text(encoding="utf-8"))
     except UserError:
         raise
     except ValueError as error:
-        raise UserError(f"--config {path}: {error}") from None
+        raise UserError(f"{option} {path}: {error}") from None
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
-        raise UserError(f"--config {path}: expected options, one a line, such as samples: 100")
+        raise UserError(f"{option} {path}: expected options, one a line, such as samples: 100")
+    return values
+
+
+def _check_config_file(path: str) -> None:
+    """Raise :class:`UserError` where a ``--config`` file says what only the command line may say."""
+    values = _options_of("--config", path)
+    if "config" in values:
+        raise UserError(f"--config {path}: config: a file names no other; give each with a --config of its own")
     for name in ("overwrite", "trust"):
         if values.get(name):
             raise UserError(f"--config {path}: {name} counts only on the command line; remove it, and give --{name}")
@@ -126,6 +138,8 @@ def parse(settings: type[Settings], argv: Sequence[str] | None, prog: str) -> Se
     words = _with_values(sys.argv[1:] if argv is None else argv, switches)
     for path in _given(words, "--config"):
         _check_config_file(path)
+    for path in _given(words, "--wandb"):
+        _options_of("--wandb", path)
     values = parser.instantiate(parser.parse_args(words)).as_dict()
     found = settings(**{f.name: values[f.name] for f in dataclasses.fields(settings)})  # type: ignore[arg-type]
     _trust_space(found, words)

@@ -160,6 +160,8 @@ def read_ranking(folder: Path) -> list[RankedRow]:
         entries = parse_json(content)
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise ValueError("expected a list of objects")
+        if not entries:
+            raise ValueError("expected a candidate at least")
         rows = [RankedRow.from_json(entry) for entry in entries]
         if [row.rank for row in rows] != list(range(1, len(rows) + 1)):
             raise ValueError("expected the ranks 1, 2, ... in their order")

@@ -12,7 +12,8 @@ from typing import Literal
 
 from naswot_lightning.errors import UserError
 from naswot_lightning.storage.files import read_own, write_json
-from naswot_lightning.storage.records import STRICT, Count, Positive, from_plain, parse_json
+from naswot_lightning.storage.records import STRICT, Count, Number, Positive, Share, from_plain, parse_json
+from spaces.errors import one_line
 
 Status = Literal["ok", "diverged"]
 
@@ -58,17 +59,17 @@ class TrainingResult:
     epochs_trained: Count | None = None
     accumulate: Count | None = None
     recipe: str | None = None
-    score_init: float | None
-    score_final: float | None
+    score_init: Number | None
+    score_final: Number | None
     val_set: str | None = None
     test_set: str | None = None
-    best_val_acc: float | None
+    best_val_acc: Share | None
     params: Count | None
     macs: Count | None
-    seconds: float | None = None
+    seconds: Number | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
-    test_acc: float | None
-    test_loss: float | None = None
+    test_acc: Share | None
+    test_loss: Number | None = None
     status: Status = "ok"
     reason: str | None = None
     pick: str = ""
@@ -226,7 +227,7 @@ class Group:
         """Return what was trained on what, with the number of networks and the seeds."""
         shown = ", ".join(str(seed) for seed in self.seeds[:6]) + (", ..." if len(self.seeds) > 6 else "")
         recipe = "" if self.settings.recipe is None else f"recipe {self.settings.recipe}, "
-        return (
+        return one_line(
             f"{self.settings.space} on {self.settings.dataset}, n = {n} networks, {recipe}"
             f"{self.settings.epochs} epochs, seed{'s' if len(self.seeds) > 1 else ''} {shown}"
         )

@@ -6,7 +6,6 @@ The paper's claim about Figure 6: the score rises during the first epochs, then 
 from __future__ import annotations
 
 import csv
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,12 +16,14 @@ from naswot_lightning.analysis.results import Network
 from naswot_lightning.analysis.statistics import kendall_tau
 from naswot_lightning.errors import UserError
 from naswot_lightning.storage.files import read_own
+from naswot_lightning.storage.records import MOST
 
 Scores = dict[int, float]  # by the number of epochs done
 
 # Of the score's change in an epoch, relative to the score: a tenth of the spread between networks (standard deviation
 # 10 % of the mean: random NAS-Bench-201 networks on digits), three times what settled ones still waver (0.3 %).
 SETTLED = 0.01
+_MOST_EPOCHS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def _damaged(path: Path) -> UserError:
 
 def _epoch(row: Mapping[str, str]) -> float:
     epoch = float(row["epoch"])
-    if not 0 <= epoch < math.inf:
+    if not 0 <= epoch <= _MOST_EPOCHS:
         raise ValueError(f"epoch {epoch}")
     return epoch
 
@@ -81,7 +82,7 @@ def _score(row: Mapping[str, str]) -> float | None:
     if not row["score"] or row["status"] != "ok":
         return None
     score = float(row["score"])
-    return score if math.isfinite(score) else None
+    return score if abs(score) <= MOST else None
 
 
 def mean_scores(trajectories: Sequence[Trajectory]) -> Scores:

@@ -7,6 +7,7 @@ NAS-Bench-201 at 16x16 in bf16 on two cores, 29 ms with both cores on one networ
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
 import signal
 from collections.abc import Iterable, Iterator
@@ -65,16 +66,24 @@ class Processes:
 
 
 @contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Hold Ctrl-C back: here for a moment, for good in a process started meanwhile, since it is ours to answer."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _safe_start() -> Iterator[None]:
+    """Start a process that Ctrl-C does not reach, since it is ours to answer, and that takes libraries from ours.
+
+    The folder that the user stands in, which may hold somebody's ``signal.py``, does not come before them.
+    """
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    mask = hasattr(signal, "pthread_sigmask")  # not on Windows
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if mask else set()
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if mask:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
 
 
 class _Worker:
@@ -86,7 +95,7 @@ class _Worker:
         self.answers, answers = context.Pipe(duplex=False)
         self.given: list[Any] = []
         self._process: BaseProcess = context.Process(target=_work, args=(task, items, answers), daemon=True)
-        with _without_interrupts():
+        with _safe_start():
             self._process.start()
         items.close()
         answers.close()  # the worker's end alone is open: its death ends the pipe

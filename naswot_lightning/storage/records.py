@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 Record = TypeVar("Record")
 Count = Annotated[int, Ge(0), Le(2**63 - 1)]
 Positive = Annotated[int, Ge(1), Le(2**63 - 1)]
+MOST = 1e30  # of a number whose sums and squares are finite, and that can be drawn
+Number = Annotated[float, Ge(-MOST), Le(MOST)]
+Share = Annotated[float, Ge(0), Le(1)]
 Plain = None | bool | int | float | str
 
 STRICT: dict[str, Any] = {"strict": True, "extra": "forbid", "allow_inf_nan": False}

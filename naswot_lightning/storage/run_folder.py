@@ -20,6 +20,7 @@ _RUN_FILES = (
     "config.yaml", "scores.jsonl", "ranking.json", "ranking.csv", "calibration.csv", "comparison.csv",
     "comparison_seeds.csv", "evidence.json", ".run_id", ".wandb_runs.json",
 )  # fmt: skip
+_RUN_FOLDERS = ("picks", "figures", "wandb")
 _MARK = re.compile(r"[0-9a-f]{8}\n?")  # the content of .run_id
 _PICK = re.compile(r"(given|[1-9]\d*)-[0-9a-f]+(-seed\d+)?")
 FIGURE_MARK = b"naswot-lightning"  # in the first bytes of a figure
@@ -85,6 +86,9 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError):
             raise UserError(f"--run_dir {self.path}: there is a file of that name; choose another") from None
+        for name in (*_RUN_FOLDERS, ".images"):
+            if (self.path / name).is_symlink():
+                raise UserError(f"{self.path / name} is a link where a run keeps a folder: move it away, or remove it")
         with locked(self.path):
             yield
 

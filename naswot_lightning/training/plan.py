@@ -6,7 +6,7 @@ import hashlib
 import inspect
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 
@@ -153,6 +153,22 @@ def _check_trainer_arguments(config: TrainConfig) -> None:
         if name.startswith("limit_") and not config.trainer[name]:
             raise UserError(f"--trainer.{name} {config.trainer[name]}: expected at least one mini-batch")
     seconds_of(config.trainer.get("max_time"))
+    _try_trainer({name: value for name, value in config.trainer.items() if name != "max_time"})
+
+
+def _try_trainer(arguments: dict[str, Any]) -> None:
+    """Raise :class:`UserError` where Lightning's Trainer refuses an argument; nothing is written."""
+    from pytorch_lightning import Trainer
+    from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+    from naswot_lightning.training.trainer import quieten
+
+    quieten()
+    try:
+        Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, **arguments)
+    except (MisconfigurationException, TypeError, ValueError, LookupError) as error:
+        shown = " ".join(f"--trainer.{name} {value}" for name, value in arguments.items())
+        raise UserError(f"{shown}: {' '.join(str(error).split())}") from None
 
 
 def _lightning_names() -> dict[str, list[str]]:

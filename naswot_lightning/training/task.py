@@ -58,6 +58,8 @@ class TrainPick:
         # A wandb service of its own: one that outlives a killed pick would refuse the run to the next.
         environment = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}
         environment["PYTHONFAULTHANDLER"] = "1"  # a crash of a library leaves a traceback in train.log
+        # Libraries from where this process has them: with -m alone the folder that the user stands in comes first.
+        environment |= {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         forget_outcome(folder)
         with open(open_own(folder / "train.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab") as log:
             pipe = subprocess.PIPE

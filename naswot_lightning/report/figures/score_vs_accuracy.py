@@ -58,7 +58,7 @@ def _draw_point(axis: Any, network: Network, column: Column, color: Any) -> None
 
 def _accuracy_axis(group: Group) -> str:
     name = group.settings.test_set
-    return TEST_ACC.axis + ("" if name is None else f", {name}")
+    return TEST_ACC.axis + ("" if name is None else f", {style.plain(name)}")
 
 
 def _heading(column: Column, tau: Estimate) -> str:

@@ -7,22 +7,33 @@ from typing import TYPE_CHECKING, Any
 
 from naswot_lightning.analysis.results import Network
 from naswot_lightning.columns import TEST_ACC
+from spaces.errors import one_line
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FAILED = "0.6"  # grey
+_LONGEST = 200  # characters of a text
 _LEGEND_NETWORKS = 10  # of more, a legend hides the curves and its colours cannot be told apart
 _COLORS = "viridis"
 _BRIGHTEST = 0.9  # of the colour map; what is brighter cannot be seen on white
+
+
+def plain(text: str) -> str:
+    r"""Return a text of a file as a figure shows it: never as a formula, and not without end.
+
+    >>> print(plain("$x"))
+    \\$x
+    """
+    return one_line(text)[:_LONGEST].replace("$", r"\$")
 
 
 def label(network: Network) -> str:
     """Return the name of a network with its accuracy, as a legend has it."""
     accuracy, deviation = network.mean(TEST_ACC.name), network.deviation(TEST_ACC.name)
     if accuracy is None:
-        return f"{network.name}: {network.results[0].status}"
-    return f"{network.name}: {100 * accuracy:.2f}{'' if deviation is None else f' ± {100 * deviation:.2f}'} %"
+        return f"{plain(network.name)}: {network.results[0].status}"
+    return f"{plain(network.name)}: {100 * accuracy:.2f}{'' if deviation is None else f' ± {100 * deviation:.2f}'} %"
 
 
 def colors(networks: Sequence[Network]) -> list[Any]:
@@ -86,5 +97,5 @@ def panels(title: str) -> tuple[Figure, tuple[Any, Any]]:
 
     figure = Figure(figsize=(11.5, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2)
-    figure.suptitle(title, fontsize="medium")
+    figure.suptitle(plain(title), fontsize="medium")
     return figure, (left, right)
