@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Record = TypeVar("Record")
 Count = Annotated[int, Ge(0), Le(2**63 - 1)]
 Positive = Annotated[int, Ge(1), Le(2**63 - 1)]
-MOST = 1e30  # of a number whose sums and squares are finite, and that can be drawn
+MOST = 1e40  # beyond all of 32 bits; sums and squares of such numbers are finite, and they can be drawn
 Number = Annotated[float, Ge(-MOST), Le(MOST)]
 Share = Annotated[float, Ge(0), Le(1)]
 Plain = None | bool | int | float | str

@@ -97,4 +97,5 @@ def _quiet() -> Iterator[None]:
     with contextlib.redirect_stdout(text), contextlib.redirect_stderr(text), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
-    text.getvalue().encode()  # what is printed can be printed
+    odd = [line for line in text.getvalue().split("\n") if not line.isprintable()]
+    assert not odd, f"printed {odd[0][:100]!r}"

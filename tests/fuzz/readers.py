@@ -37,6 +37,7 @@ _ALL = (
     Reader("scores.jsonl", run_files.make_scores, run_files.read_scores, 2.0),
     Reader("ranking.json", run_files.make_ranking, run_files.read_a_ranking, 2.0),
     Reader("result.json, trajectory.csv", run_files.make_results, run_files.read_results_of_a_run, 2.0),
+    Reader("figures of results", run_files.make_results, run_files.draw_results_of_a_run, 0.25, (), 10.0),
     Reader("config.yaml of a run", run_files.make_run, run_files.read_a_run, 2.0),
     Reader("config.yaml of a pick", run_files.make_pick, run_files.read_a_pick, 2.0),
     Reader("config.yaml of a planned pick", run_files.make_pick, run_files.read_a_pick_that_is_planned),

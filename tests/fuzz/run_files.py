@@ -13,6 +13,7 @@ from naswot_lightning.columns import Column, Criterion
 from naswot_lightning.config import SearchConfig, TrainConfig
 from naswot_lightning.ranking import RankedRow, rank, read_ranking, write_ranking
 from naswot_lightning.report import wandb_runs
+from naswot_lightning.report.figures import draw_figures
 from naswot_lightning.report.findings import find, read_run
 from naswot_lightning.report.tables import NAMES, comparison_rows, write_comparison, write_seeds
 from naswot_lightning.report.terminal import print_report
@@ -97,14 +98,28 @@ def _expect_rewritten(folder: Path, ranking: list[RankedRow]) -> None:
     assert read_ranking(folder) == ranking
 
 
+_EXTREMES = (1e308, -1e308, 1.7e308, 5e-324, 0.0, -0.0, 1e154, 1.0, 1e30, 2.0**63)
+_NUMBERS = ("score_init", "score_final", "best_val_acc", "test_acc", "seconds", "test_loss")
+
+
+def _changes(rng):
+    """What a result may have in place of the usual: another group, no accuracy, numbers beyond all others."""
+    if rng.random() < 0.2:
+        return {name: rng.choice(_EXTREMES) for name in rng.sample(_NUMBERS, rng.randrange(1, 4))}
+    texts = {"dataset": rng.choice(("$x", "\x1b[31m", "digits" * 1_000)), "space": "$\\frac{1$"}
+    whole = {"params": 2**63 - 1, "macs": 0, "epochs": 2**63 - 1}
+    return rng.choice(({}, {}, {}, {"epochs": 4}, {"test_acc": None, "status": "diverged"}, texts, whole))
+
+
 def make_results(rng):
-    """Three picks, in one group or several, with what is known of their training."""
-    files = {}
-    for number in range(1, 4):
-        seed, other = rng.randrange(2), rng.choice(({}, {}, {"epochs": 4}, {"test_acc": None, "status": "diverged"}))
-        name = f"picks/{number}-x{rng.choice(('', f'-seed{seed}'))}"
-        files[f"{name}/result.json"] = dumped(result(number, seed=seed, **other))
-        files[f"{name}/trajectory.csv"] = trajectory([300.0 + rng.random() for _ in range(4)] + [None]).encode()
+    """Picks of one or two seeds, in one group or several, with what is known of their training."""
+    files, seeds = {}, rng.choice(((0,), (0, 1)))
+    for number in range(1, rng.randrange(2, 5)):
+        for seed in seeds:
+            name = f"picks/{number}-x{f'-seed{seed}' if len(seeds) > 1 else ''}"
+            scores = [rng.choice((300.0 + rng.random(),) * 40 + _EXTREMES) for _ in range(4)] + [None]
+            files[f"{name}/result.json"] = dumped(result(number, seed=seed, **_changes(rng)))
+            files[f"{name}/trajectory.csv"] = trajectory(scores).encode()
     if rng.random() < 0.3:
         files.update(make_ranking(rng))
     return files
@@ -120,6 +135,12 @@ def read_results_of_a_run(folder: Path) -> None:
     write_json(folder / "evidence.json", findings.to_json())
     to_csv(comparison_rows(run.results), NAMES)
     print_report(folder, run, findings, write_seeds(folder, run.groups), {})
+
+
+def draw_results_of_a_run(folder: Path) -> None:
+    run = read_run(RunFolder(folder))
+    if run is not None:
+        draw_figures(run, find(run), folder / "figures")
 
 
 @cache

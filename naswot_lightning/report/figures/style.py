@@ -23,7 +23,7 @@ def plain(text: str) -> str:
     r"""Return a text of a file as a figure shows it: never as a formula, and not without end.
 
     >>> print(plain("$x"))
-    \\$x
+    \$x
     """
     return one_line(text)[:_LONGEST].replace("$", r"\$")
 
