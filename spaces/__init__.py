@@ -32,6 +32,7 @@ SPACES = {
     "nds_resnext_b": "spaces.nds.standard:ResNeXtBSpace",
     "nds_vanilla": "spaces.nds.standard:VanillaSpace",
 }
+_OURS = ("spaces", "naswot_lightning", "callbacks")
 _EXPORTS = ("Complexity", "EnumerableSpace", "Space")
 
 __all__ = [
@@ -148,8 +149,9 @@ def _makes_a_space(found: Any, module: str) -> bool:
     from spaces.base import Space
 
     if inspect.isclass(found):
-        return issubclass(found, Space)
-    return inspect.isfunction(found) and found.__module__ == module and not _is_installed(inspect.getfile(found))
+        return issubclass(found, Space) and not inspect.isabstract(found)
+    own = inspect.isfunction(found) and found.__module__ == module and module.partition(".")[0] not in _OURS
+    return own and not _is_installed(inspect.getfile(found))
 
 
 def _is_installed(file: str) -> bool:

@@ -1,0 +1,30 @@
+"""How commands end that are given what they must refuse."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.conftest import ROOT
+
+
+def run(script: str, *words: object, cwd: Path = ROOT, timeout: float = 120, **kwargs) -> subprocess.CompletedProcess:
+    """A command as a user runs it, its output as text."""
+    command = [sys.executable, str(ROOT / script), *map(str, words)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout, check=False, **kwargs)
+
+
+def assert_one_line(done: subprocess.CompletedProcess, *words: str, code: int = 2) -> None:
+    """One line on stderr that holds the words, and the exit code of a mistake."""
+    assert done.returncode == code, done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    for word in words:
+        assert word in done.stderr
+
+
+def contents(folder: Path) -> dict[str, bytes | None]:
+    """All that lies in a folder, so that it can be seen that nothing was touched."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
+        for path in sorted(folder.rglob("*"))
+        if not path.is_fifo()
+    }
