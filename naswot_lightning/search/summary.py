@@ -9,6 +9,7 @@ from naswot_lightning.analysis.statistics import kendall_tau
 from naswot_lightning.columns import SIZES
 from naswot_lightning.ranking import COLUMNS, RankedRow
 from naswot_lightning.report.table import print_table
+from spaces.errors import one_line
 
 if TYPE_CHECKING:
     from naswot_lightning.search.plan import Search
@@ -35,7 +36,7 @@ def print_summary(search: Search, ranking: Sequence[RankedRow]) -> None:
     for status in ("degenerate", "failed"):
         rows = [row for row in ranking if row.status == status]
         if rows:
-            print(f"{len(rows)} {status}, ranked last, e.g. {rows[0].architecture} (reasons in scores.jsonl)")
+            print(f"{len(rows)} {status}, ranked last, e.g. {one_line(rows[0].architecture)} (reasons in scores.jsonl)")
     print(f"\nRanking: {search.folder.path / 'ranking.csv'}")
 
 

@@ -24,6 +24,7 @@ from naswot_lightning.data.splits import describe_split, read_split_file
 from naswot_lightning.data.storage import map_dataset, store_dataset
 from naswot_lightning.search.algorithms.listed import Listed, given
 from naswot_lightning.search.limits import Limits
+from naswot_lightning.search.plan import plan_search
 from naswot_lightning.training.plan import plan_training
 from spaces import get_space
 from spaces.errors import TooLargeError
@@ -45,7 +46,11 @@ def make_config_of(kind) -> Callable:
 
 
 def read_search_config(folder: Path) -> None:
-    _written_again(folder, parse(SearchConfig, ["--config", str(folder / "config.yaml")], "search.py"))
+    """Read the options of a search and plan it; no data set is loaded."""
+    config = parse(SearchConfig, ["--config", str(folder / "config.yaml")], "search.py")
+    _written_again(folder, config)
+    samples = 1 if config.samples == "all" else config.samples
+    plan_search(replace(config, calibrate=False, samples=samples))
 
 
 def read_train_config(folder: Path) -> None:

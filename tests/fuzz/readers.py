@@ -20,7 +20,7 @@ class Reader:
         read: as the product reads them, and goes on with what it read.
         share: of the inputs, relative to the others.
         whole: files that are never mutated.
-        most_seconds: of one input.
+        most_seconds: of work on one input.
     """
 
     name: str
