@@ -183,10 +183,13 @@ class RunFolder:
                 f"{self.path} does not carry the mark of a run of ours (.run_id), so nothing in it is removed; "
                 "choose another --run_dir, or remove it yourself"
             )
-        run_id = self.run_id()
-        for path in self._folders_of(run_id):
-            remove_within(self.path, path)
-        for path in (*self._figures(), *(self.path / name for name in _RUN_FILES)):
+        files = [*self._figures(), *(self.path / name for name in _RUN_FILES)]
+        for path in files:  # before anything is removed
+            if path.is_dir() and not path.is_symlink():
+                raise UserError(f"{path} is a folder where a run keeps a file: nothing is removed; move it away")
+        for folder in self._folders_of(self.run_id()):
+            remove_within(self.path, folder)
+        for path in files:
             path.unlink(missing_ok=True)  # of a link the link alone
         for folder in (self.picks, self.figures):
             if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):

@@ -210,6 +210,8 @@ def _candidates(config: TrainConfig, folder: RunFolder, searched: _Searched, spa
         rows = named_picks(ranking, str(config.picks))
     else:
         rows = choose_picks(ranking, config.top, config.select or searched.select)
+    for row in rows:
+        space.validate(row.canonical)
     return [_Candidate(row.rank, row.architecture, row.canonical, row.score) for row in rows]
 
 

@@ -1,0 +1,228 @@
+"""Run folders with links, pipes and folders where a run keeps files, and what --overwrite leaves alone."""
+
+import json
+import os
+import time
+
+import pytest
+
+from naswot_lightning.command_line import run_command
+from naswot_lightning.config import SearchConfig, TrainConfig
+from naswot_lightning.search import run_search
+from naswot_lightning.training import run_training
+from tests.commands.ends import contents
+
+SMALL = "|skip_connect~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"
+SEARCH = ("--samples", "2", "--batch_size", "4", "--wandb.mode", "disabled")
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("searched") / "run"
+    assert run_command(run_search, SearchConfig, "search.py", ["--run_dir", str(folder), *SEARCH]) == 0
+    return folder
+
+
+@pytest.fixture
+def folder(searched, tmp_path):
+    """A copy of a finished search, beside a folder of the user's."""
+    (tmp_path / "run").mkdir()
+    for path in searched.iterdir():
+        (tmp_path / "run" / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "file").write_text("precious\n")
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def refused(capsys):
+    """Run a command; it must end soon, with one line and exit code 2. Return the line."""
+
+    def run(script, folder, *words):
+        start = time.monotonic()
+        capsys.readouterr()
+        if script == "search.py":
+            code = run_command(run_search, SearchConfig, script, ["--run_dir", str(folder), *SEARCH, *words])
+        else:
+            code = run_command(run_training, TrainConfig, script, ["--run_dir", str(folder), *words])
+        error = capsys.readouterr().err
+        assert time.monotonic() - start < 2
+        assert code == 2
+        assert error.count("\n") == 1, error
+        return error
+
+    return run
+
+
+@pytest.mark.parametrize("rank", ["../../../victim", True, 0, -1, 10**30, "1", 1.5, None, [], {"a": 1}, 2])
+def test_a_rank_is_the_place_in_the_ranking_and_nothing_else(folder, refused, rank):
+    rows = json.loads((folder / "ranking.json").read_text())
+    rows[0]["rank"] = rank
+    (folder / "ranking.json").write_text(json.dumps(rows))
+    (folder.parent / "victim-1").mkdir()
+    before = contents(folder.parent)
+    assert "ranking.json is damaged" in refused("train.py", folder, "--top", "1", "--overwrite")
+    assert contents(folder.parent) == before
+
+
+@pytest.mark.parametrize("name", ["canonical", "architecture"])
+@pytest.mark.parametrize("value", [[], 3, None, "../../../victim", "\0", "/etc/passwd", "x" * 100_000])
+def test_an_architecture_of_a_ranking_is_no_path(folder, refused, name, value):
+    rows = json.loads((folder / "ranking.json").read_text())
+    rows[0][name] = value
+    (folder / "ranking.json").write_text(json.dumps(rows))
+    before = contents(folder.parent)
+    assert len(refused("train.py", folder, "--top", "1", "--overwrite", "--epochs", "1")) < 1000
+    assert contents(folder.parent) == before
+
+
+FILES = {
+    "search.py": (".lock", "scores.jsonl", "config.yaml", ".run_id"),
+    "train.py": (".lock", "config.yaml", "ranking.json", ".run_id"),
+}
+
+
+def plant(kind, path):
+    if path.exists():
+        path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+        (path / "file").write_text("precious\n")
+    elif kind == "dangling link":
+        path.symlink_to(path.parent.parent / "mine" / "new")
+    else:
+        path.symlink_to(path.parent.parent / "mine" / "file")
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling link", "pipe", "folder"])
+@pytest.mark.parametrize(("script", "name"), [(script, name) for script, names in FILES.items() for name in names])
+def test_no_file_of_a_run_is_opened_through_a_link_nor_waited_for(folder, refused, script, name, kind):
+    plant(kind, folder / name)
+    before = contents(folder.parent)
+    if name != "config.yaml":
+        del before["run/config.yaml"]  # written anew, as ever
+    words = () if script == "search.py" else ("--top", "1", "--epochs", "1")
+    assert name in refused(script, folder, *words)
+    after = contents(folder.parent)
+    assert {path: after[path] for path in before} == before
+    assert not (folder.parent / "mine" / "new").exists()
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling link", "pipe", "folder"])
+@pytest.mark.parametrize("name", ["scores.jsonl", "config.yaml", "ranking.json", ".run_id", "comparison.csv"])
+def test_overwrite_opens_no_link_and_removes_no_folder_in_place_of_a_file(folder, capsys, name, kind):
+    plant(kind, folder / name)
+    before = contents(folder.parent)
+    words = ["--run_dir", str(folder), *SEARCH, "--seed", "1", "--overwrite"]
+    code = run_command(run_search, SearchConfig, "search.py", words)
+    assert (folder.parent / "mine" / "file").read_text() == "precious\n"
+    assert not (folder.parent / "mine" / "new").exists()
+    if code == 2:
+        assert name in capsys.readouterr().err
+        after = contents(folder.parent)
+        assert {path: after[path] for path in before} == before
+    else:
+        assert kind != "folder"
+        assert len((folder / "scores.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_ranking_that_is_a_link_is_replaced_and_what_it_leads_to_stays(folder):
+    for name in ("ranking.json", "ranking.csv"):
+        plant("link", folder / name)
+    assert run_command(run_search, SearchConfig, "search.py", ["--run_dir", str(folder), *SEARCH]) == 0
+    assert (folder.parent / "mine" / "file").read_text() == "precious\n"
+    assert not (folder / "ranking.json").is_symlink()
+
+
+@pytest.mark.parametrize("content", ["", "../../x\n", "0123456\n", "x" * 100, "01234567\nmore", "*-*-*-*\n", "\0" * 8])
+def test_a_mark_that_is_none_of_ours_removes_nothing(folder, refused, content):
+    (folder / ".run_id").write_text(content)
+    before = contents(folder.parent)
+    assert ".run_id is damaged" in refused("search.py", folder, "--seed", "1", "--overwrite")
+    assert contents(folder.parent) == before
+
+
+@pytest.mark.parametrize("content", ["samples: 2\nspace: other\n", "", "not: [ours", "a: 1\n"])
+def test_overwrite_removes_nothing_from_a_folder_without_the_mark(tmp_path, refused, content):
+    run = tmp_path / "run"
+    for path in ("figures/mine.png", "wandb/offline-run-1-ab/notes", "picks/1-2/weights", "scores.jsonl/x"):
+        if path != "scores.jsonl/x":
+            (run / path).parent.mkdir(parents=True)
+            (run / path).write_text("precious\n")
+    (run / "config.yaml").write_text(content)
+    before = contents(run)
+    assert "does not carry the mark" in refused("search.py", run, "--overwrite")
+    assert {**contents(run), ".lock": b""} == {**before, ".lock": b""}
+
+
+def test_overwrite_removes_what_is_ours_and_leaves_what_the_user_put_beside_it(folder):
+    outside = folder.parent / "mine"
+    mark = (folder / ".run_id").read_text().strip()
+    ours = (
+        "picks/1-17/last.ckpt", "picks/given-3f2a-seed7/result.json",
+        f"wandb/offline-run-20250101_000000-{mark}-1-17/run",
+        f"wandb/run-20250101_000000-{mark}-search/run", "figures/figure6.png", "comparison.csv", "evidence.json",
+    )  # fmt: skip
+    users = (
+        "picks/notes/plan.txt", "picks/1-best", "picks/01-2/x", "picks/0-2/x", "figures/mine.png", "figures/data.csv",
+        "wandb/offline-run-20250101_000000-other/run", "wandb/settings", "notes.txt", "config.yaml.bak",
+    )  # fmt: skip
+    for name in (*ours, *users):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"\x89PNG naswot-lightning" if name == "figures/figure6.png" else b"text\n")
+    for link in ("picks/2-5", "picks/given-ab", f"wandb/run-20250101_000000-{mark}-3-4"):
+        (folder / link).symlink_to(outside)
+    (folder / "figures" / "linked.png").symlink_to(outside / "file")
+    words = ["--run_dir", str(folder), *SEARCH, "--seed", "1"]
+    code = run_command(run_search, SearchConfig, "search.py", [*words, "--overwrite"])
+    assert (outside / "file").read_text() == "precious\n"
+    assert all((folder / name).exists() for name in users)
+    if code == 0:
+        assert not [name for name in ours if (folder / name).exists()]
+    for link in ("picks/2-5", "picks/given-ab", f"wandb/run-20250101_000000-{mark}-3-4"):
+        (folder / link).unlink(missing_ok=True)
+    assert run_command(run_search, SearchConfig, "search.py", [*words, "--overwrite"]) == 0
+    assert not [name for name in ours if (folder / name).exists()]
+    assert all((folder / name).exists() for name in users)
+
+
+@pytest.mark.parametrize("name", ["picks", "figures", "wandb"])
+def test_overwrite_follows_no_link_out_of_the_folder(folder, capsys, name):
+    mark = (folder / ".run_id").read_text().strip()
+    outside = folder.parent / "mine"
+    for kept in ("1-17/weights", "figure6.png", f"run-20250101_000000-{mark}-search/run"):
+        (outside / kept).parent.mkdir(exist_ok=True)
+        (outside / kept).write_bytes(b"\x89PNG naswot-lightning")
+    (folder / name).symlink_to(outside)
+    before = contents(outside)
+    run_command(
+        run_search, SearchConfig, "search.py", ["--run_dir", str(folder), *SEARCH, "--seed", "1", "--overwrite"]
+    )
+    assert capsys.readouterr().err.count("Traceback") == 0
+    assert contents(outside) == before
+
+
+@pytest.mark.parametrize("script", ["search.py", "train.py"])
+@pytest.mark.parametrize(
+    ("name", "word"), [("", "--run_dir"), ("  ", "--run_dir"), ("a\0b", "--run_dir"), ("file", "file of that name")]
+)
+def test_a_run_folder_without_a_name_or_that_is_a_file(tmp_path, monkeypatch, refused, script, name, word):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("precious\n")
+    words = () if script == "search.py" else ("--architecture", SMALL, "--epochs", "1")
+    assert "--run_dir" in refused(script, name, *words)
+    assert contents(tmp_path) == {"file": b"precious\n"}
+
+
+def test_a_pick_that_is_a_link_is_neither_trained_nor_removed(folder, refused):
+    row = json.loads((folder / "ranking.json").read_text())[0]
+    from spaces import get_space
+
+    name = f"1-{get_space('nasbench201').index(row['architecture'])}"
+    (folder / "picks").mkdir()
+    (folder / "picks" / name).symlink_to(folder.parent / "mine")
+    before = contents(folder.parent / "mine")
+    assert f"picks/{name}" in refused("train.py", folder, "--top", "1", "--overwrite", "--wandb.mode", "disabled")
+    assert contents(folder.parent / "mine") == before
