@@ -1,0 +1,101 @@
+"""Terminals, pipes, Ctrl-C and an installation that cannot be written."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.commands.ends import run
+from tests.conftest import ROOT
+
+QUICK = ("--samples", "3", "--batch_size", "4", "--wandb.mode", "disabled")
+
+
+def shell(line, folder, **environment):
+    """Run a line of a shell in which $SEARCH is a short search; the exit code is that of the search."""
+    words = " ".join((sys.executable, str(ROOT / "search.py"), *QUICK))
+    return subprocess.run(
+        ["bash", "-c", "set -o pipefail; " + line], cwd=folder, env={**os.environ, "SEARCH": words, **environment},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("end", ["| true", "| head -1", "2>&-", ">&-", ">&- 2>&-", "</dev/null <&-"])
+def test_whoever_reads_the_output_the_search_is_complete_and_quiet(tmp_path, end):
+    done = shell(f"$SEARCH --run_dir run {end}", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+    assert len(json.loads((tmp_path / "run" / "ranking.json").read_text())) == 3
+
+
+def test_a_terminal_without_the_letters_of_a_name(tmp_path):
+    done = shell("$SEARCH --run_dir 'ünï-✓-网'", tmp_path, PYTHONIOENCODING="ascii", LC_ALL="C", PYTHONUTF8="0")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "ünï-✓-网" / "ranking.json").exists()
+
+
+def interrupted_after(seconds, folder, *words):
+    command = [sys.executable, str(ROOT / "search.py"), *QUICK, "--run_dir", str(folder / "run"), *words]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    return process.returncode, error
+
+
+def assert_quiet_end(code, error):
+    assert "Traceback" not in error, error
+    assert code in (0, 130), error
+
+
+@pytest.mark.slow
+def test_ctrl_c_at_any_moment_of_the_start_is_one_line(tmp_path):
+    # Before the first line of the script runs, the interpreter itself answers.
+    for n in range(20):
+        assert_quiet_end(*interrupted_after(0.1 + 2.9 * n / 19, tmp_path))
+
+
+@pytest.mark.parametrize("seconds", [0.2, 0.8, 1.6])
+def test_ctrl_c_while_libraries_load_is_one_line(tmp_path, seconds):
+    assert_quiet_end(*interrupted_after(seconds, tmp_path))
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_workers_start_is_one_line(tmp_path):
+    for n in range(10):
+        words = ("--workers", "2", "--samples", "500")
+        assert_quiet_end(*interrupted_after(2.0 + 0.4 * n, tmp_path, *words))
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory):
+    """The packages, in each of whose folders numba can make no cache."""
+    folder = tmp_path_factory.mktemp("installation")
+    for package in ("naswot_lightning", "callbacks", "spaces"):
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+        for inner in [folder / package, *(path for path in (folder / package).rglob("*") if path.is_dir())]:
+            (inner / "__pycache__").write_text("")
+    shutil.copy(ROOT / "search.py", folder)
+    return folder
+
+
+@pytest.mark.parametrize("temporary", ["private", "unusable"])
+def test_an_installation_that_cannot_be_written(installation, tmp_path, temporary):
+    nowhere = {"HOME": "/dev/null", "XDG_CACHE_HOME": "/dev/null/x", "PYTHONPATH": str(installation)}
+    (tmp_path / "private").mkdir()
+    if temporary == "unusable":  # somebody else could write it: what is read from a cache is run
+        (tmp_path / "private" / f"naswot-lightning-{os.getuid()}").mkdir()
+        (tmp_path / "private" / f"naswot-lightning-{os.getuid()}").chmod(0o777)
+    environment = {**os.environ, **nowhere, "TMPDIR": str(tmp_path / "private"), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = run(installation / "search.py", *QUICK, "--run_dir", tmp_path / "run", env=environment, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("compiled functions are kept in") == 1
+    assert "Traceback" not in done.stderr
+    kept = list(tmp_path.glob("private/*/**/*.nbi"))
+    assert bool(kept) == (temporary == "private")
