@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -104,6 +104,15 @@ def _check_config_file(path: str) -> None:
         raise UserError(f"--config {path}: wandb: expected its options, such as mode: offline")
 
 
+def _refuse_nulls(settings: Any, values: Mapping[str, Any], prefix: str) -> None:
+    """Raise :class:`UserError` for a null where the option takes none: jsonargparse lets it pass."""
+    for option in dataclasses.fields(settings):
+        if values[option.name] is None and "None" not in str(option.type):
+            raise UserError(f"{prefix}{option.name} null: expected a value; leave it out for its default")
+    if dataclasses.is_dataclass(wandb := values.get("wandb")):
+        _refuse_nulls(wandb, vars(wandb), "--wandb.")
+
+
 def _trust_space(settings: Any, words: Sequence[str]) -> None:
     """Let the space be imported that this command line names; one that a file names needs ``--trust``.
 
@@ -141,6 +150,7 @@ def parse(settings: type[Settings], argv: Sequence[str] | None, prog: str) -> Se
     for path in _given(words, "--wandb"):
         _options_of("--wandb", path)
     values = parser.instantiate(parser.parse_args(words)).as_dict()
+    _refuse_nulls(settings, values, "--")
     found = settings(**{f.name: values[f.name] for f in dataclasses.fields(settings)})  # type: ignore[arg-type]
     _trust_space(found, words)
     return found

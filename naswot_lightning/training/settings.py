@@ -248,5 +248,6 @@ def _read_plain(folder: Path, name: str) -> dict[str, Any]:
 
 def _damaged(folder: Path, reason: str) -> UserError:
     return UserError(
-        f"the settings of {folder} are damaged ({reason}): remove the folder, and train.py trains it again"
+        f"the settings of {folder} are damaged (config.yaml, {_RETRY}): remove the folder, and train.py trains it "
+        f"again ({reason})"
     )
