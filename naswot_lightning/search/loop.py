@@ -142,5 +142,5 @@ def _expect_fingerprint(rows: Sequence[ScoreRow], fingerprint: str) -> None:
 
 def _expect_columns(finished: ScoreRows, names: Sequence[str]) -> None:
     for number, row in enumerate(finished.rows, start=1):
-        if set(row.scores) != set(names):
+        if set(row.scores) != set(names) or not set(row.stds or ()) <= set(names):
             raise finished.damaged(number, f"scores of {', '.join(row.scores) or 'nothing'}, not of {', '.join(names)}")
