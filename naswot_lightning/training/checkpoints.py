@@ -24,6 +24,26 @@ class WholeCheckpointIO(TorchCheckpointIO):
             super().save_checkpoint(checkpoint, beside, storage_options)
 
 
+class _Kept(ModelCheckpoint):
+    """Knows its best epoch also where the run folder has been moved, which Lightning's own forgets."""
+
+    @property
+    def state_key(self) -> str:
+        """The key of Lightning's own, under which older checkpoints hold it."""
+        return super().state_key.replace(type(self).__qualname__, ModelCheckpoint.__qualname__)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the state, its files in the folder of now."""
+
+        def moved(path: str) -> str:
+            return str(Path(self.dirpath or "") / Path(path).name) if path else path
+
+        names = ("best_model_path", "kth_best_model_path", "last_model_path")
+        paths = {name: moved(state_dict[name]) for name in names if name in state_dict}
+        best = {moved(path): score for path, score in state_dict.get("best_k_models", {}).items()}
+        super().load_state_dict({**state_dict, **paths, "best_k_models": best, "dirpath": self.dirpath})
+
+
 def best_and_last(folder: Path, monitor: str | None = "val/acc") -> list[ModelCheckpoint]:
     """Return the callbacks that keep ``best.ckpt`` (highest ``monitor``) and ``last.ckpt`` (every epoch).
 
@@ -33,8 +53,8 @@ def best_and_last(folder: Path, monitor: str | None = "val/acc") -> list[ModelCh
     shared: dict[str, Any] = {"dirpath": folder, "save_top_k": 1, "enable_version_counter": False}
     return [
         # Its mode also tells its state in a checkpoint from the other's where neither has a monitor.
-        ModelCheckpoint(filename="best", monitor=monitor, mode="max", save_on_train_epoch_end=True, **shared),
-        ModelCheckpoint(filename="last", every_n_epochs=1, save_on_train_epoch_end=True, **shared),
+        _Kept(filename="best", monitor=monitor, mode="max", save_on_train_epoch_end=True, **shared),
+        _Kept(filename="last", every_n_epochs=1, save_on_train_epoch_end=True, **shared),
     ]
 
 
