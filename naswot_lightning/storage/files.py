@@ -91,7 +91,7 @@ def open_own(path: Path, flags: int) -> int:
     try:
         descriptor = os.open(path, flags | careful, 0o666)
     except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENXIO):
+        if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
             raise _not_a_file(path) from None
         raise
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):

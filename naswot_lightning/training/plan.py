@@ -39,6 +39,7 @@ _OWN_OPTIONS = {
     "barebones": None,
     "callbacks": None,
     "enable_checkpointing": None,
+    "num_nodes": None,
     "plugins": None,
     "use_distributed_sampler": None,
     "default_root_dir": "--run_dir",
