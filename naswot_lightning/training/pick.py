@@ -84,7 +84,9 @@ def _fit(
     try:
         trainer.fit(model, data, ckpt_path=checkpoint_to_resume(folder))
     except DivergedError as error:
-        return TrainingResult(**{**describe(), "best_val_acc": None}, status="diverged", reason=str(error))
+        return TrainingResult(
+            **{**describe(), "best_val_acc": None}, test_acc=None, status="diverged", reason=str(error)
+        )
     if trainer.current_epoch < (trainer.max_epochs or 0):
         raise RuntimeError(f"Lightning ended the training after {trainer.current_epoch} of {trainer.max_epochs} epochs")
     # Before the test, which loads the callbacks' states of the best epoch along with its weights.

@@ -211,7 +211,7 @@ def prepare_pick(run_dir: Path, settings: PickSettings, run: PickRun, overwrite:
 def _expect_ours(folder: Path, saved: Mapping[str, Any], run: PickRun) -> None:
     """Raise :class:`UserError` unless the pick is one of this run's: its wandb run bears the run's id."""
     wandb = saved.get("wandb")
-    if not isinstance(wandb, Mapping) or not str(wandb.get("id")).startswith(run.id.partition("-")[0] + "-"):
+    if not isinstance(wandb, Mapping) or str(wandb.get("id")).partition("-")[0] != run.id.partition("-")[0]:
         raise UserError(f"{folder} was not made by this run: nothing is removed; move it away, or remove it yourself")
 
 

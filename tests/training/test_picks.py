@@ -20,7 +20,7 @@ STATUSES = ("ok", "ok", "ok", "degenerate", "failed")
 
 def ranking(networks="abbcd"):
     return [
-        RankedRow(rank, f"{network}{rank}", network, None, 1, 1, 1, status)
+        RankedRow(rank, f"{network}{rank}", network, -rank if status == "ok" else None, 1, 1, 1, status)
         for rank, (network, status) in enumerate(zip(networks, STATUSES, strict=True), start=1)
     ]
 
