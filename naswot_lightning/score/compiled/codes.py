@@ -187,31 +187,51 @@ def _pack(given, units, magnitude, infinity, words, start, target):  # type: ign
     return nans.any()
 
 
+@intrinsic
+def _signs(typingctx, address, magnitude, infinity):  # type: ignore[no-untyped-def]
+    """Two words of the 64 values at an address: which are positive, and which are NaN.
+
+    Seen as integers positive floats are positive and both zeros are not. As vectors, a comparison gives its bits at
+    once: with the loop over bits that LLVM makes of plain code, a bfloat16 score took 7 % longer.
+    """
+
+    def codegen(context, builder: ir.IRBuilder, signature, arguments):  # type: ignore[no-untyped-def]
+        number, word = context.get_data_type(signature.args[1]), ir.IntType(64)
+        vector, lanes = ir.VectorType(number, 64), ir.VectorType(ir.IntType(32), 64)
+
+        def each(value):  # type: ignore[no-untyped-def]
+            first = builder.insert_element(ir.Constant(vector, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
+            return builder.shuffle_vector(first, first, ir.Constant(lanes, None))
+
+        values = builder.load(builder.inttoptr(arguments[0], vector.as_pointer()), align=number.width // 8)
+        positive = builder.icmp_signed(">", values, ir.Constant(vector, None))
+        nan = builder.icmp_signed(">", builder.and_(values, each(arguments[1])), each(arguments[2]))
+        words = builder.bitcast(positive, word), builder.bitcast(nan, word)
+        return context.make_tuple(builder, signature.return_type, words)
+
+    return types.UniTuple(types.uint64, 2)(types.intp, magnitude, infinity), codegen
+
+
 @compiled()
 def _pack_image(values, magnitude, infinity, words, rectified):  # type: ignore[no-untyped-def]
-    """Pack the values (units,) of one image; return whether one is NaN.
-
-    As integers, positive floats are positive and both zeros are not. Vectors built by hand pack a layer twice as fast,
-    which is 0 to 3 % of a score: not worth their code.
-    """
+    """Pack the values (units,) of one image; return whether one is NaN."""
+    nans = np.uint64(0)
     whole = len(values) // 64
     for w in range(whole):
+        words[w], nan = _signs(values.ctypes.data + 64 * w * values.itemsize, magnitude, infinity)
+        nans |= nan
+        if rectified is not None:
+            for bit in range(64):
+                rectified[64 * w + bit] = max(values[64 * w + bit], 0)
+    if 64 * whole < len(values):
         word = np.uint64(0)
-        for bit in range(64):
-            word |= np.uint64(values[64 * w + bit] > 0) << np.uint64(bit)
-        words[w] = word
-    if whole * 64 < len(values):
-        word = np.uint64(0)
-        for bit in range(len(values) - whole * 64):
-            word |= np.uint64(values[64 * whole + bit] > 0) << np.uint64(bit)
+        for u in range(64 * whole, len(values)):
+            word |= np.uint64(values[u] > 0) << np.uint64(u - 64 * whole)
+            nans |= np.uint64((magnitude & values[u]) > infinity)
+            if rectified is not None:
+                rectified[u] = max(values[u], 0)
         words[whole] = word
-    largest = infinity
-    for u in range(len(values)):
-        largest = max(largest, magnitude & values[u])
-    if rectified is not None:
-        for u in range(len(values)):
-            rectified[u] = max(values[u], 0)
-    return largest > infinity
+    return nans != 0
 
 
 @compiled(parallel=True)
