@@ -5,6 +5,8 @@ import io
 import json
 from pathlib import Path
 
+import wandb
+
 from naswot_lightning.analysis.results import TrainingResult
 
 
@@ -41,3 +43,9 @@ def trajectory(scores) -> str:
     for epoch, score in enumerate(scores):
         writer.writerow((10 * epoch, float(epoch), score, "failed" if score is None else "ok"))
     return text.getvalue()
+
+
+def wandb_files(run_dir: Path, name: str = "*") -> list[Path]:
+    """The files of the offline runs of a folder; the service writes them after ``finish`` has returned."""
+    wandb.teardown()
+    return list(run_dir.glob(f"wandb/offline-run-{name}/*.wandb"))

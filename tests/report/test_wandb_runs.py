@@ -6,6 +6,7 @@ from naswot_lightning.report.wandb_runs import WandbSettings, resolve_mode, wand
 from naswot_lightning.search import run_search
 from naswot_lightning.storage.run_folder import RunFolder
 from tests.report.run_folders import write_noisy
+from tests.runs import wandb_files
 
 
 def test_wandb_is_offline_unless_a_key_is_set(monkeypatch, tmp_path):
@@ -45,6 +46,6 @@ def test_a_search_from_inside_and_a_comparison_through_a_link_are_of_one_group(f
     write_noisy(by_path.path, 3)
     compare(link, WandbSettings("offline"))
     group = wandb_group(by_path, WandbSettings()).encode()
-    files = list(by_path.path.glob("wandb/offline-run-*/*.wandb"))
+    files = wandb_files(by_path.path)
     assert len(files) == 2
     assert all(group in file.read_bytes() for file in files)

@@ -7,6 +7,7 @@ from naswot_lightning.config import SearchConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import read_ranking
 from naswot_lightning.search import run_search
+from tests.runs import wandb_files
 from tests.search.runs import QUICK, rows_of
 
 
@@ -47,7 +48,7 @@ def test_options_override_the_file_and_the_saved_config_can_be_read_again(finish
 def test_search_is_logged_to_wandb_offline_once(tmp_path, capsys):
     config = SearchConfig(run_dir=str(tmp_path / "run"), samples=4, batch_size=8)
     run_search(config)
-    files = list((tmp_path / "run" / "wandb").glob("offline-run-*-search/*.wandb"))
+    files = wandb_files(tmp_path / "run", "*-search")
     assert len(files) == 1
     content = files[0].read_bytes()
     assert b"best_architecture" in content

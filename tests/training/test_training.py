@@ -23,6 +23,7 @@ from spaces import get_space
 from spaces.nds.cells import GENOTYPES
 from tests.conftest import ROOT
 from tests.images import make_image_folder
+from tests.runs import wandb_files
 
 SPACE = get_space("nasbench201")
 SMALL = "|skip_connect~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"
@@ -107,7 +108,7 @@ def test_one_wandb_run_a_pick_of_one_group(trained):
     run, _ = trained
     group = {}
     for folder in (run / "picks").iterdir():
-        files = list(run.glob(f"wandb/offline-run-*-{folder.name}-*/*.wandb"))
+        files = wandb_files(run, f"*-{folder.name}-*")
         assert len(files) == 1
         content = files[0].read_bytes()
         assert b"score/naswot" in content
@@ -121,7 +122,7 @@ def test_search_and_comparison_are_of_the_group_of_the_picks_though_the_folder_w
     run, _ = trained
     group = f"run-{(run / '.run_id').read_text().strip()}".encode()
     for kind in ("search", "comparison-2-*"):
-        (path,) = run.glob(f"wandb/offline-run-*-{kind}/*.wandb")
+        (path,) = wandb_files(run, f"*-{kind}")
         assert group in path.read_bytes()
     assert len(list(run.glob("wandb/offline-run-*"))) == 4
 
