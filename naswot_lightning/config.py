@@ -123,8 +123,10 @@ class SearchMachine:
     engine: str = "local"
     """what runs the candidates: {engines}."""
     workers: int | None = None
-    """processes that score side by side, one thread each; by default one a core where a search on the CPU would take
-    longer than half a minute."""
+    """processes that score side by side, one thread each; by default one a core, or one a GPU, where the search would
+    take longer than half a minute."""
+    timeout: float | None = None
+    """seconds after which a candidate counts as hung: its worker is ended, and it is tried once more."""
 
 
 @dataclass
@@ -152,7 +154,7 @@ class SearchConfig(SearchRun, SearchMachine, SearchScores, SearchImages, SearchC
     def __post_init__(self) -> None:
         _at_least(2, batch_size=self.batch_size)
         _at_least(1, top=self.top, repeats=self.repeats, probe_size=self.probe_size, image_size=self.image_size)
-        _at_least(1, workers=self.workers)
+        _at_least(1, workers=self.workers, timeout=self.timeout)
         _at_least(0, seed=self.seed)
         _at_most(_MOST_SEED, "seeds have 32 bits", seed=self.seed)
         _at_most(10_000, "the kernel of N images takes 8 N^2 bytes", batch_size=self.batch_size)

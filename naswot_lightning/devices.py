@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 
 from naswot_lightning.errors import UserError
@@ -36,3 +38,21 @@ def warn_of_slow_bf16(device: torch.device) -> str | None:
     if has_bf16_instructions(device):
         return None
     return "--precision bf16: this CPU has no bfloat16 instructions and is slower with it, up to 8 times; use 32"
+
+
+def accelerators(device: torch.device) -> list[dict[str, str]]:
+    """Return the environment in which a process has one accelerator of that kind to itself, for each of this machine.
+
+    Empty where the device is the CPU, one accelerator by its number, or of a kind that is not told apart like that.
+    """
+    if device.type != "cuda" or device.index is not None:
+        return []
+    return [{"CUDA_VISIBLE_DEVICES": name} for name in visible_gpus()]
+
+
+def visible_gpus() -> list[str]:
+    """Return the names of this process's GPUs, as ``CUDA_VISIBLE_DEVICES`` has them; no GPU is touched."""
+    count = torch.cuda.device_count()
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = [str(number) for number in range(count)] if given is None else given.split(",")
+    return [name.strip() for name in names[:count]]

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from naswot_lightning.registry import resolve
 
 if TYPE_CHECKING:
-    import torch
-
-    from naswot_lightning.execution.base import Executor
+    from naswot_lightning.execution.base import Executor, Request
 
 # The registry: a name, and where its constructor is.
 ENGINES = {
@@ -20,8 +18,8 @@ ENGINES = {
 class MakesExecutor(Protocol):
     """The constructor of an executor."""
 
-    def __call__(self, workers: int | None, device: torch.device) -> Executor:
-        """Return an executor for tasks on a device, side by side in ``workers``; None lets it choose how many."""
+    def __call__(self, request: Request, /) -> Executor:
+        """Return an executor for what is asked; UserError where this engine cannot do it."""
         ...
 
 

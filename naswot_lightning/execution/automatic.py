@@ -6,7 +6,7 @@ import pickle
 import time
 from collections.abc import Iterable, Iterator
 
-from naswot_lightning.execution.base import R, T, Task
+from naswot_lightning.execution.base import Lost, R, T, Task
 from naswot_lightning.execution.processes import Processes
 
 _TRIED = 3
@@ -17,13 +17,13 @@ class Automatic:
     """Tries a few items here, and runs the rest in processes where that would take longer than half a minute here.
 
     Args:
-        count: of processes.
+        processes: which these would be.
     """
 
-    def __init__(self, count: int) -> None:
-        self.count = count
+    def __init__(self, processes: Processes) -> None:
+        self.processes = processes
 
-    def run(self, task: Task[T, R], items: Iterable[T]) -> Iterator[tuple[T, R]]:
+    def run(self, task: Task[T, R], items: Iterable[T]) -> Iterator[tuple[T, R | Lost]]:
         """Yield each item with its result, as they are finished."""
         task.prepare()
         waiting = list(items)
@@ -34,8 +34,8 @@ class Automatic:
             quickest = min(quickest, time.perf_counter() - start)
             yield item, result
         rest = waiting[_TRIED:]
-        if rest and self.count > 1 and quickest * len(rest) >= _WORTHWHILE_S and _can_be_sent(task):
-            yield from Processes(self.count).run(task, rest)
+        if rest and self.processes.count > 1 and quickest * len(rest) >= _WORTHWHILE_S and _can_be_sent(task):
+            yield from self.processes.run(task, rest)
         else:
             yield from ((item, task(item)) for item in rest)
 

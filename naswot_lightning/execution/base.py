@@ -1,14 +1,20 @@
-"""What is run, and what runs it."""
+"""What is run, what runs it, and what a command asks of its engine."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Protocol, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
+
+if TYPE_CHECKING:
+    import torch
 
 T_contra = TypeVar("T_contra", contravariant=True)
 R_co = TypeVar("R_co", covariant=True)
 T = TypeVar("T")
 R = TypeVar("R")
+Option = None | bool | int | float | str
 
 
 class Task(Protocol[T_contra, R_co]):
@@ -26,9 +32,55 @@ class Task(Protocol[T_contra, R_co]):
         ...
 
 
+@runtime_checkable
+class Stoppable(Protocol):
+    """A task that waits for something outside this process, and can be told to end it."""
+
+    def stop(self) -> None:
+        """Let every call that is under way end soon, from another thread; those to come end at once."""
+        ...
+
+
+@dataclass(frozen=True)
+class Lost:
+    """In place of a result: the item could not be run, also when it was tried again.
+
+    Attributes:
+        reason: in one line, such as "its process was killed by SIGKILL".
+    """
+
+    reason: str
+
+
 class Executor(Protocol):
     """Runs a task on many items."""
 
-    def run(self, task: Task[T, R], items: Iterable[T]) -> Iterator[tuple[T, R]]:
-        """Yield each item with its result, as they are finished; an error of the task ends it."""
+    def run(self, task: Task[T, R], items: Iterable[T]) -> Iterator[tuple[T, R | Lost]]:
+        """Yield each item once with its result, as they are finished; an error of the task ends it."""
         ...
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a command asks of its engine.
+
+    Attributes:
+        workers: tasks side by side; None lets the engine choose.
+        device: where a task computes.
+        devices: how many of them a task takes together.
+        threads: of a task on the CPU.
+        apart: each call of the task starts a process of its own, and only waits for it: a training.
+        timeout: seconds after which a call is taken as hung, its process ended, and the item tried again; None for
+            never.
+        folder: of the run, seen by all machines, where an engine may keep files of its own.
+        options: of the engine, by their names.
+    """
+
+    workers: int | None
+    device: torch.device
+    devices: int = 1
+    threads: int = 1
+    apart: bool = False
+    timeout: float | None = None
+    folder: Path = Path()
+    options: Mapping[str, Option] = field(default_factory=dict)

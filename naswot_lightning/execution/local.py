@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import torch
 
-from naswot_lightning.errors import UserError
+from naswot_lightning.devices import accelerators
 from naswot_lightning.execution.automatic import Automatic
-from naswot_lightning.execution.base import Executor
+from naswot_lightning.execution.base import Executor, Request
 from naswot_lightning.execution.processes import MOST_WORKERS, Processes
 from naswot_lightning.execution.serial import Serial
+from naswot_lightning.execution.threads import Threads
 
 
-def local_executor(workers: int | None, device: torch.device) -> Executor:
-    """Return this process, processes, or what is quicker of both where no number is asked for.
+def local_executor(request: Request) -> Executor:
+    """Return this process, threads that wait for processes, or processes.
 
-    Raises:
-        UserError: several workers would share an accelerator.
+    Where no number of workers is asked for, a process a core or an accelerator, if they are worth their start.
     """
-    if workers is not None and workers > 1 and device.type != "cpu":
-        raise UserError(f"--workers {workers} on {device}: workers are for the CPU; leave it out")
-    if workers == 1 or device.type != "cpu":
+    if request.apart:
+        return Threads(request.workers or 1)
+    environments = accelerators(request.device) or [{}]
+    if request.workers == 1 or (request.device.type != "cpu" and request.workers is None and len(environments) == 1):
         return Serial()
-    return Automatic(min(torch.get_num_threads(), MOST_WORKERS)) if workers is None else Processes(workers)
+    most = torch.get_num_threads() if request.device.type == "cpu" else len(environments)
+    processes = Processes(request.workers or min(most, MOST_WORKERS), environments, request.timeout)
+    return Automatic(processes) if request.workers is None else processes

@@ -6,73 +6,123 @@ NAS-Bench-201 at 16x16 in bf16 on two cores, 29 ms with both cores on one networ
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import pickle
 import signal
-from collections.abc import Iterable, Iterator
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from itertools import islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
 from naswot_lightning.errors import UserError
-from naswot_lightning.execution.base import R, T, Task
+from naswot_lightning.execution.base import Lost, R, T, Task
 
 MOST_WORKERS = 16  # each holds torch and the feature maps of one network, half a gigabyte
 _AHEAD = 2  # items a worker has been given, so that none waits for this process
+_GLANCE_S = 1.0  # between looks for a worker that hangs
+_MOST_STARTS = 3  # of workers that die before they are ready, one after the other
+_PATIENCE_S = 5.0  # for a worker that is told to end
+_READY = "ready"
+
+log = logging.getLogger(__name__)
 
 
 class Processes:
     """Runs items in processes, which end with this one.
 
+    Where a process dies or hangs, another takes its place. The item that it was at is tried once more when all others
+    are finished, with no process beside it that could want the same memory.
+
     Args:
         count: of processes.
+        environments: what each process has in its environment beside ours, in turns: its devices.
+        timeout: seconds after which an item is taken as hung; None for never.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(
+        self, count: int, environments: Sequence[Mapping[str, str]] = ({},), timeout: float | None = None
+    ) -> None:
         self.count = count
+        self.environments = environments
+        self.timeout = timeout
 
-    def run(self, task: Task[T, R], items: Iterable[T]) -> Iterator[tuple[T, R]]:
+    def run(self, task: Task[T, R], items: Iterable[T]) -> Iterator[tuple[T, R | Lost]]:
         """Yield each item with its result, as they are finished.
 
         Raises:
-            UserError: a worker died, or the task cannot be sent to one.
+            UserError: a process cannot get ready, or the task cannot be sent to one.
         """
         try:
             sent = pickle.dumps(task)
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             raise UserError(f"--workers {self.count}: {error}; use --workers 1") from None
-        waiting = iter(items)
-        first = list(islice(waiting, self.count))  # no more workers than items
-        workers = {worker.answers: worker for worker in (_Worker(sent) for _ in first)}
+        suspects: list[T] = []
+        for item, result in self._run(sent, deque(items), self.count):
+            if isinstance(result, Lost):
+                log.warning("warning: a worker %s; what it was at is tried again at the end", result.reason)
+                suspects.append(item)
+            else:
+                yield item, result
+        for suspect in suspects:
+            yield from self._run(sent, deque([suspect]), 1)
+
+    def _run(self, sent: bytes, items: deque[Any], count: int) -> Iterator[tuple[Any, Any]]:
+        workers = [self._start(sent, number) for number in range(min(count, len(items)))]
+        unready = 0
         try:
-            for worker, item in zip(workers.values(), first, strict=True):
-                worker.give(item)
-            while busy := [answers for answers, worker in workers.items() if worker.given]:
-                for worker in workers.values():
-                    worker.give_more(waiting)
-                for answers in wait(busy):
-                    yield workers[answers].take()  # type: ignore[index]
-        except (EOFError, BrokenPipeError, ConnectionResetError):
-            raise UserError(
-                f"one of {self.count} workers died, perhaps for want of memory; what is finished is kept: run the same "
-                "command again with fewer --workers"
-            ) from None
+            for worker in workers:
+                worker.give_from(items, 1)
+            while busy := [worker for worker in workers if worker.given]:
+                for worker in busy:
+                    worker.give_from(items, _AHEAD)
+                wait([worker.answers for worker in busy], None if self.timeout is None else _GLANCE_S)
+                for number, worker in enumerate(workers):
+                    try:
+                        yield from worker.answered(self.timeout)
+                        continue
+                    except _WorkerLostError as error:
+                        reason = str(error)
+                    worker.end()
+                    at, *others = worker.given
+                    items.extendleft(reversed(others))
+                    unready = 0 if worker.is_ready else unready + 1
+                    if unready == _MOST_STARTS:
+                        raise _cannot_start(count, reason)
+                    if worker.is_ready:
+                        yield at, Lost(reason)
+                    else:
+                        items.appendleft(at)
+                    workers[number] = self._start(sent, number)
+                    workers[number].give_from(items, 1)
         finally:
-            for worker in workers.values():
+            for worker in workers:
                 worker.end()
+
+    def _start(self, sent: bytes, number: int) -> _Worker:
+        return _Worker(sent, self.environments[number % len(self.environments)])
+
+
+def _cannot_start(count: int, reason: str) -> UserError:
+    return UserError(
+        f"one of {count} workers {reason} before it was ready, {_MOST_STARTS} times, perhaps for want of memory; "
+        "what is finished is kept: run the same command again with fewer --workers"
+    )
 
 
 @contextmanager
-def _safe_start() -> Iterator[None]:
+def _safe_start(environment: Mapping[str, str]) -> Iterator[None]:
     """Start a process that Ctrl-C does not reach, since it is ours to answer, and that takes libraries from ours.
 
     The folder that the user stands in, which may hold somebody's ``signal.py``, does not come before them.
     """
-    before = os.environ.get("PYTHONSAFEPATH")
-    os.environ["PYTHONSAFEPATH"] = "1"
+    changed = {"PYTHONSAFEPATH": "1", **environment}
+    before = {name: os.environ.get(name) for name in changed}
+    os.environ.update(changed)
     mask = hasattr(signal, "pthread_sigmask")  # not on Windows
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if mask else set()
     try:
@@ -80,47 +130,86 @@ def _safe_start() -> Iterator[None]:
     finally:
         if mask:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-        if before is None:
-            del os.environ["PYTHONSAFEPATH"]
-        else:
-            os.environ["PYTHONSAFEPATH"] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+class _WorkerLostError(Exception):
+    """A worker will not answer; the text says what became of it."""
 
 
 class _Worker:
     """One process, what it was given, and the ends of its two pipes that this process holds."""
 
-    def __init__(self, task: bytes) -> None:
+    def __init__(self, task: bytes, environment: Mapping[str, str]) -> None:
         context = multiprocessing.get_context("spawn")
         items, self._items = context.Pipe(duplex=False)
         self.answers, answers = context.Pipe(duplex=False)
         self.given: list[Any] = []
+        self.is_ready = False
+        self._since = time.monotonic()  # it has been at the first of what it was given
         self._process: BaseProcess = context.Process(target=_work, args=(task, items, answers), daemon=True)
-        with _safe_start():
+        with _safe_start(environment):
             self._process.start()
         items.close()
         answers.close()  # the worker's end alone is open: its death ends the pipe
 
-    def give(self, item: Any) -> None:
-        self._items.send(item)
-        self.given.append(item)
+    def give_from(self, items: deque[Any], most: int) -> None:
+        """Let it have as many items as it may hold."""
+        while items and len(self.given) < most:
+            self.given.append(items.popleft())
+            with suppress(BrokenPipeError, ConnectionResetError):  # its death is seen where it does not answer
+                self._items.send(self.given[-1])
 
-    def give_more(self, waiting: Iterator[Any]) -> None:
-        for item in islice(waiting, max(0, _AHEAD - len(self.given))):
-            self.give(item)
+    def answered(self, timeout: float | None) -> Iterator[tuple[Any, Any]]:
+        """Yield the items that are finished, with their results.
 
-    def take(self) -> tuple[Any, Any]:
-        """Return the next item with its result; EOFError where the worker has died."""
-        result, error = self.answers.recv()
-        if error is not None:
-            raise error
-        return self.given.pop(0), result
+        Raises:
+            _WorkerLostError: it died, or has been at one item for longer than ``timeout`` seconds.
+        """
+        while self.given and self.answers.poll():
+            try:
+                message = self.answers.recv()
+            except (EOFError, ConnectionResetError):
+                self._process.join(_PATIENCE_S)
+                raise _WorkerLostError(describe_exit(self._process.exitcode)) from None
+            self._since = time.monotonic()
+            if message == _READY:
+                self.is_ready = True
+                continue
+            result, error = message
+            if error is not None:
+                raise error
+            yield self.given.pop(0), result
+            self._since = time.monotonic()
+        if timeout is not None and self.given and self.is_ready and time.monotonic() - self._since > timeout:
+            self._process.kill()
+            raise _WorkerLostError(f"gave no answer in {timeout:g} s")
 
     def end(self) -> None:
         if self.given:
             self._process.terminate()  # its results are wanted no more
         self._items.close()
+        self._process.join(_PATIENCE_S if self.given else None)
+        self._process.kill()
         self._process.join()
         self.answers.close()
+
+
+def describe_exit(code: int | None) -> str:
+    """Return in words how a process ended.
+
+    >>> describe_exit(-9)
+    'was killed by SIGKILL, as Linux does where memory runs out'
+    """
+    if code == -signal.SIGKILL:
+        return "was killed by SIGKILL, as Linux does where memory runs out"
+    if code is not None and code < 0:
+        return f"was killed by {signal.Signals(-code).name}"
+    return f"ended with exit code {code}"
 
 
 def _work(sent: bytes, items: Connection, answers: Connection) -> None:
@@ -128,6 +217,7 @@ def _work(sent: bytes, items: Connection, answers: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to answer
     with suppress(EOFError, BrokenPipeError):  # the parent is gone, or has no more
         task = _settle(sent)
+        answers.send(_READY)
         while True:
             item = items.recv()
             answer: tuple[Any, Exception | None]

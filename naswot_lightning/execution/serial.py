@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from naswot_lightning.execution.base import R, T, Task
+from naswot_lightning.execution.base import Lost, R, T, Task
 
 
 class Serial:
@@ -18,7 +18,7 @@ class Serial:
     [(2, 4), (3, 9)]
     """
 
-    def run(self, task: Task[T, R], items: Iterable[T]) -> Iterator[tuple[T, R]]:
+    def run(self, task: Task[T, R], items: Iterable[T]) -> Iterator[tuple[T, R | Lost]]:
         """Yield each item with its result."""
         task.prepare()
         for item in items:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from tqdm import tqdm
 
 from naswot_lightning.errors import UserError
-from naswot_lightning.execution.base import Executor
+from naswot_lightning.execution.base import Executor, Lost
 from naswot_lightning.search.algorithms.base import Algorithm
 from naswot_lightning.search.evaluators.base import Evaluator, Values
 from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows
@@ -86,9 +86,11 @@ class Loop:
             return architecture  # whose evaluation says so
         except Exception as error:  # noqa: BLE001 - any fault of one network is reported with it
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            scores = dict.fromkeys(column.name for column in self._evaluator.columns)
-            self._append(architecture, [architecture], Values(scores, "failed", reason))
+            self._append(architecture, [architecture], self._failed(reason))
             return None
+
+    def _failed(self, reason: str) -> Values:
+        return Values(dict.fromkeys(column.name for column in self._evaluator.columns), "failed", reason)
 
     def _evaluate(self, networks: Sequence[str]) -> Iterator[tuple[str, Values]]:
         pause = 0.2 if sys.stderr.isatty() else 10.0
@@ -96,7 +98,7 @@ class Loop:
             total=len(networks), unit=" networks", desc="scoring", mininterval=pause, disable=not networks
         ) as bar:
             for network, values in self._executor.run(self._evaluator, networks) if networks else ():
-                yield network, values
+                yield network, self._failed(values.reason) if isinstance(values, Lost) else values
                 bar.update()
 
     def _append(self, network: str, architectures: Sequence[str], values: Values) -> None:

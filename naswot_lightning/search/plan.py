@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from naswot_lightning.data.probe import Probe, draw_probe, load_probe
 from naswot_lightning.devices import get_device, has_bf16_instructions, warn_of_slow_bf16
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution import get_engine
-from naswot_lightning.execution.base import Executor
+from naswot_lightning.execution.base import Executor, Request
 from naswot_lightning.proxies import parse_scores
 from naswot_lightning.report.wandb_runs import WandbSettings
 from naswot_lightning.search.algorithms import get_algorithm
@@ -96,7 +97,7 @@ def plan_search(config: SearchConfig) -> Search:
     device = get_device(config.device)
     if config.precision == "bf16" and (warning := warn_of_slow_bf16(device)):
         print(f"search.py: warning: {warning}", file=sys.stderr)
-    executor = make_executor(config.workers, device)
+    executor = make_executor(Request(config.workers, device, timeout=config.timeout, folder=Path(config.run_dir)))
     probes = _probes(config)
     settings = {name: getattr(config, name) for name in _OF_SCORES}
     conditions = Conditions(space, criteria, config.seed, device, config.precision, settings, probes)

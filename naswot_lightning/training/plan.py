@@ -15,7 +15,7 @@ from naswot_lightning.data.catalog import list_datasets
 from naswot_lightning.data.splits import describe_split
 from naswot_lightning.errors import UserError, expect_name
 from naswot_lightning.execution import get_engine
-from naswot_lightning.execution.base import Executor
+from naswot_lightning.execution.base import Executor, Request
 from naswot_lightning.ranking import read_ranking
 from naswot_lightning.report.wandb_runs import WandbSettings
 from naswot_lightning.storage.records import STRICT, Count, Positive, from_plain
@@ -130,7 +130,7 @@ def plan_training(config: TrainConfig) -> Training:
         for seed in seeds
     ]
     # A pick has the machine's devices to itself, which its own process opens.
-    executor = make_executor(1, torch.device("cpu"))
+    executor = make_executor(Request(1, torch.device("cpu"), config.devices, apart=True, folder=folder.path))
     return Training(folder, tuple(picks), config.overwrite, executor, WandbSettings(**asdict(config.wandb)))
 
 

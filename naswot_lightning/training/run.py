@@ -15,6 +15,7 @@ from naswot_lightning.data.catalog import load_dataset
 from naswot_lightning.data.dataset import Dataset
 from naswot_lightning.data.splits import warn_of_own_split
 from naswot_lightning.data.storage import store_dataset
+from naswot_lightning.execution.base import Lost
 from naswot_lightning.report.compare import compare
 from naswot_lightning.report.wandb_runs import wandb_group
 from naswot_lightning.training.outcome import Outcome
@@ -76,8 +77,11 @@ def _train(folders: list[Path], training: Training, loaded: list[Dataset]) -> di
     settings = training.picks[0].settings
     with _shared_images(training.folder.path, loaded or [_load(settings)]) as images:
         task = TrainPick(images, settings.space)
-        outcomes = dict(training.executor.run(task, folders))
-    return {folder: outcome for folder, outcome in outcomes.items() if not outcome.has_result}
+        ended = {
+            folder: Outcome("killed", outcome.reason) if isinstance(outcome, Lost) else outcome
+            for folder, outcome in training.executor.run(task, folders)
+        }
+    return {folder: outcome for folder, outcome in ended.items() if not outcome.has_result}
 
 
 @contextmanager

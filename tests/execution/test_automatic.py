@@ -21,12 +21,12 @@ def test_workers_are_started_where_they_are_worth_it(monkeypatch):
         return ((item, task(item)) for item in items)
 
     monkeypatch.setattr(Processes, "run", start)
-    assert len(dict(Automatic(2).run(evaluator, networks))) == 6
+    assert len(dict(Automatic(Processes(2)).run(evaluator, networks))) == 6
     assert started == []
     monkeypatch.setattr(automatic, "_WORTHWHILE_S", 0.0)
-    assert len(dict(Automatic(2).run(evaluator, networks))) == 6
+    assert len(dict(Automatic(Processes(2)).run(evaluator, networks))) == 6
     assert started == [3]
-    assert len(dict(Automatic(1).run(evaluator, networks))) == 6
+    assert len(dict(Automatic(Processes(1)).run(evaluator, networks))) == 6
     assert started == [3]
 
 
@@ -37,7 +37,7 @@ def test_a_space_that_cannot_be_sent_is_scored_here_unless_workers_were_asked_fo
     evaluator = ScoreEvaluator(Local(), [load_probe("noise", "", 4, 0, probe_size=8)])
     networks = [SPACE[index] for index in range(5)]
     monkeypatch.setattr(automatic, "_WORTHWHILE_S", 0.0)
-    assert len(dict(Automatic(2).run(evaluator, networks))) == 5
+    assert len(dict(Automatic(Processes(2)).run(evaluator, networks))) == 5
     with pytest.raises(
         UserError, match=r"--workers 2: another process cannot make the space 'nasbench201'.*--workers 1"
     ):

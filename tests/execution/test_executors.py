@@ -26,13 +26,15 @@ def test_every_executor_gives_the_same_results(always_worthwhile):
     expected = {network: replace(values, seconds=0.0) for network, values in Serial().run(evaluator, networks)}
     assert list(expected) == networks
     assert {values.status for values in expected.values()} == {"ok", "degenerate"}
-    for executor in (Processes(2), Automatic(2), Automatic(1)):
+    for executor in (Processes(2), Automatic(Processes(2)), Automatic(Processes(1))):
         pairs = list(executor.run(evaluator, iter(networks)))
         assert len(pairs) == len(networks)
         assert {network: replace(values, seconds=0.0) for network, values in pairs} == expected
 
 
-@pytest.mark.parametrize("executor", [Serial(), Processes(2), Automatic(2)], ids=["serial", "processes", "automatic"])
+@pytest.mark.parametrize(
+    "executor", [Serial(), Processes(2), Automatic(Processes(2))], ids=["serial", "processes", "automatic"]
+)
 def test_nothing_to_do_is_no_error(executor):
     evaluator = ScoreEvaluator(get_space("nasbench201"), [load_probe("noise", "", 4, 0, probe_size=8)])
     assert list(executor.run(evaluator, [])) == []

@@ -1,5 +1,11 @@
+import os
+import signal
+import time
+
 import pytest
 
+from naswot_lightning.errors import UserError
+from naswot_lightning.execution.base import Lost
 from naswot_lightning.execution.processes import Processes
 
 
@@ -21,3 +27,62 @@ def test_an_error_of_a_task_ends_the_run_with_that_error():
     assert list(Processes(2).run(Halved(), [])) == []
     with pytest.raises(ValueError, match="3 is odd"):
         list(Processes(2).run(Halved(), [2, 3, 4]))
+
+
+class Fatal:
+    """Item 0 kills its worker, a path does so once, 99 takes for ever."""
+
+    def prepare(self): ...
+
+    def __call__(self, item):
+        if item == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if isinstance(item, str) and not os.path.exists(item):
+            open(item, "w").close()
+            os._exit(3)
+        if item == 99:
+            time.sleep(600)
+        return item
+
+
+def test_what_kills_its_worker_is_tried_again_and_then_lost_and_the_others_go_on(tmp_path, caplog):
+    once = str(tmp_path / "died")
+    items = [5, 0, 6, once, 7, 8]
+    results = list(Processes(2).run(Fatal(), items))
+    assert sorted(map(str, dict(results))) == sorted(map(str, items))
+    assert len(results) == len(items)
+    assert dict(results)[0] == Lost("was killed by SIGKILL, as Linux does where memory runs out")
+    assert all(result == item for item, result in results if item != 0)
+    assert len(caplog.messages) == 2
+    assert any("ended with exit code 3; what it was at is tried again" in message for message in caplog.messages)
+
+
+def test_what_hangs_is_lost_in_time():
+    results = dict(Processes(2, timeout=1.0).run(Fatal(), [1, 99, 2, 3]))
+    assert results == {1: 1, 2: 2, 3: 3, 99: Lost("gave no answer in 1 s")}
+
+
+class NeverReady:
+    def prepare(self):
+        os._exit(7)
+
+    def __call__(self, item): ...
+
+
+def test_workers_that_cannot_get_ready_are_one_line():
+    with pytest.raises(UserError, match="one of 2 workers ended with exit code 7 before it was ready, 3 times"):
+        list(Processes(2).run(NeverReady(), [1, 2, 3]))
+
+
+class Where:
+    def prepare(self): ...
+
+    def __call__(self, item):
+        time.sleep(0.2)
+        return os.environ["PLACE"]
+
+
+def test_each_process_has_its_environment_in_turns():
+    environments = [{"PLACE": "a"}, {"PLACE": "b"}]
+    assert set(dict(Processes(2, environments).run(Where(), range(6))).values()) == {"a", "b"}
+    assert "PLACE" not in os.environ

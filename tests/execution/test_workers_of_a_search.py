@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from naswot_lightning.config import SearchConfig
+from naswot_lightning import devices
 from naswot_lightning.data.probe import load_probe
-from naswot_lightning.errors import UserError
+from naswot_lightning.execution.base import Request
+from naswot_lightning.execution.local import local_executor
 from naswot_lightning.execution.processes import Processes
-from naswot_lightning.search import plan_search
+from naswot_lightning.execution.serial import Serial
 from naswot_lightning.search.evaluators.score import ScoreEvaluator
 from spaces import get_space
 from tests.conftest import ROOT
@@ -82,9 +83,18 @@ def test_scores_are_those_of_one_process_whatever_its_threads(name, bf16):
         assert alone == [aside[network].scores for network in networks]
 
 
-def test_workers_do_not_share_an_accelerator():
-    with pytest.raises(UserError, match="--workers 2 on meta: workers are for the CPU"):
-        plan_search(SearchConfig(device="meta", workers=2))
+def test_workers_have_an_accelerator_each_in_turns(monkeypatch):
+    monkeypatch.setattr(devices, "visible_gpus", lambda: ["GPU-a", "GPU-b"])
+    cuda = torch.device("cuda")
+    four, chosen, numbered = (
+        local_executor(Request(*asked)) for asked in ((4, cuda), (None, cuda), (2, torch.device("cuda:1")))
+    )
+    assert [each["CUDA_VISIBLE_DEVICES"] for each in four.environments] == ["GPU-a", "GPU-b"]
+    assert four.count == 4
+    assert (chosen.processes.count, chosen.processes.environments) == (2, four.environments)
+    assert list(numbered.environments) == [{}]
+    monkeypatch.setattr(devices, "visible_gpus", lambda: ["0"])
+    assert isinstance(local_executor(Request(None, cuda)), Serial)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
@@ -94,14 +104,18 @@ def test_a_worker_that_dies_is_one_line_and_loses_nothing(tmp_path):
         if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
             os.kill(child, signal.SIGKILL)
             break
-    _, errors = process.communicate(timeout=60)
-    last = errors.strip().splitlines()[-1]
-    assert process.returncode == 2
-    assert "one of 2 workers died, perhaps for want of memory; what is finished is kept" in last
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0
+    told = [line for line in errors.splitlines() if "warning" in line]
+    assert len(told) == 1
+    assert (
+        "a worker was killed by SIGKILL, as Linux does where memory runs out; what it was at is tried again" in told[0]
+    )
     assert "Traceback" not in errors
     rows = [json.loads(line) for line in (tmp_path / "run" / "scores.jsonl").read_text().splitlines()]
-    assert len(rows) >= 4
-    assert all(row["status"] == "ok" for row in rows if row["architecture"].count("nor_conv_3x3") > 2)
+    assert len({row["architecture"] for row in rows}) == len(rows) == 400
+    assert "best 10 of 400" in output
+    assert "failed" not in {row["status"] for row in rows}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
