@@ -127,6 +127,11 @@ class SearchMachine:
     take longer than half a minute."""
     timeout: float | None = None
     """seconds after which a candidate counts as hung: its worker is ended, and it is tried once more."""
+    shard: str | None = None
+    """score only a part of the candidates, such as 2/4 for the second of four, in a run folder of its own; python -m
+    naswot_lightning.merge puts the parts together."""
+    slurm: dict[str, PlainValue] = field(default_factory=dict)
+    """options of the jobs of --engine slurm, as --slurm.NAME VALUE, such as --slurm.partition gpu."""
 
 
 @dataclass
@@ -276,8 +281,14 @@ class TrainDevices:
     """auto, cpu, gpu, ..."""
     engine: str = "local"
     """what runs the picks: {engines}."""
+    workers: int | None = None
+    """picks that train side by side; by default one a GPU, or one a core."""
+    threads: int | None = None
+    """threads of a pick's process; by default the cores, shared out among the workers."""
     devices: int = 1
     """how many devices train one pick together."""
+    slurm: dict[str, PlainValue] = field(default_factory=dict)
+    """options of the jobs of --engine slurm, as --slurm.NAME VALUE, such as --slurm.partition gpu."""
     strategy: str = "auto"
     """of Lightning's Trainer, such as ddp."""
     trainer: dict[str, PlainValue] = field(default_factory=dict)
@@ -306,6 +317,7 @@ class TrainConfig(
         if not isinstance(self.devices, int):
             raise UserError(f"--devices {self.devices}: expected the number of devices that train one pick together")
         _at_least(1, top=self.top, epochs=self.epochs, image_size=self.image_size, devices=self.devices)
+        _at_least(1, workers=self.workers, threads=self.threads)
         _at_least(2, batch_size=self.batch_size, probe_batch_size=self.probe_batch_size)
         _at_least(0, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay)
         _at_least(0, seed=self.seed, early_points=self.early_points, auxiliary_weight=self.auxiliary_weight)
@@ -316,7 +328,7 @@ class TrainConfig(
         _at_most(10_000, "the kernel of N images takes 8 N^2 bytes", probe_batch_size=self.probe_batch_size)
         _at_most(1_000_000, "no device holds more", batch_size=self.batch_size)
         _at_most(2_048, "no benchmark has larger images", image_size=self.image_size)
-        _at_most(1_024, "no machine has more", devices=self.devices)
+        _at_most(1_024, "no machine has more", devices=self.devices, workers=self.workers, threads=self.threads)
         _share(label_smoothing=self.label_smoothing, drop_path=self.drop_path)
         self.all_seeds()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
@@ -15,6 +15,7 @@ R_co = TypeVar("R_co", covariant=True)
 T = TypeVar("T")
 R = TypeVar("R")
 Option = None | bool | int | float | str
+Options = Mapping[str, Option | Sequence[Option]]
 
 
 class Task(Protocol[T_contra, R_co]):
@@ -83,4 +84,4 @@ class Request:
     apart: bool = False
     timeout: float | None = None
     folder: Path = Path()
-    options: Mapping[str, Option] = field(default_factory=dict)
+    options: Options = field(default_factory=dict)

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -97,7 +96,10 @@ def plan_search(config: SearchConfig) -> Search:
     device = get_device(config.device)
     if config.precision == "bf16" and (warning := warn_of_slow_bf16(device)):
         print(f"search.py: warning: {warning}", file=sys.stderr)
-    executor = make_executor(Request(config.workers, device, timeout=config.timeout, folder=Path(config.run_dir)))
+    folder = RunFolder(config.run_dir)
+    executor = make_executor(
+        Request(config.workers, device, timeout=config.timeout, folder=folder.path, options=config.slurm)
+    )
     probes = _probes(config)
     settings = {name: getattr(config, name) for name in _OF_SCORES}
     conditions = Conditions(space, criteria, config.seed, device, config.precision, settings, probes)
@@ -114,7 +116,7 @@ def plan_search(config: SearchConfig) -> Search:
         seed=config.seed,
         dataset=config.dataset,
         top=config.top,
-        folder=RunFolder(config.run_dir),
+        folder=folder,
         settings=asdict(config) | {"overwrite": False, "trust": False},
         identity={**{name: getattr(config, name) for name in _OF_CANDIDATES}, **evaluator.identity()},
         overwrite=config.overwrite,

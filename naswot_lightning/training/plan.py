@@ -130,7 +130,9 @@ def plan_training(config: TrainConfig) -> Training:
         for seed in seeds
     ]
     # A pick has the machine's devices to itself, which its own process opens.
-    executor = make_executor(Request(1, torch.device("cpu"), config.devices, apart=True, folder=folder.path))
+    executor = make_executor(
+        Request(1, torch.device("cpu"), config.devices, apart=True, folder=folder.path, options=config.slurm)
+    )
     return Training(folder, tuple(picks), config.overwrite, executor, WandbSettings(**asdict(config.wandb)))
 
 
