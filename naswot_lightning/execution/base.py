@@ -67,6 +67,7 @@ class Request:
 
     Attributes:
         workers: tasks side by side; None lets the engine choose.
+        places: where ``apart``, how many of them this machine takes side by side.
         device: where a task computes.
         devices: how many of them a task takes together.
         threads: of a task on the CPU.
@@ -82,6 +83,7 @@ class Request:
     devices: int = 1
     threads: int = 1
     apart: bool = False
+    places: int = 1
     timeout: float | None = None
     folder: Path = Path()
     options: Options = field(default_factory=dict)

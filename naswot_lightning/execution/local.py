@@ -18,7 +18,7 @@ def local_executor(request: Request) -> Executor:
     Where no number of workers is asked for, a process a core or an accelerator, if they are worth their start.
     """
     if request.apart:
-        return Threads(request.workers or 1)
+        return Threads(request.places)
     environments = accelerators(request.device) or [{}]
     if request.workers == 1 or (request.device.type != "cpu" and request.workers is None and len(environments) == 1):
         return Serial()

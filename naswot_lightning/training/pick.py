@@ -33,6 +33,7 @@ from naswot_lightning.storage.files import locked
 from naswot_lightning.training.checkpoints import best_and_last, checkpoint_to_resume
 from naswot_lightning.training.classifier import ImageClassifier
 from naswot_lightning.training.outcome import EXIT_OS_ERROR, Outcome
+from naswot_lightning.training.progress import Epoch
 from naswot_lightning.training.recipes import describe_recipe
 from naswot_lightning.training.settings import SavedPick, decisive_settings, read_pick, seconds_of
 from naswot_lightning.training.trainer import choose_strategy, make_classifier, make_trainer, quieten
@@ -112,14 +113,16 @@ def _data(pick: SavedPick, images: Path | None) -> ImageDataModule:
 
 def _announcer(pick: SavedPick) -> Callable[[dict[str, Any]], None]:
     def announce(row: dict[str, Any]) -> None:
-        score, accuracy = row.get("score/naswot"), row.get("val/acc")
-        print(
-            f"{pick.run.name}: epoch {row['epoch']}/{pick.settings.values.epochs}  "
-            f"train loss {row['train/loss']:.4f}  "
-            f"{'' if accuracy is None else f'val acc {100 * accuracy:.2f} %  '}"
-            f"score {'-' if score is None else f'{score:.2f}'}  {row['seconds']:.1f} s",
-            flush=True,
+        told = Epoch(
+            name=pick.run.name,
+            epoch=row["epoch"],
+            epochs=pick.settings.values.epochs,
+            train_loss=row["train/loss"],
+            val_acc=row.get("val/acc"),
+            score=row.get("score/naswot"),
+            seconds=row["seconds"],
         )
+        print(told.to_line(), flush=True)
 
     return announce
 

@@ -16,6 +16,7 @@ from naswot_lightning.data.splits import describe_split
 from naswot_lightning.errors import UserError, expect_name
 from naswot_lightning.execution import get_engine
 from naswot_lightning.execution.base import Executor, Request
+from naswot_lightning.execution.places import Place, share_out
 from naswot_lightning.ranking import read_ranking
 from naswot_lightning.report.wandb_runs import WandbSettings
 from naswot_lightning.storage.records import STRICT, Count, Positive, from_plain
@@ -68,13 +69,15 @@ class Training:
         picks: each once for each seed.
         overwrite: train again those whose results were made with other settings.
         executor: what runs them.
-    wandb: where runs are shown.
+        places: where they train on this machine, one at a time each.
+        wandb: where runs are shown.
     """
 
     folder: RunFolder
     picks: tuple[PlannedPick, ...]
     overwrite: bool
     executor: Executor
+    places: tuple[Place, ...]
     wandb: WandbSettings
 
 
@@ -129,11 +132,24 @@ def plan_training(config: TrainConfig) -> Training:
         for candidate in candidates
         for seed in seeds
     ]
-    # A pick has the machine's devices to itself, which its own process opens.
-    executor = make_executor(
-        Request(1, torch.device("cpu"), config.devices, apart=True, folder=folder.path, options=config.slurm)
+    places = share_out(config.accelerator, config.devices, len(picks), config.workers, config.threads)
+    executor = make_executor(_request(config, folder, places))
+    wandb = WandbSettings(**asdict(config.wandb))
+    return Training(folder, tuple(picks), config.overwrite, executor, tuple(places), wandb)
+
+
+def _request(config: TrainConfig, folder: RunFolder, places: Sequence[Place]) -> Request:
+    """Return what is asked of the engine: each pick is a process of its own, which opens its devices itself."""
+    return Request(
+        workers=config.workers,
+        device=torch.device("cuda" if "CUDA_VISIBLE_DEVICES" in places[0].environment else "cpu"),
+        devices=config.devices,
+        threads=places[0].threads,
+        apart=True,
+        places=len(places),
+        folder=folder.path,
+        options=config.slurm,
     )
-    return Training(folder, tuple(picks), config.overwrite, executor, WandbSettings(**asdict(config.wandb)))
 
 
 _PLAIN_DEVICES = {"precision": ("32-true",), "accelerator": ("auto", "cpu", "gpu"), "strategy": ("auto", "ddp")}

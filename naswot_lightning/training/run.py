@@ -20,6 +20,7 @@ from naswot_lightning.report.compare import compare
 from naswot_lightning.report.wandb_runs import wandb_group
 from naswot_lightning.training.outcome import Outcome
 from naswot_lightning.training.plan import PlannedPick, Training, plan_training
+from naswot_lightning.training.progress import display
 from naswot_lightning.training.settings import PickRun, PickSettings, prepare_pick
 from naswot_lightning.training.task import TrainPick
 
@@ -75,8 +76,8 @@ def _train(folders: list[Path], training: Training, loaded: list[Dataset]) -> di
     if not folders:
         return {}
     settings = training.picks[0].settings
-    with _shared_images(training.folder.path, loaded or [_load(settings)]) as images:
-        task = TrainPick(images, settings.space)
+    with _shared_images(training.folder.path, loaded or [_load(settings)]) as images, display() as shown:
+        task = TrainPick(images, settings.space, training.places, shown)
         ended = {
             folder: Outcome("killed", outcome.reason) if isinstance(outcome, Lost) else outcome
             for folder, outcome in training.executor.run(task, folders)

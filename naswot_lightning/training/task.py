@@ -4,47 +4,69 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
-from dataclasses import dataclass
+import threading
+from collections.abc import Sequence
 from pathlib import Path
+from queue import SimpleQueue
+from typing import BinaryIO
 
 from naswot_lightning.errors import UserError, describe_os_error
+from naswot_lightning.execution.places import Place
 from naswot_lightning.storage.files import open_own
 from naswot_lightning.training.outcome import EXIT_OS_ERROR, Outcome, forget_outcome, read_outcome
+from naswot_lightning.training.progress import Display, Lines, read_epoch
 from naswot_lightning.training.settings import read_pick, write_retry
 
 
-@dataclass(frozen=True)
 class TrainPick:
-    """Trains the pick of a folder.
+    """Trains the pick of a folder, in one of several places.
 
     Args:
         images: the stored data set, which all picks map.
         space: the space of the picks, which the user trusts.
+        places: where picks train, one at a time each.
+        display: where they show how far they are.
 
     Raises:
         KeyboardInterrupt: the training was interrupted; it is saved.
         UserError: a setting or a file is at fault.
     """
 
-    images: Path
-    space: str
+    def __init__(self, images: Path, space: str, places: Sequence[Place], display: Display) -> None:
+        self.images, self._space, self._display = images, space, display
+        self._places: SimpleQueue[Place] = SimpleQueue()
+        for place in places:
+            self._places.put(place)
+        self._threads = places[0].threads
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._ports: set[int] = set()
+        self._lock, self._stopped = threading.Lock(), False
+
+    def __reduce__(self) -> tuple[type[TrainPick], tuple[object, ...]]:
+        """Sent elsewhere, a pick has what is given to the process that it is sent to."""
+        return TrainPick, (self.images, self._space, (Place(self._threads, _threads(self._threads)),), Lines())
 
     def prepare(self) -> None:
         """Nothing: each pick has a process of its own."""
 
+    def stop(self) -> None:
+        """Let all trainings save and end."""
+        with self._lock:
+            self._stopped = True
+            for process in self._running:
+                process.terminate()
+
     def __call__(self, item: Path) -> Outcome:
         """Train; where memory runs out once more, with each step in two halves."""
-        outcome = self._run(item)
-        if outcome.status == "out of memory" and (half := read_pick(item).half()):
-            print(
-                f"{item.name}: out of memory; trained again with half the mini-batch: each step takes 2 x {half} "
-                "images a device, their gradients added (BatchNorm then sees the halves)",
-                flush=True,
-            )
-            write_retry(item, 2)
-            outcome = self._run(item)
+        place = self._places.get()
+        try:
+            outcome = self._try(item, place)
+        finally:
+            self._places.put(place)
+            self._display.end(item.name)
         if outcome.status == "interrupted":
             raise KeyboardInterrupt
         if outcome.status == "user error":
@@ -53,20 +75,80 @@ class TrainPick:
             print(f"{item.name}: {outcome.message}", file=sys.stderr)
         return outcome
 
-    def _run(self, folder: Path) -> Outcome:
-        command = [sys.executable, "-m", "naswot_lightning.training.pick", str(folder), str(self.images), self.space]
-        # A wandb service of its own: one that outlives a killed pick would refuse the run to the next.
-        environment = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}
-        environment["PYTHONFAULTHANDLER"] = "1"  # a crash of a library leaves a traceback in train.log
-        # Libraries from where this process has them: with -m alone the folder that the user stands in comes first.
-        environment |= {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    def _try(self, item: Path, place: Place) -> Outcome:
+        outcome = self._run(item, place)
+        if outcome.status != "out of memory" or not (half := read_pick(item).half()):
+            return outcome
+        self._display.say(
+            f"{item.name}: out of memory; trained again with half the mini-batch: each step takes 2 x {half} "
+            "images a device, their gradients added (BatchNorm then sees the halves)"
+        )
+        write_retry(item, 2)
+        return self._run(item, place)
+
+    def _run(self, folder: Path, place: Place) -> Outcome:
+        command = [sys.executable, "-m", "naswot_lightning.training.pick", str(folder), str(self.images), self._space]
+        environment = {**_environment(), **place.environment, "MASTER_PORT": str(self._port())}
         forget_outcome(folder)
         with open(open_own(folder / "train.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab") as log:
-            pipe = subprocess.PIPE
-            process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=log, env=environment)
-            _show(process)
+            process = self._start(command, environment, log)
+        try:
+            self._follow(process)
+        finally:
+            with self._lock:
+                self._running.discard(process)
         outcome = read_outcome(folder)
         return _without_word(process.returncode, folder) if outcome.status == "killed" else outcome
+
+    def _start(self, command: list[str], environment: dict[str, str], log: BinaryIO) -> subprocess.Popen[bytes]:
+        with self._lock:
+            if self._stopped:
+                raise KeyboardInterrupt
+            pipe = subprocess.PIPE
+            process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=log, env=environment)
+            self._running.add(process)
+            return process
+
+    def _follow(self, process: subprocess.Popen[bytes]) -> None:
+        """Show what the process tells until it ends; where this is interrupted, let it save and end."""
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                text = line.decode(errors="replace").rstrip("\n")
+                epoch = read_epoch(text)
+                self._display.say(text) if epoch is None else self._display.show(epoch)
+            process.wait()
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
+
+    def _port(self) -> int:
+        """Return a port for the processes of one pick that no other pick of this command was given."""
+        with self._lock:
+            while (port := _free_port()) in self._ports:
+                pass
+            self._ports.add(port)
+            return port
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _threads(count: int) -> dict[str, str]:
+    return {"OMP_NUM_THREADS": str(count)}
+
+
+def _environment() -> dict[str, str]:
+    # A wandb service of its own: one that outlives a killed pick would refuse the run to the next.
+    ours = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}
+    # Libraries from where this process has them: with -m alone the folder that the user stands in comes first.
+    path = os.pathsep.join(path for path in sys.path if path)
+    # A crash of a library leaves a traceback in train.log.
+    return {**ours, "PYTHONFAULTHANDLER": "1", "PYTHONSAFEPATH": "1", "PYTHONPATH": path}
 
 
 def _without_word(code: int, folder: Path) -> Outcome:
@@ -79,15 +161,3 @@ def _without_word(code: int, folder: Path) -> Outcome:
         number = code - EXIT_OS_ERROR
         return Outcome("user error", describe_os_error(OSError(number, os.strerror(number), str(folder))))
     return Outcome("killed")
-
-
-def _show(process: subprocess.Popen[bytes]) -> None:
-    assert process.stdout is not None
-    try:
-        for line in process.stdout:
-            print(line.decode(errors="replace"), end="", flush=True)
-        process.wait()
-    except BaseException:
-        process.terminate()
-        process.wait()
-        raise

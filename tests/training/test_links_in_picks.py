@@ -7,7 +7,9 @@ import pytest
 from naswot_lightning.analysis.results import read_results
 from naswot_lightning.analysis.trajectory import read_trajectory
 from naswot_lightning.errors import UserError
+from naswot_lightning.execution.places import Place
 from naswot_lightning.training.outcome import Outcome, read_outcome
+from naswot_lightning.training.progress import Lines
 from naswot_lightning.training.task import TrainPick
 from naswot_lightning.training.wandb_logger import SentOnceLogger
 from tests.runs import result, write_pick
@@ -48,7 +50,7 @@ def test_a_log_is_a_file(tmp_path, mine, kind):
     folder = write_pick(tmp_path / "run", result(1))
     replace(folder / "train.log", kind, mine)
     with pytest.raises(UserError, match=r"train\.log is a link, a folder or a pipe"):
-        TrainPick(tmp_path, "nasbench201")(folder)
+        TrainPick(tmp_path, "nasbench201", [Place(1)], Lines())(folder)
     assert mine.read_text() == "precious\n"
 
 

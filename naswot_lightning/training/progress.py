@@ -1,0 +1,133 @@
+"""How far the trainings are: what the process of a pick tells, and how the command shows it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from naswot_lightning.storage.records import STRICT, Count, Positive, from_json
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch of a pick, as its process tells it.
+
+    Attributes:
+        name: of the pick.
+        epoch: that is done, from 1.
+        epochs: of the training.
+        train_loss: mean over the epoch.
+        val_acc: from 0 to 1; None without validation images.
+        score: after it; None where it is not a number.
+        seconds: that it took.
+    """
+
+    name: str
+    epoch: Count
+    epochs: Positive
+    train_loss: float | None
+    val_acc: float | None
+    score: float | None
+    seconds: float
+
+    __pydantic_config__ = STRICT
+
+    @property
+    def state(self) -> str:
+        """Loss, accuracy and score in words."""
+        loss = "-" if self.train_loss is None else f"{self.train_loss:.4f}"
+        accuracy = "" if self.val_acc is None else f"val acc {100 * self.val_acc:.2f} %  "
+        return f"train loss {loss}  {accuracy}score {'-' if self.score is None else f'{self.score:.2f}'}"
+
+    def __str__(self) -> str:
+        return f"{self.name}: epoch {self.epoch}/{self.epochs}  {self.state}  {self.seconds:.1f} s"
+
+    def to_line(self) -> str:
+        """Return it as one line for :func:`read_epoch`."""
+        return json.dumps(asdict(self))
+
+
+def read_epoch(line: str) -> Epoch | None:
+    """Return the epoch that a line tells of; None where it says something else."""
+    if not line.startswith("{"):
+        return None
+    try:
+        return from_json(Epoch, line.encode())
+    except ValueError:
+        return None
+
+
+class Display(Protocol):
+    """Shows several trainings side by side; called from several threads."""
+
+    def show(self, epoch: Epoch) -> None:
+        """Show how far a pick is."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        ...
+
+    def end(self, name: str) -> None:
+        """Let go of a pick that has ended."""
+        ...
+
+
+class Lines:
+    """A line an epoch, for files and pipes."""
+
+    def show(self, epoch: Epoch) -> None:
+        """Print a line."""
+        self.say(str(epoch))
+
+    def say(self, text: str) -> None:
+        """Print a line in one piece: other threads print, too."""
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+
+    def end(self, name: str) -> None:
+        """Nothing: what was printed stays."""
+
+
+class Bars:
+    """A bar a pick that trains, below what was printed, for terminals."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._bars: dict[str, TaskID] = {}
+        self._last: dict[str, Epoch] = {}
+
+    def show(self, epoch: Epoch) -> None:
+        """Move the pick's bar."""
+        if epoch.name not in self._bars:
+            self._bars[epoch.name] = self._progress.add_task(epoch.name, total=epoch.epochs, state="")
+        self._last[epoch.name] = epoch
+        self._progress.update(self._bars[epoch.name], completed=epoch.epoch, state=epoch.state)
+
+    def say(self, text: str) -> None:
+        """Print a line above the bars."""
+        self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def end(self, name: str) -> None:
+        """Leave the last epoch as a line in place of the bar."""
+        if name in self._bars:
+            self._progress.remove_task(self._bars.pop(name))
+            self.say(str(self._last.pop(name)))
+
+
+@contextmanager
+def display() -> Iterator[Display]:
+    """Give what suits the standard output."""
+    if not sys.stdout.isatty():
+        yield Lines()
+        return
+    text = TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TextColumn("{task.fields[state]}")
+    with Progress(*text, TimeRemainingColumn(), console=Console(file=sys.stdout), transient=True) as progress:
+        yield Bars(progress)
