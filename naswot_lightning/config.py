@@ -178,6 +178,21 @@ class SearchConfig(SearchRun, SearchMachine, SearchScores, SearchImages, SearchC
             _at_least(1, samples=self.samples)
             most = "a row a candidate is held in memory, 1 kB each; split the search by --seed"
             _at_most(10_000_000, most, samples=self.samples)
+        if self.part() and self.calibrate:
+            raise UserError(f"--shard {self.shard} and --calibrate: a sample is calibrated on; leave one of them out")
+
+    def part(self) -> tuple[int, int] | None:
+        """Return the numbers of ``shard``: which part, and of how many; None for all candidates.
+
+        Raises:
+            UserError: it is anything else.
+        """
+        if self.shard is None:
+            return None
+        found = re.fullmatch(r"([1-9]\d{0,5})/([1-9]\d{0,5})", self.shard, re.ASCII)
+        if not found or int(found[1]) > int(found[2]):
+            raise UserError(f"--shard {self.shard}: expected one of several parts, such as 2/4 for the second of four")
+        return int(found[1]), int(found[2])
 
 
 @dataclass

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from naswot_lightning.columns import Criterion
-from naswot_lightning.config import SearchConfig
+from naswot_lightning.config import SearchConfig, SearchMachine
 from naswot_lightning.data.catalog import load_dataset
 from naswot_lightning.data.probe import Probe, draw_probe, load_probe
 from naswot_lightning.devices import get_device, has_bf16_instructions, warn_of_slow_bf16
@@ -28,12 +28,14 @@ from naswot_lightning.search.evaluators import get_evaluator
 from naswot_lightning.search.evaluators.base import Conditions, Evaluator
 from naswot_lightning.search.evaluators.score import ScoreEvaluator
 from naswot_lightning.search.limits import Limits
+from naswot_lightning.search.shards import Shard
 from naswot_lightning.storage.run_folder import RunFolder
 from spaces import Complexity, Space, get_space
 
 # Settings that decide the candidates; those that decide their scores are the evaluator's.
 _OF_CANDIDATES = (
     "space", "samples", "architectures", "max_params", "max_macs", "algorithm", "seed", "canonical", "evaluator",
+    "shard",
 )  # fmt: skip
 _OF_SCORES = ("dataset", "image_size", "batch_size", "probe_size", "score", "repeats", "precision")
 
@@ -46,6 +48,7 @@ class Search:
         space: the search space.
         canonical: the architecture of the network that is evaluated for a candidate.
         algorithm: what proposes candidates.
+        shard: the same, where it proposes one part of them.
         limits: what it keeps to.
         evaluator: what says how good an architecture is.
         executor: what runs the evaluator.
@@ -63,6 +66,7 @@ class Search:
     space: Space
     canonical: Callable[[str], str]
     algorithm: Algorithm
+    shard: Shard | None
     limits: Limits
     evaluator: Evaluator
     executor: Executor
@@ -82,23 +86,29 @@ class Search:
         return self.evaluator.criteria
 
 
-def plan_search(config: SearchConfig) -> Search:
+def plan_search(config: SearchConfig, scored: bool = False) -> Search:
     """Return the search that ``config`` describes.
+
+    Args:
+        config: of the command.
+        scored: all candidates are scored already, so that no device is opened and no engine is asked.
 
     Raises:
         UserError: a name, a number or a file of it is at fault.
     """
+    machine = SearchMachine(device="cpu", workers=1) if scored else config
     criteria = tuple(parse_scores(config.score))
     make_algorithm = get_algorithm(config.algorithm)
-    make_evaluator, make_executor = get_evaluator(config.evaluator), get_engine(config.engine)
+    make_evaluator, make_executor = get_evaluator(config.evaluator), get_engine(machine.engine)
+    _expect_no_feedback(config)
     space = get_space(config.space)
     config = replace(config, space=space.name)  # the one spelling of its options
-    device = get_device(config.device)
-    if config.precision == "bf16" and (warning := warn_of_slow_bf16(device)):
+    device = get_device(machine.device)
+    if config.precision == "bf16" and not scored and (warning := warn_of_slow_bf16(device)):
         print(f"search.py: warning: {warning}", file=sys.stderr)
     folder = RunFolder(config.run_dir)
     executor = make_executor(
-        Request(config.workers, device, timeout=config.timeout, folder=folder.path, options=config.slurm)
+        Request(machine.workers, device, timeout=machine.timeout, folder=folder.path, options=machine.slurm)
     )
     probes = _probes(config)
     settings = {name: getattr(config, name) for name in _OF_SCORES}
@@ -106,10 +116,13 @@ def plan_search(config: SearchConfig) -> Search:
     canonical = space.canonical if config.canonical else str
     evaluator = make_evaluator(conditions)
     limits = _limits(config, space, canonical, probes)
+    algorithm = _listed(config, space, limits) or make_algorithm(space, _samples(config), config.seed, limits)
+    shard = Shard(algorithm, canonical, *part) if (part := config.part()) else None
     return Search(
         space=space,
         canonical=canonical,
-        algorithm=_listed(config, space, limits) or make_algorithm(space, _samples(config), config.seed, limits),
+        algorithm=shard or algorithm,
+        shard=shard,
         limits=limits,
         evaluator=evaluator,
         executor=executor,
@@ -177,6 +190,14 @@ def _listed(config: SearchConfig, space: Space, limits: Limits) -> Algorithm | N
     if config.architectures is not None:
         return Listed(given(space, config.architectures), limits)
     return Listed(enumerated(space), limits) if config.samples == "all" else None
+
+
+def _expect_no_feedback(config: SearchConfig) -> None:
+    if config.shard is not None and config.algorithm != "random":
+        raise UserError(
+            f"--shard {config.shard}: the candidates of --algorithm {config.algorithm} depend on the scores of all "
+            "others; use --algorithm random, or give the candidates"
+        )
 
 
 def _samples(config: SearchConfig) -> int:

@@ -32,9 +32,14 @@ def run_search(config: SearchConfig) -> int:
     return run(search)
 
 
-def run(search: Search) -> int:
-    """Run a search, continuing what its folder holds; return as :func:`run_search` does."""
-    first = first_batch(search)  # what is at fault with the candidates is said before the folder is touched
+def run(search: Search, first: Sequence[str] | None = None) -> int:
+    """Run a search, continuing what its folder holds; return as :func:`run_search` does.
+
+    Args:
+        search: that is planned.
+        first: its first batch, where it is known.
+    """
+    first = first or first_batch(search)  # what is at fault with the candidates is said before the folder is touched
     with search.folder.open(dict(search.settings), search.identity, search.overwrite):
         with ScoreRows(search.folder.scores) as finished:
             loop = Loop(search.space.name, search.canonical, search.evaluator, search.executor, search.seed, finished)
@@ -42,6 +47,8 @@ def run(search: Search) -> int:
         ranking = rank(list({row.architecture: row for row in rows}.values()), search.criteria)
         write_ranking(search.folder.path, ranking)
         print_summary(search, ranking)
+        if search.shard:
+            print(search.shard)
         _track(search, ranking, loop.fresh)
     return 0 if any(row.status == "ok" for row in ranking) else 1
 

@@ -25,7 +25,7 @@ _MARK = re.compile(r"[0-9a-f]{8}\n?")  # the content of .run_id
 _PICK = re.compile(r"(given|[1-9]\d*)-[0-9a-f]+(-seed\d+)?")
 FIGURE_MARK = b"naswot-lightning"  # in the first bytes of a figure
 # What a run did before these options existed.
-_FORMERLY = {"split_file": None, "select": "top", "evaluator": "scores"}
+_FORMERLY = {"split_file": None, "select": "top", "evaluator": "scores", "shard": None}
 
 
 class RunFolder:
