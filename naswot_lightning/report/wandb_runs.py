@@ -5,16 +5,18 @@ from __future__ import annotations
 import logging
 import netrc
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlparse
 
 from naswot_lightning.analysis.results import TrainingResult
+from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import RankedRow
 from naswot_lightning.report.tables import NAMES, comparison_rows
-from naswot_lightning.storage.files import read_own, write_json
+from naswot_lightning.storage.files import locked, read_own, write_json
 from naswot_lightning.storage.records import parse_json
 from naswot_lightning.storage.run_folder import RunFolder
 
@@ -23,6 +25,7 @@ Mode = Literal["online", "offline", "disabled"]
 log = logging.getLogger(__name__)
 _TABLE_ROWS = 10_000  # what wandb shows of one table
 _INIT_SECONDS = 60.0
+_PATIENCE_S = 20.0  # for another run that starts
 
 
 @dataclass(frozen=True)
@@ -105,12 +108,23 @@ def start_run(wandb_settings: WandbSettings, folder: Path, settings: Mapping[str
         **arguments,
     }
     try:
-        return wandb.init(mode=mode, **shared)
+        with _in_turn(folder) if mode == "online" else nullcontext():
+            return wandb.init(mode=mode, **shared)
     except (wandb.errors.CommError, wandb.errors.AuthenticationError) as error:
         if wandb_settings.mode != "auto":
             raise
         log.warning("wandb cannot be reached (%s): the run is kept offline in %s/wandb", error, folder)
         return wandb.init(mode="offline", **shared)
+
+
+@contextmanager
+def _in_turn(folder: Path) -> Iterator[None]:
+    """Let the runs of a folder that start together ask the server one after the other, for as long as is bearable."""
+    (folder / "wandb").mkdir(exist_ok=True)
+    with ExitStack() as stack:
+        with suppress(UserError):  # another is still asking
+            stack.enter_context(locked(folder / "wandb", _PATIENCE_S))
+        yield
 
 
 def log_search(run: Any, ranking: Sequence[RankedRow], summary: Mapping[str, Any]) -> None:

@@ -1,9 +1,15 @@
+import time
+from threading import Thread
+
 import pytest
+import wandb
 
 from naswot_lightning.config import SearchConfig
+from naswot_lightning.report import wandb_runs
 from naswot_lightning.report.compare import compare
-from naswot_lightning.report.wandb_runs import WandbSettings, resolve_mode, wandb_group
+from naswot_lightning.report.wandb_runs import WandbSettings, resolve_mode, start_run, wandb_group
 from naswot_lightning.search import run_search
+from naswot_lightning.storage.files import locked
 from naswot_lightning.storage.run_folder import RunFolder
 from tests.report.run_folders import write_noisy
 from tests.runs import wandb_files
@@ -49,3 +55,29 @@ def test_a_search_from_inside_and_a_comparison_through_a_link_are_of_one_group(f
     files = wandb_files(by_path.path)
     assert len(files) == 2
     assert all(group in file.read_bytes() for file in files)
+
+
+def test_runs_that_start_together_ask_the_server_one_after_the_other(tmp_path, monkeypatch):
+    asking, most = [], []
+
+    def init(mode, **arguments):
+        asking.append(mode)
+        most.append(len(asking))
+        time.sleep(0.1)
+        asking.pop()
+
+    monkeypatch.setattr(wandb, "init", init)
+    threads = [Thread(target=start_run, args=(WandbSettings("online"), tmp_path, {})) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1, 1, 1, 1]
+
+
+def test_a_run_that_hangs_does_not_hold_up_the_others_for_ever(tmp_path, monkeypatch):
+    (tmp_path / "wandb").mkdir()
+    monkeypatch.setattr(wandb_runs, "_PATIENCE_S", 0.1)
+    monkeypatch.setattr(wandb, "init", lambda mode, **arguments: mode)
+    with locked(tmp_path / "wandb"):
+        assert start_run(WandbSettings("online"), tmp_path, {}) == "online"
