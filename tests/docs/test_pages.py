@@ -21,8 +21,8 @@ from tests.docs.pages import PAGES, blocks
 from tests.images import make_image_folder
 
 MOST_LINES = 110
-OPTIONS = {each.name for kind in (SearchConfig, TrainConfig) for each in fields(kind)} - {"wandb", "trainer"}
-OPTIONS |= {f"wandb.{each.name}" for each in fields(WandbConfig)} | {"trainer.NAME", "config", "print_config"}
+OPTIONS = {each.name for kind in (SearchConfig, TrainConfig) for each in fields(kind)} - {"wandb", "trainer", "slurm"}
+OPTIONS |= {f"wandb.{each.name}" for each in fields(WandbConfig)} | {"trainer.NAME", "slurm.NAME", "config", "print_config"}
 
 
 def commands(page):
@@ -109,7 +109,7 @@ def test_every_option_is_named():
 def test_every_named_option_exists(page):
     ours = re.findall(r"`--([a-z][\w.]*)", page.read_text())
     others = {"output"}  # of python -m spaces
-    odd = [name for name in ours if name not in OPTIONS | others and not name.startswith("trainer.")]
+    odd = [name for name in ours if name not in OPTIONS | others and not name.startswith(("trainer.", "slurm."))]
     assert odd == []
 
 
