@@ -22,6 +22,8 @@ from spaces import get_space, is_import_path, known_space, trust
 _FREE = {each.name for each in fields(SearchMachine)} | {
     "run_dir", "data_dir", "top", "wandb", "overwrite", "trust",
 }  # fmt: skip
+_WRITTEN = ("config.yaml", "scores.jsonl", "ranking.json", "ranking.csv")
+_MOST_NAMED = 8  # shards in a message
 
 
 @dataclass
@@ -151,13 +153,10 @@ def _finished_lines(search: Search, candidates: Sequence[str], shards: Sequence[
     """
     lines = {shard.number: _read_lines(search, shard) for shard in shards}
     dealt = dict(enumerate(deal(candidates, search.canonical, shards[0].parts), start=1))
-    left = {
-        number: sum(candidate not in lines.get(number, {}) for candidate in candidates)
-        for number, candidates in dealt.items()
-    }
+    left = {number: sum(each not in lines.get(number, {}) for each in own) for number, own in dealt.items()}
     _expect_all_finished(shards, left)
     _expect_same_data(search, shards, lines)
-    return {candidate: lines[number][candidate].text for number in dealt for candidate in dealt[number]}
+    return {candidate: lines[number][candidate].text for number, own in dealt.items() for candidate in own}
 
 
 def _read_lines(search: Search, shard: _Shard) -> dict[str, _Line]:
@@ -189,14 +188,16 @@ def _expect_all_finished(shards: Sequence[_Shard], left: Mapping[int, int]) -> N
         return
     parts = shards[0].parts
     states = [
-        f"{number}/{parts} ({given[number].folder.path}) has {count:,} candidates left"
+        f"{number}/{parts} ({given[number].folder.path}) has {count:,} of its candidates left"
         if number in given
         else f"{number}/{parts} is missing"
         for number, count in unfinished.items()
     ]
     command = _command(shards[0], given.get(number := next(iter(unfinished))), number)
-    more = ", and the others likewise" if len(unfinished) > 1 else ""
-    raise UserError(f"not all {parts} shards are finished: {', '.join(states)}; run {command}{more}")
+    likewise = ", and the others likewise" if len(unfinished) > 1 else ""
+    more = f", and {len(states) - _MOST_NAMED:,} more" if len(states) > _MOST_NAMED else ""
+    named = ", ".join(states[:_MOST_NAMED])
+    raise UserError(f"not all {parts} shards are finished: {named}{more}; run {command}{likewise}")
 
 
 def _command(first: _Shard, shard: _Shard | None, number: int) -> str:
@@ -231,6 +232,7 @@ def _expect_same_data(search: Search, shards: Sequence[_Shard], lines: Mapping[i
 def _write(search: Search, lines: Sequence[bytes]) -> None:
     """Write all lines at once, in place of those of an earlier merge."""
     with search.folder.open(dict(search.settings), search.identity, search.overwrite):
-        for unfinished in search.folder.path.glob(f".{search.folder.scores.name}.*.part"):  # of a merge that was killed
-            unfinished.unlink()
+        for name in _WRITTEN:
+            for unfinished in search.folder.path.glob(f".{name}.*.part"):  # of a merge that was killed
+                unfinished.unlink()
         write_whole(search.folder.scores, b"".join(lines))

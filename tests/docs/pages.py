@@ -12,7 +12,10 @@ from pathlib import Path
 import spaces
 from naswot_lightning.command_line import parse
 from naswot_lightning.config import SearchConfig, TrainConfig
+from naswot_lightning.merge import PROG, with_option
 from naswot_lightning.search import run_search
+from naswot_lightning.search.merge import merge_shards
+from naswot_lightning.search.shards import MergeConfig
 from naswot_lightning.training.outcome import Outcome
 from naswot_lightning.training.pick import train_pick
 from naswot_lightning.training.plan import plan_training
@@ -151,6 +154,9 @@ def run(words: Sequence[str]) -> None:
             _call(lambda: _train(options))
         case ["python", "-m", "spaces", *options]:
             _call(lambda: run_spaces(options))
+        case ["python", "-m", "naswot_lightning.merge", *options]:
+            options += ["--wandb.mode", "disabled"]
+            _call(lambda: merge_shards(parse(MergeConfig, with_option(options), PROG)))
         case ["cat" as program, *files]:
             subprocess.run([program, *files], check=True, stdout=subprocess.DEVNULL)
         case other:

@@ -1,0 +1,120 @@
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from naswot_lightning.command_line import run_command
+from naswot_lightning.config import SearchConfig
+from naswot_lightning.errors import UserError
+from naswot_lightning.search import plan_search, run_search
+from naswot_lightning.search.algorithms import ALGORITHMS
+from naswot_lightning.search.shards import deal
+from tests.search.runs import QUICK, SPACE, rows_of
+
+NOISE = {**QUICK, "dataset": "noise", "batch_size": 2}
+
+
+def proposed(run, **options):
+    return plan_search(SearchConfig(run_dir=str(run), **{**NOISE, **options})).algorithm.propose([])
+
+
+@given(st.lists(st.text("abcABC", min_size=1, max_size=2), unique=True), st.integers(1, 9))
+@settings(deadline=None)
+def test_shards_are_disjoint_cover_all_and_share_no_network(candidates, parts):
+    shards = deal(candidates, str.lower, parts)
+    assert len(shards) == parts
+    assert sorted(candidate for shard in shards for candidate in shard) == sorted(candidates)
+    assert all(shard == sorted(shard, key=candidates.index) for shard in shards)
+    networks = [{candidate.lower() for candidate in shard} for shard in shards]
+    assert sum(map(len, networks)) == len({candidate.lower() for candidate in candidates})
+    assert max(map(len, networks)) - min(map(len, networks)) <= 1
+
+
+def test_a_candidate_whose_network_is_not_known_is_one_of_its_own():
+    def canonical(candidate):
+        if candidate == "b":
+            raise RuntimeError
+        return "a"
+
+    assert deal(["a", "b", "c", "d"], canonical, 2) == [["a", "c", "d"], ["b"]]
+
+
+@pytest.mark.parametrize("options", [{}, {"canonical": False}, {"max_params": 400_000}, {"seed": 7}], ids=str)
+def test_the_shards_of_a_search_are_its_candidates(tmp_path, options):
+    whole = proposed(tmp_path, samples=200, **options)
+    assert len(whole) == 200
+    for parts in (1, 2, 3, 7, 60):
+        shards = [
+            proposed(tmp_path, samples=200, shard=f"{number}/{parts}", **options) for number in range(1, parts + 1)
+        ]
+        assert sorted(candidate for shard in shards for candidate in shard) == sorted(whole)
+        assert all(shards)
+
+
+def test_the_shards_of_a_list_and_of_a_whole_space_are_its_candidates(tmp_path):
+    listed = [SPACE[index] for index in range(0, 4_000, 40)]
+    (tmp_path / "list").write_text("\n".join(listed))
+    for options, whole in (({"architectures": str(tmp_path / "list")}, listed), ({"samples": "all"}, list(SPACE))):
+        shards = [proposed(tmp_path, shard=f"{number}/3", **options) for number in (1, 2, 3)]
+        assert sorted(candidate for shard in shards for candidate in shard) == sorted(whole)
+        networks = [set(map(SPACE.canonical, shard)) for shard in shards]
+        assert sum(map(len, networks)) == len(set().union(*networks))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--shard", "0/4"], "--shard 0/4: expected one of several parts, such as 2/4"),
+        (["--shard", "5/4"], "--shard 5/4: expected"),
+        (["--shard", "1/0"], "--shard 1/0: expected"),
+        (["--shard=-1/4"], "--shard -1/4: expected"),
+        (["--shard", "a/b"], "--shard a/b: expected"),
+        (["--shard", "2"], "--shard 2: expected"),
+        (["--shard", "1/2/3"], "--shard 1/2/3: expected"),
+        (["--shard", "01/4"], "--shard 01/4: expected"),
+        (["--shard", "1/4.0"], "--shard 1/4.0: expected"),
+        (["--shard", "١/٤"], "expected one of several parts"),
+        (["--shard", ""], "--shard : expected"),
+        (["--shard", "1/9999999999"], "--shard 1/9999999999: expected"),
+        (["--shard", "1/4", "--calibrate"], "--shard 1/4 and --calibrate"),
+        (["--shard", "1/7"], "--shard 1/7: the candidates are 6 different networks; choose at most 6 shards"),
+        (["--shard", "7/7"], "--shard 7/7: the candidates are 6 different networks; choose at most 6 shards"),
+        (["--shard", "2/2", "--algorithm", "climbing"], "--shard 2/2: the candidates of --algorithm climbing depend"),
+        (["--shard", "1/2", "--samples", "1", "--max_params", "9"], "within the limits"),
+    ],
+)
+def test_what_is_no_shard_is_one_line_and_leaves_nothing(words, message, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(ALGORITHMS, "climbing", ALGORITHMS["random"])
+    monkeypatch.chdir(tmp_path)
+    given = ["--run_dir", "run", "--samples", "6", "--batch_size", "4", "--dataset", "noise", *words]
+    assert run_command(run_search, SearchConfig, "search.py", given) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert message in error
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_ranking_of_a_shard_says_so_and_its_folder_belongs_to_it(tmp_path, capsys):
+    run = tmp_path / "run"
+    assert run_search(SearchConfig(run_dir=str(run), shard="2/4", **NOISE)) == 0
+    assert "This is shard 2/4 alone: 2 of 6 candidates" in capsys.readouterr().out
+    before = rows_of(run)
+    assert len(before) == 2
+    assert run_search(SearchConfig(run_dir=str(run), shard="2/4", **NOISE)) == 0
+    for shard, now in (("1/4", "'1/4'"), (None, "None")):
+        with pytest.raises(UserError, match=f"shard was '2/4', now {now}.*--overwrite"):
+            run_search(SearchConfig(run_dir=str(run), shard=shard, **NOISE))
+    assert rows_of(run) == before
+
+
+def test_a_folder_from_before_there_were_shards_goes_on(tmp_path):
+    run = tmp_path / "run"
+    run_search(SearchConfig(run_dir=str(run), **NOISE))
+    saved = yaml.safe_load((run / "config.yaml").read_text())
+    assert saved.pop("shard") is None
+    (run / "config.yaml").write_text(yaml.safe_dump(saved))
+    before = rows_of(run)
+    with pytest.raises(UserError, match="shard was None, now '1/2'"):
+        run_search(SearchConfig(run_dir=str(run), shard="1/2", **NOISE))
+    assert run_search(SearchConfig(run_dir=str(run), **NOISE)) == 0
+    assert rows_of(run) == before
