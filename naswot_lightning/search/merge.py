@@ -12,7 +12,7 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.search.plan import Search, plan_search
 from naswot_lightning.search.run import first_batch, run
 from naswot_lightning.search.shards import MergeConfig, deal
-from naswot_lightning.storage.files import read_own, write_whole
+from naswot_lightning.storage.files import read_own, written_beside
 from naswot_lightning.storage.records import STRICT, from_json, from_plain
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.storage.score_rows import ScoreRow
@@ -47,7 +47,7 @@ class _Shard:
 
 @dataclass(frozen=True)
 class _Line:
-    """A line of ``scores.jsonl``, and the fingerprint in it."""
+    """A line of ``scores.jsonl`` without its end, and the fingerprint in it."""
 
     text: bytes
     probe: str
@@ -67,8 +67,7 @@ def merge_shards(config: MergeConfig) -> int:
     _expect_space(shards[0], config)
     search = plan_search(_whole(shards[0], config), scored=True)
     candidates = first_batch(search)
-    lines = _finished_lines(search, candidates, shards)
-    _write(search, [lines[candidate] for candidate in candidates])
+    _write(search, candidates, _finished_lines(search, candidates, shards))
     return run(search, candidates)
 
 
@@ -176,7 +175,7 @@ def _read_lines(search: Search, shard: _Shard) -> dict[str, _Line]:
         except ValueError as error:
             cure = "remove the line, and run its search again"
             raise UserError(f"{path}, line {number}: not a finished candidate ({error}); {cure}") from None
-        found[row.architecture] = _Line(line + b"\n", row.probe)
+        found[row.architecture] = _Line(line, row.probe)
     return found
 
 
@@ -229,10 +228,11 @@ def _expect_same_data(search: Search, shards: Sequence[_Shard], lines: Mapping[i
         )
 
 
-def _write(search: Search, lines: Sequence[bytes]) -> None:
-    """Write all lines at once, in place of those of an earlier merge."""
+def _write(search: Search, candidates: Sequence[str], lines: Mapping[str, bytes]) -> None:
+    """Write the lines of all candidates in place of those of an earlier merge."""
     with search.folder.open(dict(search.settings), search.identity, search.overwrite):
         for name in _WRITTEN:
             for unfinished in search.folder.path.glob(f".{name}.*.part"):  # of a merge that was killed
                 unfinished.unlink()
-        write_whole(search.folder.scores, b"".join(lines))
+        with written_beside(search.folder.scores) as beside, open(beside, "wb") as file:
+            file.writelines(lines[candidate] + b"\n" for candidate in candidates)

@@ -362,7 +362,7 @@ def test_with_overwrite_another_search_gives_way(place, scored):
     assert (place / "whole" / "notes.txt").read_text() == "mine"
 
 
-@pytest.mark.parametrize("step", ["write_whole", "plan_search", "run"])
+@pytest.mark.parametrize("step", ["written_beside", "plan_search", "run"])
 def test_an_error_or_ctrl_c_leaves_nothing_half_written(place, scored, monkeypatch, step, capsys):
     for fault, code in ((OSError(28, "full", "x"), 2), (KeyboardInterrupt(), 130)):
         with monkeypatch.context() as patch:
