@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 
 import naswot_lightning
-from bench import data, scoring, search, training
+from bench import data, scoring, search, training, training_settings
 from naswot_lightning.errors import UserError, expect_name
 from naswot_lightning.report.table import print_table
 
@@ -29,6 +29,8 @@ _PARTS = {
     "data": ("Way of the images: 32x32, batch 256", data.data_rows),
     "storage": ("Data set of a pick's process: 50,000 and 10,000 images of 32x32", data.storage_rows),
     "training": ("A training epoch, batch 256", training.training_rows),
+    "settings": (f"A training step, batch {training_settings.BATCH}", training_settings.setting_rows),
+    "picks": ("Picks side by side", training_settings.pick_rows),
 }
 
 

@@ -34,8 +34,7 @@ from naswot_lightning.training.checkpoints import best_and_last, checkpoint_to_r
 from naswot_lightning.training.classifier import ImageClassifier
 from naswot_lightning.training.outcome import EXIT_OS_ERROR, Outcome
 from naswot_lightning.training.progress import Epoch
-from naswot_lightning.training.recipes import describe_recipe
-from naswot_lightning.training.settings import SavedPick, decisive_settings, read_pick, seconds_of
+from naswot_lightning.training.settings import SavedPick, read_pick, seconds_of
 from naswot_lightning.training.trainer import choose_strategy, make_classifier, make_trainer, quieten
 from spaces import SpaceError, known_space, trust
 
@@ -139,7 +138,7 @@ def _described(
         "epochs": settings.values.epochs,
         "epochs_trained": len(metrics.rows),
         "accumulate": pick.accumulate,
-        "recipe": describe_recipe(settings.recipe, settings.values, decisive_settings(settings.to_plain())["trainer"]),
+        "recipe": settings.describe_recipe(),
         "score_init": trajectory.rows[0]["score"],
         "score_final": trajectory.rows[-1]["score"],
         "val_set": dataset.val_name,

@@ -17,7 +17,7 @@ from naswot_lightning.storage.files import read_own, remove_within, write_whole
 from naswot_lightning.storage.plain_yaml import parse_yaml
 from naswot_lightning.storage.records import STRICT, Count, Plain, Positive, from_plain
 from naswot_lightning.storage.run_folder import differing
-from naswot_lightning.training.recipes import NAMES, Recipe
+from naswot_lightning.training.recipes import NAMES, Recipe, describe_recipe
 
 # What may differ when a pick is continued.
 _FREE = ("wandb", "data_dir", "split_file", "accelerator", "devices", "strategy")
@@ -92,6 +92,15 @@ class PickSettings:
         """Return the settings of a ``config.yaml``; ValueError where one is missing or of another type."""
         own = {each.name: plain[each.name] for each in fields(cls) if each.name in plain}
         return from_plain(cls, {**own, "values": {name: plain[name] for name in NAMES if name in plain}})
+
+    def describe_recipe(self) -> str:
+        """Return the recipe in words, with all that changes a result: a group of results shares one."""
+        more = dict(decisive_settings(self.to_plain())["trainer"])
+        if self.precision != "32-true":
+            more["precision"] = self.precision
+        if self.compile:
+            more["compile"] = True
+        return describe_recipe(self.recipe, self.values, more)
 
     def digest(self) -> str:
         """Return four digits that other settings do not share (the free ones aside)."""

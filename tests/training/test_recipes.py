@@ -7,6 +7,7 @@ import yaml
 from naswot_lightning.config import TrainConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.training.classifier import ImageClassifier
+from naswot_lightning.training.plan import plan_training
 from naswot_lightning.training.recipes import NAMES, RECIPES, describe_recipe, resolve_recipe
 from spaces import get_space
 from spaces.nds.cells import GENOTYPES
@@ -51,6 +52,17 @@ def test_a_recipe_is_described_by_what_differs():
     assert describe_recipe("nasbench201-12", resolved) == "nasbench201-12 (batch_size 64)"
     plain = resolve_recipe("nds-100", {}, has_parts=True)
     assert describe_recipe("nds-100", plain) == "nds-100"
+
+
+def test_a_result_names_the_precision_that_is_not_exact():
+    def described(**more):
+        config = TrainConfig(run_dir="runs/none", architecture=SMALL, space="nasbench201", dataset="digits", **more)
+        return plan_training(config).picks[0].settings.describe_recipe()
+
+    assert described() == "nasbench201-200"
+    assert described(precision="bf16-mixed") == "nasbench201-200 (precision bf16-mixed)"
+    assert described(compile=True, epochs=3) == "nasbench201-200 (epochs 3, compile True)"
+    assert described(trainer={"max_time": "00:01:00:00"}) == "nasbench201-200"
 
 
 def test_parts_that_a_space_has_not():
