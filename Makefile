@@ -33,6 +33,7 @@ test-slow: lint
 
 faults: $(STAMP)
 	$(BIN)/python -m tests.fuzz --inputs 10000
+	$(BIN)/python -m tests.faults
 
 bench: $(STAMP)
 	$(BIN)/python -m bench

@@ -1,0 +1,169 @@
+"""Commands as a user runs them, in a fault's round: what they told, and all processes that descend from them."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.conftest import ROOT
+
+MARK = "NASWOT_FAULT_ROUND"  # in the environment of a round's commands, and of all that they start
+PATIENCE_S = 240.0  # for a command; it takes 10 to 30 s where nothing else runs
+_GLANCE_S = 0.002
+_ACCOUNTS = ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL", "WANDB_SERVICE", "RAY_ADDRESS")
+_PROGRESS = re.compile(r"^scoring:.*?networks/s\]")
+
+
+class StuckError(Exception):
+    """A command did not end within its time; its processes were killed."""
+
+
+class MissedError(Exception):
+    """The moment of the fault never came, since the command had ended before: the round does not count."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended.
+
+    Attributes:
+        code: its exit code.
+        output: what it printed.
+        errors: what it printed on the standard error.
+    """
+
+    code: int
+    output: str
+    errors: str
+
+    @property
+    def told(self) -> list[str]:
+        """The lines of the standard error that are no bar of progress."""
+        lines = (line.strip() for line in re.split(r"[\r\n]", self.errors))
+        return [line for line in (_PROGRESS.sub("", line).strip() for line in lines) if line]
+
+
+class Running:
+    """A command under way.
+
+    Args:
+        script: search.py or train.py.
+        words: of its command line.
+        mark: of the round.
+        log: where its output goes; another's of the same round lies elsewhere.
+        cwd: the folder that its user stands in.
+        environment: beside ours.
+        before: is called in its process, before the command begins.
+    """
+
+    def __init__(self, script, words, mark, log: Path, cwd=ROOT, environment=(), before=None) -> None:
+        self._files = log.with_suffix(".out"), log.with_suffix(".err")
+        self._mark = mark
+        command = [sys.executable, str(ROOT / script), *map(str, words)]
+        with open(self._files[0], "wb") as out, open(self._files[1], "wb") as err:
+            self.process = subprocess.Popen(
+                command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=out, stderr=err, preexec_fn=before,
+                env=_environment(log.parent, mark, dict(environment)), start_new_session=True,
+            )  # fmt: skip
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def has_ended(self) -> bool:
+        return self.process.poll() is not None
+
+    def wait(self, seconds: float = PATIENCE_S) -> Ended:
+        """Wait for its end."""
+        try:
+            code = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            end_all(self._mark)
+            self.process.wait()
+            raise StuckError(f"did not end within {seconds:.0f} s; it had said {self._said()}") from None
+        return Ended(code, *self._said())
+
+    def _said(self) -> tuple[str, str]:
+        out, err = (path.read_text(errors="replace") for path in self._files)
+        return out, err
+
+    def wait_for(self, condition, seconds: float = PATIENCE_S):
+        """Wait until the condition gives something, and return it.
+
+        Raises:
+            MissedError: the command ended first.
+        """
+        end = time.monotonic() + seconds
+        while not (found := condition()):
+            if self.has_ended():
+                raise MissedError
+            if time.monotonic() > end:
+                end_all(self._mark)
+                raise StuckError(f"waited {seconds:.0f} s for a moment that did not come; it had said {self._said()}")
+            time.sleep(_GLANCE_S)
+        return found
+
+    def kill(self) -> None:
+        """Kill its main process."""
+        if self.has_ended():
+            raise MissedError
+        self.process.kill()
+        self.process.wait()
+
+    def children(self, words: str) -> list[int]:
+        """Return its running processes whose command line holds the words."""
+        return [pid for pid in processes_of(self._mark) if words in _command_line(pid) and pid != self.pid]
+
+
+def _environment(folder: Path, mark: str, more: dict[str, str]) -> dict[str, str]:
+    """Return an environment without anybody's accounts."""
+    ours = {name: value for name, value in os.environ.items() if name not in _ACCOUNTS}
+    nobody = {"NETRC": str(folder / "netrc"), "WANDB_CONFIG_DIR": str(folder / "wandb-settings")}
+    return {**ours, **nobody, **more, MARK: mark}
+
+
+def processes_of(mark: str) -> list[int]:
+    """Return all processes of a round that are still running, whoever is their parent now."""
+    wanted = f"{MARK}={mark}".encode()
+    return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if wanted in _environ(pid)]
+
+
+def _environ(pid: int) -> list[bytes]:
+    """Return the environment of a process; empty where it is gone, or ended and only waited for."""
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
+
+
+def _command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def describe_processes(pids: list[int]) -> str:
+    """Return what is running."""
+    return "; ".join(f"{pid} {_command_line(pid)[:100]}" for pid in pids)
+
+
+def end_all(mark: str) -> None:
+    """Kill what is left of a round."""
+    for pid in processes_of(mark):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+def left_after(mark: str, seconds: float) -> list[int]:
+    """Return the processes of a round that are still there after so many seconds."""
+    end = time.monotonic() + seconds
+    while (pids := processes_of(mark)) and time.monotonic() < end:
+        time.sleep(0.05)
+    return pids

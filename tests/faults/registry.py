@@ -1,0 +1,5 @@
+"""All faults."""
+
+from tests.faults import candidates, folders, kills
+
+FAULTS = [*kills.FAULTS, *folders.FAULTS, *candidates.FAULTS]

@@ -1,0 +1,197 @@
+"""A fault, a round of it, and what the round found."""
+
+import random
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.faults import commands
+from tests.faults.commands import Ended, MissedError, Running
+from tests.faults.results import search_is, training_is, whole_rows
+
+SEARCH = ("--samples", 120, "--batch_size", 32, "--max_params", 200_000)
+TRAIN = ("--top", 2, "--epochs", 2, "--batch_size", 64, "--early_points", 2, "--trainer.limit_train_batches", 4)
+QUIET = ("--wandb.mode", "disabled")
+ASIDE = ("--workers", 2, "--threads", 1)
+_KEPT = ("config.yaml", "ranking.json", "scores.jsonl", ".run_id")
+_LEFT_S = 20.0  # that processes may take to end after their command
+
+
+@dataclass
+class Verdict:
+    """What a round found.
+
+    Attributes:
+        lost: candidates or picks that were finished before the fault, and no longer are.
+        twice: architectures that have several rows.
+        identical: the ranking, or the bits of the training, are those of an undisturbed run; None: not looked at.
+        left: processes that are still there.
+        one_line: whether it was told as it should be; None: nobody is left who could.
+        wrong: what is not as it should be.
+    """
+
+    lost: int = 0
+    twice: int = 0
+    identical: bool | None = None
+    left: int = 0
+    one_line: bool | None = None
+    wrong: list[str] = field(default_factory=list)
+
+    def expect(self, holds: object, what: str) -> bool:
+        if not holds and what not in self.wrong:
+            self.wrong.append(what)
+        return bool(holds)
+
+
+@dataclass(frozen=True)
+class References:
+    """Runs that nothing disturbed, one process and one thread each: made once, when they are first asked for."""
+
+    folder: Path
+
+    def search(self) -> Path:
+        """Return the run folder of a search."""
+        return self._made("search", lambda run: self._run(run, "search.py", *SEARCH, "--workers", 1))
+
+    def training(self) -> Path:
+        """Return the run folder of a training of its picks."""
+        return self._made("training", self._train)
+
+    def _train(self, run: Path) -> None:
+        copy_search(self.search(), run)
+        self._run(run, "train.py", *TRAIN, "--workers", 1, "--threads", 1)
+
+    def _run(self, run: Path, script: str, *words) -> None:
+        command = [*words, *QUIET, "--run_dir", run]
+        ended = Running(script, command, "reference", self.folder / f"{run.name}.log").wait()
+        if ended.code:
+            raise RuntimeError(f"an undisturbed {script} ended with {ended.code}: {ended.errors}")
+
+    def _made(self, name: str, make: Callable[[Path], None]) -> Path:
+        run = self.folder / name
+        if not run.exists():
+            make(run)
+        return run
+
+
+def copy_search(searched: Path, run: Path) -> None:
+    """Let a run folder hold a search that is finished."""
+    run.mkdir(parents=True, exist_ok=True)
+    for name in _KEPT:
+        shutil.copy(searched / name, run / name)
+
+
+class Round:
+    """One round of a fault.
+
+    Args:
+        number: of the round; a fault of several kinds takes them in turns.
+        seed: of its random moments.
+        folder: an empty one, of this round alone.
+        references: what nothing disturbed.
+    """
+
+    def __init__(self, number: int, seed: str, folder: Path, references: References) -> None:
+        self.number, self.rng = number, random.Random(seed)
+        self.folder, self.references = folder, references
+        self.run_dir = folder / "run"
+        self.mark = f"{seed} in {folder}"
+        self.verdict = Verdict()
+        self._started = 0
+
+    def start(self, script: str, *words, **more) -> Running:
+        """Start a command; ``more`` as :class:`Running` takes it."""
+        self._started += 1
+        return Running(script, words, self.mark, self.folder / f"{self._started}.log", **more)
+
+    def search(self, *words, **more) -> Running:
+        """Start the search of the reference."""
+        return self.start("search.py", *SEARCH, *QUIET, "--run_dir", self.run_dir, *words, **more)
+
+    def train(self, *words, **more) -> Running:
+        """Start the training of the reference."""
+        if not self.run_dir.exists():
+            copy_search(self.references.search(), self.run_dir)
+        return self.start("train.py", *TRAIN, *QUIET, "--run_dir", self.run_dir, *words, **more)
+
+    def wait_for_rows(self, running: Running, after_start: float = 8.0, end: int = 0) -> int:
+        """Wait for a random moment of a search, one in five before its first row; return the rows it waited for.
+
+        Args:
+            running: the search.
+            after_start: seconds that pass until then, at most.
+            end: how many rows before the last it is reached.
+        """
+        whole = len(whole_rows(self.references.search()))
+        rows = 0 if after_start and self.rng.random() < 0.2 else self.rng.randrange(1, whole - end)
+        running.wait_for(lambda: len(whole_rows(self.run_dir)) >= rows)
+        time.sleep(self.rng.uniform(0, 0.05 if rows else after_start))
+        if running.has_ended():
+            raise MissedError
+        return rows
+
+    def wait_for_points(self, running: Running, after_start: float = 15.0) -> None:
+        """Wait for a random moment of a training, one in five before its first point."""
+        points = 0 if after_start and self.rng.random() < 0.2 else self.rng.randrange(1, 12)
+        running.wait_for(lambda: points_of(self.run_dir) >= points)
+        time.sleep(self.rng.uniform(0, 0.5 if points else after_start))
+        if running.has_ended():
+            raise MissedError
+
+    def look_for_processes(self) -> None:
+        """Count what is still there after 20 s, and end it."""
+        pids = commands.left_after(self.mark, _LEFT_S)
+        self.verdict.left += len(pids)
+        self.verdict.expect(not pids, f"left behind: {commands.describe_processes(pids)}")
+        commands.end_all(self.mark)
+
+    def expect_told(self, ended: Ended, code: int, *words: str) -> None:
+        """Expect an exit code, and one line with the words on the standard error."""
+        told = ended.told
+        one = len(told) == 1 and all(word in told[0] for word in words)
+        self.expect_code(ended, code)
+        if not self.verdict.expect(one, f"expected one line with {words}, got {told[:2] + told[-2:]}"):
+            self.verdict.one_line = False
+        elif self.verdict.one_line is None:
+            self.verdict.one_line = True
+
+    def expect_code(self, ended: Ended, code: int) -> None:
+        self.verdict.expect(ended.code == code, f"expected exit code {code}, got {ended.code}: {ended.told[-2:]}")
+
+    def rows_before(self) -> list[bytes]:
+        """Return the finished candidates, to be given to :meth:`judge_search`."""
+        return whole_rows(self.run_dir)
+
+    def judge_search(self, before: list[bytes], ended: Ended) -> None:
+        """Compare a search that has come to its end with the reference; ``before``: the rows before the fault."""
+        self.expect_code(ended, 0)
+        search_is(self.verdict, self.run_dir, self.references.search(), before)
+
+    def judge_training(self, ended: Ended) -> None:
+        """Compare a training that has come to its end with the reference."""
+        self.expect_code(ended, 0)
+        training_is(self.verdict, self.run_dir, self.references.training())
+
+
+def points_of(run: Path) -> int:
+    """Return how many points of the trajectories of all picks are written."""
+    return sum(max(0, path.read_bytes().count(b"\n") - 1) for path in run.glob("picks/*/trajectory.csv"))
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault that is caused on purpose.
+
+    Attributes:
+        name: of its row, and of ``--fault``.
+        run_round: causes it once.
+        most: rounds that make sense; None for as many as are asked for.
+        needs: returns why it cannot be caused here; None where it can.
+    """
+
+    name: str
+    run_round: Callable[[Round], None]
+    most: int | None = None
+    needs: Callable[[], str | None] = lambda: None
