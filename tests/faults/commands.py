@@ -15,7 +15,7 @@ MARK = "NASWOT_FAULT_ROUND"  # in the environment of a round's commands, and of 
 PATIENCE_S = 240.0  # for a command; it takes 10 to 30 s where nothing else runs
 _GLANCE_S = 0.002
 _ACCOUNTS = ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL", "WANDB_SERVICE", "RAY_ADDRESS")
-_PROGRESS = re.compile(r"^scoring:.*?networks/s\]")
+_PROGRESS = re.compile(r"^scoring:.*?(networks/s|s/ networks)\]")
 
 
 class StuckError(Exception):
@@ -129,10 +129,10 @@ def _environment(folder: Path, mark: str, more: dict[str, str]) -> dict[str, str
 def processes_of(mark: str) -> list[int]:
     """Return all processes of a round that are still running, whoever is their parent now."""
     wanted = f"{MARK}={mark}".encode()
-    return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if wanted in _environ(pid)]
+    return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if wanted in environment_of(pid)]
 
 
-def _environ(pid: int) -> list[bytes]:
+def environment_of(pid: int) -> list[bytes]:
     """Return the environment of a process; empty where it is gone, or ended and only waited for."""
     try:
         return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")

@@ -1,5 +1,5 @@
 """All faults."""
 
-from tests.faults import candidates, folders, kills
+from tests.faults import candidates, folders, kills, ray_kills, tracking
 
-FAULTS = [*kills.FAULTS, *folders.FAULTS, *candidates.FAULTS]
+FAULTS = [*kills.FAULTS, *folders.FAULTS, *candidates.FAULTS, *ray_kills.FAULTS, *tracking.FAULTS]

@@ -1,0 +1,136 @@
+"""Workers of Ray that are killed, the command that has started Ray here, and one of two machines, both of them here."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+from naswot_lightning.execution import ENGINES
+from tests.faults.commands import MARK, MissedError, environment_of, processes_of
+from tests.faults.rounds import Fault, Round
+
+_WORKER = "ray::bootstrap"  # as Ray calls one that is at work
+_MACHINE = "NASWOT_FAULT_MACHINE"  # in the environment of one machine's processes
+_RAY_S = 90.0  # for a machine to be there
+_WORDS = ("--engine", "ray", "--workers", 2)
+_TOLD = ("warning: a worker", "is tried again")
+
+
+def needs_ray() -> str | None:
+    if "ray" not in ENGINES:
+        return "no engine of that name"
+    return None if find_spec("ray") else "Ray is not installed"
+
+
+@contextmanager
+def _files_of_ray() -> Iterator[dict[str, str]]:
+    """Give the environment of a round: Ray's files lie where its sockets have short names, and go with the round."""
+    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
+    try:
+        yield {"RAY_TMPDIR": folder, "RAY_USAGE_STATS_ENABLED": "0"}
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def kill_worker(round: Round) -> None:
+    with _files_of_ray() as environment:
+        running = round.search(*_WORDS, environment=environment)
+        round.wait_for_rows(running, after_start=0.0, end=6)
+        workers = running.wait_for(lambda: running.children(_WORKER))
+        before = round.rows_before()
+        _kill(round.rng.choice(workers))
+        ended = running.wait()
+        round.expect_told(ended, 0, *_TOLD)
+        round.judge_search(before, ended)
+        round.look_for_processes()
+
+
+def kill_command(round: Round) -> None:
+    with _files_of_ray() as environment:
+        running = round.search(*_WORDS, environment=environment)
+        round.wait_for_rows(running, after_start=15.0)
+        running.kill()
+        before = round.rows_before()
+        if round.rng.random() < 0.5:
+            round.look_for_processes()
+        round.judge_search(before, round.search(*_WORDS, environment=environment).wait())
+        round.look_for_processes()
+
+
+def end_command(round: Round) -> None:
+    with _files_of_ray() as environment:
+        running = round.search(*_WORDS, environment=environment)
+        round.wait_for_rows(running, after_start=15.0)
+        before = round.rows_before()
+        os.kill(running.pid, signal.SIGINT)
+        round.expect_told(running.wait(), 130, "interrupted; run the same command again")
+        round.look_for_processes()
+        round.judge_search(before, round.search(*_WORDS, environment=environment).wait())
+        round.look_for_processes()
+
+
+def kill_machine(round: Round) -> None:
+    with _files_of_ray() as environment, _machines(round, environment) as address:
+        running = round.search(*_WORDS, environment={**environment, "RAY_ADDRESS": address})
+        round.wait_for_rows(running, after_start=0.0, end=20)
+        if not [pid for pid in running.children(_WORKER) if _is_second(pid)]:
+            raise MissedError  # it has nothing to do
+        before = round.rows_before()
+        for pid in filter(_is_second, processes_of(round.mark)):
+            _kill(pid)
+        ended = running.wait()
+        round.expect_told(ended, 0, *_TOLD)
+        round.judge_search(before, ended)
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        raise MissedError from None
+
+
+def _is_second(pid: int) -> bool:
+    return f"{_MACHINE}=2".encode() in environment_of(pid)
+
+
+@contextmanager
+def _machines(round: Round, environment: dict[str, str]) -> Iterator[str]:
+    """Give the address of a cluster of two machines, one core each."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+    port = address.rpartition(":")[2]
+    _start_ray(round, environment, "1", "--head", "--port", port, "--include-dashboard", "false")
+    _start_ray(round, environment, "2", "--address", address)
+    try:
+        yield address
+    finally:
+        for pid in processes_of(round.mark):
+            if f"{_MACHINE}=".encode() in b"\0".join(environment_of(pid)):
+                os.kill(pid, signal.SIGKILL)  # the cluster is the round's, not the command's
+
+
+def _start_ray(round: Round, environment: dict[str, str], machine: str, *words: str) -> None:
+    ray = Path(sys.executable).with_name("ray")
+    given = {**os.environ, **environment, _MACHINE: machine, MARK: round.mark}
+    with open(round.folder / f"machine-{machine}.log", "wb") as log:
+        subprocess.run(
+            [ray, "start", *words, "--num-cpus", "1", "--node-ip-address", "127.0.0.1", "--disable-usage-stats"],
+            env=given, stdout=log, stderr=subprocess.STDOUT, timeout=_RAY_S, check=True,
+        )  # fmt: skip
+
+
+FAULTS = [
+    Fault("ray: SIGKILL of a worker", kill_worker, needs=needs_ray),
+    Fault("ray: SIGKILL of a machine", kill_machine, needs=needs_ray),
+    Fault("ray: SIGKILL of the command", kill_command, most=10, needs=needs_ray),
+    Fault("ray: SIGINT", end_command, most=10, needs=needs_ray),
+]
