@@ -1,9 +1,14 @@
+import json
+from dataclasses import replace
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from naswot_lightning.columns import Column, Criterion
 from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import rank, read_ranking, write_ranking
-from naswot_lightning.storage.score_rows import ScoreRow
+from naswot_lightning.storage.score_rows import ScoreRow, in_columns
 
 NASWOT, PARAMS = Column("naswot", "score"), Column("params", "parameters")
 LATENCY = Column("ms", "latency", "ms", higher_is_better=False)
@@ -72,3 +77,73 @@ def test_a_damaged_ranking_is_one_line(tmp_path, content):
     with pytest.raises(UserError, match=r"ranking\.json is damaged: run search\.py") as error:
         read_ranking(tmp_path)
     assert "\n" not in str(error.value)
+
+
+STATES = ("ok", "degenerate", "failed")
+SCORES = st.one_of(st.none(), st.sampled_from((1.5, 0.0, -0.0, -2.0, 1.7e308, 5e-324)), st.floats(-9, 9))
+
+
+@given(st.lists(st.tuples(SCORES, SCORES, st.sampled_from(STATES[1:])), min_size=1, max_size=30), st.data())
+@settings(deadline=None)
+def test_the_order_is_that_of_a_stable_sort(drawn, data):
+    rows = [
+        replace(row(f"a{number}", None if first is not None else fault, naswot=first, ms=ms), stds=stds)
+        for number, (first, ms, fault) in enumerate(drawn)
+        for stds in [data.draw(st.sampled_from((None, {"naswot": 0.5}, {"ms": None, "naswot": None})))]
+    ]
+    for criteria in ([Criterion((NASWOT,))], [Criterion((NASWOT,)), Criterion((LATENCY,))]):
+        ranking = rank(rows, criteria)
+        in_order = sorted(rows, key=lambda each: (STATES.index(each.status), -(each.score or 0.0)))
+        assert [each.architecture for each in ranking] == [each.architecture for each in in_order]
+        assert [repr(each.score) for each in ranking] == [repr(each.score) for each in in_order]
+        assert rank(in_columns(rows).choose(range(len(rows))), criteria) == ranking
+        names = list(dict.fromkeys(name for each in rows for name in each.stds or ()))
+        for ranked, each in zip(ranking, in_order, strict=True):
+            scores = dict(each.scores) if len(criteria) > 1 else {}
+            assert ranked.more == {**scores, **{f"{name}_std": (each.stds or {}).get(name) for name in names}}
+    slow_first = [each for each in rows if each.scores["ms"] is not None]
+    if slow_first:
+        by_latency = [each.architecture for each in rank(slow_first, [Criterion((LATENCY,))])]
+        worth = {each.architecture: (STATES.index(each.status), each.scores["ms"]) for each in slow_first}
+        assert by_latency == sorted(worth, key=worth.__getitem__)
+
+
+def test_a_ranking_that_is_laid_out_otherwise_is_read(tmp_path):
+    rows = [row("a", naswot=1.5, params=3.0), row("b", naswot=None, params=4.0), row("c", naswot=2.5, params=None)]
+    ranking = rank(rows, [Criterion((NASWOT,)), Criterion((NASWOT, PARAMS))])
+    write_ranking(tmp_path, ranking)
+    path = tmp_path / "ranking.json"
+    text = path.read_text()
+    entries = json.loads(text)
+    for content in (json.dumps(entries), json.dumps(entries, indent=1), text.rstrip(), f" {text}", text + "\n"):
+        path.write_text(content)
+        assert read_ranking(tmp_path) == ranking == list(ranking)
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda lines: lines[:-1], "EOF while parsing a list at line 5 column 0"),
+        (lambda lines: [*lines, "x"], "trailing characters at line 6 column 1"),
+        (lambda lines: [lines[0], *lines[2:]], "expected the ranks 1, 2, ... in their order"),
+        (lambda lines: [*lines[:2], "3,", *lines[2:]], "expected a list of objects"),
+        (lambda lines: [*lines[:2], lines[2].replace('"ok"', '"odd"'), *lines[3:]], "status: input should be 'ok'"),
+        (lambda lines: [*lines[:2], lines[2][:-1], *lines[3:]], "expected `,` or `]` at line 4 column 1"),
+        (lambda lines: ["[", "]"], "expected a candidate at least"),
+    ],
+)
+def test_what_is_wrong_with_a_ranking_is_said(tmp_path, damage, reason):
+    write_ranking(tmp_path, rank([row(name, naswot=1.0) for name in "abc"], [Criterion((NASWOT,))]))
+    path = tmp_path / "ranking.json"
+    path.write_text("".join(f"{line}\n" for line in damage(path.read_text().splitlines())))
+    with pytest.raises(UserError) as error:
+        read_ranking(tmp_path)
+    assert f"is damaged: run search.py --run_dir {tmp_path} again, which rewrites it ({reason}" in str(error.value)
+
+
+def test_a_ranking_is_written_whole_or_not_at_all(tmp_path):
+    write_ranking(tmp_path, rank([row("a", naswot=1.0)], [Criterion((NASWOT,))]))
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_ranking(tmp_path, rank([row("a", naswot=2.0), row("b", naswot=float("inf"))], [Criterion((NASWOT,))]))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

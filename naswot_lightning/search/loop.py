@@ -12,6 +12,7 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.execution.base import Executor, Lost
 from naswot_lightning.search.algorithms.base import Algorithm
 from naswot_lightning.search.evaluators.base import Evaluator, Values
+from naswot_lightning.storage.columnar import Records, Selection
 from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows
 from spaces.errors import TooLargeError
 
@@ -47,22 +48,23 @@ class Loop:
         self._evaluator, self._executor, self._finished = evaluator, executor, finished
         _expect_fingerprint(finished.rows, evaluator.fingerprint)
         _expect_columns(finished, [column.name for column in evaluator.columns])
-        self._by_architecture = {row.architecture: row for row in finished.rows}
-        self._by_network = {row.canonical: row for row in finished.rows}
+        numbers = range(len(finished.rows))  # shared by both: a million integers are 32 MB
+        self._by_architecture = dict(zip(finished.rows.field("architecture"), numbers, strict=True))
+        self._by_network = dict(zip(finished.rows.field("canonical"), numbers, strict=True))
         self.fresh = 0
 
-    def run(self, algorithm: Algorithm, first: Sequence[str]) -> list[ScoreRow]:
+    def run(self, algorithm: Algorithm, first: Sequence[str]) -> Selection[ScoreRow]:
         """Return the rows of all candidates that the algorithm proposes, in the order of their proposal.
 
         Args:
             algorithm: what proposes them.
             first: its first batch.
         """
-        rows: list[ScoreRow] = []
+        rows = Selection(self._finished.rows)
         batch = first
         while batch:
             self._finish(batch)
-            rows += [self._by_architecture[architecture] for architecture in batch]
+            rows.extend(map(self._by_architecture.__getitem__, batch))
             batch = algorithm.propose(rows)
         return rows
 
@@ -72,10 +74,11 @@ class Loop:
         for architecture in dict.fromkeys(batch):
             if architecture not in self._by_architecture and (network := self._network(architecture)) is not None:
                 sharing.setdefault(network, []).append(architecture)
-        known = [network for network in sharing if network in self._by_network]
-        for network in known:
-            self._append(network, sharing[network], _values_of(self._by_network[network]))
-        for network, values in self._evaluate([network for network in sharing if network not in known]):
+        unknown = [network for network in sharing if network not in self._by_network]
+        for network in sharing:
+            if (known := self._by_network.get(network)) is not None:
+                self._append(network, sharing[network], _values_of(self._finished.rows[known]))
+        for network, values in self._evaluate(unknown):
             self._append(network, sharing[network], values)
 
     def _network(self, architecture: str) -> str | None:
@@ -102,13 +105,14 @@ class Loop:
                 bar.update()
 
     def _append(self, network: str, architectures: Sequence[str], values: Values) -> None:
+        evaluated_once = replace(values, seconds=0.0) if len(architectures) > 1 else values
         for architecture in architectures:
-            row = self._row(architecture, network, values)
-            self._finished.append(row)
-            self._by_architecture[architecture] = row
-            self._by_network.setdefault(network, row)
+            number = len(self._finished.rows)
+            self._finished.append(self._row(architecture, network, values))
+            self._by_architecture[architecture] = number
+            self._by_network.setdefault(network, number)
             self.fresh += 1
-            values = replace(values, seconds=0.0)  # evaluated once
+            values = evaluated_once
 
     def _row(self, architecture: str, network: str, values: Values) -> ScoreRow:
         return ScoreRow(
@@ -133,16 +137,18 @@ def _values_of(row: ScoreRow) -> Values:
     return Values(row.scores, row.status, row.reason, row.stds, row.n_units, row.params, row.macs)
 
 
-def _expect_fingerprint(rows: Sequence[ScoreRow], fingerprint: str) -> None:
-    for row in rows:
-        if row.probe != fingerprint:
+def _expect_fingerprint(rows: Records[ScoreRow], fingerprint: str) -> None:
+    for found in rows.field("probe").distinct():
+        if found != fingerprint:
             raise UserError(
                 f"the mini-batch (fingerprint {fingerprint}) is not the one of the finished candidates "
-                f"({row.probe}): the data has changed; restore it, or use --overwrite to begin anew"
+                f"({found}): the data has changed; restore it, or use --overwrite to begin anew"
             )
 
 
 def _expect_columns(finished: ScoreRows, names: Sequence[str]) -> None:
-    for number, row in enumerate(finished.rows, start=1):
-        if set(row.scores) != set(names) or not set(row.stds or ()) <= set(names):
-            raise finished.damaged(number, f"scores of {', '.join(row.scores) or 'nothing'}, not of {', '.join(names)}")
+    scores, deviations = (finished.rows.field(name).names for name in ("scores", "stds"))
+    odd = scores.map(lambda own: set(own) != set(names)) | deviations.map(lambda own: not set(own or ()) <= set(names))
+    for number in odd.nonzero()[0][:1].tolist():
+        own = ", ".join(scores[number]) or "nothing"
+        raise finished.damaged(number + 1, f"scores of {own}, not of {', '.join(names)}")

@@ -13,6 +13,7 @@ from naswot_lightning.search.calibration import calibrate
 from naswot_lightning.search.loop import Loop
 from naswot_lightning.search.plan import Search, plan_search
 from naswot_lightning.search.summary import agreement_with_size, print_summary
+from naswot_lightning.storage.columnar import Records
 from naswot_lightning.storage.score_rows import ScoreRows
 
 
@@ -44,13 +45,13 @@ def run(search: Search, first: Sequence[str] | None = None) -> int:
         with ScoreRows(search.folder.scores) as finished:
             loop = Loop(search.space.name, search.canonical, search.evaluator, search.executor, search.seed, finished)
             rows = loop.run(search.algorithm, first)
-        ranking = rank(list({row.architecture: row for row in rows}.values()), search.criteria)
+        ranking = rank(rows.distinct(), search.criteria)
         write_ranking(search.folder.path, ranking)
         print_summary(search, ranking)
         if search.shard:
             print(search.shard)
         _track(search, ranking, loop.fresh)
-    return 0 if any(row.status == "ok" for row in ranking) else 1
+    return 0 if ranking[0].status == "ok" else 1
 
 
 def first_batch(search: Search) -> Sequence[str]:
@@ -67,7 +68,7 @@ def first_batch(search: Search) -> Sequence[str]:
     return batch
 
 
-def _track(search: Search, ranking: Sequence[RankedRow], fresh: int) -> None:
+def _track(search: Search, ranking: Records[RankedRow], fresh: int) -> None:
     run_id = f"{search.folder.run_id()}-search"
     if not fresh and wandb_runs.was_sent(search.folder, run_id):
         return

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from naswot_lightning.analysis.statistics import kendall_tau
 from naswot_lightning.columns import SIZES
 from naswot_lightning.ranking import COLUMNS, RankedRow
 from naswot_lightning.report.table import print_table
+from naswot_lightning.storage.columnar import Records
 from spaces.errors import one_line
 
 if TYPE_CHECKING:
     from naswot_lightning.search.plan import Search
 
 
-def agreement_with_size(ranking: Sequence[RankedRow]) -> dict[str, float | None]:
+def agreement_with_size(ranking: Records[RankedRow]) -> dict[str, float | None]:
     """Return Kendall's tau between the score and parameters, MACs and rectified units, over scored rows."""
-    scored = [row for row in ranking if row.status == "ok"]
+    scores = ranking.field("score").values()
+    scored = ranking.field("status").map(lambda status: status == "ok") == 1
     taus = {}
     for size in SIZES:
-        pairs = [(row.score, getattr(row, size)) for row in scored if getattr(row, size) is not None]
-        taus[size] = kendall_tau([score or 0.0 for score, _ in pairs], [value for _, value in pairs])
+        counts = ranking.field(size).values()
+        both = scored & (counts >= 0)
+        taus[size] = kendall_tau(scores[both].tolist(), counts[both].tolist())
     return taus
 
 
-def print_summary(search: Search, ranking: Sequence[RankedRow]) -> None:
+def print_summary(search: Search, ranking: Records[RankedRow]) -> None:
     """Print the top of the ranking, what the score adds over plain size, and what could not be scored."""
     _print_top(search, ranking)
     print(f"\nWhat {search.criteria[0].label} adds over plain size: Kendall tau between it and")
@@ -34,13 +36,14 @@ def print_summary(search: Search, ranking: Sequence[RankedRow]) -> None:
     if search.space.evidence:
         print(f"\nKnown of this space: {search.space.evidence}")
     for status in ("degenerate", "failed"):
-        rows = [row for row in ranking if row.status == status]
-        if rows:
-            print(f"{len(rows)} {status}, ranked last, e.g. {one_line(rows[0].architecture)} (reasons in scores.jsonl)")
+        found = ranking.field("status").map(lambda each, status=status: each == status).nonzero()[0].tolist()
+        if found:
+            example = one_line(ranking[found[0]].architecture)
+            print(f"{len(found)} {status}, ranked last, e.g. {example} (reasons in scores.jsonl)")
     print(f"\nRanking: {search.folder.path / 'ranking.csv'}")
 
 
-def _print_top(search: Search, ranking: Sequence[RankedRow]) -> None:
+def _print_top(search: Search, ranking: Records[RankedRow]) -> None:
     top, first = [row.to_json() for row in ranking[: search.top]], search.criteria[0]
     labels = {criterion.name: criterion.label for criterion in search.criteria}
     extra = [name for name in top[0] if name not in COLUMNS and name != first.name]

@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TextIO
 
 from filelock import FileLock, Timeout
 
@@ -50,6 +50,13 @@ def write_whole(path: Path, content: str | bytes) -> None:
         beside.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
+@contextmanager
+def text_beside(path: Path) -> Iterator[TextIO]:
+    """Give a text file to write to that takes the place of ``path`` at the end (:func:`written_beside`)."""
+    with written_beside(path) as beside, open(beside, "w", encoding="utf-8", newline="") as file:
+        yield file
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file; NaN and infinity are refused."""
     write_whole(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
@@ -57,7 +64,8 @@ def write_json(path: Path, content: Any) -> None:
 
 def write_csv(path: Path, rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
     """Write rows as a CSV file; what is missing is empty."""
-    write_whole(path, to_csv(rows, columns))
+    with text_beside(path) as file:
+        csv_writer(file, columns).writerows(rows)
 
 
 def to_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> str:
@@ -67,10 +75,15 @@ def to_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> str:
     'rank,score\n1,\n2,1.5\n'
     """
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    csv_writer(text, columns).writerows(rows)
     return text.getvalue()
+
+
+def csv_writer(file: TextIO, columns: Sequence[str]) -> csv.DictWriter[str]:
+    """Write the names of the columns; return what writes rows, as :func:`to_csv` does."""
+    writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    return writer
 
 
 def open_own(path: Path, flags: int) -> int:
@@ -111,8 +124,18 @@ def read_own(path: Path) -> bytes:
         UserError: there is something else of that name.
         FileNotFoundError: there is none.
     """
-    with open(open_own(path, os.O_RDONLY), "rb") as file:
+    with open_to_read(path) as file:
         return file.read()
+
+
+def open_to_read(path: Path) -> BinaryIO:
+    """Open a file of a run (:func:`open_own`) at its beginning.
+
+    Raises:
+        UserError: there is something else of that name.
+        FileNotFoundError: there is none.
+    """
+    return open(open_own(path, os.O_RDONLY), "rb")
 
 
 def remove_within(folder: Path, path: Path) -> None:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from io import FileIO
 from pathlib import Path
 from typing import Any
 
 from naswot_lightning.errors import UserError
-from naswot_lightning.storage.files import open_own
+from naswot_lightning.storage.files import open_own, open_to_read
+
+_BLOCK = 1 << 20
+_encode = json.JSONEncoder(allow_nan=False).encode
 
 
 class JsonLines:
-    """An append-only file of JSON objects.
+    """An append-only file of JSON objects. To iterate over it yields the lines that are in it, without their ends.
 
     Args:
         path: the file; a last line that a crash cut off is removed when it is opened.
-
-    Attributes:
-        lines: those that were in the file when it was opened.
 
     Raises:
         UserError: there is a link or a pipe of that name.
@@ -29,12 +29,14 @@ class JsonLines:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = FileIO(open_own(path, os.O_RDWR | os.O_APPEND | os.O_CREAT), "a+")
-        self._file.seek(0)
-        content = self._file.readall() or b""
-        whole = content.rfind(b"\n") + 1
-        self.lines = content[:whole].split(b"\n")[:-1]
-        if len(content) > whole:
+        whole, size = self._end_of_lines(), self._file.seek(0, os.SEEK_END)
+        if size > whole:
             self._file.truncate(whole)
+
+    def __iter__(self) -> Iterator[bytes]:
+        with open_to_read(self.path) as file:
+            for line in file:
+                yield line.removesuffix(b"\n")
 
     def __enter__(self) -> JsonLines:
         return self
@@ -44,7 +46,7 @@ class JsonLines:
 
     def append(self, entry: Mapping[str, Any]) -> None:
         """Write one object as one line, in one system call; NaN and infinity are refused."""
-        line = (json.dumps(entry, allow_nan=False) + "\n").encode()
+        line = (_encode(entry) + "\n").encode()
         end = self._file.seek(0, os.SEEK_END)
         try:
             written = self._file.write(line)
@@ -60,3 +62,15 @@ class JsonLines:
             f"{self.path}, line {number}: {reason}; remove the line (it is scored again), "
             "or use --overwrite to begin anew"
         )
+
+    def _end_of_lines(self) -> int:
+        """Return where the last whole line ends, from the end of the file backwards."""
+        with open_to_read(self.path) as file:
+            end = file.seek(0, os.SEEK_END)
+            while end:
+                start = file.seek(max(0, end - _BLOCK))
+                newline = file.read(end - start).rfind(b"\n")
+                if newline >= 0:
+                    return start + newline + 1
+                end = start
+        return 0

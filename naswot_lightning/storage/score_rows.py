@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
 
 from naswot_lightning.errors import UserError
+from naswot_lightning.storage.columnar import KEPT, Columnar, Records
+from naswot_lightning.storage.fields import Counts, Field, Labels, NamedNumbers, Numbers, Texts
 from naswot_lightning.storage.json_lines import JsonLines
 from naswot_lightning.storage.records import STRICT, Count, from_json
 
@@ -60,16 +62,49 @@ class ScoreRow:
 
     def to_json(self) -> dict[str, Any]:
         """Return the object of its line."""
-        values = asdict(self)
-        stds = values.pop("stds")
-        if stds is None:
+        values = {name: getattr(self, name) for name in _FIELDS}
+        values["scores"] = dict(self.scores)
+        if self.stds is None:
             return values
         ordered = {}  # deviations stand beside their means
         for name, value in values.items():
             ordered[name] = value
             if name == "scores":
-                ordered["stds"] = stds
+                ordered["stds"] = dict(self.stds)
         return ordered
+
+
+_FIELDS = tuple(each.name for each in fields(ScoreRow) if each.name != "stds")
+
+
+def in_columns(rows: Iterable[ScoreRow], kept: int = KEPT) -> Records[ScoreRow]:
+    """Return the rows by their fields; ``kept`` of them are kept as objects, too."""
+    if isinstance(rows, Records):
+        return rows
+    found = Columnar(ScoreRow, _columns(), kept)
+    for row in rows:
+        found.append(row)
+    return found
+
+
+def _columns() -> dict[str, Field[Any]]:
+    architectures = Texts()
+    return {
+        "space": Labels(),
+        "architecture": architectures,
+        "canonical": Texts(like=architectures),
+        "score": Numbers(),
+        "scores": NamedNumbers(),
+        "n_units": Counts(),
+        "params": Counts(),
+        "macs": Counts(),
+        "seed": Labels(),
+        "probe": Labels(),
+        "seconds": Numbers(),
+        "status": Labels(),
+        "reason": Labels(),
+        "stds": NamedNumbers(),
+    }
 
 
 class ScoreRows:
@@ -78,14 +113,19 @@ class ScoreRows:
     Args:
         path: ``scores.jsonl``.
 
+    Attributes:
+        rows: all of them.
+
     Raises:
         UserError: a line is damaged.
     """
 
     def __init__(self, path: Path) -> None:
         self._file = JsonLines(path)
+        self.rows = Columnar(ScoreRow, _columns())
         try:
-            self.rows = [self._row(number, line) for number, line in enumerate(self._file.lines, start=1)]
+            for number, line in enumerate(self._file, start=1):
+                self.rows.append(self._row(number, line))
         except BaseException:
             self._file.__exit__()
             raise

@@ -21,4 +21,4 @@ def test_a_full_disk_loses_nothing_that_was_finished(tmp_path):
         assert path.read_text() == '{"n": 1}\n'
         rows.append({"n": 2})
     with JsonLines(path) as again:
-        assert again.lines == [b'{"n": 1}', b'{"n": 2}']
+        assert list(again) == [b'{"n": 1}', b'{"n": 2}']
