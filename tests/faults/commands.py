@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.conftest import ROOT
 
 MARK = "NASWOT_FAULT_ROUND"  # in the environment of a round's commands, and of all that they start
-PATIENCE_S = 240.0  # for a command; it takes 10 to 30 s where nothing else runs
+PATIENCE_S = 120.0  # for a command; it takes 5 to 15 s where nothing else runs
 _GLANCE_S = 0.002
 _ACCOUNTS = ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL", "WANDB_SERVICE", "RAY_ADDRESS")
 _PROGRESS = re.compile(r"^scoring:.*?(networks/s|s/ networks)\]")

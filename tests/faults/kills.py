@@ -4,7 +4,7 @@ import os
 import signal
 from functools import partial
 
-from tests.faults.commands import MissedError
+from tests.faults.commands import PATIENCE_S, MissedError
 from tests.faults.results import whole_rows
 from tests.faults.rounds import ASIDE, Fault, Round, points_of
 
@@ -40,7 +40,7 @@ def kill_scoring_worker(round: Round) -> None:
     before = round.rows_before()
     _kill(round.rng.choice(workers), signal.SIGKILL)
     ended = running.wait()
-    if rows >= 4 or ended.told:  # one that had nothing yet is replaced without a word
+    if rows >= 8 or ended.told:  # one that is not ready yet is replaced without a word
         round.expect_told(ended, 0, "warning: a worker was killed by SIGKILL", "is tried again")
     round.judge_search(before, ended)
 
@@ -67,7 +67,7 @@ def stop_worker_at(round: Round, when: str) -> None:
         running.wait_for(lambda: len(round.rows_before()) >= whole - 1)
     _kill(round.rng.choice(workers), signal.SIGSTOP)
     before = round.rows_before()
-    round.judge_search(before, running.wait(60))
+    round.judge_search(before, running.wait(PATIENCE_S))
 
 
 def kill_training(round: Round) -> None:
