@@ -72,11 +72,11 @@ class Processes:
             yield from self._run(sent, deque([suspect]), 1)
 
     def _run(self, sent: bytes, items: deque[Any], count: int) -> Iterator[tuple[Any, Any]]:
-        workers = [self._start(sent, number) for number in range(min(count, len(items)))]
+        workers = [self._start(number) for number in range(min(count, len(items)))]
         unready = 0
         try:
             for worker in workers:
-                worker.give_from(items, 1)
+                worker.begin(sent, items)
             while busy := [worker for worker in workers if worker.given]:
                 for worker in busy:
                     worker.give_from(items, _AHEAD)
@@ -97,14 +97,14 @@ class Processes:
                         yield at, Lost(reason)
                     else:
                         items.appendleft(at)
-                    workers[number] = self._start(sent, number)
-                    workers[number].give_from(items, 1)
+                    workers[number] = self._start(number)
+                    workers[number].begin(sent, items)
         finally:
             for worker in workers:
                 worker.end()
 
-    def _start(self, sent: bytes, number: int) -> _Worker:
-        return _Worker(sent, self.environments[number % len(self.environments)])
+    def _start(self, number: int) -> _Worker:
+        return _Worker(self.environments[number % len(self.environments)])
 
 
 def _cannot_start(count: int, reason: str) -> UserError:
@@ -144,18 +144,28 @@ class _WorkerLostError(Exception):
 class _Worker:
     """One process, what it was given, and the ends of its two pipes that this process holds."""
 
-    def __init__(self, task: bytes, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str]) -> None:
         context = multiprocessing.get_context("spawn")
         items, self._items = context.Pipe(duplex=False)
         self.answers, answers = context.Pipe(duplex=False)
         self.given: list[Any] = []
         self.is_ready = False
         self._since = time.monotonic()  # it has been at the first of what it was given
-        self._process: BaseProcess = context.Process(target=_work, args=(task, items, answers), daemon=True)
+        self._process: BaseProcess = context.Process(target=_work, args=(items, answers), daemon=True)
         with _safe_start(environment):
             self._process.start()
         items.close()
         answers.close()  # the worker's end alone is open: its death ends the pipe
+
+    def begin(self, task: bytes, items: deque[Any]) -> None:
+        """Send it the task, and its first item.
+
+        Through our own pipe, which a dead worker breaks: multiprocessing's waits for ever for one that died before it
+        had read its arguments, where these are more than a pipe holds.
+        """
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self._items.send_bytes(task)
+        self.give_from(items, 1)
 
     def give_from(self, items: deque[Any], most: int) -> None:
         """Let it have as many items as it may hold."""
@@ -173,7 +183,7 @@ class _Worker:
         while self.given and self.answers.poll():
             try:
                 message = self.answers.recv()
-            except (EOFError, ConnectionResetError):
+            except (EOFError, OSError):  # also in the middle of an answer
                 self._process.join(_PATIENCE_S)
                 raise _WorkerLostError(describe_exit(self._process.exitcode)) from None
             self._since = time.monotonic()
@@ -212,11 +222,11 @@ def describe_exit(code: int | None) -> str:
     return f"ended with exit code {code}"
 
 
-def _work(sent: bytes, items: Connection, answers: Connection) -> None:
+def _work(items: Connection, answers: Connection) -> None:
     """Be a worker: answer items with (result, None) or (None, error) until there are no more, or nobody asks."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to answer
     with suppress(EOFError, BrokenPipeError):  # the parent is gone, or has no more
-        task = _settle(sent)
+        task = _settle(items.recv_bytes())
         answers.send(_READY)
         while True:
             item = items.recv()

@@ -1,6 +1,7 @@
 import os
 import signal
 import time
+from multiprocessing.process import BaseProcess
 
 import pytest
 
@@ -86,3 +87,24 @@ def test_each_process_has_its_environment_in_turns():
     environments = [{"PLACE": "a"}, {"PLACE": "b"}]
     assert set(dict(Processes(2, environments).run(Where(), range(6))).values()) == {"a", "b"}
     assert "PLACE" not in os.environ
+
+
+class Heavy(Halved):
+    """A task of more bytes than a pipe holds."""
+
+    def __init__(self):
+        self.ballast = bytes(1_000_000)
+
+
+def test_a_worker_that_dies_before_it_has_its_task_is_replaced(monkeypatch):
+    started, start = [], BaseProcess.start
+
+    def start_and_kill_the_first(process):
+        start(process)
+        started.append(process)
+        if len(started) == 1:
+            process.kill()
+
+    monkeypatch.setattr(BaseProcess, "start", start_and_kill_the_first)
+    assert dict(Processes(2).run(Heavy(), [2, 4, 6])) == {2: 1, 4: 2, 6: 3}
+    assert len(started) == 3
