@@ -48,6 +48,7 @@ def end_inside_an_epoch(process, folder, signum, points):
     return process.wait(timeout=60)
 
 
+@pytest.mark.slow
 def test_a_signal_saves_first_and_the_run_ends_as_if_nothing_had_been(tmp_path, data):
     """Ended twice inside an epoch, at a step that no checkpoint of an epoch holds; then finished."""
     outcomes = []

@@ -142,6 +142,7 @@ class Waits:
 
     def __call__(self, item):
         if item == "error":
+            time.sleep(0.3)  # after the first
             raise ValueError(item)
         if item == "first":
             return "done"
