@@ -160,7 +160,7 @@ def choices() -> dict[str, Iterable[str]]:
     """Return the names that options take, from the registries that resolve them; none of these loads torch.
 
     >>> choices()["engines"]
-    ['local']
+    ['local', 'ray', 'slurm']
     """
     lists: dict[str, Iterable[str]] = {
         "algorithms": ALGORITHMS,

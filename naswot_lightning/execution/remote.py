@@ -1,0 +1,260 @@
+"""A task in a process elsewhere: what is sent there, what is told of its items, and what this process makes of it.
+
+An engine starts such processes and carries their messages here, in their order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import pickle
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from naswot_lightning.errors import UserError
+from naswot_lightning.execution.base import Lost, Request, Stoppable, Task
+
+_GLANCE_S = 0.2  # a process that is told to end from elsewhere sees it between waits only
+_PATIENCE_S = 60.0  # for a training that is told to save
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """What a process needs to run a task as this one would, beside the pickled task.
+
+    Attributes:
+        digest: of the pickled task.
+        folder: the working directory, which paths of the task and its items start from.
+        threads: of the task on the CPU.
+        apart: each call of the task starts a process of its own.
+    """
+
+    digest: str
+    folder: str
+    threads: int
+    apart: bool
+
+
+def pack(task: Task[Any, Any], request: Request, option: str) -> tuple[Parcel, bytes]:
+    """Return what is sent: the parcel, and the pickled task.
+
+    Raises:
+        UserError: the task cannot be sent; ``option`` asked for it.
+    """
+    try:
+        sent = pickle.dumps(task)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise UserError(f"{option}: {error}; use --engine local --workers 1") from None
+    return Parcel(hashlib.sha256(sent).hexdigest(), os.getcwd(), request.threads, request.apart), sent
+
+
+def module_path() -> list[str]:
+    """Return where this process finds modules; the folder that the user stands in is there only by its name."""
+    return [path for path in sys.path if path]
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The process will answer items from now on.
+
+    Attributes:
+        pid: of the process, on its machine.
+    """
+
+    pid: int
+
+
+@dataclass(frozen=True)
+class Printed:
+    """A line that a call printed.
+
+    Attributes:
+        text: with its end.
+        is_error: for the standard error.
+    """
+
+    text: str
+    is_error: bool
+
+
+@dataclass(frozen=True)
+class Done:
+    """An item is finished."""
+
+    result: Any
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The task raised an error, which ends the run."""
+
+    error: Exception
+
+
+Message = Ready | Printed | Done | Failed | Lost
+
+
+class Worker:
+    """A process that runs a task on items, one after the other.
+
+    Args:
+        parcel: how.
+        sent: the pickled task.
+
+    Attributes:
+        devices: that this process had for itself when it began; it can use no others later.
+    """
+
+    def __init__(self, parcel: Parcel, sent: bytes) -> None:
+        self.parcel = parcel
+        self.devices = os.environ.get("CUDA_VISIBLE_DEVICES")
+        self._task = _settle(parcel, sent)
+        self._call: threading.Thread | None = None
+
+    def run(self, items: Iterable[Any]) -> Iterator[Message]:
+        """Yield what there is to tell, until the items are finished or one of them fails."""
+        yield Ready(os.getpid())
+        for item in items:
+            if self.parcel.apart:
+                yield from self._run_aside(item)
+            else:
+                yield _answer(self._task, item)
+
+    def stop(self) -> None:
+        """Let a call save and end where the task knows how, within a minute."""
+        if isinstance(self._task, Stoppable):
+            self._task.stop()
+        if self._call is not None:
+            self._call.join(_PATIENCE_S)
+
+    def _run_aside(self, item: Any) -> Iterator[Message]:
+        """Wait for a call in another thread, since a thread that waits for a process cannot be interrupted."""
+        told: SimpleQueue[Message] = SimpleQueue()
+        self._call = threading.Thread(target=_answer_aside, args=(self._task, item, told), daemon=True)
+        with redirect_stdout(_Lines(told, False)), redirect_stderr(_Lines(told, True)):
+            try:
+                self._call.start()
+                message: Message = Printed("", False)
+                while isinstance(message, Printed):
+                    with suppress(Empty):
+                        message = told.get(timeout=_GLANCE_S)
+                        yield message
+            except BaseException:
+                self.stop()
+                raise
+
+
+class _Lines(io.TextIOBase):
+    """Tells what is printed, line by line, each in one piece."""
+
+    def __init__(self, told: SimpleQueue[Message], is_error: bool) -> None:
+        self._told, self._is_error, self._begun = told, is_error, ""
+
+    def write(self, text: str) -> int:
+        *lines, self._begun = (self._begun + text).split("\n")
+        for line in lines:
+            self._told.put(Printed(f"{line}\n", self._is_error))
+        return len(text)
+
+
+def _settle(parcel: Parcel, sent: bytes) -> Task[Any, Any]:
+    """Return the task, ready in this process."""
+    import gc
+
+    from naswot_lightning.execution.tuning import tune_process
+
+    with suppress(OSError):  # a machine without the folder can still do what needs none of its files
+        os.chdir(parcel.folder)
+    os.environ["OMP_NUM_THREADS"] = str(parcel.threads)  # where torch is loaded later
+    tune_process()
+    task: Task[Any, Any] = pickle.loads(sent)  # noqa: S301 - of the process that started this one
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.set_num_threads(parcel.threads)
+    gc.freeze()  # torch's own objects need not be searched for garbage: a quarter of the time to build a network
+    task.prepare()
+    return task
+
+
+def _answer(task: Task[Any, Any], item: Any) -> Message:
+    try:
+        return Done(task(item))
+    except Exception as error:  # noqa: BLE001 - raised again where the result was wanted
+        return Failed(sendable(error))
+
+
+def _answer_aside(task: Task[Any, Any], item: Any, told: SimpleQueue[Message]) -> None:
+    try:
+        told.put(_answer(task, item))
+    except BaseException:  # noqa: BLE001 - it is asked for no more, or its process was stopped by somebody else
+        told.put(Lost("was interrupted"))
+
+
+def sendable(error: Exception) -> Exception:
+    """Return an error that can be sent: itself, or its text where it cannot."""
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
+    except Exception:  # noqa: BLE001 - whatever its classes do
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
+
+
+class Given:
+    """Items that a process was given and has not answered yet.
+
+    Args:
+        items: in the order in which it answers them.
+
+    Attributes:
+        items: those that are left.
+        pid: of the process on its machine; None before it is ready.
+        since: when it began to get ready, or the first of these items; seconds of ``time.monotonic``.
+    """
+
+    def __init__(self, items: Iterable[Any]) -> None:
+        self.items = deque(items)
+        self.pid: int | None = None
+        self.since = time.monotonic()
+
+    def take(self, message: Message) -> Iterator[tuple[Any, Any]]:
+        """Yield an item with its result where the message is one; print what was printed, raise what was raised."""
+        self.since = time.monotonic()
+        match message:
+            case Ready(pid):
+                self.pid = pid
+            case Printed(text, is_error):
+                _print(text, sys.stderr if is_error else sys.stdout)
+            case Done(result):
+                yield self.items.popleft(), result
+            case Lost():
+                yield self.items.popleft(), message
+            case Failed(error):
+                raise error
+
+    def is_overdue(self, seconds: float | None) -> bool:
+        """Return whether it has been at one item for longer."""
+        return seconds is not None and self.pid is not None and time.monotonic() - self.since > seconds
+
+
+def _print(text: str, stream: Any) -> None:
+    stream.write(text)
+    stream.flush()
+
+
+def worker_for(parcel: Parcel, load: Callable[[], bytes]) -> Worker:
+    """Return the worker of this process, ready for the task; ``load`` returns it pickled where it must be got ready."""
+    if parcel not in _WORKERS:
+        made = Worker(parcel, load())
+        _WORKERS.clear()  # the last task alone: it may hold gigabytes
+        _WORKERS[parcel] = made
+    return _WORKERS[parcel]
+
+
+_WORKERS: dict[Parcel, Worker] = {}

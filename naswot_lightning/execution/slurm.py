@@ -1,0 +1,368 @@
+"""Tasks as jobs of SLURM, an array of them, through submitit; what they tell is read from the run folder."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import re
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from naswot_lightning.errors import UserError, expect_name
+from naswot_lightning.execution.base import Executor, Lost, R, Request, T, Task
+from naswot_lightning.execution.job import JobItems, read_messages
+from naswot_lightning.execution.processes import _safe_start
+from naswot_lightning.execution.remote import Given, Message, Ready, module_path, pack
+from naswot_lightning.storage.files import write_whole
+
+if TYPE_CHECKING:
+    from submitit import AutoExecutor, Job
+
+_ITEMS_OF_A_JOB = 250  # minutes of scoring, for the minute in which a job finds a machine and loads torch
+_MOST_JOBS = 16
+_MOST_STARTS = 3  # of jobs that end before they are ready, one after the other
+_MINUTES = 240  # of a job; what takes longer is requeued
+_MOST_TIMEOUTS = 100  # of one job: a long training may need many
+_MOST_TRIES = 2
+_POLL_S, _LAG_S = 2.0, 15.0  # between looks; until a file that another machine wrote is seen on this one
+_LOCAL_POLL_S = 0.2
+_LOOK_S = 60.0  # between questions to SLURM for jobs that ended without a word
+_PATIENCE_S = 75.0  # for trainings that are told to save
+_SHORT_PATIENCE_S = 5.0  # for others
+_NO_FAULT = ("FINISHED", "COMPLETED", "UNKNOWN")
+_OTHERS = {"additional_parameters", "nodes", "ntasks_per_node", "num_gpus"}  # a job is one process
+_TIME = re.compile(r"(?:(?P<d>\d+)-)?(?P<a>\d+)(?::(?P<b>\d+))?(?::(?P<c>\d+))?")
+
+log = logging.getLogger(__name__)
+
+
+def slurm_executor(request: Request) -> Executor:
+    """Return what runs tasks as jobs of SLURM, or as processes of this machine with ``--slurm.cluster local``.
+
+    Raises:
+        UserError: submitit is not installed, there is no SLURM here, or an option is at fault.
+    """
+    try:
+        import submitit
+    except ImportError as error:
+        raise UserError(f"--engine slurm: {error}; pip install 'naswot-lightning[slurm]'") from None
+    logging.getLogger("submitit").setLevel(logging.ERROR)  # what it says of jobs is said in our words
+    names = {"cluster", "max_num_timeout", *submitit.SlurmExecutor._valid_parameters()} - _OTHERS
+    for name in request.options:
+        expect_name("option of --slurm", name, sorted(names))
+    cluster = expect_name("--slurm.cluster", str(request.options.get("cluster", "slurm")), ("slurm", "local"))
+    return Jobs(_submitter(submitit, cluster, request), _Cluster(cluster), request)
+
+
+def _submitter(submitit: Any, cluster: str, request: Request) -> AutoExecutor:
+    given = {name: value for name, value in request.options.items() if name not in ("cluster", "max_num_timeout")}
+    timeouts = {f"{cluster}_max_num_timeout": request.options.get("max_num_timeout", _MOST_TIMEOUTS)}
+    try:
+        made: AutoExecutor = submitit.AutoExecutor(request.folder / "jobs", cluster, **timeouts)
+        made.update_parameters(**_parameters(request, given))
+    except (RuntimeError, TypeError, ValueError) as error:
+        cure = "; there are machines with SLURM, and --slurm.cluster local" if "srun" in str(error) else ""
+        raise UserError(f"--engine slurm: {error}{cure}") from None
+    return made
+
+
+def _parameters(request: Request, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what submitit is asked for: ours, where the user has not said otherwise."""
+    minutes = to_minutes(given.get("time", _MINUTES))
+    cpus = request.threads * request.devices
+    # Since SLURM 22.05 srun does not take the number of CPUs over from sbatch.
+    ours: dict[str, Any] = {"job_name": "naswot-lightning", "cpus_per_task": cpus, "srun_args": [f"-c{cpus}"]}
+    if request.apart and request.workers is not None:
+        ours["array_parallelism"] = request.workers
+    gpus = request.devices if request.device.type == "cuda" else 0
+    if {"gres", "gpus_per_node", "gpus_per_task"} & set(given):
+        gpus = 0  # said otherwise
+    if "cpus_per_task" in given:
+        ours["srun_args"] = [f"-c{given['cpus_per_task']}"]
+    slurm = {**ours, **given, "time": minutes}
+    if isinstance(slurm.get("setup"), str):
+        slurm["setup"] = [slurm["setup"]]
+    common = {"timeout_min": minutes, **({"gpus_per_node": gpus} if gpus else {})}
+    return {**common, **{f"slurm_{name}": value for name, value in slurm.items()}}
+
+
+def to_minutes(time_limit: Any) -> int:
+    """Return a limit of SLURM's ``--time`` in minutes: minutes, or its ``HH:MM:SS``, ``D-HH:MM:SS`` and shorter.
+
+    >>> to_minutes(90), to_minutes("04:00:00"), to_minutes("1-12"), to_minutes("90:30")
+    (90, 240, 2160, 91)
+    """
+    found = _TIME.fullmatch(str(time_limit))
+    if found is None or str(time_limit) == "0":
+        raise UserError(f"--slurm.time {time_limit}: expected minutes, or a time such as 04:00:00 or 1-12:00:00")
+    days, first, second, third = (int(found[name] or 0) for name in ("d", "a", "b", "c"))
+    if found["d"] is not None or found["c"] is not None:  # D-HH[:MM[:SS]], HH:MM:SS
+        seconds = days * 86_400 + first * 3_600 + second * 60 + third
+    else:  # MM[:SS]
+        seconds = first * 60 + second
+    return -(-seconds // 60)
+
+
+class Jobs:
+    """Runs items in jobs: each in one of its own where it starts a process, else in about as many as are asked for.
+
+    Where a job is lost or hangs, its other items are submitted again, and the item that it was at once more, alone.
+
+    Args:
+        submitter: submitit's executor.
+        cluster: slurm, or local.
+        request: what the command asks for.
+    """
+
+    def __init__(self, submitter: AutoExecutor, cluster: _Cluster, request: Request) -> None:
+        self._submitter, self._cluster, self._request = submitter, cluster, request
+        self._folder = request.folder.absolute() / "jobs"
+
+    def run(self, task: Task[T, R], items: Iterable[T]) -> Iterator[tuple[T, R | Lost]]:
+        """Yield each item with its result, as they are finished.
+
+        Raises:
+            UserError: jobs are refused or cannot get ready, or the task cannot be sent to one.
+        """
+        parcel, sent = pack(task, self._request, "--engine slurm")
+        chunks = self.chunks(list(items))
+        if not chunks:
+            return
+        path = self._folder / f"{uuid.uuid4().hex}.task"
+        write_whole(path, sent)
+        call = JobItems(parcel, path, path, (), self._request.timeout)
+        try:
+            yield from _Run(self._submitter, self._cluster, call, self._side_by_side()).results(chunks)
+        finally:
+            for file in self._folder.glob(f"{path.stem}.*"):
+                file.unlink(missing_ok=True)
+
+    def chunks(self, items: list[Any]) -> list[list[Any]]:
+        """Return the items of each job, in turns, so that all jobs take about as long."""
+        if self._request.apart:
+            return [[item] for item in items]
+        jobs = self._request.workers or min(_MOST_JOBS, -(-len(items) // _ITEMS_OF_A_JOB))
+        return [chunk for number in range(jobs) if (chunk := items[number::jobs])]
+
+    def _side_by_side(self) -> int | None:
+        """Return how many jobs there may be at a time; SLURM has a queue of its own."""
+        if self._cluster.is_slurm:
+            return None
+        return self._request.workers or (self._request.places if self._request.apart else os.cpu_count() or 1)
+
+
+class _Submitted:
+    """A job, and what of its items is left.
+
+    Attributes:
+        tries: how often its first item was given to a job.
+        given: what is left of its items.
+        has_given_up: it ended itself at an item that has hung, or ...
+    """
+
+    def __init__(self, job: Job[None], call: JobItems, tries: int) -> None:
+        self.job, self.tries, self.given = job, tries, Given(call.items)
+        self.has_given_up = False
+        self._told, self._at = call.told, 0
+        self._ended_since: float | None = None
+        self._is_interrupted = False
+
+    def news(self) -> list[Message]:
+        """Return what it has told since."""
+        messages, self._at = read_messages(self._told, self._at)
+        return messages
+
+    def interrupt(self) -> None:
+        """Tell the process of a local job once that it should end, as soon as it can be told."""
+        for message in self.news():
+            self.given.pid = message.pid if isinstance(message, Ready) else self.given.pid
+        if self.given.pid is not None and not self._is_interrupted:
+            self._is_interrupted = True
+            _signal(self, signal.SIGINT)
+
+    def has_ended(self, lag: float) -> bool:
+        """Return whether it ended so many seconds ago."""
+        if self._ended_since is None and self.job.done():
+            self._ended_since = time.monotonic()
+        return self._ended_since is not None and time.monotonic() - self._ended_since >= lag
+
+    def reason(self) -> str:
+        """Return in words how it ended."""
+        state = self.job.state
+        ended = f"ended as {state}" if state not in _NO_FAULT else "ended without an answer"
+        with suppress(OSError, EOFError, pickle.UnpicklingError):
+            kind, result = pickle.loads(self.job.paths.result_pickle.read_bytes())  # noqa: S301 - of our own job
+            if kind == "error":
+                ended = f"ended ({str(result).strip().splitlines()[-1]})"
+        return f"{ended}, see {self.job.paths.stderr}"
+
+
+class _Run:
+    """Items in jobs that are under way.
+
+    Args:
+        submitter: submitit's executor.
+        cluster: where.
+        call: what a job does, without its items.
+        most: jobs at a time; None for all.
+    """
+
+    def __init__(self, submitter: AutoExecutor, cluster: _Cluster, call: JobItems, most: int | None) -> None:
+        self._submitter, self._cluster, self._call, self._most = submitter, cluster, call, most
+        self._waiting: deque[tuple[list[Any], int]] = deque()
+        self._jobs: list[_Submitted] = []
+        self._numbers = count()
+        self._unready = 0
+
+    def results(self, chunks: Iterable[list[Any]]) -> Iterator[tuple[Any, Any]]:
+        """Yield each item with its result or :class:`Lost`, as they are finished."""
+        self._waiting.extend((chunk, 1) for chunk in chunks)
+        try:
+            while self._waiting or self._jobs:
+                self._submit()
+                self._cluster.look(self._jobs)
+                for job in list(self._jobs):
+                    yield from self._listen(job)
+                if self._jobs:
+                    time.sleep(self._cluster.poll_s)
+        except BaseException:
+            self._stop()
+            raise
+
+    def _stop(self) -> None:
+        if self._call.parcel.apart and self._jobs:
+            log.warning("%d jobs are told to save and end; Ctrl-C ends them at once", len(self._jobs))
+        self._cluster.stop(self._jobs, _PATIENCE_S if self._call.parcel.apart else _SHORT_PATIENCE_S)
+
+    def _submit(self) -> None:
+        room = len(self._waiting) if self._most is None else self._most - len(self._jobs)
+        chunks = [self._waiting.popleft() for _ in range(min(room, len(self._waiting)))]
+        if not chunks:
+            return
+        calls = [self._with(items) for items, _ in chunks]
+        try:
+            with _safe_start({"PYTHONPATH": os.pathsep.join(module_path())}):
+                jobs = self._submitter.submit_array(calls)
+        except (RuntimeError, TypeError, ValueError, OSError) as error:
+            raise UserError(f"--engine slurm: {_last_line(error)}; see --slurm.NAME in docs/clusters.md") from None
+        tries = [number for _, number in chunks]
+        self._jobs += [_Submitted(*submitted) for submitted in zip(jobs, calls, tries, strict=True)]
+        if self._cluster.is_slurm:
+            print(
+                f"{len(jobs)} jobs of SLURM, from {jobs[0].job_id}; logs in {self._submitter.folder}", file=sys.stderr
+            )
+
+    def _with(self, items: list[Any]) -> JobItems:
+        task = self._call.task
+        return replace(self._call, items=items, told=task.with_suffix(f".{next(self._numbers)}"))
+
+    def _listen(self, job: _Submitted) -> Iterator[tuple[Any, Any]]:
+        """Yield what a job has told; where it ended before its items did, submit them again."""
+        has_ended = job.has_ended(self._cluster.lag_s)  # asked first: what it told before is read below
+        for message in job.news():
+            for item, result in job.given.take(message):
+                yield from self._lose(job, item, result.reason) if isinstance(result, Lost) else [(item, result)]
+        self._unready = 0 if job.given.pid is not None else self._unready
+        if not job.given.items:
+            self._jobs.remove(job)
+        elif has_ended:
+            self._jobs.remove(job)
+            yield from self._replace(job)
+
+    def _replace(self, job: _Submitted) -> Iterator[tuple[Any, Any]]:
+        """Submit again what a job that has ended was given."""
+        items = list(job.given.items)
+        if job.given.pid is None:
+            self._unready += 1
+            if self._unready == _MOST_STARTS:
+                raise UserError(f"--engine slurm: {_MOST_STARTS} jobs were not ready for work: the last {job.reason()}")
+            self._waiting.append((items, job.tries))
+            return
+        at = [] if job.has_given_up else items[:1]
+        if others := items[len(at) :]:
+            self._waiting.append((others, 1))
+        for item in at:
+            yield from self._lose(job, item, job.reason())
+
+    def _lose(self, job: _Submitted, item: Any, reason: str) -> Iterator[tuple[Any, Any]]:
+        """Submit an item again that a job was at, or yield it as lost."""
+        job.has_given_up = True
+        if job.tries < _MOST_TRIES:
+            log.warning("warning: a job %s; what it was at is submitted again", reason)
+            self._waiting.append(([item], job.tries + 1))
+        else:
+            yield item, Lost(reason)
+
+
+class _Cluster:
+    """Where jobs run.
+
+    Args:
+        name: slurm, or local.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.is_slurm = name == "slurm"
+        self.poll_s, self.lag_s = (_POLL_S, _LAG_S) if self.is_slurm else (_LOCAL_POLL_S, 0.0)
+        self._looked = time.monotonic()
+
+    def look(self, jobs: Sequence[_Submitted]) -> None:
+        """Ask SLURM now and then how all jobs are: submitit alone asks every ten minutes."""
+        if self.is_slurm and jobs and time.monotonic() - self._looked > _LOOK_S:
+            self._looked = time.monotonic()
+            jobs[0].job.get_info(mode="force")
+
+    def stop(self, jobs: Sequence[_Submitted], patience: float) -> None:
+        """End jobs; those that train may save first.
+
+        Args:
+            jobs: all that are under way.
+            patience: seconds until they are ended by force.
+        """
+        left = [job for job in jobs if not job.job.done()]
+        end = time.monotonic() + patience
+        if self.is_slurm:
+            self._scancel("--state=PENDING", left)
+            self._scancel("--signal=INT", left)
+        try:
+            while left and time.monotonic() < end:
+                time.sleep(self.poll_s)
+                left = [job for job in left if not self._has_ended(job)]
+        finally:
+            if self.is_slurm:
+                self._scancel("--quiet", left)
+            else:
+                for job in left:
+                    _signal(job, signal.SIGKILL)
+
+    def _has_ended(self, job: _Submitted) -> bool:
+        if self.is_slurm:
+            job.job.get_info(mode="force")
+        else:
+            job.interrupt()
+        return job.job.done()
+
+    @staticmethod
+    def _scancel(option: str, jobs: Sequence[_Submitted]) -> None:
+        if jobs:
+            subprocess.run(["scancel", option, *(job.job.job_id for job in jobs)], capture_output=True, check=False)
+
+
+def _signal(job: _Submitted, number: int) -> None:
+    if job.given.pid is not None and not job.job.done():
+        with suppress(ProcessLookupError):
+            os.kill(job.given.pid, number)
+
+
+def _last_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[-1]

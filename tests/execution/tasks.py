@@ -1,0 +1,114 @@
+"""Small tasks that any process can import."""
+
+import os
+import signal
+import threading
+import time
+
+
+class Halved:
+    """Halves even numbers; odd ones are an error."""
+
+    def prepare(self):
+        self.ready = True
+
+    def __call__(self, item):
+        assert self.ready
+        if item % 2:
+            raise ValueError(f"{item} is odd")
+        return item // 2
+
+
+class Fatal:
+    """Item 0 kills its worker, a path does so once, 99 takes for ever."""
+
+    def prepare(self): ...
+
+    def __call__(self, item):
+        if item == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if isinstance(item, str) and not os.path.exists(item):
+            open(item, "w").close()
+            os._exit(3)
+        if item == 99:
+            time.sleep(600)
+        return item
+
+
+class NeverReady:
+    """Its processes end while they get ready."""
+
+    def prepare(self):
+        os._exit(7)
+
+    def __call__(self, item): ...
+
+
+class Where:
+    """Tells which process it is in, what it computes with, and the devices that it has."""
+
+    def prepare(self): ...
+
+    def __call__(self, item):
+        time.sleep(0.1)
+        return os.getpid(), os.environ.get("OMP_NUM_THREADS"), os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
+class Unsendable(Exception):
+    """An error that no other process can make of its arguments."""
+
+    def __init__(self, one, two):
+        super().__init__(f"{one} and {two}")
+
+
+class Odd:
+    """Its error cannot be sent."""
+
+    def prepare(self): ...
+
+    def __call__(self, item):
+        raise Unsendable(item, "more")
+
+
+class Training:
+    """Waits until it is stopped, and then saves; begun again with what was saved, it is finished.
+
+    An item is a folder. It holds the process that waits, and what was saved.
+    """
+
+    def __init__(self):
+        self._stopped = threading.Event()
+
+    def __reduce__(self):
+        return Training, ()
+
+    def prepare(self): ...
+
+    def stop(self):
+        self._stopped.set()
+
+    def __call__(self, folder):
+        print(f"{folder.name}: begun")
+        if (folder / "saved").exists():
+            return "continued"
+        (folder / "process").write_text(str(os.getpid()))
+        self._stopped.wait(600)
+        time.sleep(0.5)
+        (folder / "saved").touch()
+        raise KeyboardInterrupt
+
+
+def wait_until(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def begin(run, begun):
+    """Run in another thread until ``begun`` is true; return the thread and the list of its results."""
+    results = []
+    thread = threading.Thread(target=lambda: results.extend(run), daemon=True)
+    thread.start()
+    wait_until(begun)
+    return thread, results

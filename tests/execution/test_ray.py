@@ -1,0 +1,175 @@
+import os
+import signal
+import sys
+import threading
+from dataclasses import replace
+
+import pytest
+import torch
+
+from naswot_lightning.data.probe import load_probe
+from naswot_lightning.errors import UserError
+from naswot_lightning.execution import get_engine, ray_core
+from naswot_lightning.execution.base import Lost, Request
+from naswot_lightning.execution.ray_core import expect_cluster, ray_executor
+from naswot_lightning.search.evaluators.score import ScoreEvaluator
+from spaces import get_space
+from tests.execution.conftest import SMALL
+from tests.execution.tasks import Fatal, Halved, NeverReady, Odd, Training, Where, wait_until
+
+os.environ["RAY_DEDUP_LOGS_SKIP_REGEX"] = "."  # before it is imported
+ray = pytest.importorskip("ray")
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """The address of a cluster of two cores, which takes itself for one with two GPUs."""
+    ray.init(
+        "local", num_cpus=2, num_gpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR",
+        object_store_memory=100 * 2**20,
+    )  # fmt: skip
+    yield ray.get_runtime_context().gcs_address
+    ray.shutdown()
+
+
+def run(task, items, workers=2, device=CPU, **asked):
+    return list(ray_executor(Request(workers, device, **asked)).run(task, items))
+
+
+def test_an_error_of_a_task_ends_the_run_with_that_error(cluster):
+    assert dict(run(Halved(), iter([2, 4, 6, 8, 10]))) == {2: 1, 4: 2, 6: 3, 8: 4, 10: 5}
+    assert run(Halved(), []) == []
+    with pytest.raises(ValueError, match=r"^3 is odd$"):
+        run(Halved(), [2, 3, 4])
+    with pytest.raises(RuntimeError, match=r"^Unsendable: 1 and more$"):
+        run(Odd(), [1])
+    assert dict(run(Halved(), [2, 4])) == {2: 1, 4: 2}
+
+
+def test_what_kills_its_worker_is_tried_again_and_then_lost_and_the_others_go_on(cluster, tmp_path, caplog):
+    once = str(tmp_path / "died")
+    items = [5, 0, 6, once, 7, 8]
+    results = run(Fatal(), items)
+    assert sorted(map(str, dict(results))) == sorted(map(str, items))
+    assert len(results) == len(items)
+    assert dict(results)[0] == Lost("died, perhaps for want of memory")
+    assert all(result == item for item, result in results if item != 0)
+    assert len(caplog.messages) == 2
+    assert all("a worker died, perhaps for want of memory; what it was at" in message for message in caplog.messages)
+
+
+def test_what_hangs_is_lost_in_time(cluster):
+    results = dict(run(Fatal(), [1, 99, 2, 3], timeout=0.5))
+    assert results == {1: 1, 2: 2, 3: 3, 99: Lost("gave no answer in 0.5 s")}
+
+
+def test_workers_that_cannot_get_ready_are_one_line(cluster):
+    with pytest.raises(UserError, match="a worker died, perhaps for want of memory before it was ready, 3 times"):
+        run(NeverReady(), [1, 2, 3])
+
+
+def test_a_killed_worker_loses_nothing_and_its_items_are_answered_once(cluster):
+    results, killed = [], None
+    for item, (process, threads, _) in ray_executor(Request(2, CPU)).run(Where(), range(60)):
+        results.append(item)
+        assert threads == "1"
+        if killed is None and len(results) > 20:
+            killed = process
+            os.kill(process, signal.SIGKILL)
+    assert killed is not None
+    assert sorted(results) == list(range(60))
+
+
+def test_a_worker_keeps_the_devices_that_it_began_with(cluster):
+    for workers, devices, shown in ((2, 1, {"0", "1"}), (4, 1, {"0", "1"}), (1, 2, {"0,1", "1,0"})):
+        found = [result for _, result in run(Where(), range(12), workers, CUDA, devices=devices)]
+        processes = {process: device for process, _, device in found}
+        assert all(processes[process] == device for process, _, device in found)
+        assert {device for _, _, device in found} <= shown
+
+
+def test_shares_of_a_gpu_add_up_to_one_at_most(cluster):
+    for workers, share in ((1, 1.0), (2, 1.0), (4, 0.5), (5, 0.3333), (7, 0.25)):
+        shared = ray_core.Cluster(ray, Request(workers, CUDA))
+        shared.connect(*ray_core.pack(Halved(), Request(workers, CUDA), ""))
+        assert shared.needs == {"CPU": 1, "GPU": share}
+
+
+def test_what_no_machine_has_is_one_line(cluster):
+    with pytest.raises(UserError, match=r"no machine of the cluster has 64 CPUs for a task; give fewer --threads"):
+        run(Halved(), [2], threads=64, apart=True)
+    with pytest.raises(UserError, match=r"no machine of the cluster has 3 CPUs and 3 GPUs"):
+        run(Halved(), [2], 1, CUDA, devices=3)
+    with pytest.raises(UserError, match=r"--device cuda:1: Ray chooses among the GPUs; use --device cuda"):
+        ray_executor(Request(1, torch.device("cuda:1")))
+
+
+@pytest.fixture
+def folders(tmp_path):
+    made = [tmp_path / name for name in ("1-a", "2-b")]
+    for folder in made:
+        folder.mkdir()
+    return made
+
+
+def test_trainings_save_where_the_command_ends(cluster, folders, capsys):
+    wait = threading.Thread(target=lambda: wait_until(lambda: all((each / "process").exists() for each in folders)))
+    wait.start()
+    executor = ray_executor(Request(2, CPU, apart=True))
+    thread = threading.Thread(target=lambda: (wait.join(), signal.raise_signal(signal.SIGINT)))
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        list(executor.run(Training(), folders))
+    assert all((folder / "saved").exists() for folder in folders)
+    assert sorted(executor.run(Training(), folders)) == [(folder, "continued") for folder in folders]
+    assert sorted(capsys.readouterr().out.splitlines()) == ["1-a: begun"] * 2 + ["2-b: begun"] * 2
+
+
+def test_a_training_whose_worker_is_killed_is_tried_again(cluster, folders, caplog):
+    def kill():
+        wait_until(lambda: (folders[0] / "process").exists())
+        (folders[0] / "saved").touch()
+        os.kill(int((folders[0] / "process").read_text()), signal.SIGKILL)
+
+    threading.Thread(target=kill, daemon=True).start()
+    assert run(Training(), folders[:1], apart=True) == [(folders[0], "continued")]
+    assert caplog.messages == ["warning: a worker died, perhaps for want of memory; 1-a is tried again"]
+
+
+def test_the_command_gives_the_ranking_of_one_process_wherever_it_is_run(cluster, foreign, search, ranking_of_one):
+    environment = {**os.environ, "RAY_ADDRESS": cluster}
+    done = search(*SMALL, "--engine", "ray", "--run_dir", "run", cwd=foreign, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert [line for line in done.stderr.splitlines() if line and "scoring" not in line] == []
+    assert (foreign / "run" / "ranking.json").read_bytes() == ranking_of_one
+    assert not (foreign / "canary").exists()
+
+
+def test_a_space_of_ones_own_is_scored_and_one_that_cannot_be_sent_is_one_line(cluster):
+    space = get_space("tests.own_networks.networks")
+    evaluator = ScoreEvaluator(space, [load_probe("noise", "", 8, 0, probe_size=16)])
+    networks = list(space)[:2]
+    found = {name: replace(values, seconds=0.0) for name, values in run(evaluator, networks)}
+    assert found == {name: replace(evaluator(name), seconds=0.0) for name in networks}
+
+    class Local(type(get_space("nasbench201"))):
+        """A class that no other process can find."""
+
+    with pytest.raises(UserError, match="--engine ray: another process cannot make the space 'nasbench201'"):
+        run(ScoreEvaluator(Local(), evaluator.probes), ["x"])
+
+
+def test_what_is_no_address_of_a_cluster_is_one_line():
+    for address, said in (
+        ("127.0.0.1:1", "refused.*ray start --head"), ("ray://head:10001", "expected HOST:PORT"), ("head:x", "invalid"),
+    ):  # fmt: skip
+        with pytest.raises(UserError, match=f"RAY_ADDRESS {address}: .*{said}"):
+            expect_cluster(address)
+    expect_cluster("auto")
+
+
+def test_without_the_package_it_is_one_line_with_the_cure(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(UserError, match=r"--engine ray: .*; pip install 'naswot-lightning\[ray\]'"):
+        get_engine("ray")(Request(1, CPU))

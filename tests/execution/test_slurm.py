@@ -1,0 +1,222 @@
+import os
+import re
+import signal
+import sys
+import threading
+from dataclasses import replace
+
+import pytest
+import torch
+
+from naswot_lightning.data.probe import load_probe
+from naswot_lightning.errors import UserError
+from naswot_lightning.execution import get_engine, slurm
+from naswot_lightning.execution.base import Lost, Request
+from naswot_lightning.execution.slurm import slurm_executor, to_minutes
+from naswot_lightning.search.evaluators.score import ScoreEvaluator
+from spaces import get_space
+from tests.execution import fake_slurm
+from tests.execution.conftest import SMALL
+from tests.execution.tasks import Fatal, Halved, NeverReady, Odd, Training, begin, wait_until
+
+submitit = pytest.importorskip("submitit")
+CPU = torch.device("cpu")
+LOCAL = {"cluster": "local"}
+
+
+@pytest.fixture
+def run(tmp_path):
+    def run(task, items, options=LOCAL, workers=2, device=CPU, **asked):
+        request = Request(workers, device, folder=tmp_path, options=options, **asked)
+        return slurm_executor(request).run(task, items)
+
+    return run
+
+
+@pytest.fixture
+def cluster(tmp_path, monkeypatch):
+    """The folder of a cluster of this machine."""
+    folder = tmp_path / "slurm"
+    fake_slurm.install(folder, monkeypatch)
+    submitit.SlurmJob.watcher.clear()  # of the jobs of another test, which have the same numbers
+    monkeypatch.setattr(slurm, "_POLL_S", 0.2)
+    monkeypatch.setattr(slurm, "_LAG_S", 0.5)
+    monkeypatch.setattr(slurm, "_LOOK_S", 0.5)
+    return folder
+
+
+def asked(cluster, program):
+    return [line for line in (cluster / "asked").read_text().splitlines() if line.startswith(program)]
+
+
+def test_an_error_of_a_task_ends_the_run_with_that_error(run, tmp_path):
+    assert list(run(Halved(), [])) == []
+    with pytest.raises(ValueError, match=r"^3 is odd$"):
+        list(run(Halved(), [2, 4, 3]))
+    with pytest.raises(RuntimeError, match=r"^Unsendable: 1 and more$"):
+        list(run(Odd(), [1]))
+    assert [path.suffix for path in (tmp_path / "jobs").iterdir() if "task" in path.name] == []
+
+
+def test_what_kills_or_hangs_its_job_is_submitted_again_and_then_lost_and_the_others_go_on(run, tmp_path, caplog):
+    once = str(tmp_path / "died")
+    items = [5, 0, 6, once, 99, 7, 8]
+    results = list(run(Fatal(), items, timeout=1.0, workers=3))
+    assert sorted(map(str, dict(results))) == sorted(map(str, items))
+    assert len(results) == len(items)
+    killed, hung = dict(results)[0], dict(results)[99]
+    assert re.fullmatch(r"ended without an answer, see .*/jobs/\d+_0_log.err", killed.reason)
+    assert hung == Lost("gave no answer in 1 s")
+    assert all(result == item for item, result in results if item not in (0, 99))
+    assert len(caplog.messages) == 3
+    assert all("a job" in message and "what it was at is submitted again" in message for message in caplog.messages)
+
+
+def test_jobs_that_cannot_get_ready_are_one_line(run):
+    with pytest.raises(UserError, match=r"3 jobs were not ready for work: the last ended without an answer, see .*err"):
+        list(run(NeverReady(), [1, 2, 3]))
+
+
+@pytest.fixture
+def folders(tmp_path):
+    made = [tmp_path / name for name in ("1-a", "2-b")]
+    for folder in made:
+        folder.mkdir()
+    return made
+
+
+def are_training(folders):
+    return lambda: all((folder / "process").exists() for folder in folders)
+
+
+def test_a_training_that_must_make_room_saves_and_goes_on(run, folders, capsys):
+    thread, results = begin(run(Training(), folders[:1], apart=True), are_training(folders[:1]))
+    os.kill(int((folders[0] / "process").read_text()), signal.SIGUSR2)
+    thread.join(60)
+    assert results == [(folders[0], "continued")]
+    assert (folders[0] / "saved").exists()
+    assert capsys.readouterr().out.splitlines() == ["1-a: begun"] * 2
+
+
+def test_trainings_save_where_the_command_ends(run, folders, caplog):
+    def interrupt():
+        wait_until(are_training(folders))
+        signal.raise_signal(signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        list(run(Training(), folders, apart=True))
+    assert all((folder / "saved").exists() for folder in folders)
+    assert caplog.messages == ["2 jobs are told to save and end; Ctrl-C ends them at once"]
+
+
+def test_an_array_of_slurm_is_asked_for_with_the_options(cluster, run, folders, capsys):
+    options = {"partition": "long", "time": "1-12", "gres": "gpu:1", "setup": ["module load x", "y"], "mem": "16GB"}
+    for folder in folders:
+        (folder / "saved").touch()
+    results = list(run(Training(), folders, options, 1, torch.device("cuda"), apart=True, threads=4))
+    assert sorted(results) == [(folder, "continued") for folder in folders]
+    script = (cluster / "100.sh").read_text()
+    for line in (
+        "#SBATCH --array=0-1%1", "#SBATCH --partition=long", "#SBATCH --time=2160", "#SBATCH --gres=gpu:1",
+        "#SBATCH --cpus-per-task=4", "#SBATCH --mem=16GB", "module load x", "#SBATCH --signal=USR2@90",
+    ):  # fmt: skip
+        assert line in script
+    assert "gpus-per-node" not in script
+    assert " -c4 " in script
+    printed = capsys.readouterr()
+    assert sorted(printed.out.splitlines()) == ["1-a: begun", "2-b: begun"]
+    assert re.fullmatch(r"2 jobs of SLURM, from 100_0; logs in .*/jobs\n", printed.err)
+
+
+def test_a_job_of_slurm_that_must_make_room_is_requeued_and_one_that_dies_is_submitted_again(
+    cluster, run, folders, caplog
+):
+    thread, results = begin(run(Training(), folders, {}, apart=True), are_training(folders))
+    first, second = (int((folder / "process").read_text()) for folder in folders)
+    os.kill(first, signal.SIGUSR2)
+    wait_until(lambda: asked(cluster, "scontrol"))
+    (folders[1] / "saved").touch()
+    os.kill(second, signal.SIGKILL)
+    thread.join(60)
+    assert sorted(results) == [(folder, "continued") for folder in folders]
+    assert asked(cluster, "scontrol") == ["scontrol requeue 100_0"]
+    assert len(asked(cluster, "sbatch")) == 2
+    assert len(caplog.messages) == 1
+    assert re.search(r"a job ended as FAILED, see .*100_1_0_log.err; what it was at is submitted", caplog.messages[0])
+
+
+def test_jobs_of_slurm_are_told_to_save_where_the_command_ends(cluster, run, folders):
+    def interrupt():
+        wait_until(are_training(folders))
+        signal.raise_signal(signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        list(run(Training(), folders, {}, apart=True))
+    assert all((folder / "saved").exists() for folder in folders)
+    assert asked(cluster, "scancel") == ["scancel --state=PENDING 100_0 100_1", "scancel --signal=INT 100_0 100_1"]
+
+
+def test_what_slurm_refuses_is_one_line(cluster, run):
+    with pytest.raises(UserError, match="--engine slurm: sbatch: error: invalid partition specified: none") as error:
+        list(run(Halved(), [2, 4], {"partition": "none"}))
+    assert "\n" not in str(error.value)
+
+
+def test_candidates_are_shared_out_among_jobs(run):
+    sizes = {
+        (count, workers): [
+            len(chunk) for chunk in slurm_executor(Request(workers, CPU, options=LOCAL)).chunks(range(count))
+        ]
+        for count, workers in ((3, None), (1000, None), (15625, None), (5, 2), (2, 4))
+    }
+    assert sizes[3, None] == [3]
+    assert sizes[1000, None] == [250] * 4
+    assert sizes[15625, None] == [977] * 9 + [976] * 7
+    assert sizes[5, 2] == [3, 2]
+    assert sizes[2, 4] == [1, 1]
+
+
+def test_the_command_gives_the_ranking_of_one_process_wherever_it_is_run(foreign, search, ranking_of_one):
+    done = search(*SMALL, "--engine", "slurm", "--slurm.cluster", "local", "--run_dir", "run", cwd=foreign)
+    assert done.returncode == 0, done.stderr
+    assert [line for line in done.stderr.splitlines() if line and "scoring" not in line] == []
+    assert (foreign / "run" / "ranking.json").read_bytes() == ranking_of_one
+    assert not (foreign / "canary").exists()
+
+
+def test_a_space_of_ones_own_is_scored(run):
+    space = get_space("tests.own_networks.networks")
+    evaluator = ScoreEvaluator(space, [load_probe("noise", "", 8, 0, probe_size=16)])
+    networks = list(space)[:1]
+    found = {name: replace(values, seconds=0.0) for name, values in run(evaluator, networks)}
+    assert found == {name: replace(evaluator(name), seconds=0.0) for name in networks}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({}, r"Could not detect .srun.*and --slurm.cluster local"),
+        ({"clustr": "local"}, r"unknown option of --slurm 'clustr', expected one of account, .*did you mean 'cluster'"),
+        ({"cluster": "lokal"}, r"unknown --slurm.cluster 'lokal', expected one of slurm, local"),
+        ({"cluster": "local", "time": "soon"}, r"--slurm.time soon: expected minutes, or a time such as 04:00:00"),
+        ({"cluster": "local", "nodes": 2}, r"unknown option of --slurm 'nodes'"),
+    ],
+)
+def test_what_is_at_fault_with_the_options_is_one_line(options, said, monkeypatch):
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(UserError, match=said) as error:
+        slurm_executor(Request(1, CPU, options=options))
+    assert "\n" not in str(error.value)
+
+
+def test_limits_of_time_are_read_as_slurm_reads_them():
+    limits = {"15": 15, 15: 15, "15:01": 16, "01:30:00": 90, "2-0": 2880, "2-01:30": 2970, "1-00:00:01": 1441}
+    assert {limit: to_minutes(limit) for limit in limits} == limits
+
+
+def test_without_the_package_it_is_one_line_with_the_cure(monkeypatch):
+    monkeypatch.setitem(sys.modules, "submitit", None)
+    with pytest.raises(UserError, match=r"--engine slurm: .*; pip install 'naswot-lightning\[slurm\]'"):
+        get_engine("slurm")(Request(1, CPU))
