@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
-import time
 import traceback
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NoReturn
+
+from naswot_lightning.training.parent import EXIT_INTERRUPTED, PATIENCE_SECONDS, end_with_parent
+
+if __name__ == "__main__":
+    end_with_parent()  # also while the rest is loaded
 
 import pytorch_lightning as pl
 import torch
@@ -37,9 +40,6 @@ from naswot_lightning.training.progress import Epoch
 from naswot_lightning.training.settings import SavedPick, read_pick, seconds_of
 from naswot_lightning.training.trainer import choose_strategy, make_classifier, make_trainer, quieten
 from spaces import SpaceError, known_space, trust
-
-_PATIENCE_SECONDS = 60.0
-_EXIT_INTERRUPTED = 130
 
 
 def train_pick(folder: Path, images: Path | None = None) -> TrainingResult:
@@ -151,19 +151,6 @@ def _described(
     }
 
 
-def _end_with_parent() -> None:
-    """Save and end when the parent ends, however it does: its end of our standard input then closes."""
-
-    def watch() -> None:
-        while os.read(0, 4096):
-            pass
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(_PATIENCE_SECONDS)
-        os._exit(_EXIT_INTERRUPTED)  # waiting for another process, which is gone
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 def _interrupt(signum: int, frame: object) -> NoReturn:
     raise TrainingInterrupted
 
@@ -199,12 +186,11 @@ def main(folder: Path, images: Path | None = None, space: str | None = None) -> 
     if space is not None:
         trust(space)
     signal.signal(signal.SIGTERM, _interrupt)
-    _end_with_parent()
     quieten()
     try:
         # A command that was killed leaves a pick that ends within a training step. Of several processes the first
         # holds the folder.
-        with locked(folder, patience=_PATIENCE_SECONDS) if _is_first_process() else nullcontext():
+        with locked(folder, patience=PATIENCE_SECONDS) if _is_first_process() else nullcontext():
             result = train_pick(folder, images)
     except BaseException as error:  # noqa: BLE001 - of whatever kind, the command is told of it
         outcome, code = _judge(error)
@@ -228,7 +214,7 @@ def _judge(error: BaseException) -> tuple[Outcome, int]:
     if isinstance(error, TrainingInterrupted) and error.out_of_time:
         return Outcome("out of time", "stopped by --trainer.max_time; run the same command again to continue"), 1
     if isinstance(error, KeyboardInterrupt | TrainingInterrupted):
-        return Outcome("interrupted"), _EXIT_INTERRUPTED
+        return Outcome("interrupted"), EXIT_INTERRUPTED
     message = f"{type(error).__name__}: {error}".splitlines()[0]
     return Outcome("out of memory" if _is_out_of_memory(error) else "failed", message), 1
 

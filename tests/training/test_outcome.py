@@ -1,4 +1,5 @@
 import json
+import signal
 import subprocess
 import sys
 
@@ -64,3 +65,11 @@ def test_a_process_that_trains_says_ok(tmp_path):
     folder = prepared(tmp_path, make_image_folder(tmp_path / "images", {"train": 10, "test": 2}))
     assert ended(folder) == (0, {"status": "ok", "message": None})
     assert json.loads((folder / "result.json").read_text())["status"] == "ok"
+
+
+def test_a_process_ends_with_its_parent_also_while_libraries_are_loaded(tmp_path):
+    command = [sys.executable, "-m", "naswot_lightning.training.pick", str(tmp_path)]
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdin.close()  # as when the parent dies
+    assert process.wait(timeout=60) == -signal.SIGTERM
+    assert process.stderr.read() == b""
