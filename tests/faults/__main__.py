@@ -58,20 +58,17 @@ def _print_table(rows: list[Row]) -> None:
         print("  ".join([name.ljust(widths[0]), *aligned]))
 
 
-def run_fault(fault: Fault, count: int, seed: int, references: References, folder: Path) -> Row:
-    """Run so many rounds of a fault, and tell of each that finds something wrong."""
-    row = Row(fault)
-    if reason := fault.needs():
-        row.skipped = reason
-        return row
-    for number in range(count if fault.most is None else min(count, fault.most)):
+def run_fault(row: Row, count: int, seed: int, references: References) -> None:
+    """Run so many rounds of a row's fault, and tell of each what it finds wrong."""
+    fault = row.fault
+    row.skipped = fault.needs()
+    for number in range(0 if row.skipped else count if fault.most is None else min(count, fault.most)):
         start = time.monotonic()
-        verdict = run_round(fault, number, seed, references, folder)
+        verdict = run_round(fault, number, seed, references, references.folder)
         row.slowest = max(row.slowest, time.monotonic() - start)
         row.verdicts.append(verdict)
         told = "".join(f"\n    {each}" for each in verdict.wrong)
         print(f"{fault.name}, round {number}: {time.monotonic() - start:.0f} s{told}", flush=True)
-    return row
 
 
 def run_round(fault: Fault, number: int, seed: int, references: References, folder: Path) -> Verdict:
@@ -86,6 +83,8 @@ def run_round(fault: Fault, number: int, seed: int, references: References, fold
             continue
         except StuckError as error:
             round.verdict.wrong.append(str(error))
+        except Exception as error:  # noqa: BLE001 - the next round may be as it should
+            round.verdict.wrong.append(f"the round itself failed: {type(error).__name__}: {error}")
         finally:
             round.look_for_processes()
             shutil.rmtree(place, ignore_errors=True)
@@ -106,7 +105,12 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background has it ignored
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
         references = References(Path(folder))
-        rows = [run_fault(fault, options.rounds, options.seed, references, Path(folder)) for fault in faults]
+        rows = [Row(fault) for fault in faults]
+        try:
+            for row in rows:
+                run_fault(row, options.rounds, options.seed, references)
+        except KeyboardInterrupt:
+            print("interrupted: so far")
     _print_table(rows)
     return int(any(each.wrong for row in rows for each in row.verdicts))
 

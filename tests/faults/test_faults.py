@@ -7,7 +7,7 @@ import pytest
 from naswot_lightning.command_line import parse
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.search import run_search
-from tests.faults.__main__ import run_fault
+from tests.faults.__main__ import Row, run_fault
 from tests.faults.registry import FAULTS
 from tests.faults.rounds import QUIET, SEARCH, References
 
@@ -25,8 +25,9 @@ def references(tmp_path_factory):
 
 @pytest.mark.parametrize("name", ["candidate: is-nan, --workers 1", "search: two on one run folder"])
 def test_a_round_finds_nothing_wrong(references, name):
-    (fault,) = (fault for fault in FAULTS if fault.name == name)
-    (verdict,) = run_fault(fault, 1, 0, references, references.folder).verdicts
+    row = Row(*(fault for fault in FAULTS if fault.name == name))
+    run_fault(row, 1, 0, references)
+    (verdict,) = row.verdicts
     assert verdict.wrong == []
     assert (verdict.lost, verdict.twice, verdict.left) == (0, 0, 0)
     assert verdict.identical
