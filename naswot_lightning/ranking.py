@@ -149,10 +149,10 @@ def write_ranking(folder: Path, ranking: Sequence[RankedRow]) -> None:
     """Write ``ranking.json`` and ``ranking.csv``; the same rows give the same bytes."""
     encode = json.JSONEncoder(allow_nan=False).encode
     with text_beside(folder / "ranking.json") as lines, text_beside(folder / "ranking.csv") as table:
-        writer = csv_writer(table, list(ranking[0].to_json()))
+        writer = csv_writer(table, list(ranking[0].to_json())).writer
         for number, entry in enumerate(_entries(ranking)):
             lines.write((",\n" if number else "[\n") + encode(entry))
-            writer.writerow(entry)
+            writer.writerow(entry.values())
         lines.write("\n]\n")
 
 

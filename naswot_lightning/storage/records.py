@@ -49,11 +49,13 @@ def from_json(kind: Callable[..., Record], content: bytes | str) -> Record:
     Traceback (most recent call last):
     ValueError: epoch: input should be greater than or equal to 0, got -1
     """
-    from pydantic import ValidationError
-
     try:
         record: Record = _adapter(kind).validate_json(content)
-    except ValidationError as error:
+    except ValueError as error:
+        from pydantic import ValidationError
+
+        if not isinstance(error, ValidationError):
+            raise
         raise ValueError(_one_line(error)) from None
     return record
 
