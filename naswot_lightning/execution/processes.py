@@ -77,9 +77,12 @@ class Processes:
         try:
             for worker in workers:
                 worker.begin(sent, items)
-            while busy := [worker for worker in workers if worker.given]:
-                for worker in busy:
+            while True:
+                for worker in workers:
                     worker.give_from(items, _AHEAD)
+                busy = [worker for worker in workers if worker.given]
+                if not busy:
+                    return
                 wait([worker.answers for worker in busy], None if self.timeout is None else _GLANCE_S)
                 for number, worker in enumerate(workers):
                     try:

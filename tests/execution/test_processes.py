@@ -89,6 +89,19 @@ def test_each_process_has_its_environment_in_turns():
     assert "PLACE" not in os.environ
 
 
+class Answers(Halved):
+    """A task whose workers have answered all before anybody looks."""
+
+
+def test_a_worker_that_has_answered_all_it_was_given_is_given_more():
+    results = []
+    for pair in Processes(2).run(Answers(), range(0, 40, 2)):
+        time.sleep(0.02)
+        results.append(pair)
+    assert dict(results) == {item: item // 2 for item in range(0, 40, 2)}
+    assert len(results) == 20
+
+
 class Heavy(Halved):
     """A task of more bytes than a pipe holds."""
 
