@@ -69,6 +69,8 @@ NOT_RUN = {
     "--accelerator gpu": "a GPU",
     "--dataset cifar100": "the data set and the benchmark's lists",
     "--run_dir runs/cifar100": "the data set",
+    "--slurm.partition gpu": "a cluster of SLURM",
+    "--slurm.partition cpu": "a cluster of SLURM",
 }
 # Files that a command names and the reader brings.
 OF_THE_READER = {"cifar100-test-split.txt"}
