@@ -8,8 +8,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -82,14 +83,15 @@ def end_command(round: Round) -> None:
 def kill_machine(round: Round) -> None:
     with _files_of_ray() as environment, _machines(round, environment) as address:
         running = round.search(*_WORDS, environment={**environment, "RAY_ADDRESS": address})
-        rows = round.wait_for_rows(running, after_start=0.0, end=20)
+        round.wait_for_rows(running, after_start=0.0, end=20)
         if not [pid for pid in running.children(_WORKER) if _is_second(pid)]:
             raise MissedError  # it has nothing to do
         before = round.rows_before()
         for pid in filter(_is_second, processes_of(round.mark)):
-            _kill(pid)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         ended = running.wait()
-        if rows >= 20 or ended.told:  # a machine that was not ready yet had nothing to lose
+        if ended.told:  # a machine whose worker is not ready yet has nothing to lose, which cannot be seen from here
             round.expect_told(ended, 0, *_TOLD)
         round.judge_search(before, ended)
 
@@ -117,9 +119,21 @@ def _machines(round: Round, environment: dict[str, str]) -> Iterator[str]:
     try:
         yield address
     finally:
-        for pid in processes_of(round.mark):
-            if f"{_MACHINE}=".encode() in b"\0".join(environment_of(pid)):
-                os.kill(pid, signal.SIGKILL)  # the cluster is the round's, not the command's
+        _end_machines(round)
+
+
+def _end_machines(round: Round) -> None:
+    """Kill the cluster, which is the round's and not the command's."""
+    end = time.monotonic() + _RAY_S
+    while (pids := [pid for pid in processes_of(round.mark) if _is_of_machines(pid)]) and time.monotonic() < end:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.5)
+
+
+def _is_of_machines(pid: int) -> bool:
+    return any(each.startswith(f"{_MACHINE}=".encode()) for each in environment_of(pid))
 
 
 def _start_ray(round: Round, environment: dict[str, str], machine: str, *words: str) -> None:
