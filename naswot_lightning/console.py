@@ -45,18 +45,20 @@ def settle_streams() -> None:
 
 
 def end_at_once() -> None:
-    """Let Ctrl-C end the process in one line while libraries are loaded: there is nothing to save yet.
+    """Let Ctrl-C and SIGTERM end the process in one line while libraries are loaded: there is nothing to save yet.
 
     Loading is full of moments in which an exception is lost, or becomes another.
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _end)
+    signal.signal(signal.SIGTERM, _end)
 
 
 def raise_interrupts() -> None:
-    """Let Ctrl-C raise KeyboardInterrupt again: from here on there is work to save."""
-    if signal.getsignal(signal.SIGINT) is _end:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Let Ctrl-C, and SIGTERM of a scheduler, raise KeyboardInterrupt: from here on there is work to save."""
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(signum) is _end:
+            signal.signal(signum, signal.default_int_handler)
 
 
 def _end(signum: int, frame: object) -> NoReturn:

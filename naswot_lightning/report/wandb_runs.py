@@ -92,12 +92,16 @@ def start_run(wandb_settings: WandbSettings, folder: Path, settings: Mapping[str
     """Start a wandb run in ``folder``/wandb, or return None where wandb is disabled.
 
     With mode ``auto`` an unreachable server means an offline run, to be sent with ``wandb sync``.
+
+    Raises:
+        UserError: the mode is online, and the server cannot be reached or refuses.
     """
     import wandb
 
     mode = resolve_mode(wandb_settings.mode)
     if mode == "disabled":
         return None
+    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # of how wandb itself fares
     folder.mkdir(parents=True, exist_ok=True)
     shared: dict[str, Any] = {
         "project": wandb_settings.project,
@@ -111,9 +115,11 @@ def start_run(wandb_settings: WandbSettings, folder: Path, settings: Mapping[str
         with _in_turn(folder) if mode == "online" else nullcontext():
             return wandb.init(mode=mode, **shared)
     except (wandb.errors.CommError, wandb.errors.AuthenticationError) as error:
+        reason = str(error).splitlines()[0]
         if wandb_settings.mode != "auto":
-            raise
-        log.warning("wandb cannot be reached (%s): the run is kept offline in %s/wandb", error, folder)
+            raise UserError(f"--wandb.mode online: {reason}; use --wandb.mode offline, and wandb sync later") from None
+        log.warning("wandb cannot be reached (%s): the run is kept offline in %s/wandb", reason, folder)
+        wandb.teardown()  # the service keeps the settings of the run that it could not start
         return wandb.init(mode="offline", **shared)
 
 

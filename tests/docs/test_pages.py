@@ -22,7 +22,8 @@ from tests.images import make_image_folder
 
 MOST_LINES = 110
 OPTIONS = {each.name for kind in (SearchConfig, TrainConfig) for each in fields(kind)} - {"wandb", "trainer", "slurm"}
-OPTIONS |= {f"wandb.{each.name}" for each in fields(WandbConfig)} | {"trainer.NAME", "slurm.NAME", "config", "print_config"}
+OPTIONS |= {f"wandb.{each.name}" for each in fields(WandbConfig)}
+OPTIONS |= {"trainer.NAME", "slurm.NAME", "config", "print_config"}
 
 
 def commands(page):

@@ -5,6 +5,7 @@ import pytest
 import wandb
 
 from naswot_lightning.config import SearchConfig
+from naswot_lightning.errors import UserError
 from naswot_lightning.report import wandb_runs
 from naswot_lightning.report.compare import compare
 from naswot_lightning.report.wandb_runs import WandbSettings, resolve_mode, start_run, wandb_group
@@ -81,3 +82,19 @@ def test_a_run_that_hangs_does_not_hold_up_the_others_for_ever(tmp_path, monkeyp
     monkeypatch.setattr(wandb, "init", lambda mode, **arguments: mode)
     with locked(tmp_path / "wandb"):
         assert start_run(WandbSettings("online"), tmp_path, {}) == "online"
+
+
+def test_a_server_that_refuses_is_one_line_or_the_run_is_kept_offline(tmp_path, monkeypatch, caplog):
+    def init(mode, **arguments):
+        if mode == "online":
+            raise wandb.errors.CommError("returned error 403\nand more")
+        return mode
+
+    monkeypatch.setattr(wandb, "init", init)
+    monkeypatch.setenv("WANDB_MODE", "online")
+    with pytest.raises(UserError, match=r"^--wandb\.mode online: returned error 403; use --wandb\.mode offline"):
+        start_run(WandbSettings("online"), tmp_path, {})
+    assert start_run(WandbSettings("auto"), tmp_path, {}) == "offline"
+    assert caplog.messages == [
+        f"wandb cannot be reached (returned error 403): the run is kept offline in {tmp_path}/wandb"
+    ]
