@@ -86,7 +86,7 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError):
             raise UserError(f"--run_dir {self.path}: there is a file of that name; choose another") from None
-        for name in (*_RUN_FOLDERS, ".images"):
+        for name in (*_RUN_FOLDERS, ".images", "jobs"):
             if (self.path / name).is_symlink():
                 raise UserError(f"{self.path / name} is a link where a run keeps a folder: move it away, or remove it")
         with locked(self.path):
