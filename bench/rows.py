@@ -164,7 +164,7 @@ def _peak() -> float:
 def apart(step: Callable[[Path], Steps], folder: Path) -> tuple[Steps, float]:
     """Return what a step has spent, and the peak of memory in MB, in a process of its own."""
     command = [sys.executable, "-m", "bench.rows", step.__name__, str(folder)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     steps, peak = json.loads(done.stdout)
     return {name: Spent(*each) for name, each in steps.items()}, peak
 

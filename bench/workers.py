@@ -5,20 +5,26 @@ from __future__ import annotations
 import os
 import random
 import statistics
+import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bench.clock import Rows
-from bench.rows import Free
+from bench.rows import ANY_SIZE, Free, architectures
 from naswot_lightning.data.probe import load_probe
-from naswot_lightning.execution.base import Task
+from naswot_lightning.execution.base import Lost, R, T, Task
 from naswot_lightning.execution.processes import Processes
+from naswot_lightning.search.algorithms.listed import Listed
 from naswot_lightning.search.evaluators.score import ScoreEvaluator
+from naswot_lightning.search.loop import Loop
+from naswot_lightning.storage.score_rows import ScoreRows
 from spaces import get_space
 
 TASKS, TASK_S = 40, 1.0
+RESULTS = 50_000
 NETWORKS, BATCH = 60, 128
 TURNS = 3
 
@@ -119,8 +125,35 @@ def _scores() -> ScoreEvaluator:
     return ScoreEvaluator(get_space("nasbench201"), [load_probe("noise", "", BATCH, 0)])
 
 
+class FromTheFirst:
+    """Two processes; their clock begins with the first result.
+
+    Attributes:
+        seconds: from there to the last.
+    """
+
+    seconds = 0.0
+
+    def run(self, task: Task[T, R], items: Iterable[T]) -> Iterator[tuple[T, R | Lost]]:
+        """Yield each item with its result."""
+        start = 0.0
+        for each in Processes(2).run(task, items):
+            start = start or time.perf_counter()
+            yield each
+            self.seconds = time.perf_counter() - start
+
+
+def result_row(results: int = RESULTS) -> tuple[str, str, str]:
+    """Return how many results a second a search takes from two workers and appends."""
+    proposed, executor = list(architectures(results)), FromTheFirst()
+    with tempfile.TemporaryDirectory() as name, ScoreRows(Path(name) / "scores.jsonl") as finished:
+        Loop("nds_darts", str, Free(), executor, 0, finished).run(Listed(proposed, ANY_SIZE), proposed)
+    a_second = (results - 1) / executor.seconds
+    return "results of nothing, taken from 2 workers and appended", f"{a_second:,.0f} a second", ""
+
+
 def worker_rows() -> Rows:
     """Return what two workers of this machine cost and gain."""
     rng = random.Random(0)
     networks = [get_space("nasbench201").sample(rng) for _ in range(NETWORKS)]
-    return [*start_rows(networks), fan_out_row(), *gain_rows(networks)]
+    return [*start_rows(networks), fan_out_row(), result_row(), *gain_rows(networks)]

@@ -27,3 +27,9 @@ def test_what_a_task_costs_beside_its_seconds_is_a_share_of_them(monkeypatch):
     spans = [[Span(1, 0.0, 1.0), Span(1, 1.02, 2.02)], [Span(2, 0.5, 1.5), Span(2, 1.5, 2.5)]]
     monkeypatch.setattr(workers, "spans", lambda *_: (0.0, spans))
     assert workers.fan_out_row(4, 1.0) == ("4 tasks of 1 s, 2 workers", "5.00 ms a task", "0.500 %")
+
+
+def test_results_of_a_task_that_takes_no_time_are_all_taken():
+    figure, a_second, _ = workers.result_row(300)
+    assert "2 workers" in figure
+    assert float(a_second.removesuffix(" a second").replace(",", "")) > 0
