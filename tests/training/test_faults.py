@@ -83,8 +83,8 @@ def test_a_diverged_pick_is_stopped_and_reported_and_the_others_go_on(tmp_path, 
     for options in (("--lr", 1e30), ("--seed", 3)):
         architecture = SMALL if options[0] == "--lr" else SMALL.replace("1x1", "3x3")
         done = subprocess.run(
-            command(data, run, "--architecture", architecture, *options), cwd=ROOT, capture_output=True, text=True,
-            check=False,
+            command(data, run, "--architecture", architecture, "--epochs", 1, *options), cwd=ROOT, capture_output=True,
+            text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         if options[0] == "--lr":

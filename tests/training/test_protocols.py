@@ -44,6 +44,7 @@ def test_training_without_validation_keeps_the_last_epoch(tmp_path, monkeypatch,
         assert next(csv.DictReader(file))["best_val_acc"] == ""
 
 
+@pytest.mark.slow
 def test_training_without_validation_is_continued(tmp_path, monkeypatch):
     write_cifar10(tmp_path, monkeypatch)
     pick = trained(tmp_path / "run", dataset="cifar10", data_dir=str(tmp_path), epochs=1)
