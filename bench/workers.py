@@ -12,10 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from bench.clock import Rows
 from bench.rows import ANY_SIZE, Free, architectures
 from naswot_lightning.data.probe import load_probe
-from naswot_lightning.execution.base import Lost, R, T, Task
+from naswot_lightning.errors import UserError
+from naswot_lightning.execution import get_engine
+from naswot_lightning.execution.base import Executor, Lost, R, Request, T, Task
 from naswot_lightning.execution.processes import Processes
 from naswot_lightning.search.algorithms.listed import Listed
 from naswot_lightning.search.evaluators.score import ScoreEvaluator
@@ -126,34 +130,43 @@ def _scores() -> ScoreEvaluator:
 
 
 class FromTheFirst:
-    """Two processes; their clock begins with the first result.
+    """Another executor, whose clock begins with the first result.
+
+    Args:
+        executor: the other one.
 
     Attributes:
         seconds: from there to the last.
     """
 
-    seconds = 0.0
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+        self.seconds = 0.0
 
     def run(self, task: Task[T, R], items: Iterable[T]) -> Iterator[tuple[T, R | Lost]]:
         """Yield each item with its result."""
         start = 0.0
-        for each in Processes(2).run(task, items):
+        for each in self._executor.run(task, items):
             start = start or time.perf_counter()
             yield each
             self.seconds = time.perf_counter() - start
 
 
-def result_row(results: int = RESULTS) -> tuple[str, str, str]:
+def result_row(engine: str, results: int = RESULTS) -> tuple[str, str, str]:
     """Return how many results a second a search takes from two workers and appends."""
-    proposed, executor = list(architectures(results)), FromTheFirst()
+    figure = f"results of nothing, taken from 2 workers and appended, --engine {engine}"
+    try:
+        executor = FromTheFirst(get_engine(engine)(Request(2, torch.device("cpu"))))
+    except UserError as error:  # it is not installed
+        return figure, "-", str(error)
+    proposed = list(architectures(results))
     with tempfile.TemporaryDirectory() as name, ScoreRows(Path(name) / "scores.jsonl") as finished:
         Loop("nds_darts", str, Free(), executor, 0, finished).run(Listed(proposed, ANY_SIZE), proposed)
-    a_second = (results - 1) / executor.seconds
-    return "results of nothing, taken from 2 workers and appended", f"{a_second:,.0f} a second", ""
+    return figure, f"{(results - 1) / executor.seconds:,.0f} a second", ""
 
 
 def worker_rows() -> Rows:
     """Return what two workers of this machine cost and gain."""
     rng = random.Random(0)
     networks = [get_space("nasbench201").sample(rng) for _ in range(NETWORKS)]
-    return [*start_rows(networks), fan_out_row(), result_row(), *gain_rows(networks)]
+    return [*start_rows(networks), fan_out_row(), result_row("local"), result_row("ray"), *gain_rows(networks)]

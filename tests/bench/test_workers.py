@@ -30,6 +30,6 @@ def test_what_a_task_costs_beside_its_seconds_is_a_share_of_them(monkeypatch):
 
 
 def test_results_of_a_task_that_takes_no_time_are_all_taken():
-    figure, a_second, _ = workers.result_row(300)
+    figure, a_second, _ = workers.result_row("local", 300)
     assert "2 workers" in figure
     assert float(a_second.removesuffix(" a second").replace(",", "")) > 0
