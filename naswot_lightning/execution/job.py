@@ -47,7 +47,6 @@ class JobItems:
 
     def __call__(self) -> None:
         """Run the items that have no result in the file."""
-        os.environ.pop("SLURM_NTASKS", None)  # by which Lightning would take the job's process for one of its own
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         messages, end = read_messages(self.told, 0)

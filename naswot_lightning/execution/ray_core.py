@@ -11,6 +11,7 @@ import socket
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 _CHUNK_S = 1.5  # that a chunk of items takes: a hundred times what it costs to send
 _HELD_S = 0.25  # that results wait for one another, so that many workers do not swamp this process
-_GLANCE_S = 0.5  # between looks for workers that hang and for new machines
+_GLANCE_S = 0.5  # between looks for workers that hang
+_LOOK_S = 5.0  # between looks for machines that joined the cluster or left it
 _MOST_TRIES = 3  # of a training whose worker is lost
 _MOST_STARTS = 3  # of workers that die before they are ready, one after the other
 _PATIENCE_S = 75.0  # for trainings that are told to save
@@ -83,9 +85,9 @@ class RayTasks:
         waiting = deque(items)
         if not waiting:
             return
-        self._cluster.connect(parcel, sent)
         suspects: list[T] = []
         try:
+            self._cluster.connect(parcel, sent)
             for item, result in _Run(self._cluster, self._request, self._request.workers).results(waiting):
                 if isinstance(result, Lost) and not self._request.apart:
                     log.warning("warning: a worker %s; what it was at is tried again at the end", result.reason)
@@ -168,9 +170,13 @@ class Cluster:
         before, folder = signal.getsignal(signal.SIGTERM), os.getcwd()
         os.chdir(os.path.abspath(os.sep))  # workers look there for modules first, even for Ray's own
         try:
-            self.ray.init(address, log_to_driver=False, logging_level="ERROR", **(new if address == "local" else {}))
+            with _quiet():
+                self.ray.init(
+                    address, log_to_driver=False, logging_level="ERROR", **(new if address == "local" else {})
+                )
         except (OSError, RuntimeError, ValueError) as error:
-            raise UserError(f"--engine ray, RAY_ADDRESS {address}: {str(error).splitlines()[0]}") from None
+            cure = "expected one of the same version, and RAY_AUTH_MODE as it was started with: token, or disabled"
+            raise UserError(f"RAY_ADDRESS {address}: {str(error).splitlines()[0]}; {cure}") from None
         finally:
             os.chdir(folder)
             if callable(before):  # Ray has set its own
@@ -195,6 +201,24 @@ class Cluster:
         return UserError(
             f"--engine ray: no machine of the cluster has {self._cpus} CPUs{gpus} for a task; {cure}, or add machines"
         )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what Ray's own threads write on the standard error from the terminal; errors are raised."""
+    try:
+        ours = os.dup(2)
+    except OSError:  # there is none
+        yield
+        return
+    nobody = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nobody, 2)
+    try:
+        yield
+    finally:
+        os.dup2(ours, 2)
+        os.close(ours)
+        os.close(nobody)
 
 
 def expect_cluster(address: str) -> None:
@@ -235,6 +259,7 @@ class _Run:
         self._flights: list[_Flight] = []
         self._lost: Counter[Any] = Counter()
         self._unready = 0
+        self._slots, self._look_at = 1, 0.0
         self._pace: float | None = None  # seconds of an item
 
     def results(self, items: deque[Any]) -> Iterator[tuple[Any, Any]]:
@@ -243,9 +268,7 @@ class _Run:
         try:
             while self._waiting or self._flights:
                 self._fill()
-                told = {flight.told: flight for flight in self._flights}
-                heard, _ = self._ray.wait(list(told), timeout=_GLANCE_S, fetch_local=False)
-                for flight in [told[each] for each in heard]:
+                for flight in self._heard():
                     yield from self._listen(flight)
                 for flight in [flight for flight in self._flights if self._is_hung(flight)]:
                     self._ray.cancel(flight.told, force=True)
@@ -254,20 +277,29 @@ class _Run:
             self._cancel()
             raise
 
+    def _heard(self) -> list[_Flight]:
+        """Return the tasks that have something to tell, within half a second."""
+        told = {flight.told: flight for flight in self._flights}
+        if not self._ray.wait(list(told), timeout=_GLANCE_S, fetch_local=False)[0]:
+            return []
+        every, _ = self._ray.wait(list(told), num_returns=len(told), timeout=0, fetch_local=False)
+        return [told[each] for each in every]
+
     def _fill(self) -> None:
         """Give every worker that the cluster has a chunk."""
-        slots = max(1, self._cluster.slots())
-        slots = slots if self._workers is None else min(slots, self._workers)
-        while self._waiting and len(self._flights) < slots:
-            count = self._chunk(slots)
-            items = [self._waiting.popleft() for _ in range(count)]
+        if self._waiting and time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + _LOOK_S
+            self._slots = max(1, self._cluster.slots())
+        most = self._slots if self._workers is None else min(self._slots, self._workers)
+        while self._waiting and len(self._flights) < most:
+            items = [self._waiting.popleft() for _ in range(self._chunk(most))]
             self._flights.append(_Flight(self._cluster.start(items), items))
 
-    def _chunk(self, slots: int) -> int:
+    def _chunk(self, workers: int) -> int:
         """Return how many items take the time of a chunk; towards the end fewer, so that all workers end together."""
         if self._apart or not self._pace:
             return 1
-        share = -(-len(self._waiting) // (2 * slots))
+        share = -(-len(self._waiting) // (2 * workers))
         return max(1, min(int(_CHUNK_S / self._pace), share))
 
     def _listen(self, flight: _Flight) -> Iterator[tuple[Any, Any]]:
@@ -337,11 +369,11 @@ class _Run:
         """Let all workers end; those that wait for a training first let it save."""
         for flight in self._flights:
             self._ray.cancel(flight.told, force=not self._apart)
+        if self._apart and self._flights:
+            log.warning("%d trainings are told to save and end; Ctrl-C ends them at once", len(self._flights))
         end = time.monotonic() + _PATIENCE_S
         while self._apart and self._flights and time.monotonic() < end:
-            told = {flight.told: flight for flight in self._flights}
-            heard, _ = self._ray.wait(list(told), timeout=_GLANCE_S)
-            for flight in [told[each] for each in heard]:
+            for flight in self._heard():
                 try:
                     self._ray.get(next(flight.told))
                 except (StopIteration, self._ray.exceptions.RayError):

@@ -12,9 +12,10 @@ import sys
 import time
 import uuid
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,7 @@ _PATIENCE_S = 75.0  # for trainings that are told to save
 _SHORT_PATIENCE_S = 5.0  # for others
 _NO_FAULT = ("FINISHED", "COMPLETED", "UNKNOWN")
 _OTHERS = {"additional_parameters", "nodes", "ntasks_per_node", "num_gpus"}  # a job is one process
+_LISTS = ("setup", "teardown", "srun_args")
 _TIME = re.compile(r"(?:(?P<d>\d+)-)?(?P<a>\d+)(?::(?P<b>\d+))?(?::(?P<c>\d+))?")
 
 log = logging.getLogger(__name__)
@@ -61,23 +63,26 @@ def slurm_executor(request: Request) -> Executor:
     for name in request.options:
         expect_name("option of --slurm", name, sorted(names))
     cluster = expect_name("--slurm.cluster", str(request.options.get("cluster", "slurm")), ("slurm", "local"))
-    return Jobs(_submitter(submitit, cluster, request), _Cluster(cluster), request)
+    make = partial(_submitter, submitit, cluster, request, _parameters(request))
+    if cluster == "slurm":
+        make()  # what is at fault is said now; that of the local cluster makes its folder at once
+    return Jobs(make, _Cluster(cluster), request)
 
 
-def _submitter(submitit: Any, cluster: str, request: Request) -> AutoExecutor:
-    given = {name: value for name, value in request.options.items() if name not in ("cluster", "max_num_timeout")}
+def _submitter(submitit: Any, cluster: str, request: Request, parameters: Mapping[str, Any]) -> AutoExecutor:
     timeouts = {f"{cluster}_max_num_timeout": request.options.get("max_num_timeout", _MOST_TIMEOUTS)}
     try:
         made: AutoExecutor = submitit.AutoExecutor(request.folder / "jobs", cluster, **timeouts)
-        made.update_parameters(**_parameters(request, given))
+        made.update_parameters(**parameters)
     except (RuntimeError, TypeError, ValueError) as error:
         cure = "; there are machines with SLURM, and --slurm.cluster local" if "srun" in str(error) else ""
         raise UserError(f"--engine slurm: {error}{cure}") from None
     return made
 
 
-def _parameters(request: Request, given: Mapping[str, Any]) -> dict[str, Any]:
+def _parameters(request: Request) -> dict[str, Any]:
     """Return what submitit is asked for: ours, where the user has not said otherwise."""
+    given = {name: value for name, value in request.options.items() if name not in ("cluster", "max_num_timeout")}
     minutes = to_minutes(given.get("time", _MINUTES))
     cpus = request.threads * request.devices
     # Since SLURM 22.05 srun does not take the number of CPUs over from sbatch.
@@ -89,9 +94,8 @@ def _parameters(request: Request, given: Mapping[str, Any]) -> dict[str, Any]:
         gpus = 0  # said otherwise
     if "cpus_per_task" in given:
         ours["srun_args"] = [f"-c{given['cpus_per_task']}"]
-    slurm = {**ours, **given, "time": minutes}
-    if isinstance(slurm.get("setup"), str):
-        slurm["setup"] = [slurm["setup"]]
+    lists = {name: [given[name]] for name in _LISTS if isinstance(given.get(name), str)}
+    slurm = {**ours, **given, **lists, "time": minutes}
     common = {"timeout_min": minutes, **({"gpus_per_node": gpus} if gpus else {})}
     return {**common, **{f"slurm_{name}": value for name, value in slurm.items()}}
 
@@ -103,13 +107,13 @@ def to_minutes(time_limit: Any) -> int:
     (90, 240, 2160, 91)
     """
     found = _TIME.fullmatch(str(time_limit))
-    if found is None or str(time_limit) == "0":
-        raise UserError(f"--slurm.time {time_limit}: expected minutes, or a time such as 04:00:00 or 1-12:00:00")
-    days, first, second, third = (int(found[name] or 0) for name in ("d", "a", "b", "c"))
-    if found["d"] is not None or found["c"] is not None:  # D-HH[:MM[:SS]], HH:MM:SS
+    days, first, second, third = (int((found and found[name]) or 0) for name in ("d", "a", "b", "c"))
+    if found and (found["d"] or found["c"]):  # D-HH[:MM[:SS]], HH:MM:SS
         seconds = days * 86_400 + first * 3_600 + second * 60 + third
     else:  # MM[:SS]
         seconds = first * 60 + second
+    if not seconds:
+        raise UserError(f"--slurm.time {time_limit}: expected minutes, or a time such as 04:00:00 or 1-12:00:00")
     return -(-seconds // 60)
 
 
@@ -119,13 +123,13 @@ class Jobs:
     Where a job is lost or hangs, its other items are submitted again, and the item that it was at once more, alone.
 
     Args:
-        submitter: submitit's executor.
-        cluster: slurm, or local.
+        make_submitter: returns submitit's executor.
+        cluster: where.
         request: what the command asks for.
     """
 
-    def __init__(self, submitter: AutoExecutor, cluster: _Cluster, request: Request) -> None:
-        self._submitter, self._cluster, self._request = submitter, cluster, request
+    def __init__(self, make_submitter: Callable[[], AutoExecutor], cluster: _Cluster, request: Request) -> None:
+        self._make_submitter, self._cluster, self._request = make_submitter, cluster, request
         self._folder = request.folder.absolute() / "jobs"
 
     def run(self, task: Task[T, R], items: Iterable[T]) -> Iterator[tuple[T, R | Lost]]:
@@ -142,7 +146,7 @@ class Jobs:
         write_whole(path, sent)
         call = JobItems(parcel, path, path, (), self._request.timeout)
         try:
-            yield from _Run(self._submitter, self._cluster, call, self._side_by_side()).results(chunks)
+            yield from _Run(self._make_submitter(), self._cluster, call, self._side_by_side()).results(chunks)
         finally:
             for file in self._folder.glob(f"{path.stem}.*"):
                 file.unlink(missing_ok=True)
@@ -241,7 +245,7 @@ class _Run:
 
     def _stop(self) -> None:
         if self._call.parcel.apart and self._jobs:
-            log.warning("%d jobs are told to save and end; Ctrl-C ends them at once", len(self._jobs))
+            log.warning("%d trainings are told to save and end; Ctrl-C ends them at once", len(self._jobs))
         self._cluster.stop(self._jobs, _PATIENCE_S if self._call.parcel.apart else _SHORT_PATIENCE_S)
 
     def _submit(self) -> None:
@@ -250,17 +254,16 @@ class _Run:
         if not chunks:
             return
         calls = [self._with(items) for items, _ in chunks]
+        tries = [number for _, number in chunks]
         try:
-            with _safe_start({"PYTHONPATH": os.pathsep.join(module_path())}):
+            with _safe_start({"PYTHONPATH": os.pathsep.join(module_path())}):  # Ctrl-C waits until we know the jobs
                 jobs = self._submitter.submit_array(calls)
+                self._jobs += [_Submitted(*submitted) for submitted in zip(jobs, calls, tries, strict=True)]
         except (RuntimeError, TypeError, ValueError, OSError) as error:
             raise UserError(f"--engine slurm: {_last_line(error)}; see --slurm.NAME in docs/clusters.md") from None
-        tries = [number for _, number in chunks]
-        self._jobs += [_Submitted(*submitted) for submitted in zip(jobs, calls, tries, strict=True)]
         if self._cluster.is_slurm:
-            print(
-                f"{len(jobs)} jobs of SLURM, from {jobs[0].job_id}; logs in {self._submitter.folder}", file=sys.stderr
-            )
+            first, folder = jobs[0].job_id, self._submitter.folder
+            print(f"{len(jobs)} jobs of SLURM, from {first}; logs in {folder}", file=sys.stderr)
 
     def _with(self, items: list[Any]) -> JobItems:
         task = self._call.task

@@ -1,6 +1,7 @@
 """A small search, and what one process makes of it."""
 
 import json
+import shutil
 
 import pytest
 
@@ -8,6 +9,7 @@ from naswot_lightning.command_line import parse
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.search import run_search
 from tests.commands.test_shadowing import NAMES
+from tests.conftest import run_script
 
 SMALL = ("--samples", "12", "--batch_size", "16", "--score", "naswot,synflow", "--wandb.mode", "disabled")
 
@@ -28,3 +30,32 @@ def foreign(tmp_path):
     for name in NAMES:
         (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'canary')!r}, 'w').write('{name}')\n")
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """Return a function that trains the same two picks with an engine, and returns their trajectories."""
+    searched = tmp_path_factory.mktemp("searched") / "run"
+    small = ["--samples", "6", "--batch_size", "16", "--max_params", "200000", "--wandb.mode", "disabled"]
+    assert run_script("search.py", *small, "--run_dir", searched).returncode == 0
+
+    def train(*engine, **kwargs):
+        folder = tmp_path_factory.mktemp("trained") / "run"
+        shutil.copytree(searched, folder)
+        options = ["--top", 2, "--epochs", 2, "--batch_size", 64, "--early_points", 2, "--threads", 1]
+        limits = ["--trainer.limit_train_batches", 4, "--wandb.mode", "disabled"]
+        done = run_script("train.py", "--run_dir", folder, *options, *limits, *engine, **kwargs)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == ""
+        assert done.stdout.count(": epoch 2/2 ") == 2
+        return {path.parent.name: path.read_bytes() for path in folder.glob("picks/*/trajectory.csv")}
+
+    return train
+
+
+@pytest.fixture(scope="session")
+def trained_here(trained):
+    """The trajectories of the local engine."""
+    found = trained("--engine", "local")
+    assert len(found) == 2
+    return found

@@ -113,17 +113,19 @@ def folders(tmp_path):
     return made
 
 
-def test_trainings_save_where_the_command_ends(cluster, folders, capsys):
-    wait = threading.Thread(target=lambda: wait_until(lambda: all((each / "process").exists() for each in folders)))
-    wait.start()
+def test_trainings_save_where_the_command_ends(cluster, folders, capsys, caplog):
+    def interrupt():
+        wait_until(lambda: all((folder / "process").exists() for folder in folders))
+        signal.raise_signal(signal.SIGINT)
+
     executor = ray_executor(Request(2, CPU, apart=True))
-    thread = threading.Thread(target=lambda: (wait.join(), signal.raise_signal(signal.SIGINT)))
-    thread.start()
+    threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
         list(executor.run(Training(), folders))
     assert all((folder / "saved").exists() for folder in folders)
     assert sorted(executor.run(Training(), folders)) == [(folder, "continued") for folder in folders]
     assert sorted(capsys.readouterr().out.splitlines()) == ["1-a: begun"] * 2 + ["2-b: begun"] * 2
+    assert caplog.messages == ["2 trainings are told to save and end; Ctrl-C ends them at once"]
 
 
 def test_a_training_whose_worker_is_killed_is_tried_again(cluster, folders, caplog):
@@ -144,6 +146,11 @@ def test_the_command_gives_the_ranking_of_one_process_wherever_it_is_run(cluster
     assert [line for line in done.stderr.splitlines() if line and "scoring" not in line] == []
     assert (foreign / "run" / "ranking.json").read_bytes() == ranking_of_one
     assert not (foreign / "canary").exists()
+
+
+@pytest.mark.slow
+def test_picks_are_those_of_the_local_engine(cluster, trained, trained_here):
+    assert trained("--engine", "ray", env={**os.environ, "RAY_ADDRESS": cluster}) == trained_here
 
 
 def test_a_space_of_ones_own_is_scored_and_one_that_cannot_be_sent_is_one_line(cluster):

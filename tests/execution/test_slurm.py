@@ -107,7 +107,7 @@ def test_trainings_save_where_the_command_ends(run, folders, caplog):
     with pytest.raises(KeyboardInterrupt):
         list(run(Training(), folders, apart=True))
     assert all((folder / "saved").exists() for folder in folders)
-    assert caplog.messages == ["2 jobs are told to save and end; Ctrl-C ends them at once"]
+    assert caplog.messages == ["2 trainings are told to save and end; Ctrl-C ends them at once"]
 
 
 def test_an_array_of_slurm_is_asked_for_with_the_options(cluster, run, folders, capsys):
@@ -186,6 +186,12 @@ def test_the_command_gives_the_ranking_of_one_process_wherever_it_is_run(foreign
     assert not (foreign / "canary").exists()
 
 
+@pytest.mark.slow
+def test_picks_are_those_of_the_local_engine(trained, trained_here):
+    assert trained("--engine", "slurm", "--slurm.cluster", "local") == trained_here
+
+
+@pytest.mark.slow
 def test_a_space_of_ones_own_is_scored(run):
     space = get_space("tests.own_networks.networks")
     evaluator = ScoreEvaluator(space, [load_probe("noise", "", 8, 0, probe_size=16)])
@@ -201,6 +207,7 @@ def test_a_space_of_ones_own_is_scored(run):
         ({"clustr": "local"}, r"unknown option of --slurm 'clustr', expected one of account, .*did you mean 'cluster'"),
         ({"cluster": "lokal"}, r"unknown --slurm.cluster 'lokal', expected one of slurm, local"),
         ({"cluster": "local", "time": "soon"}, r"--slurm.time soon: expected minutes, or a time such as 04:00:00"),
+        ({"cluster": "local", "time": "00:00:00"}, r"--slurm.time 00:00:00: expected minutes"),
         ({"cluster": "local", "nodes": 2}, r"unknown option of --slurm 'nodes'"),
     ],
 )
