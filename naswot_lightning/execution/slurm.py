@@ -171,7 +171,7 @@ class _Submitted:
     Attributes:
         tries: how often its first item was given to a job.
         given: what is left of its items.
-        has_given_up: it ended itself at an item that has hung, or ...
+        has_given_up: the item that it was at is lost by its own word; it has not begun with the next.
     """
 
     def __init__(self, job: Job[None], call: JobItems, tries: int) -> None:
@@ -272,10 +272,12 @@ class _Run:
     def _listen(self, job: _Submitted) -> Iterator[tuple[Any, Any]]:
         """Yield what a job has told; where it ended before its items did, submit them again."""
         has_ended = job.has_ended(self._cluster.lag_s)  # asked first: what it told before is read below
+        was_ready = job.given.pid is not None
         for message in job.news():
             for item, result in job.given.take(message):
                 yield from self._lose(job, item, result.reason) if isinstance(result, Lost) else [(item, result)]
-        self._unready = 0 if job.given.pid is not None else self._unready
+        if job.given.pid is not None and not was_ready:
+            self._unready = 0
         if not job.given.items:
             self._jobs.remove(job)
         elif has_ended:
