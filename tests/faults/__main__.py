@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.faults.commands import MissedError, StuckError
+from tests.faults.commands import MissedError, StuckError, end_all_within
 from tests.faults.registry import FAULTS
 from tests.faults.rounds import Fault, References, Round, Verdict
 
@@ -106,13 +106,17 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
         references = References(Path(folder))
         rows = [Row(fault) for fault in faults]
+        interrupted = False
         try:
             for row in rows:
                 run_fault(row, options.rounds, options.seed, references)
         except KeyboardInterrupt:
-            print("interrupted: so far")
+            print("interrupted; so far:")
+            interrupted = True
+        finally:
+            end_all_within(references.folder)
     _print_table(rows)
-    return int(any(each.wrong for row in rows for each in row.verdicts))
+    return 130 if interrupted else int(any(each.wrong for row in rows for each in row.verdicts))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -129,7 +130,11 @@ def _environment(folder: Path, mark: str, more: dict[str, str]) -> dict[str, str
 def processes_of(mark: str) -> list[int]:
     """Return all processes of a round that are still running, whoever is their parent now."""
     wanted = f"{MARK}={mark}".encode()
-    return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if wanted in environment_of(pid)]
+    return [pid for pid in _running() if wanted in environment_of(pid)]
+
+
+def _running() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
 
 def environment_of(pid: int) -> list[bytes]:
@@ -154,11 +159,23 @@ def describe_processes(pids: list[int]) -> str:
 
 def end_all(mark: str) -> None:
     """Kill what is left of a round."""
-    for pid in processes_of(mark):
-        try:
+    _end(processes_of(mark))
+
+
+def end_all_within(folder: Path) -> None:
+    """Kill what is left of all rounds whose files lie in a folder, which their marks name."""
+    begin, end = f"{MARK}=".encode(), f" in {folder}/round".encode()
+    _end([pid for pid in _running() if any(_between(each, begin, end) for each in environment_of(pid))])
+
+
+def _between(text: bytes, begin: bytes, end: bytes) -> bool:
+    return text.startswith(begin) and text.endswith(end)
+
+
+def _end(pids: list[int]) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
 
 
 def left_after(mark: str, seconds: float) -> list[int]:

@@ -65,7 +65,7 @@ class References:
 
     def _run(self, run: Path, script: str, *words) -> None:
         command = [*words, *QUIET, "--run_dir", run]
-        ended = Running(script, command, "reference", self.folder / f"{run.name}.log").wait()
+        ended = Running(script, command, f"reference in {self.folder}/round", self.folder / f"{run.name}.log").wait()
         if ended.code:
             raise RuntimeError(f"an undisturbed {script} ended with {ended.code}: {ended.errors}")
 
