@@ -25,6 +25,7 @@ CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 @pytest.fixture(scope="module")
 def cluster():
     """The address of a cluster of two cores, which takes itself for one with two GPUs."""
+    ray.shutdown()  # of a command that another test has run in this process
     ray.init(
         "local", num_cpus=2, num_gpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR",
         object_store_memory=100 * 2**20,
