@@ -9,6 +9,7 @@ from bench.clock import Rows
 from naswot_lightning.config import SearchConfig, WandbConfig
 from naswot_lightning.search.loop import Loop
 from naswot_lightning.search.plan import plan_search
+from naswot_lightning.search.trial import architecture_of
 from naswot_lightning.storage.score_rows import ScoreRows
 
 
@@ -19,7 +20,7 @@ def overhead_rows(samples: int = 100) -> Rows:
             SearchConfig(samples=samples, batch_size=32, workers=1, run_dir=folder, wandb=WandbConfig("disabled"))
         )
         first = search.algorithm.propose([])
-        search.evaluator(first[0])  # loads and compiles
+        search.evaluator(architecture_of(first[0]))  # loads and compiles
         with ScoreRows(search.folder.scores) as rows:
             loop = Loop(search.space.name, search.canonical, search.evaluator, search.executor, search.seed, rows)
             start = time.perf_counter()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import cast
 
 from tqdm import tqdm
 
 from naswot_lightning.errors import UserError
-from naswot_lightning.execution.base import Executor, Lost
+from naswot_lightning.execution.base import Executor, Lost, Task
 from naswot_lightning.search.algorithms.base import Algorithm
-from naswot_lightning.search.evaluators.base import Evaluator, Values
+from naswot_lightning.search.evaluators.base import Evaluator, TrialEvaluator, Values
+from naswot_lightning.search.trial import Proposal, Trial, architecture_of, proposal_of, with_architecture
 from naswot_lightning.storage.columnar import Records, Selection
 from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows
 from spaces.errors import TooLargeError
@@ -49,11 +51,11 @@ class Loop:
         _expect_fingerprint(finished.rows, evaluator.fingerprint)
         _expect_columns(finished, [column.name for column in evaluator.columns])
         numbers = range(len(finished.rows))  # shared by both: a million integers are 32 MB
-        self._by_architecture = dict(zip(finished.rows.field("architecture"), numbers, strict=True))
-        self._by_network = dict(zip(finished.rows.field("canonical"), numbers, strict=True))
+        self._by_proposal = dict(zip(_proposals(finished.rows, "architecture"), numbers, strict=True))
+        self._by_network = dict(zip(_proposals(finished.rows, "canonical"), numbers, strict=True))
         self.fresh = 0
 
-    def run(self, algorithm: Algorithm, first: Sequence[str]) -> Selection[ScoreRow]:
+    def run(self, algorithm: Algorithm, first: Sequence[Proposal]) -> Selection[ScoreRow]:
         """Return the rows of all candidates that the algorithm proposes, in the order of their proposal.
 
         Args:
@@ -63,17 +65,25 @@ class Loop:
         rows = Selection(self._finished.rows)
         batch = first
         while batch:
+            self._expect_evaluator(batch)
             self._finish(batch)
-            rows.extend(map(self._by_architecture.__getitem__, batch))
+            rows.extend(map(self._by_proposal.__getitem__, batch))
             batch = algorithm.propose(rows)
         return rows
 
-    def _finish(self, batch: Sequence[str]) -> None:
+    def _expect_evaluator(self, batch: Sequence[Proposal]) -> None:
+        if not isinstance(self._evaluator, TrialEvaluator) and any(isinstance(each, Trial) for each in batch):
+            raise UserError(
+                "the algorithm begins with scores, or trains for a part of the epochs: give it an evaluator that "
+                "trains, such as --evaluator train"
+            )
+
+    def _finish(self, batch: Sequence[Proposal]) -> None:
         """Append a row for every candidate that has none."""
-        sharing: dict[str, list[str]] = {}
-        for architecture in dict.fromkeys(batch):
-            if architecture not in self._by_architecture and (network := self._network(architecture)) is not None:
-                sharing.setdefault(network, []).append(architecture)
+        sharing: dict[Proposal, list[Proposal]] = {}
+        for proposal in dict.fromkeys(batch):
+            if proposal not in self._by_proposal and (network := self._network(proposal)) is not None:
+                sharing.setdefault(network, []).append(proposal)
         unknown = [network for network in sharing if network not in self._by_network]
         for network in sharing:
             if (known := self._by_network.get(network)) is not None:
@@ -81,45 +91,46 @@ class Loop:
         for network, values in self._evaluate(unknown):
             self._append(network, sharing[network], values)
 
-    def _network(self, architecture: str) -> str | None:
-        """Return the architecture that is evaluated for a candidate, or None where its row says that there is none."""
+    def _network(self, proposal: Proposal) -> Proposal | None:
+        """Return what is evaluated for a candidate, or None where its row says that there is nothing."""
         try:
-            return self._canonical(architecture)
+            return with_architecture(proposal, self._canonical(architecture_of(proposal)))
         except TooLargeError:
-            return architecture  # whose evaluation says so
+            return proposal  # whose evaluation says so
         except Exception as error:  # noqa: BLE001 - any fault of one network is reported with it
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            self._append(architecture, [architecture], self._failed(reason))
+            self._append(proposal, [proposal], self._failed(reason))
             return None
 
     def _failed(self, reason: str) -> Values:
         return Values(dict.fromkeys(column.name for column in self._evaluator.columns), "failed", reason)
 
-    def _evaluate(self, networks: Sequence[str]) -> Iterator[tuple[str, Values]]:
+    def _evaluate(self, networks: Sequence[Proposal]) -> Iterator[tuple[Proposal, Values]]:
         pause = 0.2 if sys.stderr.isatty() else 10.0
         with tqdm(
             total=len(networks), unit=" networks", desc="scoring", mininterval=pause, disable=not networks
         ) as bar:
-            for network, values in self._executor.run(self._evaluator, networks) if networks else ():
+            task = cast(Task[Proposal, Values], self._evaluator)  # it gets trials only where it takes them
+            for network, values in self._executor.run(task, networks) if networks else ():
                 yield network, self._failed(values.reason) if isinstance(values, Lost) else values
                 bar.update()
 
-    def _append(self, network: str, architectures: Sequence[str], values: Values) -> None:
-        evaluated_once = replace(values, seconds=0.0) if len(architectures) > 1 else values
-        for architecture in architectures:
+    def _append(self, network: Proposal, proposals: Sequence[Proposal], values: Values) -> None:
+        evaluated_once = replace(values, seconds=0.0) if len(proposals) > 1 else values
+        for proposal in proposals:
             number = len(self._finished.rows)
-            self._finished.append(self._row(architecture, network, values))
-            self._by_architecture[architecture] = number
+            self._finished.append(self._row(proposal, network, values))
+            self._by_proposal[proposal] = number
             self._by_network.setdefault(network, number)
             self.fresh += 1
             values = evaluated_once
 
-    def _row(self, architecture: str, network: str, values: Values) -> ScoreRow:
+    def _row(self, proposal: Proposal, network: Proposal, values: Values) -> ScoreRow:
         return ScoreRow(
             space=self._space,
-            architecture=architecture,
-            canonical=network,
-            score=values.scores[self._evaluator.columns[0].name],
+            architecture=architecture_of(proposal),
+            canonical=architecture_of(network),
+            score=values.score,
             scores=values.scores,
             n_units=values.n_units,
             params=values.params,
@@ -130,7 +141,16 @@ class Loop:
             status=values.status,
             reason=values.reason,
             stds=values.stds,
+            fidelity=proposal.fidelity if isinstance(proposal, Trial) else None,
         )
+
+
+def _proposals(rows: Records[ScoreRow], name: str) -> Iterable[Proposal]:
+    """Return what was proposed, or what was evaluated for it: architectures, where no row has a fidelity."""
+    architectures: Iterable[str] = rows.field(name)
+    if rows.field("fidelity").distinct() in ([], [None]):
+        return architectures
+    return [with_architecture(proposal_of(row), text) for row, text in zip(rows, architectures, strict=True)]
 
 
 def _values_of(row: ScoreRow) -> Values:

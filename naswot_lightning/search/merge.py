@@ -12,6 +12,7 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.search.plan import Search, plan_search
 from naswot_lightning.search.run import first_batch, run
 from naswot_lightning.search.shards import MergeConfig, deal
+from naswot_lightning.search.trial import architecture_of
 from naswot_lightning.storage.files import read_own, written_beside
 from naswot_lightning.storage.records import STRICT, from_json, from_plain
 from naswot_lightning.storage.run_folder import RunFolder
@@ -66,7 +67,7 @@ def merge_shards(config: MergeConfig) -> int:
     shards = _read_shards(config)
     _expect_space(shards[0], config)
     search = plan_search(_whole(shards[0], config), scored=True)
-    candidates = first_batch(search)
+    candidates = list(map(architecture_of, first_batch(search)))
     _write(search, candidates, _finished_lines(search, candidates, shards))
     return run(search, candidates)
 

@@ -13,6 +13,7 @@ from naswot_lightning.search.calibration import calibrate
 from naswot_lightning.search.loop import Loop
 from naswot_lightning.search.plan import Search, plan_search
 from naswot_lightning.search.summary import agreement_with_size, print_summary
+from naswot_lightning.search.trial import Proposal, architecture_of
 from naswot_lightning.storage.columnar import Records
 from naswot_lightning.storage.score_rows import ScoreRows
 
@@ -28,12 +29,12 @@ def run_search(config: SearchConfig) -> int:
     """
     search = plan_search(config)
     if search.calibrate:
-        networks = list(dict.fromkeys(map(search.canonical, first_batch(search))))
+        networks = list(dict.fromkeys(map(search.canonical, map(architecture_of, first_batch(search)))))
         return calibrate(search.calibrate, networks, f"{search.space.name}, {search.dataset}", search.folder)
     return run(search)
 
 
-def run(search: Search, first: Sequence[str] | None = None) -> int:
+def run(search: Search, first: Sequence[Proposal] | None = None) -> int:
     """Run a search, continuing what its folder holds; return as :func:`run_search` does.
 
     Args:
@@ -54,7 +55,7 @@ def run(search: Search, first: Sequence[str] | None = None) -> int:
     return 0 if ranking[0].status == "ok" else 1
 
 
-def first_batch(search: Search) -> Sequence[str]:
+def first_batch(search: Search) -> Sequence[Proposal]:
     """Return the first candidates of a search.
 
     Raises:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from naswot_lightning.config import WandbConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.search.algorithms.base import Algorithm
+from naswot_lightning.search.trial import architecture_of
 from naswot_lightning.storage.score_rows import ScoreRow
 
 
@@ -54,8 +55,9 @@ class Shard:
         Raises:
             UserError: there are fewer networks than parts.
         """
-        if rows or not (candidates := self._algorithm.propose([])):
+        if rows or not (batch := self._algorithm.propose([])):
             return ()
+        candidates = list(map(architecture_of, batch))
         shards = deal(candidates, self._canonical, self._parts)
         if not shards[-1]:
             networks = sum(map(bool, shards))

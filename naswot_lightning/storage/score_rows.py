@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 
 from naswot_lightning.errors import UserError
 from naswot_lightning.storage.columnar import KEPT, Columnar, Records
@@ -37,6 +37,8 @@ class ScoreRow:
         status: "ok", "degenerate" or "failed".
         reason: of another status than "ok".
         stds: standard deviations of the scores over repeats; None without repeats.
+        fidelity: the share of the epochs that it was trained for, 0 for a score at initialization; None where the
+            algorithm does not choose.
     """
 
     space: str
@@ -53,6 +55,7 @@ class ScoreRow:
     status: Status
     reason: str | None
     stds: Mapping[str, float | None] | None = None
+    fidelity: Annotated[float, Ge(0), Le(1)] | None = None
 
     __pydantic_config__ = STRICT
 
@@ -64,6 +67,8 @@ class ScoreRow:
         """Return the object of its line."""
         values = {name: getattr(self, name) for name in _FIELDS}
         values["scores"] = dict(self.scores)
+        if self.fidelity is not None:
+            values["fidelity"] = self.fidelity
         if self.stds is None:
             return values
         ordered = {}  # deviations stand beside their means
@@ -74,7 +79,7 @@ class ScoreRow:
         return ordered
 
 
-_FIELDS = tuple(each.name for each in fields(ScoreRow) if each.name != "stds")
+_FIELDS = tuple(each.name for each in fields(ScoreRow) if each.name not in ("stds", "fidelity"))
 
 
 def in_columns(rows: Iterable[ScoreRow], kept: int = KEPT) -> Records[ScoreRow]:
@@ -104,6 +109,7 @@ def _columns() -> dict[str, Field[Any]]:
         "status": Labels(),
         "reason": Labels(),
         "stds": NamedNumbers(),
+        "fidelity": Labels(),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from naswot_lightning.search.trial import Proposal
 from naswot_lightning.storage.score_rows import ScoreRow
 
 
@@ -15,8 +16,8 @@ class Algorithm(Protocol):
     draws at random it draws from (seed, rows) alone.
     """
 
-    def propose(self, rows: Sequence[ScoreRow]) -> Sequence[str]:
-        """Return the next batch of architectures; an empty one is the end.
+    def propose(self, rows: Sequence[ScoreRow]) -> Sequence[Proposal]:
+        """Return the next batch of architectures, or of cheaper trials of them; an empty one is the end.
 
         Args:
             rows: all candidates proposed so far, finished, in the order of their proposal, whatever the executor.

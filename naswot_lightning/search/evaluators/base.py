@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from naswot_lightning.columns import Column, Criterion
+from naswot_lightning.search.trial import Proposal
 from naswot_lightning.storage.score_rows import Status
 
 if TYPE_CHECKING:
@@ -47,14 +48,15 @@ class Values:
     """What an evaluator says of one architecture.
 
     Attributes:
-        scores: by the names of the evaluator's columns; None where a value is not a number.
-        status: of the first column: "ok", "degenerate" or "failed".
+        scores: by the names of the evaluator's columns, the one that this evaluation is for first; None where a value
+            is not a number, or was not asked for.
+        status: of the first: "ok", "degenerate" or "failed".
         reason: of another status.
         stds: standard deviations over repeats; None without repeats.
         n_units: rectified units per image; None where there are none.
         params: trainable parameters.
         macs: multiply-accumulates of one image.
-        seconds: that it took.
+        seconds: that it took; of a benchmark's table, those that its training took.
     """
 
     scores: Mapping[str, float | None]
@@ -65,6 +67,11 @@ class Values:
     params: int | None = None
     macs: int | None = None
     seconds: float = 0.0
+
+    @property
+    def score(self) -> float | None:
+        """The first of the scores."""
+        return next(iter(self.scores.values()), None)
 
 
 class Evaluator(Protocol):
@@ -95,4 +102,20 @@ class Evaluator(Protocol):
 
     def __call__(self, architecture: str, /) -> Values:
         """Return the values of one architecture; a fault of its network is a status, not an error."""
+        ...
+
+
+@runtime_checkable
+class TrialEvaluator(Protocol):
+    """An evaluator that also takes trials of an architecture, with a part of the effort.
+
+    Attributes:
+        epochs: of a whole evaluation.
+    """
+
+    @property
+    def epochs(self) -> int: ...  # noqa: D102 - above
+
+    def __call__(self, proposal: Proposal, /) -> Values:
+        """Return the values of an architecture, or of a trial of it."""
         ...
