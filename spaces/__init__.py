@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from spaces.errors import SpaceError, did_you_mean
 
 if TYPE_CHECKING:
-    from spaces.base import Complexity, EnumerableSpace, Space
+    from spaces.base import CategoricalSpace, Complexity, EnumerableSpace, Space
 
 # The registry: a name, and where its class is.
 SPACES = {
@@ -33,11 +33,11 @@ SPACES = {
     "nds_vanilla": "spaces.nds.standard:VanillaSpace",
 }
 _OURS = ("spaces", "naswot_lightning", "callbacks")
-_EXPORTS = ("Complexity", "EnumerableSpace", "Space")
+_EXPORTS = ("CategoricalSpace", "Complexity", "EnumerableSpace", "Space")
 
 __all__ = [
-    "Complexity", "EnumerableSpace", "Space", "SpaceError", "get_space", "is_import_path", "known_space", "list_spaces",
-    "trust",
+    "CategoricalSpace", "Complexity", "EnumerableSpace", "Space", "SpaceError", "get_space", "is_import_path",
+    "known_space", "list_spaces", "trust",
 ]  # fmt: skip
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -130,3 +130,31 @@ class EnumerableSpace(Space):
 
     def __iter__(self) -> Iterator[str]:
         return (self[index] for index in range(len(self)))
+
+
+@runtime_checkable
+class CategoricalSpace(Protocol):
+    """A space whose architectures are a fixed number of decisions, each among a few options.
+
+    Attributes:
+        choices: the options of each decision.
+    """
+
+    @property
+    def choices(self) -> Sequence[Sequence[str]]: ...  # noqa: D102 - above
+
+    def decisions(self, architecture: str) -> tuple[int, ...]:
+        """Return the position of the option that each decision takes.
+
+        Raises:
+            SpaceError: the architecture is not of this space.
+        """
+        ...
+
+    def from_decisions(self, decisions: Sequence[int]) -> str:
+        """Return the architecture of these decisions.
+
+        Raises:
+            SpaceError: there is none: the decisions exclude each other.
+        """
+        ...

@@ -93,6 +93,19 @@ class NASBench201(EnumerableSpace):
         """Return the cell, its operations on the edges."""
         return [graph_of_cell(parse_cell(architecture))]
 
+    @property
+    def choices(self) -> Sequence[Sequence[str]]:
+        """The operations, for each of :data:`EDGES`."""
+        return (OPS,) * len(EDGES)
+
+    def decisions(self, architecture: str) -> tuple[int, ...]:
+        """Return the operation of each edge, as its position in :data:`OPS`."""
+        return tuple(map(OPS.index, parse_cell(architecture)))
+
+    def from_decisions(self, decisions: Sequence[int]) -> str:
+        """Return the cell of these operations."""
+        return format_cell([OPS[decision] for decision in decisions])
+
     def __len__(self) -> int:
         return len(self._order)
 

@@ -7,6 +7,7 @@ first reduction, the second cell, the second reduction and the third cell. The c
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
@@ -79,6 +80,19 @@ class NATSSize(EnumerableSpace):
         labels = [f"{block}\n{width} channels" for block, width in blocks]
         network = chain_graph("network", ["images", *labels, "pooling,\nclassifier"])
         return [network, graph_of_cell(parse_cell(CELL))]
+
+    @property
+    def choices(self) -> Sequence[Sequence[str]]:
+        """The widths, for each of :data:`POSITIONS`."""
+        return (_WIDTH_TEXTS,) * len(POSITIONS)
+
+    def decisions(self, architecture: str) -> tuple[int, ...]:
+        """Return each width, as its position in :data:`WIDTHS`."""
+        return tuple(map(WIDTHS.index, parse_widths(architecture)))
+
+    def from_decisions(self, decisions: Sequence[int]) -> str:
+        """Return the architecture of these widths."""
+        return ":".join(_WIDTH_TEXTS[decision] for decision in decisions)
 
     def __len__(self) -> int:
         return len(WIDTHS) ** len(POSITIONS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from spaces.errors import SpaceError, did_you_mean, quoted
@@ -42,12 +42,16 @@ def list_options(constructor: object) -> dict[str, Option]:
     return {option.name: option for option in options}
 
 
-def read_options(name: str, constructor: object) -> tuple[str, dict[str, Value]]:
-    """Read the options in the name of a space.
+def read_options(
+    name: str, constructor: object, what: str = "space", given: Collection[str] = ()
+) -> tuple[str, dict[str, Value]]:
+    """Read the options in the name of a space, or of another thing that is made by name.
 
     Args:
         name: ``SPACE`` or ``SPACE:OPTION=VALUE,...``.
         constructor: of that space.
+        what: the kind of thing, for the message.
+        given: arguments of the constructor that are no options: whoever calls it gives them.
 
     Returns:
         The name with its options sorted and without those that have their default value, and the others as arguments.
@@ -56,14 +60,15 @@ def read_options(name: str, constructor: object) -> tuple[str, dict[str, Value]]
         SpaceError: naming the option at fault, or the one that is missing.
     """
     space, colon, text = name.partition(":")
-    options = list_options(constructor)
+    options = {option: each for option, each in list_options(constructor).items() if option not in given}
+    fault = f"{what} {quoted(name)}"
     values: dict[str, Value] = {}
     for written in text.split(",") if colon else ():
-        option, value = _read(f"space {quoted(name)}", written, options)
+        option, value = _read(fault, written, options)
         if option.name in values:
-            raise SpaceError(f"space {quoted(name)}: the option {option.name!r} is written twice")
+            raise SpaceError(f"{fault}: the option {option.name!r} is written twice")
         values[option.name] = value
-    _expect_all(name, constructor, options, values)
+    _expect_all(fault, name, [each for each in _parameters(constructor) if each.name not in given], options, values)
     values = {option: values[option] for option in sorted(values) if values[option] != options[option].default}
     full = ",".join(f"{option}={_written(value)}" for option, value in values.items())
     return f"{space}:{full}" if full else space, values
@@ -118,14 +123,18 @@ def _written(value: Value) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _expect_all(name: str, constructor: object, options: dict[str, Option], values: dict[str, Value]) -> None:
-    for parameter in _parameters(constructor):
+def _expect_all(
+    fault: str,
+    name: str,
+    parameters: Collection[inspect.Parameter],
+    options: dict[str, Option],
+    values: dict[str, Value],
+) -> None:
+    for parameter in parameters:
         if parameter.default is inspect.Parameter.empty and parameter.name not in values:
             cure = (
                 f"write it as {name.partition(':')[0]}:{options[parameter.name]}"
                 if parameter.name in options
                 else f"give it a default: an option is one of {', '.join(_KINDS)}"
             )
-            raise SpaceError(
-                f"space {quoted(name)}: the argument {parameter.name!r} of its constructor is missing; {cure}"
-            )
+            raise SpaceError(f"{fault}: the argument {parameter.name!r} of its constructor is missing; {cure}")

@@ -16,13 +16,14 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from spaces.base import Complexity, Space
 from spaces.bounds import expect_option
+from spaces.errors import SpaceError
 from spaces.graph import CellGraph, cell_graph
 from spaces.layers import GlobalAveragePool
 from spaces.nasbench101.graph import (
@@ -48,6 +49,7 @@ KERNELS = {"conv3x3": 3, "conv1x1": 1}
 MAX_STEM_CHANNELS = 512  # the largest network then has 0.8 billion parameters, see spaces.bounds
 STACKS = 3
 CELLS_PER_STACK = 3
+_PAIRS = tuple(itertools.combinations(range(MAX_VERTICES), 2))  # the edges that a cell may have
 
 
 class NASBench101(Space):
@@ -151,6 +153,32 @@ class NASBench101(Space):
         vertices = parse_graph(architecture)
         labels = ["0\ninput", *(f"{number}\n{vertex.op}" for number, vertex in enumerate(vertices, start=1))]
         return [cell_graph("cell", labels, [(*edge, "") for edge in sorted(edges_of(vertices))])]
+
+    @property
+    def choices(self) -> Sequence[Sequence[str]]:
+        """Whether there is an edge, for each of 21 pairs of 7 vertices, and the operations of 5 vertices."""
+        return (("none", "edge"),) * len(_PAIRS) + (tuple(OPS),) * (MAX_VERTICES - 2)
+
+    def decisions(self, architecture: str) -> tuple[int, ...]:
+        """Return edges and operations, dead ones too; vertices that a smaller cell lacks are dead first operations."""
+        self.validate(architecture)
+        graph = parse_graph(architecture)
+        missing = MAX_VERTICES - 1 - len(graph)
+        full = (*graph[:-1], *[Vertex(next(iter(OPS)), ())] * missing, graph[-1])
+        edges = edges_of(full)
+        return (*(int(pair in edges) for pair in _PAIRS), *(list(OPS).index(vertex.op) for vertex in full[:-1]))
+
+    def from_decisions(self, decisions: Sequence[int]) -> str:
+        """Return the cell of these edges and operations.
+
+        Raises:
+            SpaceError: no path leads to the output, or more than 9 edges are live.
+        """
+        edges = {pair for pair, decision in zip(_PAIRS, decisions, strict=False) if decision}
+        graph = assemble(edges, [tuple(OPS)[decision] for decision in decisions[len(_PAIRS) :]])
+        if not is_in_domain(graph):
+            raise SpaceError(f"architecture {format_graph(graph)!r} is not in the space: too many edges, or no path")
+        return format_graph(graph)
 
     def graph_hash(self, architecture: str) -> str:
         """Return the benchmark's key of the cell, 32 hexadecimal digits, equal for isomorphic live graphs."""

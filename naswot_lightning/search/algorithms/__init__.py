@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from naswot_lightning.errors import UserError
 from naswot_lightning.registry import resolve
+from spaces.errors import SpaceError
+from spaces.options import read_options
 
 if TYPE_CHECKING:
     from naswot_lightning.search.algorithms.base import Algorithm
@@ -14,6 +18,8 @@ if TYPE_CHECKING:
 # The registry: a name, and where its constructor is.
 ALGORITHMS = {
     "random": "naswot_lightning.search.algorithms.random:RandomSampling",
+    "rea": "naswot_lightning.search.algorithms.rea:RegularizedEvolution",
+    "area": "naswot_lightning.search.algorithms.area:AssistedEvolution",
 }
 
 
@@ -25,11 +31,20 @@ class MakesAlgorithm(Protocol):
         ...
 
 
+# What the search gives; the other arguments of a constructor are options.
+_GIVEN = ("space", "samples", "seed", "limits")
+
+
 def get_algorithm(name: str) -> MakesAlgorithm:
-    """Return the constructor of the algorithm of that name.
+    """Return the constructor of the algorithm of that name, with its options: ``rea:population=20,children=4``.
 
     Raises:
-        UserError: no such algorithm; the message lists the names.
+        UserError: no such algorithm or option; the message lists those that there are.
     """
-    made: MakesAlgorithm = resolve("algorithm", name, ALGORITHMS)
-    return made
+    made = resolve("algorithm", name.partition(":")[0], ALGORITHMS)
+    try:
+        _, options = read_options(name, made, "algorithm", _GIVEN)
+    except SpaceError as error:
+        raise UserError(str(error)) from None
+    constructor: MakesAlgorithm = partial(made, **options) if options else made
+    return constructor

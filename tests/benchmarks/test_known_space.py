@@ -1,0 +1,81 @@
+import random
+from collections import Counter
+
+import pytest
+
+from naswot_lightning.benchmarks.known_space import space_of
+from spaces import CategoricalSpace, EnumerableSpace, SpaceError, get_space
+from spaces.nasbench201 import parse_cell
+from tests.search.algorithms.tables import SPACE, SmallTable
+
+KNOWN = space_of(SmallTable(SPACE[index] for index in range(0, 15_625, 10)))
+
+
+def distance(one, other):
+    return sum(a != b for a, b in zip(parse_cell(one), parse_cell(other), strict=True))
+
+
+def test_it_lists_what_the_table_knows():
+    assert isinstance(KNOWN, EnumerableSpace)
+    assert len(KNOWN) == 1_563
+    assert list(KNOWN) == [SPACE[index] for index in range(0, 15_625, 10)]
+    assert KNOWN.index(SPACE[120]) == 12
+    with pytest.raises(SpaceError, match="small table does not list it"):
+        KNOWN.index(SPACE[121])
+
+
+def test_samples_are_uniform():
+    rng = random.Random(0)
+    counts = Counter(space_of(SmallTable(SPACE[index] for index in range(20))).sample(rng) for _ in range(20_000))
+    assert len(counts) == 20
+    assert all(850 < count < 1150 for count in counts.values())
+
+
+def test_mutants_are_known_neighbours_where_there_are_any():
+    rng = random.Random(0)
+    far = 0
+    for architecture in list(KNOWN)[:200]:
+        mutant = KNOWN.mutate(architecture, rng)
+        assert mutant in set(KNOWN)
+        assert mutant != architecture
+        neighbours = any(distance(architecture, each) == 1 for each in KNOWN)
+        far += distance(architecture, mutant) > 1
+        assert distance(architecture, mutant) == 1 or not neighbours or far < 20
+    assert 5 < far < 50  # of those with 24 neighbours, one in ten known, 8 % have none
+
+
+def test_mutants_of_an_island_are_any_others():
+    island = space_of(SmallTable([SPACE[0], SPACE[1], SPACE[2]]))
+    rng = random.Random(0)
+    assert {island.mutate(SPACE[0], rng) for _ in range(30)} == {SPACE[1], SPACE[2]}
+
+
+def test_what_is_not_restricted_is_the_spaces_own():
+    architecture = SPACE[1]
+    assert KNOWN.name == SPACE.name
+    assert KNOWN.evidence == SPACE.evidence
+    assert KNOWN.canonical(architecture) == SPACE.canonical(architecture)
+    assert KNOWN.complexity(architecture) == SPACE.complexity(architecture)
+    assert KNOWN.graph(architecture) == SPACE.graph(architecture)
+    KNOWN.validate(architecture)
+    assert sum(p.numel() for p in KNOWN.build(architecture).parameters()) == SPACE.complexity(architecture).params
+    assert KNOWN.with_training_parts(architecture, False, 0.0) == architecture
+
+
+def test_decisions_of_unknown_architectures_are_refused():
+    assert isinstance(KNOWN, CategoricalSpace)
+    assert KNOWN.choices == SPACE.choices
+    assert KNOWN.from_decisions(KNOWN.decisions(SPACE[10])) == SPACE[10]
+    with pytest.raises(SpaceError, match="small table does not know it"):
+        KNOWN.from_decisions(SPACE.decisions(SPACE[11]))
+
+
+def test_spaces_without_decisions_stay_without():
+    darts = get_space("nds_darts")
+    known = space_of(SmallTable([darts.sample(random.Random(0))]), darts)
+    assert not isinstance(known, CategoricalSpace)
+
+
+def test_an_empty_table_is_no_space():
+    with pytest.raises(SpaceError, match="has no architectures"):
+        space_of(SmallTable([]))

@@ -1,0 +1,85 @@
+"""Small tables and made-up searches for the tests of algorithms."""
+
+import csv
+from collections.abc import Callable, Mapping
+
+from naswot_lightning.search.limits import Limits
+from naswot_lightning.search.trial import Proposal, Trial, architecture_of
+from naswot_lightning.storage.score_rows import ScoreRow
+from spaces import get_space
+
+SPACE = get_space("nasbench201")
+NO_LIMITS = Limits(None, None, SPACE.complexity)
+
+
+def complexity_limits(max_params: int) -> Limits:
+    return Limits(max_params, None, SPACE.complexity)
+
+
+def row_of(proposal: Proposal, score: float | None, seconds: float = 1.0) -> ScoreRow:
+    architecture = architecture_of(proposal)
+    return ScoreRow(
+        space="nasbench201",
+        architecture=architecture,
+        canonical=architecture,
+        score=score,
+        scores={"accuracy": score},
+        n_units=None,
+        params=None,
+        macs=None,
+        seed=0,
+        probe="table",
+        seconds=seconds,
+        status="failed" if score is None else "ok",
+        reason="out of memory" if score is None else None,
+        fidelity=proposal.fidelity if isinstance(proposal, Trial) else None,
+    )
+
+
+def evaluator(
+    score: Callable[[str], float | None], seconds: Callable[[str], float] = lambda _: 1.0
+) -> Callable[[Proposal], ScoreRow]:
+    """Scores alone cost nothing, and parts of a training their part."""
+
+    def evaluate(proposal: Proposal) -> ScoreRow:
+        share = proposal.fidelity if isinstance(proposal, Trial) else 1.0
+        architecture = architecture_of(proposal)
+        return row_of(proposal, score(architecture), share * seconds(architecture))
+
+    return evaluate
+
+
+def convolutions(architecture: str) -> float:
+    """A separable objective: best where all edges are 3x3 convolutions."""
+    return (3 * architecture.count("3x3~") + 2 * architecture.count("1x1")) / 18 - architecture.count("avg") / 6
+
+
+def params(architecture: str) -> float:
+    return float(SPACE.complexity(architecture).params)
+
+
+class SmallTable:
+    """A benchmark that only lists architectures."""
+
+    space, known, name = "nasbench201", (), "small table"
+
+    def __init__(self, architectures) -> None:
+        self.architectures = list(architectures)
+        self._set = set(self.architectures)
+
+    def __contains__(self, architecture: object, /) -> bool:
+        return architecture in self._set
+
+    def accuracy(self, architecture, dataset, split, epochs=None, seed=None):
+        return None
+
+
+def read_columns(path) -> Mapping[str, Mapping[str, float]]:
+    """The columns of a table of accuracies by their names: from architectures to percent."""
+    columns: dict[str, dict[str, float]] = {}
+    with open(path, newline="", encoding="utf-8") as file:
+        for line in csv.DictReader(file):
+            architecture = line.pop("arch")
+            for name, value in line.items():
+                columns.setdefault(name, {})[architecture] = float(value)
+    return columns
