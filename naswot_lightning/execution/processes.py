@@ -27,6 +27,7 @@ _AHEAD = 2  # items a worker has been given, so that none waits for this process
 _GLANCE_S = 1.0  # between looks for a worker that hangs
 _MOST_STARTS = 3  # of workers that die before they are ready, one after the other
 _PATIENCE_S = 5.0  # for a worker that is told to end
+_START_S = 60.0  # beside the timeout, for one that gets ready: libraries come over slow networks, too
 _READY = "ready"
 
 log = logging.getLogger(__name__)
@@ -198,16 +199,19 @@ class _Worker:
                 raise error
             yield self.given.pop(0), result
             self._since = time.monotonic()
-        if timeout is not None and self.given and self.is_ready and time.monotonic() - self._since > timeout:
+        if timeout is None or not self.given:
+            return
+        most = timeout if self.is_ready else timeout + _START_S
+        if time.monotonic() - self._since > most:
             self._process.kill()
-            raise _WorkerLostError(f"gave no answer in {timeout:g} s")
+            raise _WorkerLostError(f"gave no answer in {most:g} s")
 
     def end(self) -> None:
         if self.given:
             self._process.terminate()  # its results are wanted no more
         self._items.close()
-        self._process.join(_PATIENCE_S if self.given else None)
-        self._process.kill()
+        self._process.join(_PATIENCE_S)
+        self._process.kill()  # it hangs
         self._process.join()
         self.answers.close()
 

@@ -1,11 +1,13 @@
 import os
 import signal
+import threading
 import time
 from multiprocessing.process import BaseProcess
 
 import pytest
 
 from naswot_lightning.errors import UserError
+from naswot_lightning.execution import processes
 from naswot_lightning.execution.base import Lost
 from naswot_lightning.execution.processes import Processes
 
@@ -61,6 +63,36 @@ def test_what_kills_its_worker_is_tried_again_and_then_lost_and_the_others_go_on
 def test_what_hangs_is_lost_in_time():
     results = dict(Processes(2, timeout=1.0).run(Fatal(), [1, 99, 2, 3]))
     assert results == {1: 1, 2: 2, 3: 3, 99: Lost("gave no answer in 1 s")}
+
+
+class Stopped:
+    """Stops its process while it gets ready, once, or where it is idle."""
+
+    def __init__(self, mark=None):
+        self.mark = mark
+
+    def prepare(self):
+        if self.mark is not None and not os.path.exists(self.mark):
+            open(self.mark, "w").close()
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    def __call__(self, item):
+        if self.mark is None:
+            threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGSTOP)).start()
+        return item
+
+
+def test_what_hangs_before_it_is_ready_is_replaced(tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "_START_S", 8.0)
+    assert dict(Processes(1, timeout=1.0).run(Stopped(str(tmp_path / "mark")), [1, 2])) == {1: 1, 2: 2}
+
+
+def test_what_hangs_when_all_is_done_is_ended(monkeypatch):
+    monkeypatch.setattr(processes, "_PATIENCE_S", 0.5)
+    ran = Processes(1).run(Stopped(), [1])
+    assert next(ran) == (1, 1)
+    time.sleep(0.3)
+    assert list(ran) == []
 
 
 class NeverReady:
