@@ -13,9 +13,10 @@ from spaces.base import CategoricalSpace, Complexity, EnumerableSpace, Space
 from spaces.errors import SpaceError, quoted
 from spaces.graph import CellGraph
 
-# Mutations of one parent until its known neighbours are taken for found: each of the 24 of a NAS-Bench-201 cell comes
-# up in 100 with 94 % or more.
-_MUTATIONS = 100
+# Mutations of one parent before a walk begins. Where few neighbours are known, to insist on them leaves evolution on an
+# island: with a tenth of NAS-Bench-201, 200 evaluations end at 82.7 % after 100 mutations, at 84.2 % after 5, at 83.9 %
+# by random search (accuracy on the validation set after 12 epochs, 40 seeds).
+_MUTATIONS = 5
 # A random walk has forgotten where it began after so many steps.
 _STEPS = 300
 
@@ -62,10 +63,10 @@ class KnownSpace(EnumerableSpace):
         return self._architectures[rng.randrange(len(self._architectures))]
 
     def mutate(self, architecture: str, rng: random.Random) -> str:
-        """Return a known neighbour, by the mutation of the space; where none is known, one that is further off.
+        """Return a known mutant; where no mutant is met that is known, one that is further off.
 
-        A parent without known neighbours is left by a random walk of mutations until it meets a known architecture; a
-        walk that meets none ends at any of them, all equally likely.
+        After a few mutations of the parent that are not known, a random walk of mutations goes on until it meets a
+        known architecture; a walk that meets none ends at any of them, all equally likely.
 
         Raises:
             SpaceError: there is no other architecture.

@@ -20,6 +20,9 @@ ALGORITHMS = {
     "random": "naswot_lightning.search.algorithms.random:RandomSampling",
     "rea": "naswot_lightning.search.algorithms.rea:RegularizedEvolution",
     "area": "naswot_lightning.search.algorithms.area:AssistedEvolution",
+    "reinforce": "naswot_lightning.search.algorithms.reinforce:Reinforce",
+    "bohb": "naswot_lightning.search.algorithms.bohb:BOHB",
+    "halving": "naswot_lightning.search.algorithms.halving:SuccessiveHalving",
 }
 
 

@@ -66,8 +66,8 @@ def expect_some(found: list[str]) -> list[str]:
     return found
 
 
-def expect_counts(algorithm: str, **counts: int) -> None:
-    """Raise :class:`UserError` unless all of an algorithm's options are 1 or more."""
+def expect_counts(algorithm: str, least: int = 1, **counts: int) -> None:
+    """Raise :class:`UserError` where an option of an algorithm is less than the least."""
     for name, count in counts.items():
-        if count < 1:
-            raise UserError(f"--algorithm {algorithm}: {name}={count}, expected 1 or more")
+        if count < least:
+            raise UserError(f"--algorithm {algorithm}: {name}={count}, expected {least} or more")
