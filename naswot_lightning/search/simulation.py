@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+from naswot_lightning.analysis.best_so_far import Curve
 from naswot_lightning.search.algorithms.base import Algorithm
 from naswot_lightning.search.algorithms.candidates import merit
 from naswot_lightning.search.trial import Proposal
@@ -20,7 +21,7 @@ class History:
     Attributes:
         rows: the candidates.
 
-    The other properties have one entry a row.
+    All other properties have one entry a row.
     """
 
     rows: tuple[ScoreRow, ...]
@@ -46,6 +47,15 @@ class History:
         for row in self.rows:
             best.append(_better(best[-1] if best else None, row))
         return tuple(best)
+
+    def curve(self, value: Callable[[ScoreRow], float] = merit) -> Curve:
+        """Return the best so far, of another value where one is given.
+
+        Args:
+            value: of the best row; its score by default. The score alone decides which row is the best: a search that
+                looks at the accuracy after 12 epochs can be shown by the accuracy after 200.
+        """
+        return Curve(self.evaluations, self.seconds, tuple(None if row is None else value(row) for row in self.best))
 
 
 def _better(best: ScoreRow | None, row: ScoreRow) -> ScoreRow | None:

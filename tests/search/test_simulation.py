@@ -61,3 +61,12 @@ def test_what_costs_nothing_is_not_split():
     free = Budget(algorithm("area"), 5.0)
     rows = [row_of(each, 1.0, 0.0) for each in free.propose([])]
     assert len(free.propose(rows)) == 19
+
+
+def test_a_curve_shows_another_value_of_the_best():
+    rows = [row_of("a", None), row_of("b", 0.5), row_of("c", 0.4), row_of("d", 0.6)]
+    curve = History(tuple(rows)).curve(lambda row: ord(row.architecture))
+    assert curve.values == (None, ord("b"), ord("b"), ord("d"))
+    assert curve.evaluations == (1, 2, 3, 4)
+    assert History(tuple(rows)).curve().values == (None, 0.5, 0.5, 0.6)
+    assert curve.is_timed

@@ -1,0 +1,87 @@
+"""Best so far of several search algorithms: against evaluations left, against simulated seconds right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from naswot_lightning.analysis.best_so_far import Band, Curve, Effort, band_of
+from naswot_lightning.report.figures import style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Told apart without colours; a line an algorithm, in the order in which they are given.
+_LINES = ("-", "--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 2)), (0, (3, 1, 1, 1)))
+_LABELS: dict[Effort, str] = {"evaluations": "evaluations (whole trainings)", "seconds": "simulated time (s)"}
+_SETTLED = 0.05  # of an axis: what is lower than the means there is cut off, it would hide all else
+_BRIGHTEST = 0.7  # of the colour map
+
+
+def draw(searches: Mapping[str, Sequence[Curve]], label: str, title: str) -> Figure | None:
+    """Draw the mean over seeds of each algorithm, and the band from the 10 to the 90 % quantile.
+
+    The panel of seconds is left out where they are not known.
+
+    Args:
+        searches: curves, one a seed, by the name of the algorithm.
+        label: what their values are, with the unit.
+        title: what was searched; the numbers of seeds are added.
+
+    Returns:
+        The figure, or None where no algorithm has found anything.
+    """
+    timed = all(curve.is_timed for curves in searches.values() for curve in curves)
+    kinds: list[Effort] = ["evaluations", "seconds"] if timed else ["evaluations"]
+    bands = {kind: _bands(searches, kind) for kind in kinds}
+    if not bands["evaluations"]:
+        return None
+    figure, axes = _panels(len(kinds), f"{title}, {_seeds(list(bands['evaluations'].values()))}")
+    for axis, kind in zip(axes, kinds, strict=True):
+        _draw_panel(axis, bands[kind], list(searches))
+        axis.set(xlabel=_LABELS[kind], ylabel=f"{style.plain(label)}, best so far")
+    axes[-1].legend(loc="lower right", fontsize="small", handlelength=4)
+    return figure
+
+
+def _bands(searches: Mapping[str, Sequence[Curve]], kind: Effort) -> dict[str, Band]:
+    found = {name: band_of(curves, kind) for name, curves in searches.items()}
+    return {name: band for name, band in found.items() if band is not None}
+
+
+def _seeds(bands: Sequence[Band]) -> str:
+    fewest, most = min(band.seeds for band in bands), max(band.seeds for band in bands)
+    return f"n = {most} seeds" if fewest == most else f"n = {fewest} to {most} seeds"
+
+
+def _panels(count: int, title: str) -> tuple[Figure, list[Any]]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.75 * count, 4.6), layout="constrained")
+    axes = figure.subplots(1, count, squeeze=False)[0]
+    figure.suptitle(style.plain(title + " (mean, 10 to 90 % of the seeds)"), fontsize="medium")
+    return figure, list(axes)
+
+
+def _draw_panel(axis: Any, bands: Mapping[str, Band], names: Sequence[str]) -> None:
+    from matplotlib import colormaps
+
+    for name, band in bands.items():
+        place = names.index(name)
+        color = colormaps["viridis"](_BRIGHTEST * place / max(len(names) - 1, 1))
+        line = _LINES[place % len(_LINES)]
+        axis.plot(band.effort, band.mean, color=color, linestyle=line, linewidth=1.8, label=style.plain(name))
+        axis.fill_between(band.effort, band.low, band.high, color=color, alpha=0.07, linewidth=0)
+    axis.set_ylim(*_range(list(bands.values())))
+    axis.grid(alpha=0.3)
+
+
+def _range(bands: Sequence[Band]) -> tuple[float, float]:
+    """Return the range that shows the lines after their first steps, which may begin far below."""
+    end = max(band.effort[-1] for band in bands)
+    early = [np.interp(max(_SETTLED * end, band.effort[0]), band.effort, band.mean) for band in bands]
+    bottom, top = min(early), max(band.high.max() for band in bands)
+    margin = 0.05 * (top - bottom) or 1.0
+    return float(bottom - margin), float(top + margin)

@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+
+from naswot_lightning.analysis.best_so_far import Curve, band_of
+from naswot_lightning.report.figures.best_so_far import draw
+
+
+def curve(values, seconds=2.0, step=1.0):
+    places = range(1, len(values) + 1)
+    return Curve(tuple(step * n for n in places), tuple(seconds * n for n in places), tuple(values))
+
+
+def test_a_curve_is_a_staircase_that_goes_on_when_it_has_ended():
+    band = band_of([curve([None, 1.0, 3.0]), curve([2.0, 2.0, 2.0, 4.0, 4.0])], "evaluations")
+    assert (band.effort[0], band.effort[-1], band.seeds) == (2, 5, 2)
+    for effort, mean in ((2.5, 1.5), (3.5, 2.5), (4.5, 3.5), (5.0, 3.5)):
+        assert band.mean[np.searchsorted(band.effort, effort)] == mean
+
+
+def test_the_band_holds_eight_of_ten_seeds():
+    band = band_of([curve([float(seed)] * 3) for seed in range(11)], "seconds")
+    assert band.low == pytest.approx(1)
+    assert band.high == pytest.approx(9)
+    assert band.mean == pytest.approx(5)
+    assert (band.effort[0], band.effort[-1]) == (2, 6)
+
+
+def test_without_values_there_is_no_band():
+    assert band_of([], "evaluations") is None
+    assert band_of([curve([None, None]), curve([1.0])], "evaluations") is None
+    assert draw({"rea": [curve([None])]}, "accuracy (%)", "cells") is None
+
+
+def test_a_panel_of_evaluations_and_one_of_seconds():
+    searches = {name: [curve([1.0 + n, 2.0 + n, 3.0]) for n in range(4)] for name in ("random", "rea", "$x")}
+    figure = draw(searches, "accuracy (%)", "cells")
+    assert [axis.get_xlabel() for axis in figure.axes] == ["evaluations (whole trainings)", "simulated time (s)"]
+    assert {axis.get_ylabel() for axis in figure.axes} == {"accuracy (%), best so far"}
+    assert "n = 4 seeds" in figure.get_suptitle()
+    lines = figure.axes[0].get_lines()
+    assert [line.get_label() for line in lines] == ["random", "rea", r"\$x"]
+    assert len({line.get_linestyle() for line in lines}) == 3
+    figure.canvas.draw()
+
+
+def test_seconds_that_are_not_known_are_left_out():
+    timed, untimed = curve([1.0, 2.0]), curve([1.0, 2.0, 3.0], seconds=0.0)
+    figure = draw({"rea": [timed] * 3, "bohb": [untimed] * 2}, "accuracy (%)", "cells")
+    assert len(figure.axes) == 1
+    assert "n = 2 to 3 seeds" in figure.get_suptitle()
