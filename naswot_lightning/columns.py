@@ -50,6 +50,8 @@ SIZES = {column.name: column for column in (PARAMS, MACS, N_UNITS)}
 SCORE_INIT = Column("score_init", "score at init", "natural log")
 SCORE_FINAL = Column("score_final", "score after training", "natural log", short="score after")
 BEST_VAL_ACC = Column("best_val_acc", "best validation accuracy", "%", short="best val acc")
+VAL_ACC = Column("val_acc", "validation accuracy (a share)", short="val acc")
+BENCHMARK_ACC = Column("benchmark_acc", "accuracy of the benchmark (a share)", short="benchmark acc")
 TEST_ACC = Column("test_acc", "test accuracy", "%", short="test acc")
 
 

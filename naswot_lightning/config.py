@@ -73,6 +73,8 @@ class SearchCandidates:
     """score only networks with at most so many multiply-accumulates an image."""
     canonical: bool = True
     """score networks without their dead branches, equal networks once; false for the paper's count."""
+    budget: float | None = None
+    """seconds of training, real ones or those of the table, after which nothing more is proposed."""
     seed: int = 0
     """seeds the candidates, the mini-batch and the weights."""
 
@@ -101,6 +103,13 @@ class SearchScores:
 
     evaluator: str = "scores"
     """what says how good an architecture is: {evaluators}."""
+    epochs: int | None = None
+    """of --evaluator train and table: how long each candidate is trained; 12 by default."""
+    benchmark: str | None = None
+    """a table of known accuracies (python -m naswot_lightning.benchmarks convert), which the ranking shows, or by which
+    --evaluator table searches."""
+    benchmark_dataset: str | None = None
+    """the data set of the table's accuracies; that of --dataset by default."""
     score: str = "naswot"
     """the score to rank by: {scores}; several as columns (naswot,synflow), the first decides; joined by + for the mean
     of their ranks (jacob_cov+params)."""
@@ -132,6 +141,8 @@ class SearchMachine:
     naswot_lightning.merge puts the parts together."""
     slurm: dict[str, PlainValue] = field(default_factory=dict)
     """options of the jobs of --engine slurm, as --slurm.NAME VALUE, such as --slurm.partition gpu."""
+    train: dict[str, PlainValue] = field(default_factory=dict)
+    """options of train.py for --evaluator train, as --train.NAME VALUE, such as --train.batch_size 128."""
 
 
 @dataclass
@@ -159,8 +170,9 @@ class SearchConfig(SearchRun, SearchMachine, SearchScores, SearchImages, SearchC
     def __post_init__(self) -> None:
         _at_least(2, batch_size=self.batch_size)
         _at_least(1, top=self.top, repeats=self.repeats, probe_size=self.probe_size, image_size=self.image_size)
-        _at_least(1, workers=self.workers, timeout=self.timeout)
-        _at_least(0, seed=self.seed)
+        _at_least(1, workers=self.workers, timeout=self.timeout, epochs=self.epochs)
+        _at_least(0, seed=self.seed, budget=self.budget)
+        _at_most(100_000, "each is a row of every table", epochs=self.epochs)
         _at_most(_MOST_SEED, "seeds have 32 bits", seed=self.seed)
         _at_most(10_000, "the kernel of N images takes 8 N^2 bytes", batch_size=self.batch_size)
         _at_most(2_048, "no benchmark has larger images", probe_size=self.probe_size)

@@ -71,13 +71,16 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def rank(rows: Sequence[ScoreRow], criteria: Sequence[Criterion]) -> Columnar[RankedRow]:
+def rank(
+    rows: Sequence[ScoreRow], criteria: Sequence[Criterion], known: Mapping[str, Floats] | None = None
+) -> Columnar[RankedRow]:
     """Return rows best first, degenerate then failed ones last, equals in the order they came, with a rank.
 
     Args:
         rows: finished candidates.
         criteria: the first one decides; where there are several each is a column of its own, and repeats add standard
             deviations.
+        known: further columns, a number a row, NaN where there is none.
 
     >>> from naswot_lightning.columns import Column
     >>> naswot = Criterion((Column("naswot", "naswot"),))
@@ -97,7 +100,7 @@ def rank(rows: Sequence[ScoreRow], criteria: Sequence[Criterion]) -> Columnar[Ra
     worth = np.where(np.isnan(values[0]), 0.0, values[0])
     order = np.lexsort((-worth if higher_is_better else worth, states))  # stable
     several = {each.name: own for each, own in zip(criteria, values, strict=True)} if len(criteria) > 1 else {}
-    more = {name: own[order] for name, own in (several | _deviations(table)).items()}
+    more = {name: own[order] for name, own in (several | _deviations(table) | dict(known or {})).items()}
     return Columnar(
         RankedRow,
         {

@@ -106,7 +106,7 @@ def read_results(folder: Path) -> list[TrainingResult]:
     Raises:
         UserError: a ``result.json`` is damaged.
     """
-    results = [_read(path) for path in folder.glob("picks/*/result.json")]
+    results = [read_result(path) for path in folder.glob("picks/*/result.json")]
     return sorted(results, key=lambda each: (each.rank is None, each.rank or 0, each.canonical, _of_run(each)))
 
 
@@ -114,7 +114,12 @@ def _of_run(result: TrainingResult) -> tuple[int, str]:
     return result.seed, result.pick
 
 
-def _read(path: Path) -> TrainingResult:
+def read_result(path: Path) -> TrainingResult:
+    """Return the result of one training.
+
+    Raises:
+        UserError: the ``result.json`` is damaged.
+    """
     content = read_own(path)
     try:
         return TrainingResult.from_json(parse_json(content), path.parent.name)

@@ -19,6 +19,8 @@ Statistic = Callable[[Sequence[float], Sequence[float], Array], Array]
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
+_LARGE = 3000  # networks above which a resample costs O(n log n) for lack of memory, and there are fewer of them
+_FEWER_RESAMPLES = 200
 SEED = 0
 
 
@@ -86,6 +88,8 @@ def resampled_tau(first: Sequence[float], second: Sequence[float], counts: Array
     >>> resampled_tau([1, 2, 3], [1, 3, 2], np.array([[1.0, 1.0, 1.0], [2.0, 1.0, 0.0]])).round(4)
     array([0.3333, 1.    ])
     """
+    if len(first) > _LARGE:
+        return _one_by_one(kendall_tau, first, second, counts)
     a, b = _signs(first), _signs(second)
     return _ratio(_pairs(a * b, counts), _pairs(np.abs(a), counts), _pairs(np.abs(b), counts))
 
@@ -96,8 +100,30 @@ def resampled_rho(first: Sequence[float], second: Sequence[float], counts: Array
     >>> resampled_rho([1, 2, 3], [1, 3, 2], np.array([[1.0, 1.0, 1.0], [2.0, 1.0, 0.0]]))
     array([0.5, 1. ])
     """
+    if len(first) > _LARGE:
+        return _one_by_one(_spearman_rho, first, second, counts)
     a, b = _centred_ranks(first, counts), _centred_ranks(second, counts)
     return _ratio(*((counts * product).sum(1) for product in (a * b, a * a, b * b)))
+
+
+def _one_by_one(
+    statistic: Callable[[Sequence[float], Sequence[float]], float | None],
+    first: Sequence[float],
+    second: Sequence[float],
+    counts: Array,
+) -> Array:
+    """Return a statistic of each resample, for more networks than a matrix of their pairs has room for."""
+    drawn = (np.repeat(np.arange(len(first)), each.astype(int)) for each in counts)
+    a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    values = (statistic(a[places], b[places]) for places in drawn)  # type: ignore[arg-type]
+    return np.array([np.nan if value is None else value for value in values])
+
+
+def _spearman_rho(first: Sequence[float], second: Sequence[float]) -> float | None:
+    from scipy.stats import spearmanr
+
+    rho = float(spearmanr(first, second).statistic)
+    return None if math.isnan(rho) else rho
 
 
 def _signs(values: Sequence[float]) -> Array:
@@ -123,18 +149,29 @@ def _ratio(joint: Array, first: Array, second: Array) -> Array:
 
 @lru_cache(maxsize=8)
 def resample_counts(n: int) -> Array:
-    """Return (RESAMPLES, n): how often each of n networks is drawn in each resample; the same at every call.
+    """Return (resamples, n): how often each of n networks is drawn in each resample; the same at every call.
 
     >>> resample_counts(5).shape
     (2000, 5)
     >>> resample_counts(5)[0]
     array([0., 2., 1., 1., 1.])
     """
-    drawn = np.random.default_rng(SEED).integers(0, n, (RESAMPLES, n))
-    counts = np.zeros((RESAMPLES, n))
-    np.add.at(counts, (np.arange(RESAMPLES)[:, None], drawn), 1.0)
+    resamples = _FEWER_RESAMPLES if n > _LARGE else RESAMPLES
+    drawn = np.random.default_rng(SEED).integers(0, n, (resamples, n))
+    counts = np.zeros((resamples, n))
+    np.add.at(counts, (np.arange(resamples)[:, None], drawn), 1.0)
     counts.setflags(write=False)
     return counts
+
+
+def describe_method(n: int) -> dict[str, str | int | float]:
+    """Return how intervals of n networks are made, as files say it."""
+    return {
+        "interval": "percentile bootstrap over networks",
+        "confidence": CONFIDENCE,
+        "resamples": _FEWER_RESAMPLES if n > _LARGE else RESAMPLES,
+        "seed": SEED,
+    }
 
 
 def estimate(statistic: Statistic, first: Sequence[float], second: Sequence[float]) -> Estimate:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import pickle
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +12,7 @@ import torch
 from naswot_lightning.data.dataset import Dataset, ImageSplit
 from naswot_lightning.data.splits import divide_test_set
 from naswot_lightning.errors import UserError
+from naswot_lightning.storage.plain_pickle import load_plain
 
 # The checksums of NAS-Bench-201 (Dong & Yang, 2020).
 TRAIN_MD5 = {
@@ -93,7 +92,7 @@ def _read(folder: Path, names: dict[str, str]) -> ImageSplit:
 
 def _read_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Return (n, 768) uint8 pixels, channels first, and (n,) int64 labels from 0, of the first 120 classes."""
-    content = _PlainUnpickler(path).load()
+    content = load_plain(io.BytesIO(path.read_bytes()), path)
     pixels, labels = (content.get(key) for key in ("data", "labels")) if isinstance(content, dict) else (None, None)
     shape = (len(labels) if isinstance(labels, list) else 0, 3 * IMAGE_SIZE**2)
     if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.shape != shape:
@@ -103,28 +102,3 @@ def _read_batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
     labels = np.asarray(labels, dtype=np.int64)
     kept = (labels >= 1) & (labels <= NUM_CLASSES)
     return pixels[kept], labels[kept] - 1
-
-
-class _PlainUnpickler(pickle.Unpickler):
-    """Builds arrays, numbers, strings and containers; whatever else a pickle asks for is refused, not imported."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        super().__init__(io.BytesIO(path.read_bytes()), encoding="latin1")
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Return what an array needs."""
-        module = module.replace("numpy._core.", "numpy.core.")  # numpy 2 renamed it
-        if (module, name) == ("numpy.core.multiarray", "_reconstruct"):
-            return np.zeros(0).__reduce__()[0]
-        if module == "numpy" and name in ("ndarray", "dtype"):
-            return getattr(np, name)
-        if (module, name) == ("_codecs", "encode"):  # how protocol 2 writes bytes
-            return _encoded
-        raise UserError(f"{self._path} is refused: it asks for {module}.{name}, which no array needs; get it anew")
-
-
-def _encoded(text: str, encoding: str) -> bytes:
-    if encoding != "latin1":
-        raise UserError(f"bytes in {encoding[:20]!r} in a file of images, expected latin1; get the file anew")
-    return text.encode("latin1")

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from naswot_lightning.analysis import statistics
 from naswot_lightning.analysis.evidence import Correlation, Verdict, correlations, judge, note_on_range
 from naswot_lightning.analysis.results import Group, GroupSettings, TrainingResult, comparable, read_results
+from naswot_lightning.analysis.statistics import describe_method
 from naswot_lightning.analysis.trajectory import Trajectory, TrajectoryFacts, read_trajectory, trajectory_facts
 from naswot_lightning.columns import BEST_VAL_ACC, TEST_ACC
 from naswot_lightning.ranking import read_ranking
@@ -82,12 +82,7 @@ class Findings:
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of ``evidence.json``."""
-        method = {
-            "interval": "percentile bootstrap over networks",
-            "confidence": statistics.CONFIDENCE,
-            "resamples": statistics.RESAMPLES,
-            "seed": statistics.SEED,
-        }
+        method = describe_method(max((group.networks for group in self.groups), default=0))
         return {"method": method, "groups": [group.to_json() for group in self.groups]}
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from naswot_lightning.benchmarks import Benchmark, open_benchmark
+from naswot_lightning.benchmarks.known_space import space_of
+from naswot_lightning.benchmarks.targets import test_target
 from naswot_lightning.columns import Criterion
 from naswot_lightning.config import SearchConfig, SearchMachine
 from naswot_lightning.data.catalog import load_dataset
@@ -26,17 +30,21 @@ from naswot_lightning.search.algorithms.listed import Listed, enumerated, given
 from naswot_lightning.search.calibration import Calibration, Setting
 from naswot_lightning.search.evaluators import get_evaluator
 from naswot_lightning.search.evaluators.base import Conditions, Evaluator
-from naswot_lightning.search.evaluators.score import ScoreEvaluator
+from naswot_lightning.search.evaluators.score import ScoreEvaluator, score_evaluator
+from naswot_lightning.search.evaluators.table import TableEvaluator
+from naswot_lightning.search.known import Known
 from naswot_lightning.search.limits import Limits
 from naswot_lightning.search.shards import Shard
+from naswot_lightning.search.simulation import Budget
 from naswot_lightning.storage.run_folder import RunFolder
 from spaces import Complexity, Space, get_space
 
 # Settings that decide the candidates; those that decide their scores are the evaluator's.
 _OF_CANDIDATES = (
     "space", "samples", "architectures", "max_params", "max_macs", "algorithm", "seed", "canonical", "evaluator",
-    "shard",
+    "shard", "budget",
 )  # fmt: skip
+_IMAGES = ("dataset", "data_dir", "image_size", "split_file")
 _OF_SCORES = ("dataset", "image_size", "batch_size", "probe_size", "score", "repeats", "precision")
 
 
@@ -60,6 +68,7 @@ class Search:
         identity: those that decide the results.
         overwrite: begin anew where they differ from the folder's.
         calibrate: how to score at other settings, where that is asked for instead of a search.
+        benchmark: what is known of the candidates, for the ranking.
         wandb: where the run is shown.
     """
 
@@ -78,6 +87,7 @@ class Search:
     identity: Mapping[str, Any]
     overwrite: bool
     calibrate: Calibration | None
+    benchmark: Known | None
     wandb: WandbSettings
 
     @property
@@ -97,26 +107,26 @@ def plan_search(config: SearchConfig, scored: bool = False) -> Search:
         UserError: a name, a number or a file of it is at fault.
     """
     machine = SearchMachine(device="cpu", workers=1) if scored else config
-    criteria = tuple(parse_scores(config.score))
     make_algorithm = get_algorithm(config.algorithm)
     make_evaluator, make_executor = get_evaluator(config.evaluator), get_engine(machine.engine)
     _expect_no_feedback(config)
+    _expect_training(config)
     space = get_space(config.space)
     config = replace(config, space=space.name)  # the one spelling of its options
     device = get_device(machine.device)
     if config.precision == "bf16" and not scored and (warning := warn_of_slow_bf16(device)):
         print(f"search.py: warning: {warning}", file=sys.stderr)
-    folder = RunFolder(config.run_dir)
-    executor = make_executor(
-        Request(machine.workers, device, timeout=machine.timeout, folder=folder.path, options=machine.slurm)
-    )
-    probes = _probes(config)
-    settings = {name: getattr(config, name) for name in _OF_SCORES}
-    conditions = Conditions(space, criteria, config.seed, device, config.precision, settings, probes)
-    canonical = space.canonical if config.canonical else str
-    evaluator = make_evaluator(conditions)
+    folder, probes, benchmark = RunFolder(config.run_dir), _probes(config), _benchmark(config, space)
+    if config.evaluator == "table" and benchmark is not None:
+        space = space_of(benchmark, space)
+    begins_with_scores = getattr(getattr(make_algorithm, "func", make_algorithm), "begins_with_scores", False)
+    evaluator = make_evaluator(_conditions(config, space, device, probes, benchmark, begins_with_scores))
+    executor = make_executor(_request(machine, device, folder, evaluator))
+    canonical = space.canonical if config.canonical and config.evaluator != "table" else str
     limits = _limits(config, space, canonical, probes)
     algorithm = _listed(config, space, limits) or make_algorithm(space, _samples(config), config.seed, limits)
+    if config.budget is not None:
+        algorithm = Budget(algorithm, config.budget)
     shard = Shard(algorithm, canonical, *part) if (part := config.part()) else None
     return Search(
         space=space,
@@ -134,8 +144,88 @@ def plan_search(config: SearchConfig, scored: bool = False) -> Search:
         identity={**{name: getattr(config, name) for name in _OF_CANDIDATES}, **evaluator.identity()},
         overwrite=config.overwrite,
         calibrate=_calibration(config, space, device, probes()[0]) if config.calibrate else None,
+        benchmark=_known(config, benchmark),
         wandb=WandbSettings(**asdict(config.wandb)),
     )
+
+
+def _benchmark(config: SearchConfig, space: Space) -> Benchmark | None:
+    """Return the table that is asked for.
+
+    Raises:
+        UserError: it cannot be read, or is of another space.
+    """
+    if config.benchmark is None:
+        return None
+    benchmark = _open(config.benchmark, space.name)
+    if get_space(benchmark.space).name.partition(":")[0] != space.name.partition(":")[0]:
+        raise UserError(f"--benchmark {config.benchmark}: it is of {benchmark.space}, not of --space {space.name}")
+    return benchmark
+
+
+def _open(path: str, space: str) -> Benchmark:
+    """Open a table; a CSV whose architectures do not tell their space is taken to be of the search's."""
+    try:
+        return open_benchmark(path)
+    except UserError:
+        return open_benchmark(path, space)
+
+
+def _known(config: SearchConfig, benchmark: Benchmark | None) -> Known | None:
+    if benchmark is None:
+        return None
+    return Known(benchmark, test_target(benchmark, config.benchmark_dataset or config.dataset))
+
+
+def _conditions(
+    config: SearchConfig,
+    space: Space,
+    device: torch.device,
+    probes: Callable[[], Sequence[Probe]],
+    benchmark: Benchmark | None,
+    begins_with_scores: bool,
+) -> Conditions:
+    conditions = Conditions(
+        space=space,
+        criteria=tuple(parse_scores(config.score)),
+        seed=config.seed,
+        device=device,
+        precision=config.precision,
+        settings={name: getattr(config, name) for name in _OF_SCORES},
+        load_probes=probes,
+        epochs=config.epochs,
+        images={name: getattr(config, name) for name in _IMAGES},
+        benchmark=benchmark,
+        benchmark_path=None if config.benchmark is None else Path(config.benchmark),
+        benchmark_dataset=config.benchmark_dataset,
+        training=config.train,
+        folder=Path(config.run_dir),
+        workers=config.workers,
+    )
+    return replace(conditions, load_scores=partial(score_evaluator, conditions)) if begins_with_scores else conditions
+
+
+def _request(machine: SearchMachine, device: torch.device, folder: RunFolder, evaluator: Evaluator) -> Request:
+    """Return what is asked of the engine; trainings are processes of their own, in the places of this machine."""
+    places = getattr(evaluator, "places", ())
+    return Request(
+        workers=1 if isinstance(evaluator, TableEvaluator) else machine.workers,
+        device=device,
+        threads=places[0].threads if places else 1,
+        apart=bool(places),
+        places=len(places) or 1,
+        timeout=machine.timeout,
+        folder=folder.path,
+        options=machine.slurm,
+    )
+
+
+def _expect_training(config: SearchConfig) -> None:
+    if config.evaluator == "scores" and (config.epochs is not None or config.train):
+        option = "--train" if config.epochs is None else f"--epochs {config.epochs}"
+        raise UserError(f"{option}: it is of candidates that are trained; add --evaluator train, or leave it out")
+    if config.evaluator not in ("scores", "train") and config.train:
+        raise UserError(f"--train: --evaluator {config.evaluator} trains nothing; leave it out")
 
 
 def _calibration(config: SearchConfig, space: Space, device: torch.device, probe: Probe) -> Calibration:

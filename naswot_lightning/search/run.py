@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
 
+from naswot_lightning.columns import BENCHMARK_ACC
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import RankedRow, rank, write_ranking
 from naswot_lightning.report import wandb_runs
 from naswot_lightning.search.calibration import calibrate
+from naswot_lightning.search.known import report_known
 from naswot_lightning.search.loop import Loop
 from naswot_lightning.search.plan import Search, plan_search
 from naswot_lightning.search.summary import agreement_with_size, print_summary
 from naswot_lightning.search.trial import Proposal, architecture_of
-from naswot_lightning.storage.columnar import Records
-from naswot_lightning.storage.score_rows import ScoreRows
+from naswot_lightning.storage.columnar import Columnar, Records, Selection
+from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows
 
 
 def run_search(config: SearchConfig) -> int:
@@ -43,16 +46,34 @@ def run(search: Search, first: Sequence[Proposal] | None = None) -> int:
     """
     first = first or first_batch(search)  # what is at fault with the candidates is said before the folder is touched
     with search.folder.open(dict(search.settings), search.identity, search.overwrite):
-        with ScoreRows(search.folder.scores) as finished:
+        with ExitStack() as opened, ScoreRows(search.folder.scores) as finished:
+            if isinstance(search.evaluator, AbstractContextManager):
+                opened.enter_context(search.evaluator)
             loop = Loop(search.space.name, search.canonical, search.evaluator, search.executor, search.seed, finished)
             rows = loop.run(search.algorithm, first)
-        ranking = rank(rows.distinct(), search.criteria)
+        ranking = _rank(search, rows.distinct())
         write_ranking(search.folder.path, ranking)
         print_summary(search, ranking)
+        if search.benchmark:
+            report_known(search.folder.path, ranking, search.benchmark, search.criteria[0].label)
         if search.shard:
             print(search.shard)
         _track(search, ranking, loop.fresh)
     return 0 if ranking[0].status == "ok" else 1
+
+
+def _rank(search: Search, rows: Selection[ScoreRow]) -> Columnar[RankedRow]:
+    """Rank the candidates that were evaluated whole.
+
+    Raises:
+        UserError: there are none.
+    """
+    if rows.field("fidelity").distinct() != [None]:
+        rows = rows.choose(place for place, row in enumerate(rows) if row.fidelity is None)
+    if not rows:
+        raise UserError("no candidate was trained for all epochs: give a larger --samples or --budget")
+    known = {} if search.benchmark is None else {BENCHMARK_ACC.name: search.benchmark.accuracies(rows)}
+    return rank(rows, search.criteria, known)
 
 
 def first_batch(search: Search) -> Sequence[Proposal]:

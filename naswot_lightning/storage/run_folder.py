@@ -18,14 +18,18 @@ from naswot_lightning.storage.plain_yaml import parse_yaml
 # What a run writes, hence what --overwrite removes; anything else in the folder is the user's.
 _RUN_FILES = (
     "config.yaml", "scores.jsonl", "ranking.json", "ranking.csv", "calibration.csv", "comparison.csv",
-    "comparison_seeds.csv", "evidence.json", ".run_id", ".wandb_runs.json",
+    "comparison_seeds.csv", "evidence.json", "benchmark_evidence.json", ".run_id", ".wandb_runs.json",
 )  # fmt: skip
-_RUN_FOLDERS = ("picks", "figures", "wandb")
+_RUN_FOLDERS = ("picks", "trials", "figures", "wandb")
 _MARK = re.compile(r"[0-9a-f]{8}\n?")  # the content of .run_id
 _PICK = re.compile(r"(given|[1-9]\d*)-[0-9a-f]+(-seed\d+)?")
+_TRIAL = re.compile(r"[0-9a-f]{12}-\d+")  # a short training of a search
 FIGURE_MARK = b"naswot-lightning"  # in the first bytes of a figure
 # What a run did before these options existed.
-_FORMERLY = {"split_file": None, "select": "top", "evaluator": "scores", "shard": None}
+_FORMERLY: dict[str, Any] = {
+    "split_file": None, "select": "top", "evaluator": "scores", "shard": None, "budget": None, "epochs": None,
+    "train": {}, "benchmark_dataset": None,
+}  # fmt: skip
 
 
 class RunFolder:
@@ -198,7 +202,8 @@ class RunFolder:
     def _folders_of(self, run_id: str) -> list[Path]:
         """Return the folders of picks and of this run's runs in wandb."""
         picks = [path for path in self.picks.glob("*/") if _PICK.fullmatch(path.name)]
-        return [*picks, *(path for path in self.path.glob("wandb/*run-*/") if run_id in path.name.split("-"))]
+        trials = [path for path in self.path.glob("trials/picks/*/") if _TRIAL.fullmatch(path.name)]
+        return [*picks, *trials, *(path for path in self.path.glob("wandb/*run-*/") if run_id in path.name.split("-"))]
 
     def _figures(self) -> list[Path]:
         """Return the figures that carry our mark."""

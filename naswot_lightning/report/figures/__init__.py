@@ -10,6 +10,8 @@ from naswot_lightning.storage.files import written_beside
 from naswot_lightning.storage.run_folder import FIGURE_MARK
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from naswot_lightning.report.findings import Findings, Run
 
 # The registry: files of this folder with a function draw(run, findings) -> Figure | None, in the order they are shown.
@@ -27,6 +29,11 @@ def draw_figures(run: Run, findings: Findings, folder: Path) -> dict[str, Path]:
         figure = import_module(f"{__name__}.{name}").draw(run, findings)
         if figure is not None:
             drawn[name] = folder / f"{name}.png"
-            with written_beside(drawn[name]) as beside:
-                figure.savefig(beside, dpi=_DPI, format="png", metadata={"Software": FIGURE_MARK.decode()})
+            save_figure(figure, drawn[name])
     return drawn
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as a PNG file that carries our mark."""
+    with written_beside(path) as beside:
+        figure.savefig(beside, dpi=_DPI, format="png", metadata={"Software": FIGURE_MARK.decode()})

@@ -29,7 +29,7 @@ def draw(run: Run, findings: Findings) -> Figure | None:
         tau = found.correlations[TEST_ACC.name][column.name].kendall_tau
         axis.set(xlabel=column.axis, ylabel=_accuracy_axis(group))
         axis.locator_params(axis="x", nbins=6)  # scores have many digits: more labels touch each other
-        axis.set_title(_heading(column, tau), fontsize="medium")
+        axis.set_title(heading(column.label, tau), fontsize="medium")
         axis.grid(alpha=0.3)
     style.explain_colors(figure, axes[-1], group.by_rank)
     return figure
@@ -61,7 +61,8 @@ def _accuracy_axis(group: Group) -> str:
     return TEST_ACC.axis + ("" if name is None else f", {style.plain(name)}")
 
 
-def _heading(column: Column, tau: Estimate) -> str:
+def heading(label: str, tau: Estimate) -> str:
+    """Return what stands over a panel: the correlation with its interval."""
     value = "not defined" if tau.value is None else f"{tau.value:.2f}"
     interval = "" if tau.low is None else f", 95 % {tau.interval}"
-    return f"{column.label}: Kendall tau {value}{interval}, n = {tau.n}"
+    return f"{label}{label and ': '}Kendall tau {value}{interval}, n = {tau.n}"

@@ -42,7 +42,7 @@ def colors(networks: Sequence[Network]) -> list[Any]:
     order = [accuracy for accuracy in accuracies if accuracy is not None]
     few = len(networks) <= _LEGEND_NETWORKS
     shares = _even_shares(order) if few else [_scale(order)(value) for value in order]
-    shades = iter(tuple(color) for color in _color_map()(shares))
+    shades = iter(tuple(color) for color in color_map()(shares))
     return [FAILED if accuracy is None else next(shades) for accuracy in accuracies]
 
 
@@ -52,7 +52,8 @@ def _even_shares(values: Sequence[float]) -> list[float]:
     return [order.index(position) / max(len(values) - 1, 1) for position in range(len(values))]
 
 
-def _color_map() -> Any:
+def color_map() -> Any:
+    """Return the colours of networks, without those that are too bright on white."""
     from matplotlib import colormaps
     from matplotlib.colors import ListedColormap
 
@@ -73,7 +74,7 @@ def explain_colors(figure: Any, axis: Any, networks: Sequence[Network]) -> None:
     elif accuracies:
         from matplotlib.cm import ScalarMappable
 
-        figure.colorbar(ScalarMappable(_scale(accuracies), _color_map()), ax=axis, label=TEST_ACC.axis)
+        figure.colorbar(ScalarMappable(_scale(accuracies), color_map()), ax=axis, label=TEST_ACC.axis)
 
 
 def _add_legend(figure: Any, axis: Any, networks: Sequence[Network]) -> None:

@@ -38,6 +38,8 @@ class AssistedEvolution:
         UserError: an option is less than 1, or the sample is smaller than the population.
     """
 
+    begins_with_scores = True
+
     def __init__(
         self,
         space: Space,

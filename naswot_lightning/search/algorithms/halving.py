@@ -36,6 +36,8 @@ class SuccessiveHalving:
         UserError: an option is less than 1, or ``eta`` less than 2.
     """
 
+    begins_with_scores = True
+
     def __init__(
         self, space: Space, samples: int, seed: int, limits: Limits, picks: int = 27, eta: int = 3, rungs: int = 3
     ) -> None:

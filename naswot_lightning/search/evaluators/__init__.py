@@ -1,4 +1,4 @@
-"""What says how good an architecture is, by the names of ``--evaluator``: its scores at initialization."""
+"""What says how good an architecture is, by the names of ``--evaluator``: scores, a table, a short training."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 # The registry: a name, and where its constructor is.
 EVALUATORS = {
     "scores": "naswot_lightning.search.evaluators.score:score_evaluator",
+    "table": "naswot_lightning.search.evaluators.table:table_evaluator",
+    "train": "naswot_lightning.search.evaluators.training:training_evaluator",
 }
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from naswot_lightning.columns import Column, Criterion
@@ -13,11 +14,14 @@ from naswot_lightning.storage.score_rows import Status
 if TYPE_CHECKING:
     import torch
 
+    from naswot_lightning.benchmarks import Benchmark
+    from naswot_lightning.config import PlainValue
     from naswot_lightning.data.probe import Probe
     from naswot_lightning.score import Precision
+    from naswot_lightning.search.evaluators.score import ScoreEvaluator
     from spaces import Space
 
-Json = None | bool | int | float | str
+Json = None | bool | int | float | str | Mapping[str, object]
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,15 @@ class Conditions:
         precision: of the forward pass.
         settings: the options that decide the values, by their names.
         load_probes: returns the data set's mini-batches, one for each repeat; they are loaded once.
+        load_scores: returns what scores networks, for an algorithm that begins with scores; None for any other.
+        epochs: of a whole training; None leaves it to the evaluator.
+        images: the data set to train on, by the names of its options.
+        benchmark: a table of known accuracies.
+        benchmark_path: its file.
+        benchmark_dataset: whose accuracies of the table are meant; the data set of the images by default.
+        training: further options of a training, by their names in train.py.
+        folder: of the run.
+        workers: trainings side by side; None leaves it to the evaluator.
     """
 
     space: Space
@@ -41,6 +54,15 @@ class Conditions:
     precision: Precision
     settings: Mapping[str, Json]
     load_probes: Callable[[], Sequence[Probe]]
+    load_scores: Callable[[], ScoreEvaluator] | None = None
+    epochs: int | None = None
+    images: Mapping[str, Json] = field(default_factory=dict)
+    benchmark: Benchmark | None = None
+    benchmark_path: Path | None = None
+    benchmark_dataset: str | None = None
+    training: Mapping[str, PlainValue] = field(default_factory=dict)
+    folder: Path = Path()
+    workers: int | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,52 @@
+"""Tables of known accuracies: ``open_benchmark("NAS-Bench-201.npz")``; a new format is a file here and a line."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from naswot_lightning.benchmarks.base import Benchmark, Known
+    from naswot_lightning.benchmarks.table import Table
+
+__all__ = ["Benchmark", "Known", "Table", "open_benchmark"]
+
+
+def open_benchmark(path: str | os.PathLike[str], space: str | None = None) -> Table:
+    """Return the table in a converted file (``.npz``) or a CSV file; torch is not loaded.
+
+    Args:
+        path: of the file.
+        space: of the architectures of a CSV, where their strings do not tell.
+
+    Raises:
+        UserError: the file is missing or damaged; or it is an official one, which must be converted once.
+    """
+    from naswot_lightning.benchmarks.convert import converted_name, read_any
+    from naswot_lightning.benchmarks.formats import find_format
+    from naswot_lightning.benchmarks.table_file import read_table
+    from naswot_lightning.errors import UserError
+
+    path = Path(path)
+    if path.suffix == ".npz":
+        return read_table(path)
+    name, found = find_format(path)
+    if name == "csv":
+        return read_any(path, found, space)
+    raise UserError(
+        f"{path} is an official file ({found.title}): convert it once, with python -m naswot_lightning.benchmarks "
+        f"convert {path}, and give {converted_name(path)}"
+    )
+
+
+def __getattr__(attribute: str) -> object:  # numpy and pydantic are loaded with the first table
+    if attribute in ("Benchmark", "Known"):
+        from naswot_lightning.benchmarks import base
+
+        return getattr(base, attribute)
+    if attribute == "Table":
+        from naswot_lightning.benchmarks.table import Table
+
+        return Table
+    raise AttributeError(f"module 'naswot_lightning.benchmarks' has no attribute {attribute!r}")

@@ -1,0 +1,196 @@
+"""The file of a table: arrays without a pickle in an ``.npz``, and a JSON header that says what each is."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from naswot_lightning.benchmarks.columns import decode, encode
+from naswot_lightning.benchmarks.index import index_of, is_by_hash
+from naswot_lightning.benchmarks.records import Key, Measure
+from naswot_lightning.benchmarks.table import Table
+from naswot_lightning.errors import UserError
+from naswot_lightning.storage.files import written_beside
+from naswot_lightning.storage.records import STRICT, Count, from_json
+
+_Kind = Literal["naswot-lightning benchmark"]
+_KIND: _Kind = "naswot-lightning benchmark"
+_HEADER = "header"
+_NUMBERS = "numbers"
+_MOST_ROWS = 10_000_000
+_MOST_BYTES = 1 << 31  # of one array
+_LONGEST_HEADER = 10_000  # bytes, of an array
+# What zipfile, numpy and json raise for content that is not theirs.
+_FAULTS = (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
+
+
+@dataclass(frozen=True)
+class _Column:
+    """Which figure an array holds; the fields of :class:`Key`."""
+
+    measure: Measure
+    dataset: str
+    split: str
+    epochs: Count
+    seed: Count
+    epoch: Count
+    array: str
+
+    @property
+    def key(self) -> Key:
+        return Key(self.measure, self.dataset, self.split, self.epochs, self.seed, self.epoch)
+
+
+@dataclass(frozen=True)
+class _Header:
+    kind: _Kind
+    version: Literal[1]
+    name: str
+    space: str
+    source: str
+    rows: Count
+    columns: tuple[_Column, ...]
+
+    __pydantic_config__ = STRICT
+
+
+def write_table(table: Table, path: Path) -> None:
+    """Write a table beside ``path``, and rename it.
+
+    Raises:
+        OSError: the disk is full or cannot be written; nothing is left behind.
+    """
+    with written_beside(path) as beside, zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as archive:
+        arrays = dict(table.index.arrays())
+        if table.numbers is not None:
+            arrays[_NUMBERS] = table.numbers.astype(np.int32)
+        columns = list(_write_columns(table, archive))
+        header = _Header(_KIND, 1, table.name, table.space, table.source, len(table.architectures), tuple(columns))
+        text = json.dumps(dataclasses.asdict(header), separators=(",", ":"))
+        arrays[_HEADER] = np.frombuffer(text.encode(), np.uint8)
+        for name, array in arrays.items():
+            _write_array(archive, name, array)
+
+
+def _write_columns(table: Table, archive: zipfile.ZipFile) -> Iterator[_Column]:
+    """Write every column, equal ones once: pseudo-times are those of all seeds."""
+    written: dict[bytes, str] = {}
+    for key in table.columns.keys:
+        arrays = encode(key, table.columns.load(key))
+        digest = hashlib.sha256(b"".join(array.tobytes() for array in arrays.values())).digest()
+        if digest not in written:
+            written[digest] = f"column{len(written)}"
+            for end, array in arrays.items():
+                _write_array(archive, written[digest] + end, array)
+        yield _Column(*key, array=written[digest])
+
+
+def _write_array(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
+    with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+        np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def read_table(path: Path) -> Table:
+    """Open a table; its columns are read when they are asked for.
+
+    Raises:
+        UserError: the file is missing, damaged, or no table.
+    """
+    file = _File(path)
+    text = file.array(_HEADER).tobytes()
+    try:
+        header = from_json(_Header, text)
+        if header.rows > _MOST_ROWS:
+            raise ValueError(f"{header.rows:,} rows, more than {_MOST_ROWS:,}")
+        names = ("hashes", "cells") if is_by_hash(header.space) else ("architectures",)
+        index = index_of(header.space, {name: file.array(name) for name in names}, header.rows)
+    except ValueError as error:
+        raise error if isinstance(error, UserError) else _damaged(path, error) from None
+    columns = _FileColumns(file, header)
+    return Table(header.name, header.space, header.source, index, columns, file.numbers(header.rows))
+
+
+class _File:
+    """The arrays of a file; it is opened anew for each, so that a table can be kept, copied and sent to a worker."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def array(self, name: str) -> np.ndarray:
+        """Return an array.
+
+        Raises:
+            UserError: it is missing or damaged.
+        """
+        try:
+            with zipfile.ZipFile(self._path) as archive:
+                return _read_array(archive, name)
+        except FileNotFoundError:
+            raise UserError(f"{self._path}: no such file") from None
+        except _FAULTS as error:
+            raise _damaged(self._path, error) from None
+
+    def numbers(self, rows: int) -> np.ndarray | None:
+        """Return the indices in the benchmark's order, where the file has them."""
+        try:
+            with zipfile.ZipFile(self._path) as archive:
+                if f"{_NUMBERS}.npy" not in archive.namelist():
+                    return None
+        except _FAULTS as error:
+            raise _damaged(self._path, error) from None
+        numbers = self.array(_NUMBERS)
+        if numbers.shape != (rows,) or numbers.dtype != np.int32:
+            raise _damaged(self._path, ValueError("other indices than architectures"))
+        return numbers
+
+    def column(self, name: str, rows: int) -> np.ndarray:
+        """Return a column, (rows,) float64."""
+        array = self.array(name)
+        values = self.array(f"{name}.values") if array.dtype == np.uint16 else None
+        try:
+            if array.shape != (rows,):
+                raise ValueError(f"{name} has other rows than there are architectures")
+            return decode(array, values)
+        except ValueError as error:
+            raise _damaged(self._path, error) from None
+
+
+class _FileColumns:
+    def __init__(self, file: _File, header: _Header) -> None:
+        self._file, self._rows = file, header.rows
+        self._arrays = {column.key: column.array for column in header.columns}
+        self.keys = tuple(self._arrays)
+
+    def load(self, key: Key) -> np.ndarray:
+        return self._file.column(self._arrays[key], self._rows)
+
+
+def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    """Return an array without believing what it says of its size before its bytes are there."""
+    with archive.open(f"{name}.npy") as file:
+        if np.lib.format.read_magic(file) != (1, 0):
+            raise ValueError(f"{name} is written in another version of the format")
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file, _LONGEST_HEADER)
+        if dtype.hasobject:
+            raise ValueError(f"{name} holds objects")
+        size = int(np.prod(shape, dtype=object)) * dtype.itemsize
+        if size > min(_MOST_BYTES, archive.getinfo(f"{name}.npy").file_size):
+            raise ValueError(f"{name} is larger than its content")
+        content = file.read(size)
+    if len(content) != size:
+        raise ValueError(f"{name} ends early")
+    return np.frombuffer(content, dtype).reshape(shape)
+
+
+def _damaged(path: Path, error: Exception) -> UserError:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return UserError(f"{path} is damaged, or no table of a benchmark ({reason}); convert the official file again")

@@ -1,0 +1,68 @@
+"""An evaluator in two stages: scores at initialization for trials without training, accuracies for all others."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cached_property
+from threading import Lock
+
+from naswot_lightning.columns import VAL_ACC, Column
+from naswot_lightning.errors import UserError
+from naswot_lightning.search.evaluators.base import Json, Values
+from naswot_lightning.search.evaluators.score import ScoreEvaluator
+from naswot_lightning.search.trial import Proposal, Trial, architecture_of
+
+
+class Staged(ABC):
+    """What a table and a training have in common: whole epochs from a fidelity, and scores for fidelity 0.
+
+    Args:
+        epochs: of a whole evaluation.
+        load_scores: returns what scores networks; None where the algorithm asks for no scores.
+    """
+
+    def __init__(self, epochs: int, load_scores: Callable[[], ScoreEvaluator] | None) -> None:
+        self.epochs = epochs
+        self._load_scores = load_scores
+        self._lock = Lock()  # threads that wait for trainings share the random numbers of this process
+
+    @cached_property
+    def scores(self) -> ScoreEvaluator | None:
+        """What scores networks at initialization, ready."""
+        if self._load_scores is None:
+            return None
+        scores = self._load_scores()
+        scores.prepare()
+        return scores
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The accuracy, and the scores where they are asked for."""
+        return (VAL_ACC, *(self.scores.columns if self.scores else ()))
+
+    def settings_of_scores(self) -> Mapping[str, Json]:
+        """Return those that decide the scores."""
+        return self.scores.identity() if self.scores else {}
+
+    def __call__(self, proposal: Proposal) -> Values:
+        """Return the score of a trial without training, or the accuracy after its epochs."""
+        architecture = architecture_of(proposal)
+        fidelity = proposal.fidelity if isinstance(proposal, Trial) else 1.0
+        if not fidelity:
+            return self._score(architecture)
+        values = self.train(architecture, max(1, round(fidelity * self.epochs)))
+        rest = dict.fromkeys((column.name for column in self.columns), None)
+        return replace(values, scores={**values.scores, **{name: None for name in rest if name not in values.scores}})
+
+    @abstractmethod
+    def train(self, architecture: str, epochs: int) -> Values:
+        """Return the accuracy after so many epochs."""
+
+    def _score(self, architecture: str) -> Values:
+        if self.scores is None:
+            raise UserError("the algorithm asks for scores: its class must say begins_with_scores = True")
+        with self._lock:
+            values = self.scores(architecture)
+        return replace(values, scores={**values.scores, VAL_ACC.name: None})

@@ -1,0 +1,141 @@
+"""What a benchmark knows of the candidates of a search: their accuracies, and what these say of the score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from naswot_lightning.analysis.evidence import Correlation, Verdict, correlations, judge
+from naswot_lightning.analysis.results import Network, TrainingResult
+from naswot_lightning.analysis.statistics import describe_method
+from naswot_lightning.benchmarks import Benchmark
+from naswot_lightning.benchmarks.targets import Target
+from naswot_lightning.columns import BENCHMARK_ACC, SCORE_INIT, TEST_ACC
+from naswot_lightning.ranking import RankedRow
+from naswot_lightning.report.figures import save_figure
+from naswot_lightning.report.figures.score_vs_benchmark import draw
+from naswot_lightning.storage.fields import Floats
+from naswot_lightning.storage.files import write_json
+from naswot_lightning.storage.score_rows import ScoreRow
+
+
+@dataclass(frozen=True)
+class Known:
+    """A table, and which of its accuracies are reported.
+
+    Attributes:
+        benchmark: the table.
+        target: the accuracy on test images after the longest training.
+    """
+
+    benchmark: Benchmark
+    target: Target
+
+    def accuracies(self, rows: Sequence[ScoreRow]) -> Floats:
+        """Return the accuracy of each candidate as a share; NaN where the table does not know it."""
+        values = (self.target.accuracy(self.benchmark, row.architecture) for row in rows)
+        return np.array([np.nan if value is None else value for value in values])
+
+    def best(self) -> float | None:
+        """Return the best accuracy of the table as a share."""
+        values = (self.target.accuracy(self.benchmark, each) for each in self.benchmark.architectures)
+        return max((value for value in values if value is not None), default=None)
+
+
+@dataclass(frozen=True)
+class KnownFindings:
+    """What the accuracies of a table say of a ranking.
+
+    Attributes:
+        benchmark: the name of the table.
+        target: which of its accuracies.
+        networks: candidates with a score and an accuracy.
+        candidates: of the ranking.
+        pick: accuracy of the first of the ranking, a share; None where the table does not know it.
+        best_candidate: the best accuracy of all candidates.
+        best: of the table.
+        correlations: of the score and of plain size with the accuracy.
+        verdict: whether the score beats plain size.
+    """
+
+    benchmark: str
+    target: Target
+    networks: int
+    candidates: int
+    pick: float | None
+    best_candidate: float | None
+    best: float | None
+    correlations: dict[str, Correlation]
+    verdict: Verdict
+
+
+def find_known(ranking: Sequence[RankedRow], known: Known) -> tuple[KnownFindings, list[Network]]:
+    """Return what a table says of a ranking, and the candidates that it knows as networks."""
+    networks = [network for row in ranking if (network := _network(row, known.target)) is not None]
+    accuracies = [row.more[BENCHMARK_ACC.name] for row in ranking]
+    found = KnownFindings(
+        benchmark=known.benchmark.name,
+        target=known.target,
+        networks=len(networks),
+        candidates=len(ranking),
+        pick=accuracies[0],
+        best_candidate=max((each for each in accuracies if each is not None), default=None),
+        best=known.best(),
+        correlations=correlations(networks, TEST_ACC.name),
+        verdict=judge(networks),
+    )
+    return found, networks
+
+
+def report_known(folder: Path, ranking: Sequence[RankedRow], known: Known, score: str) -> None:
+    """Print what a table says of a ranking, and write it as ``benchmark_evidence.json`` and a figure."""
+    found, networks = find_known(ranking, known)
+    _print(found, score)
+    write_json(folder / "benchmark_evidence.json", {"method": describe_method(found.networks), **asdict(found)})
+    title = f"{ranking[0].architecture and known.benchmark.space}: {score} against {known.target} ({found.benchmark})"
+    figure = draw(networks, found.correlations[SCORE_INIT.name].kendall_tau, title, score, str(known.target))
+    if figure is not None:
+        path = folder / "figures" / "score_vs_benchmark.png"
+        save_figure(figure, path)
+        print(f"Figure: {path}")
+
+
+def _network(row: RankedRow, target: Target) -> Network | None:
+    accuracy = row.more[BENCHMARK_ACC.name]
+    if accuracy is None or row.score is None:
+        return None
+    result = TrainingResult(
+        rank=row.rank,
+        space="",
+        architecture=row.architecture,
+        canonical=row.canonical,
+        dataset=target.dataset,
+        seed=0,
+        epochs=target.epochs,
+        score_init=row.score,
+        score_final=None,
+        test_set=target.split,
+        best_val_acc=None,
+        test_acc=accuracy,
+        params=row.params,
+        macs=row.macs,
+    )
+    return Network((result,))
+
+
+def _print(found: KnownFindings, score: str) -> None:
+    print(f"\nKnown of {found.networks} of {found.candidates} candidates ({found.benchmark}): {found.target}")
+    names = {SCORE_INIT.name: score, "params": "parameters", "macs": "MACs"}
+    for name, label in names.items():
+        tau = found.correlations[name].kendall_tau
+        print(f"  Kendall tau of {label:16s} {tau}, n = {tau.n}")
+    print(found.verdict.sentence)
+    if found.pick is not None and found.best_candidate is not None and found.best is not None:
+        pick, best, of_table = 100 * found.pick, 100 * found.best_candidate, 100 * found.best
+        print(
+            f"The first of the ranking reaches {pick:.2f} %: {best - pick:.2f} points below the best of the candidates "
+            f"({best:.2f} %), {of_table - pick:.2f} below the best of the table ({of_table:.2f} %)"
+        )
