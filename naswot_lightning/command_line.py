@@ -52,7 +52,7 @@ def _one_line(message: str, options: list[str]) -> str:
 
 def _with_values(argv: Sequence[str], switches: set[str]) -> list[str]:
     """Let ``--switch`` alone mean ``--switch=true``."""
-    following = [*argv[1:], "--"]
+    following = [*argv, "--"][1:]
     return [
         f"{word}=true" if word in switches and after.startswith("--") else word
         for word, after in zip(argv, following, strict=True)
@@ -65,7 +65,7 @@ def _given(words: Sequence[str], option: str) -> list[str]:
     >>> _given(["--space", "a", "--space=b", "--top", "3"], "--space")
     ['a', 'b']
     """
-    following = [*words[1:], ""]
+    following = [*words, ""][1:]
     after = [value for word, value in zip(words, following, strict=True) if word == option]
     return after + [word.partition("=")[2] for word in words if word.startswith(f"{option}=")]
 

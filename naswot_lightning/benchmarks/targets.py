@@ -47,22 +47,28 @@ class Target:
         return None if percent is None else percent / 100
 
 
-def validation_target(benchmark: Benchmark, dataset: str, epochs: int | None = None) -> Target:
+def validation_target(benchmark: Benchmark, dataset: str, epochs: int | None = None, exact: bool = False) -> Target:
     """Return the accuracy that directs a search: on validation images, after 12 epochs where the table has them.
+
+    Args:
+        benchmark: the table.
+        dataset: by our name.
+        epochs: of the training.
+        exact: whether the only data set of a table is not taken for another.
 
     Raises:
         UserError: the table has none for the data set, or not for so many epochs.
     """
-    return _choose(benchmark, dataset, _VALIDATION, epochs, shortest=True)
+    return _choose(benchmark, dataset, _VALIDATION, epochs, exact, shortest=True)
 
 
-def test_target(benchmark: Benchmark, dataset: str) -> Target:
+def reported_target(benchmark: Benchmark, dataset: str, exact: bool = False) -> Target:
     """Return the accuracy that is reported: on test images, after the longest training.
 
     Raises:
         UserError: the table has none for the data set.
     """
-    return _choose(benchmark, dataset, _TEST, None, shortest=False)
+    return _choose(benchmark, dataset, _TEST, None, exact, shortest=False)
 
 
 def _choose(
@@ -70,9 +76,10 @@ def _choose(
     dataset: str,
     preferred: dict[str, tuple[tuple[str, str], ...]],
     epochs: int | None,
+    exact: bool,
     shortest: bool,
 ) -> Target:
-    of_dataset = [known for known in benchmark.known if _is_of(known, dataset)] or _only(benchmark, dataset)
+    of_dataset = [known for known in benchmark.known if _is_of(known, dataset)] or _only(benchmark, dataset, exact)
     order = preferred.get(dataset, ())
     pairs = list(dict.fromkeys((known.dataset, known.split) for known in of_dataset))
     pairs.sort(key=lambda pair: order.index(pair) if pair in order else len(order))
@@ -92,15 +99,15 @@ def _is_of(known: Known, dataset: str) -> bool:
     return known.split != "train" and known.dataset.lower().removesuffix("-valid") == dataset
 
 
-def _only(benchmark: Benchmark, dataset: str) -> list[Known]:
+def _only(benchmark: Benchmark, dataset: str, exact: bool) -> list[Known]:
     """Return what a table of one data set knows, whatever that is called.
 
     Raises:
-        UserError: there are several.
+        UserError: there are several, or it must be that of the name.
     """
     tested = [known for known in benchmark.known if known.split != "train"]
     names = sorted({known.dataset.lower().removesuffix("-valid") for known in tested})
-    if len(names) == 1:
+    if len(names) == 1 and not exact:
         return tested
     raise UserError(
         f"{benchmark.name} knows accuracies on {', '.join(names) or 'nothing'}, not on {dataset}: choose one with "

@@ -13,7 +13,7 @@ import torch
 
 from naswot_lightning.benchmarks import Benchmark, open_benchmark
 from naswot_lightning.benchmarks.known_space import space_of
-from naswot_lightning.benchmarks.targets import test_target
+from naswot_lightning.benchmarks.targets import reported_target
 from naswot_lightning.columns import Criterion
 from naswot_lightning.config import SearchConfig, SearchMachine
 from naswot_lightning.data.catalog import load_dataset
@@ -174,7 +174,8 @@ def _open(path: str, space: str) -> Benchmark:
 def _known(config: SearchConfig, benchmark: Benchmark | None) -> Known | None:
     if benchmark is None:
         return None
-    return Known(benchmark, test_target(benchmark, config.benchmark_dataset or config.dataset))
+    exact = config.benchmark_dataset is not None
+    return Known(benchmark, reported_target(benchmark, config.benchmark_dataset or config.dataset, exact))
 
 
 def _conditions(

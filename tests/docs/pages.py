@@ -35,6 +35,7 @@ SMALLER = {
     "--dataset cifar10": "--dataset digits",
     "--samples 1000": "--samples 8",
     "--samples 100": "--samples 3",
+    "--epochs 12 --dataset digits --samples 20 --workers 2": "--epochs 1 --dataset digits --samples 1",
     "--samples 50": "--samples 4",
     "--samples all --precision": "--samples 3 --precision",  # of NAS-Bench-201
     "--image_size 224": "--image_size 32",

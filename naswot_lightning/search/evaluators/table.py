@@ -84,7 +84,8 @@ def table_evaluator(conditions: Conditions) -> TableEvaluator:
     if conditions.benchmark is None or conditions.benchmark_path is None:
         raise UserError("--evaluator table: give the table with --benchmark FILE")
     dataset = str(conditions.benchmark_dataset or conditions.images["dataset"])
-    target = validation_target(conditions.benchmark, dataset, conditions.epochs)
+    exact = conditions.benchmark_dataset is not None
+    target = validation_target(conditions.benchmark, dataset, conditions.epochs, exact)
     return TableEvaluator(
         conditions.benchmark,
         target,

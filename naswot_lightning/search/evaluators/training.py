@@ -15,7 +15,7 @@ from typing import Any
 
 from naswot_lightning.analysis.results import TrainingResult, read_result
 from naswot_lightning.columns import VAL_ACC, Criterion
-from naswot_lightning.config import TrainConfig, WandbConfig
+from naswot_lightning.config import TrainConfig
 from naswot_lightning.data.catalog import load_dataset
 from naswot_lightning.data.storage import store_dataset
 from naswot_lightning.errors import UserError
@@ -23,6 +23,7 @@ from naswot_lightning.execution.places import Place, share_out
 from naswot_lightning.search.evaluators.base import Conditions, Json, Values
 from naswot_lightning.search.evaluators.score import ScoreEvaluator
 from naswot_lightning.search.evaluators.staged import Staged
+from naswot_lightning.storage.records import from_plain
 from naswot_lightning.training.outcome import Outcome
 from naswot_lightning.training.plan import plan_training
 from naswot_lightning.training.progress import Epoch
@@ -34,7 +35,7 @@ _EPOCHS = 12  # of NAS-Bench-201's short trainings
 FOLDER = "trials"  # of a run folder; a training in it is one of train.py, but no pick
 _OWN = (
     "run_dir", "top", "select", "picks", "architecture", "space", "canonical", "seed", "seeds", "overwrite", "trust",
-    "dataset", "data_dir", "image_size", "split_file", "epochs", "engine", "workers", "slurm", "wandb",
+    "dataset", "data_dir", "image_size", "split_file", "epochs", "engine", "workers", "slurm", "wandb", "trainer",
 )  # fmt: skip
 
 
@@ -192,13 +193,18 @@ def _config(conditions: Conditions) -> TrainConfig:
     for name in conditions.training:
         if name not in allowed:
             raise UserError(f"--train.{name}: expected one of {', '.join(allowed)}")
-    return TrainConfig(
-        run_dir=str(conditions.folder / FOLDER),
-        architecture=conditions.space.sample(random.Random(0)),
-        space=conditions.space.name,
-        seed=conditions.seed,
-        epochs=conditions.epochs or _EPOCHS,
-        workers=conditions.workers,
-        wandb=WandbConfig("disabled"),
-        **{"early_points": 0, "threads": 1, **conditions.images, **conditions.training},  # type: ignore[arg-type]
-    )
+    plain = {
+        "run_dir": str(conditions.folder / FOLDER),
+        "architecture": conditions.space.sample(random.Random(0)),
+        "space": conditions.space.name,
+        "seed": conditions.seed,
+        "epochs": conditions.epochs or _EPOCHS,
+        "workers": conditions.workers,
+        "wandb": {"mode": "disabled"},
+        "early_points": 0,
+        "threads": 1,
+    }
+    try:
+        return from_plain(TrainConfig, {**plain, **conditions.images, **conditions.training})
+    except ValueError as error:
+        raise UserError(f"--train: {error}") from None
