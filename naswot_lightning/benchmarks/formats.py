@@ -16,6 +16,7 @@ FORMATS = {
     "csv": "naswot_lightning.benchmarks.csv_table:FORMAT",
     "nasbench201": "naswot_lightning.benchmarks.nasbench201:FORMAT",
     "nats": "naswot_lightning.benchmarks.nats:FORMAT",
+    "nasbench101": "naswot_lightning.benchmarks.nasbench101:FORMAT",
 }
 
 

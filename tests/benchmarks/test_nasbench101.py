@@ -1,0 +1,168 @@
+"""NAS-Bench-101: the official records as a dump, as JSON and as a tfrecord make one and the same table."""
+
+import json
+import pickle
+import random
+import struct
+
+import numpy as np
+import pytest
+
+from naswot_lightning.benchmarks import open_benchmark
+from naswot_lightning.benchmarks.cells import cell_hash, pack_cell, unpack_cell
+from naswot_lightning.benchmarks.convert import convert
+from naswot_lightning.errors import UserError
+from spaces import get_space
+from spaces.nasbench101.graph import format_graph, graph_from_matrix, live_graph, renumberings
+from tests.benchmarks.nasbench101_files import WORDS, crc32c, frame, plain, row, tfrecord
+from tests.conftest import shared_path
+
+MATRIX = [
+    [0, 1, 0, 1, 0, 0, 0], [0, 0, 1, 1, 1, 0, 0], [0, 0, 0, 1, 0, 0, 0], [0, 0, 0, 0, 0, 0, 1],
+    [0, 0, 0, 0, 0, 1, 0], [0, 0, 0, 0, 0, 0, 1], [0, 0, 0, 0, 0, 0, 0],
+]  # fmt: skip
+LABELS = ["input", *(f"conv{each}-bn-relu" for each in ("3x3", "1x1", "1x1", "3x3", "1x1")), "output"]
+HASH = "ff92c322c5d9d3d587d9c146a63d0807"
+
+
+def made(epochs=(4, 108)):
+    """Invented figures of one cell."""
+    trainings = [
+        {
+            f"{when}_{name}": share + repeat / 64
+            for when, share in (("halfway", 0.25), ("final", 0.5))
+            for name in ("training_time", *(f"{word}_accuracy" for word in WORDS))
+        }
+        for repeat in range(3)
+    ]
+    fixed = {"module_adjacency": np.array(MATRIX), "module_operations": LABELS, "trainable_parameters": 6315018}
+    return {HASH: (fixed, {each: trainings for each in epochs})}
+
+
+def table_of(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    return open_benchmark(convert(tmp_path / name, tmp_path / f"{name}.npz")[1])
+
+
+@pytest.fixture(scope="module")
+def official():
+    with open(shared_path("nasbench101-30.pkl"), "rb") as file:
+        return pickle.load(file)
+
+
+@pytest.mark.parametrize("kind", ["pkl", "json", "tfrecord"])
+def test_every_official_figure(official, kind, tmp_path):
+    written = {"pkl": pickle.dumps, "json": lambda each: json.dumps(plain(each)).encode(), "tfrecord": tfrecord}
+    table = table_of(tmp_path, f"cells.{kind}", written[kind](official))
+    assert len(table.architectures) == len(official) == 30
+    for architecture, (name, (fixed, computed)) in zip(table.architectures, official.items(), strict=True):
+        assert cell_hash(architecture).hex() == name
+        assert table.params(architecture) == fixed["trainable_parameters"]
+        for repeat, training in enumerate(computed[108]):
+            for word, split in WORDS.items():
+                final, half = (100 * training[f"{when}_{word}_accuracy"] for when in ("final", "halfway"))
+                assert table.accuracy(architecture, "cifar10", split, 108, repeat) == final
+                assert table.accuracy_at(architecture, "cifar10", split, 108, 54, repeat) == half
+            found = [table.training_seconds(architecture, "cifar10", 108, repeat, epoch) for epoch in (54, 108)]
+            assert found == [training["halfway_training_time"], training["final_training_time"]]
+        mean = sum(training["final_training_time"] for training in computed[108]) / 3
+        assert table.seconds(architecture, "cifar10") == pytest.approx(mean, rel=1e-12)
+
+
+def test_the_official_file_itself_and_its_sizes(tmp_path):
+    _, path = convert(shared_path("nasbench101-30.pkl"), tmp_path / "table.npz")
+    table, space = open_benchmark(path), get_space("nasbench101")
+    for architecture in table.architectures[:5]:
+        assert space.complexity(architecture, image_size=32).params == table.params(architecture)
+
+
+def test_any_string_of_an_equal_cell_is_found(tmp_path):
+    table = table_of(tmp_path, "cells.tfrecord", tfrecord(made()))
+    architecture = format_graph(graph_from_matrix(MATRIX, LABELS))
+    assert table.architectures[0] == architecture
+    others = [format_graph(graph) for graph in renumberings(live_graph(architecture))]
+    assert len(others) > 1
+    for each in (architecture, *others, f" {architecture}"):
+        assert each in table
+        assert table.accuracies(each, "cifar10", "test", 4) == {0: 50.0, 1: 51.5625, 2: 53.125}
+        assert table.curve(each, "cifar10", "valid", 108, seed=0) == {54: 25.0, 108: 50.0}
+    assert table.seconds(architecture, "cifar10", 4) == 0.515625
+    assert [known.epochs for known in table.known if known.split == "test"] == [4, 108]
+
+
+@pytest.mark.parametrize("other", ["conv3x3~0+output~1", "no cell", "conv3x3~+output~1", ""])
+def test_what_it_does_not_know_is_none(other, tmp_path):
+    table = table_of(tmp_path, "cells.tfrecord", tfrecord(made()))
+    assert other not in table
+    assert table.accuracy(other, "cifar10", "test") is None
+    assert table.seconds(other, "cifar10") is None
+
+
+def test_cells_are_packed_without_a_loss():
+    space, rng = get_space("nasbench101"), random.Random(0)
+    for _ in range(200):
+        architecture = space.sample(rng)
+        assert unpack_cell(pack_cell(architecture)) == format_graph(live_graph(architecture))
+    for number in (0, 1, 2**63, 7 | 3 << 3):
+        with pytest.raises(ValueError, match="no cell"):
+            unpack_cell(number)
+
+
+def test_the_checksum_is_that_of_the_standard():
+    assert crc32c(b"123456789") == 0xE3069283
+
+
+def broken(change):
+    content = tfrecord(made((4,)))
+    return change(bytearray(content))
+
+
+def with_row(change):
+    fixed, computed = made((4,))[HASH]
+    values = json.loads(row(HASH, fixed, computed[4][0], 4))
+    change(values)
+    return frame(json.dumps(values).encode())
+
+
+def replaced(place, value):
+    return with_row(lambda values: values.__setitem__(place, value))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (broken(lambda c: c[:-1]), "cut short"),
+        (broken(lambda c: c[:7]), "cut short"),
+        (broken(lambda c: c[:60] + b"#" + c[61:]), "record 1 is not what its checksum says"),
+        (broken(lambda c: b"\xff" + c[1:]), "not what its checksum says"),
+        (struct.pack("<Q", 1 << 60) + b"\0\0\0\0", "not what its checksum says"),
+        (frame(b"[]"), "damaged, or no table of NAS-Bench-101"),
+        (frame(b"{"), "damaged, or no table of NAS-Bench-101"),
+        (frame(b"[1, 2, 3, 4, 5]"), "damaged, or no table of NAS-Bench-101"),
+        (replaced(0, "0" * 32), "another hash"),
+        (replaced(2, "01"), "adjacency matrix"),
+        (replaced(3, "input,output"), "adjacency matrix"),
+        (replaced(1, 0), "0 epochs"),
+        (replaced(4, "!"), "damaged"),
+        (replaced(4, ""), "0 evaluations"),
+        (replaced(4, "CgE="), "ends early|without an end|evaluations"),
+        (b"", "no figures"),
+    ],
+)  # fmt: skip
+def test_damaged_files_end_in_one_line(content, message, tmp_path):
+    with pytest.raises(UserError, match=message) as caught:
+        table_of(tmp_path, "cells.tfrecord", bytes(content))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"[1]", b'{"a": 1}', b"{", b'{"' + HASH.encode() + b'": [1, 2]}'])
+def test_damaged_json(content, tmp_path):
+    with pytest.raises(UserError):
+        table_of(tmp_path, "cells.json", content)
+
+
+def test_shares_are_bounded(tmp_path):
+    content = made()
+    content[HASH][1][108][0]["final_test_accuracy"] = 93.1
+    with pytest.raises(UserError, match="expected a share"):
+        table_of(tmp_path, "cells.pkl", pickle.dumps(content))
