@@ -14,6 +14,7 @@ from naswot_lightning.benchmarks.records import Key, Reading, Record
 from naswot_lightning.benchmarks.table import Table
 from naswot_lightning.errors import UserError
 
+_MOST_COLUMNS = 10_000
 _SHOWN = 100  # characters of an architecture in a message
 
 
@@ -70,7 +71,7 @@ class _Rows:
     def _set(self, row: int, key: Key, figure: float) -> None:
         column = self.columns.get(key)
         if column is None:
-            column = self.columns[key] = array("d")
+            column = self._new_column(key)
         if len(column) <= row:
             column.extend([math.nan] * (row - len(column)))
             column.append(figure)
@@ -78,6 +79,12 @@ class _Rows:
             column[row] = figure
         elif column[row] != figure:
             raise UserError(self._contradiction(row, key, column[row], figure))
+
+    def _new_column(self, key: Key) -> array[float]:
+        if len(self.columns) == _MOST_COLUMNS:
+            raise UserError(f"{self._source}: more than {_MOST_COLUMNS:,} data sets, splits, epochs and seeds")
+        column = self.columns[key] = array("d")
+        return column
 
     def _contradiction(self, row: int, key: Key, before: float, figure: float) -> str:
         architecture = self.architectures[row][:_SHOWN]

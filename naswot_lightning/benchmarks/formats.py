@@ -17,6 +17,7 @@ FORMATS = {
     "nasbench201": "naswot_lightning.benchmarks.nasbench201:FORMAT",
     "nats": "naswot_lightning.benchmarks.nats:FORMAT",
     "nasbench101": "naswot_lightning.benchmarks.nasbench101:FORMAT",
+    "nds": "naswot_lightning.benchmarks.nds:FORMAT",
 }
 
 

@@ -1,0 +1,129 @@
+"""NDS: files as their authors describe them, written here."""
+
+import json
+import random
+
+import pytest
+
+from naswot_lightning.benchmarks import open_benchmark
+from naswot_lightning.benchmarks.convert import convert
+from naswot_lightning.benchmarks.nds import architecture_of
+from naswot_lightning.errors import UserError
+from spaces import get_space
+from spaces.nds.genotype import parse_architecture
+
+DARTS_V2 = {
+    "normal": [
+        ["sep_conv_3x3", 0], ["sep_conv_3x3", 1], ["sep_conv_3x3", 0], ["sep_conv_3x3", 1],
+        ["sep_conv_3x3", 1], ["skip_connect", 0], ["skip_connect", 0], ["dil_conv_3x3", 2],
+    ],
+    "normal_concat": [2, 3, 4, 5],
+    "reduce": [
+        ["max_pool_3x3", 0], ["max_pool_3x3", 1], ["skip_connect", 2], ["max_pool_3x3", 1],
+        ["max_pool_3x3", 0], ["skip_connect", 2], ["skip_connect", 2], ["max_pool_3x3", 1],
+    ],
+    "reduce_concat": [2, 3, 4, 5],
+}  # fmt: skip
+CELLS = {"genotype": DARTS_V2, "width": 16, "depth": 8, "aux": False, "drop_prob": 0.0}
+BASIC = {"block_type": "res_basic_block", "ds": [1, 3, 2, 6], "ws": [16, 24, 96, 96], "ss": [1, 1, 2, 2]}
+BOTTLENECK = {
+    **BASIC, "block_type": "res_bottleneck_block", "bot_muls": [0.0, 0.5, 0.5, 0.25], "num_gs": [1, 2, 1, 1],
+}  # fmt: skip
+
+
+def job(net, errors=(60.0, 7.5), **beside):
+    return {
+        "job_id": 3, "rng_seed": 7, "net": net, "params": 246106.0, "flops": 4.5e7, "optim": {"base_lr": 0.1},
+        "train_ep_top1": [50.0, 5.0], "train_ep_loss": [1.5, 0.25], "test_ep_top1": list(errors), **beside,
+    }  # fmt: skip
+
+
+def table_of(tmp_path, name, content, space=None):
+    (tmp_path / name).write_text(json.dumps(content))
+    return open_benchmark(convert(tmp_path / name, tmp_path / "table.npz", space)[1])
+
+
+@pytest.mark.parametrize("name", ["DARTS.json", "DARTS_fix-w-d.json", "DARTS_in.json"])
+def test_cells(name, tmp_path):
+    table = table_of(tmp_path, name, [job(CELLS), job(CELLS | {"depth": 4, "drop_prob": 0.2, "aux": True})])
+    large = name == "DARTS_in.json"
+    dataset = "imagenet" if large else "cifar10"
+    assert table.space == "nds_darts"
+    first, second = table.architectures
+    assert second.startswith("C16-L4-imagenet-aux-drop0.2|" if large else "C16-L4-aux-drop0.2|")
+    assert table.accuracy(first, dataset, "test") == table.accuracy(first, dataset, "test", 2) == 92.5
+    assert table.accuracy(first, dataset, "train") == 95.0
+    assert table.loss(first, dataset, "train") == 0.25
+    assert (table.params(first), table.macs(first)) == (246106, 45_000_000)
+    assert table.seconds(first, dataset) is None
+    if not large:
+        assert get_space("nds_darts").complexity(first, image_size=32).params == 246_106
+
+
+@pytest.mark.parametrize(
+    ("name", "net", "space", "expected"),
+    [
+        ("ResNet.json", BASIC, "nds_resnet", "ds=3,2,6;ws=24,96,96;ss=1,2,2"),
+        ("ResNet_lr-wd.json", BASIC | {"bot_muls": [], "num_gs": []}, "nds_resnet", "ds=3,2,6;ws=24,96,96;ss=1,2,2"),
+        ("Vanilla.json", BASIC | {"block_type": "vanilla_block"}, "nds_vanilla", "ds=3,2,6;ws=24,96,96;ss=1,2,2"),
+        (
+            "ResNeXt-A_in.json", BOTTLENECK, "nds_resnext_a",
+            "ds=3,2,6;ws=24,96,96;ss=1,2,2;bm=0.5,0.5,0.25;gs=2,1,1",
+        ),
+    ],
+)  # fmt: skip
+def test_stages(name, net, space, expected, tmp_path):
+    table = table_of(tmp_path, name, [job(net)])
+    assert (table.space, list(table.architectures)) == (space, [expected])
+    assert get_space(space).canonical(expected) == expected
+
+
+def test_trainings_of_one_network_are_its_repeats(tmp_path):
+    content = {"top": [job(BASIC), job(BASIC, (50.0, 8.5))], "mid": [job(BASIC, (70.0, 6.5, 6.0))]}
+    table = table_of(tmp_path, "ResNet_reruns.json", content)
+    (architecture,) = table.architectures
+    assert table.accuracies(architecture, "cifar10", "test", 2) == {0: 92.5, 1: 91.5}
+    assert table.accuracies(architecture, "cifar10", "test") == {0: 94.0}
+
+
+@pytest.mark.parametrize("space", ["nds_darts", "nds_enas", "nds_nasnet", "nds_amoeba", "nds_pnas"])
+def test_strings_are_those_of_the_space(space):
+    rng = random.Random(1)
+    for _ in range(20):
+        architecture = get_space(space).sample(rng)
+        nodes = 4 if space == "nds_darts" else 5
+        ops = sorted({edge.split("~")[0] for part in architecture.split(":")[1:] for edge in _edges(part)})
+        parsed = parse_architecture(architecture, ops, nodes)
+        cells = {"normal": parsed.normal, "reduce": parsed.reduce}
+        genotype = {kind: [list(edge) for edge in cell.edges] for kind, cell in cells.items()}
+        genotype |= {f"{kind}_concat": list(cell.concat) for kind, cell in cells.items()}
+        assert architecture_of({"genotype": genotype, "width": parsed.width, "depth": parsed.depth}) == architecture
+
+
+def _edges(cell):
+    return [edge for node in cell.partition("->")[0].split(";") for edge in node.split("+")]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("DARTS.json", [job(BASIC)], "training 1: no network of nds_darts"),
+        ("ENAS.json", [job(CELLS)], "no network of nds_enas"),
+        ("mine.json", [job(CELLS)], "name it with --space"),
+        ("DARTS.json", [job(CELLS), {"net": CELLS}], "training 2 .*is missing"),
+        ("DARTS.json", [job(CELLS, (101.0,))], "an error of 101"),
+        ("DARTS.json", [job(CELLS, ())], "list index out of range"),
+        ("DARTS.json", [job({"genotype": 3})], "damaged, or no file of NDS"),
+        ("DARTS.json", [], "no figures"),
+        ("DARTS.json", [{}], "'net' is missing"),
+        ("DARTS.json", {"top": 3}, "damaged"),
+    ],
+)  # fmt: skip
+def test_faults_end_in_one_line(name, content, message, tmp_path):
+    with pytest.raises(UserError, match=message) as caught:
+        table_of(tmp_path, name, content)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_space_can_be_named(tmp_path):
+    assert table_of(tmp_path, "mine.json", [job(CELLS)], "nds_darts").space == "nds_darts"
