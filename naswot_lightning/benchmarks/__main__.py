@@ -1,4 +1,4 @@
-"""Tables of known accuracies: ``python -m naswot_lightning.benchmarks convert FILE``, ``show TABLE``."""
+"""Tables of known accuracies: ``python -m naswot_lightning.benchmarks convert FILE``, ``show`` and ``export TABLE``."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from naswot_lightning.command_line import run_command
 from naswot_lightning.errors import UserError
 
+if TYPE_CHECKING:
+    from naswot_lightning.benchmarks import Known, Table
+
 PROG = "python -m naswot_lightning.benchmarks"
+_USAGE = "convert FILE [--output TABLE.npz], show TABLE [ARCHITECTURE], or export TABLE --parquet FILE"
 
 
 @dataclass
@@ -37,6 +42,18 @@ class ShowConfig:
     """the search space of a CSV's architectures, where they do not tell."""
 
 
+@dataclass
+class ExportConfig:
+    """Write a table for other programs."""
+
+    file: str
+    """the table, which needs no option: export TABLE."""
+    parquet: str
+    """the file to write; it needs the extra [parquet]."""
+    space: str | None = None
+    """the search space of a CSV's architectures, where they do not tell."""
+
+
 def convert(config: ConvertConfig) -> int:
     """Write the table."""
     from naswot_lightning.benchmarks.convert import convert as convert_file
@@ -45,8 +62,8 @@ def convert(config: ConvertConfig) -> int:
     if output is not None and output.suffix != ".npz":
         raise UserError(f"--output {config.output}: expected a name that ends with .npz")
     table, path = convert_file(Path(config.file), output, config.space)
-    size = path.stat().st_size / 1e6
-    print(f"{path}: {len(table.architectures):,} architectures of {table.space}, {size:.1f} MB")
+    size = path.stat().st_size / 1000
+    print(f"{path}: {len(table.architectures):,} architectures of {table.space}, {size:,.0f} kB")
     return 0
 
 
@@ -58,17 +75,45 @@ def show(config: ShowConfig) -> int:
     table = open_benchmark(config.file, config.space)
     if config.architecture is None:
         rows = ([each.dataset, each.split, each.epochs, len(each.seeds)] for each in table.known)
-        title = f"{table.name}: {len(table.architectures):,} architectures of {table.space}"
-        print_table(title, ("data set", "split", "epochs", "trainings"), rows)
+        print(f"{table.name}: {len(table.architectures):,} architectures of {table.space}, from {table.source}")
+        print_table("", ("data set", "split", "epochs", "trainings"), rows)
         return 0
     if config.architecture not in table:
         raise UserError(f"{table.name} does not know {config.architecture}")
-    print_table(config.architecture, ("data set", "split", "epochs", "accuracy (%)", "of each training"), [
-        [each.dataset, each.split, each.epochs, mean, ", ".join(f"{seed}: {value:.2f}" for seed, value in own.items())]
-        for each in table.known
-        if (own := table.accuracies(config.architecture, each.dataset, each.split, each.epochs))
-        and (mean := table.accuracy(config.architecture, each.dataset, each.split, each.epochs)) is not None
-    ])  # fmt: skip
+    _print_architecture(table, config.architecture)
+    return 0
+
+
+def _print_architecture(table: Table, architecture: str) -> None:
+    from naswot_lightning.report.table import print_table
+
+    columns = ("data set", "split", "epochs", "accuracy (%)", "loss", "training (s)", "params", "MACs", "by seed (%)")
+    number = table.number(architecture)
+    print(architecture if number is None else f"{architecture} (index {number:,})")
+    print_table("", columns, filter(None, (_row(table, architecture, known) for known in table.known)))
+
+
+def _row(table: Table, architecture: str, known: Known) -> list[object] | None:
+    """Return what is known of an architecture on one set of images; None where it is nothing."""
+    dataset, split, epochs, _ = known
+    trainings = table.accuracies(architecture, dataset, split, epochs)
+    if not trainings:
+        return None
+    return [
+        dataset, split, epochs, table.accuracy(architecture, dataset, split, epochs),
+        table.loss(architecture, dataset, split, epochs), table.training_seconds(architecture, dataset, epochs),
+        table.params(architecture, dataset), table.macs(architecture, dataset),
+        ", ".join(f"{seed}: {accuracy:.2f}" for seed, accuracy in trainings.items()),
+    ]  # fmt: skip
+
+
+def export(config: ExportConfig) -> int:
+    """Write the table in another format."""
+    from naswot_lightning.benchmarks import open_benchmark
+    from naswot_lightning.benchmarks.parquet import write_parquet
+
+    lines = write_parquet(open_benchmark(config.file, config.space), Path(config.parquet))
+    print(f"{config.parquet}: {lines:,} accuracies")
     return 0
 
 
@@ -89,14 +134,16 @@ def with_options(words: Sequence[str], names: Sequence[str]) -> list[str]:
 
 
 def main(words: Sequence[str]) -> int:
-    """Run one of the two commands; return its exit code."""
+    """Run one of the commands; return its exit code."""
     command, *rest = words or ["--help"]
     if command == "convert":
         return run_command(convert, ConvertConfig, f"{PROG} convert", with_options(rest, ["file"]))
     if command == "show":
         return run_command(show, ShowConfig, f"{PROG} show", with_options(rest, ["file", "architecture"]))
+    if command == "export":
+        return run_command(export, ExportConfig, f"{PROG} export", with_options(rest, ["file"]))
     wanted = command in ("--help", "-h")
-    usage = f"{PROG} convert FILE [--output TABLE.npz], or show TABLE [ARCHITECTURE]; each has a --help"
+    usage = f"{PROG} {_USAGE}; each has a --help"
     print(usage if wanted else f"{PROG}: error: {command}: expected {usage}", file=None if wanted else sys.stderr)
     return 0 if wanted else 2
 

@@ -71,8 +71,9 @@ def _record(
         raise ValueError(f"expected an architecture on one line, got {architecture[:40]!r}")
     figures = read(row)
     _expect_percent(figures)
+    cell = identity(space, architecture)
     if "seed" not in row:
-        figures = _numbered(figures, identity(space, architecture), repeats)
+        figures = _numbered(figures, cell, repeats)
     return Record(architecture, figures, _count(NUMBER, row[NUMBER]) if row.get(NUMBER) else None)
 
 

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from naswot_lightning.benchmarks.columns import decode, encode
+from naswot_lightning.benchmarks.columns import ENDS, Coding, Encoded, decode, encode
 from naswot_lightning.benchmarks.index import index_of, is_by_hash
 from naswot_lightning.benchmarks.records import Key, Measure
 from naswot_lightning.benchmarks.table import Table
@@ -44,6 +44,8 @@ class _Column:
     seed: Count
     epoch: Count
     array: str
+    coding: Coding
+    images: Count
 
     @property
     def key(self) -> Key:
@@ -83,15 +85,17 @@ def write_table(table: Table, path: Path) -> None:
 
 def _write_columns(table: Table, archive: zipfile.ZipFile) -> Iterator[_Column]:
     """Write every column, equal ones once: pseudo-times are those of all seeds."""
-    written: dict[bytes, str] = {}
+    written: dict[bytes, tuple[str, Coding, int]] = {}
     for key in table.columns.keys:
-        arrays = encode(key, table.columns.load(key))
-        digest = hashlib.sha256(b"".join(array.tobytes() for array in arrays.values())).digest()
+        column = table.columns.load(key)
+        digest = hashlib.sha256(column.tobytes() + key.measure.encode()).digest()
         if digest not in written:
-            written[digest] = f"column{len(written)}"
-            for end, array in arrays.items():
-                _write_array(archive, written[digest] + end, array)
-        yield _Column(*key, array=written[digest])
+            encoded = encode(key, column)
+            name = f"column{len(written)}"
+            for end, array in encoded.arrays.items():
+                _write_array(archive, name + end, array)
+            written[digest] = (name, encoded.coding, encoded.images)
+        yield _Column(*key, *written[digest])
 
 
 def _write_array(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
@@ -152,14 +156,13 @@ class _File:
             raise _damaged(self._path, ValueError("other indices than architectures"))
         return numbers
 
-    def column(self, name: str, rows: int) -> np.ndarray:
+    def column(self, column: _Column, rows: int) -> np.ndarray:
         """Return a column, (rows,) float64."""
-        array = self.array(name)
-        values = self.array(f"{name}.values") if array.dtype == np.uint16 else None
+        arrays = {end: self.array(column.array + end) for end in ENDS[column.coding]}
         try:
-            if array.shape != (rows,):
-                raise ValueError(f"{name} has other rows than there are architectures")
-            return decode(array, values)
+            if arrays[""].shape != (rows,):
+                raise ValueError(f"{column.array} has other rows than there are architectures")
+            return decode(Encoded(column.coding, arrays, column.images))
         except ValueError as error:
             raise _damaged(self._path, error) from None
 
@@ -167,11 +170,11 @@ class _File:
 class _FileColumns:
     def __init__(self, file: _File, header: _Header) -> None:
         self._file, self._rows = file, header.rows
-        self._arrays = {column.key: column.array for column in header.columns}
-        self.keys = tuple(self._arrays)
+        self._of_key = {column.key: column for column in header.columns}
+        self.keys = tuple(self._of_key)
 
     def load(self, key: Key) -> np.ndarray:
-        return self._file.column(self._arrays[key], self._rows)
+        return self._file.column(self._of_key[key], self._rows)
 
 
 def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:

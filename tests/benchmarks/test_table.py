@@ -1,0 +1,199 @@
+"""Look-ups: by recipe, seed and epoch; what is not known; users' own tables."""
+
+import math
+import pickle
+
+import numpy as np
+import pytest
+
+from naswot_lightning.benchmarks import Known, open_benchmark
+from naswot_lightning.benchmarks.columns import decode, encode
+from naswot_lightning.benchmarks.records import Key
+from naswot_lightning.errors import UserError
+from spaces.errors import SpaceError
+from tests.benchmarks.tables import FIRST, LONG, SECOND, converted, opened
+from tests.conftest import shared_path
+
+AT = ("cifar10", "test")
+
+
+@pytest.fixture(params=["csv", "npz"])
+def table(request, tmp_path):
+    return opened(tmp_path, LONG) if request.param == "csv" else open_benchmark(converted(tmp_path, LONG))
+
+
+def test_the_default_is_the_longest_recipe_and_the_mean_over_its_trainings(table):
+    assert table.accuracy(FIRST, *AT) == table.accuracy(FIRST, *AT, 200) == 94
+    assert table.accuracy(FIRST, *AT, 12) == 91
+    assert table.accuracy(FIRST, *AT, 12, seed=1) == 91.5
+    assert table.accuracies(FIRST, *AT, 12) == {0: 90.5, 1: 91.5}
+    assert table.loss(FIRST, *AT, 12) == 0.375
+    assert table.loss(FIRST, *AT, 12, seed=0) == 0.25
+
+
+def test_what_is_not_known_is_none(table):
+    assert table.accuracy(SECOND, *AT) is None  # not that of a shorter recipe
+    assert table.accuracy(SECOND, *AT, 12) == 10
+    assert table.accuracies(SECOND, *AT) == {}
+    for at in [("cifar10", "train"), ("cifar100", "test"), (*AT, 90), (*AT, 12, 5)]:
+        assert table.accuracy(FIRST, *at) is None
+    assert table.accuracy("other", *AT) is None
+    assert table.accuracy_at(FIRST, *AT, 12, 4) is None
+    assert table.loss(FIRST, *AT, 200) is None
+    assert table.seconds(FIRST, "cifar10", 200) is None
+    assert table.macs(SECOND) is None
+    assert table.number(FIRST) is None
+    assert "other" not in table
+    assert 3 not in table
+
+
+def test_costs_and_sizes(table):
+    assert table.seconds(FIRST, "cifar10", 12) == table.training_seconds(FIRST, "cifar10", 12) == 61
+    assert table.seconds_at(FIRST, "cifar10", 12, 3) == 61 / 4
+    assert table.seconds_at(FIRST, "cifar10", 12, 13) is None
+    assert (table.params(FIRST), table.macs(FIRST), table.params(SECOND)) == (1000, 5000, 500)
+    assert table.params(FIRST, "cifar100") is None
+
+
+def test_what_there_is(table):
+    assert (table.name, table.space, list(table.architectures)) == ("mine", "nasbench201", [FIRST, SECOND])
+    assert table.known == (Known("cifar10", "test", 12, (0, 1)), Known("cifar10", "test", 200, (0,)))
+    assert table.expect(*AT).epochs == 200
+    assert f" {FIRST}\n" in table
+    mean = table.every_accuracy(*AT, 12)
+    assert mean.tolist() == [91, 10]
+    one = table.every_accuracy(*AT, 12, seed=1)
+    assert one[0] == 91.5
+    assert math.isnan(one[1])
+    assert np.isnan(table.every_accuracy("cifar100", "test")).all()
+
+
+@pytest.mark.parametrize(
+    ("at", "message"),
+    [
+        (("cifar", "test"), "unknown data set of mine 'cifar', expected one of cifar10; did you mean 'cifar10'"),
+        (("cifar10", "tst"), "unknown split of cifar10 in mine 'tst', expected one of test; did you mean 'test'"),
+        ((*AT, 90), "no accuracies of 90 epochs on cifar10 test, only of 12, 200"),
+    ],
+)
+def test_expecting_what_is_not_there_names_what_is(table, at, message):
+    with pytest.raises(UserError, match=message):
+        table.expect(*at)
+
+
+def test_a_table_can_be_sent_to_a_worker(table):
+    table.accuracy(FIRST, *AT)
+    copy = pickle.loads(pickle.dumps(table))
+    assert copy.accuracies(FIRST, *AT, 12) == {0: 90.5, 1: 91.5}
+
+
+@pytest.mark.parametrize(
+    ("header", "at"),
+    [
+        ("cifar10_valid_xvalid_200", ("cifar10-valid", "x-valid", 200)),
+        ("cifar10_xvalid_90", ("cifar10-valid", "x-valid", 90)),
+        ("cifar10_oritest_200", ("cifar10", "ori-test", 200)),
+        ("cifar100_xtest_200", ("cifar100", "x-test", 200)),
+        ("imagenet16_120_xvalid_12", ("ImageNet16-120", "x-valid", 12)),
+        ("cifar10_validation_108", ("cifar10", "valid", 108)),
+        ("digits_test_3", ("digits", "test", 3)),
+    ],
+)
+def test_columns_of_the_wide_form(header, at, tmp_path):
+    table = opened(tmp_path, f"index,arch,{header},note\n7,{FIRST},50.5,x\n9,{SECOND},,\n")
+    assert table.accuracy(FIRST, *at) == table.accuracy(FIRST, *at[:2]) == 50.5
+    assert table.accuracy(SECOND, *at) is None
+    assert (table.number(FIRST), table.number(SECOND)) == (7, 9)
+
+
+def test_two_columns_are_enough_and_lines_of_one_architecture_are_repeats(tmp_path):
+    cells = ["conv3x3~0+conv1x1~+output~1", "conv1x1~+conv3x3~0+output~2", "conv3x3~0+output~1"]  # one and the same
+    table = opened(
+        tmp_path, "\n".join(["architecture,accuracy", *(f'"{cell}",{50 + i}' for i, cell in enumerate(cells))])
+    )
+    assert table.space == "nasbench101"
+    assert list(table.architectures) == ["conv3x3~0+output~1"]
+    assert table.known == (Known("own", "test", 0, (0, 1, 2)),)
+    assert table.accuracy("conv3x3~0+output~1", "own", "test") == 51
+
+
+@pytest.mark.parametrize(
+    ("architecture", "space"), [(FIRST, "nasbench201"), ("8:16:24:32:64", "nats_size"), ("output~0", "nasbench101")]
+)
+def test_the_space_is_told_by_the_string(architecture, space, tmp_path):
+    assert opened(tmp_path, f"architecture,accuracy\n{architecture},50\n").space == space
+
+
+def test_the_space_can_be_named(tmp_path):
+    text = "architecture,accuracy\nds=1;ws=16;ss=1,50\n"
+    with pytest.raises(UserError, match="the space of 'ds=1;ws=16;ss=1' cannot be told; name it with --space"):
+        opened(tmp_path, text)
+    assert opened(tmp_path, text, space="nds_resnet").accuracy("ds=1;ws=16;ss=1", "own", "test") == 50
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no rows"),
+        ("architecture,accuracy\n", "no rows"),
+        ("name,accuracy\nx,50\n", "no column architecture or arch, but name, accuracy"),
+        ("architecture,acc\nx,50\n", "no accuracies: expected a column accuracy"),
+        (f"architecture,accuracy\n{FIRST},high\n", "line 2: accuracy 'high': expected a number"),
+        (f"architecture,accuracy\n{FIRST},50\n{SECOND},101\n", "line 3: accuracy 101: expected percent"),
+        (f"architecture,accuracy\n{FIRST},0.93\n", "give percent, not shares"),
+        (f"architecture,accuracy\n{FIRST},nan\n", "accuracy nan: expected percent"),
+        (f"architecture,accuracy,seed\n{FIRST},50,-1\n", "seed '-1': expected a number from 0"),
+        (f"architecture,accuracy,seconds\n{FIRST},50,inf\n", "seconds inf: expected a finite"),
+        (f"architecture,accuracy\n{FIRST},50,60\n", "line 2: other fields than columns"),
+        (f"architecture,accuracy\n{FIRST}\n", "line 2: other fields than columns"),
+        ('architecture,accuracy\n"a\nb",50\n', "cannot be told"),
+        (f"architecture,accuracy\n{FIRST},50\n,50\n", "line 3: expected an architecture on one line"),
+        ('architecture,accuracy\n"conv3x3~0+output~1",50\n"output~9",50\n', "line 3: .*source '9' is not"),
+        (f"architecture,seed,accuracy\n{FIRST},0,50\n{FIRST},0,51\n", "two figures of accuracy .*: 50 and 51"),
+        (f"architecture,accuracy\n{FIRST},50\n" + "x" * 200_000, "no CSV file"),
+    ],
+)
+def test_faults_of_a_csv_end_in_one_line(text, message, tmp_path):
+    with pytest.raises((UserError, SpaceError), match=message) as caught:
+        opened(tmp_path, text)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_csv_in_another_encoding(tmp_path):
+    (tmp_path / "mine.csv").write_bytes(b"architecture,accuracy\n\xff\xfe,50\n")
+    with pytest.raises(UserError, match="no CSV file in UTF-8"):
+        open_benchmark(tmp_path / "mine.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "space", "rows"),
+    [
+        ("nasbench201-accuracies-1500.csv", "nasbench201", 1500),
+        ("nats-size-1500.csv", "nats_size", 1500),
+        ("nasbench101-250.csv", "nasbench101", 250),
+    ],
+)
+def test_tables_of_real_figures(name, space, rows):
+    table = open_benchmark(shared_path(name))
+    assert table.space == space
+    trainings = sum(len(table.accuracies(each, *table.known[-1][:3])) for each in table.architectures)
+    assert trainings == rows  # of which some are of equal cells
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        np.array([50.0, np.nan, 93.12, 0.0, 100.0]),
+        100 * np.arange(25_001) / 25_000 + np.tile([0, 3e-9, -7e-9], 8400)[:25_001],
+        np.random.default_rng(0).random(70_000) * 100,
+        np.full(5, np.nan),
+        np.array([17.733333330790202, 16.999999966939292, np.nan]),
+        np.array([1e-300, 1e300, -1.0, np.nan]),
+    ],
+    ids=["few", "shares", "many", "none", "imagenet", "extremes"],
+)  # fmt: skip
+@pytest.mark.parametrize("measure", ["accuracy", "seconds"])
+def test_columns_are_kept_exactly(column, measure):
+    encoded = encode(Key(measure, "d"), column)
+    assert np.array_equal(decode(encoded), column, equal_nan=True)
+    assert sum(array.nbytes for array in encoded.arrays.values()) <= max(column.nbytes, 100)
