@@ -16,6 +16,7 @@ MARK = "NASWOT_FAULT_ROUND"  # in the environment of a round's commands, and of 
 PATIENCE_S = 120.0  # for a command; it takes 5 to 15 s where nothing else runs
 _GLANCE_S = 0.002
 _ACCOUNTS = ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL", "WANDB_SERVICE", "RAY_ADDRESS")
+_NOTICE = "wandb: [wandb.login()]"  # wandb's own, wherever there is a key
 _PROGRESS = re.compile(r"^scoring:.*?(networks/s|s/ networks)\]")
 
 
@@ -45,7 +46,8 @@ class Ended:
     def told(self) -> list[str]:
         """The lines of the standard error that are no bar of progress."""
         lines = (line.strip() for line in re.split(r"[\r\n]", self.errors))
-        return [line for line in (_PROGRESS.sub("", line).strip() for line in lines) if line]
+        told = [line for line in (_PROGRESS.sub("", line).strip() for line in lines) if line]
+        return [line for line in told if not line.startswith(_NOTICE)]
 
 
 class Running:

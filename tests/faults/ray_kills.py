@@ -21,6 +21,7 @@ from tests.faults.rounds import Fault, Round
 _WORKER = "ray::bootstrap"  # as Ray calls one that is at work
 _MACHINE = "NASWOT_FAULT_MACHINE"  # in the environment of one machine's processes
 _RAY_S = 90.0  # for a machine to be there
+_AGENTS_S = 90.0  # for Ray's own agents, which look for their machine for a minute when it is gone
 _WORDS = ("--engine", "ray", "--workers", 2)
 _TOLD = ("warning: a worker", "is tried again")
 
@@ -53,7 +54,7 @@ def kill_worker(round: Round) -> None:
         if rows >= 8 or ended.told:  # one that is not ready yet is replaced without a word
             round.expect_told(ended, 0, *_TOLD)
         round.judge_search(before, ended)
-        round.look_for_processes()
+        round.look_for_processes(_AGENTS_S)
 
 
 def kill_command(round: Round) -> None:
@@ -63,9 +64,9 @@ def kill_command(round: Round) -> None:
         running.kill()
         before = round.rows_before()
         if round.rng.random() < 0.5:
-            round.look_for_processes()
+            round.look_for_processes(_AGENTS_S)
         round.judge_search(before, round.search(*_WORDS, environment=environment).wait())
-        round.look_for_processes()
+        round.look_for_processes(_AGENTS_S)
 
 
 def end_command(round: Round) -> None:
@@ -75,9 +76,9 @@ def end_command(round: Round) -> None:
         before = round.rows_before()
         os.kill(running.pid, signal.SIGINT)
         round.expect_told(running.wait(), 130, "interrupted; run the same command again")
-        round.look_for_processes()
+        round.look_for_processes(_AGENTS_S)
         round.judge_search(before, round.search(*_WORDS, environment=environment).wait())
-        round.look_for_processes()
+        round.look_for_processes(_AGENTS_S)
 
 
 def kill_machine(round: Round) -> None:
@@ -94,6 +95,7 @@ def kill_machine(round: Round) -> None:
         if ended.told:  # a machine whose worker is not ready yet has nothing to lose, which cannot be seen from here
             round.expect_told(ended, 0, *_TOLD)
         round.judge_search(before, ended)
+    round.look_for_processes(_AGENTS_S)
 
 
 def _kill(pid: int) -> None:

@@ -140,9 +140,9 @@ class Round:
         if running.has_ended():
             raise MissedError
 
-    def look_for_processes(self) -> None:
-        """Count what is still there after 20 s, and end it."""
-        pids = commands.left_after(self.mark, _LEFT_S)
+    def look_for_processes(self, patience: float = _LEFT_S) -> None:
+        """Count what is still there after 20 s, or so many, and end it."""
+        pids = commands.left_after(self.mark, patience)
         self.verdict.left += len(pids)
         self.verdict.expect(not pids, f"left behind: {commands.describe_processes(pids)}")
         commands.end_all(self.mark)
