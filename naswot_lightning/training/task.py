@@ -153,6 +153,8 @@ def _environment() -> dict[str, str]:
 
 def _without_word(code: int, folder: Path) -> Outcome:
     """Return what the exit code of a process says that left no outcome."""
+    if code in (-signal.SIGTERM, -signal.SIGINT):  # while it was loading: there was nothing to save yet
+        return Outcome("interrupted")
     if code == -signal.SIGKILL:
         return Outcome("killed", "killed by SIGKILL, as Linux does where memory runs out")
     if code < 0:

@@ -21,7 +21,8 @@ from tests.docs.pages import PAGES, blocks
 from tests.images import make_image_folder
 
 MOST_LINES = 110
-OPTIONS = {each.name for kind in (SearchConfig, TrainConfig) for each in fields(kind)} - {"wandb", "trainer", "slurm", "train"}
+OPTIONS = {each.name for kind in (SearchConfig, TrainConfig) for each in fields(kind)}
+OPTIONS -= {"wandb", "trainer", "slurm", "train"}
 OPTIONS |= {f"wandb.{each.name}" for each in fields(WandbConfig)}
 OPTIONS |= {"trainer.NAME", "slurm.NAME", "train.NAME", "config", "print_config"}
 
