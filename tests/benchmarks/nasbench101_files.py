@@ -2,7 +2,11 @@
 
 import base64
 import json
+import random
 import struct
+
+from naswot_lightning.benchmarks.cells import cell_hash
+from spaces.nasbench101.graph import OPS, edges_of, live_graph
 
 WORDS = {"train": "train", "validation": "valid", "test": "test"}
 
@@ -80,4 +84,31 @@ def plain(content):
             {str(epochs): trainings for epochs, trainings in computed.items()},
         ]
         for name, (fixed, computed) in content.items()
+    }
+
+
+INCEPTION = "conv1x1~0+conv3x3~0+conv3x3~0+conv3x3~3+maxpool3x3~0+output~1,2,4,5"
+
+
+def invented(architectures=(INCEPTION, "conv3x3~0+conv3x3~0,1+output~2"), seed=0):
+    """Return records of cells as a dump has them, with invented figures."""
+    rng = random.Random(seed)
+    return {cell_hash(each).hex(): (described(each), trained(rng)) for each in architectures}
+
+
+def described(architecture):
+    graph = live_graph(architecture)
+    matrix = [[0] * (len(graph) + 1) for _ in range(len(graph) + 1)]
+    for source, target in edges_of(graph):
+        matrix[source][target] = 1
+    labels = ["input", *(OPS[vertex.op] for vertex in graph[:-1]), "output"]
+    return {"module_adjacency": matrix, "module_operations": labels, "trainable_parameters": 2_694_282}
+
+
+def trained(rng):
+    names = [f"{when}_{word}_accuracy" for when in ("halfway", "final") for word in WORDS]
+    times = {"halfway_training_time": 500.0, "final_training_time": 1000.0}
+    return {
+        epochs: [{**times, **{name: rng.randrange(9_984) / 9_984 for name in names}} for _ in range(3)]
+        for epochs in (4, 12, 36, 108)
     }

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import spaces
+from naswot_lightning.benchmarks.__main__ import main as run_benchmarks
 from naswot_lightning.command_line import parse
 from naswot_lightning.config import SearchConfig, TrainConfig
 from naswot_lightning.merge import PROG, with_option
@@ -37,6 +38,8 @@ SMALLER = {
     "--samples 100": "--samples 3",
     "--epochs 12 --dataset digits --samples 20 --workers 2": "--epochs 1 --dataset digits --samples 1",
     "--samples 50": "--samples 4",
+    "--space nasbench101 --recipe nasbench101-108": "--space nasbench101:stem_channels=5 --epochs 1",
+    "convert nasbench_full.tfrecord": "convert cells.tfrecord",  # of invented figures
     "--samples all --precision": "--samples 3 --precision",  # of NAS-Bench-201
     "--image_size 224": "--image_size 32",
     "--epochs 200": "--epochs 1",
@@ -160,6 +163,8 @@ def run(words: Sequence[str]) -> None:
         case ["python", "-m", "naswot_lightning.merge", *options]:
             options += ["--wandb.mode", "disabled"]
             _call(lambda: merge_shards(parse(MergeConfig, with_option(options), PROG)))
+        case ["python", "-m", "naswot_lightning.benchmarks", *options]:
+            _call(lambda: run_benchmarks(options))
         case ["cat" as program, *files]:
             subprocess.run([program, *files], check=True, stdout=subprocess.DEVNULL)
         case other:

@@ -15,6 +15,7 @@ from spaces import SpaceError, bounds
 from spaces.nasbench101 import graph
 from spaces.nasbench101 import space as cells
 from spaces.nds import genotype, standard
+from tests.benchmarks.nasbench101_files import invented, tfrecord
 from tests.conftest import ROOT
 from tests.docs import pages
 from tests.docs.pages import PAGES, blocks
@@ -42,6 +43,7 @@ def place(tmp_path_factory):
     """
     place = tmp_path_factory.mktemp("pages")
     (place / "configs").symlink_to(ROOT / "configs")
+    (place / "cells.tfrecord").write_bytes(tfrecord(invented()))
     make_image_folder(place / "my_images", {"train": 8, "test": 4}, size=32)
     for block in (block for page in PAGES for block in blocks(page) if block.file):
         (place / block.file).write_text(block.text)
@@ -110,7 +112,7 @@ def test_every_option_is_named():
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_named_option_exists(page):
     ours = re.findall(r"`--([a-z][\w.]*)", page.read_text())
-    others = {"output"}  # of python -m spaces
+    others = {"output"}  # of python -m spaces, and of python -m naswot_lightning.benchmarks
     odd = [name for name in ours if name not in OPTIONS | others and not name.startswith(("trainer.", "slurm."))]
     assert odd == []
 
