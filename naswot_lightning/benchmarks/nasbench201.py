@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from naswot_lightning.benchmarks.formats import Format, damaged
 from naswot_lightning.benchmarks.records import Reading, Record
-from naswot_lightning.benchmarks.trials import CondensedMapping, read_record
+from naswot_lightning.benchmarks.trials import load_condensed, read_record
 from naswot_lightning.errors import UserError
 from naswot_lightning.storage.plain_pickle import load_plain
 
@@ -28,7 +28,7 @@ def _recognises(path: Path) -> bool:
 
 def _read(path: Path, space: str | None) -> Reading:
     with _pickle_of(path) as file:
-        content = load_plain(file, path, _CONTENT, CondensedMapping)
+        content = load_condensed(file, path, _CONTENT)
     try:
         names, found = content["meta_archs"], content["arch2infos"]
         total = len(found)

@@ -11,9 +11,8 @@ from typing import Any
 from naswot_lightning.benchmarks.formats import Format, damaged
 from naswot_lightning.benchmarks.nasbench201 import records
 from naswot_lightning.benchmarks.records import Reading, Record
-from naswot_lightning.benchmarks.trials import CondensedMapping, read_record
+from naswot_lightning.benchmarks.trials import load_condensed, read_record
 from naswot_lightning.errors import UserError
-from naswot_lightning.storage.plain_pickle import load_plain
 
 _ENDING = ".pickle.pbz2"
 _META = f"meta{_ENDING}"
@@ -78,7 +77,7 @@ def _space(name: str) -> str:
 def _load(path: Path) -> Any:
     try:
         with bz2.open(path) as file:
-            return load_plain(file, path, _CONTENT, CondensedMapping)  # type: ignore[arg-type] # it reads bytes
+            return load_condensed(file, path, _CONTENT)  # type: ignore[arg-type] # it reads bytes
     except OSError as error:
         if error.errno is not None:  # of the disk, not of the content
             raise

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
 
 from naswot_lightning.benchmarks.records import TRAINING, Key, Record
+from naswot_lightning.storage.plain_pickle import load_plain
 
 SHORT = 12  # epochs of the longest recipe of which accuracies on the way are kept
 _CURVE_SPLIT = "x-valid"
+_EMPTIED = "emptied"
 _OF_A_TRIAL = ("train_acc1es", "eval_acc1es")
 _MILLION = 1_000_000
 # Where the sizes of an architecture's trials differ, an artefact of old files, the official readers take this one.
@@ -30,15 +33,42 @@ class CondensedMapping(dict[Any, Any]):
             self[key] = value
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        super().__setitem__(key, condensed(value))
+        super().__setitem__(key, condensed(value, _empty))
 
 
 class Trial(Figures):
     """The figures of one training."""
 
 
-def condensed(value: Any) -> Any:
+class _SharedError(Exception):
+    """Two trainings have a dictionary in common, which the first emptied."""
+
+
+def load_condensed(file: BinaryIO, path: Path, content: str) -> Any:
+    """Return what a pickle holds, its trainings condensed where they may be.
+
+    Args:
+        file: at the beginning of the pickle.
+        path: of the file, for messages.
+        content: what it should hold, for messages.
+
+    Raises:
+        UserError: it asks for code, or is damaged.
+    """
+    begin = file.tell()
+    try:
+        return load_plain(file, path, content, CondensedMapping)
+    except _SharedError:
+        file.seek(begin)
+        return load_plain(file, path, content)
+
+
+def condensed(value: Any, release: Callable[[dict[Any, Any]], None] | None = None) -> Any:
     """Return the figures of a training, or of all trainings of an architecture; anything else as it is.
+
+    Args:
+        value: as the file has it.
+        release: is given each training whose figures are taken.
 
     Raises:
         ValueError, KeyError, TypeError, AttributeError: it is not written as a training is.
@@ -46,22 +76,26 @@ def condensed(value: Any) -> Any:
     if not isinstance(value, dict) or isinstance(value, Trial):
         return value
     if all(name in value for name in _OF_A_TRIAL):
+        if any(isinstance(inner, dict) and _EMPTIED in inner for inner in value.values()):
+            raise _SharedError
         trial = Trial(_figures(value))
-        _empty(value)
+        if release is not None:
+            release(value)
         return trial
     if "all_results" in value:
         results = value["all_results"]
         for key in results:
-            dict.__setitem__(results, key, condensed(results[key]))
+            dict.__setitem__(results, key, condensed(results[key], release))
     return value
 
 
-def _empty(value: dict[Any, Any]) -> None:
+def _empty(trial: dict[Any, Any]) -> None:
     """Let go of the content: the unpickler keeps every dictionary itself until the end of the file."""
-    for inner in value.values():
-        if isinstance(inner, dict | list):
+    for inner in trial.values():
+        if isinstance(inner, dict) and inner:
             inner.clear()
-    value.clear()
+            inner[_EMPTIED] = None
+    trial.clear()
 
 
 def read_record(architecture: str, number: int, recipes: Mapping[str, Any]) -> Record:

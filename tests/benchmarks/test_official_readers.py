@@ -1,12 +1,21 @@
 """Every figure of a converted table equals that of the benchmark's own reader."""
 
+import bz2
+import copy
+import pickle
+import zipfile
+from collections import OrderedDict
+
 import nas_201_api
 import nats_bench
+import numpy as np
 import pytest
 import torch
 
 from naswot_lightning.benchmarks import open_benchmark
 from naswot_lightning.benchmarks.convert import convert
+from naswot_lightning.benchmarks.trials import Trial, load_condensed
+from tests.conftest import shared_path
 
 SPLITS = {"valid": "x-valid", "test": "x-test", "valtest": "ori-test"}
 RECIPES = {"nasbench201": ("12", "200"), "nats_size": ("01", "12", "90")}
@@ -21,8 +30,6 @@ def split_of(name, dataset):
 @pytest.fixture(scope="module", params=FOLDERS)
 def pair(request, tmp_path_factory):
     """A converted table and the official reader of the same folder."""
-    from tests.conftest import shared_path
-
     folder = shared_path("nats-bench-samples", FOLDERS[request.param])
     _, path = convert(folder, tmp_path_factory.mktemp("nats") / "table.npz")
     kind = {"nasbench201": "tss", "nats_size": "sss"}[request.param]
@@ -109,8 +116,6 @@ def test_sizes(pair):
 
 @pytest.fixture(scope="module")
 def mini(tmp_path_factory):
-    from tests.conftest import shared_path
-
     path = shared_path("NAS-Bench-201-mini.pth")
     _, table = convert(path, tmp_path_factory.mktemp("mini") / "table.npz")
     content = torch.load(path, weights_only=True)
@@ -142,3 +147,64 @@ def test_mean_over_seeds_is_what_the_reader_returns(mini):
     for number in api.evaluated_indexes[:50]:
         metrics = api.arch2infos_dict[number]["200"].get_metrics("cifar100", "x-test", is_random=False)
         assert table.accuracy(api.arch(number), "cifar100", "x-test") == metrics["accuracy"]
+
+
+@pytest.fixture(scope="module")
+def recipes():
+    """What the official files have of three architectures, by their indices."""
+    folder = shared_path("nats-bench-samples", FOLDERS["nasbench201"])
+    return {int(path.name[:6]): pickle.loads(bz2.open(path).read()) for path in sorted(folder.glob("0*.pbz2"))}
+
+
+def names():
+    folder = shared_path("nats-bench-samples", FOLDERS["nasbench201"])
+    return pickle.loads(bz2.open(folder / "meta.pickle.pbz2").read())["meta_archs"]
+
+
+def write_pth(path, recipes, legacy=False):
+    infos = OrderedDict((number, {"less": state["12"], "full": state["200"]}) for number, state in recipes.items())
+    for state in (state for states in infos.values() for state in states.values()):
+        state["all_results"] = OrderedDict((key, OrderedDict(trial)) for key, trial in state["all_results"].items())
+    content = {"meta_archs": names(), "arch2infos": infos, "evaluated_indexes": set(infos)}
+    torch.save(content, path, _use_new_zipfile_serialization=not legacy)
+
+
+def write_one_file(path, recipes):
+    content = {"meta_archs": names(), "arch2infos": recipes, "evaluated_indexes": set(recipes)}
+    path.write_bytes(bz2.compress(pickle.dumps(content, 4)))
+
+
+def share(recipes):
+    """Let two trainings of each architecture have their times in common, as files may."""
+    for states in recipes.values():
+        trials = states["200"]["all_results"]
+        trials["cifar10", 888]["train_times"] = trials["cifar10", 777]["train_times"]
+        trials["cifar10", 888]["eval_times"] = trials["cifar10", 777]["eval_times"]
+
+
+@pytest.mark.parametrize("kind", ["zip", "legacy", "shared", "one file"])
+def test_all_formats_of_the_same_trainings_make_the_same_table(kind, recipes, tmp_path):
+    folder = shared_path("nats-bench-samples", FOLDERS["nasbench201"])
+    expected = open_benchmark(convert(folder, tmp_path / "folder.npz")[1])
+    recipes = copy.deepcopy(recipes)
+    path = tmp_path / ("one.pickle.pbz2" if kind == "one file" else "all.pth")
+    if kind == "shared":
+        share(recipes)
+    if kind == "one file":
+        write_one_file(path, recipes)
+    else:
+        write_pth(path, recipes, legacy=kind == "legacy")
+    table = open_benchmark(convert(path, tmp_path / "table.npz")[1])
+    assert list(table.architectures) == list(expected.architectures)
+    assert table.columns.keys == expected.columns.keys
+    for key in table.columns.keys:
+        assert np.array_equal(table.columns.load(key), expected.columns.load(key), equal_nan=True), key
+
+
+def test_a_training_is_let_go_of_when_it_is_read(recipes, tmp_path):
+    write_pth(tmp_path / "all.pth", copy.deepcopy(recipes))
+    with zipfile.ZipFile(tmp_path / "all.pth") as archive, archive.open("all/data.pkl") as file:
+        content = load_condensed(file, tmp_path / "all.pth", "table")
+    trials = [trial for info in content["arch2infos"].values() for trial in info["full"]["all_results"].values()]
+    assert len(trials) == 36
+    assert {type(trial) for trial in trials} == {Trial}
