@@ -83,7 +83,7 @@ class Stopped:
 
 
 def test_what_hangs_before_it_is_ready_is_replaced(tmp_path, monkeypatch):
-    monkeypatch.setattr(processes, "_START_S", 8.0)
+    monkeypatch.setattr(processes, "_START_S", 5.0)
     assert dict(Processes(1, timeout=1.0).run(Stopped(str(tmp_path / "mark")), [1, 2])) == {1: 1, 2: 2}
 
 

@@ -50,6 +50,7 @@ def test_a_training_is_one_of_train_py_and_leaves_no_checkpoints(searched):
     assert not (searched / ".images").exists()
 
 
+@pytest.mark.slow
 def test_the_same_side_by_side(searched, tmp_path):
     assert area(tmp_path / "run", workers=2) == 0
     assert files_of(tmp_path / "run") == files_of(searched)

@@ -47,6 +47,7 @@ def test_brackets_are_those_of_hyperband():
         assert sum(1 if row.fidelity is None else row.fidelity for row in rows) == pytest.approx(samples)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("eta", "rungs"), [(2, 4), (3, 1), (4, 2), (3, 5)])
 def test_brackets_of_other_shapes(eta, rungs):
     """The rule of the paper's software: floor(rungs / (s + 1)) eta^s candidates, of which one in eta goes on."""
