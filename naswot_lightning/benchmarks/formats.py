@@ -59,7 +59,9 @@ def _format(place: str) -> Format:
 
 
 def damaged(path: Path, content: str, error: Exception) -> UserError:
-    """Return the error of a file that is not written as its format is."""
+    """Return the error of a file that is not written as its format is; one for the user stays as it is."""
+    if isinstance(error, UserError):
+        return error
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     if isinstance(error, KeyError):
         reason = f"{error} is missing"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -137,6 +138,8 @@ def _figures(job: Mapping[str, Any], dataset: str, repeats: Counter[int]) -> _Fi
 
 def _accuracy(error: float) -> float:
     """Return percent; the files have the percentage of wrong answers."""
+    if math.isnan(error):  # it diverged: not known, which is no fault of the file
+        return math.nan
     if not 0 <= error <= 100:
         raise ValueError(f"an error of {error!r} percent")
     return 100 - float(error)

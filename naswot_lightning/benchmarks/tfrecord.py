@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from numba import njit
 
 from naswot_lightning.errors import UserError
+from naswot_lightning.score.compiled.jit import compiled
 
 _LENGTH = struct.Struct("<Q")
 _CHECKSUM = struct.Struct("<I")
@@ -28,7 +28,7 @@ def _make_table() -> np.ndarray:
 _TABLE = _make_table()
 
 
-@njit("uint32(Array(uint8, 1, 'C', readonly=True), Array(uint32, 1, 'C'))", cache=True)
+@compiled()
 def _remainder(content: np.ndarray, table: np.ndarray) -> int:
     crc = np.uint32(0xFFFFFFFF)
     for byte in content:

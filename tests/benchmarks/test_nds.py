@@ -125,5 +125,11 @@ def test_faults_end_in_one_line(name, content, message, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+def test_a_training_that_diverged_has_no_accuracy(tmp_path):
+    cells = CELLS
+    table = table_of(tmp_path, "DARTS.json", [job(cells), job(cells, errors=(60.0, float("nan")))])
+    assert table.accuracies(table.architectures[0], "cifar10", "test") == {0: 92.5}
+
+
 def test_a_space_can_be_named(tmp_path):
     assert table_of(tmp_path, "mine.json", [job(CELLS)], "nds_darts").space == "nds_darts"
