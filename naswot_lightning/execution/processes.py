@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from threading import Lock, Thread
 from typing import Any
 
 from naswot_lightning.errors import UserError
@@ -153,6 +154,7 @@ class _Worker:
         items, self._items = context.Pipe(duplex=False)
         self.answers, answers = context.Pipe(duplex=False)
         self.given: list[Any] = []
+        self._lock, self._has_task, self._sender = Lock(), False, Thread()
         self.is_ready = False
         self._since = time.monotonic()  # it has been at the first of what it was given
         self._process: BaseProcess = context.Process(target=_work, args=(items, answers), daemon=True)
@@ -167,16 +169,25 @@ class _Worker:
         Through our own pipe, which a dead worker breaks: multiprocessing's waits for ever for one that died before it
         had read its arguments, where these are more than a pipe holds.
         """
+        self._sender = Thread(target=self._send, args=(task,), daemon=True)  # one that hangs does not read
+        self._sender.start()
+        self.give_from(items, 1)
+
+    def _send(self, task: bytes) -> None:
         with suppress(BrokenPipeError, ConnectionResetError):
             self._items.send_bytes(task)
-        self.give_from(items, 1)
+            with self._lock:
+                for item in tuple(self.given):  # what is answered meanwhile leaves it
+                    self._items.send(item)
+                self._has_task = True
 
     def give_from(self, items: deque[Any], most: int) -> None:
         """Let it have as many items as it may hold."""
         while items and len(self.given) < most:
-            self.given.append(items.popleft())
-            with suppress(BrokenPipeError, ConnectionResetError):  # its death is seen where it does not answer
-                self._items.send(self.given[-1])
+            with self._lock, suppress(BrokenPipeError, ConnectionResetError):  # its death is seen by its silence
+                self.given.append(items.popleft())
+                if self._has_task:
+                    self._items.send(self.given[-1])
 
     def answered(self, timeout: float | None) -> Iterator[tuple[Any, Any]]:
         """Yield the items that are finished, with their results.
@@ -209,10 +220,14 @@ class _Worker:
     def end(self) -> None:
         if self.given:
             self._process.terminate()  # its results are wanted no more
-        self._items.close()
+        if not self._sender.is_alive():
+            self._items.close()
         self._process.join(_PATIENCE_S)
         self._process.kill()  # it hangs
         self._process.join()
+        if self._sender.ident is not None:
+            self._sender.join()
+        self._items.close()
         self.answers.close()
 
 
