@@ -95,7 +95,7 @@ def report_known(folder: Path, ranking: Sequence[RankedRow], known: Known, score
     found, networks = find_known(ranking, known)
     _print(found, score)
     write_json(folder / "benchmark_evidence.json", {"method": describe_method(found.networks), **asdict(found)})
-    title = f"{ranking[0].architecture and known.benchmark.space}: {score} against {known.target} ({found.benchmark})"
+    title = f"{known.benchmark.space}: {score} against {known.target} ({found.benchmark})"
     figure = draw(networks, found.correlations[SCORE_INIT.name].kendall_tau, title, score, str(known.target))
     if figure is not None:
         path = folder / "figures" / "score_vs_benchmark.png"

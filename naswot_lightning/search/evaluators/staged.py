@@ -53,8 +53,8 @@ class Staged(ABC):
         if not fidelity:
             return self._score(architecture)
         values = self.train(architecture, max(1, round(fidelity * self.epochs)))
-        rest = dict.fromkeys((column.name for column in self.columns), None)
-        return replace(values, scores={**values.scores, **{name: None for name in rest if name not in values.scores}})
+        # The accuracy comes first; scores were not asked for.
+        return replace(values, scores={**values.scores, **dict.fromkeys(column.name for column in self.columns[1:])})
 
     @abstractmethod
     def train(self, architecture: str, epochs: int) -> Values:

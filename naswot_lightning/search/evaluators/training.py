@@ -79,6 +79,7 @@ class TrainingEvaluator(Staged):
         """Nothing: each training has a process of its own."""
 
     def __enter__(self) -> TrainingEvaluator:
+        self.__exit__()  # what a killed search left may not be whole
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -99,7 +100,8 @@ class TrainingEvaluator(Staged):
 
     def stop(self) -> None:
         """Let all trainings save and end."""
-        self._pick.stop()
+        if pick := vars(self).get("_pick"):  # where one has begun
+            pick.stop()
 
     def train(self, architecture: str, epochs: int) -> Values:
         """Return the best accuracy on validation images, as a share.
