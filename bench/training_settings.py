@@ -22,19 +22,23 @@ BATCH, STEPS, TURNS = 256, 6, 3
 # The size of CIFAR-10's images, and of ImageNet16-120's; the middle of a search by the score.
 ARCHITECTURE = "|nor_conv_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|skip_connect~0|nor_conv_3x3~1|avg_pool_3x3~2|"
 SIZES = (32, 16)
+# Picks of digits: steps that are so short that two threads wait for each other.
+SMALL, SMALL_BATCH, SMALL_STEPS = 8, 64, 60
 _Step = Callable[[], object]
 
 
-def step_of(size: int, channels_last: bool = True, precision: str = "32", compiled: bool = False) -> _Step:
+def step_of(
+    size: int, channels_last: bool = True, precision: str = "32", compiled: bool = False, batch: int = BATCH
+) -> _Step:
     """Return what takes one step of SGD on a mini-batch that stays the same."""
     network = build_network(get_space("nasbench201"), ARCHITECTURE, 0, 10)
     memory = torch.channels_last if channels_last else torch.contiguous_format
-    images = torch.randn(BATCH, 3, size, size).contiguous(memory_format=memory)
+    images = torch.randn(batch, 3, size, size).contiguous(memory_format=memory)
     network.to(memory_format=memory)
     if channels_last:
         spare_small_convolutions(network)
     run = torch.compile(network) if compiled else network
-    labels = torch.randint(10, (BATCH,))
+    labels = torch.randint(10, (batch,))
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=True)
 
     def step() -> None:
@@ -74,24 +78,24 @@ def pick_rows() -> Rows:
     """Compare picks one after the other with all cores with one pick a core, in processes of their own."""
     rows: Rows = []
     cores = len(os.sched_getaffinity(0))
-    for size in SIZES:
-        turns = [(_seconds(size, 1, cores), _seconds(size, cores, 1)) for _ in range(TURNS)]
+    for size, batch in (*((size, BATCH) for size in SIZES), (SMALL, SMALL_BATCH)):
+        turns = [(_seconds(size, batch, 1, cores), _seconds(size, batch, cores, 1)) for _ in range(TURNS)]
         alone, aside = (sorted(side)[TURNS // 2] for side in zip(*turns, strict=True))
         gain = sorted(cores * one / many for one, many in turns)[TURNS // 2]
         rows += [
-            (f"{size}x{size}: a pick at a time, {cores} threads", f"{1e3 * alone:.0f} ms a step", "1"),
+            (f"{size}x{size}, batch {batch}: a pick at a time, {cores} threads", f"{1e3 * alone:.3g} ms a step", "1"),
             (
                 f"{cores} picks at a time, 1 thread each",
-                f"{1e3 * aside:.0f} ms a step",
+                f"{1e3 * aside:.3g} ms a step",
                 f"{gain:.2f} x the picks an hour",
             ),
         ]
     return rows
 
 
-def _seconds(size: int, count: int, threads: int) -> float:
+def _seconds(size: int, batch: int, count: int, threads: int) -> float:
     """Return the seconds of a step where so many processes train at the same time."""
-    program = [sys.executable, "-m", "bench.training_settings", str(size)]
+    program = [sys.executable, "-m", "bench.training_settings", str(size), str(batch)]
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     pipe, root = subprocess.PIPE, Path(__file__).parent.parent
     started = [
@@ -111,21 +115,22 @@ def _all_begun(processes: list[subprocess.Popen[str]]) -> list[subprocess.Popen[
     return processes
 
 
-def main(size: int) -> None:
+def main(size: int, batch: int) -> None:
     """Be one of the processes: get warm, say so, wait to begin, and tell the seconds of a step."""
-    step = step_of(size)
+    step = step_of(size, batch=batch)
+    steps = STEPS if batch == BATCH else SMALL_STEPS
     for _ in range(2):
         step()
     print("warm", flush=True)
     sys.stdin.readline()
     start = time.perf_counter()
-    for _ in range(STEPS):
+    for _ in range(steps):
         step()
-    print((time.perf_counter() - start) / STEPS, flush=True)
+    print((time.perf_counter() - start) / steps, flush=True)
 
 
 if __name__ == "__main__":
     from naswot_lightning.execution.tuning import tune_process
 
     tune_process()
-    main(int(sys.argv[1]))
+    main(*map(int, sys.argv[1:]))
