@@ -1,0 +1,89 @@
+"""Figure 5: what the score of a network depends on besides the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from naswot_lightning.devices import get_device
+from naswot_lightning.errors import UserError
+from naswot_lightning.report.figures import save_figure
+from naswot_lightning.report.figures.score_boxes import draw
+from naswot_lightning.report.table import print_table
+from naswot_lightning.reproduce.ablation import (
+    ABLATIONS,
+    SIZES,
+    Chosen,
+    Sample,
+    chosen_networks,
+    normalised,
+    scored,
+    ways,
+)
+from naswot_lightning.reproduce.accuracies import every_data_set, of_data_set
+from naswot_lightning.reproduce.images import images_of
+from naswot_lightning.reproduce.result_row import Spread
+from naswot_lightning.reproduce.settings import AblationSettings
+from naswot_lightning.reproduce.tables import open_table
+from naswot_lightning.storage.files import write_csv
+from spaces import get_space
+
+_CSV = ("ablation", "percentile", "architecture", "accuracy", "sample", "batch_size", "score")
+_PAPER = "cifar100"  # whose accuracies and images the paper takes
+
+
+def reproduce(settings: AblationSettings) -> int:
+    """Score ten networks in all ways; print, write and draw the scores.
+
+    Raises:
+        UserError: the table, the data set or the device is at fault.
+    """
+    table = open_table(settings)
+    datasets = [known.dataset for known in every_data_set(table)]
+    known = of_data_set(table, _PAPER if _PAPER in datasets else datasets[0])
+    networks = chosen_networks(table.architectures, known.values, settings.seed)
+    if not networks:
+        raise UserError(f"--benchmark {settings.benchmark[0]}: it knows no accuracy ({known.label})")
+    images = images_of(settings.dataset, known.dataset)
+    samples = _samples(settings, networks, table.space, images)
+    title = f"{table.space}, percentiles of {known.label}, {settings.samples} scores each way, images of {images}"
+    _print(title, networks, samples)
+    path = Path(settings.out) / "figure5"
+    write_csv(path.with_suffix(".csv"), map(_csv_row, samples), _CSV)
+    save_figure(draw(networks, samples, title), path.with_suffix(".png"))
+    print(f"{path.with_suffix('.csv')}, {path.with_suffix('.png')}")
+    return 0
+
+
+def _samples(settings: AblationSettings, networks: Sequence[Chosen], space: str, images: str) -> list[Sample]:
+    device, total = get_device(settings.device), settings.samples * (3 + len(settings.batch_sizes))
+    each_way = tqdm(ways(settings, images), total=total, desc="scoring", unit=" ways", mininterval=10.0)
+    found = get_space(space)
+    return [sample for way in each_way for sample in scored(way, networks, found, device, settings.canonical)]
+
+
+def _print(title: str, networks: Sequence[Chosen], samples: Sequence[Sample]) -> None:
+    print(title)
+    print_table("", ("percentile", "accuracy (%)", *ABLATIONS), (_line(network, samples) for network in networks))
+    print(f"Mean ± standard deviation; {SIZES}: divided by the lowest score of the same size.")
+
+
+def _line(network: Chosen, samples: Sequence[Sample]) -> list[object]:
+    return [f"{network.percentile} to {network.percentile + 5}", network.accuracy, *_spreads(network, samples)]
+
+
+def _spreads(network: Chosen, samples: Sequence[Sample]) -> Iterator[Spread | None]:
+    for ablation in ABLATIONS:
+        own = [sample for sample in samples if sample.ablation == ablation]
+        values = normalised(own) if ablation == SIZES else [sample.score for sample in own]
+        yield Spread.of([value for value, sample in zip(values, own, strict=True) if sample.network == network])
+
+
+def _csv_row(sample: Sample) -> dict[str, object]:
+    return {
+        "ablation": sample.ablation, "percentile": sample.network.percentile,
+        "architecture": sample.network.architecture, "accuracy": sample.network.accuracy, "sample": sample.number,
+        "batch_size": sample.batch_size, "score": None if sample.score != sample.score else sample.score,
+    }  # fmt: skip

@@ -1,0 +1,167 @@
+"""The options of ``python -m naswot_lightning.reproduce``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from naswot_lightning.errors import UserError, expect_name
+from naswot_lightning.proxies import SCORES
+
+_MOST_RUNS = 10_000  # of 1,000 architectures each: 80 MB of draws
+
+
+def _expect(least: float, most: float, **values: float | None) -> None:
+    for name, value in values.items():
+        if value is not None and not least <= value <= most:
+            raise UserError(f"--{name} {value}: expected {least:g} to {most:,g}")
+
+
+def _expect_scores(scores: list[str]) -> None:
+    for name in scores:
+        expect_name("score", name, SCORES)
+
+
+@dataclass
+class Scoring:
+    """Tables of known accuracies, and how their architectures are scored."""
+
+    benchmark: list[str] = field(default_factory=list)
+    """tables of known accuracies (python -m naswot_lightning.benchmarks convert), one or several."""
+    space: str | None = None
+    """the search space of a CSV's architectures, where they do not tell."""
+    dataset: list[str] = field(default_factory=lambda: ["cifar10"])
+    """where the mini-batches come from: {datasets} or noise; of several, each is used for its own accuracies, and the
+    first for all others."""
+    data_dir: str = "data"
+    """the folder of the data sets."""
+    image_size: int | None = None
+    """side of the images of an imagefolder; their own size by default."""
+    batch_size: int = 128
+    """images in the mini-batch."""
+    seed: int = 0
+    """seeds the draws, the mini-batch and the weights."""
+    canonical: bool = True
+    """score networks without their dead branches, equal networks once; false for the paper's count."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1, ..."""
+    workers: int | None = None
+    """processes that score side by side; as in search.py by default."""
+    out: str = "runs/reproduce"
+    """the folder of the scores, which later commands use again, and of the tables and figures."""
+    overwrite: bool = False
+    """score anew where the scores in out were made with other settings."""
+
+    def __post_init__(self) -> None:
+        if not self.benchmark:
+            raise UserError("--benchmark: give a table of known accuracies, such as --benchmark NAS-Bench-201.npz")
+        if not self.dataset:
+            raise UserError("--dataset: give the data set of the mini-batches, such as --dataset cifar10")
+        _expect(2, 10_000, batch_size=self.batch_size)
+        _expect(0, 2**32 - 1, seed=self.seed)
+
+
+@dataclass
+class _Runs:
+    """How often each search is repeated."""
+
+    runs: int = 500
+    """runs of searches that look scores up: N architectures drawn anew, the best by its score."""
+    searches: int = 50
+    """runs of searches with feedback: REA, AREA, REINFORCE, BOHB."""
+    budget: float = 12_000.0
+    """seconds of training, as the table has them, after which these searches end."""
+    evaluations: int | None = None
+    """trainings after which they end where the table has no seconds; without it they are left out there."""
+    scores: list[str] = field(default_factory=lambda: ["naswot", "params"])
+    """what picks by a score are made by: {scores}; params and macs are plain size."""
+
+    def expect_runs(self) -> None:
+        """Raise :class:`UserError` where a number is out of its range."""
+        _expect(1, _MOST_RUNS, runs=self.runs, searches=self.searches, evaluations=self.evaluations)
+        _expect(1, 1e9, budget=self.budget)
+        _expect_scores(self.scores)
+
+
+@dataclass
+class TableSettings(_Runs, Scoring):
+    """Table 2: what searches pick, beside the published figures."""
+
+    samples: int | Literal["all"] = "all"
+    """architectures of the table that are candidates, drawn by the seed; all that are to be scored."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.expect_runs()
+        _expect(1, 10_000_000, samples=None if self.samples == "all" else self.samples)
+
+
+@dataclass
+class CellSettings(TableSettings):
+    """Table 1: what searches of NAS-Bench-101 pick, beside the published figures."""
+
+    samples: int | Literal["all"] = 10_000
+    """architectures of the table that are candidates, drawn by the seed; all 423,624 take hours to score."""
+
+
+@dataclass
+class PanelSettings(Scoring):
+    """The score of untrained networks against the accuracy of trained ones, a panel for each data set of each table."""
+
+    samples: int = 1000
+    """networks of each panel, drawn by the seed."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _expect(2, 1_000_000, samples=self.samples)
+
+
+@dataclass
+class BarSettings(PanelSettings):
+    """Figure 4: Kendall's tau of several scores with accuracy, a group of bars for each table."""
+
+    scores: list[str] = field(default_factory=lambda: ["naswot", "grad_norm", "synflow", "params"])
+    """the scores: {scores}; params and macs are plain size."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.scores:
+            raise UserError("--scores: give the scores to compare, such as --scores naswot params")
+        _expect_scores(self.scores)
+
+
+@dataclass
+class AblationSettings(Scoring):
+    """Figure 5: how the score of ten networks varies with the mini-batch, noise for images, the weights, the batch."""
+
+    samples: int = 20
+    """scores of each network, each way."""
+    batch_sizes: list[int] = field(default_factory=lambda: [32, 64, 128, 256])
+    """of the fourth panel."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _expect(2, 1_000, samples=self.samples)
+        for size in self.batch_sizes:
+            _expect(2, 10_000, batch_sizes=size)
+
+
+@dataclass
+class AlgorithmSettings(Scoring):
+    """Best so far of several search algorithms on a table, over evaluations and over simulated seconds."""
+
+    algorithms: list[str] = field(default_factory=lambda: ["random", "rea", "area", "reinforce", "bohb"])
+    """algorithms with their options: {algorithms}."""
+    searches: int = 50
+    """seeds of each."""
+    evaluations: int = 200
+    """trainings of each search."""
+    budget: float | None = None
+    """seconds of training, as the table has them, after which a search ends instead."""
+    benchmark_dataset: str = "cifar10"
+    """whose accuracies direct the searches and are shown."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _expect(1, _MOST_RUNS, searches=self.searches, evaluations=self.evaluations)
+        _expect(1, 1e9, budget=self.budget)

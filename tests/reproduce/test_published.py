@@ -1,0 +1,54 @@
+"""What the paper says, figure by figure where it matters, and the form of all of it."""
+
+import pytest
+
+from naswot_lightning.reproduce.published import published_table, published_taus
+from naswot_lightning.reproduce.result_row import Spread
+from naswot_lightning.search.algorithms import ALGORITHMS
+from spaces import get_space
+
+
+@pytest.mark.parametrize(("name", "rows"), [("table1", 4), ("table2a", 17), ("table2b", 7)])
+def test_every_row_is_a_method_that_can_be_run_or_is_quoted(name, rows):
+    table = published_table(name)
+    assert len(table.rows) == rows
+    assert "Mellor et al. 2021" in table.source
+    assert get_space(table.space).name
+    for row in table.rows:
+        assert set(row.figures) <= set(table.columns)
+        assert all(0 < figure.mean < 100 and figure.std >= 0 for figure in row.figures.values())
+        assert (row.algorithm in ALGORITHMS) == (row.kind == "algorithm")
+        assert row.samples in (1, 10, 100, 1000)
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "column", "figure"),
+    [
+        ("table1", "NASWOT, N = 100", "CIFAR-10 test", Spread(91.77, 0.05)),
+        ("table2a", "NASWOT, N = 10", "C10 test", Spread(92.44, 1.13)),
+        ("table2a", "NASWOT, N = 100", "IN16 val", Spread(42.81, 3.05)),
+        ("table2a", "NASWOT, N = 1000", "IN16 test", Spread(44.44, 2.10)),
+        ("table2a", "Random", "C10 val", Spread(83.20, 13.28)),
+        ("table2a", "AREA", "C100 val", Spread(71.95, 0.99)),
+        ("table2a", "GDAS", "C10 test", Spread(93.51, 0.13)),
+        ("table2b", "NASWOT, N = 10", "C10 test", Spread(88.66, 0.90)),
+    ],
+)
+def test_figures(name, label, column, figure):
+    (row,) = [row for row in published_table(name).rows if row.label == label]
+    assert row.figures[column] == figure
+
+
+def test_area_has_validation_columns_alone():
+    (area,) = [row for row in published_table("table2a").rows if row.label == "AREA"]
+    assert set(area.figures) == {"C10 val", "C100 val", "IN16 val"}
+
+
+def test_correlations_are_found_by_the_names_of_tables():
+    taus = published_taus("figure3")
+    assert taus.find("nasbench201", "cifar10-valid", "naswot") == 0.574
+    assert taus.find("nasbench201", "ImageNet16-120", "naswot") == 0.549
+    assert taus.find("nasbench101:stem_channels=16", "cifar10", "naswot") == 0.285
+    assert taus.find("nasbench201", "cifar10", "params") is None
+    assert published_taus("figure4").find("nds_enas", "cifar10", "grad_norm") == -0.02
+    assert published_taus("figure9").taus == published_taus("figure10").taus == {}
