@@ -20,10 +20,12 @@ _RUN_FILES = (
     "config.yaml", "scores.jsonl", "ranking.json", "ranking.csv", "calibration.csv", "comparison.csv",
     "comparison_seeds.csv", "evidence.json", "benchmark_evidence.json", ".run_id", ".wandb_runs.json",
 )  # fmt: skip
-_RUN_FOLDERS = ("picks", "trials", "figures", "wandb")
+_RUN_FOLDERS = ("picks", "trials", "figures", "wandb", "jobs")
 _MARK = re.compile(r"[0-9a-f]{8}\n?")  # the content of .run_id
 _PICK = re.compile(r"(given|[1-9]\d*)-[0-9a-f]+(-seed\d+)?")
 _TRIAL = re.compile(r"[0-9a-f]{12}-\d+")  # a short training of a search
+# What jobs of SLURM write: submitit's own files, and tasks of ours whose command was killed.
+_JOB = re.compile(r"\d+(_\d+)*_(log\.(out|err)|result\.pkl|submitted\.pkl)|submission_file_\w+\.sh|[0-9a-f]{32}\.\w+")
 FIGURE_MARK = b"naswot-lightning"  # in the first bytes of a figure
 # What a run did before these options existed.
 _FORMERLY: dict[str, Any] = {
@@ -90,7 +92,7 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError):
             raise UserError(f"--run_dir {self.path}: there is a file of that name; choose another") from None
-        for name in (*_RUN_FOLDERS, ".images", "jobs"):
+        for name in (*_RUN_FOLDERS, ".images"):
             if (self.path / name).is_symlink():
                 raise UserError(f"{self.path / name} is a link where a run keeps a folder: move it away, or remove it")
         with locked(self.path):
@@ -187,7 +189,7 @@ class RunFolder:
                 f"{self.path} does not carry the mark of a run of ours (.run_id), so nothing in it is removed; "
                 "choose another --run_dir, or remove it yourself"
             )
-        files = [*self._figures(), *(self.path / name for name in _RUN_FILES)]
+        files = [*self._figures(), *self._of_jobs(), *(self.path / name for name in _RUN_FILES)]
         for path in files:  # before anything is removed
             if path.is_dir() and not path.is_symlink():
                 raise UserError(f"{path} is a folder where a run keeps a file: nothing is removed; move it away")
@@ -195,7 +197,7 @@ class RunFolder:
             remove_within(self.path, folder)
         for path in files:
             path.unlink(missing_ok=True)  # of a link the link alone
-        for folder in (self.picks, self.figures):
+        for folder in (self.picks, self.figures, self.path / "jobs"):
             if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
                 folder.rmdir()
 
@@ -204,6 +206,10 @@ class RunFolder:
         picks = [path for path in self.picks.glob("*/") if _PICK.fullmatch(path.name)]
         trials = [path for path in self.path.glob("trials/picks/*/") if _TRIAL.fullmatch(path.name)]
         return [*picks, *trials, *(path for path in self.path.glob("wandb/*run-*/") if run_id in path.name.split("-"))]
+
+    def _of_jobs(self) -> list[Path]:
+        """Return what jobs of SLURM wrote."""
+        return [path for path in self.path.glob("jobs/*") if path.is_file() and _JOB.fullmatch(path.name)]
 
     def _figures(self) -> list[Path]:
         """Return the figures that carry our mark."""

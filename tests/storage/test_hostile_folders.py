@@ -164,10 +164,12 @@ def test_overwrite_removes_what_is_ours_and_leaves_what_the_user_put_beside_it(f
         "picks/1-17/last.ckpt", "picks/given-3f2a-seed7/result.json",
         f"wandb/offline-run-20250101_000000-{mark}-1-17/run",
         f"wandb/run-20250101_000000-{mark}-search/run", "figures/figure6.png", "comparison.csv", "evidence.json",
+        "jobs/4711_0_log.out", "jobs/4711_0_result.pkl", "jobs/4711_submitted.pkl", f"jobs/{'3f' * 16}.task",
     )  # fmt: skip
     users = (
         "picks/notes/plan.txt", "picks/1-best", "picks/01-2/x", "picks/0-2/x", "figures/mine.png", "figures/data.csv",
         "wandb/offline-run-20250101_000000-other/run", "wandb/settings", "notes.txt", "config.yaml.bak",
+        "jobs/mine.sh", "jobs/4711/log",
     )  # fmt: skip
     for name in (*ours, *users):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -188,11 +190,11 @@ def test_overwrite_removes_what_is_ours_and_leaves_what_the_user_put_beside_it(f
     assert all((folder / name).exists() for name in users)
 
 
-@pytest.mark.parametrize("name", ["picks", "figures", "wandb"])
+@pytest.mark.parametrize("name", ["picks", "figures", "wandb", "jobs"])
 def test_overwrite_follows_no_link_out_of_the_folder(folder, capsys, name):
     mark = (folder / ".run_id").read_text().strip()
     outside = folder.parent / "mine"
-    for kept in ("1-17/weights", "figure6.png", f"run-20250101_000000-{mark}-search/run"):
+    for kept in ("1-17/weights", "figure6.png", f"run-20250101_000000-{mark}-search/run", "4711_0_log.out"):
         (outside / kept).parent.mkdir(exist_ok=True)
         (outside / kept).write_bytes(b"\x89PNG naswot-lightning")
     (folder / name).symlink_to(outside)
