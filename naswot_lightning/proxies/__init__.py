@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from naswot_lightning.proxies.base import PROXIES, Measured, Proxy, proxy
-    from naswot_lightning.proxies.choice import compute_scores, get_proxy, parse_scores
+    from naswot_lightning.proxies.choice import compute_scores, get_proxy, parse_scores, watches_of
 
 # The registry: a score, the file of this folder that holds it.
 SCORES = {
@@ -21,18 +21,33 @@ SCORES = {
     "jacob_cov": "jacob_cov",
     "grad_norm": "grad_norm",
     "snip": "snip",
+    "fisher": "fisher",
+    "grasp": "grasp",
+    "zico": "zico",
     "synflow": "synflow",
+    "nwot_normalised": "nwot_normalised",
+    "swap": "swap",
+    "meco": "meco",
+    "az_expressivity": "az_expressivity",
+    "az_progressivity": "az_progressivity",
+    "az_trainability": "az_trainability",
+    "zen": "zen",
+    "vkdnw": "vkdnw",
     "params": "params",
     "macs": "macs",
     "rectified_units": "rectified_units",
+    "log_width": "log_width",
+    "conv_depth": "conv_depth",
     "random": "random_number",
 }
 _EXPORTS = {
     **dict.fromkeys(("PROXIES", "Measured", "Proxy", "proxy"), "base"),
-    **dict.fromkeys(("compute_scores", "get_proxy", "parse_scores"), "choice"),
+    **dict.fromkeys(("compute_scores", "get_proxy", "parse_scores", "watches_of"), "choice"),
 }
 
-__all__ = ["PROXIES", "SCORES", "Measured", "Proxy", "compute_scores", "get_proxy", "parse_scores", "proxy"]
+__all__ = [
+    "PROXIES", "SCORES", "Measured", "Proxy", "compute_scores", "get_proxy", "parse_scores", "proxy", "watches_of",
+]  # fmt: skip
 
 
 def __getattr__(attribute: str) -> object:  # torch costs seconds: the names of the scores are there without it

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from typing import Any, TypeVar
 
-from torch import Tensor, nn
+from torch import nn
 
 from naswot_lightning.columns import Column
 from naswot_lightning.data.probe import Probe
-from naswot_lightning.proxies.gradients import loss_gradients, one_thread
+from naswot_lightning.proxies.convolutions import Convolutions, list_convolutions
+from naswot_lightning.proxies.gradients import one_thread
+from naswot_lightning.proxies.loss import LossGradients, loss_gradients
 from naswot_lightning.score import ActivationKernel, NoRectifierError, Precision, activation_kernel
 from naswot_lightning.score.isolation import isolated
 from spaces import Complexity
@@ -20,7 +23,15 @@ from spaces.complexity import count_macs, count_params
 # Sources and costs that several scores share.
 PAPER = "Mellor et al. 2021"
 ABDELFATTAH = "Abdelfattah et al. 2021"
+AZ_NAS = "Lee & Ham 2024"
+FORWARD = "one forward pass"
 ONE_PASS = "one forward and backward pass"
+TWO_IMAGES = "one forward pass of two images"
+
+# What watches the forward pass of the kernel for another score: made of the network and the number of images, entered
+# around the pass (twice where that has to begin anew), read afterwards.
+Watcher = TypeVar("Watcher", bound=AbstractContextManager[Any])
+Watch = Callable[[nn.Module, int], AbstractContextManager[Any]]
 
 
 class Measured:
@@ -31,17 +42,25 @@ class Measured:
         probe: the mini-batch.
         size: parameters and multiply-accumulates, where they are known; else they are counted.
         precision: of the forward pass of the kernel.
+        watches: what the scores that will be asked for watch that pass with (:attr:`Proxy.watches`). What is left out
+            costs a pass of its own when it is asked for.
     """
 
     def __init__(
-        self, network: nn.Module, probe: Probe, size: Complexity | None = None, precision: Precision = "32"
+        self,
+        network: nn.Module,
+        probe: Probe,
+        size: Complexity | None = None,
+        precision: Precision = "32",
+        watches: Iterable[Watch] = (),
     ) -> None:
         # torch.compile's wrapper keeps its own reference to the parameters: take the original.
         self.network: nn.Module = getattr(network, "_orig_mod", network)
         self.probe = probe
         self.precision: Precision = precision
         self._size = size
-        self._n_units: int | None = None
+        self._watches = dict.fromkeys(watches)
+        self._watched: dict[Watch, AbstractContextManager[Any]] = {}
 
     @cached_property
     def kernel(self) -> ActivationKernel:
@@ -50,7 +69,26 @@ class Measured:
         Raises:
             NoRectifierError: the network has no rectified linear unit.
         """
-        return activation_kernel(self.network, self.probe.images, precision=self.precision)
+        watchers = {
+            watch: watch(self.network, len(self.probe.images)) for watch in self._watches if watch not in self._watched
+        }
+        run = partial(activation_kernel, self.network, self.probe.images, precision=self.precision)
+        try:
+            kernel = run(observers=list(watchers.values()))
+        except NoRectifierError:
+            self._watched.update(watchers)  # they have seen the pass all the same
+            raise
+        self._watched.update(watchers)
+        return kernel
+
+    def watched(self, watch: Callable[[nn.Module, int], Watcher]) -> Watcher:
+        """Return what has watched the forward pass of the kernel, in a network without rectifiers, too."""
+        if watch not in self._watched:
+            self._watches[watch] = None
+            self.__dict__.pop("kernel", None)
+            with suppress(NoRectifierError):
+                self.kernel  # noqa: B018 - for its pass
+        return self._watched[watch]  # type: ignore[return-value]
 
     @cached_property
     def n_units(self) -> int | None:
@@ -64,9 +102,14 @@ class Measured:
             return None
 
     @cached_property
-    def loss_gradients(self) -> list[tuple[Tensor, Tensor]]:
-        """(weight, dL/dweight) of every convolution and linear layer; L is the cross-entropy of the probe's labels."""
+    def loss_gradients(self) -> LossGradients:
+        """Gradients of the cross-entropy of the probe's labels, by the weights and outputs of its layers."""
         return loss_gradients(self.network, self.probe.images, self.probe.labels)
+
+    @cached_property
+    def convolutions(self) -> Convolutions:
+        """The convolutions, as a forward pass of two images of the probe calls them."""
+        return list_convolutions(self.network, self.probe.images[:2])
 
     @cached_property
     def params(self) -> int:
@@ -100,6 +143,7 @@ class Proxy:
         cost: what it runs the network for.
         higher_is_better: its direction.
         exact_sums: computed by one thread, since sums depend on how many threads share them.
+        watches: what it watches the forward pass of the kernel with.
     """
 
     name: str
@@ -108,6 +152,7 @@ class Proxy:
     cost: str
     higher_is_better: bool = True
     exact_sums: bool = True
+    watches: tuple[Watch, ...] = ()
 
     def __call__(self, measured: Measured) -> float:
         """Return the score of a network."""
@@ -124,7 +169,13 @@ PROXIES: dict[str, Proxy] = {}
 
 
 def proxy(
-    name: str, *, source: str, cost: str, higher_is_better: bool = True, exact_sums: bool = True
+    name: str,
+    *,
+    source: str,
+    cost: str,
+    higher_is_better: bool = True,
+    exact_sums: bool = True,
+    watches: tuple[Watch, ...] = (),
 ) -> Callable[[Score], Score]:
     """Register a function as the score of that name; arguments as :class:`Proxy` describes them.
 
@@ -136,7 +187,7 @@ def proxy(
         known = PROXIES.get(name)
         if known is not None and known.function.__qualname__ != function.__qualname__:
             raise ValueError(f"score {name!r} is {known.function.__module__}.{known.function.__qualname__} already")
-        PROXIES[name] = Proxy(name, function, source, cost, higher_is_better, exact_sums)
+        PROXIES[name] = Proxy(name, function, source, cost, higher_is_better, exact_sums, watches)
         return function
 
     return register

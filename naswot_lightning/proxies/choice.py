@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from torch import nn
 
 from naswot_lightning.columns import Criterion
 from naswot_lightning.data.probe import Probe
 from naswot_lightning.errors import UserError, expect_name
-from naswot_lightning.proxies.base import PROXIES, Measured, Proxy
+from naswot_lightning.proxies.base import PROXIES, Measured, Proxy, Watch
 
 
 def get_proxy(name: str) -> Proxy:
@@ -25,7 +25,7 @@ def get_proxy(name: str) -> Proxy:
 
 
 def compute_scores(network: nn.Module, probe: Probe, names: Sequence[str]) -> dict[str, float]:
-    """Return several scores of one network, those of the loss's gradients from one backward pass.
+    """Return several scores of one network, those of one forward pass or of one backward pass from the same.
 
     Raises:
         UserError: no such score.
@@ -36,8 +36,14 @@ def compute_scores(network: nn.Module, probe: Probe, names: Sequence[str]) -> di
     >>> compute_scores(network, load_probe("noise", "", batch_size=16, seed=0), ["params", "rectified_units"])
     {'params': 24674.0, 'rectified_units': 8.0}
     """
-    measured = Measured(network, probe)
-    return {name: get_proxy(name)(measured) for name in names}
+    proxies = [get_proxy(name) for name in names]
+    measured = Measured(network, probe, watches=watches_of(proxies))
+    return {proxy.name: proxy(measured) for proxy in proxies}
+
+
+def watches_of(proxies: Iterable[Proxy]) -> list[Watch]:
+    """Return what these scores watch the forward pass with, each once, for :class:`Measured`."""
+    return list(dict.fromkeys(watch for proxy in proxies for watch in proxy.watches))
 
 
 def parse_scores(text: str) -> list[Criterion]:

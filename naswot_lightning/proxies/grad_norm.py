@@ -21,4 +21,4 @@ def grad_norm(measured: Measured) -> float:
     Raises:
         ValueError: the network has fewer outputs than there are classes among the labels.
     """
-    return positive_sum([torch.linalg.vector_norm(gradient) for _, gradient in measured.loss_gradients])
+    return positive_sum([torch.linalg.vector_norm(gradient) for _, gradient in measured.loss_gradients.of_weights])

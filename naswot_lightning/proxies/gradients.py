@@ -5,16 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.conv import _ConvNd
 
 from naswot_lightning.score.isolation import isolated
-from naswot_lightning.score.memory_format import in_channels_last
 
 
 @contextmanager
@@ -41,28 +38,6 @@ def differentiable(network: nn.Module, device: torch.device) -> Iterator[None]:
         torch.autocast(device.type, enabled=False),
     ):
         yield
-
-
-def loss_gradients(network: nn.Module, images: Tensor, labels: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Return (weight, dL/dweight) of every convolution and linear layer; L is the cross-entropy of the labels.
-
-    Raises:
-        ValueError: the network has fewer outputs than there are classes among the labels.
-    """
-    with one_thread():
-        return in_channels_last(partial(_loss_gradients, network, labels), images)
-
-
-def _loss_gradients(network: nn.Module, labels: Tensor, images: Tensor) -> list[tuple[Tensor, Tensor]]:
-    with differentiable(network, images.device):
-        labels = labels.to(images.device).clone()  # the caller's may be an inference tensor
-        # Views of the same memory: gradients reach them whatever the parameters' own flags, and leave .grad alone.
-        inputs = {name: weight.detach().requires_grad_() for name, weight in weights(network).items()}
-        logits = run_with(network, inputs, images)
-        if logits.shape[-1] <= int(labels.max()):
-            raise ValueError(f"the network has {logits.shape[-1]} outputs, the labels go to {int(labels.max())}")
-        found = gradients(F.cross_entropy(logits, labels), list(inputs.values()))
-    return [(weight.detach(), gradient) for weight, gradient in zip(inputs.values(), found, strict=True)]
 
 
 def run_with(network: nn.Module, state: dict[str, Tensor], images: Tensor) -> Tensor:

@@ -1,10 +1,10 @@
 """Rectified units: the scale of K_H without its codes."""
 
-from naswot_lightning.proxies.base import PAPER, Measured, proxy
+from naswot_lightning.proxies.base import PAPER, TWO_IMAGES, Measured, proxy
 from naswot_lightning.score import NoRectifierError
 
 
-@proxy("rectified_units", source=f"{PAPER}, N_A of Eq. 1", cost="one forward pass of two images")
+@proxy("rectified_units", source=f"{PAPER}, N_A of Eq. 1", cost=TWO_IMAGES)
 def rectified_units(measured: Measured) -> float:
     """Return N_A, the rectified units per image at the probe's size.
 

@@ -18,4 +18,4 @@ def snip(measured: Measured) -> float:
     Raises:
         ValueError: the network has fewer outputs than there are classes among the labels.
     """
-    return positive_sum([(weight * gradient).abs().sum() for weight, gradient in measured.loss_gradients])
+    return positive_sum([(weight * gradient).abs().sum() for weight, gradient in measured.loss_gradients.of_weights])

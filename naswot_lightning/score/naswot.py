@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from typing import Literal, get_args
 
@@ -41,7 +43,11 @@ def naswot_score(network: nn.Module, images: Tensor, variant: Variant = "paper")
 
 
 def activation_kernel(
-    network: nn.Module, images: Tensor, variant: Variant = "paper", precision: Precision = "32"
+    network: nn.Module,
+    images: Tensor,
+    variant: Variant = "paper",
+    precision: Precision = "32",
+    observers: Sequence[AbstractContextManager[object]] = (),
 ) -> ActivationKernel:
     """Return K_H of a network on one mini-batch (Eq. 1), from one forward pass without gradients.
 
@@ -55,6 +61,8 @@ def activation_kernel(
             holds "ReLU", wrappers too, and nothing else, where its output is connected to the network's.
         precision: "32" as the network's own, or "bf16" to run it in bfloat16 autocast; codes, kernel and
             determinant are exact either way.
+        observers: of the same forward pass, each entered right before it and left right after, so that a mode among
+            them sees every call first; twice where the images' memory format had to be changed.
 
     Raises:
         NoRectifierError: the network has no rectified linear unit.
@@ -71,19 +79,28 @@ def activation_kernel(
     if images.dim() == 0 or images.shape[0] < 2:
         raise ValueError(f"images of shape {tuple(images.shape)}: a score compares at least 2 images")
     network = getattr(network, "_orig_mod", network)  # a compiled network hides its calls: take the original
-    return in_channels_last(partial(_kernel, network, variant, precision), images)
+    return in_channels_last(partial(_kernel, network, variant, precision, observers), images)
 
 
-def _kernel(network: nn.Module, variant: Variant, precision: Precision, images: Tensor) -> ActivationKernel:
+def _kernel(
+    network: nn.Module,
+    variant: Variant,
+    precision: Precision,
+    observers: Sequence[AbstractContextManager[object]],
+    images: Tensor,
+) -> ActivationKernel:
     device = images.device
     codes = CodeDistances(images.shape[0])
     with isolated(network, device), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
         # Of the published code, a pass with gradients first: which modules are connected to the output.
         counted = connected_relu_modules(network, images) if variant == "reference" else None
-        with torch.inference_mode():
+        with torch.inference_mode(), ExitStack() as stack:
             if counted is None:
-                with RectifierRecorder(codes):
-                    network(images)
+                stack.enter_context(RectifierRecorder(codes))
+            for observer in observers:
+                stack.enter_context(observer)
+            if counted is None:
+                network(images)
             else:
                 record_modules(network, images, counted, codes)
     return codes.kernel()

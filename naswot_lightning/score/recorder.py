@@ -26,21 +26,29 @@ class RectifierRecorder(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        is_rectifier = _RECTIFIERS.get(func)
-        if is_rectifier is not None and is_rectifier(args, kwargs):
-            return self._rectify(func, args, kwargs)
+        pre_activations = rectified_input(func, args, kwargs)
+        if pre_activations is not None:
+            return self._rectify(func, pre_activations, args, kwargs)
         faster = _FASTER.get(func)
         output = None if faster is None else faster(*args, **kwargs)
         return func(*args, **kwargs) if output is None else output
 
-    def _rectify(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
-        x = args[0] if args else kwargs["input"]
+    def _rectify(self, func: Callable[..., Any], x: Tensor, args: Any, kwargs: dict[str, Any]) -> Any:
         if func in _PLAIN_RELU:
             rectified = self._codes.rectify(x, inplace=func in _RELU_IN_PLACE or bool(kwargs.get("inplace")))
             if rectified is not None:
                 return rectified
         self._codes.add(x)  # before the call, which may be in place
         return func(*args, **kwargs)
+
+
+def rectified_input(func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Tensor | None:
+    """Return the pre-activations that a call of ``func`` rectifies; None where it is no rectifier."""
+    is_rectifier = _RECTIFIERS.get(func)
+    if is_rectifier is None or not is_rectifier(args, kwargs):
+        return None
+    pre_activations: Tensor = args[0] if args else kwargs["input"]
+    return pre_activations
 
 
 def _always(args: Any, kwargs: dict[str, Any]) -> bool:

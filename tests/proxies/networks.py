@@ -1,5 +1,7 @@
 """What tests of scores share: a mini-batch, a network with a bit of everything, a score by its name."""
 
+import copy
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -9,7 +11,8 @@ from naswot_lightning.proxies import compute_scores
 from spaces import get_space
 
 SPACE = get_space("nasbench201")
-GRADIENT_SCORES = ["jacob_cov", "grad_norm", "snip", "synflow"]
+LOSS_SCORES = ["grad_norm", "snip", "fisher", "grasp", "zico"]
+GRADIENT_SCORES = ["jacob_cov", *LOSS_SCORES, "synflow"]
 
 
 def probe_of(count=6, size=8, seed=0, classes=4, image_size=None):
@@ -48,6 +51,28 @@ def branches(seed=0):
             norm.running_mean.fill_(3.0)
             norm.running_var.fill_(5.0)
     return network
+
+
+def with_batch_statistics(network):
+    """A clone whose BatchNorm is in train mode and nothing else."""
+    clone = copy.deepcopy(network).eval()
+    for module in clone.modules():
+        module.training = isinstance(module, nn.BatchNorm2d)
+    return clone
+
+
+def outputs_of(network, kinds, images):
+    """What the modules of these kinds return while the network runs, in order; with a graph."""
+    found = []
+    hooks = [
+        module.register_forward_hook(lambda module, inputs, output: found.append(output))
+        for module in network.modules()
+        if isinstance(module, kinds)
+    ]
+    network(images)
+    for hook in hooks:
+        hook.remove()
+    return found
 
 
 def conv_and_linear_weights(network):

@@ -6,7 +6,9 @@ from naswot_lightning.proxies import PROXIES, parse_scores
 
 def test_every_proxy_says_where_it_comes_from_and_what_it_costs():
     assert {
-        "naswot", "jacob_cov", "grad_norm", "snip", "synflow", "params", "macs", "rectified_units", "random"
+        "naswot", "jacob_cov", "grad_norm", "snip", "fisher", "grasp", "zico", "synflow", "nwot_normalised", "swap",
+        "meco", "az_expressivity", "az_progressivity", "az_trainability", "zen", "vkdnw", "params", "macs",
+        "rectified_units", "log_width", "conv_depth", "random",
     } == set(PROXIES)  # fmt: skip
     assert all(proxy.source and proxy.cost and proxy.higher_is_better for proxy in PROXIES.values())
 

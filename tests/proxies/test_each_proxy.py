@@ -1,4 +1,3 @@
-import copy
 import math
 from dataclasses import replace
 
@@ -9,15 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from naswot_lightning.score import activation_kernel, naswot_score
-from tests.proxies.networks import SPACE, branches, conv_and_linear_weights, probe_of, score
-
-
-def with_batch_statistics(network):
-    """A clone whose BatchNorm is in train mode and nothing else."""
-    clone = copy.deepcopy(network).eval()
-    for module in clone.modules():
-        module.training = isinstance(module, nn.BatchNorm2d)
-    return clone
+from tests.proxies.networks import SPACE, branches, conv_and_linear_weights, probe_of, score, with_batch_statistics
 
 
 def test_naswot_is_equation_2():

@@ -9,10 +9,28 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from naswot_lightning.proxies import PROXIES
-from tests.proxies.networks import GRADIENT_SCORES, SPACE, branches, probe_of, score
+from naswot_lightning.proxies import PROXIES, Measured, compute_scores
+from naswot_lightning.score import NoRectifierError
+from tests.proxies.networks import GRADIENT_SCORES, LOSS_SCORES, SPACE, branches, probe_of, score
 
+FORWARD_SCORES = ["nwot_normalised", "swap", "meco", "az_expressivity", "az_progressivity", "az_trainability"]
+# Scores that see whether a network computes anything, and whether what it computes is a number.
+SIGHTED = ["naswot", *GRADIENT_SCORES, *FORWARD_SCORES, "vkdnw"]
 DISCONNECTED = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
+
+
+NETWORKS = {
+    "one convolution": lambda: nn.Sequential(nn.Conv2d(3, 4, 8), nn.Flatten()),
+    "no rectifier": lambda: nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.GELU(), nn.Flatten(), nn.Linear(144, 4)
+    ),
+    "no batch norm": lambda: nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True), nn.Conv2d(4, 4, 3), nn.ReLU(inplace=True), nn.Flatten(),
+        nn.Linear(64, 4),
+    ),
+    "no convolution": lambda: nn.Sequential(nn.Flatten(), nn.Linear(192, 8), nn.ReLU(), nn.Linear(8, 4)),
+    "no layer": lambda: nn.Flatten(),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", PROXIES)
@@ -68,13 +86,14 @@ def twelve_networks():
 
 @pytest.mark.parametrize("name", PROXIES)
 def test_finite_and_different_on_twelve_networks_of_nas_bench_201(name):
-    probe = probe_of(count=4, classes=10)
+    probe = probe_of(count=16 if name == "swap" else 4, classes=10)  # 4 images have 16 sign patterns in all
     values = [score(name, network, probe) for network in twelve_networks()]
     assert all(math.isfinite(value) for value in values)
-    assert len(set(values)) > 3  # rectified units count the convolutions, of which a cell has 0 to 6
+    # Rectified units count the convolutions, of which a cell has 0 to 6, at most 3 on a path.
+    assert len(set(values)) > (2 if name == "conv_depth" else 3)
 
 
-@pytest.mark.parametrize("name", ["naswot", *GRADIENT_SCORES])
+@pytest.mark.parametrize("name", [name for name in SIGHTED if name != "meco"])  # the stem's channels are independent
 def test_a_disconnected_cell_is_degenerate(name):
     assert score(name, SPACE.build(DISCONNECTED)) == -math.inf
 
@@ -100,7 +119,7 @@ def test_one_image_without_gradient_is_degenerate():
     assert score("jacob_cov", network, probe) == -math.inf
 
 
-@pytest.mark.parametrize("name", ["naswot", *GRADIENT_SCORES])
+@pytest.mark.parametrize("name", SIGHTED)
 @pytest.mark.parametrize("network", [lambda: SPACE.build(SPACE[11]), branches])
 def test_nan_weights_give_nan(name, network):
     broken = network()
@@ -167,7 +186,7 @@ def test_a_network_that_changes_its_input_and_buffers_in_place(name):
     assert not network.mean.requires_grad
 
 
-@pytest.mark.parametrize("name", ["grad_norm", "snip", "synflow"])
+@pytest.mark.parametrize("name", [*LOSS_SCORES, "synflow"])
 def test_a_shared_weight_counts_once(name):
     class Shared(nn.Module):
         def __init__(self):
@@ -190,8 +209,62 @@ def test_a_shared_weight_counts_once(name):
     assert score(name, shared) == score(name, reused)
 
 
-@pytest.mark.parametrize("name", ["grad_norm", "snip"])
+@pytest.mark.parametrize("name", LOSS_SCORES)
 def test_labels_beyond_the_outputs_are_an_error_that_says_so(name):
     probe = replace(probe_of(), labels=torch.tensor([0, 1, 2, 3, 9, 0]))
     with pytest.raises(ValueError, match="has 4 outputs, the labels go to 9"):
         score(name, branches(), probe)
+
+
+@pytest.mark.parametrize("name", [name for name in PROXIES if name not in ("naswot", "rectified_units")])
+@pytest.mark.parametrize("network", NETWORKS)
+def test_networks_without_the_usual_parts_are_scored(name, network):
+    """A score is a number, or says that a rectifier is missing."""
+    torch.manual_seed(0)
+    if name in ("nwot_normalised", "swap") and network not in ("no batch norm", "no convolution"):
+        with pytest.raises(NoRectifierError):
+            score(name, NETWORKS[network]())
+    else:
+        assert score(name, NETWORKS[network]()) < math.inf
+
+
+@pytest.mark.parametrize("name", [name for name, proxy in PROXIES.items() if not proxy.exact_sums])
+def test_threads_change_no_score(name):
+    """What is not computed by one thread does not depend on their number."""
+    network, probe = SPACE.build(SPACE[284]).to(memory_format=torch.channels_last), probe_of(count=16, size=16)
+    values, count = [], torch.get_num_threads()
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        values.append(score(name, network, probe))
+    torch.set_num_threads(count)
+    assert values[0] == values[1]
+
+
+def test_all_scores_at_once_are_those_of_each():
+    """From one forward and one backward pass, which every score leaves as it was."""
+    network, probe = SPACE.build(SPACE[284]), probe_of(classes=10)
+    together = compute_scores(network, probe, list(PROXIES))
+    assert together == {name: score(name, network, probe) for name in PROXIES}
+    assert compute_scores(network, probe, list(PROXIES)[::-1]) == together
+
+
+def test_scores_of_the_forward_pass_share_it():
+    """However many ask, and whoever asks first; asked for without notice, one pass more for each that watches."""
+    calls = []
+    network = SPACE.build(SPACE[11])
+    network.classifier.register_forward_hook(lambda *_: calls.append(0))
+    names = ["az_progressivity", "naswot", "swap", "nwot_normalised", "meco", "az_expressivity"]
+    compute_scores(network, probe_of(), names)
+    assert len(calls) == 1
+    measured = Measured(network, probe_of())
+    assert {name: PROXIES[name](measured) for name in names} == compute_scores(network, probe_of(), names)
+    assert len(calls) == 2 + 3
+
+
+def test_scores_of_the_backward_pass_share_it(monkeypatch):
+    calls = []
+    monkeypatch.setattr(
+        torch.autograd, "grad", lambda *args, grad=torch.autograd.grad, **kw: calls.append(0) or grad(*args, **kw)
+    )
+    compute_scores(branches(), probe_of(), ["snip", "fisher", "grad_norm"])
+    assert len(calls) == 1

@@ -1,0 +1,76 @@
+"""The feature maps of a network: which of its modules' outputs they are, in the order of a forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+
+_MOST_IN_A_BLOCK = 3  # convolutions of a Sequential of layers that is one block; one of more is a chain of layers
+
+
+def feature_modules(network: nn.Module) -> list[nn.Module]:
+    """Return the modules whose outputs are the feature maps of a network: stem and every cell or block.
+
+    A network says so itself by a method ``feature_modules()``. Of any other they are its children, less single layers
+    that are no convolutions. A ModuleList, and a Sequential of blocks, stands for what it holds; a Sequential of single
+    layers (convolution, BatchNorm, rectifier) is a block, unless it holds more than three convolutions, or is the
+    network. A module around a single other, a wrapper, stands for that.
+    """
+    own = getattr(network, "feature_modules", None)
+    if callable(own):
+        return list(own())
+    children = list(network.children())
+    if len(children) == 1 and list(children[0].children()):
+        return feature_modules(children[0])
+    return _blocks(children) if children else [network]
+
+
+def _blocks(modules: Sequence[nn.Module]) -> list[nn.Module]:
+    found: list[nn.Module] = []
+    for module in modules:
+        inner = list(module.children())
+        if isinstance(module, nn.ModuleList) or (isinstance(module, nn.Sequential) and not _is_block(inner)):
+            found += _blocks(inner)
+        elif inner or isinstance(module, _ConvNd):
+            found.append(module)
+    return found
+
+
+def _is_block(layers: Sequence[nn.Module]) -> bool:
+    single = not any(list(layer.children()) for layer in layers)
+    return single and sum(isinstance(layer, _ConvNd) for layer in layers) <= _MOST_IN_A_BLOCK
+
+
+@contextmanager
+def each_feature_map(network: nn.Module, look: Callable[[Tensor], None]) -> Iterator[None]:
+    """Within the block, ``look`` is called with every feature map (N, C, H, W) when it is made."""
+    with each_output(feature_modules(network), look):
+        yield
+
+
+@contextmanager
+def each_output(modules: Sequence[nn.Module], look: Callable[[Tensor], None]) -> Iterator[None]:
+    """Within the block, ``look`` is called with every output (N, C, H, W) of the modules when it is made.
+
+    Of a tuple, the first tensor counts. What has another number of dimensions is no feature map. No mode that watches
+    the network, for its rectifiers, say, sees what ``look`` does.
+    """
+
+    def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+        while isinstance(output, list | tuple) and output:
+            output = output[0]
+        if isinstance(output, Tensor) and output.dim() == 4:
+            with torch._C.DisableTorchFunction():
+                look(output)
+
+    hooks = [module.register_forward_hook(hook) for module in dict.fromkeys(modules)]
+    try:
+        yield
+    finally:
+        for handle in hooks:
+            handle.remove()
