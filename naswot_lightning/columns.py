@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -55,25 +56,48 @@ BENCHMARK_ACC = Column("benchmark_acc", "accuracy of the benchmark (a share)", s
 TEST_ACC = Column("test_acc", "test accuracy", "%", short="test acc")
 
 
+Combination = Literal["mean_log_rank", "mean_rank"]
+COMBINED = {"mean_log_rank": "mean of log(rank / n)", "mean_rank": "mean of ranks"}
+
+
 @dataclass(frozen=True)
 class Criterion:
-    """What networks are ranked by: one score, or the mean of the ranks by several.
+    """What networks are ranked by: one score, or the ranks by several.
 
     Attributes:
         parts: the columns of the scores.
+        combine: how the ranks by several become one number; rank 1 is the worst, equals have their mean rank, and of a
+            missing value the rank is the worst. "mean_log_rank", the mean of log(rank / n), lets one bad rank weigh
+            more than a good one (as Lee & Ham 2024 do); "mean_rank" is the mean of ranks, 1 for the best and 0 for
+            the last.
+        title: a name for all of that.
 
     >>> Criterion((Column("jacob_cov", "jacob_cov"), PARAMS)).name
     'jacob_cov+params'
+    >>> Criterion((Column("jacob_cov", "jacob_cov"), PARAMS), "mean_rank").name
+    'jacob_cov+params:mean_rank'
     """
 
     parts: tuple[Column, ...]
+    combine: Combination = "mean_log_rank"
+    title: str | None = None
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether its values depend on the candidates that are ranked together."""
+        return len(self.parts) > 1
 
     @property
     def name(self) -> str:
-        """Its name in files: those of its parts, joined by "+"."""
-        return "+".join(part.name for part in self.parts)
+        """Its name in files: its title, or those of its parts joined by "+"."""
+        return self._joined([part.name for part in self.parts])
 
     @property
     def label(self) -> str:
         """Its name in words, with the unit of a single score."""
-        return self.parts[0].axis if len(self.parts) == 1 else "+".join(part.label for part in self.parts)
+        return self._joined([part.label for part in self.parts]) if self.is_relative else self.parts[0].axis
+
+    def _joined(self, names: list[str]) -> str:
+        if self.title is not None:
+            return self.title
+        return "+".join(names) + (":mean_rank" if self.is_relative and self.combine == "mean_rank" else "")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from naswot_lightning.columns import SIZES, Criterion
+from naswot_lightning.columns import SIZES, Combination, Criterion
 from naswot_lightning.errors import UserError
 from naswot_lightning.storage.columnar import Columnar, Records
 from naswot_lightning.storage.fields import Counts, Floats, Integers, Labels, NamedNumbers, Numbers, Texts
@@ -96,7 +97,7 @@ def rank(
     table = in_columns(rows, kept=0)
     values = [_values(table.field("scores"), criterion) for criterion in criteria]
     states = _joint_states(table, criteria[0])
-    higher_is_better = len(criteria[0].parts) > 1 or criteria[0].parts[0].higher_is_better
+    higher_is_better = criteria[0].is_relative or criteria[0].parts[0].higher_is_better
     worth = np.where(np.isnan(values[0]), 0.0, values[0])
     order = np.lexsort((-worth if higher_is_better else worth, states))  # stable
     several = {each.name: own for each, own in zip(criteria, values, strict=True)} if len(criteria) > 1 else {}
@@ -121,23 +122,38 @@ def _deviations(rows: Records[ScoreRow]) -> dict[str, Floats]:
 
 
 def _values(scores: NamedNumbers, criterion: Criterion) -> Floats:
-    """Return one score's values, or the mean over several scores of each row's relative rank (1 best, 0 last).
-
-    A missing value is NaN.
-    """
-    if len(criterion.parts) == 1:
+    """Return one score's values, NaN where one is missing, or what the ranks by several come to."""
+    if not criterion.is_relative:
         return scores.values(criterion.parts[0].name)
-    ranks = [_relative_ranks(scores.values(part.name), part.higher_is_better) for part in criterion.parts]
-    return np.array([sum(each) / len(each) for each in zip(*(each.tolist() for each in ranks), strict=True)])
+    worth = _WORTH[criterion.combine]
+    columns = [ranks_of(scores.values(part.name), part.higher_is_better) for part in criterion.parts]
+    by_part = [worth(ranks) for ranks in columns]
+    return np.array([sum(each) / len(each) for each in zip(*by_part, strict=True)])
 
 
-def _relative_ranks(values: Floats, higher_is_better: bool) -> Floats:
-    """Return 1 for the best value, 0 for the last, the mean rank for equals; a missing value is last."""
+def ranks_of(values: Floats, higher_is_better: bool = True) -> Floats:
+    """Return the rank of each value, 1 the worst, the mean rank for equals; NaN is worse than any value."""
     from scipy.stats import rankdata
 
     worth = values if higher_is_better else -values
-    ranks = rankdata(np.where(np.isnan(values), -np.inf, worth))
-    return np.asarray((ranks - 1) / max(len(values) - 1, 1))
+    return np.asarray(rankdata(np.where(np.isnan(values), -np.inf, worth)))
+
+
+def _log_ranks(ranks: Floats) -> list[float]:
+    """Return log(rank / n): 0 for the best. By Python's own logarithm: numpy's last bits depend on the processor."""
+    return [math.log(rank / len(ranks)) for rank in ranks.tolist()]
+
+
+def _relative_ranks(ranks: Floats) -> list[float]:
+    """Return 1 for the best, 0 for the last."""
+    shares: list[float] = ((ranks - 1) / max(len(ranks) - 1, 1)).tolist()
+    return shares
+
+
+_WORTH: dict[Combination, Callable[[Floats], list[float]]] = {
+    "mean_log_rank": _log_ranks,
+    "mean_rank": _relative_ranks,
+}
 
 
 def _joint_states(rows: Records[ScoreRow], criterion: Criterion) -> Integers:

@@ -1,4 +1,5 @@
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -38,22 +39,44 @@ def test_degenerate_candidates_come_before_failed_ones():
     assert order(rank(rows, [Criterion((NASWOT,))])) == "odf"
 
 
-def test_an_aggregation_is_the_mean_of_places_with_missing_values_last():
+def test_ranks_by_several_are_put_together_by_their_logarithms_with_missing_values_last():
     values = {"a": (3.0, 10), "b": (2.0, 30), "c": (2.0, 20), "d": (None, 40), "e": (1.0, 10)}
     rows = [row(name, naswot=naswot, params=params) for name, (naswot, params) in values.items()]
     ranking = rank(rows, [Criterion((NASWOT, PARAMS))])
+    # ranks, 1 the worst of five: naswot d 1, e 2, b and c 3.5, a 5; params a and e 1.5, c 3, b 4, d 5
+    ranks = {"a": (5, 1.5), "b": (3.5, 4), "c": (3.5, 3), "d": (1, 5), "e": (2, 1.5)}
+    expected = {name: (math.log(one / 5) + math.log(other / 5)) / 2 for name, (one, other) in ranks.items()}
+    assert {each.architecture: each.score for each in ranking} == pytest.approx(expected)
+    assert order(ranking) == "bcaed"
+    assert ranking[-1].status == "degenerate"
+
+
+def test_the_mean_of_ranks_is_there_by_its_name():
+    values = {"a": (3.0, 10), "b": (2.0, 30), "c": (2.0, 20), "d": (None, 40), "e": (1.0, 10)}
+    rows = [row(name, naswot=naswot, params=params) for name, (naswot, params) in values.items()]
+    by_name = Criterion((NASWOT, PARAMS), "mean_rank")
+    ranking = rank(rows, [by_name, Criterion((NASWOT, PARAMS))])
     # places, 0 the last of five and 1 the best: naswot a 1, b and c 0.625, e 0.25, d 0; params d 1, b .75, c .5
     expected = {"b": 0.6875, "a": 0.5625, "c": 0.5625, "e": 0.1875, "d": 0.5}
     assert {each.architecture: each.score for each in ranking} == pytest.approx(expected)
     assert order(ranking) == "baced"
-    assert ranking[-1].status == "degenerate"
+    assert sorted(ranking[0].more) == ["naswot+params", "naswot+params:mean_rank"]
+
+
+def test_one_bad_rank_weighs_more_than_a_good_one_where_logarithms_are_put_together():
+    values = {"a": (1.0, 4.0), "b": (2.0, 2.0), "c": (3.0, 1.0), "d": (4.0, 3.0)}
+    rows = [row(name, ms=-ms, naswot=naswot) for name, (naswot, ms) in values.items()]
+    both = [Criterion((NASWOT, LATENCY), combine) for combine in ("mean_log_rank", "mean_rank")]
+    by_log, by_mean = ({each.architecture: each.score for each in rank(rows, [each])} for each in both)
+    assert by_mean["a"] > by_mean["b"]
+    assert by_log["a"] == pytest.approx(by_log["b"])
 
 
 def test_a_column_of_which_less_is_better_is_ranked_the_other_way_round():
     values = {"a": (3.0, 30.0), "b": (2.0, 10.0), "c": (1.0, 20.0)}
     rows = [row(name, ms=ms, naswot=naswot) for name, (naswot, ms) in values.items()]
     assert order(rank(rows, [Criterion((LATENCY,))])) == "bca"
-    ranking = rank(rows, [Criterion((NASWOT, LATENCY))])
+    ranking = rank(rows, [Criterion((NASWOT, LATENCY), "mean_rank")])
     assert order(ranking) == "bac"
     assert [each.score for each in ranking] == [0.75, 0.5, 0.25]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from naswot_lightning.analysis.statistics import kendall_tau
-from naswot_lightning.columns import SIZES
+from naswot_lightning.columns import COMBINED, SIZES, Criterion
 from naswot_lightning.ranking import COLUMNS, RankedRow
 from naswot_lightning.report.table import print_table
 from naswot_lightning.storage.columnar import Records
@@ -30,6 +30,8 @@ def agreement_with_size(ranking: Records[RankedRow]) -> dict[str, float | None]:
 def print_summary(search: Search, ranking: Records[RankedRow]) -> None:
     """Print the top of the ranking, what the score adds over plain size, and what could not be scored."""
     _print_top(search, ranking)
+    if search.criteria[0].is_relative:
+        print(describe_relative(search.criteria[0], len(ranking)))
     print(f"\nWhat {search.criteria[0].label} adds over plain size: Kendall tau between it and")
     for size, tau in agreement_with_size(ranking).items():
         print(f"  {SIZES[size].label:16s} {'not defined' if tau is None else f'{tau:.3f}'}")
@@ -41,6 +43,15 @@ def print_summary(search: Search, ranking: Records[RankedRow]) -> None:
             example = one_line(ranking[found[0]].architecture)
             print(f"{len(found)} {status}, ranked last, e.g. {example} (reasons in scores.jsonl)")
     print(f"\nRanking: {search.folder.path / 'ranking.csv'}")
+
+
+def describe_relative(criterion: Criterion, candidates: int) -> str:
+    """Return what a score is that depends on the candidates which are ranked together."""
+    parts = ", ".join(part.label for part in criterion.parts)
+    return (
+        f"{criterion.label} is the {COMBINED[criterion.combine]} by {parts} among these {candidates} candidates: "
+        "it does not compare with the same network's in another ranking"
+    )
 
 
 def _print_top(search: Search, ranking: Records[RankedRow]) -> None:
