@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from naswot_lightning.proxies.base import PROXIES, Measured, Proxy, proxy
-    from naswot_lightning.proxies.choice import compute_scores, get_proxy, parse_scores, watches_of
+    from naswot_lightning.proxies.choice import compute_scores, get_proxy, watches_of
+    from naswot_lightning.proxies.criteria import parse_scores
 
 # The registry: a score, the file of this folder that holds it.
 SCORES = {
@@ -42,7 +43,8 @@ SCORES = {
 }
 _EXPORTS = {
     **dict.fromkeys(("PROXIES", "Measured", "Proxy", "proxy"), "base"),
-    **dict.fromkeys(("compute_scores", "get_proxy", "parse_scores", "watches_of"), "choice"),
+    **dict.fromkeys(("compute_scores", "get_proxy", "watches_of"), "choice"),
+    "parse_scores": "criteria",
 }
 
 __all__ = [

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from torch import nn
 
-from naswot_lightning.columns import Criterion
 from naswot_lightning.data.probe import Probe
-from naswot_lightning.errors import UserError, expect_name
+from naswot_lightning.errors import expect_name
 from naswot_lightning.proxies.base import PROXIES, Measured, Proxy, Watch
 
 
@@ -44,26 +43,3 @@ def compute_scores(network: nn.Module, probe: Probe, names: Sequence[str]) -> di
 def watches_of(proxies: Iterable[Proxy]) -> list[Watch]:
     """Return what these scores watch the forward pass with, each once, for :class:`Measured`."""
     return list(dict.fromkeys(watch for proxy in proxies for watch in proxy.watches))
-
-
-def parse_scores(text: str) -> list[Criterion]:
-    """Read what to rank by: columns separated by ",", each one proxy or several joined by "+".
-
-    Raises:
-        UserError: a name is unknown, missing, or twice in a column; or two columns hold the same names.
-
-    >>> [criterion.name for criterion in parse_scores("naswot, jacob_cov+params")]
-    ['naswot', 'jacob_cov+params']
-    """
-    columns = [[name.strip() for name in column.split("+")] for column in text.split(",")]
-    for name in (name for column in columns for name in column):
-        if not name:
-            raise UserError(f"score {text!r}: a name is missing; write e.g. naswot or naswot,jacob_cov+params")
-        expect_name("score", name, PROXIES)
-    seen: set[frozenset[str]] = set()
-    for column in columns:
-        names = frozenset(column)
-        if len(names) < len(column) or names in seen:
-            raise UserError(f"score {text!r}: {'+'.join(column)} repeats a name or a column; write each once")
-        seen.add(names)
-    return [Criterion(tuple(PROXIES[name].column for name in column)) for column in columns]

@@ -19,6 +19,7 @@ def test_every_proxy_says_where_it_comes_from_and_what_it_costs():
         ("naswot", [["naswot"]]),
         ("naswot,jacob_cov+params", [["naswot"], ["jacob_cov", "params"]]),
         (" naswot , synflow + naswot ", [["naswot"], ["synflow", "naswot"]]),
+        ("synflow+naswot, synflow + naswot : mean_rank", [["synflow", "naswot"], ["synflow", "naswot"]]),
     ],
 )
 def test_parse_scores(text, columns):
@@ -36,6 +37,9 @@ def test_parse_scores(text, columns):
         ("snip+snip", "snip\\+snip repeats"),
         ("snip,naswot,snip", "snip repeats a name or a column"),
         ("snip+naswot,naswot+snip", "naswot\\+snip repeats"),
+        ("snip+naswot:mean_rank,naswot+snip:mean_rank", "naswot\\+snip:mean_rank repeats"),
+        ("snip:mean_rank", "'mean_rank' is for the ranks by several scores"),
+        ("snip+naswot:median", "'median': expected one of mean_log_rank, mean_rank"),
     ],
 )
 def test_parse_scores_says_what_is_wrong_in_one_line(text, message):
