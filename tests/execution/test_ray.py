@@ -9,9 +9,11 @@ import torch
 
 from naswot_lightning.data.probe import load_probe
 from naswot_lightning.errors import UserError
-from naswot_lightning.execution import get_engine, ray_core
+from naswot_lightning.execution import get_engine
 from naswot_lightning.execution.base import Lost, Request
-from naswot_lightning.execution.ray_core import expect_cluster, ray_executor
+from naswot_lightning.execution.ray_cluster import Cluster, expect_cluster
+from naswot_lightning.execution.ray_core import ray_executor
+from naswot_lightning.execution.remote import pack
 from naswot_lightning.search.evaluators.score import ScoreEvaluator
 from spaces import get_space
 from tests.execution.conftest import SMALL
@@ -92,8 +94,8 @@ def test_a_worker_keeps_the_devices_that_it_began_with(cluster):
 
 def test_shares_of_a_gpu_add_up_to_one_at_most(cluster):
     for workers, share in ((1, 1.0), (2, 1.0), (4, 0.5), (5, 0.3333), (7, 0.25)):
-        shared = ray_core.Cluster(ray, Request(workers, CUDA))
-        shared.connect(*ray_core.pack(Halved(), Request(workers, CUDA), ""))
+        shared = Cluster(ray, Request(workers, CUDA))
+        shared.connect(*pack(Halved(), Request(workers, CUDA), ""))
         assert shared.needs == {"CPU": 1, "GPU": share}
 
 
