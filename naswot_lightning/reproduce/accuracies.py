@@ -41,9 +41,9 @@ class Accuracies:
 
 
 def every_data_set(table: Table) -> list[Accuracies]:
-    """Return the accuracies of each data set of a table, in its order."""
+    """Return the accuracies of each data set of a table, by their names."""
     tested = [known for known in table.known if known.split != "train"]
-    return [of_data_set(table, each) for each in dict.fromkeys(_our_name(known.dataset) for known in tested)]
+    return [of_data_set(table, each) for each in sorted({_our_name(known.dataset) for known in tested})]
 
 
 def of_data_set(table: Table, dataset: str) -> Accuracies:

@@ -59,8 +59,8 @@ def reproduce(settings: AlgorithmSettings) -> int:
     shown = reported_target(table, settings.benchmark_dataset)
     values = Values(table, table.every_accuracy(shown.dataset, shown.split, shown.epochs))
     curves = {name: [history.curve(values) for history in histories] for name, histories in found.items()}
-    title = f"{table.name}: searches by {ground.target}, best so far by {shown}"
-    _print(title, found, curves)
+    title = f"{table.name}, searches by {ground.target}"
+    _print(f"{title}, best so far by {shown}", found, curves)
     path = Path(settings.out) / "algorithms"
     write_csv(path.with_suffix(".csv"), _band_rows(curves), _CSV)
     if (figure := draw(curves, f"accuracy (%), {shown}", title)) is not None:

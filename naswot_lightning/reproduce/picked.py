@@ -20,7 +20,7 @@ from naswot_lightning.reproduce.searches import Effort, Ground, places_of_picks,
 from naswot_lightning.reproduce.settings import TableSettings
 from naswot_lightning.search.simulation import History
 
-_QUOTED = "shares weights between candidates; quoted as published, not run"
+_QUOTED = "weights are shared between candidates: quoted as published, not run"
 Places = Mapping[str, np.ndarray]  # of the picks, by the data set that they were made on
 
 
@@ -43,11 +43,15 @@ class Picking:
     on: Mapping[str, str]
 
     def rows(self) -> list[ResultRow]:
-        """Return the paper's rows with ours, and ours alone of the other scores."""
-        rows = [self._row(row) for row in self.published.rows]
-        counts = [row.samples for row in self.published.rows if row.kind == "naswot"]
-        others = [name for name in self.settings.scores if name != "naswot"]
-        return rows + [self._scored(_unpublished(name, count), name) for name in others for count in counts]
+        """Return the paper's rows with ours, and after its picks by the score ours by other scores."""
+        by_score = [row for row in self.published.rows if row.kind == "naswot"]
+        found = []
+        for row in self.published.rows:
+            found.append(self._row(row))
+            if row is by_score[-1]:
+                others = [name for name in self.settings.scores if name != "naswot"]
+                found += [self._scored(_unpublished(name, each.samples), name) for name in others for each in by_score]
+        return found
 
     @cached_property
     def places(self) -> np.ndarray:
@@ -129,7 +133,7 @@ class Picking:
     def _evolved(self, row: PublishedRow) -> ResultRow:
         """Return what a search with feedback reaches, or why it is not run."""
         if self._efforts is None:
-            note = f"left out: {self.table.name} has no seconds of training; give --evaluations to end it by number"
+            note = f"left out: {self.table.name} has no seconds of training; --evaluations ends them by number instead"
             return ResultRow(row.label, row.figures, {}, row.seconds, note=note)
         histories = {dataset: self._searches(row, dataset, effort) for dataset, effort in self._efforts.items()}
         notes = [

@@ -69,9 +69,21 @@ def print_rows(title: str, rows: Sequence[ResultRow], columns: Sequence[str]) ->
     lines = [line for row in rows for line in _lines(row, columns)]
     print(title)
     print_table("", ("method", "", "seconds", "runs", *columns), lines)
+    notes: dict[str, list[str]] = {}
     for row in rows:
         if row.note:
-            print(f"{row.label}: {row.note}")
+            notes.setdefault(row.note, []).append(row.label)
+    for note, labels in notes.items():
+        print(f"{', '.join(dict.fromkeys(map(_method, labels)))}: {note}")
+
+
+def _method(label: str) -> str:
+    """Return a label without its N.
+
+    >>> _method("Optimal, N = 100")
+    'Optimal'
+    """
+    return label.partition(", N = ")[0]
 
 
 def _lines(row: ResultRow, columns: Sequence[str]) -> Iterator[list[Any]]:

@@ -21,20 +21,32 @@ def is_picture(path):
     [("figure3", "nasbench201", {}, ["0.574", "0.611"]), ("figure9", "nats_size", SIZE_COLUMNS, ["", ""])],
 )
 def test_a_panel_for_each_data_set(tmp_path, capsys, figure, space, columns, published):
-    table = write_table(tmp_path / "mine.csv", 25, space, **({"columns": columns} if columns else {}))
-    assert run(figure, table, tmp_path / "out", "--samples", 15) == 0
+    table = write_table(tmp_path / "mine.csv", 14, space, **({"columns": columns} if columns else {}))
+    assert run(figure, table, tmp_path / "out", "--samples", 11) == 0
     rows = rows_of(tmp_path / "out" / f"{figure}.csv")
     assert [row["published_tau"] for row in rows] == published
     points = rows_of(tmp_path / "out" / f"{figure}_points.csv")
     for row in rows:
         own = [point for point in points if point["accuracy_of"] == row["accuracy"]]
-        assert 10 <= len(own) == int(row["n"]) <= 15
+        assert 8 <= len(own) == int(row["n"]) <= 11
         assert all(float(point["accuracy"]) > 15 for point in own)
         for name, tau in (("score", "tau"), ("params", "tau_params")):
             expected = kendalltau(*([float(point[each]) for point in own] for each in (name, "accuracy"))).statistic
             assert float(row[tau]) == pytest.approx(expected)
     assert is_picture(tmp_path / "out" / f"{figure}.png")
     assert ("none on record" in capsys.readouterr().out) == (figure == "figure9")
+
+
+def test_cells_of_one_width_and_depth(tmp_path, capsys):
+    columns = {("cifar10", "test"): 0.0}
+    for name in ("NDS PNAS_fix-w-d.csv", "NDS PNAS.csv"):
+        write_table(tmp_path / name, 4, "nds_pnas:width=4,depth=3", columns, epochs=100)
+    words = ("--space", "nds_pnas:width=4,depth=3", "--samples", 4)
+    assert run("figure10", tmp_path / "NDS PNAS_fix-w-d.csv", tmp_path / "out", *words) == 0
+    (row,) = rows_of(tmp_path / "out" / "figure10.csv")
+    assert (row["n"], row["published_tau"], row["accuracy"]) == ("4", "", "cifar10 test, 100 epochs")
+    assert run("figure10", tmp_path / "NDS PNAS.csv", tmp_path / "out", *words) == 2
+    assert "expected one of fixed width and depth (fix-w-d)" in capsys.readouterr().err
 
 
 def test_the_accuracy_of_cifar10_is_that_of_the_published_plot(tmp_path):
@@ -45,11 +57,11 @@ def test_the_accuracy_of_cifar10_is_that_of_the_published_plot(tmp_path):
 
 def test_bars_of_several_scores_and_no_score_is_the_worst(tmp_path):
     table = write_table(tmp_path / "mine.csv", 12, columns={("cifar10", "ori-test"): 0.0})
-    words = ("--samples", 10, "--scores", "naswot", "synflow", "params")
+    words = ("--samples", 6, "--scores", "naswot", "synflow", "params")
     assert run("figure4", table, tmp_path / "out", *words) == 0
     rows = rows_of(tmp_path / "out" / "figure4.csv")
     assert [row["score"] for row in rows] == ["naswot", "synflow", "params"]
-    assert all(int(row["n"]) == 10 and -1 <= float(row["tau"]) <= 1 for row in rows)
+    assert all(int(row["n"]) == 6 and -1 <= float(row["tau"]) <= 1 for row in rows)
     assert is_picture(tmp_path / "out" / "figure4.png")
     worst = _with_the_worst(np.array([np.nan, -5.0, 2.0, np.nan]))
     assert worst[0] == worst[3] < -5
@@ -95,11 +107,11 @@ def test_scores_are_divided_by_the_lowest_of_their_size():
 
 @pytest.mark.parametrize("seconds", [None, 100])
 def test_curves_of_several_algorithms(tmp_path, capsys, seconds):
-    table = write_table(tmp_path / "mine.csv", seconds=seconds)
-    words = ("--algorithms", "random", "rea", "area", "--searches", 3, "--evaluations", 12)
+    table = write_table(tmp_path / "mine.csv", 10, seconds=seconds)
+    words = ("--algorithms", "random", "rea", "area:start=10,population=5", "--searches", 3, "--evaluations", 8)
     assert run("algorithms", table, tmp_path / "out", *words) == 0
     rows = rows_of(tmp_path / "out" / "algorithms.csv")
-    assert {row["algorithm"] for row in rows} == {"random", "rea", "area"}
+    assert {row["algorithm"] for row in rows} == {"random", "rea", "area:start=10,population=5"}
     assert {row["effort"] for row in rows} == ({"evaluations", "seconds"} if seconds else {"evaluations"})
     assert all(float(row["p10"]) <= float(row["mean"]) <= float(row["p90"]) for row in rows)
     assert is_picture(tmp_path / "out" / "algorithms.png")

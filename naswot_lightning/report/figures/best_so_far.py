@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ _LINES = ("-", "--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 2)
 _LABELS: dict[Effort, str] = {"evaluations": "evaluations (whole trainings)", "seconds": "simulated time (s)"}
 _SETTLED = 0.05  # of an axis: what is lower than the means there is cut off, it would hide all else
 _BRIGHTEST = 0.7  # of the colour map
+_LETTERS = 70  # of the title, over each panel
 
 
 def draw(searches: Mapping[str, Sequence[Curve]], label: str, title: str) -> Figure | None:
@@ -61,7 +63,8 @@ def _panels(count: int, title: str) -> tuple[Figure, list[Any]]:
 
     figure = Figure(figsize=(5.75 * count, 4.6), layout="constrained")
     axes = figure.subplots(1, count, squeeze=False)[0]
-    figure.suptitle(style.plain(title + " (mean, 10 to 90 % of the seeds)"), fontsize="medium")
+    lines = textwrap.wrap(style.plain(title + " (mean, 10 to 90 % of the seeds)"), _LETTERS * count)
+    figure.suptitle("\n".join(lines), fontsize="medium")
     return figure, list(axes)
 
 

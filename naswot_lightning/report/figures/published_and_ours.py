@@ -26,7 +26,7 @@ def draw(rows: Sequence[ResultRow], columns: Sequence[str], title: str) -> Figur
     for axis, column in zip(axes, columns, strict=True):
         _draw_panel(axis, rows, column)
     axes[0].set_yticks(range(len(rows)), [style.plain(row.label) for row in rows])
-    axes[0].invert_yaxis()
+    axes[0].set_ylim(len(rows) - 0.5, -0.5)
     handles, labels = axes[0].get_legend_handles_labels()
     found = dict(zip(labels, handles, strict=True))
     figure.legend(list(found.values()), list(found), loc="outside lower center", ncols=2, fontsize="small")
@@ -35,18 +35,25 @@ def draw(rows: Sequence[ResultRow], columns: Sequence[str], title: str) -> Figur
 
 
 def _draw_panel(axis: Any, rows: Sequence[ResultRow], column: str) -> None:
+    means = [found.mean for row in rows for found in (row.published.get(column), row.ours.get(column)) if found]
+    axis.set_xlim(*_range(means))
     for place, row in enumerate(rows):
         _draw_point(axis, row.published.get(column), place - _OFFSET, "published", *_PUBLISHED)
         _draw_point(axis, row.ours.get(column), place + _OFFSET, "here", *_OURS)
-    means = [found.mean for row in rows for found in (row.published.get(column), row.ours.get(column)) if found]
-    axis.set_xlim(*_range(means))
     axis.set_title(style.plain(column), fontsize="medium")
     axis.set_xlabel("accuracy (%)")
     axis.grid(axis="x", alpha=0.3)
 
 
 def _draw_point(axis: Any, found: Spread | None, place: float, label: str, color: str, marker: str) -> None:
-    if found is not None:
+    if found is None:
+        return
+    if found.mean < axis.get_xlim()[0]:
+        left = axis.get_yaxis_transform()  # x is a share of the panel
+        axis.text(
+            0.01, place, f"\N{LEFTWARDS ARROW} {found.mean:.2f}", color=color, transform=left, va="center", size=7
+        )
+    else:
         axis.errorbar(
             [found.mean], [place], xerr=[found.std or 0.0], fmt=marker, color=color, markersize=4, elinewidth=1,
             capsize=2, label=label,
@@ -55,7 +62,7 @@ def _draw_point(axis: Any, found: Spread | None, place: float, label: str, color
 
 def _range(means: Sequence[float]) -> tuple[float, float]:
     """Return a range around the better three quarters of the means: searches that fail would hide all else."""
-    ordered = sorted(means)
+    ordered = sorted(means) or [0.0, 100.0]
     low, high = ordered[len(ordered) // 4], ordered[-1]
     margin = 0.6 * (high - low) or 1.0
     return low - margin, high + margin / 2
