@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-import pickle
 import re
-import signal
-import subprocess
 import sys
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -21,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from naswot_lightning.errors import UserError, expect_name
 from naswot_lightning.execution.base import Executor, Lost, R, Request, T, Task
-from naswot_lightning.execution.job import JobItems, read_messages
+from naswot_lightning.execution.job import JobItems
 from naswot_lightning.execution.processes import _safe_start
-from naswot_lightning.execution.remote import Given, Message, Ready, module_path, pack
+from naswot_lightning.execution.remote import module_path, pack
+from naswot_lightning.execution.slurm_cluster import JobCluster, Submitted
 from naswot_lightning.storage.files import write_whole
 
 if TYPE_CHECKING:
-    from submitit import AutoExecutor, Job
+    from submitit import AutoExecutor
 
 _ITEMS_OF_A_JOB = 250  # minutes of scoring, for the minute in which a job finds a machine and loads torch
 _MOST_JOBS = 16
@@ -35,12 +32,8 @@ _MOST_STARTS = 3  # of jobs that end before they are ready, one after the other
 _MINUTES = 240  # of a job; what takes longer is requeued
 _MOST_TIMEOUTS = 100  # of one job: a long training may need many
 _MOST_TRIES = 2
-_POLL_S, _LAG_S = 2.0, 15.0  # between looks; until a file that another machine wrote is seen on this one
-_LOCAL_POLL_S = 0.2
-_LOOK_S = 60.0  # between questions to SLURM for jobs that ended without a word
 _PATIENCE_S = 75.0  # for trainings that are told to save
 _SHORT_PATIENCE_S = 5.0  # for others
-_NO_FAULT = ("FINISHED", "COMPLETED", "UNKNOWN")
 _OTHERS = {"additional_parameters", "nodes", "ntasks_per_node", "num_gpus"}  # a job is one process
 _LISTS = ("setup", "teardown", "srun_args")
 _TIME = re.compile(r"(?:(?P<d>\d+)-)?(?P<a>\d+)(?::(?P<b>\d+))?(?::(?P<c>\d+))?")
@@ -66,7 +59,7 @@ def slurm_executor(request: Request) -> Executor:
     make = partial(_submitter, submitit, cluster, request, _parameters(request))
     if cluster == "slurm":
         make()  # what is at fault is said now; that of the local cluster makes its folder at once
-    return Jobs(make, _Cluster(cluster), request)
+    return Jobs(make, JobCluster(cluster), request)
 
 
 def _submitter(submitit: Any, cluster: str, request: Request, parameters: Mapping[str, Any]) -> AutoExecutor:
@@ -128,7 +121,7 @@ class Jobs:
         request: what the command asks for.
     """
 
-    def __init__(self, make_submitter: Callable[[], AutoExecutor], cluster: _Cluster, request: Request) -> None:
+    def __init__(self, make_submitter: Callable[[], AutoExecutor], cluster: JobCluster, request: Request) -> None:
         self._make_submitter, self._cluster, self._request = make_submitter, cluster, request
         self._folder = request.folder.absolute() / "jobs"
 
@@ -165,52 +158,6 @@ class Jobs:
         return self._request.workers or (self._request.places if self._request.apart else os.cpu_count() or 1)
 
 
-class _Submitted:
-    """A job, and what of its items is left.
-
-    Attributes:
-        tries: how often its first item was given to a job.
-        given: what is left of its items.
-        has_given_up: the item that it was at is lost by its own word; it has not begun with the next.
-    """
-
-    def __init__(self, job: Job[None], call: JobItems, tries: int) -> None:
-        self.job, self.tries, self.given = job, tries, Given(call.items)
-        self.has_given_up = False
-        self._told, self._at = call.told, 0
-        self._ended_since: float | None = None
-        self._is_interrupted = False
-
-    def news(self) -> list[Message]:
-        """Return what it has told since."""
-        messages, self._at = read_messages(self._told, self._at)
-        return messages
-
-    def interrupt(self) -> None:
-        """Tell the process of a local job once that it should end, as soon as it can be told."""
-        for message in self.news():
-            self.given.pid = message.pid if isinstance(message, Ready) else self.given.pid
-        if self.given.pid is not None and not self._is_interrupted:
-            self._is_interrupted = True
-            _signal(self, signal.SIGINT)
-
-    def has_ended(self, lag: float) -> bool:
-        """Return whether it ended so many seconds ago."""
-        if self._ended_since is None and self.job.done():
-            self._ended_since = time.monotonic()
-        return self._ended_since is not None and time.monotonic() - self._ended_since >= lag
-
-    def reason(self) -> str:
-        """Return in words how it ended."""
-        state = self.job.state
-        ended = f"ended as {state}" if state not in _NO_FAULT else "ended without an answer"
-        with suppress(OSError, EOFError, pickle.UnpicklingError):
-            kind, result = pickle.loads(self.job.paths.result_pickle.read_bytes())  # noqa: S301 - of our own job
-            if kind == "error":
-                ended = f"ended ({str(result).strip().splitlines()[-1]})"
-        return f"{ended}, see {self.job.paths.stderr}"
-
-
 class _Run:
     """Items in jobs that are under way.
 
@@ -221,10 +168,10 @@ class _Run:
         most: jobs at a time; None for all.
     """
 
-    def __init__(self, submitter: AutoExecutor, cluster: _Cluster, call: JobItems, most: int | None) -> None:
+    def __init__(self, submitter: AutoExecutor, cluster: JobCluster, call: JobItems, most: int | None) -> None:
         self._submitter, self._cluster, self._call, self._most = submitter, cluster, call, most
         self._waiting: deque[tuple[list[Any], int]] = deque()
-        self._jobs: list[_Submitted] = []
+        self._jobs: list[Submitted] = []
         self._numbers = count()
         self._unready = 0
 
@@ -258,7 +205,7 @@ class _Run:
         try:
             with _safe_start({"PYTHONPATH": os.pathsep.join(module_path())}):  # Ctrl-C waits until we know the jobs
                 jobs = self._submitter.submit_array(calls)
-                self._jobs += [_Submitted(*submitted) for submitted in zip(jobs, calls, tries, strict=True)]
+                self._jobs += [Submitted(*submitted) for submitted in zip(jobs, calls, tries, strict=True)]
         except (RuntimeError, TypeError, ValueError, OSError) as error:
             raise UserError(f"--engine slurm: {_last_line(error)}; see --slurm.NAME in docs/clusters.md") from None
         if self._cluster.is_slurm:
@@ -269,7 +216,7 @@ class _Run:
         task = self._call.task
         return replace(self._call, items=items, told=task.with_suffix(f".{next(self._numbers)}"))
 
-    def _listen(self, job: _Submitted) -> Iterator[tuple[Any, Any]]:
+    def _listen(self, job: Submitted) -> Iterator[tuple[Any, Any]]:
         """Yield what a job has told; where it ended before its items did, submit them again."""
         has_ended = job.has_ended(self._cluster.lag_s)  # asked first: what it told before is read below
         was_ready = job.given.pid is not None
@@ -284,7 +231,7 @@ class _Run:
             self._jobs.remove(job)
             yield from self._replace(job)
 
-    def _replace(self, job: _Submitted) -> Iterator[tuple[Any, Any]]:
+    def _replace(self, job: Submitted) -> Iterator[tuple[Any, Any]]:
         """Submit again what a job that has ended was given."""
         items = list(job.given.items)
         if job.given.pid is None:
@@ -299,7 +246,7 @@ class _Run:
         for item in at:
             yield from self._lose(job, item, job.reason())
 
-    def _lose(self, job: _Submitted, item: Any, reason: str) -> Iterator[tuple[Any, Any]]:
+    def _lose(self, job: Submitted, item: Any, reason: str) -> Iterator[tuple[Any, Any]]:
         """Submit an item again that a job was at, or yield it as lost."""
         job.has_given_up = True
         if job.tries < _MOST_TRIES:
@@ -307,66 +254,6 @@ class _Run:
             self._waiting.append(([item], job.tries + 1))
         else:
             yield item, Lost(reason)
-
-
-class _Cluster:
-    """Where jobs run.
-
-    Args:
-        name: slurm, or local.
-    """
-
-    def __init__(self, name: str) -> None:
-        self.is_slurm = name == "slurm"
-        self.poll_s, self.lag_s = (_POLL_S, _LAG_S) if self.is_slurm else (_LOCAL_POLL_S, 0.0)
-        self._looked = time.monotonic()
-
-    def look(self, jobs: Sequence[_Submitted]) -> None:
-        """Ask SLURM now and then how all jobs are: submitit alone asks every ten minutes."""
-        if self.is_slurm and jobs and time.monotonic() - self._looked > _LOOK_S:
-            self._looked = time.monotonic()
-            jobs[0].job.get_info(mode="force")
-
-    def stop(self, jobs: Sequence[_Submitted], patience: float) -> None:
-        """End jobs; those that train may save first.
-
-        Args:
-            jobs: all that are under way.
-            patience: seconds until they are ended by force.
-        """
-        left = [job for job in jobs if not job.job.done()]
-        end = time.monotonic() + patience
-        if self.is_slurm:
-            self._scancel("--state=PENDING", left)
-            self._scancel("--signal=INT", left)
-        try:
-            while left and time.monotonic() < end:
-                time.sleep(self.poll_s)
-                left = [job for job in left if not self._has_ended(job)]
-        finally:
-            if self.is_slurm:
-                self._scancel("--quiet", left)
-            else:
-                for job in left:
-                    _signal(job, signal.SIGKILL)
-
-    def _has_ended(self, job: _Submitted) -> bool:
-        if self.is_slurm:
-            job.job.get_info(mode="force")
-        else:
-            job.interrupt()
-        return job.job.done()
-
-    @staticmethod
-    def _scancel(option: str, jobs: Sequence[_Submitted]) -> None:
-        if jobs:
-            subprocess.run(["scancel", option, *(job.job.job_id for job in jobs)], capture_output=True, check=False)
-
-
-def _signal(job: _Submitted, number: int) -> None:
-    if job.given.pid is not None and not job.job.done():
-        with suppress(ProcessLookupError):
-            os.kill(job.given.pid, number)
 
 
 def _last_line(error: Exception) -> str:
