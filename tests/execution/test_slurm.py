@@ -10,7 +10,7 @@ import torch
 
 from naswot_lightning.data.probe import load_probe
 from naswot_lightning.errors import UserError
-from naswot_lightning.execution import get_engine, slurm
+from naswot_lightning.execution import get_engine, slurm_cluster
 from naswot_lightning.execution.base import Lost, Request
 from naswot_lightning.execution.slurm import slurm_executor, to_minutes
 from naswot_lightning.search.evaluators.score import ScoreEvaluator
@@ -39,9 +39,9 @@ def cluster(tmp_path, monkeypatch):
     folder = tmp_path / "slurm"
     fake_slurm.install(folder, monkeypatch)
     submitit.SlurmJob.watcher.clear()  # of the jobs of another test, which have the same numbers
-    monkeypatch.setattr(slurm, "_POLL_S", 0.2)
-    monkeypatch.setattr(slurm, "_LAG_S", 0.5)
-    monkeypatch.setattr(slurm, "_LOOK_S", 0.5)
+    monkeypatch.setattr(slurm_cluster, "_POLL_S", 0.2)
+    monkeypatch.setattr(slurm_cluster, "_LAG_S", 0.5)
+    monkeypatch.setattr(slurm_cluster, "_LOOK_S", 0.5)
     return folder
 
 
