@@ -32,9 +32,10 @@ def vkdnw(measured: Measured) -> float:
     tensors; p are its softmax probabilities, a twentieth of them spread evenly. F = mean over images of
     J' (diag(p) - pp') J, and the entropy is that of the 10, 20, ..., 90 % quantiles of its singular values, divided by
     their sum: at most log 9, by which it is divided. So the score ranks by the number, and by the entropy where numbers
-    are equal, as published. The images are the first 16 of the probe. As in eval mode before training, BatchNorm
-    subtracts 0 and divides by 1: the logits of an image depend on it alone. Weights of other layers than convolutions,
-    linear layers and BatchNorm have no part in J.
+    are equal, as published. The images are the first 16 of the probe. BatchNorm takes their statistics as constants, so
+    that the logits of an image depend on it alone; the published code leaves it at mean 0 and variance 1, to which its
+    Kaiming-normal weights keep the activations close, and those of a search do not. Weights of other layers than
+    convolutions, linear layers and BatchNorm have no part in J.
 
     Returns:
         The sum; -inf where the quantiles vanish, so that no weight but a few changes the logits, or there is none; nan
@@ -145,10 +146,11 @@ class _FirstWeights(TorchFunctionMode):
         momentum: float = 0.1,
         eps: float = 1e-5,
     ) -> Tensor:
-        """Return what BatchNorm returns in eval mode before training."""
-        mean, variance = input.new_zeros(input.shape[1]), input.new_ones(input.shape[1])
+        """Return what BatchNorm returns, with the statistics of its input as constants."""
+        values = input.detach().movedim(1, 0).flatten(1)  # (C, N * pixels)
+        variance, mean = torch.var_mean(values, dim=1, correction=0)
         output = F.batch_norm(input, mean, variance, weight, bias, training=False, eps=eps)
-        self._watch(output, weight, input.detach()[:, 0] / math.sqrt(1 + eps))
+        self._watch(output, weight, (input.detach()[:, 0] - mean[0]) / torch.sqrt(variance[0] + eps))
         self._watch(output, bias, None)
         return output
 

@@ -62,10 +62,10 @@ def with_batch_statistics(network):
 
 
 def outputs_of(network, kinds, images):
-    """What the modules of these kinds return while the network runs, in order; with a graph."""
+    """Copies of what the modules of these kinds return while the network runs, in order."""
     found = []
     hooks = [
-        module.register_forward_hook(lambda module, inputs, output: found.append(output))
+        module.register_forward_hook(lambda module, inputs, output: found.append(output.clone()))
         for module in network.modules()
         if isinstance(module, kinds)
     ]
