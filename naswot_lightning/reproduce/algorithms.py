@@ -63,9 +63,10 @@ def reproduce(settings: AlgorithmSettings) -> int:
     _print(f"{title}, best so far by {shown}", found, curves)
     path = Path(settings.out) / "algorithms"
     write_csv(path.with_suffix(".csv"), _band_rows(curves), _CSV)
+    print(path.with_suffix(".csv"))
     if (figure := draw(curves, f"accuracy (%), {shown}", title)) is not None:
         save_figure(figure, path.with_suffix(".png"))
-    print(f"{path.with_suffix('.csv')}, {path.with_suffix('.png')}")
+        print(path.with_suffix(".png"))
     return 0
 
 

@@ -19,7 +19,7 @@ from naswot_lightning.reproduce.published import PublishedTaus, published_taus
 from naswot_lightning.reproduce.sampling import candidates
 from naswot_lightning.reproduce.score_table import merits_by_score
 from naswot_lightning.reproduce.settings import BarSettings
-from naswot_lightning.reproduce.tables import open_tables
+from naswot_lightning.reproduce.tables import open_tables, scored_space
 from naswot_lightning.storage.files import write_csv
 
 _CSV = ("table", "space", "accuracy", "images", "score", "n", "tau", "low", "high", "published_tau")
@@ -74,7 +74,7 @@ def _bars(table: Table, known: Accuracies, settings: BarSettings, published: Pub
     chosen = order[known.learned[order]][: settings.samples]
     architectures = [table.architectures[place] for place in chosen.tolist()]
     images = images_of(settings.dataset, known.dataset)
-    merits = merits_by_score(settings, table.space, images, architectures, settings.scores)
+    merits = merits_by_score(settings, scored_space(settings, table), images, architectures, settings.scores)
     accuracies = known.values[chosen].tolist()
     return [
         Bar(

@@ -26,7 +26,7 @@ from naswot_lightning.reproduce.accuracies import every_data_set, of_data_set
 from naswot_lightning.reproduce.images import images_of
 from naswot_lightning.reproduce.result_row import Spread
 from naswot_lightning.reproduce.settings import AblationSettings
-from naswot_lightning.reproduce.tables import open_table
+from naswot_lightning.reproduce.tables import open_table, scored_space
 from naswot_lightning.storage.files import write_csv
 from spaces import get_space
 
@@ -47,7 +47,7 @@ def reproduce(settings: AblationSettings) -> int:
     if not networks:
         raise UserError(f"--benchmark {settings.benchmark[0]}: it knows no accuracy ({known.label})")
     images = images_of(settings.dataset, known.dataset)
-    samples = _samples(settings, networks, table.space, images)
+    samples = _samples(settings, networks, scored_space(settings, table), images)
     title = f"{table.space}, percentiles of {known.label}, {settings.samples} scores each way, images of {images}"
     _print(title, networks, samples)
     path = Path(settings.out) / "figure5"

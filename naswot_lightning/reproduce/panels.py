@@ -20,6 +20,7 @@ from naswot_lightning.reproduce.published import PublishedTaus, published_taus
 from naswot_lightning.reproduce.sampling import candidates
 from naswot_lightning.reproduce.score_table import score_table
 from naswot_lightning.reproduce.settings import PanelSettings
+from naswot_lightning.reproduce.tables import scored_space
 from naswot_lightning.storage.files import write_csv
 
 _SUMMARY = (
@@ -95,7 +96,7 @@ def _panel(table: Table, known: Accuracies, settings: PanelSettings, published: 
     chosen = order[known.learned[order]][: settings.samples]
     architectures = [table.architectures[place] for place in chosen.tolist()]
     images = images_of(settings.dataset, known.dataset)
-    scored = score_table(settings, table.space, images, architectures)
+    scored = score_table(settings, scored_space(settings, table), images, architectures)
     merits = scored.merits(architectures)
     kept = ~np.isnan(merits)
     return Panel(

@@ -18,6 +18,7 @@ from naswot_lightning.reproduce.sampling import candidates, draws, picks
 from naswot_lightning.reproduce.score_table import ScoreTable, score_table
 from naswot_lightning.reproduce.searches import Effort, Ground, places_of_picks, run_searches
 from naswot_lightning.reproduce.settings import TableSettings
+from naswot_lightning.reproduce.tables import scored_space
 from naswot_lightning.search.simulation import History
 
 _QUOTED = "weights are shared between candidates: quoted as published, not run"
@@ -115,7 +116,9 @@ class Picking:
     def _scores(self, images: str, score: str) -> ScoreTable:
         key = images, score
         if key not in self._kept:
-            self._kept[key] = score_table(self.settings, self.table.space, images, self.chosen, score)
+            self._kept[key] = score_table(
+                self.settings, scored_space(self.settings, self.table), images, self.chosen, score
+            )
         return self._kept[key]
 
     @cached_property

@@ -29,7 +29,8 @@ class Scoring:
     benchmark: list[str] = field(default_factory=list)
     """tables of known accuracies (python -m naswot_lightning.benchmarks convert), one or several."""
     space: str | None = None
-    """the search space of a CSV's architectures, where they do not tell."""
+    """the search space of a CSV's architectures, where they do not tell, or another variant of it whose networks are
+    scored; NAS-Bench-101's cells are scored in nasbench101_16, as published, by default."""
     dataset: list[str] = field(default_factory=lambda: ["cifar10"])
     """where the mini-batches come from: {datasets} or noise; of several, each is used for its own accuracies, and the
     first for all others."""

@@ -8,6 +8,8 @@ from naswot_lightning.benchmarks import Table, open_benchmark
 from naswot_lightning.errors import UserError
 from naswot_lightning.reproduce.settings import Scoring
 
+_AS_PUBLISHED = {"nasbench101": "nasbench101_16"}
+
 
 def open_tables(settings: Scoring, spaces: Collection[str] = ()) -> list[Table]:
     """Return the tables of a command.
@@ -36,6 +38,17 @@ def open_table(settings: Scoring, spaces: Collection[str] = ()) -> Table:
 def space_of_table(table: Table) -> str:
     """Return the name of a table's space without its options."""
     return table.space.partition(":")[0]
+
+
+def scored_space(settings: Scoring, table: Table) -> str:
+    """Return the space whose networks are scored for a table's architectures: that of ``--space`` where it is given.
+
+    The published code scores cells of NAS-Bench-101 in narrow networks.
+    """
+    family = space_of_table(table)
+    if settings.space is not None and settings.space.startswith(family):
+        return settings.space
+    return _AS_PUBLISHED.get(family, table.space)
 
 
 def _open(path: str, settings: Scoring, spaces: Collection[str]) -> Table:

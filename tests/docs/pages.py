@@ -14,6 +14,10 @@ from naswot_lightning.benchmarks.__main__ import main as run_benchmarks
 from naswot_lightning.command_line import parse
 from naswot_lightning.config import SearchConfig, TrainConfig
 from naswot_lightning.merge import PROG, with_option
+from naswot_lightning.reproduce import RESULTS
+from naswot_lightning.reproduce.__main__ import PROG as REPRODUCE
+from naswot_lightning.reproduce.__main__ import main as run_reproduce
+from naswot_lightning.reproduce.__main__ import with_lists
 from naswot_lightning.search import run_search
 from naswot_lightning.search.merge import merge_shards
 from naswot_lightning.search.shards import MergeConfig
@@ -33,6 +37,7 @@ RUN_ELSEWHERE = {"extending.md": "tests/docs/test_extending.py"}
 
 # What a command is run with here, in place of what the page says: words, for words that follow each other.
 SMALLER = {
+    "--dataset cifar10 cifar100 imagenet16-120": "--dataset digits",
     "--dataset cifar10": "--dataset digits",
     "--samples 1000": "--samples 8",
     "--samples 100": "--samples 3",
@@ -50,6 +55,7 @@ SMALLER = {
     "--top 20": "--top 2",
     "--seeds 777,888,999": "--seeds 777",
     "--batch_size 64": "--batch_size 32",
+    "--searches 50": "--searches 2 --evaluations 10",
 }
 # What a command has beside, unless the page says otherwise.
 BESIDE = {
@@ -75,6 +81,8 @@ NOT_RUN = {
     "--run_dir runs/cifar100": "the data set",
     "--slurm.partition gpu": "a cluster of SLURM",
     "--slurm.partition cpu": "a cluster of SLURM",
+    "naswot_lightning.reproduce figure4": "networks of NDS take seconds each",
+    "naswot_lightning.reproduce figure10": "networks of NDS take seconds each",
 }
 # Files that a command names and the reader brings.
 OF_THE_READER = {"cifar100-test-split.txt"}
@@ -165,6 +173,8 @@ def run(words: Sequence[str]) -> None:
             _call(lambda: merge_shards(parse(MergeConfig, with_option(options), PROG)))
         case ["python", "-m", "naswot_lightning.benchmarks", *options]:
             _call(lambda: run_benchmarks(options))
+        case ["python", "-m", "naswot_lightning.reproduce", *options]:
+            _call(lambda: run_reproduce([*options, "--batch_size", "8", "--workers", "1"]))
         case ["cat" as program, *files]:
             subprocess.run([program, *files], check=True, stdout=subprocess.DEVNULL)
         case other:
@@ -197,6 +207,8 @@ def read(words: Sequence[str]) -> None:
             parse(SearchConfig, options, "search.py")
         case ["python", "train.py", *options]:
             parse(TrainConfig, options, "train.py")
+        case ["python", "-m", "naswot_lightning.reproduce", name, *options]:
+            parse(RESULTS[name].settings, with_lists(options), f"{REPRODUCE} {name}")
         case ["python", "-m", "bench", *parts]:
             from bench.__main__ import _PARTS
 

@@ -7,8 +7,10 @@ from dataclasses import fields
 import pytest
 
 from naswot_lightning import config
+from naswot_lightning.benchmarks.convert import convert
 from naswot_lightning.config import SearchConfig, TrainConfig, WandbConfig
 from naswot_lightning.data import image_folder
+from naswot_lightning.reproduce import RESULTS
 from naswot_lightning.storage import plain_yaml
 from naswot_lightning.training.plan import _OWN_OPTIONS
 from spaces import SpaceError, bounds
@@ -20,11 +22,13 @@ from tests.conftest import ROOT
 from tests.docs import pages
 from tests.docs.pages import PAGES, blocks
 from tests.images import make_image_folder
+from tests.reproduce.invented import COLUMNS, SIZE_COLUMNS, write_table
 
 MOST_LINES = 110
 OPTIONS = {each.name for kind in (SearchConfig, TrainConfig) for each in fields(kind)}
 OPTIONS -= {"wandb", "trainer", "slurm", "train"}
 OPTIONS |= {f"wandb.{each.name}" for each in fields(WandbConfig)}
+REPRODUCED = {each.name for result in RESULTS.values() for each in fields(result.settings)}
 OPTIONS |= {"trainer.NAME", "slurm.NAME", "train.NAME", "config", "print_config"}
 
 
@@ -44,6 +48,9 @@ def place(tmp_path_factory):
     place = tmp_path_factory.mktemp("pages")
     (place / "configs").symlink_to(ROOT / "configs")
     (place / "cells.tfrecord").write_bytes(tfrecord(invented()))
+    convert(place / "cells.tfrecord", place / "nasbench101.npz")
+    for space, columns in (("nasbench201", COLUMNS), ("nats_size", SIZE_COLUMNS)):
+        convert(write_table(place / f"{space}.csv", 6, space, columns), place / f"{space}.npz")
     make_image_folder(place / "my_images", {"train": 8, "test": 4}, size=32)
     for block in (block for page in PAGES for block in blocks(page) if block.file):
         (place / block.file).write_text(block.text)
@@ -109,11 +116,20 @@ def test_every_option_is_named():
     assert sorted(option for option in OPTIONS if option not in named) == []
 
 
+def test_every_option_of_the_papers_tables_is_named():
+    named = set(re.findall(r"--([\w.]+)", (ROOT / "docs" / "reproduce.md").read_text()))
+    assert named >= REPRODUCED
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_named_option_exists(page):
     ours = re.findall(r"`--([a-z][\w.]*)", page.read_text())
     others = {"output"}  # of python -m spaces, and of python -m naswot_lightning.benchmarks
-    odd = [name for name in ours if name not in OPTIONS | others and not name.startswith(("trainer.", "slurm."))]
+    odd = [
+        name
+        for name in ours
+        if name not in OPTIONS | REPRODUCED | others and not name.startswith(("trainer.", "slurm."))
+    ]
     assert odd == []
 
 

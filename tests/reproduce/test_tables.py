@@ -151,3 +151,4 @@ def test_cells_are_shown_by_the_best_of_all_recipes_and_repeats(tmp_path, capsys
     assert float(rows["REA", "mean of trainings"]["mean"]) == 92
     assert rows["NASWOT, N = 100", "CIFAR-10 test"]["published_mean"] == "91.77"
     assert "best test accuracy of each cell over all recipes" in capsys.readouterr().out
+    assert (tmp_path / "out" / "scores-nasbench101_16-digits-naswot" / "scores.jsonl").exists()
