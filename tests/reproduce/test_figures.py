@@ -40,11 +40,11 @@ def test_a_panel_for_each_data_set(tmp_path, capsys, figure, space, columns, pub
 def test_cells_of_one_width_and_depth(tmp_path, capsys):
     columns = {("cifar10", "test"): 0.0}
     for name in ("NDS PNAS_fix-w-d.csv", "NDS PNAS.csv"):
-        write_table(tmp_path / name, 4, "nds_pnas:width=4,depth=3", columns, epochs=100)
-    words = ("--space", "nds_pnas:width=4,depth=3", "--samples", 4)
+        write_table(tmp_path / name, 2, "nds_pnas:width=4,depth=3", columns, epochs=100)
+    words = ("--space", "nds_pnas:width=4,depth=3", "--samples", 2)
     assert run("figure10", tmp_path / "NDS PNAS_fix-w-d.csv", tmp_path / "out", *words) == 0
     (row,) = rows_of(tmp_path / "out" / "figure10.csv")
-    assert (row["n"], row["published_tau"], row["accuracy"]) == ("4", "", "cifar10 test, 100 epochs")
+    assert (row["n"], row["published_tau"], row["accuracy"]) == ("2", "", "cifar10 test, 100 epochs")
     assert run("figure10", tmp_path / "NDS PNAS.csv", tmp_path / "out", *words) == 2
     assert "expected one of fixed width and depth (fix-w-d)" in capsys.readouterr().err
 

@@ -51,5 +51,5 @@ def _draw_panel(figure: Any, axis: Any, panel: Panel, tau: Estimate) -> None:
 def _heading(panel: Panel, tau: Estimate) -> list[str]:
     own = "not defined" if tau.value is None else f"{tau.value:.3f}"
     interval = "" if tau.low is None else f" [{tau.low:.3f}, {tau.high:.3f}]"
-    published = "none on record" if panel.published is None else f"{panel.published:.3f}"
-    return [f"{panel.space}: {panel.accuracy}", f"Kendall tau {own}{interval}, n = {tau.n}; published {published}"]
+    published = "none published" if panel.published is None else f"published {panel.published:.3f}"
+    return [f"{panel.space}: {panel.accuracy}", f"Kendall tau {own}{interval}, n = {tau.n}; {published}"]
