@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from naswot_lightning.console import end_at_once, raise_interrupts
 
@@ -64,6 +65,8 @@ def main(words: Sequence[str]) -> int:
 
     def reproduce(settings: Scoring) -> int:
         function = resolve("result", name, {name: result.function})
+        if Path(settings.out).is_file():
+            raise UserError(f"--out {settings.out}: there is a file of that name; choose a folder")
         raise_interrupts()
         code: int = function(settings)
         return code

@@ -63,6 +63,13 @@ def test_mistakes_are_one_line_and_nothing_is_written(tmp_path, capsys, words, m
     assert not (tmp_path / "out").exists()
 
 
+def test_a_file_in_place_of_the_folder_is_named(tmp_path, capsys):
+    table = write_table(tmp_path / "mine.csv", 3)
+    before = table.read_bytes()
+    assert "there is a file of that name" in mistake(capsys, run("table2", table, table))
+    assert table.read_bytes() == before
+
+
 def test_a_table_is_needed_and_must_be_there(tmp_path, capsys):
     assert "--benchmark: give a table" in mistake(capsys, main(["figure3"]))
     assert "none.npz" in mistake(capsys, main(["figure3", "--benchmark", str(tmp_path / "none.npz")]))
