@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from naswot_lightning.reproduce.settings import (
@@ -43,5 +42,3 @@ RESULTS = {
     "figure10": Result("Figure 3 of NDS, fixed width and depth", PanelSettings, f"{_HERE}.figure10:reproduce"),
     "algorithms": Result("best so far of several searches", AlgorithmSettings, f"{_HERE}.algorithms:reproduce"),
 }
-
-Reproduces = Callable[[Scoring], int]

@@ -25,12 +25,12 @@ def report(picking: Picking, path: Path, remarks: Sequence[str] = ()) -> None:
     title = f"{picking.published.source}, and here: {picking.table.name}, {_candidates(picking)}"
     print_rows(title, rows, columns)
     print("\n".join([*remarks, *_remarks(picking)]))
-    write_rows(path.with_suffix(".csv"), rows, list(picking.published.columns) + columns_of_ours(picking))
+    write_rows(path.with_suffix(".csv"), rows, list(picking.published.columns) + _columns_of_ours(picking))
     save_figure(draw(rows, columns, title), path.with_suffix(".png"))
     print(f"{path.with_suffix('.csv')}, {path.with_suffix('.png')}: {time.perf_counter() - begin:.0f} s")
 
 
-def columns_of_ours(picking: Picking) -> list[str]:
+def _columns_of_ours(picking: Picking) -> list[str]:
     """Return the columns that the paper does not have."""
     return [label for label in picking.columns.values if label not in picking.published.columns]
 
