@@ -95,9 +95,9 @@ def test_a_space_is_searched_and_trained_and_a_figure_is_drawn(product):
 
 def test_a_score_is_a_column(product):
     run(product, "A score")
-    rows = ranking(product / "runs/per_unit")
-    assert all(row["naswot_per_unit"] <= 0 < row["naswot"] for row in rows if row["status"] == "ok")
-    assert [row["score"] for row in rows] == [row["naswot_per_unit"] for row in rows]
+    rows = ranking(product / "runs/distance")
+    assert all(0 < row["code_distance"] < 1 < row["naswot"] for row in rows if row["status"] == "ok")
+    assert [row["score"] for row in rows] == [row["code_distance"] for row in rows]
 
 
 def test_an_algorithm_with_feedback_climbs_and_continues(product):
