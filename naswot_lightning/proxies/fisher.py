@@ -26,4 +26,4 @@ def fisher(measured: Measured) -> float:
     if not math.isfinite(reached):  # a classifier's outputs have gradients even if nothing reaches it
         return reached
     # In float64: float32 ends at 1e-38, and these are squares.
-    return positive_sum([sums.double().square().sum() / (2 * len(sums)) for sums in gradients.of_channels])
+    return positive_sum([sums.cpu().double().square().sum() / (2 * len(sums)) for sums in gradients.of_channels])

@@ -53,7 +53,7 @@ def _of_draw(network: nn.Module, probe_images: Tensor, generator: torch.Generato
     second, _ = in_channels_last(partial(_last_map, network, state), images + _STEP * noise)
     if first is None or second is None:
         return -math.inf
-    distance = float(torch.linalg.vector_norm((first - second).flatten(1).double(), dim=1).mean())
+    distance = float(torch.linalg.vector_norm((first - second).flatten(1).cpu().double(), dim=1).mean())
     if not math.isfinite(distance) or math.isnan(log_spread):
         return math.nan
     return math.log(distance) + log_spread if distance > 0 else -math.inf
@@ -104,7 +104,7 @@ class _BatchSpread(TorchFunctionMode):
         if func is F.batch_norm:
             inputs: Tensor = args[0] if args else (kwargs or {})["input"]
             over = [dimension for dimension in range(inputs.dim()) if dimension != 1]
-            variance = float(inputs.var(dim=over, correction=0).double().mean())
+            variance = float(inputs.var(dim=over, correction=0).cpu().double().mean())
             if variance != 0:  # nothing varies in a dead branch, whose scale does not matter
                 self.log_sum += 0.5 * math.log(variance)
         return func(*args, **(kwargs or {}))

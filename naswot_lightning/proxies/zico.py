@@ -32,7 +32,7 @@ def zico(measured: Measured) -> float:
         raise ValueError(f"{len(probe.images)} images: zico compares {_PARTS} mini-batches of at least 2 images")
     halves = zip(probe.images.chunk(_PARTS), probe.labels.chunk(_PARTS), strict=True)
     both = [loss_gradients(measured.network, images, labels).of_weights for images, labels in halves]
-    layers = [_log_ratio(torch.stack([g for _, g in layer]).double()) for layer in zip(*both, strict=True)]
+    layers = [_log_ratio(torch.stack([g for _, g in layer]).cpu().double()) for layer in zip(*both, strict=True)]
     known = [value for value in layers if value is not None]
     if not known:
         return -math.inf
