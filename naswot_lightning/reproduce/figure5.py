@@ -71,7 +71,9 @@ def _print(title: str, networks: Sequence[Chosen], samples: Sequence[Sample]) ->
 
 
 def _line(network: Chosen, samples: Sequence[Sample]) -> list[object]:
-    return [f"{network.percentile} to {network.percentile + 5}", network.accuracy, *_spreads(network, samples)]
+    *scores, shares = _spreads(network, samples)
+    finely = None if shares is None else f"{shares.mean:.4f} ± {shares.std or 0.0:.4f}"
+    return [f"{network.percentile} to {network.percentile + 5}", network.accuracy, *scores, finely]
 
 
 def _spreads(network: Chosen, samples: Sequence[Sample]) -> Iterator[Spread | None]:

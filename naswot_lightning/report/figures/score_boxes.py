@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from naswot_lightning.reproduce.ablation import Chosen, Sample
 
 _GROUP = 0.85  # of the distance between two batch sizes
+_MEDIAN = "#d62728"  # red, which is seen on every colour, and where a box is too flat to be seen
 
 
 def draw(networks: Sequence[Chosen], samples: Sequence[Sample], title: str) -> Figure:
@@ -56,8 +57,9 @@ def _draw_sizes(axis: Any, networks: Sequence[Chosen], samples: Sequence[Sample]
 
 
 def _color(drawn: Any, colors: Any) -> None:
-    for box, median, color in zip(drawn["boxes"], drawn["medians"], colors, strict=True):
-        box.set_facecolor(color)
-        median.set_color("white")
+    for box, color in zip(drawn["boxes"], colors, strict=True):
+        box.set(facecolor=color, edgecolor=color)
+    for median in drawn["medians"]:
+        median.set_color(_MEDIAN)
     for flier in drawn["fliers"]:
         flier.set(markersize=3)
