@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -26,41 +25,53 @@ def az_trainability(measured: Measured) -> float:
 
     Random signs are propagated back from a cell's output to its input, each a feature map (N, C, H, W) of
     :func:`~naswot_lightning.proxies.feature_maps.feature_modules`; s is the largest singular value of their mean
-    product over images and pixels, (C_in, C_out). Where the resolution falls, the pixels of a block of the larger map
+    product over images and pixels, (C_in, C_out). The input is the map before, or, where a cell of two inputs does not
+    look at that, the last one that it looks at. Where the resolution falls, the pixels of a block of the larger map
     are channels of one. The signs come from a generator of the score's own. Lee & Ham draw Kaiming-normal weights and
     N(0, 1) inputs; here both are those of the search.
 
     Returns:
-        The mean; -inf where a cell hands on no gradient or the very same, or there are fewer than two maps; nan where
+        The mean; -inf where a cell hands on no gradient, or the very same, or there are fewer than two maps; nan where
         a gradient is not finite.
     """
     values = in_channels_last(partial(_of_cells, measured.network), measured.probe.images)
-    if not values or any(math.isnan(value) for value in values):
-        return math.nan if values else -math.inf
-    return math.fsum(values) / len(values) if -math.inf not in values else -math.inf
+    return sum(values) / len(values) if values else -math.inf
 
 
 def _of_cells(network: nn.Module, images: Tensor) -> list[float]:
+    """Return the value of every cell, up to the first that is not finite and decides the mean."""
     maps: list[Tensor] = []
+    values: list[float] = []
     generator = np.random.default_rng(_SEED)
     with differentiable(network, images.device):
         fixed = {name: parameter.detach() for name, parameter in network.named_parameters()}
         with each_feature_map(network, maps.append):
             run_with(network, fixed, images.detach().clone().requires_grad_())
-        return [_of_cell(before, after, generator) for before, after in pairwise(maps)]
+        for position in range(1, len(maps)):
+            values.append(_of_cell(maps[:position], maps[position], generator))
+            if not math.isfinite(values[-1]):
+                break
+    return values
 
 
-def _of_cell(before: Tensor, after: Tensor, generator: np.random.Generator) -> float:
+def _of_cell(earlier: list[Tensor], after: Tensor, generator: np.random.Generator) -> float:
     signs = _signs(after, generator)
-    if not (before.requires_grad and after.requires_grad):
-        return -math.inf
-    (found,) = torch.autograd.grad(
-        after, before, signs, retain_graph=True, allow_unused=True, materialize_grads=True
-    )  # a node of one cell may serve the next, too
-    if found.shape == signs.shape and bool(found.eq(signs).all()):
+    found = _handed_on(earlier, after, signs)
+    if found is None or (found.shape == signs.shape and bool(found.eq(signs).all())):
         return -math.inf
     largest = _largest_singular_value(found, signs)
     return 2 - largest - 1 / (largest + _EPSILON) if largest > 0 or math.isnan(largest) else -math.inf
+
+
+def _handed_on(earlier: list[Tensor], after: Tensor, signs: Tensor) -> Tensor | None:
+    """Return the gradient of the last of the earlier maps that gets any; None where none does."""
+    for before in reversed(earlier):
+        if before.requires_grad and after.requires_grad:
+            # A node of one cell may serve the next, too, so that the graph is kept.
+            (found,) = torch.autograd.grad(after, before, signs, retain_graph=True, allow_unused=True)
+            if found is not None and bool(found.ne(0).any()):
+                return found
+    return None
 
 
 def _signs(like: Tensor, generator: np.random.Generator) -> Tensor:

@@ -12,7 +12,7 @@ from torchvision.models import resnet18, vgg11
 
 from naswot_lightning.proxies.feature_maps import each_feature_map, feature_modules
 from spaces import get_space
-from tests.proxies.networks import SPACE, branches, probe_of, score, with_batch_statistics
+from tests.proxies.networks import SPACE, Branches, branches, probe_of, score, with_batch_statistics
 
 CELL = "|nor_conv_3x3~0|+|nor_conv_1x1~0|none~1|+|skip_connect~0|avg_pool_3x3~1|nor_conv_3x3~2|"
 
@@ -167,6 +167,33 @@ def test_a_cell_that_hands_on_nothing_or_the_same_is_degenerate(change):
 
     network = nn.Sequential(nn.Conv2d(3, 4, 1), Cell(), nn.Conv2d(4, 4, 3))
     assert score("az_trainability", network) == -math.inf
+
+
+def test_a_cell_that_does_not_look_at_the_map_before_looks_further_back():
+    """The right branch looks at the stem, not at the left one: its value is that of the two alone."""
+
+    class Right(Branches):
+        def feature_modules(self):
+            return [self.stem, self.right]
+
+    class Left(Branches):
+        def feature_modules(self):
+            return [self.stem, self.left]
+
+    values = []
+    for kind in (Right, Left, None):
+        network = branches()
+        network.__class__ = kind or type(network)
+        values.append(score("az_trainability", network))
+    assert values[2] == pytest.approx((values[0] + values[1]) / 2, abs=0.05)  # other signs
+
+
+@pytest.mark.parametrize("name", ["nds_nasnet", "nds_amoeba", "nds_darts"])
+def test_cells_of_two_inputs_are_not_degenerate(name):
+    space = get_space(f"{name}:depth=4,width=8")
+    rng = random.Random(1)
+    for _ in range(3):
+        assert math.isfinite(score("az_trainability", space.build(space.sample(rng)), probe_of(size=16)))
 
 
 def test_sizes_that_do_not_divide_and_rising_ones_are_scored():

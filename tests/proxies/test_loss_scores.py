@@ -101,7 +101,7 @@ def test_grasp_by_differences_of_gradients(network):
                 weight += sign * step * direction
         there.append(gradient(moved, probe))
     weights = conv_and_linear_weights(clone)
-    expected = -sum(float((w * (a - b)).sum()) / (2 * step) for w, a, b in zip(weights, *there, strict=True))
+    expected = -sum(float((w.detach() * (a - b)).sum()) / (2 * step) for w, a, b in zip(weights, *there, strict=True))
     assert score("grasp", network(), probe) == pytest.approx(expected, rel=1e-3)
 
 
