@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from naswot_lightning.analysis.concordance import Array, concordance, untied
+
 Statistic = Callable[[Sequence[float], Sequence[float], Array], Array]
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
-_LARGE = 3000  # networks above which a resample costs O(n log n) for lack of memory, and there are fewer of them
+_LARGE = 3000  # networks above which there are fewer resamples, and no matrix of pairs
 _FEWER_RESAMPLES = 200
 SEED = 0
 
@@ -78,7 +78,7 @@ def kendall_tau(first: Sequence[float], second: Sequence[float]) -> float | None
 def resampled_tau(first: Sequence[float], second: Sequence[float], counts: Array) -> Array:
     """Return Kendall's tau-b in each resample, NaN where all values of one variable are equal.
 
-    Exact, and all resamples at once, in O(n^2) each: as many calls of :func:`kendall_tau` take seconds.
+    Exact, and all resamples at once, in O(n log n) each.
 
     Args:
         first: n values.
@@ -88,10 +88,7 @@ def resampled_tau(first: Sequence[float], second: Sequence[float], counts: Array
     >>> resampled_tau([1, 2, 3], [1, 3, 2], np.array([[1.0, 1.0, 1.0], [2.0, 1.0, 0.0]])).round(4)
     array([0.3333, 1.    ])
     """
-    if len(first) > _LARGE:
-        return _one_by_one(kendall_tau, first, second, counts)
-    a, b = _signs(first), _signs(second)
-    return _ratio(_pairs(a * b, counts), _pairs(np.abs(a), counts), _pairs(np.abs(b), counts))
+    return _ratio(concordance(first, second, counts), untied(first, counts), untied(second, counts))
 
 
 def resampled_rho(first: Sequence[float], second: Sequence[float], counts: Array) -> Array:
@@ -101,39 +98,24 @@ def resampled_rho(first: Sequence[float], second: Sequence[float], counts: Array
     array([0.5, 1. ])
     """
     if len(first) > _LARGE:
-        return _one_by_one(_spearman_rho, first, second, counts)
+        return _rho_one_by_one(first, second, counts)
     a, b = _centred_ranks(first, counts), _centred_ranks(second, counts)
     return _ratio(*((counts * product).sum(1) for product in (a * b, a * a, b * b)))
 
 
-def _one_by_one(
-    statistic: Callable[[Sequence[float], Sequence[float]], float | None],
-    first: Sequence[float],
-    second: Sequence[float],
-    counts: Array,
-) -> Array:
-    """Return a statistic of each resample, for more networks than a matrix of their pairs has room for."""
+def _rho_one_by_one(first: Sequence[float], second: Sequence[float], counts: Array) -> Array:
+    """Return rho in each resample, for more networks than a matrix of their pairs has room for."""
     drawn = (np.repeat(np.arange(len(first)), each.astype(int)) for each in counts)
     a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
-    values = (statistic(a[places], b[places]) for places in drawn)  # type: ignore[arg-type]
+    values = (_spearman_rho(a[places], b[places]) for places in drawn)
     return np.array([np.nan if value is None else value for value in values])
 
 
-def _spearman_rho(first: Sequence[float], second: Sequence[float]) -> float | None:
+def _spearman_rho(first: Array, second: Array) -> float | None:
     from scipy.stats import spearmanr
 
     rho = float(spearmanr(first, second).statistic)
     return None if math.isnan(rho) else rho
-
-
-def _signs(values: Sequence[float]) -> Array:
-    array = np.asarray(values, dtype=np.float64)
-    return np.sign(array[:, None] - array[None, :])
-
-
-def _pairs(matrix: Array, counts: Array) -> Array:
-    """Return the sum of ``matrix`` over all pairs of drawn networks: w' M w for each row w of ``counts``."""
-    return np.asarray(((counts @ matrix) * counts).sum(1))
 
 
 def _centred_ranks(values: Sequence[float], counts: Array) -> Array:
@@ -195,7 +177,27 @@ def bootstrap(statistic: Callable[[Array], Array], n: int) -> Estimate:
     """
     if n < 2:
         return Estimate(None, None, None, n, 0)
-    value, resampled = float(statistic(np.ones((1, n)))[0]), statistic(resample_counts(n))
+    return estimate_of(statistic(with_resamples(n)), n)
+
+
+def with_resamples(n: int) -> Array:
+    """Return (1 + resamples, n): each of n networks once, then how often it is drawn in each resample.
+
+    >>> with_resamples(5)[:2]
+    array([[1., 1., 1., 1., 1.],
+           [0., 2., 1., 1., 1.]])
+    """
+    return np.concatenate([np.ones((1, n)), resample_counts(n)])
+
+
+def estimate_of(values: Array, n: int) -> Estimate:
+    """Return the estimate that a statistic's values come to; as in :func:`bootstrap`.
+
+    Args:
+        values: (1 + resamples,) in the order of :func:`with_resamples`.
+        n: networks.
+    """
+    value, resampled = float(values[0]), values[1:]
     defined = resampled[~np.isnan(resampled)]
     undefined = len(resampled) - len(defined)
     if math.isnan(value):
