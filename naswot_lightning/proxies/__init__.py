@@ -29,6 +29,8 @@ SCORES = {
     "nwot_normalised": "nwot_normalised",
     "swap": "swap",
     "meco": "meco",
+    "relu_entropy": "relu_entropy",
+    "relu_meco": "relu_meco",
     "az_expressivity": "az_expressivity",
     "az_progressivity": "az_progressivity",
     "az_trainability": "az_trainability",

@@ -2,12 +2,14 @@ import pytest
 
 from naswot_lightning.errors import UserError
 from naswot_lightning.proxies import PROXIES, parse_scores
+from naswot_lightning.proxies.criteria import AGGREGATES
 
 
 def test_every_proxy_says_where_it_comes_from_and_what_it_costs():
     assert {
         "naswot", "jacob_cov", "grad_norm", "snip", "fisher", "grasp", "zico", "synflow", "nwot_normalised", "swap",
-        "meco", "az_expressivity", "az_progressivity", "az_trainability", "zen", "vkdnw", "params", "macs",
+        "meco", "relu_entropy", "relu_meco", "az_expressivity", "az_progressivity", "az_trainability", "zen", "vkdnw",
+        "params", "macs",
         "rectified_units", "log_width", "conv_depth", "random",
     } == set(PROXIES)  # fmt: skip
     assert all(proxy.source and proxy.cost and proxy.higher_is_better for proxy in PROXIES.values())
@@ -19,6 +21,7 @@ def test_every_proxy_says_where_it_comes_from_and_what_it_costs():
         ("naswot", [["naswot"]]),
         ("naswot,jacob_cov+params", [["naswot"], ["jacob_cov", "params"]]),
         (" naswot , synflow + naswot ", [["naswot"], ["synflow", "naswot"]]),
+        ("robust,naswot", [list(AGGREGATES["robust"]), ["naswot"]]),
         ("synflow+naswot, synflow + naswot : mean_rank", [["synflow", "naswot"], ["synflow", "naswot"]]),
     ],
 )
@@ -38,6 +41,8 @@ def test_parse_scores(text, columns):
         ("snip,naswot,snip", "snip repeats a name or a column"),
         ("snip+naswot,naswot+snip", "naswot\\+snip repeats"),
         ("snip+naswot:mean_rank,naswot+snip:mean_rank", "naswot\\+snip:mean_rank repeats"),
+        ("naswot+robust", "robust puts the ranks by several scores together; write it alone"),
+        ("robusst", "unknown score 'robusst'.*did you mean 'robust'"),
         ("snip:mean_rank", "'mean_rank' is for the ranks by several scores"),
         ("snip+naswot:median", "'median': expected one of mean_log_rank, mean_rank"),
     ],

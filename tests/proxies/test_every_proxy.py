@@ -13,7 +13,8 @@ from naswot_lightning.proxies import PROXIES, Measured, compute_scores
 from naswot_lightning.score import NoRectifierError
 from tests.proxies.networks import GRADIENT_SCORES, LOSS_SCORES, SPACE, branches, probe_of, score
 
-FORWARD_SCORES = ["nwot_normalised", "swap", "meco", "az_expressivity", "az_progressivity", "az_trainability"]
+OF_RECTIFIERS = ["nwot_normalised", "swap", "relu_entropy", "relu_meco"]
+FORWARD_SCORES = [*OF_RECTIFIERS, "meco", "az_expressivity", "az_progressivity", "az_trainability"]
 # Scores that see whether a network computes anything, and whether what it computes is a number.
 SIGHTED = ["naswot", *GRADIENT_SCORES, *FORWARD_SCORES, "vkdnw"]
 DISCONNECTED = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
@@ -221,7 +222,7 @@ def test_labels_beyond_the_outputs_are_an_error_that_says_so(name):
 def test_networks_without_the_usual_parts_are_scored(name, network):
     """A score is a number, or says that a rectifier is missing."""
     torch.manual_seed(0)
-    if name in ("nwot_normalised", "swap") and network not in ("no batch norm", "no convolution"):
+    if name in OF_RECTIFIERS and network not in ("no batch norm", "no convolution"):
         with pytest.raises(NoRectifierError):
             score(name, NETWORKS[network]())
     else:
@@ -253,12 +254,12 @@ def test_scores_of_the_forward_pass_share_it():
     calls = []
     network = SPACE.build(SPACE[11])
     network.classifier.register_forward_hook(lambda *_: calls.append(0))
-    names = ["az_progressivity", "naswot", "swap", "nwot_normalised", "meco", "az_expressivity"]
+    names = ["az_progressivity", "naswot", "swap", "nwot_normalised", "meco", "az_expressivity", "relu_meco"]
     compute_scores(network, probe_of(), names)
     assert len(calls) == 1
     measured = Measured(network, probe_of())
     assert {name: PROXIES[name](measured) for name in names} == compute_scores(network, probe_of(), names)
-    assert len(calls) == 2 + 3
+    assert len(calls) == 2 + 4
 
 
 def test_scores_of_the_backward_pass_share_it(monkeypatch):

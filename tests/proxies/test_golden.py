@@ -19,6 +19,8 @@ GOLDEN = {
     "nwot_normalised": -9.372005,
     "swap": 42230,
     "meco": 14.41432,
+    "relu_entropy": 163.2984,
+    "relu_meco": 52.28220,
     "az_expressivity": 56.78897,
     "az_progressivity": -0.01336939,
     "az_trainability": -0.2933987,

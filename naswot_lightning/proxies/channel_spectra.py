@@ -1,0 +1,84 @@
+"""How independent the channels of rectified feature maps are: the spectra of their correlation matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from naswot_lightning.proxies.gradients import one_thread
+from naswot_lightning.score.recorder import rectified_input
+
+MOST_IMAGES = 32  # of the mini-batch: of 128, the pass would take twice as long
+BLOCK = 16  # channels whose smallest eigenvalue is looked for together
+
+
+class ChannelSpectra(TorchFunctionMode):
+    """While active, notes two figures of the channels' correlation for every rectifier that is called.
+
+    The channels of a rectifier are the positive parts of its input (N, C, ...), a row of all pixels of the first 32
+    images each. A channel that never changes is correlated with none, itself included.
+
+    Args:
+        network: not looked at.
+        images: N of the mini-batch; the first 32 of them count.
+
+    Attributes:
+        entropies: -sum p log p in nats, p the eigenvalues of the (C, C) matrix over their sum; 0 where no channel
+            changes.
+        smallest: the smallest eigenvalue of each block of 16 channels in their order, summed over the blocks; of fewer
+            channels, one block. What is left over of the last block is left out.
+    """
+
+    def __init__(self, network: nn.Module, images: int) -> None:
+        super().__init__()
+        self._images = images
+        self.entropies: list[float] = []
+        self.smallest: list[float] = []
+
+    def __enter__(self) -> ChannelSpectra:
+        self.entropies, self.smallest = [], []
+        super().__enter__()
+        return self
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        pre_activations = rectified_input(func, args, kwargs or {})
+        if pre_activations is not None:
+            self._note(pre_activations)  # before the call, which may be in place
+        return func(*args, **(kwargs or {}))
+
+    def _note(self, pre_activations: Tensor) -> None:
+        if pre_activations.shape[0] != self._images or pre_activations.dim() < 2:
+            pre_activations = pre_activations.reshape(self._images, -1)
+        first = pre_activations[:MOST_IMAGES]
+        # Other modes take what is computed here for rectifiers of the network.
+        with one_thread(), torch._C.DisableTorchFunction(), torch.autocast(first.device.type, enabled=False):
+            matrix = _correlation(first.movedim(1, -1).flatten(0, -2).float().clamp(min=0))
+            self.entropies.append(_entropy(matrix))
+            self.smallest.append(_smallest(matrix))
+
+
+def _correlation(rows: Tensor) -> Tensor:
+    """Return the correlation matrix (C, C) of the columns of (pixels, C), in float64 on the CPU."""
+    centred = rows - rows.mean(dim=0)
+    lengths = torch.linalg.vector_norm(centred, dim=0)
+    unit = centred / torch.where(lengths > 0, lengths, 1.0)
+    return (unit.T @ unit).cpu().double().nan_to_num(0.0)
+
+
+def _entropy(matrix: Tensor) -> float:
+    values = torch.linalg.eigvalsh(matrix).clamp(min=0)
+    total = float(values.sum())
+    return float(torch.special.entr(values / total).sum()) if total > 0 else 0.0
+
+
+def _smallest(matrix: Tensor) -> float:
+    """Return the sum of the smallest eigenvalues of the blocks on the diagonal."""
+    side = min(BLOCK, len(matrix))
+    blocks = torch.stack([matrix[at : at + side, at : at + side] for at in range(0, len(matrix) - side + 1, side)])
+    return float(torch.linalg.eigvalsh(blocks)[:, 0].clamp(min=0).sum())
