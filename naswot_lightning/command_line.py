@@ -17,7 +17,7 @@ from naswot_lightning.data.catalog import DATASETS
 from naswot_lightning.errors import UserError, describe_os_error
 from naswot_lightning.execution import ENGINES
 from naswot_lightning.execution.tuning import tune_process
-from naswot_lightning.proxies import SCORES
+from naswot_lightning.proxies import AGGREGATES, SCORES
 from naswot_lightning.search.algorithms import ALGORITHMS
 from naswot_lightning.search.evaluators import EVALUATORS
 from naswot_lightning.storage.plain_yaml import MOST_CHARACTERS, parse_yaml
@@ -119,7 +119,7 @@ def _trust_space(settings: Any, words: Sequence[str]) -> None:
     Raises:
         UserError: a file names an import path, and nobody vouches for it.
     """
-    space = settings.space
+    space = getattr(settings, "space", None)  # a command may have no space
     if space is None or not is_import_path(space):
         return
     if not settings.trust and space not in _given(words, "--space"):
@@ -168,7 +168,7 @@ def choices() -> dict[str, Iterable[str]]:
         "engines": ENGINES,
         "evaluators": EVALUATORS,
         "recipes": RECIPES,
-        "scores": SCORES,
+        "scores": [*SCORES, *AGGREGATES],
         "spaces": list_spaces(),
     }
     return {what: list(names) for what, names in lists.items()}

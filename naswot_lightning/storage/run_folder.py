@@ -19,8 +19,9 @@ from naswot_lightning.storage.plain_yaml import parse_yaml
 _RUN_FILES = (
     "config.yaml", "scores.jsonl", "ranking.json", "ranking.csv", "calibration.csv", "comparison.csv",
     "comparison_seeds.csv", "evidence.json", "benchmark_evidence.json", ".run_id", ".wandb_runs.json",
+    "study/study.csv", "study/study.json", "study/study.png",
 )  # fmt: skip
-_RUN_FOLDERS = ("picks", "trials", "figures", "wandb", "jobs")
+_RUN_FOLDERS = ("picks", "trials", "figures", "wandb", "jobs", "study")
 _MARK = re.compile(r"[0-9a-f]{8}\n?")  # the content of .run_id
 _PICK = re.compile(r"(given|[1-9]\d*)-[0-9a-f]+(-seed\d+)?")
 _TRIAL = re.compile(r"[0-9a-f]{12}-\d+")  # a short training of a search
@@ -197,7 +198,7 @@ class RunFolder:
             remove_within(self.path, folder)
         for path in files:
             path.unlink(missing_ok=True)  # of a link the link alone
-        for folder in (self.picks, self.figures, self.path / "jobs"):
+        for folder in (self.picks, self.figures, self.path / "jobs", self.path / "study"):
             if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
                 folder.rmdir()
 

@@ -1,0 +1,105 @@
+"""The candidates of a search with all that was computed of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from naswot_lightning.columns import MACS, PARAMS
+from naswot_lightning.errors import UserError
+from naswot_lightning.storage.fields import NamedNumbers
+from naswot_lightning.storage.files import open_to_read
+from naswot_lightning.storage.records import from_json
+from naswot_lightning.storage.run_folder import RunFolder
+from naswot_lightning.storage.score_rows import ScoreRow, in_columns
+
+_UNITS = "rectified_units"  # the score that counts them
+_OF_ACCURACIES = ("train", "table")  # evaluators
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The candidates of a run, each once.
+
+    Attributes:
+        folder: of the run.
+        settings: of the run.
+        rows: n of them, in the order in which they were finished; among the scores of each are its parameters, MACs and
+            rectified units.
+    """
+
+    folder: RunFolder
+    settings: Mapping[str, Any]
+    rows: tuple[ScoreRow, ...]
+
+    @property
+    def name(self) -> str:
+        """The folder, as it was given."""
+        return str(self.folder.path)
+
+    @cached_property
+    def scores(self) -> NamedNumbers:
+        """All scores as columns."""
+        found: NamedNumbers = in_columns(self.rows, kept=0).field("scores")
+        return found
+
+    @cached_property
+    def deviations(self) -> NamedNumbers:
+        """The standard deviations of the scores over repeats as columns."""
+        found: NamedNumbers = in_columns(self.rows, kept=0).field("stds")
+        return found
+
+    @property
+    def names(self) -> list[str]:
+        """The scores that a candidate has, sizes last."""
+        names = dict.fromkeys(name for row in self.rows for name, value in row.scores.items() if value is not None)
+        sizes = [name for name in (_UNITS, PARAMS.name, MACS.name) if name in names]
+        return [*(name for name in names if name not in sizes), *sizes]
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """The place of each architecture among the rows."""
+        return {row.architecture: place for place, row in enumerate(self.rows)}
+
+
+def read_candidates(path: str) -> Candidates:
+    """Return the candidates of a run folder, which is only read.
+
+    Raises:
+        UserError: there is no search in it, its candidates have no scores, or a file is damaged.
+    """
+    folder = RunFolder(path)
+    if not folder.config.exists() or not folder.scores.exists():
+        raise UserError(f"{path}: no search in it; expected the run folder of search.py, with its scores.jsonl")
+    settings = folder.read_config()
+    first: dict[str, ScoreRow] = {}
+    trains = settings.get("evaluator") in _OF_ACCURACIES
+    for row in _rows(folder):
+        if row.fidelity == 0 or (row.fidelity is None and not trains):  # the others are accuracies of a training
+            first.setdefault(row.architecture, _with_sizes(row))
+    if not first:
+        cure = "search with --evaluator scores" if trains else "run its search first"
+        raise UserError(f"{path}: no candidate in it has a score; {cure}")
+    return Candidates(folder, settings, tuple(first.values()))
+
+
+def _rows(folder: RunFolder) -> Iterator[ScoreRow]:
+    with open_to_read(folder.scores) as file:
+        for number, line in enumerate(file, start=1):
+            if not line.endswith(b"\n"):  # the search is writing it, or was killed there
+                return
+            try:
+                yield from_json(ScoreRow, line)
+            except ValueError as error:
+                raise UserError(
+                    f"{folder.scores}, line {number}: not a finished candidate ({error}); remove the line, and run the "
+                    "search again"
+                ) from None
+
+
+def _with_sizes(row: ScoreRow) -> ScoreRow:
+    sizes = {_UNITS: row.n_units, PARAMS.name: row.params, MACS.name: row.macs}
+    known = {name: None if size is None else float(size) for name, size in sizes.items()}
+    return replace(row, scores={**row.scores, **known})
