@@ -111,8 +111,8 @@ class SearchScores:
     benchmark_dataset: str | None = None
     """the data set of the table's accuracies; that of --dataset by default."""
     score: str = "naswot"
-    """the score to rank by: {scores}; several as columns (naswot,synflow), the first decides; joined by + for the mean
-    of their ranks (jacob_cov+params)."""
+    """the score to rank by: {scores}; several as columns (naswot,synflow), the first decides; joined by + for their ranks
+    put together: the mean of log(rank / n) (jacob_cov+params), or of the ranks (jacob_cov+params:mean_rank)."""
     repeats: int = 1
     """score each network with so many initializations, each on a mini-batch of its own; the ranking holds mean and
     standard deviation."""

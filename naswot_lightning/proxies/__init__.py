@@ -43,6 +43,13 @@ SCORES = {
     "conv_depth": "conv_depth",
     "random": "random_number",
 }
+# Ranks by several scores under a name of their own. `robust`: chosen for being above plain size on NAS-Bench-201, its
+# size space and NAS-Bench-101 alike; docs/scores.md says how, and out of how many.
+AGGREGATES: dict[str, tuple[str, ...]] = {
+    "robust": (
+        "relu_entropy", "relu_meco", "az_expressivity", "az_progressivity", "synflow", "conv_depth", "params",
+    ),
+}  # fmt: skip
 _EXPORTS = {
     **dict.fromkeys(("PROXIES", "Measured", "Proxy", "proxy"), "base"),
     **dict.fromkeys(("compute_scores", "get_proxy", "watches_of"), "choice"),
@@ -50,7 +57,8 @@ _EXPORTS = {
 }
 
 __all__ = [
-    "PROXIES", "SCORES", "Measured", "Proxy", "compute_scores", "get_proxy", "parse_scores", "proxy", "watches_of",
+    "AGGREGATES", "PROXIES", "SCORES", "Measured", "Proxy", "compute_scores", "get_proxy", "parse_scores", "proxy",
+    "watches_of",
 ]  # fmt: skip
 
 

@@ -6,15 +6,8 @@ from typing import get_args
 
 from naswot_lightning.columns import Combination, Criterion
 from naswot_lightning.errors import UserError, expect_name
+from naswot_lightning.proxies import AGGREGATES
 from naswot_lightning.proxies.base import PROXIES
-
-# Ranks by several scores under a name of their own. `robust`: chosen for being above plain size on NAS-Bench-201, its
-# size space and NAS-Bench-101 alike; docs/scores.md says how, and out of how many.
-AGGREGATES: dict[str, tuple[str, ...]] = {
-    "robust": (
-        "relu_entropy", "relu_meco", "az_expressivity", "az_progressivity", "synflow", "conv_depth", "params",
-    ),
-}  # fmt: skip
 
 
 def parse_scores(text: str) -> list[Criterion]:
