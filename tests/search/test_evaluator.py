@@ -35,6 +35,26 @@ def test_a_score_depends_neither_on_order_nor_on_generators():
     assert other(SPACE[11]).scores["naswot"] != first[0]
 
 
+def test_scores_of_one_forward_pass_share_it(monkeypatch):
+    calls = []
+    original = SPACE.build
+
+    def counted(*arguments):
+        network = original(*arguments)
+        network.classifier.register_forward_hook(lambda *_: calls.append(0))
+        return network
+
+    monkeypatch.setattr(SPACE, "build", counted)
+    probe = load_probe("digits", "", 8, 0)
+    names = ["naswot", "relu_entropy", "relu_meco", "az_expressivity", "az_progressivity", "swap", "meco"]
+    together = ScoreEvaluator(SPACE, [probe], names)
+    size = SPACE.complexity(SPACE[284])
+    monkeypatch.setattr(SPACE, "complexity", lambda *_: size)
+    scores = together(SPACE[284]).scores
+    assert len(calls) == 1
+    assert scores == {name: ScoreEvaluator(SPACE, [probe], [name])(SPACE[284]).scores[name] for name in names}
+
+
 def test_equal_networks_are_scored_once(tmp_path, monkeypatch):
     built = []
     original = SPACE.build

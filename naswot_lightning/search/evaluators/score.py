@@ -14,7 +14,7 @@ import torch
 from naswot_lightning.columns import Column, Criterion
 from naswot_lightning.data.probe import Probe
 from naswot_lightning.networks import build_network, move_network
-from naswot_lightning.proxies import Measured, get_proxy
+from naswot_lightning.proxies import Measured, get_proxy, watches_of
 from naswot_lightning.score import NoRectifierError, Precision
 from naswot_lightning.search.evaluators.base import Conditions, Json, Values
 from naswot_lightning.storage.score_rows import Status
@@ -104,7 +104,8 @@ class ScoreEvaluator:
     def _measured(self, architecture: str, repeat: int, size: Complexity) -> Measured:
         probe = self.probes[repeat]
         network = build_network(self.space, architecture, self.seed, probe.num_classes, repeat)
-        return Measured(move_network(network, self.device, self.space.channels_last), probe, size, self.precision)
+        network = move_network(network, self.device, self.space.channels_last)
+        return Measured(network, probe, size, self.precision, watches_of(self.proxies))
 
     def _scores(self, measured: Measured) -> tuple[Mapping[str, float], str | None]:
         """Return the scores, and the fault of those that need rectifiers where there are none."""
