@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,8 +38,9 @@ def untied(values: Sequence[float] | NDArray[np.int64], counts: Array) -> Array:
     >>> untied([1, 1, 3], np.array([[1.0, 1.0, 1.0], [2.0, 1.0, 0.0]]))
     array([2., 0.])
     """
-    tied = sum((np.square(counts[:, places].sum(1)) for places in _equals(_codes(values))), np.zeros(len(counts)))
-    return np.asarray((np.square(counts.sum(1)) - tied) / 2)
+    order, starts = _groups(_codes(values))
+    drawn = np.add.reduceat(counts[:, order], starts, axis=1)  # of each group of equals
+    return np.asarray((np.square(counts.sum(1)) - np.square(drawn).sum(1)) / 2)
 
 
 def _concordant(first: NDArray[np.int64], second: NDArray[np.int64], counts: Array) -> Array:
@@ -51,7 +53,8 @@ def _concordant(first: NDArray[np.int64], second: NDArray[np.int64], counts: Arr
     sums = np.zeros((int(first.max(initial=0)) + 1, len(counts)), np.int32)
     below, above = _paths(len(sums))
     found = np.zeros(len(counts), np.int64)
-    for places in _equals(second):
+    order, starts = _groups(second)
+    for places in np.split(order, starts[1:]):
         for place in places.tolist():
             found += drawn[place] * sums.take(below[first[place] - 1], 0).sum(0, dtype=np.int32)
         for place in places.tolist():
@@ -64,12 +67,13 @@ def _codes(values: Sequence[float] | NDArray[np.int64]) -> NDArray[np.int64]:
     return np.asarray(np.unique(np.asarray(values), return_inverse=True)[1].reshape(-1) + 1, np.int64)
 
 
-def _equals(codes: NDArray[np.int64]) -> list[Places]:
-    """Return the places of equal codes, the lowest first."""
+def _groups(codes: NDArray[np.int64]) -> tuple[Places, Places]:
+    """Return the places of the lowest code, then of the next, ..., and where each code begins among them."""
     order = np.argsort(codes, kind="stable")
-    return np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
+    return order, np.flatnonzero(np.diff(codes[order], prepend=-1))
 
 
+@lru_cache(maxsize=2)  # scores of the same networks mostly have as many different values
 def _paths(size: int) -> tuple[list[Places], list[Places]]:
     """Return where the tree keeps the sum up to each place, and which of its sums each place is part of."""
     below, above = [np.zeros(0, np.intp)] * size, [np.zeros(0, np.intp)] * size

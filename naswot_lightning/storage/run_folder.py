@@ -19,9 +19,9 @@ from naswot_lightning.storage.plain_yaml import parse_yaml
 _RUN_FILES = (
     "config.yaml", "scores.jsonl", "ranking.json", "ranking.csv", "calibration.csv", "comparison.csv",
     "comparison_seeds.csv", "evidence.json", "benchmark_evidence.json", ".run_id", ".wandb_runs.json",
-    "study/study.csv", "study/study.json", "study/study.png",
 )  # fmt: skip
 _RUN_FOLDERS = ("picks", "trials", "figures", "wandb", "jobs", "study")
+_STUDY = ("study.csv", "study.json", "study.png")
 _MARK = re.compile(r"[0-9a-f]{8}\n?")  # the content of .run_id
 _PICK = re.compile(r"(given|[1-9]\d*)-[0-9a-f]+(-seed\d+)?")
 _TRIAL = re.compile(r"[0-9a-f]{12}-\d+")  # a short training of a search
@@ -190,7 +190,7 @@ class RunFolder:
                 f"{self.path} does not carry the mark of a run of ours (.run_id), so nothing in it is removed; "
                 "choose another --run_dir, or remove it yourself"
             )
-        files = [*self._figures(), *self._of_jobs(), *(self.path / name for name in _RUN_FILES)]
+        files = [*self._figures(), *self._of_jobs(), *self._of_study(), *(self.path / name for name in _RUN_FILES)]
         for path in files:  # before anything is removed
             if path.is_dir() and not path.is_symlink():
                 raise UserError(f"{path} is a folder where a run keeps a file: nothing is removed; move it away")
@@ -211,6 +211,10 @@ class RunFolder:
     def _of_jobs(self) -> list[Path]:
         """Return what jobs of SLURM wrote."""
         return [path for path in self.path.glob("jobs/*") if path.is_file() and _JOB.fullmatch(path.name)]
+
+    def _of_study(self) -> list[Path]:
+        """Return what a study wrote."""
+        return [path for name in _STUDY if (path := self.path / "study" / name).is_file()]
 
     def _figures(self) -> list[Path]:
         """Return the figures that carry our mark."""

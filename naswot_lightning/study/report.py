@@ -71,8 +71,8 @@ def _csv_row(panel: Panel, judged: Judged) -> dict[str, object]:
     }
     return {
         "accuracy": panel.accuracy, "source": panel.source, "n": panel.n, "score": judged.score,
-        "unscored": judged.unscored, "size": panel.size, "tau_with_size": judged.tau_with_size, "outcome": _shown_outcome(judged),
-        **intervals,
+        "unscored": judged.unscored, "size": panel.size, "tau_with_size": judged.tau_with_size,
+        "outcome": _shown_outcome(judged), **intervals,
     }  # fmt: skip
 
 
