@@ -1,0 +1,100 @@
+"""Each score beside plain size, against scipy's tau of networks drawn one by one."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from naswot_lightning.analysis.statistics import RESAMPLES, SEED
+from naswot_lightning.study.accuracies import Accuracies
+from naswot_lightning.study.criteria import Merits
+from naswot_lightning.study.judged import judge_scores
+
+N = 24
+
+
+def merits(values):
+    """Ranks, equals with their mean rank; NaN is the worst."""
+    values = np.asarray(values, float)
+    return Merits(stats.rankdata(np.where(np.isnan(values), -np.inf, values)), np.isnan(values))
+
+
+@pytest.fixture
+def said():
+    """Two scores with ties, one of them missing here and there, and a size; 20 of 24 accuracies are known."""
+    rng = np.random.default_rng(3)
+    accuracy = rng.integers(60, 75, N) / 100.0
+    good = accuracy * 100 // 2 + rng.integers(0, 2, N)
+    some = np.where(rng.random(N) < 0.2, np.nan, rng.integers(0, 5, N))
+    params = rng.integers(0, 8, N) + accuracy * 10
+    columns = {"good": good, "some": some, "params": params, "macs": -params}
+    return {name: merits(values) for name, values in columns.items()}, np.where(np.arange(N) % 6 == 1, np.nan, accuracy)
+
+
+def tau(x, y):
+    return stats.kendalltau(x, y).statistic
+
+
+def drawn_one_by_one(known):
+    return [known, *known[np.random.default_rng(SEED).integers(0, len(known), (RESAMPLES, len(known)))]]
+
+
+def quantiles(values):
+    values = [each for each in values if not math.isnan(each)]
+    return pytest.approx(np.quantile(values, [0.025, 0.975]), abs=1e-9)
+
+
+def test_taus_differences_and_partial_taus_are_those_of_networks_drawn_one_by_one(said):
+    by_name, accuracy = said
+    panel = judge_scores(by_name, Accuracies("test", "mine", accuracy))
+    known = np.flatnonzero(~np.isnan(accuracy))
+    assert (panel.n, panel.size) == (len(known), "params")
+    size = by_name["params"].ranks
+    for each in panel.judged:
+        ranks = by_name[each.score].ranks
+        xy, xz, yz, partial = [], [], [], []
+        for drawn in drawn_one_by_one(known):
+            xy.append(tau(ranks[drawn], accuracy[drawn]))
+            xz.append(tau(ranks[drawn], size[drawn]))
+            yz.append(tau(size[drawn], accuracy[drawn]))
+            below = (1 - xz[-1] ** 2) * (1 - yz[-1] ** 2)
+            partial.append((xy[-1] - xz[-1] * yz[-1]) / math.sqrt(below) if below > 1e-9 else math.nan)
+        less = np.subtract(xy, yz)
+        assert each.tau.value == pytest.approx(xy[0])
+        assert [each.tau.low, each.tau.high] == quantiles(xy[1:])
+        assert each.less_size.value == pytest.approx(less[0], abs=1e-9)
+        assert [each.less_size.low, each.less_size.high] == quantiles(less[1:])
+        assert each.tau_with_size == pytest.approx(xz[0])
+        if each.score in ("good", "some"):
+            assert each.partial.value == pytest.approx(partial[0])
+            assert [each.partial.low, each.partial.high] == quantiles(partial[1:])
+        else:
+            assert each.partial.value is None  # of size given size there is none
+        assert each.unscored == by_name[each.score].unscored[known].sum()
+
+
+def test_the_highest_tau_comes_first_and_outcomes_are_those_of_the_difference():
+    rng, n = np.random.default_rng(0), 60
+    quality = rng.normal(size=n)
+    noise = {"good": 0.1, "params": 1.0, "like size": 1.0, "poor": 9.0, "macs": 3.0}
+    by_name = {name: merits(quality + each * rng.normal(size=n)) for name, each in noise.items()}
+    panel = judge_scores(by_name, Accuracies("test", "mine", quality))
+    taus = [each.tau.value for each in panel.judged]
+    assert taus == sorted(taus, reverse=True)
+    outcomes = {each.score: each.outcome for each in panel.judged}
+    same = "cannot be told apart"
+    assert outcomes == {"good": "beats", "params": same, "like size": same, "macs": "loses", "poor": "loses"}
+    assert [each.score for each in panel.judged if each.is_size] == ["params", "macs"]
+
+
+def test_a_network_without_a_score_is_the_last_of_all():
+    accuracy = np.linspace(0.5, 0.9, 8)
+    worst, best = (np.where(np.arange(8) == place, np.nan, np.arange(8.0)) for place in (0, 7))
+    by_name = {"worst": merits(worst), "best": merits(best), "params": merits(range(8)), "macs": merits([1] * 8)}
+    taus = {each.score: each for each in judge_scores(by_name, Accuracies("test", "mine", accuracy)).judged}
+    assert taus["worst"].tau.value == 1
+    assert taus["best"].tau.value == pytest.approx((21 - 7) / 28)
+    assert (taus["best"].unscored, taus["params"].unscored) == (1, 0)
+    assert taus["macs"].tau.value is None
+    assert taus["macs"].outcome == "too little evidence"
