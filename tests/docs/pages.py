@@ -21,6 +21,10 @@ from naswot_lightning.reproduce.__main__ import with_lists
 from naswot_lightning.search import run_search
 from naswot_lightning.search.merge import merge_shards
 from naswot_lightning.search.shards import MergeConfig
+from naswot_lightning.study.__main__ import PROG as STUDY
+from naswot_lightning.study.__main__ import main as run_study
+from naswot_lightning.study.__main__ import with_folders
+from naswot_lightning.study.settings import StudyConfig
 from naswot_lightning.training.outcome import Outcome
 from naswot_lightning.training.pick import train_pick
 from naswot_lightning.training.plan import plan_training
@@ -81,6 +85,7 @@ NOT_RUN = {
     "--run_dir runs/cifar100": "the data set",
     "--slurm.partition gpu": "a cluster of SLURM",
     "--slurm.partition cpu": "a cluster of SLURM",
+    "naswot_lightning.study --run_dir runs/mine": "five trained picks",
     "naswot_lightning.reproduce figure4": "networks of NDS take seconds each",
     "naswot_lightning.reproduce figure10": "networks of NDS take seconds each",
 }
@@ -175,6 +180,8 @@ def run(words: Sequence[str]) -> None:
             _call(lambda: run_benchmarks(options))
         case ["python", "-m", "naswot_lightning.reproduce", *options]:
             _call(lambda: run_reproduce([*options, "--batch_size", "8", "--workers", "1"]))
+        case ["python", "-m", "naswot_lightning.study", *options]:
+            _call(lambda: run_study(options))
         case ["cat" as program, *files]:
             subprocess.run([program, *files], check=True, stdout=subprocess.DEVNULL)
         case other:
@@ -209,6 +216,8 @@ def read(words: Sequence[str]) -> None:
             parse(TrainConfig, options, "train.py")
         case ["python", "-m", "naswot_lightning.reproduce", name, *options]:
             parse(RESULTS[name].settings, with_lists(options), f"{REPRODUCE} {name}")
+        case ["python", "-m", "naswot_lightning.study", *options]:
+            parse(StudyConfig, with_folders(options), STUDY)
         case ["python", "-m", "bench", *parts]:
             from bench.__main__ import _PARTS
 

@@ -12,6 +12,7 @@ from naswot_lightning.config import SearchConfig, TrainConfig, WandbConfig
 from naswot_lightning.data import image_folder
 from naswot_lightning.reproduce import RESULTS
 from naswot_lightning.storage import plain_yaml
+from naswot_lightning.study.settings import StudyConfig
 from naswot_lightning.training.plan import _OWN_OPTIONS
 from spaces import SpaceError, bounds
 from spaces.nasbench101 import graph
@@ -23,12 +24,14 @@ from tests.docs import pages
 from tests.docs.pages import PAGES, blocks
 from tests.images import make_image_folder
 from tests.reproduce.invented import COLUMNS, SIZE_COLUMNS, write_table
+from tests.study.invented import write_own_table
 
 MOST_LINES = 110
 OPTIONS = {each.name for kind in (SearchConfig, TrainConfig) for each in fields(kind)}
 OPTIONS -= {"wandb", "trainer", "slurm", "train"}
 OPTIONS |= {f"wandb.{each.name}" for each in fields(WandbConfig)}
 REPRODUCED = {each.name for result in RESULTS.values() for each in fields(result.settings)}
+OPTIONS |= {each.name for each in fields(StudyConfig)}
 OPTIONS |= {"trainer.NAME", "slurm.NAME", "train.NAME", "config", "print_config"}
 
 
@@ -51,6 +54,7 @@ def place(tmp_path_factory):
     convert(place / "cells.tfrecord", place / "nasbench101.npz")
     for space, columns in (("nasbench201", COLUMNS), ("nats_size", SIZE_COLUMNS)):
         convert(write_table(place / f"{space}.csv", 6, space, columns), place / f"{space}.npz")
+    write_own_table(place / "accuracies.csv", 5)
     make_image_folder(place / "my_images", {"train": 8, "test": 4}, size=32)
     for block in (block for page in PAGES for block in blocks(page) if block.file):
         (place / block.file).write_text(block.text)

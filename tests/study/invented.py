@@ -57,5 +57,11 @@ def write_accuracies(path, rows, accuracies, datasets=("cifar10",)):
     return path
 
 
+def write_own_table(path, count):
+    """Architectures and their accuracies, and no more."""
+    lines = [f"{architecture},{70 + number}" for number, architecture in enumerate(architectures(count))]
+    path.write_text("\n".join(["architecture,accuracy", *lines]) + "\n")
+
+
 def run(*words):
     return main([str(word) for word in words])

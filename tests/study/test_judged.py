@@ -40,6 +40,11 @@ def drawn_one_by_one(known):
     return [known, *known[np.random.default_rng(SEED).integers(0, len(known), (RESAMPLES, len(known)))]]
 
 
+def by_hand(xy, xz, yz):
+    below = (1 - xz**2) * (1 - yz**2)
+    return (xy - xz * yz) / math.sqrt(below) if below > 1e-9 else math.nan
+
+
 def quantiles(values):
     values = [each for each in values if not math.isnan(each)]
     return pytest.approx(np.quantile(values, [0.025, 0.975]), abs=1e-9)
@@ -50,16 +55,15 @@ def test_taus_differences_and_partial_taus_are_those_of_networks_drawn_one_by_on
     panel = judge_scores(by_name, Accuracies("test", "mine", accuracy))
     known = np.flatnonzero(~np.isnan(accuracy))
     assert (panel.n, panel.size) == (len(known), "params")
-    size = by_name["params"].ranks
+    resamples = drawn_one_by_one(known)
+    with_accuracy = {
+        name: [tau(each.ranks[drawn], accuracy[drawn]) for drawn in resamples] for name, each in by_name.items()
+    }
+    size, yz = by_name["params"].ranks, with_accuracy["params"]
     for each in panel.judged:
-        ranks = by_name[each.score].ranks
-        xy, xz, yz, partial = [], [], [], []
-        for drawn in drawn_one_by_one(known):
-            xy.append(tau(ranks[drawn], accuracy[drawn]))
-            xz.append(tau(ranks[drawn], size[drawn]))
-            yz.append(tau(size[drawn], accuracy[drawn]))
-            below = (1 - xz[-1] ** 2) * (1 - yz[-1] ** 2)
-            partial.append((xy[-1] - xz[-1] * yz[-1]) / math.sqrt(below) if below > 1e-9 else math.nan)
+        ranks, xy = by_name[each.score].ranks, with_accuracy[each.score]
+        xz = [tau(ranks[drawn], size[drawn]) for drawn in (resamples if each.score in ("good", "some") else [known])]
+        partial = [by_hand(*taus) for taus in zip(xy, xz, yz, strict=False)]
         less = np.subtract(xy, yz)
         assert each.tau.value == pytest.approx(xy[0])
         assert [each.tau.low, each.tau.high] == quantiles(xy[1:])

@@ -149,6 +149,15 @@ def test_a_space_of_ones_own_needs_no_more_than_a_csv(tmp_path, monkeypatch):
     assert by_score(tmp_path / "own/study/study.csv")["cifar10 test, 0 epochs", "naswot"]["n"] == "40"
 
 
+def test_one_score_stands_beside_plain_size(place):
+    folder, rows, _ = place
+    one = [{**row, "scores": {"naswot": row["scores"]["naswot"]}} for row in rows]
+    write_run(folder / "one", one, score="naswot")
+    assert run("--run_dir", "one", "--benchmark", "table.csv") == 0
+    found = {score for _, score in by_score(folder / "one/study/study.csv")}
+    assert found == {"naswot", "rectified_units", "params", "macs"}
+
+
 def test_a_score_that_is_no_longer_known_is_a_score(place):
     folder, rows, _ = place
     for number, each in enumerate(rows):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from naswot_lightning.report.figures import style
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from naswot_lightning.study.study import Study
 
 _ACROSS = 3  # panels in a line
+_LETTERS = 44  # of a small title, in the width of a panel
 _SIZE = "plain size"
 _COLORS = {
     "beats": "#2a788e", "cannot be told apart": "#9fb8c4", "loses": "#c46a4a", "too little evidence": "#dddddd",
@@ -40,7 +42,7 @@ def draw(study: Study) -> Figure:
         _draw_panel(axis, panel, order)
     for axis in axes[len(panels) :]:
         axis.set_visible(False)
-    figure.suptitle(style.plain(f"{study.run}: {study.sampling}; {panels[0].source}"), fontsize="medium", wrap=True)
+    figure.suptitle(_wrapped(f"{study.run}: {study.sampling}; {panels[0].source}", 1 + across), fontsize="medium")
     there = [name for name in _COLORS if any(_kind(each) == name for panel in panels for each in panel.judged)]
     handles = [Patch(color=_COLORS[name], label=_LEGEND[name]) for name in there]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize="small")
@@ -58,7 +60,7 @@ def _draw_panel(axis: Any, panel: Panel, order: list[str]) -> None:
     axis.set_yticks(range(len(order)), [style.plain(name) for name in order], fontsize="small")
     axis.set_ylim(len(order) - 0.4, -0.6)  # the best above
     axis.set_xlabel("Kendall tau with accuracy, 95 % interval")
-    axis.set_title(f"{style.plain(panel.accuracy)}\nn = {panel.n:,}", fontsize="small", wrap=True)
+    axis.set_title(f"{_wrapped(panel.accuracy)}\nn = {panel.n:,}", fontsize="small")
     axis.grid(axis="x", alpha=0.3)
 
 
@@ -68,6 +70,11 @@ def _draw_bar(axis: Any, judged: Judged, place: int) -> None:
     if tau.low is not None and tau.high is not None and tau.value is not None:
         ends = [[tau.value - tau.low], [tau.high - tau.value]]
         axis.errorbar([tau.value], [place], xerr=ends, color="0.1", elinewidth=1, capsize=2)
+
+
+def _wrapped(text: str, panels: int = 1) -> str:
+    """Return a text in lines as wide as so many panels."""
+    return textwrap.fill(style.plain(text), _LETTERS * panels)
 
 
 def _kind(judged: Judged) -> str:
