@@ -1,6 +1,7 @@
 """Searches by short trainings: real ones, continued, and side by side."""
 
 import json
+import pickle
 import subprocess
 import sys
 
@@ -9,8 +10,10 @@ import pytest
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.search import run_search
+from naswot_lightning.search.plan import plan_search
+from naswot_lightning.search.trial import Trial
 from tests.conftest import ROOT
-from tests.search.runs import QUICK, files_of, rows_of
+from tests.search.runs import QUICK, SPACE, files_of, rows_of
 
 TRAINED = {**QUICK, "evaluator": "train", "samples": 3}
 AREA = {**TRAINED, "algorithm": "area:start=5,population=2", "epochs": 1}
@@ -91,3 +94,14 @@ def test_the_command_of_twelve_epochs(tmp_path):
     subprocess.run(command, check=True, timeout=3000)
     best = json.loads((tmp_path / "run" / "ranking.json").read_text())[0]
     assert best["score"] > 0.8
+
+
+def test_an_evaluator_that_is_sent_elsewhere_brings_its_scores(tmp_path):
+    config = SearchConfig(run_dir=str(tmp_path / "run"), **AREA)
+    evaluator = plan_search(config).evaluator
+    (tmp_path / "run").mkdir()
+    with evaluator:
+        sent = pickle.loads(pickle.dumps(evaluator))
+        trial = Trial(SPACE[284], 0.0)
+        assert sent(trial).scores == evaluator(trial).scores
+        assert sent.identity() == evaluator.identity()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from threading import Lock
 
@@ -13,6 +13,21 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.search.evaluators.base import Json, Values
 from naswot_lightning.search.evaluators.score import ScoreEvaluator
 from naswot_lightning.search.trial import Proposal, Trial, architecture_of
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What scores networks, in place of what loads it: that may hold a data set, and cannot be sent elsewhere.
+
+    Attributes:
+        scores: with its mini-batches.
+    """
+
+    scores: ScoreEvaluator
+
+    def __call__(self) -> ScoreEvaluator:
+        """Return it."""
+        return self.scores
 
 
 class Staged(ABC):

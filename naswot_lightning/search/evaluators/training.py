@@ -22,7 +22,7 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.execution.places import Place, share_out
 from naswot_lightning.search.evaluators.base import Conditions, Json, Values
 from naswot_lightning.search.evaluators.score import ScoreEvaluator
-from naswot_lightning.search.evaluators.staged import Staged
+from naswot_lightning.search.evaluators.staged import Loaded, Staged
 from naswot_lightning.storage.records import from_plain
 from naswot_lightning.training.outcome import Outcome
 from naswot_lightning.training.plan import plan_training
@@ -86,9 +86,10 @@ class TrainingEvaluator(Staged):
         shutil.rmtree(self._folder / ".images", ignore_errors=True)
 
     def __reduce__(self) -> tuple[type[TrainingEvaluator], tuple[Any, ...]]:
-        """Sent elsewhere, it finds the images stored; scores are made here, before."""
+        """Sent elsewhere, it finds the images stored, and brings the mini-batches of its scores."""
         _ = self._pick
-        own = self._template, self.places, self._folder, self.fingerprint, self._load_scores, self._settings
+        load_scores = None if self.scores is None else Loaded(self.scores)
+        own = self._template, self.places, self._folder, self.fingerprint, load_scores, self._settings
         return TrainingEvaluator, own
 
     @cached_property
