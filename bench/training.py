@@ -39,7 +39,8 @@ def _pick(space: str, architecture: str) -> SavedPick:
     settings = PickSettings(
         rank=None, architecture=architecture, canonical=network, score=None, space=space, dataset="cifar10",
         data_dir="", image_size=None, split_file=None, split=None, recipe="nasbench201-200", values=_RECIPE, seed=0,
-        early_points=0, probe_seed=0, probe_batch_size=BATCH, precision="32-true", compile=False, deterministic=False,
+        early_points=0, probe_seed=0, probe_batch_size=BATCH, probe_split="train",
+        score_batch_norm="batch", precision="32-true", compile=False, deterministic=False,
         accelerator="auto", devices=1, strategy="auto", trainer={"enable_progress_bar": False},
     )  # fmt: skip
     return SavedPick(settings, PickRun("disabled", "", "", "", "bench"))

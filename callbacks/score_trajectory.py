@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import WandbLogger
 from torch import Tensor
 
-from naswot_lightning.score import naswot_score
+from naswot_lightning.score import BatchNorm, naswot_score
 from naswot_lightning.storage.files import write_csv
 
 COLUMNS = ("step", "epoch", "score", "status")
+RUNNING = "score_running"  # the column after these of the second score
+Modes = Literal["batch", "running", "both"]
 _EARLY_EPOCHS = 2  # the left panel of Figure 6
 
 
@@ -31,9 +33,12 @@ class ScoreTrajectory(pl.Callback):
         every_n_epochs: distance of the points at ends of epochs.
         csv_path: the file; ``trajectory.csv`` in the Trainer's default_root_dir by default.
         name: of the logged metric.
+        batch_norm: the statistics by which BatchNorm normalises the images: "batch" for their own, as in a search,
+            "running" for those gathered in training, as in evaluation. "both" takes both scores: the second, of the
+            running statistics, is in a column ``score_running`` and logged under ``name`` with ``_running``.
 
     Raises:
-        ValueError: fewer than two images, or a count below its minimum.
+        ValueError: fewer than two images, a count below its minimum, or an unknown ``batch_norm``.
     """
 
     def __init__(
@@ -43,16 +48,20 @@ class ScoreTrajectory(pl.Callback):
         every_n_epochs: int = 1,
         csv_path: str | Path | None = None,
         name: str = "score/naswot",
+        batch_norm: Modes = "batch",
     ) -> None:
         if images.dim() != 4 or images.shape[0] < 2:
             raise ValueError(f"images of shape {tuple(images.shape)}: expected (N, C, H, W) with N >= 2")
         if early_points < 0 or every_n_epochs < 1:
             raise ValueError(f"early_points {early_points}, every_n_epochs {every_n_epochs}: expected at least 0 and 1")
+        if batch_norm not in get_args(Modes):
+            raise ValueError(f"batch_norm {batch_norm!r}: expected one of {', '.join(get_args(Modes))}")
         self.images = images
         self.early_points = early_points
         self.every_n_epochs = every_n_epochs
         self.csv_path = None if csv_path is None else Path(csv_path)
         self.name = name
+        self.batch_norm = batch_norm
         self.rows: list[dict[str, Any]] = []
 
     @property
@@ -88,8 +97,8 @@ class ScoreTrajectory(pl.Callback):
         """Score at the end of an epoch."""
         epoch = trainer.current_epoch + 1
         if epoch % self.every_n_epochs == 0:
-            score = self._score(trainer, pl_module, float(epoch))
-            pl_module.log(self.name, score, logger=False)  # for those that monitor it; loggers have it already
+            scores = self._score(trainer, pl_module, float(epoch))
+            pl_module.log_dict(scores, logger=False)  # for those that monitor it; loggers have it already
 
     def _early_batches(self, trainer: pl.Trainer) -> set[int]:
         batches = trainer.num_training_batches
@@ -98,32 +107,49 @@ class ScoreTrajectory(pl.Callback):
         inside = {round(batches * point / self.early_points) for point in range(1, self.early_points)}
         return inside - {0, batches}
 
-    def _score(self, trainer: pl.Trainer, pl_module: pl.LightningModule, epoch: float) -> float:
-        # Every process computes it, since they all hold the same weights: nothing waits for another.
+    def _score(self, trainer: pl.Trainer, pl_module: pl.LightningModule, epoch: float) -> dict[str, float]:
+        """Add a point; return its scores by the names under which they are logged."""
         self.images = self.images.to(pl_module.device, pl_module.dtype)  # type: ignore[arg-type]
-        score = naswot_score(pl_module, self.images)
-        finite = math.isfinite(score)
-        status = "ok" if finite else "failed" if math.isnan(score) else "degenerate"
-        row = {
-            "step": trainer.global_step,
-            "epoch": epoch,
-            "score": score if finite else None,
-            "status": status,
-        }
-        self.rows.append(row)
+        scores = self._scores(trainer, pl_module)
+        self.rows.append(_row(trainer.global_step, epoch, list(scores.values())))
         if trainer.is_global_zero:
-            if finite:
-                for logger in trainer.loggers:
-                    logger.log_metrics({self.name: score, "epoch": epoch}, step=trainer.global_step)
+            finite = {name: score for name, score in scores.items() if math.isfinite(score)}
+            for logger in trainer.loggers if finite else []:
+                logger.log_metrics({**finite, "epoch": epoch}, step=trainer.global_step)
             self._write(trainer)
-        return score
+        return scores
+
+    def _scores(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, float]:
+        # Every process computes them: with statistics of the mini-batch all get the same, since they hold the same
+        # weights, and nothing waits for another. Running statistics are each process's own: those of the first count.
+        names = self._names()
+        scores = {name: naswot_score(pl_module, self.images, batch_norm=mode) for name, mode in names.items()}
+        if trainer.world_size > 1 and "running" in names.values():
+            scores = trainer.strategy.broadcast(scores)
+        return scores
+
+    def _names(self) -> dict[str, BatchNorm]:
+        """Return the modes by the names of the logged metrics, that of the column ``score`` first."""
+        if self.batch_norm == "both":
+            return {self.name: "batch", f"{self.name}_running": "running"}
+        return {self.name: self.batch_norm}
 
     def _write(self, trainer: pl.Trainer) -> None:
-        write_csv(self.csv_path or Path(trainer.default_root_dir) / "trajectory.csv", self.rows, COLUMNS)
+        columns = (*COLUMNS, RUNNING) if self.batch_norm == "both" else COLUMNS
+        write_csv(self.csv_path or Path(trainer.default_root_dir) / "trajectory.csv", self.rows, columns)
 
     def _define_axes(self, trainer: pl.Trainer) -> None:
         # By exact name: wandb resolves competing patterns in random order.
         for logger in trainer.loggers if trainer.is_global_zero else []:
             if isinstance(logger, WandbLogger):
                 logger.experiment.define_metric("epoch")
-                logger.experiment.define_metric(self.name, step_metric="epoch")
+                for name in self._names():
+                    logger.experiment.define_metric(name, step_metric="epoch")
+
+
+def _row(step: int, epoch: float, scores: list[float]) -> dict[str, Any]:
+    """Return a row of the file: the status is that of the first score, a second has a column of its own."""
+    finite = [score if math.isfinite(score) else None for score in scores]
+    status = "ok" if finite[0] is not None else "failed" if math.isnan(scores[0]) else "degenerate"
+    row = {"step": step, "epoch": epoch, "score": finite[0], "status": status}
+    return row | ({RUNNING: finite[1]} if len(finite) > 1 else {})

@@ -13,6 +13,8 @@ from naswot_lightning.errors import UserError
 
 WandbMode = Literal["auto", "online", "offline", "disabled"]
 Select = Literal["top", "spread"]
+ProbeSplit = Literal["train", "test"]
+ScoreBatchNorm = Literal["batch", "running", "both"]
 _MOST_SEED = 2**32 - 1
 _MOST_BYTES = 4 * 2**30  # of a mini-batch
 Plain = None | bool | int | float | str
@@ -111,8 +113,8 @@ class SearchScores:
     benchmark_dataset: str | None = None
     """the data set of the table's accuracies; that of --dataset by default."""
     score: str = "naswot"
-    """the score to rank by: {scores}; several as columns (naswot,synflow), the first decides; joined by + for their ranks
-    put together: the mean of log(rank / n) (jacob_cov+params), or of the ranks (jacob_cov+params:mean_rank)."""
+    """the score to rank by: {scores}; several as columns (naswot,synflow), the first decides; joined by + for their
+    ranks put together: the mean of log(rank / n) (jacob_cov+params), or of the ranks (jacob_cov+params:mean_rank)."""
     repeats: int = 1
     """score each network with so many initializations, each on a mini-batch of its own; the ranking holds mean and
     standard deviation."""
@@ -292,6 +294,11 @@ class TrainTrajectory:
     """score points in each of the first two epochs (left panel of Figure 6)."""
     probe_batch_size: int | None = None
     """images in the mini-batch of the trajectory; that of the ranking (128) by default."""
+    probe_split: ProbeSplit = "train"
+    """where they are from: training images, or test images, which the network never learns from."""
+    score_batch_norm: ScoreBatchNorm = "batch"
+    """BatchNorm while the score is taken: by the mini-batch (the paper's), by its running statistics, or one score of
+    each."""
 
 
 @dataclass

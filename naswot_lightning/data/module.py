@@ -16,7 +16,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from naswot_lightning.data.catalog import load_dataset
 from naswot_lightning.data.dataset import Dataset, ImageSplit
-from naswot_lightning.data.probe import Probe, draw_probe
+from naswot_lightning.data.probe import Probe, ProbeSplit, draw_probe
 from naswot_lightning.seeds import derived_seed
 
 
@@ -150,9 +150,9 @@ class ImageDataModule(pl.LightningDataModule):
         """Load the data set on every process."""
         _ = self.dataset
 
-    def probe(self, batch_size: int, seed: int) -> Probe:
-        """Return the fixed mini-batch of the training split for scoring."""
-        return draw_probe(self.dataset, batch_size, seed, option="probe_batch_size")
+    def probe(self, batch_size: int, seed: int, split: ProbeSplit = "train") -> Probe:
+        """Return the fixed mini-batch of the training images, or of the test images, for scoring."""
+        return draw_probe(self.dataset, batch_size, seed, option="probe_batch_size", split=split)
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Shuffled mini-batches of the training split; the last may be smaller, as in the benchmark."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,7 @@ from naswot_lightning.data.splits import expect_split_file_fits
 from naswot_lightning.errors import UserError, expect_name
 from naswot_lightning.seeds import derived_seed
 
+ProbeSplit = Literal["train", "test"]
 _NOISE_SHAPE = (3, 32, 32)
 _NOISE_CLASSES = 10
 
@@ -69,9 +71,14 @@ def load_probe(
 
 
 def draw_probe(
-    dataset: Dataset, batch_size: int, seed: int, probe_size: int | None = None, option: str = "batch_size"
+    dataset: Dataset,
+    batch_size: int,
+    seed: int,
+    probe_size: int | None = None,
+    option: str = "batch_size",
+    split: ProbeSplit = "train",
 ) -> Probe:
-    """Draw distinct images of the training split by ``seed``, as they are and augmented.
+    """Draw distinct images of one split by ``seed``, as they are and augmented.
 
     Args:
         dataset: whose images.
@@ -79,18 +86,17 @@ def draw_probe(
         seed: of the choice.
         probe_size: side to which they are resized; their own by default.
         option: what the number of images is called where it is too large.
+        split: the training images, or the test images, which no training has seen; a score reads no labels.
 
     Raises:
-        UserError: the training split is smaller.
+        UserError: the split is smaller.
     """
-    train = dataset.train
-    if batch_size > len(train):
-        raise UserError(
-            f"--{option} {batch_size}: {dataset.name} has {len(train)} training images; choose at most that"
-        )
+    drawn, kind = (dataset.train, "training") if split == "train" else (dataset.test, "test")
+    if batch_size > len(drawn):
+        raise UserError(f"--{option} {batch_size}: {dataset.name} has {len(drawn)} {kind} images; choose at most that")
     generator = torch.Generator().manual_seed(derived_seed(seed, "probe"))
-    chosen = torch.randperm(len(train), generator=generator)[:batch_size].sort().values
-    pixels, statistics = train.images[chosen], (torch.tensor(dataset.mean), torch.tensor(dataset.std))
+    chosen = torch.randperm(len(drawn), generator=generator)[:batch_size].sort().values
+    pixels, statistics = drawn.images[chosen], (torch.tensor(dataset.mean), torch.tensor(dataset.std))
     treatment = torch.Generator().manual_seed(derived_seed(seed, "probe", "augmentation"))
     sides = [
         normalized(pixels, *statistics),
@@ -98,7 +104,7 @@ def draw_probe(
     ]
     if probe_size is not None and probe_size != dataset.image_size:
         sides = [F.interpolate(side, size=probe_size, mode="bilinear", antialias=True) for side in sides]
-    probe = _probe(sides[0], train.labels[chosen], dataset.num_classes, dataset.image_size)
+    probe = _probe(sides[0], drawn.labels[chosen], dataset.num_classes, dataset.image_size)
     return replace(probe, augmented=sides[1].contiguous(memory_format=torch.channels_last))
 
 

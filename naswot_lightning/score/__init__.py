@@ -1,6 +1,15 @@
 """The score: rectifiers seen at the call, their codes as bits, the kernel K_H, its log-determinant."""
 
+from naswot_lightning.score.isolation import BatchNorm
 from naswot_lightning.score.kernel import ActivationKernel, NoRectifierError
 from naswot_lightning.score.naswot import Precision, Variant, activation_kernel, naswot_score
 
-__all__ = ["ActivationKernel", "NoRectifierError", "Precision", "Variant", "activation_kernel", "naswot_score"]
+__all__ = [
+    "ActivationKernel",
+    "BatchNorm",
+    "NoRectifierError",
+    "Precision",
+    "Variant",
+    "activation_kernel",
+    "naswot_score",
+]

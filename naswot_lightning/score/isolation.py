@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,20 +13,26 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.instancenorm import _InstanceNorm
 
+BatchNorm = Literal["batch", "running"]
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 @contextmanager
-def isolated(network: nn.Module, device: torch.device) -> Iterator[None]:
-    """Within the block, normalise by the mini-batch; afterwards, the network and every generator are as before.
+def isolated(network: nn.Module, device: torch.device, batch_norm: BatchNorm = "batch") -> Iterator[None]:
+    """Within the block, run the network for its score; afterwards, it and every generator are as before.
 
-    All modules are in eval mode (no dropout, no drop path, no auxiliary head). BatchNorm finds its running
-    statistics taken away, so that it uses those of the mini-batch and has none to update, nor any reason to
-    synchronise with other processes.
+    All modules are in eval mode (no dropout, no drop path, no auxiliary head).
+
+    Args:
+        network: any module.
+        device: whose generator is restored along with those of the CPU.
+        batch_norm: "batch" for the statistics of the mini-batch: BatchNorm finds its running ones taken away, so that
+            it has none to update, nor any reason to synchronise with other processes. "running" for those it has
+            gathered in training, as a network in eval mode uses them; InstanceNorm likewise.
     """
     with ExitStack() as stack:
         stack.enter_context(generators_restored(device))
-        stack.enter_context(_modules_restored(network))
+        stack.enter_context(_modules_restored(network, by_batch=batch_norm == "batch"))
         yield
 
 
@@ -43,12 +50,12 @@ def generators_restored(device: torch.device) -> Iterator[None]:
 
 
 @contextmanager
-def _modules_restored(network: nn.Module) -> Iterator[None]:
+def _modules_restored(network: nn.Module, by_batch: bool) -> Iterator[None]:
     modules = _all_modules(network)
     training = [module.training for module in modules]
     buffers = [(module._buffers, dict(module._buffers)) for module in modules if module._buffers]
     for module in modules:
-        if isinstance(module, _NormBase):
+        if by_batch and isinstance(module, _NormBase):
             module._buffers.update(dict.fromkeys(_STATISTICS))
     # From the modules at hand: network.buffers() would walk the tree once more, a third of this block's time.
     unique = {id(b): b for module in modules for b in module._buffers.values() if b is not None}
@@ -56,7 +63,7 @@ def _modules_restored(network: nn.Module) -> Iterator[None]:
     try:
         for module in modules:
             # Module.__setattr__ costs 1 us a module, as much as the rest of this block.
-            module.__dict__["training"] = isinstance(module, _InstanceNorm)
+            module.__dict__["training"] = by_batch and isinstance(module, _InstanceNorm)
         yield
     finally:
         for module, flag in zip(modules, training, strict=True):

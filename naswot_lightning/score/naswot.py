@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from naswot_lightning.score.isolation import isolated
+from naswot_lightning.score.isolation import BatchNorm, isolated
 from naswot_lightning.score.kernel import ActivationKernel, CodeDistances
 from naswot_lightning.score.memory_format import in_channels_last
 from naswot_lightning.score.recorder import RectifierRecorder
@@ -20,13 +20,16 @@ Variant = Literal["paper", "reference"]
 Precision = Literal["32", "bf16"]
 
 
-def naswot_score(network: nn.Module, images: Tensor, variant: Variant = "paper") -> float:
+def naswot_score(
+    network: nn.Module, images: Tensor, variant: Variant = "paper", batch_norm: BatchNorm = "batch"
+) -> float:
     """Return the score s = log|K_H| of a network on one mini-batch (Eq. 2): higher is better.
 
     Args:
         network: any module; it is left exactly as it was found.
         images: (N, C, H, W) on the device of the network, N >= 2, in any memory format.
         variant: see :func:`activation_kernel`.
+        batch_norm: see there, too.
 
     Returns:
         The score; -inf where two images have the same code or K_H is singular otherwise, nan where the
@@ -39,7 +42,7 @@ def naswot_score(network: nn.Module, images: Tensor, variant: Variant = "paper")
     >>> round(naswot_score(nn.ReLU(), images), 4)  # log of det [[2, 0, 1], [0, 2, 1], [1, 1, 2]] = log 4
     1.3863
     """
-    return activation_kernel(network, images, variant).logdet()
+    return activation_kernel(network, images, variant, batch_norm=batch_norm).logdet()
 
 
 def activation_kernel(
@@ -48,11 +51,12 @@ def activation_kernel(
     variant: Variant = "paper",
     precision: Precision = "32",
     observers: Sequence[AbstractContextManager[object]] = (),
+    batch_norm: BatchNorm = "batch",
 ) -> ActivationKernel:
     """Return K_H of a network on one mini-batch (Eq. 1), from one forward pass without gradients.
 
     Rectifiers are seen at the call, whether modules or functions, in place or not, each exactly once. While
-    they are recorded, BatchNorm normalises by the mini-batch and everything else is in eval mode.
+    they are recorded, BatchNorm normalises as ``batch_norm`` says and everything else is in eval mode.
 
     Args:
         network: any module; it is left exactly as it was found.
@@ -63,23 +67,29 @@ def activation_kernel(
             determinant are exact either way.
         observers: of the same forward pass, each entered right before it and left right after, so that a mode among
             them sees every call first; twice where the images' memory format had to be changed.
+        batch_norm: "batch" to normalise by the mini-batch, as the paper does, or "running" by the statistics gathered
+            in training: those of a new network, mean 0 and variance 1, leave its feature maps as they are.
 
     Raises:
         NoRectifierError: the network has no rectified linear unit.
-        ValueError: fewer than two images, or a variant that does not exist.
+        ValueError: fewer than two images, or a variant, precision or mode of BatchNorm that does not exist.
 
     >>> images = torch.tensor([[1.0, -1.0], [-1.0, 1.0], [1.0, 1.0]])
     >>> kernel = activation_kernel(torch.nn.ReLU(), images)
     >>> kernel.n_units, kernel.matrix.tolist()
     (2, [[2, 0, 1], [0, 2, 1], [1, 1, 2]])
     """
-    for name, value, kinds in (("variant", variant, Variant), ("precision", precision, Precision)):
-        if value not in get_args(kinds):
-            raise ValueError(f"{name} {value!r}: expected one of {', '.join(get_args(kinds))}")
+    _expect_known(variant=(variant, Variant), precision=(precision, Precision), batch_norm=(batch_norm, BatchNorm))
     if images.dim() == 0 or images.shape[0] < 2:
         raise ValueError(f"images of shape {tuple(images.shape)}: a score compares at least 2 images")
     network = getattr(network, "_orig_mod", network)  # a compiled network hides its calls: take the original
-    return in_channels_last(partial(_kernel, network, variant, precision, observers), images)
+    return in_channels_last(partial(_kernel, network, variant, precision, observers, batch_norm), images)
+
+
+def _expect_known(**choices: tuple[str, object]) -> None:
+    for name, (value, kinds) in choices.items():
+        if value not in get_args(kinds):
+            raise ValueError(f"{name} {value!r}: expected one of {', '.join(get_args(kinds))}")
 
 
 def _kernel(
@@ -87,11 +97,13 @@ def _kernel(
     variant: Variant,
     precision: Precision,
     observers: Sequence[AbstractContextManager[object]],
+    batch_norm: BatchNorm,
     images: Tensor,
 ) -> ActivationKernel:
     device = images.device
     codes = CodeDistances(images.shape[0])
-    with isolated(network, device), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+    with isolated(network, device, batch_norm), autocast:
         # Of the published code, a pass with gradients first: which modules are connected to the output.
         counted = connected_relu_modules(network, images) if variant == "reference" else None
         with torch.inference_mode(), ExitStack() as stack:

@@ -56,8 +56,7 @@ def train_pick(folder: Path, images: Path | None = None) -> TrainingResult:
     data = _data(pick, images)
     pl.seed_everything(pick.settings.seed, verbose=False)
     model = make_classifier(pick, data)
-    probe = data.probe(pick.settings.probe_batch_size, pick.settings.probe_seed)
-    trajectory = ScoreTrajectory(probe.images, pick.settings.early_points, csv_path=folder / "trajectory.csv")
+    trajectory = _trajectory(pick, data, folder)
     metrics = MetricsTable(folder / "metrics.csv", announce=_announcer(pick))
     checkpoints = best_and_last(folder, None if data.dataset.val is None else "val/acc")
     end = SaveOnSignal(folder / "last.ckpt", seconds_of(pick.settings.trainer.get("max_time")))
@@ -107,6 +106,17 @@ def _data(pick: SavedPick, images: Path | None) -> ImageDataModule:
         settings.image_size,
         settings.split_file,
         None if images is None else map_dataset(images),
+    )
+
+
+def _trajectory(pick: SavedPick, data: ImageDataModule, folder: Path) -> ScoreTrajectory:
+    settings = pick.settings
+    probe = data.probe(settings.probe_batch_size, settings.probe_seed, settings.probe_split)
+    return ScoreTrajectory(
+        probe.images,
+        settings.early_points,
+        csv_path=folder / "trajectory.csv",
+        batch_norm=settings.score_batch_norm,
     )
 
 

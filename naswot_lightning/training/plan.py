@@ -279,6 +279,8 @@ def _settings(
         early_points=config.early_points,
         probe_seed=searched.seed,
         probe_batch_size=config.probe_batch_size or searched.batch_size,
+        probe_split=config.probe_split,
+        score_batch_norm=config.score_batch_norm,
         precision=config.precision,
         compile=config.compile,
         deterministic=config.deterministic,

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from naswot_lightning.config import ProbeSplit, ScoreBatchNorm
 from naswot_lightning.errors import UserError
 from naswot_lightning.storage.files import read_own, remove_within, write_whole
 from naswot_lightning.storage.plain_yaml import parse_yaml
@@ -22,6 +23,8 @@ from naswot_lightning.training.recipes import NAMES, Recipe, describe_recipe
 # What may differ when a pick is continued.
 _FREE = ("wandb", "data_dir", "split_file", "accelerator", "devices", "strategy")
 _RETRY = "retry.yaml"
+# What a pick was trained with before these options existed.
+_FORMERLY: dict[str, Any] = {"probe_split": "train", "score_batch_norm": "batch"}
 # Arguments of Lightning's Trainer that change no result.
 _FREE_TRAINER = (
     "max_time", "enable_progress_bar", "enable_model_summary", "log_every_n_steps", "profiler",
@@ -50,6 +53,8 @@ class PickSettings:
         early_points: of the trajectory, in each of the first two epochs.
         probe_seed: of the trajectory's mini-batch.
         probe_batch_size: its images.
+        probe_split: where they are from.
+        score_batch_norm: by which statistics BatchNorm normalises them.
         precision: of Lightning's Trainer, as the following.
         trainer: further arguments of it.
     """
@@ -70,6 +75,8 @@ class PickSettings:
     early_points: Count
     probe_seed: Count
     probe_batch_size: Positive
+    probe_split: ProbeSplit
+    score_batch_norm: ScoreBatchNorm
     precision: str
     compile: bool
     deterministic: bool
@@ -90,6 +97,7 @@ class PickSettings:
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> PickSettings:
         """Return the settings of a ``config.yaml``; ValueError where one is missing or of another type."""
+        plain = {**_FORMERLY, **plain}
         own = {each.name: plain[each.name] for each in fields(cls) if each.name in plain}
         return from_plain(cls, {**own, "values": {name: plain[name] for name in NAMES if name in plain}})
 
@@ -100,11 +108,19 @@ class PickSettings:
             more["precision"] = self.precision
         if self.compile:
             more["compile"] = True
+        if self.probe_split != "train":
+            more["probe_split"] = self.probe_split
+        if self.score_batch_norm == "running":  # of "both", the first score is that of the mini-batch
+            more["score_batch_norm"] = self.score_batch_norm
         return describe_recipe(self.recipe, self.values, more)
 
     def digest(self) -> str:
-        """Return four digits that other settings do not share (the free ones aside)."""
-        decisive = decisive_settings(self.to_plain())
+        """Return four digits that other settings do not share (the free ones aside).
+
+        Options that an older version had not count where they change something: a pick of that version keeps its run.
+        """
+        settings = decisive_settings(self.to_plain()).items()
+        decisive = {name: value for name, value in settings if name not in _FORMERLY or value != _FORMERLY[name]}
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:4]
 
 
@@ -202,7 +218,7 @@ def prepare_pick(run_dir: Path, settings: PickSettings, run: PickRun, overwrite:
     plain = settings.to_plain()
     if (folder / "config.yaml").exists():
         saved = _read_plain(folder, "config.yaml")
-        changed = differing(decisive_settings(saved), decisive_settings(plain))
+        changed = differing(decisive_settings({**_FORMERLY, **saved}), decisive_settings(plain))
         if changed and not overwrite:
             raise UserError(
                 f"{folder} was trained with other settings: {'; '.join(changed)}; "

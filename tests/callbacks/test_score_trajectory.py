@@ -1,6 +1,7 @@
 import csv
 import math
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -68,10 +69,11 @@ def read(path):
         return list(csv.DictReader(file))
 
 
-def test_training_is_the_same_to_the_last_bit(tmp_path):
+@pytest.mark.parametrize("batch_norm", ["batch", "running", "both"])
+def test_training_is_the_same_to_the_last_bit(tmp_path, batch_norm):
     """Weights, BatchNorm statistics, optimizer state and every generator, with and without the callback."""
     states = []
-    for callbacks in ([], [ScoreTrajectory(PROBE)]):
+    for callbacks in ([], [ScoreTrajectory(PROBE, batch_norm=batch_norm)]):
         model, trainer = fit(tmp_path, callbacks)
         states.append(
             (
@@ -153,6 +155,65 @@ def test_a_degenerate_score_is_a_row_without_a_number_and_is_not_logged(tmp_path
     assert {row["score"] for row in rows} == {""}
 
 
+def test_both_scores_are_those_of_a_run_with_either(tmp_path):
+    logger = CSVLogger(tmp_path, name="log")
+    model, _ = fit(tmp_path / "both", [ScoreTrajectory(PROBE, batch_norm="both")], logger=logger)
+    for batch_norm in ("batch", "running"):
+        fit(tmp_path / batch_norm, [ScoreTrajectory(PROBE, batch_norm=batch_norm)])
+    rows = read(tmp_path / "both" / "trajectory.csv")
+    assert list(rows[0]) == ["step", "epoch", "score", "status", "score_running"]
+    by_batch, running = (read(tmp_path / name / "trajectory.csv") for name in ("batch", "running"))
+    assert [{**row, "score_running": other["score"]} for row, other in zip(by_batch, running, strict=True)] == rows
+    assert list(running[0]) == ["step", "epoch", "score", "status"]
+    assert float(rows[-1]["score_running"]) == naswot_score(model, PROBE, batch_norm="running")
+    assert all(row["score"] != row["score_running"] for row in rows)
+    logged = [row for row in read(f"{logger.log_dir}/metrics.csv") if row["score/naswot"]]
+    assert [row["score/naswot_running"] for row in logged] == [row["score_running"] for row in rows]
+
+
+def test_a_second_score_that_failed_is_no_number_beside_the_first(tmp_path):
+    class Spoilt(Model):
+        def on_train_start(self):
+            self.body[1].running_var.fill_(math.nan)
+
+    logger = CSVLogger(tmp_path, name="log")
+    trajectory = ScoreTrajectory(PROBE, early_points=0, batch_norm="both")
+    trainer = pl.Trainer(
+        max_epochs=1, callbacks=[trajectory], logger=logger, default_root_dir=tmp_path, enable_progress_bar=False,
+        enable_model_summary=False, accelerator="cpu", enable_checkpointing=False, log_every_n_steps=1,
+    )  # fmt: skip
+    trainer.fit(Spoilt(), loader())
+    rows = read(tmp_path / "trajectory.csv")
+    assert [(row["status"], row["score"] == "", row["score_running"] == "") for row in rows] == [
+        ("ok", False, False), ("ok", False, True),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("batch_norm", ["batch", "running", "both"])
+def test_of_several_processes_the_running_statistics_of_the_first_count(batch_norm):
+    """As the second of two processes sees it: what it logs for those that monitor it is what the first has."""
+    asked, logged = [], {}
+
+    def broadcast(scores):
+        asked.append(scores)
+        return dict.fromkeys(scores, 1.0)
+
+    module = Model()
+    module.log_dict = lambda scores, **_: logged.update(scores)
+    trainer = SimpleNamespace(
+        current_epoch=0,
+        global_step=8,
+        world_size=2,
+        is_global_zero=False,
+        strategy=SimpleNamespace(broadcast=broadcast),
+    )
+    trajectory = ScoreTrajectory(PROBE, batch_norm=batch_norm)
+    trajectory.on_train_epoch_end(trainer, module)
+    own = naswot_score(module, PROBE)
+    assert logged["score/naswot"] == trajectory.rows[0]["score"] == (own if batch_norm == "batch" else 1.0)
+    assert len(asked) == (batch_norm != "batch")
+
+
 def test_two_trajectories_keep_their_own_state(tmp_path):
     noise = ScoreTrajectory(torch.randn(4, 3, 8, 8), csv_path=tmp_path / "noise.csv", name="score/noise")
     data = ScoreTrajectory(PROBE, csv_path=tmp_path / "data.csv")
@@ -165,6 +226,11 @@ def test_two_trajectories_keep_their_own_state(tmp_path):
 def test_counts_are_checked(arguments):
     with pytest.raises(ValueError, match="expected at least 0 and 1"):
         ScoreTrajectory(PROBE, **arguments)
+
+
+def test_an_unknown_mode_of_batch_norm_is_named_with_those_that_exist():
+    with pytest.raises(ValueError, match="batch_norm 'eval': expected one of batch, running, both"):
+        ScoreTrajectory(PROBE, batch_norm="eval")
 
 
 def test_images_are_checked():

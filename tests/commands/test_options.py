@@ -40,6 +40,8 @@ BILLION = "1000000000"
         ("train.py", "--epochs", BILLION),
         ("train.py", "--probe_batch_size", BILLION),
         ("train.py", "--probe_batch_size", "1"),
+        ("train.py", "--probe_split", "val"),
+        ("train.py", "--score_batch_norm", "eval"),
         ("train.py", "--devices", BILLION),
         ("train.py", "--image_size", BILLION),
         ("train.py", "--seed", str(2**32)),

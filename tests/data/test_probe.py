@@ -3,7 +3,8 @@ import torch
 
 from naswot_lightning.data.augmentation import normalized
 from naswot_lightning.data.catalog import load_dataset
-from naswot_lightning.data.probe import load_probe
+from naswot_lightning.data.probe import draw_probe, load_probe
+from naswot_lightning.errors import UserError
 
 
 @pytest.mark.parametrize(("size", "shape"), [(None, 16), (8, 8), (20, 20)])
@@ -24,6 +25,24 @@ def test_probe_holds_training_images_as_they_are():
     assert probe.images.equal(expected)
     assert expected.mean().item() == pytest.approx(0, abs=1e-3)
     assert expected.std().item() == pytest.approx(1, abs=1e-3)
+
+
+def test_probe_of_test_images_holds_all_of_them_and_the_other_no_one():
+    digits = load_dataset("digits")
+    probe = draw_probe(digits, len(digits.test), 0, split="test")
+    expected = normalized(digits.test.images, torch.tensor(digits.mean), torch.tensor(digits.std))
+    assert probe.images.equal(expected)
+    assert probe.labels.equal(digits.test.labels)
+    few, others = (draw_probe(digits, 32, seed, split="test") for seed in (0, 1))
+    assert few.fingerprint != others.fingerprint
+    assert draw_probe(digits, 32, 0).fingerprint == load_probe("digits", "", 32, 0).fingerprint != few.fingerprint
+
+
+def test_more_test_images_than_there_are_is_one_line():
+    digits = load_dataset("digits")
+    with pytest.raises(UserError, match=rf"--batch_size 1000: digits has {len(digits.test)} test images") as error:
+        draw_probe(digits, 1_000, 0, split="test")
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("size", [None, 8])

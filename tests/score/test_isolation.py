@@ -35,9 +35,10 @@ class Untidy(nn.Module):
         return self.drop(F.relu(x)).mean((2, 3))
 
 
+@pytest.mark.parametrize("batch_norm", ["batch", "running"])
 @pytest.mark.parametrize("variant", ["paper", "reference"])
 @pytest.mark.parametrize("training", [True, False])
-def test_the_network_is_left_as_it_was_found(training, variant):
+def test_the_network_is_left_as_it_was_found(training, variant, batch_norm):
     network = nn.Sequential(Untidy(), nn.ReLU(), nn.Linear(4, 2)).train(training)
     network[0].drop.train(not training)
     network[0].conv.weight.grad = torch.ones_like(network[0].conv.weight)
@@ -47,7 +48,7 @@ def test_the_network_is_left_as_it_was_found(training, variant):
     identities = {k: id(v) for k, v in network.named_buffers()}
     flags = [m.training for m in network.modules()]
     states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()
-    first = naswot_score(network, images_of(), variant=variant)
+    first = naswot_score(network, images_of(), variant, batch_norm)
     assert states[0].equal(torch.get_rng_state())
     assert states[1] == random.getstate()
     assert states[2] == np.random.get_state()[1].tolist()
@@ -57,11 +58,12 @@ def test_the_network_is_left_as_it_was_found(training, variant):
     assert network[0].conv.weight.grad.eq(1).all()
     assert len(network[0].conv._forward_hooks) == 1
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in network if isinstance(m, nn.ReLU))
-    assert naswot_score(network, images_of(), variant=variant) == first
+    assert naswot_score(network, images_of(), variant, batch_norm) == first
     network(images_of()).sum().backward()
 
 
-def test_a_failing_forward_is_not_swallowed_and_restores_the_network():
+@pytest.mark.parametrize("batch_norm", ["batch", "running"])
+def test_a_failing_forward_is_not_swallowed_and_restores_the_network(batch_norm):
     class Fails(nn.Module):
         def __init__(self):
             super().__init__()
@@ -73,7 +75,7 @@ def test_a_failing_forward_is_not_swallowed_and_restores_the_network():
 
     network = Fails()
     with pytest.raises(RuntimeError, match="shape mismatch"):
-        naswot_score(network, images_of())
+        naswot_score(network, images_of(), batch_norm=batch_norm)
     assert network.norm.training
     assert network.norm.running_mean is not None
 

@@ -68,15 +68,15 @@ def test_two_processes_train_as_one(tmp_path, data):
 @pytest.mark.slow
 def test_one_wandb_run_and_resume_of_two_processes(tmp_path, data):
     """A network with BatchNorm: no deadlock, one run, the score's first point is one process's; run again to resume."""
-    options = ("--devices", 2, "--strategy", "ddp", "--trainer.limit_train_batches", 2)
+    limits = ("--trainer.limit_train_batches", 2, "--score_batch_norm", "both")
+    options = ("--devices", 2, "--strategy", "ddp", *limits)
     run = tmp_path / "run"
     folder, done = run_training(data, run, "nasbench201", NB201, *options)
     assert len(list(run.glob(f"wandb/offline-run-*-{folder.name}-*"))) == 1
     assert done.stdout.count("epoch 2/2") == 1
-    alone, _ = run_training(
-        data, tmp_path / "alone", "nasbench201", NB201, "--trainer.limit_train_batches", 2, "--wandb.mode", "disabled"
-    )
-    first, second = (float(table(f / "trajectory.csv")[0]["score"]) for f in (folder, alone))
+    alone, _ = run_training(data, tmp_path / "alone", "nasbench201", NB201, *limits, "--wandb.mode", "disabled")
+    points = (table(f / "trajectory.csv")[0] for f in (folder, alone))
+    first, second = ([float(point[name]) for name in ("score", "score_running")] for point in points)
     assert first == pytest.approx(second, rel=1e-6)  # each of two processes has fewer threads, hence other sums
     result = json.loads((folder / "result.json").read_text())
     # The checkpoint's accuracy counts each test image once, also where the processes' shares are unequal.
