@@ -14,6 +14,7 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import read_ranking
 from naswot_lightning.storage.fields import Floats
 from naswot_lightning.study.candidates import Candidates
+from spaces.errors import one_line
 
 _DECIMALS = 6  # of a share: equal means over seeds differ in the last bits, one image in far more than these
 
@@ -101,8 +102,14 @@ def _of_group(candidates: Candidates, group: Group, ranked: list[str] | None) ->
         accuracy = trained.pop(row.canonical, None)
         if accuracy is not None:
             values[place] = round(accuracy, _DECIMALS)
-    n = int((~np.isnan(values)).sum())
-    return Accuracies(group.title(n), "trained picks", values, note_on_range(group.networks, ranked))
+    return Accuracies(_label(group), "trained picks", values, note_on_range(group.networks, ranked))
+
+
+def _label(group: Group) -> str:
+    settings = group.settings
+    recipe = "" if settings.recipe is None else f", recipe {settings.recipe}"
+    seeds = f"seed{'s' if len(group.seeds) > 1 else ''} {', '.join(map(str, group.seeds))}"
+    return one_line(f"{settings.space} on {settings.dataset}{recipe}, {settings.epochs} epochs, {seeds}")
 
 
 def _ranked(candidates: Candidates) -> list[str] | None:

@@ -45,6 +45,7 @@ def make_study(runs: list[Candidates], config: StudyConfig) -> Study:
         UserError: as :func:`study`.
     """
     first, *others = runs
+    repeats = first.settings.get("repeats")
     differences = tuple(expect_same_candidates(first, other) for other in others)
     criteria = choose(first, config.score)
     accuracies = find_accuracies(first, config.benchmark, config.benchmark_dataset)
@@ -54,7 +55,7 @@ def make_study(runs: list[Candidates], config: StudyConfig) -> Study:
         run=first.name,
         sampling=describe_sampling(first.settings, len(first.rows)),
         note=note_on_sampling(first.settings),
-        repeats=int(first.settings.get("repeats") or 1),
+        repeats=repeats if isinstance(repeats, int) else 1,
         further_runs=differences,
         panels=tuple(judge_scores(said[0], each) for each in accuracies),
         stability=tuple(stabilities(runs, said, criteria, accuracies[0])),

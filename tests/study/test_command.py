@@ -127,6 +127,8 @@ def test_a_damaged_line_is_named_and_one_that_is_being_written_is_left_out(place
     assert scores.read_text().endswith(json.dumps(rows[0])[:50])  # it is only read
     scores.write_text(scores.read_text() + "\n")
     assert "line 13: not a finished candidate" in refused(folder, capsys, "--run_dir", "run", *TABLE)
+    write_run(folder / "odd", rows, repeats="many", max_params="few", seed=[], samples={}, algorithm=None)
+    assert run("--run_dir", "odd", *TABLE) == 0
     (folder / "run" / "config.yaml").write_text("[")
     assert "config.yaml is damaged" in refused(folder, capsys, "--run_dir", "run", *TABLE)
 

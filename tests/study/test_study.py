@@ -121,7 +121,8 @@ def test_trained_picks_are_the_accuracies_where_no_table_is_given(place, capsys)
     write_pick(folder / "run", result(9, test_acc=0.1, architecture="elsewhere", canonical="elsewhere"))
     assert run("--run_dir", "run") == 0
     printed = capsys.readouterr().out
-    assert "n = 8 networks, 3 epochs, seeds 0, 1 (trained picks), n = 8; plain size" in printed
+    assert "nasbench201 on digits, 3 epochs, seeds 0, 1 (trained picks), n = 8; plain size" in printed
+    assert "The picks are the top 9 of a ranking" in printed
     found = {score: row for (_, score), row in by_score(folder / "run/study/study.csv").items()}
     expected = stats.kendalltau(column(rows, "naswot")[1:9], accuracies[1:9]).statistic
     assert float(found["naswot"]["tau"]) == pytest.approx(expected)
