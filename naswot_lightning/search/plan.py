@@ -120,7 +120,9 @@ def plan_search(config: SearchConfig, scored: bool = False) -> Search:
     if config.evaluator == "table" and benchmark is not None:
         space = space_of(benchmark, space)
     begins_with_scores = getattr(getattr(make_algorithm, "func", make_algorithm), "begins_with_scores", False)
-    evaluator = make_evaluator(_conditions(config, space, device, probes, benchmark, begins_with_scores))
+    conditions = _conditions(config, space, device, probes, benchmark, begins_with_scores)
+    _expect_absolute(config, conditions)
+    evaluator = make_evaluator(conditions)
     executor = make_executor(_request(machine, device, folder, evaluator))
     canonical = space.canonical if config.canonical and config.evaluator != "table" else str
     limits = _limits(config, space, canonical, probes)
@@ -288,6 +290,17 @@ def _expect_no_feedback(config: SearchConfig) -> None:
         raise UserError(
             f"--shard {config.shard}: the candidates of --algorithm {config.algorithm} depend on the scores of all "
             "others; use --algorithm random, or give the candidates"
+        )
+
+
+def _expect_absolute(config: SearchConfig, conditions: Conditions) -> None:
+    """Refuse an algorithm that learns from a score which changes with the candidates."""
+    learns = config.evaluator == "scores" or conditions.load_scores is not None
+    if config.algorithm != "random" and learns and conditions.criteria[0].is_relative:
+        raise UserError(
+            f"--score {conditions.criteria[0].name}: ranks by several scores change with each candidate, and "
+            f"--algorithm {config.algorithm} learns from what they were; give a single score first, e.g. naswot, or use "
+            "--algorithm random"
         )
 
 
