@@ -299,8 +299,8 @@ def _expect_absolute(config: SearchConfig, conditions: Conditions) -> None:
     if config.algorithm != "random" and learns and conditions.criteria[0].is_relative:
         raise UserError(
             f"--score {conditions.criteria[0].name}: ranks by several scores change with each candidate, and "
-            f"--algorithm {config.algorithm} learns from what they were; give a single score first, e.g. naswot, or use "
-            "--algorithm random"
+            f"--algorithm {config.algorithm} learns from what they were; give a single score first, such as naswot, "
+            "or use --algorithm random"
         )
 
 
