@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from naswot_lightning.console import end_at_once, raise_interrupts
@@ -14,40 +14,15 @@ if __name__ == "__main__":
 
 from naswot_lightning.command_line import run_command
 from naswot_lightning.errors import UserError, expect_name
+from naswot_lightning.option_lists import with_lists
 from naswot_lightning.registry import resolve
 from naswot_lightning.reproduce import RESULTS
 from naswot_lightning.reproduce.settings import Scoring
 
 PROG = "python -m naswot_lightning.reproduce"
-_LISTS = ("benchmark", "dataset", "scores", "algorithms", "batch_sizes")
-
-
-def with_lists(words: Sequence[str], names: Iterable[str] = _LISTS) -> list[str]:
-    """Put the words that follow an option of several values into one list.
-
-    >>> with_lists(["--benchmark", "a.npz", "b.npz", "--runs", "5"])
-    ['--benchmark', '["a.npz", "b.npz"]', '--runs', '5']
-    >>> with_lists(["--dataset=digits"])
-    ['--dataset', '["digits"]']
-    """
-    options: list[str] = []
-    values: list[str] | None = None
-    for word in [*words, "--"]:
-        if word.startswith("--"):
-            if values is not None:
-                options.append(json.dumps([_value(each) for each in values]))
-            name, _, value = word.removeprefix("--").partition("=")
-            values = ([value] if value else []) if name in names else None
-            options.append(f"--{name}" if values is not None else word)
-        elif values is None:
-            options.append(word)
-        else:
-            values.append(word)
-    return options[:-1]
-
-
-def _value(word: str) -> str | int:
-    return int(word) if word.isdecimal() else word
+read_lists = partial(
+    with_lists, names=("benchmark", "dataset", "scores", "algorithms", "batch_sizes"), of_numbers=("batch_sizes",)
+)
 
 
 def main(words: Sequence[str]) -> int:
@@ -71,7 +46,7 @@ def main(words: Sequence[str]) -> int:
         code: int = function(settings)
         return code
 
-    return run_command(reproduce, result.settings, f"{PROG} {name}", with_lists(rest))
+    return run_command(reproduce, result.settings, f"{PROG} {name}", read_lists(rest))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from naswot_lightning.data.catalog import DATASETS
 from naswot_lightning.errors import UserError, expect_name
 from naswot_lightning.proxies import SCORES
 
@@ -58,6 +59,8 @@ class Scoring:
             raise UserError("--benchmark: give a table of known accuracies, such as --benchmark NAS-Bench-201.npz")
         if not self.dataset:
             raise UserError("--dataset: give the data set of the mini-batches, such as --dataset cifar10")
+        for name in self.dataset:
+            expect_name("dataset", name, [*DATASETS, "noise"])
         _expect(2, 10_000, batch_size=self.batch_size)
         _expect(0, 2**32 - 1, seed=self.seed)
 

@@ -17,13 +17,13 @@ from naswot_lightning.merge import PROG, with_option
 from naswot_lightning.reproduce import RESULTS
 from naswot_lightning.reproduce.__main__ import PROG as REPRODUCE
 from naswot_lightning.reproduce.__main__ import main as run_reproduce
-from naswot_lightning.reproduce.__main__ import with_lists
+from naswot_lightning.reproduce.__main__ import read_lists as lists_of_reproduce
 from naswot_lightning.search import run_search
 from naswot_lightning.search.merge import merge_shards
 from naswot_lightning.search.shards import MergeConfig
 from naswot_lightning.study.__main__ import PROG as STUDY
 from naswot_lightning.study.__main__ import main as run_study
-from naswot_lightning.study.__main__ import with_folders
+from naswot_lightning.study.__main__ import read_lists as lists_of_study
 from naswot_lightning.study.settings import StudyConfig
 from naswot_lightning.training.outcome import Outcome
 from naswot_lightning.training.pick import train_pick
@@ -215,9 +215,13 @@ def read(words: Sequence[str]) -> None:
         case ["python", "train.py", *options]:
             parse(TrainConfig, options, "train.py")
         case ["python", "-m", "naswot_lightning.reproduce", name, *options]:
-            parse(RESULTS[name].settings, with_lists(options), f"{REPRODUCE} {name}")
+            parse(
+                RESULTS[name].settings,
+                lists_of_reproduce(options),
+                f"{REPRODUCE} {name}",
+            )
         case ["python", "-m", "naswot_lightning.study", *options]:
-            parse(StudyConfig, with_folders(options), STUDY)
+            parse(StudyConfig, lists_of_study(options), STUDY)
         case ["python", "-m", "bench", *parts]:
             from bench.__main__ import _PARTS
 

@@ -6,7 +6,7 @@ import pytest
 
 from naswot_lightning.registry import resolve
 from naswot_lightning.reproduce import RESULTS
-from naswot_lightning.reproduce.__main__ import PROG, main, with_lists
+from naswot_lightning.reproduce.__main__ import PROG, main, read_lists
 from tests.commands.test_imports import HEAVY, loaded_by
 from tests.reproduce.invented import SIZE_COLUMNS, run, write_table
 
@@ -100,8 +100,8 @@ def test_missing_columns_are_named(tmp_path, capsys):
 
 def test_words_become_lists():
     words = ["--benchmark", "a", "b", "--canonical", "--batch_sizes", "8", "16", "--dataset=digits", "--runs=3"]
-    assert with_lists(words) == [
-        "--benchmark", '["a", "b"]', "--canonical", "--batch_sizes", "[8, 16]", "--dataset", '["digits"]', "--runs=3",
+    assert read_lists(words) == [
+        "--canonical", "--runs=3", "--benchmark", '["a", "b"]', "--batch_sizes", "[8, 16]", "--dataset", '["digits"]',
     ]  # fmt: skip
-    assert with_lists([]) == []
+    assert read_lists([]) == []
     assert "naswot_lightning.reproduce" in sys.modules

@@ -8,7 +8,7 @@ import yaml
 
 from naswot_lightning.storage.files import locked
 from naswot_lightning.storage.run_folder import RunFolder
-from naswot_lightning.study.__main__ import PROG, with_folders
+from naswot_lightning.study.__main__ import PROG, read_lists
 from tests.commands.ends import contents
 from tests.commands.test_imports import HEAVY, loaded_by
 from tests.runs import result, write_pick
@@ -42,7 +42,7 @@ def test_help_loads_neither_torch_nor_what_draws():
 
 def test_folders_may_have_any_name():
     expected = ["--out", "x", "--run_dir", '["7", "a b", "c"]']
-    assert with_folders(["--run_dir", "7", "a b", "--out", "x", "--run_dir=c"]) == expected
+    assert read_lists(["--run_dir", "7", "a b", "--out", "x", "--run_dir=c"]) == expected
 
 
 TABLE = ("--benchmark", "table.csv")
