@@ -75,14 +75,20 @@ def test_each_is_under_forty_lines_and_one_in_a_registry(part):
     assert PARTS[part]["line"].count("\n") == 1
 
 
-def test_the_code_of_the_page_is_linted_and_typed(product):
-    files = [part["file"] for part in PARTS.values()]
-    ruff = [sys.executable, "-m", "ruff", "check", "--config", str(ROOT / "pyproject.toml"), "--ignore", "D", *files]
+def checked(product, *words):
+    command = [sys.executable, "-m", *words, *(part["file"] for part in PARTS.values())]
+    done = subprocess.run(command, cwd=product, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_code_of_the_page_is_linted(product):
+    checked(product, "ruff", "check", "--config", str(ROOT / "pyproject.toml"), "--ignore", "D")
+
+
+@pytest.mark.slow  # half a minute and more: nothing of a copy is in mypy's cache
+def test_the_code_of_the_page_is_typed(product):
     settings = ["--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", str(ROOT / ".mypy_cache")]
-    mypy = [sys.executable, "-m", "mypy", *settings, "--allow-untyped-defs", "--no-warn-unused-ignores", *files]
-    for command in (ruff, mypy):
-        done = subprocess.run(command, cwd=product, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+    checked(product, "mypy", *settings, "--allow-untyped-defs", "--no-warn-unused-ignores")
 
 
 def test_a_space_is_searched_and_trained_and_a_figure_is_drawn(product):
