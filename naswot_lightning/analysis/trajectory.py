@@ -19,6 +19,7 @@ from naswot_lightning.storage.files import read_own
 from naswot_lightning.storage.records import MOST
 
 Scores = dict[int, float]  # by the number of epochs done
+Points = tuple[tuple[float, float], ...]  # (epochs done, score)
 
 # Of the score's change in an epoch, relative to the score: a tenth of the spread between networks (standard deviation
 # 10 % of the mean: random NAS-Bench-201 networks on digits), three times what settled ones still waver (0.3 %).
@@ -33,10 +34,12 @@ class Trajectory:
     Args:
         points: (epochs done, score).
         left_out: points without a finite score.
+        running: of the second score, by BatchNorm's running statistics; empty where there is none.
     """
 
-    points: tuple[tuple[float, float], ...] = ()
+    points: Points = ()
     left_out: int = 0
+    running: Points = ()
 
     @property
     def at_epochs(self) -> Scores:
@@ -57,11 +60,12 @@ def read_trajectory(path: Path) -> Trajectory:
     except UnicodeDecodeError:
         raise _damaged(path) from None
     try:
-        rows = [(_epoch(row), _score(row)) for row in csv.DictReader(lines)]
+        rows = [(_epoch(row), _score(row), _number(row.get("score_running"))) for row in csv.DictReader(lines)]
     except (KeyError, TypeError, ValueError, csv.Error):
         raise _damaged(path) from None
-    points = tuple((epoch, score) for epoch, score in rows if score is not None)
-    return Trajectory(points, len(rows) - len(points))
+    points = tuple((epoch, score) for epoch, score, _ in rows if score is not None)
+    running = tuple((epoch, score) for epoch, _, score in rows if score is not None)
+    return Trajectory(points, len(rows) - len(points), running)
 
 
 def _damaged(path: Path) -> UserError:
@@ -79,10 +83,14 @@ def _epoch(row: Mapping[str, str]) -> float:
 
 
 def _score(row: Mapping[str, str]) -> float | None:
-    if not row["score"] or row["status"] != "ok":
+    return _number(row["score"]) if row["status"] == "ok" else None
+
+
+def _number(text: str | None) -> float | None:
+    if not text:
         return None
-    score = float(row["score"])
-    return score if abs(score) <= MOST else None
+    number = float(text)
+    return number if abs(number) <= MOST else None
 
 
 def mean_scores(trajectories: Sequence[Trajectory]) -> Scores:

@@ -145,3 +145,15 @@ def test_facts_are_those_of_the_ranking_whatever_the_unit():
     scaled = facts(*(course(*(math.pi * score for score in scores)) for scores in courses))
     assert scaled.ranking == plain.ranking
     assert scaled.settles_after == plain.settles_after
+
+
+def test_a_second_score_is_read_beside_the_first(tmp_path):
+    path = tmp_path / "trajectory.csv"
+    rows = ("0,0.0,1500.0,ok,1400.0", "4,0.5,,degenerate,1401.0", "8,1.0,1502.0,ok,", "16,2.0,1503.0,ok,inf")
+    path.write_text("\n".join(["step,epoch,score,status,score_running", *rows]))
+    assert read_trajectory(path) == Trajectory(
+        ((0.0, 1500.0), (1.0, 1502.0), (2.0, 1503.0)), 1, ((0.0, 1400.0), (0.5, 1401.0))
+    )
+    path.write_text("step,epoch,score,status,score_running\n0,0.0,1500.0,ok,many")
+    with pytest.raises(UserError, match="is damaged"):
+        read_trajectory(path)

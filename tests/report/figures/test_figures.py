@@ -41,6 +41,22 @@ def test_figures_show_points_bars_and_titles(tmp_path):
     assert points.get_suptitle().startswith("nasbench201 on digits, n = 12 networks, 3 epochs, seeds 1, 2 (mean ±")
 
 
+def test_a_second_score_is_dotted_in_the_colour_of_the_first(tmp_path):
+    write_noisy(tmp_path, 3)
+    (path, *_) = sorted(tmp_path.glob("picks/*/trajectory.csv"))
+    names, *rows = path.read_text().splitlines()
+    rows = [f"{row},{1400 + number}" for number, row in enumerate(rows)]
+    path.write_text("\n".join([f"{names},score_running", *rows[:-1], rows[-1].rpartition(",")[0] + ","]))
+    run = read_run(RunFolder(tmp_path))
+    early, full = (figure := figure6.draw(run, find(run))).axes[:2]
+    assert [len(early.lines), len(full.lines)] == [4, 4]
+    (dotted,) = [line for line in full.lines if line.get_linestyle() == ":"]
+    assert dotted.get_ydata().tolist() == [1400.0 + number for number in range(len(rows) - 1)]
+    assert [line.get_color() for line in full.lines].count(dotted.get_color()) == 2
+    assert figure.get_suptitle().endswith(", dotted: running statistics")
+    assert len(figure.legends[0].texts) == 3
+
+
 def test_figures_are_written_whole_and_by_their_names(tmp_path):
     write_noisy(tmp_path, 6)
     run = read_run(RunFolder(tmp_path))
