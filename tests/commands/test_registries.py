@@ -12,7 +12,7 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.execution import ENGINES, get_engine
 from naswot_lightning.execution.base import Request
 from naswot_lightning.execution.serial import Serial
-from naswot_lightning.proxies import PROXIES, SCORES, Measured, get_proxy, proxy
+from naswot_lightning.proxies import AGGREGATES, PROXIES, SCORES, Measured, get_proxy, proxy
 from naswot_lightning.report.figures import FIGURES
 from naswot_lightning.search.algorithms import ALGORITHMS, get_algorithm
 from naswot_lightning.search.evaluators import EVALUATORS, get_evaluator
@@ -26,8 +26,8 @@ SPACE = get_space("nasbench201")
 def test_options_take_the_names_of_the_registries():
     names = choices()
     for what, registry in (
-        ("scores", SCORES), ("algorithms", ALGORITHMS), ("datasets", DATASETS), ("evaluators", EVALUATORS),
-        ("engines", ENGINES), ("spaces", list_spaces()),
+        ("scores", [*SCORES, *AGGREGATES]), ("algorithms", ALGORITHMS), ("datasets", DATASETS),
+        ("evaluators", EVALUATORS), ("engines", ENGINES), ("spaces", list_spaces()),
     ):  # fmt: skip
         assert list(names[what]) == list(registry)
 

@@ -91,6 +91,7 @@ def test_the_code_of_the_page_is_typed(product):
     checked(product, "mypy", *settings, "--allow-untyped-defs", "--no-warn-unused-ignores")
 
 
+@pytest.mark.slow
 def test_a_space_is_searched_and_trained_and_a_figure_is_drawn(product):
     assert "spaces.chain" not in run(product, "A space")
     assert len(ranking(product / "runs/chain")) == 6

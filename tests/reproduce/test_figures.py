@@ -68,6 +68,7 @@ def test_bars_of_several_scores_and_no_score_is_the_worst(tmp_path):
     assert worst[1:3].tolist() == [-5, 2]
 
 
+@pytest.mark.slow
 def test_boxes_of_ten_networks_four_ways(tmp_path, capsys):
     table = write_table(tmp_path / "mine.csv", 60, "nats_size")  # which is quicker to score
     assert run("figure5", table, tmp_path / "out", "--samples", 2, "--batch_sizes", 4, 8) == 0

@@ -39,6 +39,7 @@ def planned(tmp_path_factory):
     return pick.settings
 
 
+@pytest.mark.slow
 def test_a_pick_is_scored_on_all_test_images_by_both_statistics(tmp_path):
     data = make_image_folder(tmp_path / "images", {"train": 12, "test": 4})
     options = {"dataset": "imagefolder", "data_dir": str(data), "batch_size": 18, "epochs": 1, "early_points": 2}
