@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from naswot_lightning.proxies.gradients import one_thread
-from naswot_lightning.score.recorder import rectified_input
+from naswot_lightning.proxies.rectifier_watch import RectifierWatch
 
 MOST_IMAGES = 32  # of the mini-batch: of 128, the pass would take twice as long
 BLOCK = 16  # channels whose smallest eigenvalue is looked for together
 
 
-class ChannelSpectra(TorchFunctionMode):
+class ChannelSpectra(RectifierWatch):
     """While active, notes two figures of the channels' correlation for every rectifier that is called.
 
     The channels of a rectifier are the positive parts of its input (N, C, ...), a row of all pixels of the first 32
@@ -34,8 +30,7 @@ class ChannelSpectra(TorchFunctionMode):
     """
 
     def __init__(self, network: nn.Module, images: int) -> None:
-        super().__init__()
-        self._images = images
+        super().__init__(network, images)
         self.entropies: list[float] = []
         self.smallest: list[float] = []
 
@@ -44,17 +39,7 @@ class ChannelSpectra(TorchFunctionMode):
         super().__enter__()
         return self
 
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        pre_activations = rectified_input(func, args, kwargs or {})
-        if pre_activations is not None:
-            self._note(pre_activations)  # before the call, which may be in place
-        return func(*args, **(kwargs or {}))
-
     def _note(self, pre_activations: Tensor) -> None:
-        if pre_activations.shape[0] != self._images or pre_activations.dim() < 2:
-            pre_activations = pre_activations.reshape(self._images, -1)
         first = pre_activations[:MOST_IMAGES]
         # Other modes take what is computed here for rectifiers of the network.
         with one_thread(), torch._C.DisableTorchFunction(), torch.autocast(first.device.type, enabled=False):

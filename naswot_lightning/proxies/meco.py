@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-from contextlib import AbstractContextManager, ExitStack
-from types import TracebackType
 
 import torch
 from torch import Tensor, nn
 
 from naswot_lightning.proxies.base import FORWARD, Measured, proxy
-from naswot_lightning.proxies.feature_maps import each_output
 from naswot_lightning.proxies.gradients import one_thread
+from naswot_lightning.proxies.output_watch import OutputWatch
 
 
-class SmallestEigenvalues(AbstractContextManager["SmallestEigenvalues"]):
+class SmallestEigenvalues(OutputWatch):
     """While entered, notes that of the correlation of the channels for every layer's output, of the first image.
 
     Args:
@@ -26,23 +24,11 @@ class SmallestEigenvalues(AbstractContextManager["SmallestEigenvalues"]):
     """
 
     def __init__(self, network: nn.Module, images: int) -> None:
-        self.values: list[float] = []
-        self._layers = [m for m in network.modules() if not list(m.children()) and not isinstance(m, nn.Identity)]
-        self._stack = ExitStack()
+        super().__init__([m for m in network.modules() if not list(m.children()) and not isinstance(m, nn.Identity)])
 
-    def __enter__(self) -> SmallestEigenvalues:
-        self.values = []
-        self._stack.enter_context(each_output(self._layers, self._note))
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.close()
-
-    def _note(self, output: Tensor) -> None:
+    def _value(self, output: Tensor) -> float:
         with one_thread():
-            self.values.append(_smallest_eigenvalue(output[0].flatten(1).cpu().double()))
+            return _smallest_eigenvalue(output[0].flatten(1).cpu().double())
 
 
 @proxy("meco", source="Jiang et al. 2023", cost=FORWARD, exact_sums=False, watches=(SmallestEigenvalues,))

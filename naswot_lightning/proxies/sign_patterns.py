@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
-from naswot_lightning.score.recorder import rectified_input
+from naswot_lightning.proxies.rectifier_watch import RectifierWatch
 
 MOST_IMAGES = 16  # the mini-batch as published; 2^16 patterns are then possible
 
 
-class SignPatterns(TorchFunctionMode):
+class SignPatterns(RectifierWatch):
     """While active, notes which sign patterns the units of all rectifiers have over the first images.
 
     A unit's pattern is a number: bit i says whether its pre-activation for image i is positive.
@@ -25,29 +21,18 @@ class SignPatterns(TorchFunctionMode):
     """
 
     def __init__(self, network: nn.Module, images: int) -> None:
-        super().__init__()
-        self._all_images = images
-        self._images = min(images, MOST_IMAGES)
+        super().__init__(network, images)
+        self._first = min(images, MOST_IMAGES)
         self._seen = torch.zeros(0)
 
     def __enter__(self) -> SignPatterns:
-        self._seen = torch.zeros(1 << self._images, dtype=torch.bool)
+        self._seen = torch.zeros(1 << self._first, dtype=torch.bool)
         super().__enter__()
         return self
 
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        pre_activations = rectified_input(func, args, kwargs or {})
-        if pre_activations is not None:
-            self._note(pre_activations)  # before the call, which may be in place
-        return func(*args, **(kwargs or {}))
-
     def _note(self, pre_activations: Tensor) -> None:
-        if pre_activations.shape[0] != self._all_images:
-            pre_activations = pre_activations.reshape(self._all_images, -1)
-        units = _units(pre_activations[: self._images])
-        powers = 2.0 ** torch.arange(self._images, device=units.device)
+        units = _units(pre_activations[: self._first])
+        powers = 2.0 ** torch.arange(self._first, device=units.device)
         patterns = torch.mv((units > 0).float().T, powers)  # exact: below 2^24
         self._seen = self._seen.to(units.device)
         self._seen[patterns.long()] = True

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from contextlib import AbstractContextManager, ExitStack
-from types import TracebackType
 
 import torch
 from torch import Tensor, nn
 
-from naswot_lightning.proxies.feature_maps import each_feature_map
+from naswot_lightning.proxies.feature_maps import feature_modules
 from naswot_lightning.proxies.gradients import one_thread
+from naswot_lightning.proxies.output_watch import OutputWatch
 
 _EPSILON = 1e-8  # of the published logarithm
 
 
-class SpectralEntropies(AbstractContextManager["SpectralEntropies"]):
+class SpectralEntropies(OutputWatch):
     """While entered, notes the entropy of every feature map of a network.
 
     Args:
@@ -28,23 +27,11 @@ class SpectralEntropies(AbstractContextManager["SpectralEntropies"]):
     """
 
     def __init__(self, network: nn.Module, images: int) -> None:
-        self.values: list[float] = []
-        self._network = network
-        self._stack = ExitStack()
+        super().__init__(feature_modules(network))
 
-    def __enter__(self) -> SpectralEntropies:
-        self.values = []
-        self._stack.enter_context(each_feature_map(self._network, self._note))
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.close()
-
-    def _note(self, feature_map: Tensor) -> None:
-        with one_thread(), torch.autocast(feature_map.device.type, enabled=False):
-            self.values.append(_spectral_entropy(feature_map))
+    def _value(self, output: Tensor) -> float:
+        with one_thread(), torch.autocast(output.device.type, enabled=False):
+            return _spectral_entropy(output)
 
 
 def _spectral_entropy(feature_map: Tensor) -> float:

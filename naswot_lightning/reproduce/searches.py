@@ -21,8 +21,9 @@ from naswot_lightning.search.algorithms.base import Algorithm
 from naswot_lightning.search.evaluators.base import Values
 from naswot_lightning.search.evaluators.table import TableEvaluator
 from naswot_lightning.search.limits import Limits
+from naswot_lightning.search.loop import row_of
 from naswot_lightning.search.simulation import History, simulate
-from naswot_lightning.search.trial import Proposal, Trial, architecture_of
+from naswot_lightning.search.trial import Proposal, Trial
 from naswot_lightning.seeds import derived_seed
 from naswot_lightning.storage.score_rows import ScoreRow
 
@@ -141,7 +142,7 @@ class Lookups:
     def __call__(self, proposal: Proposal) -> ScoreRow:
         """Return the row of a proposal; one that is proposed again has its seconds again."""
         if proposal not in self._known:
-            self._known[proposal] = self._row(proposal, self._values(proposal))
+            self._known[proposal] = row_of(self._space, proposal, proposal, self._values(proposal), 0, "")
         return self._known[proposal]
 
     def _values(self, proposal: Proposal) -> Values:
@@ -149,24 +150,6 @@ class Lookups:
             values = self._scores.values(proposal.architecture)
             return values if self._timed else replace(values, seconds=0.0)
         return self._evaluate(proposal)
-
-    def _row(self, proposal: Proposal, values: Values) -> ScoreRow:
-        return ScoreRow(
-            space=self._space,
-            architecture=architecture_of(proposal),
-            canonical=architecture_of(proposal),
-            score=values.score,
-            scores=values.scores,
-            n_units=values.n_units,
-            params=values.params,
-            macs=values.macs,
-            seed=0,
-            probe="",
-            seconds=values.seconds,
-            status=values.status,
-            reason=values.reason,
-            fidelity=proposal.fidelity if isinstance(proposal, Trial) else None,
-        )
 
 
 def places_of_picks(table: Table, histories: Sequence[History]) -> np.ndarray:

@@ -119,30 +119,13 @@ class Loop:
         evaluated_once = replace(values, seconds=0.0) if len(proposals) > 1 else values
         for proposal in proposals:
             number = len(self._finished.rows)
-            self._finished.append(self._row(proposal, network, values))
+            self._finished.append(
+                row_of(self._space, proposal, network, values, self._seed, self._evaluator.fingerprint)
+            )
             self._by_proposal[proposal] = number
             self._by_network.setdefault(network, number)
             self.fresh += 1
             values = evaluated_once
-
-    def _row(self, proposal: Proposal, network: Proposal, values: Values) -> ScoreRow:
-        return ScoreRow(
-            space=self._space,
-            architecture=architecture_of(proposal),
-            canonical=architecture_of(network),
-            score=values.score,
-            scores=values.scores,
-            n_units=values.n_units,
-            params=values.params,
-            macs=values.macs,
-            seed=self._seed,
-            probe=self._evaluator.fingerprint,
-            seconds=values.seconds,
-            status=values.status,
-            reason=values.reason,
-            stds=values.stds,
-            fidelity=proposal.fidelity if isinstance(proposal, Trial) else None,
-        )
 
 
 def _proposals(rows: Records[ScoreRow], name: str) -> Iterable[Proposal]:
@@ -172,3 +155,33 @@ def _expect_columns(finished: ScoreRows, names: Sequence[str]) -> None:
     for number in odd.nonzero()[0][:1].tolist():
         own = ", ".join(scores[number]) or "nothing"
         raise finished.damaged(number + 1, f"scores of {own}, not of {', '.join(names)}")
+
+
+def row_of(space: str, proposal: Proposal, network: Proposal, values: Values, seed: int, probe: str) -> ScoreRow:
+    """Return the row of a finished candidate.
+
+    Args:
+        space: by its name.
+        proposal: the candidate.
+        network: what was evaluated for it.
+        values: what came out.
+        seed: of the weights.
+        probe: the fingerprint of the mini-batch.
+    """
+    return ScoreRow(
+        space=space,
+        architecture=architecture_of(proposal),
+        canonical=architecture_of(network),
+        score=values.score,
+        scores=values.scores,
+        n_units=values.n_units,
+        params=values.params,
+        macs=values.macs,
+        seed=seed,
+        probe=probe,
+        seconds=values.seconds,
+        status=values.status,
+        reason=values.reason,
+        stds=values.stds,
+        fidelity=proposal.fidelity if isinstance(proposal, Trial) else None,
+    )

@@ -8,12 +8,7 @@ import torch
 from torch import nn
 
 from naswot_lightning.score import NoRectifierError, activation_kernel
-from tests.proxies.networks import SPACE, outputs_of, probe_of, score, with_batch_statistics
-
-
-def cell():
-    torch.manual_seed(2)
-    return SPACE.build("|nor_conv_3x3~0|+|nor_conv_1x1~0|none~1|+|skip_connect~0|avg_pool_3x3~1|nor_conv_3x3~2|", 4)
+from tests.proxies.networks import cell, outputs_of, probe_of, score, with_batch_statistics
 
 
 def chain():
