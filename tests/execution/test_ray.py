@@ -58,7 +58,8 @@ def test_what_kills_its_worker_is_tried_again_and_then_lost_and_the_others_go_on
     assert len(results) == len(items)
     assert dict(results)[0] == Lost("died, perhaps for want of memory")
     assert all(result == item for item, result in results if item != 0)
-    assert len(caplog.messages) == 2
+    # Ray may not deliver the word of a worker that dies at once: then it is replaced as one that was never ready.
+    assert 1 <= len(caplog.messages) <= 2
     assert all("a worker died, perhaps for want of memory; what it was at" in message for message in caplog.messages)
 
 

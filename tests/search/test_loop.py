@@ -80,6 +80,7 @@ def test_an_algorithm_with_feedback_finds_the_same_wherever_it_is_cut_off(tmp_pa
         assert climbed(tmp_path / "run", executor) == (expected, fresh - kept)
 
 
+@pytest.mark.slow
 def test_an_algorithm_with_feedback_finds_the_same_in_processes(tmp_path, expected):
     rows, fresh = climbed(tmp_path / "run", Processes(2))
     assert rows == expected

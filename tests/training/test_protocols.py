@@ -57,6 +57,7 @@ def test_training_without_validation_is_continued(tmp_path, monkeypatch):
     assert len((pick / "metrics.csv").read_text().splitlines()) == 3
 
 
+@pytest.mark.slow
 def test_training_on_our_own_split_warns_and_saves_it(tmp_path, monkeypatch, capsys):
     write_cifar100(tmp_path, monkeypatch)
     place = {"dataset": "cifar100", "data_dir": str(tmp_path), "epochs": 1}

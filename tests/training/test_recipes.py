@@ -142,6 +142,7 @@ def test_label_smoothing_and_auxiliary_loss_enter_the_training_loss_alone():
     assert value == pytest.approx(loss(logits, sharp).item(), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_recipe_on_the_command_line_is_resolved_saved_and_trains(train, tmp_path):
     """RMSprop, auxiliary head, drop path, smoothing, clipping and two seeds in one run."""
     data = make_image_folder(tmp_path / "images", {"train": 8, "test": 3}, size=32)
