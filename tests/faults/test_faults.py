@@ -23,7 +23,9 @@ def references(tmp_path_factory):
     return References(folder)
 
 
-@pytest.mark.parametrize("name", ["candidate: is-nan, --workers 1", "search: two on one run folder"])
+@pytest.mark.parametrize(
+    "name", ["candidate: is-nan, --workers 1", pytest.param("search: two on one run folder", marks=pytest.mark.slow)]
+)
 def test_a_round_finds_nothing_wrong(references, name):
     row = Row(*(fault for fault in FAULTS if fault.name == name))
     run_fault(row, 1, 0, references)

@@ -253,6 +253,7 @@ def test_killed_and_run_again_training_ends_the_same(tmp_path, data):
     assert all(value.equal(weights_killed[name]) for name, value in weights.items())
 
 
+@pytest.mark.slow
 def test_a_pick_that_crashes_leaves_the_others(train, tmp_path, trained, data):
     """The first pick's checkpoint is of another network: it fails, is reported, and the second is trained."""
     run, _ = trained
