@@ -27,6 +27,7 @@ def foreign(tmp_path):
         ("train.py", ["--architecture", SMALL, "--epochs", "1", "--batch_size", "200"]),
     ],
 )
+@pytest.mark.slow
 def test_neither_workers_nor_picks_import_from_it(foreign, script, options):
     command = [sys.executable, str(ROOT / script), *options, "--run_dir", "run", "--wandb.mode", "disabled"]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}

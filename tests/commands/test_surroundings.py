@@ -86,6 +86,7 @@ def installation(tmp_path_factory):
 
 
 @pytest.mark.parametrize("temporary", ["private", "unusable"])
+@pytest.mark.slow
 def test_an_installation_that_cannot_be_written(installation, tmp_path, temporary):
     nowhere = {"HOME": "/dev/null", "XDG_CACHE_HOME": "/dev/null/x", "PYTHONPATH": str(installation)}
     (tmp_path / "private").mkdir()

@@ -30,6 +30,7 @@ def whole(tmp_path_factory, data):
     return folder
 
 
+@pytest.mark.slow
 def test_a_training_out_of_time_has_no_result_and_continues_to_that_of_an_uncut_one(tmp_path, data, whole):
     run = tmp_path / "run"
     limit = ("--trainer.max_time", "00:00:00:01")
