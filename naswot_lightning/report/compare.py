@@ -9,7 +9,8 @@ from typing import Any
 
 from naswot_lightning.report import wandb_runs
 from naswot_lightning.report.figures import draw_figures
-from naswot_lightning.report.findings import Findings, Run, find, read_run
+from naswot_lightning.report.findings import Findings, find
+from naswot_lightning.report.run import Run, read_run
 from naswot_lightning.report.tables import NAMES, comparison_rows, write_comparison, write_seeds
 from naswot_lightning.report.terminal import print_report
 from naswot_lightning.report.wandb_runs import WandbSettings
@@ -28,7 +29,7 @@ def compare(folder: RunFolder, wandb: WandbSettings) -> None:
         UserError: a result, a trajectory or the ranking is damaged.
     """
     run = read_run(folder)
-    if run is None:
+    if not run.results:
         return
     findings = find(run)
     write_comparison(folder.path, run.results)

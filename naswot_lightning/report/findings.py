@@ -1,4 +1,4 @@
-"""What the trained picks of a run say about the score: ``find(run)``, the content of ``evidence.json``."""
+"""What a run says about the score: ``find(run)``, the content of ``evidence.json``."""
 
 from __future__ import annotations
 
@@ -8,31 +8,13 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from naswot_lightning.analysis.evidence import Correlation, Verdict, correlations, judge, note_on_range
-from naswot_lightning.analysis.results import Group, GroupSettings, TrainingResult, comparable, read_results
+from naswot_lightning.analysis.results import Group, GroupSettings
 from naswot_lightning.analysis.statistics import describe_method
-from naswot_lightning.analysis.trajectory import Trajectory, TrajectoryFacts, read_trajectory, trajectory_facts
+from naswot_lightning.analysis.trajectory import TrajectoryFacts, trajectory_facts
 from naswot_lightning.columns import BEST_VAL_ACC, TEST_ACC
-from naswot_lightning.ranking import read_ranking
-from naswot_lightning.storage.run_folder import RunFolder
+from naswot_lightning.report.run import Run
 
 _ACCURACIES = (TEST_ACC, BEST_VAL_ACC)
-
-
-@dataclass(frozen=True)
-class Run:
-    """What the trained picks of a run folder left: the input of every table, figure and sentence.
-
-    Attributes:
-        results: of all trainings, the best rank first.
-        groups: of results that can be compared, that with the most usable networks first.
-        trajectories: by the name of the pick.
-        ranked: canonical names of the ranking's different networks, best first; None where there is no ranking.
-    """
-
-    results: tuple[TrainingResult, ...]
-    groups: tuple[Group, ...]
-    trajectories: Mapping[str, Trajectory]
-    ranked: tuple[str, ...] | None
 
 
 @dataclass(frozen=True)
@@ -84,26 +66,6 @@ class Findings:
         """Return the content of ``evidence.json``."""
         method = describe_method(max((group.networks for group in self.groups), default=0))
         return {"method": method, "groups": [group.to_json() for group in self.groups]}
-
-
-def read_run(folder: RunFolder) -> Run | None:
-    """Return what the trained picks left, or None where none is finished.
-
-    Raises:
-        UserError: a result, a trajectory or the ranking is damaged.
-    """
-    results = read_results(folder.path)
-    if not results:
-        return None
-    names = [result.pick for result in results]
-    trajectories = {name: read_trajectory(folder.picks / name / "trajectory.csv") for name in names}
-    return Run(tuple(results), tuple(comparable(results)), trajectories, _ranked(folder))
-
-
-def _ranked(folder: RunFolder) -> tuple[str, ...] | None:
-    if not folder.ranking.exists():
-        return None
-    return tuple(dict.fromkeys(row.canonical for row in read_ranking(folder.path) if row.status == "ok"))
 
 
 def find(run: Run) -> Findings:

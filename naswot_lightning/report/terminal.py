@@ -12,7 +12,8 @@ from naswot_lightning.analysis.results import Network, TrainingResult
 from naswot_lightning.analysis.statistics import Estimate
 from naswot_lightning.analysis.trajectory import Settling, Stability, TrajectoryFacts
 from naswot_lightning.columns import BEST_VAL_ACC, TEST_ACC, Column
-from naswot_lightning.report.findings import Findings, GroupFindings, Run
+from naswot_lightning.report.findings import Findings, GroupFindings
+from naswot_lightning.report.run import Run
 from naswot_lightning.report.table import print_table
 from naswot_lightning.report.tables import AVERAGED, COLUMNS, SeedsRow
 

@@ -14,7 +14,8 @@ from naswot_lightning.config import SearchConfig, TrainConfig
 from naswot_lightning.ranking import RankedRow, rank, read_ranking, write_ranking
 from naswot_lightning.report import wandb_runs
 from naswot_lightning.report.figures import draw_figures
-from naswot_lightning.report.findings import find, read_run
+from naswot_lightning.report.findings import find
+from naswot_lightning.report.run import read_run
 from naswot_lightning.report.tables import NAMES, comparison_rows, write_comparison, write_seeds
 from naswot_lightning.report.terminal import print_report
 from naswot_lightning.search.loop import Loop
@@ -128,7 +129,7 @@ def make_results(rng):
 def read_results_of_a_run(folder: Path) -> None:
     """Compare the picks of a run, as train.py does, but for the figures."""
     run = read_run(RunFolder(folder))
-    if run is None:
+    if not run.results:
         return
     findings = find(run)
     write_comparison(folder, run.results)
@@ -139,7 +140,7 @@ def read_results_of_a_run(folder: Path) -> None:
 
 def draw_results_of_a_run(folder: Path) -> None:
     run = read_run(RunFolder(folder))
-    if run is not None:
+    if run.results:
         draw_figures(run, find(run), folder / "figures")
 
 

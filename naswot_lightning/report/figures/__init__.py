@@ -12,7 +12,8 @@ from naswot_lightning.storage.run_folder import FIGURE_MARK
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from naswot_lightning.report.findings import Findings, Run
+    from naswot_lightning.report.findings import Findings
+    from naswot_lightning.report.run import Run
 
 # The registry: files of this folder with a function draw(run, findings) -> Figure | None, in the order they are shown.
 FIGURES = [

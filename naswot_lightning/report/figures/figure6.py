@@ -15,11 +15,14 @@ from naswot_lightning.report.figures import style
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from naswot_lightning.report.findings import Findings, Run
+    from naswot_lightning.report.findings import Findings
+    from naswot_lightning.report.run import Run
 
 
 def draw(run: Run, findings: Findings) -> Figure | None:
     """Draw one line a training; the seeds of a network share its colour, one that failed is grey and dashed."""
+    if not run.groups:
+        return None
     group = run.groups[0]
     networks = group.by_rank
     shown = [each for each in networks if any(run.trajectories[result.pick].points for result in each.results)]

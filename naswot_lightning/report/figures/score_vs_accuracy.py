@@ -12,7 +12,8 @@ from naswot_lightning.report.figures import style
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from naswot_lightning.report.findings import Findings, Run
+    from naswot_lightning.report.findings import Findings
+    from naswot_lightning.report.run import Run
 
 
 def draw(run: Run, findings: Findings) -> Figure | None:
@@ -20,6 +21,8 @@ def draw(run: Run, findings: Findings) -> Figure | None:
 
     A point is the mean over seeds; where there are several, bars are their sample standard deviations.
     """
+    if not run.groups:
+        return None
     group, found = run.groups[0], findings.groups[0]
     several = " (mean ± standard deviation)" if len(group.seeds) > 1 else ""
     figure, axes = style.panels(group.title(len(group.usable)) + several)

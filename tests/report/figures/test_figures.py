@@ -2,7 +2,8 @@ import pytest
 
 from naswot_lightning.analysis.results import comparable
 from naswot_lightning.report.figures import FIGURES, draw_figures, figure6, score_vs_accuracy, style
-from naswot_lightning.report.findings import find, read_run
+from naswot_lightning.report.findings import find
+from naswot_lightning.report.run import read_run
 from naswot_lightning.storage.run_folder import RunFolder
 from tests.report.run_folders import FAILED, write_noisy
 from tests.runs import training_result

@@ -1,0 +1,58 @@
+"""What a run folder holds, read once: the input of every table, figure, page and sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from naswot_lightning.analysis.results import Group, TrainingResult, comparable, read_results
+from naswot_lightning.analysis.trajectory import Trajectory, read_trajectory
+from naswot_lightning.ranking import RankedRow, read_ranking
+from naswot_lightning.storage.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the files of a run folder say.
+
+    Attributes:
+        name: of the folder.
+        settings: of the search, as ``config.yaml`` holds them; empty where picks were given by hand.
+        ranking: best first; empty where there is none.
+        results: of all trainings, the best rank first.
+        groups: of results that can be compared, that with the most usable networks first.
+        trajectories: by the name of the pick.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    ranking: Sequence[RankedRow]
+    results: tuple[TrainingResult, ...]
+    groups: tuple[Group, ...]
+    trajectories: Mapping[str, Trajectory]
+
+    @property
+    def ranked(self) -> tuple[str, ...] | None:
+        """Canonical names of the ranking's different networks, best first; None where there is no ranking."""
+        if not self.ranking:
+            return None
+        return tuple(dict.fromkeys(row.canonical for row in self.ranking if row.status == "ok"))
+
+
+def read_run(folder: RunFolder) -> Run:
+    """Return what a run folder holds; of what is not there yet, nothing.
+
+    Raises:
+        UserError: the settings, the ranking, a result or a trajectory is damaged.
+    """
+    results = read_results(folder.path)
+    names = [result.pick for result in results]
+    return Run(
+        name=folder.name,
+        settings=folder.read_config() if folder.config.exists() else {},
+        ranking=read_ranking(folder.path) if folder.ranking.exists() else (),
+        results=tuple(results),
+        groups=tuple(comparable(results)),
+        trajectories={name: read_trajectory(folder.picks / name / "trajectory.csv") for name in names},
+    )
