@@ -18,6 +18,7 @@ from naswot_lightning.errors import UserError, describe_os_error
 from naswot_lightning.execution import ENGINES
 from naswot_lightning.execution.tuning import tune_process
 from naswot_lightning.proxies import AGGREGATES, SCORES
+from naswot_lightning.report.figures import FIGURES
 from naswot_lightning.search.algorithms import ALGORITHMS
 from naswot_lightning.search.evaluators import EVALUATORS
 from naswot_lightning.storage.plain_yaml import MOST_CHARACTERS, parse_yaml
@@ -167,6 +168,7 @@ def choices() -> dict[str, Iterable[str]]:
         "datasets": DATASETS,
         "engines": ENGINES,
         "evaluators": EVALUATORS,
+        "figures": FIGURES,
         "recipes": RECIPES,
         "scores": [*SCORES, *AGGREGATES],
         "spaces": list_spaces(),

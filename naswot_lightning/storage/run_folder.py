@@ -27,7 +27,9 @@ _PICK = re.compile(r"(given|[1-9]\d*)-[0-9a-f]+(-seed\d+)?")
 _TRIAL = re.compile(r"[0-9a-f]{12}-\d+")  # a short training of a search
 # What jobs of SLURM write: submitit's own files, and tasks of ours whose command was killed.
 _JOB = re.compile(r"\d+(_\d+)*_(log\.(out|err)|result\.pkl|submitted\.pkl)|submission_file_\w+\.sh|[0-9a-f]{32}\.\w+")
-FIGURE_MARK = b"naswot-lightning"  # in the first bytes of a figure
+FIGURE_MARK = b"naswot-lightning"  # in the first or the last bytes of a figure
+_FIGURES = (".png", ".svg", ".pdf")
+_END = 2000  # bytes
 # What a run did before these options existed.
 _FORMERLY: dict[str, Any] = {
     "split_file": None, "select": "top", "evaluator": "scores", "shard": None, "budget": None, "epochs": None,
@@ -93,11 +95,15 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError):
             raise UserError(f"--run_dir {self.path}: there is a file of that name; choose another") from None
+        self.expect_own_folders()
+        with locked(self.path):
+            yield
+
+    def expect_own_folders(self) -> None:
+        """Raise :class:`UserError` where a link stands in the place of a folder of the run."""
         for name in (*_RUN_FOLDERS, ".images"):
             if (self.path / name).is_symlink():
                 raise UserError(f"{self.path / name} is a link where a run keeps a folder: move it away, or remove it")
-        with locked(self.path):
-            yield
 
     @contextmanager
     def open(self, config: dict[str, Any], identity: Mapping[str, Any], overwrite: bool = False) -> Iterator[None]:
@@ -218,12 +224,16 @@ class RunFolder:
 
     def _figures(self) -> list[Path]:
         """Return the figures that carry our mark."""
-        return [path for path in self.figures.glob("*.png") if path.is_file() and FIGURE_MARK in _head(path)]
+        files = (path for path in self.figures.glob("*") if path.suffix in _FIGURES and path.is_file())
+        return [path for path in files if FIGURE_MARK in _ends(path)]
 
 
-def _head(path: Path) -> bytes:
+def _ends(path: Path) -> bytes:
+    """Return the first and the last bytes of a file: PDF keeps at its end what PNG and SVG keep at the beginning."""
     with open(path, "rb") as file:
-        return file.read(1000)
+        head = file.read(_END)
+        file.seek(max(path.stat().st_size - _END, len(head)))
+        return head + file.read()
 
 
 def differing(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from naswot_lightning.storage.files import written_beside
 from naswot_lightning.storage.run_folder import FIGURE_MARK
@@ -21,20 +22,36 @@ FIGURES = [
     "score_vs_accuracy",
 ]
 _DPI = 150
+# What each kind of file says of its origin; no date, so that the same figure gives the same bytes.
+_METADATA: dict[str, dict[str, Any]] = {
+    "png": {"Software": FIGURE_MARK.decode()},
+    "svg": {"Creator": FIGURE_MARK.decode(), "Date": None},
+    "pdf": {"Creator": FIGURE_MARK.decode(), "CreationDate": None},
+}
+FORMATS = tuple(_METADATA)
 
 
 def draw_figures(run: Run, findings: Findings, folder: Path) -> dict[str, Path]:
     """Draw every figure that has something to show as a PNG file; return the files by the figures' names."""
     drawn = {}
-    for name in FIGURES:
-        figure = import_module(f"{__name__}.{name}").draw(run, findings)
-        if figure is not None:
-            drawn[name] = folder / f"{name}.png"
-            save_figure(figure, drawn[name])
+    for name, figure in drawings(run, findings):
+        drawn[name] = folder / f"{name}.png"
+        save_figure(figure, drawn[name])
     return drawn
 
 
+def drawings(run: Run, findings: Findings, names: Sequence[str] = ()) -> Iterator[tuple[str, Figure]]:
+    """Yield the figures of some names, of all by default, that have something to show."""
+    for name in names or FIGURES:
+        figure = import_module(f"{__name__}.{name}").draw(run, findings)
+        if figure is not None:
+            yield name, figure
+
+
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as a PNG file that carries our mark."""
-    with written_beside(path) as beside:
-        figure.savefig(beside, dpi=_DPI, format="png", metadata={"Software": FIGURE_MARK.decode()})
+    """Write a figure in the format of the file's name; the file carries our mark, and no date."""
+    from matplotlib import rc_context
+
+    kind = path.suffix.removeprefix(".")
+    with written_beside(path) as beside, rc_context({"svg.hashsalt": path.stem}):
+        figure.savefig(beside, dpi=_DPI, format=kind, metadata=_METADATA[kind])

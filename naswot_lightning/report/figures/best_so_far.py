@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,15 +16,30 @@ from naswot_lightning.report.figures import style
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Told apart without colours; a line an algorithm, in the order in which they are given.
-_LINES = ("-", "--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 2)), (0, (3, 1, 1, 1)))
+# Told apart without colours; a line an algorithm, in the order in which they are given. Dashes alone are for others.
+_LINES = ("-", ":", "-.", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 1, 1, 1)), (0, (3, 1, 1, 1)))
+_OTHERS = "--"
+_MARKERS = "osD^v"
+_MARKED = 50  # points of a line from one marker to the next
+_GREY = "0.4"
 _LABELS: dict[Effort, str] = {"evaluations": "evaluations (whole trainings)", "seconds": "simulated time (s)"}
 _SETTLED = 0.05  # of an axis: what is lower than the means there is cut off, it would hide all else
 _BRIGHTEST = 0.7  # of the colour map
 _LETTERS = 70  # of the title, over each panel
 
 
-def draw(searches: Mapping[str, Sequence[Curve]], label: str, title: str) -> Figure | None:
+@dataclass(frozen=True)
+class _Look:
+    """How a line is drawn: ours in a colour and a pattern, another implementation dashed in the colour of ours."""
+
+    color: Any
+    line: Any
+    marker: str = ""
+
+
+def draw(
+    searches: Mapping[str, Sequence[Curve]], label: str, title: str, beside: Mapping[str, str] = MappingProxyType({})
+) -> Figure | None:
     """Draw the mean over seeds of each algorithm, and the band from the 10 to the 90 % quantile.
 
     The panel of seconds is left out where they are not known.
@@ -31,6 +48,7 @@ def draw(searches: Mapping[str, Sequence[Curve]], label: str, title: str) -> Fig
         searches: curves, one a seed, by the name of the algorithm.
         label: what their values are, with the unit.
         title: what was searched; the numbers of seeds are added.
+        beside: of other implementations, which of ours each is beside; they are dashed lines with markers.
 
     Returns:
         The figure, or None where no algorithm has found anything.
@@ -41,8 +59,9 @@ def draw(searches: Mapping[str, Sequence[Curve]], label: str, title: str) -> Fig
     if not bands["evaluations"]:
         return None
     figure, axes = _panels(len(kinds), f"{title}, {_seeds(list(bands['evaluations'].values()))}")
+    looks = _looks(list(searches), beside)
     for axis, kind in zip(axes, kinds, strict=True):
-        _draw_panel(axis, bands[kind], list(searches))
+        _draw_panel(axis, bands[kind], looks)
         axis.set(xlabel=_LABELS[kind], ylabel=f"{style.plain(label)}, best so far")
     axes[-1].legend(loc="lower right", fontsize="small", handlelength=4)
     return figure
@@ -68,15 +87,25 @@ def _panels(count: int, title: str) -> tuple[Figure, list[Any]]:
     return figure, list(axes)
 
 
-def _draw_panel(axis: Any, bands: Mapping[str, Band], names: Sequence[str]) -> None:
+def _looks(names: Sequence[str], beside: Mapping[str, str]) -> dict[str, _Look]:
     from matplotlib import colormaps
 
+    ours = [name for name in names if name not in beside]
+    shares = {name: place / max(len(ours) - 1, 1) for place, name in enumerate(ours)}
+    colors = {name: colormaps["viridis"](_BRIGHTEST * share) for name, share in shares.items()}
+    looks = {name: _Look(colors[name], _LINES[place % len(_LINES)]) for place, name in enumerate(ours)}
+    for place, name in enumerate(name for name in names if name in beside):
+        looks[name] = _Look(colors.get(beside[name], _GREY), _OTHERS, _MARKERS[place % len(_MARKERS)])
+    return looks
+
+
+def _draw_panel(axis: Any, bands: Mapping[str, Band], looks: Mapping[str, _Look]) -> None:
     for name, band in bands.items():
-        place = names.index(name)
-        color = colormaps["viridis"](_BRIGHTEST * place / max(len(names) - 1, 1))
-        line = _LINES[place % len(_LINES)]
-        axis.plot(band.effort, band.mean, color=color, linestyle=line, linewidth=1.8, label=style.plain(name))
-        axis.fill_between(band.effort, band.low, band.high, color=color, alpha=0.07, linewidth=0)
+        look = looks[name]
+        marks = {"marker": look.marker, "markevery": _MARKED, "markersize": 5}
+        line = {"linestyle": look.line, "linewidth": 1.8, "label": style.plain(name)}
+        axis.plot(band.effort, band.mean, color=look.color, **line, **marks)
+        axis.fill_between(band.effort, band.low, band.high, color=look.color, alpha=0.07, linewidth=0)
     axis.set_ylim(*_range(list(bands.values())))
     axis.grid(alpha=0.3)
 

@@ -1,0 +1,51 @@
+"""From a run folder to the figures that are asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from naswot_lightning.errors import UserError
+from naswot_lightning.report.figures import drawings, save_figure
+from naswot_lightning.report.findings import find
+from naswot_lightning.report.run import read_run
+from naswot_lightning.report.settings import ReportConfig
+from naswot_lightning.storage.run_folder import RunFolder
+
+
+def report(config: ReportConfig) -> int:
+    """Draw the figures of a run, and name the files.
+
+    The folder's lock is not taken: a run that is still at work can be drawn, and each file is renamed whole.
+
+    Returns:
+        0, or 1 where a figure that was asked for has nothing to show.
+
+    Raises:
+        UserError: there is no run in the folder, a file of it is damaged, or several folders are given.
+    """
+    folder = _only(config.run_dir)
+    run = read_run(folder)
+    out = folder.figures if config.out is None else Path(config.out)
+    drawn = set()
+    for name, figure in drawings(run, find(run), config.figures):
+        files = [out / f"{name}.{ending}" for ending in config.format]
+        for file in files:
+            save_figure(figure, file)
+        print(f"{name}: {', '.join(map(str, files))}")
+        drawn.add(name)
+    missing = [name for name in config.figures if name not in drawn]
+    for name in missing if config.figure else ():
+        print(f"{name}: nothing to show in {folder.path}")
+    if not drawn and not config.figure:
+        print(f"{folder.path}: nothing to draw yet")
+    return 0 if drawn or not config.figure else 1
+
+
+def _only(paths: list[str]) -> RunFolder:
+    if len(paths) > 1:
+        raise UserError(f"--run_dir {' '.join(paths)}: figures are of one run; give one folder")
+    folder = RunFolder(paths[0])
+    if not folder.config.exists() and not folder.picks.is_dir():
+        raise UserError(f"--run_dir {paths[0]}: no run in it; expected the folder of search.py or train.py")
+    folder.expect_own_folders()
+    return folder
