@@ -2,24 +2,30 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+INSTALLED := $(VENV)/.installed
+DEVELOPING := $(VENV)/.developing
 RUN_DIR ?= runs/quickstart
 
-.PHONY: setup quickstart test test-slow faults lint bench clean
+.PHONY: setup quickstart test test-slow faults lint docs bench clean
 .DEFAULT_GOAL := setup
 
-setup: $(STAMP)
+setup: $(DEVELOPING)
 
-$(STAMP): pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	touch $@
+# What search.py and train.py need: the quick start waits for no more.
+$(INSTALLED): pyproject.toml constraints.txt
+	@sh install.sh $(PYTHON) $(VENV) .
+	@touch $@
 
-quickstart: $(STAMP)
-	$(BIN)/python search.py --config configs/search/quickstart.yaml --run_dir $(RUN_DIR)
-	$(BIN)/python train.py --config configs/train/quickstart.yaml --run_dir $(RUN_DIR)
+# What the tests and the pages need beside it.
+$(DEVELOPING): pyproject.toml constraints.txt
+	@sh install.sh $(PYTHON) $(VENV) '.[dev,docs]'
+	@touch $(INSTALLED) $@
 
-lint: $(STAMP)
+quickstart: $(INSTALLED)
+	@$(BIN)/python search.py --config configs/search/quickstart.yaml --run_dir $(RUN_DIR)
+	@$(BIN)/python train.py --config configs/train/quickstart.yaml --run_dir $(RUN_DIR)
+
+lint: $(DEVELOPING)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -31,12 +37,16 @@ test: lint
 test-slow: lint
 	$(BIN)/python -m pytest -m slow
 
-faults: $(STAMP)
+faults: $(DEVELOPING)
 	$(BIN)/python -m tests.fuzz --inputs 10000
 	$(BIN)/python -m tests.faults
 
-bench: $(STAMP)
+docs: $(DEVELOPING)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "Pages: site/index.html"
+
+bench: $(DEVELOPING)
 	$(BIN)/python -m bench
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) site build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,137 @@
+"""What make says where it cannot install: one line with its cure, exit code 2, and the next make tries again."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+FILES = ("Makefile", "install.sh", "pyproject.toml", "constraints.txt")
+UNREACHABLE = {
+    "PIP_INDEX_URL": "http://127.0.0.1:9/",
+    "PIP_CONFIG_FILE": os.devnull,
+    "PIP_FIND_LINKS": "",
+    "PIP_RETRIES": "0",
+    "NO_PROXY": "*",
+}
+
+
+@pytest.fixture
+def clone(tmp_path):
+    for name in FILES:
+        shutil.copy(ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+def make(clone, *words, **environment):
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "MAKE"))}
+    done = subprocess.run(
+        ["make", *words], cwd=clone, env={**inherited, **environment}, capture_output=True, text=True, check=False
+    )
+    said = [line for line in done.stderr.splitlines() if not line.startswith("make")]  # make names the rule that failed
+    return done.returncode, done.stdout.splitlines(), said
+
+
+def python_that(clone, statement):
+    """Return an interpreter that runs a statement before what it is given by -c."""
+    program = clone / "python-of-the-test"
+    program.write_text(f'#!/bin/sh\n[ "$1" = -c ] && set -- -c "{statement}\n$2"\nexec {sys.executable} "$@"\n')
+    program.chmod(0o755)
+    return program
+
+
+@pytest.mark.parametrize("target", ["quickstart", "test"])
+def test_no_python(clone, target):
+    code, printed, said = make(clone, target, "PYTHON=python-that-is-not-there")
+    assert (code, printed) == (2, [])
+    assert said == [
+        "install: python-that-is-not-there not found: install Python 3.10 or newer, "
+        "or name one: make PYTHON=/path/to/python3"
+    ]
+    assert not (clone / ".venv").exists()
+
+
+def test_a_python_that_is_too_old(clone):
+    old = python_that(clone, "import sys; sys.version_info = (3, 9, 2)")
+    code, printed, said = make(clone, "quickstart", f"PYTHON={old}")
+    assert (code, printed) == (2, [])
+    assert said == [f"install: {old} is Python 3.9, expected 3.10 or newer: make PYTHON=python3.12"]
+    assert not (clone / ".venv").exists()
+
+
+def test_no_venv_module(clone):
+    bare = python_that(clone, "import sys; sys.modules['ensurepip'] = None")
+    code, printed, said = make(clone, "quickstart", f"PYTHON={bare}")
+    assert (code, printed, len(said)) == (2, [], 1)
+    assert said[0].startswith(f"install: {bare} has no venv module: apt install python3-venv")
+    assert not (clone / ".venv").exists()
+
+
+def test_an_environment_made_with_an_old_python(clone):
+    (clone / ".venv" / "bin").mkdir(parents=True)
+    python_that(clone, "import sys; sys.version_info = (3, 8, 1)").rename(clone / ".venv" / "bin" / "python")
+    code, _, said = make(clone, "quickstart")
+    assert code == 2
+    assert said == [
+        "install: .venv was made with Python 3.8, expected 3.10 or newer: make clean, then make PYTHON=python3.12"
+    ]
+
+
+@pytest.mark.slow  # makes an environment, twice asks an index that is not there
+def test_no_network_and_the_next_make_tries_again(clone):
+    """An environment whose making was cut off before it had pip is made anew on the way."""
+    (clone / ".venv" / "bin").mkdir(parents=True)
+    (clone / ".venv" / "bin" / "python").symlink_to("/no/python/here")
+    for _ in range(2):
+        code, printed, said = make(clone, "quickstart", f"PYTHON={sys.executable}", **UNREACHABLE)
+        assert (code, len(said)) == (2, 1)
+        assert printed == ["Installing into .venv: some minutes the first time, torch is large"]
+        assert said[0].startswith("install: no package index could be reached, or it has no setuptools>=77: check")
+        assert "PIP_INDEX_URL" in said[0]
+        assert "setuptools" in (clone / ".venv" / "install.log").read_text()
+        assert not (clone / ".venv" / ".installed").exists()
+
+
+@pytest.fixture
+def installed(clone):
+    """An environment with a pip that says what a test wants."""
+    program = clone / ".venv" / "bin" / "python"
+    program.parent.mkdir(parents=True)
+
+    def saying(text):
+        (clone / "said").write_text(text)
+        program.write_text('#!/bin/sh\ncase "$*" in *install*) cat said; exit 1;; esac\n')
+        program.chmod(0o755)
+        return clone
+
+    return saying
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "      ERROR: Could not find a version that satisfies the requirement setuptools>=77 (from versions: none)\n",
+            "no package index could be reached, or it has no setuptools>=77: check the network,",
+        ),
+        (
+            "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device\n\nmore\n",
+            "Could not install packages due to an OSError: [Errno 28] No space left on device (pip's own words:",
+        ),
+        (
+            "ERROR: Cannot install torch==9: conflict\nERROR: ResolutionImpossible: for help visit a page\n",
+            "Cannot install torch==9: conflict (pip's own words:",
+        ),
+        (
+            "Traceback\n  more\npip._vendor.urllib3.exceptions.ReadTimeoutError: Read timed out.\n",
+            "the connection to the package index broke: check the network,",
+        ),
+    ],
+)
+def test_what_pip_says_is_one_line(installed, text, said):
+    code, _, lines = make(installed(text), "quickstart")
+    assert (code, len(lines)) == (2, 1)
+    assert lines[0].startswith(f"install: {said}")
