@@ -114,7 +114,7 @@ def installed(clone):
     ("text", "said"),
     [
         (
-            "      ERROR: Could not find a version that satisfies the requirement setuptools>=77 (from versions: none)\n",
+            "  ERROR: Could not find a version that satisfies the requirement setuptools>=77 (from versions: none)\n",
             "no package index could be reached, or it has no setuptools>=77: check the network,",
         ),
         (
