@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from naswot_lightning.analysis.results import Group, TrainingResult, comparable, read_results
-from naswot_lightning.analysis.trajectory import Trajectory, read_trajectory
+from naswot_lightning.analysis.trajectory import Trajectory
 from naswot_lightning.ranking import RankedRow, read_ranking
+from naswot_lightning.report.trainings import Training, read_trainings
 from naswot_lightning.storage.run_folder import RunFolder
+from naswot_lightning.storage.score_rows import ScoreRow, read_score_rows
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,9 @@ class Run:
         results: of all trainings, the best rank first.
         groups: of results that can be compared, that with the most usable networks first.
         trajectories: by the name of the pick.
+        rows: finished candidates in the order in which they were finished, those too that no ranking holds yet; empty
+            where they were not asked for.
+        trainings: all of them, those too that have no result.
     """
 
     name: str
@@ -31,6 +36,8 @@ class Run:
     results: tuple[TrainingResult, ...]
     groups: tuple[Group, ...]
     trajectories: Mapping[str, Trajectory]
+    rows: Sequence[ScoreRow] = ()
+    trainings: tuple[Training, ...] = ()
 
     @property
     def ranked(self) -> tuple[str, ...] | None:
@@ -40,19 +47,25 @@ class Run:
         return tuple(dict.fromkeys(row.canonical for row in self.ranking if row.status == "ok"))
 
 
-def read_run(folder: RunFolder) -> Run:
+def read_run(folder: RunFolder, with_rows: bool = False) -> Run:
     """Return what a run folder holds; of what is not there yet, nothing.
 
+    Args:
+        folder: which may be at work.
+        with_rows: read all finished candidates, too; a ranking tells less of each, and is smaller.
+
     Raises:
-        UserError: the settings, the ranking, a result or a trajectory is damaged.
+        UserError: the settings, a finished candidate, the ranking, a result or a trajectory is damaged.
     """
     results = read_results(folder.path)
-    names = [result.pick for result in results]
+    trainings = read_trainings(folder.path, results)
     return Run(
         name=folder.name,
         settings=folder.read_config() if folder.config.exists() else {},
         ranking=read_ranking(folder.path) if folder.ranking.exists() else (),
         results=tuple(results),
         groups=tuple(comparable(results)),
-        trajectories={name: read_trajectory(folder.picks / name / "trajectory.csv") for name in names},
+        trajectories={each.pick: each.trajectory for each in trainings if each.result is not None},
+        rows=read_score_rows(folder.scores) if with_rows and folder.scores.exists() else (),
+        trainings=trainings,
     )

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
 
+from naswot_lightning.analysis.agreement import agreement_with_size
 from naswot_lightning.columns import BENCHMARK_ACC
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.errors import UserError
@@ -15,7 +16,7 @@ from naswot_lightning.search.calibration import calibrate
 from naswot_lightning.search.known import report_known
 from naswot_lightning.search.loop import Loop
 from naswot_lightning.search.plan import Search, plan_search
-from naswot_lightning.search.summary import agreement_with_size, print_summary
+from naswot_lightning.search.summary import print_summary
 from naswot_lightning.search.trial import Proposal, architecture_of
 from naswot_lightning.storage.columnar import Columnar, Records, Selection
 from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from naswot_lightning.analysis.statistics import kendall_tau
+from naswot_lightning.analysis.agreement import agreement_with_size
 from naswot_lightning.columns import COMBINED, SIZES, Criterion
 from naswot_lightning.ranking import COLUMNS, RankedRow
 from naswot_lightning.report.table import print_table
@@ -13,18 +13,6 @@ from spaces.errors import one_line
 
 if TYPE_CHECKING:
     from naswot_lightning.search.plan import Search
-
-
-def agreement_with_size(ranking: Records[RankedRow]) -> dict[str, float | None]:
-    """Return Kendall's tau between the score and parameters, MACs and rectified units, over scored rows."""
-    scores = ranking.field("score").values()
-    scored = ranking.field("status").map(lambda status: status == "ok") == 1
-    taus = {}
-    for size in SIZES:
-        counts = ranking.field(size).values()
-        both = scored & (counts >= 0)
-        taus[size] = kendall_tau(scores[both].tolist(), counts[both].tolist())
-    return taus
 
 
 def print_summary(search: Search, ranking: Records[RankedRow]) -> None:

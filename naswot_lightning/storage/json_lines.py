@@ -58,10 +58,7 @@ class JsonLines:
 
     def damaged(self, number: int, reason: str) -> UserError:
         """Return the error of a line that cannot be used; the first line has number 1."""
-        return UserError(
-            f"{self.path}, line {number}: {reason}; remove the line (it is scored again), "
-            "or use --overwrite to begin anew"
-        )
+        return damaged_line(self.path, number, reason)
 
     def _end_of_lines(self) -> int:
         """Return where the last whole line ends, from the end of the file backwards."""
@@ -74,3 +71,23 @@ class JsonLines:
                     return start + newline + 1
                 end = start
         return 0
+
+
+def whole_lines(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a file that another process may be adding to, without their ends; a last part is left out.
+
+    Raises:
+        UserError: there is a link or a pipe of that name.
+        FileNotFoundError: there is none.
+    """
+    with open_to_read(path) as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                yield line.removesuffix(b"\n")
+
+
+def damaged_line(path: Path, number: int, reason: str) -> UserError:
+    """Return the error of a line that cannot be used; the first line has number 1."""
+    return UserError(
+        f"{path}, line {number}: {reason}; remove the line (it is scored again), or use --overwrite to begin anew"
+    )

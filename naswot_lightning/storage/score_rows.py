@@ -12,7 +12,7 @@ from annotated_types import Ge, Le
 from naswot_lightning.errors import UserError
 from naswot_lightning.storage.columnar import KEPT, Columnar, Records
 from naswot_lightning.storage.fields import Counts, Field, Labels, NamedNumbers, Numbers, Texts
-from naswot_lightning.storage.json_lines import JsonLines
+from naswot_lightning.storage.json_lines import JsonLines, damaged_line, whole_lines
 from naswot_lightning.storage.records import STRICT, Count, from_json
 
 Status = Literal["ok", "degenerate", "failed"]
@@ -131,7 +131,7 @@ class ScoreRows:
         self.rows = Columnar(ScoreRow, _columns())
         try:
             for number, line in enumerate(self._file, start=1):
-                self.rows.append(self._row(number, line))
+                self.rows.append(_row(path, number, line))
         except BaseException:
             self._file.__exit__()
             raise
@@ -151,8 +151,22 @@ class ScoreRows:
         """Return the error of a row that cannot be used; the first has number 1."""
         return self._file.damaged(number, reason)
 
-    def _row(self, number: int, line: bytes) -> ScoreRow:
-        try:
-            return from_json(ScoreRow, line)
-        except ValueError as error:
-            raise self.damaged(number, f"not a finished candidate ({error})") from None
+
+def read_score_rows(path: Path) -> Columnar[ScoreRow]:
+    """Return the finished candidates so far; a search may be adding to them, and the file is only read.
+
+    Raises:
+        UserError: a line is damaged.
+        FileNotFoundError: there is no such file.
+    """
+    rows = Columnar(ScoreRow, _columns())
+    for number, line in enumerate(whole_lines(path), start=1):
+        rows.append(_row(path, number, line))
+    return rows
+
+
+def _row(path: Path, number: int, line: bytes) -> ScoreRow:
+    try:
+        return from_json(ScoreRow, line)
+    except ValueError as error:
+        raise damaged_line(path, number, f"not a finished candidate ({error})") from None
