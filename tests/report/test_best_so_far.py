@@ -48,3 +48,13 @@ def test_seconds_that_are_not_known_are_left_out():
     figure = draw({"rea": [timed] * 3, "bohb": [untimed] * 2}, "accuracy (%)", "cells")
     assert len(figure.axes) == 1
     assert "n = 2 to 3 seeds" in figure.get_suptitle()
+
+
+def test_another_implementation_is_dashed_in_the_colour_of_ours():
+    searches = {name: [curve([1.0 + n, 2.0 + n, 3.0]) for n in range(4)] for name in ("rea", "bohb", "theirs", "odd")}
+    figure = draw(searches, "accuracy (%)", "cells", {"theirs": "bohb", "odd": "nothing", "unused": "rea"})
+    rea, bohb, theirs, odd = figure.axes[0].get_lines()
+    assert theirs.get_color() == bohb.get_color() != rea.get_color()
+    assert [line.get_linestyle() for line in (theirs, odd)] == ["--", "--"]
+    assert "--" not in (rea.get_linestyle(), bohb.get_linestyle())
+    assert len({line.get_marker() for line in (theirs, odd)} - {"None", ""}) == 2
