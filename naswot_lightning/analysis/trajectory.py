@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from statistics import fmean, median
+from statistics import fmean, median, stdev
 
 from naswot_lightning.analysis.results import Network
 from naswot_lightning.analysis.statistics import kendall_tau
@@ -104,6 +104,34 @@ def mean_scores(trajectories: Sequence[Trajectory]) -> Scores:
     scores = [trajectory.at_epochs for trajectory in trajectories if trajectory.points]
     shared = set.intersection(*(set(each) for each in scores)) if scores else set()
     return {epoch: fmean(each[epoch] for each in scores) for epoch in sorted(shared)}
+
+
+@dataclass(frozen=True)
+class SeedBand:
+    """The score of a network's trainings with several seeds.
+
+    Attributes:
+        points: (epochs done, mean over seeds), at those points that every seed has.
+        deviations: sample standard deviations (n - 1) at these points.
+        seeds: trainings.
+    """
+
+    points: Points
+    deviations: tuple[float, ...]
+    seeds: int
+
+
+def seed_band(trajectories: Sequence[Points]) -> SeedBand:
+    """Return mean and deviation over seeds; of a single one, its points and deviations of 0.
+
+    >>> seed_band([((0.0, 300.0), (0.5, 305.0)), ((0.0, 302.0),)])
+    SeedBand(points=((0.0, 301.0),), deviations=(1.4142135623730951,), seeds=2)
+    """
+    scores = [dict(points) for points in trajectories if points]
+    shared = sorted(set.intersection(*map(set, scores))) if scores else []
+    values = [[each[epoch] for each in scores] for epoch in shared]
+    means = tuple((epoch, fmean(each)) for epoch, each in zip(shared, values, strict=True))
+    return SeedBand(means, tuple(stdev(each) if len(each) > 1 else 0.0 for each in values), len(scores))
 
 
 def settles_after(scores: Scores, bound: float = SETTLED) -> int | None:

@@ -10,6 +10,7 @@ from naswot_lightning.analysis.results import Group, TrainingResult, comparable,
 from naswot_lightning.analysis.trajectory import Trajectory
 from naswot_lightning.ranking import RankedRow, read_ranking
 from naswot_lightning.report.trainings import Training, read_trainings
+from naswot_lightning.storage.columnar import Records
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.storage.score_rows import ScoreRow, read_score_rows
 
@@ -27,17 +28,19 @@ class Run:
         trajectories: by the name of the pick.
         rows: finished candidates in the order in which they were finished, those too that no ranking holds yet; empty
             where they were not asked for.
+        provisional: whether the ranking is of the finished candidates of a search that has written none yet.
         trainings: all of them, those too that have no result.
     """
 
     name: str
     settings: Mapping[str, Any]
-    ranking: Sequence[RankedRow]
+    ranking: Records[RankedRow] | tuple[()]
     results: tuple[TrainingResult, ...]
     groups: tuple[Group, ...]
     trajectories: Mapping[str, Trajectory]
     rows: Sequence[ScoreRow] = ()
     trainings: tuple[Training, ...] = ()
+    provisional: bool = False
 
     @property
     def ranked(self) -> tuple[str, ...] | None:

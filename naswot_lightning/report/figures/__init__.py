@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # The registry: files of this folder with a function draw(run, findings) -> Figure | None, in the order they are shown.
 FIGURES = [
+    "score_vs_params",
+    "score_distribution",
     "figure6",
     "score_vs_accuracy",
 ]

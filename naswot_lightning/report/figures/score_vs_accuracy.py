@@ -27,8 +27,9 @@ def draw(run: Run, findings: Findings) -> Figure | None:
     several = " (mean ± standard deviation)" if len(group.seeds) > 1 else ""
     figure, axes = style.panels(group.title(len(group.usable)) + several)
     for axis, column in zip(axes, (SCORE_INIT, SCORE_FINAL), strict=True):
-        for network, color in zip(group.by_rank, style.colors(group.by_rank), strict=True):
-            _draw_point(axis, network, column, color)
+        looks = zip(group.by_rank, style.colors(group.by_rank), style.markers(group.by_rank), strict=True)
+        for network, color, marker in looks:
+            _draw_point(axis, network, column, color, marker)
         tau = found.correlations[TEST_ACC.name][column.name].kendall_tau
         axis.set(xlabel=column.axis, ylabel=_accuracy_axis(group))
         axis.locator_params(axis="x", nbins=6)  # scores have many digits: more labels touch each other
@@ -38,7 +39,7 @@ def draw(run: Run, findings: Findings) -> Figure | None:
     return figure
 
 
-def _draw_point(axis: Any, network: Network, column: Column, color: Any) -> None:
+def _draw_point(axis: Any, network: Network, column: Column, color: Any, marker: str) -> None:
     score, accuracy = network.mean(column.name), network.mean(TEST_ACC.name)
     if score is None or accuracy is None:
         return
@@ -48,7 +49,7 @@ def _draw_point(axis: Any, network: Network, column: Column, color: Any) -> None
         [100 * accuracy],
         xerr=across and [across],
         yerr=along and [100 * along],
-        fmt="o",
+        fmt=marker,
         color=color,
         markersize=6,
         markeredgecolor="0.3",

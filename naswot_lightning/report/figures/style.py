@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from naswot_lightning.analysis.results import Network
 from naswot_lightning.columns import TEST_ACC
+from naswot_lightning.storage.fields import Floats
 from spaces.errors import one_line
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FAILED = "0.6"  # grey
+CANDIDATES = "#7a9cc6"  # light, also in grey
+PICKED: dict[str, Any] = {  # dark, and of another form
+    "color": "#b2182b", "marker": "D", "markersize": 7, "markeredgecolor": "black", "markeredgewidth": 0.8,
+    "linestyle": "none",
+}  # fmt: skip
+_WIDE = 30  # times the smallest value is the largest, from which on an axis is logarithmic
 _LONGEST = 200  # characters of a text
 _LEGEND_NETWORKS = 10  # of more, a legend hides the curves and its colours cannot be told apart
 _COLORS = "viridis"
+_MARKERS = "os^DvP<X>*"
 _BRIGHTEST = 0.9  # of the colour map; what is brighter cannot be seen on white
 
 
@@ -26,6 +35,20 @@ def plain(text: str) -> str:
     \$x
     """
     return one_line(text)[:_LONGEST].replace("$", r"\$")
+
+
+def wrapped(text: str, letters: int) -> str:
+    """Return a text of a file in lines of so many letters."""
+    return textwrap.fill(plain(text), letters)
+
+
+def scale(values: Floats) -> Literal["linear", "log"]:
+    """Return the scale of an axis: logarithmic where positive values are far apart.
+
+    >>> scale(np.array([1.0, 20.0])), scale(np.array([1.0, 40.0])), scale(np.array([-1.0, 40.0]))
+    ('linear', 'log', 'linear')
+    """
+    return "log" if values.min() > 0 and values.max() > _WIDE * values.min() else "linear"
 
 
 def label(network: Network) -> str:
@@ -44,6 +67,12 @@ def colors(networks: Sequence[Network]) -> list[Any]:
     shares = _even_shares(order) if few else [_scale(order)(value) for value in order]
     shades = iter(tuple(color) for color in color_map()(shares))
     return [FAILED if accuracy is None else next(shades) for accuracy in accuracies]
+
+
+def markers(networks: Sequence[Network]) -> list[str]:
+    """Return a marker a network, the same in all figures: each its own where a legend names them."""
+    few = len(networks) <= _LEGEND_NETWORKS
+    return [_MARKERS[place] if few else _MARKERS[0] for place in range(len(networks))]
 
 
 def _even_shares(values: Sequence[float]) -> list[float]:

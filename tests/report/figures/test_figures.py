@@ -1,12 +1,13 @@
+import numpy as np
 import pytest
 
 from naswot_lightning.analysis.results import comparable
-from naswot_lightning.report.figures import FIGURES, draw_figures, figure6, score_vs_accuracy, style
+from naswot_lightning.report.figures import draw_figures, figure6, score_vs_accuracy, style
 from naswot_lightning.report.findings import find
 from naswot_lightning.report.run import read_run
 from naswot_lightning.storage.run_folder import RunFolder
 from tests.report.run_folders import FAILED, write_noisy
-from tests.runs import training_result
+from tests.runs import result, training_result, write_pick
 
 
 @pytest.mark.parametrize("count", [3, 10, 11])
@@ -23,7 +24,7 @@ def test_figures_show_points_bars_and_titles(tmp_path):
     run = read_run(RunFolder(tmp_path))
     findings = find(run)
     lines, points = figure6.draw(run, findings), score_vs_accuracy.draw(run, findings)
-    assert [len(axis.lines) for axis in lines.axes[:2]] == [24, 24]
+    assert [len(axis.lines) for axis in lines.axes[:2]] == [12, 12]
     assert [axis.get_ylabel() for axis in lines.axes[2:]] == ["test accuracy (%)"]  # the colour bar
     assert lines.legends == []
     first, second, _ = points.axes
@@ -40,6 +41,42 @@ def test_figures_show_points_bars_and_titles(tmp_path):
         (low, high) = container[2][-1].get_segments()[0][:, 1]
         assert (high - low) / 2 == pytest.approx(100 * network.deviation("test_acc"))
     assert points.get_suptitle().startswith("nasbench201 on digits, n = 12 networks, 3 epochs, seeds 1, 2 (mean ±")
+
+
+def test_several_seeds_are_their_mean_in_a_band_of_one_standard_deviation(tmp_path):
+    write_noisy(tmp_path, 3, seeds=(0, 1, 2))
+    run = read_run(RunFolder(tmp_path))
+    _, full = (figure := figure6.draw(run, find(run))).axes[:2]
+    assert figure.get_suptitle().endswith("seeds 0, 1, 2, mean ± standard deviation over seeds")
+    for network, line, band in zip(run.groups[0].by_rank, full.lines, full.collections, strict=True):
+        scores = np.array([[y for _, y in run.trajectories[each.pick].points] for each in network.results])
+        assert scores.shape == (3, 4)
+        assert line.get_ydata() == pytest.approx(scores.mean(0))
+        corners = band.get_paths()[0].vertices
+        for epoch, mean, deviation in zip(range(4), scores.mean(0), scores.std(0, ddof=1), strict=True):
+            heights = corners[corners[:, 0] == epoch, 1]
+            assert (heights.min(), heights.max()) == pytest.approx((mean - deviation, mean + deviation))
+
+
+def test_networks_differ_by_their_markers_where_a_legend_names_them(tmp_path):
+    write_noisy(tmp_path, 10)
+    run = read_run(RunFolder(tmp_path))
+    lines, points = figure6.draw(run, find(run)), score_vs_accuracy.draw(run, find(run))
+    of_lines = [line.get_marker() for line in lines.axes[1].lines]
+    assert len(set(of_lines)) == 10
+    assert [container[0].get_marker() for container in points.axes[0].containers] == of_lines
+
+
+def test_a_training_that_failed_is_grey_and_enters_no_mean(tmp_path):
+    write_noisy(tmp_path, 2, seeds=(0, 1))
+    write_pick(tmp_path, result(1, seed=2, **FAILED), (1500.0, 9000.0), "1-c1-seed2")
+    run = read_run(RunFolder(tmp_path))
+    _, full = (figure := figure6.draw(run, find(run))).axes[:2]
+    first, grey, second = full.lines
+    assert (grey.get_color(), grey.get_linestyle(), grey.get_ydata().tolist()) == (style.FAILED, "--", [1500.0, 9000.0])
+    assert max(first.get_ydata()) < 2000
+    assert first.get_linestyle() == second.get_linestyle() == "-"
+    assert "grey: training failed" in figure.get_suptitle()
 
 
 def test_a_second_score_is_dotted_in_the_colour_of_the_first(tmp_path):
@@ -62,7 +99,7 @@ def test_figures_are_written_whole_and_by_their_names(tmp_path):
     write_noisy(tmp_path, 6)
     run = read_run(RunFolder(tmp_path))
     drawn = draw_figures(run, find(run), tmp_path / "drawn")
-    assert drawn == {name: tmp_path / "drawn" / f"{name}.png" for name in FIGURES}
+    assert drawn == {name: tmp_path / "drawn" / f"{name}.png" for name in ("figure6", "score_vs_accuracy")}
     assert sorted(drawn.values()) == sorted((tmp_path / "drawn").iterdir())
     content = {name: path.read_bytes() for name, path in drawn.items()}
     assert all(each.startswith(b"\x89PNG") for each in content.values())

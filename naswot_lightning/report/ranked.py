@@ -1,0 +1,113 @@
+"""The candidates of a ranking as arrays: what figures of a search show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from naswot_lightning.columns import BENCHMARK_ACC, VAL_ACC
+from naswot_lightning.ranking import RankedRow
+from naswot_lightning.report.run import Run
+from naswot_lightning.storage.columnar import Records
+from naswot_lightning.storage.fields import Floats
+from spaces.errors import one_line
+
+_DEVIATION = "_std"
+_NAMED = 3  # picks whose ranks a legend lists
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Candidates with a score, best first, and how many have none.
+
+    Attributes:
+        settings: of the search.
+        scores: by name, that which ranks first; (n,) NaN where one is missing.
+        params: (n,) trainable parameters; NaN where they could not be counted.
+        ranks: (n,) in the ranking.
+        picked: (n,) whether each is a trained pick.
+        left_out: how many candidates have another status than "ok", by status.
+    """
+
+    settings: Mapping[str, Any]
+    scores: Mapping[str, Floats]
+    params: Floats
+    ranks: np.ndarray
+    picked: np.ndarray
+    left_out: Mapping[str, int]
+
+    @property
+    def name(self) -> str:
+        """The score that ranks."""
+        return next(iter(self.scores))
+
+    @property
+    def values(self) -> Floats:
+        """Those of the score that ranks, (n,)."""
+        return self.scores[self.name]
+
+    @property
+    def marked(self) -> np.ndarray:
+        """Which candidates a figure marks, (n,): the picks, or the first of the ranking where there are none."""
+        return self.picked if self.picked.any() else self.ranks == self.ranks[:1]
+
+    @property
+    def mark(self) -> str:
+        """What the marked ones are."""
+        ranks = self.ranks[self.marked].tolist()
+        if not self.picked.any():
+            return "first of the ranking"
+        shown = ", ".join(map(str, ranks[:_NAMED])) + (", ..." if len(ranks) > _NAMED else "")
+        return f"{len(ranks)} trained pick{'s' if len(ranks) > 1 else ''} (rank {shown})"
+
+    @property
+    def title(self) -> str:
+        """What was searched on what, with the numbers of candidates."""
+        n, others = len(self.ranks), sum(self.left_out.values())
+        count = f"n = {n:,} candidates" if not others else f"n = {n:,} of {n + others:,} candidates"
+        counted = "".join(f", {number:,} {status}" for status, number in self.left_out.items())
+        where, seed = self.settings.get("dataset", "?"), self.settings.get("seed", "?")
+        left_out = f"; left out{counted[1:]}" if counted else ""
+        return one_line(f"{self.settings.get('space', '?')} on {where}, seed {seed}, {count}{left_out}")
+
+
+def ranked(run: Run) -> Ranked | None:
+    """Return the candidates of a run's ranking; None where there is none, or no candidate has a score."""
+    rows = run.ranking
+    if not rows:
+        return None
+    states = rows.field("status")
+    kept = states.map(lambda status: status == "ok") == 1
+    if not kept.any():
+        return None
+    picks = {result.canonical for result in run.results if result.space == run.settings.get("space", result.space)}
+    sizes = rows.field("params").values()
+    counts = {
+        status: int((states.map(lambda each, status=status: each == status)).sum()) for status in states.distinct()
+    }
+    return Ranked(
+        settings=run.settings,
+        scores={name: values[kept] for name, values in _scores(rows, _name(run.settings)).items()},
+        params=np.where(sizes < 0, np.nan, sizes)[kept],
+        ranks=np.flatnonzero(kept) + 1,
+        picked=np.array([canonical in picks for canonical in rows.field("canonical")])[kept],
+        left_out={status: count for status, count in counts.items() if status != "ok"},
+    )
+
+
+def _scores(rows: Records[RankedRow], first: str) -> dict[str, Floats]:
+    """Return all scores by name, that which ranks first: a single one has no column of its own."""
+    more = rows.field("more")
+    names = dict.fromkeys(name for names in more.names.distinct() for name in names or ())
+    others = [name for name in names if not name.endswith(_DEVIATION) and name not in (first, BENCHMARK_ACC.name)]
+    return {first: rows.field("score").values(), **{name: more.values(name) for name in others}}
+
+
+def _name(settings: Mapping[str, Any]) -> str:
+    """Return the score that ranks: the first of ``--score``, or an accuracy where candidates are trained."""
+    if settings.get("evaluator", "scores") != "scores":
+        return VAL_ACC.label
+    return str(settings.get("score", "score")).partition(",")[0].strip()
