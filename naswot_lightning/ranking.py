@@ -228,9 +228,10 @@ def _read_whole(file: BinaryIO) -> Columnar[RankedRow]:
     return _ranked(entries)
 
 
-def _ranked(entries: Iterable[object]) -> Columnar[RankedRow]:
+def no_rows() -> Columnar[RankedRow]:
+    """Return a ranking without a row."""
     architectures = Texts()
-    rows = Columnar(
+    return Columnar(
         RankedRow,
         {
             "rank": Counts(),
@@ -242,6 +243,10 @@ def _ranked(entries: Iterable[object]) -> Columnar[RankedRow]:
             "more": NamedNumbers(),
         },
     )
+
+
+def _ranked(entries: Iterable[object]) -> Columnar[RankedRow]:
+    rows = no_rows()
     for entry in entries:
         if not isinstance(entry, dict):
             raise ValueError("expected a list of objects")

@@ -75,6 +75,17 @@ def kendall_tau(first: Sequence[float], second: Sequence[float]) -> float | None
     return None if math.isnan(tau) else tau
 
 
+def with_the_worst(merits: Array) -> Array:
+    """Return merits in which those that are missing (NaN) are below all others, equal to each other.
+
+    >>> with_the_worst(np.array([np.nan, -5.0, 2.0]))
+    array([-11.,  -5.,   2.])
+    """
+    missing = np.isnan(merits)
+    lowest = 0.0 if missing.all() else float(np.nanmin(merits))
+    return np.where(missing, lowest - 1 - abs(lowest), merits)
+
+
 def resampled_tau(first: Sequence[float], second: Sequence[float], counts: Array) -> Array:
     """Return Kendall's tau-b in each resample, NaN where all values of one variable are equal.
 

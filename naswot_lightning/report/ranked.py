@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 
 from naswot_lightning.columns import BENCHMARK_ACC, VAL_ACC
-from naswot_lightning.ranking import RankedRow
 from naswot_lightning.report.run import Run
-from naswot_lightning.storage.columnar import Records
 from naswot_lightning.storage.fields import Floats
 from spaces.errors import one_line
 
@@ -90,7 +88,7 @@ def ranked(run: Run) -> Ranked | None:
     }
     return Ranked(
         settings=run.settings,
-        scores={name: values[kept] for name, values in _scores(rows, _name(run.settings)).items()},
+        scores={name: values[kept] for name, values in score_columns(run).items()},
         params=np.where(sizes < 0, np.nan, sizes)[kept],
         ranks=np.flatnonzero(kept) + 1,
         picked=np.array([canonical in picks for canonical in rows.field("canonical")])[kept],
@@ -98,8 +96,14 @@ def ranked(run: Run) -> Ranked | None:
     )
 
 
-def _scores(rows: Records[RankedRow], first: str) -> dict[str, Floats]:
-    """Return all scores by name, that which ranks first: a single one has no column of its own."""
+def score_columns(run: Run) -> dict[str, Floats]:
+    """Return the scores of a ranking's rows by name, (n,) each, that which ranks first.
+
+    A single score has no column of its own name.
+    """
+    rows, first = run.ranking, _name(run.settings)
+    if not rows:
+        return {}
     more = rows.field("more")
     names = dict.fromkeys(name for names in more.names.distinct() for name in names or ())
     others = [name for name in names if not name.endswith(_DEVIATION) and name not in (first, BENCHMARK_ACC.name)]

@@ -8,7 +8,8 @@ from typing import Any
 
 from naswot_lightning.analysis.results import Group, TrainingResult, comparable, read_results
 from naswot_lightning.analysis.trajectory import Trajectory
-from naswot_lightning.ranking import RankedRow, read_ranking
+from naswot_lightning.ranking import RankedRow, no_rows, read_ranking
+from naswot_lightning.report.table_source import read_source
 from naswot_lightning.report.trainings import Training, read_trainings
 from naswot_lightning.storage.columnar import Records
 from naswot_lightning.storage.run_folder import RunFolder
@@ -30,17 +31,19 @@ class Run:
             where they were not asked for.
         provisional: whether the ranking is of the finished candidates of a search that has written none yet.
         trainings: all of them, those too that have no result.
+        benchmark: which accuracies of which table the ranking holds; None where it holds none.
     """
 
     name: str
     settings: Mapping[str, Any]
-    ranking: Records[RankedRow] | tuple[()]
+    ranking: Records[RankedRow]
     results: tuple[TrainingResult, ...]
     groups: tuple[Group, ...]
     trajectories: Mapping[str, Trajectory]
     rows: Sequence[ScoreRow] = ()
     trainings: tuple[Training, ...] = ()
     provisional: bool = False
+    benchmark: str | None = None
 
     @property
     def ranked(self) -> tuple[str, ...] | None:
@@ -65,10 +68,11 @@ def read_run(folder: RunFolder, with_rows: bool = False) -> Run:
     return Run(
         name=folder.name,
         settings=folder.read_config() if folder.config.exists() else {},
-        ranking=read_ranking(folder.path) if folder.ranking.exists() else (),
+        ranking=read_ranking(folder.path) if folder.ranking.exists() else no_rows(),
         results=tuple(results),
         groups=tuple(comparable(results)),
         trajectories={each.pick: each.trajectory for each in trainings if each.result is not None},
         rows=read_score_rows(folder.scores) if with_rows and folder.scores.exists() else (),
         trainings=trainings,
+        benchmark=read_source(folder.path / "benchmark_evidence.json"),
     )

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from naswot_lightning.analysis.statistics import Estimate, estimate, resampled_tau
+from naswot_lightning.analysis.statistics import estimate, resampled_tau, with_the_worst
 from naswot_lightning.benchmarks import Table
 from naswot_lightning.report.figures import save_figure
-from naswot_lightning.report.figures.tau_bars import draw
+from naswot_lightning.report.figures.tau_bars import Bar, draw
 from naswot_lightning.report.table import print_table
 from naswot_lightning.reproduce.accuracies import Accuracies, every_data_set
 from naswot_lightning.reproduce.images import images_of
@@ -23,29 +20,6 @@ from naswot_lightning.reproduce.tables import open_tables, scored_space
 from naswot_lightning.storage.files import write_csv
 
 _CSV = ("table", "space", "accuracy", "images", "score", "n", "tau", "low", "high", "published_tau")
-
-
-@dataclass(frozen=True)
-class Bar:
-    """Kendall's tau of a score with an accuracy.
-
-    Attributes:
-        table: the name of the table.
-        space: of the networks.
-        accuracy: which accuracy it is.
-        images: the data set of the mini-batch.
-        score: its name.
-        tau: with its interval; networks without the score are the worst, equal to each other.
-        published: of the paper; None where none is on record.
-    """
-
-    table: str
-    space: str
-    accuracy: str
-    images: str
-    score: str
-    tau: Estimate
-    published: float | None
 
 
 def reproduce(settings: BarSettings) -> int:
@@ -79,18 +53,11 @@ def _bars(table: Table, known: Accuracies, settings: BarSettings, published: Pub
     return [
         Bar(
             table.name, table.space, known.label, images, name,
-            estimate(resampled_tau, _with_the_worst(values).tolist(), accuracies),
+            estimate(resampled_tau, with_the_worst(values).tolist(), accuracies),
             published.find(table.space, known.dataset, name),
         )
         for name, values in merits.items()
     ]  # fmt: skip
-
-
-def _with_the_worst(merits: np.ndarray) -> np.ndarray:
-    """Return merits in which those that are missing are below all others."""
-    missing = np.isnan(merits)
-    lowest = 0.0 if missing.all() else float(np.nanmin(merits))
-    return np.where(missing, lowest - 1 - abs(lowest), merits)
 
 
 def _line(bar: Bar) -> list[object]:

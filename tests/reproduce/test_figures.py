@@ -5,9 +5,9 @@ import pytest
 from scipy.stats import kendalltau
 
 from naswot_lightning.benchmarks import open_benchmark
+from naswot_lightning.analysis.statistics import with_the_worst
 from naswot_lightning.reproduce.ablation import Chosen, Sample, chosen_networks, normalised
 from naswot_lightning.reproduce.accuracies import every_data_set
-from naswot_lightning.reproduce.figure4 import _with_the_worst
 from naswot_lightning.reproduce.images import images_of
 from tests.reproduce.invented import SIZE_COLUMNS, accuracy, rows_of, run, write_table
 
@@ -63,7 +63,7 @@ def test_bars_of_several_scores_and_no_score_is_the_worst(tmp_path):
     assert [row["score"] for row in rows] == ["naswot", "synflow", "params"]
     assert all(int(row["n"]) == 6 and -1 <= float(row["tau"]) <= 1 for row in rows)
     assert is_picture(tmp_path / "out" / "figure4.png")
-    worst = _with_the_worst(np.array([np.nan, -5.0, 2.0, np.nan]))
+    worst = with_the_worst(np.array([np.nan, -5.0, 2.0, np.nan]))
     assert worst[0] == worst[3] < -5
     assert worst[1:3].tolist() == [-5, 2]
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 FIGURES = [
     "score_vs_params",
     "score_distribution",
+    "figure3",
+    "figure4",
     "figure6",
     "score_vs_accuracy",
 ]

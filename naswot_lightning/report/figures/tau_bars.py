@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from naswot_lightning.analysis.statistics import Estimate
 from naswot_lightning.report.figures import style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from naswot_lightning.reproduce.figure4 import Bar
-
 _GROUP = 0.8  # of the distance between two groups
 _BRIGHTEST = 0.8  # of the colour map
+_HATCHES = ("", "///", "...", "xxx", "\\\\\\", "+++", "ooo", "---")  # tell bars apart without colours
+
+
+@dataclass(frozen=True)
+class Bar:
+    """Kendall's tau of a score with an accuracy.
+
+    Attributes:
+        table: what knows the accuracies.
+        space: of the networks.
+        accuracy: which accuracy it is.
+        images: the data set of the mini-batch.
+        score: its name.
+        tau: with its interval; networks without the score are the worst, equal to each other.
+        published: of the paper; None where none is on record.
+    """
+
+    table: str
+    space: str
+    accuracy: str
+    images: str
+    score: str
+    tau: Estimate
+    published: float | None = None
 
 
 def draw(bars: Sequence[Bar]) -> Figure:
@@ -28,9 +52,10 @@ def draw(bars: Sequence[Bar]) -> Figure:
     width = _GROUP / len(scores)
     for number, score in enumerate(scores):
         color = colormaps["viridis"](_BRIGHTEST * number / max(len(scores) - 1, 1))
+        look = {"color": color, "hatch": _HATCHES[number % len(_HATCHES)], "edgecolor": "white"}
         for bar in (each for each in bars if each.score == score):
             center = groups.index((bar.space, bar.accuracy)) + (number - (len(scores) - 1) / 2) * width
-            _draw_bar(axis, bar, center, 0.9 * width, color)
+            _draw_bar(axis, bar, center, 0.9 * width, look)
     axis.set_xticks(range(len(groups)), ["\n".join(map(_wrapped, group)) for group in groups], fontsize="small")
     axis.axhline(0.0, color="0.2", linewidth=0.8)
     axis.set_ylabel(f"Kendall tau with accuracy, 95 % interval, {_counts(bars)}")
@@ -40,14 +65,16 @@ def draw(bars: Sequence[Bar]) -> Figure:
     return figure
 
 
-def _draw_bar(axis: Any, bar: Bar, center: float, width: float, color: Any) -> None:
+def _draw_bar(axis: Any, bar: Bar, center: float, width: float, look: Mapping[str, Any]) -> None:
     if bar.tau.value is not None:
-        axis.bar([center], [bar.tau.value], width, color=color, label=style.plain(bar.score))
+        axis.bar([center], [bar.tau.value], width, label=style.plain(bar.score), **look)
     if bar.tau.value is not None and bar.tau.low is not None and bar.tau.high is not None:
         ends = [[bar.tau.value - bar.tau.low], [bar.tau.high - bar.tau.value]]
         axis.errorbar([center], [bar.tau.value], yerr=ends, color="0.2", elinewidth=1, capsize=2)
     if bar.published is not None:
-        axis.plot([center], [bar.published], "D", color="#d62728", markersize=5, label="published")
+        axis.plot(
+            [center], [bar.published], "D", color="#d62728", markeredgecolor="black", markersize=5, label="published"
+        )
 
 
 def _wrapped(text: str) -> str:
