@@ -35,9 +35,9 @@ def describe_os_error(error: OSError) -> str:
         errno.ENOSPC: "free some space and run the command again",
         errno.EDQUOT: "free some of your quota and run the command again",
         errno.EFBIG: "raise the limit on file sizes and run the command again",
-        errno.EROFS: "choose a --run_dir that can be written",
-        errno.EACCES: "choose a --run_dir that can be written",
-        errno.EPERM: "choose a --run_dir that can be written",
+        errno.EROFS: "choose a folder that can be written",
+        errno.EACCES: "choose a folder that can be written",
+        errno.EPERM: "choose a folder that can be written",
     }
     cure = cures.get(error.errno or 0, "check the path and run the command again")
     file = f"{error.filename}: " if error.filename else ""

@@ -62,7 +62,15 @@ def damaged(path: Path, content: str, error: Exception) -> UserError:
     """Return the error of a file that is not written as its format is; one for the user stays as it is."""
     if isinstance(error, UserError):
         return error
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return UserError(f"{path}: damaged, or no {content} ({reason_of(error)}); get it anew")
+
+
+def reason_of(error: Exception) -> str:
+    """Return what is wrong, in one line.
+
+    >>> reason_of(KeyError("net")), reason_of(ValueError())
+    ("'net' is missing", 'ValueError')
+    """
     if isinstance(error, KeyError):
-        reason = f"{error} is missing"
-    return UserError(f"{path}: damaged, or no {content} ({reason}); get it anew")
+        return f"{error} is missing"
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import re
 from collections import Counter, defaultdict
@@ -11,7 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from naswot_lightning.benchmarks.formats import Format, damaged
+from naswot_lightning.benchmarks.formats import Format, damaged, reason_of
 from naswot_lightning.benchmarks.records import TRAINING, Key, Reading, Record
 from naswot_lightning.errors import UserError
 from spaces import get_space
@@ -33,9 +34,12 @@ _LISTS = {"ds": "ds", "ws": "ws", "ss": "ss", "bot_muls": "bm", "num_gs": "gs"}
 _OPTIONAL = ("bot_muls", "num_gs")
 _BOTTLENECK = "bottleneck"
 _STEM = {"ds": 1, "ws": 16, "ss": 1}  # the first stage of the files, which stands for the stem
+_MOST_BAD = 0.01  # of the trainings of a file that is whole; those that ended without a figure are left out
 _FAULTS = (ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError)
 
 _Figures = dict[Key, float]
+
+log = logging.getLogger(__name__)
 
 
 def _recognises(path: Path) -> bool:
@@ -68,6 +72,12 @@ def _jobs(path: Path) -> list[Any]:
 
 
 def _records(path: Path, jobs: Sequence[Any], space: str, dataset: str) -> Iterator[Record]:
+    """Yield a record a training; those that have no figures are left out, and counted.
+
+    Raises:
+        UserError: one is of another space, or more than one in a hundred have none.
+    """
+    bad: dict[int, Exception] = {}
     repeats: defaultdict[str, Counter[int]] = defaultdict(Counter)
     for number, job in enumerate(jobs, start=1):
         try:
@@ -79,7 +89,13 @@ def _records(path: Path, jobs: Sequence[Any], space: str, dataset: str) -> Itera
                 f"{path}, training {number}: no network of {space} ({error}); name it with --space"
             ) from None
         except _FAULTS as error:
-            raise damaged(path, f"{_CONTENT}, training {number}", error) from None
+            bad[number] = error
+    if bad:
+        first, fault = next(iter(bad.items()))
+        if len(bad) > _MOST_BAD * len(jobs):
+            raise damaged(path, f"{_CONTENT}, training {first}", fault) from None
+        counted, reason = f"{len(bad):,} of {len(jobs):,} trainings", reason_of(fault)
+        log.warning("warning: %s: %s are left out; the first is training %d: %s", path, counted, first, reason)
 
 
 def architecture_of(net: Mapping[str, Any], imagenet: bool = False) -> str:
@@ -127,13 +143,14 @@ def _figures(job: Mapping[str, Any], dataset: str, repeats: Counter[int]) -> _Fi
     """
     epochs = len(job["test_ep_top1"])
     end = Key("accuracy", dataset, _SPLIT, epochs, repeats[epochs], epochs)
-    repeats[epochs] += 1
     figures = {end: _accuracy(job["test_ep_top1"][-1])}
     if job.get("train_ep_top1"):
         figures[end._replace(split=TRAINING)] = _accuracy(job["train_ep_top1"][-1])
     if job.get("train_ep_loss"):
         figures[end._replace(measure="loss", split=TRAINING)] = float(job["train_ep_loss"][-1])
-    return figures | _sizes(job, dataset)
+    figures |= _sizes(job, dataset)
+    repeats[epochs] += 1  # where nothing is wrong with it
+    return figures
 
 
 def _accuracy(error: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from naswot_lightning.search.algorithms.listed import Listed
 from naswot_lightning.search.evaluators.base import Values
 from naswot_lightning.search.loop import Loop
 from naswot_lightning.search.plan import Search, plan_search
-from naswot_lightning.storage.run_folder import differing
+from naswot_lightning.storage.run_folder import RunFolder, differing
 from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows
 
 
@@ -75,6 +76,7 @@ def score_table(
     """
     folder = scores_folder(Path(settings.out), space, dataset, score)
     search = plan_search(_config(settings, space, dataset, score, folder))
+    search = replace(search, folder=RunFolder(folder, "--out"))
     identity = _identity(search)
     if not settings.overwrite:
         _expect_equal(search, identity)

@@ -108,12 +108,21 @@ class Loop:
     def _evaluate(self, networks: Sequence[Proposal]) -> Iterator[tuple[Proposal, Values]]:
         pause = 0.2 if sys.stderr.isatty() else 10.0
         with tqdm(
-            total=len(networks), unit=" networks", desc="scoring", mininterval=pause, disable=not networks
+            total=len(networks),
+            unit=" networks",
+            desc=self._activity(networks),
+            mininterval=pause,
+            disable=not networks,
         ) as bar:
             task = cast(Task[Proposal, Values], self._evaluator)  # it gets trials only where it takes them
             for network, values in self._executor.run(task, networks) if networks else ():
                 yield network, self._failed(values.reason) if isinstance(values, Lost) else values
                 bar.update()
+
+    def _activity(self, networks: Sequence[Proposal]) -> str:
+        """Return what is done for a batch: a score, unless the evaluator has another word for whole trials."""
+        scores = all(isinstance(each, Trial) and not each.fidelity for each in networks)
+        return "scoring" if scores else getattr(self._evaluator, "activity", "scoring")
 
     def _append(self, network: Proposal, proposals: Sequence[Proposal], values: Values) -> None:
         evaluated_once = replace(values, seconds=0.0) if len(proposals) > 1 else values

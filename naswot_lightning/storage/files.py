@@ -150,12 +150,13 @@ def remove_within(folder: Path, path: Path) -> None:
 
 
 @contextmanager
-def locked(folder: Path, patience: float = 0.0) -> Iterator[None]:
+def locked(folder: Path, patience: float = 0.0, option: str = "--run_dir") -> Iterator[None]:
     """Hold ``folder`` for this process; the lock dies with the process, however it ends.
 
     Args:
         folder: an existing folder.
         patience: seconds to wait for another process to let it go.
+        option: of the command, that names another folder.
 
     Raises:
         UserError: another process holds it.
@@ -166,7 +167,7 @@ def locked(folder: Path, patience: float = 0.0) -> Iterator[None]:
     try:
         lock.acquire(timeout=patience)
     except Timeout:
-        raise UserError(f"{folder} is in use by another process; wait for it, or choose another --run_dir") from None
+        raise UserError(f"{folder} is in use by another process; wait for it, or choose another {option}") from None
     try:
         yield
     finally:

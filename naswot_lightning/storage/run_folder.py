@@ -42,12 +42,13 @@ class RunFolder:
 
     Args:
         path: the folder; it need not exist.
+        option: of the command, that names it or a folder around it; for messages.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, option: str = "--run_dir") -> None:
         if not str(path).strip() or "\0" in str(path):
-            raise UserError(f"--run_dir {str(path)!r}: expected the name of a folder, such as runs/mine")
-        self.path = Path(path)
+            raise UserError(f"{option} {str(path)!r}: expected the name of a folder, such as runs/mine")
+        self.path, self._option = Path(path), option
 
     @property
     def name(self) -> str:
@@ -94,9 +95,9 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError):
-            raise UserError(f"--run_dir {self.path}: there is a file of that name; choose another") from None
+            raise UserError(f"{self._option} {self.path}: there is a file of that name; choose another") from None
         self.expect_own_folders()
-        with locked(self.path):
+        with locked(self.path, option=self._option):
             yield
 
     def expect_own_folders(self) -> None:
@@ -172,7 +173,7 @@ class RunFolder:
         elif differing := self._differing(identity):
             raise UserError(
                 f"{self.path} was made with other settings: {'; '.join(differing)}; "
-                "choose another --run_dir, or use --overwrite to begin anew"
+                f"choose another {self._option}, or use --overwrite to begin anew"
             )
 
     def _readable(self) -> bool:
@@ -194,7 +195,7 @@ class RunFolder:
         if not (self.path / ".run_id").exists():
             raise UserError(
                 f"{self.path} does not carry the mark of a run of ours (.run_id), so nothing in it is removed; "
-                "choose another --run_dir, or remove it yourself"
+                f"choose another {self._option}, or remove it yourself"
             )
         files = [*self._figures(), *self._of_jobs(), *self._of_study(), *(self.path / name for name in _RUN_FILES)]
         for path in files:  # before anything is removed

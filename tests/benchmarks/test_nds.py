@@ -131,5 +131,17 @@ def test_a_training_that_diverged_has_no_accuracy(tmp_path):
     assert table.accuracies(table.architectures[0], "cifar10", "test") == {0: 92.5}
 
 
+def test_a_training_without_figures_is_left_out_and_named(tmp_path, caplog):
+    content = [job(CELLS, (60.0, 1.0 + number / 10)) for number in range(199)]
+    table = table_of(tmp_path, "DARTS.json", [*content[:16], job(CELLS, ()), *content[16:]])
+    assert list(table.accuracies(table.architectures[0], "cifar10", "test").values()) == [
+        pytest.approx(99 - number / 10) for number in range(199)
+    ]
+    (said,) = caplog.messages
+    assert "DARTS.json: 1 of 200 trainings are left out; the first is training 17: list index out of range" in said
+    with pytest.raises(UserError, match=r"training 3 \(an error of 200"):
+        table_of(tmp_path, "DARTS.json", [*content[:2], *[job(CELLS, (200.0,))] * 3, *content])
+
+
 def test_a_space_can_be_named(tmp_path):
     assert table_of(tmp_path, "mine.json", [job(CELLS)], "nds_darts").space == "nds_darts"

@@ -7,6 +7,8 @@ import pytest
 from naswot_lightning.registry import resolve
 from naswot_lightning.reproduce import RESULTS
 from naswot_lightning.reproduce.__main__ import PROG, main, read_lists
+from naswot_lightning.storage import files
+from naswot_lightning.storage.files import locked
 from tests.commands.test_imports import HEAVY, loaded_by
 from tests.reproduce.invented import SIZE_COLUMNS, run, write_table
 
@@ -68,6 +70,22 @@ def test_a_file_in_place_of_the_folder_is_named(tmp_path, capsys):
     before = table.read_bytes()
     assert "there is a file of that name" in mistake(capsys, run("table2", table, table))
     assert table.read_bytes() == before
+
+
+def test_a_folder_in_use_or_that_cannot_be_written_is_named_with_the_option(tmp_path, capsys, monkeypatch):
+    table = write_table(tmp_path / "mine.csv", 3)
+    folder = tmp_path / "out" / "scores-nasbench201-digits-naswot"
+    folder.mkdir(parents=True)
+    with locked(folder):
+        error = mistake(capsys, run("figure3", table, tmp_path / "out"))
+    assert "is in use by another process; wait for it, or choose another --out" in error
+
+    def refuse(path, flags):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(files, "open_own", refuse)
+    error = mistake(capsys, run("figure3", table, tmp_path / "out"))
+    assert "Permission denied; choose a folder that can be written" in error
 
 
 def test_a_table_is_needed_and_must_be_there(tmp_path, capsys):

@@ -6,8 +6,10 @@ import pytest
 from naswot_lightning.data.probe import load_probe
 from naswot_lightning.execution.processes import Processes
 from naswot_lightning.execution.serial import Serial
+from naswot_lightning.search.evaluators.base import Values
 from naswot_lightning.search.evaluators.score import ScoreEvaluator
 from naswot_lightning.search.loop import Loop
+from naswot_lightning.search.trial import Trial
 from naswot_lightning.storage.score_rows import ScoreRows
 from spaces import get_space
 from tests.search.runs import SPACE
@@ -54,6 +56,31 @@ def climbed(folder, executor):
         rows = loop.run(algorithm, algorithm.propose([]))
     assert [row.architecture for row in rows] == algorithm.proposed
     return [replace(row, seconds=0.0) for row in rows], loop.fresh
+
+
+class Accuracies:
+    """An evaluator that has a word for what it does with whole trials."""
+
+    activity = "looking up"
+    columns, criteria, fingerprint, epochs = (), (), "", 9
+
+    def prepare(self):
+        pass
+
+    def __call__(self, proposal):
+        return Values({}, "failed", "no score")
+
+
+@pytest.mark.parametrize(
+    ("batch", "said"),
+    [(["a"], "looking up"), ([Trial("a", 0.5)], "looking up"), ([Trial("a", 0.0), Trial("b", 0.0)], "scoring")],
+)
+def test_the_bar_says_what_is_done(tmp_path, capsys, batch, said):
+    proposed = iter([()])
+    algorithm = type("Once", (), {"propose": lambda self, rows: next(proposed)})()
+    with ScoreRows(tmp_path / "scores.jsonl") as finished:
+        Loop("cells", str, Accuracies(), Serial(), 0, finished).run(algorithm, batch)
+    assert f"{said}:" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")

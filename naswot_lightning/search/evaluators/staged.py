@@ -36,7 +36,12 @@ class Staged(ABC):
     Args:
         epochs: of a whole evaluation.
         load_scores: returns what scores networks; None where the algorithm asks for no scores.
+
+    Attributes:
+        activity: what is done for any other trial than a score, for the bar of a search.
     """
+
+    activity: str
 
     def __init__(self, epochs: int, load_scores: Callable[[], ScoreEvaluator] | None) -> None:
         self.epochs = epochs

@@ -29,6 +29,7 @@ class TableEvaluator(Staged):
     """
 
     criteria = (Criterion((VAL_ACC,)),)
+    activity = "looking up"
 
     def __init__(
         self,

@@ -55,6 +55,7 @@ class TrainingEvaluator(Staged):
     """
 
     criteria = (Criterion((VAL_ACC,)),)
+    activity = "training"
 
     def __init__(
         self,
