@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from naswot_lightning.analysis.agreement import agreement_with_size
 from naswot_lightning.analysis.evidence import Correlation, Verdict, correlations, judge, note_on_range
 from naswot_lightning.analysis.results import Group, GroupSettings
 from naswot_lightning.analysis.statistics import describe_method
 from naswot_lightning.analysis.trajectory import TrajectoryFacts, trajectory_facts
 from naswot_lightning.columns import BEST_VAL_ACC, TEST_ACC
 from naswot_lightning.report.run import Run
+from naswot_lightning.storage.columnar import Records
 
 _ACCURACIES = (TEST_ACC, BEST_VAL_ACC)
 
@@ -53,14 +55,35 @@ class GroupFindings:
 
 
 @dataclass(frozen=True)
+class SearchFindings:
+    """What the ranking says by itself, before anything is trained.
+
+    Attributes:
+        candidates: of the ranking.
+        networks: different ones among those with a score.
+        statuses: candidates by status, "ok" first.
+        agreement: Kendall's tau between the score and each size, by the size's name; None where it is not defined.
+        known: what is known of scores on this space; empty where nothing is.
+    """
+
+    candidates: int
+    networks: int
+    statuses: Mapping[str, int]
+    agreement: Mapping[str, float | None]
+    known: str
+
+
+@dataclass(frozen=True)
 class Findings:
     """All that a run says.
 
     Attributes:
         groups: each with statistics of its own, in the order of :attr:`Run.groups`.
+        search: of the ranking; None where there is none.
     """
 
     groups: tuple[GroupFindings, ...]
+    search: SearchFindings | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of ``evidence.json``."""
@@ -70,7 +93,30 @@ class Findings:
 
 def find(run: Run) -> Findings:
     """Return what a run says about the score; pure, and the same for the same files."""
-    return Findings(tuple(_of_group(group, run) for group in run.groups))
+    return Findings(tuple(_of_group(group, run) for group in run.groups), _of_search(run))
+
+
+def _of_search(run: Run) -> SearchFindings | None:
+    if not run.ranking or not isinstance(run.ranking, Records):
+        return None
+    statuses = Counter(run.ranking.field("status"))
+    return SearchFindings(
+        candidates=len(run.ranking),
+        networks=len(run.ranked or ()),
+        statuses={status: statuses[status] for status in ("ok", "degenerate", "failed") if statuses[status]},
+        agreement=agreement_with_size(run.ranking),
+        known=_known_of(str(run.settings.get("space", ""))),
+    )
+
+
+def _known_of(space: str) -> str:
+    """Return what a space says of scores on it; nothing where it is not of the list, or not trusted."""
+    from spaces import SpaceError, known_space
+
+    try:
+        return known_space(space).evidence
+    except SpaceError:
+        return ""
 
 
 def _of_group(group: Group, run: Run) -> GroupFindings:

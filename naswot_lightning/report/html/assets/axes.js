@@ -1,0 +1,49 @@
+// What all charts share: axes in the page's colors, a scale that is logarithmic where values are.
+
+const FONT_OF_AXES = '12px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
+
+function axis(label, kind, extra = {}) {
+  return {
+    label: kind === "share" ? `${label} (%)` : label,
+    stroke: color("muted"),
+    grid: { stroke: color("grid"), width: 1 },
+    ticks: { stroke: color("grid"), width: 1, size: 4 },
+    font: FONT_OF_AXES,
+    labelFont: FONT_OF_AXES,
+    labelSize: 22,
+    gap: 4,
+    values: (_, splits) => splits.map((value) => (value === null ? "" : formatTick(value, kind))),
+    ...extra,
+  };
+}
+
+const yAxis = (label, kind) => axis(label, kind, { size: 56 });
+const xAxis = (label, kind) => axis(label, kind, { size: 34, space: 56 });
+
+// Whether values are better seen by their magnitude.
+function isWide(values) {
+  const [low, high] = extent(values);
+  return low > 0 && high / low > 40;
+}
+
+function extent(values) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const value of values) {
+    if (value === null || value === undefined) continue;
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  return [low, high];
+}
+
+// A scale with a little room around the values of ``all``; where the reader has chosen a part, that part.
+function scale(all, wide) {
+  const [low, high] = extent(all);
+  const room = wide ? Math.pow(high / low, 0.05) : (high - low || Math.abs(high) || 1) * 0.05;
+  const whole = wide ? [low / room, high * room] : [low - room, high + room];
+  return {
+    time: false,
+    distr: wide ? 3 : 1,
+    range: (chart, from, to) => (chart.chosen && from !== null && to > from ? [from, to] : whole),
+  };
+}

@@ -1,0 +1,53 @@
+// Elements with their texts, which are never read as markup.
+
+function element(tag, options = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(options)) {
+    if (name === "text") made.textContent = value;
+    else if (name === "class") made.className = value;
+    else made.setAttribute(name, value);
+  }
+  made.append(...children);
+  return made;
+}
+
+function svgElement(tag, attributes = {}, text = null) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  if (text !== null) made.textContent = text;
+  return made;
+}
+
+// A color of the style sheet as it is now, light or dark.
+function color(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+}
+
+// Charts are drawn again where their colors change: by the system's theme, and in light colors for paper.
+const repaints = [];
+
+function onTheme(repaint) {
+  repaints.push(repaint);
+}
+
+function watchTheme() {
+  const all = () => repaints.forEach((repaint) => repaint());
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", all);
+  addEventListener("beforeprint", () => {
+    document.documentElement.dataset.theme = "light";
+    all();
+  });
+  addEventListener("afterprint", () => {
+    delete document.documentElement.dataset.theme;
+    all();
+  });
+}
+
+// Calls back with the width of an element, now and whenever it changes.
+function onWidth(host, callback) {
+  let last = 0;
+  new ResizeObserver(() => {
+    const width = Math.floor(host.clientWidth);
+    if (width > 0 && width !== last) callback((last = width));
+  }).observe(host);
+}

@@ -1,0 +1,157 @@
+// Candidates as points: two columns against each other, linked with all other views.
+
+const NEAR = 14; // pixels from a point to the pointer
+
+class Scatter {
+  // host: of the panel; axes: names of the columns.
+  constructor(host, candidates, selection, card, details, axes) {
+    Object.assign(this, { host, candidates, selection, card, details });
+    [this.xName, this.yName] = axes;
+    this.picked = new Set(details.picks.map((_, number) => details.itemOf(number)));
+    this.plot = element("div", { class: "plot" });
+    this.host.replaceChildren(this.choices(), this.plot);
+    onWidth(this.plot, (width) => (this.chart ? this.chart.setSize(this.size(width)) : this.draw()));
+    onTheme(() => this.draw());
+    this.selection.listen((what) => {
+      if (!this.chart) return;
+      if ("filtered" in what) this.chart.redraw(false);
+      this.placeMarks();
+    });
+  }
+
+  choices() {
+    const choose = (label, name, callback) => {
+      const select = element("select", { "aria-label": label });
+      for (const column of this.candidates.columns.filter((each) => each.isNumber)) {
+        const option = element("option", { value: column.name, text: column.label });
+        option.selected = column.name === name;
+        select.append(option);
+      }
+      select.addEventListener("change", () => callback(select.value));
+      return select;
+    };
+    const y = choose("upwards", this.yName, (name) => ((this.yName = name), this.draw()));
+    const x = choose("to the right", this.xName, (name) => ((this.xName = name), this.draw()));
+    return element("div", { class: "choices" }, y, element("span", { text: "against" }), x);
+  }
+
+  size(width) {
+    return { width, height: Math.round(Math.max(230, Math.min(340, width * 0.72))) };
+  }
+
+  draw() {
+    const width = Math.floor(this.plot.clientWidth);
+    if (!width) return;
+    const [x, y] = [this.candidates.column(this.xName), this.candidates.column(this.yName)];
+    const known = (row) => x.values[row] !== null && y.values[row] !== null;
+    this.rows = Array.from({ length: this.candidates.size }, (_, row) => row).filter(known);
+    this.rows.sort((a, b) => x.values[a] - x.values[b]);
+    this.xs = this.rows.map((row) => x.values[row]);
+    this.ys = this.rows.map((row) => y.values[row]);
+    this.chart?.destroy();
+    this.plot.replaceChildren();
+    this.chart = null;
+    if (!this.rows.length) {
+      this.plot.append(element("p", { class: "hint", text: `no candidate has both ${x.label} and ${y.label}` }));
+      return;
+    }
+    this.chart = new uPlot(this.options(x, y, width), [this.xs, this.ys], this.plot);
+    this.listen(this.chart);
+  }
+
+  options(x, y, width) {
+    const [wideX, wideY] = [isWide(this.xs), isWide(this.ys)];
+    const name = (column, wide) => (wide ? `${column.label}, log scale` : column.label);
+    return {
+      ...this.size(width),
+      legend: { show: false },
+      padding: [10, 12, 0, 0],
+      cursor: { x: false, y: false, points: { show: false }, drag: { x: true, y: true, dist: 8 } },
+      scales: { x: scale(this.xs, wideX), y: scale(this.ys, wideY) },
+      axes: [xAxis(name(x, wideX), x.kind), yAxis(name(y, wideY), y.kind)],
+      series: [{}, { paths: () => null, points: { show: false } }],
+      hooks: {
+        draw: [(chart) => this.paint(chart)],
+        setSelect: [(chart) => (chart.chosen = true)],
+        setScale: [() => this.placeMarks()],
+        setSize: [() => this.placeMarks()],
+      },
+    };
+  }
+
+  // Points that a filter leaves out are faint; picks are on top.
+  paint(chart) {
+    const { ctx, bbox } = chart;
+    const ratio = devicePixelRatio || 1;
+    const radius = (this.rows.length > 3000 ? 2 : this.rows.length > 500 ? 2.6 : 3.4) * ratio;
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+    ctx.clip();
+    const kept = (row) => !this.selection.filtered || this.selection.filtered.has(row);
+    const crowd = this.rows.length > 3000 ? 0.35 : this.rows.length > 500 ? 0.5 : 0.7;
+    this.dots(chart, (row) => !kept(row), color("dot"), radius, 0.1);
+    this.dots(chart, (row) => kept(row) && !this.picked.has(row), color("dot"), radius, crowd);
+    this.dots(chart, (row) => kept(row) && this.picked.has(row), color("pick"), radius + 2 * ratio, 1, color("surface"));
+    ctx.restore();
+  }
+
+  dots(chart, wanted, fill, radius, alpha, edge = null) {
+    const { ctx } = chart;
+    Object.assign(ctx, { fillStyle: fill, globalAlpha: alpha, strokeStyle: edge ?? fill, lineWidth: devicePixelRatio || 1 });
+    this.rows.forEach((row, number) => {
+      if (!wanted(row)) return;
+      ctx.beginPath();
+      ctx.arc(chart.valToPos(this.xs[number], "x", true), chart.valToPos(this.ys[number], "y", true), radius, 0, 2 * Math.PI);
+      ctx.fill();
+      if (edge) ctx.stroke();
+    });
+  }
+
+  listen(chart) {
+    const over = chart.over;
+    this.marks = { hovered: element("i", { class: "ring hovered" }), marked: element("i", { class: "ring marked" }) };
+    over.append(this.marks.marked, this.marks.hovered);
+    over.addEventListener("mousemove", (event) => {
+      const number = this.nearest(chart, event);
+      this.selection.hover(number < 0 ? -1 : this.rows[number]);
+      if (number < 0) this.card.hide();
+      else this.card.show(this.rows[number], event.clientX, event.clientY);
+    });
+    over.addEventListener("mouseleave", () => {
+      this.selection.hover(-1);
+      this.card.hide();
+    });
+    over.addEventListener("click", (event) => {
+      const number = this.nearest(chart, event);
+      if (number >= 0) this.selection.mark(this.rows[number]);
+    });
+    over.addEventListener("dblclick", () => (chart.chosen = false), true);
+    this.placeMarks();
+  }
+
+  nearest(chart, event) {
+    const bounds = chart.over.getBoundingClientRect();
+    const [x, y] = [event.clientX - bounds.left, event.clientY - bounds.top];
+    let [best, least] = [-1, NEAR * NEAR];
+    for (let number = 0; number < this.rows.length; number++) {
+      const dx = chart.valToPos(this.xs[number], "x") - x;
+      if (dx > NEAR || dx < -NEAR) continue;
+      const dy = chart.valToPos(this.ys[number], "y") - y;
+      const distance = dx * dx + dy * dy;
+      if (distance < least) [best, least] = [number, distance];
+    }
+    return best;
+  }
+
+  placeMarks() {
+    if (!this.chart || !this.marks) return;
+    for (const [what, ring] of Object.entries(this.marks)) {
+      const number = this.rows.indexOf(this.selection[what]);
+      ring.hidden = number < 0;
+      if (number < 0) continue;
+      ring.style.left = `${this.chart.valToPos(this.xs[number], "x")}px`;
+      ring.style.top = `${this.chart.valToPos(this.ys[number], "y")}px`;
+    }
+  }
+}

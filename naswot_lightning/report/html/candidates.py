@@ -1,0 +1,159 @@
+"""The table of candidates: a row each, the best first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from naswot_lightning.analysis.results import Group
+from naswot_lightning.columns import BENCHMARK_ACC, SIZES, TEST_ACC, VAL_ACC, Column
+from naswot_lightning.ranking import RankedRow
+from naswot_lightning.report.provisional import criteria_of
+from naswot_lightning.report.run import Run
+
+Kind = Literal["count", "number", "share", "text", "label"]
+MOST_ROWS = 10_000
+_DIGITS = 7  # of a number: more than a score means
+_SHARES = {TEST_ACC.name, VAL_ACC.name, BENCHMARK_ACC.name}
+_LABELS = {VAL_ACC.name: "val acc", BENCHMARK_ACC.name: "benchmark acc"}
+
+
+@dataclass(frozen=True)
+class CandidateColumn:
+    """One column.
+
+    Attributes:
+        name: in files.
+        label: at its head.
+        kind: how its values are shown and compared: "share" is shown in percent, "label" has few different values.
+        values: one a row; None where there is none.
+        note: what it is, in a sentence; empty where the label says it.
+    """
+
+    name: str
+    label: str
+    kind: Kind
+    values: tuple[Any, ...]
+    note: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as the page's scripts read it; values of a "label" once, with their positions."""
+        plain: dict[str, Any] = {"name": self.name, "label": self.label, "kind": self.kind, "note": self.note}
+        if self.kind != "label":
+            return {**plain, "values": self.values}
+        labels = list(dict.fromkeys(self.values))
+        places = {label: place for place, label in enumerate(labels)}
+        return {**plain, "labels": labels, "codes": [places[value] for value in self.values]}
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The table.
+
+    Attributes:
+        total: rows of the ranking.
+        columns: the rank, the architecture and the score first.
+    """
+
+    total: int
+    columns: tuple[CandidateColumn, ...]
+
+    @property
+    def shown(self) -> int:
+        """Rows of the table."""
+        return len(self.columns[0].values)
+
+    def column(self, name: str) -> CandidateColumn | None:
+        """Return a column; None where the table has none of that name."""
+        return next((each for each in self.columns if each.name == name), None)
+
+    def head(self, count: int) -> list[tuple[Any, ...]]:
+        """Return the first rows, a value a column."""
+        return list(zip(*(each.values[:count] for each in self.columns), strict=True))
+
+
+def candidates_of(run: Run) -> Candidates | None:
+    """Return the table of the ranking's candidates, at most the first 10,000; None where there is no ranking."""
+    rows = list(run.ranking[:MOST_ROWS])
+    if not rows:
+        return None
+    columns = [
+        _count("rank", "rank", [row.rank for row in rows]),
+        CandidateColumn("architecture", "architecture", "text", tuple(row.architecture for row in rows)),
+        *_scores(run, rows),
+        *_trained(run.groups, rows),
+        *(_count(name, column.label, [getattr(row, name) for row in rows]) for name, column in SIZES.items()),
+        *_evaluated(run, rows),
+    ]
+    return Candidates(len(run.ranking), tuple(each for each in columns if any(v is not None for v in each.values)))
+
+
+def _count(name: str, label: str, values: Sequence[int | None]) -> CandidateColumn:
+    return CandidateColumn(name, label, "count", tuple(values))
+
+
+def _scores(run: Run, rows: Sequence[RankedRow]) -> list[CandidateColumn]:
+    first = criteria_of(run.settings, run.rows[:1])[0]
+    own = first.parts[0] if not first.is_relative else Column(first.name, first.label)
+    named = [("score", own.name, own.label, [row.score for row in rows])]
+    names = dict.fromkeys(name for row in rows for name in row.more if name != first.name)
+    named += [(name, name, _LABELS.get(name, name), [row.more.get(name) for row in rows]) for name in names]
+    return [_number(name, column, label, values) for name, column, label, values in named]
+
+
+def _number(name: str, column: str, label: str, values: Sequence[float | None]) -> CandidateColumn:
+    if column in _SHARES:
+        return CandidateColumn(name, _LABELS.get(column, label), "share", tuple(map(rounded, values)))
+    return CandidateColumn(name, label, "number", tuple(map(rounded, values)))
+
+
+def _trained(groups: Sequence[Group], rows: Sequence[RankedRow]) -> list[CandidateColumn]:
+    """Return the accuracies of the largest group of trained picks that can be compared."""
+    if not groups:
+        return []
+    accuracies = {network.canonical: network.mean(TEST_ACC.name) for network in groups[0].networks}
+    values = tuple(rounded(accuracies.get(row.canonical)) for row in rows)
+    note = f"of the trained picks: {groups[0].title(len(groups[0].usable))}"
+    return [CandidateColumn(TEST_ACC.name, TEST_ACC.heading, "share", values, note)]
+
+
+def _evaluated(run: Run, rows: Sequence[RankedRow]) -> list[CandidateColumn]:
+    """Return the status, its reason, and when each was evaluated."""
+    places: dict[str, int] = {}
+    reasons: dict[str, str | None] = {}
+    for place, row in enumerate(run.rows, start=1):
+        if row.fidelity is None:
+            places.setdefault(row.architecture, place)
+            reasons.setdefault(row.architecture, row.reason)
+    columns = [CandidateColumn("status", "status", "label", tuple(row.status for row in rows))]
+    if any(reasons.get(row.architecture) for row in rows):
+        columns.append(CandidateColumn("reason", "reason", "label", tuple(reasons.get(r.architecture) for r in rows)))
+    if places:
+        columns.append(_count("evaluated", "evaluated as no.", [places.get(row.architecture) for row in rows]))
+    return columns
+
+
+def rounded(value: float | None) -> float | None:
+    """Return a number with seven digits, which keeps the page small.
+
+    >>> rounded(1415.177894507242)
+    1415.178
+    """
+    if value is None or not math.isfinite(value):
+        return None
+    return float(f"{value:.{_DIGITS}g}")
+
+
+def rounded_all(values: Iterable[float | None]) -> tuple[float | None, ...]:
+    """Return numbers with seven digits each."""
+    return tuple(map(rounded, values))
+
+
+def rows_by_canonical(run: Run, most: int = MOST_ROWS) -> Mapping[str, int]:
+    """Return the best row of each network in the table."""
+    places: dict[str, int] = {}
+    for place, row in enumerate(run.ranking[:most]):
+        places.setdefault(row.canonical, place)
+    return places

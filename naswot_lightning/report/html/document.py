@@ -1,0 +1,111 @@
+"""One HTML file with its style, scripts and data inside, which may load nothing else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+_HERE = Path(__file__).parent
+_STYLES = ("vendor/uPlot.min.css", "page.css")
+_LIBRARY = "vendor/uPlot.iife.min.js"
+# What every page's own scripts may use, in an order in which each knows those before it.
+SHARED = ("format", "elements", "candidates", "layout", "cells", "axes", "details", "table", "scatter", "lines")
+_ESCAPES = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&"}
+_MISSING = "–"
+
+
+@dataclass(frozen=True)
+class Document:
+    """What the base template puts into the file, none of it to be escaped.
+
+    Attributes:
+        policy: allows the style and the scripts by their hashes, and nothing else: no network.
+        style: all of it.
+        scripts: the library's and ours.
+        data: JSON that holds no "<", so that it ends no script.
+    """
+
+    policy: str
+    style: str
+    scripts: tuple[str, ...]
+    data: str
+
+
+def render(template: str, title: str, scripts: Sequence[str], start: str, data: Any, **values: Any) -> str:
+    """Return a page.
+
+    Args:
+        template: of ``templates/``; it extends ``base.html``.
+        title: of the window.
+        scripts: names of ``assets/`` without their ending, beside those that are shared.
+        start: the function of these that is called with the data.
+        data: plain values for it.
+        values: for the template, which escapes all texts.
+    """
+    from markupsafe import Markup
+
+    library = _asset(_LIBRARY)
+    ours = "\n".join(_asset(f"{name}.js") for name in (*SHARED, *scripts))
+    own = f'"use strict";(() => {{\n{ours}\n{start}(JSON.parse(document.getElementById("data").textContent));\n}})();'
+    style = "\n".join(map(_asset, _STYLES))
+    document = Document(
+        policy=policy_of(style, [library, own]),
+        style=Markup(style),
+        scripts=(Markup(library), Markup(own)),
+        data=Markup(to_json(data)),
+    )
+    return str(_templates().get_template(template).render(title=title, document=document, **values))
+
+
+def to_json(data: Any) -> str:
+    r"""Return JSON in ASCII that can stand inside of a script element.
+
+    >>> to_json({"name": "</script>"})
+    '{"name":"\\u003c/script\\u003e"}'
+    """
+    return json.dumps(data, allow_nan=False, separators=(",", ":")).translate(_ESCAPES)
+
+
+def policy_of(style: str, scripts: Sequence[str]) -> str:
+    """Return a Content-Security-Policy that allows this style and these scripts alone."""
+    allowed = " ".join(map(_digest, scripts))
+    rest = "img-src data:; base-uri 'none'; form-action 'none'"
+    return f"default-src 'none'; script-src {allowed}; style-src {_digest(style)}; {rest}"
+
+
+def _digest(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+@cache
+def _asset(name: str) -> str:
+    return (_HERE / "assets" / name).read_text(encoding="utf-8").strip()
+
+
+@cache
+def _templates() -> Any:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {"percent": _percent, "decimal": _decimal}
+    return environment
+
+
+def _percent(share: float | None) -> str:
+    return _MISSING if share is None else f"{100 * share:.2f} %"
+
+
+def _decimal(value: float | None) -> str:
+    return _MISSING if value is None else f"{value:,.2f}"

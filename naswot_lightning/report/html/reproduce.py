@@ -1,0 +1,103 @@
+"""The commands that make a run again."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, fields
+from itertools import groupby
+from typing import Any
+
+from naswot_lightning.config import SearchConfig, TrainConfig
+from naswot_lightning.report.run import Run
+from naswot_lightning.report.trainings import Training
+
+Setting = tuple[str, str, bool]  # name, value in words, whether it is not the default
+AGAIN = "runs/again"
+_ALWAYS = ("space", "samples", "dataset", "score", "seed")
+# Where things are printed, shown and computed changes no result.
+_FREE = ("run_dir", "top", "device", "engine", "workers", "timeout", "slurm", "wandb", "overwrite", "trust")
+
+
+def settings_of(settings: Mapping[str, Any]) -> Iterator[Setting]:
+    """Yield the settings of a search, those of a group by ``group.name``."""
+    defaults = dict(_defaults())
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from ((f"{name}.{inner}", _told(each), False) for inner, each in value.items())
+        else:
+            yield name, _told(value), value != defaults.get(name) and name not in _FREE
+
+
+def _told(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _defaults() -> Iterator[tuple[str, Any]]:
+    for each in fields(SearchConfig):
+        yield each.name, each.default if each.default is not MISSING else {}
+
+
+def commands_of(run: Run) -> tuple[str, ...]:
+    """Return the command of the search, and one for each kind of trainings, as they are typed in a shell."""
+    search = (_joined("search.py", _search_options(run.settings)),) if run.settings else ()
+    return (*search, *_trainings(run.trainings))
+
+
+def _joined(script: str, options: Iterator[tuple[str, Any]]) -> str:
+    words = [word for name, value in options for word in (f"--{name}", _word(value))]
+    return shlex.join(["python", script, *words, "--run_dir", AGAIN])
+
+
+def _word(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _search_options(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield what differs from the defaults, the space, the data set and the seed always."""
+    for name, default in _defaults():
+        value = settings.get(name)
+        if name in _FREE or name not in settings or (value == default and name not in _ALWAYS):
+            continue
+        if isinstance(value, Mapping):
+            yield from ((f"{name}.{inner}", each) for inner, each in value.items())
+        else:
+            yield name, value
+
+
+def _trainings(trainings: Sequence[Training]) -> Iterator[str]:
+    """Yield a command for the ranks that share recipe, data set and seeds, and one for each architecture given."""
+    finished = [each for each in trainings if each.result is not None]
+    for (dataset, recipe), group in groupby(sorted(finished, key=_kind), key=_kind):
+        members = list(group)
+        options = [("dataset", dataset), *_recipe_options(recipe, members[0].planned.epochs)]
+        seeds = sorted({each.planned.seed for each in members})
+        options.append(("seed", seeds[0]) if len(seeds) == 1 else ("seeds", ",".join(map(str, seeds))))
+        ranks = sorted({each.planned.rank for each in members if each.planned.rank is not None})
+        if ranks:
+            yield _joined("train.py", iter([("picks", ",".join(map(str, ranks))), *options]))
+        given = {(each.planned.space, each.planned.architecture) for each in members if each.planned.rank is None}
+        for space, architecture in sorted(given):
+            yield _joined("train.py", iter([("space", space), ("architecture", architecture), *options]))
+
+
+def _kind(training: Training) -> tuple[str, str]:
+    recipe = training.result.recipe if training.result is not None else None
+    return training.planned.dataset, recipe or ""
+
+
+def _recipe_options(recipe: str, epochs: int) -> list[tuple[str, Any]]:
+    """Return the options of a recipe in words, such as "nasbench201-200 (epochs 3, batch_size 64)".
+
+    >>> _recipe_options("nasbench201-200 (epochs 3, batch_size 64)", 3)
+    [('recipe', 'nasbench201-200'), ('epochs', '3'), ('batch_size', '64')]
+    """
+    matched = re.fullmatch(r"([\w-]+)(?: \((.*)\))?", recipe)
+    if matched is None:
+        return [("epochs", epochs)]
+    changes = [change.split(" ", 1) for change in (matched[2] or "").split(", ") if " " in change]
+    own = {each.name for each in fields(TrainConfig)}
+    named = [(name if name in own else f"trainer.{name}", value) for name, value in changes]
+    return [("recipe", matched[1]), *named]
