@@ -34,7 +34,7 @@ from naswot_lightning.training.trainer import quieten
 from spaces.__main__ import main as run_spaces
 from tests.conftest import ROOT
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 # Pages whose blocks another test runs.
 RUN_ELSEWHERE = {"extending.md": "tests/docs/test_extending.py"}
@@ -46,6 +46,7 @@ SMALLER = {
     "--samples 1000": "--samples 8",
     "--samples 100": "--samples 3",
     "--epochs 12 --dataset digits --samples 20 --workers 2": "--epochs 1 --dataset digits --samples 1",
+    "--epochs 12 --batch_size 64": "--epochs 1 --batch_size 32",
     "--samples 50": "--samples 4",
     "--space nasbench101 --recipe nasbench101-108": "--space nasbench101:stem_channels=5 --epochs 1",
     "convert nasbench_full.tfrecord": "convert cells.tfrecord",  # of invented figures
@@ -196,10 +197,13 @@ def _call(command: Callable[[], int]) -> None:
     assert code in (0, None)
 
 
-def run_program(code: str) -> None:
-    """Run a block of Python: here, or in a process of its own where it changes its process."""
+def run_program(code: str, names: dict[str, object]) -> None:
+    """Run a block of Python with the names of those above it, or in a process of its own where it changes its process.
+
+    Later blocks of a page go on from earlier ones, as the cells of a notebook do.
+    """
     if "tune_process()" not in code:
-        exec(compile(code, "<page>", "exec"), {"__name__": "__main__"})
+        exec(compile(code, "<page>", "exec"), names)
         return
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", code]

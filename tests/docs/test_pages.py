@@ -42,6 +42,10 @@ def commands(page):
 ALL_COMMANDS = [words for page in PAGES for words in commands(page) if page.name not in pages.RUN_ELSEWHERE]
 
 
+def page_name(page):
+    return str(page.relative_to(ROOT))
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """A folder as the reader stands in it: the library's configurations, and images of one's own.
@@ -72,15 +76,16 @@ def folder(place, monkeypatch):
         sys.modules.pop(file.stem, None)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.name not in pages.RUN_ELSEWHERE], ids=lambda p: p.name)
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name not in pages.RUN_ELSEWHERE], ids=page_name)
 def test_commands_and_programs(page, folder):
+    names = {"__name__": "__main__"}
     for block in blocks(page):
         if block.language == "bash":
             for words in block.commands:
                 (pages.read if pages.reason_not_to_run(words) else pages.run)(words)
         elif block.language == "python":
             if not block.file:
-                pages.run_program(block.text)
+                pages.run_program(block.text, names)
         else:
             assert not block.language, f"a block of {block.language}"
 
@@ -103,7 +108,7 @@ def test_the_readme_is_short():
     assert "make test" in text
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
 def test_links_lead_to_files(page):
     links = re.findall(r"\]\(([^)\s]+)\)", page.read_text())
     for path, _, heading in (link.partition("#") for link in links if "://" not in link):
@@ -125,7 +130,7 @@ def test_every_option_of_the_papers_tables_is_named():
     assert named >= REPRODUCED
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
 def test_every_named_option_exists(page):
     ours = re.findall(r"`--([a-z][\w.]*)", page.read_text())
     others = {"output"}  # of python -m spaces, and of python -m naswot_lightning.benchmarks

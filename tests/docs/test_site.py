@@ -1,0 +1,109 @@
+"""The pages as a site: built as `make docs` does, where a warning is an error, and what a build does not notice."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+NOTEBOOK = ROOT / "docs" / "first-search.ipynb"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--site-dir", str(folder)]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "https_proxy": "http://127.0.0.1:9"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def texts(site):
+    """What is between the tags of the article of each page, programs left out."""
+    articles = {}
+    for page in site.rglob("*.html"):
+        if page.name != "404.html":
+            article = re.search(r"<article.*?</article>", page.read_text(), re.DOTALL)[0]
+            articles[str(page.relative_to(site))] = re.sub(r"<pre.*?</pre>", "", article, flags=re.DOTALL)
+    return articles
+
+
+def test_every_page_is_there_and_no_script_of_ours(site, texts):
+    pages = {str(page.relative_to(ROOT / "docs").with_suffix(".html")) for page in (ROOT / "docs").rglob("*.md")}
+    assert set(texts) == pages
+    assert not (site / "scripts").exists()
+    assert (site / "first-search.ipynb").read_bytes() == NOTEBOOK.read_bytes()
+
+
+def test_nothing_is_loaded_from_elsewhere(site):
+    for page in site.rglob("*.html"):
+        loaded = re.findall(r"<(?:script|img|link|iframe)[^>]*(?:src|href)=\"?(https?:)?//[^\s\">]+", page.read_text())
+        assert loaded == [], page
+
+
+def test_lists_and_tables_are_rendered(texts):
+    """Python-Markdown wants an empty line before them, where GitHub does not."""
+    for name, text in texts.items():
+        for paragraph in re.findall(r"<p>(.*?)</p>", text, re.DOTALL):
+            assert not re.search(r"^\s*(?:[-*|] |\d+\. )", paragraph, re.MULTILINE), f"{name}: {paragraph}"
+
+
+def test_bars_in_code_have_no_backslash(texts):
+    assert "<code>--select top|spread</code>" in texts["training.html"]
+    for name, text in texts.items():
+        assert "\\|" not in text, name
+
+
+def test_docstrings_are_markdown(texts):
+    reference = {name: text for name, text in texts.items() if name.startswith("api")}
+    assert len(reference) == 4
+    for name, text in reference.items():
+        assert not re.search(r":(?:class|func|meth|attr|mod):", text), name
+        assert "&gt;&gt;&gt;" not in text, f"{name}: a doctest that is no program"
+    assert 'id="naswot_lightning.score.naswot.naswot_score"' in reference["api/score.html"]
+    assert "it is left exactly as it was found" in reference["api/score.html"]
+
+
+def test_the_reference_names_what_the_packages_export(texts):
+    import callbacks
+    import naswot_lightning
+
+    for package, page in ((naswot_lightning, "api/score.html"), (callbacks, "api/callbacks.html")):
+        for name in package.__all__:
+            assert re.search(rf'<h2 id="[\w.]+\.{name}"', texts[page]), name
+
+
+def test_the_notebook_is_made_of_its_page(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "docs" / "scripts")
+    from make_notebook import notebook_of
+
+    made = notebook_of((ROOT / "docs" / "first-search.md").read_text())
+    assert NOTEBOOK.read_text() == made, "run: python docs/scripts/make_notebook.py docs/first-search.md"
+    cells = json.loads(made)["cells"]
+    assert sum(cell["cell_type"] == "code" for cell in cells) == 7
+    assert all(cell["outputs"] == [] for cell in cells if cell["cell_type"] == "code")
+
+
+@pytest.mark.slow  # five minutes: a search and three trainings, as the reader has them
+def test_the_notebook_runs_from_top_to_bottom(tmp_path):
+    import nbformat
+    from nbclient import NotebookClient
+
+    for name in ("search.py", "train.py"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "docs").mkdir()
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    nbformat.validate(notebook)
+    where = {"metadata": {"path": str(tmp_path / "docs")}}
+    NotebookClient(notebook, timeout=900, kernel_name="python3", resources=where).execute()
+    printed = ["".join(each.get("text", "") for each in cell.outputs) for cell in notebook.cells if "outputs" in cell]
+    assert "score 1415.18" in printed[2]  # the figures that the page and the quick start show
+    assert printed[4].startswith("1 1415.18 1073466 |nor_conv_3x3~0|")
+    assert "networks are too few" in printed[6]
+    assert (tmp_path / "runs" / "first" / "figures" / "figure6.png").exists()
