@@ -18,7 +18,8 @@ def read_source(path: Path) -> str | None:
     try:
         content = parse_json(read_own(path))
         target = content["target"]
-        return f"{content['benchmark']}, {target['dataset']} {target['split']}, {target['epochs']} epochs"
+        epochs = f", {target['epochs']} epochs" if target["epochs"] else ""  # a list of one's own does not tell
+        return f"{content['benchmark']}, {target['dataset']} {target['split']}{epochs}"
     except FileNotFoundError:
         return None
     except UserError:

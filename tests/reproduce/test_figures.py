@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
-from naswot_lightning.benchmarks import open_benchmark
 from naswot_lightning.analysis.statistics import with_the_worst
+from naswot_lightning.benchmarks import open_benchmark
 from naswot_lightning.reproduce.ablation import Chosen, Sample, chosen_networks, normalised
 from naswot_lightning.reproduce.accuracies import every_data_set
 from naswot_lightning.reproduce.images import images_of

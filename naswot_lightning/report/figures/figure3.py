@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,16 +34,17 @@ def draw(run: Run, findings: Findings) -> Figure | None:
     names = [name for name, values in found.scores.items() if not np.isnan(values).all()]
     if not names:
         return None
-    along = -(-len(names) // _ACROSS)
-    figure = Figure(figsize=(1.2 + 4.6 * min(len(names), _ACROSS), 0.6 + 4.2 * along), layout="constrained")
-    grid = figure.subplots(along, min(len(names), _ACROSS), squeeze=False).ravel().tolist()
+    across = min(len(names), _ACROSS) if len(names) != 4 else 2
+    along = math.ceil(len(names) / across)
+    figure = Figure(figsize=(1.4 + 4.4 * across, 0.6 + 4.0 * along), layout="constrained")
+    grid = figure.subplots(along, across, squeeze=False).ravel().tolist()
     for axis, name in zip(grid, names, strict=False):
         points = _draw_panel(axis, found, name, found.scores[name])
     for axis in grid[len(names) :]:
         axis.set_visible(False)
     if not np.isnan(found.sizes[PARAMS.name]).any():
-        figure.colorbar(points, ax=grid, label="parameters (millions)")
-    figure.suptitle(style.wrapped(title(found), 50 + 60 * (min(len(names), _ACROSS) - 1)), fontsize="medium")
+        figure.colorbar(points, ax=grid, aspect=30, label="parameters (millions)")
+    figure.suptitle(style.wrapped(title(found), 60 * across), fontsize="medium")
     return figure
 
 
@@ -51,7 +53,7 @@ def _draw_panel(axis: Any, found: Known, name: str, values: Floats) -> Any:
     params = found.sizes[PARAMS.name] / _MILLION
     colored = not np.isnan(params).any()
     points = axis.scatter(
-        values[there], found.accuracies[there], s=10 if there.sum() > 100 else 24, cmap=style.color_map(),
+        values[there], found.accuracies[there], s=12 if there.sum() > 100 else 24, cmap=style.color_map(),
         c=params[there] if colored else "0.3", vmin=params.min() if colored else None,
         vmax=params.max() if colored else None, linewidths=0, alpha=0.8,
     )  # fmt: skip

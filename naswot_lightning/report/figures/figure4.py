@@ -8,7 +8,6 @@ import numpy as np
 
 from naswot_lightning.analysis.statistics import estimate, resampled_tau, with_the_worst
 from naswot_lightning.report.figures import style, tau_bars
-from naswot_lightning.report.figures.figure3 import title
 from naswot_lightning.report.known import known
 
 if TYPE_CHECKING:
@@ -33,5 +32,5 @@ def draw(run: Run, findings: Findings) -> Figure | None:
         if not np.isnan(values).all()
     ]  # fmt: skip
     figure = tau_bars.draw(bars)
-    figure.suptitle(style.wrapped(title(found), 60), fontsize="medium")
+    figure.suptitle(style.plain(f"scored on {found.images}, n = {len(accuracies):,} networks"), fontsize="medium")
     return figure

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _GROUP = 0.8  # of the distance between two groups
-_BRIGHTEST = 0.8  # of the colour map
+_DARKEST, _BRIGHTEST = 0.3, 0.9  # of the colour map: what is darker hides an interval
 _HATCHES = ("", "///", "...", "xxx", "\\\\\\", "+++", "ooo", "---")  # tell bars apart without colours
 
 
@@ -51,14 +51,15 @@ def draw(bars: Sequence[Bar]) -> Figure:
     axis = figure.subplots()
     width = _GROUP / len(scores)
     for number, score in enumerate(scores):
-        color = colormaps["viridis"](_BRIGHTEST * number / max(len(scores) - 1, 1))
+        share = number / max(len(scores) - 1, 1)
+        color = colormaps["viridis"](_DARKEST + (_BRIGHTEST - _DARKEST) * share)
         look = {"color": color, "hatch": _HATCHES[number % len(_HATCHES)], "edgecolor": "white"}
         for bar in (each for each in bars if each.score == score):
             center = groups.index((bar.space, bar.accuracy)) + (number - (len(scores) - 1) / 2) * width
             _draw_bar(axis, bar, center, 0.9 * width, look)
     axis.set_xticks(range(len(groups)), ["\n".join(map(_wrapped, group)) for group in groups], fontsize="small")
     axis.axhline(0.0, color="0.2", linewidth=0.8)
-    axis.set_ylabel(f"Kendall tau with accuracy, 95 % interval, {_counts(bars)}")
+    axis.set_ylabel(f"Kendall tau, 95 % interval, {_counts(bars)}")
     axis.grid(axis="y", alpha=0.3)
     handles = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
     figure.legend(list(handles.values()), list(handles), loc="outside right center", fontsize="small")
@@ -70,7 +71,7 @@ def _draw_bar(axis: Any, bar: Bar, center: float, width: float, look: Mapping[st
         axis.bar([center], [bar.tau.value], width, label=style.plain(bar.score), **look)
     if bar.tau.value is not None and bar.tau.low is not None and bar.tau.high is not None:
         ends = [[bar.tau.value - bar.tau.low], [bar.tau.high - bar.tau.value]]
-        axis.errorbar([center], [bar.tau.value], yerr=ends, color="0.2", elinewidth=1, capsize=2)
+        axis.errorbar([center], [bar.tau.value], yerr=ends, color="black", elinewidth=1.4, capsize=3)
     if bar.published is not None:
         axis.plot(
             [center], [bar.published], "D", color="#d62728", markeredgecolor="black", markersize=5, label="published"

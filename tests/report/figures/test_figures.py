@@ -99,7 +99,9 @@ def test_figures_are_written_whole_and_by_their_names(tmp_path):
     write_noisy(tmp_path, 6)
     run = read_run(RunFolder(tmp_path))
     drawn = draw_figures(run, find(run), tmp_path / "drawn")
-    assert drawn == {name: tmp_path / "drawn" / f"{name}.png" for name in ("figure6", "score_vs_accuracy")}
+    assert drawn == {
+        name: tmp_path / "drawn" / f"{name}.png" for name in ("figure3", "figure4", "figure6", "score_vs_accuracy")
+    }
     assert sorted(drawn.values()) == sorted((tmp_path / "drawn").iterdir())
     content = {name: path.read_bytes() for name, path in drawn.items()}
     assert all(each.startswith(b"\x89PNG") for each in content.values())
