@@ -1,4 +1,4 @@
-"""Draw a run again from its files: ``python -m naswot_lightning.report --run_dir RUN [--figure NAME]``."""
+"""The page and figures of a run, from its files: ``python -m naswot_lightning.report --run_dir RUN``."""
 
 from __future__ import annotations
 

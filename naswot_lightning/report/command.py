@@ -1,4 +1,4 @@
-"""From a run folder to the figures that are asked for."""
+"""From a run folder to its page and the figures that are asked for."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from pathlib import Path
 from naswot_lightning.errors import UserError
 from naswot_lightning.report.figures import drawings, save_figure
 from naswot_lightning.report.findings import find
+from naswot_lightning.report.html.write import write_report
 from naswot_lightning.report.run import read_run
 from naswot_lightning.report.settings import ReportConfig
 from naswot_lightning.storage.run_folder import RunFolder
 
 
 def report(config: ReportConfig) -> int:
-    """Draw the figures of a run, and name the files.
+    """Draw the figures of a run, write its page where no figure is named, and name the files.
 
     The folder's lock is not taken: a run that is still at work can be drawn, and each file is renamed whole.
 
@@ -38,6 +39,9 @@ def report(config: ReportConfig) -> int:
         print(f"{name}: nothing to show in {folder.path}")
     if not drawn and not config.figure:
         print(f"{folder.path}: nothing to draw yet")
+    if not config.figure:
+        page = write_report(folder, None if config.out is None else Path(config.out) / folder.report.name)
+        print(f"\nReport: {page}")
     return 0 if drawn or not config.figure else 1
 
 

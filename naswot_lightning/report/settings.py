@@ -13,16 +13,16 @@ ALL = "all"
 
 @dataclass
 class ReportConfig:
-    """Draw a run again from its files, also one that is still at work."""
+    """Write report.html and figures of a run from its files, also of one that is still at work."""
 
     run_dir: list[str] = field(default_factory=list)
     """the run folder of a search or of trainings."""
     figure: list[str] = field(default_factory=list)
-    """the figures to draw: {figures}, or all; by default each that has something to show."""
+    """only these figures: {figures}, or all; by default each that has something to show, and report.html."""
     format: list[str] = field(default_factory=lambda: ["png"])
     """the files of each: png, svg, pdf."""
     out: str | None = None
-    """the folder of what is drawn; figures in the run folder by default."""
+    """the folder of what is written; by default the run folder, and figures in it."""
 
     def __post_init__(self) -> None:
         if not self.run_dir:

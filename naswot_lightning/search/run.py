@@ -12,6 +12,7 @@ from naswot_lightning.config import SearchConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import RankedRow, rank, write_ranking
 from naswot_lightning.report import wandb_runs
+from naswot_lightning.report.html.write import offer_report
 from naswot_lightning.search.calibration import calibrate
 from naswot_lightning.search.known import report_known
 from naswot_lightning.search.loop import Loop
@@ -60,6 +61,7 @@ def run(search: Search, first: Sequence[Proposal] | None = None) -> int:
         if search.shard:
             print(search.shard)
         _track(search, ranking, loop.fresh)
+        offer_report(search.folder)
     return 0 if ranking[0].status == "ok" else 1
 
 

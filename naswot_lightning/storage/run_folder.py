@@ -18,7 +18,7 @@ from naswot_lightning.storage.plain_yaml import parse_yaml
 # What a run writes, hence what --overwrite removes; anything else in the folder is the user's.
 _RUN_FILES = (
     "config.yaml", "scores.jsonl", "ranking.json", "ranking.csv", "calibration.csv", "comparison.csv",
-    "comparison_seeds.csv", "evidence.json", "benchmark_evidence.json", ".run_id", ".wandb_runs.json",
+    "comparison_seeds.csv", "evidence.json", "benchmark_evidence.json", "report.html", ".run_id", ".wandb_runs.json",
 )  # fmt: skip
 _RUN_FOLDERS = ("picks", "trials", "figures", "wandb", "jobs", "study")
 _STUDY = ("study.csv", "study.json", "study.png")
@@ -79,6 +79,11 @@ class RunFolder:
     def picks(self) -> Path:
         """A folder for each trained pick."""
         return self.path / "picks"
+
+    @property
+    def report(self) -> Path:
+        """The page of the run."""
+        return self.path / "report.html"
 
     @property
     def figures(self) -> Path:

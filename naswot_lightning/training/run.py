@@ -17,6 +17,7 @@ from naswot_lightning.data.splits import warn_of_own_split
 from naswot_lightning.data.storage import store_dataset
 from naswot_lightning.execution.base import Lost
 from naswot_lightning.report.compare import compare
+from naswot_lightning.report.html.write import offer_report
 from naswot_lightning.report.wandb_runs import wandb_group
 from naswot_lightning.training.outcome import Outcome
 from naswot_lightning.training.plan import PlannedPick, Training, plan_training
@@ -49,6 +50,7 @@ def run(training: Training) -> int:
         folders = [_prepare(training, pick) for pick in training.picks]
         unfinished = _train([folder for folder in folders if not _is_finished(folder)], training, loaded)
         compare(training.folder, training.wandb)
+        offer_report(training.folder)
     for folder, outcome in unfinished.items():
         if outcome.status != "out of time":
             print(f"FAILED: {folder.name}, see {folder / 'train.log'}", file=sys.stderr)

@@ -120,19 +120,18 @@ def _trained(groups: Sequence[Group], rows: Sequence[RankedRow]) -> list[Candida
 
 
 def _evaluated(run: Run, rows: Sequence[RankedRow]) -> list[CandidateColumn]:
-    """Return the status, its reason, and when each was evaluated."""
+    """Return when each was evaluated, its status and the reason; what no row has is left out by the caller."""
     places: dict[str, int] = {}
     reasons: dict[str, str | None] = {}
     for place, row in enumerate(run.rows, start=1):
         if row.fidelity is None:
             places.setdefault(row.architecture, place)
             reasons.setdefault(row.architecture, row.reason)
-    columns = [CandidateColumn("status", "status", "label", tuple(row.status for row in rows))]
-    if any(reasons.get(row.architecture) for row in rows):
-        columns.append(CandidateColumn("reason", "reason", "label", tuple(reasons.get(r.architecture) for r in rows)))
-    if places:
-        columns.append(_count("evaluated", "evaluated as no.", [places.get(row.architecture) for row in rows]))
-    return columns
+    return [
+        _count("evaluated", "evaluation", [places.get(row.architecture) for row in rows]),
+        CandidateColumn("status", "status", "label", tuple(row.status for row in rows)),
+        CandidateColumn("reason", "reason", "label", tuple(reasons.get(row.architecture) for row in rows)),
+    ]
 
 
 def rounded(value: float | None) -> float | None:

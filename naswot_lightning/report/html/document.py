@@ -104,7 +104,7 @@ def _templates() -> Any:
 
 
 def _percent(share: float | None) -> str:
-    return _MISSING if share is None else f"{100 * share:.2f} %"
+    return _MISSING if share is None else f"{100 * share:.2f}"
 
 
 def _decimal(value: float | None) -> str:

@@ -72,7 +72,8 @@ class Page:
         agreement: of the score with sizes.
         known: what is known of scores on this space.
         evidence: of trained picks.
-        settings: of the search.
+        chosen: settings of the search that are not the default, or that say the most.
+        others: its further settings.
         versions: of the libraries.
         commands: that make it again.
     """
@@ -91,7 +92,8 @@ class Page:
     agreement: tuple[Fact, ...]
     known: str
     evidence: tuple[Evidence, ...]
-    settings: tuple[Setting, ...]
+    chosen: tuple[Setting, ...]
+    others: tuple[Setting, ...]
     versions: tuple[Setting, ...]
     commands: tuple[str, ...]
 
@@ -113,6 +115,7 @@ class Page:
 def page_of(run: Run, findings: Findings) -> Page:
     """Return the page of a run; pure, and the same for the same files."""
     candidates = candidates_of(run)
+    chosen, others = settings_of(run.settings)
     cells = Cells()
     drawn, of_picks = _cells(run, candidates, cells)
     criterion = criteria_of(run.settings, run.rows[:1])[0]
@@ -131,7 +134,8 @@ def page_of(run: Run, findings: Findings) -> Page:
         agreement=_agreement(findings),
         known=findings.search.known if findings.search else "",
         evidence=tuple(_evidence(run, found, place) for place, found in enumerate(findings.groups)),
-        settings=tuple(settings_of(run.settings)),
+        chosen=chosen,
+        others=others,
         versions=_versions(run),
         commands=commands_of(run),
     )
@@ -269,4 +273,4 @@ def _versions(run: Run) -> tuple[Setting, ...]:
     for result in run.results:
         for name, version in result.versions.items():
             found.setdefault(name, {})[version] = None
-    return tuple((name, ", ".join(versions), False) for name, versions in sorted(found.items()))
+    return tuple((name, ", ".join(versions)) for name, versions in sorted(found.items()))

@@ -14,21 +14,28 @@ from naswot_lightning.config import SearchConfig, TrainConfig
 from naswot_lightning.report.run import Run
 from naswot_lightning.report.trainings import Training
 
-Setting = tuple[str, str, bool]  # name, value in words, whether it is not the default
+Setting = tuple[str, str]  # name, value in words
 AGAIN = "runs/again"
 _ALWAYS = ("space", "samples", "dataset", "score", "seed")
 # Where things are printed, shown and computed changes no result.
 _FREE = ("run_dir", "top", "device", "engine", "workers", "timeout", "slurm", "wandb", "overwrite", "trust")
 
 
-def settings_of(settings: Mapping[str, Any]) -> Iterator[Setting]:
-    """Yield the settings of a search, those of a group by ``group.name``."""
-    defaults = dict(_defaults())
+def settings_of(settings: Mapping[str, Any]) -> tuple[tuple[Setting, ...], tuple[Setting, ...]]:
+    """Return the settings of a search that were chosen, and the others; those of a group by ``group.name``."""
+    chosen = dict(_search_options(settings))
+    rest = dict(_flat({name: value for name, value in settings.items() if name not in chosen}))
+    for name in chosen:
+        rest.pop(name, None)
+    return tuple((name, _told(value)) for name, value in chosen.items()), tuple(rest.items())
+
+
+def _flat(settings: Mapping[str, Any]) -> Iterator[Setting]:
     for name, value in settings.items():
         if isinstance(value, Mapping):
-            yield from ((f"{name}.{inner}", _told(each), False) for inner, each in value.items())
+            yield from ((f"{name}.{inner}", _told(each)) for inner, each in value.items())
         else:
-            yield name, _told(value), value != defaults.get(name) and name not in _FREE
+            yield name, _told(value)
 
 
 def _told(value: Any) -> str:

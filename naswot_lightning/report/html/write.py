@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from naswot_lightning.report.findings import find
@@ -11,12 +12,17 @@ from naswot_lightning.report.provisional import with_ranking
 from naswot_lightning.report.run import read_run
 from naswot_lightning.storage.files import write_whole
 from naswot_lightning.storage.run_folder import RunFolder
+from spaces.errors import one_line
 
 _SCRIPTS = ("trainings", "evidence", "run")
 
 
-def write_report(folder: RunFolder) -> Path:
+def write_report(folder: RunFolder, to: Path | None = None) -> Path:
     """Write the page of a run, and return its file; the same files give the same bytes.
+
+    Args:
+        folder: of the run, which may be at work.
+        to: the file, in place of ``report.html`` in the folder.
 
     Raises:
         UserError: a file of the run is damaged.
@@ -25,6 +31,15 @@ def write_report(folder: RunFolder) -> Path:
     page = page_of(run, find(run))
     title = f"{page.name} · naswot-lightning"
     html = render("run.html", title, _SCRIPTS, "startRun", page.to_json(), page=page)
-    path = folder.path / "report.html"
+    path = to or folder.report
     write_whole(path, html.encode("utf-8", "replace"))  # the name of a folder need not be Unicode
     return path
+
+
+def offer_report(folder: RunFolder) -> None:
+    """Write the page at the end of a command, and say what to open; what the command has done stands in any case."""
+    try:
+        print(f"\nReport: {write_report(folder)}")
+    except Exception as error:  # noqa: BLE001 - a page must not fail a run that is otherwise good
+        reason = one_line(str(error)) or type(error).__name__
+        print(f"warning: {folder.report} cannot be written: {reason}", file=sys.stderr)

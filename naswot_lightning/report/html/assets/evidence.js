@@ -1,11 +1,11 @@
 // Kendall's tau of each predictor with its interval, as dots and lines from -1 to 1.
 
-const BAR = { label: 150, width: 560, row: 30, pad: 14 };
+const BAR = { label: 136, row: 30, pad: 14 };
 
-function drawEvidence(host, bars) {
+function drawEvidence(host, bars, width) {
   const height = bars.length * BAR.row + 34;
-  const picture = svgElement("svg", { viewBox: `0 0 ${BAR.width} ${height}`, class: "bars", role: "img", "aria-label": sayBars(bars) });
-  const at = (value) => BAR.label + ((value + 1) / 2) * (BAR.width - BAR.label - BAR.pad);
+  const picture = svgElement("svg", { width, height, class: "bars", role: "img", "aria-label": sayBars(bars) });
+  const at = (value) => BAR.label + ((value + 1) / 2) * (width - BAR.label - BAR.pad);
   for (const value of [-1, -0.5, 0, 0.5, 1]) {
     const x = at(value);
     picture.append(

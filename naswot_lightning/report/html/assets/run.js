@@ -18,7 +18,8 @@ function startRun(data) {
   put("curves", (host) => new LearningCurves(host, document.getElementById("metric"), data.picks, details, selection, card));
   put("trajectories", (host) => new Trajectories(host, document.querySelectorAll("#range button"), data.picks, details, selection, card));
   put("legend", (host) => new Legend(host, data.picks, details, selection));
-  document.querySelectorAll("[data-bars]").forEach((host) => drawEvidence(host, data.evidence[Number(host.dataset.bars)]));
+  document.querySelectorAll("[data-bars]").forEach((host) =>
+    onWidth(host, (width) => drawEvidence(host, data.evidence[Number(host.dataset.bars)], Math.min(width, 640))));
   put("candidates", (host) => new CandidateTable(
     host, document.getElementById("filter"), document.getElementById("rows"), candidates, selection));
   document.addEventListener("keydown", (event) => event.key === "Escape" && selection.mark(-1));
@@ -35,7 +36,7 @@ function putScatters(host, candidates, selection, card, details) {
   host.classList.toggle("odd", shown.length % 2 === 1);
   for (const pair of shown) {
     const panel = element("div", { class: "box" });
-    host.insertBefore(panel, host.lastElementChild);
+    host.insertBefore(panel, document.getElementById("panel"));
     new Scatter(panel, candidates, selection, card, details, pair);
   }
 }

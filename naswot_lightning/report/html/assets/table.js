@@ -3,7 +3,7 @@
 const ROW_HEIGHT = 34;
 const SPARE_ROWS = 6;
 const CHARACTER_WIDTH = 7.7;
-const ROOM = 30; // of the sign of the order, and the padding
+const ROOM = 36; // of the sign of the order, and the padding
 
 class CandidateTable {
   // host: the frame that scrolls; input: of the filter; told: where the number of rows is said.
@@ -39,7 +39,7 @@ class CandidateTable {
     const told = column.isNumber ? extent(column.values) : [...new Set(column.values)];
     const lengths = told.map((value) => shown(column.kind, value).length);
     const longest = Math.max(column.label.length, ...lengths);
-    return Math.min(240, Math.max(64, Math.ceil(longest * CHARACTER_WIDTH) + ROOM));
+    return Math.min(240, Math.max(72, Math.ceil(longest * CHARACTER_WIDTH) + ROOM));
   }
 
   head() {
