@@ -22,6 +22,7 @@ _OTHERS = "--"
 _MARKERS = "osD^v"
 _MARKED = 50  # points of a line from one marker to the next
 _GREY = "0.4"
+_MOST_SHADE = 0.3  # of all bands together, which lie over each other
 _LABELS: dict[Effort, str] = {"evaluations": "evaluations (whole trainings)", "seconds": "simulated time (s)"}
 _SETTLED = 0.05  # of an axis: what is lower than the means there is cut off, it would hide all else
 _BRIGHTEST = 0.7  # of the colour map
@@ -100,12 +101,13 @@ def _looks(names: Sequence[str], beside: Mapping[str, str]) -> dict[str, _Look]:
 
 
 def _draw_panel(axis: Any, bands: Mapping[str, Band], looks: Mapping[str, _Look]) -> None:
+    shade = min(0.07, _MOST_SHADE / len(bands))
     for name, band in bands.items():
         look = looks[name]
         marks = {"marker": look.marker, "markevery": _MARKED, "markersize": 5}
         line = {"linestyle": look.line, "linewidth": 1.8, "label": style.plain(name)}
         axis.plot(band.effort, band.mean, color=look.color, **line, **marks)
-        axis.fill_between(band.effort, band.low, band.high, color=look.color, alpha=0.07, linewidth=0)
+        axis.fill_between(band.effort, band.low, band.high, color=look.color, alpha=shade, linewidth=0)
     axis.set_ylim(*_range(list(bands.values())))
     axis.grid(alpha=0.3)
 
