@@ -14,23 +14,18 @@ life, as in the benchmark's own search; :meth:`NASBench101.canonical` drops them
 from __future__ import annotations
 
 import itertools
-import math
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from spaces.base import Complexity, Space
 from spaces.bounds import expect_option
 from spaces.errors import SpaceError
 from spaces.graph import CellGraph, cell_graph
-from spaces.layers import GlobalAveragePool
 from spaces.nasbench101.graph import (
-    MAX_EDGES,
     MAX_VERTICES,
     OPS,
-    Graph,
     Vertex,
     assemble,
     canonical_graph,
@@ -40,15 +35,12 @@ from spaces.nasbench101.graph import (
     is_in_domain,
     live_graph,
     parse_graph,
-    prune,
-    renumberings,
 )
+from spaces.nasbench101.network import Network, convolutions, draw_benchmark_weights, draw_scoring_weights
+from spaces.nasbench101.sampling import completed, flipped, uniform_cell
 
 CELLS = {2: 1, 3: 6, 4: 84, 5: 2_441, 6: 62_010, 7: 359_082}  # different cells by number of vertices: 423,624
-KERNELS = {"conv3x3": 3, "conv1x1": 1}
 MAX_STEM_CHANNELS = 512  # the largest network then has 0.8 billion parameters, see spaces.bounds
-STACKS = 3
-CELLS_PER_STACK = 3
 _PAIRS = tuple(itertools.combinations(range(MAX_VERTICES), 2))  # the edges that a cell may have
 
 
@@ -102,7 +94,7 @@ class NASBench101(Space):
     def sample_uniform(self, rng: random.Random) -> str:
         """Draw each of the 423,624 cells with equal probability, as the paper draws from the benchmark's table."""
         (size,) = rng.choices(list(CELLS), list(CELLS.values()))
-        return format_graph(_uniform_cell(size, rng))
+        return format_graph(uniform_cell(size, rng))
 
     def mutate(self, architecture: str, rng: random.Random) -> str:
         """Flip each of 21 edges with probability 1/7 and change each of 5 operations with 1/5, until valid.
@@ -112,9 +104,9 @@ class NASBench101(Space):
         architecture so completed, though perhaps in dead vertices only.
         """
         self.validate(architecture)
-        parent = _completed(parse_graph(architecture), rng)
+        parent = completed(parse_graph(architecture), rng)
         while True:
-            child = _flipped(parent, rng)
+            child = flipped(parent, rng)
             if child != parent and is_in_domain(child):
                 return format_graph(child)
 
@@ -146,7 +138,7 @@ class NASBench101(Space):
     ) -> Complexity:
         """Return parameters and MACs, summed over the convolutions without making the network."""
         params = macs = (4 * self._stem_channels + 1) * num_classes
-        for stack, kernel, c_in, c_out in _convolutions(live_graph(architecture), self._stem_channels, in_channels):
+        for stack, kernel, c_in, c_out in convolutions(live_graph(architecture), self._stem_channels, in_channels):
             weights = kernel * kernel * c_in * c_out
             params += weights + 2 * c_out
             macs += weights * (image_size >> stack) ** 2
@@ -199,186 +191,3 @@ class NASBench101Narrow(NASBench101):
 
     def __init__(self, uniform: bool = False) -> None:
         super().__init__(stem_channels=16, uniform=uniform, initialise=draw_scoring_weights)
-
-
-def _uniform_cell(size: int, rng: random.Random) -> Graph:
-    """Draw a cell of ``size`` live vertices, all equally likely.
-
-    Numbered graphs are drawn uniformly, so that a cell comes up as often as it can be numbered differently; it
-    is kept one time in so many. At 7 vertices that is one draw in 1,400.
-    """
-    pairs = list(itertools.combinations(range(size), 2))
-    while True:
-        bits = rng.getrandbits(len(pairs))
-        if bits.bit_count() > MAX_EDGES:
-            continue
-        edges = {pair for index, pair in enumerate(pairs) if bits >> index & 1}
-        graph = assemble(edges, [rng.choice(tuple(OPS)) for _ in range(size - 2)])
-        if prune(graph) == graph and rng.random() * len(renumberings(graph)) < 1:
-            return graph
-
-
-def _completed(graph: Graph, rng: random.Random) -> Graph:
-    """Return the graph with dead vertices of random operation before the output, 7 vertices in all."""
-    missing = MAX_VERTICES - 1 - len(graph)
-    return (*graph[:-1], *(Vertex(rng.choice(tuple(OPS)), ()) for _ in range(missing)), graph[-1])
-
-
-def _flipped(graph: Graph, rng: random.Random) -> Graph:
-    """Return a graph of 7 vertices with one edge a vertex and one operation flipped in expectation."""
-    pairs = itertools.combinations(range(MAX_VERTICES), 2)
-    edges = edges_of(graph).symmetric_difference(pair for pair in pairs if rng.random() < 1 / MAX_VERTICES)
-    ops = [vertex.op for vertex in graph[:-1]]
-    for index, op in enumerate(ops):
-        if rng.random() < 1 / len(ops):
-            ops[index] = rng.choice([other for other in OPS if other != op])
-    return assemble(edges, ops)
-
-
-def vertex_channels(graph: Graph, c_in: int, c_out: int) -> list[int]:
-    """Return the output channels of every vertex of a pruned graph, the input's and the output's included.
-
-    Vertices that feed the output share its channels evenly, the first ones taking one more where there is a
-    remainder; any other vertex has as many as the widest vertex that it feeds.
-    """
-    last = len(graph)
-    feeding = [source for source in graph[-1].sources if source > 0]
-    channels = [c_in, *[0] * (last - 1), c_out]
-    for index, number in enumerate(feeding):
-        channels[number] = c_out // len(feeding) + (index < c_out % len(feeding))
-    for number in range(last - 2, 0, -1):
-        if number not in feeding:
-            channels[number] = max(channels[t] for t in range(number + 1, last) if number in graph[t - 1].sources)
-    return channels
-
-
-def _convolutions(graph: Graph, stem_channels: int, in_channels: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yield the stack, kernel size and channels in and out of every convolution of a :class:`Network`."""
-    yield 0, 3, in_channels, stem_channels
-    c_in = stem_channels
-    for stack in range(STACKS):
-        c_out = stem_channels << stack
-        for _ in range(CELLS_PER_STACK):
-            channels = vertex_channels(graph, c_in, c_out)
-            for number, vertex in enumerate(graph, start=1):
-                if 0 in vertex.sources:
-                    yield stack, 1, c_in, channels[number]
-                if vertex.op in KERNELS:
-                    yield stack, KERNELS[vertex.op], channels[number], channels[number]
-            c_in = c_out
-
-
-class Network(nn.Module):
-    """Stem, three stacks of three cells with max-pooling between and doubling widths, classifier.
-
-    Images (N, in_channels, H, W) to logits (N, num_classes).
-    """
-
-    def __init__(self, graph: Graph, stem_channels: int, num_classes: int, in_channels: int = 3) -> None:
-        super().__init__()
-        self.stem = ConvBnRelu(in_channels, stem_channels, 3)
-        blocks: list[nn.Module] = []
-        c_in = c_out = stem_channels
-        for stack in range(STACKS):
-            if stack > 0:
-                blocks.append(nn.MaxPool2d(2, 2))
-                c_out *= 2
-            for _ in range(CELLS_PER_STACK):
-                blocks.append(CellModule(graph, c_in, c_out))
-                c_in = c_out
-        self.cells = nn.Sequential(*blocks)
-        self.pool = GlobalAveragePool()
-        self.classifier = nn.Linear(c_out, num_classes)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the logits."""
-        return self.classifier(self.pool(self.cells(self.stem(images))))
-
-
-class CellModule(nn.Module):
-    """One cell: (N, c_in, H, W) to (N, c_out, H, W).
-
-    A vertex takes the sum of its sources, cut to its channels; the cell's input comes to each vertex by a
-    projection of its own. The output is the concatenation of its sources, plus the projected input if an edge
-    joins them.
-    """
-
-    def __init__(self, graph: Graph, c_in: int, c_out: int) -> None:
-        super().__init__()
-        self.channels = vertex_channels(graph, c_in, c_out)
-        self.interior = [tuple(source for source in vertex.sources if source > 0) for vertex in graph]
-        self.operations = nn.ModuleList(
-            _operation(vertex.op, width) for vertex, width in zip(graph[:-1], self.channels[1:-1], strict=True)
-        )
-        self.projections = nn.ModuleDict(
-            {str(v): ConvBnRelu(c_in, self.channels[v], 1) for v, vertex in enumerate(graph, 1) if 0 in vertex.sources}
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the output vertex."""
-        values = [x]
-        for number, operation in enumerate(self.operations, start=1):
-            width = self.channels[number]
-            # A source is at most one channel wider: see vertex_channels.
-            terms = [values[source][:, :width] for source in self.interior[number - 1]]
-            values.append(operation(self._sum(number, terms, x)))
-        parts = [values[source] for source in self.interior[-1]]
-        return self._sum(len(values), [torch.cat(parts, 1)] if parts else [], x)
-
-    def _sum(self, number: int, terms: list[Tensor], x: Tensor) -> Tensor:
-        if str(number) in self.projections:
-            terms = [*terms, self.projections[str(number)](x)]
-        total = terms[0]
-        for term in terms[1:]:
-            total = total + term
-        return total
-
-
-class ConvBnRelu(nn.Sequential):
-    """Convolution without bias, BatchNorm, ReLU: (N, c_in, H, W) to (N, c_out, H, W).
-
-    The class name matters: it must not hold "ReLU", or ``naswot_score(..., variant="reference")`` would count
-    the unit twice, which the published code does not here.
-    """
-
-    def __init__(self, c_in: int, c_out: int, kernel_size: int) -> None:
-        super().__init__(
-            nn.Conv2d(c_in, c_out, kernel_size, padding=kernel_size // 2, bias=False),
-            nn.BatchNorm2d(c_out, eps=1e-5, momentum=0.003),  # 0.997 in TensorFlow's convention
-            nn.ReLU(inplace=True),
-        )
-
-
-def _operation(op: str, channels: int) -> nn.Module:
-    if op == "maxpool3x3":
-        return nn.MaxPool2d(3, stride=1, padding=1)
-    return ConvBnRelu(channels, channels, KERNELS[op])
-
-
-def draw_benchmark_weights(network: nn.Module) -> None:
-    """Draw weights as the benchmark's TensorFlow code does.
-
-    Convolutions: a normal distribution cut at two standard deviations, variance 1 / fan-in after the cut; the
-    classifier: Glorot's uniform distribution, no bias.
-    """
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            # 0.8796... is the standard deviation of a unit normal distribution cut at -2 and 2.
-            spread = math.sqrt(1 / module.weight[0].numel()) / 0.87962566103423978
-            nn.init.trunc_normal_(module.weight, std=spread, a=-2 * spread, b=2 * spread)
-        elif isinstance(module, nn.Linear):
-            nn.init.xavier_uniform_(module.weight)
-            nn.init.zeros_(module.bias)
-
-
-def draw_scoring_weights(network: nn.Module) -> None:
-    """Draw weights as the published scoring code does.
-
-    Convolutions: N(0, sqrt(2 / (k^2 C_out))); the classifier: N(0, 0.01), no bias.
-    """
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.normal_(module.weight, std=math.sqrt(2 / (math.prod(module.kernel_size) * module.out_channels)))
-        elif isinstance(module, nn.Linear):
-            nn.init.normal_(module.weight, std=0.01)
-            nn.init.zeros_(module.bias)

@@ -13,14 +13,14 @@ from naswot_lightning import activation_kernel
 from spaces import SpaceError, get_space
 from spaces.complexity import count_macs, count_params
 from spaces.nasbench101.graph import assemble, format_graph, live_graph, parse_graph
-from spaces.nasbench101.space import (
+from spaces.nasbench101.network import (
     CellModule,
-    NASBench101,
     Network,
     draw_benchmark_weights,
     draw_scoring_weights,
     vertex_channels,
 )
+from spaces.nasbench101.space import NASBench101
 from tests.spaces.training import assert_scores_and_trains
 
 SPACE, NARROW = get_space("nasbench101"), get_space("nasbench101_16")

@@ -24,7 +24,8 @@ from spaces.nasbench101.graph import (
     parse_graph,
     prune,
 )
-from spaces.nasbench101.space import CELLS, _uniform_cell
+from spaces.nasbench101.sampling import uniform_cell
+from spaces.nasbench101.space import CELLS
 
 SPACE, NARROW = get_space("nasbench101"), get_space("nasbench101_16")
 INCEPTION = "conv1x1~0+conv3x3~0+conv3x3~0+conv3x3~3+maxpool3x3~0+output~1,2,4,5"  # of the benchmark's README
@@ -211,7 +212,7 @@ def test_sampling_follows_the_rule_of_the_benchmark():
 def test_uniform_sampling_gives_every_cell_the_same_share():
     """The 84 cells of 4 vertices: chi-square of 8,400 draws, 83 degrees of freedom, mean 83 and deviation 13."""
     rng = random.Random(0)
-    counts = Counter(format_graph(canonical_graph(_uniform_cell(4, rng))) for _ in range(8_400))
+    counts = Counter(format_graph(canonical_graph(uniform_cell(4, rng))) for _ in range(8_400))
     assert len(counts) == CELLS[4]
     assert sum((count - 100) ** 2 / 100 for count in counts.values()) < 83 + 4 * 13
 
