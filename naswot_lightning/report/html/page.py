@@ -180,6 +180,8 @@ def _states(run: Run, findings: Findings) -> Iterator[str]:
         yield f"The ranking holds {len(run.ranking):,} of {whole:,} finished candidates: a search is going on."
     elif run.rows and not run.ranking:
         yield f"The search is not finished: no candidate is ranked yet ({len(run.rows):,} evaluations so far)."
+    elif not run.ranking and not run.trainings:
+        yield "Nothing is finished yet."
     counts = Counter(each.status for each in run.trainings if each.result is None)
     if counts:
         parts = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))

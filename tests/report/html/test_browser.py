@@ -1,0 +1,277 @@
+"""The page in a real browser, where there is one."""
+
+import shutil
+from dataclasses import asdict
+
+import pytest
+
+from naswot_lightning.report.html.document import _HERE
+from naswot_lightning.report.html.write import write_report
+from naswot_lightning.storage.run_folder import RunFolder
+from spaces import get_space
+from spaces.drawing.layout import lay_out
+from tests.report.html.folders import failed_row, sampled_rows, score_row, write_metrics, write_search, write_unfinished
+from tests.report.html.test_document import hostile_folder
+from tests.runs import result, write_pick
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+ROWS = "#candidates tr[data-row]"
+FIRST = f"{ROWS}:nth-child(1)"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install '.[dev]'")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium is installed")
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def view(browser):
+    """Opens the page of a run; at the end nothing may have been said on the console, and nothing asked for."""
+    contexts, said = [], []
+
+    def opened(folder, width=1400, height=900, **options):
+        context = browser.new_context(viewport={"width": width, "height": height}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(5_000)
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: said.append(request.url) if not request.url.startswith("file:") else None)
+        page.goto(write_report(RunFolder(folder)).as_uri())
+        page.wait_for_selector("html.started")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert said == []
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A search of 60 with 2 that failed, three trained picks and one in training."""
+    folder = tmp_path_factory.mktemp("run")
+    rows = [
+        *sampled_rows(60),
+        failed_row("|odd~0|", "RuntimeError: no"),
+        failed_row("|flat~0|", "equal codes", "degenerate"),
+    ]
+    write_search(folder, rows)
+    best = sorted((row for row in rows if row.score), key=lambda row: -row.score)
+    for number in (1, 2, 3):
+        name = best[number - 1].architecture
+        pick = write_pick(folder, result(number, architecture=name, canonical=name), name=f"{number}-{number}")
+        write_metrics(pick, (0.1 * number, 0.2 * number, 0.3 * number))
+    write_unfinished(folder, "4-4", rank=4, architecture=best[3].architecture, canonical=best[3].architecture)
+    return folder
+
+
+def texts(page, column):
+    return page.eval_on_selector_all(f"{ROWS} td:nth-child({column})", "cells => cells.map(cell => cell.textContent)")
+
+
+def heads(page):
+    return page.eval_on_selector_all("#candidates th", "cells => cells.map(cell => cell.textContent)")
+
+
+def marked(page):
+    return page.text_content("#panel h3")
+
+
+def point(page, row, chart=0):
+    """Where a row's point is on the screen: the ring around it says so when the row is marked."""
+    page.keyboard.press("Escape")
+    page.click(f"#candidates tr[data-row='{row}']")
+    ring = page.locator("#scatters .ring.marked").nth(chart).bounding_box()
+    return ring["x"] + ring["width"] / 2, ring["y"] + ring["height"] / 2
+
+
+def test_rows_are_sorted_by_every_column(view, run):
+    page = view(run)
+    assert texts(page, 1)[:3] == ["1", "2", "3"]
+    parameters = heads(page).index("parameters") + 1
+    for _ in range(2):
+        page.click(f"#candidates th:nth-child({parameters}) button")
+        shown = [int(text.replace(",", "")) for text in texts(page, parameters)]
+        direction = page.get_attribute(f"#candidates th:nth-child({parameters})", "aria-sort")
+        assert shown == sorted(shown, reverse=direction == "descending")
+        assert len(shown) > 10
+    score = heads(page).index("naswot") + 1
+    for direction in ("descending", "ascending"):
+        page.click(f"#candidates th:nth-child({score}) button")
+        assert page.get_attribute(f"#candidates th:nth-child({score})", "aria-sort") == direction
+        assert "–" not in texts(page, score)[:5]  # what has no score is last in both directions
+
+
+def test_rows_are_filtered_by_all_words(view, run):
+    page = view(run)
+    page.fill("#filter", "skip_connect~0 AVG_pool_3x3~2")
+    names = [row.architecture for row in sampled_rows(60)]
+    expected = [name for name in names if "skip_connect~0" in name and "avg_pool_3x3~2" in name]
+    assert sorted(texts(page, 2)) == sorted(expected)
+    assert expected
+    assert page.text_content("#rows") == f"{len(expected)} of 62"
+    page.fill("#filter", "runtimeerror")
+    assert texts(page, 2) == ["|odd~0|"]
+    page.fill("#filter", "nothing holds this")
+    assert page.text_content("#candidates tbody") == "no candidate holds all of these words"
+    page.fill("#filter", "")
+    assert page.text_content("#rows") == "62 rows"
+
+
+def test_a_point_shows_its_architecture_and_its_cell(view, run):
+    page = view(run, height=3000)
+    x, y = point(page, 5)
+    page.click("#candidates tr[data-row='0']")
+    page.mouse.move(x, y)
+    assert page.text_content("#card h3") == "rank 6"
+    assert page.text_content("#card .code") == texts(page, 2)[5]
+    assert page.locator("#card svg.cell rect").count() == 10
+    assert page.locator("#candidates tr.hovered").get_attribute("data-row") == "5"
+    page.mouse.move(x, 5)
+    assert page.is_hidden("#card")
+
+
+def test_a_click_marks_a_network_in_all_views(view, run):
+    page = view(run, height=5000)
+    assert marked(page) == "rank 1"
+    x, y = point(page, 2, chart=1)
+    page.keyboard.press("Escape")
+    assert page.locator("#panel h3").count() == 0
+    assert page.locator("tr.marked, .pick.marked, .ring.marked:visible").count() == 0
+    page.mouse.click(x, y)
+    assert marked(page) == "rank 3"
+    assert page.locator("tr.marked").get_attribute("data-row") == "2"
+    assert page.locator(".pick.marked h3").text_content() == "rank 3"
+    assert page.locator("#legend button[aria-pressed=true]").text_content() == "rank 3"
+    assert page.locator("#scatters .ring.marked:visible").count() == 3
+    page.click(".pick >> nth=0 >> button.mark")
+    assert marked(page) == "rank 1"
+    assert page.locator("tr.marked").get_attribute("data-row") == "0"
+
+
+def test_a_line_is_a_training_and_marks_its_network(view, run):
+    page = view(run)
+    assert page.locator("#metric option").all_text_contents() == ["validation accuracy", "training loss"]
+    page.click("#legend button >> nth=1")
+    assert marked(page) == "rank 2"
+    box = page.locator("#curves .u-over").bounding_box()
+    page.mouse.move(box["x"] + box["width"] - 22, box["y"] + 20)  # the end of the highest curve, of rank 3
+    for down in range(0, int(box["height"]) - 20, 6):
+        page.mouse.move(box["x"] + box["width"] - 22, box["y"] + 20 + down)
+        if page.is_visible("#card"):
+            break
+    assert page.text_content("#card h3").startswith("rank 3: 90.00 % at 3")
+    page.select_option("#metric", "train/loss")
+    assert page.locator("#curves canvas").count() == 1
+    page.click("#range button[value=early]")
+    assert page.get_attribute("#range button[value=early]", "aria-pressed") == "true"
+
+
+def test_rows_are_walked_through_by_keys(view, run):
+    page = view(run)
+    page.focus("#candidates")
+    for key, name in (("ArrowDown", "rank 2"), ("ArrowDown", "rank 3"), ("ArrowUp", "rank 2"), ("End", "rank 62")):
+        page.keyboard.press(key)
+        assert marked(page) == name
+    assert page.locator("tr.marked").is_visible()
+    assert page.locator("#panel .cell").count() == 0  # no architecture of the space
+    page.keyboard.press("Home")
+    assert marked(page) == "rank 1"
+    assert page.evaluate("document.getElementById('candidates').scrollTop") == 0
+
+
+def test_axes_are_chosen(view, run):
+    page = view(run)
+    page.select_option("#scatters select >> nth=1", "n_units")
+    assert page.locator("#scatters canvas").count() == 3
+    page.select_option("#scatters select >> nth=0", "test_acc")
+    page.keyboard.press("Escape")
+    page.click(FIRST)
+    assert page.locator("#scatters .ring.marked:visible").count() == 3
+
+
+def test_ten_thousand_rows_are_a_screenful_in_the_document(view, tmp_path):
+    rows = [score_row(number, f"a{number}") for number in range(10_000)]
+    page = view(write_search(tmp_path, rows, space="unknown"))
+    assert page.locator(ROWS).count() < 50
+    page.evaluate("document.getElementById('candidates').scrollTop = 1e9")
+    page.wait_for_selector("#candidates tr[data-row='9999']")
+    milliseconds = page.evaluate(
+        """() => { const start = performance.now(); const input = document.getElementById("filter");
+        input.value = "a77"; input.dispatchEvent(new Event("input")); return performance.now() - start; }"""
+    )
+    assert page.text_content("#rows") == "111 of 10,000"
+    assert milliseconds < 1000
+
+
+@pytest.mark.parametrize("width", [390, 768, 1400])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_is_wider_than_the_screen(view, run, width, scheme):
+    page = view(run, width, 844, color_scheme=scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert sum(map(int, ground[4:-1].split(", "))) > 600 if scheme == "light" else 150
+    for canvas in page.locator("canvas").all():
+        box = canvas.bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width
+
+
+def test_texts_of_files_are_never_run(view, tmp_path):
+    page = view(hostile_folder(tmp_path))
+    for number in range(5):
+        page.click(f"#candidates tr[data-row='{number}']")
+    page.locator("#legend button").first.hover()
+    page.fill("#filter", "onerror")
+    assert page.locator(ROWS).count() == 1
+    assert page.evaluate("typeof hacked") == "undefined"
+    assert page.locator("img").count() == 0
+
+
+def test_pages_of_all_stages_open(view, tmp_path):
+    searching = write_search(tmp_path / "searching", sampled_rows(5), ranked=False)
+    assert "provisional" in view(searching).text_content(".states")
+    empty = write_search(tmp_path / "empty", [], ranked=False)
+    assert view(empty).locator("canvas").count() == 0
+    failed = write_search(tmp_path / "failed", [failed_row("a", "no"), failed_row("b", "no")])
+    assert view(failed).locator(ROWS).count() == 2
+    write_pick(tmp_path / "given", result(1, rank=None), name="given-1")
+    page = view(tmp_path / "given")
+    assert page.locator(".pick h3").text_content() == "given by hand"
+    assert page.locator("#trajectories canvas").count() == 1
+    write_unfinished(tmp_path / "training", "1-1")
+    assert view(tmp_path / "training").locator("#curves canvas").count() == 1
+
+
+def test_paper_has_the_first_rows(view, run):
+    page = view(run)
+    page.emulate_media(media="print")
+    assert page.locator(".only-paper tbody tr:visible").count() == 30
+    assert not page.is_visible("#candidates")
+    assert page.pdf()[:4] == b"%PDF"
+
+
+@pytest.mark.parametrize("space", ["nasbench201", "nasbench101", "nds_darts", "nds_resnet", "nats_size"])
+def test_cells_are_laid_out_as_the_pictures_of_the_space_are(browser, space):
+    """Against the layout in Python: the same boxes at the same places."""
+    page = browser.new_page()
+    page.evaluate(f"() => {{ {(_HERE / 'assets' / 'layout.js').read_text()}; window.layOut = layOut; }}")
+    for row in sampled_rows(4, space):
+        for graph in get_space(space).graph(row.architecture):
+            found, expected = page.evaluate("graph => window.layOut(graph)", asdict(graph)), lay_out(graph)
+            assert (found["width"], found["height"]) == pytest.approx((expected.width, expected.height))
+            for box, other in zip(
+                [*found["nodes"], *found["labels"]], [*expected.nodes, *expected.labels], strict=True
+            ):
+                assert (box is None) == (other is None)
+                if other is not None:
+                    sides = ("x", "y", "width", "height")
+                    assert [box[side] for side in sides] == pytest.approx([getattr(other, side) for side in sides])
+    page.close()

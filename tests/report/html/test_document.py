@@ -1,0 +1,164 @@
+import base64
+import hashlib
+import json
+import re
+
+import pytest
+
+from naswot_lightning.report.html import document
+from naswot_lightning.report.html.document import policy_of, render, to_json
+from naswot_lightning.report.html.write import offer_report, write_report
+from naswot_lightning.report.trainings import read_trainings
+from naswot_lightning.storage.run_folder import RunFolder
+from tests.report.html.folders import (
+    HOSTILE,
+    SETTINGS,
+    failed_row,
+    sampled_rows,
+    write_metrics,
+    write_search,
+    write_unfinished,
+)
+from tests.runs import result, write_pick
+
+SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+
+
+def hostile_folder(parent):
+    """A folder whose every text would be a script, where a page took it for one."""
+    folder = parent / HOSTILE.replace("/", "_")[:120]
+    rows = [*sampled_rows(3), failed_row(HOSTILE, HOSTILE), failed_row("__proto__", "constructor", "degenerate")]
+    write_search(folder, rows, dataset=HOSTILE, algorithm=HOSTILE, benchmark=HOSTILE)
+    row = result(1, architecture=HOSTILE, canonical=HOSTILE, dataset=HOSTILE, recipe=HOSTILE, reason=HOSTILE)
+    pick = write_pick(folder, {**row, "versions": {HOSTILE: HOSTILE}}, name="1-a")
+    (pick / "metrics.csv").write_text('epoch,step,"</script><b>"\n1,2,3\n')
+    write_unfinished(folder, "2-b", {"status": HOSTILE, "message": HOSTILE}, architecture=HOSTILE, dataset=HOSTILE)
+    return folder
+
+
+def scripts_of(html):
+    return SCRIPT.findall(html)
+
+
+def test_no_text_of_a_file_becomes_markup(tmp_path):
+    html = write_report(RunFolder(hostile_folder(tmp_path))).read_text()
+    assert len(scripts_of(html)) == 2
+    assert html.count("<script") == html.count("</script>") == 3
+    assert "<img" not in html
+    assert "<b>" not in html
+    shown = html.split('<script type="application/json" id="data">')[1].split("</script>")[0]
+    assert not set("<>&\u2028") & set(shown)
+    data = json.loads(shown)
+    names = next(column for column in data["columns"] if column["name"] == "architecture")["values"]
+    assert HOSTILE in names
+    assert html.count("&lt;img") > 10
+
+
+def test_the_policy_allows_what_is_in_the_file_and_nothing_else(tmp_path):
+    html = write_report(RunFolder(write_search(tmp_path, sampled_rows(3)))).read_text()
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]+)"', html)
+    (style,) = re.findall(r"<style>(.*?)</style>", html, re.DOTALL)
+    digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (*scripts_of(html), style)]
+    policy = policy.replace("&#39;", "'")
+    assert re.findall(r"'sha256-([^']+)'", policy) == digests
+    assert policy.startswith("default-src 'none';")
+    assert "unsafe" not in policy
+    assert "connect-src" not in policy
+    assert not re.search(
+        r"""(src|href)\s*=\s*["']?(?!#|https://github.com/leeoniya/uPlot")\w""", html.split("<script")[0]
+    )
+
+
+def test_assets_hold_nothing_that_ends_their_element():
+    for path in (document._HERE / "assets").glob("**/*.*"):
+        assert not re.search(
+            r"</(script|style)|<!--|\bimport\(|\bfetch\(|XMLHttpRequest|url\(", path.read_text(), re.I
+        ), path
+
+
+def test_the_library_has_its_licence_beside_it():
+    vendor = document._HERE / "assets" / "vendor"
+    assert "MIT License" in (vendor / "uPlot-LICENSE.txt").read_text()
+    assert (vendor / "uPlot.iife.min.js").stat().st_size < 60_000
+
+
+@pytest.mark.parametrize("text", ["</script>", "<!--<script>", "&", "\u2028", "\ud800", "é"])
+def test_json_is_read_back_and_is_plain_ascii(text):
+    written = to_json({text: [text]})
+    assert json.loads(written) == {text: [text]}
+    assert written.isascii()
+    assert not set("<>&") & set(written)
+
+
+def test_a_policy_names_each_hash_once():
+    assert policy_of("a", ["b"]).count("sha256-") == 2
+
+
+def test_a_template_that_misses_a_value_is_an_error():
+    from jinja2 import UndefinedError
+
+    with pytest.raises(UndefinedError):
+        render("run.html", "t", (), "startRun", {})
+
+
+def test_the_same_files_give_the_same_bytes(tmp_path):
+    write_metrics(write_pick(write_search(tmp_path, sampled_rows(8)), result(1)), (0.5, 0.6))
+    first = write_report(RunFolder(tmp_path)).read_bytes()
+    second = write_report(RunFolder(tmp_path), tmp_path / "elsewhere.html").read_bytes()
+    assert first == second
+    assert 50_000 < len(first) < 250_000
+
+
+def test_a_thousand_candidates_are_less_than_two_megabytes(tmp_path):
+    path = write_report(RunFolder(write_search(tmp_path, sampled_rows(1000, "nds_darts"), space="nds_darts")))
+    assert path.stat().st_size < 2_000_000
+
+
+def test_an_empty_run_has_a_page(tmp_path):
+    write_search(tmp_path, [], ranked=False)
+    assert "Nothing is finished yet." in write_report(RunFolder(tmp_path)).read_text()
+
+
+def test_a_page_never_fails_what_is_done(tmp_path, capsys):
+    write_search(tmp_path, sampled_rows(2))
+    (tmp_path / "scores.jsonl").write_text("{}\n")
+    offer_report(RunFolder(tmp_path))
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1
+    assert "report.html cannot be written" in printed.err
+    assert "scores.jsonl, line 1" in printed.err
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_the_last_line_says_what_to_open(tmp_path, capsys):
+    offer_report(RunFolder(write_search(tmp_path, sampled_rows(2))))
+    assert capsys.readouterr().out.splitlines()[-1] == f"Report: {tmp_path / 'report.html'}"
+
+
+def test_beginning_anew_removes_the_page(tmp_path):
+    folder = RunFolder(tmp_path)
+    with folder.open(dict(SETTINGS), {"seed": 0}):
+        folder.run_id()
+    write_report(folder)
+    (tmp_path / "mine.html").write_text("mine")
+    with folder.open({**SETTINGS, "seed": 1}, {"seed": 1}, overwrite=True):
+        assert not folder.report.exists()
+        assert (tmp_path / "mine.html").exists()
+
+
+def test_code_that_a_folder_names_is_not_run(tmp_path, monkeypatch):
+    (tmp_path / "evil.py").write_text("open('hacked', 'w')\nclass Space: pass\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    write_search(tmp_path / "run", sampled_rows(2), space="evil.Space")
+    assert "evil.Space" in write_report(RunFolder(tmp_path / "run")).read_text()
+    assert not (tmp_path / "hacked").exists()
+
+
+def test_settings_of_a_pick_that_are_damaged_leave_it_out(tmp_path):
+    for number, text in enumerate(("rank: one", "[]", "a: b: c", "rank: 1\n")):
+        pick = tmp_path / "picks" / f"{number}-a"
+        pick.mkdir(parents=True)
+        (pick / "config.yaml").write_text(text)
+    assert read_trainings(tmp_path, []) == ()

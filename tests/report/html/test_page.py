@@ -1,0 +1,195 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+from naswot_lightning.report.findings import find
+from naswot_lightning.report.html.candidates import candidates_of
+from naswot_lightning.report.html.cells import MOST_DRAWN, Cells, add_cells
+from naswot_lightning.report.html.page import page_of
+from naswot_lightning.report.provisional import with_ranking
+from naswot_lightning.report.run import read_run
+from naswot_lightning.storage.run_folder import RunFolder
+from spaces import get_space
+from tests.report.html.folders import (
+    failed_row,
+    sampled_rows,
+    score_row,
+    write_metrics,
+    write_search,
+    write_unfinished,
+)
+from tests.report.run_folders import write_noisy
+from tests.runs import result, write_pick
+
+
+def page(folder):
+    run = with_ranking(read_run(RunFolder(folder), with_rows=True))
+    return page_of(run, find(run))
+
+
+def values(page, name):
+    return page.candidates.column(name).values
+
+
+def test_the_table_is_the_ranking(tmp_path):
+    rows = [*sampled_rows(12), failed_row("odd", "RuntimeError: no"), failed_row("flat", "equal codes", "degenerate")]
+    shown = page(write_search(tmp_path, rows))
+    ranking = json.loads((tmp_path / "ranking.json").read_text())
+    for name in ("rank", "architecture", "score", "params", "macs", "n_units", "status"):
+        assert list(values(shown, name)) == [row[name] for row in ranking]
+    order = {row.architecture: place for place, row in enumerate(rows, start=1)}
+    assert list(values(shown, "evaluated")) == [order[row["architecture"]] for row in ranking]
+    assert values(shown, "reason")[-2:] == ("equal codes", "RuntimeError: no")
+    assert sorted(shown.failures) == [("degenerate", "equal codes", 1), ("failed", "RuntimeError: no", 1)]
+    assert shown.states == ()
+    assert shown.headline == "14 networks of nasbench201, drawn at random, ranked by naswot on digits."
+
+
+def test_columns_without_a_value_are_left_out(tmp_path):
+    shown = page(write_search(tmp_path, [replace(row, n_units=None) for row in sampled_rows(3)]))
+    assert [column.name for column in shown.candidates.columns] == [
+        "rank", "architecture", "score", "params", "macs", "evaluated", "status",
+    ]  # fmt: skip
+
+
+def test_only_the_first_ten_thousand_rows_are_shown(tmp_path):
+    rows = [score_row(number, f"a{number}") for number in range(10_050)]
+    shown = page(write_search(tmp_path, rows, space="unknown"))
+    assert (shown.candidates.total, shown.candidates.shown) == (10_050, 10_000)
+    assert values(shown, "rank")[-1] == 10_000
+
+
+def test_a_search_under_way_is_ranked_by_what_it_has(tmp_path):
+    rows = sampled_rows(5)
+    write_search(tmp_path, rows, ranked=False)
+    with open(tmp_path / "scores.jsonl", "a") as file:
+        file.write('{"space": "nasbench201", "archit')  # a line that is being written
+    shown = page(tmp_path)
+    best = max(rows, key=lambda row: row.score)
+    assert values(shown, "architecture")[0] == best.architecture
+    assert "provisional ranking of the 5 candidates" in shown.states[0]
+    assert (tmp_path / "scores.jsonl").read_text().endswith("archit")
+
+
+def test_a_search_that_goes_on_says_so(tmp_path):
+    rows = sampled_rows(6)
+    write_search(tmp_path, rows[:4])
+    with open(tmp_path / "scores.jsonl", "a") as file:
+        file.writelines(json.dumps(row.to_json()) + "\n" for row in rows[4:])
+    assert page(tmp_path).states == ("The ranking holds 4 of 6 finished candidates: a search is going on.",)
+
+
+def test_a_search_without_a_whole_evaluation_has_no_ranking(tmp_path):
+    write_search(tmp_path, [replace(sampled_rows(1)[0], fidelity=0.0)], ranked=False)
+    shown = page(tmp_path)
+    assert shown.candidates is None
+    assert shown.progress is None
+    assert "no candidate is ranked yet (1 evaluations so far)" in shown.states[0]
+
+
+def test_the_lower_is_the_better_of_the_best_so_far_where_the_ranking_says_so(tmp_path):
+    scores = enumerate((5.0, 7.0, 3.0))
+    rows = [score_row(number, f"a{number}", score=score, scores={"naswot": score}) for number, score in scores]
+    write_search(tmp_path, rows, space="unknown")
+    ranking = json.loads((tmp_path / "ranking.json").read_text())
+    ranking.sort(key=lambda row: row["score"])
+    ranking = [{**row, "rank": place} for place, row in enumerate(ranking, start=1)]
+    (tmp_path / "ranking.json").write_text(json.dumps(ranking))
+    assert page(tmp_path).progress.steps == ((1.0, 5.0), (3.0, 3.0), (3.0, 3.0))
+
+
+def test_parts_of_trainings_count_for_their_part(tmp_path):
+    first, second, third = sampled_rows(3)
+    rows = [replace(first, fidelity=0.0), replace(first, fidelity=0.25), second, replace(third, fidelity=0.5), third]
+    progress = page(write_search(tmp_path, rows)).progress
+    assert progress.evaluations == 2.75
+    assert [point[0] for point in progress.dots] == [1.25, 2.75]
+
+
+def test_cells_are_those_of_the_space(tmp_path):
+    rows = sampled_rows(4, "nds_darts")
+    shown = page(write_search(tmp_path, rows, space="nds_darts"))
+    words = list(shown.cells.words)
+    for architecture, places in zip(values(shown, "architecture"), shown.drawn, strict=True):
+        graphs = get_space("nds_darts").graph(architecture)
+        assert len(graphs) == len(places) == 2
+        for graph, place in zip(graphs, places, strict=True):
+            title, count, *rest = list(shown.cells.graphs)[place]
+            assert words[title] == graph.title
+            nodes, edges = rest[:count], [rest[at : at + 3] for at in range(count, len(rest), 3)]
+            assert [(words[code // 2], bool(code % 2)) for code in nodes] == [(n.label, n.live) for n in graph.nodes]
+            assert [(s, t, words[code // 2], bool(code % 2)) for s, t, code in edges] == [
+                (e.source, e.target, e.label, e.live) for e in graph.edges
+            ]
+
+
+def test_cells_of_the_first_rows_and_of_all_picks_are_drawn(tmp_path):
+    far = get_space("nasbench201")[9]
+    rows = [score_row(number, get_space("nasbench201")[number + 20]) for number in range(MOST_DRAWN + 5)]
+    rows.append(score_row(MOST_DRAWN + 9, far))
+    write_search(tmp_path, rows)
+    write_pick(tmp_path, result(1, rank=len(rows), architecture=far, canonical=far), name=f"{len(rows)}-9")
+    shown = page(tmp_path)
+    assert len(shown.drawn) == MOST_DRAWN
+    assert shown.picks[0].row == len(rows) - 1
+    assert len(shown.picks[0].cells) == 1
+
+
+@pytest.mark.parametrize("space", ["nasbench201", "no_such_space", "tests.report.own.Space"])
+def test_what_cannot_be_drawn_is_shown_as_a_string(space):
+    cells = Cells()
+    assert add_cells(cells, space, ["|odd~0|", "x"]) == [(), ()]
+    assert cells.graphs == {}
+    assert cells.fault
+
+
+def test_trainings_with_and_without_a_result(tmp_path):
+    write_metrics(write_pick(tmp_path, result(1, seed=3, recipe="r", versions={"torch": "2.9"})), (0.5, 0.6, 0.7))
+    write_unfinished(tmp_path, "2-c2-seed7")
+    write_unfinished(tmp_path, "3-c3", {"status": "out of time", "message": "again"}, rank=3, canonical="c3")
+    shown = page(tmp_path)
+    assert [(pick.name, pick.trainings[0].status) for pick in shown.picks] == [
+        ("rank 1", "ok"), ("rank 2", "not finished"), ("rank 3", "out of time"),
+    ]  # fmt: skip
+    assert shown.picks[1].to_json()["trainings"][0]["metrics"]["val/acc"] == ((1.0, 2.0), (0.3, 0.4))
+    assert shown.picks[0].to_json()["trainings"][0]["score"][0] == (0.0, 1.0, 2.0, 3.0)
+    assert shown.states == ("2 of 3 trainings have no result yet (1 not finished, 1 out of time).",)
+    assert shown.versions == (("torch", "2.9"),)
+    assert shown.headline == "Trainings of nasbench201, without a search."
+
+
+def test_a_damaged_learning_curve_is_named_and_the_rest_shown(tmp_path):
+    pick = write_pick(tmp_path, result(1))
+    (pick / "metrics.csv").write_text("epoch,step\none,two\n")
+    shown = page(tmp_path)
+    assert str(pick / "metrics.csv") in shown.states[0]
+    assert shown.picks[0].trainings[0].trajectory.points
+
+
+def test_evidence_is_that_of_evidence_json(tmp_path):
+    write_noisy(tmp_path, seeds=(0, 1))
+    run = read_run(RunFolder(tmp_path))
+    found = find(run).groups[0]
+    (shown,) = page(tmp_path).evidence
+    assert shown.sentence == found.verdict.sentence
+    taus = {name: each.kendall_tau for name, each in found.correlations["test_acc"].items()}
+    assert [bar[1:4] for bar in shown.bars] == [(tau.value, tau.low, tau.high) for tau in taus.values()]
+    assert [bar[4] for bar in shown.bars] == [False, False, True, True]
+    assert len(page(tmp_path).picks) == 8
+
+
+def test_accuracies_of_trained_picks_stand_in_the_table(tmp_path):
+    rows = [score_row(number, f"a{number}", canonical=f"c{number}") for number in range(1, 6)]
+    write_search(tmp_path, rows, space="unknown")
+    write_pick(tmp_path, result(2, test_acc=0.75))
+    assert values(page(tmp_path), "test_acc") == (None, 0.75, None, None, None)
+
+
+def test_accuracies_of_a_table_are_shares(tmp_path):
+    write_search(tmp_path, sampled_rows(2))
+    ranking = json.loads((tmp_path / "ranking.json").read_text())
+    (tmp_path / "ranking.json").write_text(json.dumps([{**row, "benchmark_acc": 0.9} for row in ranking]))
+    run = read_run(RunFolder(tmp_path))
+    column = candidates_of(run).column("benchmark_acc")
+    assert (column.kind, column.values, column.label) == ("share", (0.9, 0.9), "benchmark acc")

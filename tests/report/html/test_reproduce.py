@@ -1,0 +1,72 @@
+import shlex
+
+import pytest
+
+from naswot_lightning.command_line import parse
+from naswot_lightning.config import SearchConfig, TrainConfig
+from naswot_lightning.report.html.reproduce import commands_of, settings_of
+from naswot_lightning.report.run import read_run
+from naswot_lightning.storage.run_folder import RunFolder
+from tests.report.html.folders import SETTINGS, sampled_rows, write_search
+from tests.runs import result, write_pick
+
+
+def commands(folder):
+    return [shlex.split(command) for command in commands_of(read_run(RunFolder(folder)))]
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {},
+        {"space": "nds_darts:depth=8,width=16", "seed": 3, "batch_size": 128, "canonical": False},
+        {"score": "naswot,jacob_cov+params:mean_rank", "repeats": 2, "max_params": 10**6},
+        {"algorithm": "rea:population=20", "evaluator": "train", "epochs": 3, "train": {"batch_size": 64, "lr": 0.5}},
+        {"architectures": "a list; of 'mine'.txt", "workers": 4, "wandb": {"mode": "online", "project": "x"}},
+    ],
+)
+def test_the_command_of_a_search_gives_its_settings(tmp_path, chosen):
+    settings = {**SETTINGS, **chosen}
+    write_search(tmp_path, sampled_rows(1), **chosen)
+    ((python, script, *words),) = commands(tmp_path)
+    assert (python, script) == ("python", "search.py")
+    parsed = parse(SearchConfig, words, "search.py")
+    for name in set(settings) - {"run_dir", "wandb", "workers"}:
+        assert getattr(parsed, name) == settings[name], name
+    assert parsed.run_dir == "runs/again"
+    assert parsed.wandb.mode == "auto"
+
+
+def test_the_commands_of_trainings_give_their_picks_recipes_and_seeds(tmp_path):
+    words = "nasbench201-200 (epochs 3, batch_size 64, limit_train_batches 0.5, precision bf16-mixed)"
+    for number in (1, 4):
+        for seed in (5, 6):
+            write_pick(tmp_path, result(number, seed=seed, recipe=words), name=f"{number}-c{number}-seed{seed}")
+    write_pick(tmp_path, result(9, rank=None, architecture="a;b", recipe="nasbench201-12", epochs=12))
+    given, ranked = commands(tmp_path)
+    parsed = parse(TrainConfig, ranked[2:], "train.py")
+    assert (parsed.picks, parsed.all_seeds(), parsed.epochs, parsed.batch_size) == ("1,4", [5, 6], 3, 64)
+    assert (parsed.recipe, parsed.precision, parsed.dataset) == ("nasbench201-200", "bf16-mixed", "digits")
+    assert parsed.trainer == {"limit_train_batches": 0.5}
+    parsed = parse(TrainConfig, given[2:], "train.py")
+    assert (parsed.architecture, parsed.space, parsed.recipe, parsed.seed) == (
+        "a;b",
+        "nasbench201",
+        "nasbench201-12",
+        0,
+    )
+
+
+def test_trainings_of_older_versions_have_no_recipe(tmp_path):
+    write_pick(tmp_path, result(1))
+    ((*_, first, second, third, fourth, _, _),) = commands(tmp_path)
+    assert (first, second, third, fourth) == ("--epochs", "3", "--seed", "0")
+
+
+def test_settings_that_were_chosen_come_first():
+    chosen, others = settings_of({**SETTINGS, "batch_size": 128, "max_params": 5})
+    assert dict(chosen) == {
+        "space": "nasbench201", "samples": "12", "seed": "0", "dataset": "digits", "score": "naswot", "max_params": "5",
+    }  # fmt: skip
+    assert ("batch_size", "128") in others
+    assert ("wandb.mode", "disabled") in others
