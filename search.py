@@ -9,10 +9,12 @@ if __name__ == "__main__":
 
 from naswot_lightning.command_line import run_command
 from naswot_lightning.config import SearchConfig
+from naswot_lightning.execution import begin_engine
 
 
 def main(config: SearchConfig) -> int:
     """Run the search; imported late so that --help is quick."""
+    begin_engine(config.engine)
     from naswot_lightning.search import run_search
 
     raise_interrupts()

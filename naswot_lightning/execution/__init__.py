@@ -15,6 +15,8 @@ ENGINES = {
     "ray": "naswot_lightning.execution.ray_core:ray_executor",
     "slurm": "naswot_lightning.execution.slurm:slurm_executor",
 }
+# What an engine can begin before libraries are loaded, of those that take seconds to start.
+BEGINNINGS = {"ray": "naswot_lightning.execution.ray_head:begin"}
 
 
 class MakesExecutor(Protocol):
@@ -33,3 +35,9 @@ def get_engine(name: str) -> MakesExecutor:
     """
     made: MakesExecutor = resolve("engine", name, ENGINES)
     return made
+
+
+def begin_engine(name: str) -> None:
+    """Let an engine begin to start, beside this process, where it can: it will be needed."""
+    if name in BEGINNINGS:
+        resolve("engine", name, BEGINNINGS)()

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution.base import Request
+from naswot_lightning.execution.ray_head import Head, head_for, other_cluster, settle_environment
 from naswot_lightning.execution.ray_worker import make_bootstrap
 from naswot_lightning.execution.remote import Parcel, module_path
 
 if TYPE_CHECKING:
     from ray import ObjectRef, ObjectRefGenerator
 
-_STORE_BYTES = 100 * 2**20  # of Ray's object store beside the task; Ray refuses less than 75 MiB
 _CONNECTION_S = 10.0  # for the head of a cluster to answer; Ray itself waits for two minutes
 _SHARES = 10_000  # of a GPU, as Ray counts them
 
@@ -30,10 +30,7 @@ def import_ray() -> Any:
     Raises:
         UserError: it is not installed.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")  # what it prints of lost workers is said in our words
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")  # as it does, without its warning
-    os.environ.setdefault("RAY_worker_niceness", "0")  # of a cluster that is started here: its workers are the work
+    settle_environment()
     try:
         import ray
     except ImportError as error:
@@ -56,6 +53,7 @@ class Cluster:
         self._cpus = request.threads * request.devices
         self._gpus = 0.0
         self._is_ours = False
+        self._head: Head | None = None
         self._sent: tuple[Parcel, ObjectRef] | None = None
         self._work: Any = None
 
@@ -80,10 +78,13 @@ class Cluster:
         self._work = self.ray.remote(**needs, **options)(make_bootstrap())
 
     def close(self) -> None:
-        """End a cluster that was started here; leave another."""
+        """Leave the cluster; one that was started here ends, beside this process."""
         if self._is_ours:
             self._is_ours = False
             self.ray.shutdown()
+        if self._head is not None:
+            self._head.close()
+            self._head = None
 
     @property
     def needs(self) -> dict[str, float]:
@@ -104,16 +105,16 @@ class Cluster:
         return told
 
     def _start(self, bytes_of_task: int) -> None:
-        address = os.environ.get("RAY_ADDRESS") or "local"
+        address = other_cluster()
+        if address is None:
+            self._head = head_for(bytes_of_task)
+            address = self._head.address()
         expect_cluster(address)
-        new: dict[str, Any] = {"object_store_memory": _STORE_BYTES + 2 * bytes_of_task, "include_dashboard": False}
         before, folder = signal.getsignal(signal.SIGTERM), os.getcwd()
         os.chdir(os.path.abspath(os.sep))  # workers look there for modules first, even for Ray's own
         try:
             with _quiet():
-                self.ray.init(
-                    address, log_to_driver=False, logging_level="ERROR", **(new if address == "local" else {})
-                )
+                self.ray.init(address, log_to_driver=False, logging_level="ERROR")
         except (OSError, RuntimeError, ValueError) as error:
             cure = "expected one of the same version, and RAY_AUTH_MODE as it was started with: token, or disabled"
             raise UserError(f"RAY_ADDRESS {address}: {str(error).splitlines()[0]}; {cure}") from None

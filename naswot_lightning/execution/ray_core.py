@@ -53,6 +53,13 @@ class RayTasks:
     def __init__(self, cluster: Cluster, request: Request) -> None:
         self._cluster, self._request = cluster, request
 
+    def __enter__(self) -> RayTasks:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Leave the cluster: nothing more is run."""
+        self._cluster.close()
+
     def run(self, task: Task[T, R], items: Iterable[T]) -> Iterator[tuple[T, R | Lost]]:
         """Yield each item with its result, as they are finished.
 
