@@ -49,8 +49,9 @@ def run(search: Search, first: Sequence[Proposal] | None = None) -> int:
     first = first or first_batch(search)  # what is at fault with the candidates is said before the folder is touched
     with search.folder.open(dict(search.settings), search.identity, search.overwrite):
         with ExitStack() as opened, ScoreRows(search.folder.scores) as finished:
-            if isinstance(search.evaluator, AbstractContextManager):
-                opened.enter_context(search.evaluator)
+            for each in (search.evaluator, search.executor):  # what they hold is let go before the ranking
+                if isinstance(each, AbstractContextManager):
+                    opened.enter_context(each)
             loop = Loop(search.space.name, search.canonical, search.evaluator, search.executor, search.seed, finished)
             rows = loop.run(search.algorithm, first)
         ranking = _rank(search, rows.distinct())
