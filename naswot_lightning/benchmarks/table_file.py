@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import json
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from naswot_lightning.benchmarks.index import index_of, is_by_hash
 from naswot_lightning.benchmarks.records import Key, Measure
 from naswot_lightning.benchmarks.table import Table
 from naswot_lightning.errors import UserError
+from naswot_lightning.storage.arrays import FAULTS, read_array, write_array
 from naswot_lightning.storage.files import written_beside
 from naswot_lightning.storage.records import STRICT, Count, from_json
 
@@ -27,10 +27,6 @@ _KIND: _Kind = "naswot-lightning benchmark"
 _HEADER = "header"
 _NUMBERS = "numbers"
 _MOST_ROWS = 10_000_000
-_MOST_BYTES = 1 << 31  # of one array
-_LONGEST_HEADER = 10_000  # bytes, of an array
-# What zipfile, numpy and json raise for content that is not theirs.
-_FAULTS = (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -80,7 +76,7 @@ def write_table(table: Table, path: Path) -> None:
         text = json.dumps(dataclasses.asdict(header), separators=(",", ":"))
         arrays[_HEADER] = np.frombuffer(text.encode(), np.uint8)
         for name, array in arrays.items():
-            _write_array(archive, name, array)
+            write_array(archive, name, array)
 
 
 def _write_columns(table: Table, archive: zipfile.ZipFile) -> Iterator[_Column]:
@@ -93,14 +89,9 @@ def _write_columns(table: Table, archive: zipfile.ZipFile) -> Iterator[_Column]:
             encoded = encode(key, column)
             name = f"column{len(written)}"
             for end, array in encoded.arrays.items():
-                _write_array(archive, name + end, array)
+                write_array(archive, name + end, array)
             written[digest] = (name, encoded.coding, encoded.images)
         yield _Column(*key, *written[digest])
-
-
-def _write_array(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
-    with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
-        np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
 
 
 def read_table(path: Path) -> Table:
@@ -137,10 +128,10 @@ class _File:
         """
         try:
             with zipfile.ZipFile(self._path) as archive:
-                return _read_array(archive, name)
+                return read_array(archive, name)
         except FileNotFoundError:
             raise UserError(f"{self._path}: no such file") from None
-        except _FAULTS as error:
+        except FAULTS as error:
             raise _damaged(self._path, error) from None
 
     def numbers(self, rows: int) -> np.ndarray | None:
@@ -149,7 +140,7 @@ class _File:
             with zipfile.ZipFile(self._path) as archive:
                 if f"{_NUMBERS}.npy" not in archive.namelist():
                     return None
-        except _FAULTS as error:
+        except FAULTS as error:
             raise _damaged(self._path, error) from None
         numbers = self.array(_NUMBERS)
         if numbers.shape != (rows,) or numbers.dtype != np.int32:
@@ -175,23 +166,6 @@ class _FileColumns:
 
     def load(self, key: Key) -> np.ndarray:
         return self._file.column(self._of_key[key], self._rows)
-
-
-def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
-    """Return an array without believing what it says of its size before its bytes are there."""
-    with archive.open(f"{name}.npy") as file:
-        if np.lib.format.read_magic(file) != (1, 0):
-            raise ValueError(f"{name} is written in another version of the format")
-        shape, _, dtype = np.lib.format.read_array_header_1_0(file, _LONGEST_HEADER)
-        if dtype.hasobject:
-            raise ValueError(f"{name} holds objects")
-        size = int(np.prod(shape, dtype=object)) * dtype.itemsize
-        if size > min(_MOST_BYTES, archive.getinfo(f"{name}.npy").file_size):
-            raise ValueError(f"{name} is larger than its content")
-        content = file.read(size)
-    if len(content) != size:
-        raise ValueError(f"{name} ends early")
-    return np.frombuffer(content, dtype).reshape(shape)
 
 
 def _damaged(path: Path, error: Exception) -> UserError:

@@ -30,18 +30,35 @@ def jacob_cov(measured: Measured) -> float:
         The score; -inf where an image's Jacobian is constant, as in a disconnected network, so that it has no
         correlation; nan where a gradient is not finite.
     """
-    probe = measured.probe
-    images = probe.images if probe.augmented is None else probe.augmented
-    jacobian = in_channels_last(partial(_jacobian, measured.network), images).cpu().double()
+    jacobian = jacobian_of(measured)
     if not bool(jacobian.isfinite().all()):
         return math.nan
+    correlations = correlations_of_rows(jacobian)
+    if correlations is None:
+        return -math.inf
+    shifted = torch.linalg.eigvalsh(correlations) + _JACOBIAN_K
+    return -float((shifted.log() + shifted.reciprocal()).sum())
+
+
+def jacobian_of(measured: Measured) -> Tensor:
+    """Return J = d(sum of all outputs) / d(images), (N, C * H * W) float64 on the CPU, of the augmented images."""
+    probe = measured.probe
+    images = probe.images if probe.augmented is None else probe.augmented
+    return in_channels_last(partial(_jacobian, measured.network), images).cpu().double()
+
+
+def correlations_of_rows(jacobian: Tensor) -> Tensor | None:
+    """Return the (N, N) correlation matrix of the rows of J; None where a row is constant and has none.
+
+    >>> correlations_of_rows(torch.tensor([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [3.0, 2.0, 1.0]])).round().tolist()
+    [[1.0, 1.0, -1.0], [1.0, 1.0, -1.0], [-1.0, -1.0, 1.0]]
+    """
     centred = jacobian - jacobian.mean(dim=1, keepdim=True)
     lengths = torch.linalg.vector_norm(centred, dim=1, keepdim=True)  # (N, 1)
     if bool((lengths == 0).any()):
-        return -math.inf
+        return None
     rows = centred / lengths
-    shifted = torch.linalg.eigvalsh(rows @ rows.T) + _JACOBIAN_K
-    return -float((shifted.log() + shifted.reciprocal()).sum())
+    return rows @ rows.T
 
 
 def _jacobian(network: nn.Module, images: Tensor) -> Tensor:

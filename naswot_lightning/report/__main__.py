@@ -16,7 +16,7 @@ from naswot_lightning.option_lists import with_lists
 from naswot_lightning.report.settings import ReportConfig
 
 PROG = "python -m naswot_lightning.report"
-read_lists = partial(with_lists, names=("run_dir", "figure", "format"))
+read_lists = partial(with_lists, names=("run_dir", "figure", "format", "batch_sizes"), of_numbers=("batch_sizes",))
 
 
 def run_report(config: ReportConfig) -> int:

@@ -8,7 +8,7 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.report.figures import drawings, save_figure
 from naswot_lightning.report.findings import find
 from naswot_lightning.report.html.write import write_report
-from naswot_lightning.report.run import read_run
+from naswot_lightning.report.run import Run, read_run
 from naswot_lightning.report.settings import ReportConfig
 from naswot_lightning.storage.run_folder import RunFolder
 
@@ -25,7 +25,7 @@ def report(config: ReportConfig) -> int:
         UserError: there is no run in the folder, a file of it is damaged, or several folders are given.
     """
     folder = _only(config.run_dir)
-    run = read_run(folder)
+    run = _measured(folder, config)
     out = folder.figures if config.out is None else Path(config.out)
     drawn = set()
     for name, figure in drawings(run, find(run), config.figures):
@@ -43,6 +43,27 @@ def report(config: ReportConfig) -> int:
         page = write_report(folder, None if config.out is None else Path(config.out) / folder.report.name)
         print(f"\nReport: {page}")
     return 0 if drawn or not config.figure else 1
+
+
+def _measured(folder: RunFolder, config: ReportConfig) -> Run:
+    """Return the run, with all that its figures need where they are named; what cannot be measured is said.
+
+    Raises:
+        UserError: the only figure that was asked for cannot be measured.
+    """
+    run = read_run(folder)
+    if not config.figure:
+        return run
+    from naswot_lightning.report.measures import measure  # loads torch
+
+    for name in config.figures:
+        try:
+            measure(name, folder, run, config)
+        except UserError as error:
+            if len(config.figures) == 1:
+                raise
+            print(error)
+    return read_run(folder)
 
 
 def _only(paths: list[str]) -> RunFolder:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from naswot_lightning.analysis.known import Known
 from naswot_lightning.analysis.results import Network
 from naswot_lightning.columns import BENCHMARK_ACC, MACS, PARAMS, SCORE_INIT, TEST_ACC
 from naswot_lightning.ranking import RankedRow
@@ -18,29 +18,6 @@ from naswot_lightning.storage.fields import Floats
 _PERCENT = 100
 _SIZES = (PARAMS.name, MACS.name)
 _TRAINED = "naswot"  # the score that every training begins with
-
-
-@dataclass(frozen=True)
-class Known:
-    """The n networks of a run whose accuracies are known.
-
-    Attributes:
-        space: of the networks.
-        images: the data set of the mini-batch that scored them.
-        source: which accuracy it is.
-        architectures: of the networks that were scored or trained, without dead branches where the run has none.
-        accuracies: (n,) percent.
-        scores: by name, that which ranks first; (n,) NaN where one is missing.
-        sizes: parameters and multiply-accumulates by name; (n,) NaN where one is not known.
-    """
-
-    space: str
-    images: str
-    source: str
-    architectures: tuple[str, ...]
-    accuracies: Floats
-    scores: Mapping[str, Floats]
-    sizes: Mapping[str, Floats]
 
 
 def known(run: Run) -> Known | None:

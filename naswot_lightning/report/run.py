@@ -8,6 +8,8 @@ from typing import Any
 
 from naswot_lightning.analysis.results import Group, TrainingResult, comparable, read_results
 from naswot_lightning.analysis.trajectory import Trajectory
+from naswot_lightning.measure.samples import Kept, read_samples, samples_of
+from naswot_lightning.measure.similarities import Similarities, read_similarities
 from naswot_lightning.ranking import RankedRow, no_rows, read_ranking
 from naswot_lightning.report.table_source import read_source
 from naswot_lightning.report.trainings import Training, read_trainings
@@ -32,6 +34,9 @@ class Run:
         provisional: whether the ranking is of the finished candidates of a search that has written none yet.
         trainings: all of them, those too that have no result.
         benchmark: which accuracies of which table the ranking holds; None where it holds none.
+        kernels: of a few networks, where they were measured.
+        jacobians: the same.
+        ablation: scores of ten networks under other conditions, as far as they were measured.
     """
 
     name: str
@@ -44,6 +49,9 @@ class Run:
     trainings: tuple[Training, ...] = ()
     provisional: bool = False
     benchmark: str | None = None
+    kernels: Similarities | None = None
+    jacobians: Similarities | None = None
+    ablation: Kept | None = None
 
     @property
     def ranked(self) -> tuple[str, ...] | None:
@@ -75,4 +83,7 @@ def read_run(folder: RunFolder, with_rows: bool = False) -> Run:
         rows=read_score_rows(folder.scores) if with_rows and folder.scores.exists() else (),
         trainings=trainings,
         benchmark=read_source(folder.path / "benchmark_evidence.json"),
+        kernels=read_similarities(folder.path, "kernels"),
+        jacobians=read_similarities(folder.path, "jacobians"),
+        ablation=read_samples(samples_of(folder.path)),
     )

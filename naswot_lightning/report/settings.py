@@ -18,17 +18,36 @@ class ReportConfig:
     run_dir: list[str] = field(default_factory=list)
     """the run folder of a search or of trainings."""
     figure: list[str] = field(default_factory=list)
-    """only these figures: {figures}, or all; by default each that has something to show, and report.html."""
+    """only these figures: {figures}, or all; by default each that the files have something to show of, and report.html.
+    figure1, figure5 and jacobian_histograms score networks anew where they are named, and keep it in the run folder."""
     format: list[str] = field(default_factory=lambda: ["png"])
     """the files of each: png, svg, pdf."""
     out: str | None = None
     """the folder of what is written; by default the run folder, and figures in it."""
+    samples: int = 20
+    """of figure5: scores of each network, each way."""
+    batch_sizes: list[int] = field(default_factory=lambda: [32, 64, 128, 256])
+    """of figure5: images of the mini-batches of its fourth panel."""
+    data_dir: str | None = None
+    """the folder of the data set, for figures that score networks anew; by default that of the search."""
+    device: str = "auto"
+    """for the same figures: auto, cpu, cuda, cuda:1, ..."""
+    overwrite: bool = False
+    """measure figure5 anew where its scores were measured with other settings."""
+    trust: bool = False
+    """for the same figures: trust the code that the run folder names as its search space."""
 
     def __post_init__(self) -> None:
         if not self.run_dir:
             raise UserError("--run_dir: give a run folder, such as --run_dir runs/mine")
         self.figure = [expect_name("figure", name, [*FIGURES, ALL]) for name in _split(self.figure)]
         self.format = [expect_name("format", name, FORMATS) for name in _split(self.format)]
+        for name, number, most in (
+            ("samples", self.samples, 1_000),
+            *(("batch_sizes", size, 10_000) for size in self.batch_sizes),
+        ):
+            if not 2 <= number <= most:
+                raise UserError(f"--{name} {number}: expected 2 to {most:,}")
         if not self.format:
             raise UserError(f"--format: give at least one of {', '.join(FORMATS)}")
 

@@ -5,23 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
 from naswot_lightning.devices import get_device
 from naswot_lightning.errors import UserError
-from naswot_lightning.report.figures import save_figure
-from naswot_lightning.report.figures.score_boxes import draw
-from naswot_lightning.report.table import print_table
-from naswot_lightning.reproduce.ablation import (
+from naswot_lightning.measure.ablation import Plan, measure
+from naswot_lightning.measure.samples import (
     ABLATIONS,
     SIZES,
     Chosen,
+    Conditions,
     Sample,
     chosen_networks,
     normalised,
-    scored,
-    ways,
 )
+from naswot_lightning.report.figures import save_figure
+from naswot_lightning.report.figures.score_boxes import draw
+from naswot_lightning.report.table import print_table
 from naswot_lightning.reproduce.accuracies import every_data_set, of_data_set
 from naswot_lightning.reproduce.images import images_of
 from naswot_lightning.reproduce.result_row import Spread
@@ -47,21 +45,32 @@ def reproduce(settings: AblationSettings) -> int:
     if not networks:
         raise UserError(f"--benchmark {settings.benchmark[0]}: it knows no accuracy ({known.label})")
     images = images_of(settings.dataset, known.dataset)
-    samples = _samples(settings, networks, scored_space(settings, table), images)
+    path = Path(settings.out) / "figure5"
+    plan = _plan(settings, networks, scored_space(settings, table), images, f"{table.name}: {known.label}")
+    samples = measure(plan, path.with_suffix(".jsonl"), settings.overwrite).samples
     title = f"{table.space}, percentiles of {known.label}, {settings.samples} scores each way, images of {images}"
     _print(title, networks, samples)
-    path = Path(settings.out) / "figure5"
     write_csv(path.with_suffix(".csv"), map(_csv_row, samples), _CSV)
     save_figure(draw(networks, samples, title), path.with_suffix(".png"))
     print(f"{path.with_suffix('.csv')}, {path.with_suffix('.png')}")
     return 0
 
 
-def _samples(settings: AblationSettings, networks: Sequence[Chosen], space: str, images: str) -> list[Sample]:
-    device, total = get_device(settings.device), settings.samples * (3 + len(settings.batch_sizes))
-    each_way = tqdm(ways(settings, images), total=total, desc="scoring", unit=" ways", mininterval=10.0)
-    found = get_space(space)
-    return [sample for way in each_way for sample in scored(way, networks, found, device, settings.canonical)]
+def _plan(settings: AblationSettings, networks: Sequence[Chosen], space: str, images: str, source: str) -> Plan:
+    conditions = Conditions(
+        space=space,
+        images=images,
+        image_size=settings.image_size if images == "imagefolder" else None,
+        probe_size=None,
+        split_file=None,
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        canonical=settings.canonical,
+        source=source,
+        networks=tuple(networks),
+    )
+    sizes = tuple(dict.fromkeys(settings.batch_sizes))
+    return Plan(get_space(space), conditions, settings.data_dir, settings.samples, sizes, get_device(settings.device))
 
 
 def _print(title: str, networks: Sequence[Chosen], samples: Sequence[Sample]) -> None:

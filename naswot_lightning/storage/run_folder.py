@@ -20,8 +20,9 @@ _RUN_FILES = (
     "config.yaml", "scores.jsonl", "ranking.json", "ranking.csv", "calibration.csv", "comparison.csv",
     "comparison_seeds.csv", "evidence.json", "benchmark_evidence.json", "report.html", ".run_id", ".wandb_runs.json",
 )  # fmt: skip
-_RUN_FOLDERS = ("picks", "trials", "figures", "wandb", "jobs", "study")
+_RUN_FOLDERS = ("picks", "trials", "figures", "wandb", "jobs", "study", "measured")
 _STUDY = ("study.csv", "study.json", "study.png")
+_MEASURED = ("kernels.npz", "jacobians.npz", "ablation.jsonl", ".lock")
 _MARK = re.compile(r"[0-9a-f]{8}\n?")  # the content of .run_id
 _PICK = re.compile(r"(given|[1-9]\d*)-[0-9a-f]+(-seed\d+)?")
 _TRIAL = re.compile(r"[0-9a-f]{12}-\d+")  # a short training of a search
@@ -210,7 +211,7 @@ class RunFolder:
             remove_within(self.path, folder)
         for path in files:
             path.unlink(missing_ok=True)  # of a link the link alone
-        for folder in (self.picks, self.figures, self.path / "jobs", self.path / "study"):
+        for folder in (self.picks, self.figures, self.path / "jobs", self.path / "study", self.path / "measured"):
             if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
                 folder.rmdir()
 
@@ -225,8 +226,9 @@ class RunFolder:
         return [path for path in self.path.glob("jobs/*") if path.is_file() and _JOB.fullmatch(path.name)]
 
     def _of_study(self) -> list[Path]:
-        """Return what a study wrote."""
-        return [path for name in _STUDY if (path := self.path / "study" / name).is_file()]
+        """Return what a study wrote, and what was measured for figures."""
+        names = [*(f"study/{name}" for name in _STUDY), *(f"measured/{name}" for name in _MEASURED)]
+        return [path for name in names if (path := self.path / name).is_file()]
 
     def _figures(self) -> list[Path]:
         """Return the figures that carry our mark."""

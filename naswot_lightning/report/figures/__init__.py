@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 FIGURES = [
     "score_vs_params",
     "score_distribution",
+    "figure1",
+    "jacobian_histograms",
     "figure3",
     "figure4",
+    "figure5",
     "figure6",
     "score_vs_accuracy",
 ]

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from naswot_lightning.analysis.known import Known
 from naswot_lightning.analysis.statistics import estimate, resampled_tau
 from naswot_lightning.columns import PARAMS
 from naswot_lightning.report.figures import style
 from naswot_lightning.report.figures.score_vs_accuracy import heading
-from naswot_lightning.report.known import Known, known
+from naswot_lightning.report.known import known
 from naswot_lightning.storage.fields import Floats
 
 if TYPE_CHECKING:

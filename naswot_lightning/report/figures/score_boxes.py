@@ -10,17 +10,17 @@ from naswot_lightning.report.figures import style
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from naswot_lightning.reproduce.ablation import Chosen, Sample
+    from naswot_lightning.measure.samples import Chosen, Sample
 
 _GROUP = 0.85  # of the distance between two batch sizes
-_MEDIAN = "#d62728"  # red, which is seen on every colour, and where a box is too flat to be seen
+_MEDIAN, _AROUND = "black", "white"  # seen on every shade, and where a box is too flat to be seen
 
 
 def draw(networks: Sequence[Chosen], samples: Sequence[Sample], title: str) -> Figure:
     """Draw a box a network and way; those of several batch sizes are divided by the lowest score of their size."""
     from matplotlib.figure import Figure
 
-    from naswot_lightning.reproduce.ablation import ABLATIONS, SIZES
+    from naswot_lightning.measure.samples import ABLATIONS, SIZES
 
     figure = Figure(figsize=(11.5, 8.0), layout="constrained")
     colors = style.color_map()([number / max(len(networks) - 1, 1) for number in range(len(networks))])
@@ -29,7 +29,7 @@ def draw(networks: Sequence[Chosen], samples: Sequence[Sample], title: str) -> F
         (_draw_sizes if ablation == SIZES else _draw_one_size)(axis, networks, own, colors)
         axis.set_title(ablation, fontsize="medium")
         axis.grid(axis="y", alpha=0.3)
-    figure.suptitle(style.plain(title), fontsize="medium")
+    figure.suptitle(style.wrapped(title, 130), fontsize="medium")
     return figure
 
 
@@ -42,7 +42,7 @@ def _draw_one_size(axis: Any, networks: Sequence[Chosen], samples: Sequence[Samp
 
 
 def _draw_sizes(axis: Any, networks: Sequence[Chosen], samples: Sequence[Sample], colors: Any) -> None:
-    from naswot_lightning.reproduce.ablation import normalised
+    from naswot_lightning.measure.samples import normalised
 
     values = normalised(samples)
     sizes = sorted({sample.batch_size for sample in samples})
@@ -57,9 +57,11 @@ def _draw_sizes(axis: Any, networks: Sequence[Chosen], samples: Sequence[Sample]
 
 
 def _color(drawn: Any, colors: Any) -> None:
+    from matplotlib.patheffects import withStroke
+
     for box, color in zip(drawn["boxes"], colors, strict=True):
         box.set(facecolor=color, edgecolor=color)
     for median in drawn["medians"]:
-        median.set_color(_MEDIAN)
+        median.set(color=_MEDIAN, linewidth=1.4, path_effects=[withStroke(linewidth=3.2, foreground=_AROUND)])
     for flier in drawn["fliers"]:
         flier.set(markersize=3)
