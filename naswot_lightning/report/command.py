@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from naswot_lightning.errors import UserError
 from naswot_lightning.report.figures import drawings, save_figure
 from naswot_lightning.report.findings import find
 from naswot_lightning.report.html.write import write_report
+from naswot_lightning.report.provisional import with_ranking
 from naswot_lightning.report.run import Run, read_run
 from naswot_lightning.report.settings import ReportConfig
 from naswot_lightning.storage.run_folder import RunFolder
@@ -51,7 +53,7 @@ def _measured(folder: RunFolder, config: ReportConfig) -> Run:
     Raises:
         UserError: the only figure that was asked for cannot be measured.
     """
-    run = read_run(folder)
+    run = with_ranking(read_run(folder, with_rows=True))
     if not config.figure:
         return run
     from naswot_lightning.report.measures import measure  # loads torch
@@ -63,7 +65,7 @@ def _measured(folder: RunFolder, config: ReportConfig) -> Run:
             if len(config.figures) == 1:
                 raise
             print(error)
-    return read_run(folder)
+    return replace(read_run(folder), ranking=run.ranking, provisional=run.provisional)
 
 
 def _only(paths: list[str]) -> RunFolder:

@@ -28,6 +28,7 @@ class Ranked:
         ranks: (n,) in the ranking.
         picked: (n,) whether each is a trained pick.
         left_out: how many candidates have another status than "ok", by status.
+        provisional: whether the search is still at work.
     """
 
     settings: Mapping[str, Any]
@@ -36,6 +37,7 @@ class Ranked:
     ranks: np.ndarray
     picked: np.ndarray
     left_out: Mapping[str, int]
+    provisional: bool = False
 
     @property
     def name(self) -> str:
@@ -66,6 +68,7 @@ class Ranked:
         """What was searched on what, with the numbers of candidates."""
         n, others = len(self.ranks), sum(self.left_out.values())
         count = f"n = {n:,} candidates" if not others else f"n = {n:,} of {n + others:,} candidates"
+        count += " so far" if self.provisional else ""
         counted = "".join(f", {number:,} {status}" for status, number in self.left_out.items())
         where, seed = self.settings.get("dataset", "?"), self.settings.get("seed", "?")
         left_out = f"; left out{counted[1:]}" if counted else ""
@@ -93,6 +96,7 @@ def ranked(run: Run) -> Ranked | None:
         ranks=np.flatnonzero(kept) + 1,
         picked=np.array([canonical in picks for canonical in rows.field("canonical")])[kept],
         left_out={status: count for status, count in counts.items() if status != "ok"},
+        provisional=run.provisional,
     )
 
 

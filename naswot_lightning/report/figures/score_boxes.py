@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from naswot_lightning.measure.samples import Chosen, Sample
 
 _GROUP = 0.85  # of the distance between two batch sizes
-_MEDIAN, _AROUND = "black", "white"  # seen on every shade, and where a box is too flat to be seen
+_LIGHT = 0.45  # of white in a box, on which its black median is seen
 
 
 def draw(networks: Sequence[Chosen], samples: Sequence[Sample], title: str) -> Figure:
@@ -57,11 +57,9 @@ def _draw_sizes(axis: Any, networks: Sequence[Chosen], samples: Sequence[Sample]
 
 
 def _color(drawn: Any, colors: Any) -> None:
-    from matplotlib.patheffects import withStroke
-
     for box, color in zip(drawn["boxes"], colors, strict=True):
-        box.set(facecolor=color, edgecolor=color)
+        box.set(facecolor=[_LIGHT + (1 - _LIGHT) * part for part in color[:3]], edgecolor="black", linewidth=0.7)
     for median in drawn["medians"]:
-        median.set(color=_MEDIAN, linewidth=1.4, path_effects=[withStroke(linewidth=3.2, foreground=_AROUND)])
+        median.set(color="black", linewidth=1.6)
     for flier in drawn["fliers"]:
         flier.set(markersize=3)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from naswot_lightning.report.run import Run
 
 _MILLION = 1e6
-_MANY = 5000  # points above which a vector file keeps them as pixels
+_MANY = 5000  # points above which they are pixels: a vector file is small, and 300,000 take less than a second
 
 
 def draw(run: Run, findings: Findings) -> Figure | None:
@@ -44,11 +44,11 @@ def draw(run: Run, findings: Findings) -> Figure | None:
 
 
 def _draw_points(axis: Any, found: Ranked, known: np.ndarray) -> None:
-    size = 5.0 if known.sum() <= 300 else 3.0
+    many, size = bool(known.sum() > _MANY), 5.0 if known.sum() <= 300 else 3.0
     params, others, marked = found.params / _MILLION, known & ~found.marked, known & found.marked
     axis.plot(
-        params[others], found.values[others], "o", color=style.CANDIDATES, markersize=size, markeredgewidth=0,
-        alpha=0.6, label="candidates", rasterized=bool(known.sum() > _MANY),
+        params[others], found.values[others], "," if many else "o", color=style.CANDIDATES, markersize=size, markeredgewidth=0,
+        alpha=0.6, label="candidates", rasterized=many,
     )  # fmt: skip
     axis.plot(params[marked], found.values[marked], label=style.plain(found.mark), **style.PICKED)
 
