@@ -13,6 +13,7 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import RankedRow, rank, write_ranking
 from naswot_lightning.report import wandb_runs
 from naswot_lightning.report.html.write import offer_report
+from naswot_lightning.report.search_figures import draw_search_figures
 from naswot_lightning.search.calibration import calibrate
 from naswot_lightning.search.known import report_known
 from naswot_lightning.search.loop import Loop
@@ -62,6 +63,7 @@ def run(search: Search, first: Sequence[Proposal] | None = None) -> int:
         if search.shard:
             print(search.shard)
         _track(search, ranking, loop.fresh)
+        draw_search_figures(search.folder, search.settings, ranking)
         offer_report(search.folder)
     return 0 if ranking[0].status == "ok" else 1
 
