@@ -1,7 +1,8 @@
 """The cluster of this machine alone that a command has for itself: held by a process beside it, and ended with it.
 
 To start Ray takes seconds in which the command has other things to do, and so does to end it. The process beside it
-waits at a pipe: however the command ends, the pipe is closed, and the cluster is ended in order.
+waits at a pipe: however the command ends, the pipe is closed, and the cluster is ended in order; one that is not there
+yet is killed.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ import atexit
 import json
 import os
 import secrets
+import signal
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
@@ -138,16 +141,36 @@ def serve(store: int) -> None:
     told = os.fdopen(os.dup(1), "w")
     nobody = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nobody, 1)  # what Ray prints is not for the command
+    begun = threading.Event()
+    command = threading.Thread(target=_wait_for_the_end, args=(begun,), daemon=True)
+    command.start()
+    said = _start(store)
+    with suppress(BrokenPipeError):  # the command has ended
+        print(json.dumps(said), file=told, flush=True)
+    begun.set()
+    command.join()
+    if "address" in said:
+        import ray
+
+        ray.shutdown()
+
+
+def _start(store: int) -> dict[str, str]:
+    """Return the address of a cluster that has been started, or what was in its way."""
+    quietly: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "include_dashboard": False}
     try:
         import ray
 
-        told_nobody: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "include_dashboard": False}
-        ray.init("local", object_store_memory=store, **told_nobody)
-        said = {"address": ray.get_runtime_context().gcs_address}
+        ray.init("local", object_store_memory=store, **quietly)
+        return {"address": ray.get_runtime_context().gcs_address}
     except Exception as error:  # noqa: BLE001 - the command tells of it
-        said = {"error": (str(error) or type(error).__name__).splitlines()[0]}
-    with suppress(BrokenPipeError):  # the command has ended
-        print(json.dumps(said), file=told, flush=True)
+        return {"error": (str(error) or type(error).__name__).splitlines()[0]}
+
+
+def _wait_for_the_end(begun: threading.Event) -> None:
+    """Wait until the command has ended; where that is before the cluster is there, kill what there is of it."""
     sys.stdin.read()
-    if "address" in said:
-        ray.shutdown()
+    if not begun.is_set():
+        if hasattr(os, "killpg"):
+            os.killpg(os.getpgrp(), signal.SIGKILL)
+        os._exit(1)

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -114,10 +115,11 @@ def test_what_cannot_be_started_is_one_line(install, fault, said):
     head.wait()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
-@pytest.mark.parametrize("moment", ["at once", "later"])
-def test_it_ends_in_order_where_the_command_is_killed(install, moment):
-    folder = install("import time; time.sleep(0.5)" if moment == "at once" else "pass")
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
+@pytest.mark.parametrize("is_there", [False, True])
+def test_it_ends_where_the_command_is_killed(install, is_there):
+    child = "import subprocess; subprocess.Popen(['sleep', '300']); import time; time.sleep(300)"
+    folder = install("pass" if is_there else child)
     waits = "import time; time.sleep(60)"
     program = f"from naswot_lightning.execution.ray_head import Head; h = Head(); print(h._process.pid); {waits}"
     path = os.pathsep.join([str(folder / "modules"), str(ROOT)])
@@ -125,9 +127,18 @@ def test_it_ends_in_order_where_the_command_is_killed(install, moment):
         [sys.executable, "-u", "-c", program], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": path}
     )
     beside = int(command.stdout.readline())
-    if moment == "later":
-        wait_until(lambda: seen(folder, "begun"))
+    wait_until(lambda: seen(folder, "begun") if is_there else len(of_session(beside)) == 2)
     command.send_signal(signal.SIGKILL)
     command.wait()
-    wait_until(lambda: seen(folder, "ended") == [str(beside)])
-    wait_until(lambda: not Path(f"/proc/{beside}").exists() or not Path(f"/proc/{beside}/cmdline").read_bytes())
+    wait_until(lambda: not of_session(beside))
+    assert seen(folder, "ended") == ([str(beside)] if is_there else [])
+
+
+def of_session(leader):
+    """The running processes of a session."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if os.getsid(int(path.name)) == leader and (path / "cmdline").read_bytes():
+                found.append(int(path.name))
+    return found
