@@ -49,6 +49,8 @@ class WandbConfig:
     """the wandb project."""
     group: str | None = None
     """the group of the runs of one run folder; its own name by default."""
+    artifacts: bool = False
+    """keep the ranking and the best checkpoint of each pick in wandb, too."""
 
     def __post_init__(self) -> None:
         for name, text in (("project", self.project), ("group", self.group)):

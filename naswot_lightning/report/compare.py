@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from naswot_lightning.report import wandb_runs
 from naswot_lightning.report.figures import draw_figures
 from naswot_lightning.report.findings import Findings, find
 from naswot_lightning.report.run import Run, read_run
-from naswot_lightning.report.tables import NAMES, comparison_rows, write_comparison, write_seeds
+from naswot_lightning.report.tables import write_comparison, write_seeds
 from naswot_lightning.report.terminal import print_report
+from naswot_lightning.report.tracking.comparison import comparison_config, content_of, log_comparison
 from naswot_lightning.report.wandb_runs import WandbSettings
-from naswot_lightning.storage.files import to_csv, write_json
+from naswot_lightning.storage.files import write_json
 from naswot_lightning.storage.run_folder import RunFolder
 
 
@@ -41,36 +40,19 @@ def compare(folder: RunFolder, wandb: WandbSettings) -> None:
 
 
 def _track(folder: RunFolder, wandb: WandbSettings, run: Run, findings: Findings, drawn: Mapping[str, Path]) -> None:
-    content = hashlib.sha256(to_csv(comparison_rows(run.results), NAMES).encode()).hexdigest()[:4]
-    run_id = f"{folder.run_id()}-comparison-{len(run.results)}-{content}"
-    if wandb_runs.was_sent(folder, run_id):
+    """Show the comparison in wandb: in one run a folder, which is taken up where there are more picks."""
+    run_id = f"{folder.run_id()}-comparison"
+    content = f"{run_id}-{content_of(run)}"
+    if wandb_runs.was_sent(folder, content):
         return
     started = wandb_runs.start_run(
         wandb,
         folder.path,
-        {"picks": len(run.results)},
+        comparison_config(run),
         id=run_id,
         name=f"comparison {folder.name}",
         group=wandb_runs.wandb_group(folder, wandb),
         job_type="comparison",
     )
-    if started is not None:
-        wandb_runs.log_comparison(started, run.results, _summary(findings), drawn)
-        wandb_runs.mark_sent(folder, run_id)
-
-
-def _summary(findings: Findings) -> dict[str, Any]:
-    """Return the evidence as wandb's summary shows it: flat names, that of the largest group."""
-    found = findings.groups[0]
-    correlations = found.correlations["test_acc"]
-    estimates = {
-        **{f"tau/{name}": each.kendall_tau for name, each in correlations.items()},
-        **{f"rho/{name}": each.spearman_rho for name, each in correlations.items()},
-    }
-    verdict = found.verdict
-    if verdict.difference is not None:
-        estimates["tau/score_init_less_size"] = verdict.difference
-    summary = {"networks": found.networks, "verdict": verdict.outcome, "verdict_sentence": verdict.sentence}
-    for name, each in estimates.items():
-        summary |= {name: each.value, f"{name}_low": each.low, f"{name}_high": each.high}  # type: ignore[dict-item]
-    return summary
+    if started is not None and wandb_runs.send(started, lambda each: log_comparison(each, run, findings, drawn)):
+        wandb_runs.mark_sent(folder, content)

@@ -1,21 +1,18 @@
-"""What is shown in wandb. The run folder's files are the truth; wandb is a view of them."""
+"""How a run of wandb is started. The run folder's files are the truth; wandb is a view of them."""
 
 from __future__ import annotations
 
 import logging
 import netrc
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlparse
 
-from naswot_lightning.analysis.results import TrainingResult
 from naswot_lightning.errors import UserError
-from naswot_lightning.ranking import RankedRow
-from naswot_lightning.report.tables import NAMES, comparison_rows
 from naswot_lightning.storage.files import locked, read_own, write_json
 from naswot_lightning.storage.records import parse_json
 from naswot_lightning.storage.run_folder import RunFolder
@@ -23,7 +20,6 @@ from naswot_lightning.storage.run_folder import RunFolder
 Mode = Literal["online", "offline", "disabled"]
 
 log = logging.getLogger(__name__)
-_TABLE_ROWS = 10_000  # what wandb shows of one table
 _INIT_SECONDS = 60.0
 _PATIENCE_S = 20.0  # for another run that starts
 
@@ -36,11 +32,13 @@ class WandbSettings:
         mode: auto, online, offline or disabled.
         project: the wandb project.
         group: of the runs of one run folder; None for its own name.
+        artifacts: keep the ranking and the best checkpoints in wandb.
     """
 
     mode: str = "auto"
     project: str = "naswot-lightning"
     group: str | None = None
+    artifacts: bool = False
 
 
 def wandb_group(folder: RunFolder, wandb: WandbSettings) -> str:
@@ -123,6 +121,23 @@ def start_run(wandb_settings: WandbSettings, folder: Path, settings: Mapping[str
         return wandb.init(mode="offline", **shared)
 
 
+def send(run: Any, show: Callable[[Any], None]) -> bool:
+    """Log what a run holds and end it; return whether that went well.
+
+    What goes wrong between wandb and its server is one line of warning: the results are in the files.
+    """
+    import wandb
+
+    try:
+        show(run)
+    except wandb.errors.Error as error:
+        log.warning("wandb has not all of run %s (%s)", run.name, str(error).splitlines()[0])
+        run.finish(exit_code=1)
+        return False
+    run.finish()
+    return True
+
+
 @contextmanager
 def _in_turn(folder: Path) -> Iterator[None]:
     """Let the runs of a folder that start together ask the server one after the other, for as long as is bearable."""
@@ -131,30 +146,3 @@ def _in_turn(folder: Path) -> Iterator[None]:
         with suppress(UserError):  # another is still asking
             stack.enter_context(locked(folder / "wandb", _PATIENCE_S))
         yield
-
-
-def log_search(run: Any, ranking: Sequence[RankedRow], summary: Mapping[str, Any]) -> None:
-    """Log a ranking as one table and one histogram, and end the run."""
-    import wandb
-
-    rows = [row.to_json() for row in ranking[:_TABLE_ROWS]]
-    table = wandb.Table(columns=list(rows[0]), data=[list(row.values()) for row in rows])
-    scores = [row.score for row in ranking if row.status == "ok"]
-    run.log({"ranking": table, **({"score": wandb.Histogram(scores)} if scores else {})})
-    _finish(run, summary)
-
-
-def log_comparison(
-    run: Any, results: Sequence[TrainingResult], summary: Mapping[str, Any], figures: Mapping[str, Path]
-) -> None:
-    """Log the comparison of trained picks as a table and its figures, and end the run."""
-    import wandb
-
-    table = wandb.Table(columns=list(NAMES), data=[list(row.values()) for row in comparison_rows(results)])
-    run.log({"comparison": table, **{name: wandb.Image(str(path)) for name, path in figures.items()}})
-    _finish(run, summary)
-
-
-def _finish(run: Any, summary: Mapping[str, Any]) -> None:
-    run.summary.update({name: value for name, value in summary.items() if value is not None})
-    run.finish()

@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
 
+import numpy as np
+
 from naswot_lightning.analysis.agreement import agreement_with_size
 from naswot_lightning.columns import BENCHMARK_ACC
 from naswot_lightning.config import SearchConfig
@@ -14,6 +16,7 @@ from naswot_lightning.ranking import RankedRow, rank, write_ranking
 from naswot_lightning.report import wandb_runs
 from naswot_lightning.report.html.write import offer_report
 from naswot_lightning.report.search_figures import draw_search_figures
+from naswot_lightning.report.tracking.search import SearchShown, log_search, search_config
 from naswot_lightning.search.calibration import calibrate
 from naswot_lightning.search.known import report_known
 from naswot_lightning.search.loop import Loop
@@ -62,7 +65,7 @@ def run(search: Search, first: Sequence[Proposal] | None = None) -> int:
             report_known(search.folder.path, ranking, search.benchmark, search.criteria[0].label)
         if search.shard:
             print(search.shard)
-        _track(search, ranking, loop.fresh)
+        _track(search, _whole(rows.distinct()), ranking, loop.fresh)
         draw_search_figures(search.folder, search.settings, ranking)
         offer_report(search.folder)
     return 0 if ranking[0].status == "ok" else 1
@@ -74,12 +77,18 @@ def _rank(search: Search, rows: Selection[ScoreRow]) -> Columnar[RankedRow]:
     Raises:
         UserError: there are none.
     """
-    if rows.field("fidelity").distinct() != [None]:
-        rows = rows.choose(place for place, row in enumerate(rows) if row.fidelity is None)
+    rows = _whole(rows)
     if not rows:
         raise UserError("no candidate was trained for all epochs: give a larger --samples or --budget")
     known = {} if search.benchmark is None else {BENCHMARK_ACC.name: search.benchmark.accuracies(rows)}
     return rank(rows, search.criteria, known)
+
+
+def _whole(rows: Selection[ScoreRow]) -> Selection[ScoreRow]:
+    """Return the candidates that were evaluated whole: of a training, for all epochs."""
+    if rows.field("fidelity").distinct() == [None]:
+        return rows
+    return rows.choose(place for place, row in enumerate(rows) if row.fidelity is None)
 
 
 def first_batch(search: Search) -> Sequence[Proposal]:
@@ -96,24 +105,35 @@ def first_batch(search: Search) -> Sequence[Proposal]:
     return batch
 
 
-def _track(search: Search, ranking: Records[RankedRow], fresh: int) -> None:
+def _track(search: Search, rows: Records[ScoreRow], ranking: Records[RankedRow], fresh: int) -> None:
     run_id = f"{search.folder.run_id()}-search"
     if not fresh and wandb_runs.was_sent(search.folder, run_id):
         return
-    import torch
-
-    settings = {**search.identity, "probe": search.evaluator.fingerprint, "torch": torch.__version__}
+    config = search_config({**search.settings, **search.identity}, search.evaluator.fingerprint)
     run = wandb_runs.start_run(
         search.wandb,
         search.folder.path,
-        json.loads(json.dumps(settings)),
+        json.loads(json.dumps(config)),
         id=run_id,
         name=f"search {search.folder.name}",
         group=wandb_runs.wandb_group(search.folder, search.wandb),
         job_type="search",
     )
-    if run is not None:
-        taus = {f"tau/{size}": tau for size, tau in agreement_with_size(ranking).items()}
-        best = {"best_score": ranking[0].score, "best_architecture": ranking[0].architecture}
-        wandb_runs.log_search(run, ranking, {**best, **taus})
+    if run is None:
+        return
+    shown = _shown(search, rows, ranking)
+    if wandb_runs.send(run, lambda each: log_search(each, shown, search.folder, search.wandb.artifacts)):
         wandb_runs.mark_sent(search.folder, run_id)
+
+
+def _shown(search: Search, rows: Records[ScoreRow], ranking: Records[RankedRow]) -> SearchShown:
+    first = search.criteria[0]
+    evaluated = np.empty(0) if first.is_relative else rows.field("scores").values(first.parts[0].name)
+    return SearchShown(
+        space=search.space.name,
+        title=f"{first.label} against parameters, {search.space.name} on {search.dataset}",
+        ranking=ranking,
+        evaluated=evaluated,
+        higher_is_better=first.parts[0].higher_is_better,
+        agreement=agreement_with_size(ranking),
+    )

@@ -188,8 +188,8 @@ class ImageClassifier(pl.LightningModule):
         if first:  # Lightning takes the values at the end of the epoch: one announcement is enough
             self.log(f"{stage}/loss", mean_loss, on_step=False, on_epoch=True)
             self.log(f"{stage}/acc", accuracy, on_step=False, on_epoch=True)
-            # Epochs done, as the score's trajectory counts them; by default Lightning logs the index of the epoch.
-            self.log("epoch", float(self.current_epoch + 1), on_step=False, on_epoch=True, reduce_fx="max")
+            if stage != "test":  # epochs done, as the trajectory counts them; Lightning's own is the index of the epoch
+                self.log("epoch", float(self.current_epoch + 1), on_step=False, on_epoch=True, reduce_fx="max")
             if stage == "train":
                 self.log("lr", self._lr, on_step=False, on_epoch=True)
 

@@ -32,6 +32,7 @@ from naswot_lightning.data.module import ImageDataModule
 from naswot_lightning.data.storage import map_dataset
 from naswot_lightning.errors import UserError, describe_os_error
 from naswot_lightning.execution.tuning import tune_process
+from naswot_lightning.report.tracking.training import end_training
 from naswot_lightning.storage.files import locked
 from naswot_lightning.training.checkpoints import best_and_last, checkpoint_to_resume
 from naswot_lightning.training.classifier import ImageClassifier
@@ -64,8 +65,10 @@ def train_pick(folder: Path, images: Path | None = None) -> TrainingResult:
     trainer = make_trainer(folder, pick, callbacks, choose_strategy(pick, model, data))
     result = _fit(trainer, model, data, folder, lambda: _described(pick, data, trajectory, metrics))
     if trainer.is_global_zero:
+        best = folder / "best.ckpt" if pick.run.artifacts and result.status == "ok" else None
+        last = metrics.rows[-1] if metrics.rows else {}
         for logger in trainer.loggers:
-            logger.experiment.finish()  # type: ignore[attr-defined]
+            end_training(logger.experiment, result, last, best)  # type: ignore[attr-defined]
         result.write(folder)
         if result.status == "diverged":
             print(f"{pick.run.name}: diverged, {result.reason}", flush=True)

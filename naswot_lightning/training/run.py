@@ -65,6 +65,7 @@ def _prepare(training: Training, pick: PlannedPick) -> Path:
         group=wandb_group(training.folder, wandb),
         id=f"{training.folder.run_id()}-{pick.name}-{pick.settings.digest()}",
         name=pick.name,
+        artifacts=wandb.artifacts,
     )
     return prepare_pick(training.folder.path, pick.settings, run, training.overwrite)
 

@@ -161,6 +161,7 @@ class PickRun:
         group: of all runs of the run folder.
         id: of the run; other settings are another run, since wandb cannot take back what it was sent of the first.
         name: of the run and of the pick's folder.
+        artifacts: keep the best checkpoint in wandb.
     """
 
     mode: str
@@ -168,6 +169,7 @@ class PickRun:
     group: str
     id: str
     name: str
+    artifacts: bool = False
 
     __pydantic_config__ = STRICT
 

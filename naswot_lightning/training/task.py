@@ -20,6 +20,11 @@ from naswot_lightning.training.outcome import EXIT_OS_ERROR, Outcome, forget_out
 from naswot_lightning.training.progress import Display, Lines, read_epoch
 from naswot_lightning.training.settings import read_pick, write_retry
 
+_OF_THE_COMMAND = (
+    "WANDB_SERVICE",  # one that outlives a killed pick would refuse the run to the next
+    "WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_SWEEP_PARAM_PATH",  # of a sweep, whose one run is the comparison
+)  # fmt: skip
+
 
 class TrainPick:
     """Trains the pick of a folder, in one of several places.
@@ -143,8 +148,7 @@ def _threads(count: int) -> dict[str, str]:
 
 
 def _environment() -> dict[str, str]:
-    # A wandb service of its own: one that outlives a killed pick would refuse the run to the next.
-    ours = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}
+    ours = {name: value for name, value in os.environ.items() if name not in _OF_THE_COMMAND}
     # Libraries from where this process has them: with -m alone the folder that the user stands in comes first.
     path = os.pathsep.join(path for path in sys.path if path)
     # A crash of a library leaves a traceback in train.log.

@@ -11,6 +11,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from naswot_lightning.data.module import ImageDataModule
+from naswot_lightning.report.tracking.training import define_metrics
 from naswot_lightning.report.wandb_runs import WandbSettings, resolve_mode, start_run
 from naswot_lightning.training.checkpoints import WholeCheckpointIO
 from naswot_lightning.training.classifier import ImageClassifier, has_unused_parameters
@@ -92,7 +93,9 @@ def _logger(folder: Path, pick: SavedPick) -> Any:
     def start() -> Any:
         # All runs of a run folder lie side by side, so that one viewer shows them together.
         wandb, named = WandbSettings(run.mode, run.project, run.group), {"id": run.id, "name": run.name}
-        return start_run(wandb, folder.parent.parent, shown, group=run.group, job_type="train", **named)
+        started = start_run(wandb, folder.parent.parent, shown, group=run.group, job_type="train", **named)
+        define_metrics(started)
+        return started
 
     return SentOnceLogger(start, folder / ".sent.json")
 

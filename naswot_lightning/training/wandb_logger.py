@@ -21,7 +21,7 @@ class SentOnceLogger(WandbLogger):
     wandb cannot take back what it was sent, so the last step of every metric is kept in a file.
 
     Args:
-        start: starts or continues the wandb run; called on rank zero only, and late.
+        start: starts or continues the wandb run, and defines its metrics; called on rank zero only, and late.
         file: where the last steps are kept.
     """
 
@@ -34,11 +34,9 @@ class SentOnceLogger(WandbLogger):
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """The wandb run, its metrics drawn over the trainer's steps unless they define an axis of their own."""
+        """The wandb run."""
         if self._experiment is None:
             self._experiment = self._start()
-            self._experiment.define_metric("trainer/global_step")
-            self._experiment.define_metric("*", step_metric="trainer/global_step", step_sync=True)
         return self._experiment
 
     @rank_zero_only

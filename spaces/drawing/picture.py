@@ -31,13 +31,14 @@ FACES = {r"conv|^cell|^stage": "#cfe2f8", r"pool_?\d": "#d3efd8", r"skip": "#fbe
 PLAIN_FACE = "#eceff3"
 
 
-def draw(space: Space, architecture: str, path: Path) -> None:
+def draw(space: Space, architecture: str, path: Path, dpi: int = 150) -> None:
     """Draw the cells of an architecture.
 
     Args:
         space: that describes its cells (:meth:`spaces.Space.graph`).
         architecture: of that space.
         path: a PNG or SVG file; its folder is made.
+        dpi: pixels of a PNG file an inch; an inch is 72 points, a text 8 to 13.
 
     Raises:
         SpaceError: another suffix, an architecture not of the space, or a space that does not describe its cells.
@@ -56,7 +57,7 @@ def draw(space: Space, architecture: str, path: Path) -> None:
         layout.move(MARGIN + (width - layout.width) / 2, top + MARGIN + _LINE * FONT_SIZE)
         _draw_graph(axes, graph, layout, top + MARGIN)
         top += _height(layout)
-    _save(figure, path)
+    _save(figure, path, dpi)
 
 
 def _height(layout: Layout) -> float:
@@ -151,7 +152,7 @@ def _stroke(live: bool) -> str | tuple[float, tuple[float, float]]:
     return "solid" if live else (0.0, (4.0, 3.0))
 
 
-def _save(figure: Figure, path: Path) -> None:
+def _save(figure: Figure, path: Path, dpi: int) -> None:
     import matplotlib
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -159,7 +160,7 @@ def _save(figure: Figure, path: Path) -> None:
     kind = path.suffix.lower()[1:]
     try:
         with matplotlib.rc_context({"svg.hashsalt": "spaces"}):  # the same picture is the same file
-            figure.savefig(beside, dpi=150, format=kind, metadata={"Date": None} if kind == "svg" else None)
+            figure.savefig(beside, dpi=dpi, format=kind, metadata={"Date": None} if kind == "svg" else None)
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)

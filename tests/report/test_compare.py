@@ -10,7 +10,7 @@ from naswot_lightning.report.tables import NAMES
 from naswot_lightning.report.wandb_runs import WandbSettings
 from naswot_lightning.storage.run_folder import RunFolder
 from tests.report.run_folders import FAILED, write_noisy
-from tests.runs import result, wandb_files, write_pick
+from tests.runs import result, write_pick
 
 SILENT = WandbSettings(mode="disabled")
 
@@ -197,16 +197,3 @@ def test_a_damaged_result_is_named(tmp_path):
 def test_no_result_writes_nothing(tmp_path):
     compare(RunFolder(tmp_path), SILENT)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_wandb_gets_the_evidence_once(tmp_path, capsys):
-    write_noisy(tmp_path)
-    for _ in range(2):
-        compare(RunFolder(tmp_path), WandbSettings(mode="offline"))
-    (path,) = wandb_files(tmp_path)
-    content = path.read_bytes()
-    for name in (b"tau/score_init_low", b"rho/macs", b"verdict_sentence", b"score_vs_accuracy", b"figure6"):
-        assert name in content
-    write_pick(tmp_path, result(9))
-    compare(RunFolder(tmp_path), WandbSettings(mode="offline"))
-    assert len(list(tmp_path.glob("wandb/offline-run-*"))) == 2

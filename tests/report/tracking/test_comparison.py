@@ -1,0 +1,65 @@
+import json
+
+from naswot_lightning.report.compare import compare
+from naswot_lightning.report.wandb_runs import WandbSettings
+from naswot_lightning.storage.run_folder import RunFolder
+from tests.report.run_folders import write_noisy
+from tests.report.tracking.records import Records, comparable, sync
+from tests.report.tracking.server import serving
+from tests.runs import result, wandb_files, write_pick
+
+CELL = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|nor_conv_1x1~0|none~1|avg_pool_3x3~2|"
+
+
+def test_one_run_a_folder_is_taken_up_where_there_are_more_picks(tmp_path, capsys):
+    write_noisy(tmp_path, 5)
+    offline = WandbSettings("offline")
+    for _ in range(2):  # the second time there is nothing new
+        compare(RunFolder(tmp_path), offline)
+    write_pick(tmp_path, result(6, architecture=CELL, test_acc=0.99), name="6-c6")
+    compare(RunFolder(tmp_path), offline)
+    first, second = (Records(path) for path in sorted(wandb_files(tmp_path)))
+    run_id = RunFolder(tmp_path).run_id()
+    for each in (first, second):
+        assert each.run["run_id"] == f"{run_id}-comparison"
+        assert (each.run["run_group"], each.run["job_type"]) == (f"{tmp_path.name}-{run_id}", "comparison")
+    _holds_the_evidence(tmp_path, second)
+    _holds_tables_and_charts(second)
+    with serving() as server:
+        sync(tmp_path, server.environment)
+        (kept,) = server.runs.values()
+    assert [row["_step"] for row in kept.history] == [0, 1]
+    assert kept.summary["picks"] == 6
+    assert kept.summary["comparison"]["nrows"] == 6
+    shown = comparable(kept)
+    assert set(shown["charts"]) == {"test_acc_vs_score_init", "trajectories"}
+    assert {"comparison", "figure6", "score_vs_accuracy"} <= set(shown["media"])
+
+
+def _holds_the_evidence(run, recorded):
+    evidence = json.loads((run / "evidence.json").read_text())["groups"][0]
+    summary = recorded.summary
+    tau = evidence["correlations"]["test_acc"]["score_init"]["kendall_tau"]
+    assert [summary[f"tau/score_init{end}"] for end in ("", "_low", "_high")] == [
+        tau[name] for name in ("value", "low", "high")
+    ]
+    assert summary["verdict_sentence"] == evidence["verdict"]["sentence"]
+    assert (summary["best_pick"], summary["best_test_acc"], summary["best_architecture"]) == ("6-c6", 0.99, CELL)
+    config = recorded.config
+    assert (config["space"], config["dataset"], config["train_epochs"], config["train_seeds"]) == (
+        "nasbench201", "digits", 3, [0],
+    )  # fmt: skip
+
+
+def _holds_tables_and_charts(recorded):
+    table = recorded.table("comparison")
+    assert table["columns"][:2] == ["cell", "rank"]
+    # The architecture of the last pick alone is one of the space: the others have no picture.
+    assert [row[0] is None for row in table["data"]] == [True] * 5 + [False]
+    points = recorded.table("test_acc_vs_score_init_table")
+    assert points["columns"] == ["score_init", "test_acc", "params", "pick"]
+    assert [row[3] for row in points["data"]][-1] == "6-c6"
+    lines = recorded.table("trajectories_table")["data"]
+    steps = {name: [(step, score) for step, of, score in lines if of == name] for name in {row[1] for row in lines}}
+    assert len(steps) == 6
+    assert steps["6-c6"] == [(0.0, 1500.0), (1.0, 1600.0), (2.0, 1601.0), (3.0, 1602.0)]

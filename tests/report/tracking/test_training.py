@@ -1,0 +1,95 @@
+from functools import partial
+
+import pytest
+
+import wandb
+from naswot_lightning.report.tracking.media import cell_pictures, thinned
+from naswot_lightning.report.tracking.training import METRICS, define_metrics, end_training
+from naswot_lightning.report.wandb_runs import WandbSettings, start_run
+from naswot_lightning.training.wandb_logger import SentOnceLogger
+from tests.report.tracking.records import Records, comparable, sync
+from tests.report.tracking.server import serving
+from tests.runs import training_result, wandb_files
+
+
+def start(folder, mode="offline"):
+    started = start_run(WandbSettings(mode), folder, {"lr": 0.1}, id="mine", name="1-c1", job_type="train")
+    define_metrics(started)
+    return started
+
+
+def train(folder, points, last, mode="offline"):
+    """Log points of (step, metrics); where it is the last part end the training, else be cut off."""
+    logger = SentOnceLogger(partial(start, folder, mode), folder / ".sent.json")
+    for step, metrics in points:
+        logger.log_metrics(metrics, step)
+    checkpoint = folder / "best.ckpt"
+    checkpoint.write_bytes(b"weights")
+    if last:
+        row = {name: value for _, metrics in POINTS for name, value in metrics.items()}
+        end_training(logger.experiment, training_result(1, reason=None), row, checkpoint)
+    else:
+        logger.experiment.finish()
+    wandb.teardown()
+
+
+POINTS = [
+    (0, {"score/naswot": 300.0, "epoch": 0.0}),
+    (4, {"score/naswot": 310.0, "epoch": 0.5}),
+    (8, {"val/acc": 0.25, "val/loss": 1.5, "epoch": 1.0}),
+    (8, {"score/naswot": 320.0, "epoch": 1.0}),
+    (9, {"train/loss": 1.25, "lr": 0.1, "epoch": 1.0}),
+]
+
+
+def test_a_training_that_was_cut_is_one_run_to_the_server_after_sync(tmp_path, monkeypatch):
+    """Its steps since the checkpoint are trained again and sent once; online it is the same."""
+    cut, online = tmp_path / "cut", tmp_path / "online"
+    for folder in (cut, online):
+        folder.mkdir()
+    train(cut, POINTS[:3], last=False)
+    train(cut, POINTS[1:], last=True)
+    first, second = (Records(path) for path in sorted(wandb_files(cut)))
+    for each in (first, second):
+        assert each.axes == {"epoch": None, "trainer/global_step": None, **dict.fromkeys(METRICS, "epoch")}
+    assert [row["epoch"] for row in first.history + second.history] == [0.0, 0.5, 1.0, 1.0, 1.0]
+    with serving() as server:
+        sync(cut, server.environment)
+        synced = comparable(server.runs["mine"])
+    with serving() as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        train(online, POINTS[:3], last=False, mode="online")
+        train(online, POINTS[1:], last=True, mode="online")
+        sent = comparable(server.runs["mine"])
+    assert synced == sent
+    assert [row["epoch"] for row in sent["history"]] == [0.0, 0.5, 1.0, 1.0, 1.0]
+    assert sent["artifacts"] == ["model-mine"]
+    summary = sent["summary"]
+    assert (summary["test_acc"], summary["best_val_acc"], summary["status"]) == (0.94, 0.89, "ok")
+    assert (summary["score_init"], summary["score_final"]) == (1490.0, 1590.0)
+    assert sent["config"]["score_init"]["value"] == 1490.0
+
+
+def test_what_goes_wrong_on_the_way_to_the_server_is_one_line(tmp_path, caplog):
+    from naswot_lightning.report.wandb_runs import send
+
+    def fail(run):
+        raise wandb.errors.CommError("returned error 502\nand more")
+
+    assert not send(start(tmp_path), fail)
+    assert "wandb has not all of run 1-c1 (returned error 502)" in caplog.messages
+    assert send(start(tmp_path), lambda run: run.log({"epoch": 1}))
+    wandb.teardown()
+
+
+@pytest.mark.parametrize("most", [2, 7, 100])
+def test_thinned_lines_keep_their_ends(most):
+    points = tuple((float(x), float(x)) for x in range(50))
+    kept = thinned(points, most)
+    assert (kept[0], kept[-1], len(kept)) == (points[0], points[-1], min(most, 50))
+    assert list(kept) == sorted(set(kept))
+
+
+def test_pictures_of_what_cannot_be_drawn_are_none():
+    assert cell_pictures("nasbench201", ["no cell", "no cell"]) == [None, None]
