@@ -11,6 +11,7 @@ from naswot_lightning.analysis.trajectory import Trajectory
 from naswot_lightning.measure.samples import Kept, read_samples, samples_of
 from naswot_lightning.measure.similarities import Similarities, read_similarities
 from naswot_lightning.ranking import RankedRow, no_rows, read_ranking
+from naswot_lightning.report.table_evidence import TableEvidence, read_table_evidence
 from naswot_lightning.report.table_source import read_source
 from naswot_lightning.report.trainings import Training, read_trainings
 from naswot_lightning.storage.columnar import Records
@@ -34,6 +35,7 @@ class Run:
         provisional: whether the ranking is of the finished candidates of a search that has written none yet.
         trainings: all of them, those too that have no result.
         benchmark: which accuracies of which table the ranking holds; None where it holds none.
+        table_evidence: what these accuracies say of the score.
         kernels: of a few networks, where they were measured.
         jacobians: the same.
         ablation: scores of ten networks under other conditions, as far as they were measured.
@@ -49,6 +51,7 @@ class Run:
     trainings: tuple[Training, ...] = ()
     provisional: bool = False
     benchmark: str | None = None
+    table_evidence: TableEvidence | None = None
     kernels: Similarities | None = None
     jacobians: Similarities | None = None
     ablation: Kept | None = None
@@ -83,6 +86,7 @@ def read_run(folder: RunFolder, with_rows: bool = False) -> Run:
         rows=read_score_rows(folder.scores) if with_rows and folder.scores.exists() else (),
         trainings=trainings,
         benchmark=read_source(folder.path / "benchmark_evidence.json"),
+        table_evidence=read_table_evidence(folder.path / "benchmark_evidence.json"),
         kernels=read_similarities(folder.path, "kernels"),
         jacobians=read_similarities(folder.path, "jacobians"),
         ablation=read_samples(samples_of(folder.path)),

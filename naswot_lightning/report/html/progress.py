@@ -18,18 +18,20 @@ class Progress:
     """What a search had found after how many evaluations.
 
     Attributes:
+        effort: what an evaluation is.
         evaluations: in all; trainings of a part of the epochs count for that part, and scores before a training not.
         steps: (evaluations, best so far) where it rose, and at the end.
         dots: (evaluations, score) of single candidates.
     """
 
+    effort: str
     evaluations: float
     steps: tuple[tuple[float, float], ...]
     dots: tuple[tuple[float, float], ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the page's scripts read it."""
-        return {"evaluations": self.evaluations, "steps": self.steps, "dots": self.dots}
+        return {"effort": self.effort, "steps": self.steps, "dots": self.dots}
 
 
 def progress_of(run: Run) -> Progress | None:
@@ -49,7 +51,9 @@ def progress_of(run: Run) -> Progress | None:
             steps.append(dots[-1])
     if not steps:
         return None
-    return Progress(evaluations, (*steps, (rounded(evaluations) or 0.0, steps[-1][1])), _some(dots))
+    parts = any(row.fidelity is not None for row in run.rows)
+    effort = "trainings of different candidates, in whole ones" if parts else "different candidates evaluated"
+    return Progress(effort, evaluations, (*steps, (rounded(evaluations) or 0.0, steps[-1][1])), _some(dots))
 
 
 def _point(evaluations: float, row: RankedRow) -> tuple[float, float]:

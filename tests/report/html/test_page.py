@@ -1,14 +1,18 @@
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
+from naswot_lightning.analysis.evidence import correlations, judge
+from naswot_lightning.analysis.results import Network
 from naswot_lightning.report.findings import find
 from naswot_lightning.report.html.candidates import candidates_of
 from naswot_lightning.report.html.cells import MOST_DRAWN, Cells, add_cells
 from naswot_lightning.report.html.page import page_of
 from naswot_lightning.report.provisional import with_ranking
 from naswot_lightning.report.run import read_run
+from naswot_lightning.report.table_evidence import TableEvidence
+from naswot_lightning.storage.files import write_json
 from naswot_lightning.storage.run_folder import RunFolder
 from spaces import get_space
 from tests.report.html.folders import (
@@ -20,7 +24,7 @@ from tests.report.html.folders import (
     write_unfinished,
 )
 from tests.report.run_folders import write_noisy
-from tests.runs import result, write_pick
+from tests.runs import result, training_result, write_pick
 
 
 def page(folder):
@@ -193,3 +197,27 @@ def test_accuracies_of_a_table_are_shares(tmp_path):
     run = read_run(RunFolder(tmp_path))
     column = candidates_of(run).column("benchmark_acc")
     assert (column.kind, column.values, column.label) == ("share", (0.9, 0.9), "benchmark acc")
+
+
+def test_the_evidence_of_a_table_is_shown(tmp_path):
+    networks = [Network((training_result(number, score_final=None),)) for number in range(1, 9)]
+    found = TableEvidence(8, 9, 0.91, 0.93, 0.95, correlations(networks, "test_acc"), judge(networks))
+    write_search(tmp_path, sampled_rows(9), evaluator="table", benchmark="mine.npz", benchmark_dataset="cifar10")
+    source = {"benchmark": "mine", "target": {"dataset": "cifar10", "split": "x-valid", "epochs": 12}}
+    write_json(tmp_path / "benchmark_evidence.json", {**source, **asdict(found)})
+    shown = page(tmp_path)
+    (evidence,) = shown.evidence
+    assert evidence.title == "mine, cifar10 x-valid, 12 epochs: 8 of 9 candidates are known"
+    assert evidence.sentence == found.verdict.sentence
+    assert "2.00 points below the best of the candidates (93.00 %), 4.00 below" in evidence.notes[0]
+    assert [bar[0] for bar in evidence.bars] == ["score at init", "parameters", "MACs"]
+    assert shown.facts[-1].label == "does the score beat size?"
+    assert shown.headline.endswith("on cifar10, as a table knows it.")
+
+
+def test_validation_accuracies_are_shown_in_percent(tmp_path):
+    rows = [replace(row, score=0.5, scores={"val_acc": 0.5}) for row in sampled_rows(2)]
+    shown = page(write_search(tmp_path, rows, ranked=False, evaluator="train", algorithm="rea"))
+    assert shown.candidates.column("score").kind == "share"
+    assert [(fact.label, fact.value) for fact in shown.facts][1] == ("best validation accuracy", "50.00 %")
+    assert "found by rea, ranked by validation accuracy" in shown.headline

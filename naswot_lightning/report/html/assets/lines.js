@@ -71,7 +71,7 @@ class LineChart {
       width: line.dots ? 0 : 2,
       spanGaps: true,
       paths: line.dots ? () => null : line.stepped ? uPlot.paths.stepped({ align: 1 }) : uPlot.paths.linear(),
-      points: line.dots ? { show: true, size: 4, fill: stroke, width: 0 } : { show: few && !line.stepped, size: 6, fill: stroke, width: 0 },
+      points: line.dots ? { show: true, size: 5.5, fill: stroke, width: 0 } : { show: few && !line.stepped, size: 6, fill: stroke, width: 0 },
     };
   }
 

@@ -48,7 +48,7 @@ function putProgress(host, data, candidates, selection, card) {
   chart.set([
     { item: -1, name: "a candidate", x: x(dots), y: y(dots), color: "dot", dots: true },
     { item: -1, name: "best so far", x: x(steps), y: y(steps), color: "pick", stepped: true },
-  ], { x: "evaluations", y: data.score, kind: candidates.column("score").kind });
+  ], { x: data.progress.effort, y: data.score, kind: candidates.column("score").kind });
 }
 
 function putPicks(data, cells, details, selection) {
