@@ -14,17 +14,12 @@ from naswot_lightning.benchmarks.__main__ import main as run_benchmarks
 from naswot_lightning.command_line import parse
 from naswot_lightning.config import SearchConfig, TrainConfig
 from naswot_lightning.merge import PROG, with_option
-from naswot_lightning.reproduce import RESULTS
-from naswot_lightning.reproduce.__main__ import PROG as REPRODUCE
+from naswot_lightning.report.__main__ import main as run_report
 from naswot_lightning.reproduce.__main__ import main as run_reproduce
-from naswot_lightning.reproduce.__main__ import read_lists as lists_of_reproduce
 from naswot_lightning.search import run_search
 from naswot_lightning.search.merge import merge_shards
 from naswot_lightning.search.shards import MergeConfig
-from naswot_lightning.study.__main__ import PROG as STUDY
 from naswot_lightning.study.__main__ import main as run_study
-from naswot_lightning.study.__main__ import read_lists as lists_of_study
-from naswot_lightning.study.settings import StudyConfig
 from naswot_lightning.training.outcome import Outcome
 from naswot_lightning.training.pick import train_pick
 from naswot_lightning.training.plan import plan_training
@@ -61,6 +56,13 @@ SMALLER = {
     "--seeds 777,888,999": "--seeds 777",
     "--batch_size 64": "--batch_size 32",
     "--searches 50": "--searches 2 --evaluations 10",
+    "figure4 --benchmark DARTS.npz ENAS.npz PNAS.npz": (
+        "figure4 --benchmark DARTS.npz --samples 3 --scores naswot params"
+    ),
+    "figure5 --benchmark nasbench201.npz --dataset cifar100": (
+        "figure5 --benchmark nasbench201.npz --dataset digits --samples 2 --batch_sizes 4 8"
+    ),
+    "figure10 --benchmark DARTS_fix-w-d.npz": "figure10 --benchmark DARTS.npz --samples 3",
 }
 # What a command has beside, unless the page says otherwise.
 BESIDE = {
@@ -75,23 +77,29 @@ BESIDE = {
         "--wandb.mode": "disabled",
     },
 }
+# Commands that take too long for every day: read by the default tests, run by `make test-slow`.
+LONG = {
+    "naswot_lightning.study --run_dir runs/mine": "five trained picks",
+    "naswot_lightning.reproduce figure4": "networks of NDS",
+    "naswot_lightning.reproduce figure5": "hundreds of scores",
+    "naswot_lightning.reproduce figure10": "networks of NDS",
+}
 # Commands that are read, not run: those that hold these words, and why.
 NOT_RUN = {
-    "make": "installs packages or takes minutes",
-    "python -m bench": "takes minutes",
+    "make": "these tests are part of make test; tests/commands runs make quickstart, and make where it cannot install",
+    "pip install": "the network; make installs the same extras",
+    "python -m bench": "takes minutes; tests/bench runs its parts",
     ".venv/bin/wandb": "a viewer in the terminal, or a server in the network",
-    "--devices 2": "several devices",
+    "--devices 2": "several devices: tests/training/test_distributed.py",
     "--accelerator gpu": "a GPU",
-    "--dataset cifar100": "the data set and the benchmark's lists",
+    "--split_file cifar100-test-split.txt": "the data set and the benchmark's lists",
     "--run_dir runs/cifar100": "the data set",
     "--slurm.partition gpu": "a cluster of SLURM",
     "--slurm.partition cpu": "a cluster of SLURM",
-    "naswot_lightning.study --run_dir runs/mine": "five trained picks",
-    "naswot_lightning.reproduce figure4": "networks of NDS take seconds each",
-    "naswot_lightning.reproduce figure10": "networks of NDS take seconds each",
+    "ray start": "several machines: tests/execution/test_ray.py starts a cluster",
+    "export": "several machines",
+    "--samples 15000 --engine ray": "several machines",
 }
-# Files that a command names and the reader brings.
-OF_THE_READER = {"cifar100-test-split.txt"}
 
 
 @dataclass(frozen=True)
@@ -121,6 +129,13 @@ def blocks(page: Path) -> list[Block]:
     return [Block(each[1], each[2], text[: each.start()]) for each in found]
 
 
+def inline_commands(page: Path) -> list[list[str]]:
+    """Return the words of commands that stand in the text of a page."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    found = re.findall(r"`((?:python|pip install|pytest|make|\.venv/bin/\w+)\s[^`]+)`", text)
+    return [shlex.split(command) for command in found if "PATH/" not in command]
+
+
 def find(words: Sequence[str], wanted: str) -> int | None:
     """Return where the words of ``wanted`` follow each other; None where they do not."""
     parts = wanted.split()
@@ -128,8 +143,8 @@ def find(words: Sequence[str], wanted: str) -> int | None:
     return next(places, None)
 
 
-def reason_not_to_run(words: Sequence[str]) -> str | None:
-    return next((why for wanted, why in NOT_RUN.items() if find(words, wanted) is not None), None)
+def is_among(table: Iterable[str], words: Sequence[str]) -> bool:
+    return any(find(words, wanted) is not None for wanted in table)
 
 
 def smaller(words: Sequence[str]) -> list[str]:
@@ -183,6 +198,8 @@ def run(words: Sequence[str]) -> None:
             _call(lambda: run_reproduce([*options, "--batch_size", "8", "--workers", "1"]))
         case ["python", "-m", "naswot_lightning.study", *options]:
             _call(lambda: run_study(options))
+        case ["python", "-m", "naswot_lightning.report", *options]:
+            _call(lambda: run_report(options))
         case ["cat" as program, *files]:
             subprocess.run([program, *files], check=True, stdout=subprocess.DEVNULL)
         case other:
@@ -209,35 +226,3 @@ def run_program(code: str, names: dict[str, object]) -> None:
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
-
-
-def read(words: Sequence[str]) -> None:
-    """Look up the names in a command that is not run: options and their values, targets, parts, files."""
-    match list(words):
-        case ["python", "search.py", *options]:
-            parse(SearchConfig, options, "search.py")
-        case ["python", "train.py", *options]:
-            parse(TrainConfig, options, "train.py")
-        case ["python", "-m", "naswot_lightning.reproduce", name, *options]:
-            parse(
-                RESULTS[name].settings,
-                lists_of_reproduce(options),
-                f"{REPRODUCE} {name}",
-            )
-        case ["python", "-m", "naswot_lightning.study", *options]:
-            parse(StudyConfig, lists_of_study(options), STUDY)
-        case ["python", "-m", "bench", *parts]:
-            from bench.__main__ import _PARTS
-
-            assert set(parts) <= set(_PARTS)
-        case ["make", target]:
-            assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
-        case [".venv/bin/wandb", command, _]:
-            from wandb.cli.cli import cli
-
-            assert command in cli.commands
-        case other:
-            raise AssertionError(f"{shlex.join(other)}: not known")
-    for word in words:
-        if re.search(r"\.(py|yaml|csv|txt)$", word) and word not in OF_THE_READER:
-            assert (ROOT / word).exists(), word

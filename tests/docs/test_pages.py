@@ -22,6 +22,7 @@ from tests.benchmarks.nasbench101_files import invented, tfrecord
 from tests.conftest import ROOT
 from tests.docs import pages
 from tests.docs.pages import PAGES, blocks
+from tests.docs.reading import read, read_script
 from tests.images import make_image_folder
 from tests.reproduce.invented import COLUMNS, SIZE_COLUMNS, write_table
 from tests.study.invented import write_own_table
@@ -40,6 +41,14 @@ def commands(page):
 
 
 ALL_COMMANDS = [words for page in PAGES for words in commands(page) if page.name not in pages.RUN_ELSEWHERE]
+# What takes long of each page, and what must have been run before it.
+BEFORE = {
+    "study.md": [
+        "python search.py --samples 1000 --run_dir runs/mine",
+        "python train.py --run_dir runs/mine --select spread --top 5 --epochs 1",
+    ],
+}
+LONG_COMMANDS = [(page, words) for page in PAGES for words in commands(page) if pages.is_among(pages.LONG, words)]
 
 
 def page_name(page):
@@ -58,6 +67,8 @@ def place(tmp_path_factory):
     convert(place / "cells.tfrecord", place / "nasbench101.npz")
     for space, columns in (("nasbench201", COLUMNS), ("nats_size", SIZE_COLUMNS)):
         convert(write_table(place / f"{space}.csv", 6, space, columns), place / f"{space}.npz")
+    narrow = "nds_darts:width=4,depth=3"
+    convert(write_table(place / "DARTS.csv", 4, narrow, {("cifar10", "test"): 0.0}), place / "DARTS.npz", narrow)
     write_own_table(place / "accuracies.csv", 5)
     make_image_folder(place / "my_images", {"train": 8, "test": 4}, size=32)
     for block in (block for page in PAGES for block in blocks(page) if block.file):
@@ -82,12 +93,40 @@ def test_commands_and_programs(page, folder):
     for block in blocks(page):
         if block.language == "bash":
             for words in block.commands:
-                (pages.read if pages.reason_not_to_run(words) else pages.run)(words)
+                read_alone = pages.is_among(pages.NOT_RUN, words) or pages.is_among(pages.LONG, words)
+                (read if read_alone else pages.run)(words)
         elif block.language == "python":
             if not block.file:
                 pages.run_program(block.text, names)
+        elif block.language == "sh":
+            read_script(block.text)
         else:
             assert not block.language, f"a block of {block.language}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("page", "words"), LONG_COMMANDS, ids=[f"{page.name}-{words[3]}" for page, words in LONG_COMMANDS]
+)
+def test_long_commands(page, words, folder):
+    for command in BEFORE.get(page.name, []):
+        pages.run(command.split())
+    pages.run(words)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_commands_in_the_text_are_such(page):
+    for words in pages.inline_commands(page):
+        lacks_table = "naswot_lightning.reproduce" in words and "--benchmark" not in words  # named once on the page
+        read([*words, "--benchmark", "nasbench201.npz"] if lacks_table else words)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_no_block_hides_a_command(page):
+    """A block without a language is what a command prints, a file, or what is typed elsewhere."""
+    for block in blocks(page):
+        if not block.language:
+            assert not re.search(r"^\s*(?:python|pip|make|ray|\.venv/\S+) ", block.text, re.MULTILINE), block.text
 
 
 def test_pages_that_are_run_elsewhere():
@@ -95,7 +134,7 @@ def test_pages_that_are_run_elsewhere():
         assert (ROOT / test).exists(), test
 
 
-@pytest.mark.parametrize("table", [pages.SMALLER, pages.NOT_RUN], ids=["smaller", "not run"])
+@pytest.mark.parametrize("table", [pages.SMALLER, pages.LONG, pages.NOT_RUN], ids=["smaller", "long", "not run"])
 def test_no_entry_of_the_tables_is_left_over(table):
     for wanted in table:
         assert any(pages.find(words, wanted) is not None for words in ALL_COMMANDS), wanted
