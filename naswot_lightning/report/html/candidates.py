@@ -15,6 +15,8 @@ from naswot_lightning.report.run import Run
 
 Kind = Literal["count", "number", "share", "text", "label"]
 MOST_ROWS = 10_000
+_PAPER = ("rank", "architecture", "score", TEST_ACC.name, BENCHMARK_ACC.name, "params", "macs")
+_PAPER_ROWS = 30
 _DIGITS = 7  # of a number: more than a score means
 _SHARES = {TEST_ACC.name, VAL_ACC.name, BENCHMARK_ACC.name}
 _LABELS = {VAL_ACC.name: "val acc", BENCHMARK_ACC.name: "benchmark acc"}
@@ -69,9 +71,20 @@ class Candidates:
         """Return a column; None where the table has none of that name."""
         return next((each for each in self.columns if each.name == name), None)
 
-    def head(self, count: int) -> list[tuple[Any, ...]]:
-        """Return the first rows, a value a column."""
-        return list(zip(*(each.values[:count] for each in self.columns), strict=True))
+    def on_paper(self) -> list[tuple[CandidateColumn, list[str]]]:
+        """Return the columns that paper has room for, and their first values as they are shown."""
+        columns = [column for name in _PAPER if (column := self.column(name)) is not None]
+        return [(column, [_shown(column.kind, value) for value in column.values[:_PAPER_ROWS]]) for column in columns]
+
+
+def _shown(kind: Kind, value: Any) -> str:
+    if value is None:
+        return "–"
+    if kind == "share":
+        return f"{100 * value:.2f} %"
+    if kind == "number":
+        return f"{value:,.2f}" if abs(value) >= 1 else f"{value:.4g}"
+    return f"{value:,}" if kind == "count" else str(value)
 
 
 def candidates_of(run: Run) -> Candidates | None:

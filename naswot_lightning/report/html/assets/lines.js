@@ -30,7 +30,7 @@ class LineChart {
     const width = Math.floor(this.host.clientWidth);
     if (!width) return;
     this.chart?.destroy();
-    this.chart = null;
+    this.chart = this.pointer = null;
     this.host.replaceChildren();
     const lines = this.lines.filter((line) => line.x.length);
     if (!lines.length) {
@@ -57,7 +57,7 @@ class LineChart {
       scales: { x: scale(lines.flatMap((line) => line.x), false), y: { ...scale(ys, wide) } },
       axes: [xAxis(this.labels.x, "number"), yAxis(y, this.labels.kind)],
       series: [{}, ...lines.map((line) => this.series(line))],
-      hooks: { setSelect: [(chart) => (chart.chosen = true)] },
+      hooks: { setSelect: [(chart) => (chart.chosen = true)], setCursor: [() => this.follow()] },
     };
   }
 
@@ -77,13 +77,9 @@ class LineChart {
 
   listen() {
     const { over } = this.chart;
-    over.addEventListener("mousemove", (event) => {
-      const line = this.nearest();
-      this.selection.hover(line ? line.item : -1);
-      if (line && line.item >= 0) this.card.show(line.item, event.clientX, event.clientY, this.titleOf(line));
-      else this.card.hide();
-    });
+    over.addEventListener("mousemove", (event) => (this.pointer = event), true);
     over.addEventListener("mouseleave", () => {
+      this.pointer = null;
       this.selection.hover(-1);
       this.card.hide();
     });
@@ -92,6 +88,15 @@ class LineChart {
       if (line && line.item >= 0) this.selection.mark(line.item);
     });
     over.addEventListener("dblclick", () => (this.chart.chosen = false), true);
+  }
+
+  // Called when the chart has found the epoch under the pointer.
+  follow() {
+    if (!this.pointer) return;
+    const line = this.nearest();
+    this.selection.hover(line ? line.item : -1);
+    if (line && line.item >= 0) this.card.show(line.item, this.pointer.clientX, this.pointer.clientY, this.titleOf(line));
+    else this.card.hide();
   }
 
   titleOf(line) {
