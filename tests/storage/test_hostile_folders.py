@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 
 import pytest
@@ -26,9 +27,7 @@ def searched(tmp_path_factory):
 @pytest.fixture
 def folder(searched, tmp_path):
     """A copy of a finished search, beside a folder of the user's."""
-    (tmp_path / "run").mkdir()
-    for path in searched.iterdir():
-        (tmp_path / "run" / path.name).write_bytes(path.read_bytes())
+    shutil.copytree(searched, tmp_path / "run")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "file").write_text("precious\n")
     return tmp_path / "run"
@@ -165,15 +164,17 @@ def test_overwrite_removes_what_is_ours_and_leaves_what_the_user_put_beside_it(f
         f"wandb/offline-run-20250101_000000-{mark}-1-17/run",
         f"wandb/run-20250101_000000-{mark}-search/run", "figures/figure6.png", "comparison.csv", "evidence.json",
         "jobs/4711_0_log.out", "jobs/4711_0_result.pkl", "jobs/4711_submitted.pkl", f"jobs/{'3f' * 16}.task",
+        "figures/figure3.svg", "figures/figure3.pdf", "measured/kernels.npz", "measured/ablation.jsonl",
     )  # fmt: skip
     users = (
         "picks/notes/plan.txt", "picks/1-best", "picks/01-2/x", "picks/0-2/x", "figures/mine.png", "figures/data.csv",
         "wandb/offline-run-20250101_000000-other/run", "wandb/settings", "notes.txt", "config.yaml.bak",
-        "jobs/mine.sh", "jobs/4711/log",
+        "jobs/mine.sh", "jobs/4711/log", "figures/mine.svg", "figures/mine.pdf", "measured/mine.npz",
     )  # fmt: skip
     for name in (*ours, *users):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(b"\x89PNG naswot-lightning" if name == "figures/figure6.png" else b"text\n")
+        drawn = b" " * 5000 * name.endswith(".pdf") + b"naswot-lightning" + b" " * 5000 * name.endswith(".svg")
+        (folder / name).write_bytes(drawn if name.startswith("figures/figure") else b"text\n")
     for link in ("picks/2-5", "picks/given-ab", f"wandb/run-20250101_000000-{mark}-3-4"):
         (folder / link).symlink_to(outside)
     (folder / "figures" / "linked.png").symlink_to(outside / "file")
@@ -190,13 +191,20 @@ def test_overwrite_removes_what_is_ours_and_leaves_what_the_user_put_beside_it(f
     assert all((folder / name).exists() for name in users)
 
 
-@pytest.mark.parametrize("name", ["picks", "figures", "wandb", "jobs"])
+@pytest.mark.parametrize("name", ["picks", "figures", "wandb", "jobs", "measured"])
 def test_overwrite_follows_no_link_out_of_the_folder(folder, capsys, name):
     mark = (folder / ".run_id").read_text().strip()
     outside = folder.parent / "mine"
-    for kept in ("1-17/weights", "figure6.png", f"run-20250101_000000-{mark}-search/run", "4711_0_log.out"):
+    for kept in (
+        "1-17/weights",
+        "figure6.png",
+        f"run-20250101_000000-{mark}-search/run",
+        "4711_0_log.out",
+        "kernels.npz",
+    ):
         (outside / kept).parent.mkdir(exist_ok=True)
         (outside / kept).write_bytes(b"\x89PNG naswot-lightning")
+    shutil.rmtree(folder / name, ignore_errors=True)
     (folder / name).symlink_to(outside)
     before = contents(outside)
     run_command(
