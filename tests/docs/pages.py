@@ -62,7 +62,7 @@ SMALLER = {
     "figure5 --benchmark nasbench201.npz --dataset cifar100": (
         "figure5 --benchmark nasbench201.npz --dataset digits --samples 2 --batch_sizes 4 8"
     ),
-    "figure10 --benchmark DARTS_fix-w-d.npz": "figure10 --benchmark DARTS.npz --samples 3",
+    "figure10 --benchmark DARTS_fix-w-d.npz": "figure10 --benchmark DARTS_fix-w-d.npz --samples 3",
 }
 # What a command has beside, unless the page says otherwise.
 BESIDE = {

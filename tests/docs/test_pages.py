@@ -28,6 +28,7 @@ from tests.reproduce.invented import COLUMNS, SIZE_COLUMNS, write_table
 from tests.study.invented import write_own_table
 
 MOST_LINES = 110
+_NARROW = "nds_darts:width=4,depth=3"  # of NDS, and quick
 OPTIONS = {each.name for kind in (SearchConfig, TrainConfig) for each in fields(kind)}
 OPTIONS -= {"wandb", "trainer", "slurm", "train"}
 OPTIONS |= {f"wandb.{each.name}" for each in fields(WandbConfig)}
@@ -67,8 +68,9 @@ def place(tmp_path_factory):
     convert(place / "cells.tfrecord", place / "nasbench101.npz")
     for space, columns in (("nasbench201", COLUMNS), ("nats_size", SIZE_COLUMNS)):
         convert(write_table(place / f"{space}.csv", 6, space, columns), place / f"{space}.npz")
-    narrow = "nds_darts:width=4,depth=3"
-    convert(write_table(place / "DARTS.csv", 4, narrow, {("cifar10", "test"): 0.0}), place / "DARTS.npz", narrow)
+    for name in ("DARTS", "DARTS_fix-w-d"):
+        table = write_table(place / f"{name}.csv", 4, _NARROW, {("cifar10", "test"): 0.0})
+        convert(table, place / f"{name}.npz", _NARROW)
     write_own_table(place / "accuracies.csv", 5)
     make_image_folder(place / "my_images", {"train": 8, "test": 4}, size=32)
     for block in (block for page in PAGES for block in blocks(page) if block.file):
