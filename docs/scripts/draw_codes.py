@@ -135,7 +135,7 @@ def _draw_images(axes: Axes, example: Example) -> None:
 
 
 def _draw_codes(axes: Axes, example: Example) -> None:
-    axes.imshow(example.codes, cmap="gray_r", aspect="auto", interpolation="nearest")
+    axes.imshow(example.codes.numpy(), cmap="gray_r", aspect="auto", interpolation="nearest")
     axes.axvline(example.widths[0] - 0.5, color="tab:red", linewidth=1.5)
     count, units = example.codes.shape
     for line in range(1, count):
@@ -149,7 +149,7 @@ def _draw_codes(axes: Axes, example: Example) -> None:
 
 def _draw_kernel(axes: Axes, example: Example) -> None:
     matrix = example.kernel.matrix
-    axes.imshow(matrix, cmap="Blues", vmin=0, vmax=1.6 * example.kernel.n_units)
+    axes.imshow(matrix.numpy(), cmap="Blues", vmin=0, vmax=1.6 * example.kernel.n_units)
     for row, values in enumerate(matrix.tolist()):
         for column, value in enumerate(values):
             axes.text(column, row, str(value), ha="center", va="center", fontsize=8)
@@ -159,7 +159,7 @@ def _draw_kernel(axes: Axes, example: Example) -> None:
 
 
 def _draw_normalised(axes: Axes, name: str, kernel: ActivationKernel, of: int) -> None:
-    axes.imshow(kernel.matrix / kernel.n_units, cmap="gray_r", vmin=0.3, vmax=1, interpolation="nearest")
+    axes.imshow(kernel.matrix.numpy() / kernel.n_units, cmap="gray_r", vmin=0.3, vmax=1, interpolation="nearest")
     axes.set_title(f"{name} score of {of}: {kernel.logdet():.1f}", fontsize=9)
     axes.set_xlabel(f"$K_H$ / $N_A$, $N_A$ = {kernel.n_units:,}", fontsize=8)
     axes.set_xticks([])
