@@ -128,7 +128,7 @@ def _draw_images(axes: Axes, example: Example) -> None:
     count, side = example.pixels.shape[:2]
     framed = torch.nn.functional.pad(example.pixels, (0, 0, 2, 2))  # a gap between images that follow each other
     axes.imshow(
-        framed.reshape(-1, side), cmap="gray_r", extent=(0, 1, count, 0), aspect="auto", interpolation="nearest"
+        framed.reshape(-1, side).numpy(), cmap="gray_r", extent=(0, 1, count, 0), aspect="auto", interpolation="nearest"
     )
     axes.set_title("images", fontsize=9)
     axes.set_axis_off()
