@@ -18,7 +18,7 @@ def with_ranking(run: Run) -> Run:
     """Return a run whose finished candidates are ranked, where its search has not ranked them yet."""
     if run.ranking or not isinstance(run.rows, Records):
         return run
-    whole = [place for place, row in enumerate(run.rows) if row.fidelity is None]
+    whole = [place for place, fidelity in enumerate(run.rows.field("fidelity")) if fidelity is None]
     if not whole:
         return run
     ranking = rank(run.rows.choose(whole), criteria_of(run.settings, run.rows))

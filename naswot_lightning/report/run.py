@@ -61,7 +61,8 @@ class Run:
         """Canonical names of the ranking's different networks, best first; None where there is no ranking."""
         if not self.ranking:
             return None
-        return tuple(dict.fromkeys(row.canonical for row in self.ranking if row.status == "ok"))
+        rows = zip(self.ranking.field("canonical"), self.ranking.field("status"), strict=True)
+        return tuple(dict.fromkeys(canonical for canonical, status in rows if status == "ok"))
 
 
 def read_run(folder: RunFolder, with_rows: bool = False) -> Run:

@@ -8,7 +8,7 @@ import pytest
 
 from naswot_lightning.errors import UserError
 from naswot_lightning.storage import json_lines
-from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows, in_columns
+from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows, in_columns, read_score_rows
 
 BEST = ScoreRow(
     "space", "arch~0", "arch~0", 310.5, {"naswot": 310.5, "snip": -0.0}, 16384, 2**63 - 1, 0, 3, "probe", 0.25, "ok",
@@ -159,3 +159,16 @@ def test_a_line_is_written_in_one_call(tmp_path, monkeypatch):
         for row in ROWS:
             finished.append(row)
     assert calls == (tmp_path / "scores.jsonl").read_bytes().splitlines(keepends=True)
+
+
+def test_a_file_that_grows_is_read_so_far_and_left_as_it_is(tmp_path):
+    path = tmp_path / "scores.jsonl"
+    written = "".join(json.dumps(row.to_json()) + "\n" for row in ROWS) + '{"space": "sp'
+    path.write_text(written)
+    assert read_score_rows(path) == ROWS
+    assert path.read_text() == written
+    path.write_text(written + "\n")
+    with pytest.raises(UserError, match=f"line {len(ROWS) + 1}"):
+        read_score_rows(path)
+    with pytest.raises(FileNotFoundError):
+        read_score_rows(tmp_path / "none")

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from naswot_lightning.analysis.results import Group
 from naswot_lightning.columns import BENCHMARK_ACC, SIZES, TEST_ACC, VAL_ACC, Column
 from naswot_lightning.ranking import RankedRow
+from naswot_lightning.report.html.evaluations import Evaluations
 from naswot_lightning.report.provisional import criteria_of
 from naswot_lightning.report.run import Run
 
@@ -87,7 +88,7 @@ def _shown(kind: Kind, value: Any) -> str:
     return f"{value:,}" if kind == "count" else str(value)
 
 
-def candidates_of(run: Run) -> Candidates | None:
+def candidates_of(run: Run, evaluations: Evaluations) -> Candidates | None:
     """Return the table of the ranking's candidates, at most the first 10,000; None where there is no ranking."""
     rows = list(run.ranking[:MOST_ROWS])
     if not rows:
@@ -98,7 +99,7 @@ def candidates_of(run: Run) -> Candidates | None:
         *_scores(run, rows),
         *_trained(run.groups, rows),
         *(_count(name, column.label, [getattr(row, name) for row in rows]) for name, column in SIZES.items()),
-        *_evaluated(run, rows),
+        *_evaluated(evaluations, rows),
     ]
     return Candidates(len(run.ranking), tuple(each for each in columns if any(v is not None for v in each.values)))
 
@@ -132,18 +133,15 @@ def _trained(groups: Sequence[Group], rows: Sequence[RankedRow]) -> list[Candida
     return [CandidateColumn(TEST_ACC.name, TEST_ACC.heading, "share", values, note)]
 
 
-def _evaluated(run: Run, rows: Sequence[RankedRow]) -> list[CandidateColumn]:
+def _evaluated(evaluations: Evaluations, rows: Sequence[RankedRow]) -> list[CandidateColumn]:
     """Return when each was evaluated, its status and the reason; what no row has is left out by the caller."""
-    places: dict[str, int] = {}
-    reasons: dict[str, str | None] = {}
-    for place, row in enumerate(run.rows, start=1):
-        if row.fidelity is None:
-            places.setdefault(row.architecture, place)
-            reasons.setdefault(row.architecture, row.reason)
+    places = evaluations.places(row.architecture for row in rows)
+    own = [places.get(row.architecture) for row in rows]
+    reasons = tuple(None if place is None else evaluations.rows[place].reason for place in own)
     return [
-        _count("evaluated", "evaluation", [places.get(row.architecture) for row in rows]),
+        _count("evaluated", "evaluation", [None if place is None else place + 1 for place in own]),
         CandidateColumn("status", "status", "label", tuple(row.status for row in rows)),
-        CandidateColumn("reason", "reason", "label", tuple(reasons.get(row.architecture) for row in rows)),
+        CandidateColumn("reason", "reason", "label", reasons),
     ]
 
 

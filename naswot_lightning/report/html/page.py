@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from naswot_lightning.report.findings import Findings
 from naswot_lightning.report.html.candidates import Candidates, candidates_of, rows_by_canonical
 from naswot_lightning.report.html.cells import MOST_DRAWN, Cells, add_cells
+from naswot_lightning.report.html.evaluations import evaluations_of
 from naswot_lightning.report.html.evidence import Evidence, evidence_of
 from naswot_lightning.report.html.picks import Pick, picks_of
 from naswot_lightning.report.html.progress import Progress, progress_of
@@ -87,7 +87,8 @@ class Page:
 
 def page_of(run: Run, findings: Findings) -> Page:
     """Return the page of a run; pure, and the same for the same files."""
-    candidates = candidates_of(run)
+    evaluations = evaluations_of(run)
+    candidates = candidates_of(run, evaluations)
     chosen, others = settings_of(run.settings)
     cells = Cells()
     drawn, of_picks = _cells(run, candidates, cells)
@@ -95,15 +96,15 @@ def page_of(run: Run, findings: Findings) -> Page:
     return Page(
         name=run.name,
         headline=headline(run, findings),
-        states=tuple(states(run)),
+        states=tuple(states(run, evaluations)),
         facts=tuple(facts(run, findings, evidence)),
         score=score_name(criterion_of(run)),
         candidates=candidates,
         drawn=drawn,
         cells=cells,
         picks=picks_of(run.trainings, rows_by_canonical(run), of_picks),
-        progress=progress_of(run),
-        failures=_failures(run),
+        progress=progress_of(evaluations, criterion_of(run)),
+        failures=evaluations.failures(),
         agreement=tuple(agreement(findings)),
         known=findings.search.known if findings.search else "",
         evidence=evidence,
@@ -125,11 +126,6 @@ def _cells(
     for each in run.trainings:
         (of_picks[each.planned.architecture],) = add_cells(cells, each.planned.space, [each.planned.architecture])
     return drawn, of_picks
-
-
-def _failures(run: Run) -> tuple[tuple[str, str, int], ...]:
-    counts = Counter((row.status, row.reason or "no reason given") for row in run.rows if row.status != "ok")
-    return tuple((status, reason, count) for (status, reason), count in counts.most_common(20))
 
 
 def _versions(run: Run) -> tuple[Setting, ...]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from naswot_lightning.ranking import RankedRow
+import numpy as np
+
+from naswot_lightning.columns import Criterion
 from naswot_lightning.report.html.candidates import rounded
-from naswot_lightning.report.run import Run
+from naswot_lightning.report.html.evaluations import Evaluations
+from naswot_lightning.storage.fields import Floats, Integers
 
 _MOST_DOTS = 2_000  # of single candidates, evenly spaced
+Points = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -19,48 +22,48 @@ class Progress:
 
     Attributes:
         effort: what an evaluation is.
-        evaluations: in all; trainings of a part of the epochs count for that part, and scores before a training not.
-        steps: (evaluations, best so far) where it rose, and at the end.
+        steps: (evaluations, best so far) where it became better, and at the end.
         dots: (evaluations, score) of single candidates.
     """
 
     effort: str
-    evaluations: float
-    steps: tuple[tuple[float, float], ...]
-    dots: tuple[tuple[float, float], ...]
+    steps: Points
+    dots: Points
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the page's scripts read it."""
         return {"effort": self.effort, "steps": self.steps, "dots": self.dots}
 
 
-def progress_of(run: Run) -> Progress | None:
-    """Return the best so far by the ranking's order; None where no candidate has a score."""
-    ranked = {row.architecture: row for row in run.ranking if row.status == "ok"}
-    steps: list[tuple[float, float]] = []
-    dots: list[tuple[float, float]] = []
-    evaluations, best = 0.0, len(run.ranking) + 1
-    for row in run.rows:
-        evaluations += 1.0 if row.fidelity is None else row.fidelity
-        found = ranked.get(row.architecture) if row.fidelity is None else None
-        if found is None:
-            continue
-        dots.append(_point(evaluations, found))
-        if found.rank < best:
-            best = found.rank
-            steps.append(dots[-1])
-    if not steps:
+def progress_of(evaluations: Evaluations, criterion: Criterion) -> Progress | None:
+    """Return the best so far; trainings of a part of the epochs count for that part, and are never the best.
+
+    None where no candidate has a score, and for ranks by several scores, which change with each further candidate.
+    """
+    known = np.flatnonzero(evaluations.whole & ~np.isnan(evaluations.scores))
+    if criterion.is_relative or not known.size:
         return None
-    parts = any(row.fidelity is not None for row in run.rows)
-    effort = "trainings of different candidates, in whole ones" if parts else "different candidates evaluated"
-    return Progress(effort, evaluations, (*steps, (rounded(evaluations) or 0.0, steps[-1][1])), _some(dots))
+    effort, scores = np.cumsum(evaluations.fidelities), evaluations.scores
+    end = (rounded(float(effort[-1])) or 0.0,)
+    better = known[_is_better(scores[known], criterion.parts[0].higher_is_better)]
+    steps = _points(effort, scores, better)
+    parts = not evaluations.whole.all()
+    return Progress(
+        "trainings of different candidates, in whole ones" if parts else "different candidates evaluated",
+        (*steps, (*end, steps[-1][1])),
+        _points(effort, scores, known[_some(known.size)]),
+    )
 
 
-def _point(evaluations: float, row: RankedRow) -> tuple[float, float]:
-    return rounded(evaluations) or 0.0, rounded(row.score) or 0.0
+def _is_better(scores: Floats, higher_is_better: bool) -> np.ndarray:
+    """Return where a score is better than all before it."""
+    worth = scores if higher_is_better else -scores
+    return np.concatenate(([True], worth[1:] > np.maximum.accumulate(worth)[:-1]))
 
 
-def _some(dots: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
-    if len(dots) <= _MOST_DOTS:
-        return tuple(dots)
-    return tuple(dots[round(step * (len(dots) - 1) / (_MOST_DOTS - 1))] for step in range(_MOST_DOTS))
+def _some(count: int) -> Integers:
+    return np.unique(np.linspace(0, count - 1, min(count, _MOST_DOTS)).round().astype(np.int64))
+
+
+def _points(effort: Floats, scores: Floats, places: Integers) -> Points:
+    return tuple((rounded(float(effort[at])) or 0.0, rounded(float(scores[at])) or 0.0) for at in places)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from naswot_lightning.columns import COMBINED, SIZES, VAL_ACC, Criterion
 from naswot_lightning.report.findings import Findings
+from naswot_lightning.report.html.evaluations import Evaluations
 from naswot_lightning.report.html.evidence import Evidence
 from naswot_lightning.report.provisional import criteria_of
 from naswot_lightning.report.run import Run
@@ -64,15 +65,15 @@ def _how(criterion: Criterion) -> str:
     return f"by the {COMBINED[criterion.combine]} by {', '.join(part.label for part in criterion.parts)}"
 
 
-def states(run: Run) -> Iterator[str]:
+def states(run: Run, evaluations: Evaluations) -> Iterator[str]:
     """Yield what is still under way, and what could not be read, in sentences."""
-    whole = sum(row.fidelity is None for row in run.rows)
+    whole = int(evaluations.whole.sum())
     if run.provisional:
         yield f"The search is not finished: a provisional ranking of the {len(run.ranking):,} candidates so far."
     elif run.ranking and whole > len(run.ranking):
         yield f"The ranking holds {len(run.ranking):,} of {whole:,} finished candidates: a search is going on."
-    elif run.rows and not run.ranking:
-        yield f"The search is not finished: no candidate is ranked yet ({len(run.rows):,} evaluations so far)."
+    elif evaluations and not run.ranking:
+        yield f"The search is not finished: no candidate is ranked yet ({len(evaluations):,} evaluations so far)."
     elif not run.ranking and not run.trainings:
         yield "Nothing is finished yet."
     counts = Counter(each.status for each in run.trainings if each.result is None)

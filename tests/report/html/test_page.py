@@ -5,10 +5,13 @@ import pytest
 
 from naswot_lightning.analysis.evidence import correlations, judge
 from naswot_lightning.analysis.results import Network
+from naswot_lightning.columns import PARAMS, Column, Criterion
 from naswot_lightning.report.findings import find
 from naswot_lightning.report.html.candidates import candidates_of
 from naswot_lightning.report.html.cells import MOST_DRAWN, Cells, add_cells
+from naswot_lightning.report.html.evaluations import evaluations_of
 from naswot_lightning.report.html.page import page_of
+from naswot_lightning.report.html.progress import progress_of
 from naswot_lightning.report.provisional import with_ranking
 from naswot_lightning.report.run import read_run
 from naswot_lightning.report.table_evidence import TableEvidence
@@ -92,22 +95,24 @@ def test_a_search_without_a_whole_evaluation_has_no_ranking(tmp_path):
     assert "no candidate is ranked yet (1 evaluations so far)" in shown.states[0]
 
 
-def test_the_lower_is_the_better_of_the_best_so_far_where_the_ranking_says_so(tmp_path):
-    scores = enumerate((5.0, 7.0, 3.0))
-    rows = [score_row(number, f"a{number}", score=score, scores={"naswot": score}) for number, score in scores]
-    write_search(tmp_path, rows, space="unknown")
-    ranking = json.loads((tmp_path / "ranking.json").read_text())
-    ranking.sort(key=lambda row: row["score"])
-    ranking = [{**row, "rank": place} for place, row in enumerate(ranking, start=1)]
-    (tmp_path / "ranking.json").write_text(json.dumps(ranking))
-    assert page(tmp_path).progress.steps == ((1.0, 5.0), (3.0, 3.0), (3.0, 3.0))
+@pytest.mark.parametrize(("higher_is_better", "best"), [(True, [5, 7, 8]), (False, [5, 3])])
+def test_the_best_so_far_is_in_the_direction_of_the_score(tmp_path, higher_is_better, best):
+    scores = [5.0, 3.0, 7.0, 7.0, None, 8.0, 6.0]
+    rows = [score_row(place, f"a{place}", score=score) for place, score in enumerate(scores) if score is not None]
+    rows.insert(4, failed_row("bad", "no"))
+    evaluations = evaluations_of(read_run(RunFolder(write_search(tmp_path, rows)), with_rows=True))
+    column = Column("x", "x", higher_is_better=higher_is_better)
+    found = progress_of(evaluations, Criterion((column,)))
+    assert found.steps == (*((float(scores.index(each) + 1), each) for each in best), (7.0, best[-1]))
+    assert [score for _, score in found.dots] == [5, 3, 7, 7, 8, 6]
+    assert progress_of(evaluations, Criterion((column, PARAMS))) is None
 
 
 def test_parts_of_trainings_count_for_their_part(tmp_path):
     first, second, third = sampled_rows(3)
     rows = [replace(first, fidelity=0.0), replace(first, fidelity=0.25), second, replace(third, fidelity=0.5), third]
     progress = page(write_search(tmp_path, rows)).progress
-    assert progress.evaluations == 2.75
+    assert progress.steps[-1][0] == 2.75
     assert [point[0] for point in progress.dots] == [1.25, 2.75]
 
 
@@ -195,7 +200,7 @@ def test_accuracies_of_a_table_are_shares(tmp_path):
     ranking = json.loads((tmp_path / "ranking.json").read_text())
     (tmp_path / "ranking.json").write_text(json.dumps([{**row, "benchmark_acc": 0.9} for row in ranking]))
     run = read_run(RunFolder(tmp_path))
-    column = candidates_of(run).column("benchmark_acc")
+    column = candidates_of(run, evaluations_of(run)).column("benchmark_acc")
     assert (column.kind, column.values, column.label) == ("share", (0.9, 0.9), "benchmark acc")
 
 
