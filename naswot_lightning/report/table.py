@@ -1,33 +1,69 @@
-"""Tables on the terminal."""
+"""Tables and sentences on the terminal, as wide as it is; where the output is none, as wide as they need to be."""
 
 from __future__ import annotations
 
-import shutil
+import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
+from naswot_lightning.report.layout import fit
 from spaces.errors import one_line
 
-_WIDTH_OF_A_FILE = 200  # where the output is no terminal
+_PLAIN = {"…": "~", "±": "+-"}  # where the encoding has no such letter
 
 
-def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Print rows under a title; numbers are right-aligned, the last column may wrap."""
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for position, name in enumerate(columns):
-        last = position == len(columns) - 1
-        table.add_column(name, justify="left" if last else "right", no_wrap=not last, overflow="fold")
-    for row in rows:
-        table.add_row(*(shown(value) for value in row))
-    console = Console(soft_wrap=False, highlight=False, markup=False)
-    if not console.is_terminal:
-        console = Console(
-            width=max(_WIDTH_OF_A_FILE, shutil.get_terminal_size().columns), highlight=False, markup=False
+def print_table(
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    optional: Sequence[str] = (),
+    whole: str | None = None,
+) -> None:
+    """Print rows under a title.
+
+    Args:
+        title: above them.
+        columns: the headings; the last is of text, which is folded where there is no room for it.
+        rows: values of the columns.
+        optional: columns that may be left out where there is no room, the first ones first.
+        whole: the file that has all of the table, which is then named.
+    """
+    heads = [_plain(name) for name in columns]
+    table = fit(heads, [[_plain(shown(value)) for value in row] for row in rows], terminal_width(), optional)
+    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+    if title:
+        print_text(title)
+    for line in table.head:
+        console.print(line, style="bold")
+    for line in table.body:
+        print(_plain(line))
+    if table.left_out and whole is not None:
+        print_text(f"(without {', '.join(table.left_out)}: see {whole})")
+
+
+def print_text(text: str, indent: str = "") -> None:
+    """Print a line of words; on a terminal it is broken between them.
+
+    Args:
+        text: one line.
+        indent: of the lines that follow the first.
+    """
+    width = terminal_width()
+    lines = [text]
+    if width is not None:
+        lines = textwrap.wrap(
+            text, max(width, 20), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
         )
-    console.print(table)
+    print(*map(_plain, lines), sep="\n")
+
+
+def terminal_width() -> int | None:
+    """Return the columns of the terminal that the output goes to; None where it is none."""
+    console = Console()
+    return console.width if console.is_terminal else None
 
 
 def shown(value: Any) -> str:
@@ -37,3 +73,20 @@ def shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}" if abs(value) < 1 else f"{value:.2f}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else one_line(str(value))
+
+
+def _plain(text: str) -> str:
+    """Return a text in letters that the output has, of the same meaning."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    for letter, plain in _PLAIN.items():
+        if letter in text and not _has(encoding, letter):
+            text = text.replace(letter, plain)
+    return text
+
+
+def _has(encoding: str, letter: str) -> bool:
+    try:
+        letter.encode(encoding)
+    except (LookupError, UnicodeEncodeError):
+        return False
+    return True

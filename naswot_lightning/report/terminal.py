@@ -11,12 +11,13 @@ from naswot_lightning.analysis.evidence import PREDICTORS
 from naswot_lightning.analysis.results import Network, TrainingResult
 from naswot_lightning.analysis.statistics import Estimate
 from naswot_lightning.analysis.trajectory import Settling, Stability, TrajectoryFacts
-from naswot_lightning.columns import BEST_VAL_ACC, TEST_ACC, Column
+from naswot_lightning.columns import BEST_VAL_ACC, SCORE_FINAL, TEST_ACC, Column
 from naswot_lightning.report.findings import Findings, GroupFindings
 from naswot_lightning.report.run import Run
-from naswot_lightning.report.table import print_table
+from naswot_lightning.report.table import print_table, print_text
 from naswot_lightning.report.tables import AVERAGED, COLUMNS, SeedsRow
 
+_WHERE_THERE_IS_ROOM = ("seconds", "macs", "architecture")  # a pick is known by its folder
 _ONLY_WHERE_TELLING = ("seed", "dataset", "val_set", "test_set", "epochs", "status")
 
 
@@ -30,8 +31,9 @@ def print_report(
     for group, found in zip(run.groups, findings.groups, strict=True):
         _print_group(group.title(found.networks) if len(run.groups) > 1 else None, found)
     names = ("comparison.csv", *(("comparison_seeds.csv",) if seeds else ()), "evidence.json")
-    print(f"\nComparison: {', '.join(str(folder / name) for name in names)}")
-    print(f"Figures:    {', '.join(map(str, drawn.values()))}")
+    print()
+    print_text(f"Comparison: {', '.join(str(folder / name) for name in names)}", indent=" " * 12)
+    print_text(f"Figures:    {', '.join(map(str, drawn.values()))}", indent=" " * 12)
     print(f"Picks:      {folder / 'picks'}")
 
 
@@ -42,6 +44,8 @@ def _print_results(results: Sequence[TrainingResult]) -> None:
         f"{len(results)} trained picks",
         [column.heading for column in columns],
         ([getattr(result, column.name) for column in columns] for result in results),
+        optional=[column.heading for column in COLUMNS if column.name in _WHERE_THERE_IS_ROOM],
+        whole="comparison.csv",
     )
 
 
@@ -53,7 +57,13 @@ def _is_telling(column: Column, results: Sequence[TrainingResult]) -> bool:
 def _print_seeds(rows: Sequence[SeedsRow]) -> None:
     headings = ("rank", "seeds", "left out", *(column.heading for column in AVERAGED), "network")
     print()
-    print_table("Mean ± sample standard deviation over seeds", headings, (_seeds_cells(row.network) for row in rows))
+    print_table(
+        "Mean ± sample standard deviation over seeds",
+        headings,
+        (_seeds_cells(row.network) for row in rows),
+        optional=("left out", SCORE_FINAL.heading, BEST_VAL_ACC.heading),
+        whole="comparison_seeds.csv",
+    )
 
 
 def _seeds_cells(network: Network) -> list[Any]:
@@ -72,15 +82,20 @@ def _spread(network: Network, column: Column) -> str | None:
 
 def _print_group(title: str | None, found: GroupFindings) -> None:
     if title is not None:
-        print(f"\n{title}:")
+        print()
+        print_text(f"{title}:")
     if line := _left_out_line(found):
-        print(f"\n{line}")
+        print()
+        print_text(line)
     _print_correlations(found)
-    print(f"\n{found.verdict.sentence}")
+    print()
+    print_text(found.verdict.sentence)
     if found.note is not None:
-        print(found.note)
+        print_text(found.note)
     if lines := describe_trajectory(found.trajectory):
-        print("\nScore during training:\n  " + "\n  ".join(lines))
+        print("\nScore during training:")
+        for line in lines:
+            print_text(f"  {line}", indent=" " * 15)
 
 
 def _left_out_line(found: GroupFindings) -> str | None:
@@ -101,20 +116,23 @@ def _print_correlations(found: GroupFindings) -> None:
     print()
     print_table(
         f"Kendall tau with test accuracy over {found.networks} networks, Spearman rho, 95 % bootstrap intervals",
-        [*(text for heading in headings for text in (heading, "95 % interval")), "n", "of"],
+        [*headings, "n", "of"],
         (_correlation_cells(found, predictor, len(headings)) for predictor in PREDICTORS),
+        optional=("tau with val acc", "rho"),
+        whole="evidence.json",
     )
 
 
 def _correlation_cells(found: GroupFindings, predictor: Column, shown: int) -> list[Any]:
     test, val = (found.correlations[accuracy.name][predictor.name] for accuracy in (TEST_ACC, BEST_VAL_ACC))
     estimates = (test.kendall_tau, test.spearman_rho, val.kendall_tau)[:shown]
-    cells = [text for each in estimates for text in (_rounded(each), each.interval)]
-    return [*cells, estimates[0].n, predictor.label]
+    return [*map(_with_interval, estimates), estimates[0].n, predictor.label]
 
 
-def _rounded(estimate: Estimate) -> str:
-    return "not defined" if estimate.value is None else f"{estimate.value:.3f}"
+def _with_interval(estimate: Estimate) -> str:
+    if estimate.value is None:
+        return "not defined"
+    return f"{estimate.value:.3f}" if estimate.low is None else f"{estimate.value:.3f} {estimate.interval}"
 
 
 def describe_trajectory(facts: TrajectoryFacts) -> list[str]:

@@ -17,6 +17,7 @@ from naswot_lightning.columns import BENCHMARK_ACC, SCORE_INIT, TEST_ACC
 from naswot_lightning.ranking import RankedRow
 from naswot_lightning.report.figures import save_figure
 from naswot_lightning.report.figures.score_vs_benchmark import draw
+from naswot_lightning.report.table import print_text
 from naswot_lightning.storage.fields import Floats
 from naswot_lightning.storage.files import write_json
 from naswot_lightning.storage.score_rows import ScoreRow
@@ -127,15 +128,16 @@ def _network(row: RankedRow, target: Target) -> Network | None:
 
 
 def _print(found: KnownFindings, score: str) -> None:
-    print(f"\nKnown of {found.networks} of {found.candidates} candidates ({found.benchmark}): {found.target}")
+    print()
+    print_text(f"Known of {found.networks} of {found.candidates} candidates ({found.benchmark}): {found.target}")
     names = {SCORE_INIT.name: score, "params": "parameters", "macs": "MACs"}
     for name, label in names.items():
         tau = found.correlations[name].kendall_tau
         print(f"  Kendall tau of {label:16s} {tau}, n = {tau.n}")
-    print(found.verdict.sentence)
+    print_text(found.verdict.sentence)
     if found.pick is not None and found.best_candidate is not None and found.best is not None:
         pick, best, of_table = 100 * found.pick, 100 * found.best_candidate, 100 * found.best
-        print(
+        print_text(
             f"The first of the ranking reaches {pick:.2f} %: {best - pick:.2f} points below the best of the candidates "
             f"({best:.2f} %), {of_table - pick:.2f} below the best of the table ({of_table:.2f} %)"
         )

@@ -106,13 +106,13 @@ class Loop:
         return Values(dict.fromkeys(column.name for column in self._evaluator.columns), "failed", reason)
 
     def _evaluate(self, networks: Sequence[Proposal]) -> Iterator[tuple[Proposal, Values]]:
-        pause = 0.2 if sys.stderr.isatty() else 10.0
         with tqdm(
             total=len(networks),
             unit=" networks",
             desc=self._activity(networks),
-            mininterval=pause,
-            disable=not networks,
+            mininterval=0.2,
+            dynamic_ncols=True,
+            disable=not networks or not sys.stderr.isatty(),  # a file is no place for a bar
         ) as bar:
             task = cast(Task[Proposal, Values], self._evaluator)  # it gets trials only where it takes them
             for network, values in self._executor.run(task, networks) if networks else ():

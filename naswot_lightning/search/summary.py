@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from naswot_lightning.analysis.agreement import agreement_with_size
 from naswot_lightning.columns import COMBINED, SIZES, Criterion
 from naswot_lightning.ranking import COLUMNS, RankedRow
-from naswot_lightning.report.table import print_table
+from naswot_lightning.report.table import print_table, print_text
 from naswot_lightning.storage.columnar import Records
 from spaces.errors import one_line
 
@@ -19,17 +19,19 @@ def print_summary(search: Search, ranking: Records[RankedRow]) -> None:
     """Print the top of the ranking, what the score adds over plain size, and what could not be scored."""
     _print_top(search, ranking)
     if search.criteria[0].is_relative:
-        print(describe_relative(search.criteria[0], len(ranking)))
-    print(f"\nWhat {search.criteria[0].label} adds over plain size: Kendall tau between it and")
+        print_text(describe_relative(search.criteria[0], len(ranking)))
+    print()
+    print_text(f"What {search.criteria[0].label} adds over plain size: Kendall tau between it and")
     for size, tau in agreement_with_size(ranking).items():
         print(f"  {SIZES[size].label:16s} {'not defined' if tau is None else f'{tau:.3f}'}")
     if search.space.evidence:
-        print(f"\nKnown of this space: {search.space.evidence}")
+        print()
+        print_text(f"Known of this space: {search.space.evidence}")
     for status in ("degenerate", "failed"):
         found = ranking.field("status").map(lambda each, status=status: each == status).nonzero()[0].tolist()
         if found:
             example = one_line(ranking[found[0]].architecture)
-            print(f"{len(found)} {status}, ranked last, e.g. {example} (reasons in scores.jsonl)")
+            print_text(f"{len(found)} {status}, ranked last, e.g. {example} (reasons in scores.jsonl)")
     print(f"\nRanking: {search.folder.path / 'ranking.csv'}")
 
 
@@ -58,4 +60,6 @@ def _print_top(search: Search, ranking: Records[RankedRow]) -> None:
             "architecture",
         ),
         ([row[name] for name in names] for row in top),
+        optional=[SIZES["n_units"].label, SIZES["macs"].label, *(labels.get(name, name) for name in extra)],
+        whole="ranking.csv",
     )

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column
 
 from naswot_lightning.storage.records import STRICT, Count, Positive, from_json
+
+_BETWEEN_LINES_S = 60.0
+_WIDE, _NARROW = 110, 75  # columns of a terminal
 
 
 @dataclass(frozen=True)
@@ -45,6 +59,13 @@ class Epoch:
         loss = "-" if self.train_loss is None else f"{self.train_loss:.4f}"
         accuracy = "" if self.val_acc is None else f"val acc {100 * self.val_acc:.2f} %  "
         return f"train loss {loss}  {accuracy}score {'-' if self.score is None else f'{self.score:.2f}'}"
+
+    @property
+    def brief(self) -> str:
+        """The same for a narrow terminal."""
+        loss = "-" if self.train_loss is None else f"{self.train_loss:.2f}"
+        accuracy = "" if self.val_acc is None else f"val {100 * self.val_acc:.1f} %  "
+        return f"loss {loss}  {accuracy}score {'-' if self.score is None else f'{self.score:.1f}'}"
 
     def __str__(self) -> str:
         return f"{self.name}: epoch {self.epoch}/{self.epochs}  {self.state}  {self.seconds:.1f} s"
@@ -81,11 +102,17 @@ class Display(Protocol):
 
 
 class Lines:
-    """A line an epoch, for files and pipes."""
+    """For files and pipes: of each pick a line for the first epoch and the last, and at most one a minute between."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, float] = {}
 
     def show(self, epoch: Epoch) -> None:
-        """Print a line."""
-        self.say(str(epoch))
+        """Print a line, unless the pick's last one is not a minute old."""
+        now = time.monotonic()
+        if epoch.epoch == epoch.epochs or now - self._told.get(epoch.name, -math.inf) >= _BETWEEN_LINES_S:
+            self._told[epoch.name] = now
+            self.say(str(epoch))
 
     def say(self, text: str) -> None:
         """Print a line in one piece: other threads print, too."""
@@ -97,7 +124,7 @@ class Lines:
 
 
 class Bars:
-    """A bar a pick that trains, below what was printed, for terminals."""
+    """A line a pick that trains, with a bar where there is room, below what was printed, for terminals."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -109,7 +136,8 @@ class Bars:
         if epoch.name not in self._bars:
             self._bars[epoch.name] = self._progress.add_task(epoch.name, total=epoch.epochs, state="")
         self._last[epoch.name] = epoch
-        self._progress.update(self._bars[epoch.name], completed=epoch.epoch, state=epoch.state)
+        state = epoch.state if self._progress.console.width >= _WIDE else epoch.brief
+        self._progress.update(self._bars[epoch.name], completed=epoch.epoch, state=state)
 
     def say(self, text: str) -> None:
         """Print a line above the bars."""
@@ -128,6 +156,17 @@ def display() -> Iterator[Display]:
     if not sys.stdout.isatty():
         yield Lines()
         return
-    text = TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TextColumn("{task.fields[state]}")
-    with Progress(*text, TimeRemainingColumn(), console=Console(file=sys.stdout), transient=True) as progress:
+    console = Console(file=sys.stdout)
+    with Progress(*columns_of(console.width), console=console, transient=True) as progress:
         yield Bars(progress)
+
+
+def columns_of(width: int) -> list[ProgressColumn]:
+    """Return what the line of a pick shows on a terminal of so many columns; it is never more than one line."""
+
+    def text(field: str) -> TextColumn:
+        return TextColumn(field, table_column=Column(no_wrap=True, overflow="ellipsis"))
+
+    bar = [BarColumn(20 if width >= _WIDE else 8)] if width >= _NARROW else []
+    left = [TimeRemainingColumn()] if width >= _NARROW else []
+    return [text("{task.description}"), *bar, MofNCompleteColumn(), text("{task.fields[state]}"), *left]

@@ -1,4 +1,5 @@
 import random
+import sys
 from dataclasses import replace
 
 import pytest
@@ -75,12 +76,15 @@ class Accuracies:
     ("batch", "said"),
     [(["a"], "looking up"), ([Trial("a", 0.5)], "looking up"), ([Trial("a", 0.0), Trial("b", 0.0)], "scoring")],
 )
-def test_the_bar_says_what_is_done(tmp_path, capsys, batch, said):
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_bar_says_what_is_done_on_a_terminal(tmp_path, capsys, monkeypatch, batch, said, terminal):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
     proposed = iter([()])
     algorithm = type("Once", (), {"propose": lambda self, rows: next(proposed)})()
     with ScoreRows(tmp_path / "scores.jsonl") as finished:
         Loop("cells", str, Accuracies(), Serial(), 0, finished).run(algorithm, batch)
-    assert f"{said}:" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"{said}:" in told if terminal else told == ""
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,12 @@
 """Several picks at a time: the same results, one share of the machine each, all saved where it is interrupted."""
 
 import io
+import re
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,7 +16,8 @@ from rich.progress import Progress, TextColumn
 from naswot_lightning.execution import places
 from naswot_lightning.execution.places import share_out
 from naswot_lightning.execution.threads import Threads
-from naswot_lightning.training.progress import Bars, Epoch, Lines, read_epoch
+from naswot_lightning.training import progress
+from naswot_lightning.training.progress import Bars, Epoch, Lines, columns_of, read_epoch
 from tests.conftest import ROOT
 
 TRAIN = ("--epochs", 2, "--batch_size", 64, "--early_points", 2, "--trainer.limit_train_batches", 4)
@@ -164,3 +167,30 @@ def test_an_error_of_one_stops_the_others_and_is_what_is_raised():
 def test_lines_come_in_one_piece(capsys):
     Lines().show(EPOCH)
     assert capsys.readouterr().out == f"{EPOCH}\n"
+
+
+def test_a_file_has_the_first_epoch_the_last_and_one_a_minute(capsys, monkeypatch):
+    seconds = iter(range(0, 2000, 25))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(seconds))
+    lines = Lines()
+    for epoch in range(1, 9):
+        lines.show(replace(EPOCH, epoch=epoch, epochs=8))
+    assert re.findall(r"epoch (\d)/8", capsys.readouterr().out) == ["1", "4", "7", "8"]
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_pick_has_one_line_however_narrow_the_terminal(width):
+    console = Console(file=io.StringIO(), force_terminal=True, width=width, color_system=None)
+    shown = Progress(*columns_of(width), console=console, auto_refresh=False)
+    bars = Bars(shown)
+    for number in (1, 2):
+        bars.show(Epoch(f"{number}-12345-seed777", 7, 200, 1.5, 0.25, 1534.5, 2.0))
+    with console.capture() as captured:
+        console.print(shown.get_renderable())
+    lines = captured.get().splitlines()
+    assert len(lines) == 2
+    for line in lines:
+        assert len(line) <= width
+        assert "7/200" in line
+        assert "-12345-s" in line
+        assert "score 1534.5" in line or "score 153…" in line
