@@ -14,6 +14,7 @@ from typing import Any
 _HERE = Path(__file__).parent
 _STYLES = ("vendor/uPlot.min.css", "page.css")
 _LIBRARY = "vendor/uPlot.iife.min.js"
+_LICENCE = "vendor/uPlot-LICENSE.txt"
 # What every page's own scripts may use, in an order in which each knows those before it.
 SHARED = ("format", "elements", "candidates", "layout", "cells", "axes", "details", "table", "scatter", "lines")
 _ESCAPES = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&"}
@@ -28,12 +29,14 @@ class Document:
         policy: allows the style and the scripts by their hashes, and nothing else: no network.
         style: all of it.
         scripts: the library's and ours.
+        licence: of the library, which goes with every copy of it.
         data: JSON that holds no "<", so that it ends no script.
     """
 
     policy: str
     style: str
     scripts: tuple[str, ...]
+    licence: str
     data: str
 
 
@@ -58,6 +61,7 @@ def render(template: str, title: str, scripts: Sequence[str], start: str, data: 
         policy=policy_of(style, [library, own]),
         style=Markup(style),
         scripts=(Markup(library), Markup(own)),
+        licence=Markup(_asset(_LICENCE)),
         data=Markup(to_json(data)),
     )
     return str(_templates().get_template(template).render(title=title, document=document, **values))

@@ -76,9 +76,12 @@ def test_assets_hold_nothing_that_ends_their_element():
         ), path
 
 
-def test_the_library_has_its_licence_beside_it():
+def test_the_library_has_its_licence_beside_it_and_in_every_page(tmp_path):
     vendor = document._HERE / "assets" / "vendor"
-    assert "MIT License" in (vendor / "uPlot-LICENSE.txt").read_text()
+    licence = (vendor / "uPlot-LICENSE.txt").read_text().strip()
+    assert licence.startswith("The MIT License")
+    assert "--" not in licence
+    assert licence in write_report(RunFolder(write_search(tmp_path, sampled_rows(2)))).read_text()
     assert (vendor / "uPlot.iife.min.js").stat().st_size < 60_000
 
 
