@@ -1,0 +1,28 @@
+"""The run folder of a small search whose accuracies a table knows, and the command that draws it."""
+
+from naswot_lightning.command_line import run_command
+from naswot_lightning.config import SearchConfig
+from naswot_lightning.report.__main__ import main
+from naswot_lightning.search import run_search
+from tests.reproduce.invented import architectures
+
+NAMES = architectures(4, "nats_size")  # which are quick to build
+BATCH = 8
+
+
+def search(folder, *words):
+    """Search four networks of known accuracies: 60, 61, ... percent in their order."""
+    table = folder / "table.csv"
+    table.write_text("\n".join(["architecture,accuracy", *(f"{name},{60 + n}" for n, name in enumerate(NAMES))]) + "\n")
+    options = ["--space", "nats_size", "--architectures", str(table), "--benchmark", str(table), "--dataset", "digits"]
+    options += ["--batch_size", str(BATCH), "--seed", "3", "--wandb.mode", "disabled", "--workers", "1", *words]
+    run = folder / "run"
+    assert run_command(run_search, SearchConfig, "search.py", ["--run_dir", str(run), *options]) == 0
+    return run
+
+
+FEW = ("--figure", "figure5", "--samples", "2", "--batch_sizes", "4", str(BATCH))
+
+
+def report(run, *words):
+    return main(["--run_dir", str(run), *map(str, words)])
