@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from naswot_lightning.analysis.evidence import PREDICTORS
+from naswot_lightning.analysis.evidence import MIN_NETWORKS, PREDICTORS
 from naswot_lightning.analysis.results import Network, TrainingResult
 from naswot_lightning.analysis.statistics import Estimate
 from naswot_lightning.analysis.trajectory import Settling, Stability, TrajectoryFacts
@@ -32,9 +32,10 @@ def print_report(
         _print_group(group.title(found.networks) if len(run.groups) > 1 else None, found)
     names = ("comparison.csv", *(("comparison_seeds.csv",) if seeds else ()), "evidence.json")
     print()
-    print_text(f"Comparison: {', '.join(str(folder / name) for name in names)}", indent=" " * 12)
-    print_text(f"Figures:    {', '.join(map(str, drawn.values()))}", indent=" " * 12)
-    print(f"Picks:      {folder / 'picks'}")
+    print_text(f"Comparison: {', '.join(names)} and picks/ in {folder}", indent=" " * 12)
+    if drawn:
+        figures = ", ".join(path.name for path in drawn.values())
+        print_text(f"Figures:    {figures} in {folder / 'figures'}", indent=" " * 12)
 
 
 def _print_results(results: Sequence[TrainingResult]) -> None:
@@ -87,6 +88,7 @@ def _print_group(title: str | None, found: GroupFindings) -> None:
     if line := _left_out_line(found):
         print()
         print_text(line)
+    print()
     _print_correlations(found)
     print()
     print_text(found.verdict.sentence)
@@ -111,9 +113,22 @@ def _left_out_line(found: GroupFindings) -> str | None:
 
 
 def _print_correlations(found: GroupFindings) -> None:
+    if found.networks < MIN_NETWORKS:
+        print_text(_few_networks_line(found))
+    else:
+        _print_correlation_table(found)
+
+
+def _few_networks_line(found: GroupFindings) -> str:
+    """Return the taus of so few networks that nothing is claimed of them."""
+    estimates = found.correlations[TEST_ACC.name]
+    taus = (f"{each.label} {_with_interval(estimates[each.name].kendall_tau)}" for each in PREDICTORS)
+    return f"Kendall tau with test accuracy over {found.networks} networks: {', '.join(taus)}"
+
+
+def _print_correlation_table(found: GroupFindings) -> None:
     with_val = any(each.kendall_tau.n for each in found.correlations[BEST_VAL_ACC.name].values())
     headings = ("tau", "rho", *(("tau with val acc",) if with_val else ()))
-    print()
     print_table(
         f"Kendall tau with test accuracy over {found.networks} networks, Spearman rho, 95 % bootstrap intervals",
         [*headings, "n", "of"],

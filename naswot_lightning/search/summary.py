@@ -21,9 +21,9 @@ def print_summary(search: Search, ranking: Records[RankedRow]) -> None:
     if search.criteria[0].is_relative:
         print_text(describe_relative(search.criteria[0], len(ranking)))
     print()
-    print_text(f"What {search.criteria[0].label} adds over plain size: Kendall tau between it and")
-    for size, tau in agreement_with_size(ranking).items():
-        print(f"  {SIZES[size].label:16s} {'not defined' if tau is None else f'{tau:.3f}'}")
+    taus = agreement_with_size(ranking).items()
+    sizes = ", ".join(f"{SIZES[size].label} {'not defined' if tau is None else f'{tau:.3f}'}" for size, tau in taus)
+    print_text(f"What {search.criteria[0].label} adds over plain size: Kendall tau between it and {sizes}")
     if search.space.evidence:
         print()
         print_text(f"Known of this space: {search.space.evidence}")
