@@ -83,6 +83,7 @@ LONG = {
     "naswot_lightning.reproduce figure4": "networks of NDS",
     "naswot_lightning.reproduce figure5": "hundreds of scores",
     "naswot_lightning.reproduce figure10": "networks of NDS",
+    "naswot_lightning.report --run_dir runs/known --figure figure5": "hundreds of scores",
 }
 # Commands that are read, not run: those that hold these words, and why.
 NOT_RUN = {

@@ -44,6 +44,10 @@ def commands(page):
 ALL_COMMANDS = [words for page in PAGES for words in commands(page) if page.name not in pages.RUN_ELSEWHERE]
 # What takes long of each page, and what must have been run before it.
 BEFORE = {
+    "figures.md": [
+        "python search.py --architectures accuracies.csv --benchmark accuracies.csv --score naswot,meco "
+        "--run_dir runs/known"
+    ],
     "study.md": [
         "python search.py --samples 1000 --run_dir runs/mine",
         "python train.py --run_dir runs/mine --select spread --top 5 --epochs 1",
