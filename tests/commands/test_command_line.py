@@ -60,8 +60,12 @@ def test_a_bad_list_of_architectures_leaves_a_finished_run_as_it_was(tmp_path, c
     run = tmp_path / "run"
     words = ["--run_dir", str(run), "--samples", "2", "--batch_size", "4", "--wandb.mode", "disabled"]
     assert run_command(run_search, SearchConfig, "search.py", words) == 0
-    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    before = contents(run)
     (tmp_path / "list").write_text("nonsense\n")
     words += ["--architectures", str(tmp_path / "list"), "--overwrite"]
     assert run_command(run_search, SearchConfig, "search.py", words) == 2
-    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+    assert contents(run) == before
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
