@@ -1,8 +1,7 @@
 """The cluster of this machine alone that a command has for itself: held by a process beside it, and ended with it.
 
 To start Ray takes seconds in which the command has other things to do, and so does to end it. The process beside it
-waits at a pipe: however the command ends, the pipe is closed, and the cluster is ended in order; one that is not there
-yet is killed.
+waits at a pipe: however the command ends, the pipe is closed, and the cluster is killed with all its processes.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import sys
 import threading
 from contextlib import suppress
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from naswot_lightning.errors import UserError
@@ -24,7 +24,7 @@ from naswot_lightning.execution.remote import module_path
 
 _STORE_BYTES = 100 * 2**20  # of Ray's object store beside the task; Ray refuses less than 75 MiB
 _TASK_BYTES = 16 * 2**20  # of a task that is not known yet: ten mini-batches of 128 CIFAR images
-_END_S = 20.0  # for the cluster to end, which takes 1.3 s on two cores where it has started
+_END_S = 20.0  # for the cluster to end
 _PROGRAM = """\
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
@@ -133,7 +133,7 @@ def settle_environment() -> None:
 
 
 def serve(store: int) -> None:
-    """Be the process beside the command: start a cluster, tell its address, end it when the command has.
+    """Be the process beside the command: start a cluster, tell its address, end with it when the command has ended.
 
     Args:
         store: bytes of its object store.
@@ -141,15 +141,13 @@ def serve(store: int) -> None:
     told = os.fdopen(os.dup(1), "w")
     nobody = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nobody, 1)  # what Ray prints is not for the command
-    begun = threading.Event()
-    command = threading.Thread(target=_wait_for_the_end, args=(begun,), daemon=True)
+    command = threading.Thread(target=_end_with_the_command, daemon=True)
     command.start()
     said = _start(store)
     with suppress(BrokenPipeError):  # the command has ended
         print(json.dumps(said), file=told, flush=True)
-    begun.set()
     command.join()
-    if "address" in said:
+    if "address" in said:  # where the system has no sessions
         import ray
 
         ray.shutdown()
@@ -167,10 +165,26 @@ def _start(store: int) -> dict[str, str]:
         return {"error": (str(error) or type(error).__name__).splitlines()[0]}
 
 
-def _wait_for_the_end(begun: threading.Event) -> None:
-    """Wait until the command has ended; where that is before the cluster is there, kill what there is of it."""
+def _end_with_the_command() -> None:
+    """Wait until the command has ended or left the cluster, and kill the cluster, which then has nothing to save.
+
+    In order, its end takes 1.3 s on two cores, and one whose start is under way would be there for seconds.
+    """
     sys.stdin.read()
-    if not begun.is_set():
-        if hasattr(os, "killpg"):
-            os.killpg(os.getpgrp(), signal.SIGKILL)
-        os._exit(1)
+    if hasattr(os, "killpg"):
+        while others := _others_of_the_session():
+            for pid in others:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        os.killpg(os.getpgrp(), signal.SIGKILL)  # without /proc, its workers end when they find themselves alone
+
+
+def _others_of_the_session() -> list[int]:
+    """Return the processes that this one has started, and those that they have; none where there is no /proc."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended
+            pid = int(path.name)
+            if pid != os.getpid() and os.getsid(pid) == os.getsid(0) and (path / "cmdline").read_bytes():
+                found.append(pid)
+    return found

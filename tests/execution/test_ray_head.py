@@ -29,8 +29,6 @@ def init(address, object_store_memory, **options):
     (SEEN / f"begun-{{os.getpid()}}").write_text(f"{{object_store_memory}} {{os.environ['RAY_AUTH_TOKEN']}}")
 def get_runtime_context():
     return types.SimpleNamespace(gcs_address="127.0.0.1:6379")
-def shutdown():
-    (SEEN / f"ended-{{os.getpid()}}").touch()
 """
 
 
@@ -58,7 +56,7 @@ def seen(folder, what):
     return sorted(path.name.partition("-")[2] for path in folder.glob(f"{what}-*"))
 
 
-def test_it_is_begun_once_used_once_and_ended_in_order(install):
+def test_it_is_begun_once_used_once_and_ended(install):
     folder = install()
     begin_engine("local")
     assert ray_head._begun == []
@@ -71,10 +69,10 @@ def test_it_is_begun_once_used_once_and_ended_in_order(install):
     store, token = next(folder.glob("begun-*")).read_text().split()
     assert int(store) == store_bytes(ray_head._TASK_BYTES)
     assert len(token) == 64
-    assert seen(folder, "ended") == []
-    head.wait()
-    assert seen(folder, "ended") == seen(folder, "begun")
     assert len(seen(folder, "begun")) == 1
+    assert of_session(head._process.pid)
+    head.wait()
+    assert not of_session(head._process.pid)
     head.wait()  # as the end of the process does, too
 
 
@@ -88,7 +86,7 @@ def test_one_without_room_for_the_task_makes_way_for_another(install):
     assert any(int(path.read_text().split()[0]) > 2**31 for path in folder.glob("begun-*"))
     for head in (small, large):
         head.wait()
-    assert seen(folder, "ended") == seen(folder, "begun")
+        assert not of_session(head._process.pid)
 
 
 def test_a_cluster_of_the_user_and_a_missing_package_begin_nothing(monkeypatch):
@@ -118,8 +116,8 @@ def test_what_cannot_be_started_is_one_line(install, fault, said):
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
 @pytest.mark.parametrize("is_there", [False, True])
 def test_it_ends_where_the_command_is_killed(install, is_there):
-    child = "import subprocess; subprocess.Popen(['sleep', '300']); import time; time.sleep(300)"
-    folder = install("pass" if is_there else child)
+    child = "import subprocess; subprocess.Popen(['sleep', '300'], preexec_fn=os.setpgrp)"  # as Ray's workers have one
+    folder = install(child if is_there else f"{child}; import time; time.sleep(300)")
     waits = "import time; time.sleep(60)"
     program = f"from naswot_lightning.execution.ray_head import Head; h = Head(); print(h._process.pid); {waits}"
     path = os.pathsep.join([str(folder / "modules"), str(ROOT)])
@@ -127,11 +125,10 @@ def test_it_ends_where_the_command_is_killed(install, is_there):
         [sys.executable, "-u", "-c", program], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": path}
     )
     beside = int(command.stdout.readline())
-    wait_until(lambda: seen(folder, "begun") if is_there else len(of_session(beside)) == 2)
+    wait_until(lambda: len(of_session(beside)) == 2 and (seen(folder, "begun") or not is_there))
     command.send_signal(signal.SIGKILL)
     command.wait()
     wait_until(lambda: not of_session(beside))
-    assert seen(folder, "ended") == ([str(beside)] if is_there else [])
 
 
 def of_session(leader):
