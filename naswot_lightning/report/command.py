@@ -16,7 +16,7 @@ from naswot_lightning.storage.run_folder import RunFolder
 
 
 def report(config: ReportConfig) -> int:
-    """Draw the figures of a run, write its page where no figure is named, and name the files.
+    """Draw the figures of a run, write its page where no figure is named, and name the files; or compare several runs.
 
     The folder's lock is not taken: a run that is still at work can be drawn, and each file is renamed whole.
 
@@ -24,9 +24,13 @@ def report(config: ReportConfig) -> int:
         0, or 1 where a figure that was asked for has nothing to show.
 
     Raises:
-        UserError: there is no run in the folder, a file of it is damaged, or several folders are given.
+        UserError: there is no run in the folder, or a file of it is damaged.
     """
-    folder = _only(config.run_dir)
+    if len(config.run_dir) > 1:
+        from naswot_lightning.report.several.command import compare_folders
+
+        return compare_folders(config)
+    folder = _only(config.run_dir[0])
     run = _measured(folder, config)
     out = folder.figures if config.out is None else Path(config.out)
     drawn = set()
@@ -68,11 +72,9 @@ def _measured(folder: RunFolder, config: ReportConfig) -> Run:
     return replace(read_run(folder), ranking=run.ranking, provisional=run.provisional)
 
 
-def _only(paths: list[str]) -> RunFolder:
-    if len(paths) > 1:
-        raise UserError(f"--run_dir {' '.join(paths)}: figures are of one run; give one folder")
-    folder = RunFolder(paths[0])
+def _only(path: str) -> RunFolder:
+    folder = RunFolder(path)
     if not folder.config.exists() and not folder.picks.is_dir():
-        raise UserError(f"--run_dir {paths[0]}: no run in it; expected the folder of search.py or train.py")
+        raise UserError(f"--run_dir {path}: no run in it; expected the folder of search.py or train.py")
     folder.expect_own_folders()
     return folder

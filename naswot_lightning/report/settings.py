@@ -16,14 +16,15 @@ class ReportConfig:
     """Write report.html and figures of a run from its files, also of one that is still at work."""
 
     run_dir: list[str] = field(default_factory=list)
-    """the run folder of a search or of trainings."""
+    """the run folder of a search or of trainings; several are compared, in comparison.html and a figure."""
     figure: list[str] = field(default_factory=list)
     """only these figures: {figures}, or all; by default each that the files have something to show of, and report.html.
     figure1, figure5 and jacobian_histograms score networks anew where they are named, and keep it in the run folder."""
     format: list[str] = field(default_factory=lambda: ["png"])
     """the files of each: png, svg, pdf."""
     out: str | None = None
-    """the folder of what is written; by default the run folder, and figures in it."""
+    """the folder of what is written; by default the run folder, and figures in it, or of several runs the current
+    folder."""
     samples: int = 20
     """of figure5: scores of each network, each way."""
     batch_sizes: list[int] = field(default_factory=lambda: [32, 64, 128, 256])

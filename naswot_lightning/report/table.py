@@ -33,15 +33,20 @@ def print_table(
     """
     heads = [_plain(name) for name in columns]
     table = fit(heads, [[_plain(shown(value)) for value in row] for row in rows], terminal_width(), optional)
-    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
     if title:
         print_text(title)
-    for line in table.head:
-        console.print(line, style="bold")
-    for line in table.body:
-        print(_plain(line))
+    print_lines(table.head, table.body)
     if table.left_out and whole is not None:
         print_text(f"(without {', '.join(table.left_out)}: see {whole})")
+
+
+def print_lines(head: Iterable[str], body: Iterable[str]) -> None:
+    """Print the lines of a table as they are, its head in bold."""
+    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+    for line in head:
+        console.print(_plain(line), style="bold")
+    for line in body:
+        print(_plain(line))
 
 
 def print_text(text: str, indent: str = "") -> None:

@@ -1,0 +1,136 @@
+import json
+import re
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from naswot_lightning.errors import UserError
+from naswot_lightning.report.several.agreement import tau_of_shared
+from naswot_lightning.report.several.beside import read_beside
+from naswot_lightning.report.several.comparison import compare_runs, relative
+from naswot_lightning.storage.run_folder import RunFolder
+from tests.report.html.folders import failed_row, sampled_rows, write_search
+from tests.report.run_folders import write_noisy
+from tests.report.several.runs import write_ranked
+
+
+def compared(*paths):
+    return compare_runs(read_beside([RunFolder(path) for path in paths]))
+
+
+@pytest.fixture
+def two(tmp_path):
+    first = write_ranked(tmp_path / "a")
+    second = write_ranked(tmp_path / "b", shift=60.0, count=24, seeds=(1, 2, 3), seed=1, batch_size=32)
+    return first, second
+
+
+def scores_of(folder):
+    rows = json.loads((folder / "ranking.json").read_text())
+    return {row["canonical"]: row["score"] for row in rows if row["status"] == "ok"}
+
+
+def test_only_what_differs_of_the_settings_that_change_a_result(two):
+    found = compared(*two)
+    named = {each.name: each.values for each in found.differences}
+    assert named == {"seed": ("0", "1"), "batch_size": ("64", "32"), "train.py seeds": ("0", "1, 2, 3")}
+    assert compared(two[0], write_ranked(two[0].with_name("c"), run_dir="elsewhere", top=3)).differences == ()
+
+
+def test_a_run_without_a_search_has_no_settings_of_one(two, tmp_path):
+    write_noisy(tmp_path / "given", 3)
+    found = compared(two[0], tmp_path / "given")
+    named = {each.name: each.values for each in found.differences}
+    assert named["batch_size"] == ("64", "-")
+    assert "train.py epochs" not in named
+    rows = dict(found.rows)
+    assert rows["candidates"] == ("30 scored", "-")
+    assert rows["trained networks"] == ("5, 1 seed", "3, 1 seed")
+
+
+def test_the_figures_are_those_of_the_files(two):
+    rows = dict(compared(*two).rows)
+    assert rows["best"] == tuple(f"{max(scores_of(folder).values()):,.2f}" for folder in two)
+    for place, folder in enumerate(two):
+        by_network = {}
+        for path in folder.glob("picks/*/result.json"):
+            result = json.loads(path.read_text())
+            by_network.setdefault(result["canonical"], []).append(100 * result["test_acc"])
+        means = [np.mean(values) for values in by_network.values()]
+        expected = f"{np.mean(means):.2f} ± {np.std(means, ddof=1):.2f}"
+        assert rows["test accuracy, mean (%)"][place] == expected
+        assert rows["  lowest to highest (%)"][place] == f"{min(means):.2f} to {max(means):.2f}"
+        best = max(by_network.values(), key=np.mean)
+        band = f" ± {np.std(best, ddof=1):.2f}, 3 seeds" if len(best) > 1 else ", 1 seed"
+        assert rows["test accuracy of the best (%)"][place] == f"{np.mean(best):.2f}{band}"
+    assert re.fullmatch(r"\d\.\d\d \[-?\d\.\d\d, 1\.00\], n = 5", rows["tau of score at init"][0])
+
+
+def test_rankings_agree_as_far_as_tau_of_the_shared_networks_says(two):
+    (agreement,) = compared(*two).agreements
+    first, second = map(scores_of, two)
+    shared = sorted(first.keys() & second.keys())
+    assert len(shared) == 24
+    tau = stats.kendalltau([first[name] for name in shared], [second[name] for name in shared]).statistic
+    assert agreement.tau.value == pytest.approx(tau)
+    assert agreement.tau.low < tau < agreement.tau.high
+    assert (agreement.tau.n, agreement.why) == (24, None)
+    (same,) = compared(two[0], write_ranked(two[0].with_name("c"))).agreements
+    assert same.tau.value == 1
+
+
+def test_what_is_not_compared_is_said(two, tmp_path):
+    relative_run = write_ranked(tmp_path / "relative", score="naswot+params")
+    other_space = write_search(tmp_path / "other", sampled_rows(5, "nats_size"), space="nats_size")
+    disjoint = write_search(tmp_path / "disjoint", [failed_row("|odd~0|", "no"), *sampled_rows(40)[30:]])
+    write_noisy(tmp_path / "given", 2)
+    whys = {
+        each.second: each.why
+        for each in compared(two[0], relative_run, other_space, disjoint, tmp_path / "given").agreements
+        if each.first == "a"
+    }
+    assert whys == {
+        "relative": "relative ranks by ranks put together, which change with its candidates",
+        "other": "they are of nasbench201 and of nats_size",
+        "disjoint": "they share no scored network",
+        "given": "given has no ranking",
+    }
+
+
+def test_a_score_of_which_less_is_better_is_turned_round():
+    better, worse = {"a": 1.0, "b": 2.0, "c": 3.0}, {"a": -1.0, "b": -2.0, "c": -3.0}
+    assert tau_of_shared(better, better).value == 1
+    assert tau_of_shared(better, worse).value == -1
+    assert tau_of_shared(better, {}).value is None
+
+
+def test_trajectories_are_means_over_seeds_and_relative_to_init(two):
+    found = compared(*two)
+    assert [len(lines) for lines in found.trajectories] == [5, 5]
+    folder = two[1]
+    seeds = [path for path in folder.glob("picks/1-c1-seed*/trajectory.csv")]
+    scores = np.array([[float(line.split(",")[2]) for line in path.read_text().split()[1:]] for path in seeds])
+    first = found.trajectories[1][0]
+    assert [score for _, score in first] == pytest.approx(scores.mean(0).tolist())
+    assert relative(first)[0] == (0.0, 1.0)
+    assert relative(first)[-1][1] == pytest.approx(scores.mean(0)[-1] / scores.mean(0)[0])
+    assert relative(((0.5, 3.0), (1.0, 4.0))) == relative(((0.0, -1.0), (1.0, 4.0))) == ()
+
+
+def test_a_search_that_is_under_way_is_ranked_so_far(two, tmp_path):
+    running = write_search(tmp_path / "running", sampled_rows(9), ranked=False)
+    found = compared(two[0], running)
+    assert dict(found.rows)["candidates"] == ("30 scored", "9 scored, so far")
+    assert found.agreements[0].tau.n == 9
+
+
+def test_runs_of_one_name_are_told_apart_by_their_paths(two, tmp_path):
+    same = write_ranked(tmp_path / "deeper" / "a")
+    assert compared(two[0], same).names == (str(two[0]), str(same))
+
+
+def test_a_run_is_not_compared_with_itself(two, tmp_path):
+    (tmp_path / "link").symlink_to(two[0])
+    with pytest.raises(UserError, match="it is given twice"):
+        compared(two[0], tmp_path / "link")
