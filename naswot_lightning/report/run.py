@@ -17,6 +17,7 @@ from naswot_lightning.report.trainings import Training, read_trainings
 from naswot_lightning.storage.columnar import Records
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.storage.score_rows import ScoreRow, read_score_rows
+from naswot_lightning.storage.versions import Versions, read_versions
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Run:
         table_evidence: what these accuracies say of the score.
         kernels: of a few networks, where they were measured.
         jacobians: the same.
+        versions: of the libraries that the search ran with, a set for each time that they changed.
         ablation: scores of ten networks under other conditions, as far as they were measured.
     """
 
@@ -55,6 +57,7 @@ class Run:
     kernels: Similarities | None = None
     jacobians: Similarities | None = None
     ablation: Kept | None = None
+    versions: Sequence[Versions] = ()
 
     @property
     def ranked(self) -> tuple[str, ...] | None:
@@ -91,4 +94,5 @@ def read_run(folder: RunFolder, with_rows: bool = False) -> Run:
         kernels=read_similarities(folder.path, "kernels"),
         jacobians=read_similarities(folder.path, "jacobians"),
         ablation=read_samples(samples_of(folder.path)),
+        versions=read_versions(folder.versions),
     )

@@ -25,6 +25,7 @@ from naswot_lightning.search.summary import print_summary
 from naswot_lightning.search.trial import Proposal, architecture_of
 from naswot_lightning.storage.columnar import Columnar, Records, Selection
 from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows
+from naswot_lightning.storage.versions import note_versions
 
 
 def run_search(config: SearchConfig) -> int:
@@ -52,6 +53,7 @@ def run(search: Search, first: Sequence[Proposal] | None = None) -> int:
     """
     first = first or first_batch(search)  # what is at fault with the candidates is said before the folder is touched
     with search.folder.open(dict(search.settings), search.identity, search.overwrite):
+        note_versions(search.folder.versions)
         with ExitStack() as opened, ScoreRows(search.folder.scores) as finished:
             for each in (search.evaluator, search.executor):  # what they hold is let go before the ranking
                 if isinstance(each, AbstractContextManager):

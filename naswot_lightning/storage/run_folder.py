@@ -18,7 +18,8 @@ from naswot_lightning.storage.plain_yaml import parse_yaml
 # What a run writes, hence what --overwrite removes; anything else in the folder is the user's.
 _RUN_FILES = (
     "config.yaml", "scores.jsonl", "ranking.json", "ranking.csv", "calibration.csv", "comparison.csv",
-    "comparison_seeds.csv", "evidence.json", "benchmark_evidence.json", "report.html", ".run_id", ".wandb_runs.json",
+    "comparison_seeds.csv", "evidence.json", "benchmark_evidence.json", "report.html", "versions.json", ".run_id",
+    ".wandb_runs.json",
 )  # fmt: skip
 _RUN_FOLDERS = ("picks", "trials", "figures", "wandb", "jobs", "study", "measured")
 _STUDY = ("study.csv", "study.json", "study.png")
@@ -75,6 +76,11 @@ class RunFolder:
     def config(self) -> Path:
         """The settings of the run, in the form that ``--config`` reads."""
         return self.path / "config.yaml"
+
+    @property
+    def versions(self) -> Path:
+        """The versions of the libraries that the search ran with."""
+        return self.path / "versions.json"
 
     @property
     def picks(self) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,9 +129,15 @@ def _cells(
 
 
 def _versions(run: Run) -> tuple[Setting, ...]:
-    """Return the versions of the libraries that trained; several where trainings differ."""
+    """Return the versions of the libraries that scored and trained; several where they changed in between."""
     found: dict[str, dict[str, None]] = {}
-    for result in run.results:
-        for name, version in result.versions.items():
+    for versions in (*run.versions, *(result.versions for result in run.results)):
+        for name, version in versions.items():
             found.setdefault(name, {})[version] = None
-    return tuple((name, ", ".join(versions)) for name, versions in sorted(found.items()))
+    return tuple((name, ", ".join(_whole(each))) for name, each in sorted(found.items()))
+
+
+def _whole(versions: Iterable[str]) -> list[str]:
+    """Return versions without those that another one names with its build: 2.4 beside 2.4+cpu."""
+    every = list(versions)
+    return [each for each in every if not any(other.startswith(f"{each}+") for other in every)]

@@ -154,7 +154,8 @@ def test_what_cannot_be_drawn_is_shown_as_a_string(space):
 
 
 def test_trainings_with_and_without_a_result(tmp_path):
-    write_metrics(write_pick(tmp_path, result(1, seed=3, recipe="r", versions={"torch": "2.9"})), (0.5, 0.6, 0.7))
+    write_metrics(write_pick(tmp_path, result(1, seed=3, recipe="r", versions={"torch": "2.9+cu1"})), (0.5, 0.6, 0.7))
+    (tmp_path / "versions.json").write_text('[{"torch": "2.8", "python": "3.12"}, {"torch": "2.9", "python": "3.12"}]')
     write_unfinished(tmp_path, "2-c2-seed7")
     write_unfinished(tmp_path, "3-c3", {"status": "out of time", "message": "again"}, rank=3, canonical="c3")
     shown = page(tmp_path)
@@ -164,7 +165,7 @@ def test_trainings_with_and_without_a_result(tmp_path):
     assert shown.picks[1].to_json()["trainings"][0]["metrics"]["val/acc"] == ((1.0, 2.0), (0.3, 0.4))
     assert shown.picks[0].to_json()["trainings"][0]["score"][0] == (0.0, 1.0, 2.0, 3.0)
     assert shown.states == ("2 of 3 trainings have no result yet (1 not finished, 1 out of time).",)
-    assert shown.versions == (("torch", "2.9"),)
+    assert shown.versions == (("python", "3.12"), ("torch", "2.8, 2.9+cu1"))
     assert shown.headline == "Trainings of nasbench201, without a search."
 
 
