@@ -33,6 +33,11 @@ class _PatientStream(io.TextIOWrapper):
         os.close(nobody)
 
 
+def _patient(stream: io.TextIOWrapper) -> _PatientStream:
+    encoding, by_line, at_once = stream.encoding, stream.line_buffering, stream.write_through  # not known once detached
+    return _PatientStream(stream.detach(), encoding, "backslashreplace", line_buffering=by_line, write_through=at_once)
+
+
 def settle_streams() -> None:
     """Let output never end a command: closed, its reader gone, or in an encoding without the letters of a name."""
     for name in ("stdout", "stderr"):
@@ -40,8 +45,7 @@ def settle_streams() -> None:
         if stream is None:  # closed by the shell
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - as long as the process
         elif stream is getattr(sys, f"__{name}__") and isinstance(stream, io.TextIOWrapper):
-            encoding, buffered = stream.encoding, stream.line_buffering
-            setattr(sys, name, _PatientStream(stream.detach(), encoding, "backslashreplace", line_buffering=buffered))
+            setattr(sys, name, _patient(stream))
 
 
 def end_at_once() -> None:

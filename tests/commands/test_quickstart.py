@@ -34,3 +34,19 @@ def test_the_quick_start_fits_one_screen_and_ends_with_the_verdict_and_what_to_o
     assert max(map(len, lines)) <= columns
     assert " ".join(printed.split()).count("networks are too few") == 1
     assert printed.splitlines()[-1].strip().endswith(f"{run}/report.html")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_the_line_after_a_bar_is_a_line_of_its_own(unbuffered):
+    """Where Python does not buffer, tqdm's last newline must not wait for the next text."""
+    code = (
+        "from naswot_lightning.console import settle_streams; settle_streams()\n"
+        "from tqdm import tqdm\n"
+        "for _ in tqdm(range(3)): pass\n"
+        "print('title')"
+    )
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    ended, lines = seen([sys.executable, "-c", code], 80, 24, cwd=ROOT, env=environment)
+    assert ended == 0
+    assert lines[0].startswith("100%")
+    assert lines[1:] == ["title", ""]
