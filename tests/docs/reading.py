@@ -8,6 +8,9 @@ from collections.abc import Sequence
 
 from naswot_lightning.command_line import parse
 from naswot_lightning.config import SearchConfig, TrainConfig
+from naswot_lightning.report.__main__ import PROG as REPORT
+from naswot_lightning.report.__main__ import read_lists as lists_of_report
+from naswot_lightning.report.settings import ReportConfig
 from naswot_lightning.reproduce import RESULTS
 from naswot_lightning.reproduce.__main__ import PROG as REPRODUCE
 from naswot_lightning.reproduce.__main__ import read_lists as lists_of_reproduce
@@ -56,6 +59,8 @@ def _read_module(module: str, options: Sequence[str]) -> None:
             parse(RESULTS[name].settings, lists_of_reproduce(rest), f"{REPRODUCE} {name}")
         case "naswot_lightning.study", [_, *_]:
             parse(StudyConfig, lists_of_study(options), STUDY)
+        case "naswot_lightning.report", [_, *_]:
+            parse(ReportConfig, lists_of_report(options), REPORT)
         case "bench", parts:
             from bench.__main__ import _PARTS
 

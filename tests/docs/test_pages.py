@@ -10,6 +10,7 @@ from naswot_lightning import config
 from naswot_lightning.benchmarks.convert import convert
 from naswot_lightning.config import SearchConfig, TrainConfig, WandbConfig
 from naswot_lightning.data import image_folder
+from naswot_lightning.report.settings import ReportConfig
 from naswot_lightning.reproduce import RESULTS
 from naswot_lightning.storage import plain_yaml
 from naswot_lightning.study.settings import StudyConfig
@@ -33,7 +34,7 @@ OPTIONS = {each.name for kind in (SearchConfig, TrainConfig) for each in fields(
 OPTIONS -= {"wandb", "trainer", "slurm", "train"}
 OPTIONS |= {f"wandb.{each.name}" for each in fields(WandbConfig)}
 REPRODUCED = {each.name for result in RESULTS.values() for each in fields(result.settings)}
-OPTIONS |= {each.name for each in fields(StudyConfig)}
+OPTIONS |= {each.name for kind in (StudyConfig, ReportConfig) for each in fields(kind)}
 OPTIONS |= {"trainer.NAME", "slurm.NAME", "train.NAME", "config", "print_config"}
 
 
