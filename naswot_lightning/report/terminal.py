@@ -90,7 +90,6 @@ def _print_group(title: str | None, found: GroupFindings) -> None:
         print_text(line)
     print()
     _print_correlations(found)
-    print()
     print_text(found.verdict.sentence)
     if found.note is not None:
         print_text(found.note)
@@ -117,6 +116,7 @@ def _print_correlations(found: GroupFindings) -> None:
         print_text(_few_networks_line(found))
     else:
         _print_correlation_table(found)
+        print()
 
 
 def _few_networks_line(found: GroupFindings) -> str:
@@ -156,8 +156,8 @@ def describe_trajectory(facts: TrajectoryFacts) -> list[str]:
     lines = []
     if change.n:
         lines.append(
-            f"first epoch: the score changes by {change.median:+.2f} (median of n = {change.n} networks; "
-            f"{change.min:+.2f} to {change.max:+.2f}), it rises in {change.risen}"
+            f"first epoch: change {change.median:+.2f} (median of n = {change.n}; "
+            f"{change.min:+.2f} to {change.max:+.2f}), rises in {change.risen}"
         )
     if settled.n or settled.never:
         lines.append(f"settled:     {_settled_text(settled, facts.bound)}")
@@ -176,8 +176,8 @@ def _settled_text(settled: Settling, bound: float) -> str:
     if not settled.n:
         return f"in no network does it stay below {bound:.0%} of change an epoch"
     return (
-        f"less than {bound:.0%} of change an epoch after epoch {settled.median:g} "
-        f"(median of {settled.n} networks; {settled.min} to {settled.max}){never}"
+        f"below {bound:.0%} of change an epoch after epoch {settled.median:g} "
+        f"(median of n = {settled.n}; {settled.min} to {settled.max}){never}"
     )
 
 

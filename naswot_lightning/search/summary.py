@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from naswot_lightning.analysis.agreement import agreement_with_size
 from naswot_lightning.columns import COMBINED, SIZES, Criterion
 from naswot_lightning.ranking import COLUMNS, RankedRow
+from naswot_lightning.report.layout import fold
 from naswot_lightning.report.table import print_table, print_text
 from naswot_lightning.storage.columnar import Records
 from spaces.errors import one_line
 
 if TYPE_CHECKING:
     from naswot_lightning.search.plan import Search
+
+_EXAMPLE = 36  # columns of an architecture that is named as an example
 
 
 def print_summary(search: Search, ranking: Records[RankedRow]) -> None:
@@ -25,14 +29,19 @@ def print_summary(search: Search, ranking: Records[RankedRow]) -> None:
     sizes = ", ".join(f"{SIZES[size].label} {'not defined' if tau is None else f'{tau:.3f}'}" for size, tau in taus)
     print_text(f"What {search.criteria[0].label} adds over plain size: Kendall tau between it and {sizes}")
     if search.space.evidence:
-        print()
-        print_text(f"Known of this space: {search.space.evidence}")
+        print_text(f"Known of this space: {_in_short(search.space.evidence)}")
     for status in ("degenerate", "failed"):
         found = ranking.field("status").map(lambda each, status=status: each == status).nonzero()[0].tolist()
         if found:
-            example = one_line(ranking[found[0]].architecture)
+            example = fold(one_line(ranking[found[0]].architecture), _EXAMPLE)
             print_text(f"{len(found)} {status}, ranked last, e.g. {example} (reasons in scores.jsonl)")
     print(f"\nRanking: {search.folder.path / 'ranking.csv'}")
+
+
+def _in_short(evidence: str) -> str:
+    """Return the first sentence, and where the others stand."""
+    first, *others = re.split(r"(?<=\.)\s+(?=[A-Z])", evidence, maxsplit=1)
+    return f"{first} (figures: report.html)" if others else first
 
 
 def describe_relative(criterion: Criterion, candidates: int) -> str:

@@ -39,7 +39,7 @@ def write_report(folder: RunFolder, to: Path | None = None) -> Path:
 def offer_report(folder: RunFolder) -> None:
     """Write the page at the end of a command, and say what to open; what the command has done stands in any case."""
     try:
-        print(f"\nReport: {write_report(folder)}")
+        print(f"Report: {write_report(folder)}")
     except Exception as error:  # noqa: BLE001 - a page must not fail a run that is otherwise good
         reason = one_line(str(error)) or type(error).__name__
         print(f"warning: {folder.report} cannot be written: {reason}", file=sys.stderr)
