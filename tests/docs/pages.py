@@ -49,6 +49,7 @@ SMALLER = {
     "--image_size 224": "--image_size 32",
     "--epochs 200": "--epochs 1",
     "--epochs 10": "--epochs 1",
+    "--epochs 8": "--epochs 1",
     "--recipe nasbench201-12": "--recipe nasbench201-12 --epochs 1",
     "--top 3": "--top 1",
     "--top 6": "--top 1",
@@ -84,6 +85,8 @@ LONG = {
     "naswot_lightning.reproduce figure5": "hundreds of scores",
     "naswot_lightning.reproduce figure10": "networks of NDS",
     "naswot_lightning.report --run_dir runs/known --figure figure5": "hundreds of scores",
+    "naswot_lightning.report --run_dir runs/figure6": "three trained picks",
+    "configs/train/figure6.yaml --run_dir": "three trainings",
 }
 # Commands that are read, not run: those that hold these words, and why.
 NOT_RUN = {

@@ -45,6 +45,10 @@ def commands(page):
 ALL_COMMANDS = [words for page in PAGES for words in commands(page) if page.name not in pages.RUN_ELSEWHERE]
 # What takes long of each page, and what must have been run before it.
 BEFORE = {
+    "figure6.md": [
+        "python search.py --config configs/search/figure6.yaml --dataset cifar10 --run_dir runs/figure6",
+        "python train.py --config configs/train/figure6.yaml --run_dir runs/figure6 --epochs 8 --workers 2",
+    ],
     "figures.md": [
         "python search.py --architectures accuracies.csv --benchmark accuracies.csv --score naswot,meco "
         "--run_dir runs/known"
