@@ -45,6 +45,7 @@ def wrapped(text: str, letters: int) -> str:
 def scale(values: Floats) -> Literal["linear", "log"]:
     """Return the scale of an axis: logarithmic where positive values are far apart.
 
+    >>> import numpy as np
     >>> scale(np.array([1.0, 20.0])), scale(np.array([1.0, 40.0])), scale(np.array([-1.0, 40.0]))
     ('linear', 'log', 'linear')
     """
