@@ -47,8 +47,8 @@ def _draw_points(axis: Any, found: Ranked, known: np.ndarray) -> None:
     many, size = bool(known.sum() > _MANY), 5.0 if known.sum() <= 300 else 3.0
     params, others, marked = found.params / _MILLION, known & ~found.marked, known & found.marked
     axis.plot(
-        params[others], found.values[others], "," if many else "o", color=style.CANDIDATES, markersize=size, markeredgewidth=0,
-        alpha=0.6, label="candidates", rasterized=many,
+        params[others], found.values[others], "," if many else "o", color=style.CANDIDATES, markersize=size,
+        markeredgewidth=0, alpha=0.6, label="candidates", rasterized=many,
     )  # fmt: skip
     axis.plot(params[marked], found.values[marked], label=style.plain(found.mark), **style.PICKED)
 
