@@ -24,18 +24,20 @@ _ONLY_WHERE_TELLING = ("seed", "dataset", "val_set", "test_set", "epochs", "stat
 def print_report(
     folder: Path, run: Run, findings: Findings, seeds: Sequence[SeedsRow], drawn: Mapping[str, Path]
 ) -> None:
-    """Print the tables, what is found of each group, and where the files lie."""
+    """Print the tables, where the files lie, and what is found of each group: at last the verdict."""
     _print_results(run.results)
     if seeds:
         _print_seeds(seeds)
+    _print_files(folder, bool(seeds), drawn)
     for group, found in zip(run.groups, findings.groups, strict=True):
         _print_group(group.title(found.networks) if len(run.groups) > 1 else None, found)
-    names = ("comparison.csv", *(("comparison_seeds.csv",) if seeds else ()), "evidence.json")
-    print()
-    print_text(f"Comparison: {', '.join(names)} and picks/ in {folder}", indent=" " * 12)
+
+
+def _print_files(folder: Path, with_seeds: bool, drawn: Mapping[str, Path]) -> None:
+    names = ("comparison.csv", *(("comparison_seeds.csv",) if with_seeds else ()), "evidence.json", "picks/")
+    print_text(f"Files:   {', '.join(names)}{', figures/' if drawn else ''} in {folder}", indent=" " * 9)
     if drawn:
-        figures = ", ".join(path.name for path in drawn.values())
-        print_text(f"Figures:    {figures} in {folder / 'figures'}", indent=" " * 12)
+        print_text(f"Figures: {', '.join(path.name for path in drawn.values())}", indent=" " * 9)
 
 
 def _print_results(results: Sequence[TrainingResult]) -> None:
@@ -90,13 +92,14 @@ def _print_group(title: str | None, found: GroupFindings) -> None:
         print_text(line)
     print()
     _print_correlations(found)
-    print_text(found.verdict.sentence)
-    if found.note is not None:
-        print_text(found.note)
     if lines := describe_trajectory(found.trajectory):
         print("\nScore during training:")
         for line in lines:
             print_text(f"  {line}", indent=" " * 15)
+    print()
+    print_text(found.verdict.sentence)
+    if found.note is not None:
+        print_text(found.note)
 
 
 def _left_out_line(found: GroupFindings) -> str | None:
@@ -116,7 +119,6 @@ def _print_correlations(found: GroupFindings) -> None:
         print_text(_few_networks_line(found))
     else:
         _print_correlation_table(found)
-        print()
 
 
 def _few_networks_line(found: GroupFindings) -> str:
@@ -174,9 +176,9 @@ def describe_trajectory(facts: TrajectoryFacts) -> list[str]:
 def _settled_text(settled: Settling, bound: float) -> str:
     never = f"; not within the training in {settled.never}" if settled.never else ""
     if not settled.n:
-        return f"in no network does it stay below {bound:.0%} of change an epoch"
+        return f"in no network does it stay below {bound:.0%} change an epoch"
     return (
-        f"below {bound:.0%} of change an epoch after epoch {settled.median:g} "
+        f"below {bound:.0%} change an epoch after epoch {settled.median:g} "
         f"(median of n = {settled.n}; {settled.min} to {settled.max}){never}"
     )
 

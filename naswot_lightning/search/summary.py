@@ -9,14 +9,14 @@ from naswot_lightning.analysis.agreement import agreement_with_size
 from naswot_lightning.columns import COMBINED, SIZES, Criterion
 from naswot_lightning.ranking import COLUMNS, RankedRow
 from naswot_lightning.report.layout import fold
-from naswot_lightning.report.table import print_table, print_text
+from naswot_lightning.report.table import print_table, print_text, terminal_width
 from naswot_lightning.storage.columnar import Records
 from spaces.errors import one_line
 
 if TYPE_CHECKING:
     from naswot_lightning.search.plan import Search
 
-_EXAMPLE = 36  # columns of an architecture that is named as an example
+_EXAMPLE = 22  # columns of an architecture that is named as an example: its line fits 80
 
 
 def print_summary(search: Search, ranking: Records[RankedRow]) -> None:
@@ -33,15 +33,16 @@ def print_summary(search: Search, ranking: Records[RankedRow]) -> None:
     for status in ("degenerate", "failed"):
         found = ranking.field("status").map(lambda each, status=status: each == status).nonzero()[0].tolist()
         if found:
-            example = fold(one_line(ranking[found[0]].architecture), _EXAMPLE)
+            example = one_line(ranking[found[0]].architecture)
+            example = example if terminal_width() is None else fold(example, _EXAMPLE)
             print_text(f"{len(found)} {status}, ranked last, e.g. {example} (reasons in scores.jsonl)")
-    print(f"\nRanking: {search.folder.path / 'ranking.csv'}")
+    print(f"Ranking: {search.folder.path / 'ranking.csv'}")
 
 
 def _in_short(evidence: str) -> str:
     """Return the first sentence, and where the others stand."""
     first, *others = re.split(r"(?<=\.)\s+(?=[A-Z])", evidence, maxsplit=1)
-    return f"{first} (figures: report.html)" if others else first
+    return f"{first} (report.html)" if others else first
 
 
 def describe_relative(criterion: Criterion, candidates: int) -> str:
