@@ -106,4 +106,4 @@ def test_the_notebook_runs_from_top_to_bottom(tmp_path):
     assert "score 1415.18" in printed[2]  # the figures that the page and the quick start show
     assert printed[4].startswith("1 1415.18 1073466 |nor_conv_3x3~0|")
     assert "networks are too few" in printed[6]
-    assert (tmp_path / "runs" / "first" / "figures" / "figure6.png").exists()
+    assert (tmp_path / "runs" / "digits" / "figures" / "figure6.png").exists()
