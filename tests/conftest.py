@@ -25,6 +25,11 @@ def shared_path(*parts: str) -> Path:
     return path
 
 
+def slow(*values):
+    """Return parameters whose tests are run by `make test-slow` alone."""
+    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
+
+
 @pytest.fixture
 def shared():
     return shared_path

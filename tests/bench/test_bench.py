@@ -1,9 +1,12 @@
 import subprocess
 import sys
 
+import pytest
+
 from tests.conftest import ROOT
 
 
+@pytest.mark.slow  # five seconds, to load all parts
 def test_an_unknown_part_is_one_line_and_code_2():
     command = [sys.executable, "-m", "bench", "trainings"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from tests.commands.ends import assert_one_line, contents, run
+from tests.conftest import slow
 
 SMALL = "|skip_connect~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"
 CALL = {"class_path": "subprocess.Popen", "init_args": {"args": "touch canary", "shell": True}}
@@ -43,13 +44,15 @@ def test_no_value_of_a_file_is_called(tmp_path, script, content):
     [
         ("--trainer.profiler", json.dumps(CALL)),
         ("--trainer.profiler.class_path", "subprocess.Popen", "--trainer.profiler.init_args.args", "touch canary"),
-        ("--trainer", json.dumps({"profiler": CALL})),
         ("--trainer.callbacks", json.dumps([CALL])),
         ("--trainer.callbacks+", json.dumps(CALL)),
-        ("--trainer.profiler", "!!python/object/apply:os.system ['touch canary']"),
         ("--trainer.logger", "subprocess.Popen"),
         ("--wandb", json.dumps(CALL)),
         ("--wandb.group", json.dumps(CALL)),
+        *slow(
+            ("--trainer", json.dumps({"profiler": CALL})),
+            ("--trainer.profiler", "!!python/object/apply:os.system ['touch canary']"),
+        ),
     ],
 )
 def test_no_value_of_an_option_is_called(tmp_path, words):

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, slow
 
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 knows no safe path")
 NAMES = ("yaml", "signal", "torch", "wandb", "queue", "pydantic", "naswot_lightning")
@@ -37,7 +37,7 @@ def test_neither_workers_nor_picks_import_from_it(foreign, script, options):
     assert (foreign / "run" / ("ranking.json" if script == "search.py" else "comparison.csv")).exists()
 
 
-@pytest.mark.parametrize("name", ["picks", "figures", "wandb", ".images"])
+@pytest.mark.parametrize("name", ["picks", *slow("figures", "wandb", ".images")])
 def test_a_folder_of_a_run_is_never_a_link(tmp_path, name):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "run").mkdir()

@@ -47,6 +47,7 @@ def test_a_folder_has_one_name_and_one_group_however_it_is_given(folders):
     assert {wandb_group(folder, WandbSettings(group="ours")) for folder in folders} == {"ours"}
 
 
+@pytest.mark.slow
 def test_a_search_from_inside_and_a_comparison_through_a_link_are_of_one_group(folders):
     by_path, inside, link, _ = folders
     assert run_search(SearchConfig(run_dir=str(inside.path), samples=3, batch_size=4)) == 0

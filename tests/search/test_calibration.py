@@ -9,7 +9,7 @@ from naswot_lightning.search.calibration import Measurement, Setting, recommend
 from naswot_lightning.storage.files import locked
 
 
-@pytest.mark.parametrize("features", [{"avx512bf16": True}, {"avx2": True}])
+@pytest.mark.parametrize("features", [pytest.param({"avx512bf16": True}, marks=pytest.mark.slow), {"avx2": True}])
 def test_calibration_measures_cheaper_settings_and_recommends_one(features, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("naswot_lightning.score.compiled.instructions.get_host_cpu_features", lambda: features)
     config = SearchConfig(
