@@ -121,6 +121,7 @@ def test_an_algorithm_with_feedback_climbs_and_continues(product):
     assert (folder / "ranking.json").read_bytes() == whole
 
 
+@pytest.mark.slow
 def test_an_executor_gives_the_ranking_of_the_serial_one(product):
     run(product, "An executor")
     command = [sys.executable, "search.py", "--workers", "1", "--samples", "6", "--batch_size", "16"]

@@ -19,7 +19,8 @@ from spaces import get_space
 from tests.execution.conftest import SMALL
 from tests.execution.tasks import Fatal, Halved, NeverReady, Odd, Training, Where, wait_until
 
-os.environ["RAY_DEDUP_LOGS_SKIP_REGEX"] = "."  # before it is imported
+# Before it is imported: then it reads what holds for the process, also for commands that other tests run in it.
+os.environ.update(RAY_DEDUP_LOGS_SKIP_REGEX=".", RAY_AUTH_MODE="disabled")
 ray = pytest.importorskip("ray")
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 

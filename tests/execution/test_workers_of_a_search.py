@@ -18,7 +18,7 @@ from naswot_lightning.execution.processes import Processes
 from naswot_lightning.execution.serial import Serial
 from naswot_lightning.search.evaluators.score import ScoreEvaluator
 from spaces import get_space
-from tests.conftest import ROOT
+from tests.conftest import ROOT, slow
 
 COMMAND = [
     sys.executable, "search.py", "--samples", "150", "--batch_size", "64", "--workers", "2", "--wandb.mode", "disabled",
@@ -62,7 +62,11 @@ def begun(folder):
 
 @pytest.mark.parametrize(
     ("name", "bf16"),
-    [("nasbench201", True), ("nasbench201", False), ("nds_vanilla", False), ("tests.own_networks.networks", False)],
+    [
+        ("nasbench201", True),
+        ("nasbench201", False),
+        *slow(("nds_vanilla", False), ("tests.own_networks.networks", False)),
+    ],
 )
 def test_scores_are_those_of_one_process_whatever_its_threads(name, bf16):
     space, rng = get_space(name), random.Random(1)
@@ -119,7 +123,7 @@ def test_a_worker_that_dies_is_one_line_and_loses_nothing(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
-@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("sent", [signal.SIGKILL, *slow(signal.SIGINT, signal.SIGTERM)])
 def test_workers_end_with_their_parent(tmp_path, sent):
     process = begun(tmp_path / "run")
     family = children_of(process.pid)

@@ -89,6 +89,7 @@ def _small_files():
     resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, 2_000))
 
 
+@pytest.mark.slow
 def test_command_line_on_a_full_disk(search, tmp_path):
     result = search("--samples", 12, "--batch_size", 8, "--run_dir", tmp_path / "run", preexec_fn=_small_files)
     assert result.returncode == 2

@@ -102,6 +102,7 @@ def test_a_diverged_pick_is_stopped_and_reported_and_the_others_go_on(tmp_path, 
     assert [row["status"] for row in rows].count("diverged") == 1
 
 
+@pytest.mark.slow
 def test_a_pick_that_runs_out_of_memory_takes_its_steps_in_halves(tmp_path, data):
     run = tmp_path / "run"
     options = ("--space", "tests.own_networks.networks", "--architecture", "hungry", "--batch_size", 20)

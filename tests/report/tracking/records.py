@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tests.report.tracking.server import Kept
 from tests.runs import wandb_files
@@ -14,9 +15,11 @@ TIMES = ("_timestamp", "_runtime", "_step", "_wandb")
 
 def _wandb(*words: object, **environment: str) -> str:
     command = [sys.executable, "-m", "wandb", *map(str, words)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **environment}
-    )
+    with TemporaryDirectory() as folder:  # it keeps its logs in wandb/ of where it stands
+        environment = {**os.environ, **environment}
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=60, check=False, env=environment, cwd=folder
+        )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
