@@ -65,7 +65,8 @@ def begun(folder):
     [
         ("nasbench201", True),
         ("nasbench201", False),
-        *slow(("nds_vanilla", False), ("tests.own_networks.networks", False)),
+        pytest.param("nds_vanilla", False, marks=pytest.mark.slow),
+        pytest.param("tests.own_networks.networks", False, marks=pytest.mark.slow),
     ],
 )
 def test_scores_are_those_of_one_process_whatever_its_threads(name, bf16):
