@@ -28,9 +28,9 @@ def cell_pictures(space: str, architectures: Sequence[str]) -> list[Any]:
 
 
 def _drawn(space: str, architecture: str, path: Path) -> Any:
+    import wandb
     from PIL import Image
 
-    import wandb
     from spaces.drawing.picture import draw
 
     try:

@@ -2,8 +2,8 @@ import json
 
 import numpy as np
 import pytest
-
 import wandb
+
 from naswot_lightning.config import SearchConfig, WandbConfig
 from naswot_lightning.report.tracking.search import best_so_far
 from naswot_lightning.search import run_search

@@ -1,8 +1,8 @@
 from functools import partial
 
 import pytest
-
 import wandb
+
 from naswot_lightning.report.tracking.media import cell_pictures, thinned
 from naswot_lightning.report.tracking.training import METRICS, define_metrics, end_training
 from naswot_lightning.report.wandb_runs import WandbSettings, start_run
