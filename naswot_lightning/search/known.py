@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from naswot_lightning.analysis.evidence import Correlation, Verdict, correlations, judge
+from naswot_lightning.analysis.evidence import correlations, judge
 from naswot_lightning.analysis.results import Network, TrainingResult
 from naswot_lightning.analysis.statistics import describe_method
 from naswot_lightning.benchmarks import Benchmark
@@ -18,6 +18,7 @@ from naswot_lightning.ranking import RankedRow
 from naswot_lightning.report.figures import save_figure
 from naswot_lightning.report.figures.score_vs_benchmark import draw
 from naswot_lightning.report.table import print_text
+from naswot_lightning.report.table_evidence import TableEvidence
 from naswot_lightning.storage.fields import Floats
 from naswot_lightning.storage.files import write_json
 from naswot_lightning.storage.score_rows import ScoreRow
@@ -46,31 +47,17 @@ class Known:
         return max((value for value in values if value is not None), default=None)
 
 
-@dataclass(frozen=True)
-class KnownFindings:
-    """What the accuracies of a table say of a ranking.
+@dataclass(frozen=True, kw_only=True)
+class KnownFindings(TableEvidence):
+    """What the accuracies of a table say of a ranking, and which they are.
 
     Attributes:
         benchmark: the name of the table.
         target: which of its accuracies.
-        networks: candidates with a score and an accuracy.
-        candidates: of the ranking.
-        pick: accuracy of the first of the ranking, a share; None where the table does not know it.
-        best_candidate: the best accuracy of all candidates.
-        best: of the table.
-        correlations: of the score and of plain size with the accuracy.
-        verdict: whether the score beats plain size.
     """
 
     benchmark: str
     target: Target
-    networks: int
-    candidates: int
-    pick: float | None
-    best_candidate: float | None
-    best: float | None
-    correlations: dict[str, Correlation]
-    verdict: Verdict
 
 
 def find_known(ranking: Sequence[RankedRow], known: Known) -> tuple[KnownFindings, list[Network]]:
