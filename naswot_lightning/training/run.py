@@ -17,6 +17,7 @@ from naswot_lightning.data.splits import warn_of_own_split
 from naswot_lightning.data.storage import store_dataset
 from naswot_lightning.execution.base import Lost
 from naswot_lightning.report.compare import compare
+from naswot_lightning.report.comparison_run import ComparisonRun, updates
 from naswot_lightning.report.html.write import offer_report
 from naswot_lightning.report.wandb_runs import wandb_group
 from naswot_lightning.training.outcome import Outcome
@@ -48,8 +49,10 @@ def run(training: Training) -> int:
     loaded = [] if finished else [_load(settings)]
     with _interrupted_by_sigterm(), training.folder.held():
         folders = [_prepare(training, pick) for pick in training.picks]
-        unfinished = _train([folder for folder in folders if not _is_finished(folder)], training, loaded)
-        compare(training.folder, training.wandb)
+        comparison = ComparisonRun(training.folder, training.wandb)
+        to_train = [folder for folder in folders if not _is_finished(folder)]
+        unfinished = _train(to_train, training, loaded, comparison)
+        compare(comparison)
         offer_report(training.folder)
     for folder, outcome in unfinished.items():
         if outcome.status != "out of time":
@@ -74,17 +77,24 @@ def _load(settings: PickSettings) -> Dataset:
     return load_dataset(settings.dataset, settings.data_dir, settings.image_size, settings.split_file)
 
 
-def _train(folders: list[Path], training: Training, loaded: list[Dataset]) -> dict[Path, Outcome]:
+def _train(
+    folders: list[Path], training: Training, loaded: list[Dataset], comparison: ComparisonRun
+) -> dict[Path, Outcome]:
     """Train picks; return how those ended that have no result then. A data set that was loaded is taken and let go."""
     if not folders:
         return {}
     settings = training.picks[0].settings
-    with _shared_images(training.folder.path, loaded or [_load(settings)]) as images, display() as shown:
-        task = TrainPick(images, settings.space, training.places, shown)
-        ended = {
-            folder: Outcome("killed", outcome.reason) if isinstance(outcome, Lost) else outcome
-            for folder, outcome in training.executor.run(task, folders)
-        }
+    ended: dict[Path, Outcome] = {}
+    with (
+        updates(comparison) as shown,
+        _shared_images(training.folder.path, loaded or [_load(settings)]) as images,
+        display() as progress,
+    ):
+        task = TrainPick(images, settings.space, training.places, progress)
+        for folder, outcome in training.executor.run(task, folders):
+            ended[folder] = Outcome("killed", outcome.reason) if isinstance(outcome, Lost) else outcome
+            if len(ended) < len(folders):  # the last is of the comparison that follows
+                shown.pick_ended()
     return {folder: outcome for folder, outcome in ended.items() if not outcome.has_result}
 
 

@@ -6,6 +6,7 @@ from scipy import stats
 
 from naswot_lightning.errors import UserError
 from naswot_lightning.report.compare import compare
+from naswot_lightning.report.comparison_run import ComparisonRun
 from naswot_lightning.report.tables import NAMES
 from naswot_lightning.report.wandb_runs import WandbSettings
 from naswot_lightning.storage.run_folder import RunFolder
@@ -17,7 +18,7 @@ SILENT = WandbSettings(mode="disabled")
 
 def compared(run, capsys):
     """Compare; return the largest group's evidence, all of the file, and what was printed."""
-    compare(RunFolder(run), SILENT)
+    compare(ComparisonRun(RunFolder(run), SILENT))
 
     def refuse(name):
         raise AssertionError(f"{name} in evidence.json")
@@ -190,10 +191,10 @@ def test_a_damaged_result_is_named(tmp_path):
     path = write_pick(tmp_path, result(2)) / "result.json"
     path.write_text("{")
     with pytest.raises(UserError, match=r"picks/2-c2/result\.json is damaged"):
-        compare(RunFolder(tmp_path), SILENT)
+        compare(ComparisonRun(RunFolder(tmp_path), SILENT))
     assert not (tmp_path / "evidence.json").exists()
 
 
 def test_no_result_writes_nothing(tmp_path):
-    compare(RunFolder(tmp_path), SILENT)
+    compare(ComparisonRun(RunFolder(tmp_path), SILENT))
     assert list(tmp_path.iterdir()) == []

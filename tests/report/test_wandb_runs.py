@@ -8,6 +8,7 @@ from naswot_lightning.config import SearchConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.report import wandb_runs
 from naswot_lightning.report.compare import compare
+from naswot_lightning.report.comparison_run import ComparisonRun
 from naswot_lightning.report.wandb_runs import WandbSettings, resolve_mode, start_run, wandb_group
 from naswot_lightning.search import run_search
 from naswot_lightning.storage.files import locked
@@ -52,7 +53,7 @@ def test_a_search_from_inside_and_a_comparison_through_a_link_are_of_one_group(f
     by_path, inside, link, _ = folders
     assert run_search(SearchConfig(run_dir=str(inside.path), samples=3, batch_size=4)) == 0
     write_noisy(by_path.path, 3)
-    compare(link, WandbSettings("offline"))
+    compare(ComparisonRun(link, WandbSettings("offline")))
     group = wandb_group(by_path, WandbSettings()).encode()
     files = wandb_files(by_path.path)
     assert len(files) == 2

@@ -21,14 +21,14 @@ def content_of(run: Run) -> str:
     return hashlib.sha256(to_csv(comparison_rows(run.results), NAMES).encode()).hexdigest()[:8]
 
 
-def log_comparison(tracked: Any, run: Run, findings: Findings, figures: Mapping[str, Path]) -> None:
+def log_comparison(tracked: Any, run: Run, findings: Findings, figures: Mapping[str, Path] | None) -> None:
     """Log the trained picks of a run folder.
 
     Args:
         tracked: wandb's run; it may hold an earlier comparison.
         run: the run folder.
         findings: about it.
-        figures: PNG files by their names.
+        figures: PNG files by their names; None while picks train: cells are not drawn then, either.
     """
     import wandb
 
@@ -36,10 +36,10 @@ def log_comparison(tracked: Any, run: Run, findings: Findings, figures: Mapping[
     charts = {"trajectories": lines(points, "epoch", "score during training")} if any(points.values()) else {}
     tracked.log(
         {
-            "comparison": _table(run.results),
+            "comparison": _table(run.results, drawn=figures is not None),
             "test_acc_vs_score_init": _chart(run.results),
             **charts,
-            **{name: wandb.Image(str(path)) for name, path in figures.items()},
+            **{name: wandb.Image(str(path)) for name, path in (figures or {}).items()},
         }
     )
     summary = {**_best(run.results), **_evidence(findings)}
@@ -55,17 +55,22 @@ def comparison_config(run: Run) -> dict[str, Any]:
     return {**settings, **trained, "train_epochs": shared.epochs, "train_seeds": list(largest.seeds)}
 
 
-def _table(results: Sequence[TrainingResult]) -> Any:
+def _table(results: Sequence[TrainingResult], drawn: bool) -> Any:
     import wandb
 
+    pictures = _pictures(results) if drawn else [None] * len(results)
+    rows = comparison_rows(results)
+    data = [[picture, *row.values()] for picture, row in zip(pictures, rows, strict=True)]
+    return wandb.Table(columns=["cell", *NAMES], data=data)
+
+
+def _pictures(results: Sequence[TrainingResult]) -> list[Any]:
     pictures: list[Any] = [None] * len(results)
     for space in {each.space for each in results}:
         places = [place for place, each in enumerate(results) if each.space == space]
         for place, picture in zip(places, cell_pictures(space, [results[p].architecture for p in places]), strict=True):
             pictures[place] = picture
-    rows = comparison_rows(results)
-    data = [[picture, *row.values()] for picture, row in zip(pictures, rows, strict=True)]
-    return wandb.Table(columns=["cell", *NAMES], data=data)
+    return pictures
 
 
 def _chart(results: Sequence[TrainingResult]) -> Any:

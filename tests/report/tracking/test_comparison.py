@@ -1,6 +1,7 @@
 import json
 
 from naswot_lightning.report.compare import compare
+from naswot_lightning.report.comparison_run import ComparisonRun
 from naswot_lightning.report.wandb_runs import WandbSettings
 from naswot_lightning.storage.run_folder import RunFolder
 from tests.report.run_folders import write_noisy
@@ -11,13 +12,15 @@ from tests.runs import result, wandb_files, write_pick
 CELL = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|nor_conv_1x1~0|none~1|avg_pool_3x3~2|"
 
 
-def test_one_run_a_folder_is_taken_up_where_there_are_more_picks(tmp_path, capsys):
-    write_noisy(tmp_path, 5)
-    offline = WandbSettings("offline")
-    for _ in range(2):  # the second time there is nothing new
-        compare(RunFolder(tmp_path), offline)
+def test_one_run_a_folder_is_updated_and_taken_up_where_there_are_more_picks(tmp_path, capsys):
+    write_noisy(tmp_path, 4)
+    while_training = tracked(tmp_path)
+    while_training.update()
+    write_pick(tmp_path, result(5))
+    compare(while_training)
+    compare(tracked(tmp_path))  # there is nothing new
     write_pick(tmp_path, result(6, architecture=CELL, test_acc=0.99), name="6-c6")
-    compare(RunFolder(tmp_path), offline)
+    compare(tracked(tmp_path))
     first, second = (Records(path) for path in sorted(wandb_files(tmp_path)))
     run_id = RunFolder(tmp_path).run_id()
     for each in (first, second):
@@ -28,12 +31,18 @@ def test_one_run_a_folder_is_taken_up_where_there_are_more_picks(tmp_path, capsy
     with serving() as server:
         sync(tmp_path, server.environment)
         (kept,) = server.runs.values()
-    assert [row["_step"] for row in kept.history] == [0, 1]
+    assert [(row["_step"], row["comparison"]["nrows"], "figure6" in row) for row in kept.history] == [
+        (0, 4, False), (1, 5, True), (2, 6, True),
+    ]  # fmt: skip
     assert kept.summary["picks"] == 6
     assert kept.summary["comparison"]["nrows"] == 6
     shown = comparable(kept)
     assert set(shown["charts"]) == {"test_acc_vs_score_init", "trajectories"}
     assert {"comparison", "figure6", "score_vs_accuracy"} <= set(shown["media"])
+
+
+def tracked(run, mode="offline"):
+    return ComparisonRun(RunFolder(run), WandbSettings(mode))
 
 
 def _holds_the_evidence(run, recorded):

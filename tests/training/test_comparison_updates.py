@@ -1,0 +1,38 @@
+"""The comparison is updated whenever a pick has ended, but for the last, which the end of the command follows."""
+
+from dataclasses import replace
+
+from naswot_lightning.config import TrainConfig, WandbConfig
+from naswot_lightning.report.comparison_run import ComparisonRun, Updates
+from naswot_lightning.training import run as training_run
+from naswot_lightning.training.outcome import Outcome
+from naswot_lightning.training.plan import plan_training
+
+SMALL = "|skip_connect~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"
+
+
+class Executor:
+    """Ends every pick at once, and keeps what had been updated by then."""
+
+    def __init__(self, ended):
+        self._ended, self.updates = ended, []
+
+    def run(self, task, items):
+        for item in items:
+            self.updates.append(len(self._ended))
+            yield item, Outcome("ok")
+
+
+def test_before_the_next_pick_is_asked_for_the_one_before_is_shown(tmp_path, monkeypatch):
+    ended, compared = [], []
+    monkeypatch.setattr(Updates, "pick_ended", lambda self: ended.append(self))
+    monkeypatch.setattr(training_run, "compare", compared.append)
+    options = {"architecture": SMALL, "space": "nasbench201", "seeds": "1,2,3", "wandb": WandbConfig("offline")}
+    training = plan_training(TrainConfig(run_dir=str(tmp_path / "run"), **options))
+    executor = Executor(ended)
+    assert training_run.run(replace(training, executor=executor)) == 0
+    assert executor.updates == [0, 1, 2]
+    assert len(ended) == 2
+    (comparison,) = compared
+    assert isinstance(comparison, ComparisonRun)
+    assert comparison.folder is training.folder
