@@ -89,7 +89,9 @@ def comparable(kept: Kept) -> dict:
     config = {k: v for k, v in kept.config.items() if k != "_wandb"}
     charts = kept.config["_wandb"]["value"].get("visualize", {})
     files = sorted(name for name in kept.files if name.startswith("media"))
+    assert all(artifact.is_whole for artifact in kept.artifacts.values())
+    artifacts = {name: sorted(artifact.files) for name, artifact in kept.artifacts.items()}
     return {
         "group": kept.group, "job_type": kept.job_type, "name": kept.name, "config": config, "charts": charts,
-        "summary": summary, "media": media, "history": rows, "files": files, "artifacts": sorted(kept.artifacts),
+        "summary": summary, "media": media, "history": rows, "files": files, "artifacts": artifacts,
     }  # fmt: skip

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote
 
 import wandb
 
 KEY = "0123456789" * 4
+MANIFEST = "wandb_manifest.json"
 
 
 @dataclass
@@ -24,7 +26,16 @@ class Kept:
     summary: dict = field(default_factory=dict)
     history: list[dict] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
-    artifacts: dict[str, dict] = field(default_factory=dict)
+    artifacts: dict[str, "Artifact"] = field(default_factory=dict)
+
+
+@dataclass
+class Artifact:
+    """An artifact as the server has it: what was said of it, its files, and whether the client has said that is all."""
+
+    given: dict
+    files: dict[str, bytes] = field(default_factory=dict)
+    is_whole: bool = False
 
 
 class Server(ThreadingHTTPServer):
@@ -35,6 +46,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.runs: dict[str, Kept] = {}
+        self.artifacts: list[Artifact] = []  # their places are their ids
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.lock = threading.Lock()
 
@@ -80,17 +92,38 @@ def _upsert(server: Server, given: dict) -> dict:
 
 
 def _run_files(server: Server, given: dict) -> dict:
-    files = [{"name": name, "uploadUrl": f"{server.url}/put/{given['run']}/{name}"} for name in given["files"]]
+    files = [{"name": name, "uploadUrl": f"{server.url}/runs/{given['run']}/{name}"} for name in given["files"]]
     return {"createRunFiles": {"runID": "B", "uploadHeaders": [], "files": files}}
 
 
 def _artifact(server: Server, given: dict) -> dict:
-    artifact = given["input"]
-    for alias in artifact["aliases"]:
-        server.runs[artifact["runName"]].artifacts[alias["artifactCollectionName"]] = artifact
-    sequence = {"id": "S", "latestArtifact": None}
-    # What is committed needs no upload of its files.
-    return {"createArtifact": {"artifact": {"id": "A", "state": "COMMITTED", "artifactSequence": sequence}}}
+    artifact = Artifact(given["input"])
+    server.artifacts.append(artifact)
+    for alias in artifact.given["aliases"]:
+        server.runs[artifact.given["runName"]].artifacts[alias["artifactCollectionName"]] = artifact
+    made = {"id": str(len(server.artifacts) - 1), "state": "PENDING"}
+    made["artifactSequence"] = {"id": "S", "latestArtifact": None}
+    return {"createArtifact": {"artifact": made}}
+
+
+def _manifest(server: Server, artifact: str) -> dict:
+    file = {"id": "F", "uploadUrl": f"{server.url}/artifacts/{artifact}/{MANIFEST}", "uploadHeaders": []}
+    return {"artifactManifest": {"id": artifact, "file": file}}  # one an artifact, under its id
+
+
+def _artifact_files(server: Server, given: dict) -> dict:
+    nodes = []
+    for each in given["input"]["artifactFiles"]:
+        url = f"{server.url}/artifacts/{each['artifactID']}/{each['name']}"
+        node = {"storagePath": None, "uploadUrl": url, "uploadHeaders": [], "uploadMultipartUrls": None}
+        nodes.append({"node": node | {"artifact": {"id": each["artifactID"]}}})
+    return {"createArtifactFiles": {"files": {"edges": nodes}}}
+
+
+def _commit(server: Server, given: dict) -> dict:
+    artifact = server.artifacts[int(given["artifactID"])]
+    artifact.is_whole = True
+    return {"commitArtifact": {"artifact": {"id": given["artifactID"], "digest": artifact.given["digest"]}}}
 
 
 def _viewer(server: Server, given: dict) -> dict:
@@ -106,6 +139,9 @@ _REPLIES = {
     "CreateRunFiles": _run_files,
     "mutation CreateArtifact ": _artifact,
     "mutation CreateArtifact(": _artifact,
+    "CreateArtifactManifest": lambda server, given: {"createArtifactManifest": _manifest(server, given["artifactID"])},
+    "CreateArtifactFiles": _artifact_files,
+    "CommitArtifact": _commit,
 }
 
 
@@ -136,9 +172,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        _, _, run, name = self.path.split("/", 3)
+        _, kind, key, name = unquote(self.path).split("/", 3)
         with self.server.lock:
-            self.server.runs[run].files[name] = body
+            kept = self.server.artifacts[int(key)] if kind == "artifacts" else self.server.runs[key]
+            kept.files[name] = body
         self._reply({})
 
     def do_GET(self) -> None:

@@ -133,3 +133,7 @@ def test_online_and_offline_with_sync_are_the_same_to_the_server(tmp_path, monke
     assert one == other
     assert one["summary"]["candidates"] == 12
     assert len(one["artifacts"]) == 3
+    for run, kept in ((folder, synced[run_id]), (online, sent[run_id])):
+        files = kept.artifacts[f"ranking-{RunFolder(run).run_id()}"].files
+        for name in ("ranking.csv", "ranking.json", "config.yaml"):
+            assert files[name] == (run / name).read_bytes()

@@ -1,3 +1,4 @@
+import json
 from functools import partial
 
 import pytest
@@ -8,7 +9,7 @@ from naswot_lightning.report.tracking.training import METRICS, define_metrics, e
 from naswot_lightning.report.wandb_runs import WandbSettings, start_run
 from naswot_lightning.training.wandb_logger import SentOnceLogger
 from tests.report.tracking.records import Records, comparable, sync
-from tests.report.tracking.server import serving
+from tests.report.tracking.server import MANIFEST, serving
 from tests.runs import training_result, wandb_files
 
 
@@ -24,7 +25,7 @@ def train(folder, points, last, mode="offline"):
     for step, metrics in points:
         logger.log_metrics(metrics, step)
     checkpoint = folder / "best.ckpt"
-    checkpoint.write_bytes(b"weights")
+    checkpoint.write_bytes(WEIGHTS)
     if last:
         row = {name: value for _, metrics in POINTS for name, value in metrics.items()}
         end_training(logger.experiment, training_result(1, reason=None), row, checkpoint)
@@ -33,6 +34,7 @@ def train(folder, points, last, mode="offline"):
     wandb.teardown()
 
 
+WEIGHTS = bytes(range(256)) * 100
 POINTS = [
     (0, {"score/naswot": 300.0, "epoch": 0.0}),
     (4, {"score/naswot": 310.0, "epoch": 0.5}),
@@ -55,16 +57,21 @@ def test_a_training_that_was_cut_is_one_run_to_the_server_after_sync(tmp_path, m
     assert [row["epoch"] for row in first.history + second.history] == [0.0, 0.5, 1.0, 1.0, 1.0]
     with serving() as server:
         sync(cut, server.environment)
-        synced = comparable(server.runs["mine"])
+        of_cut = server.runs["mine"]
     with serving() as server:
         for name, value in server.environment.items():
             monkeypatch.setenv(name, value)
         train(online, POINTS[:3], last=False, mode="online")
         train(online, POINTS[1:], last=True, mode="online")
-        sent = comparable(server.runs["mine"])
+        of_online = server.runs["mine"]
+    synced, sent = comparable(of_cut), comparable(of_online)
     assert synced == sent
     assert [row["epoch"] for row in sent["history"]] == [0.0, 0.5, 1.0, 1.0, 1.0]
-    assert sent["artifacts"] == ["model-mine"]
+    for kept in (of_cut, of_online):
+        (artifact,) = kept.artifacts.values()
+        assert artifact.files["best.ckpt"] == WEIGHTS
+        assert json.loads(artifact.given["metadata"])["test_acc"] == 0.94
+    assert sent["artifacts"] == {"model-mine": ["best.ckpt", MANIFEST]}
     summary = sent["summary"]
     assert (summary["test_acc"], summary["best_val_acc"], summary["status"]) == (0.94, 0.89, "ok")
     assert (summary["score_init"], summary["score_final"]) == (1490.0, 1590.0)
