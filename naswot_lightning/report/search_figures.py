@@ -10,10 +10,11 @@ from naswot_lightning.ranking import RankedRow
 from naswot_lightning.report.figures import drawings, save_figure
 from naswot_lightning.report.findings import find
 from naswot_lightning.report.run import Run
+from naswot_lightning.report.table_source import read_source
 from naswot_lightning.storage.columnar import Records
 from naswot_lightning.storage.run_folder import RunFolder
 
-_NAMES = ("score_vs_params", "score_distribution")
+_NAMES = ("score_vs_params", "score_distribution", "figure3")  # the last where a table knows accuracies
 
 
 def draw_search_figures(folder: RunFolder, settings: Mapping[str, Any], ranking: Records[RankedRow]) -> None:
@@ -25,6 +26,7 @@ def draw_search_figures(folder: RunFolder, settings: Mapping[str, Any], ranking:
         UserError: the result of a pick is damaged.
     """
     results = read_results(folder.path)
-    run = Run(folder.name, settings, ranking, tuple(results), (), {})
+    source = read_source(folder.path / "benchmark_evidence.json") if settings.get("benchmark") else None
+    run = Run(folder.name, settings, ranking, tuple(results), (), {}, benchmark=source)
     for name, figure in drawings(run, find(run), _NAMES):
         save_figure(figure, folder.figures / f"{name}.png")

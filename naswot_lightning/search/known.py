@@ -15,8 +15,6 @@ from naswot_lightning.benchmarks import Benchmark
 from naswot_lightning.benchmarks.targets import Target
 from naswot_lightning.columns import BENCHMARK_ACC, SCORE_INIT, TEST_ACC
 from naswot_lightning.ranking import RankedRow
-from naswot_lightning.report.figures import save_figure
-from naswot_lightning.report.figures.score_vs_benchmark import draw
 from naswot_lightning.report.table import print_text
 from naswot_lightning.report.table_evidence import TableEvidence
 from naswot_lightning.storage.fields import Floats
@@ -60,11 +58,11 @@ class KnownFindings(TableEvidence):
     target: Target
 
 
-def find_known(ranking: Sequence[RankedRow], known: Known) -> tuple[KnownFindings, list[Network]]:
-    """Return what a table says of a ranking, and the candidates that it knows as networks."""
+def find_known(ranking: Sequence[RankedRow], known: Known) -> KnownFindings:
+    """Return what a table says of a ranking."""
     networks = [network for row in ranking if (network := _network(row, known.target)) is not None]
     accuracies = [row.more[BENCHMARK_ACC.name] for row in ranking]
-    found = KnownFindings(
+    return KnownFindings(
         benchmark=known.benchmark.name,
         target=known.target,
         networks=len(networks),
@@ -75,20 +73,13 @@ def find_known(ranking: Sequence[RankedRow], known: Known) -> tuple[KnownFinding
         correlations=correlations(networks, TEST_ACC.name),
         verdict=judge(networks),
     )
-    return found, networks
 
 
 def report_known(folder: Path, ranking: Sequence[RankedRow], known: Known, score: str) -> None:
-    """Print what a table says of a ranking, and write it as ``benchmark_evidence.json`` and a figure."""
-    found, networks = find_known(ranking, known)
+    """Print what a table says of a ranking, and write it as ``benchmark_evidence.json``."""
+    found = find_known(ranking, known)
     _print(found, score)
     write_json(folder / "benchmark_evidence.json", {"method": describe_method(found.networks), **asdict(found)})
-    title = f"{known.benchmark.space}: {score} against {known.target} ({found.benchmark})"
-    figure = draw(networks, found.correlations[SCORE_INIT.name].kendall_tau, title, score, str(known.target))
-    if figure is not None:
-        path = folder / "figures" / "score_vs_benchmark.png"
-        save_figure(figure, path)
-        print(f"Figure: {path}")
 
 
 def _network(row: RankedRow, target: Target) -> Network | None:

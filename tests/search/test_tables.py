@@ -52,7 +52,7 @@ def test_the_ranking_shows_what_is_known_and_says_what_it_says_of_the_score(tmp_
     assert tau["value"] == pytest.approx(kendall_tau(*zip(*both, strict=True)))
     assert tau["low"] < tau["value"] < tau["high"]
     assert evidence["best"] == pytest.approx(max(accuracies.values()) / 100)
-    assert (tmp_path / "run" / "figures" / "score_vs_benchmark.png").stat().st_size > 10_000
+    assert (tmp_path / "run" / "figures" / "figure3.png").stat().st_size > 10_000
     assert "below the best of the candidates" in capsys.readouterr().out
 
 
