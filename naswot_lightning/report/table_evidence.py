@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from naswot_lightning.analysis.evidence import Correlation, Verdict
+from naswot_lightning.analysis.evidence import PREDICTORS, Correlation, Verdict
 from naswot_lightning.errors import UserError
 from naswot_lightning.storage.files import read_own
 from naswot_lightning.storage.records import STRICT, Count, Share, from_plain, parse_json
@@ -35,6 +35,14 @@ class TableEvidence:
     verdict: Verdict
 
     __pydantic_config__ = STRICT
+
+    def __post_init__(self) -> None:
+        for column in PREDICTORS:
+            if column.name not in self.correlations:
+                raise ValueError(f"correlations: nothing of {column.name}")
+            own = self.correlations[column.name]
+            if any((each.low is None) != (each.high is None) for each in (own.kendall_tau, own.spearman_rho)):
+                raise ValueError(f"correlations.{column.name}: an interval with one end")
 
 
 def read_table_evidence(path: Path) -> TableEvidence | None:

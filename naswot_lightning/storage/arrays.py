@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import zipfile
 import zlib
+from tokenize import TokenError
 
 import numpy as np
 
@@ -25,6 +27,17 @@ def read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     Raises:
         ValueError: it holds objects, is larger than its content, or ends early; and what else :data:`FAULTS` names.
     """
+    try:
+        return _array(archive, name)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise ValueError(f"{name} begins before the file") from None
+    except TokenError:  # numpy tries a header once more as one that Python 2 has written
+        raise ValueError(f"the header of {name} is none") from None
+
+
+def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     with archive.open(f"{name}.npy") as file:
         if np.lib.format.read_magic(file) != (1, 0):
             raise ValueError(f"{name} is written in another version of the format")

@@ -1,4 +1,4 @@
-"""Hostile inputs to every reader: ``python -m tests.fuzz --inputs 10000 [--reader NAME] [--seed S]``.
+"""Hostile inputs to every reader: ``python -m tests.fuzz --inputs 10000 [--reader NAME...] [--seed S]``.
 
 Each ends within its time in a result, or in an error of one line; anything else is a fault, and exit code 1. A reader
 has processes of its own with bounded memory, so that one that dies is found, too.
@@ -137,12 +137,12 @@ def _print_table(tallies: list[Tally]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__.split("\n")[0])
     parser.add_argument("--inputs", type=int, default=10_000, help="at least so many over all readers")
-    parser.add_argument("--reader", choices=READERS, help="one reader instead of all, with all inputs")
+    parser.add_argument("--reader", choices=READERS, nargs="+", help="these alone, each with all inputs")
     parser.add_argument("--number", type=int, help="one input instead of many")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     options = parser.parse_args()
-    readers = [READERS[options.reader]] if options.reader else list(READERS.values())
+    readers = [READERS[name] for name in options.reader or READERS]
     count = options.inputs if options.reader else None
     work = [(reader, range(count or inputs_of(reader, options.inputs))) for reader in readers]
     if options.number is not None:

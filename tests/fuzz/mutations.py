@@ -6,10 +6,14 @@ import io
 import json
 import random
 import re
+import zipfile
 from collections.abc import Callable
+from tokenize import TokenError
 
+import numpy as np
 import yaml
 
+from naswot_lightning.storage.arrays import FAULTS
 from naswot_lightning.storage.plain_yaml import parse_yaml
 
 _HOLE = "@@HOLE@@"  # where a token goes that no library writes
@@ -55,7 +59,7 @@ def _once(rng: random.Random, content: bytes, suffix: str) -> bytes:
     if structured is not None and rng.random() < 0.7:
         try:
             return structured(rng, content)
-        except (ValueError, RecursionError, IndexError, csv.Error):  # damaged by the mutation before
+        except (RecursionError, IndexError, OSError, csv.Error, TokenError, *FAULTS):  # damaged by the mutation before
             pass
     return rng.choice(_OF_BYTES)(rng, content)
 
@@ -107,6 +111,40 @@ def _text(rng: random.Random, content: bytes) -> bytes:
         return (text[: place.start()] + token + text[place.end() :]).encode("utf-8", "surrogatepass")
     position = rng.randrange(len(text) + 1)
     return (text[:position] + token + text[position:]).encode("utf-8", "surrogatepass")
+
+
+def _npz(rng: random.Random, content: bytes) -> bytes:
+    """Another archive: a part is another array, holds other bytes, has another name, or is left out."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    name = rng.choice(sorted(parts))
+    change = rng.randrange(8)
+    if change == 0:
+        del parts[name]
+    elif change == 1:
+        parts[rng.choice(("x", "../x.npy", "\0", "header.npy"))] = parts.pop(name)
+    elif change == 2:
+        parts[name] = rng.choice(_OF_BYTES)(rng, parts[name])
+    else:
+        parts[name] = _array(rng, np.lib.format.read_array(io.BytesIO(parts[name])))
+    changed = io.BytesIO()
+    with zipfile.ZipFile(changed, "w", rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))) as archive:
+        for each, part in parts.items():
+            archive.writestr(each, part)
+    return changed.getvalue()
+
+
+def _array(rng: random.Random, array: np.ndarray) -> bytes:
+    if array.dtype == np.uint8:  # a text
+        array = np.frombuffer(_json(rng, array.tobytes()), np.uint8)
+    else:
+        array = array.copy()
+        array.flat[rng.randrange(array.size)] = rng.choice((np.nan, np.inf, -np.inf, 3e38, -3e38, 1e-45, 0.0, -1.0))
+        others = (array, array, array, array.astype(np.float64), array[:0], array[..., None], array.T[:1], array[0, 0])
+        array = rng.choice(others)
+    written = io.BytesIO()
+    np.lib.format.write_array(written, array)
+    return written.getvalue()
 
 
 def _with_hole(rng: random.Random, value: object) -> object:
@@ -211,4 +249,4 @@ def _instead(rng, content):
 _OF_BYTES: tuple[Callable[[random.Random, bytes], bytes], ...] = (
     _truncated, _without_a_slice, _flipped, _flipped, _inserted, _inserted, _of_lines, _in_another_form, _instead,
 )  # fmt: skip
-_STRUCTURED = {".json": _json, ".jsonl": _json_lines, ".yaml": _yaml, ".csv": _csv, ".txt": _text}
+_STRUCTURED = {".json": _json, ".jsonl": _json_lines, ".yaml": _yaml, ".csv": _csv, ".txt": _text, ".npz": _npz}

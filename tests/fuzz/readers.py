@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from naswot_lightning.config import SearchConfig, TrainConfig
+from naswot_lightning.measure.similarities import Kind
 from spaces import list_spaces
-from tests.fuzz import given_files, run_files, spaces_text
+from tests.fuzz import given_files, kept_files, run_files, spaces_text
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Reader:
 
 
 _LISTED = ("nasbench201", "nasbench101", "nds_darts", "nds_resnext_b")
+_KINDS: tuple[Kind, ...] = ("kernels", "jacobians")
+_SAMPLES = ("ablation.jsonl", "figure5.jsonl")  # of a run, and of a reproduction
 
 _ALL = (
     Reader("scores.jsonl", run_files.make_scores, run_files.read_scores, 2.0),
@@ -45,6 +48,21 @@ _ALL = (
     Reader(".sent.json", run_files.make_sent, run_files.read_sent),
     Reader(".wandb_runs.json", run_files.make_wandb_runs, run_files.read_wandb_runs),
     Reader(".run_id", run_files.make_run_id, run_files.read_run_id, 0.5),
+    Reader("versions.json", kept_files.make_versions, kept_files.read_the_versions, 1.0, kept_files.RUN),
+    Reader("benchmark_evidence.json", kept_files.make_evidence, kept_files.read_the_evidence, 1.0, kept_files.RUN),
+    *(
+        Reader(f"measured/{kind}.npz", kept_files.make_matrices_of(kind), kept_files.read_matrices_of(kind))
+        for kind in _KINDS
+    ),
+    *(Reader(name, kept_files.make_samples_of(name), kept_files.read_samples_of(name)) for name in _SAMPLES),
+    Reader(
+        "figures of what was measured",
+        kept_files.make_measured,
+        kept_files.draw_what_was_measured,
+        0.25,
+        kept_files.RUN,
+        10.0,
+    ),
     Reader("--config of search.py", given_files.make_config_of(SearchConfig), given_files.read_search_config),
     Reader("--config of train.py", given_files.make_config_of(TrainConfig), given_files.read_train_config),
     *(

@@ -1,8 +1,10 @@
 """What the fuzz has found, each once: a traceback or a hang before, an error of one line now."""
 
+import io
 import json
 import random
 import time
+import zipfile
 from dataclasses import replace
 
 import numpy as np
@@ -111,6 +113,54 @@ def test_texts_of_a_result_are_no_formula_and_no_control_of_the_terminal(tmp_pat
     assert "\x1b" not in capsys.readouterr().out
     draw_results_of_a_run(tmp_path)
     assert (tmp_path / "figures" / "figure6.png").stat().st_size > 1_000
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda known: known["correlations"].pop("score_init"), "nothing of score_init"),
+        (lambda known: known["correlations"]["macs"]["spearman_rho"].update(low=None), "an interval with one end"),
+    ],
+)
+def test_evidence_of_a_table_that_is_not_whole(tmp_path, damage, message):
+    files = READERS["benchmark_evidence.json"].make(random.Random(5))
+    known = json.loads(files["benchmark_evidence.json"])
+    assert known["networks"] == 7
+    damage(known)
+    for name, content in {**files, "benchmark_evidence.json": json.dumps(known).encode()}.items():
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=f"benchmark_evidence.json is damaged .*{message}"):
+        READERS["benchmark_evidence.json"].read(tmp_path)
+
+
+def _without_a_few_bytes(archive):
+    """Its table of contents then places the first part before the file."""
+    return archive[:100] + archive[110:]
+
+
+def _header_without_an_end(archive):
+    name = "matrices.npy"
+    changed = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(archive)) as old, zipfile.ZipFile(changed, "w") as new:
+        for each in old.namelist():
+            content = old.read(each)
+            new.writestr(each, content.replace(b"}", b" ", 1) if each == name else content)
+    return changed.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (_without_a_few_bytes, "header begins before the file"),
+        (_header_without_an_end, "the header of matrices is none"),
+    ],
+)
+def test_arrays_of_no_file(tmp_path, damage, message):
+    ((name, content),) = READERS["measured/kernels.npz"].make(random.Random(0)).items()
+    (tmp_path / name).parent.mkdir()
+    (tmp_path / name).write_bytes(damage(content))
+    with pytest.raises(UserError, match=message):
+        READERS["measured/kernels.npz"].read(tmp_path)
 
 
 def test_a_message_is_one_line_whatever_it_quotes():

@@ -1,0 +1,137 @@
+"""What a run folder keeps for its page and figures: versions, evidence of a table, matrices, scores of Figure 5."""
+
+import random
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from naswot_lightning.analysis.evidence import correlations, judge
+from naswot_lightning.analysis.results import Network
+from naswot_lightning.measure.samples import ABLATIONS, Chosen, Conditions, Sample, SampleFile, read_samples
+from naswot_lightning.measure.similarities import Belongs, Kind, Similarities, kept_in, read_similarities
+from naswot_lightning.report.figures import drawings, save_figure
+from naswot_lightning.report.findings import find
+from naswot_lightning.report.html.write import write_report
+from naswot_lightning.report.run import read_run
+from naswot_lightning.report.table_evidence import TableEvidence
+from naswot_lightning.storage.run_folder import RunFolder
+from naswot_lightning.storage.versions import note_versions, read_versions
+from tests.fuzz.run_files import dumped, make_run
+from tests.runs import training_result
+
+RUN = ("config.yaml", "ranking.json")  # beside what is mutated
+_SPACE = "nasbench201"
+_LEFT_OUT = (None, None, 0.5, -3.0, 300.25)
+
+
+def make_versions(rng):
+    sets = [{"python": f"3.{rng.randrange(9, 14)}", "torch": "2.4.0+cpu"} for _ in range(rng.randrange(1, 4))]
+    return {**make_run(rng), "versions.json": dumped(sets)}
+
+
+def read_the_versions(folder: Path) -> None:
+    """Add the versions of this process, as a search does, and show all of them."""
+    note_versions(folder / "versions.json")
+    assert read_versions(folder / "versions.json")
+    write_report(RunFolder(folder))
+
+
+def make_evidence(rng):
+    found = [Network((training_result(number),)) for number in range(1, rng.choice((2, 3, 8)))]
+    share = rng.choice((None, 0.5, 0.94))
+    known = TableEvidence(len(found), 9, share, 0.94, 0.95, correlations(found, "test_acc"), judge(found))
+    target = {"dataset": "cifar10", "split": "test", "epochs": rng.choice((None, 200)), "seed": None}
+    return {
+        **make_run(rng),
+        "benchmark_evidence.json": dumped({"benchmark": "mine", "target": target, **asdict(known)}),
+    }
+
+
+def read_the_evidence(folder: Path) -> None:
+    """Show on the page what the accuracies of a table say."""
+    write_report(RunFolder(folder))
+
+
+@cache
+def _matrices(kind: Kind, seed: int) -> bytes:
+    rng, count = np.random.default_rng(seed), 1 + seed % 3
+    numbers = tuple(range(count))
+    belongs = Belongs(
+        kind, _SPACE, "digits", 4, "probe", seed, "mine", count, tuple(f"a{number}" for number in numbers),
+        tuple(50.0 + number for number in numbers), tuple(number // 2 for number in numbers), 0,
+    )  # fmt: skip
+    with TemporaryDirectory() as folder:
+        Similarities(belongs, rng.random((count, 4, 4), np.float32)).write(Path(folder, "x.npz"))
+        return Path(folder, "x.npz").read_bytes()
+
+
+def make_matrices_of(kind: Kind) -> Callable:
+    def make(rng):
+        return {f"measured/{kind}.npz": _matrices(kind, rng.randrange(6))}
+
+    return make
+
+
+def read_matrices_of(kind: Kind) -> Callable[[Path], None]:
+    def read(folder: Path) -> None:
+        """Read the matrices, and write them again."""
+        found = read_similarities(folder, kind)
+        assert found is not None
+        found.write(kept_in(folder, kind))
+        again = read_similarities(folder, kind)
+        assert again is not None
+        assert again.belongs == found.belongs
+        assert np.array_equal(again.matrices, found.matrices)
+
+    return read
+
+
+def _conditions() -> Conditions:
+    chosen = tuple(Chosen(50 + 5 * number, f"a{number}", 60.0 + number) for number in range(3))
+    return Conditions(_SPACE, "digits", None, None, None, 16, 0, True, "mine", chosen)
+
+
+def _scores(rng: random.Random, ablation: str, number: int) -> list[Sample]:
+    size = rng.choice((16, 32))
+    return [Sample(ablation, each, number, size, rng.gauss(300, 9)) for each in _conditions().networks]
+
+
+def make_samples_of(name: str) -> Callable:
+    def make(rng):
+        lines = [asdict(_conditions())]
+        for number, ablation in enumerate(rng.sample(ABLATIONS, rng.randrange(5))):
+            scores = [rng.choice((each.score,) * 9 + _LEFT_OUT) for each in _scores(rng, ablation, number)]
+            lines.append({"ablation": ablation, "number": number, "batch_size": rng.choice((16, 32)), "scores": scores})
+        return {name: b"".join(dumped(line) + b"\n" for line in lines)}
+
+    return make
+
+
+def read_samples_of(name: str) -> Callable[[Path], None]:
+    def read(folder: Path) -> None:
+        """Read the scores, as figures do; then go on behind the last one, as measuring does."""
+        read_samples(folder / name)
+        with SampleFile(folder / name, _conditions()) as file:
+            before = file.ways
+            file.add(_scores(random.Random(0), ABLATIONS[0], 77))
+        kept = read_samples(folder / name)
+        assert kept is not None
+        assert len(kept.ways) == len(before) + 1
+
+    return read
+
+
+def make_measured(rng):
+    """All of them in one folder."""
+    kernels, jacobians = (make_matrices_of(kind)(rng) for kind in ("kernels", "jacobians"))
+    return {**make_run(rng), **kernels, **jacobians, **make_samples_of("measured/ablation.jsonl")(rng)}
+
+
+def draw_what_was_measured(folder: Path) -> None:
+    run = read_run(RunFolder(folder))
+    for name, figure in drawings(run, find(run), ("figure1", "jacobian_histograms", "figure5")):
+        save_figure(figure, folder / "figures" / f"{name}.png")
