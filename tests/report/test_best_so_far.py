@@ -53,8 +53,24 @@ def test_seconds_that_are_not_known_are_left_out():
 def test_another_implementation_is_dashed_in_the_colour_of_ours():
     searches = {name: [curve([1.0 + n, 2.0 + n, 3.0]) for n in range(4)] for name in ("rea", "bohb", "theirs", "odd")}
     figure = draw(searches, "accuracy (%)", "cells", {"theirs": "bohb", "odd": "nothing", "unused": "rea"})
-    rea, bohb, theirs, odd = figure.axes[0].get_lines()
+    rea, bohb, theirs, odd = (line for line in figure.axes[0].get_lines() if line.get_label() in searches)
     assert theirs.get_color() == bohb.get_color() != rea.get_color()
     assert [line.get_linestyle() for line in (theirs, odd)] == ["--", "--"]
     assert "--" not in (rea.get_linestyle(), bohb.get_linestyle())
     assert len({line.get_marker() for line in (theirs, odd)} - {"None", ""}) == 2
+
+
+def test_the_spread_of_many_is_a_bar_at_the_end_and_of_few_a_band():
+    searches = {name: [curve([1.0 + n, 2.0 + n, 3.0 + n]) for n in range(11)] for name in ("a", "b", "c", "d")}
+    few = draw({name: searches[name] for name in ("a", "b", "c")}, "accuracy (%)", "cells").axes[0]
+    assert len(few.collections) == len(few.get_lines()) == 3
+    figure = draw(searches, "accuracy (%)", "cells")
+    axis = figure.axes[0]
+    assert len(axis.collections) == 0
+    bars = [line for line in axis.get_lines() if len(set(line.get_xdata())) == 1 and len(line.get_xdata()) == 2]
+    assert [bar.get_ydata() for bar in bars] == [pytest.approx([4, 12])] * 4
+    assert len({bar.get_linestyle() for bar in bars}) == 4
+    assert all(bar.get_xdata()[0] > 3 for bar in bars)
+    assert axis.get_ylim()[0] < 4
+    assert axis.get_ylim()[1] > 12
+    assert "bars: at the end, 10 to 90 %" in figure.get_suptitle().replace("\n", " ")

@@ -22,11 +22,14 @@ _OTHERS = "--"
 _MARKERS = "osD^v"
 _MARKED = 50  # points of a line from one marker to the next
 _GREY = "0.4"
-_MOST_SHADE = 0.3  # of all bands together, which lie over each other
+_MOST_BANDS = 3  # of more the spread is shown at the end alone: so many bands over each other are one grey area
+_SHADE = 0.1
+_FIRST_BAR, _NEXT_BAR = 1.025, 0.016  # of the axis: where the bars of the spread stand
 _LABELS: dict[Effort, str] = {"evaluations": "evaluations (whole trainings)", "seconds": "simulated time (s)"}
 _SETTLED = 0.05  # of an axis: what is lower than the means there is cut off, it would hide all else
 _BRIGHTEST = 0.7  # of the colour map
 _LETTERS = 70  # of the title, over each panel
+_NAMES = 2  # of the legend, below each panel
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,8 @@ def draw(
 ) -> Figure | None:
     """Draw the mean over seeds of each algorithm, and the band from the 10 to the 90 % quantile.
 
-    The panel of seconds is left out where they are not known.
+    Of more than three algorithms it is no band, but a bar at the end, in the order of the legend. The panel of seconds
+    is left out where they are not known.
 
     Args:
         searches: curves, one a seed, by the name of the algorithm.
@@ -59,12 +63,17 @@ def draw(
     bands = {kind: _bands(searches, kind) for kind in kinds}
     if not bands["evaluations"]:
         return None
-    figure, axes = _panels(len(kinds), f"{title}, {_seeds(list(bands['evaluations'].values()))}")
+    at_end = "" if _as_bands(bands["evaluations"]) else "; bars: at the end,"
+    shown = f"(mean{at_end or ','} 10 to 90 % of the seeds)"
+    figure, axes = _panels(len(kinds), f"{title}, {_seeds(list(bands['evaluations'].values()))} {shown}")
     looks = _looks(list(searches), beside)
     for axis, kind in zip(axes, kinds, strict=True):
         _draw_panel(axis, bands[kind], looks)
-        axis.set(xlabel=_LABELS[kind], ylabel=f"{style.plain(label)}, best so far")
-    axes[-1].legend(loc="lower right", fontsize="small", handlelength=4)
+        axis.set(xlabel=_LABELS[kind], ylabel=style.wrapped(f"{label}, best so far", _LETTERS // 2))
+    handles, names = axes[0].get_legend_handles_labels()
+    figure.legend(
+        handles, names, loc="outside lower center", ncols=_NAMES * len(kinds), fontsize="small", handlelength=4
+    )
     return figure
 
 
@@ -81,9 +90,9 @@ def _seeds(bands: Sequence[Band]) -> str:
 def _panels(count: int, title: str) -> tuple[Figure, list[Any]]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5.75 * count, 4.6), layout="constrained")
+    figure = Figure(figsize=(5.75 * count, 5.0), layout="constrained")
     axes = figure.subplots(1, count, squeeze=False)[0]
-    lines = textwrap.wrap(style.plain(title + " (mean, 10 to 90 % of the seeds)"), _LETTERS * count)
+    lines = textwrap.wrap(style.plain(title), _LETTERS * count)
     figure.suptitle("\n".join(lines), fontsize="medium")
     return figure, list(axes)
 
@@ -100,22 +109,39 @@ def _looks(names: Sequence[str], beside: Mapping[str, str]) -> dict[str, _Look]:
     return looks
 
 
+def _as_bands(bands: Mapping[str, Band]) -> bool:
+    return len(bands) <= _MOST_BANDS
+
+
 def _draw_panel(axis: Any, bands: Mapping[str, Band], looks: Mapping[str, _Look]) -> None:
-    shade = min(0.07, _MOST_SHADE / len(bands))
-    for name, band in bands.items():
+    end = max(band.effort[-1] for band in bands.values())
+    for place, (name, band) in enumerate(bands.items()):
         look = looks[name]
         marks = {"marker": look.marker, "markevery": _MARKED, "markersize": 5}
         line = {"linestyle": look.line, "linewidth": 1.8, "label": style.plain(name)}
         axis.plot(band.effort, band.mean, color=look.color, **line, **marks)
-        axis.fill_between(band.effort, band.low, band.high, color=look.color, alpha=shade, linewidth=0)
-    axis.set_ylim(*_range(list(bands.values())))
+        if _as_bands(bands):
+            axis.fill_between(band.effort, band.low, band.high, color=look.color, alpha=_SHADE, linewidth=0)
+        else:
+            _draw_bar(axis, band, look, end * (_FIRST_BAR + _NEXT_BAR * place))
+            axis.set_xticks([tick for tick in axis.get_xticks() if 0 <= tick <= end])
+    axis.set_ylim(*_range(list(bands.values()), _as_bands(bands)))
     axis.grid(alpha=0.3)
 
 
-def _range(bands: Sequence[Band]) -> tuple[float, float]:
-    """Return the range that shows the lines after their first steps, which may begin far below."""
+def _draw_bar(axis: Any, band: Band, look: _Look, at: float) -> None:
+    """Draw the spread at the end of a search as a vertical line in its pattern, with its mean."""
+    spread = [band.low[-1], band.high[-1]]
+    axis.plot([at, at], spread, color=look.color, linestyle=look.line, linewidth=1.4, marker="_", markersize=5)
+    axis.plot([at], [band.mean[-1]], color=look.color, marker=look.marker or "d", markersize=4)
+
+
+def _range(bands: Sequence[Band], as_bands: bool) -> tuple[float, float]:
+    """Return the range that shows the lines after their first steps, which may begin far below, and the spread."""
     end = max(band.effort[-1] for band in bands)
-    early = [np.interp(max(_SETTLED * end, band.effort[0]), band.effort, band.mean) for band in bands]
-    bottom, top = min(early), max(band.high.max() for band in bands)
+    low = [np.interp(max(_SETTLED * end, band.effort[0]), band.effort, band.mean) for band in bands]
+    low += [] if as_bands else [band.low[-1] for band in bands]
+    high = [band.high.max() if as_bands else max(band.high[-1], band.mean.max()) for band in bands]
+    bottom, top = min(low), max(high)
     margin = 0.05 * (top - bottom) or 1.0
     return float(bottom - margin), float(top + margin)

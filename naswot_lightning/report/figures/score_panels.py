@@ -19,7 +19,7 @@ _MILLION = 1e6
 
 
 def draw(panels: Sequence[Panel], taus: Sequence[Estimate]) -> Figure:
-    """Draw a point a network, its shade the parameters.
+    """Draw a point a network, its shade the parameters; labels that are equal stand at the edges alone.
 
     Args:
         panels: of n networks each.
@@ -30,19 +30,22 @@ def draw(panels: Sequence[Panel], taus: Sequence[Estimate]) -> Figure:
     across, along = min(len(panels), _ACROSS), math.ceil(len(panels) / _ACROSS)
     figure = Figure(figsize=(1.0 + 4.6 * across, 4.2 * along), layout="constrained")
     axes = figure.subplots(along, across, squeeze=False).ravel().tolist()
-    for axis, panel, tau in zip(axes, panels, taus, strict=False):
-        _draw_panel(figure, axis, panel, tau)
+    for place, (axis, panel, tau) in enumerate(zip(axes, panels, taus, strict=False)):
+        is_last = place % across == across - 1 or place == len(panels) - 1
+        _draw_panel(figure, axis, panel, tau, "parameters (millions)" if is_last else "")
+        if place % across == 0:
+            axis.set_ylabel("accuracy (%)")
     for axis in axes[len(panels) :]:
         axis.set_visible(False)
     return figure
 
 
-def _draw_panel(figure: Any, axis: Any, panel: Panel, tau: Estimate) -> None:
+def _draw_panel(figure: Any, axis: Any, panel: Panel, tau: Estimate, shades: str) -> None:
     points = axis.scatter(
         panel.scores, panel.accuracies, s=7, c=panel.params / _MILLION, cmap=style.color_map(), linewidths=0, alpha=0.8
     )
-    figure.colorbar(points, ax=axis, label="parameters (millions)")
-    axis.set(xlabel=f"score on {style.plain(panel.images)}", ylabel="accuracy (%)")
+    figure.colorbar(points, ax=axis, label=shades)
+    axis.set_xlabel(f"score on {style.plain(panel.images)}")
     axis.set_title("\n".join(style.plain(line) for line in _heading(panel, tau)), fontsize="small")
     axis.locator_params(axis="x", nbins=5)
     axis.grid(alpha=0.3)
