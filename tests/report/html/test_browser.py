@@ -224,6 +224,42 @@ def test_nothing_is_wider_than_the_screen(view, run, width, scheme):
         assert box["x"] + box["width"] <= width
 
 
+def test_two_fingers_enlarge_a_chart_two_taps_show_all_and_one_finger_scrolls(view, run):
+    page = view(run, 390, 844, has_touch=True, is_mobile=True)
+    touches = page.context.new_cdp_session(page)
+
+    def move(*fingers, steps=8):
+        """Fingers from one place to another each."""
+        for step in range(steps + 1):
+            at = [{"x": x + (to_x - x) * step / steps, "y": y + (to_y - y) * step / steps, "id": number}
+                  for number, ((x, y), (to_x, to_y)) in enumerate(fingers)]  # fmt: skip
+            touches.send("Input.dispatchTouchEvent", {"type": "touchMove" if step else "touchStart", "touchPoints": at})
+        touches.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+    chart, ring = page.locator("#scatters .u-over").first, page.locator("#scatters .ring.marked").first
+    chart.scroll_into_view_if_needed()
+    box, scrolled = chart.bounding_box(), page.evaluate("scrollY")
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    before = place_of(ring)
+    move(((x - 40, y), (x - 80, y)), ((x + 40, y), (x + 80, y)))
+    middle = box["width"] / 2, box["height"] / 2
+    expected = [centre + 2 * (place - centre) for place, centre in zip(before, middle, strict=True)]
+    assert place_of(ring) == pytest.approx(expected, abs=1.5)
+    assert page.evaluate("[scrollY, visualViewport.scale]") == [scrolled, 1]
+    for _ in range(2):
+        page.touchscreen.tap(x, box["y"] + 5)
+    assert place_of(ring) == pytest.approx(before, abs=0.1)
+    move(((x - 80, y), (x - 40, y)), ((x + 80, y), (x + 40, y)))  # all is shown already
+    assert place_of(ring) == pytest.approx(before, abs=0.1)
+    move(((x, y + 80), (x, y - 80)))
+    page.wait_for_function(f"scrollY > {scrolled} + 50")
+    assert place_of(ring) == pytest.approx(before, abs=0.1)
+
+
+def place_of(ring):
+    return ring.evaluate("ring => [parseFloat(ring.style.left), parseFloat(ring.style.top)]")
+
+
 def test_texts_of_files_are_never_run(view, tmp_path):
     page = view(hostile_folder(tmp_path))
     for number in range(5):

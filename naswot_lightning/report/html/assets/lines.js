@@ -88,6 +88,7 @@ class LineChart {
       if (line && line.item >= 0) this.selection.mark(line.item);
     });
     over.addEventListener("dblclick", () => (this.chart.chosen = false), true);
+    listenToFingers(this.chart, ["x"]);
   }
 
   // Called when the chart has found the epoch under the pointer.

@@ -127,6 +127,7 @@ class Scatter {
       if (number >= 0) this.selection.mark(this.rows[number]);
     });
     over.addEventListener("dblclick", () => (chart.chosen = false), true);
+    listenToFingers(chart, ["x", "y"]);
     this.placeMarks();
   }
 
