@@ -16,7 +16,19 @@ _STYLES = ("vendor/uPlot.min.css", "page.css")
 _LIBRARY = "vendor/uPlot.iife.min.js"
 _LICENCE = "vendor/uPlot-LICENSE.txt"
 # What every page's own scripts may use, in an order in which each knows those before it.
-SHARED = ("format", "elements", "candidates", "layout", "cells", "axes", "touch", "details", "table", "scatter", "lines")
+SHARED = (
+    "format",
+    "elements",
+    "candidates",
+    "layout",
+    "cells",
+    "axes",
+    "touch",
+    "details",
+    "table",
+    "scatter",
+    "lines",
+)
 _ESCAPES = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&"}
 _MISSING = "–"
 
