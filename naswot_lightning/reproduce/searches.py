@@ -113,6 +113,14 @@ def run_searches(
     return [simulate(each, evaluate, effort.seconds) for each in made]
 
 
+def expect_known(ground: Ground, algorithm: str, effort: Effort, seed: int) -> None:
+    """Raise :class:`UserError` where the table does not know the trainings that an algorithm begins with."""
+    first = _algorithm(ground, algorithm, effort, seed).propose([])
+    trained = (each for each in first if isinstance(each, Trial) and each.fidelity)
+    if (training := next(trained, None)) is not None:
+        Lookups(ground, None)(training)
+
+
 def _algorithm(ground: Ground, name: str, effort: Effort, seed: int) -> Algorithm:
     limits = Limits(None, None, ground.space.complexity)
     most = min(effort.evaluations, len(ground.space)) if name == "random" else effort.evaluations

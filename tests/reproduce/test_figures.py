@@ -122,3 +122,10 @@ def test_curves_of_several_algorithms(tmp_path, capsys, seconds):
 def test_images_are_those_of_the_accuracies_where_there_are_any():
     assert images_of(["digits", "cifar10-valid"], "cifar10") == "cifar10-valid"
     assert images_of(["digits", "cifar10-valid"], "ImageNet16-120") == "digits"
+
+
+def test_what_an_algorithm_asks_for_and_the_table_does_not_know_is_said_before_others_are_scored(tmp_path, capsys):
+    table = write_table(tmp_path / "mine.csv", seconds=60)
+    assert run("algorithms", table, tmp_path / "out", "--algorithms", "area", "bohb", "--searches", 2) == 2
+    assert "knows no accuracy after 1 of 12 epochs" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -68,7 +68,7 @@ class TableEvaluator(Staged):
         if accuracy is None and not whole:
             raise UserError(
                 f"{benchmark.name} knows no accuracy after {epochs} of {self.epochs} epochs ({target}): choose an "
-                "algorithm that trains for all of them, such as --algorithm rea"
+                "algorithm that trains for all of them, such as rea or bohb:rungs=1"
             )
         if accuracy is None:
             return Values({VAL_ACC.name: None}, "failed", f"the table has no accuracy of it ({target})")
