@@ -222,6 +222,8 @@ def test_nothing_is_wider_than_the_screen(view, run, width, scheme):
         box = canvas.bounding_box()
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= width
+    score = page.locator(f"{FIRST} td").nth(heads(page).index("naswot")).bounding_box()
+    assert score["x"] + score["width"] <= width
 
 
 def test_two_fingers_enlarge_a_chart_two_taps_show_all_and_one_finger_scrolls(view, run):

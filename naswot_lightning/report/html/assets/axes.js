@@ -18,7 +18,10 @@ function axis(label, kind, extra = {}) {
 }
 
 const yAxis = (label, kind) => axis(label, kind, { size: 56 });
-const xAxis = (label, kind) => axis(label, kind, { size: 34, space: 56 });
+const xAxis = (label, kind, extra = {}) => axis(label, kind, { size: 34, space: 56, ...extra });
+
+// Steps between the ticks of what has no half, such as epochs.
+const WHOLE = { incrs: Array.from({ length: 10 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat() };
 
 // Whether values are better seen by their magnitude.
 function isWide(values) {

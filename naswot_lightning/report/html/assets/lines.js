@@ -9,7 +9,7 @@ function strokeOf(number) {
 }
 
 class LineChart {
-  // lines: [{ item, name, x, y, stroke, dash, width, stepped }]; labels: { x, y, kind }
+  // lines: [{ item, name, x, y, stroke, dash, width, stepped }]; labels: { x, y, kind, isWhole }
   constructor(host, selection, card) {
     Object.assign(this, { host, selection, card, lines: [], labels: { x: "", y: "", kind: "number" } });
     onWidth(host, (width) => (this.chart ? this.chart.setSize(this.size(width)) : this.draw()));
@@ -55,7 +55,7 @@ class LineChart {
       cursor: { x: false, y: false, focus: { prox: 24 }, points: { size: 7 }, drag: { x: true, y: false, dist: 8 } },
       focus: { alpha: 0.22 },
       scales: { x: scale(lines.flatMap((line) => line.x), false), y: { ...scale(ys, wide) } },
-      axes: [xAxis(this.labels.x, "number"), yAxis(y, this.labels.kind)],
+      axes: [xAxis(this.labels.x, "number", this.labels.isWhole ? WHOLE : {}), yAxis(y, this.labels.kind)],
       series: [{}, ...lines.map((line) => this.series(line))],
       hooks: { setSelect: [(chart) => (chart.chosen = true)], setCursor: [() => this.follow()] },
     };

@@ -3,6 +3,7 @@
 const ROW_HEIGHT = 34;
 const SPARE_ROWS = 6;
 const CHARACTER_WIDTH = 7.7;
+const NARROW = 560; // pixels of the frame
 const ROOM = 36; // of the sign of the order, and the padding
 
 class CandidateTable {
@@ -35,7 +36,7 @@ class CandidateTable {
   }
 
   widthOf(column) {
-    if (column.kind === "text") return 300;
+    if (column.kind === "text") return this.host.clientWidth < NARROW ? 140 : 300; // the score is in sight on a phone
     const told = column.isNumber ? extent(column.values) : [...new Set(column.values)];
     const lengths = told.map((value) => shown(column.kind, value).length);
     const longest = Math.max(column.label.length, ...lengths);

@@ -31,7 +31,7 @@ class LearningCurves {
     const name = this.select.value;
     const kind = name.endsWith("/acc") ? "share" : "number";
     const lines = trainingLines(this.picks, this.details, (training) => training.metrics[name]);
-    this.chart.set(lines, { x: "epoch", y: METRIC_NAMES[name] ?? name, kind });
+    this.chart.set(lines, { x: "epoch", y: METRIC_NAMES[name] ?? name, kind, isWhole: true });
   }
 }
 
