@@ -20,7 +20,7 @@ from naswot_lightning.report.wandb_runs import WandbSettings
 from naswot_lightning.storage.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
-_REST = 9  # times as long as an update took: of many picks, updates take a tenth of one core at most
+_REST = 9  # times the processor time of an update: of many picks, updates take a tenth of one core at most
 
 
 class ComparisonRun:
@@ -100,7 +100,7 @@ class Updates:
         self._comparison = comparison
         self._pool = ThreadPoolExecutor(1, "wandb")
         self._next: Future[None] | None = None
-        self._closed = threading.Event()
+        self._closed, self._is_begun = threading.Event(), False
 
     def pick_ended(self) -> None:
         """Update soon; returns at once."""
@@ -115,9 +115,11 @@ class Updates:
         self._pool.shutdown(cancel_futures=True)
 
     def _update(self) -> None:
-        start = time.monotonic()
+        start = time.thread_time()
         self._comparison.update()
-        self._closed.wait(_REST * (time.monotonic() - start))
+        if self._is_begun:
+            self._closed.wait(_REST * (time.thread_time() - start))
+        self._is_begun = True  # the first update loads libraries, which no other does
 
     def _tell(self, update: Future[None]) -> None:
         """Tell of what went wrong, of whatever kind: wandb's errors are many, and training is worth more."""
