@@ -30,6 +30,9 @@ SCORES = {
     "swap": "swap",
     "meco": "meco",
     "relu_entropy": "relu_entropy",
+    "relu_rank": "relu_rank",
+    "relu_input_rank": "relu_input_rank",
+    "relu_volume": "relu_volume",
     "relu_meco": "relu_meco",
     "az_expressivity": "az_expressivity",
     "az_progressivity": "az_progressivity",
@@ -47,7 +50,8 @@ SCORES = {
 # size space and NAS-Bench-101 alike; docs/scores.md says how, and out of how many.
 AGGREGATES: dict[str, tuple[str, ...]] = {
     "robust": (
-        "relu_entropy", "relu_meco", "az_expressivity", "az_progressivity", "synflow", "conv_depth", "params",
+        "relu_rank", "relu_input_rank", "relu_volume", "relu_meco", "az_expressivity", "az_progressivity", "synflow",
+        "conv_depth", "macs",
     ),
 }  # fmt: skip
 _EXPORTS = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -10,10 +12,11 @@ from naswot_lightning.proxies.rectifier_watch import RectifierWatch
 
 MOST_IMAGES = 32  # of the mini-batch: of 128, the pass would take twice as long
 BLOCK = 16  # channels whose smallest eigenvalue is looked for together
+RIDGE = 1e-4  # on every eigenvalue of a volume: a few dependent channels of many leave some
 
 
 class ChannelSpectra(RectifierWatch):
-    """While active, notes two figures of the channels' correlation for every rectifier that is called.
+    """While active, notes five figures of the channels' correlation for every rectifier that is called.
 
     The channels of a rectifier are the positive parts of its input (N, C, ...), a row of all pixels of the first 32
     images each. A channel that never changes is correlated with none, itself included.
@@ -25,6 +28,10 @@ class ChannelSpectra(RectifierWatch):
     Attributes:
         entropies: -sum p log p in nats, p the eigenvalues of the (C, C) matrix over their sum; 0 where no channel
             changes.
+        ranks: exp of that, the effective rank: 1 to C; 0 where no channel changes.
+        input_ranks: the same of the rectifier's inputs, which are not rectified yet.
+        volumes: C times the geometric mean of the eigenvalues, to each of which 1e-4 is added; 0 where no channel
+            changes.
         smallest: the smallest eigenvalue of each block of 16 channels in their order, summed over the blocks; of fewer
             channels, one block. What is left over of the last block is left out.
     """
@@ -32,10 +39,14 @@ class ChannelSpectra(RectifierWatch):
     def __init__(self, network: nn.Module, images: int) -> None:
         super().__init__(network, images)
         self.entropies: list[float] = []
+        self.ranks: list[float] = []
+        self.input_ranks: list[float] = []
+        self.volumes: list[float] = []
         self.smallest: list[float] = []
 
     def __enter__(self) -> ChannelSpectra:
-        self.entropies, self.smallest = [], []
+        for figures in (self.entropies, self.ranks, self.input_ranks, self.volumes, self.smallest):
+            figures.clear()
         super().__enter__()
         return self
 
@@ -43,8 +54,13 @@ class ChannelSpectra(RectifierWatch):
         first = pre_activations[:MOST_IMAGES]
         # Other modes take what is computed here for rectifiers of the network.
         with one_thread(), torch._C.DisableTorchFunction(), torch.autocast(first.device.type, enabled=False):
-            matrix = _correlation(first.movedim(1, -1).flatten(0, -2).float().clamp(min=0))
-            self.entropies.append(_entropy(matrix))
+            rows = first.movedim(1, -1).flatten(0, -2).float()
+            matrix = _correlation(rows.clamp(min=0))
+            values = _eigenvalues(matrix)
+            self.entropies.append(_entropy(values))
+            self.ranks.append(_rank(values))
+            self.input_ranks.append(_rank(_eigenvalues(_correlation(rows))))
+            self.volumes.append(_volume(values))
             self.smallest.append(_smallest(matrix))
 
 
@@ -56,10 +72,21 @@ def _correlation(rows: Tensor) -> Tensor:
     return (unit.T @ unit).cpu().double().nan_to_num(0.0)
 
 
-def _entropy(matrix: Tensor) -> float:
-    values = torch.linalg.eigvalsh(matrix).clamp(min=0)
+def _eigenvalues(matrix: Tensor) -> Tensor:
+    return torch.linalg.eigvalsh(matrix).clamp(min=0)
+
+
+def _entropy(values: Tensor) -> float:
     total = float(values.sum())
     return float(torch.special.entr(values / total).sum()) if total > 0 else 0.0
+
+
+def _rank(values: Tensor) -> float:
+    return math.exp(_entropy(values)) if float(values.sum()) > 0 else 0.0
+
+
+def _volume(values: Tensor) -> float:
+    return len(values) * float((values + RIDGE).log().mean().exp()) if float(values.sum()) > 0 else 0.0
 
 
 def _smallest(matrix: Tensor) -> float:

@@ -67,11 +67,13 @@ def with_batch_statistics(network):
     return clone
 
 
-def outputs_of(network, kinds, images):
-    """Copies of what the modules of these kinds return while the network runs, in order."""
+def outputs_of(network, kinds, images, inputs=False):
+    """Copies of what the modules of these kinds return while the network runs, or of what they are given, in order."""
     found = []
     hooks = [
-        module.register_forward_hook(lambda module, inputs, output: found.append(output.clone()))
+        module.register_forward_hook(
+            lambda module, given, output: found.append((given[0] if inputs else output).clone())
+        )
         for module in network.modules()
         if isinstance(module, kinds)
     ]

@@ -1,4 +1,4 @@
-"""relu_entropy and relu_meco against numpy, from what rectifiers return."""
+"""Scores of the channels' correlation against numpy, from what rectifiers are given and return."""
 
 import math
 
@@ -10,6 +10,8 @@ from torch import nn
 from naswot_lightning.score import NoRectifierError
 from tests.proxies.networks import cell, outputs_of, probe_of, score, with_batch_statistics
 
+SCORES = ["relu_entropy", "relu_rank", "relu_input_rank", "relu_volume", "relu_meco"]
+
 
 def chain():
     torch.manual_seed(3)
@@ -19,21 +21,28 @@ def chain():
     )  # fmt: skip
 
 
-def correlations(network, probe):
+def correlations(network, probe, inputs=False):
     """Yield the correlation matrix of each rectifier's channels over the first 32 images; 0 for constant channels."""
     with torch.no_grad():
-        outputs = outputs_of(with_batch_statistics(network), nn.ReLU, probe.images)
+        outputs = outputs_of(with_batch_statistics(network), nn.ReLU, probe.images, inputs)
     for output in outputs:
         rows = np.stack([channel.flatten().double().numpy() for channel in output[:32].unbind(1)])
         with np.errstate(invalid="ignore"):
             yield np.nan_to_num(np.corrcoef(rows))
 
 
-def brute_force_entropy(network, probe):
+def brute_force_entropies(network, probe, inputs=False):
+    for matrix in correlations(network, probe, inputs):
+        shares = [value / np.trace(matrix) for value in np.real(np.linalg.eig(matrix)[0]) if value > 1e-9]
+        yield -sum(share * math.log(share) for share in shares)
+
+
+def brute_force_volume(network, probe):
     total = 0.0
     for matrix in correlations(network, probe):
-        shares = [value / np.trace(matrix) for value in np.real(np.linalg.eig(matrix)[0]) if value > 1e-9]
-        total -= sum(share * math.log(share) for share in shares)
+        sign, logarithm = np.linalg.slogdet(matrix + 1e-4 * np.eye(len(matrix)))
+        assert sign == 1
+        total += len(matrix) * math.exp(logarithm / len(matrix))
     return total
 
 
@@ -56,7 +65,13 @@ def test_rectifier_by_rectifier(network, count):
     for module in plain.modules():
         if isinstance(module, nn.ReLU):
             module.inplace = False
-    assert score("relu_entropy", network(), probe) == pytest.approx(brute_force_entropy(plain, probe), rel=1e-4)
+    entropies = list(brute_force_entropies(plain, probe))
+    assert score("relu_entropy", network(), probe) == pytest.approx(sum(entropies), rel=1e-4)
+    assert score("relu_rank", network(), probe) == pytest.approx(sum(map(math.exp, entropies)), rel=1e-4)
+    of_inputs = sum(map(math.exp, brute_force_entropies(plain, probe, inputs=True)))
+    assert score("relu_input_rank", network(), probe) == pytest.approx(of_inputs, rel=1e-4)
+    assert of_inputs != pytest.approx(sum(map(math.exp, entropies)), rel=1e-2)
+    assert score("relu_volume", network(), probe) == pytest.approx(brute_force_volume(plain, probe), rel=1e-3)
     assert score("relu_meco", network(), probe) == pytest.approx(brute_force_meco(plain, probe), rel=1e-3)
 
 
@@ -70,6 +85,8 @@ def test_independent_channels_have_the_entropy_of_their_number():
 
     # Eigenvalues 4/3 three times, and 0.
     assert score("relu_entropy", Signs()) == pytest.approx(math.log(3), rel=1e-4)
+    assert score("relu_rank", Signs()) == pytest.approx(3, rel=1e-4)
+    assert score("relu_volume", Signs()) == pytest.approx(4 * (1e-4 * (4 / 3 + 1e-4) ** 3) ** (1 / 4), rel=1e-2)
     assert score("relu_meco", Signs()) < 1e-4
 
 
@@ -83,11 +100,11 @@ def test_a_rectifier_is_seen_however_it_is_called():
             return self.layer(x).clamp_(min=0)
 
     layer = nn.Conv2d(3, 5, 3)
-    for name in ("relu_entropy", "relu_meco"):
+    for name in SCORES:
         assert score(name, Functional(layer)) == score(name, nn.Sequential(layer, nn.ReLU(inplace=True)))
 
 
-@pytest.mark.parametrize("name", ["relu_entropy", "relu_meco"])
+@pytest.mark.parametrize("name", SCORES)
 def test_without_a_channel_that_changes_or_without_a_rectifier(name):
     class Dead(nn.Module):
         def forward(self, x):

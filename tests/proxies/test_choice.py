@@ -8,9 +8,9 @@ from naswot_lightning.proxies.criteria import AGGREGATES
 def test_every_proxy_says_where_it_comes_from_and_what_it_costs():
     assert {
         "naswot", "jacob_cov", "grad_norm", "snip", "fisher", "grasp", "zico", "synflow", "nwot_normalised", "swap",
-        "meco", "relu_entropy", "relu_meco", "az_expressivity", "az_progressivity", "az_trainability", "zen", "vkdnw",
-        "params", "macs",
-        "rectified_units", "log_width", "conv_depth", "random",
+        "meco", "relu_entropy", "relu_rank", "relu_input_rank", "relu_volume", "relu_meco", "az_expressivity",
+        "az_progressivity", "az_trainability", "zen", "vkdnw", "params", "macs", "rectified_units", "log_width",
+        "conv_depth", "random",
     } == set(PROXIES)  # fmt: skip
     assert all(proxy.source and proxy.cost and proxy.higher_is_better for proxy in PROXIES.values())
 

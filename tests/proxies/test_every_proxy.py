@@ -13,7 +13,7 @@ from naswot_lightning.proxies import PROXIES, Measured, compute_scores
 from naswot_lightning.score import NoRectifierError
 from tests.proxies.networks import GRADIENT_SCORES, LOSS_SCORES, SPACE, branches, probe_of, score
 
-OF_RECTIFIERS = ["nwot_normalised", "swap", "relu_entropy", "relu_meco"]
+OF_RECTIFIERS = ["nwot_normalised", "swap", "relu_entropy", "relu_rank", "relu_input_rank", "relu_volume", "relu_meco"]
 FORWARD_SCORES = [*OF_RECTIFIERS, "meco", "az_expressivity", "az_progressivity", "az_trainability"]
 # Scores that see whether a network computes anything, and whether what it computes is a number.
 SIGHTED = ["naswot", *GRADIENT_SCORES, *FORWARD_SCORES, "vkdnw"]

@@ -1,0 +1,25 @@
+"""How many directions the channels of feature maps fill before they are rectified."""
+
+import math
+
+from naswot_lightning.proxies.base import FORWARD, Measured, proxy
+from naswot_lightning.proxies.channel_spectra import ChannelSpectra
+
+
+@proxy("relu_input_rank", source="after Roy & Vetterli 2007", cost=FORWARD, exact_sums=False, watches=(ChannelSpectra,))
+def relu_input_rank(measured: Measured) -> float:
+    """Return the sum over the rectifiers of the effective rank of the correlation of their inputs' channels.
+
+    As ``relu_rank``, of pre-activations. Rectified, channels of opposite sign are two that are hardly correlated;
+    before, they are one direction: what layers repeat with another sign counts once.
+
+    Returns:
+        The sum, in channels; -inf where no channel changes, nan where a rectifier met NaN.
+
+    Raises:
+        NoRectifierError: the network has no rectified linear unit.
+    """
+    spectra = measured.watched(ChannelSpectra)
+    if measured.kernel.has_nan:
+        return math.nan
+    return math.fsum(spectra.input_ranks) or -math.inf
