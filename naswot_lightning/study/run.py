@@ -53,7 +53,7 @@ def make_study(runs: list[Candidates], config: StudyConfig) -> Study:
     said += [merits(other, _of_run(other, criteria)) for other in others]
     return Study(
         run=first.name,
-        sampling=describe_sampling(first.settings, len(first.rows)),
+        sampling=describe_sampling(first.settings, len(first.rows), len({row.canonical for row in first.rows})),
         note=note_on_sampling(first.settings),
         repeats=repeats if isinstance(repeats, int) else 1,
         further_runs=differences,

@@ -8,13 +8,17 @@ from typing import Any
 from naswot_lightning.report.table import shown
 
 
-def describe_sampling(settings: Mapping[str, Any], n: int) -> str:
-    """Return how n candidates were found.
+def describe_sampling(settings: Mapping[str, Any], n: int, networks: int) -> str:
+    """Return how n candidates were found, and how many different networks they are.
 
-    >>> describe_sampling({"space": "nasbench201", "algorithm": "random", "samples": 1000, "seed": 0}, 1000)
-    '1,000 architectures of nasbench201, drawn at random (seed 0)'
+    Networks that are equal have one score. Where they also share an accuracy, as in NAS-Bench-101, they are one
+    observation, and an interval over n candidates is too narrow.
+
+    >>> describe_sampling({"space": "nasbench201", "algorithm": "random", "samples": 1000, "seed": 0}, 1000, 812)
+    '1,000 architectures (812 different networks) of nasbench201, drawn at random (seed 0)'
     """
-    return f"{n:,} architectures of {settings.get('space')}, {_found(settings)}{_limits(settings)}"
+    different = f" ({networks:,} different networks)" if networks < n else ""
+    return f"{n:,} architectures{different} of {settings.get('space')}, {_found(settings)}{_limits(settings)}"
 
 
 def note_on_sampling(settings: Mapping[str, Any]) -> str | None:
