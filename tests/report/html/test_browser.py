@@ -226,6 +226,17 @@ def test_nothing_is_wider_than_the_screen(view, run, width, scheme):
     assert score["x"] + score["width"] <= width
 
 
+@pytest.mark.parametrize(("width", "columns"), [(390, 1), (768, 2), (1400, 3)])
+def test_the_views_of_a_search_alone_stand_in_columns(view, tmp_path, width, columns):
+    """Without accuracies there are two charts; beside them the marked network, and what the score has of size."""
+    page = view(write_search(tmp_path, [score_row(number, f"a{number}") for number in range(9)], space="unknown"), width)
+    boxes = [box.bounding_box() for box in page.locator(".views > .box:visible").all()]
+    assert len(boxes) == 4
+    assert len({round(box["x"]) for box in boxes}) == columns
+    assert all(box["x"] >= 0 and box["x"] + box["width"] <= width for box in boxes)
+    assert min(box["width"] for box in boxes) > min(300, width / 3)
+
+
 def test_two_fingers_enlarge_a_chart_two_taps_show_all_and_one_finger_scrolls(view, run):
     page = view(run, 390, 844, has_touch=True, is_mobile=True)
     touches = page.context.new_cdp_session(page)
