@@ -229,12 +229,30 @@ def test_nothing_is_wider_than_the_screen(view, run, width, scheme):
 @pytest.mark.parametrize(("width", "columns"), [(390, 1), (768, 2), (1400, 3)])
 def test_the_views_of_a_search_alone_stand_in_columns(view, tmp_path, width, columns):
     """Without accuracies there are two charts; beside them the marked network, and what the score has of size."""
-    page = view(write_search(tmp_path, [score_row(number, f"a{number}") for number in range(9)], space="unknown"), width)
+    page = view(
+        write_search(tmp_path, [score_row(number, f"a{number}") for number in range(9)], space="unknown"), width
+    )
     boxes = [box.bounding_box() for box in page.locator(".views > .box:visible").all()]
     assert len(boxes) == 4
     assert len({round(box["x"]) for box in boxes}) == columns
     assert all(box["x"] >= 0 and box["x"] + box["width"] <= width for box in boxes)
     assert min(box["width"] for box in boxes) > min(300, width / 3)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [
+        (12_810, 720_000, [20_000, 50_000, 100_000, 200_000, 500_000]),
+        (0.002, 4, [0.003, 0.01, 0.03, 0.1, 0.3, 1, 3]),
+        (3, 2_000_000, [10, 100, 1_000, 10_000, 100_000, 1_000_000]),
+        (105_000, 195_000, [120_000, 140_000, 160_000, 180_000]),
+    ],
+)
+def test_a_logarithmic_scale_has_round_ticks(browser, low, high, ticks):
+    program = (_HERE / "assets" / "axes.js").read_text()
+    page = browser.new_page()
+    assert page.evaluate(f"(() => {{ {program}\n return magnitudes({low}, {high}); }})()") == pytest.approx(ticks)
+    page.close()
 
 
 def test_two_fingers_enlarge_a_chart_two_taps_show_all_and_one_finger_scrolls(view, run):

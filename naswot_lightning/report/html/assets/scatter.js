@@ -68,7 +68,10 @@ class Scatter {
       padding: [10, 12, 0, 0],
       cursor: { x: false, y: false, points: { show: false }, drag: { x: true, y: true, dist: 8 } },
       scales: { x: scale(this.xs, wideX), y: scale(this.ys, wideY) },
-      axes: [xAxis(name(x, wideX), x.kind), yAxis(name(y, wideY), y.kind)],
+      axes: [
+        xAxis(name(x, wideX), x.kind, wideX ? MAGNITUDES : {}),
+        yAxis(name(y, wideY), y.kind, wideY ? MAGNITUDES : {}),
+      ],
       series: [{}, { paths: () => null, points: { show: false } }],
       hooks: {
         draw: [(chart) => this.paint(chart)],
