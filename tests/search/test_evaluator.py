@@ -12,7 +12,7 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.networks import build_network
 from naswot_lightning.ranking import read_ranking
 from naswot_lightning.search import run_search
-from naswot_lightning.search.evaluators.score import ScoreEvaluator
+from naswot_lightning.search.evaluators.score import ScoreEvaluator, summarize
 from naswot_lightning.training.choice import choose_picks
 from tests.search.runs import QUICK, SPACE, rows_of
 
@@ -73,6 +73,15 @@ def test_equal_networks_are_scored_once(tmp_path, monkeypatch):
         choose_picks(ranking, 2)
     run_search(SearchConfig(run_dir=str(tmp_path / "raw"), architectures=str(listed), canonical=False, **QUICK))
     assert rows_of(tmp_path / "raw")[0]["n_units"] > rows_of(tmp_path / "raw")[1]["n_units"]
+
+
+def test_scores_with_the_same_fault_are_named_together():
+    values = {"naswot": -np.inf, "params": 3.0, "snip": np.nan, "synflow": -np.inf}
+    reason = summarize([values], None, 1, None, 0.1).reason
+    assert reason is not None
+    failed, degenerate = reason.split("; ")
+    assert failed.startswith("snip: not a number")
+    assert degenerate.startswith("naswot, synflow: the network gives")
 
 
 def test_degenerate_and_failed_candidates_are_rows_with_their_reason(tmp_path, monkeypatch):

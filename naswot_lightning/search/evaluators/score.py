@@ -23,7 +23,7 @@ from spaces import Complexity, Space, SpaceError, get_space
 _CPU = torch.device("cpu")
 _REASONS = {
     "failed": "not a number: the network's values or gradients are NaN or overflow",
-    "degenerate": "the network gives different images the same code, or no gradient",
+    "degenerate": "the network gives different images the same code, constant feature maps, or no gradient",
 }
 
 
@@ -171,11 +171,10 @@ def summarize(
     by_name = {name: [values[name] for values in repeats] for name in repeats[0]}
     states = {name: _status(values) for name, values in by_name.items()}
     usable = {name: values if states[name] == "ok" else [] for name, values in by_name.items()}
-    reasons = [f"{name}: {_REASONS[state]}" for name, state in states.items() if state in _REASONS]
     return Values(
         scores={name: statistics.fmean(values) if values else None for name, values in usable.items()},
         status=next(iter(states.values())),
-        reason=fault or "; ".join(reasons) or None,
+        reason=fault or _reason(states),
         stds={name: statistics.pstdev(values) if len(values) > 1 else None for name, values in usable.items()}
         if len(repeats) > 1
         else None,
@@ -184,6 +183,15 @@ def summarize(
         macs=size.macs if size else None,
         seconds=seconds,
     )
+
+
+def _reason(states: Mapping[str, Status]) -> str | None:
+    """Return what is wrong with which scores; None where nothing is."""
+    said = []
+    for state, reason in _REASONS.items():
+        names = [name for name, found in states.items() if found == state]
+        said += [f"{', '.join(names)}: {reason}"] if names else []
+    return "; ".join(said) or None
 
 
 def _status(values: Sequence[float]) -> Status:
