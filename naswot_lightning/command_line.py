@@ -197,7 +197,15 @@ def run_command(
     except (UserError, SpaceError) as error:
         return _fail(prog, str(error))
     except KeyboardInterrupt:
-        return _fail(prog, "interrupted; run the same command again to continue", code=130)
+        return _interrupted(prog)
+    except RuntimeError as error:
+        if not isinstance(error.__cause__, KeyboardInterrupt):
+            raise
+        return _interrupted(prog)  # while a class was made, of a library that is loaded late
+
+
+def _interrupted(prog: str) -> int:
+    return _fail(prog, "interrupted; run the same command again to continue", code=130)
 
 
 def _fail(prog: str, message: str, code: int = 2) -> int:

@@ -10,6 +10,8 @@ import time
 
 import pytest
 
+from naswot_lightning.command_line import run_command
+from naswot_lightning.config import SearchConfig
 from tests.commands.ends import run
 from tests.conftest import ROOT, slow
 
@@ -64,6 +66,26 @@ def test_ctrl_c_at_any_moment_of_the_start_is_one_line(tmp_path):
 @pytest.mark.parametrize("seconds", [0.2, 0.8, 1.6])
 def test_ctrl_c_while_libraries_load_is_one_line(tmp_path, seconds):
     assert_quiet_end(*interrupted_after(seconds, tmp_path))
+
+
+def test_ctrl_c_while_a_class_is_made_is_an_interrupt(capsys):
+    class Interrupting:
+        def __set_name__(self, owner, name):
+            raise KeyboardInterrupt
+
+    def load_late(config):
+        type("Late", (), {"name": Interrupting()})
+
+    assert run_command(load_late, SearchConfig, "search.py", []) == 130
+    assert capsys.readouterr().err == "search.py: error: interrupted; run the same command again to continue\n"
+
+
+def test_any_other_error_of_a_command_is_not_hidden():
+    def fail(config):
+        raise RuntimeError("a fault") from ValueError("of ours")
+
+    with pytest.raises(RuntimeError, match="a fault"):
+        run_command(fail, SearchConfig, "search.py", [])
 
 
 @pytest.mark.slow
