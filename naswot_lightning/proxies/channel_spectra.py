@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
+from naswot_lightning.proxies.base import Measured
 from naswot_lightning.proxies.gradients import one_thread
 from naswot_lightning.proxies.rectifier_watch import RectifierWatch
 
@@ -62,6 +64,21 @@ class ChannelSpectra(RectifierWatch):
             self.input_ranks.append(_rank(_eigenvalues(_correlation(rows))))
             self.volumes.append(_volume(values))
             self.smallest.append(_smallest(matrix))
+
+
+def over_rectifiers(measured: Measured, figures: Callable[[ChannelSpectra], list[float]]) -> float:
+    """Return the sum of a figure over the rectifiers of a network.
+
+    Returns:
+        The sum; -inf where it is 0, nan where a rectifier met NaN.
+
+    Raises:
+        NoRectifierError: the network has no rectified linear unit.
+    """
+    spectra = measured.watched(ChannelSpectra)
+    if measured.kernel.has_nan:
+        return math.nan
+    return math.fsum(figures(spectra)) or -math.inf
 
 
 def _correlation(rows: Tensor) -> Tensor:

@@ -1,9 +1,7 @@
 """Over how many directions the channels of rectified feature maps spread."""
 
-import math
-
 from naswot_lightning.proxies.base import FORWARD, Measured, proxy
-from naswot_lightning.proxies.channel_spectra import ChannelSpectra
+from naswot_lightning.proxies.channel_spectra import ChannelSpectra, over_rectifiers
 
 
 @proxy("relu_entropy", source="ours", cost=FORWARD, exact_sums=False, watches=(ChannelSpectra,))
@@ -19,7 +17,4 @@ def relu_entropy(measured: Measured) -> float:
     Raises:
         NoRectifierError: the network has no rectified linear unit.
     """
-    spectra = measured.watched(ChannelSpectra)
-    if measured.kernel.has_nan:
-        return math.nan
-    return math.fsum(spectra.entropies) or -math.inf
+    return over_rectifiers(measured, lambda spectra: spectra.entropies)

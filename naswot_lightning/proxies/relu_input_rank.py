@@ -1,9 +1,7 @@
 """How many directions the channels of feature maps fill before they are rectified."""
 
-import math
-
 from naswot_lightning.proxies.base import FORWARD, Measured, proxy
-from naswot_lightning.proxies.channel_spectra import ChannelSpectra
+from naswot_lightning.proxies.channel_spectra import ChannelSpectra, over_rectifiers
 
 
 @proxy("relu_input_rank", source="after Roy & Vetterli 2007", cost=FORWARD, exact_sums=False, watches=(ChannelSpectra,))
@@ -19,7 +17,4 @@ def relu_input_rank(measured: Measured) -> float:
     Raises:
         NoRectifierError: the network has no rectified linear unit.
     """
-    spectra = measured.watched(ChannelSpectra)
-    if measured.kernel.has_nan:
-        return math.nan
-    return math.fsum(spectra.input_ranks) or -math.inf
+    return over_rectifiers(measured, lambda spectra: spectra.input_ranks)

@@ -1,9 +1,7 @@
 """How far the channels of rectified feature maps are from being linearly dependent, sixteen at a time."""
 
-import math
-
 from naswot_lightning.proxies.base import FORWARD, Measured, proxy
-from naswot_lightning.proxies.channel_spectra import ChannelSpectra
+from naswot_lightning.proxies.channel_spectra import ChannelSpectra, over_rectifiers
 
 
 @proxy("relu_meco", source="after Jiang et al. 2023", cost=FORWARD, exact_sums=False, watches=(ChannelSpectra,))
@@ -20,7 +18,4 @@ def relu_meco(measured: Measured) -> float:
     Raises:
         NoRectifierError: the network has no rectified linear unit.
     """
-    spectra = measured.watched(ChannelSpectra)
-    if measured.kernel.has_nan:
-        return math.nan
-    return math.fsum(spectra.smallest) or -math.inf
+    return over_rectifiers(measured, lambda spectra: spectra.smallest)

@@ -1,9 +1,7 @@
 """How many directions the channels of rectified feature maps fill."""
 
-import math
-
 from naswot_lightning.proxies.base import FORWARD, Measured, proxy
-from naswot_lightning.proxies.channel_spectra import ChannelSpectra
+from naswot_lightning.proxies.channel_spectra import ChannelSpectra, over_rectifiers
 
 
 @proxy("relu_rank", source="after Roy & Vetterli 2007", cost=FORWARD, exact_sums=False, watches=(ChannelSpectra,))
@@ -20,7 +18,4 @@ def relu_rank(measured: Measured) -> float:
     Raises:
         NoRectifierError: the network has no rectified linear unit.
     """
-    spectra = measured.watched(ChannelSpectra)
-    if measured.kernel.has_nan:
-        return math.nan
-    return math.fsum(spectra.ranks) or -math.inf
+    return over_rectifiers(measured, lambda spectra: spectra.ranks)

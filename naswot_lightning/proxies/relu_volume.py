@@ -1,9 +1,7 @@
 """How much of the space of their channels rectified feature maps fill."""
 
-import math
-
 from naswot_lightning.proxies.base import FORWARD, Measured, proxy
-from naswot_lightning.proxies.channel_spectra import ChannelSpectra
+from naswot_lightning.proxies.channel_spectra import ChannelSpectra, over_rectifiers
 
 
 @proxy("relu_volume", source="ours", cost=FORWARD, exact_sums=False, watches=(ChannelSpectra,))
@@ -20,7 +18,4 @@ def relu_volume(measured: Measured) -> float:
     Raises:
         NoRectifierError: the network has no rectified linear unit.
     """
-    spectra = measured.watched(ChannelSpectra)
-    if measured.kernel.has_nan:
-        return math.nan
-    return math.fsum(spectra.volumes) or -math.inf
+    return over_rectifiers(measured, lambda spectra: spectra.volumes)
