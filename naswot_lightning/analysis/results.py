@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, field, fields
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Literal
+from typing import Literal, TypeVar
 
 from naswot_lightning.errors import UserError
 from naswot_lightning.storage.files import read_own, write_json
@@ -152,6 +153,11 @@ class Network:
         return min((result.rank for result in self.results if result.rank is not None), default=None)
 
     @property
+    def best_val_acc(self) -> float | None:
+        """The mean of the best validation accuracies of its finished seeds; None without a validation set."""
+        return self.mean("best_val_acc")
+
+    @property
     def finished(self) -> tuple[TrainingResult, ...]:
         """The results of the trainings that came to their end."""
         return tuple(result for result in self.results if result.is_whole)
@@ -174,6 +180,23 @@ class Network:
     def _values(self, name: str) -> list[float]:
         values = (getattr(result, name) for result in self.finished)
         return [value for value in values if value is not None]
+
+
+Trained = TypeVar("Trained", TrainingResult, Network)
+
+
+def choose_best(trained: Sequence[Trained]) -> Trained | None:
+    """Return the one with the best validation accuracy, never looking at test accuracies; of equal ones the best rank.
+
+    Without a validation set it is the one with the best rank; None where several have no rank either.
+
+    Args:
+        trained: results or networks that can be compared.
+    """
+    best = min(trained, key=lambda each: (-(each.best_val_acc or 0.0), each.rank or math.inf), default=None)
+    if best is None or (best.best_val_acc is None and best.rank is None and len(trained) > 1):
+        return None
+    return best
 
 
 @dataclass(frozen=True)
@@ -222,6 +245,12 @@ class Group:
     def results(self) -> tuple[TrainingResult, ...]:
         """The results of all networks."""
         return tuple(result for network in self.networks for result in network.results)
+
+    @property
+    def best(self) -> TrainingResult | None:
+        """The training to choose, out of those that came to their end."""
+        finished = [result for network in self.networks for result in network.finished]
+        return choose_best([result for result in finished if result.test_acc is not None])
 
     @property
     def seeds(self) -> list[int]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from naswot_lightning.analysis.results import TrainingResult
 from naswot_lightning.columns import COMBINED, SIZES, VAL_ACC, Criterion
 from naswot_lightning.report.findings import Findings
 from naswot_lightning.report.html.evaluations import Evaluations
@@ -93,15 +94,21 @@ def facts(run: Run, findings: Findings, evidence: Sequence[Evidence]) -> Iterato
     yield from _best(run)
     if run.trainings:
         yield Fact("trainings", f"{len(run.results)}", f"of {len(run.trainings)} begun")
-    finished = [each for each in run.results if each.is_whole and each.test_acc is not None]
-    if finished:
-        best = max(finished, key=lambda each: each.test_acc or 0.0)
-        where = "given by hand" if best.rank is None else f"rank {best.rank}"
-        note = f"{where}, seed {best.seed}, {best.dataset}"
-        yield Fact("best test accuracy", f"{100 * (best.test_acc or 0.0):.2f} %", note)
+    if run.groups and (best := run.groups[0].best):
+        yield Fact("test accuracy", f"{100 * (best.test_acc or 0.0):.2f} %", _chosen(best))
     if evidence:
         first = evidence[0]
         yield Fact("does the score beat size?", _OUTCOMES.get(first.outcome, first.outcome), f"tau {first.tau}")
+
+
+def _chosen(best: TrainingResult) -> str:
+    """Return which training it is, and by what it was chosen."""
+    where = "given by hand" if best.rank is None else f"rank {best.rank}"
+    if best.best_val_acc is not None:
+        why = f"best by validation ({100 * best.best_val_acc:.2f} %)"
+    else:
+        why = "no validation set to choose by" + ("" if best.rank is None else ", so the best rank")
+    return f"{why}: {where}, seed {best.seed}, {best.dataset}"
 
 
 def _best(run: Run) -> Iterator[Fact]:

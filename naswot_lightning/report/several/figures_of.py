@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 
-from naswot_lightning.analysis.results import Network
+from naswot_lightning.analysis.results import Network, choose_best
 from naswot_lightning.analysis.statistics import Estimate
 from naswot_lightning.columns import PARAMS, SCORE_FINAL, SCORE_INIT, TEST_ACC
 from naswot_lightning.report.provisional import criteria_of
@@ -78,11 +78,10 @@ def _of_trainings(beside: Beside) -> Rows:
 
 
 def _best(networks: Sequence[Network]) -> str:
-    """Return the mean accuracy of the best network over its seeds, with its deviation."""
-    tested = [each for each in networks if each.mean(TEST_ACC.name) is not None]
-    if not tested:
+    """Return the mean test accuracy of the best network by validation over its seeds, with its deviation."""
+    best = choose_best([each for each in networks if each.mean(TEST_ACC.name) is not None])
+    if best is None:
         return _NOTHING
-    best = max(tested, key=lambda each: each.mean(TEST_ACC.name) or 0.0)
     values = [100 * each.test_acc for each in best.finished if each.test_acc is not None]
     return f"{spread(values)}, {_counted(len(values), 'seed')}"
 

@@ -42,7 +42,7 @@ def log_comparison(tracked: Any, run: Run, findings: Findings, figures: Mapping[
             **{name: wandb.Image(str(path)) for name, path in (figures or {}).items()},
         }
     )
-    summary = {**_best(run.results), **_evidence(findings)}
+    summary = {**_best(run), **_evidence(findings)}
     tracked.summary.update({name: value for name, value in summary.items() if value is not None})
 
 
@@ -83,15 +83,19 @@ def _trajectories(run: Run) -> dict[str, Points]:
     return {result.pick: run.trajectories[result.pick].points for result in run.results}
 
 
-def _best(results: Sequence[TrainingResult]) -> dict[str, Any]:
-    """Return the pick with the best test accuracy, and the best validation accuracy, by which to choose settings."""
-    tested = [each for each in results if each.test_acc is not None]
-    best = max(tested, key=lambda each: each.test_acc or 0.0, default=None)
-    val = max((each.best_val_acc for each in results if each.best_val_acc is not None), default=None)
-    found = {"picks": len(results), "best_val_acc": val}
+def _best(run: Run) -> dict[str, Any]:
+    """Return the pick to choose in the largest group, by its validation accuracy, and its test accuracy."""
+    best = run.groups[0].best
+    found = {"picks": len(run.results)}
     if best is None:
         return found
-    return {**found, "best_test_acc": best.test_acc, "best_pick": best.pick, "best_architecture": best.architecture}
+    return {
+        **found,
+        "best_pick": best.pick,
+        "best_architecture": best.architecture,
+        "best_val_acc": best.best_val_acc,
+        "best_test_acc": best.test_acc,
+    }
 
 
 def _evidence(findings: Findings) -> dict[str, Any]:

@@ -189,6 +189,21 @@ def test_evidence_is_that_of_evidence_json(tmp_path):
     assert len(page(tmp_path).picks) == 8
 
 
+@pytest.mark.parametrize(
+    ("changes", "value", "note"),
+    [
+        ({}, "93.00 %", "best by validation (90.00 %): rank 2, seed 0, digits"),
+        ({"best_val_acc": None}, "50.00 %", "no validation set to choose by, so the best rank: rank 1, seed 0, digits"),
+        ({"best_val_acc": None, "rank": None}, None, None),
+    ],
+)
+def test_the_best_is_chosen_by_validation_and_never_by_test_accuracy(tmp_path, changes, value, note):
+    for number, val_acc, test_acc in ((1, 0.6, 0.5), (2, 0.9, 0.93), (3, 0.7, 0.99)):
+        write_pick(tmp_path, result(number, **{"best_val_acc": val_acc, "test_acc": test_acc, **changes}))
+    shown = {fact.label: (fact.value, fact.note) for fact in page(tmp_path).facts}
+    assert shown.get("test accuracy", (None, None)) == (value, note)
+
+
 def test_accuracies_of_trained_picks_stand_in_the_table(tmp_path):
     rows = [score_row(number, f"a{number}", canonical=f"c{number}") for number in range(1, 6)]
     write_search(tmp_path, rows, space="unknown")
