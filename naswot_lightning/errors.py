@@ -29,6 +29,34 @@ def expect_name(what: str, value: str, names: Iterable[str]) -> str:
     raise UserError(f"unknown {what} {value!r}, expected one of {', '.join(known)}{did_you_mean(value, known)}")
 
 
+def reason_of(error: BaseException) -> str:
+    """Return what an error says, in one line; its type where it says nothing.
+
+    >>> reason_of(KeyError("net")), reason_of(ValueError())
+    ("'net' is missing", 'ValueError')
+    """
+    message = _first_line(error)
+    return f"{message} is missing" if isinstance(error, KeyError) else message or type(error).__name__
+
+
+def describe_error(error: BaseException) -> str:
+    r"""Return the type of an error and what it says, in one line.
+
+    >>> describe_error(KeyError("net")), describe_error(ValueError("one\ntwo"))
+    ("KeyError: 'net'", 'ValueError: one')
+    """
+    return f"{type(error).__name__}: {_first_line(error)}"
+
+
+def _first_line(error: BaseException) -> str:
+    """Return the first line of a message, whoever wrote it: it may hold anything, or fail itself."""
+    try:
+        message = str(error)
+    except Exception as fault:  # noqa: BLE001 - any, of a class of the user's
+        return f"(its message cannot be shown: {type(fault).__name__})"
+    return one_line(next(iter(message.splitlines()), ""))
+
+
 def describe_os_error(error: OSError) -> str:
     """Return one line for a disk that is full, read-only or closed to us."""
     cures = {

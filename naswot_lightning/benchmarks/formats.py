@@ -56,21 +56,3 @@ def _format(place: str) -> Format:
     module, _, attribute = place.partition(":")
     found: Format = getattr(import_module(module), attribute)
     return found
-
-
-def damaged(path: Path, content: str, error: Exception) -> UserError:
-    """Return the error of a file that is not written as its format is; one for the user stays as it is."""
-    if isinstance(error, UserError):
-        return error
-    return UserError(f"{path}: damaged, or no {content} ({reason_of(error)}); get it anew")
-
-
-def reason_of(error: Exception) -> str:
-    """Return what is wrong, in one line.
-
-    >>> reason_of(KeyError("net")), reason_of(ValueError())
-    ("'net' is missing", 'ValueError')
-    """
-    if isinstance(error, KeyError):
-        return f"{error} is missing"
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

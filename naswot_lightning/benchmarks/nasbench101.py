@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from naswot_lightning.benchmarks.cells import cell_hash
-from naswot_lightning.benchmarks.formats import Format, damaged
+from naswot_lightning.benchmarks.formats import Format
 from naswot_lightning.benchmarks.records import TRAINING, Key, Reading, Record
+from naswot_lightning.benchmarks.trials import load_checked
 from naswot_lightning.benchmarks.wire import fields_of
-from naswot_lightning.storage.plain_pickle import load_plain
+from naswot_lightning.storage.faults import damaged, reading
 from spaces.nasbench101.graph import format_graph, graph_from_matrix
 
 SPACE = "nasbench101"
@@ -24,7 +25,6 @@ SPLITS = {"train": "train", "validation": "valid", "test": "test"}  # the words 
 _CONTENT = "table of NAS-Bench-101"
 _JSON_HEAD = re.compile(rb'\s*\{\s*"[0-9a-f]{32}"')
 _PICKLES = (".pkl", ".pickle")
-_FAULTS = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError)
 # Numbers of the fields of a message ModelMetrics, and of each evaluation in it.
 _EVALUATION, _PARAMS = 1, 2
 _SECONDS = 2
@@ -59,18 +59,14 @@ def _read(path: Path, space: str | None) -> Reading:
 def _load(path: Path) -> Any:
     if path.suffix in _PICKLES:
         with open(path, "rb") as file:
-            return load_plain(file, path, _CONTENT)
-    try:
+            return load_checked(file, path, _CONTENT)
+    with reading(path, _CONTENT):
         return json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise damaged(path, _CONTENT, error) from None
 
 
 def _guarded(path: Path, read: Callable[[], Iterator[Record]]) -> Iterator[Record]:
-    try:
+    with reading(path, _CONTENT):
         yield from read()
-    except _FAULTS as error:
-        raise damaged(path, _CONTENT, error) from None
 
 
 def _records_of_rows(rows: Iterator[bytes]) -> Iterator[Record]:

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from naswot_lightning.benchmarks.formats import Format, damaged
+from naswot_lightning.benchmarks.formats import Format
 from naswot_lightning.benchmarks.records import Reading, Record
-from naswot_lightning.benchmarks.trials import load_condensed, read_record
+from naswot_lightning.benchmarks.trials import load_checked, load_condensed, read_record
 from naswot_lightning.errors import UserError
-from naswot_lightning.storage.plain_pickle import load_plain
+from naswot_lightning.storage.faults import reading
 
 SPACE = "nasbench201"
 _CONTENT = "table of NAS-Bench-201"
@@ -27,13 +27,10 @@ def _recognises(path: Path) -> bool:
 
 
 def _read(path: Path, space: str | None) -> Reading:
-    with _pickle_of(path) as file:
+    with reading(path, _CONTENT), _pickle_of(path) as file:
         content = load_condensed(file, path, _CONTENT)
-    try:
         names, found = content["meta_archs"], content["arch2infos"]
         total = len(found)
-    except (KeyError, TypeError) as error:
-        raise damaged(path, _CONTENT, error) from None
     return Reading("NAS-Bench-201", space or SPACE, records(path, _CONTENT, names, found), total)
 
 
@@ -49,11 +46,9 @@ def records(path: Path, content: str, names: Any, found: Any) -> Iterator[Record
     Raises:
         UserError: they are not written as the official files are.
     """
-    try:
+    with reading(path, content):
         for number in sorted(found):
             yield read_record(str(names[number]), int(number), found[number])
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise damaged(path, content, error) from None
 
 
 @contextmanager
@@ -64,10 +59,10 @@ def _pickle_of(path: Path) -> Iterator[BinaryIO]:
             yield member  # type: ignore[misc] # what it lacks is not used
         return
     with open(path, "rb") as file:
-        if load_plain(file, path, _CONTENT) != _LEGACY_MAGIC:
+        if load_checked(file, path, _CONTENT) != _LEGACY_MAGIC:
             raise UserError(f"{path}: no file of torch; get it anew")
         for _ in range(_LEGACY_PARTS - 1):
-            load_plain(file, path, _CONTENT)
+            load_checked(file, path, _CONTENT)
         yield file
 
 

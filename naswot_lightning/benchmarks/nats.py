@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from naswot_lightning.benchmarks.formats import Format, damaged
+from naswot_lightning.benchmarks.formats import Format
 from naswot_lightning.benchmarks.nasbench201 import records
 from naswot_lightning.benchmarks.records import Reading, Record
 from naswot_lightning.benchmarks.trials import load_condensed, read_record
 from naswot_lightning.errors import UserError
+from naswot_lightning.storage.faults import damaged, reading
 
 _ENDING = ".pickle.pbz2"
 _META = f"meta{_ENDING}"
@@ -45,20 +46,17 @@ def _read_folder(folder: Path, space: str | None) -> Reading:
 def _records(names: list[str], found: dict[int, Path]) -> Iterator[Record]:
     for number in sorted(found):
         content = _load(found[number])
-        try:
-            yield read_record(names[number], number, content)
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-            raise damaged(found[number], _CONTENT, error) from None
+        with reading(found[number], _CONTENT):
+            record = read_record(names[number], number, content)
+        yield record
 
 
 def _read_file(path: Path, space: str | None) -> Reading:
     content = _load(path)
     names = _names(path, content)
-    try:
+    with reading(path, _CONTENT):
         found = content["arch2infos"]
         total = len(found)
-    except (KeyError, TypeError) as error:
-        raise damaged(path, _CONTENT, error) from None
     space = space or _space(names[0])
     return Reading(_TITLES.get(space, "NATS-Bench"), space, records(path, _CONTENT, names, found), total)
 
@@ -75,13 +73,8 @@ def _space(name: str) -> str:
 
 
 def _load(path: Path) -> Any:
-    try:
-        with bz2.open(path) as file:
-            return load_condensed(file, path, _CONTENT)  # type: ignore[arg-type] # it reads bytes
-    except OSError as error:
-        if error.errno is not None:  # of the disk, not of the content
-            raise
-        raise damaged(path, _CONTENT, error) from None
+    with reading(path, _CONTENT), bz2.open(path) as file:
+        return load_condensed(file, path, _CONTENT)  # type: ignore[arg-type] # it reads bytes
 
 
 FORMAT = Format("NATS-Bench, a folder or a file (.pickle.pbz2)", _recognises, _read)

@@ -12,9 +12,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from naswot_lightning.benchmarks.formats import Format, damaged, reason_of
+from naswot_lightning.benchmarks.formats import Format
 from naswot_lightning.benchmarks.records import TRAINING, Key, Reading, Record
-from naswot_lightning.errors import UserError
+from naswot_lightning.errors import UserError, reason_of
+from naswot_lightning.storage.faults import FAULTS, damaged, reading
 from spaces import get_space
 from spaces.errors import SpaceError
 from spaces.nds.genotype import Cell, CellArchitecture, format_architecture
@@ -35,7 +36,6 @@ _OPTIONAL = ("bot_muls", "num_gs")
 _BOTTLENECK = "bottleneck"
 _STEM = {"ds": 1, "ws": 16, "ss": 1}  # the first stage of the files, which stands for the stem
 _MOST_BAD = 0.01  # of the trainings of a file that is whole; those that ended without a figure are left out
-_FAULTS = (ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError)
 
 _Figures = dict[Key, float]
 
@@ -61,10 +61,8 @@ def _read(path: Path, space: str | None) -> Reading:
 
 
 def _jobs(path: Path) -> list[Any]:
-    try:
+    with reading(path, _CONTENT):
         content = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise damaged(path, _CONTENT, error) from None
     parts = [content.get(part, []) for part in _RERUNS] if isinstance(content, dict) else [content]
     if not all(isinstance(part, list) for part in parts):
         raise damaged(path, _CONTENT, ValueError("no list of trainings"))
@@ -88,7 +86,7 @@ def _records(path: Path, jobs: Sequence[Any], space: str, dataset: str) -> Itera
             raise UserError(
                 f"{path}, training {number}: no network of {space} ({error}); name it with --space"
             ) from None
-        except _FAULTS as error:
+        except FAULTS as error:
             bad[number] = error
     if bad:
         first, fault = next(iter(bad.items()))

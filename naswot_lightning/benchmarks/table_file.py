@@ -18,7 +18,8 @@ from naswot_lightning.benchmarks.index import index_of, is_by_hash
 from naswot_lightning.benchmarks.records import Key, Measure
 from naswot_lightning.benchmarks.table import Table
 from naswot_lightning.errors import UserError
-from naswot_lightning.storage.arrays import FAULTS, read_array, write_array
+from naswot_lightning.storage.arrays import read_array, write_array
+from naswot_lightning.storage.faults import reading
 from naswot_lightning.storage.files import written_beside
 from naswot_lightning.storage.records import STRICT, Count, from_json
 
@@ -26,6 +27,7 @@ _Kind = Literal["naswot-lightning benchmark"]
 _KIND: _Kind = "naswot-lightning benchmark"
 _HEADER = "header"
 _NUMBERS = "numbers"
+_WANTED = ("table of a benchmark", "convert the official file again")  # as messages say
 _MOST_ROWS = 10_000_000
 
 
@@ -102,14 +104,12 @@ def read_table(path: Path) -> Table:
     """
     file = _File(path)
     text = file.array(_HEADER).tobytes()
-    try:
+    with reading(path, *_WANTED):
         header = from_json(_Header, text)
         if header.rows > _MOST_ROWS:
             raise ValueError(f"{header.rows:,} rows, more than {_MOST_ROWS:,}")
         names = ("hashes", "cells") if is_by_hash(header.space) else ("architectures",)
         index = index_of(header.space, {name: file.array(name) for name in names}, header.rows)
-    except ValueError as error:
-        raise error if isinstance(error, UserError) else _damaged(path, error) from None
     columns = _FileColumns(file, header)
     return Table(header.name, header.space, header.source, index, columns, file.numbers(header.rows))
 
@@ -127,35 +127,29 @@ class _File:
             UserError: it is missing or damaged.
         """
         try:
-            with zipfile.ZipFile(self._path) as archive:
+            with reading(self._path, *_WANTED), zipfile.ZipFile(self._path) as archive:
                 return read_array(archive, name)
         except FileNotFoundError:
             raise UserError(f"{self._path}: no such file") from None
-        except FAULTS as error:
-            raise _damaged(self._path, error) from None
 
     def numbers(self, rows: int) -> np.ndarray | None:
         """Return the indices in the benchmark's order, where the file has them."""
-        try:
+        with reading(self._path, *_WANTED):
             with zipfile.ZipFile(self._path) as archive:
                 if f"{_NUMBERS}.npy" not in archive.namelist():
                     return None
-        except FAULTS as error:
-            raise _damaged(self._path, error) from None
-        numbers = self.array(_NUMBERS)
-        if numbers.shape != (rows,) or numbers.dtype != np.int32:
-            raise _damaged(self._path, ValueError("other indices than architectures"))
+            numbers = self.array(_NUMBERS)
+            if numbers.shape != (rows,) or numbers.dtype != np.int32:
+                raise ValueError("other indices than architectures")
         return numbers
 
     def column(self, column: _Column, rows: int) -> np.ndarray:
         """Return a column, (rows,) float64."""
         arrays = {end: self.array(column.array + end) for end in ENDS[column.coding]}
-        try:
+        with reading(self._path, *_WANTED):
             if arrays[""].shape != (rows,):
                 raise ValueError(f"{column.array} has other rows than there are architectures")
             return decode(Encoded(column.coding, arrays, column.images))
-        except ValueError as error:
-            raise _damaged(self._path, error) from None
 
 
 class _FileColumns:
@@ -166,8 +160,3 @@ class _FileColumns:
 
     def load(self, key: Key) -> np.ndarray:
         return self._file.column(self._of_key[key], self._rows)
-
-
-def _damaged(path: Path, error: Exception) -> UserError:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return UserError(f"{path} is damaged, or no table of a benchmark ({reason}); convert the official file again")

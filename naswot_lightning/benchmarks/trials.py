@@ -15,7 +15,6 @@ _CURVE_SPLIT = "x-valid"
 _EMPTIED = "emptied"
 _OF_A_TRIAL = ("train_acc1es", "eval_acc1es")
 _MILLION = 1_000_000
-_LARGE = 1 << 26  # bytes of a file
 # Where the sizes of an architecture's trials differ, an artefact of old files, the official readers take this one.
 _TRUSTED_SEED = 888
 
@@ -59,19 +58,19 @@ def load_condensed(file: BinaryIO, path: Path, content: str) -> Any:
     """
     begin = file.tell()
     try:
-        return load_plain(_to_read(file, path), path, content, CondensedMapping)
+        return load_checked(file, path, content, CondensedMapping)
     except _SharedError:
         file.seek(begin)
-        return load_plain(_to_read(file, path), path, content)
+        return load_plain(file, path, content)
 
 
-def _to_read(file: BinaryIO, path: Path) -> BinaryIO:
-    """Return a large pickle with a short memo; a small one, which is read sooner than rewritten, as it is."""
-    if path.stat().st_size < _LARGE:
-        return file
-    from naswot_lightning.benchmarks.pickle_memo import forgetful
+def load_checked(file: BinaryIO, path: Path, content: str, mapping: Callable[..., Any] = dict) -> Any:
+    """Return what a pickle of anybody's holds: looked at first, then read as :func:`load_plain` does."""
+    # Loads numba, which a look-up in a table does without.
+    from naswot_lightning.benchmarks.pickle_scan import expect_bounded
 
-    return forgetful(file)
+    expect_bounded(file, path, content)
+    return load_plain(file, path, content, mapping)
 
 
 def condensed(value: Any, release: Callable[[dict[Any, Any]], None] | None = None) -> Any:

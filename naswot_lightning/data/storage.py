@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from naswot_lightning.data.dataset import Dataset, ImageSplit
-from naswot_lightning.errors import UserError
+from naswot_lightning.errors import UserError, reason_of
+from naswot_lightning.storage.faults import FAULTS
 from naswot_lightning.storage.files import written_beside
 from naswot_lightning.storage.records import STRICT, Count, Positive, from_plain
 
@@ -77,9 +77,8 @@ def map_dataset(folder: Path) -> Dataset:
         return dataset
     except FileNotFoundError as error:
         raise _unusable(folder, f"{Path(error.filename).name} is missing") from None
-    # What json, numpy and Dataset raise for content that is not theirs.
-    except (ValueError, TypeError, KeyError, AttributeError, EOFError, RecursionError, BadZipFile) as error:
-        raise _unusable(folder, str(error).splitlines()[0] if str(error) else type(error).__name__) from None
+    except FAULTS as error:
+        raise _unusable(folder, reason_of(error)) from None
 
 
 def _write(dataset: Dataset, folder: Path) -> None:

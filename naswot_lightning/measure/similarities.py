@@ -10,8 +10,8 @@ from typing import Literal
 
 import numpy as np
 
-from naswot_lightning.errors import UserError
-from naswot_lightning.storage.arrays import FAULTS, read_array, write_array
+from naswot_lightning.storage.arrays import read_array, write_array
+from naswot_lightning.storage.faults import reading
 from naswot_lightning.storage.files import written_beside
 from naswot_lightning.storage.records import STRICT, Count, Number, from_json
 
@@ -89,16 +89,14 @@ def read_similarities(folder: Path, kind: Kind) -> Similarities | None:
     """
     path = kept_in(folder, kind)
     try:
-        with zipfile.ZipFile(path) as archive:
-            found = Similarities(
-                from_json(Belongs, read_array(archive, _HEADER).tobytes()), read_array(archive, _MATRICES)
-            )
-        _expect_shapes(found, kind)
+        with reading(path, "measurement", "remove the file: it is measured again when asked for"):
+            with zipfile.ZipFile(path) as archive:
+                found = Similarities(
+                    from_json(Belongs, read_array(archive, _HEADER).tobytes()), read_array(archive, _MATRICES)
+                )
+            _expect_shapes(found, kind)
     except FileNotFoundError:
         return None
-    except FAULTS as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path} is damaged ({reason}); remove the file: it is measured again when asked for") from None
     return found
 
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import zipfile
-import zlib
-from tokenize import TokenError
 
 import numpy as np
 
 _MOST_BYTES = 1 << 31  # of one array
 _LONGEST_HEADER = 10_000  # bytes, of an array
-# What zipfile, numpy and json raise for content that is not theirs.
-FAULTS = (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
 
 
 def write_array(archive: zipfile.ZipFile, name: str, array: np.ndarray) -> None:
@@ -25,19 +20,10 @@ def read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     """Return an array without believing what it says of its size before its bytes are there.
 
     Raises:
-        ValueError: it holds objects, is larger than its content, or ends early; and what else :data:`FAULTS` names.
+        ValueError: it holds objects, is larger than its content, or ends early; and what else
+            :data:`naswot_lightning.storage.faults.FAULTS` names.
+        OSError: as :func:`naswot_lightning.storage.faults.reading` sorts out.
     """
-    try:
-        return _array(archive, name)
-    except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
-        raise ValueError(f"{name} begins before the file") from None
-    except TokenError:  # numpy tries a header once more as one that Python 2 has written
-        raise ValueError(f"the header of {name} is none") from None
-
-
-def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     with archive.open(f"{name}.npy") as file:
         if np.lib.format.read_magic(file) != (1, 0):
             raise ValueError(f"{name} is written in another version of the format")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -10,16 +11,16 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from naswot_lightning.errors import UserError
+from naswot_lightning.storage.faults import reading
 
-# What the unpickler and numpy raise for content that is not theirs.
-_FAULTS = (
-    pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError, MemoryError,
-    OverflowError, RecursionError, AssertionError,
-)  # fmt: skip
+# Truth values, numbers and texts: no objects, whose bytes would be taken for addresses, and no fields.
+_DTYPE = re.compile(r"b1|[iufc](1|2|4|8|16)|[SU][1-9]\d{0,5}")
 
 
 def load_plain(file: BinaryIO, path: Path, content: str = "array", mapping: Callable[..., Any] = dict) -> Any:
     """Return what the next pickle of a file holds; no code of it is imported or called.
+
+    How much memory it takes, and how deep it is nested, is bounded only where it was looked at before.
 
     Args:
         file: at the beginning of a pickle.
@@ -30,43 +31,70 @@ def load_plain(file: BinaryIO, path: Path, content: str = "array", mapping: Call
     Raises:
         UserError: the pickle asks for code, or is damaged.
     """
-    try:
+    with reading(path, content):
         return _PlainUnpickler(file, path, content, mapping).load()
-    except UserError:
-        raise
-    except _FAULTS as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path}: damaged, or no {content} ({reason}); get it anew") from None
 
 
 class _PlainUnpickler(pickle.Unpickler):
     def __init__(self, file: BinaryIO, path: Path, content: str, mapping: Callable[..., Any]) -> None:
-        self._path, self._content, self._mapping = path, content, mapping
+        self._path, self._content = path, content
+        self._needed: dict[tuple[str, str], Any] = {
+            ("collections", "OrderedDict"): lambda *items: mapping(*items),  # of a class itself attributes could be set
+            ("builtins", "set"): set,
+            ("_codecs", "encode"): _encoded,  # how protocol 2 writes bytes
+            ("numpy", "dtype"): _Dtype,
+            ("numpy", "ndarray"): None,  # of which arrays are made by name
+            ("numpy.core.multiarray", "scalar"): _scalar,
+            ("numpy.core.multiarray", "_reconstruct"): _empty_array,
+        }
         super().__init__(file, encoding="latin1")
 
     def find_class(self, module: str, name: str) -> Any:
         """Return what plain data need."""
         module = module.replace("numpy._core.", "numpy.core.").replace("__builtin__", "builtins")  # of other versions
-        if (module, name) == ("collections", "OrderedDict"):
-            return self._mapping
-        if module == "numpy" and name in ("ndarray", "dtype"):
-            return getattr(np, name)
-        if (module, name) in _NEEDED:
-            return _NEEDED[module, name]
+        if (module, name) in self._needed:
+            return self._needed[module, name]
         raise UserError(
             f"{self._path} is refused: it asks for {module}.{name}, which no {self._content} needs; get it anew"
         )
+
+
+class _Dtype:
+    """A dtype as a pickle describes it; numpy would believe whatever the description says."""
+
+    def __init__(self, name: str, *_: object) -> None:
+        if not _DTYPE.fullmatch(name):
+            raise ValueError(f"an array of {name[:40]!r}")
+        self.dtype = np.dtype(name)
+
+    def __setstate__(self, state: Any) -> None:
+        """Take the order of bytes, which is all that the name leaves open."""
+        self.dtype = self.dtype.newbyteorder(state[1])
+
+
+class _PlainArray(np.ndarray):
+    def __setstate__(self, state: Any) -> None:
+        """Take shape and content, whose size numpy compares."""
+        version, shape, described, by_columns, content = state
+        super().__setstate__((version, shape, _dtype_of(described), by_columns, content))
+
+
+def _empty_array(*_: object) -> np.ndarray:
+    return np.zeros(0).view(_PlainArray)
+
+
+def _scalar(described: object, content: str | bytes) -> Any:
+    raw = content.encode("latin1") if isinstance(content, str) else content
+    return np.frombuffer(raw, _dtype_of(described), count=1)[0]
+
+
+def _dtype_of(described: object) -> np.dtype[Any]:
+    if not isinstance(described, _Dtype):
+        raise ValueError("an array of no known kind")
+    return described.dtype
 
 
 def _encoded(text: str, encoding: str) -> bytes:
     if encoding != "latin1":
         raise UserError(f"bytes in {encoding[:20]!r} in a pickle, expected latin1; get the file anew")
     return text.encode("latin1")
-
-
-_NEEDED = {
-    ("numpy.core.multiarray", "_reconstruct"): np.zeros(0).__reduce__()[0],
-    ("numpy.core.multiarray", "scalar"): np.float64(0).__reduce__()[0],
-    ("_codecs", "encode"): _encoded,  # how protocol 2 writes bytes
-    ("builtins", "set"): set,
-}

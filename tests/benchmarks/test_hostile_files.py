@@ -25,6 +25,18 @@ class Evil:
         return (os.system, ("touch evil",))
 
 
+class ForgedDtype:
+    """Says that there is an object where bytes of the file are."""
+
+    def __reduce__(self):
+        return (np.dtype, ("V8", False, True), (3, "|", None, ("a",), {"a": (np.dtype("O"), 0)}, 8, 1, 0))
+
+
+class Forged:
+    def __reduce__(self):
+        return (np.float64(0).__reduce__()[0], (ForgedDtype(), b"A" * 8))
+
+
 def zipped(content):
     return lambda path: torch.save(content, path)
 
@@ -48,7 +60,6 @@ def packed(content):
         ("a.pth", legacy({"meta_archs": Evil()})),
         ("a.pkl", pickled({"a": Evil()})),
         ("a.pickle.pbz2", packed(OrderedDict(a=Evil()))),
-        ("a.pkl", pickled(np.array([Evil()], dtype=object))),
         ("a.pkl", pickled(eval)),
         ("a.pkl", pickled(np.frombuffer)),
     ],
@@ -95,6 +106,10 @@ STATE = {"arch_str": FIRST, "all_results": {("cifar10", 777): {}}}
         ("a.pickle.pbz2", lambda path: path.write_bytes(bz2.compress(b"x" * 99)[:-9]), "damaged, or no table"),
         ("a.pickle.pbz2", packed({"meta_archs": 3}), "no list of architectures"),
         ("a.pkl", pickled([1]), "no dictionary of cells"),
+        ("a.pkl", pickled(np.array([Evil()], dtype=object)), "an array of 'O8'"),
+        ("a.pkl", pickled(Forged()), "an array of 'V8'"),
+        ("a.pth", legacy({"meta_archs": Forged()}), "an array of 'V8'"),
+        ("a.pickle.pbz2", packed(np.zeros(1, [("a", "i4")])), "an array of 'V4'"),
         ("a.pkl", lambda path: path.write_bytes(pickle.dumps(np.zeros(9))[:-5]), "damaged, or no table"),
         ("a.bin", lambda path: path.write_bytes(b""), "none of the files that are known: "),
         ("a.json", lambda path: path.write_text('{"a": 1}'), "none of the files that are known: "),
@@ -108,6 +123,27 @@ def test_damage_ends_in_one_line(name, write, message, tmp_path):
         convert(tmp_path / name, tmp_path / "table.npz")
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.glob("*.npz*"))
+
+
+def test_every_kind_of_damage_to_a_zip_file_is_one_line(tmp_path):
+    zipped({"meta_archs": [FIRST] * 9, "arch2infos": {0: {}}})(tmp_path / "whole.pth")
+    with zipfile.ZipFile(tmp_path / "whole.pth") as archive, zipfile.ZipFile(tmp_path / "a.pth", "w", 8) as packed_too:
+        for name in archive.namelist():
+            packed_too.writestr(name, archive.read(name))
+    for path in (tmp_path / "whole.pth", tmp_path / "a.pth"):
+        content, bad, said = path.read_bytes(), tmp_path / "bad.pth", set()
+        places = [place for name in ("PK\1\2", "PK\3\4") for place in positions(content, name.encode())]
+        for place, bits in ((place + k, bits) for place in places for k in range(46) for bits in (0x01, 0x48, 0xFF)):
+            bad.write_bytes(content[:place] + bytes([content[place] ^ bits]) + content[place + 1 :])
+            with pytest.raises(UserError) as caught:
+                convert(bad, tmp_path / "table.npz")
+            assert "\n" not in str(caught.value)
+            said.add(str(caught.value))
+        assert len(said) > 8
+
+
+def positions(content, part):
+    return [place for place in range(len(content)) if content.startswith(part, place)]
 
 
 @pytest.mark.parametrize(

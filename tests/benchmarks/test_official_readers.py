@@ -3,7 +3,6 @@
 import bz2
 import copy
 import pickle
-import tracemalloc
 import zipfile
 from collections import OrderedDict
 
@@ -13,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from naswot_lightning.benchmarks import open_benchmark, trials
+from naswot_lightning.benchmarks import open_benchmark
 from naswot_lightning.benchmarks.convert import convert
 from naswot_lightning.benchmarks.trials import Trial, load_condensed
 from tests.conftest import shared_path
@@ -183,17 +182,8 @@ def share(recipes):
         trials["cifar10", 888]["eval_times"] = trials["cifar10", 777]["eval_times"]
 
 
-@pytest.mark.parametrize(
-    ("kind", "large"),
-    [
-        *((kind, False) for kind in ("zip", "legacy", "shared", "one file")),
-        ("zip", True),
-        *(pytest.param(kind, True, marks=pytest.mark.slow) for kind in ("legacy", "shared", "one file")),
-    ],
-)
-def test_all_formats_of_the_same_trainings_make_the_same_table(kind, large, recipes, tmp_path, monkeypatch):
-    if large:
-        monkeypatch.setattr(trials, "_LARGE", 0)
+@pytest.mark.parametrize("kind", ["zip", "legacy", "shared", "one file"])
+def test_all_formats_of_the_same_trainings_make_the_same_table(kind, recipes, tmp_path):
     folder = shared_path("nats-bench-samples", FOLDERS["nasbench201"])
     expected = open_benchmark(convert(folder, tmp_path / "folder.npz")[1])
     recipes = copy.deepcopy(recipes)
@@ -218,23 +208,3 @@ def test_a_training_is_let_go_of_when_it_is_read(recipes, tmp_path):
     trials = [trial for info in content["arch2infos"].values() for trial in info["full"]["all_results"].values()]
     assert len(trials) == 36
     assert {type(trial) for trial in trials} == {Trial}
-
-
-@pytest.mark.slow
-def test_a_large_file_takes_little_memory(recipes, tmp_path, monkeypatch):
-    def peak(count, least):
-        """Return the most bytes while a file of so many architectures, whose texts are their own, is read."""
-        states = {number: pickle.loads(pickle.dumps(recipes[0])) for number in range(count)}
-        write_pth(tmp_path / "all.pth", states)
-        monkeypatch.setattr(trials, "_LARGE", least)
-        with zipfile.ZipFile(tmp_path / "all.pth") as archive, archive.open("all/data.pkl") as file:
-            tracemalloc.start()
-            load_condensed(file, tmp_path / "all.pth", "table")
-            found = tracemalloc.get_traced_memory()[1]
-            tracemalloc.stop()
-        return found
-
-    peak(1, 0)  # compiles
-    few, many = (peak(count, 0) for count in (10, 40))
-    assert (many - few) / 30 < 80_000  # bytes of each further architecture, of which the file has 400,000
-    assert (peak(40, 1 << 40) - peak(10, 1 << 40)) / 30 > 600_000  # which it would be otherwise

@@ -8,12 +8,11 @@ import random
 import re
 import zipfile
 from collections.abc import Callable
-from tokenize import TokenError
 
 import numpy as np
 import yaml
 
-from naswot_lightning.storage.arrays import FAULTS
+from naswot_lightning.storage.faults import FAULTS
 from naswot_lightning.storage.plain_yaml import parse_yaml
 
 _HOLE = "@@HOLE@@"  # where a token goes that no library writes
@@ -59,7 +58,7 @@ def _once(rng: random.Random, content: bytes, suffix: str) -> bytes:
     if structured is not None and rng.random() < 0.7:
         try:
             return structured(rng, content)
-        except (RecursionError, IndexError, OSError, csv.Error, TokenError, *FAULTS):  # damaged by the mutation before
+        except (OSError, csv.Error, *FAULTS):  # damaged by the mutation before
             pass
     return rng.choice(_OF_BYTES)(rng, content)
 
