@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from PIL.ImageFile import ImageFile
+from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
 
 from naswot_lightning.data.dataset import Dataset, ImageSplit, channel_statistics
 from naswot_lightning.data.splits import held_out
@@ -28,6 +30,7 @@ _MAX_RATIO = 100
 _MAX_IMAGE_SIZE = 4_096
 # What the suffixes of image files stand for, and GIF: Pillow would run a program to draw an EPS file named .jpg.
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 
 
 def load_image_folder(data_dir: Path, image_size: int | None = None) -> Dataset:
@@ -65,8 +68,6 @@ def load_image_folder(data_dir: Path, image_size: int | None = None) -> Dataset:
 def _read_split(
     data_dir: Path, split: str, image_size: int | None, expected: list[str] | None = None
 ) -> tuple[ImageSplit, list[str]]:
-    from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, make_dataset
-
     folder = data_dir / split
     if not folder.is_dir():
         raise UserError(
@@ -74,16 +75,51 @@ def _read_split(
             "it with --data_dir"
         )
     try:
-        classes, class_to_index = find_classes(str(folder))
-        samples = make_dataset(str(folder), class_to_index, extensions=IMG_EXTENSIONS)
+        classes = sorted(each.name for each in os.scandir(folder) if each.is_dir() and not _is_hidden(each.name))
+        found = [
+            _images_of(folder / name, {data_dir, folder, *(folder / each for each in classes)}) for name in classes
+        ]
     except OSError as error:
         raise UserError(" ".join(str(error).split())) from None
+    if not classes:
+        raise UserError(f"{folder} has no folders of classes in it: expected {split}/CLASS/image files")
+    empty = [name for name, paths in zip(classes, found, strict=True) if not paths]
+    if empty:
+        raise UserError(f"{folder} has no images of {', '.join(empty)}; expected files with {', '.join(_SUFFIXES)}")
     if expected is not None and classes != expected:
         odd = ", ".join(sorted(set(classes) ^ set(expected)))
         raise UserError(f"{folder}: its classes are not those of train/; in one of them only: {odd}")
-    images = _decode_all([path for path, _ in samples], image_size)
-    labels = torch.tensor([label for _, label in samples], dtype=torch.int64)
+    images = _decode_all([path for paths in found for path in paths], image_size)
+    labels = torch.tensor([label for label, paths in enumerate(found) for _ in paths], dtype=torch.int64)
     return ImageSplit(torch.from_numpy(np.stack(images)), labels), classes
+
+
+def _images_of(folder: Path, others: set[Path]) -> list[str]:
+    """Return the image files of a class, in the order of torchvision's ``ImageFolder``.
+
+    Links are followed, to each folder once, and not to those that hold this one or are another class.
+    """
+    seen = {_place(each) for each in others} - {_place(folder)}
+    found = []
+    for root, folders, names in os.walk(folder, followlinks=True):
+        if (place := _place(root)) in seen:
+            folders.clear()
+            continue
+        seen.add(place)
+        # Of two links to a folder the first counts, in whatever order a file system gives them.
+        folders[:] = sorted(name for name in folders if not _is_hidden(name))
+        found += [(root, name) for name in names if name.lower().endswith(_SUFFIXES) and not _is_hidden(name)]
+    return [os.path.join(*each) for each in sorted(found)]
+
+
+def _place(folder: str | Path) -> tuple[int, int]:
+    status = os.stat(folder)
+    return status.st_dev, status.st_ino
+
+
+def _is_hidden(name: str) -> bool:
+    """Return whether a name is one of what programs leave behind: .DS_Store, ._cat.png, .ipynb_checkpoints."""
+    return name.startswith(".")
 
 
 def _decode_all(paths: Sequence[str], image_size: int | None) -> list[np.ndarray]:
@@ -121,7 +157,7 @@ def _decode(path: str, expected: tuple[int, int] | None = None) -> Image.Image:
             raise UserError(f"{path} is not a regular file; replace or remove it")
         with Image.open(path, formats=_FORMATS) as file:
             _expect_size(path, file.size, expected)
-            return file.convert("RGB")
+            return _to_bytes(path, file).convert("RGB")
     except UserError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -129,6 +165,18 @@ def _decode(path: str, expected: tuple[int, int] | None = None) -> Image.Image:
     except Exception as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{path} is not a readable image ({reason}); replace or remove it") from error
+
+
+def _to_bytes(path: str, file: ImageFile) -> Image.Image:
+    """Return an image of 8 bits a channel; Pillow would read all above 255 as white."""
+    if file.mode not in ("I", "F") and not file.mode.startswith("I;16"):
+        return file
+    if file.mode == "F" or (file.mode == "I" and file.format not in ("PNG", "PPM")):
+        raise UserError(
+            f"{path} has floats, or integers of 32 bits, whose range is not known; save it with 8 or 16 bits"
+        )
+    bits = file.tag_v2.get(BITSPERSAMPLE, (16,))[0] if isinstance(file, TiffImageFile) else 16
+    return Image.fromarray((np.asarray(file) >> (bits - 8)).astype(np.uint8))  # as Pillow reads colours of 16 bits
 
 
 def _expect_size(path: str, size: tuple[int, int], expected: tuple[int, int] | None) -> None:

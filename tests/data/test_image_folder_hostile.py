@@ -163,3 +163,32 @@ def test_images_of_many_sizes_are_refused_by_their_headers(tmp_path):
 def test_a_side_that_no_image_is_resized_to_is_one_line(tmp_path):
     root = make_image_folder(tmp_path / "x", {"train": 2, "test": 1})
     assert_refused(root, "--image_size 1000000: expected at most 4,096", 1_000_000)
+
+
+def test_grey_of_16_bits_is_scaled_and_numbers_without_a_range_are_refused(tmp_path):
+    root = make_image_folder(tmp_path / "x", {"train": 2, "test": 1})
+    Image.fromarray(np.arange(0, 65536, 1024, dtype=np.uint16).reshape(8, 8)).save(root / NAME)
+    images = load_dataset("imagefolder", root).train.images
+    expected = torch.arange(0, 256, 4, dtype=torch.uint8).reshape(8, 8, 1).expand(8, 8, 3)
+    assert any(torch.equal(image, expected) for image in images)
+    (root / NAME).unlink()
+    for kind in (np.float32, np.int32):
+        Image.fromarray(np.ones((8, 8), kind)).save(root / NAME.replace("png", "tiff"))
+        assert_refused(root, "000.tiff has floats, or integers of 32 bits, .*; save it with 8 or 16 bits")
+
+
+def test_loops_of_links_end_and_what_programs_leave_behind_is_no_image(tmp_path):
+    root = make_image_folder(tmp_path / "x", {"train": 2, "test": 1})
+    plain = load_dataset("imagefolder", root)
+    for name in ("one", "two"):
+        (root / "train" / "cat" / name).symlink_to("..")
+        (root / "train" / "dog" / name).symlink_to(".")
+    (root / "train" / "._cat.png").write_bytes(b"")
+    (root / NAME).with_name("._000.png").write_bytes(b"")
+    for folder in (root / "train", root / "test" / "dog"):
+        (folder / ".ipynb_checkpoints").mkdir()
+        (folder / ".ipynb_checkpoints" / "000-checkpoint.png").write_bytes(b"")
+    found = load_dataset("imagefolder", root)
+    assert torch.equal(found.train.images, plain.train.images)
+    assert torch.equal(found.train.labels, plain.train.labels)
+    assert found.num_classes == 3
