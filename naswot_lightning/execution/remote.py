@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from naswot_lightning.errors import UserError
+from naswot_lightning.errors import UserError, describe_error
 from naswot_lightning.execution.base import Lost, Request, Stoppable, Task
 
 _GLANCE_S = 0.2  # a process that is told to end from elsewhere sees it between waits only
@@ -203,7 +203,7 @@ def sendable(error: Exception) -> Exception:
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
     except Exception:  # noqa: BLE001 - whatever its classes do
-        return RuntimeError(f"{type(error).__name__}: {error}")
+        return RuntimeError(describe_error(error))
     return error
 
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from naswot_lightning.errors import UserError
+from naswot_lightning.errors import UserError, describe_error
 from naswot_lightning.report import wandb_runs
 from naswot_lightning.report.findings import Findings, find
 from naswot_lightning.report.run import Run, read_run
@@ -125,8 +125,8 @@ class Updates:
         """Tell of what went wrong, of whatever kind: wandb's errors are many, and training is worth more."""
         error = None if update.cancelled() else update.exception()
         if error is not None:
-            reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-            log.warning("the comparison in wandb is not updated before the end (%s)", reason.splitlines()[0])
+            reason = str(error) if isinstance(error, UserError) else describe_error(error)
+            log.warning("the comparison in wandb is not updated before the end (%s)", reason)
             self._closed.set()
 
 

@@ -9,7 +9,7 @@ from typing import cast
 
 from tqdm import tqdm
 
-from naswot_lightning.errors import UserError
+from naswot_lightning.errors import UserError, describe_error
 from naswot_lightning.execution.base import Executor, Lost, Task
 from naswot_lightning.search.algorithms.base import Algorithm
 from naswot_lightning.search.evaluators.base import Evaluator, TrialEvaluator, Values
@@ -98,8 +98,7 @@ class Loop:
         except TooLargeError:
             return proposal  # whose evaluation says so
         except Exception as error:  # noqa: BLE001 - any fault of one network is reported with it
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            self._append(proposal, [proposal], self._failed(reason))
+            self._append(proposal, [proposal], self._failed(describe_error(error)))
             return None
 
     def _failed(self, reason: str) -> Values:

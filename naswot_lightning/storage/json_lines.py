@@ -45,8 +45,20 @@ class JsonLines:
         self._file.close()
 
     def append(self, entry: Mapping[str, Any]) -> None:
-        """Write one object as one line, in one system call; NaN and infinity are refused."""
-        line = (_encode(entry) + "\n").encode()
+        """Write one object as one line, in one system call; NaN and infinity are refused.
+
+        Raises:
+            UserError: a text of it is no Unicode, which no reader would take.
+            OSError: the disk is full or cannot be written; it names the file.
+        """
+        text = _encode(entry)
+        if "\\ud" in text:  # half a character, or both halves of one
+            try:
+                json.dumps(entry, ensure_ascii=False).encode()
+            except UnicodeEncodeError as error:
+                cut = error.object[max(0, error.start - 40) : error.end]
+                raise UserError(f"{self.path}: ...{cut} is no Unicode text; give it another name") from None
+        line = (text + "\n").encode()
         end = self._file.seek(0, os.SEEK_END)
         try:
             written = self._file.write(line)

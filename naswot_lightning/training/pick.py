@@ -30,7 +30,7 @@ from callbacks import (
 from naswot_lightning.analysis.results import TrainingResult
 from naswot_lightning.data.module import ImageDataModule
 from naswot_lightning.data.storage import map_dataset
-from naswot_lightning.errors import UserError, describe_os_error
+from naswot_lightning.errors import UserError, describe_error, describe_os_error
 from naswot_lightning.execution.tuning import tune_process
 from naswot_lightning.report.tracking.training import end_training
 from naswot_lightning.storage.files import locked
@@ -173,7 +173,7 @@ def _is_first_process() -> bool:
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    allocator = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    allocator = isinstance(error, RuntimeError) and "can't allocate memory" in describe_error(error)
     return allocator or isinstance(error, MemoryError | torch.OutOfMemoryError)
 
 
@@ -228,8 +228,7 @@ def _judge(error: BaseException) -> tuple[Outcome, int]:
         return Outcome("out of time", "stopped by --trainer.max_time; run the same command again to continue"), 1
     if isinstance(error, KeyboardInterrupt | TrainingInterrupted):
         return Outcome("interrupted"), EXIT_INTERRUPTED
-    message = f"{type(error).__name__}: {error}".splitlines()[0]
-    return Outcome("out of memory" if _is_out_of_memory(error) else "failed", message), 1
+    return Outcome("out of memory" if _is_out_of_memory(error) else "failed", describe_error(error)), 1
 
 
 if __name__ == "__main__":

@@ -84,6 +84,29 @@ def test_scores_with_the_same_fault_are_named_together():
     assert degenerate.startswith("naswot, synflow: the network gives")
 
 
+class Speechless(Exception):
+    def __str__(self):
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize("method", ["build", "canonical"])
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (Speechless(), "Speechless: (its message cannot be shown: RuntimeError)"),
+        (ValueError("half \udc80 \x1b[2J\nmore"), "ValueError: half \\udc80 \\x1b[2J"),
+    ],
+)
+def test_whatever_an_error_says_is_a_row_that_is_read_again(method, error, reason, tmp_path, monkeypatch):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(type(SPACE), method, fail)
+    for _ in range(2):
+        run_search(SearchConfig(**{**QUICK, "run_dir": str(tmp_path / "run"), "samples": 2}))
+    assert [row["reason"] for row in rows_of(tmp_path / "run")] == [reason] * 2
+
+
 def test_degenerate_and_failed_candidates_are_rows_with_their_reason(tmp_path, monkeypatch):
     listed = tmp_path / "list.csv"
     constant = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"

@@ -3,6 +3,7 @@ import resource
 
 import pytest
 
+from naswot_lightning.errors import UserError
 from naswot_lightning.storage.json_lines import JsonLines
 
 
@@ -22,3 +23,11 @@ def test_a_full_disk_loses_nothing_that_was_finished(tmp_path):
         rows.append({"n": 2})
     with JsonLines(path) as again:
         assert list(again) == [b'{"n": 1}', b'{"n": 2}']
+
+
+def test_text_that_no_reader_would_take_is_refused_before_it_is_written(tmp_path):
+    with JsonLines(tmp_path / "scores.jsonl") as rows:
+        rows.append({"text": "\N{OWL}"})
+        with pytest.raises(UserError, match=r"scores\.jsonl: .*n3\\udc80 is no Unicode text"):
+            rows.append({"text": "n3\udc80"})
+    assert (tmp_path / "scores.jsonl").read_text() == '{"text": "\\ud83e\\udd89"}\n'

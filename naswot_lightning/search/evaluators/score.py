@@ -13,6 +13,7 @@ import torch
 
 from naswot_lightning.columns import Column, Criterion
 from naswot_lightning.data.probe import Probe
+from naswot_lightning.errors import describe_error
 from naswot_lightning.networks import build_network, move_network
 from naswot_lightning.proxies import Measured, get_proxy, watches_of
 from naswot_lightning.score import NoRectifierError, Precision
@@ -93,7 +94,7 @@ class ScoreEvaluator:
                 n_units = measured.n_units
         except Exception as error:  # noqa: BLE001 - any fault of one network is reported with it
             repeats = [dict.fromkeys((proxy.name for proxy in self.proxies), math.nan)]
-            fault = _one_line(error)
+            fault = describe_error(error)
         seconds = round(time.perf_counter() - start, 6)
         return summarize(repeats, fault, n_units, size, seconds)
 
@@ -114,7 +115,7 @@ class ScoreEvaluator:
             try:
                 values[proxy.name] = proxy(measured)
             except NoRectifierError as error:
-                values[proxy.name], fault = math.nan, _one_line(error)
+                values[proxy.name], fault = math.nan, describe_error(error)
         return values, fault
 
     def __reduce__(self) -> tuple[Callable[..., ScoreEvaluator], tuple[Any, ...]]:
@@ -151,10 +152,6 @@ def _can_be_named(space: Space) -> bool:
         return get_space(space.name) is space
     except SpaceError:
         return False
-
-
-def _one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def summarize(
