@@ -25,7 +25,7 @@ class ConvertConfig:
     file: str
     """the file, or folder, which needs no option: convert FILE."""
     output: str | None = None
-    """the table; FILE's name with the ending .npz, in this folder, by default."""
+    """the table; beside FILE, under its name with the ending .npz, by default."""
     space: str | None = None
     """the search space of the architectures, where the file does not tell."""
 

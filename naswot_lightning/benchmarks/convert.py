@@ -22,7 +22,7 @@ def convert(path: Path, output: Path | None = None, space: str | None = None) ->
 
     Args:
         path: a file or folder of one of the formats.
-        output: where it is written; the working directory, under the name of ``path``, by default.
+        output: where it is written; beside ``path``, under its name, by default.
         space: of its architectures, where the file does not tell.
 
     Raises:
@@ -38,14 +38,15 @@ def convert(path: Path, output: Path | None = None, space: str | None = None) ->
 
 
 def converted_name(path: Path) -> Path:
-    """Return the name of a table, in the working directory.
+    """Return where the table of a file or folder is written: beside it.
 
-    >>> converted_name(Path("data/NATS-tss-v1_0-3ffb9.pickle.pbz2")).name
-    'NATS-tss-v1_0-3ffb9.npz'
+    >>> print(converted_name(Path("data/NATS-tss-v1_0-3ffb9.pickle.pbz2")))
+    data/NATS-tss-v1_0-3ffb9.npz
     """
-    name = path.resolve().name
-    ending = next((each for each in _ENDINGS if name.lower().endswith(each)), "")
-    return Path(name[: len(name) - len(ending)] + ".npz")
+    if path.name in ("", ".."):
+        path = path.resolve()
+    ending = next((each for each in _ENDINGS if path.name.lower().endswith(each)), "")
+    return path.with_name(path.name[: len(path.name) - len(ending)] + ".npz")
 
 
 def read_any(path: Path, found: Format, space: str | None) -> Table:

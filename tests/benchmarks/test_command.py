@@ -24,8 +24,13 @@ def said(capsys, *words, code=0):
     return captured.out or captured.err
 
 
-def test_convert_writes_beside_the_reader_and_says_where(capsys, here):
-    assert "mine.npz: 2 architectures of nasbench201, " in said(capsys, "convert", "mine.csv")
+def test_convert_writes_beside_the_file_or_where_it_is_told(capsys, here, monkeypatch):
+    (here / "elsewhere").mkdir()
+    monkeypatch.chdir(here / "elsewhere")
+    assert "../mine.npz: 2 architectures of nasbench201, " in said(capsys, "convert", "../mine.csv")
+    monkeypatch.chdir(here)
+    (here / "elsewhere").rmdir()  # it is empty
+    assert (here / "mine.npz").exists()
     assert "out.npz: 2" in said(capsys, "convert", "mine.csv", "--output", "out.npz")
     assert sorted(path.name for path in here.iterdir()) == ["mine.csv", "mine.npz", "out.npz"]
     assert (here / "mine.npz").read_bytes() == (here / "out.npz").read_bytes()
