@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import pytorch_lightning as pl
-from pytorch_lightning.loggers import WandbLogger
 from torch import Tensor
 
 from naswot_lightning.score import BatchNorm, naswot_score
@@ -63,6 +62,7 @@ class ScoreTrajectory(pl.Callback):
         self.name = name
         self.batch_norm = batch_norm
         self.rows: list[dict[str, Any]] = []
+        self._max_epochs: int | None = None
 
     @property
     def state_key(self) -> str:
@@ -76,6 +76,10 @@ class ScoreTrajectory(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the points of the checkpoint."""
         self.rows = [dict(row) for row in state_dict.get("rows", [])]
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Note the last epoch: StochasticWeightAveraging later adds one, for BatchNorm's statistics alone."""
+        self._max_epochs = trainer.max_epochs
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Score the untrained network, unless training is being continued."""
@@ -96,7 +100,8 @@ class ScoreTrajectory(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Score at the end of an epoch."""
         epoch = trainer.current_epoch + 1
-        if epoch % self.every_n_epochs == 0:
+        is_added = self._max_epochs not in (None, -1) and epoch > self._max_epochs
+        if epoch % self.every_n_epochs == 0 and not is_added:
             scores = self._score(trainer, pl_module, float(epoch))
             pl_module.log_dict(scores, logger=False)  # for those that monitor it; loggers have it already
 
@@ -139,12 +144,14 @@ class ScoreTrajectory(pl.Callback):
         write_csv(self.csv_path or Path(trainer.default_root_dir) / "trajectory.csv", self.rows, columns)
 
     def _define_axes(self, trainer: pl.Trainer) -> None:
-        # By exact name: wandb resolves competing patterns in random order.
+        # Known by its method: lightning.pytorch has a WandbLogger of its own.
         for logger in trainer.loggers if trainer.is_global_zero else []:
-            if isinstance(logger, WandbLogger):
-                logger.experiment.define_metric("epoch")
+            define_metric = getattr(getattr(logger, "experiment", None), "define_metric", None)
+            if define_metric is not None:
+                define_metric("epoch")
+                # By exact name: wandb resolves competing patterns in random order.
                 for name in self._names():
-                    logger.experiment.define_metric(name, step_metric="epoch")
+                    define_metric(name, step_metric="epoch")
 
 
 def _row(step: int, epoch: float, scores: list[float]) -> dict[str, Any]:

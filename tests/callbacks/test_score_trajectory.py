@@ -121,6 +121,22 @@ def test_every_logger_gets_every_point_under_the_exact_name(tmp_path):
         assert [float(row["epoch"]) for row in logged] == [0, 0.5, 1, 1.5, 2, 3]
 
 
+def test_weight_averaging_adds_no_point_with_the_epoch_that_it_adds(tmp_path):
+    averaging = pl.callbacks.StochasticWeightAveraging(swa_lrs=0.01, swa_epoch_start=2)
+    _, trainer = fit(tmp_path, [ScoreTrajectory(PROBE, early_points=0), averaging])
+    assert trainer.current_epoch == 4
+    assert [float(row["epoch"]) for row in read(tmp_path / "trajectory.csv")] == [0, 1, 2, 3]
+
+
+def test_the_axis_is_defined_of_any_logger_that_has_axes(tmp_path):
+    """Such as the WandbLogger of ``lightning.pytorch``, which is another class."""
+    defined = {}
+    logger = CSVLogger(tmp_path)
+    logger.experiment.define_metric = lambda name, step_metric=None: defined.update({name: step_metric})
+    fit(tmp_path, [ScoreTrajectory(PROBE, batch_norm="both")], epochs=1, logger=logger)
+    assert defined == {"epoch": None, "score/naswot": "epoch", "score/naswot_running": "epoch"}
+
+
 def test_the_score_at_the_end_of_an_epoch_can_be_monitored(tmp_path):
     checkpoint = pl.callbacks.ModelCheckpoint(tmp_path, monitor="score/naswot", mode="max")
     fit(tmp_path, [ScoreTrajectory(PROBE), checkpoint], checkpoints=True)
