@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import logging
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -190,6 +192,10 @@ def run_command(
     """Parse and run a command; return its exit code: 2 with one line on stderr for a user's mistake."""
     settle_streams()
     tune_process()
+    # No window is ever opened, and a backend that does not exist would keep matplotlib from loading.
+    os.environ["MPLBACKEND"] = "agg"
+    # Without a home folder it makes a temporary one, which nobody need know.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     try:
         return command(parse(settings, argv, prog))
     except OSError as error:

@@ -44,9 +44,10 @@ class WandbConfig:
     """Where runs are shown."""
 
     mode: WandbMode = "auto"
-    """auto is online where an API key is set and offline otherwise, and never asks."""
-    project: str = "naswot-lightning"
-    """the wandb project."""
+    """auto is WANDB_MODE of the environment, or else online where an API key is set and offline otherwise; it never
+    asks."""
+    project: str | None = None
+    """the wandb project; WANDB_PROJECT of the environment, or else naswot-lightning, by default."""
     group: str | None = None
     """the group of the runs of one run folder; its own name by default."""
     artifacts: bool = False

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from spaces.errors import did_you_mean, one_line
 
@@ -49,12 +51,29 @@ def describe_error(error: BaseException) -> str:
 
 
 def _first_line(error: BaseException) -> str:
-    """Return the first line of a message, whoever wrote it: it may hold anything, or fail itself."""
+    """Return the first line of a message, whoever wrote it: it may hold anything, or fail itself.
+
+    Of pydantic's, whose first line says nothing, it is all up to the advice for programmers.
+    """
     try:
         message = str(error)
     except Exception as fault:  # noqa: BLE001 - any, of a class of the user's
         return f"(its message cannot be shown: {type(fault).__name__})"
-    return one_line(next(iter(message.splitlines()), ""))
+    text, advice, _ = message.partition(" [type=")
+    return one_line(" ".join(text.split()) if advice else next(iter(message.splitlines()), ""))
+
+
+@contextmanager
+def warn_of_failure(what: str) -> Iterator[None]:
+    """Turn an error inside the block into one line of warning: a view must not end a command whose work is done.
+
+    Args:
+        what: cannot be done, such as "figure6.png cannot be drawn".
+    """
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - libraries that draw and send have errors of many kinds
+        print(f"warning: {what}: {reason_of(error)}", file=sys.stderr)
 
 
 def describe_os_error(error: OSError) -> str:

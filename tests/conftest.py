@@ -38,7 +38,7 @@ def shared():
 @pytest.fixture(autouse=True)
 def _no_account(monkeypatch, tmp_path_factory):
     """Tests never use the wandb account of whoever runs them."""
-    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL", "WANDB_SERVICE"):
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL", "WANDB_SERVICE", "WANDB_PROJECT", "WANDB_ENTITY"):
         monkeypatch.delenv(name, raising=False)
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("NETRC", str(home / "netrc"))

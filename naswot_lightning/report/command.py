@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from naswot_lightning.errors import UserError
-from naswot_lightning.report.figures import drawings, save_figure
+from naswot_lightning.report.figures import draw_figures
 from naswot_lightning.report.findings import find
 from naswot_lightning.report.html.write import write_report
 from naswot_lightning.report.provisional import with_ranking
@@ -33,13 +33,9 @@ def report(config: ReportConfig) -> int:
     folder = _only(config.run_dir[0])
     run = _measured(folder, config)
     out = folder.figures if config.out is None else Path(config.out)
-    drawn = set()
-    for name, figure in drawings(run, find(run), config.figures):
-        files = [out / f"{name}.{ending}" for ending in config.format]
-        for file in files:
-            save_figure(figure, file)
-        print(f"{name}: {', '.join(map(str, files))}")
-        drawn.add(name)
+    drawn = draw_figures(run, find(run), out, config.figures, config.format)
+    for name, file in drawn.items():
+        print(f"{name}: {', '.join(str(file.with_suffix(f'.{ending}')) for ending in config.format)}")
     missing = [name for name in config.figures if name not in drawn]
     for name in missing if config.figure else ():
         print(f"{name}: nothing to show in {folder.path}")

@@ -7,7 +7,7 @@ from typing import Any
 
 from naswot_lightning.analysis.results import read_results
 from naswot_lightning.ranking import RankedRow
-from naswot_lightning.report.figures import drawings, save_figure
+from naswot_lightning.report.figures import draw_figures
 from naswot_lightning.report.findings import find
 from naswot_lightning.report.run import Run
 from naswot_lightning.report.table_source import read_source
@@ -28,5 +28,4 @@ def draw_search_figures(folder: RunFolder, settings: Mapping[str, Any], ranking:
     results = read_results(folder.path)
     source = read_source(folder.path / "benchmark_evidence.json") if settings.get("benchmark") else None
     run = Run(folder.name, settings, ranking, tuple(results), (), {}, benchmark=source)
-    for name, figure in drawings(run, find(run), _NAMES):
-        save_figure(figure, folder.figures / f"{name}.png")
+    draw_figures(run, find(run), folder.figures, _NAMES)

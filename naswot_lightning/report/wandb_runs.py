@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlparse
 
-from naswot_lightning.errors import UserError
+from naswot_lightning.errors import UserError, reason_of
 from naswot_lightning.storage.files import locked, read_own, write_json
 from naswot_lightning.storage.records import parse_json
 from naswot_lightning.storage.run_folder import RunFolder
@@ -30,15 +30,20 @@ class WandbSettings:
 
     Attributes:
         mode: auto, online, offline or disabled.
-        project: the wandb project.
+        project: the wandb project; None for that of the environment, or ours.
         group: of the runs of one run folder; None for its own name.
         artifacts: keep the ranking and the best checkpoints in wandb.
     """
 
     mode: str = "auto"
-    project: str = "naswot-lightning"
+    project: str | None = None
     group: str | None = None
     artifacts: bool = False
+
+
+def resolve_project(project: str | None) -> str:
+    """Return the project that is given, else ``WANDB_PROJECT`` of the environment, else ours."""
+    return project or os.environ.get("WANDB_PROJECT") or "naswot-lightning"
 
 
 def wandb_group(folder: RunFolder, wandb: WandbSettings) -> str:
@@ -72,7 +77,7 @@ def resolve_mode(mode: str) -> Mode:
     """
     if mode == "auto":
         mode = os.environ.get("WANDB_MODE", "online" if _has_api_key() else "offline")
-    modes: dict[str, Mode] = {"online": "online", "disabled": "disabled"}
+    modes: dict[str, Mode] = {"online": "online", "run": "online", "shared": "online", "disabled": "disabled"}
     return modes.get(mode, "offline")
 
 
@@ -87,22 +92,36 @@ def _has_api_key() -> bool:
 
 
 def start_run(wandb_settings: WandbSettings, folder: Path, settings: Mapping[str, Any], **arguments: Any) -> Any:
-    """Start a wandb run in ``folder``/wandb, or return None where wandb is disabled.
+    """Start a wandb run in ``folder``/wandb, or return None where wandb is disabled, or cannot start.
 
-    With mode ``auto`` an unreachable server means an offline run, to be sent with ``wandb sync``.
+    Wandb is a view: unless the mode is ``online``, an unreachable server means an offline run, to be sent with ``wandb
+    sync``, and whatever else is wrong (a variable of the environment, a folder) is one line of warning.
 
     Raises:
-        UserError: the mode is online, and the server cannot be reached or refuses.
+        UserError: the mode is online, and the run cannot start.
     """
-    import wandb
-
     mode = resolve_mode(wandb_settings.mode)
     if mode == "disabled":
         return None
+    try:
+        with _in_turn(folder) if mode == "online" else nullcontext():
+            return _init(mode, folder, settings, wandb_settings, arguments)
+    except Exception as error:  # noqa: BLE001 - of pydantic, of wandb, of the system
+        reason = reason_of(error)
+        if wandb_settings.mode == "online":
+            raise UserError(f"--wandb.mode online: {reason}; use --wandb.mode offline, and wandb sync later") from None
+        log.warning("wandb cannot start (%s): nothing is shown there, all results are in %s", reason, folder)
+        return None
+
+
+def _init(
+    mode: Mode, folder: Path, settings: Mapping[str, Any], wandb_settings: WandbSettings, arguments: Mapping[str, Any]
+) -> Any:
+    """Start a run; offline where the mode is auto and the server cannot be reached."""
+    wandb = _import_wandb(folder)
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # of how wandb itself fares
-    folder.mkdir(parents=True, exist_ok=True)
     shared: dict[str, Any] = {
-        "project": wandb_settings.project,
+        "project": resolve_project(wandb_settings.project),
         "dir": str(folder.resolve()),  # wandb's service has a working directory of its own
         "config": dict(settings),
         "resume": "allow",
@@ -110,38 +129,61 @@ def start_run(wandb_settings: WandbSettings, folder: Path, settings: Mapping[str
         **arguments,
     }
     try:
-        with _in_turn(folder) if mode == "online" else nullcontext():
-            return wandb.init(mode=mode, **shared)
+        return wandb.init(mode=mode, **shared)
     except (wandb.errors.CommError, wandb.errors.AuthenticationError) as error:
+        if wandb_settings.mode == "online":
+            raise
         reason = str(error).splitlines()[0]
-        if wandb_settings.mode != "auto":
-            raise UserError(f"--wandb.mode online: {reason}; use --wandb.mode offline, and wandb sync later") from None
         log.warning("wandb cannot be reached (%s): the run is kept offline in %s/wandb", reason, folder)
         wandb.teardown()  # the service keeps the settings of the run that it could not start
         return wandb.init(mode="offline", **shared)
 
 
+def _import_wandb(folder: Path) -> Any:
+    """Import wandb so that it reads and writes nothing where it should not.
+
+    ``wandb/settings`` in the working directory could name another server, which would get the API key: it is not read.
+    Where the home folder cannot be written, as in many containers, logs and staged files lie in ``folder``/wandb.
+    """
+    (folder / "wandb").mkdir(parents=True, exist_ok=True)
+    import wandb
+
+    wandb.Settings.settings_workspace = property(lambda _: os.devnull)  # type: ignore[method-assign, assignment]
+    for name, place in (("WANDB_CACHE_DIR", wandb.env.get_cache_dir()), ("WANDB_DATA_DIR", wandb.env.get_data_dir())):
+        os.environ[name] = str(place if _is_writable(Path(place)) else (folder / "wandb").resolve())
+    return wandb
+
+
+def _is_writable(folder: Path) -> bool:
+    if not folder.is_absolute():  # "~" of a user without a home
+        return False
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)
+
+
 def send(run: Any, show: Callable[[Any], None]) -> bool:
     """Log what a run holds and end it; return whether that went well.
 
-    What goes wrong between wandb and its server is one line of warning: the results are in the files.
+    What goes wrong is one line of warning: the results are in the files.
     """
-    import wandb
-
     try:
         show(run)
-    except wandb.errors.Error as error:
-        log.warning("wandb has not all of run %s (%s)", run.name, str(error).splitlines()[0])
-        run.finish(exit_code=1)
+        run.finish()
+    except Exception as error:  # noqa: BLE001 - of wandb, of its service, of what is drawn for it
+        log.warning("wandb has not all of run %s (%s)", run.name, reason_of(error))
+        with suppress(Exception):
+            run.finish(exit_code=1)
         return False
-    run.finish()
     return True
 
 
 @contextmanager
 def _in_turn(folder: Path) -> Iterator[None]:
     """Let the runs of a folder that start together ask the server one after the other, for as long as is bearable."""
-    (folder / "wandb").mkdir(exist_ok=True)
+    (folder / "wandb").mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         with suppress(UserError):  # another is still asking
             stack.enter_context(locked(folder / "wandb", _PATIENCE_S))

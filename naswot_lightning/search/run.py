@@ -67,9 +67,9 @@ def run(search: Search, first: Sequence[Proposal] | None = None) -> int:
             report_known(search.folder.path, ranking, search.benchmark, search.criteria[0].label)
         if search.shard:
             print(search.shard)
-        _track(search, _whole(rows.distinct()), ranking, loop.fresh)
         draw_search_figures(search.folder, search.settings, ranking)
         offer_report(search.folder)
+        _track(search, _whole(rows.distinct()), ranking, loop.fresh)
     return 0 if ranking[0].status == "ok" else 1
 
 

@@ -32,7 +32,8 @@ from naswot_lightning.data.module import ImageDataModule
 from naswot_lightning.data.storage import map_dataset
 from naswot_lightning.errors import UserError, describe_error, describe_os_error
 from naswot_lightning.execution.tuning import tune_process
-from naswot_lightning.report.tracking.training import end_training
+from naswot_lightning.report.tracking.training import log_result
+from naswot_lightning.report.wandb_runs import send
 from naswot_lightning.storage.files import locked
 from naswot_lightning.training.checkpoints import best_and_last, checkpoint_to_resume
 from naswot_lightning.training.classifier import ImageClassifier
@@ -68,7 +69,9 @@ def train_pick(folder: Path, images: Path | None = None) -> TrainingResult:
         best = folder / "best.ckpt" if pick.run.artifacts and result.status == "ok" else None
         last = metrics.rows[-1] if metrics.rows else {}
         for logger in trainer.loggers:
-            end_training(logger.experiment, result, last, best)  # type: ignore[attr-defined]
+            shown = logger.experiment  # type: ignore[attr-defined]
+            if shown is not None:
+                send(shown, lambda run: log_result(run, result, last, best))
         result.write(folder)
         if result.status == "diverged":
             print(f"{pick.run.name}: diverged, {result.reason}", flush=True)

@@ -18,8 +18,7 @@ from naswot_lightning.data.storage import store_dataset
 from naswot_lightning.execution.base import Lost
 from naswot_lightning.report.compare import compare
 from naswot_lightning.report.comparison_run import ComparisonRun, updates
-from naswot_lightning.report.html.write import offer_report
-from naswot_lightning.report.wandb_runs import wandb_group
+from naswot_lightning.report.wandb_runs import resolve_project, wandb_group
 from naswot_lightning.training.outcome import Outcome
 from naswot_lightning.training.plan import PlannedPick, Training, plan_training
 from naswot_lightning.training.progress import display
@@ -53,7 +52,6 @@ def run(training: Training) -> int:
         to_train = [folder for folder in folders if not _is_finished(folder)]
         unfinished = _train(to_train, training, loaded, comparison)
         compare(comparison)
-        offer_report(training.folder)
     for folder, outcome in unfinished.items():
         if outcome.status != "out of time":
             print(f"FAILED: {folder.name}, see {folder / 'train.log'}", file=sys.stderr)
@@ -64,7 +62,7 @@ def _prepare(training: Training, pick: PlannedPick) -> Path:
     wandb = training.wandb
     run = PickRun(
         mode=wandb.mode,
-        project=wandb.project,
+        project=resolve_project(wandb.project),
         group=wandb_group(training.folder, wandb),
         id=f"{training.folder.run_id()}-{pick.name}-{pick.settings.digest()}",
         name=pick.name,

@@ -94,7 +94,8 @@ def _logger(folder: Path, pick: SavedPick) -> Any:
         # All runs of a run folder lie side by side, so that one viewer shows them together.
         wandb, named = WandbSettings(run.mode, run.project, run.group), {"id": run.id, "name": run.name}
         started = start_run(wandb, folder.parent.parent, shown, group=run.group, job_type="train", **named)
-        define_metrics(started)
+        if started is not None:
+            define_metrics(started)
         return started
 
     return SentOnceLogger(start, folder / ".sent.json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.loggers.logger import rank_zero_experiment
 from pytorch_lightning.utilities import rank_zero_only
 
+from naswot_lightning.errors import reason_of
 from naswot_lightning.storage.files import read_own, write_whole
 from naswot_lightning.storage.records import parse_json
+
+log = logging.getLogger(__name__)
 
 
 class SentOnceLogger(WandbLogger):
@@ -27,31 +31,41 @@ class SentOnceLogger(WandbLogger):
 
     def __init__(self, start: Callable[[], Any], file: Path) -> None:
         super().__init__(log_model=False)
-        self._start = start
+        self._start: Callable[[], Any] | None = start
         self._file = file
         self._sent = _read_sent(file)
 
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """The wandb run."""
-        if self._experiment is None:
-            self._experiment = self._start()
+        """The wandb run; None where it could not start, which is said once."""
+        if self._start is not None:
+            start, self._start = self._start, None
+            self._experiment = start()
         return self._experiment
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any) -> None:
+        """Add them to the run's config."""
+        if self.experiment is not None:
+            super().log_hyperparams(params)
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Send the metrics that are new at this step; ``epoch`` goes along with them."""
-        if step is None:
-            super().log_metrics(metrics, step)
-            return
-        new = {k: v for k, v in metrics.items() if k != "epoch" and step > self._sent.get(k, -1)}
-        if not new:
+        new = {k: v for k, v in metrics.items() if step is None or (k != "epoch" and step > self._sent.get(k, -1))}
+        if not new or self.experiment is None:
             return
         axis = {"epoch": metrics["epoch"]} if "epoch" in metrics else {}
-        super().log_metrics({**new, **axis}, step)
-        self._sent.update(dict.fromkeys(new, step))
-        write_whole(self._file, json.dumps(self._sent))
+        try:
+            super().log_metrics({**new, **axis}, step)
+        except Exception as error:  # noqa: BLE001 - wandb's service may be killed; the training goes on
+            log.warning("wandb is sent nothing more of this training (%s)", reason_of(error))
+            self._experiment = None
+            return
+        if step is not None:
+            self._sent.update(dict.fromkeys(new, step))
+            write_whole(self._file, json.dumps(self._sent))
 
 
 def _read_sent(file: Path) -> dict[str, int]:

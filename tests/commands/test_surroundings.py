@@ -42,6 +42,16 @@ def test_a_terminal_without_the_letters_of_a_name(tmp_path):
     assert (tmp_path / "ünï-✓-网" / "ranking.json").exists()
 
 
+def test_an_odd_environment_costs_a_view_and_one_line(tmp_path):
+    odd = {"HOME": "/dev/null", "MPLBACKEND": "odd", "WANDB_MODE": "odd", "NUMBA_CACHE_DIR": str(tmp_path / "numba")}
+    done = shell("$SEARCH --wandb.mode auto --run_dir run", tmp_path, **odd)
+    assert done.returncode == 0
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith("wandb cannot start (")
+    assert done.stdout.endswith("report.html\n")
+    assert (tmp_path / "run" / "figures" / "score_distribution.png").exists()
+
+
 def interrupted_after(seconds, folder, *words):
     command = [sys.executable, str(ROOT / "search.py"), *QUICK, "--run_dir", str(folder / "run"), *words]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)

@@ -13,7 +13,7 @@ from naswot_lightning.analysis.evidence import correlations, judge
 from naswot_lightning.analysis.results import Network
 from naswot_lightning.measure.samples import ABLATIONS, Chosen, Conditions, Sample, SampleFile, read_samples
 from naswot_lightning.measure.similarities import Belongs, Kind, Similarities, kept_in, read_similarities
-from naswot_lightning.report.figures import drawings, save_figure
+from naswot_lightning.report.figures import draw_figure
 from naswot_lightning.report.findings import find
 from naswot_lightning.report.html.write import write_report
 from naswot_lightning.report.run import read_run
@@ -133,5 +133,5 @@ def make_measured(rng):
 
 def draw_what_was_measured(folder: Path) -> None:
     run = read_run(RunFolder(folder))
-    for name, figure in drawings(run, find(run), ("figure1", "jacobian_histograms", "figure5")):
-        save_figure(figure, folder / "figures" / f"{name}.png")
+    for name in ("figure1", "jacobian_histograms", "figure5"):
+        draw_figure(name, run, find(run), [folder / "figures" / f"{name}.png"])

@@ -13,7 +13,7 @@ from naswot_lightning.columns import Column, Criterion
 from naswot_lightning.config import SearchConfig, TrainConfig
 from naswot_lightning.ranking import RankedRow, rank, read_ranking, write_ranking
 from naswot_lightning.report import wandb_runs
-from naswot_lightning.report.figures import draw_figures
+from naswot_lightning.report.figures import FIGURES, draw_figure
 from naswot_lightning.report.findings import find
 from naswot_lightning.report.run import read_run
 from naswot_lightning.report.tables import NAMES, comparison_rows, write_comparison, write_seeds
@@ -140,8 +140,8 @@ def read_results_of_a_run(folder: Path) -> None:
 
 def draw_results_of_a_run(folder: Path) -> None:
     run = read_run(RunFolder(folder))
-    if run.results:
-        draw_figures(run, find(run), folder / "figures")
+    for name in FIGURES if run.results else ():
+        draw_figure(name, run, find(run), [folder / "figures" / f"{name}.png"])
 
 
 @cache

@@ -195,6 +195,6 @@ def test_a_damaged_result_is_named(tmp_path):
     assert not (tmp_path / "evidence.json").exists()
 
 
-def test_no_result_writes_nothing(tmp_path):
+def test_no_result_is_a_page_alone(tmp_path):
     compare(ComparisonRun(RunFolder(tmp_path), SILENT))
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]

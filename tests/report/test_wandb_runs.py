@@ -1,5 +1,7 @@
+import os
 import time
 from threading import Thread
+from types import SimpleNamespace
 
 import pytest
 import wandb
@@ -9,7 +11,7 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.report import wandb_runs
 from naswot_lightning.report.compare import compare
 from naswot_lightning.report.comparison_run import ComparisonRun
-from naswot_lightning.report.wandb_runs import WandbSettings, resolve_mode, start_run, wandb_group
+from naswot_lightning.report.wandb_runs import WandbSettings, resolve_mode, send, start_run, wandb_group
 from naswot_lightning.search import run_search
 from naswot_lightning.storage.files import locked
 from naswot_lightning.storage.run_folder import RunFolder
@@ -86,6 +88,66 @@ def test_a_run_that_hangs_does_not_hold_up_the_others_for_ever(tmp_path, monkeyp
         assert start_run(WandbSettings("online"), tmp_path, {}) == "online"
 
 
+@pytest.fixture
+def fresh_wandb():
+    """Wandb reads its settings once a process."""
+    wandb.teardown()
+    yield
+    wandb.teardown()
+
+
+@pytest.mark.usefixtures("fresh_wandb")
+@pytest.mark.parametrize(
+    ("name", "value"), [("MODE", "odd"), ("SILENT", "odd"), ("BASE_URL", "odd"), ("PROJECT", "a/b")]
+)
+def test_an_odd_environment_is_one_line_and_no_run(tmp_path, monkeypatch, caplog, name, value):
+    monkeypatch.setenv(f"WANDB_{name}", value)
+    assert start_run(WandbSettings(), tmp_path, {}) is None
+    (message,) = said(caplog)
+    assert message.startswith("wandb cannot start (")
+    assert "\n" not in message
+
+
+def said(caplog):
+    return [each.message for each in caplog.records if each.name.startswith("naswot_lightning")]
+
+
+@pytest.mark.usefixtures("fresh_wandb")
+def test_settings_in_the_working_directory_are_not_read(tmp_path, monkeypatch):
+    (tmp_path / "wandb").mkdir()
+    (tmp_path / "wandb" / "settings").write_text("[default]\nbase_url = http://127.0.0.1:9\n")
+    monkeypatch.chdir(tmp_path)
+    run = start_run(WandbSettings("offline"), tmp_path / "run", {})
+    run.finish()
+    assert run.settings.base_url != "http://127.0.0.1:9"
+
+
+def test_without_a_home_wandb_keeps_its_files_in_the_run_folder(tmp_path, monkeypatch):
+    for name in ("CACHE", "DATA"):
+        monkeypatch.setenv(f"WANDB_{name}_DIR", "/dev/null/x")
+    monkeypatch.setattr(wandb, "init", lambda mode, **arguments: dict(os.environ))
+    environment = start_run(WandbSettings("offline"), tmp_path, {})
+    assert {environment[f"WANDB_{name}_DIR"] for name in ("CACHE", "DATA")} == {str(tmp_path / "wandb")}
+
+
+@pytest.mark.parametrize(
+    ("option", "variable", "project"), [(None, None, "naswot-lightning"), (None, "env", "env"), ("mine", "env", "mine")]
+)
+def test_the_project_is_that_of_the_option_then_of_the_environment(monkeypatch, tmp_path, option, variable, project):
+    if variable:
+        monkeypatch.setenv("WANDB_PROJECT", variable)
+    monkeypatch.setattr(wandb, "init", lambda project, **arguments: project)
+    assert start_run(WandbSettings(project=option), tmp_path, {}) == project
+
+
+def test_a_service_that_was_killed_is_one_line(caplog):
+    def lose(*_, **__):
+        raise ConnectionResetError("Connection lost")
+
+    assert not send(SimpleNamespace(name="mine", finish=lose), lambda run: None)
+    assert said(caplog) == ["wandb has not all of run mine (Connection lost)"]
+
+
 def test_a_server_that_refuses_is_one_line_or_the_run_is_kept_offline(tmp_path, monkeypatch, caplog):
     def init(mode, **arguments):
         if mode == "online":
@@ -97,6 +159,6 @@ def test_a_server_that_refuses_is_one_line_or_the_run_is_kept_offline(tmp_path, 
     with pytest.raises(UserError, match=r"^--wandb\.mode online: returned error 403; use --wandb\.mode offline"):
         start_run(WandbSettings("online"), tmp_path, {})
     assert start_run(WandbSettings("auto"), tmp_path, {}) == "offline"
-    assert caplog.messages == [
+    assert said(caplog) == [
         f"wandb cannot be reached (returned error 403): the run is kept offline in {tmp_path}/wandb"
     ]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from naswot_lightning.errors import warn_of_failure
 from naswot_lightning.storage.files import written_beside
 from naswot_lightning.storage.run_folder import FIGURE_MARK
 
@@ -38,21 +39,38 @@ _METADATA: dict[str, dict[str, Any]] = {
 FORMATS = tuple(_METADATA)
 
 
-def draw_figures(run: Run, findings: Findings, folder: Path) -> dict[str, Path]:
-    """Draw every figure that has something to show as a PNG file; return the files by the figures' names."""
+def draw_figures(
+    run: Run, findings: Findings, folder: Path, names: Sequence[str] = (), formats: Sequence[str] = ("png",)
+) -> dict[str, Path]:
+    """Draw the figures that have something to show; one that cannot be drawn is a line of warning.
+
+    Args:
+        run: the run folder.
+        findings: about it.
+        folder: of the files.
+        names: of the figures; all by default.
+        formats: a file each.
+
+    Returns:
+        The files of the first format by the names of the figures.
+    """
     drawn = {}
-    for name, figure in drawings(run, findings):
-        drawn[name] = folder / f"{name}.png"
-        save_figure(figure, drawn[name])
+    for name in names or FIGURES:
+        files = [folder / f"{name}.{ending}" for ending in formats]
+        with warn_of_failure(f"{files[0]} cannot be drawn"):
+            if draw_figure(name, run, findings, files):
+                drawn[name] = files[0]
     return drawn
 
 
-def drawings(run: Run, findings: Findings, names: Sequence[str] = ()) -> Iterator[tuple[str, Figure]]:
-    """Yield the figures of some names, of all by default, that have something to show."""
-    for name in names or FIGURES:
-        figure = import_module(f"{__name__}.{name}").draw(run, findings)
-        if figure is not None:
-            yield name, figure
+def draw_figure(name: str, run: Run, findings: Findings, files: Sequence[Path]) -> bool:
+    """Draw one figure into files; return whether it has something to show."""
+    figure = import_module(f"{__name__}.{name}").draw(run, findings)
+    if figure is None:
+        return False
+    for file in files:
+        save_figure(figure, file)
+    return True
 
 
 def save_figure(figure: Figure, path: Path) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
+from naswot_lightning.errors import warn_of_failure
 from naswot_lightning.report.findings import find
 from naswot_lightning.report.html.document import render
 from naswot_lightning.report.html.page import page_of
@@ -12,7 +12,6 @@ from naswot_lightning.report.provisional import with_ranking
 from naswot_lightning.report.run import read_run
 from naswot_lightning.storage.files import write_whole
 from naswot_lightning.storage.run_folder import RunFolder
-from spaces.errors import one_line
 
 _SCRIPTS = ("trainings", "evidence", "run")
 
@@ -38,8 +37,5 @@ def write_report(folder: RunFolder, to: Path | None = None) -> Path:
 
 def offer_report(folder: RunFolder) -> None:
     """Write the page at the end of a command, and say what to open; what the command has done stands in any case."""
-    try:
+    with warn_of_failure(f"{folder.report} cannot be written"):
         print(f"Report: {write_report(folder)}")
-    except Exception as error:  # noqa: BLE001 - a page must not fail a run that is otherwise good
-        reason = one_line(str(error)) or type(error).__name__
-        print(f"warning: {folder.report} cannot be written: {reason}", file=sys.stderr)

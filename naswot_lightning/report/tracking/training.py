@@ -29,8 +29,8 @@ def define_metrics(run: Any) -> None:
         run.define_metric(name, step_metric=EPOCH)
 
 
-def end_training(run: Any, result: TrainingResult, last: Mapping[str, float], checkpoint: Path | None) -> None:
-    """Log how a training ended, in the names of ``result.json``, and end the run.
+def log_result(run: Any, result: TrainingResult, last: Mapping[str, float], checkpoint: Path | None) -> None:
+    """Log how a training ended, in the names of ``result.json``.
 
     Args:
         run: of wandb.
@@ -42,7 +42,6 @@ def end_training(run: Any, result: TrainingResult, last: Mapping[str, float], ch
     run.config.update(_known(result, _CONFIG), allow_val_change=True)
     if checkpoint is not None:
         log_checkpoint(run, result, checkpoint)
-    run.finish()
 
 
 def _known(result: TrainingResult, names: tuple[str, ...]) -> dict[str, Any]:

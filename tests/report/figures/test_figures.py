@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 
@@ -6,6 +8,7 @@ from naswot_lightning.report.figures import draw_figures, figure6, score_vs_accu
 from naswot_lightning.report.findings import find
 from naswot_lightning.report.run import read_run
 from naswot_lightning.storage.run_folder import RunFolder
+from tests.report.html.folders import score_row, write_search
 from tests.report.run_folders import FAILED, write_noisy
 from tests.runs import result, training_result, write_pick
 
@@ -93,6 +96,16 @@ def test_a_second_score_is_dotted_in_the_colour_of_the_first(tmp_path):
     assert [line.get_color() for line in full.lines].count(dotted.get_color()) == 2
     assert figure.get_suptitle().endswith(", dotted: running statistics")
     assert len(figure.legends[0].texts) == 3
+
+
+def test_a_figure_that_cannot_be_drawn_is_one_line_and_the_others_are_drawn(tmp_path, capsys):
+    scores = [45.0 + math.ulp(45.0) * (number % 4) for number in range(12)]  # bins cannot be narrower than an ulp
+    rows = [score_row(number, f"a{number}", scores={"naswot": score}) for number, score in enumerate(scores)]
+    run = read_run(RunFolder(write_search(tmp_path, rows, space="unknown")))
+    drawn = draw_figures(run, find(run), tmp_path / "figures", ("score_distribution", "score_vs_params"))
+    assert list(drawn) == ["score_vs_params"]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"warning: {tmp_path}/figures/score_distribution.png cannot be drawn: Too many bins")
 
 
 def test_figures_are_written_whole_and_by_their_names(tmp_path):

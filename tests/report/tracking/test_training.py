@@ -1,12 +1,13 @@
 import json
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import wandb
 
 from naswot_lightning.report.tracking.media import cell_pictures, thinned
-from naswot_lightning.report.tracking.training import METRICS, define_metrics, end_training
-from naswot_lightning.report.wandb_runs import WandbSettings, start_run
+from naswot_lightning.report.tracking.training import METRICS, define_metrics, log_result
+from naswot_lightning.report.wandb_runs import WandbSettings, send, start_run
 from naswot_lightning.training.wandb_logger import SentOnceLogger
 from tests.report.tracking.records import Records, comparable, sync
 from tests.report.tracking.server import MANIFEST, serving
@@ -28,7 +29,7 @@ def train(folder, points, last, mode="offline"):
     checkpoint.write_bytes(WEIGHTS)
     if last:
         row = {name: value for _, metrics in POINTS for name, value in metrics.items()}
-        end_training(logger.experiment, training_result(1, reason=None), row, checkpoint)
+        assert send(logger.experiment, lambda run: log_result(run, training_result(1, reason=None), row, checkpoint))
     else:
         logger.experiment.finish()
     wandb.teardown()
@@ -42,6 +43,20 @@ POINTS = [
     (8, {"score/naswot": 320.0, "epoch": 1.0}),
     (9, {"train/loss": 1.25, "lr": 0.1, "epoch": 1.0}),
 ]
+
+
+def test_a_run_that_cannot_start_or_is_lost_is_said_once_and_training_goes_on(tmp_path, caplog):
+    def lose(*_):
+        raise ConnectionResetError("Connection lost")
+
+    for number, run in enumerate((None, SimpleNamespace(log=lose))):
+        starts = []
+        logger = SentOnceLogger(lambda run=run, starts=starts: starts.append(1) or run, tmp_path / f"{number}.json")
+        for step, metrics in POINTS:
+            logger.log_metrics(metrics, step)
+        assert starts == [1]
+        assert not (tmp_path / f"{number}.json").exists()
+    assert caplog.messages == ["wandb is sent nothing more of this training (Connection lost)"]
 
 
 def test_a_training_that_was_cut_is_one_run_to_the_server_after_sync(tmp_path, monkeypatch):
