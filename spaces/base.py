@@ -81,6 +81,14 @@ class Space(ABC):
         self.validate(architecture)
         return architecture
 
+    def read(self, text: str) -> str:
+        """Return the architecture that a text spells in a form of another library; the text itself in any other case.
+
+        Raises:
+            SpaceError: it is of such a form, and leaves open which architecture it is.
+        """
+        return text
+
     def with_training_parts(self, architecture: str, auxiliary: bool, drop_path: float) -> str:
         """Return the architecture with an auxiliary head and drop path, which are on only while it trains.
 

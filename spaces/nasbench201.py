@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -29,6 +30,11 @@ EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))  # in the order of the 
 CHANNELS = 16
 STAGES = 3
 CELLS_PER_STAGE = 5
+
+# As NASLib writes a cell: its operations by number, on the edges in another order.
+_NASLIB = re.compile(r"\(\s*[0-4](\s*,\s*[0-4]){5}\s*\)")
+_NASLIB_OPS = ("skip_connect", "none", "nor_conv_3x3", "nor_conv_1x1", "avg_pool_3x3")
+_NASLIB_EDGES = ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))
 
 Cell = tuple[str, ...]  # one operation an edge, in the order of EDGES
 
@@ -65,6 +71,13 @@ class NASBench201(EnumerableSpace):
     def build(self, architecture: str, num_classes: int = 10, in_channels: int = 3) -> nn.Module:
         """Return the network; weights are drawn in the order in which the benchmark's code draws them."""
         return Skeleton(parse_cell(architecture), num_classes, in_channels)
+
+    def read(self, text: str) -> str:
+        """Return the cell that NASLib writes as a tuple of six numbers, ``(4, 0, 3, 1, 4, 3)``."""
+        if not _NASLIB.fullmatch(text):
+            return text
+        ops = dict(zip(_NASLIB_EDGES, (_NASLIB_OPS[int(number)] for number in text[1:-1].split(",")), strict=True))
+        return format_cell([ops[edge] for edge in EDGES])
 
     def validate(self, architecture: str) -> None:
         """Raise :class:`SpaceError` naming the edge or operation at fault."""

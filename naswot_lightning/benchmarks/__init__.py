@@ -29,7 +29,7 @@ def open_benchmark(path: str | os.PathLike[str], space: str | None = None) -> Ta
     from naswot_lightning.errors import UserError
 
     path = Path(path)
-    if path.suffix == ".npz":
+    if path.suffix == ".npz" and (path.is_file() or not path.exists()):  # a pipe has no end
         return read_table(path)
     name, found = find_format(path)
     if name == "csv":

@@ -13,7 +13,7 @@ from naswot_lightning.benchmarks.index import identity
 from naswot_lightning.benchmarks.records import TRAINING, Key, Reading, Record
 from naswot_lightning.errors import UserError
 
-ARCHITECTURE = ("architecture", "arch")
+ARCHITECTURE = ("architecture", "arch", "arch_str")
 NUMBER = "index"
 # What a line of the long form says beside its accuracy, and what is meant where it does not.
 DATASET, SPLIT, EPOCHS, SEED = "own", "test", 0, 0

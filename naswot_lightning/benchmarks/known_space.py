@@ -101,6 +101,10 @@ class KnownSpace(EnumerableSpace):
         """Return the architecture with its parts, as the space does."""
         return self._space.with_training_parts(architecture, auxiliary, drop_path)
 
+    def read(self, text: str) -> str:
+        """Return the architecture that a text spells, as the space does."""
+        return self._space.read(text)
+
     def validate(self, architecture: str) -> None:
         """Raise :class:`SpaceError` unless the architecture is of the space, known or not."""
         self._space.validate(architecture)

@@ -113,6 +113,8 @@ def read_split_file(path: str | Path, name: str, total: int) -> Halves:
 
 def _content(path: Path) -> bytes:
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():  # it may have no end
+            raise UserError(f"--split_file {path}: not a regular file; give the file of the x-valid and x-test lists")
         return path.read_bytes()
     except OSError as error:
         raise UserError(

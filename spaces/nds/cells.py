@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -17,7 +18,7 @@ from torch import nn
 
 from spaces.base import Space
 from spaces.bounds import MAX_PARAMS, expect_buildable, expect_option
-from spaces.errors import quoted
+from spaces.errors import SpaceError, quoted
 from spaces.graph import CellGraph, cell_graph
 from spaces.nds.canonical import canonical_architecture
 from spaces.nds.genotype import (
@@ -29,6 +30,7 @@ from spaces.nds.genotype import (
     Edge,
     format_architecture,
     parse_architecture,
+    read_genotype,
 )
 from spaces.nds.size import estimated_params, largest
 from spaces.nds.skeleton import Skeleton
@@ -37,6 +39,7 @@ from spaces.nds.skeleton import Skeleton
 WIDTHS = (16, 24, 32)
 DEPTHS = (4, 8, 12, 16, 20)
 
+_GENOTYPE = re.compile(r"(\w+\s*=\s*)?Genotype\(")  # as DARTS prints it, or as its file of genotypes has it
 _PNAS_CELL = (
     "sep_conv_5x5~0+max_pool_3x3~0;sep_conv_7x7~1+max_pool_3x3~1;sep_conv_5x5~1+sep_conv_3x3~1;"
     "sep_conv_3x3~4+max_pool_3x3~1;sep_conv_3x3~0+skip_connect~1->2,3,4,5,6"
@@ -142,6 +145,17 @@ class CellSpace(Space):
         (logits, auxiliary logits).
         """
         return Skeleton(self.parse(architecture), num_classes, in_channels)
+
+    def read(self, text: str) -> str:
+        """Return the architecture of a genotype as DARTS prints it, with the width and depth of the space's options."""
+        if not _GENOTYPE.match(text):
+            return text
+        if len(self.widths) > 1 or len(self.depths) > 1:
+            raise SpaceError(
+                f"{quoted(text)} has no width and depth; give them: --space {type(self).name}:width=16,depth=8"
+            )
+        normal, reduce = read_genotype(text)
+        return format_architecture(CellArchitecture(normal, reduce, self.widths[0], self.depths[0], self.imagenet))
 
     def validate(self, architecture: str) -> None:
         """Raise :class:`SpaceError` naming the cell, node, operation or input at fault."""

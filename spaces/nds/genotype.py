@@ -14,10 +14,12 @@ The string names the width and depth of the network, then both cells::
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from spaces.bounds import read_bounded
 from spaces.errors import SpaceError, did_you_mean, quoted
@@ -122,6 +124,36 @@ def parse_architecture(text: str, ops: Sequence[str], nodes: int) -> CellArchite
     return CellArchitecture(
         cells[0], cells[1], width, depth, "imagenet" in options, "aux" in options, options.get("drop", 0.0)
     )
+
+
+def read_genotype(text: str) -> tuple[Cell, Cell]:
+    """Return the normal and the reduce cell of a genotype as DARTS prints it.
+
+    ``Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=range(2, 6), reduce=[...], reduce_concat=[2, 3, 4, 5])``
+
+    Raises:
+        SpaceError: it is written in another way.
+    """
+    try:
+        call = ast.parse(text[text.index("Genotype(") :], mode="eval").body
+        parts = {each.arg: _literal(each.value) for each in call.keywords} if isinstance(call, ast.Call) else {}
+        normal, reduce = (
+            Cell(tuple((str(op), int(source)) for op, source in parts[name]), tuple(map(int, parts[f"{name}_concat"])))
+            for name in ("normal", "reduce")
+        )
+    except (SyntaxError, ValueError, TypeError, KeyError, AttributeError, RecursionError, MemoryError):
+        raise SpaceError(
+            f"{quoted(text)}: expected Genotype(normal=[(operation, input), ...], normal_concat=[...], reduce=[...], "
+            "reduce_concat=[...])"
+        ) from None
+    return normal, reduce
+
+
+def _literal(node: ast.expr) -> Any:
+    """Return a list, or the numbers of a ``range(2, 6)``."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range":
+        return range(*map(ast.literal_eval, node.args))
+    return ast.literal_eval(node)
 
 
 def parse_cell(fault: str, text: str, ops: Sequence[str], nodes: int) -> Cell:

@@ -1,10 +1,15 @@
+import os
+
 import pytest
 
 from naswot_lightning.config import SearchConfig
+from naswot_lightning.data.splits import read_split_file
 from naswot_lightning.errors import UserError
 from naswot_lightning.search import run_search
 from naswot_lightning.search.algorithms.listed import given
 from naswot_lightning.search.algorithms.random import sampled
+from spaces import get_space
+from spaces.nds.cells import GENOTYPES
 from tests.search.runs import QUICK, SPACE, rows_of
 
 
@@ -23,6 +28,43 @@ def test_faults_of_a_list_are_named_by_line(tmp_path, content, message):
         given(SPACE, tmp_path / "list")
     with pytest.raises(UserError, match="no such file"):
         given(SPACE, tmp_path / "absent")
+
+
+NASLIB = "(4, 0, 3, 1, 2, 3)"  # edges 1-2, 1-3, 1-4, 2-3, 2-4, 3-4 of skip, none, 3x3, 1x1, pooling
+READ = "|avg_pool_3x3~0|+|skip_connect~0|none~1|+|nor_conv_1x1~0|nor_conv_3x3~1|nor_conv_1x1~2|"
+
+
+@pytest.mark.parametrize(
+    "content", [f"\ufeff{READ}\n", f"{NASLIB}\n{READ}\n", f"\ufeffarch_str,acc\n{READ},1\n", f'n,arch\n1,"{NASLIB}"\n']
+)
+def test_lists_that_others_write_are_read(tmp_path, content):
+    (tmp_path / "list").write_text(content, encoding="utf-8")
+    assert given(SPACE, tmp_path / "list") == [READ]
+
+
+def test_a_genotype_of_darts_needs_a_width_and_a_depth(tmp_path):
+    edges = "[('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 1), "
+    normal = edges + "('skip_connect', 0), ('skip_connect', 0), ('dil_conv_3x3', 2)]"
+    reduce = normal.replace("dil", "sep")
+    text = f"V2 = Genotype(normal={normal}, normal_concat=[2, 3, 4, 5], reduce={reduce}, reduce_concat=range(2, 6))"
+    (tmp_path / "list").write_text(text)
+    cell = GENOTYPES["DARTS_V2"].partition("|")[0].removeprefix("normal:")
+    expected = f"C16-L8|normal:{cell}|reduce:{cell.replace('dil', 'sep')}"
+    assert given(get_space("nds_darts:width=16,depth=8"), tmp_path / "list") == [expected]
+    with pytest.raises(UserError, match="has no width and depth; give them: --space nds_darts:width=16,depth=8"):
+        given(get_space("nds_darts"), tmp_path / "list")
+    (tmp_path / "list").write_text(text.replace("range(2, 6)", "exit()"))
+    with pytest.raises(UserError, match=r"expected Genotype\(normal="):
+        given(get_space("nds_darts:width=16,depth=8"), tmp_path / "list")
+
+
+def test_a_list_without_an_end_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/zero"):
+        with pytest.raises(UserError, match="not a regular file; write the list to one"):
+            given(SPACE, path)
+        with pytest.raises(UserError, match="not a regular file"):
+            read_split_file(path, "cifar100", 4)
 
 
 def test_samples_are_distinct_and_grow_from_the_front():

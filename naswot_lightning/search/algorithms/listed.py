@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import csv
+import logging
+import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
+from naswot_lightning.benchmarks.csv_table import ARCHITECTURE
 from naswot_lightning.errors import UserError
 from naswot_lightning.search.limits import Limits
 from naswot_lightning.storage.score_rows import ScoreRow
 from spaces import EnumerableSpace, Space, SpaceError
-from spaces.errors import TooLargeError
+from spaces.errors import TooLargeError, quoted
 
-_CSV_COLUMNS = ("architecture", "arch")
+log = logging.getLogger(__name__)
 
 
 class Listed:
@@ -40,39 +44,51 @@ def enumerated(space: Space) -> list[str]:
 def given(space: Space, file: str | Path) -> list[str]:
     """Read architectures, one a line or from the column ``arch`` of a CSV file; duplicates count once.
 
+    What another library writes (NASLib's tuples, genotypes of DARTS) is read where the space knows it, and said.
+
     Raises:
         UserError: no such file, no architecture in it, or one that is not of the space, with its line. One that is of
             the space, and too large to be built, is taken: its row says so.
     """
-    try:
-        lines = Path(file).read_text(encoding="utf-8").splitlines()
-    except (FileNotFoundError, IsADirectoryError):
-        raise UserError(f"--architectures {file}: no such file") from None
-    except ValueError:  # no UTF-8, or a NUL in the name
-        raise UserError(f"--architectures {file}: not a text file; expected one architecture a line") from None
-    try:
-        entries = _entries(lines)
-    except csv.Error as error:
-        raise UserError(f"--architectures {file}: no CSV file ({error}); expected one architecture a line") from None
     found: dict[str, None] = {}
-    for number, architecture in entries:
+    read: list[str] = []
+    for number, text in _entries(file):
+        architecture = text
         try:
+            architecture = space.read(text)
             space.validate(architecture)
         except TooLargeError:
             pass
         except SpaceError as error:
             raise UserError(f"{file}, line {number}: {error}") from None
         found[architecture] = None
+        if architecture != text:
+            read.append(f"{file}, line {number}: {quoted(text)} is read as {architecture}")
+    if read:
+        log.warning("%s%s", read[0], f"; {len(read) - 1:,} more in the same way" if len(read) > 1 else "")
     if not found:
         raise UserError(f"--architectures {file}: no architecture in it; expected one a line")
     return list(found)
 
 
-def _entries(lines: list[str]) -> list[tuple[int, str]]:
-    header = next(csv.reader(lines[:1]), [])
-    column = next((header.index(name) for name in _CSV_COLUMNS if name in header), None)
-    if column is not None:
-        rows = enumerate(csv.reader(lines[1:]), start=2)
-        return [(number, row[column].strip()) for number, row in rows if len(row) > column]
+def _entries(file: str | Path) -> list[tuple[int, str]]:
+    """Return the texts of a list, each with its line."""
+    try:
+        if not stat.S_ISREG(os.stat(file).st_mode) and not os.path.isdir(file):  # it may have no end
+            raise UserError(f"--architectures {file}: not a regular file; write the list to one")
+        lines = Path(file).read_text(encoding="utf-8-sig").splitlines()
+        header = next(csv.reader(lines[:1]), [])
+        column = next((header.index(name) for name in ARCHITECTURE if name in header), None)
+        if column is not None:
+            rows = enumerate(csv.reader(lines[1:]), start=2)
+            return [(number, row[column].strip()) for number, row in rows if len(row) > column]
+    except UserError:
+        raise
+    except (FileNotFoundError, IsADirectoryError):
+        raise UserError(f"--architectures {file}: no such file") from None
+    except ValueError:  # no UTF-8, or a NUL in the name
+        raise UserError(f"--architectures {file}: not a text file; expected one architecture a line") from None
+    except csv.Error as error:
+        raise UserError(f"--architectures {file}: no CSV file ({error}); expected one architecture a line") from None
     entries = ((number, line.strip()) for number, line in enumerate(lines, start=1))
     return [(number, line) for number, line in entries if line and not line.startswith("#")]
