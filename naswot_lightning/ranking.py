@@ -15,7 +15,7 @@ from naswot_lightning.columns import SIZES, Combination, Criterion
 from naswot_lightning.errors import UserError
 from naswot_lightning.storage.columnar import Columnar, Records
 from naswot_lightning.storage.fields import Counts, Floats, Integers, Labels, NamedNumbers, Numbers, Texts
-from naswot_lightning.storage.files import csv_writer, open_to_read, text_beside
+from naswot_lightning.storage.files import csv_writer, open_to_read, text_beside, to_cell
 from naswot_lightning.storage.records import STRICT, Count, Positive, from_plain, parse_json
 from naswot_lightning.storage.score_rows import ScoreRow, Status, in_columns
 
@@ -171,7 +171,7 @@ def write_ranking(folder: Path, ranking: Sequence[RankedRow]) -> None:
         writer = csv_writer(table, list(ranking[0].to_json())).writer
         for number, entry in enumerate(_entries(ranking)):
             lines.write((",\n" if number else "[\n") + encode(entry))
-            writer.writerow(entry.values())
+            writer.writerow(map(to_cell, entry.values()))
         lines.write("\n]\n")
 
 

@@ -1,3 +1,4 @@
+import csv
 import json
 import math
 from dataclasses import replace
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from naswot_lightning.columns import Column, Criterion
 from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import rank, read_ranking, write_ranking
+from naswot_lightning.storage.files import from_cell, write_csv
 from naswot_lightning.storage.score_rows import ScoreRow, in_columns
 
 NASWOT, PARAMS = Column("naswot", "score"), Column("params", "parameters")
@@ -170,3 +172,13 @@ def test_a_ranking_is_written_whole_or_not_at_all(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_ranking(tmp_path, rank([row("a", naswot=2.0), row("b", naswot=float("inf"))], [Criterion((NASWOT,))]))
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_names_that_a_spreadsheet_would_compute_begin_with_an_apostrophe(tmp_path):
+    names = ['=HYPERLINK("x")', "@a", "+b", "-c", "\tc", "|none~0|", "-1.5"]
+    write_csv(tmp_path / "ranking.csv", [{"arch": name, "score": -1.5} for name in names], ["arch", "score"])
+    with open(tmp_path / "ranking.csv", newline="") as file:
+        rows = list(csv.reader(file))[1:]
+    assert [row[0] for row in rows] == [f"'{name}" for name in names[:5]] + names[5:]
+    assert {row[1] for row in rows} == {"-1.5"}
+    assert [from_cell(row[0]) for row in rows] == names

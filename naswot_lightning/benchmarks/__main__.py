@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from naswot_lightning.command_line import run_command
 from naswot_lightning.errors import UserError
+from spaces.errors import one_line
 
 if TYPE_CHECKING:
     from naswot_lightning.benchmarks import Known, Table
@@ -63,7 +64,7 @@ def convert(config: ConvertConfig) -> int:
         raise UserError(f"--output {config.output}: expected a name that ends with .npz")
     table, path = convert_file(Path(config.file), output, config.space)
     size = path.stat().st_size / 1000
-    print(f"{path}: {len(table.architectures):,} architectures of {table.space}, {size:,.0f} kB")
+    print(one_line(f"{path}: {len(table.architectures):,} architectures of {table.space}, {size:,.0f} kB"))
     return 0
 
 
@@ -75,7 +76,9 @@ def show(config: ShowConfig) -> int:
     table = open_benchmark(config.file, config.space)
     if config.architecture is None:
         rows = ([each.dataset, each.split, each.epochs, len(each.seeds)] for each in table.known)
-        print(f"{table.name}: {len(table.architectures):,} architectures of {table.space}, from {table.source}")
+        print(
+            one_line(f"{table.name}: {len(table.architectures):,} architectures of {table.space}, from {table.source}")
+        )
         print_table("", ("data set", "split", "epochs", "trainings"), rows)
         return 0
     if config.architecture not in table:
@@ -89,7 +92,7 @@ def _print_architecture(table: Table, architecture: str) -> None:
 
     columns = ("data set", "split", "epochs", "accuracy (%)", "loss", "training (s)", "params", "MACs", "by seed (%)")
     number = table.number(architecture)
-    print(architecture if number is None else f"{architecture} (index {number:,})")
+    print(one_line(architecture if number is None else f"{architecture} (index {number:,})"))
     print_table("", columns, filter(None, (_row(table, architecture, known) for known in table.known)))
 
 

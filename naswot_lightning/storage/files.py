@@ -18,6 +18,8 @@ from filelock import FileLock, Timeout
 
 from naswot_lightning.errors import UserError
 
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # what a formula of a spreadsheet begins with
+
 
 @contextmanager
 def written_beside(path: Path) -> Iterator[Path]:
@@ -65,7 +67,7 @@ def write_json(path: Path, content: Any) -> None:
 def write_csv(path: Path, rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
     """Write rows as a CSV file; what is missing is empty."""
     with text_beside(path) as file:
-        csv_writer(file, columns).writerows(rows)
+        csv_writer(file, columns).writerows(map(_cells, rows))
 
 
 def to_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> str:
@@ -75,7 +77,7 @@ def to_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> str:
     'rank,score\n1,\n2,1.5\n'
     """
     text = io.StringIO()
-    csv_writer(text, columns).writerows(rows)
+    csv_writer(text, columns).writerows(map(_cells, rows))
     return text.getvalue()
 
 
@@ -84,6 +86,30 @@ def csv_writer(file: TextIO, columns: Sequence[str]) -> csv.DictWriter[str]:
     writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     return writer
+
+
+def _cells(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: to_cell(value) for name, value in row.items()}
+
+
+def to_cell(value: Any) -> Any:
+    """Return a value as a CSV file has it: a text that a spreadsheet would compute begins with an apostrophe.
+
+    >>> to_cell("=1+1"), to_cell("|none~0|"), to_cell("-1.5"), to_cell(-1.5)
+    ("'=1+1", '|none~0|', '-1.5', -1.5)
+    """
+    if not isinstance(value, str) or not value.startswith(_FORMULAS):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
+
+
+def from_cell(text: str) -> str:
+    """Return the text that :func:`to_cell` made a cell of."""
+    return text[1:] if text.startswith("'") and text[1:].startswith(_FORMULAS) else text
 
 
 def open_own(path: Path, flags: int) -> int:

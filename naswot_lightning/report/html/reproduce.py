@@ -55,7 +55,22 @@ def commands_of(run: Run) -> tuple[str, ...]:
 
 def _joined(script: str, options: Iterator[tuple[str, Any]]) -> str:
     words = [word for name, value in options for word in (f"--{name}", _word(value))]
-    return shlex.join(["python", script, *words, "--run_dir", AGAIN])
+    return " ".join(map(_quoted, ["python", script, *words, "--run_dir", AGAIN]))
+
+
+def _quoted(word: str) -> str:
+    r"""Return a word as a shell takes it; what cannot be seen, as a line's end, is written out.
+
+    >>> print(_quoted("a b"), _quoted("a\nb"))
+    'a b' $'a\nb'
+    """
+    if word.isprintable():
+        return shlex.quote(word)
+    return "$'" + "".join(c if c.isprintable() and c not in "\\'" else _escaped(c) for c in word) + "'"
+
+
+def _escaped(letter: str) -> str:
+    return f"\\{letter}" if letter in "\\'" else repr(letter)[1:-1] if letter < "\x80" else f"\\U{ord(letter):08x}"
 
 
 def _word(value: Any) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from naswot_lightning.benchmarks.csv_table import ARCHITECTURE
 from naswot_lightning.errors import UserError
 from naswot_lightning.search.limits import Limits
+from naswot_lightning.storage.files import from_cell
 from naswot_lightning.storage.score_rows import ScoreRow
 from spaces import EnumerableSpace, Space, SpaceError
 from spaces.errors import TooLargeError, quoted
@@ -81,7 +82,7 @@ def _entries(file: str | Path) -> list[tuple[int, str]]:
         column = next((header.index(name) for name in ARCHITECTURE if name in header), None)
         if column is not None:
             rows = enumerate(csv.reader(lines[1:]), start=2)
-            return [(number, row[column].strip()) for number, row in rows if len(row) > column]
+            return [(number, from_cell(row[column].strip())) for number, row in rows if len(row) > column]
     except UserError:
         raise
     except (FileNotFoundError, IsADirectoryError):

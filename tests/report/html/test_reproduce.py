@@ -1,10 +1,11 @@
 import shlex
+import subprocess
 
 import pytest
 
 from naswot_lightning.command_line import parse
 from naswot_lightning.config import SearchConfig, TrainConfig
-from naswot_lightning.report.html.reproduce import commands_of, settings_of
+from naswot_lightning.report.html.reproduce import _joined, commands_of, settings_of
 from naswot_lightning.report.run import read_run
 from naswot_lightning.storage.run_folder import RunFolder
 from tests.report.html.folders import SETTINGS, sampled_rows, write_search
@@ -70,3 +71,11 @@ def test_settings_that_were_chosen_come_first():
     }  # fmt: skip
     assert ("batch_size", "128") in others
     assert ("wandb.mode", "disabled") in others
+
+
+def test_a_command_to_copy_has_no_letter_that_a_shell_or_terminal_acts_on():
+    word = "a'\\ \n\x1b[2J\u202e|none~0|"
+    command = _joined("search.py", iter([("space", word)]))
+    assert command.isprintable()
+    printed = subprocess.run(["bash", "-c", command.replace("python search.py", "printf %s")], capture_output=True)
+    assert printed.stdout.decode() == f"--space{word}--run_dirruns/again"
