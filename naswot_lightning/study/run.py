@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from naswot_lightning.columns import Criterion
-from naswot_lightning.errors import UserError
+from naswot_lightning.errors import UserError, warn_of_failure
 from naswot_lightning.report.figures import save_figure
 from naswot_lightning.report.figures.study_bars import draw
 from naswot_lightning.storage.files import write_csv, write_json
@@ -77,10 +77,12 @@ def _read_runs(config: StudyConfig) -> list[Candidates]:
 
 def _write(found: Study, run: Candidates, out: str | None) -> None:
     """Write study.csv, study.json and study.png; the lock of the run folder is held where they lie in it."""
-    figure = draw(found)
     folder = run.folder.path / "study" if out is None else Path(out)
     with run.folder.held() if out is None else nullcontext():
         write_csv(folder / "study.csv", csv_rows(found), COLUMNS)
         write_json(folder / "study.json", found.to_json())
-        save_figure(figure, folder / "study.png")
-    print(", ".join(str(folder / f"study.{ending}") for ending in ("csv", "json", "png")))
+        written = [folder / "study.csv", folder / "study.json"]
+        with warn_of_failure(f"{folder / 'study.png'} cannot be drawn"):
+            save_figure(draw(found), folder / "study.png")
+            written.append(folder / "study.png")
+    print(", ".join(map(str, written)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from naswot_lightning.errors import UserError
+from naswot_lightning.errors import UserError, warn_of_failure
 from naswot_lightning.report.figures import save_figure
 from naswot_lightning.report.settings import ReportConfig
 from naswot_lightning.report.several.beside import read_beside
@@ -37,12 +37,12 @@ def compare_folders(config: ReportConfig) -> int:
     _expect_ours(out / PAGE)
     found = compare_runs(read_beside([RunFolder(path) for path in config.run_dir]))
     print_comparison(found)
-    figure = draw_runs(found)
-    if figure is not None:
-        files = [out / f"{FIGURE}.{ending}" for ending in config.format]
-        for file in files:
-            save_figure(figure, file)
-        print(f"\nFigure: {', '.join(map(str, files))}")
+    files = [out / f"{FIGURE}.{ending}" for ending in config.format]
+    with warn_of_failure(f"{files[0]} cannot be drawn"):
+        if (figure := draw_runs(found)) is not None:
+            for file in files:
+                save_figure(figure, file)
+            print(f"\nFigure: {', '.join(map(str, files))}")
     write_whole(out / PAGE, render_comparison(found).encode("utf-8", "replace"))
     print(f"\nReport: {out / PAGE}")
     return 0
