@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from pytorch_lightning.callbacks import ModelCheckpoint
 
+from naswot_lightning.storage.faults import FAULTS
 from naswot_lightning.storage.files import written_beside
 
 
@@ -80,8 +81,12 @@ def checkpoint_to_resume(folder: Path) -> Path | None:
 def _load(path: Path) -> dict[str, Any] | None:
     """Return a checkpoint, or None where there is none that can be used."""
     try:
+        with zipfile.ZipFile(path) as archive:
+            # torch packs nothing: 200 kB that unpack to 200 MB are not its own.
+            if sum(part.file_size for part in archive.infolist()) > path.stat().st_size:
+                return None
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError):
+    except (OSError, *FAULTS):
         return None
     return loaded if isinstance(loaded, dict) and "state_dict" in loaded else None
 

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import zipfile
 
 import pytest
 
@@ -30,11 +31,17 @@ def whole(tmp_path_factory, data):
 def damage(path, how):
     if how == "missing":
         path.unlink()
+    elif how == "packed":  # a little that unpacks to much more
+        with zipfile.ZipFile(path) as archive:
+            content = {name: archive.read(name) for name in archive.namelist()}
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, part in content.items():
+                archive.writestr(name, part)
     else:
         path.write_bytes(path.read_bytes()[: 0 if how == "empty" else path.stat().st_size // 2])
 
 
-@pytest.mark.parametrize("how", ["truncated", "empty", "missing"])
+@pytest.mark.parametrize("how", ["truncated", "empty", "missing", "packed"])
 @pytest.mark.parametrize("name", ["last.ckpt", "best.ckpt"])
 def test_a_damaged_checkpoint_is_never_the_one_to_resume_from(whole, tmp_path, name, how, capsys):
     (pick,) = (whole / "picks").iterdir()
