@@ -6,7 +6,7 @@ import pickle
 import time
 from collections.abc import Iterable, Iterator
 
-from naswot_lightning.execution.base import Lost, R, T, Task
+from naswot_lightning.execution.base import Lost, R, T, Task, run_item
 from naswot_lightning.execution.processes import Processes
 
 _TRIED = 3
@@ -30,14 +30,14 @@ class Automatic:
         quickest = float("inf")
         for item in waiting[:_TRIED]:
             start = time.perf_counter()
-            result = task(item)
+            result = run_item(task, item)
             quickest = min(quickest, time.perf_counter() - start)
             yield item, result
         rest = waiting[_TRIED:]
         if rest and self.processes.count > 1 and quickest * len(rest) >= _WORTHWHILE_S and _can_be_sent(task):
             yield from self.processes.run(task, rest)
         else:
-            yield from ((item, task(item)) for item in rest)
+            yield from ((item, run_item(task, item)) for item in rest)
 
 
 def _can_be_sent(task: object) -> bool:

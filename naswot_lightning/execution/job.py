@@ -52,15 +52,16 @@ class JobItems:
         messages, end = read_messages(self.told, 0)
         with suppress(FileNotFoundError):
             os.truncate(self.told, end)  # of what was half-written
-        finished = sum(isinstance(message, Done | Lost) for message in messages)
+        finished = {message.number for message in messages if isinstance(message, Done)}
+        left = {number: item for number, item in enumerate(self.items) if number not in finished}
         try:
             worker = Worker(self.parcel, self._load())
         except Exception as error:  # noqa: BLE001 - raised again by the command
             append_message(self.told, Failed(sendable(error)))
             return
         self._workers.append(worker)
-        watch = _Watch(self.told, self.timeout)
-        for message in worker.run(self.items[finished:]):
+        watch = _Watch(self.told, self.timeout, worker)
+        for message in worker.run(left):
             append_message(self.told, message)
             watch.seen()
 
@@ -82,8 +83,8 @@ class JobItems:
 class _Watch:
     """Ends this process where it is at one item for longer than some seconds; its file then says so."""
 
-    def __init__(self, told: Path, timeout: float | None) -> None:
-        self._told, self._timeout, self._since = told, timeout, time.monotonic()
+    def __init__(self, told: Path, timeout: float | None, worker: Worker) -> None:
+        self._told, self._worker, self._since = told, worker, time.monotonic()
         if timeout is not None:
             threading.Thread(target=self._end_in_time, args=(timeout,), daemon=True).start()
 
@@ -94,7 +95,7 @@ class _Watch:
     def _end_in_time(self, timeout: float) -> None:
         while (left := self._since + timeout - time.monotonic()) > 0:
             time.sleep(left)
-        append_message(self._told, Lost(f"gave no answer in {timeout:g} s"))
+        append_message(self._told, Done(self._worker.at, Lost(f"gave no answer in {timeout:g} s")))
         os._exit(1)
 
 

@@ -15,13 +15,14 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import count as counted
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from threading import Lock, Thread
 from typing import Any
 
 from naswot_lightning.errors import UserError
-from naswot_lightning.execution.base import Lost, R, T, Task
+from naswot_lightning.execution.base import Lost, R, T, Task, run_item
 
 MOST_WORKERS = 16  # each holds torch and the feature maps of one network, half a gigabyte
 _AHEAD = 2  # items a worker has been given, so that none waits for this process
@@ -93,7 +94,7 @@ class Processes:
                     except _WorkerLostError as error:
                         reason = str(error)
                     worker.end()
-                    at, *others = worker.given
+                    at, *others = worker.given.values()
                     items.extendleft(reversed(others))
                     unready = 0 if worker.is_ready else unready + 1
                     if unready == _MOST_STARTS:
@@ -147,13 +148,14 @@ class _WorkerLostError(Exception):
 
 
 class _Worker:
-    """One process, what it was given, and the ends of its two pipes that this process holds."""
+    """One process, what it was given by its numbers, and the ends of its two pipes that this process holds."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         context = multiprocessing.get_context("spawn")
         items, self._items = context.Pipe(duplex=False)
         self.answers, answers = context.Pipe(duplex=False)
-        self.given: list[Any] = []
+        self.given: dict[int, Any] = {}
+        self._numbers = counted()
         self._lock, self._has_task, self._sender = Lock(), False, Thread()
         self.is_ready = False
         self._since = time.monotonic()  # it has been at the first of what it was given
@@ -177,17 +179,18 @@ class _Worker:
         with suppress(BrokenPipeError, ConnectionResetError):
             self._items.send_bytes(task)
             with self._lock:
-                for item in tuple(self.given):  # what is answered meanwhile leaves it
-                    self._items.send(item)
+                for numbered in tuple(self.given.items()):  # what is answered meanwhile leaves it
+                    self._items.send(numbered)
                 self._has_task = True
 
     def give_from(self, items: deque[Any], most: int) -> None:
         """Let it have as many items as it may hold."""
         while items and len(self.given) < most:
             with self._lock, suppress(BrokenPipeError, ConnectionResetError):  # its death is seen by its silence
-                self.given.append(items.popleft())
+                number = next(self._numbers)
+                self.given[number] = items.popleft()
                 if self._has_task:
-                    self._items.send(self.given[-1])
+                    self._items.send((number, self.given[number]))
 
     def answered(self, timeout: float | None) -> Iterator[tuple[Any, Any]]:
         """Yield the items that are finished, with their results.
@@ -205,10 +208,10 @@ class _Worker:
             if message == _READY:
                 self.is_ready = True
                 continue
-            result, error = message
+            number, result, error = message
             if error is not None:
                 raise error
-            yield self.given.pop(0), result
+            yield self.given.pop(number), result
             self._since = time.monotonic()
         if timeout is None or not self.given:
             return
@@ -245,18 +248,18 @@ def describe_exit(code: int | None) -> str:
 
 
 def _work(items: Connection, answers: Connection) -> None:
-    """Be a worker: answer items with (result, None) or (None, error) until there are no more, or nobody asks."""
+    """Be a worker: answer each item with (number, result, error) until there are no more, or nobody asks."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to answer
     with suppress(EOFError, BrokenPipeError):  # the parent is gone, or has no more
         task = _settle(items.recv_bytes())
         answers.send(_READY)
         while True:
-            item = items.recv()
-            answer: tuple[Any, Exception | None]
+            number, item = items.recv()
+            answer: tuple[int, Any, Exception | None]
             try:
-                answer = task(item), None
+                answer = number, run_item(task, item), None
             except Exception as error:  # noqa: BLE001 - raised again where the result was wanted
-                answer = None, error
+                answer = number, None, error
             answers.send(answer)
 
 

@@ -92,7 +92,7 @@ class _Flight:
 
     def __init__(self, told: ObjectRefGenerator, items: Iterable[Any]) -> None:
         self.told, self.given = told, Given(items)
-        self.count = len(self.given.items)
+        self.count = len(self.given.left)
         self.ready_since: float | None = None
 
 
@@ -174,7 +174,7 @@ class _Run:
             return
         if isinstance(messages, Misplaced):
             self._ray.cancel(flight.told, force=True)
-            self._give_back(flight, flight.given.items)
+            self._give_back(flight, flight.given.left.values())
             return
         for message in messages:
             for item, result in flight.given.take(message):
@@ -183,7 +183,7 @@ class _Run:
             flight.ready_since, self._unready = time.monotonic(), 0
 
     def _note_pace(self, flight: _Flight) -> None:
-        if flight.ready_since is not None and not flight.given.items:
+        if flight.ready_since is not None and not flight.given.left:
             self._pace = (time.monotonic() - flight.ready_since) / flight.count
 
     def _is_hung(self, flight: _Flight) -> bool:
@@ -198,9 +198,10 @@ class _Run:
                     f"--engine ray: a worker {reason} before it was ready, {_MOST_STARTS} times; "
                     "what is finished is kept: run the same command again with fewer --workers"
                 )
-            self._give_back(flight, flight.given.items)
+            self._give_back(flight, flight.given.left.values())
             return
-        at, others = list(flight.given.items)[:1], list(flight.given.items)[1:]
+        left = list(flight.given.left.values())
+        at, others = left[:1], left[1:]
         self._give_back(flight, others)
         for item in at:  # none where it died after the last
             yield from self._lose(item, reason)

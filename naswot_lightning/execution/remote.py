@@ -12,15 +12,14 @@ import pickle
 import sys
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from naswot_lightning.errors import UserError, describe_error
-from naswot_lightning.execution.base import Lost, Request, Stoppable, Task
+from naswot_lightning.execution.base import Lost, Request, Stoppable, Task, run_item
 
 _GLANCE_S = 0.2  # a process that is told to end from elsewhere sees it between waits only
 _PATIENCE_S = 60.0  # for a training that is told to save
@@ -87,8 +86,14 @@ class Printed:
 
 @dataclass(frozen=True)
 class Done:
-    """An item is finished."""
+    """An item is finished.
 
+    Attributes:
+        number: of the item.
+        result: of it, or :class:`Lost`.
+    """
+
+    number: int
     result: Any
 
 
@@ -99,7 +104,7 @@ class Failed:
     error: Exception
 
 
-Message = Ready | Printed | Done | Failed | Lost
+Message = Ready | Printed | Done | Failed
 
 
 class Worker:
@@ -111,22 +116,24 @@ class Worker:
 
     Attributes:
         devices: that this process had for itself when it began; it can use no others later.
+        at: the number of the item that it is at.
     """
 
     def __init__(self, parcel: Parcel, sent: bytes) -> None:
         self.parcel = parcel
         self.devices = os.environ.get("CUDA_VISIBLE_DEVICES")
         self._task = _settle(parcel, sent)
+        self.at = 0
         self._call: threading.Thread | None = None
 
-    def run(self, items: Iterable[Any]) -> Iterator[Message]:
-        """Yield what there is to tell, until the items are finished or one of them fails."""
+    def run(self, items: Mapping[int, Any]) -> Iterator[Message]:
+        """Yield what there is to tell, until the items, by their numbers, are finished or one of them fails."""
         yield Ready(os.getpid())
-        for item in items:
+        for self.at, item in items.items():
             if self.parcel.apart:
                 yield from self._run_aside(item)
             else:
-                yield _answer(self._task, item)
+                yield _answer(self._task, self.at, item)
 
     def stop(self) -> None:
         """Let a call save and end where the task knows how, within a minute."""
@@ -138,7 +145,7 @@ class Worker:
     def _run_aside(self, item: Any) -> Iterator[Message]:
         """Wait for a call in another thread, since a thread that waits for a process cannot be interrupted."""
         told: SimpleQueue[Message] = SimpleQueue()
-        self._call = threading.Thread(target=_answer_aside, args=(self._task, item, told), daemon=True)
+        self._call = threading.Thread(target=_answer_aside, args=(self._task, self.at, item, told), daemon=True)
         with redirect_stdout(_Lines(told, False)), redirect_stderr(_Lines(told, True)):
             try:
                 self._call.start()
@@ -184,18 +191,18 @@ def _settle(parcel: Parcel, sent: bytes) -> Task[Any, Any]:
     return task
 
 
-def _answer(task: Task[Any, Any], item: Any) -> Message:
+def _answer(task: Task[Any, Any], number: int, item: Any) -> Message:
     try:
-        return Done(task(item))
+        return Done(number, run_item(task, item))
     except Exception as error:  # noqa: BLE001 - raised again where the result was wanted
         return Failed(sendable(error))
 
 
-def _answer_aside(task: Task[Any, Any], item: Any, told: SimpleQueue[Message]) -> None:
+def _answer_aside(task: Task[Any, Any], number: int, item: Any, told: SimpleQueue[Message]) -> None:
     try:
-        told.put(_answer(task, item))
+        told.put(_answer(task, number, item))
     except BaseException:  # noqa: BLE001 - it is asked for no more, or its process was stopped by somebody else
-        told.put(Lost("was interrupted"))
+        told.put(Done(number, Lost("was interrupted")))
 
 
 def sendable(error: Exception) -> Exception:
@@ -211,16 +218,16 @@ class Given:
     """Items that a process was given and has not answered yet.
 
     Args:
-        items: in the order in which it answers them.
+        items: numbered in the order in which it answers them.
 
     Attributes:
-        items: those that are left.
+        left: those that are left, by their numbers.
         pid: of the process on its machine; None before it is ready.
         since: when it began to get ready, or the first of these items; seconds of ``time.monotonic``.
     """
 
     def __init__(self, items: Iterable[Any]) -> None:
-        self.items = deque(items)
+        self.left = dict(enumerate(items))
         self.pid: int | None = None
         self.since = time.monotonic()
 
@@ -232,10 +239,8 @@ class Given:
                 self.pid = pid
             case Printed(text, is_error):
                 _print(text, sys.stderr if is_error else sys.stdout)
-            case Done(result):
-                yield self.items.popleft(), result
-            case Lost():
-                yield self.items.popleft(), message
+            case Done(number, result) if number in self.left:
+                yield self.left.pop(number), result
             case Failed(error):
                 raise error
 

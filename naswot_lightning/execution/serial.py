@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from naswot_lightning.execution.base import Lost, R, T, Task
+from naswot_lightning.execution.base import Lost, R, T, Task, run_item
 
 
 class Serial:
@@ -22,4 +22,4 @@ class Serial:
         """Yield each item with its result."""
         task.prepare()
         for item in items:
-            yield item, task(item)
+            yield item, run_item(task, item)

@@ -225,7 +225,7 @@ class _Run:
                 yield from self._lose(job, item, result.reason) if isinstance(result, Lost) else [(item, result)]
         if job.given.pid is not None and not was_ready:
             self._unready = 0
-        if not job.given.items:
+        if not job.given.left:
             self._jobs.remove(job)
         elif has_ended:
             self._jobs.remove(job)
@@ -233,7 +233,7 @@ class _Run:
 
     def _replace(self, job: Submitted) -> Iterator[tuple[Any, Any]]:
         """Submit again what a job that has ended was given."""
-        items = list(job.given.items)
+        items = list(job.given.left.values())
         if job.given.pid is None:
             self._unready += 1
             if self._unready == _MOST_STARTS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 
-from naswot_lightning.execution.base import Lost, R, Stoppable, T, Task
+from naswot_lightning.execution.base import Lost, R, Stoppable, T, Task, run_item
 
 
 class Threads:
@@ -25,7 +25,7 @@ class Threads:
         """Yield each item with its result, as they are finished."""
         task.prepare()
         with ThreadPoolExecutor(self.count) as pool:
-            futures: dict[Future[R], T] = {pool.submit(task, item): item for item in items}
+            futures: dict[Future[R], T] = {pool.submit(run_item, task, item): item for item in items}
             try:
                 for future in as_completed(futures):
                     yield futures[future], future.result()

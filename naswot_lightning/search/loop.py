@@ -97,7 +97,9 @@ class Loop:
             return with_architecture(proposal, self._canonical(architecture_of(proposal)))
         except TooLargeError:
             return proposal  # whose evaluation says so
-        except Exception as error:  # noqa: BLE001 - any fault of one network is reported with it
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - any fault of one network is reported with it, also sys.exit
             self._append(proposal, [proposal], self._failed(describe_error(error)))
             return None
 

@@ -7,8 +7,10 @@ from naswot_lightning.execution import automatic
 from naswot_lightning.execution.automatic import Automatic
 from naswot_lightning.execution.processes import Processes
 from naswot_lightning.execution.serial import Serial
+from naswot_lightning.execution.threads import Threads
 from naswot_lightning.search.evaluators.score import ScoreEvaluator
 from spaces import get_space
+from tests.execution.tasks import Forking
 
 SPACE = get_space("nasbench201")
 DISCONNECTED = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
@@ -38,3 +40,8 @@ def test_every_executor_gives_the_same_results(always_worthwhile):
 def test_nothing_to_do_is_no_error(executor):
     evaluator = ScoreEvaluator(get_space("nasbench201"), [load_probe("noise", "", 4, 0, probe_size=8)])
     assert list(executor.run(evaluator, [])) == []
+
+
+@pytest.mark.parametrize("executor", [Serial(), Processes(2), Automatic(Processes(2)), Threads(2)])
+def test_a_task_that_forks_answers_each_item_once_with_its_own_result(executor, always_worthwhile):
+    assert sorted(executor.run(Forking(), range(12))) == [(item, -item) for item in range(12)]

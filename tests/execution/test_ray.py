@@ -17,7 +17,7 @@ from naswot_lightning.execution.remote import pack
 from naswot_lightning.search.evaluators.score import ScoreEvaluator
 from spaces import get_space
 from tests.execution.conftest import SMALL
-from tests.execution.tasks import Fatal, Halved, NeverReady, Odd, Training, Where, wait_until
+from tests.execution.tasks import Fatal, Forking, Halved, NeverReady, Odd, Training, Where, wait_until
 
 # Before it is imported: then it reads what holds for the process, also for commands that other tests run in it.
 os.environ.update(RAY_DEDUP_LOGS_SKIP_REGEX=".", RAY_AUTH_MODE="disabled")
@@ -49,6 +49,7 @@ def test_an_error_of_a_task_ends_the_run_with_that_error(cluster):
     with pytest.raises(RuntimeError, match=r"^Unsendable: 1 and more$"):
         run(Odd(), [1])
     assert dict(run(Halved(), [2, 4])) == {2: 1, 4: 2}
+    assert sorted(run(Forking(), range(6))) == [(item, -item) for item in range(6)]
 
 
 def test_what_kills_its_worker_is_tried_again_and_then_lost_and_the_others_go_on(cluster, tmp_path, caplog):

@@ -17,7 +17,7 @@ from naswot_lightning.search.evaluators.score import ScoreEvaluator
 from spaces import get_space
 from tests.execution import fake_slurm
 from tests.execution.conftest import SMALL
-from tests.execution.tasks import Fatal, Halved, NeverReady, Odd, Training, begin, wait_until
+from tests.execution.tasks import Fatal, Forking, Halved, NeverReady, Odd, Training, begin, wait_until
 
 submitit = pytest.importorskip("submitit")
 CPU = torch.device("cpu")
@@ -51,6 +51,7 @@ def asked(cluster, program):
 
 def test_an_error_of_a_task_ends_the_run_with_that_error(run, tmp_path):
     assert list(run(Halved(), [])) == []
+    assert sorted(run(Forking(), range(6))) == [(item, -item) for item in range(6)]
     with pytest.raises(ValueError, match=r"^3 is odd$"):
         list(run(Halved(), [2, 4, 3]))
     with pytest.raises(RuntimeError, match=r"^Unsendable: 1 and more$"):

@@ -14,7 +14,7 @@ import torch
 from naswot_lightning.columns import Column, Criterion
 from naswot_lightning.data.probe import Probe
 from naswot_lightning.errors import describe_error
-from naswot_lightning.networks import build_network, move_network
+from naswot_lightning.networks import alarms_raised, build_network, move_network
 from naswot_lightning.proxies import Measured, get_proxy, watches_of
 from naswot_lightning.score import NoRectifierError, Precision
 from naswot_lightning.search.evaluators.base import Conditions, Json, Values
@@ -86,13 +86,16 @@ class ScoreEvaluator:
         repeats: list[Mapping[str, float]] = []
         size, n_units, fault = None, None, None
         try:
-            size = self._size(architecture)
-            for repeat in range(len(self.probes)):
-                measured = self._measured(architecture, repeat, size)
-                values, fault = self._scores(measured)
-                repeats.append(values)
-                n_units = measured.n_units
-        except Exception as error:  # noqa: BLE001 - any fault of one network is reported with it
+            with alarms_raised():
+                size = self._size(architecture)
+                for repeat in range(len(self.probes)):
+                    measured = self._measured(architecture, repeat, size)
+                    values, fault = self._scores(measured)
+                    repeats.append(values)
+                    n_units = measured.n_units
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - any fault of one network is reported with it, also sys.exit
             repeats = [dict.fromkeys((proxy.name for proxy in self.proxies), math.nan)]
             fault = describe_error(error)
         seconds = round(time.perf_counter() - start, 6)
