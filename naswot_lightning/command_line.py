@@ -24,6 +24,7 @@ from naswot_lightning.report.figures import FIGURES
 from naswot_lightning.search.algorithms import ALGORITHMS
 from naswot_lightning.search.evaluators import EVALUATORS
 from naswot_lightning.storage.plain_yaml import MOST_CHARACTERS, parse_yaml
+from naswot_lightning.storage.run_folder import MovedError
 from naswot_lightning.training.recipes import RECIPES
 from spaces import is_import_path, list_spaces, trust
 from spaces.errors import SpaceError
@@ -200,6 +201,8 @@ def run_command(
         return command(parse(settings, argv, prog))
     except OSError as error:
         return _fail(prog, describe_os_error(error))
+    except MovedError as error:
+        return _fail(prog, str(error), code=1)
     except (UserError, SpaceError) as error:
         return _fail(prog, str(error))
     except KeyboardInterrupt:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -16,7 +15,7 @@ from torch import Tensor
 from naswot_lightning.data.dataset import Dataset, ImageSplit
 from naswot_lightning.errors import UserError, reason_of
 from naswot_lightning.storage.faults import FAULTS
-from naswot_lightning.storage.files import written_beside
+from naswot_lightning.storage.files import remove_unfinished, written_beside
 from naswot_lightning.storage.records import STRICT, Count, Positive, from_plain
 
 _SPLITS = ("train", "val", "test")
@@ -49,8 +48,7 @@ def store_dataset(dataset: Dataset, folder: Path) -> None:
     Raises:
         OSError: the disk is full or cannot be written; nothing is left behind.
     """
-    for unfinished in folder.parent.glob(f".{folder.name}.*.part"):  # of a process that was killed
-        shutil.rmtree(unfinished, ignore_errors=True)
+    remove_unfinished(folder)
     with written_beside(folder) as beside:
         beside.mkdir()
         _write(dataset, beside)

@@ -13,7 +13,7 @@ from naswot_lightning.search.plan import Search, plan_search
 from naswot_lightning.search.run import first_batch, run
 from naswot_lightning.search.shards import MergeConfig, deal
 from naswot_lightning.search.trial import architecture_of
-from naswot_lightning.storage.files import read_own, written_beside
+from naswot_lightning.storage.files import read_own, remove_unfinished, written_beside
 from naswot_lightning.storage.records import STRICT, from_json, from_plain
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.storage.score_rows import ScoreRow
@@ -233,7 +233,6 @@ def _write(search: Search, candidates: Sequence[str], lines: Mapping[str, bytes]
     """Write the lines of all candidates in place of those of an earlier merge."""
     with search.folder.open(dict(search.settings), search.identity, search.overwrite):
         for name in _WRITTEN:
-            for unfinished in search.folder.path.glob(f".{name}.*.part"):  # of a merge that was killed
-                unfinished.unlink()
+            remove_unfinished(search.folder.path / name)
         with written_beside(search.folder.scores) as beside, open(beside, "wb") as file:
             file.writelines(lines[candidate] + b"\n" for candidate in candidates)

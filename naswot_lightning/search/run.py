@@ -60,6 +60,7 @@ def run(search: Search, first: Sequence[Proposal] | None = None) -> int:
                     opened.enter_context(each)
             loop = Loop(search.space.name, search.canonical, search.evaluator, search.executor, search.seed, finished)
             rows = loop.run(search.algorithm, first)
+        search.folder.expect_in_place()
         ranking = _rank(search, rows.distinct())
         write_ranking(search.folder.path, ranking)
         print_summary(search, ranking)

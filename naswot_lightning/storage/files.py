@@ -9,41 +9,63 @@ import json
 import os
 import shutil
 import stat
+import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO, TextIO
-
-from filelock import FileLock, Timeout
 
 from naswot_lightning.errors import UserError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+_UNFINISHED = ".part"
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # what a formula of a spreadsheet begins with
+_GLANCE_S = 0.1  # between looks whether a lock is free
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let an error of the file system name ``path``, which those of an open file do not.
+
+    Raises:
+        OSError: the same, with the path.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 @contextmanager
 def written_beside(path: Path) -> Iterator[Path]:
-    """Give a path beside ``path`` to write to, and rename it at the end: a reader sees the old content or the new.
+    """Give a path to write to, and rename it to ``path`` at the end: a reader sees the old content or the new.
 
-    What was written may be a file or a folder. Where the block raises, nothing is left behind.
+    What was written may be a file or a folder. Where the block raises, nothing is left behind. It is written in a new
+    folder of a random name beside ``path``: no link that lies there can have that name.
 
     Raises:
         OSError: the disk is full or cannot be written; it names ``path``.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield beside
-        if beside.is_dir() and path.is_dir():
-            shutil.rmtree(path)  # a folder cannot be renamed over another
-        os.replace(beside, path)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
-    finally:
-        if beside.is_dir():
-            shutil.rmtree(beside, ignore_errors=True)
-        else:
-            beside.unlink(missing_ok=True)
+        with TemporaryDirectory(_UNFINISHED, f".{path.name}.", path.parent, ignore_cleanup_errors=True) as folder:
+            beside = Path(folder) / path.name
+            yield beside
+            if beside.is_dir() and path.is_dir():
+                shutil.rmtree(path)  # a folder cannot be renamed over another
+            os.replace(beside, path)
+
+
+def remove_unfinished(path: Path) -> None:
+    """Remove what killed processes have left of ``path`` (:func:`written_beside`); only where no other writes it."""
+    for unfinished in path.parent.glob(f".{path.name}.*{_UNFINISHED}"):
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
@@ -150,7 +172,7 @@ def read_own(path: Path) -> bytes:
         UserError: there is something else of that name.
         FileNotFoundError: there is none.
     """
-    with open_to_read(path) as file:
+    with open_to_read(path) as file, naming(path):
         return file.read()
 
 
@@ -179,6 +201,8 @@ def remove_within(folder: Path, path: Path) -> None:
 def locked(folder: Path, patience: float = 0.0, option: str = "--run_dir") -> Iterator[None]:
     """Hold ``folder`` for this process; the lock dies with the process, however it ends.
 
+    Where the file system has no locks, a warning says so.
+
     Args:
         folder: an existing folder.
         patience: seconds to wait for another process to let it go.
@@ -186,15 +210,30 @@ def locked(folder: Path, patience: float = 0.0, option: str = "--run_dir") -> It
 
     Raises:
         UserError: another process holds it.
+        OSError: it cannot be locked; it names the file.
     """
     path = folder / ".lock"
-    os.close(open_own(path, os.O_RDWR | os.O_CREAT))  # what is no file of ours is refused, not emptied
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=patience)
-    except Timeout:
-        raise UserError(f"{folder} is in use by another process; wait for it, or choose another {option}") from None
-    try:
+    end = time.monotonic() + patience
+    with open(open_own(path, os.O_RDWR | os.O_CREAT), "rb") as file:  # what is no file of ours is refused, not emptied
+        while not _lock(path, file.fileno()):
+            if time.monotonic() >= end:
+                raise UserError(f"{folder} is in use by another process; wait for it, or choose another {option}")
+            time.sleep(_GLANCE_S)
         yield
-    finally:
-        lock.release()
+
+
+def _lock(path: Path, descriptor: int) -> bool:
+    """Return False where another process holds the lock."""
+    try:
+        if fcntl is None:
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.EOPNOTSUPP):
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        print(
+            f"warning: {path.parent}: this file system has no locks; let one command at a time use it", file=sys.stderr
+        )
+    return True

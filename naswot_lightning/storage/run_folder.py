@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import uuid
 from collections.abc import Iterator, Mapping
@@ -37,6 +38,10 @@ _FORMERLY: dict[str, Any] = {
     "split_file": None, "select": "top", "evaluator": "scores", "shard": None, "budget": None, "epochs": None,
     "train": {}, "benchmark_dataset": None,
 }  # fmt: skip
+
+
+class MovedError(UserError):
+    """A run folder is gone from its path while a command writes to it; the command exits with 1."""
 
 
 class RunFolder:
@@ -103,6 +108,7 @@ class RunFolder:
 
         Raises:
             UserError: there is a file of that name, or another process is at work in it.
+            MovedError: at the end, where the folder has been moved or removed meanwhile.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -110,7 +116,22 @@ class RunFolder:
             raise UserError(f"{self._option} {self.path}: there is a file of that name; choose another") from None
         self.expect_own_folders()
         with locked(self.path, option=self._option):
-            yield
+            self._held = self.path.stat()
+            try:
+                yield
+            finally:
+                self.expect_in_place()
+
+    def expect_in_place(self) -> None:
+        """Raise :class:`MovedError` where the folder that is held no longer lies under its path."""
+        exists = self.path.exists()
+        if exists and os.path.samestat(self._held, self.path.stat()):
+            return
+        remains = f"; what lies in {self.path} now is not whole: remove it" if exists else ""
+        raise MovedError(
+            f"{self.path} was moved or removed while this command ran: the same command continues with {self._option} "
+            f"of where it lies now{remains}"
+        )
 
     def expect_own_folders(self) -> None:
         """Raise :class:`UserError` where a link stands in the place of a folder of the run."""

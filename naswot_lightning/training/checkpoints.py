@@ -11,7 +11,7 @@ from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from naswot_lightning.storage.faults import FAULTS
-from naswot_lightning.storage.files import written_beside
+from naswot_lightning.storage.files import remove_unfinished, written_beside
 
 
 class WholeCheckpointIO(TorchCheckpointIO):
@@ -19,8 +19,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Write beside ``path``, then rename; what killed processes have left beside it goes."""
-        for unfinished in Path(path).parent.glob(f".{Path(path).name}.*.part"):
-            unfinished.unlink()
+        remove_unfinished(Path(path))
         with written_beside(Path(path)) as beside:
             super().save_checkpoint(checkpoint, beside, storage_options)
 

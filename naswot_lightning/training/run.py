@@ -51,6 +51,7 @@ def run(training: Training) -> int:
         comparison = ComparisonRun(training.folder, training.wandb)
         to_train = [folder for folder in folders if not _is_finished(folder)]
         unfinished = _train(to_train, training, loaded, comparison)
+        training.folder.expect_in_place()
         compare(comparison)
     for folder, outcome in unfinished.items():
         if outcome.status != "out of time":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from spaces.base import Space
@@ -156,11 +157,10 @@ def _save(figure: Figure, path: Path, dpi: int) -> None:
     import matplotlib
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.part")
     kind = path.suffix.lower()[1:]
-    try:
+    # A folder of a random name: no link that lies there leads the picture elsewhere.
+    with TemporaryDirectory(".part", f".{path.name}.", path.parent, ignore_cleanup_errors=True) as folder:
+        beside = Path(folder) / path.name
         with matplotlib.rc_context({"svg.hashsalt": "spaces"}):  # the same picture is the same file
             figure.savefig(beside, dpi=dpi, format=kind, metadata={"Date": None} if kind == "svg" else None)
         beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)

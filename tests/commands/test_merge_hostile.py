@@ -186,7 +186,8 @@ def test_killed_in_the_middle_and_run_again_it_is_the_same(place, scored):
         time.sleep(0.001)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    (place / "whole" / ".scores.jsonl.4242.part").write_bytes(b'{"half')
+    (place / "whole" / ".scores.jsonl.4242.part").mkdir()
+    (place / "whole" / ".scores.jsonl.4242.part" / "scores.jsonl").write_bytes(b'{"half')
     assert merge("--run_dir", "whole", *parts_of(place)) == 0
     assert files_of(place / "whole") == files_of(scored / "whole")
     assert not list(place.glob("whole/.*.part"))

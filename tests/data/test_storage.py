@@ -209,7 +209,7 @@ def test_the_remains_of_a_killed_process_are_replaced(stored):
     killed = subprocess.run([sys.executable, "-c", _KILLED, str(folder)], cwd=ROOT, check=False)
     assert killed.returncode == 9
     (remains,) = (path for path in folder.parent.iterdir() if path != folder)
-    assert (remains / "train-images.npy").read_bytes() == b"half"
+    assert (remains / folder.name / "train-images.npy").read_bytes() == b"half"
     store_dataset(digits, folder)
     assert [path.name for path in folder.parent.iterdir()] == [".images"]
     assert json.loads((folder / "dataset.json").read_text())["plain"]["name"] == "digits"

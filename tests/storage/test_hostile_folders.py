@@ -10,6 +10,7 @@ import pytest
 from naswot_lightning.command_line import run_command
 from naswot_lightning.config import SearchConfig, TrainConfig
 from naswot_lightning.search import run_search
+from naswot_lightning.storage.files import write_whole
 from naswot_lightning.training import run_training
 from tests.commands.ends import contents
 
@@ -125,6 +126,19 @@ def test_overwrite_opens_no_link_and_removes_no_folder_in_place_of_a_file(folder
     else:
         assert kind != "folder"
         assert len((folder / "scores.jsonl").read_text().splitlines()) == 2
+
+
+def test_no_link_named_like_a_temporary_file_is_followed(folder, monkeypatch):
+    mine, names = folder.parent / "mine" / "file", ("taken", str(os.getpid()), "free", "other")
+    for name in names[:2]:
+        (folder / f".ranking.csv.{name}.part").symlink_to(mine)
+        (folder / f".ranking.json.{name}.part").symlink_to(mine.parent)
+    monkeypatch.setattr("tempfile._get_candidate_names", lambda: iter(names))
+    write_whole(folder / "ranking.csv", "new\n")
+    write_whole(folder / "ranking.json", "[]\n")
+    assert contents(folder.parent / "mine") == {"file": b"precious\n"}
+    assert (folder / "ranking.csv").read_text() == "new\n"
+    assert [path.name for path in folder.glob("*.part") if not path.is_symlink()] == []
 
 
 def test_a_ranking_that_is_a_link_is_replaced_and_what_it_leads_to_stays(folder):
