@@ -180,7 +180,6 @@ def _settle(parcel: Parcel, sent: bytes) -> Task[Any, Any]:
 
     with suppress(OSError):  # a machine without the folder can still do what needs none of its files
         os.chdir(parcel.folder)
-    os.environ.pop("SLURM_NTASKS", None)  # by which Lightning would take a job's process for one of its own
     os.environ["OMP_NUM_THREADS"] = str(parcel.threads)  # where torch is loaded later
     tune_process()
     task: Task[Any, Any] = pickle.loads(sent)  # noqa: S301 - of the process that started this one

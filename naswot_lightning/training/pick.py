@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from naswot_lightning.training.parent import EXIT_INTERRUPTED, PATIENCE_SECONDS, end_with_parent
 
@@ -18,6 +17,7 @@ if __name__ == "__main__":
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from callbacks import (
     DivergedError,
@@ -167,10 +167,6 @@ def _described(
     }
 
 
-def _interrupt(signum: int, frame: object) -> NoReturn:
-    raise TrainingInterrupted
-
-
 def _is_first_process() -> bool:
     return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("NODE_RANK", "0") == "0"
 
@@ -201,7 +197,6 @@ def main(folder: Path, images: Path | None = None, space: str | None = None) -> 
     tune_process()
     if space is not None:
         trust(space)
-    signal.signal(signal.SIGTERM, _interrupt)
     quieten()
     try:
         # A command that was killed leaves a pick that ends within a training step. Of several processes the first
@@ -229,7 +224,7 @@ def _judge(error: BaseException) -> tuple[Outcome, int]:
         return Outcome("user error", describe_os_error(error)), 2
     if isinstance(error, TrainingInterrupted) and error.out_of_time:
         return Outcome("out of time", "stopped by --trainer.max_time; run the same command again to continue"), 1
-    if isinstance(error, KeyboardInterrupt | TrainingInterrupted):
+    if isinstance(error, KeyboardInterrupt | TrainingInterrupted | SIGTERMException):
         return Outcome("interrupted"), EXIT_INTERRUPTED
     return Outcome("out of memory" if _is_out_of_memory(error) else "failed", describe_error(error)), 1
 

@@ -177,6 +177,7 @@ def _check_trainer_arguments(config: TrainConfig) -> None:
 
 def _try_trainer(arguments: dict[str, Any]) -> None:
     """Raise :class:`UserError` where Lightning's Trainer refuses an argument; nothing is written."""
+    from lightning_fabric.plugins.environments import LightningEnvironment
     from pytorch_lightning import Trainer
     from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
@@ -184,7 +185,8 @@ def _try_trainer(arguments: dict[str, Any]) -> None:
 
     quieten()
     try:
-        Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, **arguments)
+        own_job = LightningEnvironment()  # whatever cluster this is
+        Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, plugins=own_job, **arguments)
     except (MisconfigurationException, TypeError, ValueError, LookupError) as error:
         shown = " ".join(f"--trainer.{name} {value}" for name, value in arguments.items())
         raise UserError(f"{shown}: {' '.join(str(error).split())}") from None

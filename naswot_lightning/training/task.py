@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -24,6 +25,12 @@ _OF_THE_COMMAND = (
     "WANDB_SERVICE",  # one that outlives a killed pick would refuse the run to the next
     "WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_SWEEP_PARAM_PATH",  # of a sweep, whose one run is the comparison
 )  # fmt: skip
+# What Lightning and torch read to find the other processes of a job; a pick is a job of its own.
+_OF_A_LAUNCHER = re.compile(
+    r"(GLOBAL_|LOCAL_|NODE_|GROUP_|ROLE_)?RANK|((LOCAL|GROUP|ROLE)_)?WORLD_SIZE|(MASTER|TORCHELASTIC|PL_TRAINER)_.*"
+    r"|STANDALONE_PORT|SLURM_(NTASKS(_PER_NODE)?|STEP_NUM_TASKS|PROCID|LOCALID|NODEID|NNODES)|LSB_(JOBID|DJOB_RANKFILE)"
+    r"|(JSM_NAMESPACE|OMPI|PMI|PMIX|MV2_COMM)_.*"
+)
 
 
 class TrainPick:
@@ -148,7 +155,11 @@ def _threads(count: int) -> dict[str, str]:
 
 
 def _environment() -> dict[str, str]:
-    ours = {name: value for name, value in os.environ.items() if name not in _OF_THE_COMMAND}
+    ours = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in _OF_THE_COMMAND and not _OF_A_LAUNCHER.fullmatch(name)
+    }
     # Libraries from where this process has them: with -m alone the folder that the user stands in comes first.
     path = os.pathsep.join(path for path in sys.path if path)
     # A crash of a library leaves a traceback in train.log.

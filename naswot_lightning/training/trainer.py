@@ -62,6 +62,7 @@ def make_trainer(folder: Path, pick: SavedPick, callbacks: list[pl.Callback], st
     settings = pick.settings
     arguments: dict[str, Any] = {
         "num_sanity_val_steps": 0,
+        "log_every_n_steps": 1,
         "enable_model_summary": False,
         "enable_progress_bar": sys.stderr.isatty(),
         "accumulate_grad_batches": pick.accumulate,
@@ -79,7 +80,6 @@ def make_trainer(folder: Path, pick: SavedPick, callbacks: list[pl.Callback], st
         callbacks=callbacks,
         logger=_logger(folder, pick),
         plugins=[WholeCheckpointIO()],
-        log_every_n_steps=1,
         **arguments,
     )
 

@@ -41,13 +41,26 @@ def numbers(path, *without):
     return [{k: float(v) for k, v in row.items() if k not in without and v} for row in table(path)]
 
 
-def test_two_processes_train_as_one(tmp_path, data):
+# Of the job in which the command runs, whose processes are none of the pick's.
+LAUNCHER = {
+    "RANK": "1", "LOCAL_RANK": "0", "NODE_RANK": "1", "GROUP_RANK": "1", "WORLD_SIZE": "8", "MASTER_ADDR": "192.0.2.1",
+    "MASTER_PORT": "9", "TORCHELASTIC_RUN_ID": "1", "TORCHELASTIC_USE_AGENT_STORE": "True", "SLURM_NTASKS": "8",
+    "SLURM_PROCID": "1", "SLURM_LOCALID": "1", "SLURM_NODEID": "1", "LSB_JOBID": "1", "LSB_DJOB_RANKFILE": "/absent",
+    "JSM_NAMESPACE_LOCAL_RANK": "1", "JSM_NAMESPACE_RANK": "1", "JSM_NAMESPACE_SIZE": "8",
+    "OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "8", "PL_TRAINER_LIMIT_TRAIN_BATCHES": "1",
+}  # fmt: skip
+
+
+def test_two_processes_train_as_one_whatever_job_they_are_in(tmp_path, data, monkeypatch):
     """Without BatchNorm, which sees each process's share: weights, metrics and scores are one process's."""
     space = ("tests.own_networks.networks", "plain")
     one, _ = run_training(data, tmp_path / "one", *space, "--wandb.mode", "disabled")
+    for name, value in LAUNCHER.items():
+        monkeypatch.setenv(name, value)
     two, _ = run_training(
-        data, tmp_path / "two", *space, "--devices", 2, "--strategy", "ddp", "--wandb.mode", "disabled"
-    )
+        data, tmp_path / "two", *space, "--devices", 2, "--strategy", "ddp", "--trainer.log_every_n_steps", 5,
+        "--wandb.mode", "disabled",
+    )  # fmt: skip
     weights = [torch.load(f / "last.ckpt", weights_only=True)["state_dict"] for f in (one, two)]
     for name, value in weights[0].items():
         torch.testing.assert_close(weights[1][name], value, rtol=1e-4, atol=1e-6)

@@ -1,7 +1,10 @@
 import json
+import os
 import signal
+import socket
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 
@@ -41,10 +44,10 @@ def ended(folder):
     return code, json.loads((folder / "outcome.json").read_text())
 
 
-def prepared(tmp_path, data):
+def prepared(tmp_path, data, **options):
     config = TrainConfig(
         run_dir=str(tmp_path / "run"), architecture=SMALL, dataset="imagefolder", data_dir=str(data), epochs=1,
-        batch_size=6, probe_batch_size=6, early_points=0, wandb=WandbConfig("disabled"),
+        batch_size=6, probe_batch_size=6, early_points=0, wandb=WandbConfig("disabled"), **options,
     )  # fmt: skip
     (pick,) = plan_training(config).picks
     return prepare_pick(tmp_path / "run", pick.settings, PickRun("disabled", "p", "g", "id", pick.name), False)
@@ -73,3 +76,20 @@ def test_a_process_ends_with_its_parent_also_while_libraries_are_loaded(tmp_path
     process.stdin.close()  # as when the parent dies
     assert process.wait(timeout=60) == -signal.SIGTERM
     assert process.stderr.read() == b""
+
+
+def test_a_process_that_waits_for_others_ends_on_sigterm(tmp_path):
+    data, both = make_image_folder(tmp_path / "images", {"train": 10, "test": 2}), {"devices": 2, "strategy": "ddp"}
+    folder = prepared(tmp_path, data, accelerator="cpu", **both)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    # The first of two that somebody else starts.
+    environment = {**os.environ, "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    command = [sys.executable, "-m", "naswot_lightning.training.pick", str(folder)]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    while process.poll() is None:
+        with suppress(ConnectionError), socket.create_connection(("127.0.0.1", port), 1):
+            break
+    process.terminate()
+    assert process.wait(timeout=30) == -signal.SIGTERM
