@@ -36,6 +36,18 @@ class Unused(nn.Module):
         return self.network(images)
 
 
+class Features(nn.Module):
+    """Returns 16 features and the logits."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.body, self.classifier = _without_batch_norm(16), nn.Linear(16, classes)
+
+    def forward(self, images):
+        features = self.body(images)
+        return features, self.classifier(features)
+
+
 def networks():
     """Return the networks by name."""
-    return {"plain": _without_batch_norm, "hungry": Hungry, "unused": Unused}
+    return {"plain": _without_batch_norm, "hungry": Hungry, "unused": Unused, "features": Features}

@@ -104,7 +104,7 @@ class Measured:
     @cached_property
     def loss_gradients(self) -> LossGradients:
         """Gradients of the cross-entropy of the probe's labels, by the weights and outputs of its layers."""
-        return loss_gradients(self.network, self.probe.images, self.probe.labels)
+        return loss_gradients(self.network, self.probe.images, self.probe.labels, self.probe.num_classes)
 
     @cached_property
     def convolutions(self) -> Convolutions:

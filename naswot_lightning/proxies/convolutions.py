@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from naswot_lightning.logits import tensors_of
 from naswot_lightning.proxies.gradients import differentiable, run_with
 
 PLAIN_CONVOLUTIONS = {torch.conv1d, torch.conv2d, torch.conv3d, F.conv1d, F.conv2d, F.conv3d}
@@ -27,8 +28,8 @@ class Convolutions:
 
     Attributes:
         widths: output channels of each, in the order of the calls; one that is called twice is there twice.
-        depth: the most convolutions with a kernel above 1 on a path from the images to the output; None where no path
-            leads from the images to the output.
+        depth: the most convolutions with a kernel above 1 on a path from the images to an output; None where there is
+            no path.
     """
 
     widths: tuple[int, ...]
@@ -51,7 +52,8 @@ def list_convolutions(network: nn.Module, images: Tensor) -> Convolutions:
         fixed = {name: parameter.detach() for name, parameter in network.named_parameters()}
         with _Recorder() as recorder:
             output = run_with(network, fixed, images.detach().clone().requires_grad_())
-        depth = None if output.grad_fn is None else _longest_path(output.grad_fn, recorder.kernels)
+        ends = [tensor.grad_fn for tensor in tensors_of(output) if tensor.grad_fn is not None]
+        depth = max((_longest_path(end, recorder.kernels) for end in ends), default=None)
     return Convolutions(tuple(recorder.widths), depth)
 
 

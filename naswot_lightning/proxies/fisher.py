@@ -19,7 +19,7 @@ def fisher(measured: Measured) -> float:
         The sum; -inf where no gradient reaches any weight, nan where it is not finite.
 
     Raises:
-        ValueError: the network has fewer outputs than there are classes among the labels.
+        ValueError: the network does not return logits of the classes (:func:`~naswot_lightning.logits.logits_of`).
     """
     gradients = measured.loss_gradients
     reached = positive_sum([gradient.abs().sum() for _, gradient in gradients.of_weights])

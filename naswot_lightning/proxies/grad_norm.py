@@ -19,6 +19,6 @@ def grad_norm(measured: Measured) -> float:
         The sum; -inf where no gradient reaches any weight, nan where it is not finite.
 
     Raises:
-        ValueError: the network has fewer outputs than there are classes among the labels.
+        ValueError: the network does not return logits of the classes (:func:`~naswot_lightning.logits.logits_of`).
     """
     return positive_sum([torch.linalg.vector_norm(gradient) for _, gradient in measured.loss_gradients.of_weights])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,18 +41,13 @@ def differentiable(network: nn.Module, device: torch.device) -> Iterator[None]:
         yield
 
 
-def run_with(network: nn.Module, state: dict[str, Tensor], images: Tensor) -> Tensor:
-    """Return the logits, with tensors of ``state`` in place of the network's own.
+def run_with(network: nn.Module, state: dict[str, Tensor], images: Tensor) -> Any:
+    """Return what the network returns, with tensors of ``state`` in place of the network's own.
 
     Images and buffers are copies, since a network may change both in place.
     """
     buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
-    output = functional_call(network, {**buffers, **state}, (images.clone(),))
-    while isinstance(output, list | tuple) and output:
-        output = output[0]
-    if not isinstance(output, Tensor):
-        raise TypeError(f"the network returned {type(output).__name__}: expected a tensor, or a tuple that begins so")
-    return output
+    return functional_call(network, {**buffers, **state}, (images.clone(),))
 
 
 def weights(network: nn.Module) -> dict[str, Tensor]:

@@ -28,21 +28,23 @@ def grasp(measured: Measured) -> float:
         The sum; -inf where no gradient reaches any weight, nan where it is not finite.
 
     Raises:
-        ValueError: the network has fewer outputs than there are classes among the labels.
+        ValueError: the network does not return logits of the classes (:func:`~naswot_lightning.logits.logits_of`).
     """
     probe = measured.probe
     with one_thread():
-        flow, change = in_channels_last(partial(_change_of_flow, measured.network, probe.labels), probe.images)
+        flow, change = in_channels_last(
+            partial(_change_of_flow, measured.network, probe.labels, probe.num_classes), probe.images
+        )
     if not math.isfinite(flow) or not math.isfinite(change):
         return math.nan
     return -change if flow > 0 else -math.inf
 
 
-def _change_of_flow(network: nn.Module, labels: Tensor, images: Tensor) -> tuple[float, float]:
+def _change_of_flow(network: nn.Module, labels: Tensor, num_classes: int, images: Tensor) -> tuple[float, float]:
     """Return g'g and w'(H g)."""
     with differentiable(network, images.device):
         weights = list((state := free_weights(network)).values())
-        loss = cross_entropy(network, state, images, labels)
+        loss = cross_entropy(network, state, images, labels, num_classes)
         if not weights or not loss.requires_grad:
             return 0.0, 0.0
         found = torch.autograd.grad(loss, weights, create_graph=True, allow_unused=True, materialize_grads=True)

@@ -8,6 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from naswot_lightning.logits import logits_of
 from naswot_lightning.proxies.base import ONE_PASS, Measured, proxy
 from naswot_lightning.proxies.gradients import differentiable, gradients, run_with
 from naswot_lightning.score.memory_format import in_channels_last
@@ -20,7 +21,7 @@ _JACOBIAN_K = 1e-5
 def jacob_cov(measured: Measured) -> float:
     """Return the score of the paper's first version: how little the images' Jacobians are correlated.
 
-    J = d(sum of all outputs) / d(images), (N, C * H * W); v are the eigenvalues of the (N, N) correlation matrix
+    J = d(sum of all logits) / d(images), (N, C * H * W); v are the eigenvalues of the (N, N) correlation matrix
     of its rows; the score is -sum(log(v + k) + 1 / (v + k)) with k = 1e-5. Correlation and eigenvalues are in
     float64. It is at most -N (1 + k), approached where all correlations vanish. The images are the probe's augmented
     ones, as in that version: on plain CIFAR-10 images it ranks NAS-Bench-201 worse (Kendall's tau on 300 architectures
@@ -41,10 +42,10 @@ def jacob_cov(measured: Measured) -> float:
 
 
 def jacobian_of(measured: Measured) -> Tensor:
-    """Return J = d(sum of all outputs) / d(images), (N, C * H * W) float64 on the CPU, of the augmented images."""
+    """Return J = d(sum of all logits) / d(images), (N, C * H * W) float64 on the CPU, of the augmented images."""
     probe = measured.probe
     images = probe.images if probe.augmented is None else probe.augmented
-    return in_channels_last(partial(_jacobian, measured.network), images).cpu().double()
+    return in_channels_last(partial(_jacobian, measured.network, probe.num_classes), images).cpu().double()
 
 
 def correlations_of_rows(jacobian: Tensor) -> Tensor | None:
@@ -61,10 +62,10 @@ def correlations_of_rows(jacobian: Tensor) -> Tensor | None:
     return rows @ rows.T
 
 
-def _jacobian(network: nn.Module, images: Tensor) -> Tensor:
-    """Return d(sum of all outputs) / d(images), (N, C * H * W)."""
+def _jacobian(network: nn.Module, num_classes: int, images: Tensor) -> Tensor:
+    """Return d(sum of all logits) / d(images), (N, C * H * W)."""
     with differentiable(network, images.device):
         inputs = images.clone().detach().requires_grad_()
         fixed = {name: parameter.detach() for name, parameter in network.named_parameters()}
-        total = run_with(network, fixed, inputs).sum()
+        total = logits_of(run_with(network, fixed, inputs), len(inputs), num_classes).sum()
         return gradients(total, [inputs])[0].flatten(1)

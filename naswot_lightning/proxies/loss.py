@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from naswot_lightning.logits import logits_of
 from naswot_lightning.proxies.convolutions import CONVOLUTIONS, kernel_of
 from naswot_lightning.proxies.gradients import differentiable, gradients, one_thread, run_with, weights
 from naswot_lightning.score.memory_format import in_channels_last
@@ -29,26 +30,26 @@ class LossGradients:
     of_channels: list[Tensor]
 
 
-def loss_gradients(network: nn.Module, images: Tensor, labels: Tensor) -> LossGradients:
+def loss_gradients(network: nn.Module, images: Tensor, labels: Tensor, num_classes: int) -> LossGradients:
     """Return the gradients of the cross-entropy of the labels, from one forward and backward pass.
 
     Raises:
-        ValueError: the network has fewer outputs than there are classes among the labels.
+        ValueError: the network does not return logits of the classes (:func:`~naswot_lightning.logits.logits_of`).
     """
     with one_thread():
-        return in_channels_last(partial(_loss_gradients, network, labels), images)
+        return in_channels_last(partial(_loss_gradients, network, labels, num_classes), images)
 
 
-def _loss_gradients(network: nn.Module, labels: Tensor, images: Tensor) -> LossGradients:
+def _loss_gradients(network: nn.Module, labels: Tensor, num_classes: int, images: Tensor) -> LossGradients:
     with differentiable(network, images.device):
         inputs = free_weights(network)
         channels = _Channels()
         with channels:
-            loss = cross_entropy(network, inputs, images, labels)
+            loss = cross_entropy(network, inputs, images, labels, num_classes)
         if channels.are_changed():  # a rectifier in place behind a convolution, say: once more, with copies
             channels = _Channels(copies=True)
             with channels:
-                loss = cross_entropy(network, inputs, images, labels)
+                loss = cross_entropy(network, inputs, images, labels, num_classes)
         found = gradients(loss, list(inputs.values()))
     of_weights = [(weight.detach(), gradient) for weight, gradient in zip(inputs.values(), found, strict=True)]
     return LossGradients(of_weights, list(channels.sums.values()))
@@ -62,16 +63,16 @@ def free_weights(network: nn.Module) -> dict[str, Tensor]:
     return {name: weight.detach().requires_grad_() for name, weight in weights(network).items()}
 
 
-def cross_entropy(network: nn.Module, state: dict[str, Tensor], images: Tensor, labels: Tensor) -> Tensor:
+def cross_entropy(
+    network: nn.Module, state: dict[str, Tensor], images: Tensor, labels: Tensor, num_classes: int
+) -> Tensor:
     """Return the mean cross-entropy of the labels, with tensors of ``state`` in place of the network's own.
 
     Raises:
-        ValueError: the network has fewer outputs than there are classes among the labels.
+        ValueError: the network does not return logits of the classes (:func:`~naswot_lightning.logits.logits_of`).
     """
-    logits = run_with(network, state, images)
+    logits = logits_of(run_with(network, state, images), len(images), num_classes)
     labels = labels.to(images.device).clone()  # the caller's may be an inference tensor
-    if logits.shape[-1] <= int(labels.max()):
-        raise ValueError(f"the network has {logits.shape[-1]} outputs, the labels go to {int(labels.max())}")
     return F.cross_entropy(logits, labels)
 
 

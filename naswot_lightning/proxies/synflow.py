@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from naswot_lightning.logits import logits_of
 from naswot_lightning.proxies.base import ABDELFATTAH, ONE_PASS, Measured, proxy
 from naswot_lightning.proxies.gradients import differentiable, gradients, positive_sum, run_with, weights
 
@@ -23,7 +24,7 @@ _FLOW_EXPONENTS = (0, -960, 960)
 def synflow(measured: Measured) -> float:
     """Return the logarithm of the synaptic flow sum |w * dR/dw| over convolution and linear weights.
 
-    R is the sum of the outputs for one image of ones, all parameters and buffers replaced by their absolute
+    R is the sum of the logits for one image of ones, all parameters and buffers replaced by their absolute
     values and BatchNorm by the identity; labels and images are not used, only the images' shape. The flow grows
     with depth to 1e43 in NAS-Bench-201, so it is computed in float64 and its logarithm returned, which ranks
     the same. Beyond float64 the image, the biases and R are scaled by powers of two, to which a network of
@@ -34,21 +35,23 @@ def synflow(measured: Measured) -> float:
     """
     flows = []
     for exponent in _FLOW_EXPONENTS:
-        flow = _log_flow(measured.network, measured.probe.images, exponent)
+        flow = _log_flow(measured, exponent)
         if math.isfinite(flow):
             return flow
         flows.append(flow)
     return flows[0]
 
 
-def _log_flow(network: nn.Module, images: Tensor, exponent: int) -> float:
+def _log_flow(measured: Measured, exponent: int) -> float:
     """Return log of SynFlow's sum, computed with image, biases and R scaled by 2^exponent."""
+    network, images = measured.network, measured.probe.images
     device = images.device if images.device.type != "mps" else torch.device("cpu")  # MPS has no float64
     ones = torch.ones(1, *images.shape[1:], dtype=torch.float64, device=device)
     with differentiable(network, images.device), _WithoutBatchNorm():
         state = _absolute_state(network, device, exponent)
         inputs = [state[name].requires_grad_() for name in weights(network)]
-        total = run_with(network, state, ones * 2.0**exponent).sum() * 2.0**exponent
+        output = run_with(network, state, ones * 2.0**exponent)
+        total = logits_of(output, 1, measured.probe.num_classes).sum() * 2.0**exponent
         found = gradients(total, inputs)
     flow = positive_sum([(w.detach() * g).abs().sum() for w, g in zip(inputs, found, strict=True)])
     return math.log(flow) - 2 * exponent * math.log(2) if flow > 0 else flow

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from naswot_lightning.logits import logits_of
 from naswot_lightning.proxies.base import Measured, proxy
 from naswot_lightning.proxies.convolutions import PLAIN_CONVOLUTIONS
 from naswot_lightning.proxies.gradients import differentiable, run_with
@@ -45,7 +46,7 @@ def vkdnw(measured: Measured) -> float:
     if count == 0:
         return -math.inf
     images = measured.probe.images[:_IMAGES]
-    logits, jacobian = in_channels_last(partial(_jacobian, measured.network), images)
+    logits, jacobian = in_channels_last(partial(_jacobian, measured.network, measured.probe.num_classes), images)
     if not bool(logits.isfinite().all() and jacobian.isfinite().all()):
         return math.nan
     values = torch.linalg.eigvalsh(_fisher_information(logits, jacobian)).clamp(min=0)
@@ -68,14 +69,14 @@ def _fisher_information(logits: Tensor, jacobian: Tensor) -> Tensor:
     return information / len(logits)
 
 
-def _jacobian(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+def _jacobian(network: nn.Module, num_classes: int, images: Tensor) -> tuple[Tensor, Tensor]:
     """Return logits (N, classes), and their Jacobian (N, classes, weights) by the chosen weights, in float64."""
     with differentiable(network, images.device):
         fixed = {name: parameter.detach() for name, parameter in network.named_parameters()}
         watch = _FirstWeights(list(fixed.values())[:_WEIGHTS], len(images))
         inputs = images.detach().clone().requires_grad_()
         with watch:
-            logits = run_with(network, fixed, inputs).flatten(1)
+            logits = logits_of(run_with(network, fixed, inputs), len(inputs), num_classes)
         rows = [watch.row(value, inputs) for value in logits.sum(dim=0)]
     return logits.detach().cpu().double(), torch.stack(rows, dim=1)
 

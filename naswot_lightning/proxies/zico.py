@@ -25,13 +25,13 @@ def zico(measured: Measured) -> float:
         The sum; -inf where the gradients of no weight differ, nan where it is not finite.
 
     Raises:
-        ValueError: fewer than 4 images, or the network has fewer outputs than there are classes among the labels.
+        ValueError: fewer than 4 images, or the network does not return logits of the classes.
     """
     probe = measured.probe
     if len(probe.images) < 2 * _PARTS:
         raise ValueError(f"{len(probe.images)} images: zico compares {_PARTS} mini-batches of at least 2 images")
     halves = zip(probe.images.chunk(_PARTS), probe.labels.chunk(_PARTS), strict=True)
-    both = [loss_gradients(measured.network, images, labels).of_weights for images, labels in halves]
+    both = [loss_gradients(measured.network, images, labels, probe.num_classes).of_weights for images, labels in halves]
     layers = [_log_ratio(torch.stack([g for _, g in layer]).cpu().double()) for layer in zip(*both, strict=True)]
     known = [value for value in layers if value is not None]
     if not known:

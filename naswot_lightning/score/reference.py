@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from naswot_lightning.logits import tensors_of
 from naswot_lightning.score.kernel import CodeDistances
 
 
@@ -18,7 +19,7 @@ def connected_relu_modules(network: nn.Module, images: Tensor) -> set[nn.Module]
     outputs: list[tuple[nn.Module, Any]] = []
 
     def remember(module: nn.Module, inputs: Any, output: Any) -> None:
-        outputs.extend((module, tensor.grad_fn) for tensor in _tensors(output))
+        outputs.extend((module, tensor.grad_fn) for tensor in tensors_of(output))
 
     hooks = [module.register_forward_hook(remember) for module in _named_relu(network)]
     try:
@@ -27,7 +28,7 @@ def connected_relu_modules(network: nn.Module, images: Tensor) -> set[nn.Module]
     finally:
         for hook in hooks:
             hook.remove()
-    reachable = _ancestors([tensor.grad_fn for tensor in _tensors(result)])
+    reachable = _ancestors([tensor.grad_fn for tensor in tensors_of(result)])
     return {module for module, node in outputs if node in reachable}
 
 
@@ -47,14 +48,6 @@ def record_modules(network: nn.Module, images: Tensor, counted: set[nn.Module], 
 
 def _named_relu(network: nn.Module) -> list[nn.Module]:
     return [module for module in network.modules() if "ReLU" in str(type(module))]
-
-
-def _tensors(output: Any) -> list[Tensor]:
-    if isinstance(output, Tensor):
-        return [output]
-    if isinstance(output, dict):
-        output = list(output.values())
-    return [t for item in output for t in _tensors(item)] if isinstance(output, list | tuple) else []
 
 
 def _ancestors(roots: list[Any]) -> set[Any]:

@@ -13,6 +13,7 @@ from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
 from naswot_lightning.data.augmentation import Placements, draw_placements, normalized, placed
+from naswot_lightning.logits import auxiliary_logits_of, logits_of
 from naswot_lightning.networks import build_network
 from naswot_lightning.seeds import derived_seed, seed_device
 from naswot_lightning.training.small_convolutions import spare_small_convolutions
@@ -97,7 +98,7 @@ class ImageClassifier(pl.LightningModule):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map normalised images (N, 3, H, W) to logits (N, num_classes)."""
-        return self.network(images)
+        return self._logits(self.network(images), len(images))[0]
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of one augmented mini-batch."""
@@ -172,13 +173,18 @@ class ImageClassifier(pl.LightningModule):
 
     def _evaluate(self, images: Tensor, labels: Tensor, stage: str) -> Tensor:
         smoothing = self.hparams["label_smoothing"] if stage == "train" else 0.0
-        logits, *auxiliary = _as_list(self._run[0](images))
+        logits, *auxiliary = self._logits(self._run[0](images), len(images))
         loss = F.cross_entropy(logits, labels, label_smoothing=smoothing)
         for more in auxiliary:
             weight = self.hparams["auxiliary_weight"] or AUXILIARY_WEIGHT
             loss = loss + weight * F.cross_entropy(more, labels, label_smoothing=smoothing)
         self._measure(stage, loss.detach(), logits.detach(), labels)
         return loss
+
+    def _logits(self, output: Any, images: int) -> list[Tensor]:
+        """Return the logits, then those of auxiliary heads, of what the network returned."""
+        shape = images, self.hparams["num_classes"]
+        return [logits_of(output, *shape), *auxiliary_logits_of(output, *shape)]
 
     def _measure(self, stage: str, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
         mean_loss, accuracy = getattr(self, f"{stage}_loss"), getattr(self, f"{stage}_acc")
@@ -198,15 +204,11 @@ class ImageClassifier(pl.LightningModule):
 
 
 def has_unused_parameters(model: ImageClassifier, image_size: int) -> bool:
-    """Return whether no gradient reaches some parameter, as in a dead branch; nothing of the model is changed."""
+    """Return whether no gradient of the loss reaches some parameter, as in a dead branch; nothing is changed."""
     images = torch.zeros(2, 3, image_size, image_size, device=model.device)
     network = model.network.train()
     buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
-    outputs = torch.func.functional_call(network, buffers, (images,))
-    total = torch.stack([output.sum() for output in _as_list(outputs)]).sum()
+    output = torch.func.functional_call(network, buffers, (images,))
+    total = torch.stack([logits.sum() for logits in model._logits(output, len(images))]).sum()
     gradients = torch.autograd.grad(total, [p for p in network.parameters() if p.requires_grad], allow_unused=True)
     return any(gradient is None for gradient in gradients)
-
-
-def _as_list(output: Tensor | tuple[Tensor, ...]) -> list[Tensor]:
-    return list(output) if isinstance(output, tuple) else [output]

@@ -5,6 +5,8 @@ Modules are made in the order of the published code, so that the same generator 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -13,6 +15,13 @@ from spaces.nds.canonical import live_nodes
 from spaces.nds.genotype import Cell, CellArchitecture
 from spaces.nds.operations import FactorizedReduce, operation
 from spaces.nds.size import planned_cells
+
+
+class TrainingOutput(NamedTuple):
+    """What a network with an auxiliary head returns while it trains, each (N, num_classes)."""
+
+    logits: Tensor
+    auxiliary: Tensor
 
 
 class Skeleton(nn.Module):
@@ -38,7 +47,7 @@ class Skeleton(nn.Module):
         self.pool = GlobalAveragePool()
         self.classifier = nn.Linear(channels[-1], num_classes)
 
-    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+    def forward(self, images: Tensor) -> Tensor | TrainingOutput:
         """Return the logits, with the auxiliary logits while training."""
         before, previous = self.stem(images)
         auxiliary = None
@@ -48,7 +57,7 @@ class Skeleton(nn.Module):
             if self.training and self.auxiliary_head is not None and position == self.tapped:
                 auxiliary = self.auxiliary_head(previous)
         logits = self.classifier(self.pool(previous))
-        return logits if auxiliary is None else (logits, auxiliary)
+        return logits if auxiliary is None else TrainingOutput(logits, auxiliary)
 
 
 def _cells(architecture: CellArchitecture) -> tuple[nn.ModuleList, list[int]]:

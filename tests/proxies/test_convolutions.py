@@ -54,7 +54,8 @@ def test_branches_by_hand():
             2,
         ),
         (lambda m, x: torch.cat([m.large(m.large(x)).detach(), m.small(x)]), 3, 0),
-        (lambda m, x: (m.small(x), m.large(x)), 2, 0),  # a branch that the output does not need
+        (lambda m, x: (m.small(x), m.large(x))[0], 2, 0),  # a branch that the output does not need
+        (lambda m, x: (m.small(x), m.large(x)), 2, 1),  # of two outputs
         (lambda m, x: m.large(x) * 0 + m.small(x), 2, 1),  # zeros carry a path
         (lambda m, x: F.conv_transpose2d(x, m.large.weight), 1, 1),
         (lambda m, x: x.mean((2, 3)), 0, 0),

@@ -55,7 +55,7 @@ def deep(batch_norm=True):
             self.first = nn.Conv2d(3, 6, 3, stride=2, padding=1)
             self.norm = nn.BatchNorm2d(6) if batch_norm else nn.Identity()
             self.second = nn.Conv2d(6, 4, 3, groups=2, dilation=2, padding="same")
-            self.third, self.last = nn.Linear(4, 4), nn.Linear(4, 5)
+            self.third, self.last = nn.Linear(4, 4), nn.Linear(4, 4)
 
         def forward(self, x):
             x = torch.relu(self.second(torch.relu_(self.norm(self.first(x))))).permute(0, 2, 3, 1)
@@ -98,7 +98,7 @@ def test_vkdnw_looks_at_the_first_128_tensors():
             return self.last(x)
 
     torch.manual_seed(6)
-    network, probe = Long(), probe_of(count=12)
+    network, probe = Long(), probe_of(count=12, classes=20)
     found = score("vkdnw", network, probe) - 144  # tensors
     assert 0.001 < found < 1
     assert found == pytest.approx(brute_force_vkdnw(network, probe) - 144, rel=1e-4)

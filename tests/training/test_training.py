@@ -9,6 +9,7 @@ from dataclasses import asdict
 import pytest
 import pytorch_lightning as pl
 import torch
+import torch.nn.functional as F
 import yaml
 
 from naswot_lightning.command_line import run_command
@@ -16,10 +17,10 @@ from naswot_lightning.config import SearchConfig, TrainConfig
 from naswot_lightning.data.module import ImageDataModule
 from naswot_lightning.errors import UserError
 from naswot_lightning.training import run_training
-from naswot_lightning.training.classifier import ImageClassifier
+from naswot_lightning.training.classifier import ImageClassifier, has_unused_parameters
 from naswot_lightning.training.outcome import Outcome, read_outcome
 from naswot_lightning.training.wandb_logger import SentOnceLogger
-from spaces import get_space
+from spaces import get_space, trust
 from spaces.nds.cells import GENOTYPES
 from tests.conftest import ROOT
 from tests.images import make_image_folder
@@ -321,3 +322,17 @@ def test_a_network_with_an_auxiliary_head_trains_and_predicts(tmp_path):
     trainer.fit(model, module)
     assert not head.equal(before)
     assert model.eval()(torch.randn(2, 3, 32, 32)).shape == (2, 3)
+
+
+def test_what_is_trained_are_the_logits_and_not_the_features_before_them():
+    images, labels = torch.randn(6, 3, 32, 32), torch.tensor([0, 1, 2, 0, 1, 2])
+    trust("tests.own_networks.networks")
+    model = ImageClassifier("tests.own_networks.networks", "features", 3, [100.0] * 3, [50.0] * 3).train()
+    model.log = lambda *_, **__: None
+    _, logits = model.network(images)
+    assert model(images).equal(logits)
+    assert model._evaluate(images, labels, "train").item() == F.cross_entropy(logits, labels).item()
+    assert not has_unused_parameters(model, 32)
+    alike = ImageClassifier("tests.own_networks.networks", "features", 16, [100.0] * 3, [50.0] * 3)
+    with pytest.raises(ValueError, match=r"returned \(6, 16\) and \(6, 16\): .* a dict with 'logits'"):
+        alike._evaluate(images, labels, "train")
