@@ -124,7 +124,7 @@ def test_a_damaged_file_is_one_line_with_the_cure(measured, kind):
         read_similarities(measured, other.stem)
     for content in (b"", b"nothing", whole[: len(whole) // 2], whole[:-40]):
         path.write_bytes(content)
-        with pytest.raises(UserError, match=rf"{kind}\.npz is damaged .*; remove the file"):
+        with pytest.raises(UserError, match=rf"{kind}\.npz is damaged, .*; remove the file"):
             read_similarities(measured, kind)
 
 
