@@ -43,7 +43,7 @@ def _read(path: Path, space: str | None) -> Reading:
         raise UserError(f"{path} has no rows")
     names = [name for name in ARCHITECTURE if name in first]
     if not names:
-        raise UserError(f"{path} has no column {' or '.join(ARCHITECTURE)}, but {', '.join(first)}")
+        raise UserError(f"{path} has no column {', '.join(ARCHITECTURE)}, but {', '.join(first)}")
     read = _reader(path, list(first))
     space = space or _guess(path, first[names[0]])
     return Reading(path.stem, space, _records(path, names[0], space, read))

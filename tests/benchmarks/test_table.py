@@ -136,7 +136,7 @@ def test_the_space_can_be_named(tmp_path):
     [
         ("", "no rows"),
         ("architecture,accuracy\n", "no rows"),
-        ("name,accuracy\nx,50\n", "no column architecture or arch, but name, accuracy"),
+        ("name,accuracy\nx,50\n", "no column architecture, arch, arch_str, but name, accuracy"),
         ("architecture,acc\nx,50\n", "no accuracies: expected a column accuracy"),
         (f"architecture,accuracy\n{FIRST},high\n", "line 2: accuracy 'high': expected a number"),
         (f"architecture,accuracy\n{FIRST},50\n{SECOND},101\n", "line 3: accuracy 101: expected percent"),
