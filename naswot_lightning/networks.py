@@ -11,7 +11,7 @@ from typing import NoReturn
 import torch
 from torch import nn
 
-from naswot_lightning.seeds import derived_seed
+from naswot_lightning.seeds import derived_seed, seeded
 from spaces import Space
 
 
@@ -43,8 +43,7 @@ def build_network(
     """
     built = space.with_training_parts(architecture, auxiliary, drop_path)
     parts = (seed, space.name, architecture, *((repeat,) if repeat else ()))
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(derived_seed(*parts))
+    with seeded(derived_seed(*parts), torch.device("cpu")):
         return space.build(built, num_classes)
 
 
@@ -56,7 +55,7 @@ def move_network(network: nn.Module, device: torch.device, channels_last: bool) 
     """
     if channels_last:
         for weight in network.parameters():
-            if weight.dim() == 4:
+            if not nn.parameter.is_lazy(weight) and weight.dim() == 4:
                 weight.data = weight.data.contiguous(memory_format=torch.channels_last)
     return network if device.type == "cpu" else network.to(device)
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,3 +33,33 @@ def seed_device(device: torch.device, seed: int) -> None:
         torch.default_generator.manual_seed(seed)
     else:
         torch.get_device_module(device).manual_seed(seed)
+
+
+@contextmanager
+def generators_restored(device: torch.device) -> Iterator[None]:
+    """Restore the states of Python's, numpy's and torch's generators (those of ``device`` too) at the end."""
+    import numpy as np
+    import torch
+
+    python, legacy = random.getstate(), np.random.get_state()
+    devices = [device] if device.type not in ("cpu", "meta") else []
+    with torch.random.fork_rng(devices, device_type=device.type if devices else "cuda"):
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(legacy)
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Within the block all global generators start from ``seed``; afterwards they are as before."""
+    import numpy as np
+    import torch
+
+    with generators_restored(device):
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
+        for each in {torch.device("cpu"), device}:
+            seed_device(each, seed)
+        yield

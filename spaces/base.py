@@ -101,7 +101,7 @@ class Space(ABC):
 
     def validate(self, architecture: str) -> None:
         """Raise :class:`SpaceError` with the position of the fault unless the architecture is of this space."""
-        with torch.device("meta"):
+        with torch.random.fork_rng(devices=[]):
             self.build(architecture)
 
     def graph(self, architecture: str) -> list[CellGraph]:
@@ -116,11 +116,25 @@ class Space(ABC):
     def complexity(
         self, architecture: str, num_classes: int = 10, in_channels: int = 3, image_size: int = 32
     ) -> Complexity:
-        """Count parameters and multiply-accumulates without allocating the network."""
-        with torch.device("meta"):
+        """Count parameters and multiply-accumulates of the network, which is built and run on one image of zeros.
+
+        A space whose networks can be built on torch's meta device overrides this by :func:`complexity_on_meta`. Those
+        that look at a value (``torch.linspace(...).item()``, a branch that depends on the data) cannot.
+        """
+        with torch.random.fork_rng(devices=[]):
             network = self.build(architecture, num_classes, in_channels).eval()
-            images = torch.empty(1, in_channels, image_size, image_size)
-        return Complexity(count_params(network), count_macs(network, images))
+            macs = count_macs(network, torch.zeros(1, in_channels, image_size, image_size))
+        return Complexity(count_params(network), macs)
+
+
+def complexity_on_meta(
+    space: Space, architecture: str, num_classes: int, in_channels: int, image_size: int
+) -> Complexity:
+    """Count parameters and multiply-accumulates of a network without allocating it."""
+    with torch.device("meta"):
+        network = space.build(architecture, num_classes, in_channels).eval()
+        images = torch.empty(1, in_channels, image_size, image_size)
+    return Complexity(count_params(network), count_macs(network, images))
 
 
 class EnumerableSpace(Space):

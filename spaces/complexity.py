@@ -10,7 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-_CONVOLUTIONS = {torch.conv1d, torch.conv2d, torch.conv3d, F.conv1d, F.conv2d, F.conv3d}
+_CONVOLUTIONS = {
+    torch.conv1d, torch.conv2d, torch.conv3d, F.conv1d, F.conv2d, F.conv3d,
+    torch.ops.aten.conv1d.default, torch.ops.aten.conv2d.default, torch.ops.aten.conv3d.default,
+}  # fmt: skip
+_LINEAR = {F.linear, torch.ops.aten.linear.default}  # the latter of exported networks
 
 
 class _MacCounter(TorchFunctionMode):
@@ -25,7 +29,7 @@ class _MacCounter(TorchFunctionMode):
         if func in _CONVOLUTIONS:
             weight = _argument(1, "weight", args, kwargs)  # (C_out, C_in / groups, *kernel)
             self.macs += output.numel() * weight[0].numel()
-        elif func is F.linear:
+        elif func in _LINEAR:
             bias = _argument(2, "bias", args, kwargs)
             # The bias of a linear layer is counted, as the benchmarks do.
             self.macs += output.numel() * (args[0].shape[-1] + (bias is not None))

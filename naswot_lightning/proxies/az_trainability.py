@@ -34,7 +34,7 @@ def az_trainability(measured: Measured) -> float:
         The mean; -inf where a cell hands on no gradient, or the very same, or there are fewer than two maps; nan where
         a gradient is not finite.
     """
-    values = in_channels_last(partial(_of_cells, measured.network), measured.probe.images)
+    values = in_channels_last(partial(_of_cells, measured.network), measured.network, measured.probe.images)
     return sum(values) / len(values) if values else -math.inf
 
 

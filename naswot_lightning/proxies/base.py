@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, TypeVar
 
+import torch
 from torch import nn
 
 from naswot_lightning.columns import Column
@@ -16,7 +17,8 @@ from naswot_lightning.proxies.convolutions import Convolutions, list_convolution
 from naswot_lightning.proxies.gradients import one_thread
 from naswot_lightning.proxies.loss import LossGradients, loss_gradients
 from naswot_lightning.score import ActivationKernel, NoRectifierError, Precision, activation_kernel
-from naswot_lightning.score.isolation import isolated
+from naswot_lightning.score.isolation import isolated, unwrapped
+from naswot_lightning.score.memory_format import in_channels_last
 from spaces import Complexity
 from spaces.complexity import count_macs, count_params
 
@@ -54,8 +56,10 @@ class Measured:
         precision: Precision = "32",
         watches: Iterable[Watch] = (),
     ) -> None:
-        # torch.compile's wrapper keeps its own reference to the parameters: take the original.
-        self.network: nn.Module = getattr(network, "_orig_mod", network)
+        self.network: nn.Module = unwrapped(network)
+        if any(nn.parameter.is_lazy(parameter) for parameter in self.network.parameters()):
+            with isolated(self.network, probe.images.device), torch.no_grad():
+                self.network(probe.images[:2].clone())  # which draws its weights
         self.probe = probe
         self.precision: Precision = precision
         self._size = size
@@ -101,6 +105,11 @@ class Measured:
         except NoRectifierError:
             return None
 
+    @property
+    def blind_spot(self) -> str | None:
+        """What the kernel says where most of the network's activations are smooth; None where it was not computed."""
+        return self.kernel.blind_spot if "kernel" in self.__dict__ else None
+
     @cached_property
     def loss_gradients(self) -> LossGradients:
         """Gradients of the cross-entropy of the probe's labels, by the weights and outputs of its layers."""
@@ -126,7 +135,7 @@ class Measured:
         # meta device the count takes ten times as long (137 ms instead of 15 for NAS-Bench-201 on one core).
         images = self.probe.images.new_zeros(2, channels, side, side)
         with isolated(self.network, images.device):
-            return count_macs(self.network, images)
+            return in_channels_last(lambda batch: count_macs(self.network, batch), self.network, images)
 
 
 Score = Callable[[Measured], float]

@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 from naswot_lightning.proxies.base import Measured
 from naswot_lightning.proxies.gradients import one_thread
-from naswot_lightning.proxies.rectifier_watch import RectifierWatch
+from naswot_lightning.score.recorder import RectifierObserver
 
 MOST_IMAGES = 32  # of the mini-batch: of 128, the pass would take twice as long
 BLOCK = 16  # channels whose smallest eigenvalue is looked for together
 RIDGE = 1e-4  # on every eigenvalue of a volume: a few dependent channels of many leave some
 
 
-class ChannelSpectra(RectifierWatch):
+class ChannelSpectra(RectifierObserver):
     """While active, notes five figures of the channels' correlation for every rectifier that is called.
 
     The channels of a rectifier are the positive parts of its input (N, C, ...), a row of all pixels of the first 32
@@ -39,7 +39,6 @@ class ChannelSpectra(RectifierWatch):
     """
 
     def __init__(self, network: nn.Module, images: int) -> None:
-        super().__init__(network, images)
         self.entropies: list[float] = []
         self.ranks: list[float] = []
         self.input_ranks: list[float] = []
@@ -49,10 +48,10 @@ class ChannelSpectra(RectifierWatch):
     def __enter__(self) -> ChannelSpectra:
         for figures in (self.entropies, self.ranks, self.input_ranks, self.volumes, self.smallest):
             figures.clear()
-        super().__enter__()
         return self
 
-    def _note(self, pre_activations: Tensor) -> None:
+    def see(self, pre_activations: Tensor) -> None:
+        """Add the figures of one rectifier."""
         first = pre_activations[:MOST_IMAGES]
         # Other modes take what is computed here for rectifiers of the network.
         with one_thread(), torch._C.DisableTorchFunction(), torch.autocast(first.device.type, enabled=False):

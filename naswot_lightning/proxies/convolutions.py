@@ -6,20 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from naswot_lightning.logits import tensors_of
 from naswot_lightning.proxies.gradients import differentiable, run_with
+from naswot_lightning.score.image_dimension import functions_named
+from naswot_lightning.score.memory_format import in_channels_last
 
-PLAIN_CONVOLUTIONS = {torch.conv1d, torch.conv2d, torch.conv3d, F.conv1d, F.conv2d, F.conv3d}
-_TRANSPOSED = {
-    torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d,
-    F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d,
-}  # fmt: skip
-CONVOLUTIONS = PLAIN_CONVOLUTIONS | _TRANSPOSED
+PLAIN_CONVOLUTIONS = functions_named("conv1d conv2d conv3d")
+CONVOLUTIONS = PLAIN_CONVOLUTIONS | functions_named("conv_transpose1d conv_transpose2d conv_transpose3d")
+LINEAR = functions_named("linear")
 
 
 @dataclass(frozen=True)
@@ -48,6 +45,10 @@ def list_convolutions(network: nn.Module, images: Tensor) -> Convolutions:
         network: any module; it is left as it was found.
         images: (N, C, H, W); two suffice: of one, BatchNorm refuses to take the statistics of 1 x 1 feature maps.
     """
+    return in_channels_last(lambda batch: _list_convolutions(network, batch), network, images)
+
+
+def _list_convolutions(network: nn.Module, images: Tensor) -> Convolutions:
     with differentiable(network, images.device):
         fixed = {name: parameter.detach() for name, parameter in network.named_parameters()}
         with _Recorder() as recorder:

@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn.modules.conv import _ConvNd
 
-from naswot_lightning.score.isolation import isolated
+from naswot_lightning.score.batch_statistics import BatchStatistics
+from naswot_lightning.score.isolation import all_modules, isolated
 
 
 @contextmanager
@@ -42,12 +42,41 @@ def differentiable(network: nn.Module, device: torch.device) -> Iterator[None]:
 
 
 def run_with(network: nn.Module, state: dict[str, Tensor], images: Tensor) -> Any:
-    """Return what the network returns, with tensors of ``state`` in place of the network's own.
+    """Return what the network returns, with tensors of ``state`` in place of its own, BatchNorm by the mini-batch.
 
     Images and buffers are copies, since a network may change both in place.
+
+    Args:
+        network: any module.
+        state: by the names of ``named_parameters()`` and ``named_buffers()``, which name a shared tensor once.
+        images: the mini-batch.
     """
-    buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
-    return functional_call(network, {**buffers, **state}, (images.clone(),))
+    named = dict(network.named_buffers())
+    buffers = {name: buffer.clone() for name, buffer in named.items()}
+    named.update(network.named_parameters())
+    tensors = {id(named[name]): tensor for name, tensor in {**buffers, **state}.items()}
+    with _replaced(network, tensors), BatchStatistics():
+        return network(images.clone())
+
+
+@contextmanager
+def _replaced(network: nn.Module, tensors: dict[int, Tensor]) -> Iterator[None]:
+    """Within the block, parameters and buffers are others, by the ``id`` of the tensors that they take the place of.
+
+    ``torch.func.functional_call`` goes by names: where a module has two, it computes with one of them and leaves the
+    replaced tensors behind.
+    """
+    members: list[dict[str, Any]] = [
+        own for module in all_modules(network) for own in (module._parameters, module._buffers) if own
+    ]
+    before = [dict(own) for own in members]
+    try:
+        for own in members:
+            own.update({name: tensors[id(tensor)] for name, tensor in own.items() if id(tensor) in tensors})
+        yield
+    finally:
+        for own, kept in zip(members, before, strict=True):
+            own.update(kept)
 
 
 def weights(network: nn.Module) -> dict[str, Tensor]:

@@ -32,9 +32,8 @@ def grasp(measured: Measured) -> float:
     """
     probe = measured.probe
     with one_thread():
-        flow, change = in_channels_last(
-            partial(_change_of_flow, measured.network, probe.labels, probe.num_classes), probe.images
-        )
+        change_of_flow = partial(_change_of_flow, measured.network, probe.labels, probe.num_classes)
+        flow, change = in_channels_last(change_of_flow, measured.network, probe.images)
     if not math.isfinite(flow) or not math.isfinite(change):
         return math.nan
     return -change if flow > 0 else -math.inf

@@ -45,7 +45,8 @@ def jacobian_of(measured: Measured) -> Tensor:
     """Return J = d(sum of all logits) / d(images), (N, C * H * W) float64 on the CPU, of the augmented images."""
     probe = measured.probe
     images = probe.images if probe.augmented is None else probe.augmented
-    return in_channels_last(partial(_jacobian, measured.network, probe.num_classes), images).cpu().double()
+    jacobian = partial(_jacobian, measured.network, probe.num_classes)
+    return in_channels_last(jacobian, measured.network, images).cpu().double()
 
 
 def correlations_of_rows(jacobian: Tensor) -> Tensor | None:

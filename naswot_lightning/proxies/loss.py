@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from naswot_lightning.logits import logits_of
-from naswot_lightning.proxies.convolutions import CONVOLUTIONS, kernel_of
+from naswot_lightning.proxies.convolutions import CONVOLUTIONS, LINEAR, kernel_of
 from naswot_lightning.proxies.gradients import differentiable, gradients, one_thread, run_with, weights
 from naswot_lightning.score.memory_format import in_channels_last
 
@@ -37,7 +37,7 @@ def loss_gradients(network: nn.Module, images: Tensor, labels: Tensor, num_class
         ValueError: the network does not return logits of the classes (:func:`~naswot_lightning.logits.logits_of`).
     """
     with one_thread():
-        return in_channels_last(partial(_loss_gradients, network, labels, num_classes), images)
+        return in_channels_last(partial(_loss_gradients, network, labels, num_classes), network, images)
 
 
 def _loss_gradients(network: nn.Module, labels: Tensor, num_classes: int, images: Tensor) -> LossGradients:
@@ -96,9 +96,9 @@ class _Channels(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         output = func(*args, **(kwargs or {}))
-        if (func is F.linear or func in CONVOLUTIONS) and output.requires_grad:
+        if (func in LINEAR or func in CONVOLUTIONS) and output.requires_grad:
             # (N, ..., C) of a linear layer, (N, C, ...) of a convolution
-            pixels = range(1, output.dim() - 1) if func is F.linear else range(-len(kernel_of(args, kwargs)), 0)
+            pixels = range(1, output.dim() - 1) if func in LINEAR else range(-len(kernel_of(args, kwargs)), 0)
             self._watch(output, tuple(pixels))
         return output
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from naswot_lightning.proxies.rectifier_watch import RectifierWatch
+from naswot_lightning.score.recorder import RectifierObserver
 
 MOST_IMAGES = 16  # the mini-batch as published; 2^16 patterns are then possible
 
 
-class SignPatterns(RectifierWatch):
+class SignPatterns(RectifierObserver):
     """While active, notes which sign patterns the units of all rectifiers have over the first images.
 
     A unit's pattern is a number: bit i says whether its pre-activation for image i is positive.
@@ -21,16 +21,15 @@ class SignPatterns(RectifierWatch):
     """
 
     def __init__(self, network: nn.Module, images: int) -> None:
-        super().__init__(network, images)
         self._first = min(images, MOST_IMAGES)
         self._seen = torch.zeros(0)
 
     def __enter__(self) -> SignPatterns:
         self._seen = torch.zeros(1 << self._first, dtype=torch.bool)
-        super().__enter__()
         return self
 
-    def _note(self, pre_activations: Tensor) -> None:
+    def see(self, pre_activations: Tensor) -> None:
+        """Add the patterns of one rectifier's units."""
         units = _units(pre_activations[: self._first])
         powers = 2.0 ** torch.arange(self._first, device=units.device)
         patterns = torch.mv((units > 0).float().T, powers)  # exact: below 2^24

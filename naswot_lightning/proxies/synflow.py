@@ -7,14 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from naswot_lightning.logits import logits_of
 from naswot_lightning.proxies.base import ABDELFATTAH, ONE_PASS, Measured, proxy
 from naswot_lightning.proxies.gradients import differentiable, gradients, positive_sum, run_with, weights
+from naswot_lightning.score.image_dimension import functions_named
+from naswot_lightning.score.memory_format import in_channels_last
 
+_BATCH_NORM = functions_named("batch_norm")
 # Powers of two for SynFlow's image and output, tried in turn: doubles end at 2^1023 = 1e308, an image of 2^-960
 # = 1e-289 lets the flow reach 1e597, and is itself 19 decades above the smallest normal double.
 _FLOW_EXPONENTS = (0, -960, 960)
@@ -47,13 +49,16 @@ def _log_flow(measured: Measured, exponent: int) -> float:
     network, images = measured.network, measured.probe.images
     device = images.device if images.device.type != "mps" else torch.device("cpu")  # MPS has no float64
     ones = torch.ones(1, *images.shape[1:], dtype=torch.float64, device=device)
-    with differentiable(network, images.device), _WithoutBatchNorm():
-        state = _absolute_state(network, device, exponent)
-        inputs = [state[name].requires_grad_() for name in weights(network)]
-        output = run_with(network, state, ones * 2.0**exponent)
-        total = logits_of(output, 1, measured.probe.num_classes).sum() * 2.0**exponent
-        found = gradients(total, inputs)
-    flow = positive_sum([(w.detach() * g).abs().sum() for w, g in zip(inputs, found, strict=True)])
+
+    def products(ones: Tensor) -> list[Tensor]:
+        with differentiable(network, images.device), _WithoutBatchNorm():
+            state = _absolute_state(network, device, exponent)
+            inputs = [state[name].requires_grad_() for name in weights(network)]
+            output = run_with(network, state, ones * 2.0**exponent)
+            total = logits_of(output, 1, measured.probe.num_classes).sum() * 2.0**exponent
+            return [(w.detach() * g).abs().sum() for w, g in zip(inputs, gradients(total, inputs), strict=True)]
+
+    flow = positive_sum(in_channels_last(products, network, ones))
     return math.log(flow) - 2 * exponent * math.log(2) if flow > 0 else flow
 
 
@@ -75,6 +80,6 @@ class _WithoutBatchNorm(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if func in (F.batch_norm, torch.batch_norm):
+        if func in _BATCH_NORM:
             return args[0] if args else kwargs["input"]
         return func(*args, **kwargs)

@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from naswot_lightning.logits import logits_of
 from naswot_lightning.proxies.base import Measured, proxy
-from naswot_lightning.proxies.convolutions import PLAIN_CONVOLUTIONS
+from naswot_lightning.proxies.convolutions import LINEAR, PLAIN_CONVOLUTIONS
 from naswot_lightning.proxies.gradients import differentiable, run_with
 from naswot_lightning.score.memory_format import in_channels_last
 
@@ -46,7 +46,8 @@ def vkdnw(measured: Measured) -> float:
     if count == 0:
         return -math.inf
     images = measured.probe.images[:_IMAGES]
-    logits, jacobian = in_channels_last(partial(_jacobian, measured.network, measured.probe.num_classes), images)
+    of_images = partial(_jacobian, measured.network, measured.probe.num_classes)
+    logits, jacobian = in_channels_last(of_images, measured.network, images)
     if not bool(logits.isfinite().all() and jacobian.isfinite().all()):
         return math.nan
     values = torch.linalg.eigvalsh(_fisher_information(logits, jacobian)).clamp(min=0)
@@ -109,7 +110,7 @@ class _FirstWeights(TorchFunctionMode):
         output = func(*args, **kwargs)
         if func in PLAIN_CONVOLUTIONS:
             self._watch_convolution(func, output, *args, **kwargs)
-        elif func is F.linear:
+        elif func in LINEAR:
             self._watch_linear(output, *args, **kwargs)
         return output
 

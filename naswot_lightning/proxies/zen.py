@@ -49,8 +49,8 @@ def zen(measured: Measured) -> float:
 def _of_draw(network: nn.Module, probe_images: Tensor, generator: torch.Generator) -> float:
     state = _gaussian_state(network, generator)
     images, noise = torch.randn(2, _IMAGES, *probe_images.shape[1:], generator=generator).to(probe_images.device)
-    first, log_spread = in_channels_last(partial(_last_map, network, state), images)
-    second, _ = in_channels_last(partial(_last_map, network, state), images + _STEP * noise)
+    first, log_spread = in_channels_last(partial(_last_map, network, state), network, images)
+    second, _ = in_channels_last(partial(_last_map, network, state), network, images + _STEP * noise)
     if first is None or second is None:
         return -math.inf
     distance = float(torch.linalg.vector_norm((first - second).flatten(1).cpu().double(), dim=1).mean())
@@ -82,6 +82,7 @@ def _last_map(network: nn.Module, state: dict[str, Tensor], images: Tensor) -> t
 
     with (
         isolated(network, images.device),
+        torch.inference_mode(False),
         torch.no_grad(),
         torch.autocast(images.device.type, enabled=False),
         each_feature_map(network, look),

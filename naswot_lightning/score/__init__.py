@@ -1,8 +1,7 @@
 """The score: rectifiers seen at the call, their codes as bits, the kernel K_H, its log-determinant."""
 
-from naswot_lightning.score.isolation import BatchNorm
 from naswot_lightning.score.kernel import ActivationKernel, NoRectifierError
-from naswot_lightning.score.naswot import Precision, Variant, activation_kernel, naswot_score
+from naswot_lightning.score.naswot import BatchNorm, Precision, Variant, activation_kernel, naswot_score
 
 __all__ = [
     "ActivationKernel",

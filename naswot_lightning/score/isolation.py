@@ -2,81 +2,107 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Literal
+from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _NormBase
-from torch.nn.modules.instancenorm import _InstanceNorm
+from torch.nn.modules.lazy import LazyModuleMixin
+from torch.nn.parallel import DataParallel, DistributedDataParallel
 
-BatchNorm = Literal["batch", "running"]
-_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+from naswot_lightning.score.unseen import unseen_calls_refused
+from naswot_lightning.seeds import generators_restored
+
+# Settings of the whole process that a network may change.
+_SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
+    (torch.get_default_dtype, torch.set_default_dtype),
+    (torch.get_default_device, torch.set_default_device),
+    (torch.is_grad_enabled, torch.set_grad_enabled),
+    (torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms),
+    (torch.get_num_threads, torch.set_num_threads),
+    (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+)
+# What it may replace functions of, and where hooks of all modules are kept.
+_NAMESPACES = (torch, torch.nn.functional, nn, nn.init, torch.Tensor, nn.Module)
+_GLOBAL_HOOKS = [value for name, value in vars(nn.modules.module).items() if name.startswith("_global_")]
+# Their forward in eval mode writes to no buffer: no copy of the statistics is needed.
+_PLAIN_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 @contextmanager
-def isolated(network: nn.Module, device: torch.device, batch_norm: BatchNorm = "batch") -> Iterator[None]:
+def isolated(network: nn.Module, device: torch.device) -> Iterator[None]:
     """Within the block, run the network for its score; afterwards, it and every generator are as before.
 
-    All modules are in eval mode (no dropout, no drop path, no auxiliary head).
+    All modules are in eval mode (no dropout, no drop path, no auxiliary head), and compiled ones run as written, so
+    that their calls can be seen. A lazy module that has no weights yet draws them and keeps them.
 
     Args:
         network: any module.
         device: whose generator is restored along with those of the CPU.
-        batch_norm: "batch" for the statistics of the mini-batch: BatchNorm finds its running ones taken away, so that
-            it has none to update, nor any reason to synchronise with other processes. "running" for those it has
-            gathered in training, as a network in eval mode uses them; InstanceNorm likewise.
     """
     with ExitStack() as stack:
         stack.enter_context(generators_restored(device))
-        stack.enter_context(_modules_restored(network, by_batch=batch_norm == "batch"))
+        modules = all_modules(network)
+        stack.enter_context(_modules_restored(modules))
+        stack.enter_context(unseen_calls_refused(set(modules)))
+        # Nothing is compiled where Dynamo, which takes a second to import, is not loaded.
+        if "torch._dynamo" in sys.modules:
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
         yield
 
 
-@contextmanager
-def generators_restored(device: torch.device) -> Iterator[None]:
-    """Restore the states of Python's, numpy's and torch's generators (those of ``device`` too) at the end."""
-    python, legacy = random.getstate(), np.random.get_state()
-    devices = [device] if device.type not in ("cpu", "meta") else []
-    with torch.random.fork_rng(devices, device_type=device.type if devices else "cuda"):
-        try:
-            yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(legacy)
+def unwrapped(network: nn.Module) -> nn.Module:
+    """Return the network inside torch.compile's, DistributedDataParallel's and DataParallel's wrappers.
+
+    A wrapper would call the other processes of a distributed training, which are not scoring.
+    """
+    while True:
+        if isinstance(network, DistributedDataParallel | DataParallel):
+            network = network.module
+        elif hasattr(network, "_orig_mod"):
+            network = network._orig_mod  # type: ignore[assignment]
+        else:
+            return network
 
 
 @contextmanager
-def _modules_restored(network: nn.Module, by_batch: bool) -> Iterator[None]:
-    modules = _all_modules(network)
-    training = [module.training for module in modules]
-    buffers = [(module._buffers, dict(module._buffers)) for module in modules if module._buffers]
-    for module in modules:
-        if by_batch and isinstance(module, _NormBase):
-            module._buffers.update(dict.fromkeys(_STATISTICS))
-    # From the modules at hand: network.buffers() would walk the tree once more, a third of this block's time.
-    unique = {id(b): b for module in modules for b in module._buffers.values() if b is not None}
-    contents = [(buffer, buffer.clone()) for buffer in unique.values()]
+def _modules_restored(modules: list[nn.Module]) -> Iterator[None]:
+    """Put all modules into eval mode; at the end, restore their attributes, and the values of their buffers."""
+    scripted = [(module, module.training) for module in modules if isinstance(module, torch.jit.ScriptModule)]
+    plain = [module for module in modules if not isinstance(module, torch.jit.ScriptModule)]
+    # Shallow copies: what a forward pass sets (a cache, a mask of this batch size, a counter) is gone afterwards.
+    attributes: list[tuple[dict[str, Any], dict[str, Any]]] = []
+    for module in plain:
+        own = module.__dict__
+        if not isinstance(module, LazyModuleMixin):
+            attributes += [(own, own.copy())]
+            attributes += [(members, members.copy()) for members in (module._parameters, module._buffers) if members]
+    lazy = [(module, module.training) for module in plain if isinstance(module, LazyModuleMixin)]
+    written = [module for module in modules if type(module) not in _PLAIN_NORMS]
+    buffers = {id(b): b for module in written for b in module._buffers.values() if b is not None}
+    contents = [(b, b.clone()) for b in buffers.values() if not nn.parameter.is_lazy(b)]
     try:
-        for module in modules:
+        for module in plain:
             # Module.__setattr__ costs 1 us a module, as much as the rest of this block.
-            module.__dict__["training"] = by_batch and isinstance(module, _InstanceNorm)
+            module.__dict__["training"] = False
+        for module, _ in scripted:
+            module.training = False
         yield
     finally:
-        for module, flag in zip(modules, training, strict=True):
-            module.__dict__["training"] = flag
-        for current, before in buffers:
-            current.clear()
+        for current, before in attributes:
+            for name in current.keys() - before.keys():
+                del current[name]
             current.update(before)
+        for module, flag in (*scripted, *lazy):
+            module.training = flag
         with torch.inference_mode(False), torch.no_grad():
             for buffer, content in contents:
                 buffer.copy_(content)
 
 
-def _all_modules(network: nn.Module) -> list[nn.Module]:
+def all_modules(network: nn.Module) -> list[nn.Module]:
     """Return the network and all modules in it, each once; ``network.modules()`` takes four times as long."""
     found: dict[nn.Module, None] = {}
     waiting: list[nn.Module | None] = [network]
@@ -86,3 +112,28 @@ def _all_modules(network: nn.Module) -> list[nn.Module]:
             found[module] = None
             waiting += module._modules.values()
     return list(found)
+
+
+@contextmanager
+def process_restored() -> Iterator[None]:
+    """At the end, torch's settings, its functions and the hooks of all modules are those of before.
+
+    A network that sets the default type, or replaces ``F.relu``, must not change the scores of those that come after.
+    """
+    settings = [(restore, read(), read) for read, restore in _SETTINGS]
+    functions = [(space, {name: each for name, each in vars(space).items() if callable(each)}) for space in _NAMESPACES]
+    hooks = [(own, own.copy()) for own in _GLOBAL_HOOKS if isinstance(own, dict)]
+    try:
+        yield
+    finally:
+        for restore, before, read in settings:
+            if read() != before:
+                restore(before)
+        for space, originals in functions:
+            now = vars(space)
+            for name in [name for name, each in originals.items() if now.get(name) is not each]:
+                setattr(space, name, originals[name])
+        for own, before in hooks:
+            if own != before:
+                own.clear()
+                own.update(before)

@@ -23,6 +23,7 @@ class ActivationKernel:
         matrix: (N, N) int64 on the CPU, N_A - d_H(c_i, c_j).
         n_units: N_A, rectified units per image; every diagonal entry.
         has_nan: a rectifier met NaN, so that the codes mean nothing.
+        smooth_units: per image, units of activations without a bend (GELU, SiLU and the like), which have no code.
 
     >>> ActivationKernel(torch.tensor([[3, 1], [1, 3]]), n_units=3).logdet() == math.log(8)
     True
@@ -33,6 +34,18 @@ class ActivationKernel:
     matrix: Tensor
     n_units: int
     has_nan: bool = False
+    smooth_units: int = 0
+
+    @property
+    def blind_spot(self) -> str | None:
+        """Say so where less than half of the network's activations are rectifiers; else None."""
+        if self.smooth_units <= self.n_units:
+            return None
+        share = self.n_units / (self.n_units + self.smooth_units)
+        return (
+            f"the codes see {self.n_units:,} of {self.n_units + self.smooth_units:,} units ({share:.1%}): "
+            "the others are smooth (GELU, SiLU and the like), so that the score says little of this network"
+        )
 
     def logdet(self) -> float:
         """Return log|K_H| in float64; -inf where K_H is singular, nan where a rectifier met NaN.
@@ -65,7 +78,7 @@ class CodeDistances:
     """
 
     def __init__(self, images: int) -> None:
-        self._images = images
+        self.images = images
         self._packed: PackedCodes | None = None  # of tensors on the CPU
         self._products: Tensor | None = None  # of tensors elsewhere
         self._n_units = 0
@@ -84,24 +97,25 @@ class CodeDistances:
             distances, nan = product_distances(tensor.flatten(1))
             self._products = distances if self._products is None else self._products.add_(distances)
             self._nan.append(nan)
-        self._n_units += pre_activations.numel() // self._images
+        self._n_units += pre_activations.numel() // self.images
 
     def rectify(self, pre_activations: Tensor, inplace: bool) -> Tensor | None:
         """Count the codes of one rectifier and return max(x, 0), or None where only :meth:`add` will do.
 
         The values are read once for both. (A tensor that feeds several rectifiers is read once for each.)
         """
-        if pre_activations.shape[:1] != (self._images,) or not is_packable(pre_activations):
+        if pre_activations.shape[:1] != (self.images,) or not is_packable(pre_activations):
             return None
-        if inplace and not pre_activations.is_inference():
-            return None  # autograd would not learn of the change
+        if inplace:
+            # Written behind torch's back: whoever has saved the tensor for a backward pass must learn of it.
+            torch.autograd.graph.increment_version(pre_activations)
         rectified = pre_activations if inplace else torch.empty_like(pre_activations)
         self._on_cpu().add(pre_activations, rectified)
-        self._n_units += pre_activations.numel() // self._images
+        self._n_units += pre_activations.numel() // self.images
         return rectified
 
-    def kernel(self) -> ActivationKernel:
-        """Return K_H = N_A - d_H."""
+    def kernel(self, smooth_units: int = 0) -> ActivationKernel:
+        """Return K_H = N_A - d_H, with the number of units that are no rectifiers."""
         parts = [] if self._packed is None else [self._packed.distances()]
         parts += [] if self._products is None else [self._products.cpu()]
         if not parts:
@@ -110,19 +124,19 @@ class CodeDistances:
                 "the score needs at least one"
             )
         nan = any(bool(flag) for flag in self._nan) or (self._packed is not None and self._packed.has_nan)
-        return ActivationKernel(self._n_units - sum(parts[1:], parts[0]), self._n_units, nan)
+        return ActivationKernel(self._n_units - sum(parts[1:], parts[0]), self._n_units, nan, smooth_units)
 
     def _on_cpu(self) -> PackedCodes:
         if self._packed is None:
-            self._packed = PackedCodes(self._images)
+            self._packed = PackedCodes(self.images)
         return self._packed
 
     def _by_image(self, tensor: Tensor) -> Tensor:
-        if tensor.dim() > 0 and tensor.shape[0] == self._images:
+        if tensor.dim() > 0 and tensor.shape[0] == self.images:
             return tensor
-        if tensor.dim() == 0 or tensor.shape[0] % self._images:
+        if tensor.dim() == 0 or tensor.shape[0] % self.images:
             raise ValueError(
                 f"a rectifier met a tensor of shape {tuple(tensor.shape)}: its first dimension is not a "
-                f"multiple of the {self._images} images"
+                f"multiple of the {self.images} images"
             )
-        return tensor.reshape(self._images, -1)
+        return tensor.reshape(self.images, -1)

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from functools import partial
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 import torch
 from torch import Tensor, nn
 
-from naswot_lightning.score.isolation import BatchNorm, isolated
+from naswot_lightning.score.image_dimension import FoundDimensions, ImagesOutermost, UnknownDimensionError
+from naswot_lightning.score.isolation import isolated, unwrapped
 from naswot_lightning.score.kernel import ActivationKernel, CodeDistances
 from naswot_lightning.score.memory_format import in_channels_last
-from naswot_lightning.score.recorder import RectifierRecorder
-from naswot_lightning.score.reference import connected_relu_modules, record_modules
+from naswot_lightning.score.recorder import RectifierInputs, RectifierObserver, RectifierRecorder
+from naswot_lightning.score.reference import reference_kernel
 
 Variant = Literal["paper", "reference"]
 Precision = Literal["32", "bf16"]
+BatchNorm = Literal["batch", "running"]
+Result = TypeVar("Result")
 
 
 def naswot_score(
@@ -42,7 +45,10 @@ def naswot_score(
     >>> round(naswot_score(nn.ReLU(), images), 4)  # log of det [[2, 0, 1], [0, 2, 1], [1, 1, 2]] = log 4
     1.3863
     """
-    return activation_kernel(network, images, variant, batch_norm=batch_norm).logdet()
+    kernel = activation_kernel(network, images, variant, batch_norm=batch_norm)
+    if kernel.blind_spot is not None:
+        warnings.warn(kernel.blind_spot, stacklevel=2)
+    return kernel.logdet()
 
 
 def activation_kernel(
@@ -82,8 +88,31 @@ def activation_kernel(
     _expect_known(variant=(variant, Variant), precision=(precision, Precision), batch_norm=(batch_norm, BatchNorm))
     if images.dim() == 0 or images.shape[0] < 2:
         raise ValueError(f"images of shape {tuple(images.shape)}: a score compares at least 2 images")
-    network = getattr(network, "_orig_mod", network)  # a compiled network hides its calls: take the original
-    return in_channels_last(partial(_kernel, network, variant, precision, observers, batch_norm), images)
+    network = unwrapped(network)
+    by_batch = batch_norm == "batch"
+
+    def run(count: Callable[[Tensor], Result], images: Tensor) -> Result:
+        def isolated_count(batch: Tensor) -> Result:
+            autocast = torch.autocast(batch.device.type, torch.bfloat16, enabled=precision == "bf16")
+            with isolated(network, batch.device), autocast:
+                return count(batch)
+
+        # Not inference_mode: what a network keeps of its first forward pass (a mask, a table) must serve its training.
+        with torch.inference_mode(False), torch.no_grad():
+            return in_channels_last(isolated_count, network, images)
+
+    if variant == "reference":
+        return run(lambda batch: reference_kernel(network, batch, by_batch), images)
+    try:
+        return run(lambda batch: _kernel(network, batch, ImagesOutermost(batch), by_batch, observers), images)
+    except UnknownDimensionError:
+        # One image, and another twice or, so that the number differs from N, three times.
+        other = images[[0, 1, 1] if len(images) != 3 else [0, 1, 1, 1]]
+        inputs = run(lambda batch: _rectifier_inputs(network, batch, by_batch), other)
+        return run(
+            lambda batch: _kernel(network, batch, FoundDimensions(len(batch), len(other), inputs), by_batch, observers),
+            images,
+        )
 
 
 def _expect_known(**choices: tuple[str, object]) -> None:
@@ -94,25 +123,24 @@ def _expect_known(**choices: tuple[str, object]) -> None:
 
 def _kernel(
     network: nn.Module,
-    variant: Variant,
-    precision: Precision,
-    observers: Sequence[AbstractContextManager[object]],
-    batch_norm: BatchNorm,
     images: Tensor,
+    dimensions: ImagesOutermost | FoundDimensions,
+    by_batch: bool,
+    observers: Sequence[AbstractContextManager[object]],
 ) -> ActivationKernel:
-    device = images.device
-    codes = CodeDistances(images.shape[0])
-    autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
-    with isolated(network, device, batch_norm), autocast:
-        # Of the published code, a pass with gradients first: which modules are connected to the output.
-        counted = connected_relu_modules(network, images) if variant == "reference" else None
-        with torch.inference_mode(), ExitStack() as stack:
-            if counted is None:
-                stack.enter_context(RectifierRecorder(codes))
-            for observer in observers:
-                stack.enter_context(observer)
-            if counted is None:
-                network(images)
-            else:
-                record_modules(network, images, counted, codes)
-    return codes.kernel()
+    codes = CodeDistances(len(images))
+    looking = [observer for observer in observers if isinstance(observer, RectifierObserver)]
+    recorder = RectifierRecorder(codes, dimensions, by_batch, looking)
+    with recorder, ExitStack() as stack:
+        for observer in observers:
+            stack.enter_context(observer)
+        network(images)
+    if isinstance(dimensions, FoundDimensions):
+        dimensions.expect_all()
+    return codes.kernel(recorder.smooth_units)
+
+
+def _rectifier_inputs(network: nn.Module, images: Tensor, by_batch: bool) -> list[Tensor]:
+    with RectifierInputs(by_batch) as recorder:
+        network(images)
+    return recorder.inputs

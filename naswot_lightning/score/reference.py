@@ -2,52 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from naswot_lightning.logits import tensors_of
-from naswot_lightning.score.kernel import CodeDistances
+from naswot_lightning.score.batch_statistics import BatchStatistics
+from naswot_lightning.score.kernel import ActivationKernel, CodeDistances
 
 
-def connected_relu_modules(network: nn.Module, images: Tensor) -> set[nn.Module]:
-    """Return the modules that the published code marks: named "ReLU", with a gradient path to the output.
+def reference_kernel(network: nn.Module, images: Tensor, by_batch: bool) -> ActivationKernel:
+    """Return K_H over the modules that the published code marks: named "ReLU", with a gradient path to the output.
 
-    The published code marks them by a backward pass; following the graph of the forward pass finds the same.
+    The published code marks them by a backward pass; following the graph of the forward pass finds the same. It takes
+    the first dimension for that of the images, or of several rows per image, those of an image together.
     """
+    codes = CodeDistances(len(images))
+    with BatchStatistics() if by_batch else nullcontext():
+        counted = _connected_relu_modules(network, images)
+        with _hooks(counted, before=lambda _, inputs: codes.add(inputs[0])):
+            network(images)
+    return codes.kernel()
+
+
+def _connected_relu_modules(network: nn.Module, images: Tensor) -> set[nn.Module]:
     outputs: list[tuple[nn.Module, Any]] = []
 
     def remember(module: nn.Module, inputs: Any, output: Any) -> None:
         outputs.extend((module, tensor.grad_fn) for tensor in tensors_of(output))
 
-    hooks = [module.register_forward_hook(remember) for module in _named_relu(network)]
-    try:
-        with torch.inference_mode(False), torch.enable_grad():
-            result = network(images.detach().clone().requires_grad_())
-    finally:
-        for hook in hooks:
-            hook.remove()
+    named = {module for module in network.modules() if "ReLU" in str(type(module))}
+    with torch.enable_grad(), _hooks(named, after=remember):
+        result = network(images.detach().clone().requires_grad_())
     reachable = _ancestors([tensor.grad_fn for tensor in tensors_of(result)])
     return {module for module, node in outputs if node in reachable}
 
 
-def record_modules(network: nn.Module, images: Tensor, counted: set[nn.Module], codes: CodeDistances) -> None:
-    """Run the network and count the input of each of the modules."""
-
-    def count(module: nn.Module, inputs: Any) -> None:
-        codes.add(inputs[0])
-
-    hooks = [module.register_forward_pre_hook(count) for module in counted]
+@contextmanager
+def _hooks(
+    modules: Iterable[nn.Module],
+    before: Callable[..., None] | None = None,
+    after: Callable[..., None] | None = None,
+) -> Iterator[None]:
+    handles = [module.register_forward_pre_hook(before) for module in modules if before]
+    handles += [module.register_forward_hook(after) for module in modules if after]
     try:
-        network(images)
+        yield
     finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def _named_relu(network: nn.Module) -> list[nn.Module]:
-    return [module for module in network.modules() if "ReLU" in str(type(module))]
+        for handle in handles:
+            handle.remove()
 
 
 def _ancestors(roots: list[Any]) -> set[Any]:

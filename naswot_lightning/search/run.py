@@ -21,7 +21,7 @@ from naswot_lightning.search.calibration import calibrate
 from naswot_lightning.search.known import report_known
 from naswot_lightning.search.loop import Loop
 from naswot_lightning.search.plan import Search, plan_search
-from naswot_lightning.search.summary import print_summary
+from naswot_lightning.search.summary import print_doubts, print_summary
 from naswot_lightning.search.trial import Proposal, architecture_of
 from naswot_lightning.storage.columnar import Columnar, Records, Selection
 from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows
@@ -64,6 +64,8 @@ def run(search: Search, first: Sequence[Proposal] | None = None) -> int:
         ranking = _rank(search, rows.distinct())
         write_ranking(search.folder.path, ranking)
         print_summary(search, ranking)
+        if rows.field("reason").distinct() != [None]:
+            print_doubts(rows)
         if search.benchmark:
             report_known(search.folder.path, ranking, search.benchmark, search.criteria[0].label)
         if search.shard:

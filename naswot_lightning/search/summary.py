@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from naswot_lightning.analysis.agreement import agreement_with_size
@@ -11,6 +12,7 @@ from naswot_lightning.ranking import COLUMNS, RankedRow
 from naswot_lightning.report.layout import fold
 from naswot_lightning.report.table import print_table, print_text, terminal_width
 from naswot_lightning.storage.columnar import Records
+from naswot_lightning.storage.score_rows import ScoreRow
 from spaces.errors import one_line
 
 if TYPE_CHECKING:
@@ -37,6 +39,14 @@ def print_summary(search: Search, ranking: Records[RankedRow]) -> None:
             example = example if terminal_width() is None else fold(example, _EXAMPLE)
             print_text(f"{len(found)} {status}, ranked last, e.g. {example} (reasons in scores.jsonl)")
     print(f"Ranking: {search.folder.path / 'ranking.csv'}")
+
+
+def print_doubts(rows: Iterable[ScoreRow]) -> None:
+    """Say how many candidates have a score and a reason to doubt it, or miss another score, and one of the reasons."""
+    doubted = [row for row in rows if row.status == "ok" and row.reason is not None]
+    if doubted:
+        example = f"e.g. {doubted[0].architecture}: {doubted[0].reason}"
+        print_text(one_line(f"{len(doubted)} with a reservation, {example} (all in scores.jsonl)"))
 
 
 def _in_short(evidence: str) -> str:

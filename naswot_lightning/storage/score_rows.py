@@ -35,7 +35,7 @@ class ScoreRow:
         probe: the fingerprint of the mini-batch.
         seconds: that it took; 0 where an equal network was scored already.
         status: "ok", "degenerate" or "failed".
-        reason: of another status than "ok".
+        reason: of another status than "ok", or what to doubt of a score, or why another is missing.
         stds: standard deviations of the scores over repeats; None without repeats.
         fidelity: the share of the epochs that it was trained for, 0 for a score at initialization; None where the
             algorithm does not choose.

@@ -16,7 +16,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from spaces.base import Space
+from spaces.base import Complexity, Space, complexity_on_meta
 from spaces.bounds import MAX_PARAMS, expect_buildable, expect_option
 from spaces.errors import SpaceError, quoted
 from spaces.graph import CellGraph, cell_graph
@@ -178,6 +178,12 @@ class CellSpace(Space):
         parsed = parse_architecture(architecture, self.ops, self.nodes)
         expect_buildable(f"architecture {quoted(architecture)}", estimated_params(parsed))
         return parsed
+
+    def complexity(
+        self, architecture: str, num_classes: int = 10, in_channels: int = 3, image_size: int = 32
+    ) -> Complexity:
+        """Count parameters and multiply-accumulates without allocating the network, which may have a billion."""
+        return complexity_on_meta(self, architecture, num_classes, in_channels, image_size)
 
     def graph(self, architecture: str) -> list[CellGraph]:
         """Return the normal and the reduce cell, their operations on the edges."""

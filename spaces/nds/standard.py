@@ -22,7 +22,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from spaces.base import Space
+from spaces.base import Complexity, Space, complexity_on_meta
 from spaces.bounds import MAX_PARAMS, expect_buildable, read_bounded
 from spaces.errors import SpaceError, TooLargeError, did_you_mean, quoted
 from spaces.graph import CellGraph, chain_graph
@@ -118,6 +118,12 @@ class StandardSpace(Space):
     def canonical(self, architecture: str) -> str:
         """Return the architecture in its canonical spelling: no two that are sampled compute the same function."""
         return self._format(self.parse(architecture))
+
+    def complexity(
+        self, architecture: str, num_classes: int = 10, in_channels: int = 3, image_size: int = 32
+    ) -> Complexity:
+        """Count parameters and multiply-accumulates without allocating the network, which may have a billion."""
+        return complexity_on_meta(self, architecture, num_classes, in_channels, image_size)
 
     def graph(self, architecture: str) -> list[CellGraph]:
         """Return the chain of stages with their numbers."""

@@ -122,7 +122,7 @@ def recorded(network, images):
     remembers = Remembers(network.train())
     activation_kernel(remembers, images)
     with torch.no_grad():
-        return remembers.outputs[0], network(images)
+        return remembers.outputs[-1], network(images)
 
 
 @pytest.mark.parametrize("name", ["cell with poolings", "every way", "shared input", "folded"])

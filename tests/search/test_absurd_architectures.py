@@ -4,7 +4,6 @@ import json
 import random
 
 import pytest
-import torch
 from torch import nn
 
 from naswot_lightning.config import SearchConfig
@@ -138,28 +137,6 @@ def test_the_evaluator_gives_a_failed_row(name):
         assert values.scores == {"naswot": None, "params": None}
         assert (values.n_units, values.params, values.macs) == (None, None, None)
     assert evaluator(GOOD[name][0]).status == "ok"
-
-
-class Uncounted(Space):
-    """A space whose networks have a size that cannot be counted: they need real images."""
-
-    name = "uncounted"
-
-    def sample(self, rng):
-        return "one"
-
-    def mutate(self, architecture, rng):
-        return "one"
-
-    def build(self, architecture, num_classes=10, in_channels=3):
-        if torch.empty(0).is_meta:
-            raise RuntimeError("no count\nof this one")
-        return nn.Sequential(nn.Flatten(), nn.LazyLinear(8), nn.ReLU(), nn.Linear(8, num_classes))
-
-
-def test_a_fault_of_the_count_is_a_row_too():
-    values = ScoreEvaluator(Uncounted(), [load_probe("digits", "", 8, 0)])("one")
-    assert (values.status, values.reason, values.params) == ("failed", "RuntimeError: no count", None)
 
 
 def test_limits_refuse_what_is_too_large_and_leave_other_faults_to_the_row():

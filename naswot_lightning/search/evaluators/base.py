@@ -73,7 +73,7 @@ class Values:
         scores: by the names of the evaluator's columns, the one that this evaluation is for first; None where a value
             is not a number, or was not asked for.
         status: of the first: "ok", "degenerate" or "failed".
-        reason: of another status.
+        reason: of another status, or what to doubt of a score, or why another is missing.
         stds: standard deviations over repeats; None without repeats.
         n_units: rectified units per image; None where there are none.
         params: trainable parameters.

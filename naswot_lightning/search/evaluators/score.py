@@ -16,8 +16,10 @@ from naswot_lightning.data.probe import Probe
 from naswot_lightning.errors import describe_error
 from naswot_lightning.networks import alarms_raised, build_network, move_network
 from naswot_lightning.proxies import Measured, get_proxy, watches_of
-from naswot_lightning.score import NoRectifierError, Precision
+from naswot_lightning.score import Precision
+from naswot_lightning.score.isolation import process_restored
 from naswot_lightning.search.evaluators.base import Conditions, Json, Values
+from naswot_lightning.seeds import derived_seed, seeded
 from naswot_lightning.storage.score_rows import Status
 from spaces import Complexity, Space, SpaceError, get_space
 
@@ -84,42 +86,51 @@ class ScoreEvaluator:
         """Return the scores of one network with its plain size; a failure is a status, too."""
         start = time.perf_counter()
         repeats: list[Mapping[str, float]] = []
-        size, n_units, fault = None, None, None
+        size, n_units = None, None
+        faults: list[str] = []
         try:
-            with alarms_raised():
-                size = self._size(architecture)
+            seed = derived_seed(self.seed, self.space.name, architecture, "passes")
+            with process_restored(), seeded(seed, self.device), alarms_raised():
+                size = self._size(architecture, faults)
                 for repeat in range(len(self.probes)):
                     measured = self._measured(architecture, repeat, size)
-                    values, fault = self._scores(measured)
-                    repeats.append(values)
-                    n_units = measured.n_units
+                    repeats.append(self._scores(measured, faults))
+                    n_units = _n_units(measured, faults)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - any fault of one network is reported with it, also sys.exit
             repeats = [dict.fromkeys((proxy.name for proxy in self.proxies), math.nan)]
-            fault = describe_error(error)
+            faults = [describe_error(error)]
         seconds = round(time.perf_counter() - start, 6)
-        return summarize(repeats, fault, n_units, size, seconds)
+        return summarize(repeats, "; ".join(dict.fromkeys(faults)) or None, n_units, size, seconds)
 
-    def _size(self, architecture: str) -> Complexity:
+    def _size(self, architecture: str, faults: list[str]) -> Complexity | None:
+        """Return the size; None where it cannot be counted, which leaves the scores."""
         probe = self.probes[0]
-        return self.space.complexity(architecture, probe.num_classes, probe.images.shape[1], probe.image_size)
+        try:
+            return self.space.complexity(architecture, probe.num_classes, probe.images.shape[1], probe.image_size)
+        except SpaceError:
+            raise
+        except Exception as error:  # noqa: BLE001 - any fault of one network is reported with it
+            faults.append(f"its size cannot be counted: {describe_error(error)}")
+            return None
 
-    def _measured(self, architecture: str, repeat: int, size: Complexity) -> Measured:
+    def _measured(self, architecture: str, repeat: int, size: Complexity | None) -> Measured:
         probe = self.probes[repeat]
         network = build_network(self.space, architecture, self.seed, probe.num_classes, repeat)
         network = move_network(network, self.device, self.space.channels_last)
         return Measured(network, probe, size, self.precision, watches_of(self.proxies))
 
-    def _scores(self, measured: Measured) -> tuple[Mapping[str, float], str | None]:
-        """Return the scores, and the fault of those that need rectifiers where there are none."""
-        values, fault = {}, None
+    def _scores(self, measured: Measured, faults: list[str]) -> Mapping[str, float]:
+        """Return the scores; one that fails is nan, and leaves the others."""
+        values = {}
         for proxy in self.proxies:
             try:
                 values[proxy.name] = proxy(measured)
-            except NoRectifierError as error:
-                values[proxy.name], fault = math.nan, describe_error(error)
-        return values, fault
+            except Exception as error:  # noqa: BLE001 - any fault of one network is reported with it
+                values[proxy.name] = math.nan
+                faults.append(f"{proxy.name}: {describe_error(error)}" if len(self.proxies) > 1 else describe_error(error))
+        return values
 
     def __reduce__(self) -> tuple[Callable[..., ScoreEvaluator], tuple[Any, ...]]:
         """Send the space by its name: a user's functions cannot be sent themselves."""
@@ -155,6 +166,17 @@ def _can_be_named(space: Space) -> bool:
         return get_space(space.name) is space
     except SpaceError:
         return False
+
+
+def _n_units(measured: Measured, faults: list[str]) -> int | None:
+    """Return the rectified units per image; None where they cannot be counted, which the scores have said."""
+    try:
+        units = measured.n_units
+    except Exception:  # noqa: BLE001 - the scores that need them say why, the others do without
+        return None
+    if measured.blind_spot is not None:
+        faults.append(measured.blind_spot)
+    return units
 
 
 def summarize(

@@ -1,0 +1,169 @@
+"""Which dimension of a rectifier's input holds the images.
+
+Most networks keep the images outermost, and that can be followed from call to call. Where a call may have moved them
+(a transpose, an index, several crops per image), a second mini-batch tells: of another size, so that the dimension of
+the images is the one that grows with it, and with the last image twice, so that equal rows show the order within it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_PLACES = (torch, Tensor, F, torch._C._nn)
+# In two names: of torch, of Tensor and of torch.nn.functional, and those in place.
+_ELEMENTWISE = (
+    "add sub mul div true_divide neg abs square sqrt rsqrt exp pow clone contiguous detach to float half bfloat16 "
+    "double relu relu6 leaky_relu prelu rrelu hardtanh threshold clamp clip clamp_min clamp_max maximum minimum "
+    "sigmoid tanh silu gelu hardswish hardsigmoid elu selu celu mish softplus dropout dropout2d alpha_dropout "
+    "feature_alpha_dropout batch_norm instance_norm group_norm layer_norm rms_norm local_response_norm normalize"
+)
+_LAYERS = (
+    "conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d linear pad interpolate cat concat "
+    "avg_pool1d avg_pool2d avg_pool3d max_pool1d max_pool2d max_pool3d lp_pool2d adaptive_avg_pool1d "
+    "adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d mean amax "
+    "channel_shuffle pixel_shuffle pixel_unshuffle"
+)
+# A dimension that is outermost before and after, with the same size, is the same one: memory is read in order.
+_RESHAPES = "view reshape flatten squeeze unsqueeze"
+
+
+def functions_named(names: str) -> set[Callable[..., Any]]:
+    """Return the functions of these names in torch, Tensor, torch.nn.functional and torch.ops.aten, in place or not."""
+    found = set()
+    for name in names.split():
+        for spelling in (name, f"{name}_"):
+            found |= {getattr(place, spelling) for place in _PLACES if hasattr(place, spelling)}
+            packet = getattr(torch.ops.aten, spelling, None)
+            if packet is not None:
+                found |= {packet, *(getattr(packet, overload) for overload in packet.overloads())}
+    return found
+
+
+_SAME_RANK = functions_named(f"{_ELEMENTWISE} {_LAYERS}")
+_ANY_RANK = functions_named(_RESHAPES)
+
+
+class UnknownDimensionError(Exception):
+    """A rectifier's input may hold the images in any dimension, or not at all."""
+
+
+class ImagesOutermost:
+    """Follows through the calls of one forward pass which tensors hold the images in their first dimension.
+
+    Args:
+        images: the mini-batch, (N, ...).
+    """
+
+    def __init__(self, images: Tensor) -> None:
+        self._count = len(images)
+        self._mark(images)
+
+    def follow(self, func: Callable[..., Any], args: Any, output: Any) -> None:
+        """Note what a call has returned."""
+        same_rank = func in _SAME_RANK
+        if not (same_rank or func in _ANY_RANK) or not args or type(output) is not Tensor:
+            # What changes a tensor in place without being known may have moved its images.
+            if args and output is args[0] and isinstance(output, Tensor):
+                output._images_outermost_in = None  # type: ignore[attr-defined]
+            return
+        inputs = args[0] if isinstance(args[0], list | tuple) else args[:2]
+        for tensor in inputs:
+            if isinstance(tensor, Tensor) and self.holds(tensor):
+                kept = output.dim() == tensor.dim() or not same_rank
+                if kept and output.dim() > 0 and output.shape[0] == self._count:
+                    self._mark(output)
+                return
+
+    def holds(self, tensor: Tensor) -> bool:
+        """Return whether the first dimension of a tensor is known to be that of the images."""
+        return getattr(tensor, "_images_outermost_in", None) is self
+
+    def by_image(self, pre_activations: Tensor) -> Tensor:
+        """Return a rectifier's input, (N, ...).
+
+        Raises:
+            UnknownDimensionError: it is not known to be that.
+        """
+        if self.holds(pre_activations):
+            return pre_activations
+        raise UnknownDimensionError
+
+    def _mark(self, tensor: Tensor) -> None:
+        tensor._images_outermost_in = self  # type: ignore[attr-defined]
+
+
+class FoundDimensions:
+    """Finds the images in the inputs of rectifiers by those of a second forward pass, call by call.
+
+    Args:
+        images: N of the mini-batch.
+        few: of the second one, whose last two images are the same.
+        inputs: of its rectifiers, in the order of the calls.
+    """
+
+    def __init__(self, images: int, few: int, inputs: list[Tensor]) -> None:
+        self._images, self._few, self._inputs = images, few, inputs
+        self._calls = 0
+
+    def follow(self, func: Callable[..., Any], args: Any, output: Any) -> None:
+        """Do nothing: what is known of each call was found before."""
+
+    def by_image(self, pre_activations: Tensor) -> Tensor | None:
+        """Return the input of the next rectifier as (N, ...); None where it does not depend on the images.
+
+        Raises:
+            ValueError: it cannot be told which dimension is that of the images.
+        """
+        self._calls += 1
+        if self._calls > len(self._inputs):
+            raise self._differs()
+        other = self._inputs[self._calls - 1]
+        if pre_activations.dim() != other.dim():
+            raise self._differs()
+        sizes = list(zip(pre_activations.shape, other.shape, strict=True))
+        grown = [d for d, (size, small) in enumerate(sizes) if size != small]
+        if not grown:
+            return None
+        (d, *more), (size, small) = grown, sizes[grown[0]]
+        if more or small % self._few or size * self._few != small * self._images:
+            raise ValueError(
+                f"a rectifier met a tensor of shape {tuple(pre_activations.shape)} for {self._images} images and of "
+                f"{tuple(other.shape)} for {self._few}: which dimension holds the images cannot be told"
+            )
+        moved = pre_activations.movedim(d, 0)
+        per_image = small // self._few
+        if per_image == 1:
+            return moved
+        if self._innermost(other.movedim(d, 0), per_image):
+            return moved.reshape(per_image, self._images, -1).transpose(0, 1).flatten(1)
+        return moved.reshape(self._images, -1)
+
+    def expect_all(self) -> None:
+        """Raise :class:`ValueError` unless all rectifiers of the second pass were met."""
+        if self._calls != len(self._inputs):
+            raise self._differs()
+
+    def _innermost(self, small: Tensor, per_image: int) -> bool:
+        """Return whether several rows per image lie with the images innermost: as crops, one behind the other."""
+        rows = small.reshape(len(small), -1).float()
+        inner = rows.reshape(per_image, self._few, -1).transpose(0, 1)
+        outer = rows.reshape(self._few, per_image, -1)
+        # Of the two images that are the same; rounding may differ with the place of a row.
+        apart = [float((order[-1] - order[-2]).abs().max()) for order in (outer, inner)]
+        if min(apart) > 1e-3 * float(rows.abs().max()):
+            raise ValueError(
+                f"a rectifier met {per_image} rows per image in an order that is neither by image nor by row: "
+                "which rows are those of an image cannot be told"
+            )
+        return apart[1] < apart[0]
+
+    def _differs(self) -> ValueError:
+        return ValueError(
+            f"the network calls other rectifiers for {self._images} images than for {self._few}: "
+            "which dimension of their inputs holds the images cannot be told"
+        )
