@@ -129,7 +129,9 @@ class ScoreEvaluator:
                 values[proxy.name] = proxy(measured)
             except Exception as error:  # noqa: BLE001 - any fault of one network is reported with it
                 values[proxy.name] = math.nan
-                faults.append(f"{proxy.name}: {describe_error(error)}" if len(self.proxies) > 1 else describe_error(error))
+                faults.append(
+                    f"{proxy.name}: {describe_error(error)}" if len(self.proxies) > 1 else describe_error(error)
+                )
         return values
 
     def __reduce__(self) -> tuple[Callable[..., ScoreEvaluator], tuple[Any, ...]]:
