@@ -44,7 +44,7 @@ class ActivationKernel:
         share = self.n_units / (self.n_units + self.smooth_units)
         return (
             f"the codes see {self.n_units:,} of {self.n_units + self.smooth_units:,} units ({share:.1%}): "
-            "the others are smooth (GELU, SiLU and the like), so that the score says little of this network"
+            "the others are smooth (GELU, SiLU and the like), and the score leaves them out"
         )
 
     def logdet(self) -> float:
