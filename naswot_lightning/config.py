@@ -236,7 +236,7 @@ class TrainPicks:
     """several seeds, such as 777,888,999: each pick is trained with each, and the comparison has their mean and
     standard deviation."""
     overwrite: bool = False
-    """train again picks whose results were made with other settings."""
+    """train again picks whose results were made with other settings or images."""
     trust: bool = False
     """import the space that the run folder or a --config file names by its import path."""
 

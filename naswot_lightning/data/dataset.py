@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -58,6 +60,17 @@ class Dataset:
     def image_size(self) -> int:
         """Side of the square images."""
         return int(self.train.images.shape[1])
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of all images and labels, and how they are normalised: 0.1 s for CIFAR-10, 0.4 s without SHA instructions."""
+        digest = hashlib.sha256(repr((self.mean, self.std, self.flip, self.crop_padding)).encode())
+        for split in (self.train, self.val, self.test):
+            if split is not None:
+                digest.update(repr(split.images.shape).encode())
+                digest.update(split.images.contiguous().numpy().data)
+                digest.update(split.labels.contiguous().numpy().data)
+        return digest.hexdigest()[:16]
 
 
 def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -79,13 +79,19 @@ def map_dataset(folder: Path) -> Dataset:
         raise _unusable(folder, reason_of(error)) from None
 
 
+def stored_fingerprint(folder: Path) -> str:
+    """Return the fingerprint of the data set that lies in ``folder``."""
+    return str(json.loads((folder / _DESCRIPTION).read_text())["fingerprint"])
+
+
 def _write(dataset: Dataset, folder: Path) -> None:
     splits: dict[str, ImageSplit] = {n: getattr(dataset, n) for n in _SPLITS if getattr(dataset, n) is not None}
     for name, split in splits.items():
         _write_array(folder / f"{name}-images.npy", split.images)
         _write_array(folder / f"{name}-labels.npy", split.labels)
     plain = {name: getattr(dataset, name) for name in _PLAIN}
-    (folder / _DESCRIPTION).write_text(json.dumps({"splits": list(splits), "plain": plain}))
+    description = {"splits": list(splits), "plain": plain, "fingerprint": dataset.fingerprint}
+    (folder / _DESCRIPTION).write_text(json.dumps(description))
 
 
 def _write_array(path: Path, tensor: Tensor) -> None:

@@ -19,7 +19,8 @@ from naswot_lightning.execution.base import Executor, Request
 from naswot_lightning.execution.places import Place, share_out
 from naswot_lightning.ranking import read_ranking
 from naswot_lightning.report.wandb_runs import WandbSettings
-from naswot_lightning.storage.records import STRICT, Count, Positive, from_plain
+from naswot_lightning.storage.files import open_to_read
+from naswot_lightning.storage.records import STRICT, Count, Positive, from_plain, parse_json
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.training.choice import choose_picks, named_picks
 from naswot_lightning.training.recipes import NAMES, Recipe, resolve_recipe
@@ -61,6 +62,15 @@ class PlannedPick:
 
 
 @dataclass(frozen=True)
+class SearchProbe:
+    """The mini-batch of a search, by what decides it and by what it was."""
+
+    batch_size: int
+    seed: int
+    fingerprint: str
+
+
+@dataclass(frozen=True)
 class Training:
     """The picks of a run folder, ready to be trained.
 
@@ -71,6 +81,7 @@ class Training:
         executor: what runs them.
         places: where they train on this machine, one at a time each.
         wandb: where runs are shown.
+        search_probe: of the search whose images are trained on; None where they are others, or it is not known.
     """
 
     folder: RunFolder
@@ -79,6 +90,7 @@ class Training:
     executor: Executor
     places: tuple[Place, ...]
     wandb: WandbSettings
+    search_probe: SearchProbe | None = None
 
 
 @dataclass(frozen=True)
@@ -103,6 +115,8 @@ class _Searched:
     seed: Count
     batch_size: Positive
     select: Select
+    probe_size: Positive | None = None
+    evaluator: str = "scores"
 
     __pydantic_config__ = STRICT
 
@@ -135,7 +149,8 @@ def plan_training(config: TrainConfig) -> Training:
     places = share_out(config.accelerator, config.devices, len(picks), config.workers, config.threads)
     executor = make_executor(_request(config, folder, places))
     wandb = WandbSettings(**asdict(config.wandb))
-    return Training(folder, tuple(picks), config.overwrite, executor, tuple(places), wandb)
+    probe = _search_probe(folder, searched, picks[0].settings)
+    return Training(folder, tuple(picks), config.overwrite, executor, tuple(places), wandb, probe)
 
 
 def _request(config: TrainConfig, folder: RunFolder, places: Sequence[Place]) -> Request:
@@ -215,6 +230,23 @@ def _searched(config: TrainConfig, folder: RunFolder) -> _Searched:
         return from_plain(_Searched, {name: saved[name] for name in _Searched.__dataclass_fields__ if name in saved})
     except ValueError as error:
         raise UserError(f"{folder.config} is damaged ({error}); run search.py again, which rewrites it") from None
+
+
+def _search_probe(folder: RunFolder, searched: _Searched, pick: PickSettings) -> SearchProbe | None:
+    """Return the mini-batch that a search took as it is out of the images that are trained on now.
+
+    Resized ones are left out: the pixels are not the same on every machine.
+    """
+    names = ("dataset", "data_dir", "image_size", "split_file")
+    same = all(getattr(searched, name) == getattr(pick, name) for name in names)
+    if not same or searched.probe_size is not None or searched.evaluator not in ("scores", "train"):
+        return None
+    try:
+        with open_to_read(folder.scores) as file:
+            fingerprint = parse_json(file.readline(2**20))["probe"]
+    except (OSError, ValueError, KeyError, TypeError):  # there was no search, or its first line is damaged
+        return None
+    return SearchProbe(searched.batch_size, searched.seed, str(fingerprint))
 
 
 def _candidates(config: TrainConfig, folder: RunFolder, searched: _Searched, space: Space) -> Sequence[_Candidate]:

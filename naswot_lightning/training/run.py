@@ -13,14 +13,16 @@ from typing import NoReturn
 from naswot_lightning.config import TrainConfig
 from naswot_lightning.data.catalog import load_dataset
 from naswot_lightning.data.dataset import Dataset
+from naswot_lightning.data.probe import draw_probe
 from naswot_lightning.data.splits import warn_of_own_split
 from naswot_lightning.data.storage import store_dataset
+from naswot_lightning.errors import UserError
 from naswot_lightning.execution.base import Lost
 from naswot_lightning.report.compare import compare
 from naswot_lightning.report.comparison_run import ComparisonRun, updates
 from naswot_lightning.report.wandb_runs import resolve_project, wandb_group
 from naswot_lightning.training.outcome import Outcome
-from naswot_lightning.training.plan import PlannedPick, Training, plan_training
+from naswot_lightning.training.plan import PlannedPick, SearchProbe, Training, plan_training
 from naswot_lightning.training.progress import display
 from naswot_lightning.training.settings import PickRun, PickSettings, prepare_pick
 from naswot_lightning.training.task import TrainPick
@@ -45,9 +47,12 @@ def run(training: Training) -> int:
         print(f"train.py: warning: {warning}", file=sys.stderr)
     finished = all(_is_finished(training.folder.picks / pick.name) for pick in training.picks)
     # What is at fault with the data is said before anything is written.
-    loaded = [] if finished else [_load(settings)]
+    loaded = [_load(settings)] if training.overwrite or not finished else []
+    if loaded and training.search_probe and not training.overwrite:
+        _expect_images_of(training.search_probe, loaded[0])
+    images = loaded[0].fingerprint if loaded else None
     with _interrupted_by_sigterm(), training.folder.held():
-        folders = [_prepare(training, pick) for pick in training.picks]
+        folders = [_prepare(training, pick, images) for pick in training.picks]
         comparison = ComparisonRun(training.folder, training.wandb)
         to_train = [folder for folder in folders if not _is_finished(folder)]
         unfinished = _train(to_train, training, loaded, comparison)
@@ -59,7 +64,17 @@ def run(training: Training) -> int:
     return 1 if unfinished else 0
 
 
-def _prepare(training: Training, pick: PlannedPick) -> Path:
+def _expect_images_of(search: SearchProbe, dataset: Dataset) -> None:
+    """Raise :class:`UserError` where the data has changed since the search."""
+    found = draw_probe(dataset, search.batch_size, search.seed).fingerprint
+    if found != search.fingerprint:
+        raise UserError(
+            f"the images of {dataset.name} are not those of the search (its mini-batch has the fingerprint "
+            f"{search.fingerprint}, now {found}): restore them, or use --overwrite to train on these all the same"
+        )
+
+
+def _prepare(training: Training, pick: PlannedPick, images: str | None) -> Path:
     wandb = training.wandb
     run = PickRun(
         mode=wandb.mode,
@@ -69,7 +84,7 @@ def _prepare(training: Training, pick: PlannedPick) -> Path:
         name=pick.name,
         artifacts=wandb.artifacts,
     )
-    return prepare_pick(training.folder.path, pick.settings, run, training.overwrite)
+    return prepare_pick(training.folder.path, pick.settings, run, training.overwrite, images)
 
 
 def _load(settings: PickSettings) -> Dataset:

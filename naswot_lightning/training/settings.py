@@ -23,6 +23,7 @@ from naswot_lightning.training.recipes import NAMES, Recipe, describe_recipe
 # What may differ when a pick is continued.
 _FREE = ("wandb", "data_dir", "split_file", "accelerator", "devices", "strategy")
 _RETRY = "retry.yaml"
+_IMAGES = "images_fingerprint"  # in config.yaml
 # What a pick was trained with before these options existed.
 _FORMERLY: dict[str, Any] = {"probe_split": "train", "score_batch_norm": "batch"}
 # Arguments of Lightning's Trainer that change no result.
@@ -205,8 +206,17 @@ class _Retry:
     __pydantic_config__ = STRICT
 
 
-def prepare_pick(run_dir: Path, settings: PickSettings, run: PickRun, overwrite: bool) -> Path:
-    """Write the settings of a pick into its folder; a folder belongs to one set of them.
+def prepare_pick(
+    run_dir: Path, settings: PickSettings, run: PickRun, overwrite: bool, images: str | None = None
+) -> Path:
+    """Write the settings of a pick into its folder; a folder belongs to one set of them, and to one set of images.
+
+    Args:
+        run_dir: the run folder.
+        settings: of the training.
+        run: in wandb.
+        overwrite: begin anew where these or the images differ.
+        images: the fingerprint of the data set; None where it was not loaded.
 
     Returns:
         The folder.
@@ -217,14 +227,16 @@ def prepare_pick(run_dir: Path, settings: PickSettings, run: PickRun, overwrite:
     folder = run_dir / "picks" / run.name
     if folder.is_symlink():
         raise UserError(f"{folder} is a link where a run keeps a folder: move it away, or remove it")
-    plain = settings.to_plain()
+    plain = {**settings.to_plain(), _IMAGES: images}
     if (folder / "config.yaml").exists():
         saved = _read_plain(folder, "config.yaml")
-        changed = differing(decisive_settings({**_FORMERLY, **saved}), decisive_settings(plain))
+        plain[_IMAGES] = images or saved.get(_IMAGES)
+        before = {**_FORMERLY, _IMAGES: images, **saved}  # older versions kept no fingerprint
+        changed = differing(decisive_settings(before), decisive_settings(plain))
         if changed and not overwrite:
             raise UserError(
                 f"{folder} was trained with other settings: {'; '.join(changed)}; "
-                "choose another --run_dir, or use --overwrite to train it again"
+                "restore them, choose another --run_dir, or use --overwrite to train it again"
             )
         if changed:
             _expect_ours(folder, saved, run)

@@ -163,6 +163,20 @@ def test_a_run_id_is_not_written_without_the_lock(listed, tmp_path):
     assert not (run / ".run_id").exists()
 
 
+def test_images_that_have_changed_since_the_search_or_since_the_cut_are_one_line(listed, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(listed, run, ignore=shutil.ignore_patterns("wandb"))
+    config = TrainConfig(run_dir=str(run), picks="1", wandb=WandbConfig("disabled"))
+    (pick,) = plan_training(config).picks
+    prepare_pick(run, pick.settings, replace(RUN, name=pick.name), overwrite=False, images="0123456789abcdef")
+    with pytest.raises(UserError, match=r"images_fingerprint was '0123456789abcdef', now '.*use --overwrite"):
+        run_training(config)
+    saved = yaml.safe_load((run / "config.yaml").read_text())
+    (run / "config.yaml").write_text(yaml.safe_dump({**saved, "seed": 5}))  # other images than the scores are of
+    with pytest.raises(UserError, match=r"digits are not those of the search .*use --overwrite to train on these"):
+        run_training(config)
+
+
 RUN = PickRun("disabled", "project", "group", "id", "1-0")
 
 

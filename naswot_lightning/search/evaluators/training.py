@@ -17,7 +17,7 @@ from naswot_lightning.analysis.results import TrainingResult, read_result
 from naswot_lightning.columns import VAL_ACC, Criterion
 from naswot_lightning.config import TrainConfig
 from naswot_lightning.data.catalog import load_dataset
-from naswot_lightning.data.storage import store_dataset
+from naswot_lightning.data.storage import store_dataset, stored_fingerprint
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution.places import Place, share_out
 from naswot_lightning.search.evaluators.base import Conditions, Json, Values
@@ -118,18 +118,16 @@ class TrainingEvaluator(Staged):
             canonical=architecture,
             values=replace(self._template.values, epochs=epochs),
         )
-        folder = prepare_pick(self._folder / FOLDER, settings, _run(settings), overwrite=False)
-        outcome = Outcome("ok") if (folder / "result.json").exists() else self._outcome(folder)
+        with self._images_lock:
+            pick = self._pick
+        images = stored_fingerprint(pick.images)
+        folder = prepare_pick(self._folder / FOLDER, settings, _run(settings), overwrite=False, images=images)
+        outcome = Outcome("ok") if (folder / "result.json").exists() else pick(folder)
         if not outcome.has_result:
             return Values({VAL_ACC.name: None}, "failed", outcome.message or outcome.status)
         for checkpoint in folder.glob("*.ckpt"):  # 10 MB each, of hundreds of trainings
             checkpoint.unlink()
         return _values_of(read_result(folder / "result.json"))
-
-    def _outcome(self, folder: Path) -> Outcome:
-        with self._images_lock:
-            pick = self._pick
-        return pick(folder)
 
 
 class _Warnings:
