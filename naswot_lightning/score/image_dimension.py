@@ -44,8 +44,11 @@ def functions_named(names: str) -> set[Callable[..., Any]]:
     return found
 
 
-_SAME_RANK = functions_named(f"{_ELEMENTWISE} {_LAYERS}")
-_ANY_RANK = functions_named(_RESHAPES)
+# Whether the images stay outermost only where the number of dimensions stays, too.
+_KEEPS_RANK = {
+    **dict.fromkeys(functions_named(f"{_ELEMENTWISE} {_LAYERS}"), True),
+    **dict.fromkeys(functions_named(_RESHAPES), False),
+}
 
 
 class UnknownDimensionError(Exception):
@@ -65,23 +68,17 @@ class ImagesOutermost:
 
     def follow(self, func: Callable[..., Any], args: Any, output: Any) -> None:
         """Note what a call has returned."""
-        same_rank = func in _SAME_RANK
-        if not (same_rank or func in _ANY_RANK) or not args or type(output) is not Tensor:
+        keeps_rank = _KEEPS_RANK.get(func)
+        if keeps_rank is None or not args or type(output) is not Tensor:
             # What changes a tensor in place without being known may have moved its images.
             if args and output is args[0] and isinstance(output, Tensor):
                 output._images_outermost_in = None  # type: ignore[attr-defined]
             return
-        inputs = args[0] if isinstance(args[0], list | tuple) else args[:2]
-        for tensor in inputs:
-            if isinstance(tensor, Tensor) and self.holds(tensor):
-                kept = output.dim() == tensor.dim() or not same_rank
-                if kept and output.dim() > 0 and output.shape[0] == self._count:
+        for tensor in args[0] if isinstance(args[0], list | tuple) else args[:2]:
+            if getattr(tensor, "_images_outermost_in", None) is self:
+                if (not keeps_rank or output.dim() == tensor.dim()) and output.shape[:1] == (self._count,):
                     self._mark(output)
                 return
-
-    def holds(self, tensor: Tensor) -> bool:
-        """Return whether the first dimension of a tensor is known to be that of the images."""
-        return getattr(tensor, "_images_outermost_in", None) is self
 
     def by_image(self, pre_activations: Tensor) -> Tensor:
         """Return a rectifier's input, (N, ...).
@@ -89,7 +86,7 @@ class ImagesOutermost:
         Raises:
             UnknownDimensionError: it is not known to be that.
         """
-        if self.holds(pre_activations):
+        if getattr(pre_activations, "_images_outermost_in", None) is self:
             return pre_activations
         raise UnknownDimensionError
 

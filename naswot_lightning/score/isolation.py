@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
@@ -27,8 +27,8 @@ _SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
 # What it may replace functions of, and where hooks of all modules are kept.
 _NAMESPACES = (torch, torch.nn.functional, nn, nn.init, torch.Tensor, nn.Module)
 _GLOBAL_HOOKS = [value for name, value in vars(nn.modules.module).items() if name.startswith("_global_")]
-# Their forward in eval mode writes to no buffer: no copy of the statistics is needed.
-_PLAIN_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+# Modules of torch, whose forward in eval mode sets no attribute and writes to no buffer.
+_OWN = {each for each in vars(nn).values() if isinstance(each, type) and issubclass(each, nn.Module)} - {nn.Module}
 
 
 @contextmanager
@@ -70,36 +70,41 @@ def unwrapped(network: nn.Module) -> nn.Module:
 @contextmanager
 def _modules_restored(modules: list[nn.Module]) -> Iterator[None]:
     """Put all modules into eval mode; at the end, restore their attributes, and the values of their buffers."""
-    scripted = [(module, module.training) for module in modules if isinstance(module, torch.jit.ScriptModule)]
-    plain = [module for module in modules if not isinstance(module, torch.jit.ScriptModule)]
+    flags = [module.training for module in modules]
     # Shallow copies: what a forward pass sets (a cache, a mask of this batch size, a counter) is gone afterwards.
     attributes: list[tuple[dict[str, Any], dict[str, Any]]] = []
-    for module in plain:
-        own = module.__dict__
-        if not isinstance(module, LazyModuleMixin):
-            attributes += [(own, own.copy())]
-            attributes += [(members, members.copy()) for members in (module._parameters, module._buffers) if members]
-    lazy = [(module, module.training) for module in plain if isinstance(module, LazyModuleMixin)]
-    written = [module for module in modules if type(module) not in _PLAIN_NORMS]
-    buffers = {id(b): b for module in written for b in module._buffers.values() if b is not None}
-    contents = [(b, b.clone()) for b in buffers.values() if not nn.parameter.is_lazy(b)]
+    contents: dict[int, tuple[Tensor, Tensor]] = {}
+    for module in modules:
+        # Most modules are torch's own, whose forward sets nothing; a hook before it may (weight_norm, prune).
+        own = type(module) in _OWN and not module._forward_pre_hooks
+        if not own and not isinstance(module, torch.jit.ScriptModule | LazyModuleMixin):
+            members = (module.__dict__, module._parameters, module._buffers)
+            attributes += [(each, each.copy()) for each in members if each]
+        if not own:
+            for buffer in module._buffers.values():
+                if buffer is not None and not nn.parameter.is_lazy(buffer):
+                    contents[id(buffer)] = buffer, buffer.clone()
     try:
-        for module in plain:
-            # Module.__setattr__ costs 1 us a module, as much as the rest of this block.
-            module.__dict__["training"] = False
-        for module, _ in scripted:
-            module.training = False
+        _set_training(modules, [False] * len(modules))
         yield
     finally:
         for current, before in attributes:
             for name in current.keys() - before.keys():
                 del current[name]
             current.update(before)
-        for module, flag in (*scripted, *lazy):
-            module.training = flag
+        _set_training(modules, flags)
         with torch.inference_mode(False), torch.no_grad():
-            for buffer, content in contents:
+            for buffer, content in contents.values():
                 buffer.copy_(content)
+
+
+def _set_training(modules: list[nn.Module], flags: list[bool]) -> None:
+    for module, flag in zip(modules, flags, strict=True):
+        if isinstance(module, torch.jit.ScriptModule):
+            module.training = flag
+        else:
+            # Module.__setattr__ costs 1 us a module, as much as the rest of this block.
+            module.__dict__["training"] = flag
 
 
 def all_modules(network: nn.Module) -> list[nn.Module]:
