@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 from torch import Tensor
 
 from naswot_lightning.score import BatchNorm, naswot_score
+from naswot_lightning.score.naswot import expect_tensor
 from naswot_lightning.storage.files import write_csv
 
 COLUMNS = ("step", "epoch", "score", "status")
@@ -37,6 +38,7 @@ class ScoreTrajectory(pl.Callback):
             running statistics, is in a column ``score_running`` and logged under ``name`` with ``_running``.
 
     Raises:
+        TypeError: the images are no tensor, but a list or an array, say.
         ValueError: fewer than two images, a count below its minimum, or an unknown ``batch_norm``.
     """
 
@@ -49,6 +51,7 @@ class ScoreTrajectory(pl.Callback):
         name: str = "score/naswot",
         batch_norm: Modes = "batch",
     ) -> None:
+        expect_tensor(images)
         if images.dim() != 4 or images.shape[0] < 2:
             raise ValueError(f"images of shape {tuple(images.shape)}: expected (N, C, H, W) with N >= 2")
         if early_points < 0 or every_n_epochs < 1:

@@ -78,6 +78,7 @@ def activation_kernel(
 
     Raises:
         NoRectifierError: the network has no rectified linear unit.
+        TypeError: the images are no tensor, but a list or an array, say.
         ValueError: fewer than two images, or a variant, precision or mode of BatchNorm that does not exist.
 
     >>> images = torch.tensor([[1.0, -1.0], [-1.0, 1.0], [1.0, 1.0]])
@@ -86,6 +87,7 @@ def activation_kernel(
     (2, [[2, 0, 1], [0, 2, 1], [1, 1, 2]])
     """
     _expect_known(variant=(variant, Variant), precision=(precision, Precision), batch_norm=(batch_norm, BatchNorm))
+    expect_tensor(images)
     if images.dim() == 0 or images.shape[0] < 2:
         raise ValueError(f"images of shape {tuple(images.shape)}: a score compares at least 2 images")
     network = unwrapped(network)
@@ -112,6 +114,15 @@ def activation_kernel(
         return run(
             lambda batch: _kernel(network, batch, FoundDimensions(len(batch), len(other), inputs), by_batch, observers),
             images,
+        )
+
+
+def expect_tensor(images: object) -> None:
+    """Raise :class:`TypeError` unless the images are one tensor."""
+    if not isinstance(images, Tensor):
+        raise TypeError(
+            f"images of type {type(images).__name__}: expected one tensor (N, C, H, W), as torch.stack or "
+            "torch.as_tensor makes it"
         )
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from callbacks import ScoreTrajectory
 from naswot_lightning import activation_kernel, naswot_score
 from naswot_lightning.score import ActivationKernel, NoRectifierError
 from spaces import get_space
@@ -116,6 +117,13 @@ def test_no_rectifier_is_an_error_that_says_so():
 def test_too_few_images(images, message):
     with pytest.raises(ValueError, match=message):
         naswot_score(SPACE.build(SPACE[0]), images)
+
+
+@pytest.mark.parametrize("images", [(images_of(), images_of()), list(images_of()), images_of().numpy(), None])
+@pytest.mark.parametrize("give", [lambda x: naswot_score(nn.ReLU(), x), ScoreTrajectory])
+def test_images_that_are_no_tensor(images, give):
+    with pytest.raises(TypeError, match=f"^images of type {type(images).__name__}: expected one tensor"):
+        give(images)
 
 
 def test_unknown_variant_and_precision():
