@@ -16,7 +16,7 @@ from jsonargparse import ActionConfigFile, ArgumentParser, set_parsing_settings
 
 from naswot_lightning.console import settle_streams
 from naswot_lightning.data.catalog import DATASETS
-from naswot_lightning.errors import UserError, describe_os_error
+from naswot_lightning.errors import UserError, describe_error, describe_os_error
 from naswot_lightning.execution import ENGINES
 from naswot_lightning.execution.tuning import tune_process
 from naswot_lightning.proxies import AGGREGATES, SCORES
@@ -207,6 +207,10 @@ def run_command(
         return _fail(prog, str(error))
     except KeyboardInterrupt:
         return _interrupted(prog)
+    except (ImportError, MemoryError) as error:
+        if isinstance(error, ImportError) and "failed to map segment" not in str(error):
+            raise
+        return _fail(prog, f"{describe_error(error)}: too little memory; give more, or raise ulimit -v")
     except RuntimeError as error:
         if not isinstance(error.__cause__, KeyboardInterrupt):
             raise

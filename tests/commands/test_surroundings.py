@@ -52,6 +52,21 @@ def test_an_odd_environment_costs_a_view_and_one_line(tmp_path):
     assert (tmp_path / "run" / "figures" / "score_distribution.png").exists()
 
 
+@pytest.mark.parametrize(
+    ("line", "environment"),
+    [
+        ("$SEARCH --run_dir run", {"NUMBA_NUM_THREADS": "0"}),
+        ("$SEARCH --run_dir run", {"NUMBA_DISABLE_JIT": "1"}),
+        ("$SEARCH --run_dir run", {"NUMBA_THREADING_LAYER": "odd"}),
+        ("ulimit -v 2500000; $SEARCH --run_dir run", {}),
+    ],
+)
+def test_what_no_library_can_be_loaded_with_is_one_line(tmp_path, line, environment):
+    done = shell(line, tmp_path, **environment)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert next(iter(environment), "ulimit -v") in done.stderr
+
+
 def interrupted_after(seconds, folder, *words):
     command = [sys.executable, str(ROOT / "search.py"), *QUICK, "--run_dir", str(folder / "run"), *words]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)

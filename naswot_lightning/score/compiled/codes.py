@@ -17,6 +17,7 @@ from numba import carray, prange, types
 from numba.extending import intrinsic
 from torch import Tensor
 
+from naswot_lightning.errors import UserError
 from naswot_lightning.score.compiled.addresses import is_plain, pointer
 from naswot_lightning.score.compiled.jit import compiled
 
@@ -38,7 +39,11 @@ def _start_threads() -> int:
     with every core after its first score, with sums in another order.
     """
     before = torch.get_num_threads()
-    count = int(numba.get_num_threads())
+    try:
+        count = int(numba.get_num_threads())
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"numba has no threads: {reason} (NUMBA_THREADING_LAYER in the environment)") from None
     if torch.get_num_threads() != before:
         torch.set_num_threads(before)
     return count

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import stat
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numba
+from numba.core.caching import FunctionCache
+
+from naswot_lightning.errors import describe_error
 
 
 def compiled(parallel: bool = False) -> Callable[[Callable[..., Any]], Any]:
@@ -22,16 +27,41 @@ def compiled(parallel: bool = False) -> Callable[[Callable[..., Any]], Any]:
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
+        made: Any = numba.njit(parallel=parallel, nogil=True)(function)
         try:
-            return numba.njit(parallel=parallel, nogil=True, cache=True)(function)
+            made._cache = _Cache(function)
         except RuntimeError:  # numba found no folder that it can write
-            folder = _temporary_cache()
-        if folder is None:
-            return numba.njit(parallel=parallel, nogil=True)(function)
-        numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
-        return numba.njit(parallel=parallel, nogil=True, cache=True)(function)
+            if (folder := _temporary_cache()) is not None:
+                numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
+                made._cache = _Cache(function)
+        return made
 
     return decorate
+
+
+class _Cache(FunctionCache):
+    """Lets a function be compiled where its file is damaged or cannot be written; numba's own raises."""
+
+    _is_said = False
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Return what is kept; None where there is nothing that can be read, which is then forgotten."""
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # noqa: BLE001 - whatever pickle raises for a file that ends early
+            with suppress(OSError):
+                self.flush()
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep a compiled function where that can be."""
+        try:
+            super().save_overload(sig, data)
+        except Exception as error:  # noqa: BLE001 - a full disk, or a damaged index on one that cannot be written
+            if not _Cache._is_said and multiprocessing.parent_process() is None:
+                _Cache._is_said = True
+                text = f"compiled functions cannot be kept ({describe_error(error)}): every process compiles them"
+                print(text, file=sys.stderr)
 
 
 @lru_cache(maxsize=1)
