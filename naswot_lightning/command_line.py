@@ -134,6 +134,23 @@ def _trust_space(settings: Any, words: Sequence[str]) -> None:
     trust(space)
 
 
+def _expect_own_engine(settings: Any, words: Sequence[str], parser: ArgumentParser) -> None:
+    """Raise :class:`UserError` where a file chose what runs on a cluster, whose options reach a shell.
+
+    One that a file names needs ``--trust``.
+    """
+    if getattr(settings, "engine", "local") == "local" or settings.trust:
+        return
+    own = [word for before, word in zip(["", *words], words, strict=False) if "--config" not in (before, word)]
+    given = parser.parse_args([word for word in own if not word.startswith("--config=")])
+    for name in ("engine", "slurm"):
+        if (value := getattr(settings, name)) != given[name]:
+            raise UserError(
+                f"{name} {value}: a file names what would run on a cluster; if you trust it, give --{name} on the "
+                "command line, or --trust"
+            )
+
+
 def parse(settings: type[Settings], argv: Sequence[str] | None, prog: str) -> Settings:
     """Return the settings dataclass from a command line; ``--help`` and ``--print_config`` exit.
 
@@ -157,6 +174,7 @@ def parse(settings: type[Settings], argv: Sequence[str] | None, prog: str) -> Se
     _refuse_nulls(settings, values, "--")
     found = settings(**{f.name: values[f.name] for f in dataclasses.fields(settings)})  # type: ignore[arg-type]
     _trust_space(found, words)
+    _expect_own_engine(found, words, parser)
     return found
 
 

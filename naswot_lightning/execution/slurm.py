@@ -11,8 +11,10 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import count
+from pathlib import Path
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 from naswot_lightning.errors import UserError, expect_name
@@ -36,6 +38,9 @@ _PATIENCE_S = 75.0  # for trainings that are told to save
 _SHORT_PATIENCE_S = 5.0  # for others
 _OTHERS = {"additional_parameters", "nodes", "ntasks_per_node", "num_gpus"}  # a job is one process
 _LISTS = ("setup", "teardown", "srun_args")
+# Of other options: a second line would be a command in the script of a job.
+_PLAIN = re.compile(r"[\w.,:@%/+=?\[\] -]*")
+_CONSTRAINT = re.compile(r"[\w.,:@%/+=?\[\]&|()!* -]*")
 _TIME = re.compile(r"(?:(?P<d>\d+)-)?(?P<a>\d+)(?::(?P<b>\d+))?(?::(?P<c>\d+))?")
 
 log = logging.getLogger(__name__)
@@ -58,14 +63,16 @@ def slurm_executor(request: Request) -> Executor:
     cluster = expect_name("--slurm.cluster", str(request.options.get("cluster", "slurm")), ("slurm", "local"))
     make = partial(_submitter, submitit, cluster, request, _parameters(request))
     if cluster == "slurm":
-        make()  # what is at fault is said now; that of the local cluster makes its folder at once
+        make(request.folder)  # what is at fault is said now; that of the local cluster makes its folder at once
     return Jobs(make, JobCluster(cluster), request)
 
 
-def _submitter(submitit: Any, cluster: str, request: Request, parameters: Mapping[str, Any]) -> AutoExecutor:
+def _submitter(
+    submitit: Any, cluster: str, request: Request, parameters: Mapping[str, Any], folder: Path
+) -> AutoExecutor:
     timeouts = {f"{cluster}_max_num_timeout": request.options.get("max_num_timeout", _MOST_TIMEOUTS)}
     try:
-        made: AutoExecutor = submitit.AutoExecutor(request.folder / "jobs", cluster, **timeouts)
+        made: AutoExecutor = submitit.AutoExecutor(folder, cluster, **timeouts)
         made.update_parameters(**parameters)
     except (RuntimeError, TypeError, ValueError) as error:
         cure = "; there are machines with SLURM, and --slurm.cluster local" if "srun" in str(error) else ""
@@ -76,6 +83,7 @@ def _submitter(submitit: Any, cluster: str, request: Request, parameters: Mappin
 def _parameters(request: Request) -> dict[str, Any]:
     """Return what submitit is asked for: ours, where the user has not said otherwise."""
     given = {name: value for name, value in request.options.items() if name not in ("cluster", "max_num_timeout")}
+    _expect_plain(request.folder, given)
     minutes = to_minutes(given.get("time", _MINUTES))
     cpus = request.threads * request.devices
     # Since SLURM 22.05 srun does not take the number of CPUs over from sbatch.
@@ -91,6 +99,16 @@ def _parameters(request: Request) -> dict[str, Any]:
     slurm = {**ours, **given, **lists, "time": minutes}
     common = {"timeout_min": minutes, **({"gpus_per_node": gpus} if gpus else {})}
     return {**common, **{f"slurm_{name}": value for name, value in slurm.items()}}
+
+
+def _expect_plain(folder: Path, given: Mapping[str, Any]) -> None:
+    """Raise :class:`UserError` where a name or a plain option would be more than that in the script of a job."""
+    if not str(folder.absolute()).isprintable():
+        raise UserError(f"--run_dir {str(folder.absolute())!r}: SLURM takes no control characters in its name")
+    for name, value in given.items():
+        pattern = _CONSTRAINT if name == "constraint" else _PLAIN
+        if name not in _LISTS and (isinstance(value, list) or not pattern.fullmatch(str(value))):
+            raise UserError(f"--slurm.{name} {value!r}: expected a word or number of sbatch, without shell syntax")
 
 
 def to_minutes(time_limit: Any) -> int:
@@ -116,14 +134,20 @@ class Jobs:
     Where a job is lost or hangs, its other items are submitted again, and the item that it was at once more, alone.
 
     Args:
-        make_submitter: returns submitit's executor.
+        make_submitter: returns submitit's executor with its files in a folder.
         cluster: where.
         request: what the command asks for.
     """
 
-    def __init__(self, make_submitter: Callable[[], AutoExecutor], cluster: JobCluster, request: Request) -> None:
+    def __init__(self, make_submitter: Callable[[Path], AutoExecutor], cluster: JobCluster, request: Request) -> None:
         self._make_submitter, self._cluster, self._request = make_submitter, cluster, request
-        self._folder = request.folder.absolute() / "jobs"
+
+    @cached_property
+    def _folder(self) -> Path:
+        """A new folder for the files of jobs, which are unpickled: those of a foreign run folder are not."""
+        jobs = self._request.folder.absolute() / "jobs"
+        jobs.mkdir(parents=True, exist_ok=True)
+        return Path(mkdtemp(prefix=time.strftime("%Y%m%d-%H%M%S-"), dir=jobs))
 
     def run(self, task: Task[T, R], items: Iterable[T]) -> Iterator[tuple[T, R | Lost]]:
         """Yield each item with its result, as they are finished.
@@ -139,7 +163,9 @@ class Jobs:
         write_whole(path, sent)
         call = JobItems(parcel, path, path, (), self._request.timeout)
         try:
-            yield from _Run(self._make_submitter(), self._cluster, call, self._side_by_side()).results(chunks)
+            yield from _Run(self._make_submitter(self._folder), self._cluster, call, self._side_by_side()).results(
+                chunks
+            )
         finally:
             for file in self._folder.glob(f"{path.stem}.*"):
                 file.unlink(missing_ok=True)

@@ -22,14 +22,13 @@ _RUN_FILES = (
     "comparison_seeds.csv", "evidence.json", "benchmark_evidence.json", "report.html", "versions.json", ".run_id",
     ".wandb_runs.json",
 )  # fmt: skip
-_RUN_FOLDERS = ("picks", "trials", "figures", "wandb", "jobs", "study", "measured")
+_RUN_FOLDERS = ("picks", "trials", "trials/picks", "figures", "wandb", "jobs", "study", "measured")
 _STUDY = ("study.csv", "study.json", "study.png")
 _MEASURED = ("kernels.npz", "jacobians.npz", "ablation.jsonl", ".lock")
 _MARK = re.compile(r"[0-9a-f]{8}\n?")  # the content of .run_id
 _PICK = re.compile(r"(given|[1-9]\d*)-[0-9a-f]+(-seed\d+)?")
 _TRIAL = re.compile(r"[0-9a-f]{12}-\d+")  # a short training of a search
-# What jobs of SLURM write: submitit's own files, and tasks of ours whose command was killed.
-_JOB = re.compile(r"\d+(_\d+)*_(log\.(out|err)|result\.pkl|submitted\.pkl)|submission_file_\w+\.sh|[0-9a-f]{32}\.\w+")
+_JOBS = re.compile(r"\d{8}-\d{6}-\w{8}")  # the jobs of one command
 FIGURE_MARK = b"naswot-lightning"  # in the first or the last bytes of a figure
 _FIGURES = (".png", ".svg", ".pdf")
 _END = 2000  # bytes
@@ -53,7 +52,7 @@ class RunFolder:
     """
 
     def __init__(self, path: str | Path, option: str = "--run_dir") -> None:
-        if not str(path).strip() or "\0" in str(path):
+        if not str(path).strip() or any(character < " " for character in str(path)):
             raise UserError(f"{option} {str(path)!r}: expected the name of a folder, such as runs/mine")
         self.path, self._option = Path(path), option
 
@@ -230,7 +229,7 @@ class RunFolder:
                 f"{self.path} does not carry the mark of a run of ours (.run_id), so nothing in it is removed; "
                 f"choose another {self._option}, or remove it yourself"
             )
-        files = [*self._figures(), *self._of_jobs(), *self._of_study(), *(self.path / name for name in _RUN_FILES)]
+        files = [*self._figures(), *self._of_study(), *(self.path / name for name in _RUN_FILES)]
         for path in files:  # before anything is removed
             if path.is_dir() and not path.is_symlink():
                 raise UserError(f"{path} is a folder where a run keeps a file: nothing is removed; move it away")
@@ -243,14 +242,12 @@ class RunFolder:
                 folder.rmdir()
 
     def _folders_of(self, run_id: str) -> list[Path]:
-        """Return the folders of picks and of this run's runs in wandb."""
+        """Return the folders of picks, of jobs, and of this run's runs in wandb."""
         picks = [path for path in self.picks.glob("*/") if _PICK.fullmatch(path.name)]
         trials = [path for path in self.path.glob("trials/picks/*/") if _TRIAL.fullmatch(path.name)]
-        return [*picks, *trials, *(path for path in self.path.glob("wandb/*run-*/") if run_id in path.name.split("-"))]
-
-    def _of_jobs(self) -> list[Path]:
-        """Return what jobs of SLURM wrote."""
-        return [path for path in self.path.glob("jobs/*") if path.is_file() and _JOB.fullmatch(path.name)]
+        jobs = [path for path in self.path.glob("jobs/*/") if _JOBS.fullmatch(path.name)]
+        runs = [path for path in self.path.glob("wandb/*run-*/") if run_id in path.name.split("-")]
+        return [*picks, *trials, *jobs, *runs]
 
     def _of_study(self) -> list[Path]:
         """Return what a study wrote, and what was measured for figures."""

@@ -7,6 +7,8 @@ import pytest
 import torch
 import yaml
 
+from naswot_lightning.command_line import parse, run_command
+from naswot_lightning.config import SearchConfig, TrainConfig
 from tests.commands.ends import assert_one_line, contents, run
 from tests.commands.own_space import CODE
 from tests.images import make_image_folder
@@ -77,6 +79,25 @@ def test_a_file_of_options_is_searched_with_each_cure(place, cure):
     done = run("search.py", "--config", "run/config.yaml", *cure, cwd=place)
     assert done.returncode == 0, done.stderr
     assert (place / "canary").exists()
+
+
+COMMANDS = {"setup": ["touch x"], "qos": "x"}
+
+
+@pytest.mark.parametrize("kind", [SearchConfig, TrainConfig])
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [({"engine": "slurm"}, "engine"), ({"slurm": COMMANDS}, "slurm"), ({"slurm": {"partition": "x"}}, "slurm")],
+)
+def test_a_file_of_options_chooses_nothing_that_runs_on_a_cluster(tmp_path, capsys, kind, options, name):
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump({"run_dir": "new", **options}))
+    words = ["--slurm.qos", "y", f"--config={tmp_path / 'own.yaml'}"]
+    words += ["--engine", "slurm"] if name == "slurm" else []
+    assert run_command(None, kind, "x.py", words) == 2
+    assert f"error: {name} " in (error := capsys.readouterr().err)
+    assert "a file names what would run on a cluster" in error
+    assert parse(kind, [*words, "--trust"], "x.py").engine == "slurm"
+    assert parse(kind, [*words, "--engine", "local"], "x.py").engine == "local"
 
 
 def test_the_cure_of_another_space_is_none(place):

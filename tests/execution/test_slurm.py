@@ -1,4 +1,5 @@
 import os
+import pickle
 import re
 import signal
 import sys
@@ -56,7 +57,7 @@ def test_an_error_of_a_task_ends_the_run_with_that_error(run, tmp_path):
         list(run(Halved(), [2, 4, 3]))
     with pytest.raises(RuntimeError, match=r"^Unsendable: 1 and more$"):
         list(run(Odd(), [1]))
-    assert [path.suffix for path in (tmp_path / "jobs").iterdir() if "task" in path.name] == []
+    assert [path.suffix for path in (tmp_path / "jobs").rglob("*") if "task" in path.name] == []
 
 
 def test_what_kills_or_hangs_its_job_is_submitted_again_and_then_lost_and_the_others_go_on(run, tmp_path, caplog):
@@ -66,7 +67,7 @@ def test_what_kills_or_hangs_its_job_is_submitted_again_and_then_lost_and_the_ot
     assert sorted(map(str, dict(results))) == sorted(map(str, items))
     assert len(results) == len(items)
     killed, hung = dict(results)[0], dict(results)[99]
-    assert re.fullmatch(r"ended without an answer, see .*/jobs/\d+_0_log.err", killed.reason)
+    assert re.fullmatch(r"ended without an answer, see .*/jobs/[^/]+/\d+_0_log.err", killed.reason)
     assert hung == Lost("gave no answer in 1 s")
     assert all(result == item for item, result in results if item not in (0, 99))
     assert len(caplog.messages) == 3
@@ -127,7 +128,7 @@ def test_an_array_of_slurm_is_asked_for_with_the_options(cluster, run, folders, 
     assert " -c4 " in script
     printed = capsys.readouterr()
     assert sorted(printed.out.splitlines()) == ["1-a: begun", "2-b: begun"]
-    assert re.fullmatch(r"2 jobs of SLURM, from 100_0; logs in .*/jobs\n", printed.err)
+    assert re.fullmatch(r"2 jobs of SLURM, from 100_0; logs in .*/jobs/[\w-]+\n", printed.err)
 
 
 def test_a_job_of_slurm_that_must_make_room_is_requeued_and_one_that_dies_is_submitted_again(
@@ -210,6 +211,9 @@ def test_a_space_of_ones_own_is_scored(run):
         ({"cluster": "local", "time": "soon"}, r"--slurm.time soon: expected minutes, or a time such as 04:00:00"),
         ({"cluster": "local", "time": "00:00:00"}, r"--slurm.time 00:00:00: expected minutes"),
         ({"cluster": "local", "nodes": 2}, r"unknown option of --slurm 'nodes'"),
+        ({"partition": "x\ntouch y"}, r"--slurm.partition 'x\\ntouch y': expected a word or number"),
+        ({"account": "$(touch y)"}, r"--slurm.account '\$\(touch y\)': expected a word or number"),
+        ({"qos": ["a", "b"]}, r"--slurm.qos \['a', 'b'\]: expected a word or number"),
     ],
 )
 def test_what_is_at_fault_with_the_options_is_one_line(options, said, monkeypatch):
@@ -217,6 +221,19 @@ def test_what_is_at_fault_with_the_options_is_one_line(options, said, monkeypatc
     with pytest.raises(UserError, match=said) as error:
         slurm_executor(Request(1, CPU, options=options))
     assert "\n" not in str(error.value)
+
+
+def test_what_jobs_tell_is_read_only_from_files_of_this_command(run, tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "exploded"),)
+
+    (tmp_path / "jobs").mkdir()
+    for number in range(os.getpid(), os.getpid() + 300):  # a local job has the number of its process
+        (tmp_path / "jobs" / f"{number}_0_result.pkl").write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(UserError, match="were not ready for work"):
+        list(run(NeverReady(), [1]))
+    assert not (tmp_path / "exploded").exists()
 
 
 def test_limits_of_time_are_read_as_slurm_reads_them():

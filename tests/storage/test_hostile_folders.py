@@ -177,13 +177,14 @@ def test_overwrite_removes_what_is_ours_and_leaves_what_the_user_put_beside_it(f
         "picks/1-17/last.ckpt", "picks/given-3f2a-seed7/result.json",
         f"wandb/offline-run-20250101_000000-{mark}-1-17/run",
         f"wandb/run-20250101_000000-{mark}-search/run", "figures/figure6.png", "comparison.csv", "evidence.json",
-        "jobs/4711_0_log.out", "jobs/4711_0_result.pkl", "jobs/4711_submitted.pkl", f"jobs/{'3f' * 16}.task",
+        "jobs/20250101-000000-ab_d3fgh/4711_0_result.pkl",
         "figures/figure3.svg", "figures/figure3.pdf", "measured/kernels.npz", "measured/ablation.jsonl",
     )  # fmt: skip
     users = (
         "picks/notes/plan.txt", "picks/1-best", "picks/01-2/x", "picks/0-2/x", "figures/mine.png", "figures/data.csv",
         "wandb/offline-run-20250101_000000-other/run", "wandb/settings", "notes.txt", "config.yaml.bak",
-        "jobs/mine.sh", "jobs/4711/log", "figures/mine.svg", "figures/mine.pdf", "measured/mine.npz",
+        "jobs/mine.sh", "jobs/4711/log", "jobs/4711_0_log.out", "figures/mine.svg", "figures/mine.pdf",
+        "measured/mine.npz",
     )  # fmt: skip
     for name in (*ours, *users):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -213,7 +214,7 @@ def test_overwrite_follows_no_link_out_of_the_folder(folder, capsys, name):
         "1-17/weights",
         "figure6.png",
         f"run-20250101_000000-{mark}-search/run",
-        "4711_0_log.out",
+        "20250101-000000-ab_d3fgh/4711_0_log.out",
         "kernels.npz",
     ):
         (outside / kept).parent.mkdir(exist_ok=True)
@@ -230,7 +231,14 @@ def test_overwrite_follows_no_link_out_of_the_folder(folder, capsys, name):
 
 @pytest.mark.parametrize("script", ["search.py", "train.py"])
 @pytest.mark.parametrize(
-    ("name", "word"), [("", "--run_dir"), ("  ", "--run_dir"), ("a\0b", "--run_dir"), ("file", "file of that name")]
+    ("name", "word"),
+    [
+        ("", "--run_dir"),
+        ("  ", "--run_dir"),
+        ("a\0b", "--run_dir"),
+        ("a\nb", "--run_dir"),
+        ("file", "file of that name"),
+    ],
 )
 def test_a_run_folder_without_a_name_or_that_is_a_file(tmp_path, monkeypatch, refused, script, name, word):
     monkeypatch.chdir(tmp_path)
