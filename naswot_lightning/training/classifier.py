@@ -87,6 +87,7 @@ class ImageClassifier(pl.LightningModule):
         if known_space(space).channels_last:
             self.network.to(memory_format=torch.channels_last)
             spare_small_convolutions(self.network)
+        self.has_begun = False  # with an epoch: all that a checkpoint holds was taken
         self._lr = lr  # that the epoch began with
         self._so_far: dict[str, Tensor] | None = None
         self.register_buffer("mean", torch.tensor(mean), persistent=False)
@@ -133,6 +134,7 @@ class ImageClassifier(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Note the learning rate that the epoch begins with, and set its probability of drop path."""
+        self.has_begun = True
         self._lr = float(self.trainer.optimizers[0].param_groups[0]["lr"])
         self._set_drop_path()
         for name in _TRAINING_METRICS:

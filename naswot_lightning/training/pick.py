@@ -86,14 +86,27 @@ def _fit(
     describe: Callable[[], dict[str, Any]],
 ) -> TrainingResult:
     """Train and test; ``describe`` tells what the callbacks have seen of the training."""
+    checkpoint = checkpoint_to_resume(folder, model)
     try:
-        trainer.fit(model, data, ckpt_path=checkpoint_to_resume(folder))
+        trainer.fit(model, data, ckpt_path=checkpoint)
     except DivergedError as error:
         return TrainingResult(
             **{**describe(), "best_val_acc": None}, test_acc=None, status="diverged", reason=str(error)
         )
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        if checkpoint is None or model.has_begun or isinstance(error, UserError):
+            raise
+        raise UserError(
+            f"{checkpoint} is not of this training ({describe_error(error)}): remove it, and the same command trains "
+            "on without it, with the same result"
+        ) from None
     if trainer.current_epoch < (trainer.max_epochs or 0):
         raise RuntimeError(f"Lightning ended the training after {trainer.current_epoch} of {trainer.max_epochs} epochs")
+    if not (folder / "best.ckpt").exists():
+        raise UserError(
+            f"{folder.name}: nothing was validated in {trainer.max_epochs} epochs, so that there is no best one: "
+            "remove the folder, and lower --trainer.check_val_every_n_epoch or --trainer.val_check_interval"
+        )
     # Before the test, which loads the callbacks' states of the best epoch along with its weights.
     described = describe()
     tested = trainer.test(model, data, ckpt_path=folder / "best.ckpt", verbose=False)[0]

@@ -138,6 +138,7 @@ def plan_training(config: TrainConfig) -> Training:
     seeds = config.all_seeds() or [searched.seed if config.seed is None else config.seed]
     dataset = _dataset(config, searched)
     recipe = _recipe(config, space)
+    _expect_validation(config, recipe.epochs)
     picks = [
         PlannedPick(
             _name(space, candidate, seed if config.all_seeds() else None),
@@ -188,6 +189,15 @@ def _check_trainer_arguments(config: TrainConfig) -> None:
             raise UserError(f"--trainer.{name} {config.trainer[name]}: expected at least one mini-batch")
     seconds_of(config.trainer.get("max_time"))
     _try_trainer({name: value for name, value in config.trainer.items() if name != "max_time"})
+
+
+def _expect_validation(config: TrainConfig, epochs: int) -> None:
+    every = config.trainer.get("check_val_every_n_epoch")
+    if isinstance(every, int) and every > epochs:
+        raise UserError(
+            f"--trainer.check_val_every_n_epoch {every}: nothing would be validated in {epochs} epochs, so that there "
+            f"is no best one; expected at most {epochs}"
+        )
 
 
 def _try_trainer(arguments: dict[str, Any]) -> None:

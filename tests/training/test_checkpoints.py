@@ -1,9 +1,10 @@
 import subprocess
 import sys
 
+import pytest
 import torch
 
-from naswot_lightning.training.checkpoints import WholeCheckpointIO
+from naswot_lightning.training.checkpoints import WholeCheckpointIO, best_and_last
 from tests.conftest import ROOT
 
 _KILLED = """
@@ -33,3 +34,14 @@ def test_the_next_save_removes_what_killed_ones_have_left(tmp_path):
     WholeCheckpointIO().save_checkpoint({"step": 2}, path)
     assert torch.load(path, weights_only=True) == {"step": 2}
     assert [each.name for each in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+@pytest.mark.parametrize("path", ["..", ".", "/", "/etc/passwd", "../../mine", "sub/..", "best.ckpt"])
+def test_no_path_of_a_checkpoint_is_kept_and_so_removed(tmp_path, path):
+    for kept, name in zip(best_and_last(tmp_path), ("best.ckpt", "last.ckpt"), strict=True):
+        own, score = str(tmp_path / name), torch.tensor(0.5)
+        paths = dict.fromkeys(("best_model_path", "kth_best_model_path", "last_model_path"), path)
+        state = {"best_k_models": {path: score}, "best_model_score": score, "kth_value": score, "dirpath": "/"}
+        kept.load_state_dict({**paths, **state})
+        assert kept.best_model_path == kept.kth_best_model_path == kept.last_model_path == own
+        assert kept.best_k_models == {own: score}
