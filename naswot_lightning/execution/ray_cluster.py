@@ -7,8 +7,11 @@ import os
 import pickle
 import signal
 import socket
+import sys
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from naswot_lightning.errors import UserError
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from ray import ObjectRef, ObjectRefGenerator
 
 _CONNECTION_S = 10.0  # for the head of a cluster to answer; Ray itself waits for two minutes
+_LOOK_S = 2.0  # between questions for the machines of the cluster
+_SILENCE_S = 30.0  # after which it is taken as lost; Ray ends the process without a word after a minute
 _SHARES = 10_000  # of a GPU, as Ray counts them
 
 
@@ -52,8 +57,9 @@ class Cluster:
         self._devices = request.devices
         self._cpus = request.threads * request.devices
         self._gpus = 0.0
-        self._is_ours = False
+        self._is_ours = self._is_lost = False
         self._head: Head | None = None
+        self._pulse: _Pulse | None = None
         self._sent: tuple[Parcel, ObjectRef] | None = None
         self._work: Any = None
 
@@ -67,6 +73,8 @@ class Cluster:
             self._start(len(sent))
             self._is_ours, self._sent = True, None
             atexit.register(self.close)  # before Ray's own, which waits for what workers print
+        if self._pulse is None:
+            self._pulse = _Pulse(self.ray)
         self._gpus = self._gpus_of_a_task()
         if not self.slots():
             raise self._too_small()
@@ -79,6 +87,12 @@ class Cluster:
 
     def close(self) -> None:
         """Leave the cluster; one that was started here ends, beside this process."""
+        if self.fault() is not None:
+            self._is_ours, self._is_lost = False, True
+            atexit.unregister(self.ray.shutdown)  # which waits for it
+        if self._pulse is not None:
+            self._pulse.end()
+            self._pulse = None
         if self._is_ours:
             self._is_ours = False
             self.ray.shutdown()
@@ -94,7 +108,17 @@ class Cluster:
     def slots(self) -> int:
         """Return how many tasks its machines take side by side."""
         needs = self.needs
-        return sum(min(int(has.get(name, 0) / need) for name, need in needs.items()) for has in self._machines())
+        return sum(min(int(has.get(name, 0) / need) for name, need in needs.items()) for has in self._machines)
+
+    def fault(self) -> str | None:
+        """Return in words what is wrong with the cluster, which Ray itself would wait for; None where nothing is."""
+        if self._pulse is None:
+            return None
+        if self._head is not None and self._head.has_ended():
+            return "the cluster of this machine has ended"
+        if (silent := time.monotonic() - self._pulse.answered) > _SILENCE_S:
+            return f"the head of the cluster has not answered for {silent:.0f} s"
+        return None if self._pulse.machines else "the cluster has no machine left"
 
     def start(self, items: list[Any]) -> ObjectRefGenerator:
         """Run a task on items; return what it tells."""
@@ -110,6 +134,8 @@ class Cluster:
             self._head = head_for(bytes_of_task)
             address = self._head.address()
         expect_cluster(address)
+        atexit.register(self._end_if_lost)
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what it says of a lost cluster is said in our words
         before, folder = signal.getsignal(signal.SIGTERM), os.getcwd()
         os.chdir(os.path.abspath(os.sep))  # workers look there for modules first, even for Ray's own
         try:
@@ -123,14 +149,23 @@ class Cluster:
             if callable(before):  # Ray has set its own
                 signal.signal(signal.SIGTERM, before)
 
+    def _end_if_lost(self) -> None:
+        """End the process where the cluster is lost, since Ray's threads crash in an interpreter that ends then."""
+        if self._is_lost:
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+            os._exit(2)
+
+    @property
     def _machines(self) -> list[dict[str, float]]:
-        return [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
+        assert self._pulse is not None
+        return self._pulse.machines
 
     def _gpus_of_a_task(self) -> float:
         """Return how many, or which share of one where more workers than GPUs are asked for."""
         if self._device != "cuda":
             return 0.0
-        gpus = sum(has.get("GPU", 0) for has in self._machines())
+        gpus = sum(has.get("GPU", 0) for has in self._machines)
         if self._devices > 1 or not gpus or (self._workers or 1) <= gpus:
             return float(self._devices)
         side_by_side = -(-(self._workers or 1) // gpus)
@@ -142,6 +177,33 @@ class Cluster:
         return UserError(
             f"--engine ray: no machine of the cluster has {self._cpus} CPUs{gpus} for a task; {cure}, or add machines"
         )
+
+
+class _Pulse:
+    """Asks a cluster for its machines now and then, in a thread: one that is lost gives no answer for a minute.
+
+    Attributes:
+        machines: what each has.
+        answered: when they were told last, in seconds of ``time.monotonic``.
+    """
+
+    def __init__(self, ray: Any) -> None:
+        self._ray, self._ended = ray, threading.Event()
+        self._ask()
+        threading.Thread(target=self._follow, daemon=True).start()
+
+    def end(self) -> None:
+        """Ask no more."""
+        self._ended.set()
+
+    def _ask(self) -> None:
+        self.machines: list[dict[str, float]] = [n["Resources"] for n in self._ray.nodes() if n["Alive"]]
+        self.answered = time.monotonic()
+
+    def _follow(self) -> None:
+        while not self._ended.wait(_LOOK_S):
+            with suppress(Exception):  # its silence tells
+                self._ask()
 
 
 @contextmanager

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 _CHUNK_S = 1.5  # that a chunk of items takes: a hundred times what it costs to send
 _GLANCE_S = 0.5  # between looks for workers that hang
-_LOOK_S = 5.0  # between looks for machines that joined the cluster or left it
 _MOST_TRIES = 3  # of a training whose worker is lost
 _MOST_STARTS = 3  # of workers that die before they are ready, one after the other
 _PATIENCE_S = 75.0  # for trainings that are told to save
@@ -112,7 +111,6 @@ class _Run:
         self._flights: list[_Flight] = []
         self._lost: Counter[Any] = Counter()
         self._unready = 0
-        self._slots, self._look_at = 1, 0.0
         self._pace: float | None = None  # seconds of an item
 
     def results(self, items: deque[Any]) -> Iterator[tuple[Any, Any]]:
@@ -120,6 +118,9 @@ class _Run:
         self._waiting = items
         try:
             while self._waiting or self._flights:
+                if (fault := self._cluster.fault()) is not None:
+                    self._flights.clear()  # nobody is there to be told to end
+                    raise UserError(f"--engine ray: {fault}; what is finished is kept: run the same command again")
                 self._fill()
                 for flight in self._heard():
                     yield from self._listen(flight)
@@ -140,10 +141,8 @@ class _Run:
 
     def _fill(self) -> None:
         """Give every worker that the cluster has a chunk."""
-        if self._waiting and time.monotonic() >= self._look_at:
-            self._look_at = time.monotonic() + _LOOK_S
-            self._slots = max(1, self._cluster.slots())
-        most = self._slots if self._workers is None else min(self._slots, self._workers)
+        slots = max(1, self._cluster.slots())
+        most = slots if self._workers is None else min(slots, self._workers)
         while self._waiting and len(self._flights) < most:
             items = [self._waiting.popleft() for _ in range(self._chunk(most))]
             self._flights.append(_Flight(self._cluster.start(items), items))

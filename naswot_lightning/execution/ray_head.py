@@ -26,6 +26,7 @@ from naswot_lightning.execution.remote import module_path
 
 _STORE_BYTES = 100 * 2**20  # of Ray's object store beside the task; Ray refuses less than 75 MiB
 _TASK_BYTES = 16 * 2**20  # of a task that is not known yet: ten mini-batches of 128 CIFAR images
+_LOOK_S = 1.0  # between looks for parts of the cluster that have ended
 _END_S = 20.0  # for the cluster to end
 _PROGRAM = """\
 import json, sys
@@ -61,7 +62,11 @@ class Head:
 
     def has_room(self, task_bytes: int) -> bool:
         """Return whether it runs, and its store is large enough for a task."""
-        return task_bytes <= self._task_bytes and self._process.poll() is None
+        return task_bytes <= self._task_bytes and not self.has_ended()
+
+    def has_ended(self) -> bool:
+        """Return whether its process has ended: it does where a part of the cluster has."""
+        return self._process.poll() is not None
 
     def address(self) -> str:
         """Return where it can be joined, as soon as it can be.
@@ -146,9 +151,12 @@ def serve(store: int) -> None:
     command = threading.Thread(target=_end_with_the_command, daemon=True)
     command.start()
     said = _start(store)
+    parts = _children()
     with suppress(BrokenPipeError):  # the command has ended
         print(json.dumps(said), file=told, flush=True)
-    command.join()
+    while command.is_alive() and all(map(_is_running, parts)):
+        command.join(_LOOK_S)
+    _end_session()
     if "address" in said:  # where the system has no sessions
         import ray
 
@@ -187,6 +195,11 @@ def _end_with_the_command() -> None:
     In order, its end takes 1.3 s on two cores, and one whose start is under way would be there for seconds.
     """
     sys.stdin.read()
+    _end_session()
+
+
+def _end_session() -> None:
+    """Kill the cluster with all its processes, and this one."""
     if hasattr(os, "killpg"):
         while others := _others_of_the_session():
             for pid in others:
@@ -195,12 +208,25 @@ def _end_with_the_command() -> None:
         os.killpg(os.getpgrp(), signal.SIGKILL)  # without /proc, its workers end when they find themselves alone
 
 
+def _children() -> list[int]:
+    """Return the processes that this one has started; none where there is no /proc."""
+    lists = Path("/proc/self/task").glob("*/children")
+    return [pid for pid in map(int, " ".join(path.read_text() for path in lists).split()) if _is_running(pid)]
+
+
+def _is_running(pid: int) -> bool:
+    with suppress(OSError):
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return state not in "ZX"  # not waited for yet
+    return False
+
+
 def _others_of_the_session() -> list[int]:
     """Return the processes that this one has started, and those that they have; none where there is no /proc."""
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it has ended
             pid = int(path.name)
-            if pid != os.getpid() and os.getsid(pid) == os.getsid(0) and (path / "cmdline").read_bytes():
+            if pid != os.getpid() and os.getsid(pid) == os.getsid(0) and _is_running(pid):
                 found.append(pid)
     return found

@@ -83,7 +83,7 @@ def test_one_without_room_for_the_task_makes_way_for_another(install):
     large = head_for(2**30)
     assert large is not small
     large.address()
-    assert any(int(path.read_text().split()[0]) > 2**31 for path in folder.glob("begun-*"))
+    assert any(int((path.read_text() or "0").split()[0]) > 2**31 for path in folder.glob("begun-*"))
     for head in (small, large):
         head.wait()
         assert not of_session(head._process.pid)
@@ -110,6 +110,19 @@ def test_what_cannot_be_started_is_one_line(install, fault, said):
     head = Head()
     with pytest.raises(UserError, match=f"--engine ray: {said}"):
         head.address()
+    head.wait()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
+def test_it_ends_where_a_part_of_the_cluster_has(install):
+    install("import subprocess; subprocess.Popen(['sleep', '300']); subprocess.Popen(['sleep', '301'])")
+    head = Head()
+    head.address()
+    part = max(of_session(head._process.pid))
+    assert not head.has_ended()
+    os.kill(part, signal.SIGKILL)
+    wait_until(head.has_ended)
+    assert not of_session(head._process.pid)
     head.wait()
 
 

@@ -57,6 +57,20 @@ def kill_worker(round: Round) -> None:
         round.look_for_processes(_AGENTS_S)
 
 
+def kill_head(round: Round) -> None:
+    with _files_of_ray() as environment:
+        running = round.search(*_WORDS, environment=environment)
+        round.wait_for_rows(running, after_start=0.0, end=20)
+        before = round.rows_before()
+        _kill(round.rng.choice([*running.children("gcs_server"), *running.children("raylet/raylet")]))
+        ended = running.wait()
+        round.expect_code(ended, 2)
+        said = ended.told[-1:]  # after the warning of a worker that is lost with it
+        round.verdict.expect("the cluster of this machine has ended" in "".join(said), f"expected its end, got {said}")
+        round.judge_search(before, round.search(*_WORDS, environment=environment).wait())
+        round.look_for_processes(_AGENTS_S)
+
+
 def kill_command(round: Round) -> None:
     with _files_of_ray() as environment:
         running = round.search(*_WORDS, environment=environment)
@@ -150,6 +164,7 @@ def _start_ray(round: Round, environment: dict[str, str], machine: str, *words: 
 
 FAULTS = [
     Fault("ray: SIGKILL of a worker", kill_worker, needs=needs_ray),
+    Fault("ray: SIGKILL of the head", kill_head, needs=needs_ray),
     Fault("ray: SIGKILL of a machine", kill_machine, needs=needs_ray),
     Fault("ray: SIGKILL of the command", kill_command, most=10, needs=needs_ray),
     Fault("ray: SIGINT", end_command, most=10, needs=needs_ray),
