@@ -69,6 +69,8 @@ class ImagesOutermost:
     def follow(self, func: Callable[..., Any], args: Any, output: Any) -> None:
         """Note what a call has returned."""
         keeps_rank = _KEEPS_RANK.get(func)
+        if func is Tensor.__getitem__ and _takes_all_images(args[1]):
+            keeps_rank, args = True, args[:1]
         if keeps_rank is None or not args or type(output) is not Tensor:
             # What changes a tensor in place without being known may have moved its images.
             if args and output is args[0] and isinstance(output, Tensor):
@@ -92,6 +94,11 @@ class ImagesOutermost:
 
     def _mark(self, tensor: Tensor) -> None:
         tensor._images_outermost_in = self  # type: ignore[attr-defined]
+
+
+def _takes_all_images(index: Any) -> bool:
+    """Return whether an index, such as ``[:, :16]``, leaves the first dimension as it is."""
+    return isinstance(index, tuple) and bool(index) and isinstance(index[0], slice) and index[0] == slice(None)
 
 
 class FoundDimensions:

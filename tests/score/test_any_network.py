@@ -3,6 +3,7 @@
 import concurrent.futures
 import copy
 import math
+import random
 import warnings
 
 import numpy as np
@@ -18,6 +19,7 @@ from naswot_lightning.data.probe import load_probe
 from naswot_lightning.proxies import PROXIES, compute_scores
 from naswot_lightning.score.unseen import UnseenCallError
 from naswot_lightning.search.evaluators.score import ScoreEvaluator
+from spaces import get_space
 from spaces.named import NamedNetworks
 from tests.brute_force import brute_force_kernel
 
@@ -200,6 +202,13 @@ def test_the_dimension_of_the_images_is_found():
         np.testing.assert_array_equal(activation_kernel(network, images).matrix.numpy(), expected)
     expected = brute_force_kernel([images.numpy(), -images.numpy()])
     np.testing.assert_array_equal(activation_kernel(Crops(), images).matrix.numpy(), expected)
+
+
+def test_networks_of_our_spaces_are_run_once(monkeypatch):
+    monkeypatch.setattr("naswot_lightning.score.naswot._rectifier_inputs", lambda *_: pytest.fail("a second pass"))
+    for name in ("nasbench201", "nasbench101", "nats_size"):
+        space, rng = get_space(name), random.Random(1)
+        assert all(units(space.build(space.sample(rng)), images_of(2, 32)) > 0 for _ in range(3))
 
 
 def test_what_does_not_depend_on_the_images_is_no_unit_of_theirs():
