@@ -55,12 +55,12 @@ def run_with(network: nn.Module, state: dict[str, Tensor], images: Tensor) -> An
     buffers = {name: buffer.clone() for name, buffer in named.items()}
     named.update(network.named_parameters())
     tensors = {id(named[name]): tensor for name, tensor in {**buffers, **state}.items()}
-    with _replaced(network, tensors), BatchStatistics():
+    with replaced(network, tensors), BatchStatistics():
         return network(images.clone())
 
 
 @contextmanager
-def _replaced(network: nn.Module, tensors: dict[int, Tensor]) -> Iterator[None]:
+def replaced(network: nn.Module, tensors: dict[int, Tensor]) -> Iterator[None]:
     """Within the block, parameters and buffers are others, by the ``id`` of the tensors that they take the place of.
 
     ``torch.func.functional_call`` goes by names: where a module has two, it computes with one of them and leaves the

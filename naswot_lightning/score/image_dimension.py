@@ -101,6 +101,20 @@ def _takes_all_images(index: Any) -> bool:
     return isinstance(index, tuple) and bool(index) and isinstance(index[0], slice) and index[0] == slice(None)
 
 
+class RectifierInputs:
+    """Keeps the inputs of the rectifiers of a pass, in the order of the calls, for :class:`FoundDimensions`."""
+
+    def __init__(self) -> None:
+        self.inputs: list[Tensor] = []
+
+    def follow(self, func: Callable[..., Any], args: Any, output: Any) -> None:
+        """Do nothing: sizes tell."""
+
+    def by_image(self, pre_activations: Tensor) -> None:
+        """Keep a copy, since the call may be in place."""
+        self.inputs.append(pre_activations.detach().clone())
+
+
 class FoundDimensions:
     """Finds the images in the inputs of rectifiers by those of a second forward pass, call by call.
 

@@ -10,11 +10,16 @@ from typing import Literal, TypeVar, get_args
 import torch
 from torch import Tensor, nn
 
-from naswot_lightning.score.image_dimension import FoundDimensions, ImagesOutermost, UnknownDimensionError
+from naswot_lightning.score.image_dimension import (
+    FoundDimensions,
+    ImagesOutermost,
+    RectifierInputs,
+    UnknownDimensionError,
+)
 from naswot_lightning.score.isolation import isolated, unwrapped
 from naswot_lightning.score.kernel import ActivationKernel, CodeDistances
 from naswot_lightning.score.memory_format import in_channels_last
-from naswot_lightning.score.recorder import RectifierInputs, RectifierObserver, RectifierRecorder
+from naswot_lightning.score.recorder import RectifierObserver, RectifierRecorder
 from naswot_lightning.score.reference import reference_kernel
 
 Variant = Literal["paper", "reference"]
@@ -152,6 +157,7 @@ def _kernel(
 
 
 def _rectifier_inputs(network: nn.Module, images: Tensor, by_batch: bool) -> list[Tensor]:
-    with RectifierInputs(by_batch) as recorder:
+    seen = RectifierInputs()
+    with RectifierRecorder(CodeDistances(len(images)), seen, by_batch):
         network(images)
-    return recorder.inputs
+    return seen.inputs

@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 from naswot_lightning.score.batch_statistics import by_batch
 from naswot_lightning.score.compiled.average_pool import average_pooled
 from naswot_lightning.score.compiled.batch_norm import normalized_by_batch
-from naswot_lightning.score.image_dimension import FoundDimensions, ImagesOutermost, functions_named
+from naswot_lightning.score.image_dimension import FoundDimensions, ImagesOutermost, RectifierInputs, functions_named
 from naswot_lightning.score.kernel import CodeDistances
 
 
@@ -49,7 +49,7 @@ class RectifierRecorder(TorchFunctionMode):
     def __init__(
         self,
         codes: CodeDistances,
-        dimensions: ImagesOutermost | FoundDimensions,
+        dimensions: ImagesOutermost | FoundDimensions | RectifierInputs,
         batch_statistics: bool,
         observers: Sequence[RectifierObserver] = (),
     ) -> None:
@@ -93,26 +93,6 @@ class RectifierRecorder(TorchFunctionMode):
         faster = _FASTER.get(func)
         output = None if faster is None else faster(*args, **kwargs)
         return func(*args, **kwargs) if output is None else output
-
-
-class RectifierInputs(TorchFunctionMode):
-    """While active, keeps the input of every rectifier that is called, and norms use the statistics asked for."""
-
-    def __init__(self, batch_statistics: bool) -> None:
-        super().__init__()
-        self.inputs: list[Tensor] = []
-        self._batch_statistics = batch_statistics
-
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        is_rectifier = _RECTIFIERS.get(func)
-        if is_rectifier is not None and is_rectifier(args, kwargs):
-            self.inputs.append((args[0] if args else kwargs["input"]).detach().clone())
-        elif self._batch_statistics:
-            args, kwargs = by_batch(func, args, kwargs)
-        return func(*args, **kwargs)
 
 
 def _always(args: Any, kwargs: dict[str, Any]) -> bool:

@@ -15,6 +15,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from naswot_lightning.data.augmentation import Placements, draw_placements, normalized, placed
 from naswot_lightning.logits import auxiliary_logits_of, logits_of
 from naswot_lightning.networks import build_network
+from naswot_lightning.proxies.gradients import replaced
 from naswot_lightning.seeds import derived_seed, seed_device
 from naswot_lightning.training.small_convolutions import spare_small_convolutions
 from spaces import known_space
@@ -209,8 +210,8 @@ def has_unused_parameters(model: ImageClassifier, image_size: int) -> bool:
     """Return whether no gradient of the loss reaches some parameter, as in a dead branch; nothing is changed."""
     images = torch.zeros(2, 3, image_size, image_size, device=model.device)
     network = model.network.train()
-    buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
-    output = torch.func.functional_call(network, buffers, (images,))
+    with replaced(network, {id(buffer): buffer.clone() for buffer in network.buffers()}):
+        output = network(images)
     total = torch.stack([logits.sum() for logits in model._logits(output, len(images))]).sum()
     gradients = torch.autograd.grad(total, [p for p in network.parameters() if p.requires_grad], allow_unused=True)
     return any(gradient is None for gradient in gradients)
