@@ -53,7 +53,12 @@ def count_macs(network: nn.Module, images: Tensor) -> int:
     Args:
         network: any module; it is run once as it stands, so put it in eval mode first.
         images: (N, C, H, W); the count is divided by N.
+
+    Raises:
+        ValueError: a part of it is TorchScript, whose calls are not seen.
     """
+    if any(isinstance(module, torch.jit.ScriptModule) for module in network.modules()):
+        raise ValueError("calls of TorchScript cannot be counted: give the network as it was before torch.jit.script")
     counter = _MacCounter()
     with torch.no_grad(), counter:
         network(images)

@@ -13,6 +13,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from naswot_lightning.score.batch_statistics import BatchStatistics
 from naswot_lightning.score.isolation import all_modules, isolated
+from naswot_lightning.score.unseen import UnseenCallError
 
 
 @contextmanager
@@ -65,10 +66,14 @@ def replaced(network: nn.Module, tensors: dict[int, Tensor]) -> Iterator[None]:
 
     ``torch.func.functional_call`` goes by names: where a module has two, it computes with one of them and leaves the
     replaced tensors behind.
+
+    Raises:
+        UnseenCallError: a part of the network is TorchScript, which keeps its tensors to itself.
     """
-    members: list[dict[str, Any]] = [
-        own for module in all_modules(network) for own in (module._parameters, module._buffers) if own
-    ]
+    modules = all_modules(network)
+    if any(isinstance(module, torch.jit.ScriptModule) for module in modules):
+        raise UnseenCallError("a part of the network is TorchScript: score it as it was before torch.jit.script")
+    members: list[dict[str, Any]] = [own for m in modules for own in (m._parameters, m._buffers) if own]
     before = [dict(own) for own in members]
     try:
         for own in members:

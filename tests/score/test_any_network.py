@@ -246,6 +246,9 @@ def test_calls_that_cannot_be_seen_are_an_error_and_the_network_is_restored():
             naswot_score(network, images_of())
         assert all(module.training for module in network.modules())
     assert scripted_relu(torch.tensor([-1.0, 1.0])).tolist() == [0.0, 1.0]
+    (found,) = evaluated(("params", "grad_norm"), own=lambda: torch.jit.script(with_norm(nn.BatchNorm2d(4)))).values()
+    assert (found.macs, found.scores["grad_norm"]) == (None, None)
+    assert "its size cannot be counted: ValueError: calls of TorchScript" in found.reason
 
 
 def test_the_original_of_what_is_compiled_is_scored():
