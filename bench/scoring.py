@@ -24,9 +24,9 @@ from naswot_lightning.data.probe import Probe, load_probe
 from naswot_lightning.devices import has_bf16_instructions
 from naswot_lightning.execution.processes import Processes
 from naswot_lightning.networks import build_network
-from naswot_lightning.proxies import PROXIES, compute_scores
 from naswot_lightning.score import Precision, activation_kernel, naswot_score
 from naswot_lightning.score.compiled.codes import PackedCodes, hamming_distances
+from naswot_lightning.scores import PROXIES, compute_scores
 from naswot_lightning.search.evaluators.score import ScoreEvaluator
 from spaces import get_space
 

@@ -19,8 +19,8 @@ from naswot_lightning.data.catalog import DATASETS
 from naswot_lightning.errors import UserError, describe_error, describe_os_error
 from naswot_lightning.execution import ENGINES
 from naswot_lightning.execution.tuning import tune_process
-from naswot_lightning.proxies import AGGREGATES, SCORES
 from naswot_lightning.report.figures import FIGURES
+from naswot_lightning.scores import AGGREGATES, SCORES
 from naswot_lightning.search.algorithms import ALGORITHMS
 from naswot_lightning.search.evaluators import EVALUATORS
 from naswot_lightning.storage.plain_yaml import MOST_CHARACTERS, parse_yaml

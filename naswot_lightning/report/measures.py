@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from naswot_lightning.analysis.known import Known
+from naswot_lightning.diagnostics.ablation import Plan
+from naswot_lightning.diagnostics.ablation import measure as ablate
+from naswot_lightning.diagnostics.looks import is_of, look
+from naswot_lightning.diagnostics.rebuilt import Rebuilt, rebuilt
+from naswot_lightning.diagnostics.samples import Conditions, best_networks, chosen_networks, samples_of
+from naswot_lightning.diagnostics.similarities import Kind, Similarities, kept_in
 from naswot_lightning.errors import UserError
-from naswot_lightning.measure.ablation import Plan
-from naswot_lightning.measure.ablation import measure as ablate
-from naswot_lightning.measure.looks import is_of, look
-from naswot_lightning.measure.rebuilt import Rebuilt, rebuilt
-from naswot_lightning.measure.samples import Conditions, best_networks, chosen_networks, samples_of
-from naswot_lightning.measure.similarities import Kind, Similarities, kept_in
 from naswot_lightning.report.known import known
 from naswot_lightning.report.run import Run
 from naswot_lightning.report.settings import ReportConfig

@@ -8,8 +8,8 @@ from typing import Any
 
 from naswot_lightning.analysis.results import Group, TrainingResult, comparable, read_results
 from naswot_lightning.analysis.trajectory import Trajectory
-from naswot_lightning.measure.samples import Kept, read_samples, samples_of
-from naswot_lightning.measure.similarities import Similarities, read_similarities
+from naswot_lightning.diagnostics.samples import Kept, read_samples, samples_of
+from naswot_lightning.diagnostics.similarities import Similarities, read_similarities
 from naswot_lightning.ranking import RankedRow, no_rows, read_ranking
 from naswot_lightning.report.table_evidence import TableEvidence, read_table_evidence
 from naswot_lightning.report.table_source import read_source

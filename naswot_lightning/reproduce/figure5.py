@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from naswot_lightning.devices import get_device
-from naswot_lightning.errors import UserError
-from naswot_lightning.measure.ablation import Plan, measure
-from naswot_lightning.measure.samples import (
+from naswot_lightning.diagnostics.ablation import Plan, measure
+from naswot_lightning.diagnostics.samples import (
     ABLATIONS,
     SIZES,
     Chosen,
@@ -17,6 +16,7 @@ from naswot_lightning.measure.samples import (
     chosen_networks,
     normalised,
 )
+from naswot_lightning.errors import UserError
 from naswot_lightning.report.figures import save_figure
 from naswot_lightning.report.figures.score_boxes import draw
 from naswot_lightning.report.table import print_table

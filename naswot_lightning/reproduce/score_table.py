@@ -69,7 +69,7 @@ def score_table(
         space: of the architectures.
         dataset: of the mini-batch.
         architectures: which.
-        score: which of :data:`~naswot_lightning.proxies.SCORES`; plain sizes come with each.
+        score: which of :data:`~naswot_lightning.scores.SCORES`; plain sizes come with each.
 
     Raises:
         UserError: the folder's scores were made with other settings, or the data set is at fault.

@@ -7,7 +7,7 @@ from typing import Literal
 
 from naswot_lightning.data.catalog import DATASETS
 from naswot_lightning.errors import UserError, expect_name
-from naswot_lightning.proxies import SCORES
+from naswot_lightning.scores import SCORES
 
 _MOST_RUNS = 10_000  # of 1,000 architectures each: 80 MB of draws
 

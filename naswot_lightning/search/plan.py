@@ -22,8 +22,8 @@ from naswot_lightning.devices import get_device, has_bf16_instructions, warn_of_
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution import get_engine
 from naswot_lightning.execution.base import Executor, Request
-from naswot_lightning.proxies import parse_scores
 from naswot_lightning.report.wandb_runs import WandbSettings
+from naswot_lightning.scores import parse_scores
 from naswot_lightning.search.algorithms import get_algorithm
 from naswot_lightning.search.algorithms.base import Algorithm
 from naswot_lightning.search.algorithms.listed import Listed, enumerated, given

@@ -9,9 +9,9 @@ import numpy as np
 
 from naswot_lightning.columns import MACS, PARAMS, Column, Criterion
 from naswot_lightning.errors import UserError
-from naswot_lightning.proxies import PROXIES, parse_scores
-from naswot_lightning.proxies.criteria import AGGREGATES
 from naswot_lightning.ranking import rank, ranks_of
+from naswot_lightning.scores import PROXIES, parse_scores
+from naswot_lightning.scores.criteria import AGGREGATES
 from naswot_lightning.storage.fields import Floats
 from naswot_lightning.study.candidates import Candidates
 

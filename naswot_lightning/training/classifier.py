@@ -15,7 +15,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from naswot_lightning.data.augmentation import Placements, draw_placements, normalized, placed
 from naswot_lightning.logits import auxiliary_logits_of, logits_of
 from naswot_lightning.networks import build_network
-from naswot_lightning.proxies.gradients import replaced
+from naswot_lightning.scores.gradients import replaced
 from naswot_lightning.seeds import derived_seed, seed_device
 from naswot_lightning.training.small_convolutions import spare_small_convolutions
 from spaces import known_space

@@ -12,8 +12,8 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.execution import ENGINES, get_engine
 from naswot_lightning.execution.base import Request
 from naswot_lightning.execution.serial import Serial
-from naswot_lightning.proxies import AGGREGATES, PROXIES, SCORES, Measured, get_proxy, proxy
 from naswot_lightning.report.figures import FIGURES
+from naswot_lightning.scores import AGGREGATES, PROXIES, SCORES, Measured, get_proxy, proxy
 from naswot_lightning.search.algorithms import ALGORITHMS, get_algorithm
 from naswot_lightning.search.evaluators import EVALUATORS, get_evaluator
 from naswot_lightning.search.limits import Limits
@@ -36,12 +36,12 @@ def test_every_score_is_registered_by_the_file_that_is_named():
     assert list(PROXIES) == list(SCORES)
     for name, file in SCORES.items():
         assert get_proxy(name).name == name
-        assert get_proxy(name).function.__module__ == f"naswot_lightning.proxies.{file}"
+        assert get_proxy(name).function.__module__ == f"naswot_lightning.scores.{file}"
         assert get_proxy(name).column.name == name
 
 
 def test_a_score_of_ones_own_has_a_name_of_its_own(monkeypatch):
-    monkeypatch.setattr("naswot_lightning.proxies.base.PROXIES", PROXIES.copy())
+    monkeypatch.setattr("naswot_lightning.scores.base.PROXIES", PROXIES.copy())
 
     def layers(measured: Measured) -> float:
         return float(len(list(measured.network.modules())))

@@ -11,8 +11,8 @@ import numpy as np
 
 from naswot_lightning.analysis.evidence import correlations, judge
 from naswot_lightning.analysis.results import Network
-from naswot_lightning.measure.samples import ABLATIONS, Chosen, Conditions, Sample, SampleFile, read_samples
-from naswot_lightning.measure.similarities import Belongs, Kind, Similarities, kept_in, read_similarities
+from naswot_lightning.diagnostics.samples import ABLATIONS, Chosen, Conditions, Sample, SampleFile, read_samples
+from naswot_lightning.diagnostics.similarities import Belongs, Kind, Similarities, kept_in, read_similarities
 from naswot_lightning.report.figures import draw_figure
 from naswot_lightning.report.findings import find
 from naswot_lightning.report.html.write import write_report

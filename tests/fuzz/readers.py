@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from naswot_lightning.config import SearchConfig, TrainConfig
-from naswot_lightning.measure.similarities import Kind
+from naswot_lightning.diagnostics.similarities import Kind
 from spaces import list_spaces
 from tests.fuzz import given_files, kept_files, run_files, spaces_text
 

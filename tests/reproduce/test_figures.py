@@ -6,7 +6,7 @@ from scipy.stats import kendalltau
 
 from naswot_lightning.analysis.statistics import with_the_worst
 from naswot_lightning.benchmarks import open_benchmark
-from naswot_lightning.measure.samples import Chosen, Sample, chosen_networks, normalised
+from naswot_lightning.diagnostics.samples import Chosen, Sample, chosen_networks, normalised
 from naswot_lightning.reproduce.accuracies import every_data_set
 from naswot_lightning.reproduce.images import images_of
 from tests.reproduce.invented import SIZE_COLUMNS, accuracy, rows_of, run, write_table

@@ -16,8 +16,8 @@ from torchvision.models import regnet_y_400mf
 
 from naswot_lightning import activation_kernel, naswot_score
 from naswot_lightning.data.probe import load_probe
-from naswot_lightning.proxies import PROXIES, compute_scores
 from naswot_lightning.score.unseen import UnseenCallError
+from naswot_lightning.scores import PROXIES, compute_scores
 from naswot_lightning.search.evaluators.score import ScoreEvaluator
 from spaces import get_space
 from spaces.named import NamedNetworks

@@ -10,7 +10,7 @@ from naswot_lightning.report.figures import style
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from naswot_lightning.measure.samples import Chosen, Sample
+    from naswot_lightning.diagnostics.samples import Chosen, Sample
 
 _GROUP = 0.85  # of the distance between two batch sizes
 _LIGHT = 0.45  # of white in a box, on which its black median is seen
@@ -20,7 +20,7 @@ def draw(networks: Sequence[Chosen], samples: Sequence[Sample], title: str) -> F
     """Draw a box a network and way; those of several batch sizes are divided by the lowest score of their size."""
     from matplotlib.figure import Figure
 
-    from naswot_lightning.measure.samples import ABLATIONS, SIZES
+    from naswot_lightning.diagnostics.samples import ABLATIONS, SIZES
 
     figure = Figure(figsize=(11.5, 8.0), layout="constrained")
     colors = style.color_map()([number / max(len(networks) - 1, 1) for number in range(len(networks))])
@@ -42,7 +42,7 @@ def _draw_one_size(axis: Any, networks: Sequence[Chosen], samples: Sequence[Samp
 
 
 def _draw_sizes(axis: Any, networks: Sequence[Chosen], samples: Sequence[Sample], colors: Any) -> None:
-    from naswot_lightning.measure.samples import normalised
+    from naswot_lightning.diagnostics.samples import normalised
 
     values = normalised(samples)
     sizes = sorted({sample.batch_size for sample in samples})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from naswot_lightning.measure.similarities import Similarities
+from naswot_lightning.diagnostics.similarities import Similarities
 from naswot_lightning.report.figures import style
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from naswot_lightning.columns import Column, Criterion
 from naswot_lightning.data.probe import Probe
 from naswot_lightning.errors import describe_error
 from naswot_lightning.networks import alarms_raised, build_network, move_network
-from naswot_lightning.proxies import Measured, get_proxy, watches_of
 from naswot_lightning.score import Precision
 from naswot_lightning.score.isolation import process_restored
+from naswot_lightning.scores import Measured, get_proxy, watches_of
 from naswot_lightning.search.evaluators.base import Conditions, Json, Values
 from naswot_lightning.seeds import derived_seed, seeded
 from naswot_lightning.storage.score_rows import Status

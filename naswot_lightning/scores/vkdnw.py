@@ -1,0 +1,170 @@
+"""The entropy of the Fisher information's spectrum, one weight a parameter tensor, behind their number."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from naswot_lightning.logits import logits_of
+from naswot_lightning.score.memory_format import in_channels_last
+from naswot_lightning.scores.base import Measured, proxy
+from naswot_lightning.scores.convolutions import LINEAR, PLAIN_CONVOLUTIONS
+from naswot_lightning.scores.gradients import differentiable, run_with
+
+_IMAGES = 16
+_WEIGHTS = 128
+_SMOOTHING = 0.05
+_QUANTILES = 9  # 10 %, 20 %, ..., 90 %
+_COST = f"one forward pass of {_IMAGES} images, and a backward pass for each class"
+
+
+@proxy("vkdnw", source="Tybl & Neumann 2025", cost=_COST)
+def vkdnw(measured: Measured) -> float:
+    """Return the number of parameter tensors, plus the entropy of the Fisher information's spectrum as a fraction.
+
+    J, (classes, weights), is the Jacobian of an image's logits by the first weight of each of the first 128 parameter
+    tensors; p are its softmax probabilities, a twentieth of them spread evenly. F = mean over images of
+    J' (diag(p) - pp') J, and the entropy is that of the 10, 20, ..., 90 % quantiles of its singular values, divided by
+    their sum: at most log 9, by which it is divided. So the score ranks by the number, and by the entropy where numbers
+    are equal, as published. The images are the first 16 of the probe. BatchNorm takes their statistics as constants, so
+    that the logits of an image depend on it alone; the published code leaves it at mean 0 and variance 1, to which its
+    Kaiming-normal weights keep the activations close, and those of a search do not. Weights of other layers than
+    convolutions, linear layers and BatchNorm have no part in J.
+
+    Returns:
+        The sum; -inf where the quantiles vanish, so that no weight but a few changes the logits, or there is none; nan
+        where a value is not finite.
+    """
+    count = len(list(measured.network.parameters()))
+    if count == 0:
+        return -math.inf
+    images = measured.probe.images[:_IMAGES]
+    of_images = partial(_jacobian, measured.network, measured.probe.num_classes)
+    logits, jacobian = in_channels_last(of_images, measured.network, images)
+    if not bool(logits.isfinite().all() and jacobian.isfinite().all()):
+        return math.nan
+    values = torch.linalg.eigvalsh(_fisher_information(logits, jacobian)).clamp(min=0)
+    levels = torch.arange(1, _QUANTILES + 1, dtype=torch.float64) / (_QUANTILES + 1)
+    quantiles = torch.quantile(values, levels)
+    total = float(quantiles.sum())
+    if total <= 0:
+        return -math.inf
+    entropy = float(torch.special.entr(quantiles / total).sum())
+    return count + entropy / math.log(_QUANTILES)
+
+
+def _fisher_information(logits: Tensor, jacobian: Tensor) -> Tensor:
+    """Return (weights, weights) of logits (N, classes) and Jacobian (N, classes, weights), in float64."""
+    classes = logits.shape[1]
+    p = logits.softmax(dim=1) * (1 - _SMOOTHING) + _SMOOTHING / classes
+    weighted = p[:, :, None] * jacobian  # diag(p) J
+    means = weighted.sum(dim=1)  # p' J, (N, weights)
+    information = torch.einsum("nkv,nkw->vw", jacobian, weighted) - means.T @ means
+    return information / len(logits)
+
+
+def _jacobian(network: nn.Module, num_classes: int, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return logits (N, classes), and their Jacobian (N, classes, weights) by the chosen weights, in float64."""
+    with differentiable(network, images.device):
+        fixed = {name: parameter.detach() for name, parameter in network.named_parameters()}
+        watch = _FirstWeights(list(fixed.values())[:_WEIGHTS], len(images))
+        inputs = images.detach().clone().requires_grad_()
+        with watch:
+            logits = logits_of(run_with(network, fixed, inputs), len(inputs), num_classes)
+        rows = [watch.row(value, inputs) for value in logits.sum(dim=0)]
+    return logits.detach().cpu().double(), torch.stack(rows, dim=1)
+
+
+class _FirstWeights(TorchFunctionMode):
+    """While active, watches the layers that hold the given parameters; afterwards, backward passes give Jacobians.
+
+    Images share no statistics: a gradient of the sum over images holds, for each, that of its own. A layer's gradient
+    by its first weight is the product of the output's gradient with what that weight is multiplied with.
+    """
+
+    def __init__(self, parameters: list[Tensor], images: int) -> None:
+        super().__init__()
+        self._columns = {id(parameter): column for column, parameter in enumerate(parameters)}
+        self._found = torch.zeros(images, len(parameters), dtype=torch.float64)
+
+    def row(self, output: Tensor, images: Tensor) -> Tensor:
+        """Return d(an image's part of ``output``) / d(weight), (N, weights)."""
+        self._found.zero_()
+        if output.requires_grad:
+            torch.autograd.grad(output, images, retain_graph=True, allow_unused=True)
+        return self._found.clone()
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func is F.batch_norm:
+            return self._normalized(*args, **kwargs)
+        output = func(*args, **kwargs)
+        if func in PLAIN_CONVOLUTIONS:
+            self._watch_convolution(func, output, *args, **kwargs)
+        elif func in LINEAR:
+            self._watch_linear(output, *args, **kwargs)
+        return output
+
+    def _watch_convolution(
+        self,
+        func: Callable[..., Tensor],
+        output: Tensor,
+        input: Tensor,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+    ) -> None:
+        if id(weight) in self._columns:
+            first = torch.zeros_like(weight[:1, :1])
+            first[(0,) * first.dim()] = 1
+            factor = func(input.detach()[:, :1], first, None, stride, padding, dilation)[:, 0]
+            self._watch(output, weight, factor)
+        self._watch(output, bias, None)
+
+    def _watch_linear(self, output: Tensor, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> None:
+        self._watch(output, weight, input.detach()[..., 0].clone(), channels=-1)
+        self._watch(output, bias, None, channels=-1)
+
+    def _normalized(
+        self,
+        input: Tensor,
+        running_mean: Tensor | None = None,
+        running_var: Tensor | None = None,
+        weight: Tensor | None = None,
+        bias: Tensor | None = None,
+        training: bool = False,
+        momentum: float = 0.1,
+        eps: float = 1e-5,
+    ) -> Tensor:
+        """Return what BatchNorm returns, with the statistics of its input as constants."""
+        values = input.detach().movedim(1, 0).flatten(1)  # (C, N * pixels)
+        variance, mean = torch.var_mean(values, dim=1, correction=0)
+        output = F.batch_norm(input, mean, variance, weight, bias, training=False, eps=eps)
+        self._watch(output, weight, (input.detach()[:, 0] - mean[0]) / torch.sqrt(variance[0] + eps))
+        self._watch(output, bias, None)
+        return output
+
+    def _watch(self, output: Tensor, parameter: Tensor | None, factor: Tensor | None, channels: int = 1) -> None:
+        """In a backward pass, add the gradient of the output's first channel times ``factor`` to the column."""
+        column = self._columns.get(id(parameter))
+        if column is None or not output.requires_grad:
+            return
+
+        def keep(gradient: Tensor) -> None:
+            first = gradient.select(channels, 0)
+            first = first if factor is None else first * factor
+            self._found[:, column] += first.reshape(len(first), -1).sum(dim=1).cpu().double()
+
+        output.register_hook(keep)

@@ -1,0 +1,53 @@
+import pytest
+
+from naswot_lightning.errors import UserError
+from naswot_lightning.scores import PROXIES, parse_scores
+from naswot_lightning.scores.criteria import AGGREGATES
+
+
+def test_every_proxy_says_where_it_comes_from_and_what_it_costs():
+    assert {
+        "naswot", "jacob_cov", "grad_norm", "snip", "fisher", "grasp", "zico", "synflow", "nwot_normalised", "swap",
+        "meco", "relu_entropy", "relu_rank", "relu_input_rank", "relu_volume", "relu_meco", "az_expressivity",
+        "az_progressivity", "az_trainability", "zen", "vkdnw", "params", "macs", "rectified_units", "log_width",
+        "conv_depth", "random",
+    } == set(PROXIES)  # fmt: skip
+    assert all(proxy.source and proxy.cost and proxy.higher_is_better for proxy in PROXIES.values())
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("naswot", [["naswot"]]),
+        ("naswot,jacob_cov+params", [["naswot"], ["jacob_cov", "params"]]),
+        (" naswot , synflow + naswot ", [["naswot"], ["synflow", "naswot"]]),
+        ("robust,naswot", [list(AGGREGATES["robust"]), ["naswot"]]),
+        ("synflow+naswot, synflow + naswot : mean_rank", [["synflow", "naswot"], ["synflow", "naswot"]]),
+    ],
+)
+def test_parse_scores(text, columns):
+    assert [[part.name for part in criterion.parts] for criterion in parse_scores(text)] == columns
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("naswott", "unknown score 'naswott', expected one of naswot, .* did you mean 'naswot'"),
+        ("naswot,snip+sinflow", "unknown score 'sinflow'.*did you mean 'synflow'"),
+        ("", "score '': a name is missing"),
+        ("naswot,,snip", "a name is missing; write e.g."),
+        ("naswot+", "score 'naswot\\+': a name is missing"),
+        ("snip+snip", "snip\\+snip repeats"),
+        ("snip,naswot,snip", "snip repeats a name or a column"),
+        ("snip+naswot,naswot+snip", "naswot\\+snip repeats"),
+        ("snip+naswot:mean_rank,naswot+snip:mean_rank", "naswot\\+snip:mean_rank repeats"),
+        ("naswot+robust", "robust puts the ranks by several scores together; write it alone"),
+        ("robusst", "unknown score 'robusst'.*did you mean 'robust'"),
+        ("snip:mean_rank", "'mean_rank' is for the ranks by several scores"),
+        ("snip+naswot:median", "'median': expected one of mean_log_rank, mean_rank"),
+    ],
+)
+def test_parse_scores_says_what_is_wrong_in_one_line(text, message):
+    with pytest.raises(UserError, match=message) as caught:
+        parse_scores(text)
+    assert "\n" not in str(caught.value)
