@@ -15,7 +15,7 @@ from naswot_lightning.columns import SIZES, Combination, Criterion
 from naswot_lightning.errors import UserError
 from naswot_lightning.storage.columnar import Columnar, Records
 from naswot_lightning.storage.fields import Counts, Floats, Integers, Labels, NamedNumbers, Numbers, Texts
-from naswot_lightning.storage.files import csv_writer, open_to_read, text_beside, to_cell
+from naswot_lightning.storage.files import atomic_open, csv_writer, to_cell
 from naswot_lightning.storage.records import STRICT, Count, Positive, from_plain, parse_json
 from naswot_lightning.storage.score_rows import ScoreRow, Status, in_columns
 
@@ -167,7 +167,7 @@ def _joint_states(rows: Records[ScoreRow], criterion: Criterion) -> Integers:
 def write_ranking(folder: Path, ranking: Sequence[RankedRow]) -> None:
     """Write ``ranking.json`` and ``ranking.csv``; the same rows give the same bytes."""
     encode = json.JSONEncoder(allow_nan=False).encode
-    with text_beside(folder / "ranking.json") as lines, text_beside(folder / "ranking.csv") as table:
+    with atomic_open(folder / "ranking.json") as lines, atomic_open(folder / "ranking.csv") as table:
         writer = csv_writer(table, list(ranking[0].to_json())).writer
         for number, entry in enumerate(_entries(ranking)):
             lines.write((",\n" if number else "[\n") + encode(entry))
@@ -193,7 +193,7 @@ def read_ranking(folder: Path) -> Columnar[RankedRow]:
     """
     path = folder / "ranking.json"
     try:
-        with open_to_read(path) as file:
+        with open(path, "rb") as file:
             return _read_lines(file) or _read_whole(file)
     except FileNotFoundError:
         raise UserError(f"no ranking in {folder}: run search.py --run_dir {folder} first") from None

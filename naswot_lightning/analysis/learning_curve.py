@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from naswot_lightning.errors import UserError
-from naswot_lightning.storage.files import read_own
 from naswot_lightning.storage.records import MOST
 
 _WHEN = ("epoch", "step")
@@ -34,7 +33,7 @@ def read_learning_curve(path: Path) -> LearningCurve:
         UserError: the file is damaged.
     """
     try:
-        rows = list(csv.DictReader(read_own(path).decode().splitlines()))
+        rows = list(csv.DictReader(path.read_bytes().decode().splitlines()))
         epochs = tuple(int(row["epoch"]) for row in rows)
         names = [name for name in (rows[0] if rows else ()) if name not in _WHEN]
         metrics = {name: tuple(_number(row[name]) for row in rows) for name in names}

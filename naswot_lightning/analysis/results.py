@@ -12,7 +12,7 @@ from statistics import fmean, stdev
 from typing import Literal, TypeVar
 
 from naswot_lightning.errors import UserError
-from naswot_lightning.storage.files import read_own, write_json
+from naswot_lightning.storage.files import write_json
 from naswot_lightning.storage.records import STRICT, Count, Number, Positive, Share, from_plain, parse_json
 from spaces.errors import one_line
 
@@ -121,7 +121,7 @@ def read_result(path: Path) -> TrainingResult:
     Raises:
         UserError: the ``result.json`` is damaged.
     """
-    content = read_own(path)
+    content = path.read_bytes()
     try:
         return TrainingResult.from_json(parse_json(content), path.parent.name)
     except ValueError as error:

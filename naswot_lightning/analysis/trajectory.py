@@ -15,7 +15,6 @@ from statistics import fmean, median, stdev
 from naswot_lightning.analysis.results import Network
 from naswot_lightning.analysis.statistics import kendall_tau
 from naswot_lightning.errors import UserError
-from naswot_lightning.storage.files import read_own
 from naswot_lightning.storage.records import MOST
 
 Scores = dict[int, float]  # by the number of epochs done
@@ -54,7 +53,7 @@ def read_trajectory(path: Path) -> Trajectory:
         UserError: the file is damaged.
     """
     try:
-        lines = read_own(path).decode().splitlines()
+        lines = path.read_bytes().decode().splitlines()
     except FileNotFoundError:
         return Trajectory()
     except UnicodeDecodeError:

@@ -11,7 +11,7 @@ import numpy as np
 from naswot_lightning.benchmarks.records import TRAINING, Key
 from naswot_lightning.benchmarks.table import Table
 from naswot_lightning.errors import UserError
-from naswot_lightning.storage.files import written_beside
+from naswot_lightning.storage.files import atomic_path
 
 # The columns of the long form of a CSV, and how many of the epochs were done.
 _OF_THE_SERIES = ("dataset", "split", "epochs", "epoch", "seed")
@@ -38,7 +38,7 @@ def write_parquet(table: Table, path: Path) -> int:
     schema = _schema(pyarrow)
     names = pyarrow.array(list(table.architectures), pyarrow.string())
     lines = 0
-    with written_beside(path) as beside, parquet.ParquetWriter(beside, schema) as writer:
+    with atomic_path(path) as beside, parquet.ParquetWriter(beside, schema) as writer:
         for columns in _series(table):
             rows = np.flatnonzero(~np.isnan(columns["accuracy"]))
             writer.write_table(_lines(pyarrow, schema, names, columns, rows))

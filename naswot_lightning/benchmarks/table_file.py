@@ -20,7 +20,7 @@ from naswot_lightning.benchmarks.table import Table
 from naswot_lightning.errors import UserError
 from naswot_lightning.storage.arrays import read_array, write_array
 from naswot_lightning.storage.faults import reading
-from naswot_lightning.storage.files import written_beside
+from naswot_lightning.storage.files import atomic_path
 from naswot_lightning.storage.records import STRICT, Count, from_json
 
 _Kind = Literal["naswot-lightning benchmark"]
@@ -69,7 +69,7 @@ def write_table(table: Table, path: Path) -> None:
     Raises:
         OSError: the disk is full or cannot be written; nothing is left behind.
     """
-    with written_beside(path) as beside, zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as archive:
+    with atomic_path(path) as beside, zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as archive:
         arrays = dict(table.index.arrays())
         if table.numbers is not None:
             arrays[_NUMBERS] = table.numbers.astype(np.int32)

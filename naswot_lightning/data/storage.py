@@ -15,7 +15,7 @@ from torch import Tensor
 from naswot_lightning.data.dataset import Dataset, ImageSplit
 from naswot_lightning.errors import UserError, reason_of
 from naswot_lightning.storage.faults import FAULTS
-from naswot_lightning.storage.files import remove_unfinished, written_beside
+from naswot_lightning.storage.files import atomic_path, remove_unfinished
 from naswot_lightning.storage.records import STRICT, Count, Positive, from_plain
 
 _SPLITS = ("train", "val", "test")
@@ -49,7 +49,7 @@ def store_dataset(dataset: Dataset, folder: Path) -> None:
         OSError: the disk is full or cannot be written; nothing is left behind.
     """
     remove_unfinished(folder)
-    with written_beside(folder) as beside:
+    with atomic_path(folder) as beside:
         beside.mkdir()
         _write(dataset, beside)
 

@@ -26,7 +26,7 @@ from naswot_lightning.diagnostics.samples import (
     read_samples,
 )
 from naswot_lightning.search.evaluators.score import ScoreEvaluator
-from naswot_lightning.storage.files import locked
+from naswot_lightning.storage.files import lock_folder
 from spaces import Space
 
 
@@ -88,7 +88,7 @@ def measure(plan: Plan, path: Path, overwrite: bool = False) -> Kept:
     """
     wanted = list(_ways(plan))
     path.parent.mkdir(parents=True, exist_ok=True)
-    with locked(path.parent), SampleFile(path, plan.conditions, overwrite) as file:
+    with lock_folder(path.parent), SampleFile(path, plan.conditions, overwrite) as file:
         for way in _with_progress(wanted, file.ways):
             file.add(_scored(way, plan))
     kept = read_samples(path)

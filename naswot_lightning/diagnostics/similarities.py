@@ -12,7 +12,7 @@ import numpy as np
 
 from naswot_lightning.storage.arrays import read_array, write_array
 from naswot_lightning.storage.faults import reading
-from naswot_lightning.storage.files import written_beside
+from naswot_lightning.storage.files import atomic_path
 from naswot_lightning.storage.records import STRICT, Count, Number, from_json
 
 Kind = Literal["kernels", "jacobians"]
@@ -71,7 +71,7 @@ class Similarities:
     def write(self, path: Path) -> None:
         """Write them beside ``path``, and rename the file; the same matrices give the same bytes."""
         header = json.dumps(asdict(self.belongs)).encode()
-        with written_beside(path) as beside, zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as archive:
+        with atomic_path(path) as beside, zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as archive:
             write_array(archive, _HEADER, np.frombuffer(header, np.uint8))
             write_array(archive, _MATRICES, self.matrices.astype(np.float32))
 

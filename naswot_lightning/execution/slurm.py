@@ -23,7 +23,7 @@ from naswot_lightning.execution.job import JobItems
 from naswot_lightning.execution.processes import _safe_start
 from naswot_lightning.execution.remote import module_path, pack
 from naswot_lightning.execution.slurm_cluster import JobCluster, Submitted
-from naswot_lightning.storage.files import write_whole
+from naswot_lightning.storage.files import atomic_write
 
 if TYPE_CHECKING:
     from submitit import AutoExecutor
@@ -160,7 +160,7 @@ class Jobs:
         if not chunks:
             return
         path = self._folder / f"{uuid.uuid4().hex}.task"
-        write_whole(path, sent)
+        atomic_write(path, sent)
         call = JobItems(parcel, path, path, (), self._request.timeout)
         try:
             yield from _Run(self._make_submitter(self._folder), self._cluster, call, self._side_by_side()).results(

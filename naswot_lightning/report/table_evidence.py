@@ -8,7 +8,6 @@ from pathlib import Path
 
 from naswot_lightning.analysis.evidence import PREDICTORS, Correlation, Verdict
 from naswot_lightning.errors import UserError
-from naswot_lightning.storage.files import read_own
 from naswot_lightning.storage.records import STRICT, Count, Share, from_plain, parse_json
 
 
@@ -52,7 +51,7 @@ def read_table_evidence(path: Path) -> TableEvidence | None:
         UserError: the file is damaged.
     """
     try:
-        content = parse_json(read_own(path))
+        content = parse_json(path.read_bytes())
         return from_plain(TableEvidence, {each.name: content[each.name] for each in fields(TableEvidence)})
     except FileNotFoundError:
         return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from naswot_lightning.errors import UserError
-from naswot_lightning.storage.files import read_own
 from naswot_lightning.storage.records import parse_json
 
 
@@ -16,7 +15,7 @@ def read_source(path: Path) -> str | None:
         UserError: the file is damaged.
     """
     try:
-        content = parse_json(read_own(path))
+        content = parse_json(path.read_bytes())
         target = content["target"]
         epochs = f", {target['epochs']} epochs" if target["epochs"] else ""  # a list of one's own does not tell
         return f"{content['benchmark']}, {target['dataset']} {target['split']}{epochs}"

@@ -11,7 +11,6 @@ from naswot_lightning.analysis.learning_curve import LearningCurve, read_learnin
 from naswot_lightning.analysis.results import TrainingResult
 from naswot_lightning.analysis.trajectory import Trajectory, read_trajectory
 from naswot_lightning.errors import UserError
-from naswot_lightning.storage.files import read_own
 from naswot_lightning.storage.plain_yaml import parse_yaml
 from naswot_lightning.storage.records import STRICT, Count, Positive, from_plain, parse_json
 
@@ -103,7 +102,7 @@ def _finished(path: Path, result: TrainingResult) -> Training:
 def _unfinished(path: Path) -> Training | None:
     """Return a training without a result; None where its settings cannot be read, of which training itself tells."""
     try:
-        plain = parse_yaml(read_own(path / "config.yaml").decode())
+        plain = parse_yaml((path / "config.yaml").read_bytes().decode())
         planned = from_plain(Planned, {name: plain[name] for name in _PLANNED})
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -123,7 +122,7 @@ def _curve(path: Path) -> tuple[LearningCurve, str | None]:
 def _outcome(path: Path) -> tuple[str, str | None]:
     """Return how the process ended; a process that is at work, or was killed, has left no word."""
     try:
-        outcome: Mapping[str, Any] = parse_json(read_own(path / "outcome.json"))
+        outcome: Mapping[str, Any] = parse_json((path / "outcome.json").read_bytes())
         status, reason = outcome["status"], outcome["message"]
     except (OSError, ValueError, KeyError, TypeError):
         return UNFINISHED, None

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from urllib.parse import urlparse
 
 from naswot_lightning.errors import UserError, reason_of
-from naswot_lightning.storage.files import locked, read_own, write_json
+from naswot_lightning.storage.files import lock_folder, write_json
 from naswot_lightning.storage.records import parse_json
 from naswot_lightning.storage.run_folder import RunFolder
 
@@ -64,7 +64,7 @@ def mark_sent(folder: RunFolder, run_id: str) -> None:
 def _sent(folder: RunFolder) -> list[str]:
     """Return the runs that were logged whole; none where the file was lost or damaged: they are logged again."""
     try:
-        sent = parse_json(read_own(folder.wandb_runs))
+        sent = parse_json(folder.wandb_runs.read_bytes())
     except (FileNotFoundError, ValueError):
         return []
     return [each for each in sent if isinstance(each, str)] if isinstance(sent, list) else []
@@ -186,5 +186,5 @@ def _in_turn(folder: Path) -> Iterator[None]:
     (folder / "wandb").mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         with suppress(UserError):  # another is still asking
-            stack.enter_context(locked(folder / "wandb", _PATIENCE_S))
+            stack.enter_context(lock_folder(folder / "wandb", _PATIENCE_S))
         yield

@@ -107,7 +107,7 @@ def calibrate(calibration: Calibration, networks: Sequence[str], title: str, fol
     """
     networks = networks[:MOST_NETWORKS]
     path = folder.path / "calibration.csv"
-    with folder.held():
+    with folder.lock():
         found = measure(calibration, networks)
         write_csv(path, [_csv_row(each) for each in found], _COLUMNS)
     _report(f"naswot on {title}: {len(networks)} networks", found, path)

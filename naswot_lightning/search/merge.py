@@ -13,7 +13,7 @@ from naswot_lightning.search.plan import Search, plan_search
 from naswot_lightning.search.run import first_batch, run
 from naswot_lightning.search.shards import MergeConfig, deal
 from naswot_lightning.search.trial import architecture_of
-from naswot_lightning.storage.files import read_own, remove_unfinished, written_beside
+from naswot_lightning.storage.files import atomic_path, remove_unfinished
 from naswot_lightning.storage.records import STRICT, from_json, from_plain
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.storage.score_rows import ScoreRow
@@ -164,7 +164,7 @@ def _read_lines(search: Search, shard: _Shard) -> dict[str, _Line]:
     path = shard.folder.scores
     names = {column.name for column in search.evaluator.columns}
     try:
-        lines = read_own(path).split(b"\n")[:-1]
+        lines = path.read_bytes().split(b"\n")[:-1]
     except FileNotFoundError:
         return {}
     found = {}
@@ -234,5 +234,5 @@ def _write(search: Search, candidates: Sequence[str], lines: Mapping[str, bytes]
     with search.folder.open(dict(search.settings), search.identity, search.overwrite):
         for name in _WRITTEN:
             remove_unfinished(search.folder.path / name)
-        with written_beside(search.folder.scores) as beside, open(beside, "wb") as file:
+        with atomic_path(search.folder.scores) as beside, open(beside, "wb") as file:
             file.writelines(lines[candidate] + b"\n" for candidate in candidates)

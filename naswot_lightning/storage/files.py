@@ -8,14 +8,13 @@ import io
 import json
 import os
 import shutil
-import stat
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, BinaryIO, TextIO
+from typing import Any, TextIO
 
 from naswot_lightning.errors import UserError
 
@@ -43,7 +42,7 @@ def naming(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def written_beside(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path) -> Iterator[Path]:
     """Give a path to write to, and rename it to ``path`` at the end: a reader sees the old content or the new.
 
     What was written may be a file or a folder. Where the block raises, nothing is left behind. It is written in a new
@@ -63,32 +62,32 @@ def written_beside(path: Path) -> Iterator[Path]:
 
 
 def remove_unfinished(path: Path) -> None:
-    """Remove what killed processes have left of ``path`` (:func:`written_beside`); only where no other writes it."""
+    """Remove what killed processes have left of ``path`` (:func:`atomic_path`); only where no other writes it."""
     for unfinished in path.parent.glob(f".{path.name}.*{_UNFINISHED}"):
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
+def atomic_write(path: Path, content: str | bytes) -> None:
     """Write a file beside ``path``, then rename it."""
-    with written_beside(path) as beside:
+    with atomic_path(path) as beside:
         beside.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 @contextmanager
-def text_beside(path: Path) -> Iterator[TextIO]:
-    """Give a text file to write to that takes the place of ``path`` at the end (:func:`written_beside`)."""
-    with written_beside(path) as beside, open(beside, "w", encoding="utf-8", newline="") as file:
+def atomic_open(path: Path) -> Iterator[TextIO]:
+    """Give a text file to write to that takes the place of ``path`` at the end (:func:`atomic_path`)."""
+    with atomic_path(path) as beside, open(beside, "w", encoding="utf-8", newline="") as file:
         yield file
 
 
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file; NaN and infinity are refused."""
-    write_whole(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+    atomic_write(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 def write_csv(path: Path, rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
     """Write rows as a CSV file; what is missing is empty."""
-    with text_beside(path) as file:
+    with atomic_open(path) as file:
         csv_writer(file, columns).writerows(map(_cells, rows))
 
 
@@ -134,58 +133,6 @@ def from_cell(text: str) -> str:
     return text[1:] if text.startswith("'") and text[1:].startswith(_FORMULAS) else text
 
 
-def open_own(path: Path, flags: int) -> int:
-    """Open a file of a run; return its descriptor.
-
-    It is never a link, which would lead to a file of somebody else's, nor a pipe, which would wait for ever.
-
-    Args:
-        path: the file.
-        flags: of ``os.open``; never ``O_TRUNC``.
-
-    Raises:
-        UserError: there is something else of that name.
-        OSError: as ``os.open``.
-    """
-    # Windows has neither flag, and no links without a privilege.
-    careful = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    try:
-        descriptor = os.open(path, flags | careful, 0o666)
-    except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
-            raise _not_a_file(path) from None
-        raise
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise _not_a_file(path)
-    return descriptor
-
-
-def _not_a_file(path: Path) -> UserError:
-    return UserError(f"{path} is a link, a folder or a pipe where a run keeps a file: move it away, or remove it")
-
-
-def read_own(path: Path) -> bytes:
-    """Return the content of a file of a run (:func:`open_own`).
-
-    Raises:
-        UserError: there is something else of that name.
-        FileNotFoundError: there is none.
-    """
-    with open_to_read(path) as file, naming(path):
-        return file.read()
-
-
-def open_to_read(path: Path) -> BinaryIO:
-    """Open a file of a run (:func:`open_own`) at its beginning.
-
-    Raises:
-        UserError: there is something else of that name.
-        FileNotFoundError: there is none.
-    """
-    return open(open_own(path, os.O_RDONLY), "rb")
-
-
 def remove_within(folder: Path, path: Path) -> None:
     """Remove a folder with all that is in it; it must lie inside ``folder``, and links are not followed.
 
@@ -198,7 +145,7 @@ def remove_within(folder: Path, path: Path) -> None:
 
 
 @contextmanager
-def locked(folder: Path, patience: float = 0.0, option: str = "--run_dir") -> Iterator[None]:
+def lock_folder(folder: Path, patience: float = 0.0, option: str = "--run_dir") -> Iterator[None]:
     """Hold ``folder`` for this process; the lock dies with the process, however it ends.
 
     Where the file system has no locks, a warning says so.
@@ -209,12 +156,19 @@ def locked(folder: Path, patience: float = 0.0, option: str = "--run_dir") -> It
         option: of the command, that names another folder.
 
     Raises:
-        UserError: another process holds it.
+        UserError: another process holds it, or a link stands in the place of its lock.
         OSError: it cannot be locked; it names the file.
     """
     path = folder / ".lock"
     end = time.monotonic() + patience
-    with open(open_own(path, os.O_RDWR | os.O_CREAT), "rb") as file:  # what is no file of ours is refused, not emptied
+    try:
+        # Never through a link, which would lead to a file of somebody else's.
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise UserError(f"{path} is a link where a run keeps a file: move it away, or remove it") from None
+    with open(descriptor, "rb") as file:
         while not _lock(path, file.fileno()):
             if time.monotonic() >= end:
                 raise UserError(f"{folder} is in use by another process; wait for it, or choose another {option}")

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from naswot_lightning.errors import UserError
-from naswot_lightning.storage.files import open_own, open_to_read
 
 _BLOCK = 1 << 20
 _encode = json.JSONEncoder(allow_nan=False).encode
@@ -21,20 +20,17 @@ class JsonLines:
 
     Args:
         path: the file; a last line that a crash cut off is removed when it is opened.
-
-    Raises:
-        UserError: there is a link or a pipe of that name.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = FileIO(open_own(path, os.O_RDWR | os.O_APPEND | os.O_CREAT), "a+")
+        self._file = FileIO(path, "a+")
         whole, size = self._end_of_lines(), self._file.seek(0, os.SEEK_END)
         if size > whole:
             self._file.truncate(whole)
 
     def __iter__(self) -> Iterator[bytes]:
-        with open_to_read(self.path) as file:
+        with open(self.path, "rb") as file:
             for line in file:
                 yield line.removesuffix(b"\n")
 
@@ -74,7 +70,7 @@ class JsonLines:
 
     def _end_of_lines(self) -> int:
         """Return where the last whole line ends, from the end of the file backwards."""
-        with open_to_read(self.path) as file:
+        with open(self.path, "rb") as file:
             end = file.seek(0, os.SEEK_END)
             while end:
                 start = file.seek(max(0, end - _BLOCK))
@@ -89,10 +85,9 @@ def whole_lines(path: Path) -> Iterator[bytes]:
     """Yield the lines of a file that another process may be adding to, without their ends; a last part is left out.
 
     Raises:
-        UserError: there is a link or a pipe of that name.
         FileNotFoundError: there is none.
     """
-    with open_to_read(path) as file:
+    with open(path, "rb") as file:
         for line in file:
             if line.endswith(b"\n"):
                 yield line.removesuffix(b"\n")

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from naswot_lightning.errors import UserError
-from naswot_lightning.storage.files import locked, read_own, remove_within, write_whole
+from naswot_lightning.storage.files import atomic_write, lock_folder, remove_within
 from naswot_lightning.storage.plain_yaml import parse_yaml
 
 # What a run writes, hence what --overwrite removes; anything else in the folder is the user's.
@@ -102,7 +102,7 @@ class RunFolder:
         return self.path / "figures"
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def lock(self) -> Iterator[None]:
         """Hold the folder's lock; the folder is made where it does not exist.
 
         Raises:
@@ -114,7 +114,7 @@ class RunFolder:
         except (FileExistsError, NotADirectoryError):
             raise UserError(f"{self._option} {self.path}: there is a file of that name; choose another") from None
         self.expect_own_folders()
-        with locked(self.path, option=self._option):
+        with lock_folder(self.path, option=self._option):
             self._held = self.path.stat()
             try:
                 yield
@@ -150,9 +150,9 @@ class RunFolder:
         Raises:
             UserError: the folder was made with other settings, or another process is at work in it.
         """
-        with self.held():
+        with self.lock():
             self._continue_or_clear(identity, overwrite)
-            write_whole(self.config, yaml.safe_dump(config, sort_keys=False))
+            atomic_write(self.config, yaml.safe_dump(config, sort_keys=False))
             yield
 
     def run_id(self) -> str:
@@ -165,10 +165,10 @@ class RunFolder:
         """
         file = self.path / ".run_id"
         try:
-            content = read_own(file)
+            content = file.read_bytes()
         except FileNotFoundError:
             run_id = uuid.uuid4().hex[:8]
-            write_whole(file, run_id + "\n")
+            atomic_write(file, run_id + "\n")
             return run_id
         if not _MARK.fullmatch(content.decode("latin-1")):
             raise UserError(f"{file} is damaged: expected eight digits from 0 to f; remove the file")
@@ -181,7 +181,7 @@ class RunFolder:
             UserError: there are none, or they are not YAML settings.
         """
         try:
-            content = read_own(self.config)
+            content = self.config.read_bytes()
         except FileNotFoundError:
             raise UserError(
                 f"no run in {self.path}: run search.py --run_dir {self.path} first, or pass --architecture"

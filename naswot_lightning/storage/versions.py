@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from naswot_lightning.errors import UserError
-from naswot_lightning.storage.files import read_own, write_json
+from naswot_lightning.storage.files import write_json
 from naswot_lightning.storage.records import parse_json
 
 # What a score's last bits can depend on.
@@ -46,7 +46,7 @@ def read_versions(path: Path) -> Sequence[Versions]:
         UserError: the file is damaged.
     """
     try:
-        content = parse_json(read_own(path))
+        content = parse_json(path.read_bytes())
     except FileNotFoundError:
         return ()
     except ValueError as error:

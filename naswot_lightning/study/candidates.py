@@ -10,7 +10,6 @@ from typing import Any
 from naswot_lightning.columns import MACS, PARAMS
 from naswot_lightning.errors import UserError
 from naswot_lightning.storage.fields import NamedNumbers
-from naswot_lightning.storage.files import open_to_read
 from naswot_lightning.storage.records import from_json
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.storage.score_rows import ScoreRow, in_columns
@@ -86,7 +85,7 @@ def read_candidates(path: str) -> Candidates:
 
 
 def _rows(folder: RunFolder) -> Iterator[ScoreRow]:
-    with open_to_read(folder.scores) as file:
+    with open(folder.scores, "rb") as file:
         for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):  # the search is writing it, or was killed there
                 return

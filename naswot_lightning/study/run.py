@@ -78,7 +78,7 @@ def _read_runs(config: StudyConfig) -> list[Candidates]:
 def _write(found: Study, run: Candidates, out: str | None) -> None:
     """Write study.csv, study.json and study.png; the lock of the run folder is held where they lie in it."""
     folder = run.folder.path / "study" if out is None else Path(out)
-    with run.folder.held() if out is None else nullcontext():
+    with run.folder.lock() if out is None else nullcontext():
         write_csv(folder / "study.csv", csv_rows(found), COLUMNS)
         write_json(folder / "study.json", found.to_json())
         written = [folder / "study.csv", folder / "study.json"]

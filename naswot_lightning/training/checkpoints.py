@@ -14,7 +14,7 @@ from torch.nn.parameter import is_lazy
 
 from naswot_lightning.errors import UserError
 from naswot_lightning.storage.faults import FAULTS
-from naswot_lightning.storage.files import open_to_read, remove_unfinished, written_beside
+from naswot_lightning.storage.files import atomic_path, remove_unfinished
 
 # Of a checkpoint that a training can continue from.
 _PARTS = (
@@ -29,7 +29,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Write beside ``path``, then rename; what killed processes have left beside it goes."""
         remove_unfinished(Path(path))
-        with written_beside(Path(path)) as beside:
+        with atomic_path(Path(path)) as beside:
             super().save_checkpoint(checkpoint, beside, storage_options)
 
 
@@ -71,9 +71,6 @@ def checkpoint_to_resume(folder: Path, model: Module) -> Path | None:
     That is ``last.ckpt``; where it is damaged, or of another network, ``best.ckpt``, an earlier epoch of the same
     training; where the best epoch is lost the start. What is lost is said in one line: training it again gives the same
     result.
-
-    Raises:
-        UserError: one of them is a link, a folder or a pipe.
     """
     last, best = folder / "last.ckpt", folder / "best.ckpt"
     if not last.exists() and not best.exists():
@@ -91,7 +88,7 @@ def checkpoint_to_resume(folder: Path, model: Module) -> Path | None:
 def _load(path: Path, model: Module) -> dict[str, Any] | None:
     """Return a checkpoint, or None where there is none that can be used."""
     try:
-        with open_to_read(path) as file:
+        with open(path, "rb") as file:
             with zipfile.ZipFile(file) as archive:
                 # torch packs nothing: 200 kB that unpack to 200 MB are not its own.
                 if sum(part.file_size for part in archive.infolist()) > path.stat().st_size:

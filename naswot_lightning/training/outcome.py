@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from naswot_lightning.storage.files import read_own, write_json
+from naswot_lightning.storage.files import write_json
 from naswot_lightning.storage.records import STRICT, from_json
 
 End = Literal["ok", "diverged", "interrupted", "out of time", "out of memory", "user error", "failed", "killed"]
@@ -43,7 +43,7 @@ class Outcome:
 def read_outcome(folder: Path) -> Outcome:
     """Return how the process of a pick ended; "killed" where it left no word."""
     try:
-        return from_json(Outcome, read_own(folder / _FILE))
+        return from_json(Outcome, (folder / _FILE).read_bytes())
     except (OSError, ValueError):
         return Outcome("killed")
 

@@ -34,7 +34,7 @@ from naswot_lightning.errors import UserError, describe_error, describe_os_error
 from naswot_lightning.execution.tuning import tune_process
 from naswot_lightning.report.tracking.training import log_result
 from naswot_lightning.report.wandb_runs import send
-from naswot_lightning.storage.files import locked
+from naswot_lightning.storage.files import lock_folder
 from naswot_lightning.training.checkpoints import best_and_last, checkpoint_to_resume
 from naswot_lightning.training.classifier import ImageClassifier
 from naswot_lightning.training.outcome import EXIT_OS_ERROR, Outcome
@@ -214,7 +214,7 @@ def main(folder: Path, images: Path | None = None, space: str | None = None) -> 
     try:
         # A command that was killed leaves a pick that ends within a training step. Of several processes the first
         # holds the folder.
-        with locked(folder, patience=PATIENCE_SECONDS) if _is_first_process() else nullcontext():
+        with lock_folder(folder, patience=PATIENCE_SECONDS) if _is_first_process() else nullcontext():
             result = train_pick(folder, images)
     except BaseException as error:  # noqa: BLE001 - of whatever kind, the command is told of it
         outcome, code = _judge(error)

@@ -19,7 +19,6 @@ from naswot_lightning.execution.base import Executor, Request
 from naswot_lightning.execution.places import Place, share_out
 from naswot_lightning.ranking import read_ranking
 from naswot_lightning.report.wandb_runs import WandbSettings
-from naswot_lightning.storage.files import open_to_read
 from naswot_lightning.storage.records import STRICT, Count, Positive, from_plain, parse_json
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.training.choice import choose_picks, named_picks
@@ -252,7 +251,7 @@ def _search_probe(folder: RunFolder, searched: _Searched, pick: PickSettings) ->
     if not same or searched.probe_size is not None or searched.evaluator not in ("scores", "train"):
         return None
     try:
-        with open_to_read(folder.scores) as file:
+        with open(folder.scores, "rb") as file:
             fingerprint = parse_json(file.readline(2**20))["probe"]
     except (OSError, ValueError, KeyError, TypeError):  # there was no search, or its first line is damaged
         return None

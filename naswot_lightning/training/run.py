@@ -51,7 +51,7 @@ def run(training: Training) -> int:
     if loaded and training.search_probe and not training.overwrite:
         _expect_images_of(training.search_probe, loaded[0])
     images = loaded[0].fingerprint if loaded else None
-    with _interrupted_by_sigterm(), training.folder.held():
+    with _interrupted_by_sigterm(), training.folder.lock():
         folders = [_prepare(training, pick, images) for pick in training.picks]
         comparison = ComparisonRun(training.folder, training.wandb)
         to_train = [folder for folder in folders if not _is_finished(folder)]

@@ -14,7 +14,7 @@ import yaml
 
 from naswot_lightning.config import ProbeSplit, ScoreBatchNorm
 from naswot_lightning.errors import UserError
-from naswot_lightning.storage.files import read_own, remove_within, write_whole
+from naswot_lightning.storage.files import atomic_write, remove_within
 from naswot_lightning.storage.plain_yaml import parse_yaml
 from naswot_lightning.storage.records import STRICT, Count, Plain, Positive, from_plain
 from naswot_lightning.storage.run_folder import differing
@@ -243,7 +243,7 @@ def prepare_pick(
             remove_within(run_dir, folder)
         elif saved.get("accumulate", 1) != 1:  # where older versions kept it
             write_retry(folder, saved["accumulate"])
-    write_whole(folder / "config.yaml", yaml.safe_dump({**plain, "wandb": asdict(run)}, sort_keys=False))
+    atomic_write(folder / "config.yaml", yaml.safe_dump({**plain, "wandb": asdict(run)}, sort_keys=False))
     return folder
 
 
@@ -271,11 +271,11 @@ def read_pick(folder: Path) -> SavedPick:
 
 def write_retry(folder: Path, accumulate: int) -> None:
     """Let a pick take each of its steps in parts from now on; its settings stay as they are."""
-    write_whole(folder / _RETRY, yaml.safe_dump({"accumulate": accumulate}))
+    atomic_write(folder / _RETRY, yaml.safe_dump({"accumulate": accumulate}))
 
 
 def _read_plain(folder: Path, name: str) -> dict[str, Any]:
-    content = read_own(folder / name)
+    content = (folder / name).read_bytes()
     try:
         plain = parse_yaml(content.decode())
     except ValueError as error:

@@ -16,7 +16,6 @@ from typing import BinaryIO
 
 from naswot_lightning.errors import UserError, describe_os_error
 from naswot_lightning.execution.places import Place
-from naswot_lightning.storage.files import open_own
 from naswot_lightning.training.outcome import EXIT_OS_ERROR, Outcome, forget_outcome, read_outcome
 from naswot_lightning.training.progress import Display, Lines, read_epoch
 from naswot_lightning.training.settings import read_pick, write_retry
@@ -102,7 +101,7 @@ class TrainPick:
         command = [sys.executable, "-m", "naswot_lightning.training.pick", str(folder), str(self.images), self._space]
         environment = {**_environment(), **place.environment, "MASTER_PORT": str(self._port())}
         forget_outcome(folder)
-        with open(open_own(folder / "train.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab") as log:
+        with open(folder / "train.log", "ab") as log:
             process = self._start(command, environment, log)
         try:
             self._follow(process)

@@ -13,7 +13,7 @@ from pytorch_lightning.loggers.logger import rank_zero_experiment
 from pytorch_lightning.utilities import rank_zero_only
 
 from naswot_lightning.errors import reason_of
-from naswot_lightning.storage.files import read_own, write_whole
+from naswot_lightning.storage.files import atomic_write
 from naswot_lightning.storage.records import parse_json
 
 log = logging.getLogger(__name__)
@@ -65,13 +65,13 @@ class SentOnceLogger(WandbLogger):
             return
         if step is not None:
             self._sent.update(dict.fromkeys(new, step))
-            write_whole(self._file, json.dumps(self._sent))
+            atomic_write(self._file, json.dumps(self._sent))
 
 
 def _read_sent(file: Path) -> dict[str, int]:
     """Return the last step of every metric; none where the file is damaged: wandb is then sent some steps twice."""
     try:
-        sent = parse_json(read_own(file))
+        sent = parse_json(file.read_bytes())
     except (FileNotFoundError, ValueError):
         return {}
     steps = sent if isinstance(sent, dict) else {}

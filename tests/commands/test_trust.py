@@ -137,7 +137,7 @@ NO_SPACES = [
     "os.system",
     "builtins.exec",
     "shutil.rmtree",
-    "naswot_lightning.storage.files.write_whole",
+    "naswot_lightning.storage.files.atomic_write",
     "spaces.get_space",
     "spaces.trust",
     "torchvision.models.resnet18",

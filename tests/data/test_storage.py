@@ -196,8 +196,8 @@ def test_a_place_that_cannot_be_written(tmp_path):
 _KILLED = """
 import os, sys
 from pathlib import Path
-from naswot_lightning.storage.files import written_beside
-with written_beside(Path(sys.argv[1])) as beside:
+from naswot_lightning.storage.files import atomic_path
+with atomic_path(Path(sys.argv[1])) as beside:
     beside.mkdir()
     (beside / "train-images.npy").write_bytes(b"half")
     os._exit(9)

@@ -13,7 +13,7 @@ from naswot_lightning.report.compare import compare
 from naswot_lightning.report.comparison_run import ComparisonRun
 from naswot_lightning.report.wandb_runs import WandbSettings, resolve_mode, send, start_run, wandb_group
 from naswot_lightning.search import run_search
-from naswot_lightning.storage.files import locked
+from naswot_lightning.storage.files import lock_folder
 from naswot_lightning.storage.run_folder import RunFolder
 from tests.report.run_folders import write_noisy
 from tests.runs import wandb_files
@@ -84,7 +84,7 @@ def test_a_run_that_hangs_does_not_hold_up_the_others_for_ever(tmp_path, monkeyp
     (tmp_path / "wandb").mkdir()
     monkeypatch.setattr(wandb_runs, "_PATIENCE_S", 0.1)
     monkeypatch.setattr(wandb, "init", lambda mode, **arguments: mode)
-    with locked(tmp_path / "wandb"):
+    with lock_folder(tmp_path / "wandb"):
         assert start_run(WandbSettings("online"), tmp_path, {}) == "online"
 
 

@@ -8,7 +8,7 @@ from naswot_lightning.registry import resolve
 from naswot_lightning.reproduce import RESULTS
 from naswot_lightning.reproduce.__main__ import PROG, main, read_lists
 from naswot_lightning.storage import files
-from naswot_lightning.storage.files import locked
+from naswot_lightning.storage.files import lock_folder
 from tests.commands.test_imports import HEAVY, loaded_by
 from tests.reproduce.invented import SIZE_COLUMNS, run, write_table
 
@@ -76,14 +76,14 @@ def test_a_folder_in_use_or_that_cannot_be_written_is_named_with_the_option(tmp_
     table = write_table(tmp_path / "mine.csv", 3)
     folder = tmp_path / "out" / "scores-nasbench201-digits-naswot"
     folder.mkdir(parents=True)
-    with locked(folder):
+    with lock_folder(folder):
         error = mistake(capsys, run("figure3", table, tmp_path / "out"))
     assert "is in use by another process; wait for it, or choose another --out" in error
 
-    def refuse(path, flags):
+    def refuse(path, descriptor):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(files, "open_own", refuse)
+    monkeypatch.setattr(files, "_lock", refuse)
     error = mistake(capsys, run("figure3", table, tmp_path / "out"))
     assert "Permission denied; choose a folder that can be written" in error
 

@@ -6,7 +6,7 @@ from naswot_lightning.config import SearchConfig, WandbConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.search import run_search
 from naswot_lightning.search.calibration import Measurement, Setting, recommend
-from naswot_lightning.storage.files import locked
+from naswot_lightning.storage.files import lock_folder
 
 
 @pytest.mark.parametrize("features", [pytest.param({"avx512bf16": True}, marks=pytest.mark.slow), {"avx2": True}])
@@ -48,7 +48,7 @@ def test_the_recommended_setting_is_the_cheapest_that_agrees_well_enough():
 def test_the_table_is_written_under_the_lock_and_goes_with_overwrite(tmp_path):
     run, options = tmp_path / "run", {"samples": 4, "batch_size": 8, "wandb": WandbConfig("disabled")}
     run.mkdir()
-    with locked(run), pytest.raises(UserError, match="in use by another process"):
+    with lock_folder(run), pytest.raises(UserError, match="in use by another process"):
         run_search(SearchConfig(run_dir=str(run), calibrate=True, **options))
     assert run_search(SearchConfig(run_dir=str(run), **options)) == 0
     assert run_search(SearchConfig(run_dir=str(run), calibrate=True, **options)) == 0

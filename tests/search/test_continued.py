@@ -13,7 +13,7 @@ from naswot_lightning.config import SearchConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import read_ranking
 from naswot_lightning.search import run_search
-from naswot_lightning.storage.files import locked
+from naswot_lightning.storage.files import lock_folder
 from tests.conftest import ROOT
 from tests.search.runs import QUICK, SPACE, files_of, rows_of
 
@@ -81,7 +81,7 @@ def test_changed_data_is_noticed(finished, tmp_path):
 
 
 def test_two_processes_cannot_share_a_folder(finished):
-    with locked(finished), pytest.raises(UserError, match="in use by another process"):
+    with lock_folder(finished), pytest.raises(UserError, match="in use by another process"):
         run_search(SearchConfig(run_dir=str(finished), **QUICK))
 
 

@@ -10,12 +10,16 @@ from naswot_lightning.config import SearchConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.search import run_search
 from naswot_lightning.search.loop import Loop
-from naswot_lightning.storage.files import locked
+from naswot_lightning.storage.files import lock_folder
 
 
 def test_a_lock_is_held_by_one_and_let_go(tmp_path):
     for _ in range(2):
-        with locked(tmp_path), pytest.raises(UserError, match="in use by another process"), locked(tmp_path, 0.2):
+        with (
+            lock_folder(tmp_path),
+            pytest.raises(UserError, match="in use by another process"),
+            lock_folder(tmp_path, 0.2),
+        ):
             pass
 
 
@@ -25,7 +29,7 @@ def test_a_file_system_without_locks_is_a_warning(tmp_path, monkeypatch, capsys,
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr("fcntl.flock", refuse)
-    with locked(tmp_path):
+    with lock_folder(tmp_path):
         pass
     assert (
         capsys.readouterr().err
@@ -38,7 +42,7 @@ def test_another_error_of_a_lock_names_the_file(tmp_path, monkeypatch):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr("fcntl.flock", refuse)
-    with pytest.raises(OSError, match=r"No locks available: '.*\.lock'"), locked(tmp_path):
+    with pytest.raises(OSError, match=r"No locks available: '.*\.lock'"), lock_folder(tmp_path):
         pass
 
 

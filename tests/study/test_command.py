@@ -6,7 +6,7 @@ import os
 import pytest
 import yaml
 
-from naswot_lightning.storage.files import locked
+from naswot_lightning.storage.files import lock_folder
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.study.__main__ import PROG, read_lists
 from tests.commands.ends import contents
@@ -141,7 +141,7 @@ def test_a_study_is_not_written_through_a_link_nor_into_a_folder_in_use(place, c
     assert "is a link where a run keeps a folder" in capsys.readouterr().err
     assert not list((folder / "elsewhere").iterdir())
     (folder / "run" / "study").unlink()
-    with locked(folder / "run"):
+    with lock_folder(folder / "run"):
         assert run("--run_dir", "run", *TABLE) == 2
     assert "in use by another process" in capsys.readouterr().err
     assert not (folder / "run" / "study").exists()

@@ -10,8 +10,8 @@ from tests.conftest import ROOT
 _KILLED = """
 import os, sys
 from pathlib import Path
-from naswot_lightning.storage.files import written_beside
-with written_beside(Path(sys.argv[1])) as beside:
+from naswot_lightning.storage.files import atomic_path
+with atomic_path(Path(sys.argv[1])) as beside:
     beside.write_bytes(b"half of a checkpoint")
     os._exit(9)
 """

@@ -1,6 +1,5 @@
 """Checkpoints that are cut or lost, damaged settings of a pick, a full disk."""
 
-import os
 import shutil
 import subprocess
 import zipfile
@@ -98,16 +97,6 @@ def test_a_training_with_a_damaged_checkpoint_goes_on_to_the_same_result(whole, 
     assert done.returncode == 0, done.stderr
     assert f"{name} is missing, damaged or of another network" in done.stdout
     assert outcome_of(pick) == outcome_of(whole / "picks" / pick.name)
-
-
-@pytest.mark.parametrize("kind", ["link", "pipe"])
-def test_a_checkpoint_is_a_file(whole, data, tmp_path, kind):
-    shutil.copytree(whole, tmp_path / "run")
-    (pick,) = (tmp_path / "run" / "picks").iterdir()
-    (pick / "result.json").unlink()
-    (pick / "last.ckpt").rename(tmp_path / "mine")
-    os.mkfifo(pick / "last.ckpt") if kind == "pipe" else (pick / "last.ckpt").symlink_to(tmp_path / "mine")
-    assert_one_line(train(tmp_path / "run", data, *EPOCHS), "last.ckpt is a link, a folder or a pipe")
 
 
 @pytest.mark.parametrize(

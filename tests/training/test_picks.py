@@ -9,7 +9,7 @@ from naswot_lightning.config import SearchConfig, TrainConfig, WandbConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import RankedRow
 from naswot_lightning.search import run_search
-from naswot_lightning.storage.files import locked
+from naswot_lightning.storage.files import lock_folder
 from naswot_lightning.training import run_training
 from naswot_lightning.training.choice import choose_picks, named_picks
 from naswot_lightning.training.plan import plan_training
@@ -158,7 +158,7 @@ def test_bad_input_leaves_the_folder_of_a_search_as_it_was(listed, options, mess
 def test_a_run_id_is_not_written_without_the_lock(listed, tmp_path):
     run = shutil.copytree(listed, tmp_path / "run")
     (run / ".run_id").unlink(missing_ok=True)
-    with locked(run), pytest.raises(UserError, match="in use by another process"):
+    with lock_folder(run), pytest.raises(UserError, match="in use by another process"):
         run_training(TrainConfig(run_dir=str(run), picks="1"))
     assert not (run / ".run_id").exists()
 

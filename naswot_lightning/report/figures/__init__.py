@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from naswot_lightning.errors import warn_of_failure
-from naswot_lightning.storage.files import written_beside
+from naswot_lightning.storage.files import atomic_path
 from naswot_lightning.storage.run_folder import FIGURE_MARK
 
 if TYPE_CHECKING:
@@ -78,5 +78,5 @@ def save_figure(figure: Figure, path: Path) -> None:
     from matplotlib import rc_context
 
     kind = path.suffix.removeprefix(".")
-    with written_beside(path) as beside, rc_context({"svg.hashsalt": path.stem}):
+    with atomic_path(path) as beside, rc_context({"svg.hashsalt": path.stem}):
         figure.savefig(beside, dpi=_DPI, format=kind, metadata=_METADATA[kind])

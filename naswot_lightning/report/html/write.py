@@ -10,7 +10,7 @@ from naswot_lightning.report.html.document import render
 from naswot_lightning.report.html.page import page_of
 from naswot_lightning.report.provisional import with_ranking
 from naswot_lightning.report.run import read_run
-from naswot_lightning.storage.files import write_whole
+from naswot_lightning.storage.files import atomic_write
 from naswot_lightning.storage.run_folder import RunFolder
 
 _SCRIPTS = ("trainings", "evidence", "run")
@@ -31,7 +31,7 @@ def write_report(folder: RunFolder, to: Path | None = None) -> Path:
     title = f"{page.name} · naswot-lightning"
     html = render("run.html", title, _SCRIPTS, "startRun", page.to_json(), page=page)
     path = to or folder.report
-    write_whole(path, html.encode("utf-8", "replace"))  # the name of a folder need not be Unicode
+    atomic_write(path, html.encode("utf-8", "replace"))  # the name of a folder need not be Unicode
     return path
 
 

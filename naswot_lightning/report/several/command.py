@@ -11,7 +11,7 @@ from naswot_lightning.report.several.beside import read_beside
 from naswot_lightning.report.several.comparison import compare_runs
 from naswot_lightning.report.several.page import render_comparison
 from naswot_lightning.report.several.terminal import print_comparison
-from naswot_lightning.storage.files import write_whole
+from naswot_lightning.storage.files import atomic_write
 from naswot_lightning.storage.run_folder import RunFolder
 
 PAGE = "comparison.html"
@@ -43,7 +43,7 @@ def compare_folders(config: ReportConfig) -> int:
             for file in files:
                 save_figure(figure, file)
             print(f"\nFigure: {', '.join(map(str, files))}")
-    write_whole(out / PAGE, render_comparison(found).encode("utf-8", "replace"))
+    atomic_write(out / PAGE, render_comparison(found).encode("utf-8", "replace"))
     print(f"\nReport: {out / PAGE}")
     return 0
 
