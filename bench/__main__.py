@@ -14,8 +14,8 @@ import torch
 
 import naswot_lightning
 from bench import data, engines, rows, scoring, search, training, training_settings, workers
+from naswot_lightning.console import print_table
 from naswot_lightning.errors import UserError, expect_name
-from naswot_lightning.report.table import print_table
 
 _PARTS = {
     "score": (f"Score of a network: {scoring.NETWORKS} of NAS-Bench-201, batch 128, 3x32x32", scoring.score_rows),

@@ -1,4 +1,4 @@
-"""What the terminal, pipes and Ctrl-C do to a command; it loads nothing, so that it can be asked first."""
+"""Tables and sentences on the terminal, its streams and Ctrl-C; libraries are loaded once something is printed."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ import io
 import os
 import signal
 import sys
-from typing import NoReturn
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn
 
 _INTERRUPTED = 130
+GAP = 2  # columns of the terminal between two of a table
+_LEAST_TEXT = 24  # columns of a folded text before a column of numbers is left out for it
+_PLAIN = {"…": "~", "±": "+-"}  # where the encoding has no such letter
 
 
 class _PatientStream(io.TextIOWrapper):
@@ -68,3 +73,130 @@ def raise_interrupts() -> None:
 def _end(signum: int, frame: object) -> NoReturn:
     os.write(2, f"{os.path.basename(sys.argv[0])}: interrupted; run the same command again\n".encode())
     os._exit(_INTERRUPTED)
+
+
+def print_table(
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    optional: Sequence[str] = (),
+    complete_in: str | None = None,
+) -> None:
+    """Print a table that is no wider than the terminal where that is possible; numbers stay whole.
+
+    Headings are wrapped first, then the text of the last column is folded, at last optional columns are left out.
+
+    Args:
+        title: stands above it; empty for none.
+        columns: the headings. The last column is text and stands to the left, all others to the right.
+        rows: a value per column.
+        optional: columns that may be left out, the first ones first.
+        complete_in: the file that holds the whole table, which is named where a column is left out.
+    """
+    from rich.cells import cell_len
+
+    limit = terminal_width()
+    body = [[_in_encoding(format_cell(value)) for value in row] for row in rows]
+    table = [(_in_encoding(head), [row[place] for row in body]) for place, head in enumerate(columns)]
+    droppable, left_out = [_in_encoding(name) for name in optional if name in columns], []
+    while True:
+        widths = [max(map(cell_len, (head, *cells))) for head, cells in table]
+        gaps = GAP * (len(table) - 1)
+        if limit is None or sum(widths) + gaps <= limit:
+            break
+        narrow = [max(map(cell_len, (*head.split(), *cells))) for head, cells in table[:-1]]
+        room = limit - sum(narrow) - gaps
+        if room >= min(_LEAST_TEXT, widths[-1]) or not droppable:
+            widths = [*narrow, min(widths[-1], max(room, 8))]
+            break
+        left_out.append(droppable.pop(0))
+        table = [column for column in table if column[0] != left_out[-1]]
+    if title:
+        print_text(title)
+    print_columns(table, widths)
+    if left_out and complete_in is not None:
+        print_text(f"(without {', '.join(left_out)}: see {complete_in})")
+
+
+def print_columns(table: Sequence[tuple[str, Sequence[str]]], widths: Sequence[int], numbers: bool = True) -> None:
+    """Print columns, each a heading and its cells; longer cells are folded.
+
+    Args:
+        table: the columns.
+        widths: of the columns.
+        numbers: put all but the last column to the right.
+    """
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+    for place, ((head, _), width) in enumerate(zip(table, widths, strict=True)):
+        justify: Any = "right" if numbers and place < len(table) - 1 else "left"
+        grid.add_column(Text(head if numbers else fold(head, width)), justify=justify, vertical="bottom", width=width)
+    for row in zip(*(cells for _, cells in table), strict=True):
+        grid.add_row(*(Text(fold(cell, width)) for cell, width in zip(row, widths, strict=True)))
+    console = Console(width=sum(widths) + GAP * len(widths), highlight=False)
+    with console.capture() as drawn:
+        console.print(grid)
+    print(*(line.rstrip() for line in drawn.get().splitlines()), sep="\n")
+
+
+def print_text(text: str, indent: str = "") -> None:
+    """Print a line of words; on a terminal it is broken between them.
+
+    Args:
+        text: one line.
+        indent: of the lines that follow the first.
+    """
+    width = terminal_width()
+    lines = [text]
+    if width is not None:
+        lines = textwrap.wrap(
+            text, max(width, 20), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        )
+    print(*map(_in_encoding, lines), sep="\n")
+
+
+def terminal_width() -> int | None:
+    """Return the columns of the terminal that the output goes to; None for a pipe or a file."""
+    from rich.console import Console
+
+    console = Console()
+    return console.width if console.is_terminal else None
+
+
+def format_cell(value: Any) -> str:
+    """Return a value as a table shows it; what is missing is a dash."""
+    from spaces.errors import one_line
+
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1 else f"{value:.2f}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else one_line(str(value))
+
+
+def fold(text: str, width: int) -> str:
+    """Return a text of at most ``width`` columns, its middle left out.
+
+    >>> fold("|nor_conv_3x3~0|+|none~0|skip_connect~1|", 17)
+    '|nor_con…nnect~1|'
+    """
+    from rich.cells import cell_len, set_cell_size
+
+    if cell_len(text) <= width:
+        return text
+    left, right = (width - 1) // 2, width - 1 - (width - 1) // 2
+    return _in_encoding(set_cell_size(text, left) + "…" + set_cell_size(text[::-1], right)[::-1])
+
+
+def _in_encoding(text: str) -> str:
+    """Replace the letters that the output's encoding lacks."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    for letter, plain in _PLAIN.items():
+        try:
+            letter.encode(encoding)
+        except (LookupError, UnicodeEncodeError):
+            text = text.replace(letter, plain)
+    return text

@@ -1,5 +1,6 @@
 """Shared fixtures: the folder of real data, small networks, a command runner."""
 
+import io
 import os
 import signal
 import subprocess
@@ -61,3 +62,18 @@ def search():
 @pytest.fixture
 def train():
     return lambda *arguments, **kwargs: run_script("train.py", *arguments, **kwargs)
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """A terminal of so many columns, as the output; returns what is printed."""
+
+    def make(width, encoding="utf-8"):
+        screen = io.TextIOWrapper(io.BytesIO(), encoding, write_through=True)
+        screen.isatty = lambda: True
+        monkeypatch.setenv("TERM", "xterm-256color")
+        monkeypatch.setenv("COLUMNS", str(width))
+        monkeypatch.setattr(sys, "stdout", screen)
+        return lambda: screen.buffer.getvalue().decode(encoding)
+
+    return make

@@ -71,7 +71,7 @@ def convert(config: ConvertConfig) -> int:
 def show(config: ShowConfig) -> int:
     """Print what is known, of all or of one architecture."""
     from naswot_lightning.benchmarks import open_benchmark
-    from naswot_lightning.report.table import print_table
+    from naswot_lightning.console import print_table
 
     table = open_benchmark(config.file, config.space)
     if config.architecture is None:
@@ -88,7 +88,7 @@ def show(config: ShowConfig) -> int:
 
 
 def _print_architecture(table: Table, architecture: str) -> None:
-    from naswot_lightning.report.table import print_table
+    from naswot_lightning.console import print_table
 
     columns = ("data set", "split", "epochs", "accuracy (%)", "loss", "training (s)", "params", "MACs", "by seed (%)")
     number = table.number(architecture)

@@ -12,9 +12,9 @@ from naswot_lightning.analysis.results import Network, TrainingResult
 from naswot_lightning.analysis.statistics import Estimate
 from naswot_lightning.analysis.trajectory import Settling, Stability, TrajectoryFacts
 from naswot_lightning.columns import BEST_VAL_ACC, SCORE_FINAL, TEST_ACC, Column
+from naswot_lightning.console import print_table, print_text
 from naswot_lightning.report.findings import Findings, GroupFindings
 from naswot_lightning.report.run import Run
-from naswot_lightning.report.table import print_table, print_text
 from naswot_lightning.report.tables import AVERAGED, COLUMNS, SeedsRow
 
 _WHERE_THERE_IS_ROOM = ("seconds", "macs", "architecture")  # a pick is known by its folder
@@ -48,7 +48,7 @@ def _print_results(results: Sequence[TrainingResult]) -> None:
         [column.heading for column in columns],
         ([getattr(result, column.name) for column in columns] for result in results),
         optional=[column.heading for column in COLUMNS if column.name in _WHERE_THERE_IS_ROOM],
-        whole="comparison.csv",
+        complete_in="comparison.csv",
     )
 
 
@@ -65,7 +65,7 @@ def _print_seeds(rows: Sequence[SeedsRow]) -> None:
         headings,
         (_seeds_cells(row.network) for row in rows),
         optional=("left out", SCORE_FINAL.heading, BEST_VAL_ACC.heading),
-        whole="comparison_seeds.csv",
+        complete_in="comparison_seeds.csv",
     )
 
 
@@ -136,7 +136,7 @@ def _print_correlation_table(found: GroupFindings) -> None:
         [*headings, "n", "of"],
         (_correlation_cells(found, predictor, len(headings)) for predictor in PREDICTORS),
         optional=("tau with val acc", "rho"),
-        whole="evidence.json",
+        complete_in="evidence.json",
     )
 
 

@@ -12,9 +12,9 @@ from naswot_lightning.analysis.best_so_far import Curve, band_of
 from naswot_lightning.analysis.best_so_far import Effort as EffortKind
 from naswot_lightning.benchmarks import Table
 from naswot_lightning.benchmarks.targets import reported_target
+from naswot_lightning.console import print_table
 from naswot_lightning.report.figures import save_figure
 from naswot_lightning.report.figures.best_so_far import draw
-from naswot_lightning.report.table import print_table
 from naswot_lightning.reproduce.images import images_of
 from naswot_lightning.reproduce.oracles import ORACLES, expect_oracles, run_oracle
 from naswot_lightning.reproduce.result_row import Spread

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from naswot_lightning.analysis.statistics import estimate, resampled_tau, with_the_worst
 from naswot_lightning.benchmarks import Table
+from naswot_lightning.console import print_table
 from naswot_lightning.report.figures import save_figure
 from naswot_lightning.report.figures.tau_bars import Bar, draw
-from naswot_lightning.report.table import print_table
 from naswot_lightning.reproduce.accuracies import Accuracies, every_data_set
 from naswot_lightning.reproduce.images import images_of
 from naswot_lightning.reproduce.published import PublishedTaus, published_taus

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from naswot_lightning.console import print_table
 from naswot_lightning.devices import get_device
 from naswot_lightning.diagnostics.ablation import Plan, measure
 from naswot_lightning.diagnostics.samples import (
@@ -19,7 +20,6 @@ from naswot_lightning.diagnostics.samples import (
 from naswot_lightning.errors import UserError
 from naswot_lightning.report.figures import save_figure
 from naswot_lightning.report.figures.score_boxes import draw
-from naswot_lightning.report.table import print_table
 from naswot_lightning.reproduce.accuracies import every_data_set, of_data_set
 from naswot_lightning.reproduce.images import images_of
 from naswot_lightning.reproduce.result_row import Spread

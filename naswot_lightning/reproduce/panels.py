@@ -11,9 +11,9 @@ import numpy as np
 
 from naswot_lightning.analysis.statistics import Estimate, estimate, resampled_tau
 from naswot_lightning.benchmarks import Table
+from naswot_lightning.console import print_table
 from naswot_lightning.report.figures import save_figure
 from naswot_lightning.report.figures.score_panels import draw
-from naswot_lightning.report.table import print_table
 from naswot_lightning.reproduce.accuracies import Accuracies, every_data_set
 from naswot_lightning.reproduce.images import images_of
 from naswot_lightning.reproduce.published import PublishedTaus, published_taus

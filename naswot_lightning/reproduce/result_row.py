@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from naswot_lightning.report.table import print_table
+from naswot_lightning.console import print_table
 from naswot_lightning.storage.files import write_csv
 
 _CSV = (

@@ -10,8 +10,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from naswot_lightning.analysis.statistics import kendall_tau
+from naswot_lightning.console import print_table
 from naswot_lightning.errors import UserError
-from naswot_lightning.report.table import print_table
 from naswot_lightning.score import Precision
 from naswot_lightning.search.evaluators.base import Values
 from naswot_lightning.search.evaluators.score import ScoreEvaluator

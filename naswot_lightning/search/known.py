@@ -14,8 +14,8 @@ from naswot_lightning.analysis.statistics import describe_method
 from naswot_lightning.benchmarks import Benchmark
 from naswot_lightning.benchmarks.targets import Target
 from naswot_lightning.columns import BENCHMARK_ACC, SCORE_INIT, TEST_ACC
+from naswot_lightning.console import print_text
 from naswot_lightning.ranking import RankedRow
-from naswot_lightning.report.table import print_text
 from naswot_lightning.report.table_evidence import TableEvidence
 from naswot_lightning.storage.fields import Floats
 from naswot_lightning.storage.files import write_json

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from naswot_lightning.analysis.agreement import agreement_with_size
 from naswot_lightning.columns import COMBINED, SIZES, Criterion
+from naswot_lightning.console import fold, print_table, print_text, terminal_width
 from naswot_lightning.ranking import COLUMNS, RankedRow
-from naswot_lightning.report.layout import fold
-from naswot_lightning.report.table import print_table, print_text, terminal_width
 from naswot_lightning.storage.columnar import Records
 from naswot_lightning.storage.score_rows import ScoreRow
 from spaces.errors import one_line
@@ -81,5 +80,5 @@ def _print_top(search: Search, ranking: Records[RankedRow]) -> None:
         ),
         ([row[name] for name in names] for row in top),
         optional=[SIZES["n_units"].label, SIZES["macs"].label, *(labels.get(name, name) for name in extra)],
-        whole="ranking.csv",
+        complete_in="ranking.csv",
     )

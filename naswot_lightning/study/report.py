@@ -7,7 +7,7 @@ from pathlib import Path
 
 from naswot_lightning.analysis.statistics import Estimate
 from naswot_lightning.columns import SIZES
-from naswot_lightning.report.table import print_table
+from naswot_lightning.console import print_table
 from naswot_lightning.study.judged import Judged, Outcome, Panel
 from naswot_lightning.study.stability import Stability
 from naswot_lightning.study.study import Study

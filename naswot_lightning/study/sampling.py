@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from naswot_lightning.report.table import shown
+from naswot_lightning.console import format_cell
 
 
 def describe_sampling(settings: Mapping[str, Any], n: int, networks: int) -> str:
@@ -43,7 +43,9 @@ def _found(settings: Mapping[str, Any]) -> str:
 def _limits(settings: Mapping[str, Any]) -> str:
     limits = {"max_params": "parameters", "max_macs": "MACs"}
     said = [
-        f"at most {shown(settings[name])} {label}" for name, label in limits.items() if settings.get(name) is not None
+        f"at most {format_cell(settings[name])} {label}"
+        for name, label in limits.items()
+        if settings.get(name) is not None
     ]
     part = [f"shard {settings['shard']}"] if settings.get("shard") is not None else []
     return "".join(f", {each}" for each in (*said, *part))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ def _table(results: Sequence[TrainingResult], drawn: bool) -> Any:
 
     pictures = _pictures(results) if drawn else [None] * len(results)
     rows = comparison_rows(results)
-    data = [[picture, *row.values()] for picture, row in zip(pictures, rows, strict=True)]
+    data: list[Iterable[Any]] = [[picture, *row.values()] for picture, row in zip(pictures, rows, strict=True)]
     return wandb.Table(columns=["cell", *NAMES], data=data)
 
 

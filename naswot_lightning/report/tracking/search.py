@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -90,7 +90,7 @@ def _table(shown: SearchShown) -> Any:
     drawn = cell_pictures(shown.space, [row.architecture for row in rows[:_PICTURES]])
     pictures = [*drawn, *[None] * (len(rows) - len(drawn))]
     names = list(rows[0].to_json())
-    data = [[picture, *row.to_json().values()] for picture, row in zip(pictures, rows, strict=True)]
+    data: list[Iterable[Any]] = [[picture, *row.to_json().values()] for picture, row in zip(pictures, rows, strict=True)]
     return wandb.Table(columns=["cell", *names], data=data)
 
 

@@ -1,11 +1,13 @@
 """python -m naswot_lightning.report of several runs."""
 
+import re
+
 import pytest
 
 from naswot_lightning.report.__main__ import PROG, main
 from naswot_lightning.report.several.comparison import RunsComparison
 from naswot_lightning.report.several.page import render_comparison
-from naswot_lightning.report.several.terminal import blocks
+from naswot_lightning.report.several.terminal import print_comparison
 from tests.commands.ends import contents
 from tests.report.html.folders import HOSTILE
 from tests.report.several.runs import write_ranked
@@ -68,16 +70,15 @@ def test_mistakes_are_one_line(two, tmp_path, capsys):
     assert (tmp_path / "mine" / "comparison.html").read_text() == "my own"
 
 
-@pytest.mark.parametrize("width", [40, 60, 80, 120])
-def test_tables_are_as_wide_as_the_terminal_at_most(width):
-    names = ["first", "a-run-with-a-long-name", "third"]
-    rows = [("a setting with a long name of its own", ("12345.67 ± 0.12",) * 3), ("recipe", ("x" * 80,) * 3)]
-    found = list(blocks(names, rows, width))
-    assert all(len(line) <= width for block in found for line in block)
-    text = "\n".join(line for block in found for line in block)
-    assert text.count("12345.67 ± 0.12") == 3
-    assert len(found) == len(list(blocks(names, rows, width)))
-    assert len(list(blocks(names, rows, None))) == 1
+def test_tables_are_as_wide_as_the_terminal_at_most(terminal):
+    names = ("first", "a-run-with-a-long-name", "third")
+    rows = (("a setting with a long name of its own", ("12345.67 ± 0.12",) * 3), ("recipe", ("x" * 80,) * 3))
+    for width in (40, 60, 80, 120):
+        printed = terminal(width)
+        print_comparison(RunsComparison(names, (), rows, (), ()))
+        lines = [re.sub(r"\x1b\[\d*m", "", line) for line in printed().splitlines()]
+        assert all(len(line) <= width for line in lines)
+        assert "\n".join(lines).count("12345.67 ± 0.12") == 3
 
 
 def test_texts_of_files_are_escaped():
