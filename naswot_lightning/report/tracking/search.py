@@ -90,7 +90,9 @@ def _table(shown: SearchShown) -> Any:
     drawn = cell_pictures(shown.space, [row.architecture for row in rows[:_PICTURES]])
     pictures = [*drawn, *[None] * (len(rows) - len(drawn))]
     names = list(rows[0].to_json())
-    data: list[Iterable[Any]] = [[picture, *row.to_json().values()] for picture, row in zip(pictures, rows, strict=True)]
+    data: list[Iterable[Any]] = [
+        [picture, *row.to_json().values()] for picture, row in zip(pictures, rows, strict=True)
+    ]
     return wandb.Table(columns=["cell", *names], data=data)
 
 
