@@ -24,7 +24,7 @@ _PARTS = {
     "shares": ("Where the time goes", scoring.share_rows),
     "memory": ("Memory", scoring.memory_rows),
     "fidelity": ("Fidelity", scoring.fidelity_rows),
-    "proxies": ("Training-free scores", scoring.proxy_rows),
+    "scores": ("Training-free scores", scoring.score_cost_rows),
     "search": ("Search", search.overhead_rows),
     "rows": (f"A search of {rows.ROWS:,} candidates, but for their scores", rows.row_rows),
     "workers": ("Workers of this machine", workers.worker_rows),

@@ -22,8 +22,8 @@ from bench.clock import Rows
 from naswot_lightning.columns import Column, Criterion
 from naswot_lightning.execution.serial import Serial
 from naswot_lightning.ranking import rank, read_ranking, write_ranking
+from naswot_lightning.scorer import Evaluation, Json
 from naswot_lightning.search.algorithms.listed import Listed
-from naswot_lightning.search.evaluators.base import Json, Values
 from naswot_lightning.search.limits import Limits
 from naswot_lightning.search.loop import Loop
 from naswot_lightning.search.summary import print_summary
@@ -58,10 +58,11 @@ class Free:
     def prepare(self) -> None:
         """Do nothing."""
 
-    def __call__(self, architecture: str) -> Values:
+    def __call__(self, architecture: str) -> Evaluation:
         """Return scores that depend on the architecture alone."""
         score = float(hash(architecture) % 10**6)
-        return Values(dict.fromkeys((column.name for column in self.columns), score), "ok", None, None, 1, 1, 1, 0.1)
+        scores = dict.fromkeys((column.name for column in self.columns), score)
+        return Evaluation(scores, "ok", None, None, 1, 1, 1, 0.1)
 
 
 def architectures(count: int) -> Iterator[str]:

@@ -26,8 +26,8 @@ from naswot_lightning.execution.processes import Processes
 from naswot_lightning.networks import build_network
 from naswot_lightning.score import Precision, activation_kernel, naswot_score
 from naswot_lightning.score.compiled.codes import PackedCodes, hamming_distances
-from naswot_lightning.scores import PROXIES, compute_scores
-from naswot_lightning.search.evaluators.score import ScoreEvaluator
+from naswot_lightning.scorer import ScoreEvaluator
+from naswot_lightning.scores.registry import REGISTERED, compute_scores
 from spaces import get_space
 
 SPACE = get_space("nasbench201")
@@ -216,15 +216,15 @@ def memory_rows() -> Rows:
     return rows
 
 
-def proxy_rows() -> Rows:
+def score_cost_rows() -> Rows:
     """Return the cost of every training-free score, and of those that share a pass, batch 128, 3x32x32."""
     probe = load_probe("noise", "", BATCH, 0)
     rng = random.Random(2)
     networks = [build_network(SPACE, SPACE.sample(rng), 0, 10) for _ in range(5)]
     networks = [network.to(memory_format=torch.channels_last) for network in networks]
-    sides: dict[str, tuple[tuple[str, ...], str]] = {name: ((name,), proxy.cost) for name, proxy in PROXIES.items()}
+    sides: dict[str, tuple[tuple[str, ...], str]] = {name: ((name,), score.cost) for name, score in REGISTERED.items()}
     for names in _SHARING:
-        sides[", ".join(names)] = names, f"{PROXIES[names[0]].cost}, shared"
+        sides[", ".join(names)] = names, f"{REGISTERED[names[0]].cost}, shared"
     rows = []
     base = 0.0
     for label, (names, cost) in sides.items():

@@ -21,8 +21,8 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.execution import get_engine
 from naswot_lightning.execution.base import Executor, Lost, R, Request, T, Task
 from naswot_lightning.execution.processes import Processes
+from naswot_lightning.scorer import ScoreEvaluator
 from naswot_lightning.search.algorithms.listed import Listed
-from naswot_lightning.search.evaluators.score import ScoreEvaluator
 from naswot_lightning.search.loop import Loop
 from naswot_lightning.storage.score_rows import ScoreRows
 from spaces import get_space

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,37 +16,12 @@ from naswot_lightning.data.catalog import list_datasets, load_dataset
 from naswot_lightning.data.dataset import Dataset
 from naswot_lightning.data.splits import expect_split_file_fits
 from naswot_lightning.errors import UserError, expect_name
+from naswot_lightning.scores.base import Probe
 from naswot_lightning.seeds import derived_seed
 
 ProbeSplit = Literal["train", "test"]
 _NOISE_SHAPE = (3, 32, 32)
 _NOISE_CLASSES = 10
-
-
-@dataclass(frozen=True)
-class Probe:
-    """A mini-batch for scoring.
-
-    Attributes:
-        images: (N, 3, H, W) float32, normalised, in channels_last memory.
-        num_classes: of the data set.
-        image_size: side of the data set's images, whatever the probe was resized to.
-        fingerprint: of the images' bytes: equal fingerprints, equal mini-batches.
-        augmented: the same images flipped and cropped at random as for training, which the score of the paper's first
-            version looks at; None where there is no such treatment.
-    """
-
-    images: Tensor
-    labels: Tensor
-    num_classes: int
-    image_size: int
-    fingerprint: str
-    augmented: Tensor | None = None
-
-    def to(self, device: torch.device) -> Probe:
-        """Return it with its tensors on a device."""
-        moved = None if self.augmented is None else self.augmented.to(device)
-        return replace(self, images=self.images.to(device), labels=self.labels.to(device), augmented=moved)
 
 
 def load_probe(

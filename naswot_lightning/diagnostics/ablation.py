@@ -25,7 +25,7 @@ from naswot_lightning.diagnostics.samples import (
     SampleFile,
     read_samples,
 )
-from naswot_lightning.search.evaluators.score import ScoreEvaluator
+from naswot_lightning.scorer import ScoreEvaluator
 from naswot_lightning.storage.files import lock_folder
 from spaces import Space
 

@@ -12,8 +12,8 @@ from naswot_lightning.diagnostics.rebuilt import Rebuilt
 from naswot_lightning.diagnostics.similarities import MOST_IMAGES, Belongs, Kind, Similarities
 from naswot_lightning.errors import UserError
 from naswot_lightning.score import NoRectifierError
-from naswot_lightning.scores import Measured
-from naswot_lightning.scores.jacob_cov import correlations_of_rows, jacobian_of
+from naswot_lightning.scores.base import Measured
+from naswot_lightning.scores.jacobian import correlations_of_rows, jacobian_of
 
 
 def _kernel(measured: Measured) -> torch.Tensor | None:

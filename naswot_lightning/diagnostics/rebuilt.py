@@ -12,7 +12,7 @@ import torch
 from naswot_lightning.data.probe import Probe, load_probe
 from naswot_lightning.devices import get_device
 from naswot_lightning.networks import build_network, move_network
-from naswot_lightning.scores import Measured
+from naswot_lightning.scores.base import Measured
 from spaces import Space, known_space
 
 _FORMERLY = {"batch_size": 128, "seed": 0, "probe_size": None, "image_size": None, "split_file": None}

@@ -32,7 +32,7 @@ def criteria_of(settings: Mapping[str, Any], rows: Sequence[ScoreRow] = ()) -> S
         settings: of the search.
         rows: finished candidates.
     """
-    from naswot_lightning.scores import parse_scores
+    from naswot_lightning.scores.registry import parse_scores
 
     names = tuple(rows[0].scores) if rows else ("score",)
     if settings.get("evaluator", "scores") == "scores":

@@ -14,8 +14,8 @@ from naswot_lightning.columns import SIZES
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.reproduce.settings import Scoring
+from naswot_lightning.scorer import Evaluation
 from naswot_lightning.search.algorithms.listed import Listed
-from naswot_lightning.search.evaluators.base import Values
 from naswot_lightning.search.loop import Loop
 from naswot_lightning.search.plan import Search, plan_search
 from naswot_lightning.storage.run_folder import RunFolder, differing
@@ -52,11 +52,11 @@ class ScoreTable:
         """Return the seconds that building and scoring each network took, (n,)."""
         return np.array([self._spent[self._rows[each].canonical] for each in architectures])
 
-    def values(self, architecture: str) -> Values:
+    def values(self, architecture: str) -> Evaluation:
         """Return what an evaluator says of an architecture without training it."""
         row = self._rows[architecture]
         seconds = self._spent[row.canonical]
-        return Values(row.scores, row.status, row.reason, None, row.n_units, row.params, row.macs, seconds)
+        return Evaluation(row.scores, row.status, row.reason, None, row.n_units, row.params, row.macs, seconds)
 
 
 def score_table(

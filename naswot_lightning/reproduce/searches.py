@@ -16,9 +16,9 @@ from naswot_lightning.reproduce.sampling import candidates
 from naswot_lightning.reproduce.score_table import ScoreTable, score_table
 from naswot_lightning.reproduce.settings import Scoring
 from naswot_lightning.reproduce.tables import scored_space
+from naswot_lightning.scorer import Evaluation
 from naswot_lightning.search.algorithms import get_algorithm
 from naswot_lightning.search.algorithms.base import Algorithm
-from naswot_lightning.search.evaluators.base import Values
 from naswot_lightning.search.evaluators.table import TableEvaluator
 from naswot_lightning.search.limits import Limits
 from naswot_lightning.search.loop import row_of
@@ -153,7 +153,7 @@ class Lookups:
             self._known[proposal] = row_of(self._space, proposal, proposal, self._values(proposal), 0, "")
         return self._known[proposal]
 
-    def _values(self, proposal: Proposal) -> Values:
+    def _values(self, proposal: Proposal) -> Evaluation:
         if self._scores is not None and isinstance(proposal, Trial) and not proposal.fidelity:
             values = self._scores.values(proposal.architecture)
             return values if self._timed else replace(values, seconds=0.0)

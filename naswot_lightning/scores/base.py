@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass
-from functools import cached_property, partial
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
 
 from naswot_lightning.columns import Column
-from naswot_lightning.data.probe import Probe
 from naswot_lightning.score import ActivationKernel, NoRectifierError, Precision, activation_kernel
 from naswot_lightning.score.isolation import all_modules, isolated, unwrapped
 from naswot_lightning.score.memory_format import in_channels_last
-from naswot_lightning.scores.convolutions import Convolutions, list_convolutions
-from naswot_lightning.scores.gradients import one_thread
-from naswot_lightning.scores.loss import LossGradients, loss_gradients
+from naswot_lightning.scores.gradients import (
+    Convolutions,
+    LossGradients,
+    list_convolutions,
+    loss_gradients,
+    one_thread,
+)
 from spaces import Complexity
 from spaces.complexity import count_macs, count_params
 
@@ -31,10 +34,33 @@ FORWARD = "one forward pass"
 ONE_PASS = "one forward and backward pass"
 TWO_IMAGES = "one forward pass of two images"
 
-# What watches the forward pass of the kernel for another score: made of the network and the number of images, entered
+# What observes the forward pass of the kernel for another score: made of the network and the number of images, entered
 # around the pass (twice where that has to begin anew), read afterwards.
-Watcher = TypeVar("Watcher", bound=AbstractContextManager[Any])
-Watch = Callable[[nn.Module, int], AbstractContextManager[Any]]
+Observer = TypeVar("Observer", bound=AbstractContextManager[Any])
+ObserverType = Callable[[nn.Module, int], AbstractContextManager[Any]]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """The one mini-batch on which every candidate is scored."""
+
+    images: Tensor
+    """(N, 3, H, W) float32, normalised, in channels_last memory."""
+    labels: Tensor
+    num_classes: int
+    """of the data set."""
+    image_size: int
+    """side of the data set's images, whatever the probe was resized to."""
+    fingerprint: str
+    """of the images' bytes: equal fingerprints, equal mini-batches."""
+    augmented: Tensor | None = None
+    """the same images flipped and cropped at random as for training, which the score of the paper's first version
+    looks at; None where there is no such treatment."""
+
+    def to(self, device: torch.device) -> Probe:
+        """Return it with its tensors on a device."""
+        moved = None if self.augmented is None else self.augmented.to(device)
+        return replace(self, images=self.images.to(device), labels=self.labels.to(device), augmented=moved)
 
 
 class Measured:
@@ -45,8 +71,8 @@ class Measured:
         probe: the mini-batch.
         size: parameters and multiply-accumulates, where they are known; else they are counted.
         precision: of the forward pass of the kernel.
-        watches: what the scores that will be asked for watch that pass with (:attr:`Proxy.watches`). What is left out
-            costs a pass of its own when it is asked for.
+        observers: of that pass, those of the scores that will be asked for (:attr:`Score.observers`). One that is left
+            out costs a pass of its own when it is asked for.
     """
 
     def __init__(
@@ -55,7 +81,7 @@ class Measured:
         probe: Probe,
         size: Complexity | None = None,
         precision: Precision = "32",
-        watches: Iterable[Watch] = (),
+        observers: Iterable[ObserverType] = (),
     ) -> None:
         self.network: nn.Module = unwrapped(network)
         if any(isinstance(module, LazyModuleMixin) for module in all_modules(self.network)):
@@ -64,8 +90,8 @@ class Measured:
         self.probe = probe
         self.precision: Precision = precision
         self._size = size
-        self._watches = dict.fromkeys(watches)
-        self._watched: dict[Watch, AbstractContextManager[Any]] = {}
+        self._observers = dict.fromkeys(observers)
+        self._observed: dict[ObserverType, AbstractContextManager[Any]] = {}
 
     @cached_property
     def kernel(self) -> ActivationKernel:
@@ -74,26 +100,26 @@ class Measured:
         Raises:
             NoRectifierError: the network has no rectified linear unit.
         """
-        watchers = {
-            watch: watch(self.network, len(self.probe.images)) for watch in self._watches if watch not in self._watched
-        }
-        run = partial(activation_kernel, self.network, self.probe.images, precision=self.precision)
+        count = len(self.probe.images)
+        new = {kind: kind(self.network, count) for kind in self._observers if kind not in self._observed}
         try:
-            kernel = run(observers=list(watchers.values()))
+            kernel = activation_kernel(
+                self.network, self.probe.images, precision=self.precision, observers=list(new.values())
+            )
         except NoRectifierError:
-            self._watched.update(watchers)  # they have seen the pass all the same
+            self._observed.update(new)  # they have seen the whole pass all the same
             raise
-        self._watched.update(watchers)
+        self._observed.update(new)
         return kernel
 
-    def watched(self, watch: Callable[[nn.Module, int], Watcher]) -> Watcher:
-        """Return what has watched the forward pass of the kernel, in a network without rectifiers, too."""
-        if watch not in self._watched:
-            self._watches[watch] = None
+    def observed(self, kind: Callable[[nn.Module, int], Observer]) -> Observer:
+        """Return what has observed the forward pass of the kernel, in a network without rectifiers, too."""
+        if kind not in self._observed:
+            self._observers[kind] = None
             self.__dict__.pop("kernel", None)
             with suppress(NoRectifierError):
                 self.kernel  # noqa: B018 - for its pass
-        return self._watched[watch]  # type: ignore[return-value]
+        return self._observed[kind]  # type: ignore[return-value]
 
     @cached_property
     def n_units(self) -> int | None:
@@ -139,30 +165,26 @@ class Measured:
             return in_channels_last(lambda batch: count_macs(self.network, batch), self.network, images)
 
 
-Score = Callable[[Measured], float]
+ScoreFunction = Callable[[Measured], float]
 
 
 @dataclass(frozen=True)
-class Proxy:
-    """A score and what is known of it.
-
-    Attributes:
-        name: in options and files.
-        function: of a measured network; -inf where the network is degenerate, nan where it failed.
-        source: where it is defined.
-        cost: what it runs the network for.
-        higher_is_better: its direction.
-        exact_sums: computed by one thread, since sums depend on how many threads share them.
-        watches: what it watches the forward pass of the kernel with.
-    """
+class Score:
+    """A score and what is known of it."""
 
     name: str
-    function: Score
+    """in options and files."""
+    function: ScoreFunction
+    """of a measured network; -inf where the network is degenerate, nan where it failed."""
     source: str
+    """where it is defined."""
     cost: str
+    """what it runs the network for."""
     higher_is_better: bool = True
     exact_sums: bool = True
-    watches: tuple[Watch, ...] = ()
+    """computed by one thread, since sums depend on how many threads share them."""
+    observers: tuple[ObserverType, ...] = ()
+    """of the forward pass of the kernel."""
 
     def __call__(self, measured: Measured) -> float:
         """Return the score of a network."""
@@ -175,29 +197,30 @@ class Proxy:
         return Column(self.name, self.name, higher_is_better=self.higher_is_better)
 
 
-PROXIES: dict[str, Proxy] = {}
+# All scores whose file is loaded; naswot_lightning.scores.registry loads those of this package.
+REGISTERED: dict[str, Score] = {}
 
 
-def proxy(
+def score(
     name: str,
     *,
     source: str,
     cost: str,
     higher_is_better: bool = True,
     exact_sums: bool = True,
-    watches: tuple[Watch, ...] = (),
-) -> Callable[[Score], Score]:
-    """Register a function as the score of that name; arguments as :class:`Proxy` describes them.
+    observers: tuple[ObserverType, ...] = (),
+) -> Callable[[ScoreFunction], ScoreFunction]:
+    """Register a function as the score of that name; arguments as :class:`Score` describes them.
 
     Raises:
         ValueError: another function has the name.
     """
 
-    def register(function: Score) -> Score:
-        known = PROXIES.get(name)
+    def register(function: ScoreFunction) -> ScoreFunction:
+        known = REGISTERED.get(name)
         if known is not None and known.function.__qualname__ != function.__qualname__:
             raise ValueError(f"score {name!r} is {known.function.__module__}.{known.function.__qualname__} already")
-        PROXIES[name] = Proxy(name, function, source, cost, higher_is_better, exact_sums, watches)
+        REGISTERED[name] = Score(name, function, source, cost, higher_is_better, exact_sums, observers)
         return function
 
     return register

@@ -1,10 +1,12 @@
-"""The feature maps of a network: which of its modules' outputs they are, in the order of a forward pass."""
+"""The feature maps of a network: which of its modules' outputs they are, and what looks at them as they are made."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from types import TracebackType
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -74,3 +76,36 @@ def each_output(modules: Sequence[nn.Module], look: Callable[[Tensor], None]) ->
     finally:
         for handle in hooks:
             handle.remove()
+
+
+_Self = TypeVar("_Self", bound="OutputObserver")
+
+
+class OutputObserver(AbstractContextManager["OutputObserver"]):
+    """While entered, notes a number for each output (N, C, H, W).
+
+    Args:
+        modules: whose outputs.
+
+    Attributes:
+        values: in the order of the forward pass.
+    """
+
+    def __init__(self, modules: Sequence[nn.Module]) -> None:
+        self.values: list[float] = []
+        self._modules = modules
+        self._stack = ExitStack()
+
+    def __enter__(self: _Self) -> _Self:
+        self.values = []
+        self._stack.enter_context(each_output(self._modules, lambda output: self.values.append(self._value(output))))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    @abstractmethod
+    def _value(self, output: Tensor) -> float:
+        """Return the number of an output."""

@@ -1,18 +1,25 @@
-"""Gradients of a network that is left as it was found."""
+"""Gradients of a network that is left as it was found: of the loss, and along the paths of its convolutions."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
+from torch.overrides import TorchFunctionMode
 
+from naswot_lightning.logits import logits_of, tensors_of
 from naswot_lightning.score.batch_statistics import BatchStatistics
+from naswot_lightning.score.image_dimension import functions_named
 from naswot_lightning.score.isolation import all_modules, isolated
+from naswot_lightning.score.memory_format import in_channels_last
 from naswot_lightning.score.unseen import UnseenCallError
 
 
@@ -104,3 +111,195 @@ def positive_sum(parts: Sequence[Tensor]) -> float:
     if not math.isfinite(total):
         return math.nan
     return total if total > 0 else -math.inf
+
+
+PLAIN_CONVOLUTIONS = functions_named("conv1d conv2d conv3d")
+CONVOLUTIONS = PLAIN_CONVOLUTIONS | functions_named("conv_transpose1d conv_transpose2d conv_transpose3d")
+LINEAR = functions_named("linear")
+
+
+@dataclass(frozen=True)
+class Convolutions:
+    """What one forward pass shows of a network's convolutions, transposed ones too.
+
+    Attributes:
+        widths: output channels of each, in the order of the calls; one that is called twice is there twice.
+        depth: the most convolutions with a kernel above 1 on a path from the images to an output; None where there is
+            no path.
+    """
+
+    widths: tuple[int, ...]
+    depth: int | None
+
+
+def list_convolutions(network: nn.Module, images: Tensor) -> Convolutions:
+    """Return the convolutions that a forward pass calls, whether modules or functions.
+
+    Paths are those of the autograd graph, so that they are the same for every network that computes the same way, and
+    a branch that the output does not need is on none of them. (A product with zero is a path: the operation ``none``
+    of NAS-Bench-201 carries one where nothing else joins its source to the output.) Convolutions within an
+    ``autograd.Function`` of the network's own are not seen.
+
+    Args:
+        network: any module; it is left as it was found.
+        images: (N, C, H, W); two suffice: of one, BatchNorm refuses to take the statistics of 1 x 1 feature maps.
+    """
+    return in_channels_last(lambda batch: _list_convolutions(network, batch), network, images)
+
+
+def _list_convolutions(network: nn.Module, images: Tensor) -> Convolutions:
+    with differentiable(network, images.device):
+        fixed = {name: parameter.detach() for name, parameter in network.named_parameters()}
+        with _Recorder() as recorder:
+            output = run_with(network, fixed, images.detach().clone().requires_grad_())
+        ends = [tensor.grad_fn for tensor in tensors_of(output) if tensor.grad_fn is not None]
+        depth = max((_longest_path(end, recorder.kernels) for end in ends), default=None)
+    return Convolutions(tuple(recorder.widths), depth)
+
+
+def kernel_of(args: Any, kwargs: dict[str, Any] | None) -> tuple[int, ...]:
+    """Return the sides of the kernel of a convolution that was called with these arguments."""
+    weight: Tensor = args[1] if len(args) > 1 else (kwargs or {})["weight"]
+    return tuple(weight.shape[2:])  # of (C_out, C_in / groups, *kernel)
+
+
+class _Recorder(TorchFunctionMode):
+    """While active, notes the output channels of every convolution, and the side of its kernel by its graph node."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.widths: list[int] = []
+        self.kernels: dict[Any, int] = {}  # keeps the nodes: another node in their place would take over their entry
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        output = func(*args, **(kwargs or {}))
+        if func in CONVOLUTIONS:
+            kernel = kernel_of(args, kwargs)
+            self.widths.append(output.shape[-1 - len(kernel)])
+            if output.grad_fn is not None:
+                self.kernels[output.grad_fn] = max(kernel)
+        return output
+
+
+def _longest_path(output: Any, kernels: dict[Any, int]) -> int:
+    """Return the most nodes with a kernel above 1 on a path of the graph that ends in ``output``.
+
+    Every node is looked at once, when those that it needs are known: the number of paths does not matter, and there is
+    no recursion.
+    """
+    longest: dict[Any, int] = {}
+    waiting = [output]
+    while waiting:
+        node = waiting[-1]
+        needed = [parent for parent, _ in node.next_functions if parent is not None]
+        missing = [parent for parent in needed if parent not in longest]
+        if missing:
+            waiting += missing
+            continue
+        waiting.pop()
+        longest[node] = max((longest[parent] for parent in needed), default=0) + (kernels.get(node, 0) > 1)
+    return longest[output]
+
+
+@dataclass(frozen=True)
+class LossGradients:
+    """What one backward pass of the cross-entropy L says of convolutions and linear layers.
+
+    Attributes:
+        of_weights: (weight, dL/dweight) of every layer; a shared weight once.
+        of_channels: for every call of a layer (N, C), the sum over the pixels of a * dL/da, where a is its output.
+    """
+
+    of_weights: list[tuple[Tensor, Tensor]]
+    of_channels: list[Tensor]
+
+
+def loss_gradients(network: nn.Module, images: Tensor, labels: Tensor, num_classes: int) -> LossGradients:
+    """Return the gradients of the cross-entropy of the labels, from one forward and backward pass.
+
+    Raises:
+        ValueError: the network does not return logits of the classes (:func:`~naswot_lightning.logits.logits_of`).
+    """
+    with one_thread():
+        return in_channels_last(partial(_loss_gradients, network, labels, num_classes), network, images)
+
+
+def _loss_gradients(network: nn.Module, labels: Tensor, num_classes: int, images: Tensor) -> LossGradients:
+    with differentiable(network, images.device):
+        inputs = free_weights(network)
+        channels = _Channels()
+        with channels:
+            loss = cross_entropy(network, inputs, images, labels, num_classes)
+        if channels.are_changed():  # a rectifier in place behind a convolution, say: once more, with copies
+            channels = _Channels(copies=True)
+            with channels:
+                loss = cross_entropy(network, inputs, images, labels, num_classes)
+        found = gradients(loss, list(inputs.values()))
+    of_weights = [(weight.detach(), gradient) for weight, gradient in zip(inputs.values(), found, strict=True)]
+    return LossGradients(of_weights, list(channels.sums.values()))
+
+
+def free_weights(network: nn.Module) -> dict[str, Tensor]:
+    """Return the weights of convolutions and linear layers by name, to differentiate by.
+
+    Views of the same memory: gradients reach them whatever the parameters' own flags, and leave ``.grad`` alone.
+    """
+    return {name: weight.detach().requires_grad_() for name, weight in weights(network).items()}
+
+
+def cross_entropy(
+    network: nn.Module, state: dict[str, Tensor], images: Tensor, labels: Tensor, num_classes: int
+) -> Tensor:
+    """Return the mean cross-entropy of the labels, with tensors of ``state`` in place of the network's own.
+
+    Raises:
+        ValueError: the network does not return logits of the classes (:func:`~naswot_lightning.logits.logits_of`).
+    """
+    logits = logits_of(run_with(network, state, images), len(images), num_classes)
+    labels = labels.to(images.device).clone()  # the caller's may be an inference tensor
+    return F.cross_entropy(logits, labels)
+
+
+class _Channels(TorchFunctionMode):
+    """While active, watches the outputs of convolutions and linear layers; a backward pass then fills ``sums``.
+
+    Args:
+        copies: of the outputs are kept, for networks that change them in place.
+
+    Attributes:
+        sums: (N, C) by the number of the call, the sum over the pixels of a * dL/da.
+    """
+
+    def __init__(self, copies: bool = False) -> None:
+        super().__init__()
+        self.sums: dict[int, Tensor] = {}
+        self._copies = copies
+        self._outputs: list[tuple[Tensor, int]] = []  # without graph; how often written to when they were returned
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        output = func(*args, **(kwargs or {}))
+        if (func in LINEAR or func in CONVOLUTIONS) and output.requires_grad:
+            # (N, ..., C) of a linear layer, (N, C, ...) of a convolution
+            pixels = range(1, output.dim() - 1) if func in LINEAR else range(-len(kernel_of(args, kwargs)), 0)
+            self._watch(output, tuple(pixels))
+        return output
+
+    def _watch(self, output: Tensor, pixels: tuple[int, ...]) -> None:
+        values = output.detach().clone() if self._copies else output.detach()
+        position = len(self._outputs)
+        self._outputs.append((values, values._version))
+
+        def keep(gradient: Tensor) -> None:
+            # In place: whatever needed the values has had its turn. New memory would cost a tenth of the pass.
+            products = values.mul_(gradient)
+            self.sums[position] = products.sum(pixels) if pixels else products.clone()
+
+        output.register_hook(keep)
+
+    def are_changed(self) -> bool:
+        """Return whether an output was written to since, so that its values are not those of the layer."""
+        return any(values._version != version for values, version in self._outputs)

@@ -14,9 +14,8 @@ from torch.overrides import TorchFunctionMode
 
 from naswot_lightning.logits import logits_of
 from naswot_lightning.score.memory_format import in_channels_last
-from naswot_lightning.scores.base import Measured, proxy
-from naswot_lightning.scores.convolutions import LINEAR, PLAIN_CONVOLUTIONS
-from naswot_lightning.scores.gradients import differentiable, run_with
+from naswot_lightning.scores.base import Measured, score
+from naswot_lightning.scores.gradients import LINEAR, PLAIN_CONVOLUTIONS, differentiable, run_with
 
 _IMAGES = 16
 _WEIGHTS = 128
@@ -25,7 +24,7 @@ _QUANTILES = 9  # 10 %, 20 %, ..., 90 %
 _COST = f"one forward pass of {_IMAGES} images, and a backward pass for each class"
 
 
-@proxy("vkdnw", source="Tybl & Neumann 2025", cost=_COST)
+@score("vkdnw", source="Tybl & Neumann 2025", cost=_COST)
 def vkdnw(measured: Measured) -> float:
     """Return the number of parameter tensors, plus the entropy of the Fisher information's spectrum as a fraction.
 

@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from naswot_lightning.score.isolation import isolated
 from naswot_lightning.score.memory_format import in_channels_last
-from naswot_lightning.scores.base import Measured, proxy
+from naswot_lightning.scores.base import Measured, score
 from naswot_lightning.scores.feature_maps import each_feature_map
 from naswot_lightning.scores.gradients import run_with, weights
 
@@ -24,7 +24,7 @@ _IMAGES = 16
 _STEP = 0.01
 
 
-@proxy("zen", source="Lin et al. 2021", cost=f"{2 * _REPEATS} forward passes of {_IMAGES} images")
+@score("zen", source="Lin et al. 2021", cost=f"{2 * _REPEATS} forward passes of {_IMAGES} images")
 def zen(measured: Measured) -> float:
     """Return the mean over 4 draws of log E||f(x) - f(x + 0.01 e)|| + sum of log sqrt(mean variance).
 

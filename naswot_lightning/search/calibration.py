@@ -13,8 +13,7 @@ from naswot_lightning.analysis.statistics import kendall_tau
 from naswot_lightning.console import print_table
 from naswot_lightning.errors import UserError
 from naswot_lightning.score import Precision
-from naswot_lightning.search.evaluators.base import Values
-from naswot_lightning.search.evaluators.score import ScoreEvaluator
+from naswot_lightning.scorer import Evaluation, ScoreEvaluator
 from naswot_lightning.storage.files import write_csv
 from naswot_lightning.storage.run_folder import RunFolder
 
@@ -130,7 +129,7 @@ def measure(calibration: Calibration, networks: Sequence[str]) -> list[Measureme
     return [*found[:-1], replace(found[-1], label=f"{found[-1].label}, another seed")]
 
 
-def _score_all(evaluator: ScoreEvaluator, networks: Sequence[str], bar: tqdm) -> list[Values]:
+def _score_all(evaluator: ScoreEvaluator, networks: Sequence[str], bar: tqdm) -> list[Evaluation]:
     evaluator.prepare()
     found = []
     for network in networks:
@@ -139,7 +138,7 @@ def _score_all(evaluator: ScoreEvaluator, networks: Sequence[str], bar: tqdm) ->
     return found
 
 
-def _measurement(setting: Setting, own: Sequence[Values], full: Sequence[Values]) -> Measurement:
+def _measurement(setting: Setting, own: Sequence[Evaluation], full: Sequence[Evaluation]) -> Measurement:
     both = [(a.scores["naswot"], b.scores["naswot"]) for a, b in zip(own, full, strict=True)]
     pairs = [(a, b) for a, b in both if a is not None and b is not None]
     ms = round(1e3 * statistics.median(values.seconds for values in own), 2)

@@ -11,8 +11,9 @@ from tqdm import tqdm
 
 from naswot_lightning.errors import UserError, describe_error
 from naswot_lightning.execution.base import Executor, Lost, Task
+from naswot_lightning.scorer import Evaluation
 from naswot_lightning.search.algorithms.base import Algorithm
-from naswot_lightning.search.evaluators.base import Evaluator, TrialEvaluator, Values
+from naswot_lightning.search.evaluators.base import Evaluator, TrialEvaluator
 from naswot_lightning.search.trial import Proposal, Trial, architecture_of, proposal_of, with_architecture
 from naswot_lightning.storage.columnar import Records, Selection
 from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows
@@ -103,10 +104,10 @@ class Loop:
             self._append(proposal, [proposal], self._failed(describe_error(error)))
             return None
 
-    def _failed(self, reason: str) -> Values:
-        return Values(dict.fromkeys(column.name for column in self._evaluator.columns), "failed", reason)
+    def _failed(self, reason: str) -> Evaluation:
+        return Evaluation(dict.fromkeys(column.name for column in self._evaluator.columns), "failed", reason)
 
-    def _evaluate(self, networks: Sequence[Proposal]) -> Iterator[tuple[Proposal, Values]]:
+    def _evaluate(self, networks: Sequence[Proposal]) -> Iterator[tuple[Proposal, Evaluation]]:
         with tqdm(
             total=len(networks),
             unit=" networks",
@@ -115,7 +116,7 @@ class Loop:
             dynamic_ncols=True,
             disable=not networks or not sys.stderr.isatty(),  # a file is no place for a bar
         ) as bar:
-            task = cast(Task[Proposal, Values], self._evaluator)  # it gets trials only where it takes them
+            task = cast(Task[Proposal, Evaluation], self._evaluator)  # it gets trials only where it takes them
             for network, values in self._executor.run(task, networks) if networks else ():
                 yield network, self._failed(values.reason) if isinstance(values, Lost) else values
                 bar.update()
@@ -125,7 +126,7 @@ class Loop:
         scores = all(isinstance(each, Trial) and not each.fidelity for each in networks)
         return "scoring" if scores else getattr(self._evaluator, "activity", "scoring")
 
-    def _append(self, network: Proposal, proposals: Sequence[Proposal], values: Values) -> None:
+    def _append(self, network: Proposal, proposals: Sequence[Proposal], values: Evaluation) -> None:
         evaluated_once = replace(values, seconds=0.0) if len(proposals) > 1 else values
         for proposal in proposals:
             number = len(self._finished.rows)
@@ -146,8 +147,8 @@ def _proposals(rows: Records[ScoreRow], name: str) -> Iterable[Proposal]:
     return [with_architecture(proposal_of(row), text) for row, text in zip(rows, architectures, strict=True)]
 
 
-def _values_of(row: ScoreRow) -> Values:
-    return Values(row.scores, row.status, row.reason, row.stds, row.n_units, row.params, row.macs)
+def _values_of(row: ScoreRow) -> Evaluation:
+    return Evaluation(row.scores, row.status, row.reason, row.stds, row.n_units, row.params, row.macs)
 
 
 def _expect_fingerprint(rows: Records[ScoreRow], fingerprint: str) -> None:
@@ -167,7 +168,7 @@ def _expect_columns(finished: ScoreRows, names: Sequence[str]) -> None:
         raise finished.damaged(number + 1, f"scores of {own}, not of {', '.join(names)}")
 
 
-def row_of(space: str, proposal: Proposal, network: Proposal, values: Values, seed: int, probe: str) -> ScoreRow:
+def row_of(space: str, proposal: Proposal, network: Proposal, values: Evaluation, seed: int, probe: str) -> ScoreRow:
     """Return the row of a finished candidate.
 
     Args:

@@ -23,14 +23,14 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.execution import get_engine
 from naswot_lightning.execution.base import Executor, Request
 from naswot_lightning.report.wandb_runs import WandbSettings
-from naswot_lightning.scores import parse_scores
+from naswot_lightning.scorer import ScoreEvaluator
+from naswot_lightning.scores.registry import parse_scores
 from naswot_lightning.search.algorithms import get_algorithm
 from naswot_lightning.search.algorithms.base import Algorithm
 from naswot_lightning.search.algorithms.listed import Listed, enumerated, given
 from naswot_lightning.search.calibration import Calibration, Setting
 from naswot_lightning.search.evaluators import get_evaluator
-from naswot_lightning.search.evaluators.base import Conditions, Evaluator
-from naswot_lightning.search.evaluators.score import ScoreEvaluator, score_evaluator
+from naswot_lightning.search.evaluators.base import Conditions, Evaluator, score_evaluator
 from naswot_lightning.search.evaluators.table import TableEvaluator
 from naswot_lightning.search.known import Known
 from naswot_lightning.search.limits import Limits

@@ -10,8 +10,8 @@ import numpy as np
 from naswot_lightning.columns import MACS, PARAMS, Column, Criterion
 from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import rank, ranks_of
-from naswot_lightning.scores import PROXIES, parse_scores
-from naswot_lightning.scores.criteria import AGGREGATES
+from naswot_lightning.scores import AGGREGATES
+from naswot_lightning.scores.registry import REGISTERED, parse_scores
 from naswot_lightning.storage.fields import Floats
 from naswot_lightning.study.candidates import Candidates
 
@@ -79,7 +79,7 @@ def missing_part(criterion: Criterion, names: Sequence[str]) -> str | None:
 
 
 def _single(name: str) -> Criterion:
-    return Criterion((PROXIES[name].column if name in PROXIES else Column(name, name),))
+    return Criterion((REGISTERED[name].column if name in REGISTERED else Column(name, name),))
 
 
 def _distinct(criteria: Iterable[Criterion]) -> list[Criterion]:

@@ -13,7 +13,9 @@ from naswot_lightning.execution import ENGINES, get_engine
 from naswot_lightning.execution.base import Request
 from naswot_lightning.execution.serial import Serial
 from naswot_lightning.report.figures import FIGURES
-from naswot_lightning.scores import AGGREGATES, PROXIES, SCORES, Measured, get_proxy, proxy
+from naswot_lightning.scores import AGGREGATES, SCORES
+from naswot_lightning.scores.base import Measured, score
+from naswot_lightning.scores.registry import REGISTERED, get_score
 from naswot_lightning.search.algorithms import ALGORITHMS, get_algorithm
 from naswot_lightning.search.evaluators import EVALUATORS, get_evaluator
 from naswot_lightning.search.limits import Limits
@@ -33,22 +35,22 @@ def test_options_take_the_names_of_the_registries():
 
 
 def test_every_score_is_registered_by_the_file_that_is_named():
-    assert list(PROXIES) == list(SCORES)
+    assert list(REGISTERED) == list(SCORES)
     for name, file in SCORES.items():
-        assert get_proxy(name).name == name
-        assert get_proxy(name).function.__module__ == f"naswot_lightning.scores.{file}"
-        assert get_proxy(name).column.name == name
+        assert get_score(name).name == name
+        assert get_score(name).function.__module__ == f"naswot_lightning.scores.{file}"
+        assert get_score(name).column.name == name
 
 
 def test_a_score_of_ones_own_has_a_name_of_its_own(monkeypatch):
-    monkeypatch.setattr("naswot_lightning.scores.base.PROXIES", PROXIES.copy())
+    monkeypatch.setattr("naswot_lightning.scores.base.REGISTERED", REGISTERED.copy())
 
     def layers(measured: Measured) -> float:
         return float(len(list(measured.network.modules())))
 
-    with pytest.raises(ValueError, match=r"score 'snip' is naswot_lightning\.proxies\.snip\.snip already"):
-        proxy("snip", source="ours", cost="none")(layers)
-    assert proxy("layers", source="ours", cost="none", higher_is_better=False)(layers) is layers
+    with pytest.raises(ValueError, match=r"score 'snip' is naswot_lightning\.scores\.gradient_scores\.snip already"):
+        score("snip", source="ours", cost="none")(layers)
+    assert score("layers", source="ours", cost="none", higher_is_better=False)(layers) is layers
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
@@ -69,7 +71,7 @@ def test_every_algorithm_proposes_within_the_limits(name):
         (get_algorithm, "algorithm", ALGORITHMS),
         (get_engine, "engine", ENGINES),
         (get_evaluator, "evaluator", EVALUATORS),
-        (get_proxy, "score", PROXIES),
+        (get_score, "score", REGISTERED),
     ],
 )
 def test_what_is_in_no_registry_is_one_line_with_the_names(get, what, registry):

@@ -5,7 +5,7 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.execution import automatic
 from naswot_lightning.execution.automatic import Automatic
 from naswot_lightning.execution.processes import Processes
-from naswot_lightning.search.evaluators.score import ScoreEvaluator
+from naswot_lightning.scorer import ScoreEvaluator
 from spaces import get_space
 
 SPACE = get_space("nasbench201")

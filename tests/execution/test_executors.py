@@ -8,7 +8,7 @@ from naswot_lightning.execution.automatic import Automatic
 from naswot_lightning.execution.processes import Processes
 from naswot_lightning.execution.serial import Serial
 from naswot_lightning.execution.threads import Threads
-from naswot_lightning.search.evaluators.score import ScoreEvaluator
+from naswot_lightning.scorer import ScoreEvaluator
 from spaces import get_space
 from tests.execution.tasks import Forking
 
@@ -22,8 +22,8 @@ def always_worthwhile(monkeypatch):
 
 
 def test_every_executor_gives_the_same_results(always_worthwhile):
-    proxies = ("naswot", "synflow", "params")
-    evaluator = ScoreEvaluator(get_space("nasbench201"), [load_probe("digits", "", 8, 0)], proxies, seed=5)
+    scores = ("naswot", "synflow", "params")
+    evaluator = ScoreEvaluator(get_space("nasbench201"), [load_probe("digits", "", 8, 0)], scores, seed=5)
     networks = [DISCONNECTED, *(SPACE[index] for index in (3, 11, 284, 1462, 7000))]
     expected = {network: replace(values, seconds=0.0) for network, values in Serial().run(evaluator, networks)}
     assert list(expected) == networks

@@ -14,7 +14,7 @@ from naswot_lightning.execution.base import Lost, Request
 from naswot_lightning.execution.ray_cluster import Cluster, expect_cluster
 from naswot_lightning.execution.ray_core import ray_executor
 from naswot_lightning.execution.remote import pack
-from naswot_lightning.search.evaluators.score import ScoreEvaluator
+from naswot_lightning.scorer import ScoreEvaluator
 from spaces import get_space
 from tests.execution.conftest import SMALL
 from tests.execution.tasks import Fatal, Forking, Halved, NeverReady, Odd, Training, Where, wait_until

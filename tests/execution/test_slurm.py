@@ -14,7 +14,7 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.execution import get_engine, slurm_cluster
 from naswot_lightning.execution.base import Lost, Request
 from naswot_lightning.execution.slurm import slurm_executor, to_minutes
-from naswot_lightning.search.evaluators.score import ScoreEvaluator
+from naswot_lightning.scorer import ScoreEvaluator
 from spaces import get_space
 from tests.execution import fake_slurm
 from tests.execution.conftest import SMALL

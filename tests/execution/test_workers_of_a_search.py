@@ -16,7 +16,7 @@ from naswot_lightning.execution.base import Request
 from naswot_lightning.execution.local import local_executor
 from naswot_lightning.execution.processes import Processes
 from naswot_lightning.execution.serial import Serial
-from naswot_lightning.search.evaluators.score import ScoreEvaluator
+from naswot_lightning.scorer import ScoreEvaluator
 from spaces import get_space
 from tests.conftest import ROOT, slow
 
@@ -71,9 +71,9 @@ def begun(folder):
 )
 def test_scores_are_those_of_one_process_whatever_its_threads(name, bf16):
     space, rng = get_space(name), random.Random(1)
-    proxies = ("naswot", "jacob_cov", "grad_norm", "snip", "synflow")
+    scores = ("naswot", "jacob_cov", "grad_norm", "snip", "synflow")
     precision = "bf16" if bf16 else "32"
-    evaluator = ScoreEvaluator(space, [load_probe("noise", "", 16, 0, probe_size=16)], proxies, precision=precision)
+    evaluator = ScoreEvaluator(space, [load_probe("noise", "", 16, 0, probe_size=16)], scores, precision=precision)
     networks = list(dict.fromkeys(space.sample(rng) for _ in range(2)))
     aside = dict(Processes(2).run(evaluator, networks))
     assert sorted(aside) == sorted(networks)

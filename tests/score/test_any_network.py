@@ -17,8 +17,8 @@ from torchvision.models import regnet_y_400mf
 from naswot_lightning import activation_kernel, naswot_score
 from naswot_lightning.data.probe import load_probe
 from naswot_lightning.score.unseen import UnseenCallError
-from naswot_lightning.scores import PROXIES, compute_scores
-from naswot_lightning.search.evaluators.score import ScoreEvaluator
+from naswot_lightning.scorer import ScoreEvaluator
+from naswot_lightning.scores.registry import REGISTERED, compute_scores
 from spaces import get_space
 from spaces.named import NamedNetworks
 from tests.brute_force import brute_force_kernel
@@ -83,8 +83,8 @@ class SharedModules(nn.Module):
 def test_every_score_of_modules_with_two_names_is_that_of_the_score_alone():
     network, probe = SharedModules(), load_probe("noise", "", 16, 0)
     parameters = [(name, id(p), p.clone()) for name, p in network.named_parameters(remove_duplicate=False)]
-    together = compute_scores(network, probe, list(PROXIES))
-    assert together == {name: compute_scores(SharedModules(), probe, [name])[name] for name in PROXIES}
+    together = compute_scores(network, probe, list(REGISTERED))
+    assert together == {name: compute_scores(SharedModules(), probe, [name])[name] for name in REGISTERED}
     now = dict(network.named_parameters(remove_duplicate=False))
     assert all(id(now[name]) == own and now[name].equal(before) for name, own, before in parameters)
     assert list(now) == [name for name, *_ in parameters]

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from naswot_lightning.data.probe import Probe
-from naswot_lightning.scores import compute_scores
+from naswot_lightning.scores.registry import compute_scores
 from spaces import get_space
 
 SPACE = get_space("nasbench201")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from naswot_lightning.scores import PROXIES, compute_scores
+from naswot_lightning.scores.registry import REGISTERED, compute_scores
 from tests.scores.networks import SPACE, probe_of
 
 CELL = "|nor_conv_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|skip_connect~0|avg_pool_3x3~1|nor_conv_3x3~2|"
@@ -39,6 +39,6 @@ GOLDEN = {
 
 def test_golden_values():
     torch.manual_seed(0)
-    found = compute_scores(SPACE.build(CELL), probe_of(count=16, size=16, classes=10), list(PROXIES))
+    found = compute_scores(SPACE.build(CELL), probe_of(count=16, size=16, classes=10), list(REGISTERED))
     del found["random"]  # of every bit of the weights
     assert found == pytest.approx(GOLDEN, rel=1e-3)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from naswot_lightning.scores import Measured
+from naswot_lightning.scores.base import Measured
 from tests.scores.networks import (
     SPACE,
     branches,

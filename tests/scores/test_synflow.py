@@ -53,7 +53,7 @@ def test_synflow_with_biases_does_not_depend_on_the_scaling(monkeypatch):
     network = branches()
     unscaled = score("synflow", network)
     for exponent in (-400, 400):
-        monkeypatch.setattr("naswot_lightning.scores.synflow._FLOW_EXPONENTS", (exponent,))
+        monkeypatch.setattr("naswot_lightning.scores.gradient_scores._FLOW_EXPONENTS", (exponent,))
         assert score("synflow", network) == pytest.approx(unscaled, rel=1e-12)
 
 

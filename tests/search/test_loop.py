@@ -7,8 +7,7 @@ import pytest
 from naswot_lightning.data.probe import load_probe
 from naswot_lightning.execution.processes import Processes
 from naswot_lightning.execution.serial import Serial
-from naswot_lightning.search.evaluators.base import Values
-from naswot_lightning.search.evaluators.score import ScoreEvaluator
+from naswot_lightning.scorer import Evaluation, ScoreEvaluator
 from naswot_lightning.search.loop import Loop
 from naswot_lightning.search.trial import Trial
 from naswot_lightning.storage.score_rows import ScoreRows
@@ -69,7 +68,7 @@ class Accuracies:
         pass
 
     def __call__(self, proposal):
-        return Values({}, "failed", "no score")
+        return Evaluation({}, "failed", "no score")
 
 
 @pytest.mark.parametrize(

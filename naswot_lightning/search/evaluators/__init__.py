@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 # The registry: a name, and where its constructor is.
 EVALUATORS = {
-    "scores": "naswot_lightning.search.evaluators.score:score_evaluator",
+    "scores": "naswot_lightning.search.evaluators.base:score_evaluator",
     "table": "naswot_lightning.search.evaluators.table:table_evaluator",
     "train": "naswot_lightning.search.evaluators.training:training_evaluator",
 }

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from naswot_lightning.columns import Column, Criterion
+from naswot_lightning.scorer import Evaluation, Json, ScoreEvaluator
 from naswot_lightning.search.trial import Proposal
-from naswot_lightning.storage.score_rows import Status
 
 if TYPE_CHECKING:
     import torch
@@ -18,10 +18,7 @@ if TYPE_CHECKING:
     from naswot_lightning.config import PlainValue
     from naswot_lightning.data.probe import Probe
     from naswot_lightning.score import Precision
-    from naswot_lightning.search.evaluators.score import ScoreEvaluator
     from spaces import Space
-
-Json = None | bool | int | float | str | Mapping[str, object]
 
 
 @dataclass(frozen=True)
@@ -65,35 +62,19 @@ class Conditions:
     workers: int | None = None
 
 
-@dataclass(frozen=True)
-class Values:
-    """What an evaluator says of one architecture.
-
-    Attributes:
-        scores: by the names of the evaluator's columns, the one that this evaluation is for first; None where a value
-            is not a number, or was not asked for.
-        status: of the first: "ok", "degenerate" or "failed".
-        reason: of another status, or what to doubt of a score, or why another is missing.
-        stds: standard deviations over repeats; None without repeats.
-        n_units: rectified units per image; None where there are none.
-        params: trainable parameters.
-        macs: multiply-accumulates of one image.
-        seconds: that it took; of a benchmark's table, those that its training took.
-    """
-
-    scores: Mapping[str, float | None]
-    status: Status
-    reason: str | None = None
-    stds: Mapping[str, float | None] | None = None
-    n_units: int | None = None
-    params: int | None = None
-    macs: int | None = None
-    seconds: float = 0.0
-
-    @property
-    def score(self) -> float | None:
-        """The first of the scores."""
-        return next(iter(self.scores.values()), None)
+def score_evaluator(conditions: Conditions) -> ScoreEvaluator:
+    """Return the evaluator of the scores that are asked for."""
+    names = dict.fromkeys(part.name for criterion in conditions.criteria for part in criterion.parts)
+    return ScoreEvaluator(
+        conditions.space,
+        conditions.load_probes(),
+        list(names),
+        conditions.seed,
+        conditions.device,
+        conditions.precision,
+        conditions.settings,
+        conditions.criteria,
+    )
 
 
 class Evaluator(Protocol):
@@ -122,7 +103,7 @@ class Evaluator(Protocol):
         """Get ready; called once in each process."""
         ...
 
-    def __call__(self, architecture: str, /) -> Values:
+    def __call__(self, architecture: str, /) -> Evaluation:
         """Return the values of one architecture; a fault of its network is a status, not an error."""
         ...
 
@@ -138,6 +119,6 @@ class TrialEvaluator(Protocol):
     @property
     def epochs(self) -> int: ...  # noqa: D102 - above
 
-    def __call__(self, proposal: Proposal, /) -> Values:
+    def __call__(self, proposal: Proposal, /) -> Evaluation:
         """Return the values of an architecture, or of a trial of it."""
         ...

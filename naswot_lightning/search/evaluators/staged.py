@@ -10,8 +10,7 @@ from threading import Lock
 
 from naswot_lightning.columns import VAL_ACC, Column
 from naswot_lightning.errors import UserError
-from naswot_lightning.search.evaluators.base import Json, Values
-from naswot_lightning.search.evaluators.score import ScoreEvaluator
+from naswot_lightning.scorer import Evaluation, Json, ScoreEvaluator
 from naswot_lightning.search.trial import Proposal, Trial, architecture_of
 
 
@@ -66,7 +65,7 @@ class Staged(ABC):
         """Return those that decide the scores."""
         return self.scores.identity() if self.scores else {}
 
-    def __call__(self, proposal: Proposal) -> Values:
+    def __call__(self, proposal: Proposal) -> Evaluation:
         """Return the score of a trial without training, or the accuracy after its epochs."""
         architecture = architecture_of(proposal)
         fidelity = proposal.fidelity if isinstance(proposal, Trial) else 1.0
@@ -77,10 +76,10 @@ class Staged(ABC):
         return replace(values, scores={**values.scores, **dict.fromkeys(column.name for column in self.columns[1:])})
 
     @abstractmethod
-    def train(self, architecture: str, epochs: int) -> Values:
+    def train(self, architecture: str, epochs: int) -> Evaluation:
         """Return the accuracy after so many epochs."""
 
-    def _score(self, architecture: str) -> Values:
+    def _score(self, architecture: str) -> Evaluation:
         if self.scores is None:
             raise UserError("the algorithm asks for scores: its class must say begins_with_scores = True")
         with self._lock:

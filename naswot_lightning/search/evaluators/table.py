@@ -10,8 +10,8 @@ from naswot_lightning.benchmarks import Benchmark
 from naswot_lightning.benchmarks.targets import Target, validation_target
 from naswot_lightning.columns import VAL_ACC, Criterion
 from naswot_lightning.errors import UserError
-from naswot_lightning.search.evaluators.base import Conditions, Json, Values
-from naswot_lightning.search.evaluators.score import ScoreEvaluator
+from naswot_lightning.scorer import Evaluation, Json, ScoreEvaluator
+from naswot_lightning.search.evaluators.base import Conditions
 from naswot_lightning.search.evaluators.staged import Staged
 from spaces import Complexity
 
@@ -51,7 +51,7 @@ class TableEvaluator(Staged):
     def prepare(self) -> None:
         """Nothing: a look-up takes microseconds, and the table is open."""
 
-    def train(self, architecture: str, epochs: int) -> Values:
+    def train(self, architecture: str, epochs: int) -> Evaluation:
         """Return the accuracy, as a share, and the seconds of training and one validation.
 
         Raises:
@@ -71,9 +71,11 @@ class TableEvaluator(Staged):
                 "algorithm that trains for all of them, such as rea or bohb:rungs=1"
             )
         if accuracy is None:
-            return Values({VAL_ACC.name: None}, "failed", f"the table has no accuracy of it ({target})")
+            return Evaluation({VAL_ACC.name: None}, "failed", f"the table has no accuracy of it ({target})")
         size = self._size(architecture)
-        return Values({VAL_ACC.name: accuracy / 100}, "ok", params=size.params, macs=size.macs, seconds=seconds or 0.0)
+        return Evaluation(
+            {VAL_ACC.name: accuracy / 100}, "ok", params=size.params, macs=size.macs, seconds=seconds or 0.0
+        )
 
 
 def table_evaluator(conditions: Conditions) -> TableEvaluator:

@@ -20,8 +20,8 @@ from naswot_lightning.data.catalog import load_dataset
 from naswot_lightning.data.storage import store_dataset, stored_fingerprint
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution.places import Place, share_out
-from naswot_lightning.search.evaluators.base import Conditions, Json, Values
-from naswot_lightning.search.evaluators.score import ScoreEvaluator
+from naswot_lightning.scorer import Evaluation, Json, ScoreEvaluator
+from naswot_lightning.search.evaluators.base import Conditions
 from naswot_lightning.search.evaluators.staged import Loaded, Staged
 from naswot_lightning.storage.records import from_plain
 from naswot_lightning.training.outcome import Outcome
@@ -105,7 +105,7 @@ class TrainingEvaluator(Staged):
         if pick := vars(self).get("_pick"):  # where one has begun
             pick.stop()
 
-    def train(self, architecture: str, epochs: int) -> Values:
+    def train(self, architecture: str, epochs: int) -> Evaluation:
         """Return the best accuracy on validation images, as a share.
 
         Raises:
@@ -124,7 +124,7 @@ class TrainingEvaluator(Staged):
         folder = prepare_pick(self._folder / FOLDER, settings, _run(settings), overwrite=False, images=images)
         outcome = Outcome("ok") if (folder / "result.json").exists() else pick(folder)
         if not outcome.has_result:
-            return Values({VAL_ACC.name: None}, "failed", outcome.message or outcome.status)
+            return Evaluation({VAL_ACC.name: None}, "failed", outcome.message or outcome.status)
         for checkpoint in folder.glob("*.ckpt"):  # 10 MB each, of hundreds of trainings
             checkpoint.unlink()
         return _values_of(read_result(folder / "result.json"))
@@ -158,9 +158,9 @@ def _run(settings: PickSettings) -> PickRun:
     return PickRun("disabled", "", "", digits, f"{digits}-{settings.values.epochs}")
 
 
-def _values_of(result: TrainingResult) -> Values:
+def _values_of(result: TrainingResult) -> Evaluation:
     failed = result.status != "ok" or result.best_val_acc is None
-    return Values(
+    return Evaluation(
         scores={VAL_ACC.name: None if failed else result.best_val_acc},
         status="failed" if failed else "ok",
         reason=result.reason or result.status if failed else None,

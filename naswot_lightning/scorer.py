@@ -1,4 +1,4 @@
-"""The scores of an untrained network, on one fixed mini-batch."""
+"""From one architecture to its scores: built with weights of its own, on one fixed mini-batch."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ import pickle
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from naswot_lightning.columns import Column, Criterion
-from naswot_lightning.data.probe import Probe
 from naswot_lightning.errors import describe_error
 from naswot_lightning.networks import alarms_raised, build_network, move_network
 from naswot_lightning.score import Precision
 from naswot_lightning.score.isolation import process_restored
-from naswot_lightning.scores import Measured, get_proxy, watches_of
-from naswot_lightning.search.evaluators.base import Conditions, Json, Values
+from naswot_lightning.scores.base import Measured, Probe
+from naswot_lightning.scores.registry import get_score, observers_of
 from naswot_lightning.seeds import derived_seed, seeded
 from naswot_lightning.storage.score_rows import Status
 from spaces import Complexity, Space, SpaceError, get_space
+
+Json = None | bool | int | float | str | Mapping[str, object]
 
 _CPU = torch.device("cpu")
 _REASONS = {
@@ -30,13 +32,41 @@ _REASONS = {
 }
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluator says of one architecture."""
+
+    scores: Mapping[str, float | None]
+    """by the names of the evaluator's columns, the one that this evaluation is for first; None where a value is not a
+    number, or was not asked for."""
+    status: Status
+    """of the first score."""
+    reason: str | None = None
+    """of another status than "ok", or what to doubt of a score, or why another is missing."""
+    stds: Mapping[str, float | None] | None = None
+    """standard deviations over repeats; None without repeats."""
+    n_units: int | None = None
+    """rectified units per image; None where there are none."""
+    params: int | None = None
+    """trainable parameters."""
+    macs: int | None = None
+    """multiply-accumulates of one image."""
+    seconds: float = 0.0
+    """that it took; of a benchmark's table, those that its training took."""
+
+    @property
+    def score(self) -> float | None:
+        """The first of the scores."""
+        return next(iter(self.scores.values()), None)
+
+
 class ScoreEvaluator:
     """Scores networks of one space, each built with weights of its own.
 
     Args:
         space: the search space.
         probes: a mini-batch for each repeat, anywhere; they are moved to the device once.
-        proxies: names of the scores; the first one decides the status.
+        scores: their names; the first one decides the status.
         seed: of the weights.
         device: where networks run.
         precision: of the forward pass of naswot.
@@ -48,7 +78,7 @@ class ScoreEvaluator:
         self,
         space: Space,
         probes: Sequence[Probe],
-        proxies: Sequence[str] = ("naswot",),
+        scores: Sequence[str] = ("naswot",),
         seed: int = 0,
         device: torch.device = _CPU,
         precision: Precision = "32",
@@ -57,7 +87,7 @@ class ScoreEvaluator:
     ) -> None:
         self.space = space
         self.probes = list(probes)
-        self.proxies = tuple(get_proxy(name) for name in proxies)
+        self.scores = tuple(get_score(name) for name in scores)
         self.seed = seed
         self.device = device
         self.precision: Precision = precision
@@ -67,7 +97,7 @@ class ScoreEvaluator:
     @property
     def columns(self) -> tuple[Column, ...]:
         """The scores."""
-        return tuple(proxy.column for proxy in self.proxies)
+        return tuple(score.column for score in self.scores)
 
     @property
     def fingerprint(self) -> str:
@@ -82,7 +112,7 @@ class ScoreEvaluator:
         """Move the mini-batches to the device."""
         self.probes = [probe.to(self.device) for probe in self.probes]
 
-    def __call__(self, architecture: str) -> Values:
+    def __call__(self, architecture: str) -> Evaluation:
         """Return the scores of one network with its plain size; a failure is a status, too."""
         start = time.perf_counter()
         repeats: list[Mapping[str, float]] = []
@@ -99,7 +129,7 @@ class ScoreEvaluator:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - any fault of one network is reported with it, also sys.exit
-            repeats = [dict.fromkeys((proxy.name for proxy in self.proxies), math.nan)]
+            repeats = [dict.fromkeys((score.name for score in self.scores), math.nan)]
             faults = [describe_error(error)]
         seconds = round(time.perf_counter() - start, 6)
         return summarize(repeats, "; ".join(dict.fromkeys(faults)) or None, n_units, size, seconds)
@@ -119,18 +149,18 @@ class ScoreEvaluator:
         probe = self.probes[repeat]
         network = build_network(self.space, architecture, self.seed, probe.num_classes, repeat)
         network = move_network(network, self.device, self.space.channels_last)
-        return Measured(network, probe, size, self.precision, watches_of(self.proxies))
+        return Measured(network, probe, size, self.precision, observers_of(self.scores))
 
     def _scores(self, measured: Measured, faults: list[str]) -> Mapping[str, float]:
         """Return the scores; one that fails is nan, and leaves the others."""
         values = {}
-        for proxy in self.proxies:
+        for score in self.scores:
             try:
-                values[proxy.name] = proxy(measured)
+                values[score.name] = score(measured)
             except Exception as error:  # noqa: BLE001 - any fault of one network is reported with it
-                values[proxy.name] = math.nan
+                values[score.name] = math.nan
                 faults.append(
-                    f"{proxy.name}: {describe_error(error)}" if len(self.proxies) > 1 else describe_error(error)
+                    f"{score.name}: {describe_error(error)}" if len(self.scores) > 1 else describe_error(error)
                 )
         return values
 
@@ -138,25 +168,10 @@ class ScoreEvaluator:
         """Send the space by its name: a user's functions cannot be sent themselves."""
         if not _can_be_named(self.space):
             raise pickle.PicklingError(f"another process cannot make the space {self.space.name!r} of its name")
-        names = tuple(proxy.name for proxy in self.proxies)
+        names = tuple(score.name for score in self.scores)
         probes = [probe.to(_CPU) for probe in self.probes]
         arguments = (names, self.seed, self.device, self.precision, self._settings, self.criteria)
         return _evaluator, (self.space.name, probes, *arguments)
-
-
-def score_evaluator(conditions: Conditions) -> ScoreEvaluator:
-    """Return the evaluator of the scores that are asked for."""
-    names = dict.fromkeys(part.name for criterion in conditions.criteria for part in criterion.parts)
-    return ScoreEvaluator(
-        conditions.space,
-        conditions.load_probes(),
-        list(names),
-        conditions.seed,
-        conditions.device,
-        conditions.precision,
-        conditions.settings,
-        conditions.criteria,
-    )
 
 
 def _evaluator(space: str, *arguments: Any) -> ScoreEvaluator:
@@ -187,7 +202,7 @@ def summarize(
     n_units: int | None,
     size: Complexity | None,
     seconds: float,
-) -> Values:
+) -> Evaluation:
     """Return mean and population standard deviation over the repeats, and what the values say of the network.
 
     Its size is None where it could not be counted.
@@ -195,7 +210,7 @@ def summarize(
     by_name = {name: [values[name] for values in repeats] for name in repeats[0]}
     states = {name: _status(values) for name, values in by_name.items()}
     usable = {name: values if states[name] == "ok" else [] for name, values in by_name.items()}
-    return Values(
+    return Evaluation(
         scores={name: statistics.fmean(values) if values else None for name, values in usable.items()},
         status=next(iter(states.values())),
         reason=fault or _reason(states),

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from naswot_lightning.score import NoRectifierError
-from naswot_lightning.scores import PROXIES, Measured, compute_scores
+from naswot_lightning.scores.base import Measured
+from naswot_lightning.scores.registry import REGISTERED, compute_scores
 from tests.scores.networks import GRADIENT_SCORES, LOSS_SCORES, SPACE, branches, probe_of, score
 
 OF_RECTIFIERS = ["nwot_normalised", "swap", "relu_entropy", "relu_rank", "relu_input_rank", "relu_volume", "relu_meco"]
@@ -44,7 +45,7 @@ class Returning(nn.Module):
         return self.give(x, self.network(x))
 
 
-@pytest.mark.parametrize("name", PROXIES)
+@pytest.mark.parametrize("name", REGISTERED)
 @pytest.mark.parametrize("training", [True, False])
 def test_network_probe_and_generators_are_left_as_found(name, training):
     network, probe = branches().train(training), probe_of()
@@ -74,7 +75,7 @@ def test_network_probe_and_generators_are_left_as_found(name, training):
     assert score(name, network, probe) == first
 
 
-@pytest.mark.parametrize("name", PROXIES)
+@pytest.mark.parametrize("name", REGISTERED)
 def test_frozen_parameters_and_callers_without_gradients_change_no_score(name):
     network = branches()
     expected = score(name, network)
@@ -95,7 +96,7 @@ def twelve_networks():
     return [SPACE.build(SPACE.sample(rng)).to(memory_format=torch.channels_last) for _ in range(12)]
 
 
-@pytest.mark.parametrize("name", PROXIES)
+@pytest.mark.parametrize("name", REGISTERED)
 def test_finite_and_different_on_twelve_networks_of_nas_bench_201(name):
     probe = probe_of(count=16 if name == "swap" else 4, classes=10)  # 4 images have 16 sign patterns in all
     values = [score(name, network, probe) for network in twelve_networks()]
@@ -148,7 +149,7 @@ def test_overflow_of_the_network_is_a_failure_and_not_a_good_score():
     assert math.isnan(score("grad_norm", network))
 
 
-@pytest.mark.parametrize("name", PROXIES)
+@pytest.mark.parametrize("name", REGISTERED)
 def test_features_beside_the_logits_change_no_score(name):
     wrapped = score(name, Returning(branches(), lambda x, logits: (x.mean((2, 3)) * 1e9, {"out": logits}, None)))
     assert wrapped == score(name, branches()) or name == "random"  # names of parameters are part of its seed
@@ -210,7 +211,7 @@ def test_a_shared_weight_counts_once(name):
     assert score(name, shared, probe) == score(name, reused, probe)
 
 
-@pytest.mark.parametrize("name", [name for name in PROXIES if name not in ("naswot", "rectified_units")])
+@pytest.mark.parametrize("name", [name for name in REGISTERED if name not in ("naswot", "rectified_units")])
 @pytest.mark.parametrize("network", NETWORKS)
 def test_networks_without_the_usual_parts_are_scored(name, network):
     """A score is a number, or says that a rectifier is missing."""
@@ -222,7 +223,7 @@ def test_networks_without_the_usual_parts_are_scored(name, network):
         assert score(name, NETWORKS[network]()) < math.inf
 
 
-@pytest.mark.parametrize("name", [name for name, proxy in PROXIES.items() if not proxy.exact_sums])
+@pytest.mark.parametrize("name", [name for name, score in REGISTERED.items() if not score.exact_sums])
 def test_threads_change_no_score(name):
     """What is not computed by one thread does not depend on their number."""
     network, probe = SPACE.build(SPACE[284]).to(memory_format=torch.channels_last), probe_of(count=16, size=16)
@@ -237,13 +238,13 @@ def test_threads_change_no_score(name):
 def test_all_scores_at_once_are_those_of_each():
     """From one forward and one backward pass, which every score leaves as it was."""
     network, probe = SPACE.build(SPACE[284]), probe_of(classes=10)
-    together = compute_scores(network, probe, list(PROXIES))
-    assert together == {name: score(name, network, probe) for name in PROXIES}
-    assert compute_scores(network, probe, list(PROXIES)[::-1]) == together
+    together = compute_scores(network, probe, list(REGISTERED))
+    assert together == {name: score(name, network, probe) for name in REGISTERED}
+    assert compute_scores(network, probe, list(REGISTERED)[::-1]) == together
 
 
 def test_scores_of_the_forward_pass_share_it():
-    """However many ask, and whoever asks first; asked for without notice, one pass more for each that watches."""
+    """However many ask, and whoever asks first; asked for without notice, one pass more for each that observes."""
     calls = []
     network = SPACE.build(SPACE[11])
     network.classifier.register_forward_hook(lambda *_: calls.append(0))
@@ -251,7 +252,7 @@ def test_scores_of_the_forward_pass_share_it():
     compute_scores(network, probe_of(), names)
     assert len(calls) == 1
     measured = Measured(network, probe_of())
-    assert {name: PROXIES[name](measured) for name in names} == compute_scores(network, probe_of(), names)
+    assert {name: REGISTERED[name](measured) for name in names} == compute_scores(network, probe_of(), names)
     assert len(calls) == 2 + 4
 
 

@@ -1,18 +1,18 @@
 import pytest
 
 from naswot_lightning.errors import UserError
-from naswot_lightning.scores import PROXIES, parse_scores
-from naswot_lightning.scores.criteria import AGGREGATES
+from naswot_lightning.scores import AGGREGATES
+from naswot_lightning.scores.registry import REGISTERED, parse_scores
 
 
-def test_every_proxy_says_where_it_comes_from_and_what_it_costs():
+def test_every_score_says_where_it_comes_from_and_what_it_costs():
     assert {
         "naswot", "jacob_cov", "grad_norm", "snip", "fisher", "grasp", "zico", "synflow", "nwot_normalised", "swap",
         "meco", "relu_entropy", "relu_rank", "relu_input_rank", "relu_volume", "relu_meco", "az_expressivity",
         "az_progressivity", "az_trainability", "zen", "vkdnw", "params", "macs", "rectified_units", "log_width",
         "conv_depth", "random",
-    } == set(PROXIES)  # fmt: skip
-    assert all(proxy.source and proxy.cost and proxy.higher_is_better for proxy in PROXIES.values())
+    } == set(REGISTERED)  # fmt: skip
+    assert all(score.source and score.cost and score.higher_is_better for score in REGISTERED.values())
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 from naswot_lightning.logits import logits_of
 from naswot_lightning.score.memory_format import in_channels_last
-from naswot_lightning.scores.base import ONE_PASS, Measured, proxy
+from naswot_lightning.scores.base import ONE_PASS, Measured, score
 from naswot_lightning.scores.gradients import differentiable, gradients, run_with
 
 # Keeps log and reciprocal finite for eigenvalue 0.
 _JACOBIAN_K = 1e-5
 
 
-@proxy("jacob_cov", source="Mellor et al. 2020, arXiv:2006.04647v1", cost=ONE_PASS)
+@score("jacob_cov", source="Mellor et al. 2020, arXiv:2006.04647v1", cost=ONE_PASS)
 def jacob_cov(measured: Measured) -> float:
     """Return the score of the paper's first version: how little the images' Jacobians are correlated.
 

@@ -1,9 +1,10 @@
-"""Whether every cell hands the gradients back as they come."""
+"""The three scores of AZ-NAS (Lee & Ham 2024) that look at the feature maps of every cell."""
 
 from __future__ import annotations
 
 import math
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -11,15 +12,85 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from naswot_lightning.score.memory_format import in_channels_last
-from naswot_lightning.scores.base import AZ_NAS, ONE_PASS, Measured, proxy
-from naswot_lightning.scores.feature_maps import each_feature_map
-from naswot_lightning.scores.gradients import differentiable, run_with
+from naswot_lightning.scores.base import AZ_NAS, FORWARD, ONE_PASS, Measured, score
+from naswot_lightning.scores.feature_maps import OutputObserver, each_feature_map, feature_modules
+from naswot_lightning.scores.gradients import differentiable, one_thread, run_with
 
+_LOG_EPSILON = 1e-8  # of the published logarithm
+_EPSILON = 1e-6  # of the published reciprocal
 _SEED = 20240615  # of the signs, the same for every network
-_EPSILON = 1e-6
 
 
-@proxy("az_trainability", source=AZ_NAS, cost=f"{ONE_PASS}, without gradients of weights")
+class SpectralEntropies(OutputObserver):
+    """While entered, notes the entropy of every feature map of a network.
+
+    Args:
+        network: whose feature maps.
+        images: N of the mini-batch; not needed.
+
+    Attributes:
+        values: entropies in nats in the order of the forward pass; -inf for a map that is constant, nan for one that
+            is not finite.
+    """
+
+    def __init__(self, network: nn.Module, images: int) -> None:
+        super().__init__(feature_modules(network))
+
+    def _value(self, output: Tensor) -> float:
+        with one_thread(), torch.autocast(output.device.type, enabled=False):
+            return _spectral_entropy(output)
+
+
+def _spectral_entropy(feature_map: Tensor) -> float:
+    """Return -sum p log(p + 1e-8), p the normalised eigenvalues of the covariance of the channels of (N, C, H, W)."""
+    rows = feature_map.permute(0, 2, 3, 1).flatten(0, 2).float()  # (N * H * W, C)
+    centred = rows - rows.mean(dim=0)
+    covariance = (centred.T @ centred).cpu().double() / len(rows)
+    if not bool(covariance.isfinite().all()):
+        return math.nan
+    values = torch.linalg.eigvalsh(covariance).clamp(min=0)
+    total = values.sum()
+    if float(total) <= 0:
+        return -math.inf
+    shares = values / total
+    return -float((shares * (shares + _LOG_EPSILON).log()).sum())
+
+
+@score("az_expressivity", source=AZ_NAS, cost=FORWARD, exact_sums=False, observers=(SpectralEntropies,))
+def az_expressivity(measured: Measured) -> float:
+    """Return the sum over the feature maps of the entropy of their spectrum.
+
+    A map of (N, C, H, W) is N * H * W rows of C channels; p are the eigenvalues of their covariance, divided by their
+    sum, and the entropy is -sum p log(p + 1e-8). The maps are those of
+    :func:`~naswot_lightning.scores.feature_maps.feature_modules`. Lee & Ham draw Kaiming-normal weights and N(0, 1)
+    inputs; here both are those of the search, so that the forward pass is that of the kernel.
+
+    Returns:
+        The sum; -inf where a map is constant, or there is none; nan where one is not finite.
+    """
+    entropies = measured.observed(SpectralEntropies).values
+    return sum(entropies) if entropies else -math.inf  # nan comes before -inf in a sum
+
+
+@score("az_progressivity", source=AZ_NAS, cost=FORWARD, exact_sums=False, observers=(SpectralEntropies,))
+def az_progressivity(measured: Measured) -> float:
+    """Return the smallest increase of the spectrum's entropy from one feature map to the next.
+
+    Maps and entropies are those of ``az_expressivity``.
+
+    Returns:
+        The increase, mostly negative; -inf where a map is constant or there are fewer than two, nan where one is not
+        finite.
+    """
+    entropies = measured.observed(SpectralEntropies).values
+    if any(math.isnan(entropy) for entropy in entropies):
+        return math.nan
+    if len(entropies) < 2 or -math.inf in entropies:
+        return -math.inf
+    return min(after - before for before, after in pairwise(entropies))
+
+
+@score("az_trainability", source=AZ_NAS, cost=f"{ONE_PASS}, without gradients of weights")
 def az_trainability(measured: Measured) -> float:
     """Return the mean over the cells of 2 - s - 1 / (s + 1e-6), at most 0 where s, of each, is 1.
 

@@ -1,0 +1,106 @@
+"""Scores of the binary codes of the ReLUs: the paper's, and two others of the same forward pass."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from naswot_lightning.score.recorder import RectifierObserver
+from naswot_lightning.scores.base import FORWARD, PAPER, Measured, score
+
+
+@score("naswot", source=f"{PAPER}, Eq. 2", cost="one forward pass", exact_sums=False)
+def naswot(measured: Measured) -> float:
+    """Return log|K_H| (Eq. 2); codes are bits and their distances integers, exact by any number of threads.
+
+    Raises:
+        NoRectifierError: the network has no rectified linear unit.
+    """
+    return measured.kernel.logdet()
+
+
+@score("nwot_normalised", source=f"{PAPER}, Eq. 2 of K_H / N_A", cost="one forward pass", exact_sums=False)
+def nwot_normalised(measured: Measured) -> float:
+    """Return log|K_H| - N log N_A = log|K_H / N_A|, for N images: at most 0 (Hadamard's inequality).
+
+    K_H / N_A has ones on its diagonal, and off it the share of the units whose codes agree. With codes drawn at random
+    that share is 1/2 and the score -N log 2 + log(N + 1), whatever N_A: what is left measures how far the codes of
+    different images are from that, not how many units there are.
+
+    Raises:
+        NoRectifierError: the network has no rectified linear unit.
+    """
+    logdet = measured.kernel.logdet()
+    if not math.isfinite(logdet):
+        return logdet
+    return logdet - len(measured.kernel.matrix) * math.log(measured.kernel.n_units)
+
+
+MOST_IMAGES = 16  # the mini-batch as published; 2^16 patterns are then possible
+
+
+class SignPatterns(RectifierObserver):
+    """While active, notes which sign patterns the units of all rectifiers have over the first images.
+
+    A unit's pattern is a number: bit i says whether its pre-activation for image i is positive.
+
+    Args:
+        network: not looked at.
+        images: N of the mini-batch; the first 16 of them count.
+    """
+
+    def __init__(self, network: nn.Module, images: int) -> None:
+        self._first = min(images, MOST_IMAGES)
+        self._seen = torch.zeros(0)
+
+    def __enter__(self) -> SignPatterns:
+        self._seen = torch.zeros(1 << self._first, dtype=torch.bool)
+        return self
+
+    def see(self, pre_activations: Tensor) -> None:
+        """Add the patterns of one rectifier's units."""
+        units = _units(pre_activations[: self._first])
+        powers = 2.0 ** torch.arange(self._first, device=units.device)
+        patterns = torch.mv((units > 0).float().T, powers)  # exact: below 2^24
+        self._seen = self._seen.to(units.device)
+        self._seen[patterns.long()] = True
+
+    @property
+    def count(self) -> int:
+        """Distinct patterns."""
+        return int(self._seen.sum())
+
+    @property
+    def tells_images_apart(self) -> bool:
+        """Whether any unit is positive for some images and not for others."""
+        return bool(self._seen[1:-1].any())
+
+
+def _units(tensor: Tensor) -> Tensor:
+    """Return (N, units) of (N, ...), the units in the order of the memory, so that nothing is copied."""
+    if tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last):
+        tensor = tensor.permute(0, 2, 3, 1)
+    return tensor.flatten(1)
+
+
+@score("swap", source="Peng et al. 2024", cost=FORWARD, exact_sums=False, observers=(SignPatterns,))
+def swap(measured: Measured) -> float:
+    """Return how many distinct sign patterns the rectified units have over the first 16 images of the probe.
+
+    A pattern is a unit's, over the images; ``naswot`` compares those of an image, over the units. 16 images, as
+    published, allow 65,536 patterns: large networks reach nearly all of them. The forward pass, and with it the
+    statistics of BatchNorm, is that of the whole probe. The published factor exp(-(params - mu)^2 / sigma), whose mu
+    and sigma are set for each space, is left out: that is tuning on accuracies.
+
+    Returns:
+        The count; -inf where no unit tells any two images apart, nan where a rectifier met NaN.
+
+    Raises:
+        NoRectifierError: the network has no rectified linear unit.
+    """
+    patterns = measured.observed(SignPatterns)
+    if measured.kernel.has_nan:
+        return math.nan
+    return float(patterns.count) if patterns.tells_images_apart else -math.inf

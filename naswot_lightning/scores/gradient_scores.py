@@ -1,0 +1,230 @@
+"""Scores of one backward pass through the loss of the probe's labels, or through the logits of positive weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from naswot_lightning.logits import logits_of
+from naswot_lightning.score.image_dimension import functions_named
+from naswot_lightning.score.memory_format import in_channels_last
+from naswot_lightning.scores.base import ABDELFATTAH, ONE_PASS, PAPER, Measured, score
+from naswot_lightning.scores.gradients import (
+    cross_entropy,
+    differentiable,
+    free_weights,
+    gradients,
+    loss_gradients,
+    one_thread,
+    positive_sum,
+    run_with,
+    weights,
+)
+
+
+@score("grad_norm", source=f"{ABDELFATTAH}; {PAPER}, Figure 4", cost=ONE_PASS)
+def grad_norm(measured: Measured) -> float:
+    """Return the sum of the Euclidean norms of the loss's gradients, one norm a convolution or linear weight.
+
+    The loss is the cross-entropy of the probe's labels. Mellor et al. (Figure 4) take it from Abdelfattah et
+    al., whose definition this is: a sum of norms, not the norm of the whole, and neither biases nor BatchNorm.
+
+    Returns:
+        The sum; -inf where no gradient reaches any weight, nan where it is not finite.
+
+    Raises:
+        ValueError: the network does not return logits of the classes (:func:`~naswot_lightning.logits.logits_of`).
+    """
+    return positive_sum([torch.linalg.vector_norm(gradient) for _, gradient in measured.loss_gradients.of_weights])
+
+
+@score("snip", source=f"Lee et al. 2019; {ABDELFATTAH}", cost=ONE_PASS)
+def snip(measured: Measured) -> float:
+    """Return the connection sensitivity sum |w * dL/dw| over the weights of convolutions and linear layers.
+
+    The loss is the cross-entropy of the probe's labels. Lee et al. divide by this sum; Abdelfattah et al. sum it.
+
+    Returns:
+        The sum; -inf where no gradient reaches any weight, nan where it is not finite.
+
+    Raises:
+        ValueError: the network does not return logits of the classes (:func:`~naswot_lightning.logits.logits_of`).
+    """
+    return positive_sum([(weight * gradient).abs().sum() for weight, gradient in measured.loss_gradients.of_weights])
+
+
+@score("fisher", source=f"Theis et al. 2018; Turner et al. 2020; {ABDELFATTAH}", cost=ONE_PASS)
+def fisher(measured: Measured) -> float:
+    """Return the sum over all channels of 1 / 2N * sum over images of (sum over pixels of a * dL/da)^2.
+
+    a is the output of a convolution or linear layer, (N, C, ...), for each call of one; L is the cross-entropy of the
+    probe's labels, its mean over the N images. The backward pass is that of ``grad_norm`` and ``snip``.
+
+    Returns:
+        The sum; -inf where no gradient reaches any weight, nan where it is not finite.
+
+    Raises:
+        ValueError: the network does not return logits of the classes (:func:`~naswot_lightning.logits.logits_of`).
+    """
+    gradients = measured.loss_gradients
+    reached = positive_sum([gradient.abs().sum() for _, gradient in gradients.of_weights])
+    if not math.isfinite(reached):  # a classifier's outputs have gradients even if nothing reaches it
+        return reached
+    # In float64: float32 ends at 1e-38, and these are squares.
+    return positive_sum([sums.cpu().double().square().sum() / (2 * len(sums)) for sums in gradients.of_channels])
+
+
+_COST = "one forward and backward pass, and a backward pass through both"
+
+
+@score("grasp", source=f"Wang et al. 2020; {ABDELFATTAH}", cost=_COST)
+def grasp(measured: Measured) -> float:
+    """Return -sum w * (H g) over the weights of convolutions and linear layers.
+
+    g = dL/dw and H is the Hessian of L, the cross-entropy of the probe's labels (at temperature 1, as Abdelfattah et
+    al. have it; Wang et al. divide the logits by 200). H g is the gradient of g'g / 2. Where BatchNorm undoes the scale
+    of a layer, its weights contribute their part of g'g, so that the score is close to that of squared norms.
+
+    Returns:
+        The sum; -inf where no gradient reaches any weight, nan where it is not finite.
+
+    Raises:
+        ValueError: the network does not return logits of the classes (:func:`~naswot_lightning.logits.logits_of`).
+    """
+    probe = measured.probe
+    with one_thread():
+        change_of_flow = partial(_change_of_flow, measured.network, probe.labels, probe.num_classes)
+        flow, change = in_channels_last(change_of_flow, measured.network, probe.images)
+    if not math.isfinite(flow) or not math.isfinite(change):
+        return math.nan
+    return -change if flow > 0 else -math.inf
+
+
+def _change_of_flow(network: nn.Module, labels: Tensor, num_classes: int, images: Tensor) -> tuple[float, float]:
+    """Return g'g and w'(H g)."""
+    with differentiable(network, images.device):
+        weights = list((state := free_weights(network)).values())
+        loss = cross_entropy(network, state, images, labels, num_classes)
+        if not weights or not loss.requires_grad:
+            return 0.0, 0.0
+        found = torch.autograd.grad(loss, weights, create_graph=True, allow_unused=True, materialize_grads=True)
+        flow = torch.stack([gradient.square().sum() for gradient in found]).sum()
+        changes = gradients(flow / 2, weights)
+    products = [(w.detach() * change).sum() for w, change in zip(weights, changes, strict=True)]
+    return float(flow.detach()), float(torch.stack(products).cpu().double().sum())
+
+
+_PARTS = 2  # as published; each has a mini-batch's statistics of its own, so that the pass of the whole is of no use
+
+
+@score("zico", source="Li et al. 2023", cost=f"{ONE_PASS}, of one half and the other")
+def zico(measured: Measured) -> float:
+    """Return the sum over convolutions and linear layers of log(sum over weights of mean|g| / std(g)).
+
+    g = dL/dw for the first and the second half of the probe, each run for itself, L the cross-entropy of its labels.
+    Mean and standard deviation (of the population) are over the two; weights whose gradients are equal are left out,
+    and layers without any other.
+
+    Returns:
+        The sum; -inf where the gradients of no weight differ, nan where it is not finite.
+
+    Raises:
+        ValueError: fewer than 4 images, or the network does not return logits of the classes.
+    """
+    probe = measured.probe
+    if len(probe.images) < 2 * _PARTS:
+        raise ValueError(f"{len(probe.images)} images: zico compares {_PARTS} mini-batches of at least 2 images")
+    halves = zip(probe.images.chunk(_PARTS), probe.labels.chunk(_PARTS), strict=True)
+    both = [loss_gradients(measured.network, images, labels, probe.num_classes).of_weights for images, labels in halves]
+    layers = [_log_ratio(torch.stack([g for _, g in layer]).cpu().double()) for layer in zip(*both, strict=True)]
+    known = [value for value in layers if value is not None]
+    if not known:
+        return -math.inf
+    total = math.fsum(known)
+    return total if math.isfinite(total) else math.nan
+
+
+def _log_ratio(gradients: Tensor) -> float | None:
+    """Return log(sum of mean|g| / std(g)) of one layer's gradients (parts, ...); None where no weight's differ."""
+    if not bool(gradients.isfinite().all()):
+        return math.nan
+    spread = gradients.std(dim=0, correction=0)
+    differ = spread > 0
+    if not bool(differ.any()):
+        return None
+    return math.log(float((gradients.abs().mean(dim=0)[differ] / spread[differ]).sum()))
+
+
+_BATCH_NORM = functions_named("batch_norm")
+# Powers of two for SynFlow's image and output, tried in turn: doubles end at 2^1023 = 1e308, an image of 2^-960
+# = 1e-289 lets the flow reach 1e597, and is itself 19 decades above the smallest normal double.
+_FLOW_EXPONENTS = (0, -960, 960)
+
+
+@score("synflow", source=f"Tanaka et al. 2020; {ABDELFATTAH}", cost=f"{ONE_PASS} of one image in float64")
+def synflow(measured: Measured) -> float:
+    """Return the logarithm of the synaptic flow sum |w * dR/dw| over convolution and linear weights.
+
+    R is the sum of the logits for one image of ones, all parameters and buffers replaced by their absolute
+    values and BatchNorm by the identity; labels and images are not used, only the images' shape. The flow grows
+    with depth to 1e43 in NAS-Bench-201, so it is computed in float64 and its logarithm returned, which ranks
+    the same. Beyond float64 the image, the biases and R are scaled by powers of two, to which a network of
+    convolutions, linear layers, rectifiers, pooling and sums is indifferent: exact up to flows of 1e590.
+
+    Returns:
+        log of the flow; -inf where no flow reaches the output, nan where it is beyond 1e590 or a parameter NaN.
+    """
+    flows = []
+    for exponent in _FLOW_EXPONENTS:
+        flow = _log_flow(measured, exponent)
+        if math.isfinite(flow):
+            return flow
+        flows.append(flow)
+    return flows[0]
+
+
+def _log_flow(measured: Measured, exponent: int) -> float:
+    """Return log of SynFlow's sum, computed with image, biases and R scaled by 2^exponent."""
+    network, images = measured.network, measured.probe.images
+    device = images.device if images.device.type != "mps" else torch.device("cpu")  # MPS has no float64
+    ones = torch.ones(1, *images.shape[1:], dtype=torch.float64, device=device)
+
+    def products(ones: Tensor) -> list[Tensor]:
+        with differentiable(network, images.device), _WithoutBatchNorm():
+            state = _absolute_state(network, device, exponent)
+            inputs = [state[name].requires_grad_() for name in weights(network)]
+            output = run_with(network, state, ones * 2.0**exponent)
+            total = logits_of(output, 1, measured.probe.num_classes).sum() * 2.0**exponent
+            return [(w.detach() * g).abs().sum() for w, g in zip(inputs, gradients(total, inputs), strict=True)]
+
+    flow = positive_sum(in_channels_last(products, network, ones))
+    return math.log(flow) - 2 * exponent * math.log(2) if flow > 0 else flow
+
+
+def _absolute_state(network: nn.Module, device: torch.device, exponent: int) -> dict[str, Tensor]:
+    """Return |parameters and buffers| in float64, biases scaled by 2^exponent."""
+    state = {}
+    for name, tensor in [*network.named_parameters(), *network.named_buffers()]:
+        value = tensor.detach().to(device)
+        if value.is_floating_point():
+            value = value.double().abs() * 2.0 ** (exponent if name.endswith("bias") else 0)
+        state[name] = value
+    return state
+
+
+class _WithoutBatchNorm(TorchFunctionMode):
+    """While active, BatchNorm returns its input."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in _BATCH_NORM:
+            return args[0] if args else kwargs["input"]
+        return func(*args, **kwargs)

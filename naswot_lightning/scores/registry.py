@@ -1,0 +1,94 @@
+"""Scores by their names, and what candidates are ranked by: one score, or the ranks by several put together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from importlib import import_module
+from typing import get_args
+
+from torch import nn
+
+from naswot_lightning.columns import Combination, Criterion
+from naswot_lightning.errors import UserError, expect_name
+from naswot_lightning.scores import AGGREGATES, SCORES
+from naswot_lightning.scores.base import REGISTERED, Measured, ObserverType, Probe, Score
+
+for _family in dict.fromkeys(SCORES.values()):
+    import_module(f"naswot_lightning.scores.{_family}")
+
+__all__ = ["REGISTERED", "compute_scores", "get_score", "observers_of", "parse_scores"]
+
+
+def get_score(name: str) -> Score:
+    """Return the score of that name.
+
+    Raises:
+        UserError: no such score; the message lists the names and the nearest one.
+
+    >>> get_score("snip").source
+    'Lee et al. 2019; Abdelfattah et al. 2021'
+    """
+    return REGISTERED[expect_name("score", name, REGISTERED)]
+
+
+def compute_scores(network: nn.Module, probe: Probe, names: Sequence[str]) -> dict[str, float]:
+    """Return several scores of one network, those of one forward pass or of one backward pass from the same.
+
+    Raises:
+        UserError: no such score.
+        NoRectifierError: a score needs rectified linear units, and the network has none.
+
+    >>> from naswot_lightning.data.probe import load_probe
+    >>> network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 8), nn.ReLU(), nn.Linear(8, 10))
+    >>> compute_scores(network, load_probe("noise", "", batch_size=16, seed=0), ["params", "rectified_units"])
+    {'params': 24674.0, 'rectified_units': 8.0}
+    """
+    scores = [get_score(name) for name in names]
+    measured = Measured(network, probe, observers=observers_of(scores))
+    return {score.name: score(measured) for score in scores}
+
+
+def observers_of(scores: Iterable[Score]) -> list[ObserverType]:
+    """Return what these scores observe the forward pass with, each once, for :class:`Measured`."""
+    return list(dict.fromkeys(observer for score in scores for observer in score.observers))
+
+
+def parse_scores(text: str) -> list[Criterion]:
+    """Read what to rank by: columns separated by ",", each one score or several joined by "+".
+
+    Raises:
+        UserError: a name is unknown, missing, or twice in a column; or two columns are the same.
+
+    >>> [criterion.name for criterion in parse_scores("naswot, jacob_cov+params, jacob_cov+params:mean_rank")]
+    ['naswot', 'jacob_cov+params', 'jacob_cov+params:mean_rank']
+    """
+    criteria = [_parse(column.strip(), text) for column in text.split(",")]
+    seen: set[object] = set()
+    for criterion in criteria:
+        key = frozenset(part.name for part in criterion.parts), criterion.combine
+        if len(key[0]) < len(criterion.parts) or key in seen:
+            raise UserError(f"score {text!r}: {criterion.name} repeats a name or a column; write each once")
+        seen.add(key)
+    return criteria
+
+
+def _parse(column: str, text: str) -> Criterion:
+    if column in AGGREGATES:
+        return Criterion(tuple(REGISTERED[name].column for name in AGGREGATES[column]), title=column)
+    joined, colon, combine = (part.strip() for part in column.partition(":"))
+    names = [name.strip() for name in joined.split("+")]
+    for name in names:
+        if not name:
+            raise UserError(f"score {text!r}: a name is missing; write e.g. naswot or naswot,jacob_cov+params")
+        expect_name("score", name, [*REGISTERED, *AGGREGATES])
+        if name in AGGREGATES:
+            raise UserError(f"score {text!r}: {name} puts the ranks by several scores together; write it alone")
+    parts = tuple(REGISTERED[name].column for name in names)
+    if not colon:
+        return Criterion(parts)
+    if len(names) == 1:
+        raise UserError(f"score {text!r}: {combine!r} is for the ranks by several scores, such as jacob_cov+params")
+    for known in get_args(Combination):
+        if combine == known:
+            return Criterion(parts, known)
+    raise UserError(f"score {text!r}: {combine!r}: expected one of {', '.join(get_args(Combination))}")
