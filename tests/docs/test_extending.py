@@ -107,6 +107,7 @@ def test_a_score_is_a_column(product):
     assert [row["score"] for row in rows] == [row["code_distance"] for row in rows]
 
 
+@pytest.mark.slow
 def test_an_algorithm_with_feedback_climbs_and_continues(product):
     run(product, "An algorithm with feedback")
     folder = product / "runs/climbing"
@@ -135,6 +136,7 @@ def test_an_executor_gives_the_ranking_of_the_serial_one(product):
     assert all((product / "runs/renewed" / n).read_bytes() == (product / "runs/serial" / n).read_bytes() for n in names)
 
 
+@pytest.mark.slow
 def test_an_evaluator_ranks_by_its_own_column(product):
     printed = run(product, "An evaluator")
     with open(product / "runs/memory/ranking.csv", newline="") as file:

@@ -8,6 +8,7 @@ import pytest
 
 from naswot_lightning import config
 from naswot_lightning.benchmarks.convert import convert
+from naswot_lightning.command_line import parse
 from naswot_lightning.config import SearchConfig, TrainConfig, WandbConfig
 from naswot_lightning.data import image_folder
 from naswot_lightning.report.settings import ReportConfig
@@ -98,56 +99,74 @@ def folder(place, monkeypatch):
         sys.modules.pop(file.stem, None)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.name not in pages.RUN_ELSEWHERE], ids=page_name)
-def test_commands_and_programs(page, folder):
+RUN_HERE = [page for page in PAGES if page.name not in pages.RUN_ELSEWHERE]
+
+
+def is_run(words):
+    return not pages.is_among(pages.NOT_RUN, words) and not pages.is_among(pages.LONG, words)
+
+
+@pytest.mark.parametrize("page", RUN_HERE, ids=page_name)
+def test_page_first_command_runs_and_the_others_parse(page, folder):
+    listed = commands(page)
+    runnable = [words for words in listed if is_run(words)]
+    for words in runnable[:1]:
+        pages.run(words)
+    for words in runnable[1:]:
+        if words[1] in ("search.py", "train.py") and "--print_config" not in words:
+            parse({"search.py": SearchConfig, "train.py": TrainConfig}[words[1]], words[2:], words[1])
+    for words in (words for words in listed if words not in runnable):
+        read(words)
+    for block in blocks(page):
+        assert block.language in ("", "bash", "python", "sh")
+        if block.language == "sh":
+            read_script(block.text)
+
+
+@pytest.mark.slow  # two minutes together
+@pytest.mark.parametrize("page", RUN_HERE, ids=page_name)
+def test_page_all_commands_and_programs_run(page, folder):
     names = {"__name__": "__main__"}
     for block in blocks(page):
         if block.language == "bash":
-            for words in block.commands:
-                read_alone = pages.is_among(pages.NOT_RUN, words) or pages.is_among(pages.LONG, words)
-                (read if read_alone else pages.run)(words)
-        elif block.language == "python":
-            if not block.file:
-                pages.run_program(block.text, names)
-        elif block.language == "sh":
-            read_script(block.text)
-        else:
-            assert not block.language, f"a block of {block.language}"
+            for words in filter(is_run, block.commands):
+                pages.run(words)
+        elif block.language == "python" and not block.file:
+            pages.run_program(block.text, names)
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/how-the-score-works.md"])
+def test_page_programs_run(name, folder):
+    names = {"__name__": "__main__"}
+    for block in blocks(ROOT / name):
+        if block.language == "python" and not block.file:
+            pages.run_program(block.text, names)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("page", "words"), LONG_COMMANDS, ids=[f"{page.name}-{words[3]}" for page, words in LONG_COMMANDS]
 )
-def test_long_commands(page, words, folder):
+def test_page_long_command_runs(page, words, folder):
     for command in BEFORE.get(page.name, []):
         pages.run(command.split())
     pages.run(words)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=page_name)
-def test_commands_in_the_text_are_such(page):
-    for words in pages.inline_commands(page):
+def test_inline_commands_parse():
+    for words in (words for page in PAGES for words in pages.inline_commands(page)):
         lacks_table = "naswot_lightning.reproduce" in words and "--benchmark" not in words  # named once on the page
         read([*words, "--benchmark", "nasbench201.npz"] if lacks_table else words)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=page_name)
-def test_no_block_hides_a_command(page):
-    """A block without a language is what a command prints, a file, or what is typed elsewhere."""
-    for block in blocks(page):
+def test_blocks_without_a_language_hold_no_command():
+    for block in (block for page in PAGES for block in blocks(page)):
         if not block.language:
             assert not re.search(r"^\s*(?:python|pip|make|ray|\.venv/\S+) ", block.text, re.MULTILINE), block.text
 
 
-def test_pages_that_are_run_elsewhere():
-    for test in pages.RUN_ELSEWHERE.values():
-        assert (ROOT / test).exists(), test
-
-
-@pytest.mark.parametrize("table", [pages.SMALLER, pages.LONG, pages.NOT_RUN], ids=["smaller", "long", "not run"])
-def test_no_entry_of_the_tables_is_left_over(table):
-    for wanted in table:
+def test_every_replacement_and_exception_is_used():
+    for wanted in (*pages.SMALLER, *pages.LONG, *pages.NOT_RUN):
         assert any(pages.find(words, wanted) is not None for words in ALL_COMMANDS), wanted
 
 
@@ -158,15 +177,15 @@ def test_the_readme_is_short():
     assert "make test" in text
 
 
-@pytest.mark.parametrize("page", PAGES, ids=page_name)
-def test_links_lead_to_files(page):
-    links = re.findall(r"\]\(([^)\s]+)\)", page.read_text())
-    for path, _, heading in (link.partition("#") for link in links if "://" not in link):
+def test_links_lead_to_files_and_headings():
+    links = [(page, link) for page in PAGES for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text())]
+    for page, (path, _, heading) in ((page, link.partition("#")) for page, link in links if "://" not in link):
         target = page.parent / path if path else page
-        assert target.exists(), path
+        assert target.exists(), f"{page}: {path}"
         if heading:
             titles = re.findall(r"^#+ (.*)$", target.read_text(), re.MULTILINE)
-            assert heading in [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles]
+            anchors = [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles]
+            assert heading in anchors, f"{page}: {path}#{heading}"
 
 
 def test_every_option_is_named():
@@ -180,16 +199,11 @@ def test_every_option_of_the_papers_tables_is_named():
     assert named >= REPRODUCED
 
 
-@pytest.mark.parametrize("page", PAGES, ids=page_name)
-def test_every_named_option_exists(page):
-    ours = re.findall(r"`--([a-z][\w.]*)", page.read_text())
+def test_every_named_option_exists():
+    named = {name for page in PAGES for name in re.findall(r"`--([a-z][\w.]*)", page.read_text())}
     others = {"output"}  # of python -m spaces, and of python -m naswot_lightning.benchmarks
-    odd = [
-        name
-        for name in ours
-        if name not in OPTIONS | REPRODUCED | others and not name.startswith(("trainer.", "slurm."))
-    ]
-    assert odd == []
+    odd = {name for name in named - OPTIONS - REPRODUCED - others if not name.startswith(("trainer.", "slurm."))}
+    assert odd == set()
 
 
 @pytest.mark.parametrize(
