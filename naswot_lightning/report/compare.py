@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from naswot_lightning.report.comparison_run import ComparisonRun
 from naswot_lightning.report.figures import draw_figures
 from naswot_lightning.report.findings import find
 from naswot_lightning.report.html.write import offer_report
 from naswot_lightning.report.run import read_run
 from naswot_lightning.report.tables import write_comparison, write_seeds
 from naswot_lightning.report.terminal import print_report
+from naswot_lightning.report.wandb.comparison import ComparisonRun
 from naswot_lightning.storage.files import write_json
 
 

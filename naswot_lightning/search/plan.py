@@ -15,14 +15,13 @@ from naswot_lightning.benchmarks import Benchmark, open_benchmark
 from naswot_lightning.benchmarks.known_space import space_of
 from naswot_lightning.benchmarks.targets import reported_target
 from naswot_lightning.columns import Criterion
-from naswot_lightning.config import SearchConfig, SearchMachine
+from naswot_lightning.config import SearchConfig, SearchMachine, WandbConfig
 from naswot_lightning.data.catalog import load_dataset
 from naswot_lightning.data.probe import Probe, draw_probe, load_probe
 from naswot_lightning.devices import get_device, has_bf16_instructions, warn_of_slow_bf16
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution import get_engine
 from naswot_lightning.execution.base import Executor, Request
-from naswot_lightning.report.wandb_runs import WandbSettings
 from naswot_lightning.scorer import ScoreEvaluator
 from naswot_lightning.scores.registry import parse_scores
 from naswot_lightning.search.algorithms import get_algorithm
@@ -88,7 +87,7 @@ class Search:
     overwrite: bool
     calibrate: Calibration | None
     benchmark: Known | None
-    wandb: WandbSettings
+    wandb: WandbConfig
 
     @property
     def criteria(self) -> tuple[Criterion, ...]:
@@ -147,7 +146,7 @@ def plan_search(config: SearchConfig, scored: bool = False) -> Search:
         overwrite=config.overwrite,
         calibrate=_calibration(config, space, device, probes()[0]) if config.calibrate else None,
         benchmark=_known(config, benchmark),
-        wandb=WandbSettings(**asdict(config.wandb)),
+        wandb=config.wandb,
     )
 
 

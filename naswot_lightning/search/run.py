@@ -13,10 +13,10 @@ from naswot_lightning.columns import BENCHMARK_ACC
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import RankedRow, rank, write_ranking
-from naswot_lightning.report import wandb_runs
 from naswot_lightning.report.html.write import offer_report
 from naswot_lightning.report.search_figures import draw_search_figures
-from naswot_lightning.report.tracking.search import SearchShown, log_search, search_config
+from naswot_lightning.report.wandb import runs
+from naswot_lightning.report.wandb.search import SearchShown, log_search, search_config
 from naswot_lightning.search.calibration import calibrate
 from naswot_lightning.search.known import report_known
 from naswot_lightning.search.loop import Loop
@@ -112,23 +112,24 @@ def first_batch(search: Search) -> Sequence[Proposal]:
 
 def _track(search: Search, rows: Records[ScoreRow], ranking: Records[RankedRow], fresh: int) -> None:
     run_id = f"{search.folder.run_id()}-search"
-    if not fresh and wandb_runs.was_sent(search.folder, run_id):
+    if not fresh and runs.was_sent(search.folder, run_id):
         return
     config = search_config({**search.settings, **search.identity}, search.evaluator.fingerprint)
-    run = wandb_runs.start_run(
-        search.wandb,
+    run = runs.start_run(
+        search.wandb.mode,
+        search.wandb.project,
         search.folder.path,
         json.loads(json.dumps(config)),
         id=run_id,
         name=f"search {search.folder.name}",
-        group=wandb_runs.wandb_group(search.folder, search.wandb),
+        group=runs.wandb_group(search.folder, search.wandb.group),
         job_type="search",
     )
     if run is None:
         return
     shown = _shown(search, rows, ranking)
-    if wandb_runs.send(run, lambda each: log_search(each, shown, search.folder, search.wandb.artifacts)):
-        wandb_runs.mark_sent(search.folder, run_id)
+    if runs.send(run, lambda each: log_search(each, shown, search.folder, search.wandb.artifacts)):
+        runs.mark_sent(search.folder, run_id)
 
 
 def _shown(search: Search, rows: Records[ScoreRow], ranking: Records[RankedRow]) -> SearchShown:

@@ -32,8 +32,8 @@ from naswot_lightning.data.module import ImageDataModule
 from naswot_lightning.data.storage import map_dataset
 from naswot_lightning.errors import UserError, describe_error, describe_os_error
 from naswot_lightning.execution.tuning import tune_process
-from naswot_lightning.report.tracking.training import log_result
-from naswot_lightning.report.wandb_runs import send
+from naswot_lightning.report.wandb.content import log_result
+from naswot_lightning.report.wandb.runs import send
 from naswot_lightning.storage.files import lock_folder
 from naswot_lightning.training.checkpoints import best_and_last, checkpoint_to_resume
 from naswot_lightning.training.classifier import ImageClassifier

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import torch
 
-from naswot_lightning.config import SearchConfig, Select, TrainConfig
+from naswot_lightning.config import SearchConfig, Select, TrainConfig, WandbConfig
 from naswot_lightning.data.catalog import list_datasets
 from naswot_lightning.data.splits import describe_split
 from naswot_lightning.errors import UserError, expect_name
@@ -18,7 +18,6 @@ from naswot_lightning.execution import get_engine
 from naswot_lightning.execution.base import Executor, Request
 from naswot_lightning.execution.places import Place, share_out
 from naswot_lightning.ranking import read_ranking
-from naswot_lightning.report.wandb_runs import WandbSettings
 from naswot_lightning.storage.records import STRICT, Count, Positive, from_plain, parse_json
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.training.choice import choose_picks, named_picks
@@ -88,7 +87,7 @@ class Training:
     overwrite: bool
     executor: Executor
     places: tuple[Place, ...]
-    wandb: WandbSettings
+    wandb: WandbConfig
     search_probe: SearchProbe | None = None
 
 
@@ -148,7 +147,7 @@ def plan_training(config: TrainConfig) -> Training:
     ]
     places = share_out(config.accelerator, config.devices, len(picks), config.workers, config.threads)
     executor = make_executor(_request(config, folder, places))
-    wandb = WandbSettings(**asdict(config.wandb))
+    wandb = config.wandb
     probe = _search_probe(folder, searched, picks[0].settings)
     return Training(folder, tuple(picks), config.overwrite, executor, tuple(places), wandb, probe)
 

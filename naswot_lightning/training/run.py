@@ -19,8 +19,8 @@ from naswot_lightning.data.storage import store_dataset
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution.base import Lost
 from naswot_lightning.report.compare import compare
-from naswot_lightning.report.comparison_run import ComparisonRun, updates
-from naswot_lightning.report.wandb_runs import resolve_project, wandb_group
+from naswot_lightning.report.wandb.comparison import ComparisonRun, ComparisonUpdates
+from naswot_lightning.report.wandb.runs import resolve_project, wandb_group
 from naswot_lightning.training.outcome import Outcome
 from naswot_lightning.training.plan import PlannedPick, SearchProbe, Training, plan_training
 from naswot_lightning.training.progress import display
@@ -79,7 +79,7 @@ def _prepare(training: Training, pick: PlannedPick, images: str | None) -> Path:
     run = PickRun(
         mode=wandb.mode,
         project=resolve_project(wandb.project),
-        group=wandb_group(training.folder, wandb),
+        group=wandb_group(training.folder, wandb.group),
         id=f"{training.folder.run_id()}-{pick.name}-{pick.settings.digest()}",
         name=pick.name,
         artifacts=wandb.artifacts,
@@ -100,7 +100,7 @@ def _train(
     settings = training.picks[0].settings
     ended: dict[Path, Outcome] = {}
     with (
-        updates(comparison) as shown,
+        ComparisonUpdates(comparison) as shown,
         _shared_images(training.folder.path, loaded or [_load(settings)]) as images,
         display() as progress,
     ):

@@ -11,12 +11,12 @@ from typing import Any
 import pytorch_lightning as pl
 
 from naswot_lightning.data.module import ImageDataModule
-from naswot_lightning.report.tracking.training import define_metrics
-from naswot_lightning.report.wandb_runs import WandbSettings, resolve_mode, start_run
+from naswot_lightning.report.wandb.content import define_metrics
+from naswot_lightning.report.wandb.logger import SentOnceLogger
+from naswot_lightning.report.wandb.runs import resolve_mode, start_run
 from naswot_lightning.training.checkpoints import WholeCheckpointIO
 from naswot_lightning.training.classifier import ImageClassifier, has_unused_parameters
 from naswot_lightning.training.settings import SavedPick
-from naswot_lightning.training.wandb_logger import SentOnceLogger
 
 
 def make_classifier(pick: SavedPick, data: ImageDataModule) -> ImageClassifier:
@@ -92,8 +92,8 @@ def _logger(folder: Path, pick: SavedPick) -> Any:
 
     def start() -> Any:
         # All runs of a run folder lie side by side, so that one viewer shows them together.
-        wandb, named = WandbSettings(run.mode, run.project, run.group), {"id": run.id, "name": run.name}
-        started = start_run(wandb, folder.parent.parent, shown, group=run.group, job_type="train", **named)
+        named = {"id": run.id, "name": run.name, "group": run.group, "job_type": "train"}
+        started = start_run(run.mode, run.project, folder.parent.parent, shown, **named)
         if started is not None:
             define_metrics(started)
         return started

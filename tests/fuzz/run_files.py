@@ -12,12 +12,13 @@ import yaml
 from naswot_lightning.columns import Column, Criterion
 from naswot_lightning.config import SearchConfig, TrainConfig
 from naswot_lightning.ranking import RankedRow, rank, read_ranking, write_ranking
-from naswot_lightning.report import wandb_runs
 from naswot_lightning.report.figures import FIGURES, draw_figure
 from naswot_lightning.report.findings import find
 from naswot_lightning.report.run import read_run
 from naswot_lightning.report.tables import NAMES, comparison_rows, write_comparison, write_seeds
 from naswot_lightning.report.terminal import print_report
+from naswot_lightning.report.wandb import runs
+from naswot_lightning.report.wandb.logger import SentOnceLogger
 from naswot_lightning.search.loop import Loop
 from naswot_lightning.search.summary import print_summary
 from naswot_lightning.storage.files import to_csv, write_json
@@ -27,7 +28,6 @@ from naswot_lightning.training.choice import choose_picks, named_picks
 from naswot_lightning.training.outcome import read_outcome
 from naswot_lightning.training.plan import plan_training
 from naswot_lightning.training.settings import PickRun, prepare_pick, read_pick, seconds_of
-from naswot_lightning.training.wandb_logger import SentOnceLogger
 from spaces import get_space
 from tests.runs import result, trajectory
 
@@ -228,9 +228,9 @@ def make_wandb_runs(rng):
 
 def read_wandb_runs(folder: Path) -> None:
     run = RunFolder(folder)
-    wandb_runs.was_sent(run, "another")
-    wandb_runs.mark_sent(run, "mine")
-    assert wandb_runs.was_sent(run, "mine")
+    runs.was_sent(run, "another")
+    runs.mark_sent(run, "mine")
+    assert runs.was_sent(run, "mine")
 
 
 def make_run_id(rng):

@@ -4,16 +4,16 @@ import json
 import pytest
 from scipy import stats
 
+from naswot_lightning.config import WandbConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.report.compare import compare
-from naswot_lightning.report.comparison_run import ComparisonRun
 from naswot_lightning.report.tables import NAMES
-from naswot_lightning.report.wandb_runs import WandbSettings
+from naswot_lightning.report.wandb.comparison import ComparisonRun
 from naswot_lightning.storage.run_folder import RunFolder
 from tests.report.run_folders import FAILED, write_noisy
 from tests.runs import result, write_pick
 
-SILENT = WandbSettings(mode="disabled")
+SILENT = WandbConfig(mode="disabled")
 
 
 def compared(run, capsys):

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from naswot_lightning.config import TrainConfig, WandbConfig
-from naswot_lightning.report.comparison_run import ComparisonRun, Updates
+from naswot_lightning.report.wandb.comparison import ComparisonRun, ComparisonUpdates
 from naswot_lightning.training import run as training_run
 from naswot_lightning.training.outcome import Outcome
 from naswot_lightning.training.plan import plan_training
@@ -25,7 +25,7 @@ class Executor:
 
 def test_before_the_next_pick_is_asked_for_the_one_before_is_shown(tmp_path, monkeypatch):
     ended, compared = [], []
-    monkeypatch.setattr(Updates, "pick_ended", lambda self: ended.append(self))
+    monkeypatch.setattr(ComparisonUpdates, "pick_ended", lambda self: ended.append(self))
     monkeypatch.setattr(training_run, "compare", compared.append)
     options = {"architecture": SMALL, "space": "nasbench201", "seeds": "1,2,3", "wandb": WandbConfig("offline")}
     training = plan_training(TrainConfig(run_dir=str(tmp_path / "run"), **options))

@@ -2,8 +2,8 @@
 
 import pytest
 
+from naswot_lightning.report.wandb.logger import SentOnceLogger
 from naswot_lightning.training.outcome import Outcome, read_outcome
-from naswot_lightning.training.wandb_logger import SentOnceLogger
 
 
 @pytest.mark.parametrize("content", ["", '{"train/loss": 3', "[1]", "null", '{"a": "b"}', "\x00"])

@@ -16,10 +16,10 @@ from naswot_lightning.command_line import run_command
 from naswot_lightning.config import SearchConfig, TrainConfig
 from naswot_lightning.data.module import ImageDataModule
 from naswot_lightning.errors import UserError
+from naswot_lightning.report.wandb.logger import SentOnceLogger
 from naswot_lightning.training import run_training
 from naswot_lightning.training.classifier import ImageClassifier, has_unused_parameters
 from naswot_lightning.training.outcome import Outcome, read_outcome
-from naswot_lightning.training.wandb_logger import SentOnceLogger
 from spaces import get_space, trust
 from spaces.nds.cells import GENOTYPES
 from tests.conftest import ROOT

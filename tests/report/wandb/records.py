@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.report.tracking.server import Kept
+from tests.report.wandb.server import Kept
 from tests.runs import wandb_files
 
 TIMES = ("_timestamp", "_runtime", "_step", "_wandb")

@@ -11,8 +11,7 @@ import numpy as np
 
 from naswot_lightning.columns import SIZES
 from naswot_lightning.ranking import RankedRow
-from naswot_lightning.report.tracking.artifacts import log_ranking
-from naswot_lightning.report.tracking.media import CHART_ROWS, cell_pictures, scatter
+from naswot_lightning.report.wandb.content import CHART_ROWS, cell_pictures, log_ranking, scatter
 from naswot_lightning.storage.columnar import Records
 from naswot_lightning.storage.fields import Floats
 from naswot_lightning.storage.run_folder import RunFolder

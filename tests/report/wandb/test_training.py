@@ -2,20 +2,18 @@ import json
 from functools import partial
 from types import SimpleNamespace
 
-import pytest
 import wandb
 
-from naswot_lightning.report.tracking.media import cell_pictures, thinned
-from naswot_lightning.report.tracking.training import METRICS, define_metrics, log_result
-from naswot_lightning.report.wandb_runs import WandbSettings, send, start_run
-from naswot_lightning.training.wandb_logger import SentOnceLogger
-from tests.report.tracking.records import Records, comparable, sync
-from tests.report.tracking.server import MANIFEST, serving
+from naswot_lightning.report.wandb.content import METRICS, cell_pictures, define_metrics, log_result, thinned
+from naswot_lightning.report.wandb.logger import SentOnceLogger
+from naswot_lightning.report.wandb.runs import send, start_run
+from tests.report.wandb.records import Records, comparable, sync
+from tests.report.wandb.server import MANIFEST, serving
 from tests.runs import training_result, wandb_files
 
 
 def start(folder, mode="offline"):
-    started = start_run(WandbSettings(mode), folder, {"lr": 0.1}, id="mine", name="1-c1", job_type="train")
+    started = start_run(mode, None, folder, {"lr": 0.1}, id="mine", name="1-c1", job_type="train")
     define_metrics(started)
     return started
 
@@ -45,7 +43,7 @@ POINTS = [
 ]
 
 
-def test_a_run_that_cannot_start_or_is_lost_is_said_once_and_training_goes_on(tmp_path, caplog):
+def test_logger_run_that_cannot_start_or_is_lost_warns_once(tmp_path, caplog):
     def lose(*_):
         raise ConnectionResetError("Connection lost")
 
@@ -59,7 +57,7 @@ def test_a_run_that_cannot_start_or_is_lost_is_said_once_and_training_goes_on(tm
     assert caplog.messages == ["wandb is sent nothing more of this training (Connection lost)"]
 
 
-def test_a_training_that_was_cut_is_one_run_to_the_server_after_sync(tmp_path, monkeypatch):
+def test_logger_cut_training_is_one_run_to_the_server(tmp_path, monkeypatch):
     """Its steps since the checkpoint are trained again and sent once; online it is the same."""
     cut, online = tmp_path / "cut", tmp_path / "online"
     for folder in (cut, online):
@@ -93,9 +91,7 @@ def test_a_training_that_was_cut_is_one_run_to_the_server_after_sync(tmp_path, m
     assert sent["config"]["score_init"]["value"] == 1490.0
 
 
-def test_what_goes_wrong_on_the_way_to_the_server_is_one_line(tmp_path, caplog):
-    from naswot_lightning.report.wandb_runs import send
-
+def test_send_refused_is_one_line(tmp_path, caplog):
     def fail(run):
         raise wandb.errors.CommError("returned error 502\nand more")
 
@@ -105,13 +101,13 @@ def test_what_goes_wrong_on_the_way_to_the_server_is_one_line(tmp_path, caplog):
     wandb.teardown()
 
 
-@pytest.mark.parametrize("most", [2, 7, 100])
-def test_thinned_lines_keep_their_ends(most):
+def test_thinned_keeps_the_ends():
     points = tuple((float(x), float(x)) for x in range(50))
-    kept = thinned(points, most)
-    assert (kept[0], kept[-1], len(kept)) == (points[0], points[-1], min(most, 50))
-    assert list(kept) == sorted(set(kept))
+    for most in (2, 7, 100):
+        kept = thinned(points, most)
+        assert (kept[0], kept[-1], len(kept)) == (points[0], points[-1], min(most, 50))
+        assert list(kept) == sorted(set(kept))
 
 
-def test_pictures_of_what_cannot_be_drawn_are_none():
+def test_cell_pictures_not_drawable_are_none():
     assert cell_pictures("nasbench201", ["no cell", "no cell"]) == [None, None]

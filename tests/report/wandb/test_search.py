@@ -5,11 +5,11 @@ import pytest
 import wandb
 
 from naswot_lightning.config import SearchConfig, WandbConfig
-from naswot_lightning.report.tracking.search import best_so_far
+from naswot_lightning.report.wandb.search import best_so_far
 from naswot_lightning.search import run_search
 from naswot_lightning.storage.run_folder import RunFolder
-from tests.report.tracking.records import comparable, records, sync
-from tests.report.tracking.server import serving
+from tests.report.wandb.records import comparable, records, sync
+from tests.report.wandb.server import serving
 
 
 def search(run, mode, **settings):
@@ -33,7 +33,7 @@ def recorded(folder):
     return records(folder, "*-search")
 
 
-def test_its_settings_and_its_place_among_the_runs(recorded, folder):
+def test_search_config_and_group(recorded, folder):
     assert recorded.run["run_id"] == f"{RunFolder(folder).run_id()}-search"
     assert (recorded.run["run_group"], recorded.run["job_type"]) == ("ours", "search")
     config = recorded.config
@@ -44,7 +44,7 @@ def test_its_settings_and_its_place_among_the_runs(recorded, folder):
     assert not {"wandb", "overwrite", "trust"} & set(config)
 
 
-def test_the_best_so_far_over_the_candidates(recorded, folder):
+def test_search_history_is_the_best_so_far(recorded, folder):
     assert recorded.axes == {"candidates": None, "best_score": "candidates"}
     rows = [json.loads(line) for line in (folder / "scores.jsonl").read_text().splitlines()]
     found = [row for row in recorded.history if "best_score" in row]
@@ -53,7 +53,7 @@ def test_the_best_so_far_over_the_candidates(recorded, folder):
         assert row["best_score"] == max(each["score"] for each in rows[: row["candidates"]] if each["score"])
 
 
-def test_the_summary_is_the_best_of_the_ranking(recorded, folder):
+def test_search_summary_is_the_best_of_the_ranking(recorded, folder):
     best, *rest = json.loads((folder / "ranking.json").read_text())
     summary = recorded.summary
     assert (summary["best_score"], summary["best_architecture"]) == (best["score"], best["architecture"])
@@ -64,7 +64,7 @@ def test_the_summary_is_the_best_of_the_ranking(recorded, folder):
     assert {"tau/params", "tau/macs", "tau/n_units"} <= set(summary)
 
 
-def test_the_table_has_pictures_and_the_chart_every_scored_network(recorded, folder):
+def test_search_table_has_pictures_and_chart_all_scored(recorded, folder):
     ranking = json.loads((folder / "ranking.json").read_text())
     table = recorded.table("ranking")
     assert table["columns"] == ["cell", *ranking[0]]
@@ -81,7 +81,7 @@ def test_the_table_has_pictures_and_the_chart_every_scored_network(recorded, fol
     assert chart["panel_config"]["stringSettings"]["title"].endswith("nasbench201 on digits")
 
 
-def test_the_ranking_is_an_artifact_where_that_is_asked_for(recorded, folder, tmp_path):
+def test_search_ranking_is_an_artifact_on_request(recorded, folder, tmp_path):
     named = {each["name"]: each for each in recorded.of("artifact")}
     artifact = named[f"ranking-{RunFolder(folder).run_id()}"]
     assert artifact["type"] == "ranking"
@@ -90,7 +90,7 @@ def test_the_ranking_is_an_artifact_where_that_is_asked_for(recorded, folder, tm
 
 
 @pytest.mark.slow
-def test_ranks_by_several_scores_have_no_best_so_far(tmp_path):
+def test_search_by_several_scores_has_no_best_so_far(tmp_path):
     search(tmp_path, "offline", samples=4, score="jacob_cov+params", wandb=WandbConfig("offline"))
     found = records(tmp_path)
     assert [row for row in found.history if "best_score" in row] == []
@@ -98,20 +98,17 @@ def test_ranks_by_several_scores_have_no_best_so_far(tmp_path):
     assert "best_score" in found.summary
 
 
-@pytest.mark.parametrize(
-    ("scores", "higher", "best"),
-    [
+def test_best_so_far_up_and_down_with_and_without_scores():
+    for scores, higher, best in (
         ([2.0, 1.0, 3.0], True, [(1, 2.0), (3, 3.0)]),
         ([2.0, 1.0, 3.0], False, [(1, 2.0), (2, 1.0), (3, 1.0)]),
         ([np.nan, 2.0, 2.0], True, [(2, 2.0), (3, 2.0)]),
         ([np.nan], True, []),
-    ],
-)
-def test_best_so_far(scores, higher, best):
-    assert best_so_far(np.array(scores), higher) == best
+    ):
+        assert best_so_far(np.array(scores), higher) == best
 
 
-def test_online_and_offline_with_sync_are_the_same_to_the_server(tmp_path, monkeypatch, folder):
+def test_search_online_and_synced_are_equal(tmp_path, monkeypatch, folder):
     """The same search, sent as it ends and afterwards: what the server has differs in times alone."""
     online = tmp_path / folder.name  # the same name, group and id
     online.mkdir()

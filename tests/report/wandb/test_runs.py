@@ -6,12 +6,12 @@ from types import SimpleNamespace
 import pytest
 import wandb
 
-from naswot_lightning.config import SearchConfig
+from naswot_lightning.config import SearchConfig, WandbConfig
 from naswot_lightning.errors import UserError
-from naswot_lightning.report import wandb_runs
 from naswot_lightning.report.compare import compare
-from naswot_lightning.report.comparison_run import ComparisonRun
-from naswot_lightning.report.wandb_runs import WandbSettings, resolve_mode, send, start_run, wandb_group
+from naswot_lightning.report.wandb import runs
+from naswot_lightning.report.wandb.comparison import ComparisonRun
+from naswot_lightning.report.wandb.runs import resolve_mode, send, start_run, wandb_group
 from naswot_lightning.search import run_search
 from naswot_lightning.storage.files import lock_folder
 from naswot_lightning.storage.run_folder import RunFolder
@@ -19,7 +19,7 @@ from tests.report.run_folders import write_noisy
 from tests.runs import wandb_files
 
 
-def test_wandb_is_offline_unless_a_key_is_set(monkeypatch, tmp_path):
+def test_resolve_mode_is_offline_unless_a_key_is_set(monkeypatch, tmp_path):
     assert resolve_mode("auto") == "offline"
     monkeypatch.setenv("WANDB_API_KEY", "x" * 40)
     assert resolve_mode("auto") == "online"
@@ -43,26 +43,26 @@ def folders(tmp_path, monkeypatch):
     return [RunFolder(path) for path in (run, ".", tmp_path / "link", "figures/..")]
 
 
-def test_a_folder_has_one_name_and_one_group_however_it_is_given(folders):
+def test_wandb_group_is_one_however_the_folder_is_given(folders):
     run_id = folders[0].run_id()
     assert [folder.name for folder in folders] == ["mine"] * 4
-    assert {wandb_group(folder, WandbSettings()) for folder in folders} == {f"mine-{run_id}"}
-    assert {wandb_group(folder, WandbSettings(group="ours")) for folder in folders} == {"ours"}
+    assert {wandb_group(folder, None) for folder in folders} == {f"mine-{run_id}"}
+    assert {wandb_group(folder, "ours") for folder in folders} == {"ours"}
 
 
 @pytest.mark.slow
-def test_a_search_from_inside_and_a_comparison_through_a_link_are_of_one_group(folders):
+def test_search_from_inside_and_comparison_through_a_link_share_a_group(folders):
     by_path, inside, link, _ = folders
     assert run_search(SearchConfig(run_dir=str(inside.path), samples=3, batch_size=4)) == 0
     write_noisy(by_path.path, 3)
-    compare(ComparisonRun(link, WandbSettings("offline")))
-    group = wandb_group(by_path, WandbSettings()).encode()
+    compare(ComparisonRun(link, WandbConfig("offline")))
+    group = wandb_group(by_path, None).encode()
     files = wandb_files(by_path.path)
     assert len(files) == 2
     assert all(group in file.read_bytes() for file in files)
 
 
-def test_runs_that_start_together_ask_the_server_one_after_the_other(tmp_path, monkeypatch):
+def test_start_run_together_asks_the_server_in_turn(tmp_path, monkeypatch):
     asking, most = [], []
 
     def init(mode, **arguments):
@@ -72,7 +72,7 @@ def test_runs_that_start_together_ask_the_server_one_after_the_other(tmp_path, m
         asking.pop()
 
     monkeypatch.setattr(wandb, "init", init)
-    threads = [Thread(target=start_run, args=(WandbSettings("online"), tmp_path, {})) for _ in range(4)]
+    threads = [Thread(target=start_run, args=("online", None, tmp_path, {})) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -80,12 +80,12 @@ def test_runs_that_start_together_ask_the_server_one_after_the_other(tmp_path, m
     assert most == [1, 1, 1, 1]
 
 
-def test_a_run_that_hangs_does_not_hold_up_the_others_for_ever(tmp_path, monkeypatch):
+def test_start_run_beside_one_that_hangs_starts(tmp_path, monkeypatch):
     (tmp_path / "wandb").mkdir()
-    monkeypatch.setattr(wandb_runs, "_PATIENCE_S", 0.1)
+    monkeypatch.setattr(runs, "_PATIENCE_S", 0.1)
     monkeypatch.setattr(wandb, "init", lambda mode, **arguments: mode)
     with lock_folder(tmp_path / "wandb"):
-        assert start_run(WandbSettings("online"), tmp_path, {}) == "online"
+        assert start_run("online", None, tmp_path, {}) == "online"
 
 
 @pytest.fixture
@@ -97,15 +97,16 @@ def fresh_wandb():
 
 
 @pytest.mark.usefixtures("fresh_wandb")
-@pytest.mark.parametrize(
-    ("name", "value"), [("MODE", "odd"), ("SILENT", "odd"), ("BASE_URL", "odd"), ("PROJECT", "a/b")]
-)
-def test_an_odd_environment_is_one_line_and_no_run(tmp_path, monkeypatch, caplog, name, value):
-    monkeypatch.setenv(f"WANDB_{name}", value)
-    assert start_run(WandbSettings(), tmp_path, {}) is None
-    (message,) = said(caplog)
-    assert message.startswith("wandb cannot start (")
-    assert "\n" not in message
+def test_start_run_odd_environment_is_one_line_and_no_run(tmp_path, monkeypatch, caplog):
+    for name, value in (("MODE", "odd"), ("SILENT", "odd"), ("BASE_URL", "odd"), ("PROJECT", "a/b")):
+        with monkeypatch.context() as patch:
+            patch.setenv(f"WANDB_{name}", value)
+            assert start_run("auto", None, tmp_path, {}) is None
+        (message,) = said(caplog)
+        assert message.startswith("wandb cannot start (")
+        assert "\n" not in message
+        caplog.clear()
+        wandb.teardown()
 
 
 def said(caplog):
@@ -113,34 +114,32 @@ def said(caplog):
 
 
 @pytest.mark.usefixtures("fresh_wandb")
-def test_settings_in_the_working_directory_are_not_read(tmp_path, monkeypatch):
+def test_start_run_reads_no_settings_of_the_working_directory(tmp_path, monkeypatch):
     (tmp_path / "wandb").mkdir()
     (tmp_path / "wandb" / "settings").write_text("[default]\nbase_url = http://127.0.0.1:9\n")
     monkeypatch.chdir(tmp_path)
-    run = start_run(WandbSettings("offline"), tmp_path / "run", {})
+    run = start_run("offline", None, tmp_path / "run", {})
     run.finish()
     assert run.settings.base_url != "http://127.0.0.1:9"
 
 
-def test_without_a_home_wandb_keeps_its_files_in_the_run_folder(tmp_path, monkeypatch):
+def test_start_run_without_a_home_keeps_files_in_the_run_folder(tmp_path, monkeypatch):
     for name in ("CACHE", "DATA"):
         monkeypatch.setenv(f"WANDB_{name}_DIR", "/dev/null/x")
     monkeypatch.setattr(wandb, "init", lambda mode, **arguments: dict(os.environ))
-    environment = start_run(WandbSettings("offline"), tmp_path, {})
+    environment = start_run("offline", None, tmp_path, {})
     assert {environment[f"WANDB_{name}_DIR"] for name in ("CACHE", "DATA")} == {str(tmp_path / "wandb")}
 
 
-@pytest.mark.parametrize(
-    ("option", "variable", "project"), [(None, None, "naswot-lightning"), (None, "env", "env"), ("mine", "env", "mine")]
-)
-def test_the_project_is_that_of_the_option_then_of_the_environment(monkeypatch, tmp_path, option, variable, project):
-    if variable:
-        monkeypatch.setenv("WANDB_PROJECT", variable)
+def test_start_run_project_is_that_of_the_option_then_of_the_environment(monkeypatch, tmp_path):
     monkeypatch.setattr(wandb, "init", lambda project, **arguments: project)
-    assert start_run(WandbSettings(project=option), tmp_path, {}) == project
+    assert start_run("auto", None, tmp_path, {}) == "naswot-lightning"
+    monkeypatch.setenv("WANDB_PROJECT", "env")
+    assert start_run("auto", None, tmp_path, {}) == "env"
+    assert start_run("auto", "mine", tmp_path, {}) == "mine"
 
 
-def test_a_service_that_was_killed_is_one_line(caplog):
+def test_send_killed_service_is_one_line(caplog):
     def lose(*_, **__):
         raise ConnectionResetError("Connection lost")
 
@@ -148,7 +147,7 @@ def test_a_service_that_was_killed_is_one_line(caplog):
     assert said(caplog) == ["wandb has not all of run mine (Connection lost)"]
 
 
-def test_a_server_that_refuses_is_one_line_or_the_run_is_kept_offline(tmp_path, monkeypatch, caplog):
+def test_start_run_refused_is_one_line_or_kept_offline(tmp_path, monkeypatch, caplog):
     def init(mode, **arguments):
         if mode == "online":
             raise wandb.errors.CommError("returned error 403\nand more")
@@ -157,8 +156,8 @@ def test_a_server_that_refuses_is_one_line_or_the_run_is_kept_offline(tmp_path, 
     monkeypatch.setattr(wandb, "init", init)
     monkeypatch.setenv("WANDB_MODE", "online")
     with pytest.raises(UserError, match=r"^--wandb\.mode online: returned error 403; use --wandb\.mode offline"):
-        start_run(WandbSettings("online"), tmp_path, {})
-    assert start_run(WandbSettings("auto"), tmp_path, {}) == "offline"
+        start_run("online", None, tmp_path, {})
+    assert start_run("auto", None, tmp_path, {}) == "offline"
     assert said(caplog) == [
         f"wandb cannot be reached (returned error 403): the run is kept offline in {tmp_path}/wandb"
     ]

@@ -12,7 +12,7 @@ from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_com
 from naswot_lightning.command_line import parse
 from naswot_lightning.config import SearchConfig, TrainConfig
 from tests.conftest import ROOT
-from tests.report.tracking.records import Records
+from tests.report.wandb.records import Records
 from tests.runs import wandb_files
 
 SETTINGS = {"search": SearchConfig, "train": TrainConfig}

@@ -1,22 +1,21 @@
-"""The run of a comparison in wandb: one a run folder, open while picks train, taken up where there are more later."""
+"""The comparison of a run folder's picks as one run of wandb, open while they train and taken up by later commands."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+from naswot_lightning.config import WandbConfig
 from naswot_lightning.errors import UserError, describe_error
-from naswot_lightning.report import wandb_runs
 from naswot_lightning.report.findings import Findings, find
 from naswot_lightning.report.run import Run, read_run
-from naswot_lightning.report.tracking.comparison import comparison_config, content_of, log_comparison
-from naswot_lightning.report.wandb_runs import WandbSettings
+from naswot_lightning.report.wandb import runs
+from naswot_lightning.report.wandb.content import comparison_config, content_of, log_comparison
 from naswot_lightning.storage.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
@@ -31,7 +30,7 @@ class ComparisonRun:
         wandb: where the run is shown.
     """
 
-    def __init__(self, folder: RunFolder, wandb: WandbSettings) -> None:
+    def __init__(self, folder: RunFolder, wandb: WandbConfig) -> None:
         self.folder, self._wandb = folder, wandb
         self._open: Any = None
         self._config: dict[str, Any] = {}
@@ -42,7 +41,7 @@ class ComparisonRun:
         Raises:
             UserError: a file is damaged, or the server cannot be reached.
         """
-        if wandb_runs.resolve_mode(self._wandb.mode) == "disabled":
+        if runs.resolve_mode(self._wandb.mode) == "disabled":
             return
         run = read_run(self.folder)
         if run.results and (tracked := self._start(run)) is not None:
@@ -55,11 +54,11 @@ class ComparisonRun:
             UserError: the server cannot be reached.
         """
         content = f"{self._id}-{content_of(run)}"
-        if self._open is None and wandb_runs.was_sent(self.folder, content):
+        if self._open is None and runs.was_sent(self.folder, content):
             return
         tracked, self._open = self._start(run), None
-        if tracked is not None and wandb_runs.send(tracked, lambda each: log_comparison(each, run, findings, figures)):
-            wandb_runs.mark_sent(self.folder, content)
+        if tracked is not None and runs.send(tracked, lambda each: log_comparison(each, run, findings, figures)):
+            runs.mark_sent(self.folder, content)
 
     def abandon(self) -> None:
         """End the run as one that was cut off, where it is open."""
@@ -74,13 +73,14 @@ class ComparisonRun:
     def _start(self, run: Run) -> Any:
         config = comparison_config(run)
         if self._open is None:
-            self._open = wandb_runs.start_run(
-                self._wandb,
+            self._open = runs.start_run(
+                self._wandb.mode,
+                self._wandb.project,
                 self.folder.path,
                 config,
                 id=self._id,
                 name=f"comparison {self.folder.name}",
-                group=wandb_runs.wandb_group(self.folder, self._wandb),
+                group=runs.wandb_group(self.folder, self._wandb.group),
                 job_type="comparison",
             )
         elif config != self._config:
@@ -89,11 +89,12 @@ class ComparisonRun:
         return self._open
 
 
-class Updates:
-    """Updates a comparison in a thread of its own, so that no training waits for wandb.
+class ComparisonUpdates:
+    """Updates a comparison in a thread of its own for as long as picks train, so that no training waits for wandb.
 
     Picks that end while an update is under way share the next one. What goes wrong is one line of warning and ends the
-    updates; the comparison at the end of the command tries once more.
+    updates; the comparison at the end of the command tries once more. Where the training is interrupted, the comparison
+    is abandoned.
     """
 
     def __init__(self, comparison: ComparisonRun) -> None:
@@ -102,42 +103,30 @@ class Updates:
         self._next: Future[None] | None = None
         self._closed, self._is_begun = threading.Event(), False
 
-    def pick_ended(self) -> None:
-        """Update soon; returns at once."""
-        if self._closed.is_set() or (self._next is not None and not (self._next.running() or self._next.done())):
-            return
-        self._next = self._pool.submit(self._update)
-        self._next.add_done_callback(self._tell)
+    def __enter__(self) -> Self:
+        return self
 
-    def close(self) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Wait for an update that is under way, and let no other begin."""
         self._closed.set()
         self._pool.shutdown(cancel_futures=True)
+        if kind is not None:
+            self._comparison.abandon()
+
+    def pick_ended(self) -> None:
+        """Update soon; returns at once."""
+        if not self._closed.is_set() and (self._next is None or self._next.running() or self._next.done()):
+            self._next = self._pool.submit(self._update)
 
     def _update(self) -> None:
         start = time.thread_time()
-        self._comparison.update()
-        if self._is_begun:
-            self._closed.wait(_REST * (time.thread_time() - start))
-        self._is_begun = True  # the first update loads libraries, which no other does
-
-    def _tell(self, update: Future[None]) -> None:
-        """Tell of what went wrong, of whatever kind: wandb's errors are many, and training is worth more."""
-        error = None if update.cancelled() else update.exception()
-        if error is not None:
+        try:
+            self._comparison.update()
+        except Exception as error:  # noqa: BLE001 - wandb's errors are many, and training is worth more
             reason = str(error) if isinstance(error, UserError) else describe_error(error)
             log.warning("the comparison in wandb is not updated before the end (%s)", reason)
             self._closed.set()
-
-
-@contextmanager
-def updates(comparison: ComparisonRun) -> Iterator[Updates]:
-    """Give updates for as long as picks train; where that is interrupted, the comparison is abandoned."""
-    shown = Updates(comparison)
-    try:
-        yield shown
-    except BaseException:
-        shown.close()
-        comparison.abandon()
-        raise
-    shown.close()
+        # The first update loads libraries, which no other does: no rest is due for it.
+        if self._is_begun:
+            self._closed.wait(_REST * (time.thread_time() - start))
+        self._is_begun = True

@@ -1,4 +1,4 @@
-"""How a run of wandb is started. The run folder's files are the truth; wandb is a view of them."""
+"""Start and end runs of wandb."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import netrc
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlparse
@@ -24,31 +23,14 @@ _INIT_SECONDS = 60.0
 _PATIENCE_S = 20.0  # for another run that starts
 
 
-@dataclass(frozen=True)
-class WandbSettings:
-    """Where runs are shown.
-
-    Attributes:
-        mode: auto, online, offline or disabled.
-        project: the wandb project; None for that of the environment, or ours.
-        group: of the runs of one run folder; None for its own name.
-        artifacts: keep the ranking and the best checkpoints in wandb.
-    """
-
-    mode: str = "auto"
-    project: str | None = None
-    group: str | None = None
-    artifacts: bool = False
-
-
 def resolve_project(project: str | None) -> str:
     """Return the project that is given, else ``WANDB_PROJECT`` of the environment, else ours."""
     return project or os.environ.get("WANDB_PROJECT") or "naswot-lightning"
 
 
-def wandb_group(folder: RunFolder, wandb: WandbSettings) -> str:
+def wandb_group(folder: RunFolder, group: str | None) -> str:
     """Return the group of all runs of a run folder: search, picks and comparison; only under its lock."""
-    return wandb.group or f"{folder.name}-{folder.run_id()}"
+    return group or f"{folder.name}-{folder.run_id()}"
 
 
 def was_sent(folder: RunFolder, run_id: str) -> bool:
@@ -91,52 +73,51 @@ def _has_api_key() -> bool:
         return False
 
 
-def start_run(wandb_settings: WandbSettings, folder: Path, settings: Mapping[str, Any], **arguments: Any) -> Any:
-    """Start a wandb run in ``folder``/wandb, or return None where wandb is disabled, or cannot start.
+def start_run(wandb_mode: str, project: str | None, folder: Path, config: Mapping[str, Any], **arguments: Any) -> Any:
+    """Start a wandb run in ``folder``/wandb, or return None where wandb is disabled or cannot start.
 
-    Wandb is a view: unless the mode is ``online``, an unreachable server means an offline run, to be sent with ``wandb
-    sync``, and whatever else is wrong (a variable of the environment, a folder) is one line of warning.
+    Unless the mode is ``online``, an unreachable server means an offline run, to be sent with ``wandb sync``, and
+    anything else that goes wrong (a variable of the environment, a folder) is one line of warning.
+
+    Args:
+        wandb_mode: auto, online, offline or disabled.
+        project: the wandb project; None for that of the environment, or ours.
+        folder: the run folder.
+        config: of the run.
+        arguments: of ``wandb.init``.
 
     Raises:
         UserError: the mode is online, and the run cannot start.
     """
-    mode = resolve_mode(wandb_settings.mode)
+    mode = resolve_mode(wandb_mode)
     if mode == "disabled":
         return None
     try:
         with _in_turn(folder) if mode == "online" else nullcontext():
-            return _init(mode, folder, settings, wandb_settings, arguments)
+            wandb = _import_wandb(folder)
+            logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # wandb's reports on itself
+            arguments |= {
+                "project": resolve_project(project),
+                "dir": str(folder.resolve()),  # wandb's service has a working directory of its own
+                "config": dict(config),
+                "resume": "allow",
+                "settings": wandb.Settings(silent=True, console="off", init_timeout=_INIT_SECONDS),
+            }
+            try:
+                return wandb.init(mode=mode, **arguments)
+            except (wandb.errors.CommError, wandb.errors.AuthenticationError) as error:
+                if wandb_mode == "online":
+                    raise
+                reason = str(error).splitlines()[0]
+                log.warning("wandb cannot be reached (%s): the run is kept offline in %s/wandb", reason, folder)
+                wandb.teardown()  # the service keeps the settings of the run that it could not start
+                return wandb.init(mode="offline", **arguments)
     except Exception as error:  # noqa: BLE001 - of pydantic, of wandb, of the system
         reason = reason_of(error)
-        if wandb_settings.mode == "online":
+        if wandb_mode == "online":
             raise UserError(f"--wandb.mode online: {reason}; use --wandb.mode offline, and wandb sync later") from None
         log.warning("wandb cannot start (%s): nothing is shown there, all results are in %s", reason, folder)
         return None
-
-
-def _init(
-    mode: Mode, folder: Path, settings: Mapping[str, Any], wandb_settings: WandbSettings, arguments: Mapping[str, Any]
-) -> Any:
-    """Start a run; offline where the mode is auto and the server cannot be reached."""
-    wandb = _import_wandb(folder)
-    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # of how wandb itself fares
-    shared: dict[str, Any] = {
-        "project": resolve_project(wandb_settings.project),
-        "dir": str(folder.resolve()),  # wandb's service has a working directory of its own
-        "config": dict(settings),
-        "resume": "allow",
-        "settings": wandb.Settings(silent=True, console="off", init_timeout=_INIT_SECONDS),
-        **arguments,
-    }
-    try:
-        return wandb.init(mode=mode, **shared)
-    except (wandb.errors.CommError, wandb.errors.AuthenticationError) as error:
-        if wandb_settings.mode == "online":
-            raise
-        reason = str(error).splitlines()[0]
-        log.warning("wandb cannot be reached (%s): the run is kept offline in %s/wandb", reason, folder)
-        wandb.teardown()  # the service keeps the settings of the run that it could not start
-        return wandb.init(mode="offline", **shared)
 
 
 def _import_wandb(folder: Path) -> Any:

@@ -1,0 +1,233 @@
+"""What runs of wandb show: tables, charts, pictures of cells, a summary."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from naswot_lightning.analysis.results import TrainingResult
+from naswot_lightning.analysis.trajectory import Points
+from naswot_lightning.report.findings import Findings
+from naswot_lightning.report.run import Run
+from naswot_lightning.report.tables import NAMES, comparison_rows
+from naswot_lightning.storage.files import to_csv
+from naswot_lightning.storage.run_folder import RunFolder
+from spaces import SpaceError, known_space
+
+CHART_ROWS = 10_000  # what wandb draws of one chart, and shows of one table
+_DPI = 72  # of a cell in a table: 10 to 60 kB
+
+EPOCH = "epoch"  # epochs done, a fraction inside one: the axis of a training's metrics
+METRICS = ("score/naswot", "score/naswot_running", "train/loss", "train/acc", "val/loss", "val/acc", "lr")
+_TRAINING_SUMMARY = (
+    "score_init", "score_final", "best_val_acc", "test_acc", "test_loss", "params", "macs", "epochs_trained", "seconds",
+    "status", "reason",
+)  # fmt: skip
+_TRAINING_CONFIG = ("score_init", "params", "macs")  # known only once the network is built, and a fact about it
+_CHECKPOINT = ("rank", "space", "architecture", "canonical", "dataset", "seed", "epochs", "best_val_acc", "test_acc")
+
+
+def define_metrics(run: Any) -> None:
+    """Let wandb draw every metric of a training over the epoch.
+
+    By exact name: of several patterns that fit a name wandb takes one at random.
+    """
+    run.define_metric(EPOCH, hidden=True)
+    run.define_metric("trainer/global_step", hidden=True)
+    for name in METRICS:
+        run.define_metric(name, step_metric=EPOCH)
+
+
+def log_result(run: Any, result: TrainingResult, last: Mapping[str, float], checkpoint: Path | None) -> None:
+    """Log how a training ended, in the names of ``result.json``.
+
+    Args:
+        run: of wandb.
+        result: of the training.
+        last: metrics of its last epoch: ``wandb sync`` forgets those of an earlier part of a training that was cut.
+        checkpoint: of the best epoch, where it is to be kept as the artifact ``model-<id of the run>``.
+    """
+    import wandb
+
+    known = {name: value for name, value in vars(result).items() if value is not None}
+    run.summary.update({name: last[name] for name in METRICS if name in last})
+    run.summary.update({name: known[name] for name in _TRAINING_SUMMARY if name in known})
+    run.config.update({name: known[name] for name in _TRAINING_CONFIG if name in known}, allow_val_change=True)
+    if checkpoint is not None:
+        metadata = {name: getattr(result, name) for name in _CHECKPOINT}
+        artifact = wandb.Artifact(f"model-{run.id}", type="model", metadata=metadata)
+        # An offline run refers to the file in the run folder, where ``wandb sync`` takes it from.
+        artifact.add_file(str(checkpoint.resolve()), policy="immutable")
+        run.log_artifact(artifact, aliases=["latest", "best"])
+
+
+def log_ranking(run: Any, folder: RunFolder) -> None:
+    """Log the files of a ranking and the settings that it was made with, as the artifact ``ranking-<run id>``."""
+    import wandb
+
+    artifact = wandb.Artifact(f"ranking-{folder.run_id()}", type="ranking")
+    for path in (folder.ranking, folder.ranking.with_suffix(".csv"), folder.config):
+        artifact.add_file(str(path))
+    run.log_artifact(artifact)
+
+
+def comparison_config(run: Run) -> dict[str, Any]:
+    """Return the config of a comparison: the settings of the search, and those that the largest group shares."""
+    largest = run.groups[0]
+    settings = {name: value for name, value in run.settings.items() if name not in ("wandb", "overwrite", "trust")}
+    shared = largest.settings
+    trained = {name: getattr(shared, name) for name in ("space", "dataset", "test_set", "recipe")}
+    return {**settings, **trained, "train_epochs": shared.epochs, "train_seeds": list(largest.seeds)}
+
+
+def content_of(run: Run) -> str:
+    """Return a few digits that change with the trained picks."""
+    return hashlib.sha256(to_csv(comparison_rows(run.results), NAMES).encode()).hexdigest()[:8]
+
+
+def log_comparison(tracked: Any, run: Run, findings: Findings, figures: Mapping[str, Path] | None) -> None:
+    """Log the trained picks of a run folder.
+
+    Args:
+        tracked: wandb's run; it may hold an earlier comparison.
+        run: the run folder.
+        findings: about it.
+        figures: PNG files by their names; None while picks train: cells are not drawn then, either.
+    """
+    import wandb
+
+    results = run.results
+    pictures: list[Any] = [None] * len(results)
+    for space in {each.space for each in results} if figures is not None else ():
+        places = [place for place, each in enumerate(results) if each.space == space]
+        for place, picture in zip(places, cell_pictures(space, [results[p].architecture for p in places]), strict=True):
+            pictures[place] = picture
+    rows: list[Iterable[Any]] = [
+        [picture, *row.values()] for picture, row in zip(pictures, comparison_rows(results), strict=True)
+    ]
+    columns = ("score_init", "test_acc", "params", "pick")
+    points = [tuple(getattr(each, name) for name in columns) for each in results if each.is_whole]
+    trajectories = {result.pick: run.trajectories[result.pick].points for result in results}
+    tracked.log(
+        {
+            "comparison": wandb.Table(columns=["cell", *NAMES], data=rows),
+            "test_acc_vs_score_init": scatter(
+                [point for point in points if None not in point], columns, "test accuracy against score at init"
+            ),
+            **(
+                {"trajectories": lines(trajectories, "epoch", "score during training")}
+                if any(trajectories.values())
+                else {}
+            ),
+            **{name: wandb.Image(str(path)) for name, path in (figures or {}).items()},
+        }
+    )
+    summary = {"picks": len(results), **_best_pick(run), **_evidence(findings)}
+    tracked.summary.update({name: value for name, value in summary.items() if value is not None})
+
+
+def _best_pick(run: Run) -> dict[str, Any]:
+    """Return the pick to choose in the largest group, by its validation accuracy, and its test accuracy."""
+    best = run.groups[0].best
+    if best is None:
+        return {}
+    return {
+        "best_pick": best.pick,
+        "best_architecture": best.architecture,
+        "best_val_acc": best.best_val_acc,
+        "best_test_acc": best.test_acc,
+    }
+
+
+def _evidence(findings: Findings) -> dict[str, Any]:
+    """Return the evidence as wandb's summary shows it: flat names, that of the largest group."""
+    found = findings.groups[0]
+    correlations = found.correlations["test_acc"]
+    estimates = {
+        **{f"tau/{name}": each.kendall_tau for name, each in correlations.items()},
+        **{f"rho/{name}": each.spearman_rho for name, each in correlations.items()},
+    }
+    verdict = found.verdict
+    if verdict.difference is not None:
+        estimates["tau/score_init_less_size"] = verdict.difference
+    summary: dict[str, Any] = {
+        "networks": found.networks, "verdict": verdict.outcome, "verdict_sentence": verdict.sentence
+    }  # fmt: skip
+    for name, each in estimates.items():
+        summary |= {name: each.value, f"{name}_low": each.low, f"{name}_high": each.high}
+    return summary
+
+
+def cell_pictures(space: str, architectures: Sequence[str]) -> list[Any]:
+    """Return a ``wandb.Image`` of each architecture's cells, or None where they cannot be drawn.
+
+    Args:
+        space: its name; it must be a built-in one, or trusted.
+        architectures: the same one is drawn once. About 0.1 s each.
+    """
+    import wandb
+    from PIL import Image
+
+    from spaces.drawing.picture import draw
+
+    drawn: dict[str, Any] = {}
+    with TemporaryDirectory() as folder:
+        for number, architecture in enumerate(dict.fromkeys(architectures)):
+            path = Path(folder, f"{number}.png")
+            try:
+                draw(known_space(space), architecture, path, dpi=_DPI)
+            except SpaceError:  # the space does not describe its cells
+                drawn[architecture] = None
+                continue
+            with Image.open(path) as image:
+                drawn[architecture] = wandb.Image(image.convert("RGB"))
+    return [drawn[each] for each in architectures]
+
+
+def scatter(rows: Sequence[tuple[Any, ...]], columns: tuple[str, ...], title: str) -> Any:
+    """Return a chart of points: the first column along, the second up; further ones are shown with a point.
+
+    Args:
+        rows: values of the columns; those beyond :data:`CHART_ROWS` are left out.
+        columns: their names.
+        title: of the chart.
+    """
+    import wandb
+
+    table = wandb.Table(columns=list(columns), data=[list(row) for row in rows[:CHART_ROWS]])
+    return wandb.plot.scatter(table, columns[0], columns[1], title=title)
+
+
+def lines(points: Mapping[str, Points], along: str, title: str) -> Any:
+    """Return a chart of one line a name, thinned out to what wandb draws.
+
+    Args:
+        points: of each line, (x, y).
+        along: what x is.
+        title: of the chart.
+    """
+    import wandb
+
+    shown = {name: thinned(each, CHART_ROWS // len(points)) for name, each in points.items() if each}
+    return wandb.plot.line_series(
+        xs=[[x for x, _ in each] for each in shown.values()],
+        ys=[[y for _, y in each] for each in shown.values()],
+        keys=list(shown),
+        title=title,
+        xname=along,
+    )
+
+
+def thinned(points: Points, most: int) -> Points:
+    """Return at most so many of the points, evenly chosen, the first and the last among them.
+
+    >>> thinned(((0.0, 5.0), (0.5, 6.0), (1.0, 7.0), (2.0, 8.0)), most=2)
+    ((0.0, 5.0), (2.0, 8.0))
+    """
+    most = max(most, 2)
+    if len(points) <= most:
+        return points
+    return tuple(points[round(place * (len(points) - 1) / (most - 1))] for place in range(most))

@@ -1,0 +1,177 @@
+"""The comparison in wandb: what it shows, when it is updated, what becomes of it where that fails or is cut off."""
+
+import json
+import threading
+import time
+
+import pytest
+
+from naswot_lightning.config import WandbConfig
+from naswot_lightning.errors import UserError
+from naswot_lightning.report.compare import compare
+from naswot_lightning.report.wandb import comparison as module
+from naswot_lightning.report.wandb.comparison import ComparisonRun, ComparisonUpdates
+from naswot_lightning.storage.run_folder import RunFolder
+from tests.report.run_folders import write_noisy
+from tests.report.wandb.records import Records, comparable, sync
+from tests.report.wandb.server import serving
+from tests.runs import result, wandb_files, write_pick
+
+CELL = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|nor_conv_1x1~0|none~1|avg_pool_3x3~2|"
+
+
+def test_comparison_is_one_run_per_folder_and_taken_up(tmp_path, capsys):
+    write_noisy(tmp_path, 4)
+    while_training = tracked(tmp_path)
+    while_training.update()
+    write_pick(tmp_path, result(5))
+    compare(while_training)
+    compare(tracked(tmp_path))  # there is nothing new
+    write_pick(tmp_path, result(6, architecture=CELL, best_val_acc=0.99, test_acc=0.5), name="6-c6")
+    compare(tracked(tmp_path))
+    first, second = (Records(path) for path in sorted(wandb_files(tmp_path)))
+    run_id = RunFolder(tmp_path).run_id()
+    for each in (first, second):
+        assert each.run["run_id"] == f"{run_id}-comparison"
+        assert (each.run["run_group"], each.run["job_type"]) == (f"{tmp_path.name}-{run_id}", "comparison")
+    _holds_the_evidence(tmp_path, second)
+    _holds_tables_and_charts(second)
+    with serving() as server:
+        sync(tmp_path, server.environment)
+        (kept,) = server.runs.values()
+    assert [(row["_step"], row["comparison"]["nrows"], "figure6" in row) for row in kept.history] == [
+        (0, 4, False), (1, 5, True), (2, 6, True),
+    ]  # fmt: skip
+    assert kept.summary["picks"] == 6
+    assert kept.summary["comparison"]["nrows"] == 6
+    shown = comparable(kept)
+    assert set(shown["charts"]) == {"test_acc_vs_score_init", "trajectories"}
+    assert {"comparison", "figure6", "score_vs_accuracy"} <= set(shown["media"])
+
+
+def tracked(run, mode="offline"):
+    return ComparisonRun(RunFolder(run), WandbConfig(mode))
+
+
+def _holds_the_evidence(run, recorded):
+    evidence = json.loads((run / "evidence.json").read_text())["groups"][0]
+    summary = recorded.summary
+    tau = evidence["correlations"]["test_acc"]["score_init"]["kendall_tau"]
+    assert [summary[f"tau/score_init{end}"] for end in ("", "_low", "_high")] == [
+        tau[name] for name in ("value", "low", "high")
+    ]
+    assert summary["verdict_sentence"] == evidence["verdict"]["sentence"]
+    best = [summary[f"best_{name}"] for name in ("pick", "architecture", "val_acc", "test_acc")]
+    assert best == ["6-c6", CELL, 0.99, 0.5]  # by validation: others have a better test accuracy
+    config = recorded.config
+    assert (config["space"], config["dataset"], config["train_epochs"], config["train_seeds"]) == (
+        "nasbench201", "digits", 3, [0],
+    )  # fmt: skip
+
+
+def _holds_tables_and_charts(recorded):
+    table = recorded.table("comparison")
+    assert table["columns"][:2] == ["cell", "rank"]
+    # The architecture of the last pick alone is one of the space: the others have no picture.
+    assert [row[0] is None for row in table["data"]] == [True] * 5 + [False]
+    points = recorded.table("test_acc_vs_score_init_table")
+    assert points["columns"] == ["score_init", "test_acc", "params", "pick"]
+    assert [row[3] for row in points["data"]][-1] == "6-c6"
+    lines = recorded.table("trajectories_table")["data"]
+    steps = {name: [(step, score) for step, of, score in lines if of == name] for name in {row[1] for row in lines}}
+    assert len(steps) == 6
+    assert steps["6-c6"] == [(0.0, 1500.0), (1.0, 1600.0), (2.0, 1601.0), (3.0, 1602.0)]
+
+
+class Comparison:
+    """Counts its updates, each of which waits to be let go."""
+
+    def __init__(self, error=None):
+        self.begun, self.abandoned, self._error = 0, 0, error
+        self.let_go = threading.Event()
+
+    def update(self):
+        self.begun += 1
+        assert self.let_go.wait(10)
+        if self._error:
+            raise self._error
+
+    def abandon(self):
+        self.abandoned += 1
+
+
+def until(condition):
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def test_updates_picks_that_end_meanwhile_share_the_next(monkeypatch):
+    monkeypatch.setattr(module, "_REST", 0)
+    comparison = Comparison()
+    with ComparisonUpdates(comparison) as shown:
+        shown.pick_ended()
+        until(lambda: comparison.begun == 1)
+        for _ in range(5):
+            shown.pick_ended()
+        comparison.let_go.set()
+        until(lambda: comparison.begun == 2)
+    assert (comparison.begun, comparison.abandoned) == (2, 0)
+
+
+def test_updates_rest_is_cut_short_by_the_end(monkeypatch):
+    monkeypatch.setattr(module, "_REST", 1e9)  # of some microseconds
+    comparison = Comparison()
+    comparison.let_go.set()
+    with ComparisonUpdates(comparison) as shown:
+        for number in (1, 2):
+            shown.pick_ended()
+            until(lambda number=number: comparison.begun == number)
+        shown.pick_ended()
+    assert comparison.begun == 2
+
+
+def test_updates_failure_is_one_line_and_the_last(caplog):
+    for error, reason in (
+        (UserError("run/x is damaged"), "run/x is damaged"),
+        (ConnectionError("lost\nand more"), "ConnectionError: lost"),
+    ):
+        comparison = Comparison(error)
+        comparison.let_go.set()
+        with ComparisonUpdates(comparison) as shown:
+            shown.pick_ended()
+            until(lambda: caplog.messages)
+            shown.pick_ended()
+        assert caplog.messages == [f"the comparison in wandb is not updated before the end ({reason})"]
+        assert comparison.begun == 1
+        caplog.clear()
+
+
+def test_updates_interrupted_abandon_the_comparison():
+    comparison = Comparison()
+    with pytest.raises(KeyboardInterrupt), ComparisonUpdates(comparison):
+        raise KeyboardInterrupt
+    assert comparison.abandoned == 1
+
+
+def test_update_without_wandb_reads_nothing(tmp_path):
+    (tmp_path / "ranking.json").write_text("damaged")
+    tracked(tmp_path, "disabled").update()
+
+
+@pytest.mark.slow
+def test_comparison_abandoned_is_on_the_server_and_taken_up(tmp_path, monkeypatch):
+    write_noisy(tmp_path, 5)
+    with serving() as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        for picks in (5, 6):
+            comparison = tracked(tmp_path, "online")
+            comparison.update()
+            comparison.abandon()
+            (kept,) = server.runs.values()
+            assert kept.summary["picks"] == picks
+            if picks == 5:
+                write_pick(tmp_path, result(6))
+        assert [row["comparison"]["nrows"] for row in kept.history] == [5, 6]
