@@ -14,22 +14,20 @@ from typing import Literal
 import numpy as np
 
 from naswot_lightning.analysis.results import Network
-from naswot_lightning.analysis.statistics import (
-    Array,
-    Estimate,
-    bootstrap,
-    estimate,
-    resampled_rho,
-    resampled_tau,
-)
+from naswot_lightning.analysis.statistics import Array, Estimate, bootstrap, estimate, resampled_rho, resampled_tau
 from naswot_lightning.columns import MACS, PARAMS, SCORE_FINAL, SCORE_INIT, TEST_ACC
 
 Outcome = Literal["beats", "loses", "cannot be told apart", "too little evidence"]
 Points = tuple[list[float], list[float]]  # values of a predictor, and accuracies
 
-MIN_NETWORKS = 5  # of four or fewer networks a tau is one of a handful of values
-_SPREAD = 20  # networks to train for an interval that says something
-_DECIMALS = 6  # an accuracy's: equal means over seeds differ in the last bits, one image in far more than these
+# Of four or fewer networks a tau is one of a handful of values.
+MIN_NETWORKS = 5
+# Networks to train for an interval that says something.
+_SPREAD = 20
+# Equal mean accuracies over seeds differ in the last bits; one image more or less differs far above these.
+ACCURACY_DECIMALS = 6
+# Equal taus over different numbers of ties may differ in the last bit, which must not decide a verdict.
+TAU_DECIMALS = 12
 
 PREDICTORS = (SCORE_INIT, SCORE_FINAL, PARAMS, MACS)
 _SIZES = {column.name: column for column in (PARAMS, MACS)}
@@ -45,19 +43,16 @@ class Correlation:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether the score beats plain size.
-
-    Attributes:
-        outcome: what the interval of the difference says.
-        sentence: the outcome in words, with its figures.
-        size: the size that correlates better with accuracy, or None where neither is defined.
-        difference: Kendall's tau of the score less that of the size, on the same resamples.
-    """
+    """Whether the score beats model size."""
 
     outcome: Outcome
+    """what the interval of the difference says."""
     sentence: str
+    """the outcome in words, with its numbers."""
     size: str | None
+    """the size that correlates better with accuracy, or None where neither is defined."""
     difference: Estimate | None
+    """Kendall's tau of the score less that of the size, on the same resamples."""
 
 
 def correlations(networks: Sequence[Network], accuracy: str) -> dict[str, Correlation]:
@@ -79,7 +74,7 @@ def correlations(networks: Sequence[Network], accuracy: str) -> dict[str, Correl
 
 def _points(networks: Sequence[Network], name: str, accuracy: str) -> Points:
     pairs = [(network.mean(name), network.mean(accuracy)) for network in networks]
-    whole = [(x, round(y, _DECIMALS)) for x, y in pairs if x is not None and y is not None]
+    whole = [(x, round(y, ACCURACY_DECIMALS)) for x, y in pairs if x is not None and y is not None]
     return [x for x, _ in whole], [y for _, y in whole]
 
 
@@ -109,47 +104,46 @@ def judge(networks: Sequence[Network], ranked: int | None = None) -> Verdict:
     taus = {name: estimate(resampled_tau, *each) for name, each in points.items()}
     defined = {name: taus[name].value or 0.0 for name in _SIZES if taus[name].value is not None and taus[name].n == n}
     size = max(defined, key=lambda name: defined[name], default=None)
+    difference = None if size is None else _difference(points[SCORE_INIT.name], points[size])
     if n < MIN_NETWORKS:
-        return _too_little(f"{_plural(n)} {'is' if n == 1 else 'are'} too few", n, ranked, size)
-    if size is None:
-        return _too_little(f"the {n} networks are equal in size or in test accuracy", n, ranked, size)
-    difference = _difference(points[SCORE_INIT.name], points[size])
-    return _verdict(taus[SCORE_INIT.name], taus[size], size, difference, ranked)
+        reason = f"{_plural(n)} {'is' if n == 1 else 'are'} too few"
+    elif size is None or difference is None:
+        reason = f"the {n} networks are equal in size or in test accuracy"
+    elif difference.value is None:
+        reason = f"the {n} networks have equal scores"
+    elif difference.low is None or difference.high is None:
+        reason = f"{n} networks with so many equal scores, sizes or accuracies give no interval"
+    else:
+        outcome = outcome_of(difference)
+        said = {
+            "beats": "The score at init beats plain size on this evidence",
+            "loses": "The score at init loses to plain size on this evidence",
+            "cannot be told apart": f"The score at init and plain size cannot be told apart on {n} networks",
+        }
+        numbers = (
+            f"Kendall tau with test accuracy {taus[SCORE_INIT.name]} against {taus[size]} for {_SIZES[size].label}, "
+            f"difference {difference.value:+.2f} {difference.interval} "
+            f"(95 % intervals, paired bootstrap, n = {n} networks)"
+        )
+        return Verdict(outcome, f"{said[outcome]}: {numbers}.", size, difference)
+    sentence = f"Too little evidence to say whether the score beats plain size: {reason}; {_advice(n, ranked)}."
+    return Verdict("too little evidence", sentence, size, None)
+
+
+def outcome_of(difference: Estimate) -> Outcome:
+    """Return what the interval of the difference between two taus, of a score and of size, says."""
+    if difference.low is None or difference.high is None:
+        return "too little evidence"
+    return "beats" if difference.low > 0 else "loses" if difference.high < 0 else "cannot be told apart"
 
 
 def _difference(score: Points, size: Points) -> Estimate:
     """Return by how much the tau of the score is higher, on the same resamples."""
 
     def less(counts: Array) -> Array:
-        # Equal taus over different numbers of ties may differ in the last bit, which must not decide a verdict.
-        return np.round(resampled_tau(*score, counts) - resampled_tau(*size, counts), 12)
+        return np.round(resampled_tau(*score, counts) - resampled_tau(*size, counts), TAU_DECIMALS)
 
     return bootstrap(less, len(score[0]))
-
-
-def _verdict(score: Estimate, rival: Estimate, size: str, difference: Estimate, ranked: int | None) -> Verdict:
-    if difference.value is None:
-        return _too_little(f"the {score.n} networks have equal scores", score.n, ranked, size)
-    if difference.low is None or difference.high is None:
-        reason = f"{score.n} networks with so many equal scores, sizes or accuracies give no interval"
-        return _too_little(reason, score.n, ranked, size)
-    outcome: Outcome = "beats" if difference.low > 0 else "loses" if difference.high < 0 else "cannot be told apart"
-    said = {
-        "beats": "The score at init beats plain size on this evidence",
-        "loses": "The score at init loses to plain size on this evidence",
-        "cannot be told apart": f"The score at init and plain size cannot be told apart on {score.n} networks",
-    }
-    figures = (
-        f"Kendall tau with test accuracy {score} against {rival} for {_SIZES[size].label}, "
-        f"difference {difference.value:+.2f} {difference.interval} "
-        f"(95 % intervals, paired bootstrap, n = {score.n} networks)"
-    )
-    return Verdict(outcome, f"{said[outcome]}: {figures}.", size, difference)
-
-
-def _too_little(reason: str, n: int, ranked: int | None, size: str | None) -> Verdict:
-    sentence = f"Too little evidence to say whether the score beats plain size: {reason}; {_advice(n, ranked)}."
-    return Verdict("too little evidence", sentence, size, None)
 
 
 def _advice(n: int, ranked: int | None) -> str:

@@ -1,4 +1,4 @@
-"""The results of trained picks: written, read, put beside those they can be compared with, averaged over seeds."""
+"""The results of trained picks: written, read, grouped with those they compare with, averaged over seeds."""
 
 from __future__ import annotations
 
@@ -21,59 +21,48 @@ Status = Literal["ok", "diverged"]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingResult:
-    """The result of one training, in the order of ``result.json``.
-
-    Attributes:
-        rank: in the ranking; None where the pick was given by hand.
-        space: the search space.
-        architecture: the pick.
-        canonical: the architecture of the network that was trained for it.
-        dataset: what it was trained on.
-        seed: of the training.
-        epochs: of the recipe.
-        epochs_trained: those that were trained; None in results of older versions, which trained all.
-        accumulate: mini-batches to a step.
-        recipe: in words.
-        score_init: before the training; None where it was not finite.
-        score_final: after it.
-        val_set: of the best epoch; None where the data set has none.
-        test_set: of the test accuracy.
-        best_val_acc: a share; None without a validation set.
-        params: trainable parameters.
-        macs: multiply-accumulates of one image.
-        seconds: of all epochs.
-        versions: of the libraries.
-        test_acc: a share, with the weights of the best epoch; None where the training diverged.
-        test_loss: with these weights.
-        status: "ok" or "diverged".
-        reason: of another status than "ok".
-        pick: the name of its folder, which is not in the file.
-    """
+    """The result of one training, in the order of ``result.json``."""
 
     rank: Positive | None
+    """in the ranking; None where the pick was given by hand."""
     space: str
     architecture: str
+    """the pick, as it was given."""
     canonical: str
+    """the architecture of the network that was trained for it."""
     dataset: str
     seed: Count
     epochs: Count
+    """of the recipe."""
     epochs_trained: Count | None = None
+    """those that were trained; None means all."""
     accumulate: Count | None = None
+    """mini-batches per step."""
     recipe: str | None = None
+    """in words."""
     score_init: Number | None
+    """before the training; None where it was not finite."""
     score_final: Number | None
     val_set: str | None = None
+    """chooses the best epoch; None where the data set has none."""
     test_set: str | None = None
     best_val_acc: Share | None
+    """None without a validation set."""
     params: Count | None
     macs: Count | None
+    """multiply-accumulates per image."""
     seconds: Number | None = None
+    """of all epochs."""
     versions: Mapping[str, str] = field(default_factory=dict)
+    """of the libraries."""
     test_acc: Share | None
+    """with the weights of the best epoch; None where the training diverged."""
     test_loss: Number | None = None
     status: Status = "ok"
     reason: str | None = None
+    """of another status than "ok"."""
     pick: str = ""
+    """the name of its folder, which is not in the file."""
 
     __pydantic_config__ = STRICT
 
@@ -90,7 +79,7 @@ class TrainingResult:
 
     @classmethod
     def from_json(cls, entry: object, pick: str) -> TrainingResult:
-        """Return the result of the content of a ``result.json``; what an older version did not write is None.
+        """Return the result of the content of a ``result.json``; unknown entries are left out.
 
         Raises:
             ValueError: it is no such content.
@@ -108,11 +97,7 @@ def read_results(folder: Path) -> list[TrainingResult]:
         UserError: a ``result.json`` is damaged.
     """
     results = [read_result(path) for path in folder.glob("picks/*/result.json")]
-    return sorted(results, key=lambda each: (each.rank is None, each.rank or 0, each.canonical, _of_run(each)))
-
-
-def _of_run(result: TrainingResult) -> tuple[int, str]:
-    return result.seed, result.pick
+    return sorted(results, key=lambda each: (each.rank is None, each.rank or 0, each.canonical, each.seed, each.pick))
 
 
 def read_result(path: Path) -> TrainingResult:
@@ -133,7 +118,7 @@ def read_result(path: Path) -> TrainingResult:
 
 @dataclass(frozen=True)
 class Network:
-    """One network and its results, one a seed, the lowest seed first."""
+    """One network and its results, one per seed, the lowest seed first."""
 
     results: tuple[TrainingResult, ...]
 
@@ -221,15 +206,11 @@ class GroupSettings:
 
 @dataclass(frozen=True)
 class Group:
-    """The networks whose results can be compared.
-
-    Attributes:
-        settings: what they share.
-        networks: in the order of their canonical names, on which no result depends.
-    """
+    """The networks whose results can be compared."""
 
     settings: GroupSettings
     networks: tuple[Network, ...]
+    """in the order of their canonical names, on which no result depends."""
 
     @property
     def usable(self) -> tuple[Network, ...]:
@@ -282,7 +263,7 @@ def comparable(results: Iterable[TrainingResult]) -> list[Group]:
 
 def _networks(results: Sequence[TrainingResult]) -> tuple[Network, ...]:
     by_name: dict[str, dict[int, TrainingResult]] = {}
-    for result in sorted(results, key=_of_run):
+    for result in sorted(results, key=lambda each: (each.seed, each.pick)):
         # A seed trained twice (by rank, and by hand) is the same training, and must not weigh more.
         by_name.setdefault(result.canonical, {}).setdefault(result.seed, result)
     return tuple(Network(tuple(by_name[name].values())) for name in sorted(by_name))

@@ -1,8 +1,4 @@
-"""Rank correlations and their bootstrap intervals.
-
-All intervals are percentile bootstrap intervals over networks (Efron 1979): networks are drawn with replacement,
-always the same draws for the same number of networks, so that two correlations are compared on the same resamples.
-"""
+"""Rank correlations, and their percentile bootstrap intervals over networks (Efron 1979)."""
 
 from __future__ import annotations
 
@@ -12,48 +8,56 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
-from naswot_lightning.analysis.concordance import Array, concordance, untied
-
+Array = NDArray[np.float64]
+Codes = NDArray[np.int64]
+Indices = NDArray[np.intp]
 Statistic = Callable[[Sequence[float], Sequence[float], Array], Array]
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
-_LARGE = 3000  # networks above which there are fewer resamples, and no matrix of pairs
+# Above so many networks fewer resamples are drawn.
+_LARGE = 3000
 _FEWER_RESAMPLES = 200
 SEED = 0
+# Of 1 - tau^2: below it the third ranking of a partial tau is one of the two, to rounding.
+_LEAST = 1e-12
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A statistic with its bootstrap interval.
+    """A statistic of n networks with its bootstrap interval.
 
-    Attributes:
-        value: None where it is not defined: fewer than two networks, or all of them equal.
-        low: lower end of the interval, or None where too many resamples have no value.
-        high: upper end.
-        n: networks.
-        undefined_resamples: resamples in which the statistic is not defined; they are left out.
+    >>> estimate = Estimate(0.5, 0.25, 0.75, n=20, undefined_resamples=0)
+    >>> print(estimate, f"{estimate:.3f}", estimate.interval)
+    0.50 [0.25, 0.75] 0.500 [0.250, 0.750] [0.25, 0.75]
     """
 
     value: float | None
+    """None where it is not defined: fewer than two networks, or all of them equal."""
     low: float | None
+    """None, as ``high``, where too many resamples have no value."""
     high: float | None
     n: int
     undefined_resamples: int
+    """resamples in which the statistic is not defined; they are left out."""
 
     def __str__(self) -> str:
+        return format(self, ".2f")
+
+    def __format__(self, spec: str) -> str:
+        """Return the value with its interval, each number by the format: ".2f" by default."""
+        spec = spec or ".2f"
         if self.value is None:
             return "not defined"
-        return f"{self.value:.2f} {self.interval}" if self.low is not None else f"{self.value:.2f}"
+        if self.low is None or self.high is None:
+            return format(self.value, spec)
+        return f"{self.value:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
 
     @property
     def interval(self) -> str:
-        """The interval as text.
-
-        >>> Estimate(0.5, 0.25, 0.75, n=20, undefined_resamples=0).interval
-        '[0.25, 0.75]'
-        """
+        """The interval as text."""
         return "-" if self.low is None else f"[{self.low:.2f}, {self.high:.2f}]"
 
 
@@ -102,37 +106,41 @@ def resampled_tau(first: Sequence[float], second: Sequence[float], counts: Array
     return _ratio(concordance(first, second, counts), untied(first, counts), untied(second, counts))
 
 
+def partial_tau(xy: Array, xz: Array, yz: Array) -> Array:
+    """Return the tau of x and y given z: (t_xy - t_xz t_yz) / sqrt((1 - t_xz^2)(1 - t_yz^2)).
+
+    Kendall 1942, "Partial rank correlation", Biometrika 32. It is 0 where x and y agree as far as their agreement with
+    z explains, and NaN where z orders the networks as x or y does.
+
+    Args:
+        xy: Kendall's tau of x and y, in each resample.
+        xz: of x and z.
+        yz: of y and z.
+
+    >>> partial_tau(np.array([0.6, 0.42, 0.5]), np.array([0.5, 0.6, 1.0]), np.array([0.5, 0.7, 0.5])).round(4)
+    array([0.4667, 0.    ,    nan])
+    """
+    left = (1 - np.square(xz)) * (1 - np.square(yz))
+    known = left > _LEAST
+    return np.where(known, (xy - xz * yz) / np.sqrt(np.where(known, left, 1.0)), np.nan)
+
+
 def resampled_rho(first: Sequence[float], second: Sequence[float], counts: Array) -> Array:
     """Return Spearman's rho in each resample, with mean ranks for equals; arguments as in :func:`resampled_tau`.
 
     >>> resampled_rho([1, 2, 3], [1, 3, 2], np.array([[1.0, 1.0, 1.0], [2.0, 1.0, 0.0]]))
     array([0.5, 1. ])
     """
-    if len(first) > _LARGE:
-        return _rho_one_by_one(first, second, counts)
     a, b = _centred_ranks(first, counts), _centred_ranks(second, counts)
     return _ratio(*((counts * product).sum(1) for product in (a * b, a * a, b * b)))
 
 
-def _rho_one_by_one(first: Sequence[float], second: Sequence[float], counts: Array) -> Array:
-    """Return rho in each resample, for more networks than a matrix of their pairs has room for."""
-    drawn = (np.repeat(np.arange(len(first)), each.astype(int)) for each in counts)
-    a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
-    values = (_spearman_rho(a[places], b[places]) for places in drawn)
-    return np.array([np.nan if value is None else value for value in values])
-
-
-def _spearman_rho(first: Array, second: Array) -> float | None:
-    from scipy.stats import spearmanr
-
-    rho = float(spearmanr(first, second).statistic)
-    return None if math.isnan(rho) else rho
-
-
 def _centred_ranks(values: Sequence[float], counts: Array) -> Array:
-    array = np.asarray(values, dtype=np.float64)
-    below = (array[None, :] < array[:, None]) + 0.5 * (array[None, :] == array[:, None])
-    return np.asarray(counts @ below.T - counts.sum(1, keepdims=True) / 2)
+    """Return (resamples, n): the rank of each network among those drawn, the mean rank for equals, less the mean."""
+    codes = _codes(values)
+    drawn = _drawn_of_each(codes, counts)
+    ranks = np.cumsum(drawn, axis=1) - drawn / 2 - counts.sum(1, keepdims=True) / 2
+    return np.asarray(ranks[:, codes - 1])
 
 
 def _ratio(joint: Array, first: Array, second: Array) -> Array:
@@ -217,3 +225,84 @@ def estimate_of(values: Array, n: int) -> Estimate:
         return Estimate(value, None, None, n, undefined)
     low, high = np.quantile(defined, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return Estimate(value, float(low), float(high), n, undefined)
+
+
+def concordance(first: Sequence[float], second: Sequence[float], counts: Array) -> Array:
+    """Return the concordant less the discordant pairs of drawn networks in each resample; ties are neither.
+
+    In O(n log n) for each, where the matrix of all pairs takes O(n^2): 3,000 networks in 2,000 resamples take 0.2 s in
+    place of 8.
+
+    Args:
+        first: n values.
+        second: n values.
+        counts: (resamples, n), how often each network was drawn.
+
+    >>> concordance([1, 2, 3], [1, 3, 2], np.array([[1.0, 1.0, 1.0], [2.0, 1.0, 0.0]]))
+    array([1., 2.])
+    """
+    a, b = _codes(first), _codes(second)
+    # Pairs that are tied in first and not in second.
+    tied_in_first = untied(a * (b.max(initial=0) + 1) + b, counts) - untied(a, counts)
+    # Of the pairs that differ in second, those that are neither concordant nor tied in first are discordant.
+    return 2 * _concordant(a, b, counts) + tied_in_first - untied(b, counts)
+
+
+def untied(values: Sequence[float] | Codes, counts: Array) -> Array:
+    """Return how many pairs of drawn networks differ in a value, in each resample; arguments as above.
+
+    >>> untied([1, 1, 3], np.array([[1.0, 1.0, 1.0], [2.0, 1.0, 0.0]]))
+    array([2., 0.])
+    """
+    drawn = _drawn_of_each(_codes(values), counts)
+    return np.asarray((np.square(counts.sum(1)) - np.square(drawn).sum(1)) / 2)
+
+
+def _drawn_of_each(codes: Codes, counts: Array) -> Array:
+    """Return (resamples, different codes): how many networks of each code are drawn."""
+    order, starts = _groups(codes)
+    return np.asarray(np.add.reduceat(counts[:, order], starts, axis=1))
+
+
+def _concordant(first: Codes, second: Codes, counts: Array) -> Array:
+    """Return the concordant pairs.
+
+    Networks are put, in the order of ``second``, into a tree of partial sums over the ranks by ``first`` (Fenwick
+    1994), which says of each how many are below it in both.
+    """
+    drawn = np.ascontiguousarray(counts.T, np.int32)
+    sums = np.zeros((int(first.max(initial=0)) + 1, len(counts)), np.int32)
+    below, above = _paths(len(sums))
+    found = np.zeros(len(counts), np.int64)
+    order, starts = _groups(second)
+    for group in np.split(order, starts[1:]):
+        # Equals in ``second`` are looked up before any of them is added: they are not below each other.
+        for network in group.tolist():
+            found += drawn[network] * sums.take(below[first[network] - 1], 0).sum(0, dtype=np.int32)
+        for network in group.tolist():
+            sums[above[first[network]]] += drawn[network]
+    return found.astype(np.float64)
+
+
+def _codes(values: Sequence[float] | Codes) -> Codes:
+    """Return 1 for the lowest value, 2 for the next, ..., the same for equals."""
+    return np.asarray(np.unique(np.asarray(values), return_inverse=True)[1].reshape(-1) + 1, np.int64)
+
+
+def _groups(codes: Codes) -> tuple[Indices, Indices]:
+    """Return the indices of networks in the order of their codes, and where each code begins among them."""
+    order = np.argsort(codes, kind="stable")
+    return order, np.flatnonzero(np.diff(codes[order], prepend=-1))
+
+
+# Scores of the same networks mostly have as many different values.
+@lru_cache(maxsize=2)
+def _paths(size: int) -> tuple[list[Indices], list[Indices]]:
+    """Return where the tree keeps the sum up to each rank, and which of its sums each rank is part of."""
+    below, above = [np.zeros(0, np.intp)] * size, [np.zeros(0, np.intp)] * size
+    for rank in range(1, size):
+        below[rank] = np.append(below[rank & (rank - 1)], rank)
+    for rank in range(size - 1, 0, -1):
+        following = rank + (rank & -rank)
+        above[rank] = np.append(above[following], rank) if following < size else np.array([rank])
+    return below, above

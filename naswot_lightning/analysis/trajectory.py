@@ -1,16 +1,17 @@
-"""The score during training: when it changes, when it settles, whether the ranking between networks stays.
-
-The paper's claim about Figure 6: the score rises during the first epochs, then settles, and the ranking stays.
-"""
+"""Curves over time: the score and the metrics of trainings, and the best so far of searches."""
 
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean, median, stdev
+from typing import Literal
+
+import numpy as np
 
 from naswot_lightning.analysis.results import Network
 from naswot_lightning.analysis.statistics import kendall_tau
@@ -19,26 +20,28 @@ from naswot_lightning.storage.records import MOST
 
 Scores = dict[int, float]  # by the number of epochs done
 Points = tuple[tuple[float, float], ...]  # (epochs done, score)
+Effort = Literal["evaluations", "seconds"]
 
-# Of the score's change in an epoch, relative to the score: a tenth of the spread between networks (standard deviation
-# 10 % of the mean: random NAS-Bench-201 networks on digits), three times what settled ones still waver (0.3 %).
+# Change of the score per epoch, relative to the score, below which it has settled: a tenth of the spread between
+# networks (standard deviation 10 % of the mean: random NAS-Bench-201 networks on digits), three times what settled
+# ones still waver (0.3 %).
 SETTLED = 0.01
+_DAMAGED = (KeyError, TypeError, ValueError, csv.Error)
 _MOST_EPOCHS = 1_000_000
+# Points of a best-so-far curve that is drawn, and the percentiles of its band over seeds.
+_POINTS = 400
+_BAND = (10.0, 90.0)
 
 
 @dataclass(frozen=True)
 class Trajectory:
-    """The score of one training.
-
-    Args:
-        points: (epochs done, score).
-        left_out: points without a finite score.
-        running: of the second score, by BatchNorm's running statistics; empty where there is none.
-    """
+    """The score of one training."""
 
     points: Points = ()
     left_out: int = 0
+    """points without a finite score."""
     running: Points = ()
+    """those of the second score, by BatchNorm's running statistics; empty where there is none."""
 
     @property
     def at_epochs(self) -> Scores:
@@ -53,42 +56,66 @@ def read_trajectory(path: Path) -> Trajectory:
         UserError: the file is damaged.
     """
     try:
-        lines = path.read_bytes().decode().splitlines()
-    except FileNotFoundError:
-        return Trajectory()
-    except UnicodeDecodeError:
-        raise _damaged(path) from None
+        rows = [
+            (_epoch(row["epoch"]), _number(row["score"]) if row["status"] == "ok" else None, row.get("score_running"))
+            for row in _csv_rows(path)
+        ]
+        points = tuple((epoch, score) for epoch, score, _ in rows if score is not None)
+        running = [(epoch, _number(score)) for epoch, _, score in rows]
+    except _DAMAGED:
+        raise UserError(
+            f"{path} is damaged: expected the columns step, epoch, score, status; remove the file, "
+            "and its network is left out of the facts about the score during training"
+        ) from None
+    finite = tuple((epoch, score) for epoch, score in running if score is not None)
+    return Trajectory(points, len(rows) - len(points), finite)
+
+
+@dataclass(frozen=True)
+class LearningCurve:
+    """Losses and accuracies of one training, as ``metrics.csv`` has them."""
+
+    epochs: tuple[int, ...] = ()
+    """(n,) epochs done, ascending."""
+    metrics: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
+    """(n,) values by their names ("train/loss", "val/acc"); None where there is none at that epoch."""
+
+
+def read_learning_curve(path: Path) -> LearningCurve:
+    """Read a ``metrics.csv``; one that is missing or empty has no epochs.
+
+    Raises:
+        UserError: the file is damaged.
+    """
     try:
-        rows = [(_epoch(row), _score(row), _number(row.get("score_running"))) for row in csv.DictReader(lines)]
-    except (KeyError, TypeError, ValueError, csv.Error):
-        raise _damaged(path) from None
-    points = tuple((epoch, score) for epoch, score, _ in rows if score is not None)
-    running = tuple((epoch, score) for epoch, _, score in rows if score is not None)
-    return Trajectory(points, len(rows) - len(points), running)
+        rows = _csv_rows(path)
+        epochs = tuple(int(row["epoch"]) for row in rows)
+        names = [name for name in (rows[0] if rows else ()) if name not in ("epoch", "step")]
+        return LearningCurve(epochs, {name: tuple(_number(row[name]) for row in rows) for name in names})
+    except _DAMAGED:
+        raise UserError(
+            f"{path} is damaged: expected the columns epoch, step and metrics, with numbers; remove the file, "
+            "and its training is shown without a learning curve"
+        ) from None
 
 
-def _damaged(path: Path) -> UserError:
-    return UserError(
-        f"{path} is damaged: expected the columns step, epoch, score, status; remove the file, "
-        "and its network is left out of the facts about the score during training"
-    )
+def _csv_rows(path: Path) -> list[dict[str, str]]:
+    try:
+        return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+    except FileNotFoundError:
+        return []
 
 
-def _epoch(row: Mapping[str, str]) -> float:
-    epoch = float(row["epoch"])
+def _epoch(text: str) -> float:
+    epoch = float(text)
     if not 0 <= epoch <= _MOST_EPOCHS:
         raise ValueError(f"epoch {epoch}")
     return epoch
 
 
-def _score(row: Mapping[str, str]) -> float | None:
-    return _number(row["score"]) if row["status"] == "ok" else None
-
-
 def _number(text: str | None) -> float | None:
-    if not text:
-        return None
-    number = float(text)
+    """Return a number; None where there is none, or one that is infinite or cannot be drawn."""
+    number = float(text) if text else math.inf
     return number if abs(number) <= MOST else None
 
 
@@ -107,16 +134,12 @@ def mean_scores(trajectories: Sequence[Trajectory]) -> Scores:
 
 @dataclass(frozen=True)
 class SeedBand:
-    """The score of a network's trainings with several seeds.
-
-    Attributes:
-        points: (epochs done, mean over seeds), at those points that every seed has.
-        deviations: sample standard deviations (n - 1) at these points.
-        seeds: trainings.
-    """
+    """The score of a network's trainings with several seeds, at those points that every seed has."""
 
     points: Points
+    """(epochs done, mean over seeds)."""
     deviations: tuple[float, ...]
+    """sample standard deviations (n - 1) over seeds."""
     seeds: int
 
 
@@ -134,7 +157,7 @@ def seed_band(trajectories: Sequence[Points]) -> SeedBand:
 
 
 def settles_after(scores: Scores, bound: float = SETTLED) -> int | None:
-    """Return the first epoch after which every change is below ``bound`` an epoch, or None if there is none.
+    """Return the first epoch after which every change is below ``bound`` per epoch, or None if there is none.
 
     A change is |s_b - s_a| / |s_a| / (b - a) between one point and the next, which are an epoch apart unless points
     are missing. 0 means that the score never changed by more.
@@ -154,14 +177,9 @@ def settles_after(scores: Scores, bound: float = SETTLED) -> int | None:
 
 @dataclass(frozen=True)
 class Change:
-    """How the score changes in the first epoch, over networks.
+    """How the score changes in the first epoch, over the n networks with a score at init and after one epoch.
 
-    Attributes:
-        median: of the changes; None where there are none, as the following.
-        min: the lowest.
-        max: the highest.
-        n: networks with a score at init and after one epoch.
-        risen: of them, those whose score rose.
+    The numbers are None where there are no such networks.
     """
 
     median: float | None
@@ -169,36 +187,26 @@ class Change:
     max: float | None
     n: int
     risen: int
+    """networks whose score rose."""
 
 
 @dataclass(frozen=True)
 class Settling:
-    """After which epoch the score has settled, over the networks in which it does (:func:`settles_after`).
-
-    Attributes:
-        median: of the epochs; None where there are none, as the following.
-        min: the first.
-        max: the last.
-        n: networks in which the score settles.
-        never: networks in which it does not, within the training.
-    """
+    """After which epoch the score has settled, over the n networks in which it does (:func:`settles_after`)."""
 
     median: float | None
     min: float | None
     max: float | None
     n: int
     never: int
+    """networks in which it does not settle within the training."""
 
 
 @dataclass(frozen=True)
 class EpochRanking:
     """Whether the ranking between networks is still the same at the end of an epoch.
 
-    Attributes:
-        epoch: epochs done.
-        tau_with_previous: Kendall's tau with the scores an epoch earlier; None where it is not defined.
-        tau_with_init: with the scores at init.
-        n: networks with a score at this epoch.
+    Both are Kendall's tau, None where it is not defined.
     """
 
     epoch: int
@@ -209,55 +217,36 @@ class EpochRanking:
 
 @dataclass(frozen=True)
 class Stability:
-    """Whether the ranking between networks stays during training.
-
-    Attributes:
-        epochs: each of them.
-        init_to_final: Kendall's tau between the scores at init and at the last epoch; None where it is not defined.
-    """
+    """Whether the ranking between networks stays during training."""
 
     epochs: tuple[EpochRanking, ...]
     init_to_final: float | None
+    """Kendall's tau between the scores at init and at the last epoch."""
 
 
 @dataclass(frozen=True)
 class NetworkFacts:
-    """The score of one network during training, its mean over seeds.
-
-    Attributes:
-        network: the name of its picks.
-        canonical: its architecture.
-        points: ends of epochs with a score, init among them.
-        points_left_out: points without a finite score.
-        change_first_epoch: of the score; None where a score is missing.
-        settles_after: :func:`settles_after`.
-    """
+    """The score of one network during training, its mean over seeds."""
 
     network: str
     canonical: str
     points: int
+    """ends of epochs with a score, init among them."""
     points_left_out: int
+    """points without a finite score."""
     change_first_epoch: float | None
     settles_after: int | None
 
 
 @dataclass(frozen=True)
 class TrajectoryFacts:
-    """The facts of Figure 6.
-
-    Attributes:
-        bound: a change an epoch, relative to the score, below which it has settled.
-        points_left_out: points without a finite score, of all networks.
-        without_points: networks without a trajectory.
-        change_first_epoch: over networks.
-        settles_after: over networks.
-        ranking: between networks.
-        networks: each of them.
-    """
+    """The facts of Figure 6: the score rises at first, then settles, and the ranking stays, as the paper says."""
 
     bound: float
+    """a change per epoch, relative to the score, below which it has settled."""
     points_left_out: int
     without_points: int
+    """networks without a trajectory."""
     change_first_epoch: Change
     settles_after: Settling
     ranking: Stability
@@ -274,9 +263,19 @@ def trajectory_facts(networks: Sequence[Network], trajectories: Mapping[str, Tra
     >>> trajectory_facts([], {}).change_first_epoch
     Change(median=None, min=None, max=None, n=0, risen=0)
     """
-    of_networks = [[trajectories[result.pick] for result in network.finished] for network in networks]
-    scores = [mean_scores(each) for each in of_networks]
-    facts = tuple(_facts_of(*each) for each in zip(networks, scores, of_networks, strict=True))
+    courses = [[trajectories[result.pick] for result in network.finished] for network in networks]
+    scores = [mean_scores(each) for each in courses]
+    facts = tuple(
+        NetworkFacts(
+            network=network.name,
+            canonical=network.canonical,
+            points=len(own),
+            points_left_out=sum(trajectory.left_out for trajectory in course),
+            change_first_epoch=own[1] - own[0] if {0, 1} <= set(own) else None,
+            settles_after=settles_after(own),
+        )
+        for network, own, course in zip(networks, scores, courses, strict=True)
+    )
     changes = [each.change_first_epoch for each in facts if each.change_first_epoch is not None]
     settled = [each.settles_after for each in facts if each.points > 1]
     settling = [epoch for epoch in settled if epoch is not None]
@@ -288,17 +287,6 @@ def trajectory_facts(networks: Sequence[Network], trajectories: Mapping[str, Tra
         settles_after=Settling(*_range(settling), never=settled.count(None)),
         ranking=_stability(scores),
         networks=facts,
-    )
-
-
-def _facts_of(network: Network, scores: Scores, trajectories: Sequence[Trajectory]) -> NetworkFacts:
-    return NetworkFacts(
-        network=network.name,
-        canonical=network.canonical,
-        points=len(scores),
-        points_left_out=sum(trajectory.left_out for trajectory in trajectories),
-        change_first_epoch=scores[1] - scores[0] if {0, 1} <= set(scores) else None,
-        settles_after=settles_after(scores),
     )
 
 
@@ -324,3 +312,54 @@ def _stability(scores: Sequence[Scores]) -> Stability:
 def _tau_between(scores: Sequence[Scores], first: int, second: int) -> float | None:
     both = [(each[first], each[second]) for each in scores if first in each and second in each]
     return kendall_tau([a for a, _ in both], [b for _, b in both])
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The best so far of one search, after each of its candidates."""
+
+    evaluations: tuple[float, ...]
+    """done so far, ascending; a training of a part of the epochs counts for that part."""
+    seconds: tuple[float, ...]
+    """gone by, ascending; all 0 where they are not known."""
+    values: tuple[float | None, ...]
+    """None before there is one."""
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether its seconds are known."""
+        return any(self.seconds)
+
+    def effort(self, kind: Effort) -> tuple[float, ...]:
+        """Return the evaluations, or the seconds."""
+        return self.evaluations if kind == "evaluations" else self.seconds
+
+
+@dataclass(frozen=True)
+class Band:
+    """Curves of several seeds, at n points of effort: 10 % of the seeds are below ``low``, 10 % above ``high``."""
+
+    effort: np.ndarray
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    seeds: int
+
+
+def band_of(curves: Sequence[Curve], kind: Effort) -> Band | None:
+    """Return the mean and the band of curves, from where all of them have a value to where the last one ends.
+
+    A curve is a staircase: it holds a value until the next one, and its last value when it has ended. None where a
+    curve has no value at all, or there are no curves.
+    """
+    known = [[index for index, value in enumerate(curve.values) if value is not None] for curve in curves]
+    if not curves or not all(known):
+        return None
+    begin = max(curve.effort(kind)[indices[0]] for curve, indices in zip(curves, known, strict=True))
+    effort = np.linspace(begin, max(curve.effort(kind)[-1] for curve in curves), _POINTS)
+    values = [
+        np.array(curve.values, dtype=float)[np.searchsorted(curve.effort(kind), effort, side="right") - 1]
+        for curve in curves
+    ]
+    low, high = np.percentile(values, _BAND, axis=0)
+    return Band(effort, np.mean(values, axis=0), low, high, len(curves))

@@ -2,146 +2,191 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache, partial
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from naswot_lightning.data.catalog import load_dataset
-from naswot_lightning.data.dataset import Dataset
-from naswot_lightning.data.probe import Probe, draw_probe, load_probe
-from naswot_lightning.diagnostics.samples import (
+from naswot_lightning.analysis.measurements import (
     BATCHES,
     NOISE,
     SIZES,
     WEIGHTS,
-    Conditions,
-    Kept,
-    Sample,
-    SampleFile,
-    read_samples,
+    AblationFile,
+    AblationHeader,
+    AblationLine,
+    SelectedNetwork,
+    read_ablation,
 )
+from naswot_lightning.data.catalog import load_dataset
+from naswot_lightning.data.dataset import Dataset
+from naswot_lightning.data.probe import Probe, draw_probe, load_probe
+from naswot_lightning.errors import UserError
 from naswot_lightning.scorer import ScoreEvaluator
+from naswot_lightning.seeds import derived_seed
 from naswot_lightning.storage.files import lock_folder
+from naswot_lightning.storage.json_lines import JsonLines
 from spaces import Space
+
+# Percentiles of accuracy: one network of each 5 % of the better half, as in the paper.
+_BANDS = range(50, 100, 5)
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way to score all networks once.
-
-    Attributes:
-        ablation: what varies.
-        number: of the sample.
-        batch_size: images.
-        weights: seed of the weights.
-        probe: returns the mini-batch.
-    """
+class AblationCondition:
+    """A condition under which all networks are scored once."""
 
     ablation: str
+    """what varies."""
     number: int
+    """of the sample."""
     batch_size: int
     weights: int
-    probe: Callable[[], Probe]
+    """seed of the weights."""
+    images: int
+    """seed of the mini-batch."""
 
     @property
     def key(self) -> tuple[str, int, int]:
-        """What tells it from others."""
+        """What tells it from others in the file."""
         return self.ablation, self.number, self.batch_size
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Which scores are wanted.
-
-    Attributes:
-        space: of the networks.
-        conditions: of all.
-        data_dir: the folder of the data set.
-        samples: scores of each network, each way.
-        batch_sizes: of the fourth panel.
-        device: where networks run.
-    """
+class AblationPlan:
+    """Which scores are wanted."""
 
     space: Space
-    conditions: Conditions
+    header: AblationHeader
     data_dir: str
     samples: int
+    """scores of each network in each ablation."""
     batch_sizes: tuple[int, ...]
+    """of the fourth panel."""
     device: torch.device
 
+    @property
+    def conditions(self) -> Iterator[AblationCondition]:
+        """All conditions, in the order in which they are measured."""
+        first, size = self.header.seed, self.header.batch_size
+        for number, seed in enumerate(range(first, first + self.samples)):
+            yield AblationCondition(BATCHES, number, size, first, seed)
+            yield AblationCondition(NOISE, number, size, first, seed)
+            yield AblationCondition(WEIGHTS, number, size, seed, first)
+            for each in self.batch_sizes:
+                yield AblationCondition(SIZES, number, each, first, seed)
 
-def measure(plan: Plan, path: Path, overwrite: bool = False) -> Kept:
-    """Return the scores of all networks in all ways; each way is written as it is done, and not done again.
+
+def select_by_percentile(architectures: Sequence[str], accuracies: np.ndarray, seed: int) -> list[SelectedNetwork]:
+    """Return a network of each 5 % from the median of the accuracies on, drawn by the seed.
+
+    Args:
+        architectures: n.
+        accuracies: (n,) percent; NaN where it is not known.
+        seed: of the draws.
+    """
+    known = accuracies[~np.isnan(accuracies)]
+    found = []
+    for low in _BANDS:
+        bottom, top = np.percentile(known, [low, low + 5])
+        inside = np.flatnonzero((accuracies >= bottom) & (accuracies <= top))
+        if len(inside):
+            index = int(np.random.default_rng(derived_seed(seed, "percentile", low)).choice(inside))
+            found.append(SelectedNetwork(low, architectures[index], float(accuracies[index])))
+    return found
+
+
+def select_best(architectures: Sequence[str], accuracies: np.ndarray) -> list[SelectedNetwork]:
+    """Return the ten most accurate of few networks, each with the 5 % of the accuracies that it lies in.
+
+    Args:
+        architectures: n.
+        accuracies: (n,) percent.
+
+    >>> [each.percentile for each in select_best(["a", "b", "c"], np.array([70.0, 90.0, 80.0]))]
+    [0, 50, 95]
+    """
+    order = np.argsort(accuracies, kind="stable")[-len(_BANDS) :]
+    below = len(accuracies) - len(order)
+    found = []
+    for rank, index in enumerate(order.tolist(), start=below):
+        share = 100 * rank / max(len(accuracies) - 1, 1)
+        percentile = min(5 * int(share / 5), _BANDS[-1])
+        found.append(SelectedNetwork(percentile, architectures[index], float(accuracies[index])))
+    return found
+
+
+def measure_ablation(plan: AblationPlan, path: Path, overwrite: bool = False) -> AblationFile:
+    """Return the scores of all networks under all conditions.
+
+    Each condition is written as soon as it is measured, so that a killed command continues behind the last one.
 
     Args:
         plan: which scores.
         path: the file that keeps them.
-        overwrite: begin anew where it belongs to others.
+        overwrite: begin anew where it belongs to other settings.
 
     Raises:
-        UserError: the data set is at fault, or the file is damaged or belongs to others.
+        UserError: the data set is at fault, or the file is damaged or belongs to other settings.
     """
-    wanted = list(_ways(plan))
     path.parent.mkdir(parents=True, exist_ok=True)
-    with lock_folder(path.parent), SampleFile(path, plan.conditions, overwrite) as file:
-        for way in _with_progress(wanted, file.ways):
-            file.add(_scored(way, plan))
-    kept = read_samples(path)
-    assert kept is not None  # it was just written
-    keys = {way.key for way in wanted}
-    own = tuple(each for each in kept.samples if (each.ablation, each.number, each.batch_size) in keys)
-    return Kept(kept.conditions, own)
+    wanted = list(plan.conditions)
+    with lock_folder(path.parent):
+        kept = read_ablation(path)
+        if kept is not None and kept.header != plan.header:
+            if not overwrite:
+                raise UserError(
+                    f"{path} was made with other settings: {_difference(kept.header, plan.header)}; "
+                    "use --overwrite to measure anew"
+                )
+            path.unlink()
+            kept = None
+        with JsonLines(path) as file:
+            if kept is None:
+                file.append(asdict(plan.header))
+            done = {(each.ablation, each.number, each.batch_size) for each in kept.samples} if kept else set()
+            missing = [condition for condition in wanted if condition.key not in done]
+            if missing:
+                _measure(plan, missing, len(wanted), file)
+    found = read_ablation(path)
+    # The file was just written.
+    assert found is not None
+    keys = {condition.key for condition in wanted}
+    own = (each for each in found.samples if (each.ablation, each.number, each.batch_size) in keys)
+    return AblationFile(found.header, tuple(own))
 
 
-def _with_progress(wanted: Sequence[Way], done: Collection[tuple[str, int, int]]) -> Iterator[Way]:
-    missing = [way for way in wanted if way.key not in done]
-    if missing:
-        kept = len(wanted) - len(missing)
-        yield from tqdm(missing, "scoring", len(wanted), initial=kept, unit=" ways", mininterval=10.0)
+def _measure(plan: AblationPlan, missing: Sequence[AblationCondition], wanted: int, file: JsonLines) -> None:
+    own, space = plan.header, plan.space
+    dataset = None
+    if own.images != "noise":
+        dataset = load_dataset(own.images, plan.data_dir, own.image_size, own.split_file)
+    for each in tqdm(missing, "scoring", wanted, initial=wanted - len(missing), unit=" conditions", mininterval=10.0):
+        evaluator = ScoreEvaluator(space, [_draw(each, own, dataset)], ("naswot",), each.weights, plan.device)
+        evaluator.prepare()
+        scores = []
+        for network in own.networks:
+            built = space.canonical(network.architecture) if own.canonical else network.architecture
+            score = evaluator(built).score
+            scores.append(None if score is None or math.isnan(score) else score)
+        file.append(asdict(AblationLine(each.ablation, each.number, each.batch_size, tuple(scores))))
 
 
-def _ways(plan: Plan) -> Iterator[Way]:
-    """Yield how all networks are scored, way by way; the data set is loaded by the first that needs it."""
-    own, size = plan.conditions, plan.conditions.batch_size
-
-    @lru_cache(maxsize=1)
-    def load() -> Dataset | None:
-        noise = own.images == "noise"
-        return None if noise else load_dataset(own.images, plan.data_dir, own.image_size, own.split_file)
-
-    probe, noise = partial(_probe, load, own.probe_size), partial(_noise, load, own.probe_size)
-    for number, seed in enumerate(range(own.seed, own.seed + plan.samples)):
-        yield Way(BATCHES, number, size, own.seed, partial(probe, size, seed))
-        yield Way(NOISE, number, size, own.seed, partial(noise, size, seed))
-        yield Way(WEIGHTS, number, size, seed, partial(probe, size, own.seed))
-        for each in plan.batch_sizes:
-            yield Way(SIZES, number, each, own.seed, partial(probe, each, seed))
+def _draw(condition: AblationCondition, header: AblationHeader, dataset: Dataset | None) -> Probe:
+    """Return the mini-batch of a condition; noise has the size of the data set's images."""
+    size, seed = condition.batch_size, condition.images
+    if dataset is None or condition.ablation == NOISE:
+        side = None if dataset is None else dataset.image_size
+        return load_probe("noise", "", size, seed, probe_size=header.probe_size, image_size=side)
+    return draw_probe(dataset, size, seed, header.probe_size)
 
 
-def _scored(way: Way, plan: Plan) -> list[Sample]:
-    """Return a score of each network."""
-    own, space = plan.conditions, plan.space
-    evaluator = ScoreEvaluator(space, [way.probe()], ("naswot",), way.weights, plan.device)
-    evaluator.prepare()
-    found = []
-    for network in own.networks:
-        built = space.canonical(network.architecture) if own.canonical else network.architecture
-        score = evaluator(built).score
-        found.append(Sample(way.ablation, network, way.number, way.batch_size, np.nan if score is None else score))
-    return found
-
-
-def _probe(load: Callable[[], Dataset | None], side: int | None, batch_size: int, seed: int) -> Probe:
-    dataset = load()
-    return _noise(load, side, batch_size, seed) if dataset is None else draw_probe(dataset, batch_size, seed, side)
-
-
-def _noise(load: Callable[[], Dataset | None], side: int | None, batch_size: int, seed: int) -> Probe:
-    dataset = load()
-    own = None if dataset is None else dataset.image_size
-    return load_probe("noise", "", batch_size, seed, probe_size=side, image_size=own)
+def _difference(there: AblationHeader, now: AblationHeader) -> str:
+    """Return the settings in which two differ; of networks, that they do."""
+    before, after = ({**asdict(each), "networks": None} for each in (there, now))
+    found = [f"{name} was {before[name]!r}, now {after[name]!r}" for name in before if before[name] != after[name]]
+    return "; ".join(found) or "other networks, or other accuracies of them"

@@ -1,109 +1,137 @@
-"""How similar the images of a mini-batch are to some networks of a run, and the file that keeps it."""
+"""How similar the images of a mini-batch are to a few networks of a run: by their kernels or their Jacobians' rows."""
 
 from __future__ import annotations
 
-import json
-import zipfile
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
+import torch
 
-from naswot_lightning.storage.arrays import read_array, write_array
-from naswot_lightning.storage.faults import reading
-from naswot_lightning.storage.files import atomic_path
-from naswot_lightning.storage.records import STRICT, Count, Number, from_json
+from naswot_lightning.analysis.known import NetworksWithAccuracy
+from naswot_lightning.analysis.measurements import MOST_IMAGES, MatrixKind, Similarities, SimilarityMetadata
+from naswot_lightning.data.probe import Probe, load_probe
+from naswot_lightning.errors import UserError
+from naswot_lightning.networks import build_network, move_network
+from naswot_lightning.score import NoRectifierError
+from naswot_lightning.scores.base import Measured
+from naswot_lightning.scores.jacobian import correlations_of_rows, jacobian_of
+from naswot_lightning.seeds import derived_seed
+from spaces import Space
 
-Kind = Literal["kernels", "jacobians"]
-MOST_IMAGES = 256  # of a mini-batch, that are kept and shown
-_HEADER, _MATRICES = "header", "matrices"
+# Of Figure 1: columns, and networks in each.
+_RANGES, _EACH = 5, 3
+# Of a search, where picks were given by hand.
+_DEFAULTS = {"batch_size": 128, "seed": 0, "probe_size": None, "image_size": None, "split_file": None}
 
 
 @dataclass(frozen=True)
-class Belongs:
-    """What the matrices of a file belong to.
+class RunNetworks:
+    """The networks of a run and its mini-batch, as its search saw them."""
 
-    Attributes:
-        kind: "kernels" or "jacobians".
-        space: of the networks.
-        images: the data set of the mini-batch.
-        batch_size: its images.
-        probe: its fingerprint.
-        seed: of mini-batch, weights and choice of the networks.
-        source: which accuracies they are chosen by.
-        known: how many networks have one.
-        architectures: of the networks that are kept, the least accurate range first.
-        accuracies: of each, percent.
-        columns: of each, the range that it stands for.
-        left_out: chosen networks without such a matrix.
-    """
-
-    kind: Kind
-    space: str
+    space: Space
     images: str
-    batch_size: Count
-    probe: str
-    seed: Count
-    source: str
-    known: Count
-    architectures: tuple[str, ...]
-    accuracies: tuple[Number, ...]
-    columns: tuple[Count, ...]
-    left_out: Count
+    """the data set of the mini-batch."""
+    data_dir: str
+    settings: Mapping[str, Any]
+    """of the run."""
+    device: torch.device
 
-    __pydantic_config__ = STRICT
+    def setting(self, name: str) -> Any:
+        """Return a setting of the run; the search's default where picks were given by hand."""
+        return self.settings.get(name, _DEFAULTS[name])
 
+    @cached_property
+    def probe(self) -> Probe:
+        """The mini-batch of the search.
 
-@dataclass(frozen=True)
-class Similarities:
-    """A matrix a network.
+        Raises:
+            UserError: the data set is at fault.
+        """
+        rest = (self.setting(name) for name in ("batch_size", "seed", "probe_size", "image_size", "split_file"))
+        return load_probe(self.images, self.data_dir, *rest).to(self.device)
 
-    Attributes:
-        belongs: to what.
-        matrices: (n, N, N) float32: K_H / N_A, or the correlations of the rows of the Jacobian; of the first
-            :data:`MOST_IMAGES` images where the mini-batch has more.
-    """
-
-    belongs: Belongs
-    matrices: np.ndarray
-
-    def write(self, path: Path) -> None:
-        """Write them beside ``path``, and rename the file; the same matrices give the same bytes."""
-        header = json.dumps(asdict(self.belongs)).encode()
-        with atomic_path(path) as beside, zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as archive:
-            write_array(archive, _HEADER, np.frombuffer(header, np.uint8))
-            write_array(archive, _MATRICES, self.matrices.astype(np.float32))
+    def measured(self, architecture: str) -> Measured:
+        """Return a network, with the weights that it had in the search, on the mini-batch."""
+        network = build_network(self.space, architecture, self.setting("seed"), self.probe.num_classes)
+        return Measured(move_network(network, self.device, self.space.channels_last), self.probe)
 
 
-def kept_in(folder: Path, kind: Kind) -> Path:
-    """Return where a run folder keeps them."""
-    return folder / "measured" / f"{kind}.npz"
-
-
-def read_similarities(folder: Path, kind: Kind) -> Similarities | None:
-    """Return what a run folder keeps; None where it keeps none.
+def compute_similarities(kind: MatrixKind, known: NetworksWithAccuracy, networks: RunNetworks) -> Similarities:
+    """Return the matrices of a few networks of each range of accuracy.
 
     Raises:
-        UserError: the file is damaged.
+        UserError: the data set is at fault, or none of the networks has such a matrix.
     """
-    path = kept_in(folder, kind)
+    chosen = _chosen(known, networks)
+    kept, matrices = [], []
+    for column, index in chosen:
+        matrix = _matrix(kind, networks.measured(known.architectures[index]))
+        if matrix is not None:
+            kept.append((column, index))
+            matrices.append(matrix[:MOST_IMAGES, :MOST_IMAGES].cpu().numpy())
+    if not kept:
+        raise UserError(f"none of {len(chosen)} networks of {known.space} has {kind} to show")
+    metadata = SimilarityMetadata(
+        kind=kind,
+        space=known.space,
+        images=networks.images,
+        batch_size=len(networks.probe.images),
+        probe=networks.probe.fingerprint,
+        seed=networks.setting("seed"),
+        source=known.source,
+        known=len(known.accuracies),
+        architectures=tuple(known.architectures[index] for _, index in kept),
+        accuracies=tuple(float(known.accuracies[index]) for _, index in kept),
+        columns=tuple(column for column, _ in kept),
+        left_out=len(chosen) - len(kept),
+    )
+    return Similarities(metadata, np.stack(matrices).astype(np.float32))
+
+
+def are_current(kept: Similarities, known: NetworksWithAccuracy, networks: RunNetworks) -> bool:
+    """Return whether matrices that were kept are those of these networks and this mini-batch."""
+    own = kept.metadata
+    chosen = [(column, known.architectures[i], float(known.accuracies[i])) for column, i in _chosen(known, networks)]
+    there = list(zip(own.columns, own.architectures, own.accuracies, strict=True))
+    settings = networks.images, networks.setting("batch_size"), networks.setting("seed")
+    return (
+        (known.space, known.source, len(known.accuracies)) == (own.space, own.source, own.known)
+        and settings == (own.images, own.batch_size, own.seed)
+        and set(there) <= set(chosen)
+        and len(there) + own.left_out == len(chosen)
+    )
+
+
+def _chosen(known: NetworksWithAccuracy, networks: RunNetworks) -> list[tuple[int, int]]:
+    """Return the range and the index of each network that is looked at."""
+    ranges = in_ranges(known.accuracies, networks.setting("seed"))
+    return [(column, index) for column, indices in enumerate(ranges) for index in indices]
+
+
+def in_ranges(accuracies: np.ndarray, seed: int, ranges: int = _RANGES, each: int = _EACH) -> list[list[int]]:
+    """Return indices of networks that stand for ranges of accuracy, the least accurate first.
+
+    A range holds the same share of the networks, some of which are drawn by the seed.
+
+    >>> in_ranges(np.array([10.0, 50.0, 20.0, 40.0]), seed=0, ranges=2, each=2)
+    [[0, 2], [3, 1]]
+    """
+    parts = np.array_split(np.argsort(accuracies, kind="stable"), min(ranges, len(accuracies)))
+    rng = np.random.default_rng(derived_seed(seed, "accuracy ranges"))
+    kept = (np.sort(rng.permutation(len(part))[:each]) for part in parts)
+    return [part[indices].tolist() for part, indices in zip(parts, kept, strict=True)]
+
+
+def _matrix(kind: MatrixKind, measured: Measured) -> torch.Tensor | None:
+    """Return K_H / N_A, whose diagonal is 1, or the correlations of the Jacobian's rows; None where there is none."""
+    if kind == "jacobians":
+        jacobian = jacobian_of(measured)
+        return correlations_of_rows(jacobian) if bool(jacobian.isfinite().all()) else None
     try:
-        with reading(path, "measurement", "remove the file: it is measured again when asked for"):
-            with zipfile.ZipFile(path) as archive:
-                found = Similarities(
-                    from_json(Belongs, read_array(archive, _HEADER).tobytes()), read_array(archive, _MATRICES)
-                )
-            _expect_shapes(found, kind)
-    except FileNotFoundError:
+        kernel = measured.kernel
+    except NoRectifierError:
         return None
-    return found
-
-
-def _expect_shapes(found: Similarities, kind: Kind) -> None:
-    belongs, matrices = found.belongs, found.matrices
-    count, side = len(belongs.architectures), min(belongs.batch_size, MOST_IMAGES)
-    if belongs.kind != kind or not len(belongs.accuracies) == len(belongs.columns) == count > 0:
-        raise ValueError("other networks than it names")
-    if matrices.dtype != np.float32 or matrices.shape != (count, side, side) or not np.isfinite(matrices).all():
-        raise ValueError("other matrices than it names")
+    return None if kernel.has_nan else kernel.matrix / kernel.n_units

@@ -56,11 +56,11 @@ def _measured(folder: RunFolder, config: ReportConfig) -> Run:
     run = with_ranking(read_run(folder, with_rows=True))
     if not config.figure:
         return run
-    from naswot_lightning.report.measures import measure  # loads torch
+    from naswot_lightning.diagnostics.measure import measure_for_figure  # loads torch
 
     for name in config.figures:
         try:
-            measure(name, folder, run, config)
+            measure_for_figure(name, folder, run, config)
         except UserError as error:
             if len(config.figures) == 1:
                 raise

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from naswot_lightning.analysis.known import Known
+from naswot_lightning.analysis.known import NetworksWithAccuracy
 from naswot_lightning.analysis.results import Network
 from naswot_lightning.columns import BENCHMARK_ACC, MACS, PARAMS, SCORE_INIT, TEST_ACC
 from naswot_lightning.ranking import RankedRow
@@ -20,7 +20,7 @@ _SIZES = (PARAMS.name, MACS.name)
 _TRAINED = "naswot"  # the score that every training begins with
 
 
-def known(run: Run) -> Known | None:
+def known(run: Run) -> NetworksWithAccuracy | None:
     """Return what is known of a run's networks: all that a table knows, else those of the largest group of trainings.
 
     None where no accuracy is known.
@@ -28,7 +28,7 @@ def known(run: Run) -> Known | None:
     return _of_table(run) or _of_picks(run)
 
 
-def _of_table(run: Run) -> Known | None:
+def _of_table(run: Run) -> NetworksWithAccuracy | None:
     rows = run.ranking
     if not rows:
         return None
@@ -36,7 +36,7 @@ def _of_table(run: Run) -> Known | None:
     kept = ~np.isnan(accuracies)
     if not kept.any():
         return None
-    return Known(
+    return NetworksWithAccuracy(
         space=str(run.settings.get("space")),
         images=str(run.settings.get("dataset")),
         source=f"accuracy of {run.benchmark or run.settings.get('benchmark') or 'a table'}",
@@ -47,14 +47,14 @@ def _of_table(run: Run) -> Known | None:
     )
 
 
-def _of_picks(run: Run) -> Known | None:
+def _of_picks(run: Run) -> NetworksWithAccuracy | None:
     group = next((group for group in run.groups if group.usable), None)
     if group is None:
         return None
     networks, settings = group.usable, group.settings
     test_set = "" if settings.test_set is None else f" ({settings.test_set})"
     seeds = f"mean of {len(group.seeds)} seeds" if len(group.seeds) > 1 else f"seed {group.seeds[0]}"
-    return Known(
+    return NetworksWithAccuracy(
         space=settings.space,
         images=str(run.settings.get("dataset", settings.dataset)),
         source=f"{settings.dataset} test accuracy{test_set} of trained picks, {settings.epochs} epochs, {seeds}",

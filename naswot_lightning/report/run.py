@@ -6,10 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from naswot_lightning.analysis.measurements import (
+    AblationFile,
+    Similarities,
+    ablation_path,
+    read_ablation,
+    read_similarities,
+)
 from naswot_lightning.analysis.results import Group, TrainingResult, comparable, read_results
 from naswot_lightning.analysis.trajectory import Trajectory
-from naswot_lightning.diagnostics.samples import Kept, read_samples, samples_of
-from naswot_lightning.diagnostics.similarities import Similarities, read_similarities
 from naswot_lightning.ranking import RankedRow, no_rows, read_ranking
 from naswot_lightning.report.table_evidence import TableEvidence, read_table_evidence
 from naswot_lightning.report.table_source import read_source
@@ -56,7 +61,7 @@ class Run:
     table_evidence: TableEvidence | None = None
     kernels: Similarities | None = None
     jacobians: Similarities | None = None
-    ablation: Kept | None = None
+    ablation: AblationFile | None = None
     versions: Sequence[Versions] = ()
 
     @property
@@ -93,6 +98,6 @@ def read_run(folder: RunFolder, with_rows: bool = False) -> Run:
         table_evidence=read_table_evidence(folder.path / "benchmark_evidence.json"),
         kernels=read_similarities(folder.path, "kernels"),
         jacobians=read_similarities(folder.path, "jacobians"),
-        ablation=read_samples(samples_of(folder.path)),
+        ablation=read_ablation(ablation_path(folder.path)),
         versions=read_versions(folder.versions),
     )

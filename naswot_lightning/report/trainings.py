@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from naswot_lightning.analysis.learning_curve import LearningCurve, read_learning_curve
 from naswot_lightning.analysis.results import TrainingResult
-from naswot_lightning.analysis.trajectory import Trajectory, read_trajectory
+from naswot_lightning.analysis.trajectory import LearningCurve, Trajectory, read_learning_curve, read_trajectory
 from naswot_lightning.errors import UserError
 from naswot_lightning.storage.plain_yaml import parse_yaml
 from naswot_lightning.storage.records import STRICT, Count, Positive, from_plain, parse_json

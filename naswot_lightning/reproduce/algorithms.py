@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from naswot_lightning.analysis.best_so_far import Curve, band_of
-from naswot_lightning.analysis.best_so_far import Effort as EffortKind
+from naswot_lightning.analysis.trajectory import Curve, band_of
+from naswot_lightning.analysis.trajectory import Effort as EffortKind
 from naswot_lightning.benchmarks import Table
 from naswot_lightning.benchmarks.targets import reported_target
 from naswot_lightning.console import print_table

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from naswot_lightning.console import print_table
-from naswot_lightning.devices import get_device
-from naswot_lightning.diagnostics.ablation import Plan, measure
-from naswot_lightning.diagnostics.samples import (
+from naswot_lightning.analysis.measurements import (
     ABLATIONS,
     SIZES,
-    Chosen,
-    Conditions,
+    AblationHeader,
     Sample,
-    chosen_networks,
-    normalised,
+    SelectedNetwork,
+    relative_scores,
 )
+from naswot_lightning.console import print_table
+from naswot_lightning.devices import get_device
+from naswot_lightning.diagnostics.ablation import AblationPlan, measure_ablation, select_by_percentile
 from naswot_lightning.errors import UserError
 from naswot_lightning.report.figures import save_figure
 from naswot_lightning.report.figures.score_boxes import draw
@@ -41,13 +40,13 @@ def reproduce(settings: AblationSettings) -> int:
     table = open_table(settings)
     datasets = [known.dataset for known in every_data_set(table)]
     known = of_data_set(table, _PAPER if _PAPER in datasets else datasets[0])
-    networks = chosen_networks(table.architectures, known.values, settings.seed)
+    networks = select_by_percentile(table.architectures, known.values, settings.seed)
     if not networks:
         raise UserError(f"--benchmark {settings.benchmark[0]}: it knows no accuracy ({known.label})")
     images = images_of(settings.dataset, known.dataset)
     path = Path(settings.out) / "figure5"
     plan = _plan(settings, networks, scored_space(settings, table), images, f"{table.name}: {known.label}")
-    samples = measure(plan, path.with_suffix(".jsonl"), settings.overwrite).samples
+    samples = measure_ablation(plan, path.with_suffix(".jsonl"), settings.overwrite).samples
     title = f"{table.space}, percentiles of {known.label}, {settings.samples} scores each way, images of {images}"
     _print(title, networks, samples)
     write_csv(path.with_suffix(".csv"), map(_csv_row, samples), _CSV)
@@ -56,8 +55,10 @@ def reproduce(settings: AblationSettings) -> int:
     return 0
 
 
-def _plan(settings: AblationSettings, networks: Sequence[Chosen], space: str, images: str, source: str) -> Plan:
-    conditions = Conditions(
+def _plan(
+    settings: AblationSettings, networks: Sequence[SelectedNetwork], space: str, images: str, source: str
+) -> AblationPlan:
+    conditions = AblationHeader(
         space=space,
         images=images,
         image_size=settings.image_size if images == "imagefolder" else None,
@@ -70,25 +71,27 @@ def _plan(settings: AblationSettings, networks: Sequence[Chosen], space: str, im
         networks=tuple(networks),
     )
     sizes = tuple(dict.fromkeys(settings.batch_sizes))
-    return Plan(get_space(space), conditions, settings.data_dir, settings.samples, sizes, get_device(settings.device))
+    return AblationPlan(
+        get_space(space), conditions, settings.data_dir, settings.samples, sizes, get_device(settings.device)
+    )
 
 
-def _print(title: str, networks: Sequence[Chosen], samples: Sequence[Sample]) -> None:
+def _print(title: str, networks: Sequence[SelectedNetwork], samples: Sequence[Sample]) -> None:
     print(title)
     print_table("", ("percentile", "accuracy (%)", *ABLATIONS), (_line(network, samples) for network in networks))
     print(f"Mean ± standard deviation; {SIZES}: divided by the lowest score of the same size.")
 
 
-def _line(network: Chosen, samples: Sequence[Sample]) -> list[object]:
+def _line(network: SelectedNetwork, samples: Sequence[Sample]) -> list[object]:
     *scores, shares = _spreads(network, samples)
     finely = None if shares is None else f"{shares.mean:.4f} ± {shares.std or 0.0:.4f}"
     return [f"{network.percentile} to {network.percentile + 5}", network.accuracy, *scores, finely]
 
 
-def _spreads(network: Chosen, samples: Sequence[Sample]) -> Iterator[Spread | None]:
+def _spreads(network: SelectedNetwork, samples: Sequence[Sample]) -> Iterator[Spread | None]:
     for ablation in ABLATIONS:
         own = [sample for sample in samples if sample.ablation == ablation]
-        values = normalised(own) if ablation == SIZES else [sample.score for sample in own]
+        values = relative_scores(own) if ablation == SIZES else [sample.score for sample in own]
         yield Spread.of([value for value, sample in zip(values, own, strict=True) if sample.network == network])
 
 

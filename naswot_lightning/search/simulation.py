@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from naswot_lightning.analysis.best_so_far import Curve
+from naswot_lightning.analysis.trajectory import Curve
 from naswot_lightning.search.algorithms.base import Algorithm
 from naswot_lightning.search.algorithms.candidates import merit
 from naswot_lightning.search.trial import Proposal

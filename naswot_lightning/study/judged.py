@@ -9,9 +9,14 @@ from typing import Literal
 
 import numpy as np
 
-from naswot_lightning.analysis.concordance import Array
-from naswot_lightning.analysis.partial_tau import partial_tau
-from naswot_lightning.analysis.statistics import Estimate, estimate_of, resampled_tau, with_resamples
+from naswot_lightning.analysis.statistics import (
+    Array,
+    Estimate,
+    estimate_of,
+    partial_tau,
+    resampled_tau,
+    with_resamples,
+)
 from naswot_lightning.study.accuracies import Accuracies
 from naswot_lightning.study.criteria import SIZES, Merits
 

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from naswot_lightning.analysis.concordance import concordance, untied
-from naswot_lightning.analysis.statistics import resample_counts, resampled_tau
+from naswot_lightning.analysis.statistics import concordance, resample_counts, resampled_tau, untied
 
 
 def signs(values):

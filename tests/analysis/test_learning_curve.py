@@ -1,6 +1,6 @@
 import pytest
 
-from naswot_lightning.analysis.learning_curve import LearningCurve, read_learning_curve
+from naswot_lightning.analysis.trajectory import LearningCurve, read_learning_curve
 from naswot_lightning.errors import UserError
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from naswot_lightning.analysis.partial_tau import partial_tau
+from naswot_lightning.analysis.statistics import partial_tau
 
 
 def of_pairs(x, y, z):

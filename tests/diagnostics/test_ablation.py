@@ -6,8 +6,9 @@ import math
 import numpy as np
 import pytest
 
+from naswot_lightning.analysis.measurements import ABLATIONS, ablation_path, read_ablation
 from naswot_lightning.diagnostics import ablation
-from naswot_lightning.diagnostics.samples import ABLATIONS, best_networks, read_samples, samples_of
+from naswot_lightning.diagnostics.ablation import select_best
 from naswot_lightning.errors import UserError
 from naswot_lightning.report.figures import figure5
 from naswot_lightning.report.run import read_run
@@ -17,8 +18,8 @@ from tests.diagnostics.runs import BATCH, FEW, NAMES, report
 
 def test_the_networks_of_the_figure_are_scored_in_every_way(measured):
     run = measured
-    kept = read_samples(samples_of(run))
-    assert [each.architecture for each in kept.conditions.networks] == NAMES
+    kept = read_ablation(ablation_path(run))
+    assert [each.architecture for each in kept.header.networks] == NAMES
     assert len(kept.samples) == 4 * 2 * (3 + 2)
     scores = {}
     for sample in kept.samples:
@@ -38,13 +39,13 @@ def test_the_networks_of_the_figure_are_scored_in_every_way(measured):
 
 def test_a_killed_command_goes_on_where_it_was(measured, monkeypatch):
     run = measured
-    path = samples_of(run)
+    path = ablation_path(run)
     whole = path.read_bytes()
     lines = whole.splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:8]) + lines[8][:-7])  # a last line that was cut off
     done = []
-    scored = ablation._scored
-    monkeypatch.setattr(ablation, "_scored", lambda way, plan: done.append(way.key) or scored(way, plan))
+    draw = ablation._draw
+    monkeypatch.setattr(ablation, "_draw", lambda condition, *rest: done.append(condition) or draw(condition, *rest))
     assert report(run, *FEW) == 0
     assert path.read_bytes() == whole
     assert len(done) == len(lines) - 8
@@ -59,13 +60,13 @@ def test_scores_of_other_settings_are_not_mixed(measured, capsys):
     run = measured
     config = run / "config.yaml"
     config.write_text(config.read_text().replace(f"batch_size: {BATCH}", "batch_size: 6"))
-    before = samples_of(run).read_bytes()
+    before = ablation_path(run).read_bytes()
     assert report(run, *FEW) == 2
     error = capsys.readouterr().err
     assert "batch_size was 8, now 6; use --overwrite to measure anew" in error
-    assert samples_of(run).read_bytes() == before
+    assert ablation_path(run).read_bytes() == before
     assert report(run, *FEW[:2], "--samples", "2", "--batch_sizes", "4", "--overwrite") == 0
-    assert {each.batch_size for each in read_samples(samples_of(run)).samples if each.ablation == "noise"} == {6}
+    assert {each.batch_size for each in read_ablation(ablation_path(run)).samples if each.ablation == "noise"} == {6}
 
 
 @pytest.mark.parametrize(
@@ -80,7 +81,7 @@ def test_scores_of_other_settings_are_not_mixed(measured, capsys):
     ],
 )
 def test_a_damaged_line_is_named(measured, place, change):
-    path = samples_of(measured)
+    path = ablation_path(measured)
     lines = path.read_text().splitlines()
     lines[place] = json.dumps({**json.loads(lines[place]), **change})
     path.write_text("\n".join(lines) + "\n")
@@ -90,6 +91,6 @@ def test_a_damaged_line_is_named(measured, place, change):
 
 def test_few_networks_are_the_best_ones_with_their_percentiles():
     accuracies = np.arange(15.0)
-    chosen = best_networks([f"n{number}" for number in range(15)], accuracies)
+    chosen = select_best([f"n{number}" for number in range(15)], accuracies)
     assert [each.accuracy for each in chosen] == list(range(5, 15))
     assert [each.percentile for each in chosen] == [35, 40, 50, 55, 60, 70, 75, 85, 90, 95]

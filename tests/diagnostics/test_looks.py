@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from naswot_lightning.analysis.known import in_ranges
+from naswot_lightning.analysis.measurements import read_similarities, similarities_path
 from naswot_lightning.data.probe import load_probe
-from naswot_lightning.diagnostics import looks
-from naswot_lightning.diagnostics.similarities import kept_in, read_similarities
+from naswot_lightning.diagnostics import similarities
+from naswot_lightning.diagnostics.similarities import in_ranges
 from naswot_lightning.errors import UserError
 from naswot_lightning.networks import build_network
 from naswot_lightning.report.figures import figure1, jacobian_histograms
@@ -42,8 +42,8 @@ def test_kernels_are_those_that_the_search_scored(run, capsys):
     found = read_similarities(run, "kernels")
     ranking = {row["canonical"]: row for row in json.loads((run / "ranking.json").read_text())}
     assert len(found.matrices) == 4
-    assert found.belongs.accuracies == tuple(60.0 + NAMES.index(name) for name in found.belongs.architectures)
-    for name, matrix in zip(found.belongs.architectures, found.matrices, strict=True):
+    assert found.metadata.accuracies == tuple(60.0 + NAMES.index(name) for name in found.metadata.architectures)
+    for name, matrix in zip(found.metadata.architectures, found.matrices, strict=True):
         assert matrix.shape == (BATCH, BATCH)
         assert matrix.diagonal().tolist() == [1.0] * BATCH
         kernel = np.rint(matrix.astype(float) * ranking[name]["n_units"])
@@ -53,7 +53,7 @@ def test_kernels_are_those_that_the_search_scored(run, capsys):
 def test_correlations_are_those_of_the_jacobians_rows(measured):
     found = read_similarities(measured, "jacobians")
     probe = load_probe("digits", "data", BATCH, 3)
-    name = found.belongs.architectures[-1]
+    name = found.metadata.architectures[-1]
     network = build_network(get_space("nats_size"), name, 3, probe.num_classes)
     for module in network.modules():
         module.train(isinstance(module, torch.nn.BatchNorm2d))
@@ -68,15 +68,15 @@ def test_a_picture_is_drawn_again_from_what_is_kept(measured, monkeypatch):
     run = measured
     assert report(run, "--figure", "figure1,jacobian_histograms") == 0
     drawn = {name: (run / "figures" / f"{name}.png").read_bytes() for name in ("figure1", "jacobian_histograms")}
-    kept = {kind: kept_in(run, kind).read_bytes() for kind in ("kernels", "jacobians")}
+    kept = {kind: similarities_path(run, kind).read_bytes() for kind in ("kernels", "jacobians")}
     with monkeypatch.context() as patched:
-        patched.setattr(looks, "_LOOKS", dict.fromkeys(("kernels", "jacobians"), no_network))
+        patched.setattr(similarities, "build_network", no_network)
         assert report(run, "--figure", "figure1,jacobian_histograms") == 0
     assert {name: (run / "figures" / f"{name}.png").read_bytes() for name in drawn} == drawn
     for kind in kept:
-        kept_in(run, kind).unlink()
+        similarities_path(run, kind).unlink()
     assert report(run, "--figure", "figure1,jacobian_histograms") == 0
-    assert {kind: kept_in(run, kind).read_bytes() for kind in kept} == kept
+    assert {kind: similarities_path(run, kind).read_bytes() for kind in kept} == kept
 
 
 def test_what_belongs_to_other_accuracies_is_measured_again(measured):
@@ -84,7 +84,7 @@ def test_what_belongs_to_other_accuracies_is_measured_again(measured):
     rows[0]["benchmark_acc"] = 0.25
     (measured / "ranking.json").write_text(json.dumps(rows))
     assert report(measured, "--figure", "figure1") == 0
-    assert 25.0 in read_similarities(measured, "kernels").belongs.accuracies
+    assert 25.0 in read_similarities(measured, "kernels").metadata.accuracies
 
 
 def test_panels_show_the_matrices_under_their_accuracies(measured):
@@ -93,7 +93,7 @@ def test_panels_show_the_matrices_under_their_accuracies(measured):
     shown = [axis for axis in greys.axes if axis.images]
     by_title = {axis.get_title().splitlines()[-1]: axis.images[0] for axis in shown}
     assert {image.get_clim() for image in by_title.values()} == {(float(whole.kernels.matrices.min()), 1.0)}
-    for accuracy, matrix in zip(whole.kernels.belongs.accuracies, whole.kernels.matrices, strict=True):
+    for accuracy, matrix in zip(whole.kernels.metadata.accuracies, whole.kernels.matrices, strict=True):
         assert (by_title[f"{accuracy:.2f} %"].get_array() == matrix).all()
     title = greys.get_suptitle().replace("\n", " ")
     assert "nats_size, 8 images of digits, seed 3; 4 of n = 4 networks, by accuracy of table" in title
@@ -116,9 +116,9 @@ def test_without_accuracies_one_line_says_what_is_missing(run, capsys):
 
 @pytest.mark.parametrize("kind", ["kernels", "jacobians"])
 def test_a_damaged_file_is_one_line_with_the_cure(measured, kind):
-    path = kept_in(measured, kind)
+    path = similarities_path(measured, kind)
     whole = path.read_bytes()
-    other = kept_in(measured, "jacobians" if kind == "kernels" else "kernels")
+    other = similarities_path(measured, "jacobians" if kind == "kernels" else "kernels")
     other.write_bytes(whole)  # of another kind than its name says
     with pytest.raises(UserError, match="is damaged"):
         read_similarities(measured, other.stem)
@@ -130,9 +130,9 @@ def test_a_damaged_file_is_one_line_with_the_cure(measured, kind):
 
 def test_matrices_of_another_shape_are_refused(measured):
     found = read_similarities(measured, "kernels")
-    path = kept_in(measured, "kernels")
+    path = similarities_path(measured, "kernels")
     for matrices in (found.matrices[:-1], found.matrices[:, 1:], np.full_like(found.matrices, np.nan)):
-        type(found)(found.belongs, matrices).write(path)
+        type(found)(found.metadata, matrices).write(path)
         with pytest.raises(UserError, match="other matrices than it names"):
             read_similarities(measured, "kernels")
     with zipfile.ZipFile(path, "w") as archive:

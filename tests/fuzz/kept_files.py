@@ -10,14 +10,24 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from naswot_lightning.analysis.evidence import correlations, judge
+from naswot_lightning.analysis.measurements import (
+    ABLATIONS,
+    AblationHeader,
+    MatrixKind,
+    SelectedNetwork,
+    Similarities,
+    SimilarityMetadata,
+    read_ablation,
+    read_similarities,
+    similarities_path,
+)
 from naswot_lightning.analysis.results import Network
-from naswot_lightning.diagnostics.samples import ABLATIONS, Chosen, Conditions, Sample, SampleFile, read_samples
-from naswot_lightning.diagnostics.similarities import Belongs, Kind, Similarities, kept_in, read_similarities
 from naswot_lightning.report.figures import draw_figure
 from naswot_lightning.report.findings import find
 from naswot_lightning.report.html.write import write_report
 from naswot_lightning.report.run import read_run
 from naswot_lightning.report.table_evidence import TableEvidence
+from naswot_lightning.storage.json_lines import JsonLines
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.storage.versions import note_versions, read_versions
 from tests.fuzz.run_files import dumped, make_run
@@ -57,56 +67,55 @@ def read_the_evidence(folder: Path) -> None:
 
 
 @cache
-def _matrices(kind: Kind, seed: int) -> bytes:
+def _matrices(kind: MatrixKind, seed: int) -> bytes:
     rng, count = np.random.default_rng(seed), 1 + seed % 3
     numbers = tuple(range(count))
-    belongs = Belongs(
+    metadata = SimilarityMetadata(
         kind, _SPACE, "digits", 4, "probe", seed, "mine", count, tuple(f"a{number}" for number in numbers),
         tuple(50.0 + number for number in numbers), tuple(number // 2 for number in numbers), 0,
     )  # fmt: skip
     with TemporaryDirectory() as folder:
-        Similarities(belongs, rng.random((count, 4, 4), np.float32)).write(Path(folder, "x.npz"))
+        Similarities(metadata, rng.random((count, 4, 4), np.float32)).write(Path(folder, "x.npz"))
         return Path(folder, "x.npz").read_bytes()
 
 
-def make_matrices_of(kind: Kind) -> Callable:
+def make_matrices_of(kind: MatrixKind) -> Callable:
     def make(rng):
         return {f"measured/{kind}.npz": _matrices(kind, rng.randrange(6))}
 
     return make
 
 
-def read_matrices_of(kind: Kind) -> Callable[[Path], None]:
+def read_matrices_of(kind: MatrixKind) -> Callable[[Path], None]:
     def read(folder: Path) -> None:
         """Read the matrices, and write them again."""
         found = read_similarities(folder, kind)
         assert found is not None
-        found.write(kept_in(folder, kind))
+        found.write(similarities_path(folder, kind))
         again = read_similarities(folder, kind)
         assert again is not None
-        assert again.belongs == found.belongs
+        assert again.metadata == found.metadata
         assert np.array_equal(again.matrices, found.matrices)
 
     return read
 
 
-def _conditions() -> Conditions:
-    chosen = tuple(Chosen(50 + 5 * number, f"a{number}", 60.0 + number) for number in range(3))
-    return Conditions(_SPACE, "digits", None, None, None, 16, 0, True, "mine", chosen)
+def _header() -> AblationHeader:
+    chosen = tuple(SelectedNetwork(50 + 5 * number, f"a{number}", 60.0 + number) for number in range(3))
+    return AblationHeader(_SPACE, "digits", None, None, None, 16, 0, True, "mine", chosen)
 
 
-def _scores(rng: random.Random, ablation: str, number: int) -> list[Sample]:
-    size = rng.choice((16, 32))
-    return [Sample(ablation, each, number, size, rng.gauss(300, 9)) for each in _conditions().networks]
+def _line(rng: random.Random, ablation: str, number: int) -> dict[str, object]:
+    scores = [rng.choice((rng.gauss(300, 9),) * 9 + _LEFT_OUT) for _ in _header().networks]
+    return {"ablation": ablation, "number": number, "batch_size": rng.choice((16, 32)), "scores": scores}
 
 
 def make_samples_of(name: str) -> Callable:
     def make(rng):
-        lines = [asdict(_conditions())]
-        for number, ablation in enumerate(rng.sample(ABLATIONS, rng.randrange(5))):
-            scores = [rng.choice((each.score,) * 9 + _LEFT_OUT) for each in _scores(rng, ablation, number)]
-            lines.append({"ablation": ablation, "number": number, "batch_size": rng.choice((16, 32)), "scores": scores})
-        return {name: b"".join(dumped(line) + b"\n" for line in lines)}
+        lines = [
+            _line(rng, ablation, number) for number, ablation in enumerate(rng.sample(ABLATIONS, rng.randrange(5)))
+        ]
+        return {name: b"".join(dumped(line) + b"\n" for line in (asdict(_header()), *lines))}
 
     return make
 
@@ -114,13 +123,15 @@ def make_samples_of(name: str) -> Callable:
 def read_samples_of(name: str) -> Callable[[Path], None]:
     def read(folder: Path) -> None:
         """Read the scores, as figures do; then go on behind the last one, as measuring does."""
-        read_samples(folder / name)
-        with SampleFile(folder / name, _conditions()) as file:
-            before = file.ways
-            file.add(_scores(random.Random(0), ABLATIONS[0], 77))
-        kept = read_samples(folder / name)
+        before = read_ablation(folder / name)
+        with JsonLines(folder / name) as file:
+            if before is None:
+                file.append(asdict(_header()))
+            file.append({"ablation": ABLATIONS[0], "number": 77, "batch_size": 16, "scores": [1.0, None, 3.0]})
+        kept = read_ablation(folder / name)
         assert kept is not None
-        assert len(kept.ways) == len(before) + 1
+        if before is None or len(before.header.networks) == 3:
+            assert len(kept.samples) == 3 + (0 if before is None else len(before.samples))
 
     return read
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from naswot_lightning.analysis.measurements import MatrixKind
 from naswot_lightning.config import SearchConfig, TrainConfig
-from naswot_lightning.diagnostics.similarities import Kind
 from spaces import list_spaces
 from tests.fuzz import given_files, kept_files, run_files, spaces_text
 
@@ -33,7 +33,7 @@ class Reader:
 
 
 _LISTED = ("nasbench201", "nasbench101", "nds_darts", "nds_resnext_b")
-_KINDS: tuple[Kind, ...] = ("kernels", "jacobians")
+_KINDS: tuple[MatrixKind, ...] = ("kernels", "jacobians")
 _SAMPLES = ("ablation.jsonl", "figure5.jsonl")  # of a run, and of a reproduction
 
 _ALL = (

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from naswot_lightning.analysis.best_so_far import Curve, band_of
+from naswot_lightning.analysis.trajectory import Curve, band_of
 from naswot_lightning.report.figures.best_so_far import draw
 
 

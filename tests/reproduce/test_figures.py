@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
+from naswot_lightning.analysis.measurements import Sample, SelectedNetwork, relative_scores
 from naswot_lightning.analysis.statistics import with_the_worst
 from naswot_lightning.benchmarks import open_benchmark
-from naswot_lightning.diagnostics.samples import Chosen, Sample, chosen_networks, normalised
+from naswot_lightning.diagnostics.ablation import select_by_percentile
 from naswot_lightning.reproduce.accuracies import every_data_set
 from naswot_lightning.reproduce.images import images_of
 from tests.reproduce.invented import SIZE_COLUMNS, accuracy, rows_of, run, write_table
@@ -91,7 +92,7 @@ def test_boxes_of_ten_networks_four_ways(tmp_path, capsys):
 def test_one_network_of_each_five_percent():
     accuracies = np.append(np.random.default_rng(0).permutation(200.0 * np.arange(1, 201) / 400), np.nan)
     names = [f"n{number}" for number in range(201)]
-    chosen = chosen_networks(names, accuracies, seed=0)
+    chosen = select_by_percentile(names, accuracies, seed=0)
     assert [each.percentile for each in chosen] == list(range(50, 100, 5))
     for each in chosen:
         assert accuracies[names.index(each.architecture)] == each.accuracy
@@ -100,10 +101,10 @@ def test_one_network_of_each_five_percent():
 
 
 def test_scores_are_divided_by_the_lowest_of_their_size():
-    network = Chosen(50, "a", 90.0)
+    network = SelectedNetwork(50, "a", 90.0)
     scores = [(8, 10.0), (8, np.nan), (8, 20.0), (16, 40.0), (16, 30.0)]
     samples = [Sample("sizes", network, n, size, score) for n, (size, score) in enumerate(scores)]
-    assert normalised(samples) == pytest.approx([1, np.nan, 2, 4 / 3, 1], nan_ok=True)
+    assert relative_scores(samples) == pytest.approx([1, np.nan, 2, 4 / 3, 1], nan_ok=True)
 
 
 @pytest.mark.parametrize("seconds", [None, 100])

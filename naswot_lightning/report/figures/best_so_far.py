@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from naswot_lightning.analysis.best_so_far import Band, Curve, Effort, band_of
+from naswot_lightning.analysis.trajectory import Band, Curve, Effort, band_of
 from naswot_lightning.report.figures import style
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from naswot_lightning.analysis.known import Known
+from naswot_lightning.analysis.known import NetworksWithAccuracy
 from naswot_lightning.analysis.statistics import estimate, resampled_tau
 from naswot_lightning.columns import PARAMS
 from naswot_lightning.report.figures import style
@@ -49,7 +49,7 @@ def draw(run: Run, findings: Findings) -> Figure | None:
     return figure
 
 
-def _draw_panel(axis: Any, found: Known, name: str, values: Floats) -> Any:
+def _draw_panel(axis: Any, found: NetworksWithAccuracy, name: str, values: Floats) -> Any:
     there = ~np.isnan(values)
     params = found.sizes[PARAMS.name] / _MILLION
     colored = not np.isnan(params).any()
@@ -67,6 +67,6 @@ def _draw_panel(axis: Any, found: Known, name: str, values: Floats) -> Any:
     return points
 
 
-def title(found: Known) -> str:
+def title(found: NetworksWithAccuracy) -> str:
     """Return what the networks are, how many, and whose accuracies they have."""
     return f"{found.space}, scored on {found.images}, n = {len(found.accuracies):,} networks; {found.source}"

@@ -18,7 +18,7 @@ def draw(run: Run, findings: Findings) -> Figure | None:
     kept = run.ablation
     if kept is None or not kept.samples:
         return None
-    own, count = kept.conditions, 1 + max(sample.number for sample in kept.samples)
+    own, count = kept.header, 1 + max(sample.number for sample in kept.samples)
     title = (
         f"{own.space}, n = {len(own.networks)} networks, {count} scores each way, {own.batch_size} images of "
         f"{own.images}, seeds {own.seed} to {own.seed + count - 1}; {own.source}"

@@ -10,17 +10,17 @@ from naswot_lightning.report.figures import style
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from naswot_lightning.diagnostics.samples import Chosen, Sample
+    from naswot_lightning.analysis.measurements import Sample, SelectedNetwork
 
 _GROUP = 0.85  # of the distance between two batch sizes
 _LIGHT = 0.45  # of white in a box, on which its black median is seen
 
 
-def draw(networks: Sequence[Chosen], samples: Sequence[Sample], title: str) -> Figure:
+def draw(networks: Sequence[SelectedNetwork], samples: Sequence[Sample], title: str) -> Figure:
     """Draw a box a network and way; those of several batch sizes are divided by the lowest score of their size."""
     from matplotlib.figure import Figure
 
-    from naswot_lightning.diagnostics.samples import ABLATIONS, SIZES
+    from naswot_lightning.analysis.measurements import ABLATIONS, SIZES
 
     figure = Figure(figsize=(11.5, 8.0), layout="constrained")
     colors = style.color_map()([number / max(len(networks) - 1, 1) for number in range(len(networks))])
@@ -33,7 +33,7 @@ def draw(networks: Sequence[Chosen], samples: Sequence[Sample], title: str) -> F
     return figure
 
 
-def _draw_one_size(axis: Any, networks: Sequence[Chosen], samples: Sequence[Sample], colors: Any) -> None:
+def _draw_one_size(axis: Any, networks: Sequence[SelectedNetwork], samples: Sequence[Sample], colors: Any) -> None:
     boxes = [[sample.score for sample in samples if sample.network == network] for network in networks]
     _color(axis.boxplot(boxes, widths=0.6, patch_artist=True), colors)
     labels = [f"{network.percentile}-{network.percentile + 5}\n{network.accuracy:.1f} %" for network in networks]
@@ -41,10 +41,10 @@ def _draw_one_size(axis: Any, networks: Sequence[Chosen], samples: Sequence[Samp
     axis.set(xlabel="percentile and accuracy of the network", ylabel="score (natural log)")
 
 
-def _draw_sizes(axis: Any, networks: Sequence[Chosen], samples: Sequence[Sample], colors: Any) -> None:
-    from naswot_lightning.diagnostics.samples import normalised
+def _draw_sizes(axis: Any, networks: Sequence[SelectedNetwork], samples: Sequence[Sample], colors: Any) -> None:
+    from naswot_lightning.analysis.measurements import relative_scores
 
-    values = normalised(samples)
+    values = relative_scores(samples)
     sizes = sorted({sample.batch_size for sample in samples})
     width = _GROUP / len(networks)
     for place, size in enumerate(sizes):

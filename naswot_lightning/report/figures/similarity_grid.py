@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from naswot_lightning.diagnostics.similarities import Similarities
+from naswot_lightning.analysis.measurements import Similarities
 from naswot_lightning.report.figures import style
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ def draw(found: Similarities, what: str, draw_panel: Callable[[Any, np.ndarray],
     """
     from matplotlib.figure import Figure
 
-    belongs = found.belongs
-    columns = sorted(set(belongs.columns))
-    by_column = [[place for place, own in enumerate(belongs.columns) if own == column] for column in columns]
+    metadata = found.metadata
+    columns = sorted(set(metadata.columns))
+    by_column = [[place for place, own in enumerate(metadata.columns) if own == column] for column in columns]
     along = max(map(len, by_column))
     size = (_SIDE * len(columns) + 0.8, 0.9 + (0.93 * _SIDE * aspect + 0.2) * along)
     figure = Figure(figsize=(max(size[0], 4.5), size[1]), layout="constrained")
@@ -42,8 +42,8 @@ def draw(found: Similarities, what: str, draw_panel: Callable[[Any, np.ndarray],
                 continue
             draw_panel(axis, found.matrices[places[row]])
             axis.tick_params(labelbottom=row == len(places) - 1)
-            own = f"{belongs.accuracies[places[row]]:.2f} %"
-            above = f"{_range(belongs.accuracies, places)}\n" if row == 0 and len(places) > 1 else ""
+            own = f"{metadata.accuracies[places[row]]:.2f} %"
+            above = f"{_range(metadata.accuracies, places)}\n" if row == 0 and len(places) > 1 else ""
             axis.set_title(above + own, fontsize="small")
     figure.suptitle(style.wrapped(_title(found, what), int(12.5 * figure.get_figwidth())), fontsize="medium")
     return figure
@@ -55,9 +55,9 @@ def _range(accuracies: tuple[float, ...], places: list[int]) -> str:
 
 
 def _title(found: Similarities, what: str) -> str:
-    belongs = found.belongs
-    left_out = f", {belongs.left_out} left out" if belongs.left_out else ""
+    metadata = found.metadata
+    left_out = f", {metadata.left_out} left out" if metadata.left_out else ""
     return (
-        f"{what}: {belongs.space}, {belongs.batch_size} images of {belongs.images}, seed {belongs.seed}; "
-        f"{len(belongs.architectures)} of n = {belongs.known:,} networks{left_out}, by {belongs.source}"
+        f"{what}: {metadata.space}, {metadata.batch_size} images of {metadata.images}, seed {metadata.seed}; "
+        f"{len(metadata.architectures)} of n = {metadata.known:,} networks{left_out}, by {metadata.source}"
     )

@@ -1,0 +1,220 @@
+"""What some figures show of networks that were scored anew: its records, and the files of a run folder that keep it."""
+
+from __future__ import annotations
+
+import json
+import math
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from naswot_lightning.errors import UserError
+from naswot_lightning.storage.arrays import read_array, write_array
+from naswot_lightning.storage.faults import reading
+from naswot_lightning.storage.files import atomic_path
+from naswot_lightning.storage.json_lines import damaged_line, whole_lines
+from naswot_lightning.storage.records import STRICT, Count, Number, Positive, from_json
+
+BATCHES, NOISE, WEIGHTS, SIZES = "mini-batches", "noise", "initializations", "mini-batch sizes"
+ABLATIONS = (BATCHES, NOISE, WEIGHTS, SIZES)
+
+MatrixKind = Literal["kernels", "jacobians"]
+# Images of a mini-batch whose similarities are kept and shown.
+MOST_IMAGES = 256
+_HEADER, _MATRICES = "header", "matrices"
+
+
+@dataclass(frozen=True)
+class SelectedNetwork:
+    """A network of Figure 5."""
+
+    percentile: int
+    """the lower end of its 5 % of the accuracies."""
+    architecture: str
+    accuracy: float
+    """percent."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A score of a network under one condition."""
+
+    ablation: str
+    """what varies: one of :data:`ABLATIONS`."""
+    network: SelectedNetwork
+    number: int
+    """of the sample, from 0."""
+    batch_size: int
+    score: float
+    """NaN where the network has none."""
+
+
+@dataclass(frozen=True)
+class AblationHeader:
+    """What the scores of a file belong to: its first line."""
+
+    space: str
+    images: str
+    """the data set of the mini-batches."""
+    image_size: Positive | None
+    """side of the images of an imagefolder; None for their own."""
+    probe_size: Positive | None
+    """side to which they are resized; None for their own."""
+    split_file: str | None
+    batch_size: Positive
+    """images, where another number is not what varies."""
+    seed: Count
+    """of the networks' choice; mini-batches and weights have this one and those that follow."""
+    canonical: bool
+    """networks are scored without their dead branches."""
+    source: str
+    """which accuracies the networks are chosen by."""
+    networks: tuple[SelectedNetwork, ...]
+
+    __pydantic_config__ = STRICT
+
+
+@dataclass(frozen=True)
+class AblationLine:
+    """Scores of all networks under one condition: a further line; None where a network has none."""
+
+    ablation: str
+    number: Count
+    batch_size: Positive
+    scores: tuple[Number | None, ...]
+
+    __pydantic_config__ = STRICT
+
+
+@dataclass(frozen=True)
+class AblationFile:
+    """The content of an ablation file, in the order in which it was measured."""
+
+    header: AblationHeader
+    samples: tuple[Sample, ...]
+
+
+def ablation_path(folder: Path) -> Path:
+    """Return where a run folder keeps the scores of Figure 5."""
+    return folder / "measured" / "ablation.jsonl"
+
+
+def read_ablation(path: Path) -> AblationFile | None:
+    """Return what a file holds so far; None where there is none, or nothing in it yet.
+
+    Raises:
+        UserError: a line is damaged.
+    """
+    try:
+        lines = list(whole_lines(path))
+    except FileNotFoundError:
+        return None
+    if not lines:
+        return None
+    try:
+        header = from_json(AblationHeader, lines[0])
+    except ValueError as error:
+        raise UserError(f"{path}, line 1: {error}; remove the file, and its scores are measured again") from None
+    samples: list[Sample] = []
+    for number, line in enumerate(lines[1:], start=2):
+        try:
+            samples += _samples(from_json(AblationLine, line), header.networks)
+        except ValueError as error:
+            raise damaged_line(path, number, str(error)) from None
+    return AblationFile(header, tuple(samples))
+
+
+def _samples(line: AblationLine, networks: Sequence[SelectedNetwork]) -> Iterator[Sample]:
+    if line.ablation not in ABLATIONS or len(line.scores) != len(networks):
+        raise ValueError(f"expected one of {', '.join(ABLATIONS)} with {len(networks)} scores")
+    for network, score in zip(networks, line.scores, strict=True):
+        yield Sample(line.ablation, network, line.number, line.batch_size, math.nan if score is None else score)
+
+
+def relative_scores(samples: Sequence[Sample]) -> list[float]:
+    """Return scores divided by the lowest of the same batch size, by which those of several sizes compare."""
+    lowest: dict[int, float] = {}
+    for sample in samples:
+        lowest[sample.batch_size] = np.fmin(sample.score, lowest.get(sample.batch_size, np.inf))
+    return [sample.score / lowest[sample.batch_size] for sample in samples]
+
+
+@dataclass(frozen=True)
+class SimilarityMetadata:
+    """What the matrices of a file belong to."""
+
+    kind: MatrixKind
+    space: str
+    images: str
+    """the data set of the mini-batch."""
+    batch_size: Count
+    probe: str
+    """fingerprint of the mini-batch."""
+    seed: Count
+    """of mini-batch, weights and choice of the networks."""
+    source: str
+    """which accuracies the networks are chosen by."""
+    known: Count
+    """networks that have one."""
+    architectures: tuple[str, ...]
+    """of the n networks that are kept, the least accurate range first."""
+    accuracies: tuple[Number, ...]
+    """(n,) percent."""
+    columns: tuple[Count, ...]
+    """(n,) the range that each stands for."""
+    left_out: Count
+    """chosen networks without such a matrix."""
+
+    __pydantic_config__ = STRICT
+
+
+@dataclass(frozen=True)
+class Similarities:
+    """How similar the images of a mini-batch are to each of n networks."""
+
+    metadata: SimilarityMetadata
+    matrices: np.ndarray
+    """(n, N, N) float32: K_H / N_A, or the correlations of the rows of the Jacobian; of the first
+    :data:`MOST_IMAGES` images where the mini-batch has more."""
+
+    def write(self, path: Path) -> None:
+        """Write them atomically; the same matrices give the same bytes."""
+        header = json.dumps(asdict(self.metadata)).encode()
+        with atomic_path(path) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
+            write_array(archive, _HEADER, np.frombuffer(header, np.uint8))
+            write_array(archive, _MATRICES, self.matrices.astype(np.float32))
+
+
+def similarities_path(folder: Path, kind: MatrixKind) -> Path:
+    """Return where a run folder keeps them."""
+    return folder / "measured" / f"{kind}.npz"
+
+
+def read_similarities(folder: Path, kind: MatrixKind) -> Similarities | None:
+    """Return what a run folder keeps; None where it keeps none.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    path = similarities_path(folder, kind)
+    try:
+        with reading(path, "measurement", "remove the file: it is measured again when asked for"):
+            with zipfile.ZipFile(path) as archive:
+                metadata = from_json(SimilarityMetadata, read_array(archive, _HEADER).tobytes())
+                matrices = read_array(archive, _MATRICES)
+            _expect_shapes(metadata, matrices, kind)
+    except FileNotFoundError:
+        return None
+    return Similarities(metadata, matrices)
+
+
+def _expect_shapes(metadata: SimilarityMetadata, matrices: np.ndarray, kind: MatrixKind) -> None:
+    count, side = len(metadata.architectures), min(metadata.batch_size, MOST_IMAGES)
+    if metadata.kind != kind or not len(metadata.accuracies) == len(metadata.columns) == count > 0:
+        raise ValueError("other networks than it names")
+    if matrices.dtype != np.float32 or matrices.shape != (count, side, side) or not np.isfinite(matrices).all():
+        raise ValueError("other matrices than it names")

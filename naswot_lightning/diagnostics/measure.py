@@ -1,0 +1,65 @@
+"""What some figures show that no file of a run holds: it is measured once, and kept in the run folder."""
+
+from __future__ import annotations
+
+from naswot_lightning.analysis.known import NetworksWithAccuracy
+from naswot_lightning.analysis.measurements import AblationHeader, MatrixKind, ablation_path, similarities_path
+from naswot_lightning.devices import get_device
+from naswot_lightning.diagnostics.ablation import AblationPlan, measure_ablation, select_best, select_by_percentile
+from naswot_lightning.diagnostics.similarities import RunNetworks, are_current, compute_similarities
+from naswot_lightning.errors import UserError
+from naswot_lightning.report.known import known
+from naswot_lightning.report.run import Run
+from naswot_lightning.report.settings import ReportConfig
+from naswot_lightning.storage.run_folder import RunFolder
+from spaces import known_space, trust
+
+# Of fewer networks with an accuracy there is none in some 5 % of the accuracies.
+_FEW = 20
+
+
+def measure_for_figure(figure: str, folder: RunFolder, run: Run, config: ReportConfig) -> None:
+    """Measure what a figure shows, unless the run folder keeps it; of any other figure nothing.
+
+    Raises:
+        UserError: no accuracy is known by which networks can be chosen; or invalid space, data set or device.
+    """
+    if figure not in ("figure1", "figure5", "jacobian_histograms"):
+        return
+    found = known(run)
+    if found is None:
+        raise UserError(
+            f"{figure}: no accuracy is known in {folder.path}; search with --benchmark, or train picks: "
+            f"train.py --run_dir {folder.path} --top 10 --select spread"
+        )
+    if config.trust:
+        trust(found.space)
+    data_dir = str(run.settings.get("data_dir", "data")) if config.data_dir is None else config.data_dir
+    networks = RunNetworks(known_space(found.space), found.images, data_dir, run.settings, get_device(config.device))
+    if figure == "figure5":
+        sizes = tuple(dict.fromkeys(config.batch_sizes))
+        header = _ablation_header(run, found, networks)
+        plan = AblationPlan(networks.space, header, data_dir, config.samples, sizes, networks.device)
+        measure_ablation(plan, ablation_path(folder.path), config.overwrite)
+        return
+    kind: MatrixKind
+    kind, kept = ("kernels", run.kernels) if figure == "figure1" else ("jacobians", run.jacobians)
+    if kept is None or not are_current(kept, found, networks):
+        compute_similarities(kind, found, networks).write(similarities_path(folder.path, kind))
+
+
+def _ablation_header(run: Run, found: NetworksWithAccuracy, networks: RunNetworks) -> AblationHeader:
+    own = found.architectures, found.accuracies
+    few = len(found.accuracies) < _FEW
+    return AblationHeader(
+        space=networks.space.name,
+        images=networks.images,
+        image_size=networks.setting("image_size"),
+        probe_size=networks.setting("probe_size"),
+        split_file=networks.setting("split_file"),
+        batch_size=networks.setting("batch_size"),
+        seed=networks.setting("seed"),
+        canonical=bool(run.settings.get("canonical", True)),
+        source=found.source,
+        networks=tuple(select_best(*own) if few else select_by_percentile(*own, networks.setting("seed"))),
+    )
