@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from naswot_lightning.benchmarks.base import Benchmark, Known
-    from naswot_lightning.benchmarks.table import Table
+    from naswot_lightning.benchmarks.table import AvailableAccuracy, Benchmark, Table
 
-__all__ = ["Benchmark", "Known", "Table", "open_benchmark"]
+__all__ = ["AvailableAccuracy", "Benchmark", "Table", "open_benchmark"]
 
 
 def open_benchmark(path: str | os.PathLike[str], space: str | None = None) -> Table:
@@ -23,16 +22,15 @@ def open_benchmark(path: str | os.PathLike[str], space: str | None = None) -> Ta
     Raises:
         UserError: the file is missing or damaged; or it is an official one, which must be converted once.
     """
-    from naswot_lightning.benchmarks.convert import converted_name, read_any
-    from naswot_lightning.benchmarks.formats import find_format
-    from naswot_lightning.benchmarks.table_file import read_table
+    from naswot_lightning.benchmarks.convert import converted_name, csv_table, find_format, read_any
+    from naswot_lightning.benchmarks.table import read_table
     from naswot_lightning.errors import UserError
 
     path = Path(path)
     if path.suffix == ".npz" and (path.is_file() or not path.exists()):  # a pipe has no end
         return read_table(path)
-    name, found = find_format(path)
-    if name == "csv":
+    found = find_format(path)
+    if found is csv_table.FORMAT:
         return read_any(path, found, space)
     raise UserError(
         f"{path} is an official file ({found.title}): convert it once, with python -m naswot_lightning.benchmarks "
@@ -41,12 +39,8 @@ def open_benchmark(path: str | os.PathLike[str], space: str | None = None) -> Ta
 
 
 def __getattr__(attribute: str) -> object:  # numpy and pydantic are loaded with the first table
-    if attribute in ("Benchmark", "Known"):
-        from naswot_lightning.benchmarks import base
+    if attribute in __all__:
+        from naswot_lightning.benchmarks import table
 
-        return getattr(base, attribute)
-    if attribute == "Table":
-        from naswot_lightning.benchmarks.table import Table
-
-        return Table
+        return getattr(table, attribute)
     raise AttributeError(f"module 'naswot_lightning.benchmarks' has no attribute {attribute!r}")

@@ -13,7 +13,7 @@ from naswot_lightning.errors import UserError
 from spaces.errors import one_line
 
 if TYPE_CHECKING:
-    from naswot_lightning.benchmarks import Known, Table
+    from naswot_lightning.benchmarks import AvailableAccuracy, Table
 
 PROG = "python -m naswot_lightning.benchmarks"
 _USAGE = "convert FILE [--output TABLE.npz], show TABLE [ARCHITECTURE], or export TABLE --parquet FILE"
@@ -96,7 +96,7 @@ def _print_architecture(table: Table, architecture: str) -> None:
     print_table("", columns, filter(None, (_row(table, architecture, known) for known in table.known)))
 
 
-def _row(table: Table, architecture: str, known: Known) -> list[object] | None:
+def _row(table: Table, architecture: str, known: AvailableAccuracy) -> list[object] | None:
     """Return what is known of an architecture on one set of images; None where it is nothing."""
     dataset, split, epochs, _ = known
     trainings = table.accuracies(architecture, dataset, split, epochs)
@@ -113,9 +113,8 @@ def _row(table: Table, architecture: str, known: Known) -> list[object] | None:
 def export(config: ExportConfig) -> int:
     """Write the table in another format."""
     from naswot_lightning.benchmarks import open_benchmark
-    from naswot_lightning.benchmarks.parquet import write_parquet
 
-    lines = write_parquet(open_benchmark(config.file, config.space), Path(config.parquet))
+    lines = open_benchmark(config.file, config.space).write_parquet(Path(config.parquet))
     print(f"{config.parquet}: {lines:,} accuracies")
     return 0
 

@@ -1,20 +1,65 @@
-"""From an official file to a table."""
+"""From an official file, or a CSV, to a table."""
 
 from __future__ import annotations
 
+import hashlib
+import math
+import re
 import sys
-from dataclasses import replace
+from array import array
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
-from naswot_lightning.benchmarks.builder import build_table
-from naswot_lightning.benchmarks.formats import Format, find_format
-from naswot_lightning.benchmarks.official import expect_whole
-from naswot_lightning.benchmarks.table import Table
-from naswot_lightning.benchmarks.table_file import write_table
+from naswot_lightning.benchmarks import csv_table, nasbench101, nats, nds
+from naswot_lightning.benchmarks.records import Format, Key, Reading, Record, identity, listed_as
+from naswot_lightning.benchmarks.table import Table, write_table
+from naswot_lightning.errors import UserError
 
+FORMATS = (csv_table.FORMAT, nats.NASBENCH201, nats.NATS, nasbench101.FORMAT, nds.FORMAT)
 _ENDINGS = (".pickle.pbz2", ".pbz2", ".tfrecord", ".pth", ".pt", ".pickle", ".pkl", ".json", ".csv")
+_MOST_COLUMNS = 10_000
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Official:
+    """A file that the authors of a benchmark give out."""
+
+    pattern: str
+    """Of its name."""
+    size: str
+    place: str
+    """Where to look for it."""
+    sha256: str | None = None
+    md5_end: str | None = None
+    """The last digits of the MD5, which its name holds."""
+
+
+_NATS = "the links in the README of github.com/D-X-Y/NATS-Bench"
+_NASBENCH201 = "the README of github.com/D-X-Y/NAS-Bench-201"
+_NASBENCH101 = "storage.googleapis.com/nasbench"
+# Sizes and checksums as the READMEs of the benchmarks say.
+OFFICIAL = (
+    Official(r"NAS-Bench-201-v1_0-e61699\.pth", "2 GB", _NASBENCH201, md5_end="e61699"),
+    Official(r"NAS-Bench-201-v1_1-096897\.pth", "5 GB", _NASBENCH201, md5_end="096897"),
+    Official(r"NATS-tss-.*", "about 1.3 GB as a folder of 15,625 files", _NATS),
+    Official(r"NATS-sss-.*", "about 1.1 GB as a folder of 32,768 files", _NATS),
+    Official(
+        r"nasbench_full\.tfrecord", "1.95 GB", f"{_NASBENCH101}/nasbench_full.tfrecord",
+        sha256="3d64db8180fb1b0207212f9032205064312b6907a3bbc81eabea10db2f5c7e9c",
+    ),
+    Official(
+        r"nasbench_only108\.tfrecord", "499 MB", f"{_NASBENCH101}/nasbench_only108.tfrecord",
+        sha256="4c39c3936e36a85269881d659e44e61a245babcb72cb374eacacf75d0e5f4fd1",
+    ),
+    Official(
+        r"(Amoeba|DARTS|ENAS|NASNet|PNAS|ResNe[Xx]?t|Vanilla).*\.json", "tens of MB a file",
+        "nds_data.zip, which github.com/facebookresearch/nds links",
+    ),
+)  # fmt: skip
 
 
 def convert(path: Path, output: Path | None = None, space: str | None = None) -> tuple[Table, Path]:
@@ -29,8 +74,8 @@ def convert(path: Path, output: Path | None = None, space: str | None = None) ->
         UserError: the file is missing, damaged, carries code, or is of no known format.
         OSError: the output cannot be written.
     """
-    _, found = find_format(path)
-    expect_whole(path)
+    found = find_format(path)
+    _expect_whole(path)
     table = read_any(path, found, space)
     output = output or converted_name(path)
     write_table(table, output)
@@ -49,8 +94,127 @@ def converted_name(path: Path) -> Path:
     return path.with_name(path.name[: len(path.name) - len(ending)] + ".npz")
 
 
+def find_format(path: Path) -> Format:
+    """Return the format of a file or folder.
+
+    Raises:
+        UserError: there is no such file, or it is of none of the formats.
+    """
+    if not path.exists():
+        official = _official(path)
+        where = f"it has {official.size}, look at {official.place}" if official else _WHERE
+        raise UserError(f"{path}: no such file or folder; {where}")
+    for each in FORMATS:
+        if each.recognises(path):
+            return each
+    titles = "; ".join(each.title for each in FORMATS)
+    raise UserError(f"{path} is none of the files that are known: {titles}")
+
+
+_WHERE = "docs/benchmarks.md says where the official ones are"
+
+
 def read_any(path: Path, found: Format, space: str | None) -> Table:
-    """Return the table of a file in memory; a bar shows the way on a terminal."""
+    """Return the table of a file in memory; a bar shows the progress on a terminal."""
     reading = found.read(path, space)
     records = tqdm(reading.records, "reading", reading.total, leave=False, disable=None, file=sys.stderr)
-    return build_table(replace(reading, records=records), path.resolve().name)
+    return _build_table(replace(reading, records=records), path.resolve().name)
+
+
+def _official(path: Path) -> Official | None:
+    return next((each for each in OFFICIAL if re.fullmatch(each.pattern, path.name)), None)
+
+
+def _expect_whole(path: Path) -> None:
+    """Raise :class:`UserError` where a file has the name of an official one, and another checksum."""
+    official = _official(path)
+    if official is None or not path.is_file():
+        return
+    if official.sha256 and (found := _digest(path, "sha256")) != official.sha256:
+        reason = f"SHA-256 {found}, expected {official.sha256}"
+    elif official.md5_end and not (found := _digest(path, "md5")).endswith(official.md5_end):
+        reason = f"MD5 {found}, expected one that ends with {official.md5_end}"
+    else:
+        return
+    raise UserError(
+        f"{path} is not the official file ({reason}): get it anew, or, where it is your own, give it another name"
+    )
+
+
+def _digest(path: Path, kind: str) -> str:
+    digest = hashlib.new(kind, usedforsecurity=False)
+    with open(path, "rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _build_table(reading: Reading, source: str) -> Table:
+    """Return the table of all records, which are read now.
+
+    Raises:
+        UserError: the file has nothing, contradicts itself, or as its reader.
+        SpaceError: an architecture is not of the space.
+    """
+    rows = _Rows(reading.space, source)
+    for record in reading.records:
+        rows.add(record)
+    if not rows.architectures or not rows.columns:
+        raise UserError(f"{source} has no accuracies of architectures; get it anew")
+    numbers = np.array(rows.numbers, dtype=np.int64) if max(rows.numbers) >= 0 else None
+    identities = list(rows.row_of_identity)
+    return Table(reading.name, reading.space, source, rows.architectures, rows.finished(), numbers, identities)
+
+
+class _Rows:
+    """Rows and columns that grow; arrays of machine numbers, since NAS-Bench-101 has 41 million values."""
+
+    def __init__(self, space: str, source: str) -> None:
+        self._space, self._source = space, source
+        self._row_of: dict[str, int] = {}
+        self.row_of_identity: dict[str | bytes, int] = {}
+        self.architectures: list[str] = []
+        self.columns: dict[Key, array[float]] = {}
+        self.numbers: array[int] = array("q")
+
+    def add(self, record: Record) -> None:
+        row = self._row(record.architecture)
+        if record.number is not None:
+            self.numbers[row] = record.number
+        for key, value in record.values.items():
+            if not math.isnan(value):
+                self._set(row, key, value)
+
+    def _row(self, architecture: str) -> int:
+        row = self._row_of.get(architecture)
+        if row is None:
+            row = self.row_of_identity.setdefault(identity(self._space, architecture), len(self.architectures))
+            self._row_of[architecture] = row
+        if row == len(self.architectures):
+            self.architectures.append(listed_as(self._space, architecture))
+            self.numbers.append(-1)
+        return row
+
+    def _set(self, row: int, key: Key, value: float) -> None:
+        column = self.columns.get(key)
+        if column is None:
+            if len(self.columns) == _MOST_COLUMNS:
+                raise UserError(f"{self._source}: more than {_MOST_COLUMNS:,} data sets, splits, epochs and seeds")
+            column = self.columns[key] = array("d")
+        if len(column) <= row:
+            column.extend([math.nan] * (row - len(column)))
+            column.append(value)
+        elif math.isnan(column[row]):
+            column[row] = value
+        elif column[row] != value:
+            raise UserError(
+                f"{self._source}: {self.architectures[row][:100]} has two values of {key.measure} ({key.dataset} "
+                f"{key.split}, {key.epochs} epochs, seed {key.seed}): {column[row]:g} and {value:g}; keep one, or "
+                "give them seeds"
+            )
+
+    def finished(self) -> dict[Key, np.ndarray]:
+        """Return the columns, each as long as there are rows."""
+        for column in self.columns.values():
+            column.extend([math.nan] * (len(self.architectures) - len(column)))
+        return {key: np.frombuffer(self.columns[key], np.float64) for key in sorted(self.columns)}

@@ -8,9 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from naswot_lightning.benchmarks.formats import Format
-from naswot_lightning.benchmarks.index import identity
-from naswot_lightning.benchmarks.records import TRAINING, Key, Reading, Record
+from naswot_lightning.benchmarks.records import TRAINING, Format, Key, Reading, Record, identity
 from naswot_lightning.errors import UserError
 
 ARCHITECTURE = ("architecture", "arch", "arch_str")
@@ -28,8 +26,8 @@ _SPACES = {
 }
 _LONGEST = 100_000  # characters of a field
 
-_Figures = dict[Key, float]
-_Read = Callable[[Mapping[str, str]], _Figures]
+_Values = dict[Key, float]
+_Read = Callable[[Mapping[str, str]], _Values]
 
 
 def _recognises(path: Path) -> bool:
@@ -57,7 +55,7 @@ def _records(path: Path, column: str, space: str, read: _Read) -> Iterator[Recor
             record = _record(row, column, space, read, repeats)
         except ValueError as error:
             raise UserError(f"{path}, line {line}: {error}") from None
-        largest = max([largest, *(figure for key, figure in record.figures.items() if key.measure == "accuracy")])
+        largest = max([largest, *(value for key, value in record.values.items() if key.measure == "accuracy")])
         yield record
     if 0 < largest <= 1:
         raise UserError(f"{path}: no accuracy is above 1; give percent, not shares")
@@ -69,19 +67,19 @@ def _record(
     architecture = row[column].strip()
     if not architecture or "\n" in architecture:
         raise ValueError(f"expected an architecture on one line, got {architecture[:40]!r}")
-    figures = read(row)
-    _expect_percent(figures)
+    values = read(row)
+    _expect_percent(values)
     cell = identity(space, architecture)
     if "seed" not in row:
-        figures = _numbered(figures, cell, repeats)
-    return Record(architecture, figures, _count(NUMBER, row[NUMBER]) if row.get(NUMBER) else None)
+        values = _numbered(values, cell, repeats)
+    return Record(architecture, values, _count(NUMBER, row[NUMBER]) if row.get(NUMBER) else None)
 
 
-def _numbered(figures: _Figures, cell: str | bytes, repeats: Counter[tuple[str | bytes, Key]]) -> _Figures:
-    """Give the figures of each line of one architecture a seed of their own: they are repeats."""
+def _numbered(values: _Values, cell: str | bytes, repeats: Counter[tuple[str | bytes, Key]]) -> _Values:
+    """Give the values of each line of one architecture a seed of their own: they are repeats."""
     numbered = {}
-    for key, figure in figures.items():
-        numbered[key._replace(seed=repeats[cell, key]) if key.measure not in _SIZES else key] = figure
+    for key, value in values.items():
+        numbered[key._replace(seed=repeats[cell, key]) if key.measure not in _SIZES else key] = value
         repeats[cell, key] += 1
     return numbered
 
@@ -110,10 +108,10 @@ def _reader(path: Path, columns: Sequence[str]) -> _Read:
             f"not {', '.join(columns)}"
         )
 
-    def read_wide(row: Mapping[str, str]) -> _Figures:
-        figures = {key: _number(column, row[column]) for column, key in keys.items() if row[column].strip()}
+    def read_wide(row: Mapping[str, str]) -> _Values:
+        values = {key: _number(column, row[column]) for column, key in keys.items() if row[column].strip()}
         dataset = next(iter(keys.values())).dataset
-        return figures | _sizes(row, dataset)
+        return values | _sizes(row, dataset)
 
     return read_wide
 
@@ -125,19 +123,19 @@ def _key(match: re.Match[str]) -> Key:
     return Key("accuracy", _DATASETS.get(dataset, dataset), _SPLITS.get(split, split), epochs, 0, epochs)
 
 
-def _read_long(row: Mapping[str, str]) -> _Figures:
+def _read_long(row: Mapping[str, str]) -> _Values:
     dataset, split = row.get("dataset") or DATASET, row.get("split") or SPLIT
     epochs, seed = (_count(name, row.get(name) or "0") for name in ("epochs", "seed"))
     end = Key("accuracy", dataset, split, epochs, seed, epochs)
-    figures = {end: _number("accuracy", row["accuracy"])}
+    values = {end: _number("accuracy", row["accuracy"])}
     if row.get("loss"):
-        figures[end._replace(measure="loss")] = _number("loss", row["loss"])
+        values[end._replace(measure="loss")] = _number("loss", row["loss"])
     if row.get("seconds"):
-        figures[end._replace(measure="seconds", split=TRAINING)] = _number("seconds", row["seconds"])
-    return figures | _sizes(row, dataset)
+        values[end._replace(measure="seconds", split=TRAINING)] = _number("seconds", row["seconds"])
+    return values | _sizes(row, dataset)
 
 
-def _sizes(row: Mapping[str, str], dataset: str) -> _Figures:
+def _sizes(row: Mapping[str, str], dataset: str) -> _Values:
     return {
         Key("params" if name == "params" else "macs", dataset): _number(name, row[name])
         for name in _SIZES
@@ -158,12 +156,12 @@ def _count(column: str, text: str) -> int:
     return int(text)
 
 
-def _expect_percent(figures: _Figures) -> None:
-    for key, figure in figures.items():
-        if key.measure == "accuracy" and not 0 <= figure <= 100:
-            raise ValueError(f"accuracy {figure:g}: expected percent, 0 to 100")
-        if abs(figure) == float("inf"):
-            raise ValueError(f"{key.measure} {figure:g}: expected a finite number")
+def _expect_percent(values: _Values) -> None:
+    for key, value in values.items():
+        if key.measure == "accuracy" and not 0 <= value <= 100:
+            raise ValueError(f"accuracy {value:g}: expected percent, 0 to 100")
+        if abs(value) == float("inf"):
+            raise ValueError(f"{key.measure} {value:g}: expected a finite number")
 
 
 def _guess(path: Path, architecture: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from naswot_lightning.benchmarks.base import Benchmark
+from naswot_lightning.benchmarks.table import Benchmark
 from spaces import get_space
 from spaces.base import CategoricalSpace, Complexity, EnumerableSpace, Space
 from spaces.errors import SpaceError, quoted

@@ -5,18 +5,19 @@ from __future__ import annotations
 import base64
 import json
 import re
+import struct
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from naswot_lightning.benchmarks.cells import cell_hash
-from naswot_lightning.benchmarks.formats import Format
-from naswot_lightning.benchmarks.records import TRAINING, Key, Reading, Record
-from naswot_lightning.benchmarks.trials import load_checked
-from naswot_lightning.benchmarks.wire import fields_of
+import google_crc32c
+
+from naswot_lightning.benchmarks.records import TRAINING, Format, Key, Reading, Record, cell_hash
+from naswot_lightning.errors import UserError
 from naswot_lightning.storage.faults import damaged, reading
+from naswot_lightning.storage.plain_pickle import load_plain
 from spaces.nasbench101.graph import format_graph, graph_from_matrix
 
 SPACE = "nasbench101"
@@ -29,10 +30,18 @@ _PICKLES = (".pkl", ".pickle")
 _EVALUATION, _PARAMS = 1, 2
 _SECONDS = 2
 _ACCURACIES = {3: "train", 4: "valid", 5: "test"}
+# A record is its length and the checksum of that, its content and the checksum of it.
+_LENGTH = struct.Struct("<Q")
+_CHECKSUM = struct.Struct("<I")
+_LONGEST_RECORD = 1 << 24  # bytes; those of NAS-Bench-101 are of a few hundred
+# The kinds of fields of a protobuf message.
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_FIXED = {_FIXED64: struct.Struct("<d"), _FIXED32: struct.Struct("<f")}
+_LONGEST_VARINT = 10
 # Evaluations of a training: before it begins, halfway, and at its end.
 _EVALUATIONS = 3
 
-_Figures = dict[Key, float]
+_Values = dict[Key, float]
 
 
 def _recognises(path: Path) -> bool:
@@ -47,37 +56,24 @@ def _recognises(path: Path) -> bool:
 def _read(path: Path, space: str | None) -> Reading:
     name, space = "NAS-Bench-101", space or SPACE
     if path.suffix == ".tfrecord":
-        from naswot_lightning.benchmarks.tfrecord import read_tfrecord
-
-        return Reading(name, space, _guarded(path, lambda: _records_of_rows(read_tfrecord(path))))
-    content = _load(path)
+        return Reading(name, space, _records_of_rows(path))
+    with reading(path, _CONTENT), open(path, "rb") as file:
+        content = load_plain(file, path, _CONTENT) if path.suffix in _PICKLES else json.load(file)
     if not isinstance(content, dict):
         raise damaged(path, _CONTENT, ValueError("no dictionary of cells"))
-    return Reading(name, space, _guarded(path, lambda: _records_of_dump(content)), len(content))
+    return Reading(name, space, _records_of_dump(path, content), len(content))
 
 
-def _load(path: Path) -> Any:
-    if path.suffix in _PICKLES:
-        with open(path, "rb") as file:
-            return load_checked(file, path, _CONTENT)
-    with reading(path, _CONTENT):
-        return json.loads(path.read_bytes())
-
-
-def _guarded(path: Path, read: Callable[[], Iterator[Record]]) -> Iterator[Record]:
-    with reading(path, _CONTENT):
-        yield from read()
-
-
-def _records_of_rows(rows: Iterator[bytes]) -> Iterator[Record]:
-    """Yield one training a row; those of one cell and recipe are its repeats, in the order of the file."""
+def _records_of_rows(path: Path) -> Iterator[Record]:
+    """Yield one training per row; those of one cell and recipe are its repeats, in the order of the file."""
     repeats: defaultdict[int, Counter[str]] = defaultdict(Counter)
-    for row in rows:
-        name, epochs, entries, labels, metrics = json.loads(row)
-        architecture = _cell_of_row(name, entries, labels)
-        end = _end(int(epochs), repeats[epochs][name])
-        repeats[epochs][name] += 1
-        yield Record(architecture, _figures_of_metrics(base64.b64decode(metrics, validate=True), end))
+    with reading(path, _CONTENT):
+        for row in _read_tfrecord(path):
+            name, epochs, entries, labels, metrics = json.loads(row)
+            architecture = _cell_of_row(name, entries, labels)
+            end = _end(int(epochs), repeats[epochs][name])
+            repeats[epochs][name] += 1
+            yield Record(architecture, _values_of_metrics(base64.b64decode(metrics, validate=True), end))
 
 
 @lru_cache(maxsize=1 << 16)
@@ -103,49 +99,118 @@ def _end(epochs: int, repeat: int) -> Key:
     return Key("accuracy", DATASET, TRAINING, epochs, repeat, epochs)
 
 
-def _figures_of_metrics(message: bytes, end: Key) -> _Figures:
-    figures: _Figures = {}
+def _values_of_metrics(message: bytes, end: Key) -> _Values:
+    values: _Values = {}
     evaluations = []
-    for number, value in fields_of(message):
+    for number, value in _fields_of(message):
         if number == _EVALUATION and isinstance(value, bytes):
-            evaluations.append(dict(fields_of(value)))
+            evaluations.append(dict(_fields_of(value)))
         elif number == _PARAMS:
-            figures[Key("params", DATASET)] = float(value)
+            values[Key("params", DATASET)] = float(value)
     if len(evaluations) != _EVALUATIONS:
         raise ValueError(f"a training of {len(evaluations)} evaluations, expected {_EVALUATIONS}")
     for epoch, found in zip((end.epochs // 2, end.epochs), evaluations[1:], strict=True):
         # A double of 0 is not written.
         accuracies = {split: found.get(field, 0.0) for field, split in _ACCURACIES.items()}
-        figures |= _figures_at(end, epoch, accuracies, found.get(_SECONDS, 0.0))
-    return figures
+        values |= _values_at(end, epoch, accuracies, found.get(_SECONDS, 0.0))
+    return values
 
 
-def _records_of_dump(content: Mapping[str, Any]) -> Iterator[Record]:
-    for name, (fixed, computed) in content.items():
-        architecture = _cell(name, fixed["module_adjacency"], fixed["module_operations"])
-        figures = {Key("params", DATASET): float(fixed["trainable_parameters"])}
-        for epochs, trainings in computed.items():
-            for repeat, training in enumerate(trainings):
-                figures |= _figures_of_training(training, _end(int(epochs), repeat))
-        yield Record(architecture, figures)
+def _records_of_dump(path: Path, content: Mapping[str, Any]) -> Iterator[Record]:
+    with reading(path, _CONTENT):
+        for name, (fixed, computed) in content.items():
+            architecture = _cell(name, fixed["module_adjacency"], fixed["module_operations"])
+            values = {Key("params", DATASET): float(fixed["trainable_parameters"])}
+            for epochs, trainings in computed.items():
+                for repeat, training in enumerate(trainings):
+                    end = _end(int(epochs), repeat)
+                    for when, epoch in {"halfway": end.epochs // 2, "final": end.epochs}.items():
+                        shares = {split: training[f"{when}_{word}_accuracy"] for word, split in SPLITS.items()}
+                        values |= _values_at(end, epoch, shares, training[f"{when}_training_time"])
+            yield Record(architecture, values)
 
 
-def _figures_of_training(training: Mapping[str, Any], end: Key) -> _Figures:
-    figures: _Figures = {}
-    for when, epoch in {"halfway": end.epochs // 2, "final": end.epochs}.items():
-        accuracies = {split: training[f"{when}_{word}_accuracy"] for word, split in SPLITS.items()}
-        figures |= _figures_at(end, epoch, accuracies, training[f"{when}_training_time"])
-    return figures
-
-
-def _figures_at(end: Key, epoch: int, accuracies: Mapping[str, Any], seconds: Any) -> _Figures:
-    """Return the figures after ``epoch`` of the epochs; the benchmark's accuracies are shares."""
+def _values_at(end: Key, epoch: int, accuracies: Mapping[str, Any], seconds: Any) -> _Values:
+    """Return the values after ``epoch`` of the epochs; the benchmark's accuracies are shares."""
     at = end._replace(epoch=epoch)
-    figures = {at._replace(split=split): 100 * float(share) for split, share in accuracies.items()}
-    for key, accuracy in figures.items():
+    values = {at._replace(split=split): 100 * float(share) for split, share in accuracies.items()}
+    for key, accuracy in values.items():
         if not 0 <= accuracy <= 100:
             raise ValueError(f"{key.split} accuracy {accuracy / 100:g}, expected a share")
-    return {**figures, at._replace(measure="seconds"): float(seconds)}
+    return {**values, at._replace(measure="seconds"): float(seconds)}
+
+
+def _read_tfrecord(path: Path) -> Iterator[bytes]:
+    """Yield the content of each record.
+
+    Raises:
+        UserError: a checksum is another, or the file ends within a record.
+    """
+    with open(path, "rb") as file:
+        number = 0
+        while head := file.read(_LENGTH.size + _CHECKSUM.size):
+            number += 1
+            (length,) = _LENGTH.unpack(_checked(path, number, head, _LENGTH.size))
+            if length > _LONGEST_RECORD:
+                raise _damaged_record(path, number, f"{length:,} bytes long, more than {_LONGEST_RECORD:,}")
+            yield _checked(path, number, file.read(length + _CHECKSUM.size), length)
+
+
+def _checked(path: Path, number: int, written: bytes, length: int) -> bytes:
+    """Return the first ``length`` bytes where the checksum behind them is theirs."""
+    if len(written) != length + _CHECKSUM.size:
+        raise _damaged_record(path, number, "cut short")
+    crc = google_crc32c.value(written[:length])
+    # The format stores the CRC-32C rotated by 15 bits, plus a constant.
+    if _CHECKSUM.unpack(written[length:])[0] != (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF:
+        raise _damaged_record(path, number, "not what its checksum says")
+    return written[:length]
+
+
+def _damaged_record(path: Path, number: int, reason: str) -> UserError:
+    return UserError(f"{path}: damaged, record {number:,} is {reason}; get it anew")
+
+
+def _fields_of(message: bytes) -> Iterator[tuple[int, int | float | bytes]]:
+    """Yield number and value of each field of a protobuf message, in its order.
+
+    A varint is an int of 64 bits without sign; what is fixed in width is read as a double or float.
+
+    Raises:
+        ValueError: the bytes are no message.
+
+    >>> list(_fields_of(bytes([0x10, 0xAC, 0x02])))
+    [(2, 300)]
+    """
+    at = 0
+    while at < len(message):
+        tag, at = _varint(message, at)
+        number, kind = tag >> 3, tag & 7
+        if kind == _VARINT:
+            whole, at = _varint(message, at)
+            yield number, whole
+            continue
+        if kind in _FIXED:
+            length = _FIXED[kind].size
+        elif kind == _BYTES:
+            length, at = _varint(message, at)
+        else:
+            raise ValueError(f"a field of the unknown kind {kind}")
+        part = message[at : at + length]
+        if len(part) != length:
+            raise ValueError("a field that ends early")
+        yield number, part if kind == _BYTES else _FIXED[kind].unpack(part)[0]
+        at += length
+
+
+def _varint(message: bytes, at: int) -> tuple[int, int]:
+    """Return the number at a position, and the position behind it."""
+    number = 0
+    for count, byte in enumerate(message[at : at + _LONGEST_VARINT]):
+        number |= (byte & 0x7F) << (7 * count)
+        if byte < 0x80:
+            return number, at + count + 1
+    raise ValueError("a number without an end")
 
 
 FORMAT = Format("NAS-Bench-101 (.tfrecord), or a dump of it (.pkl, .json)", _recognises, _read)

@@ -1,64 +1,93 @@
-"""NATS-Bench (Dong et al., 2021): folders of one file an architecture, and the files that hold all of them."""
+"""NAS-Bench-201 (Dong & Yang, 2020) and NATS-Bench (Dong et al., 2021): what ``nas_201_api`` and ``nats_bench`` read.
+
+Both store a training as dictionaries by epoch: a ``.pth`` file of torch holds all architectures, a folder of NATS-Bench
+one ``.pickle.pbz2`` file per architecture.
+"""
 
 from __future__ import annotations
 
 import bz2
+import io
 import re
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
-from naswot_lightning.benchmarks.formats import Format
-from naswot_lightning.benchmarks.nasbench201 import records
-from naswot_lightning.benchmarks.records import Reading, Record
-from naswot_lightning.benchmarks.trials import load_condensed, read_record
+from naswot_lightning.benchmarks.records import TRAINING, Format, Key, Reading, Record
 from naswot_lightning.errors import UserError
 from naswot_lightning.storage.faults import damaged, reading
+from naswot_lightning.storage.plain_pickle import load_plain
 
+SHORT = 12  # epochs of the longest recipe of which accuracies on the way are kept
+_CURVE_SPLIT = "x-valid"
+_MILLION = 1_000_000
+# Where the sizes of an architecture's trials differ, an artefact of old files, the official readers take this one.
+_TRUSTED_SEED = 888
+_EMPTIED = "emptied"
+# A file of torch before 1.6: a number, a version and a description, each a pickle, before the content.
+_LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+_LEGACY_PARTS = 3
+_LEAST_UNPACKED = 1 << 20
+_LARGEST_RATIO = 100  # of a packed file; the official ones unpack to 2.5 to 4 times their size
+
+_CONTENT_201 = "table of NAS-Bench-201"
+_CONTENT = "table of NATS-Bench"
 _ENDING = ".pickle.pbz2"
 _META = f"meta{_ENDING}"
 _ONE = re.compile(rf"0*(\d+){re.escape(_ENDING)}")
-_CONTENT = "table of NATS-Bench"
 _TITLES = {"nasbench201": "NATS-Bench topology", "nats_size": "NATS-Bench size"}
 
-
-def _recognises(path: Path) -> bool:
-    if path.is_dir():
-        return (path / _META).is_file() or any(_ONE.fullmatch(each.name) for each in path.iterdir())
-    return path.name.endswith((_ENDING, ".pbz2"))
+Values = dict[Key, float]
 
 
-def _read(path: Path, space: str | None) -> Reading:
-    return _read_folder(path, space) if path.is_dir() else _read_file(path, space)
-
-
-def _read_folder(folder: Path, space: str | None) -> Reading:
-    if not (folder / _META).is_file():
-        raise UserError(f"{folder}: {_META} is missing, which names the architectures; unpack the archive anew")
-    names = _names(folder, _load(folder / _META))
-    found = {int(match[1]): path for path in folder.iterdir() if (match := _ONE.fullmatch(path.name))}
-    if not found:
-        raise UserError(f"{folder}: no files such as 000000{_ENDING}; unpack the archive anew")
-    space = space or _space(names[0])
-    return Reading(_TITLES.get(space, "NATS-Bench"), space, _records(names, found), len(found))
-
-
-def _records(names: list[str], found: dict[int, Path]) -> Iterator[Record]:
-    for number in sorted(found):
-        content = _load(found[number])
-        with reading(found[number], _CONTENT):
-            record = read_record(names[number], number, content)
-        yield record
-
-
-def _read_file(path: Path, space: str | None) -> Reading:
-    content = _load(path)
-    names = _names(path, content)
-    with reading(path, _CONTENT):
-        found = content["arch2infos"]
+def _read_pth(path: Path, space: str | None) -> Reading:
+    with reading(path, _CONTENT_201), _pickle_of(path) as file:
+        content = _load_condensed(file, path, _CONTENT_201)
+        names, found = content["meta_archs"], content["arch2infos"]
         total = len(found)
-    space = space or _space(names[0])
-    return Reading(_TITLES.get(space, "NATS-Bench"), space, records(path, _CONTENT, names, found), total)
+    return Reading("NAS-Bench-201", space or "nasbench201", _records(path, _CONTENT_201, names, found), total)
+
+
+@contextmanager
+def _pickle_of(path: Path) -> Iterator[BinaryIO]:
+    """Open the pickle in a file of torch, of either format, at its beginning."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            members = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+            if len(members) != 1:
+                raise UserError(f"{path}: no file of torch; get it anew")
+            with archive.open(members[0]) as member:
+                yield _bounded(cast(BinaryIO, member), path)
+        return
+    with open(path, "rb") as file:
+        if load_plain(file, path, _CONTENT_201) != _LEGACY_MAGIC:
+            raise UserError(f"{path}: no file of torch; get it anew")
+        for _ in range(_LEGACY_PARTS - 1):
+            load_plain(file, path, _CONTENT_201)
+        yield file
+
+
+def _read_nats(path: Path, space: str | None) -> Reading:
+    if path.is_file():
+        content = _load_pbz2(path)
+        names = _names(path, content)
+        with reading(path, _CONTENT):
+            found = content["arch2infos"]
+            total = len(found)
+        records = _records(path, _CONTENT, names, found)
+    else:
+        if not (path / _META).is_file():
+            raise UserError(f"{path}: {_META} is missing, which names the architectures; unpack the archive anew")
+        names = _names(path, _load_pbz2(path / _META))
+        files = {int(match[1]): each for each in path.iterdir() if (match := _ONE.fullmatch(each.name))}
+        if not files:
+            raise UserError(f"{path}: no files such as 000000{_ENDING}; unpack the archive anew")
+        total, records = len(files), _records_of_files(names, files)
+    space = space or ("nats_size" if ":" in names[0] else "nasbench201")
+    return Reading(_TITLES.get(space, "NATS-Bench"), space, records, total)
 
 
 def _names(path: Path, content: Any) -> list[str]:
@@ -68,13 +97,202 @@ def _names(path: Path, content: Any) -> list[str]:
     return names
 
 
-def _space(name: str) -> str:
-    return "nats_size" if ":" in name else "nasbench201"
+def _records(path: Path, content: str, names: Any, found: Any) -> Iterator[Record]:
+    """Yield the records of a file that holds all architectures."""
+    with reading(path, content):
+        for number in sorted(found):
+            yield _record(str(names[number]), int(number), found[number])
 
 
-def _load(path: Path) -> Any:
+def _records_of_files(names: list[str], files: dict[int, Path]) -> Iterator[Record]:
+    for number in sorted(files):
+        content = _load_pbz2(files[number])
+        with reading(files[number], _CONTENT):
+            record = _record(names[number], number, content)
+        yield record
+
+
+def _load_pbz2(path: Path) -> Any:
     with reading(path, _CONTENT), bz2.open(path) as file:
-        return load_condensed(file, path, _CONTENT)  # type: ignore[arg-type] # it reads bytes
+        return _load_condensed(_bounded(cast(BinaryIO, file), path), path, _CONTENT)
 
 
-FORMAT = Format("NATS-Bench, a folder or a file (.pickle.pbz2)", _recognises, _read)
+class _Bounded(io.RawIOBase):
+    """What a packed file unpacks to, up to a bound: a few bytes could unpack to more than there is memory."""
+
+    def __init__(self, file: BinaryIO, most: int) -> None:
+        self._file, self._left, self._most = file, most, most
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, place: int, whence: int = 0) -> int:
+        self._left = self._most
+        return self._file.seek(place, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def readinto(self, buffer: Any) -> int:
+        content = self._file.read(len(buffer))
+        self._left -= len(content)
+        if self._left < 0:
+            raise ValueError(f"it unpacks to more than {self._most:,} bytes")
+        buffer[: len(content)] = content
+        return len(content)
+
+
+def _bounded(file: BinaryIO, path: Path) -> BinaryIO:
+    return io.BufferedReader(_Bounded(file, max(_LEAST_UNPACKED, _LARGEST_RATIO * path.stat().st_size)), 1 << 20)
+
+
+class Trial(Values):
+    """The values of one training."""
+
+
+class _SharedError(Exception):
+    """Two trainings have a dictionary in common, which the first emptied."""
+
+
+class _CondensingMapping(dict[Any, Any]):
+    """Stands for an ``OrderedDict`` while a file is read: a training that is put into it becomes its values.
+
+    The official files hold a dictionary of 200 epochs for each of a dozen values: 28 GB as objects. With trainings
+    condensed as they come, what remains is 13 GB of texts, which the unpickler keeps until the end of the file.
+    """
+
+    def __init__(self, items: Any = ()) -> None:
+        super().__init__()
+        for key, value in items:
+            self[key] = value
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__(key, _condensed(value, empty=True))
+
+
+def _load_condensed(file: BinaryIO, path: Path, content: str) -> Any:
+    """Return what a pickle holds, its trainings condensed where they may be."""
+    begin = file.tell()
+    try:
+        return load_plain(file, path, content, _CondensingMapping)
+    except _SharedError:
+        file.seek(begin)
+        return load_plain(file, path, content)
+
+
+def _condensed(value: Any, empty: bool = False) -> Any:
+    """Return the values of a training, or of all trainings of an architecture; anything else as it is.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: it is not written as a training is.
+    """
+    if not isinstance(value, dict) or isinstance(value, Trial):
+        return value
+    if "train_acc1es" in value and "eval_acc1es" in value:
+        parts = [each for each in value.values() if isinstance(each, dict)]
+        if any(_EMPTIED in each for each in parts):
+            raise _SharedError
+        trial = Trial({_kept(key): each for key, each in _values_of(value).items()})
+        if empty:
+            # The unpickler keeps every dictionary itself until the end of the file.
+            for each in filter(None, parts):
+                each.clear()
+                each[_EMPTIED] = None
+            value.clear()
+        return trial
+    if "all_results" in value:
+        results = value["all_results"]
+        for key in results:
+            dict.__setitem__(results, key, _condensed(results[key], empty))
+    return value
+
+
+@lru_cache(maxsize=1_000)  # NAS-Bench-201 has 217
+def _kept(key: Key) -> Key:
+    """Return the first of equal keys, which would be half of what is kept of each architecture."""
+    return key
+
+
+def _record(architecture: str, number: int, recipes: Mapping[str, Any]) -> Record:
+    """Return the record of an architecture.
+
+    Args:
+        architecture: its string.
+        number: its index in the benchmark's order.
+        recipes: what the file has of it: a state of ``ArchResults`` for each recipe.
+    """
+    trials: list[Trial] = []
+    for state in map(_condensed, recipes.values()):
+        if state["arch_str"] != architecture:
+            raise ValueError(f"a record of {str(state['arch_str'])[:100]} stands at the index of {architecture}")
+        trials += state["all_results"].values()
+    if not all(isinstance(trial, Trial) for trial in trials):
+        raise ValueError(f"a training of {architecture} has no accuracies")
+    values = {key: value for trial in trials for key, value in trial.items() if key.epochs}
+    return Record(architecture, values | _sizes_of(trials), number)
+
+
+def _sizes_of(trials: list[Trial]) -> Values:
+    """Return parameters and MACs, which a trial has under its seed; later recipes are longer, and count."""
+    found: dict[Key, dict[int, float]] = {}
+    for trial in sorted(trials, key=lambda trial: max((key.epochs for key in trial), default=0)):
+        for key, size in trial.items():
+            if not key.epochs:
+                found.setdefault(key._replace(seed=0), {})[key.seed] = size
+    return {key: sizes.get(_TRUSTED_SEED, next(reversed(sizes.values()))) for key, sizes in found.items()}
+
+
+def _values_of(trial: Mapping[str, Any]) -> Values:
+    """Return accuracies, losses, seconds and sizes."""
+    dataset, seed, epochs = str(trial["name"]), int(trial["seed"]), int(trial["epochs"])
+    end = Key("accuracy", dataset, TRAINING, epochs, seed, epochs)
+    values = _accuracies_of(trial, end)
+    seconds = end._replace(measure="seconds")
+    if times := trial["train_times"]:
+        values[seconds] = float(sum(times[epoch] for epoch in range(epochs)))
+    passes = trial["eval_times"] or {}
+    for split in trial["eval_names"]:
+        spent = [passes[name] for epoch in range(epochs) if (name := f"{split}@{epoch}") in passes]
+        if spent:
+            values[seconds._replace(split=split)] = float(sum(spent) / len(spent))
+    # The files have millions.
+    if trial["params"] is not None:
+        values[Key("params", dataset, seed=seed)] = float(round(float(trial["params"]) * _MILLION))
+    if trial["flop"] is not None:
+        values[Key("macs", dataset, seed=seed)] = float(round(float(trial["flop"]) * _MILLION))
+    return values
+
+
+def _accuracies_of(trial: Mapping[str, Any], end: Key) -> Values:
+    """Return accuracies and losses at the end, and the curve of a short recipe."""
+    epochs = end.epochs
+    values: Values = {}
+    for key, by_epoch in ((end, trial["train_acc1es"]), (end._replace(measure="loss"), trial["train_losses"])):
+        if by_epoch and epochs - 1 in by_epoch:
+            values[key] = float(by_epoch[epochs - 1])
+    # Of a test the name is "x-valid@11": the split, and the epoch from 0.
+    for name, accuracy in trial["eval_acc1es"].items():
+        split, _, epoch = name.partition("@")
+        done = int(epoch) + 1
+        if done == epochs or (epochs <= SHORT and split == _CURVE_SPLIT):
+            values[end._replace(split=split, epoch=done)] = float(accuracy)
+        if done == epochs and name in trial["eval_losses"]:
+            values[end._replace(measure="loss", split=split)] = float(trial["eval_losses"][name])
+    return values
+
+
+def _is_pth(path: Path) -> bool:
+    return path.is_file() and path.suffix in (".pth", ".pt")
+
+
+def _is_nats(path: Path) -> bool:
+    if path.is_dir():
+        return (path / _META).is_file() or any(_ONE.fullmatch(each.name) for each in path.iterdir())
+    return path.name.endswith(".pbz2")
+
+
+NASBENCH201 = Format("NAS-Bench-201 v1.0 or v1.1 (.pth)", _is_pth, _read_pth)
+NATS = Format("NATS-Bench, a folder or a file (.pickle.pbz2)", _is_nats, _read_nats)

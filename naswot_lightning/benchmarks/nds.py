@@ -12,8 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from naswot_lightning.benchmarks.formats import Format
-from naswot_lightning.benchmarks.records import TRAINING, Key, Reading, Record
+from naswot_lightning.benchmarks.records import TRAINING, Format, Key, Reading, Record
 from naswot_lightning.errors import UserError, reason_of
 from naswot_lightning.storage.faults import FAULTS, damaged, reading
 from spaces import get_space
@@ -35,9 +34,9 @@ _LISTS = {"ds": "ds", "ws": "ws", "ss": "ss", "bot_muls": "bm", "num_gs": "gs"}
 _OPTIONAL = ("bot_muls", "num_gs")
 _BOTTLENECK = "bottleneck"
 _STEM = {"ds": 1, "ws": 16, "ss": 1}  # the first stage of the files, which stands for the stem
-_MOST_BAD = 0.01  # of the trainings of a file that is whole; those that ended without a figure are left out
+_MOST_BAD = 0.01  # of the trainings of a file that is whole; those that ended without a value are left out
 
-_Figures = dict[Key, float]
+_Values = dict[Key, float]
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +69,7 @@ def _jobs(path: Path) -> list[Any]:
 
 
 def _records(path: Path, jobs: Sequence[Any], space: str, dataset: str) -> Iterator[Record]:
-    """Yield a record a training; those that have no figures are left out, and counted.
+    """Yield a record a training; those that have no values are left out, and counted.
 
     Raises:
         UserError: one is of another space, or more than one in a hundred have none.
@@ -79,9 +78,9 @@ def _records(path: Path, jobs: Sequence[Any], space: str, dataset: str) -> Itera
     repeats: defaultdict[str, Counter[int]] = defaultdict(Counter)
     for number, job in enumerate(jobs, start=1):
         try:
-            architecture = architecture_of(job["net"], dataset == "imagenet")
+            architecture = describe_network(job["net"], dataset == "imagenet")
             get_space(space).validate(architecture)
-            yield Record(architecture, _figures(job, dataset, repeats[architecture]))
+            yield Record(architecture, _values(job, dataset, repeats[architecture]))
         except SpaceError as error:
             raise UserError(
                 f"{path}, training {number}: no network of {space} ({error}); name it with --space"
@@ -96,7 +95,7 @@ def _records(path: Path, jobs: Sequence[Any], space: str, dataset: str) -> Itera
         log.warning("warning: %s: %s are left out; the first is training %d: %s", path, counted, first, reason)
 
 
-def architecture_of(net: Mapping[str, Any], imagenet: bool = False) -> str:
+def describe_network(net: Mapping[str, Any], imagenet: bool = False) -> str:
     """Return the architecture string of a network as the files describe it.
 
     Args:
@@ -130,8 +129,8 @@ def _decimal(value: float) -> str:
     return f"{Decimal(repr(value)).normalize():f}"
 
 
-def _figures(job: Mapping[str, Any], dataset: str, repeats: Counter[int]) -> _Figures:
-    """Return the figures of one training.
+def _values(job: Mapping[str, Any], dataset: str, repeats: Counter[int]) -> _Values:
+    """Return the values of one training.
 
     Args:
         job: as the file has it.
@@ -141,14 +140,14 @@ def _figures(job: Mapping[str, Any], dataset: str, repeats: Counter[int]) -> _Fi
     """
     epochs = len(job["test_ep_top1"])
     end = Key("accuracy", dataset, _SPLIT, epochs, repeats[epochs], epochs)
-    figures = {end: _accuracy(job["test_ep_top1"][-1])}
+    values = {end: _accuracy(job["test_ep_top1"][-1])}
     if job.get("train_ep_top1"):
-        figures[end._replace(split=TRAINING)] = _accuracy(job["train_ep_top1"][-1])
+        values[end._replace(split=TRAINING)] = _accuracy(job["train_ep_top1"][-1])
     if job.get("train_ep_loss"):
-        figures[end._replace(measure="loss", split=TRAINING)] = float(job["train_ep_loss"][-1])
-    figures |= _sizes(job, dataset)
+        values[end._replace(measure="loss", split=TRAINING)] = float(job["train_ep_loss"][-1])
+    values |= _sizes(job, dataset)
     repeats[epochs] += 1  # where nothing is wrong with it
-    return figures
+    return values
 
 
 def _accuracy(error: float) -> float:
@@ -160,7 +159,7 @@ def _accuracy(error: float) -> float:
     return 100 - float(error)
 
 
-def _sizes(job: Mapping[str, Any], dataset: str) -> _Figures:
+def _sizes(job: Mapping[str, Any], dataset: str) -> _Values:
     sizes = {"params": job.get("params"), "macs": job.get("flops")}
     return {Key("params" if name == "params" else "macs", dataset): float(size) for name, size in sizes.items() if size}
 

@@ -1,63 +1,93 @@
-"""What the readers of all formats yield: an architecture, and every figure that a file has of it."""
+"""What the readers of all formats yield: an architecture, and every value that a file has of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
 from typing import Literal, NamedTuple
+
+from spaces.nasbench101.graph import format_graph, graph_hash, live_graph
 
 Measure = Literal["accuracy", "loss", "seconds", "params", "macs"]
 TRAINING = "train"  # the split whose seconds are those of the training itself
 
 
 class Key(NamedTuple):
-    """Which figure of an architecture.
-
-    Attributes:
-        measure: accuracy (percent), loss (cross-entropy), seconds, params (a count), macs (a count for one image).
-        dataset: that the network was trained on.
-        split: of the images that it was tested on; for seconds "train" is the training up to the epoch, any other
-            one pass over that split.
-        epochs: of the training recipe; 0 for what does not depend on it, or where it is not known.
-        seed: of the training; 0 for what does not depend on it, or where it is not known.
-        epoch: how many of the epochs were done; at the end those of the recipe.
-    """
+    """Says which value of an architecture a column of a table holds."""
 
     measure: Measure
+    """Accuracy (percent), loss (cross-entropy), seconds, params (a count) or macs (a count for one image)."""
     dataset: str
+    """What the network was trained on."""
     split: str = ""
+    """The images it was tested on; for seconds "train" is the training up to the epoch, any other split one pass."""
     epochs: int = 0
+    """Length of the training recipe; 0 for what does not depend on it, or where it is not known."""
     seed: int = 0
+    """Of the training; 0 for what does not depend on it, or where it is not known."""
     epoch: int = 0
+    """How many of the epochs were done; at the end of the training, all."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """Figures of one architecture; those of a later record of the same are added.
-
-    Attributes:
-        architecture: a string of the space.
-        figures: NaN is a figure that is not known.
-        number: its index in the benchmark's own order, where it has one.
-    """
+    """Values of one architecture; those of a later record of the same architecture are added."""
 
     architecture: str
-    figures: Mapping[Key, float]
+    values: Mapping[Key, float]
+    """NaN is a value that is not known."""
     number: int | None = None
+    """The index in the benchmark's own order, where it has one."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A file that is being read.
-
-    Attributes:
-        name: of the table.
-        space: of its architectures.
-        records: are read as they are asked for.
-        total: how many records there are, where the file says.
-    """
+    """A file that is being read: its records are read as they are asked for."""
 
     name: str
     space: str
     records: Iterable[Record] = field(repr=False)
     total: int | None = None
+    """How many records there are, where the file says."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of files."""
+
+    title: str
+    recognises: Callable[[Path], bool]
+    """Whether a path is of this format, by its name and first bytes."""
+    read: Callable[[Path, str | None], Reading]
+    """Begins to read a file; the space is the user's, None where the file must tell. Raises UserError."""
+
+
+def is_hashed(space: str) -> bool:
+    """Return whether the architectures of a space are compared by the hash that isomorphic cells share."""
+    return space.partition(":")[0].startswith("nasbench101")
+
+
+def identity(space: str, architecture: str) -> str | bytes:
+    """Return what all strings of one architecture have in common.
+
+    Raises:
+        SpaceError: the string is malformed.
+    """
+    return cell_hash(architecture) if is_hashed(space) else architecture.strip()
+
+
+def listed_as(space: str, architecture: str) -> str:
+    """Return the string under which a table lists an architecture: dead vertices of a cell are left out."""
+    return format_graph(live_graph(architecture)) if is_hashed(space) else architecture.strip()
+
+
+@lru_cache(maxsize=1 << 16)
+def cell_hash(architecture: str) -> bytes:
+    """Return NAS-Bench-101's hash of a cell, 16 bytes.
+
+    Raises:
+        SpaceError: the string is malformed, or its cell is not of the space.
+    """
+    return bytes.fromhex(graph_hash(live_graph(architecture)))

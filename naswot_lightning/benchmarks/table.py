@@ -1,22 +1,101 @@
-"""A table of known accuracies: look-ups by architecture, in memory or in a converted file."""
+"""A table of known accuracies, in memory or in a file: one row per architecture, one column per measurement."""
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import numpy as np
 
-from naswot_lightning.benchmarks.base import Known
-from naswot_lightning.benchmarks.columns import Columns
-from naswot_lightning.benchmarks.index import Index
-from naswot_lightning.benchmarks.records import TRAINING, Key, Measure
+from naswot_lightning.benchmarks.records import TRAINING, Key, Measure, cell_hash, is_hashed
 from naswot_lightning.errors import UserError, expect_name
+from naswot_lightning.storage.faults import reading
+from naswot_lightning.storage.files import atomic_path
+from naswot_lightning.storage.records import STRICT, Count, from_json
+from spaces.errors import SpaceError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 VALIDATION = ("x-valid", "valid")  # what the benchmarks call the images that a search looks at
+_WANTED = ("table of a benchmark", "convert the official file again")  # as messages say
+_HASH_BYTES = 16
 
-_Query = tuple[Measure, str, str, int, int]
-_Seeds = Mapping[int, np.ndarray]
+_Query = tuple[Measure, str, str, int, int]  # a Key without its seed
+
+
+class AvailableAccuracy(NamedTuple):
+    """Accuracies that a table has, of some or all of its architectures."""
+
+    dataset: str
+    """What the networks were trained on, by the benchmark's own name."""
+    split: str
+    """The images that they were tested on."""
+    epochs: int
+    """Length of the training recipe; 0 where the table does not say."""
+    seeds: tuple[int, ...]
+    """Of the trainings, ascending."""
+
+
+class Benchmark(Protocol):
+    """A table of known accuracies, as a search uses it.
+
+    Names of data sets and splits are the benchmark's own. Where a method takes ``epochs``, they are those of the
+    training recipe, and the default is the longest that the table has for the data set and split: an architecture
+    that it knows only for a shorter one has none. Where a method takes ``seed``, the default is the mean over all
+    trainings that the table has of the architecture.
+
+    Attributes:
+        name: of the table, for messages and plots.
+        space: the name of its search space, as :func:`spaces.get_space` takes it.
+        architectures: those that it knows, in its own order, each as one string of that space.
+        known: the accuracies that there are.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102 - above
+
+    @property
+    def space(self) -> str: ...  # noqa: D102 - above
+
+    @property
+    def architectures(self) -> Sequence[str]: ...  # noqa: D102 - above
+
+    @property
+    def known(self) -> tuple[AvailableAccuracy, ...]: ...  # noqa: D102 - above
+
+    def __contains__(self, architecture: object, /) -> bool:
+        """Return whether it knows anything of an architecture."""
+        ...
+
+    def accuracy(
+        self, architecture: str, dataset: str, split: str, epochs: int | None = None, seed: int | None = None
+    ) -> float | None:
+        """Return an accuracy in percent, or None where the table does not know it."""
+        ...
+
+    def accuracy_at(
+        self, architecture: str, dataset: str, split: str, epochs: int, epoch: int, seed: int | None = None
+    ) -> float | None:
+        """Return the accuracy after ``epoch`` epochs, from 1, of a recipe; percent, or None where it is not known."""
+        ...
+
+    def seconds(self, architecture: str, dataset: str, epochs: int | None = None) -> float | None:
+        """Return what a search would have paid for an accuracy: seconds of training and of one pass of validation.
+
+        None where the table does not know it.
+        """
+        ...
+
+    def seconds_at(self, architecture: str, dataset: str, epochs: int, epoch: int) -> float | None:
+        """Return :meth:`seconds` for a part of the epochs of a recipe."""
+        ...
 
 
 class Table:
@@ -25,54 +104,67 @@ class Table:
     Args:
         name: of the table.
         space: of its architectures.
-        source: the name of the file that the figures are from.
-        index: of its architectures.
-        columns: each is read when it is first asked for.
+        source: the name of the file that the values are from.
+        architectures: one string per row.
+        columns: (n,) float64 each; NaN where a value is not known.
         numbers: (n,) indices in the benchmark's own order, -1 where an architecture has none.
+        identities: their strings or hashes (:func:`naswot_lightning.benchmarks.records.identity`), if at hand.
     """
 
     def __init__(
-        self, name: str, space: str, source: str, index: Index, columns: Columns, numbers: np.ndarray | None = None
+        self,
+        name: str,
+        space: str,
+        source: str,
+        architectures: Sequence[str],
+        columns: Mapping[Key, np.ndarray],
+        numbers: np.ndarray | None = None,
+        identities: Sequence[str | bytes] | None = None,
     ) -> None:
         self.name, self.space, self.source = name, space, source
-        self.index, self.columns, self.numbers = index, columns, numbers
+        self.architectures, self.columns, self.numbers = architectures, columns, numbers
+        self._identity_of = cell_hash if is_hashed(space) else str.strip
+        self._identities = identities or [self._identity_of(each) for each in architectures]
         self._seeds: dict[_Query, dict[int, Key]] = defaultdict(dict)
-        for key in sorted(columns.keys):
-            self._seeds[_query(key)][key.seed] = key
         self._longest: dict[tuple[Measure, str, str], int] = {}
-        for measure, dataset, split, epochs, _ in self._seeds:
-            place = (measure, dataset, split)
-            self._longest[place] = max(epochs, self._longest.get(place, 0))
-        self._loaded: dict[_Query, _Seeds] = {}
+        self._loaded: dict[_Query, dict[int, np.ndarray]] = {}
+        for key in sorted(columns):
+            self._seeds[_query(key)][key.seed] = key
+            self._longest[key[:3]] = key.epochs  # the keys ascend
+
+    @cached_property
+    def _rows(self) -> dict[str | bytes, int]:
+        return {each: row for row, each in enumerate(self._identities)}
 
     @property
-    def architectures(self) -> Sequence[str]:
-        """Those that it knows, in the order of the file."""
-        return self.index.architectures
-
-    @property
-    def known(self) -> tuple[Known, ...]:
+    def known(self) -> tuple[AvailableAccuracy, ...]:
         """The accuracies that there are at the end of a training."""
         return tuple(
-            Known(dataset, split, epochs, tuple(seeds))
+            AvailableAccuracy(dataset, split, epochs, tuple(seeds))
             for (measure, dataset, split, epochs, epoch), seeds in self._seeds.items()
             if measure == "accuracy" and epoch == epochs
         )
 
     def __contains__(self, architecture: object, /) -> bool:
         """Return whether it knows anything of an architecture."""
-        return isinstance(architecture, str) and self.index.row(architecture) is not None
+        return isinstance(architecture, str) and self._row(architecture) is not None
 
-    def expect(self, dataset: str, split: str, epochs: int | None = None) -> Known:
+    def _row(self, architecture: str) -> int | None:
+        try:
+            return self._rows.get(self._identity_of(architecture))
+        except SpaceError:
+            return None
+
+    def expect(self, dataset: str, split: str, epochs: int | None = None) -> AvailableAccuracy:
         """Return the accuracies that a caller is going to ask for; the longest recipe by default.
 
         Raises:
             UserError: there are none; the message names those that there are.
         """
         expect_name(f"data set of {self.name}", dataset, dict.fromkeys(each.dataset for each in self.known))
-        ofit = [each for each in self.known if each.dataset == dataset]
-        expect_name(f"split of {dataset} in {self.name}", split, dict.fromkeys(each.split for each in ofit))
-        recipes = {each.epochs: each for each in ofit if each.split == split}
+        of_dataset = [each for each in self.known if each.dataset == dataset]
+        expect_name(f"split of {dataset} in {self.name}", split, dict.fromkeys(each.split for each in of_dataset))
+        recipes = {each.epochs: each for each in of_dataset if each.split == split}
         if epochs is not None and epochs not in recipes:
             there = ", ".join(map(str, recipes))
             raise UserError(f"{self.name} has no accuracies of {epochs} epochs on {dataset} {split}, only of {there}")
@@ -82,17 +174,17 @@ class Table:
         self, architecture: str, dataset: str, split: str, epochs: int | None = None, seed: int | None = None
     ) -> float | None:
         """Return an accuracy in percent, or None where the table does not know it (:class:`Benchmark`)."""
-        return self._figure("accuracy", architecture, dataset, split, epochs, seed)
+        return self._value("accuracy", architecture, dataset, split, epochs, seed)
 
     def accuracies(self, architecture: str, dataset: str, split: str, epochs: int | None = None) -> dict[int, float]:
         """Return the accuracy of each training in percent, by its seed, ascending; none where there is none."""
-        return self._figures("accuracy", architecture, dataset, split, epochs)
+        return self._by_seed("accuracy", architecture, dataset, split, epochs)
 
     def accuracy_at(
         self, architecture: str, dataset: str, split: str, epochs: int, epoch: int, seed: int | None = None
     ) -> float | None:
         """Return the accuracy after a part of the epochs of a recipe, in percent (:class:`Benchmark`)."""
-        return self._figure("accuracy", architecture, dataset, split, epochs, seed, epoch)
+        return self._value("accuracy", architecture, dataset, split, epochs, seed, epoch)
 
     def curve(
         self, architecture: str, dataset: str, split: str, epochs: int, seed: int | None = None
@@ -105,8 +197,8 @@ class Table:
     def loss(
         self, architecture: str, dataset: str, split: str, epochs: int | None = None, seed: int | None = None
     ) -> float | None:
-        """Return a cross-entropy, to 7 digits, or None where the table does not know it."""
-        return self._figure("loss", architecture, dataset, split, epochs, seed)
+        """Return a cross-entropy, or None where the table does not know it."""
+        return self._value("loss", architecture, dataset, split, epochs, seed)
 
     def seconds(self, architecture: str, dataset: str, epochs: int | None = None) -> float | None:
         """Return seconds of training and of one pass of validation (:class:`Benchmark`).
@@ -119,25 +211,20 @@ class Table:
     def seconds_at(self, architecture: str, dataset: str, epochs: int, epoch: int) -> float | None:
         """Return :meth:`seconds` for a part of the epochs; the share of all, where the file has the whole alone."""
         training = self.training_seconds(architecture, dataset, epochs, epoch=epoch)
-        return None if training is None else training + self._validation_seconds(architecture, dataset, epochs)
+        if training is None:
+            return None
+        passes = (self._value("seconds", architecture, dataset, split, epochs, None) for split in VALIDATION)
+        return training + next((seconds for seconds in passes if seconds is not None), 0.0)
 
     def training_seconds(
         self, architecture: str, dataset: str, epochs: int | None = None, seed: int | None = None,
         epoch: int | None = None,
     ) -> float | None:  # fmt: skip
-        """Return seconds of training alone, without validation.
-
-        Args:
-            architecture: a string of the space.
-            dataset: as for :meth:`accuracy`.
-            epochs: as for :meth:`accuracy`.
-            seed: as for :meth:`accuracy`.
-            epoch: how many of the epochs; all by default.
-        """
-        known = self._figure("seconds", architecture, dataset, TRAINING, epochs, seed, epoch)
+        """Return seconds of training alone, without validation, after ``epoch`` of the epochs; after all by default."""
+        known = self._value("seconds", architecture, dataset, TRAINING, epochs, seed, epoch)
         if known is not None or not epoch or not epochs:
             return known
-        whole = self._figure("seconds", architecture, dataset, TRAINING, epochs, seed)
+        whole = self._value("seconds", architecture, dataset, TRAINING, epochs, seed)
         return None if whole is None or epoch > epochs else whole * epoch / epochs
 
     def params(self, architecture: str, dataset: str | None = None) -> int | None:
@@ -150,7 +237,7 @@ class Table:
 
     def number(self, architecture: str) -> int | None:
         """Return the index of an architecture in the benchmark's own order, where it has one."""
-        row = self.index.row(architecture)
+        row = self._row(architecture)
         number = -1 if row is None or self.numbers is None else int(self.numbers[row])
         return None if number < 0 else number
 
@@ -158,51 +245,92 @@ class Table:
         self, dataset: str, split: str, epochs: int | None = None, seed: int | None = None
     ) -> np.ndarray:
         """Return the accuracy of every architecture in percent, (n,) in their order; NaN where it is not known."""
-        seeds = self._columns("accuracy", dataset, split, epochs)
-        chosen = [column for each, column in seeds.items() if seed in (None, each)]
+        columns = self._columns("accuracy", dataset, split, epochs)
+        chosen = [column for each, column in columns.items() if seed in (None, each)]
         counts = sum((~np.isnan(column) for column in chosen), np.zeros(len(self.architectures), int))
         sums = sum((np.nan_to_num(column) for column in chosen), np.zeros(len(self.architectures)))
         return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
-    def _validation_seconds(self, architecture: str, dataset: str, epochs: int) -> float:
-        passes = (self._figure("seconds", architecture, dataset, split, epochs, None) for split in VALIDATION)
-        return next((seconds for seconds in passes if seconds is not None), 0.0)
+    def write_parquet(self, path: Path) -> int:
+        """Write every accuracy as Parquet, one row per training, split and epoch; return how many rows there are.
+
+        Raises:
+            UserError: pyarrow is not installed.
+            OSError: the file cannot be written; nothing is left behind.
+        """
+        try:
+            import pyarrow
+            from pyarrow import parquet
+        except ImportError:
+            raise UserError(
+                "Parquet needs pyarrow, which is not installed: pip install 'naswot-lightning[parquet]'"
+            ) from None
+        written, writer = 0, None
+        # One frame per column of accuracies: NAS-Bench-101 has 30 million rows in all.
+        with atomic_path(path) as unfinished:
+            for frame in self._frames():
+                part = pyarrow.Table.from_pandas(frame, preserve_index=False)
+                writer = writer or parquet.ParquetWriter(unfinished, part.schema)
+                writer.write_table(part)
+                written += len(frame)
+            if writer is not None:
+                writer.close()
+        return written
+
+    def _frames(self) -> Iterator[pd.DataFrame]:
+        """Yield what every training of one data set, split, epoch and seed says: the long form of a CSV."""
+        import pandas as pd
+
+        unknown = np.full(len(self.architectures), np.nan)
+        numbers = unknown if self.numbers is None else np.where(self.numbers < 0, np.nan, self.numbers)
+        for key in sorted(key for key in self.columns if key.measure == "accuracy"):
+            same = {name: getattr(key, name) for name in ("dataset", "split", "epochs", "epoch", "seed")}
+            beside = {
+                "loss": key._replace(measure="loss"),
+                "seconds": key._replace(measure="seconds", split=TRAINING),
+                "params": Key("params", key.dataset),
+                "macs": Key("macs", key.dataset),
+            }
+            frame = pd.DataFrame(
+                {"architecture": self.architectures, "index": numbers, **same, "accuracy": self.columns[key]}
+                | {name: self.columns.get(each, unknown) for name, each in beside.items()}
+            )
+            # Whole numbers that may be missing: NaN would make them floats.
+            yield frame[frame["accuracy"].notna()].astype(dict.fromkeys(("index", "params", "macs"), "Int64"))
 
     def _size(self, measure: Measure, architecture: str, dataset: str | None) -> int | None:
         datasets = [each for what, each, *_ in self._seeds if what == measure and dataset in (None, each)]
-        found = (self._figure(measure, architecture, each, "", 0, None) for each in datasets)
+        found = (self._value(measure, architecture, each, "", 0, None) for each in datasets)
         return next((round(size) for size in found if size is not None), None)
 
-    def _figure(
+    def _value(
         self, measure: Measure, architecture: str, dataset: str, split: str, epochs: int | None, seed: int | None,
         epoch: int | None = None,
     ) -> float | None:  # fmt: skip
-        figures = self._figures(measure, architecture, dataset, split, epochs, epoch)
+        values = self._by_seed(measure, architecture, dataset, split, epochs, epoch)
         if seed is not None:
-            return figures.get(seed)
-        return sum(figures.values()) / len(figures) if figures else None
+            return values.get(seed)
+        return sum(values.values()) / len(values) if values else None
 
-    def _figures(
+    def _by_seed(
         self, measure: Measure, architecture: str, dataset: str, split: str, epochs: int | None,
         epoch: int | None = None,
     ) -> dict[int, float]:  # fmt: skip
-        row = self.index.row(architecture)
+        row = self._row(architecture)
         if row is None:
             return {}
         columns = self._columns(measure, dataset, split, epochs, epoch)
-        figures = {seed: column.item(row) for seed, column in columns.items()}
-        return {seed: figure for seed, figure in figures.items() if figure == figure}  # not NaN
+        values = {seed: column.item(row) for seed, column in columns.items()}
+        return {seed: value for seed, value in values.items() if value == value}  # not NaN
 
     def _columns(
         self, measure: Measure, dataset: str, split: str, epochs: int | None, epoch: int | None = None
-    ) -> _Seeds:
+    ) -> dict[int, np.ndarray]:
         epochs = self._recipe(measure, dataset, split, epochs)
         query = (measure, dataset, split, epochs, epochs if epoch is None else epoch)
-        loaded = self._loaded.get(query)
-        if loaded is None:
-            keys = self._seeds.get(query, {})
-            loaded = self._loaded[query] = {seed: self.columns.load(key) for seed, key in keys.items()}
-        return loaded
+        if query not in self._loaded:
+            self._loaded[query] = {seed: self.columns[key] for seed, key in self._seeds.get(query, {}).items()}
+        return self._loaded[query]
 
     def _recipe(self, measure: Measure, dataset: str, split: str, epochs: int | None) -> int:
         return self._longest.get((measure, dataset, split), 0) if epochs is None else epochs
@@ -210,3 +338,102 @@ class Table:
 
 def _query(key: Key) -> _Query:
     return key.measure, key.dataset, key.split, key.epochs, key.epoch
+
+
+@dataclass(frozen=True)
+class _Column:
+    """The fields of :class:`Key`, checked."""
+
+    measure: Measure
+    dataset: str
+    split: str
+    epochs: Count
+    seed: Count
+    epoch: Count
+
+
+@dataclass(frozen=True)
+class _Header:
+    __pydantic_config__ = STRICT
+
+    kind: Literal["naswot-lightning benchmark"]
+    version: Literal[2]
+    name: str
+    space: str
+    source: str
+    columns: tuple[_Column, ...]
+
+
+def write_table(table: Table, path: Path) -> None:
+    """Write a table as ``.npz``: float64 columns, compressed, and a JSON header that says what each of them is.
+
+    Raises:
+        OSError: the disk is full or cannot be written; nothing is left behind.
+    """
+    columns = tuple(_Column(*key) for key in table.columns)
+    header = _Header("naswot-lightning benchmark", 2, table.name, table.space, table.source, columns)
+    arrays = {
+        "header": _bytes(json.dumps(dataclasses.asdict(header), separators=(",", ":")).encode()),
+        "architectures": _bytes("\n".join(table.architectures).encode()),
+        **{f"column{place}": column for place, column in enumerate(table.columns.values())},
+    }
+    if is_hashed(table.space):  # to hash 423,624 cells takes half a minute
+        arrays["hashes"] = _bytes(b"".join(table._identities))  # type: ignore[arg-type]
+    if table.numbers is not None:
+        arrays["numbers"] = table.numbers.astype(np.int64)
+    with atomic_path(path) as unfinished, open(unfinished, "wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type] # no array is called allow_pickle
+
+
+def _bytes(content: bytes) -> np.ndarray:
+    return np.frombuffer(content, np.uint8)
+
+
+def read_table(path: Path) -> Table:
+    """Open a table; its columns are read when they are asked for.
+
+    Raises:
+        UserError: the file is missing, damaged, of another version, or no table.
+    """
+    if not path.exists():
+        raise UserError(f"{path}: no such file")
+    with reading(path, *_WANTED), np.load(path) as archive:
+        header = from_json(_Header, archive["header"].tobytes())
+        architectures = archive["architectures"].tobytes().decode().split("\n")
+        identities: list[str | bytes] = list(architectures)
+        if is_hashed(header.space):
+            joined = archive["hashes"].tobytes()
+            identities = [joined[at : at + _HASH_BYTES] for at in range(0, len(joined), _HASH_BYTES)]
+        numbers = archive.get("numbers")
+        if len(identities) != len(architectures) or (numbers is not None and len(numbers) != len(architectures)):
+            raise ValueError("hashes or indices of other architectures")
+    columns = _FileColumns(path, [Key(*dataclasses.astuple(each)) for each in header.columns], len(architectures))
+    return Table(header.name, header.space, header.source, architectures, columns, numbers, identities)
+
+
+class _FileColumns(Mapping[Key, np.ndarray]):
+    """The columns of a file, each read once; the file is not kept open, so that a table can be sent to a worker."""
+
+    def __init__(self, path: Path, keys: Sequence[Key], rows: int) -> None:
+        self._path, self._rows = path, rows
+        self._names = {key: f"column{place}" for place, key in enumerate(keys)}
+        self._read: dict[Key, np.ndarray] = {}
+
+    def __getitem__(self, key: Key) -> np.ndarray:
+        name = self._names[key]
+        if key not in self._read:
+            with reading(self._path, *_WANTED), np.load(self._path) as archive:
+                column = archive[name]
+                if column.dtype != np.float64 or column.shape != (self._rows,):
+                    raise ValueError(f"{name} is {column.dtype} {column.shape}")
+            self._read[key] = column
+        return self._read[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._names
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
-from naswot_lightning.benchmarks.base import Benchmark, Known
+from naswot_lightning.benchmarks.records import TRAINING
+from naswot_lightning.benchmarks.table import VALIDATION, AvailableAccuracy, Benchmark
 from naswot_lightning.errors import UserError
 
 # By data set, the best first: (data set, split) as the benchmarks call them. On NAS-Bench-201 and the size space the
@@ -21,16 +23,12 @@ _TEST = {
 }
 _USUAL = 12  # epochs of a training that directs a search
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Target:
-    """One of the accuracies of a table.
-
-    Attributes:
-        dataset: what the networks were trained on, by the benchmark's own name.
-        split: of the images that they were tested on.
-        epochs: of the training recipe.
-    """
+    """One of the accuracies of a table, by the benchmark's own names."""
 
     dataset: str
     split: str
@@ -47,19 +45,37 @@ class Target:
         return None if percent is None else percent / 100
 
 
-def validation_target(benchmark: Benchmark, dataset: str, epochs: int | None = None, exact: bool = False) -> Target:
+def search_target(benchmark: Benchmark, dataset: str, epochs: int | None = None, exact: bool = False) -> Target:
     """Return the accuracy that directs a search: on validation images, after 12 epochs where the table has them.
+
+    Where the table has no validation accuracies, test accuracies direct the search, and a warning says so.
 
     Args:
         benchmark: the table.
         dataset: by our name.
         epochs: of the training.
-        exact: whether the only data set of a table is not taken for another.
+        exact: do not take the only data set of a table for another.
 
     Raises:
         UserError: the table has none for the data set, or not for so many epochs.
     """
-    return _choose(benchmark, dataset, _VALIDATION, epochs, exact, shortest=True)
+    known = _of_dataset(benchmark, dataset, exact)
+    order = _VALIDATION.get(dataset, ())
+    for pair in _by_preference(known, order):
+        lengths = [each.epochs for each in known if (each.dataset, each.split) == pair]
+        if epochs is None or epochs in lengths:
+            usual = _USUAL if _USUAL in lengths else max(lengths)
+            target = Target(*pair, usual if epochs is None else epochs)
+            break
+    else:
+        there = ", ".join(map(str, sorted({each.epochs for each in known})))
+        raise UserError(f"--epochs {epochs}: {benchmark.name} knows trainings of {there} epochs on {dataset}")
+    if target.split not in VALIDATION:
+        log.warning(
+            "warning: %s has no validation accuracies on %s: %s directs the search, and stands in its column val_acc",
+            benchmark.name, dataset, target,
+        )  # fmt: skip
+    return target
 
 
 def reported_target(benchmark: Benchmark, dataset: str, exact: bool = False) -> Target:
@@ -68,48 +84,33 @@ def reported_target(benchmark: Benchmark, dataset: str, exact: bool = False) -> 
     Raises:
         UserError: the table has none for the data set.
     """
-    return _choose(benchmark, dataset, _TEST, None, exact, shortest=False)
+    known = _of_dataset(benchmark, dataset, exact)
+    pair = _by_preference(known, _TEST.get(dataset, ()))[0]
+    return Target(*pair, max(each.epochs for each in known if (each.dataset, each.split) == pair))
 
 
-def _choose(
-    benchmark: Benchmark,
-    dataset: str,
-    preferred: dict[str, tuple[tuple[str, str], ...]],
-    epochs: int | None,
-    exact: bool,
-    shortest: bool,
-) -> Target:
-    of_dataset = [known for known in benchmark.known if _is_of(known, dataset)] or _only(benchmark, dataset, exact)
-    order = preferred.get(dataset, ())
-    pairs = list(dict.fromkeys((known.dataset, known.split) for known in of_dataset))
-    pairs.sort(key=lambda pair: order.index(pair) if pair in order else len(order))
-    for pair in pairs:
-        lengths = sorted(known.epochs for known in of_dataset if (known.dataset, known.split) == pair)
-        if epochs is None:
-            return Target(*pair, _USUAL if shortest and _USUAL in lengths else lengths[-1])
-        if epochs in lengths:
-            return Target(*pair, epochs)
-    lengths = sorted({known.epochs for known in of_dataset})
-    raise UserError(
-        f"--epochs {epochs}: {benchmark.name} knows trainings of {', '.join(map(str, lengths))} epochs on {dataset}"
-    )
+def _by_preference(
+    known: list[AvailableAccuracy], order: tuple[tuple[str, str], ...]
+) -> list[tuple[str, str]]:
+    pairs = list(dict.fromkeys((each.dataset, each.split) for each in known))
+    return sorted(pairs, key=lambda pair: order.index(pair) if pair in order else len(order))
 
 
-def _is_of(known: Known, dataset: str) -> bool:
-    return known.split != "train" and known.dataset.lower().removesuffix("-valid") == dataset
-
-
-def _only(benchmark: Benchmark, dataset: str, exact: bool) -> list[Known]:
-    """Return what a table of one data set knows, whatever that is called.
+def _of_dataset(benchmark: Benchmark, dataset: str, exact: bool) -> list[AvailableAccuracy]:
+    """Return the tested accuracies on a data set; of a table of one data set these, whatever that is called.
 
     Raises:
-        UserError: there are several, or it must be that of the name.
+        UserError: there are several data sets and none is that one, or it must be exact.
     """
-    tested = [known for known in benchmark.known if known.split != "train"]
-    names = sorted({known.dataset.lower().removesuffix("-valid") for known in tested})
-    if len(names) == 1 and not exact:
-        return tested
+    by_name: dict[str, list[AvailableAccuracy]] = {}
+    for each in benchmark.known:
+        if each.split != TRAINING:
+            by_name.setdefault(each.dataset.lower().removesuffix("-valid"), []).append(each)
+    if dataset in by_name:
+        return by_name[dataset]
+    if len(by_name) == 1 and not exact:
+        return next(iter(by_name.values()))
     raise UserError(
-        f"{benchmark.name} knows accuracies on {', '.join(names) or 'nothing'}, not on {dataset}: choose one with "
-        "--benchmark_dataset"
+        f"{benchmark.name} knows accuracies on {', '.join(sorted(by_name)) or 'nothing'}, not on {dataset}: choose one "
+        "with --benchmark_dataset"
     )
