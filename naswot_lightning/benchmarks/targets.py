@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 
 from naswot_lightning.benchmarks.records import TRAINING
-from naswot_lightning.benchmarks.table import VALIDATION, AvailableAccuracy, Benchmark
+from naswot_lightning.benchmarks.table import AvailableAccuracy, Benchmark
 from naswot_lightning.errors import UserError
 
 # By data set, the best first: (data set, split) as the benchmarks call them. On NAS-Bench-201 and the size space the
@@ -21,6 +21,7 @@ _TEST = {
     "cifar100": (("cifar100", "x-test"), ("cifar100", "ori-test")),
     "imagenet16-120": (("ImageNet16-120", "x-test"), ("ImageNet16-120", "ori-test")),
 }
+_TEST_SPLITS = ("test", "x-test", "ori-test")
 _USUAL = 12  # epochs of a training that directs a search
 
 log = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ def search_target(benchmark: Benchmark, dataset: str, epochs: int | None = None,
     else:
         there = ", ".join(map(str, sorted({each.epochs for each in known})))
         raise UserError(f"--epochs {epochs}: {benchmark.name} knows trainings of {there} epochs on {dataset}")
-    if target.split not in VALIDATION:
+    if target.split in _TEST_SPLITS:
         log.warning(
             "warning: %s has no validation accuracies on %s: %s directs the search, and stands in its column val_acc",
             benchmark.name, dataset, target,
@@ -89,9 +90,7 @@ def reported_target(benchmark: Benchmark, dataset: str, exact: bool = False) -> 
     return Target(*pair, max(each.epochs for each in known if (each.dataset, each.split) == pair))
 
 
-def _by_preference(
-    known: list[AvailableAccuracy], order: tuple[tuple[str, str], ...]
-) -> list[tuple[str, str]]:
+def _by_preference(known: list[AvailableAccuracy], order: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
     pairs = list(dict.fromkeys((each.dataset, each.split) for each in known))
     return sorted(pairs, key=lambda pair: order.index(pair) if pair in order else len(order))
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from naswot_lightning.benchmarks import Table
 from naswot_lightning.benchmarks.known_space import KnownSpace, space_of
-from naswot_lightning.benchmarks.targets import Target, validation_target
+from naswot_lightning.benchmarks.targets import Target, search_target
 from naswot_lightning.reproduce.sampling import candidates
 from naswot_lightning.reproduce.score_table import ScoreTable, score_table
 from naswot_lightning.reproduce.settings import Scoring
@@ -64,7 +64,7 @@ class Ground:
     @cached_property
     def target(self) -> Target:
         """The accuracy that directs the searches: on validation images, after 12 epochs where the table has them."""
-        return validation_target(self.table, self.dataset)
+        return search_target(self.table, self.dataset)
 
     @cached_property
     def quickest(self) -> float | None:

@@ -91,7 +91,7 @@ INCEPTION = "conv1x1~0+conv3x3~0+conv3x3~0+conv3x3~3+maxpool3x3~0+output~1,2,4,5
 
 
 def invented(architectures=(INCEPTION, "conv3x3~0+conv3x3~0,1+output~2"), seed=0):
-    """Return records of cells as a dump has them, with invented figures."""
+    """Return records of cells as a dump has them, with invented values."""
     rng = random.Random(seed)
     return {cell_hash(each).hex(): (described(each), trained(rng)) for each in architectures}
 

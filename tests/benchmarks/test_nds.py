@@ -7,7 +7,7 @@ import pytest
 
 from naswot_lightning.benchmarks import open_benchmark
 from naswot_lightning.benchmarks.convert import convert
-from naswot_lightning.benchmarks.nds import architecture_of
+from naswot_lightning.benchmarks.nds import describe_network
 from naswot_lightning.errors import UserError
 from spaces import get_space
 from spaces.nds.genotype import parse_architecture
@@ -97,7 +97,7 @@ def test_strings_are_those_of_the_space(space):
         cells = {"normal": parsed.normal, "reduce": parsed.reduce}
         genotype = {kind: [list(edge) for edge in cell.edges] for kind, cell in cells.items()}
         genotype |= {f"{kind}_concat": list(cell.concat) for kind, cell in cells.items()}
-        assert architecture_of({"genotype": genotype, "width": parsed.width, "depth": parsed.depth}) == architecture
+        assert describe_network({"genotype": genotype, "width": parsed.width, "depth": parsed.depth}) == architecture
 
 
 def _edges(cell):
@@ -114,7 +114,7 @@ def _edges(cell):
         ("DARTS.json", [job(CELLS, (101.0,))], "an error of 101"),
         ("DARTS.json", [job(CELLS, ())], "list index out of range"),
         ("DARTS.json", [job({"genotype": 3})], "damaged, or no file of NDS"),
-        ("DARTS.json", [], "no figures"),
+        ("DARTS.json", [], "no accuracies"),
         ("DARTS.json", [{}], "'net' is missing"),
         ("DARTS.json", {"top": 3}, "damaged"),
     ],

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from naswot_lightning.benchmarks import Benchmark
-from naswot_lightning.benchmarks.targets import Target, validation_target
+from naswot_lightning.benchmarks.targets import Target, search_target
 from naswot_lightning.columns import VAL_ACC, Criterion
 from naswot_lightning.errors import UserError
 from naswot_lightning.scorer import Evaluation, Json, ScoreEvaluator
@@ -88,7 +88,7 @@ def table_evaluator(conditions: Conditions) -> TableEvaluator:
         raise UserError("--evaluator table: give the table with --benchmark FILE")
     dataset = str(conditions.benchmark_dataset or conditions.images["dataset"])
     exact = conditions.benchmark_dataset is not None
-    target = validation_target(conditions.benchmark, dataset, conditions.epochs, exact)
+    target = search_target(conditions.benchmark, dataset, conditions.epochs, exact)
     return TableEvaluator(
         conditions.benchmark,
         target,
