@@ -147,9 +147,10 @@ class Table:
 
     def __contains__(self, architecture: object, /) -> bool:
         """Return whether it knows anything of an architecture."""
-        return isinstance(architecture, str) and self._row(architecture) is not None
+        return isinstance(architecture, str) and self.row(architecture) is not None
 
-    def _row(self, architecture: str) -> int | None:
+    def row(self, architecture: str) -> int | None:
+        """Return the row of an architecture; None where there is none, or the string is of no architecture."""
         try:
             return self._rows.get(self._identity_of(architecture))
         except SpaceError:
@@ -237,7 +238,7 @@ class Table:
 
     def number(self, architecture: str) -> int | None:
         """Return the index of an architecture in the benchmark's own order, where it has one."""
-        row = self._row(architecture)
+        row = self.row(architecture)
         number = -1 if row is None or self.numbers is None else int(self.numbers[row])
         return None if number < 0 else number
 
@@ -316,7 +317,7 @@ class Table:
         self, measure: Measure, architecture: str, dataset: str, split: str, epochs: int | None,
         epoch: int | None = None,
     ) -> dict[int, float]:  # fmt: skip
-        row = self._row(architecture)
+        row = self.row(architecture)
         if row is None:
             return {}
         columns = self._columns(measure, dataset, split, epochs, epoch)

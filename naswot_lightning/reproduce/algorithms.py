@@ -39,7 +39,7 @@ class Values:
 
     def __call__(self, row: ScoreRow) -> float:
         """Return the accuracy of a row's architecture."""
-        return float(self.accuracies[self.table.index.row(row.architecture)])
+        return float(self.accuracies[self.table.row(row.architecture)])
 
 
 def reproduce(settings: AlgorithmSettings) -> int:

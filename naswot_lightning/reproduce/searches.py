@@ -163,4 +163,4 @@ class Lookups:
 def places_of_picks(table: Table, histories: Sequence[History]) -> np.ndarray:
     """Return the place in the table of the best of each search; searches that found nothing are left out."""
     best = (history.best[-1] for history in histories if history.rows)
-    return np.array([table.index.row(row.architecture) for row in best if row is not None], dtype=int)
+    return np.array([table.row(row.architecture) for row in best if row is not None], dtype=int)

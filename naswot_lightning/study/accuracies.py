@@ -85,7 +85,7 @@ def _open(path: str, space: str) -> Table:
 
 
 def _known(candidates: Candidates, table: Table, target: Target) -> Floats:
-    rows = [table.index.row(row.architecture) for row in candidates.rows]
+    rows = [table.row(row.architecture) for row in candidates.rows]
     percent = table.every_accuracy(target.dataset, target.split, target.epochs)
     return np.array([np.nan if row is None else round(percent.item(row) / 100, _DECIMALS) for row in rows])
 
