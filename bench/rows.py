@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from bench.clock import Rows
 from naswot_lightning.columns import Column, Criterion
-from naswot_lightning.execution.serial import Serial
+from naswot_lightning.execution.local import SerialExecutor
 from naswot_lightning.ranking import rank, read_ranking, write_ranking
 from naswot_lightning.scorer import Evaluation, Json
 from naswot_lightning.search.algorithms.listed import Listed
@@ -123,7 +123,7 @@ def resume(folder: Path) -> Steps:
         evaluator = Free(tuple(finished.rows[0].scores))
 
         def replay() -> Any:
-            loop = Loop(_SPACE, str, evaluator, Serial(), 0, finished)
+            loop = Loop(_SPACE, str, evaluator, SerialExecutor(), 0, finished)
             return loop.run(Listed(proposed, ANY_SIZE), proposed).distinct()
 
         rows = _clocked(replay, steps, "find each candidate's row")
@@ -151,7 +151,7 @@ def append(folder: Path) -> Steps:
         proposed = list(architectures(sum(1 for _ in file)))
     steps: Steps = {}
     with ScoreRows(folder / "appended.jsonl") as finished:
-        loop = Loop(_SPACE, str, Free(), Serial(), 0, finished)
+        loop = Loop(_SPACE, str, Free(), SerialExecutor(), 0, finished)
         _clocked(lambda: loop.run(Listed(proposed, ANY_SIZE), proposed), steps, "take and append a result")
     return steps
 

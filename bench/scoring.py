@@ -21,8 +21,8 @@ from bench.published import two_products
 from bench.published_process import PublishedProcess
 from naswot_lightning.analysis.statistics import kendall_tau
 from naswot_lightning.data.probe import Probe, load_probe
-from naswot_lightning.devices import has_bf16_instructions
-from naswot_lightning.execution.processes import Processes
+from naswot_lightning.execution.local import ProcessExecutor
+from naswot_lightning.execution.resources import has_bf16_instructions
 from naswot_lightning.networks import build_network
 from naswot_lightning.score import Precision, activation_kernel, naswot_score
 from naswot_lightning.score.compiled.codes import PackedCodes, hamming_distances
@@ -102,7 +102,7 @@ def _search_rows(architectures: list[str], settings: list[Setting], published: f
     for name, batch, precision in settings:
         probe = Probe(batch, torch.zeros(BATCH, dtype=torch.int64), 10, 32, "")
         evaluator = ScoreEvaluator(SPACE, [probe], precision=precision)
-        scores = Processes(count).run(evaluator, 6 * architectures)
+        scores = ProcessExecutor(count).run(evaluator, 6 * architectures)
         stamps = [time.perf_counter() for _ in scores]
         begun = len(architectures)  # not counted: the workers load and compile
         seconds = (stamps[-1] - stamps[begun - 1]) / (len(stamps) - begun)

@@ -19,8 +19,8 @@ from bench.rows import ANY_SIZE, Free, architectures
 from naswot_lightning.data.probe import load_probe
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution import get_engine
-from naswot_lightning.execution.base import Executor, Lost, R, Request, T, Task
-from naswot_lightning.execution.processes import Processes
+from naswot_lightning.execution.base import Executor, R, ResourceRequest, T, Task, WorkerFailure
+from naswot_lightning.execution.local import ProcessExecutor
 from naswot_lightning.scorer import ScoreEvaluator
 from naswot_lightning.search.algorithms.listed import Listed
 from naswot_lightning.search.loop import Loop
@@ -85,7 +85,7 @@ def spans(task: Task[Any, Any], items: Iterable[Any], workers: int) -> tuple[flo
     """Return when the workers were started, and for each of them when it was at its items, in their order."""
     start = time.monotonic()
     found: dict[int, list[Span]] = {}
-    for _, span in Processes(workers).run(Clocked(task), items):
+    for _, span in ProcessExecutor(workers).run(Clocked(task), items):
         assert isinstance(span, Span)
         found.setdefault(span.worker, []).append(span)
     return start, [sorted(each, key=lambda span: span.start) for each in found.values()]
@@ -143,7 +143,7 @@ class FromTheFirst:
         self._executor = executor
         self.seconds = 0.0
 
-    def run(self, task: Task[T, R], items: Iterable[T]) -> Iterator[tuple[T, R | Lost]]:
+    def run(self, task: Task[T, R], items: Iterable[T]) -> Iterator[tuple[T, R | WorkerFailure]]:
         """Yield each item with its result."""
         start = 0.0
         for each in self._executor.run(task, items):
@@ -156,7 +156,7 @@ def result_row(engine: str, results: int = RESULTS) -> tuple[str, str, str]:
     """Return how many results a second a search takes from two workers and appends."""
     figure = f"results of nothing, taken from 2 workers and appended, --engine {engine}"
     try:
-        executor = FromTheFirst(get_engine(engine)(Request(2, torch.device("cpu"))))
+        executor = FromTheFirst(get_engine(engine)(ResourceRequest(2, torch.device("cpu"))))
     except UserError as error:  # it is not installed
         return figure, "-", str(error)
     proposed = list(architectures(results))

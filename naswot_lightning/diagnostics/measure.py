@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from naswot_lightning.analysis.known import NetworksWithAccuracy
 from naswot_lightning.analysis.measurements import AblationHeader, MatrixKind, ablation_path, similarities_path
-from naswot_lightning.devices import get_device
 from naswot_lightning.diagnostics.ablation import AblationPlan, measure_ablation, select_best, select_by_percentile
 from naswot_lightning.diagnostics.similarities import RunNetworks, are_current, compute_similarities
 from naswot_lightning.errors import UserError
+from naswot_lightning.execution.resources import get_device
 from naswot_lightning.report.known import known
 from naswot_lightning.report.run import Run
 from naswot_lightning.report.settings import ReportConfig

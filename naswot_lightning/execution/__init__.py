@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from naswot_lightning.registry import resolve
 
 if TYPE_CHECKING:
-    from naswot_lightning.execution.base import Executor, Request
+    from naswot_lightning.execution.base import Executor, ResourceRequest
 
 # The registry: a name, and where its constructor is.
 ENGINES = {
@@ -22,7 +22,7 @@ BEGINNINGS = {"ray": "naswot_lightning.execution.ray_head:begin"}
 class MakesExecutor(Protocol):
     """The constructor of an executor."""
 
-    def __call__(self, request: Request, /) -> Executor:
+    def __call__(self, request: ResourceRequest, /) -> Executor:
         """Return an executor for what is asked; UserError where this engine cannot do it."""
         ...
 

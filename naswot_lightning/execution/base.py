@@ -44,8 +44,8 @@ class Stoppable(Protocol):
 
 
 @dataclass(frozen=True)
-class Lost:
-    """In place of a result: the item could not be run, also when it was tried again.
+class WorkerFailure:
+    """In slot of a result: the item could not be run, also when it was tried again.
 
     Attributes:
         reason: in one line, such as "its process was killed by SIGKILL".
@@ -67,22 +67,22 @@ def run_item(task: Task[T, R], item: T) -> R:
 class Executor(Protocol):
     """Runs a task on many items."""
 
-    def run(self, task: Task[T, R], items: Iterable[T]) -> Iterator[tuple[T, R | Lost]]:
+    def run(self, task: Task[T, R], items: Iterable[T]) -> Iterator[tuple[T, R | WorkerFailure]]:
         """Yield each item once with its result, as they are finished; an error of the task ends it."""
         ...
 
 
 @dataclass(frozen=True)
-class Request:
+class ResourceRequest:
     """What a command asks of its engine.
 
     Attributes:
         workers: tasks side by side; None lets the engine choose.
-        places: where ``apart``, how many of them this machine takes side by side.
+        slots: where ``runs_subprocess``, how many of them this machine takes side by side.
         device: where a task computes.
         devices: how many of them a task takes together.
         threads: of a task on the CPU.
-        apart: each call of the task starts a process of its own, and only waits for it: a training.
+        runs_subprocess: each call of the task starts a process of its own, and only waits for it: a training.
         timeout: seconds after which a call is taken as hung, its process ended, and the item tried again; None for
             never.
         folder: of the run, seen by all machines, where an engine may keep files of its own.
@@ -93,8 +93,8 @@ class Request:
     device: torch.device
     devices: int = 1
     threads: int = 1
-    apart: bool = False
-    places: int = 1
+    runs_subprocess: bool = False
+    slots: int = 1
     timeout: float | None = None
     folder: Path = Path()
     options: Options = field(default_factory=dict)

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from naswot_lightning.errors import UserError
-from naswot_lightning.execution.base import Lost
-from naswot_lightning.execution.remote import Done, Failed, Message, Parcel, Worker, sendable
+from naswot_lightning.execution.base import WorkerFailure
+from naswot_lightning.execution.remote import Done, Failed, Message, TaskSpec, Worker, sendable
 
 if TYPE_CHECKING:
     from submitit.core.utils import DelayedSubmission
@@ -38,7 +38,7 @@ class JobItems:
         timeout: seconds after which an item is taken as hung; None for never.
     """
 
-    parcel: Parcel
+    parcel: TaskSpec
     task: Path
     told: Path
     items: Sequence[Any]
@@ -95,7 +95,7 @@ class _Watch:
     def _end_in_time(self, timeout: float) -> None:
         while (left := self._since + timeout - time.monotonic()) > 0:
             time.sleep(left)
-        append_message(self._told, Done(self._worker.at, Lost(f"gave no answer in {timeout:g} s")))
+        append_message(self._told, Done(self._worker.at, WorkerFailure(f"gave no answer in {timeout:g} s")))
         os._exit(1)
 
 

@@ -15,10 +15,10 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from naswot_lightning.errors import UserError
-from naswot_lightning.execution.base import Request
+from naswot_lightning.execution.base import ResourceRequest
 from naswot_lightning.execution.ray_head import Head, head_for, other_cluster, settle_environment
 from naswot_lightning.execution.ray_worker import make_bootstrap
-from naswot_lightning.execution.remote import Parcel, module_path
+from naswot_lightning.execution.remote import TaskSpec, module_path
 
 if TYPE_CHECKING:
     from ray import ObjectRef, ObjectRefGenerator
@@ -51,19 +51,19 @@ class Cluster:
         request: what the command asks for.
     """
 
-    def __init__(self, ray: Any, request: Request) -> None:
+    def __init__(self, ray: Any, request: ResourceRequest) -> None:
         self.ray = ray
-        self._apart, self._device, self._workers = request.apart, request.device.type, request.workers
+        self._apart, self._device, self._workers = request.runs_subprocess, request.device.type, request.workers
         self._devices = request.devices
         self._cpus = request.threads * request.devices
         self._gpus = 0.0
         self._is_ours = self._is_lost = False
         self._head: Head | None = None
         self._pulse: _Pulse | None = None
-        self._sent: tuple[Parcel, ObjectRef] | None = None
+        self._sent: tuple[TaskSpec, ObjectRef] | None = None
         self._work: Any = None
 
-    def connect(self, parcel: Parcel, sent: bytes) -> None:
+    def connect(self, parcel: TaskSpec, sent: bytes) -> None:
         """Join or start the cluster, and send the task to it.
 
         Raises:

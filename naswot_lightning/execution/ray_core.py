@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from naswot_lightning.errors import UserError
-from naswot_lightning.execution.base import Executor, Lost, R, Request, T, Task
+from naswot_lightning.execution.base import Executor, R, ResourceRequest, T, Task, WorkerFailure
 from naswot_lightning.execution.ray_cluster import Cluster, import_ray
 from naswot_lightning.execution.ray_worker import HELD_S, Misplaced
-from naswot_lightning.execution.remote import Given, pack
+from naswot_lightning.execution.remote import PendingItems, pack
 
 if TYPE_CHECKING:
     from ray import ObjectRefGenerator
@@ -26,7 +26,7 @@ _PATIENCE_S = 75.0  # for trainings that are told to save
 log = logging.getLogger(__name__)
 
 
-def ray_executor(request: Request) -> Executor:
+def ray_executor(request: ResourceRequest) -> Executor:
     """Return what runs tasks on the cluster of ``RAY_ADDRESS``, or on one of this machine that it starts.
 
     Raises:
@@ -49,7 +49,7 @@ class RayTasks:
         request: what the command asks for.
     """
 
-    def __init__(self, cluster: Cluster, request: Request) -> None:
+    def __init__(self, cluster: Cluster, request: ResourceRequest) -> None:
         self._cluster, self._request = cluster, request
 
     def __enter__(self) -> RayTasks:
@@ -59,7 +59,7 @@ class RayTasks:
         """Leave the cluster: nothing more is run."""
         self._cluster.close()
 
-    def run(self, task: Task[T, R], items: Iterable[T]) -> Iterator[tuple[T, R | Lost]]:
+    def run(self, task: Task[T, R], items: Iterable[T]) -> Iterator[tuple[T, R | WorkerFailure]]:
         """Yield each item with its result, as they are finished.
 
         Raises:
@@ -74,7 +74,7 @@ class RayTasks:
         try:
             self._cluster.connect(parcel, sent)
             for item, result in _Run(self._cluster, self._request, self._request.workers).results(waiting):
-                if isinstance(result, Lost) and not self._request.apart:
+                if isinstance(result, WorkerFailure) and not self._request.runs_subprocess:
                     log.warning("warning: a worker %s; what it was at is tried again at the end", result.reason)
                     suspects.append(item)
                 else:
@@ -90,7 +90,7 @@ class _Flight:
     """A task of Ray that is under way, and the items it was given."""
 
     def __init__(self, told: ObjectRefGenerator, items: Iterable[Any]) -> None:
-        self.told, self.given = told, Given(items)
+        self.told, self.given = told, PendingItems(items)
         self.count = len(self.given.left)
         self.ready_since: float | None = None
 
@@ -104,9 +104,9 @@ class _Run:
         workers: how many chunks at a time; None for as many as the cluster takes.
     """
 
-    def __init__(self, cluster: Cluster, request: Request, workers: int | None) -> None:
+    def __init__(self, cluster: Cluster, request: ResourceRequest, workers: int | None) -> None:
         self._cluster, self._ray, self._workers = cluster, cluster.ray, workers
-        self._apart, self._timeout = request.apart, request.timeout
+        self._apart, self._timeout = request.runs_subprocess, request.timeout
         self._waiting: deque[Any] = deque()
         self._flights: list[_Flight] = []
         self._lost: Counter[Any] = Counter()
@@ -114,7 +114,7 @@ class _Run:
         self._pace: float | None = None  # seconds of an item
 
     def results(self, items: deque[Any]) -> Iterator[tuple[Any, Any]]:
-        """Yield each item with its result or :class:`Lost`, as they are finished."""
+        """Yield each item with its result or :class:`WorkerFailure`, as they are finished."""
         self._waiting = items
         try:
             while self._waiting or self._flights:
@@ -177,7 +177,7 @@ class _Run:
             return
         for message in messages:
             for item, result in flight.given.take(message):
-                yield from self._lose(item, result.reason) if isinstance(result, Lost) else [(item, result)]
+                yield from self._lose(item, result.reason) if isinstance(result, WorkerFailure) else [(item, result)]
         if flight.given.pid is not None and flight.ready_since is None:
             flight.ready_since, self._unready = time.monotonic(), 0
 
@@ -216,7 +216,7 @@ class _Run:
             log.warning("warning: a worker %s; %s is tried again", reason, getattr(item, "name", item))
             self._waiting.appendleft(item)
         else:
-            yield item, Lost(reason)
+            yield item, WorkerFailure(reason)
 
     def _cancel(self) -> None:
         """Let all workers end; those that wait for a training first let it save."""

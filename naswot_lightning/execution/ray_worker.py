@@ -56,7 +56,7 @@ def work(sent: ObjectRef, call: bytes) -> Iterator[list[Message] | Misplaced]:
         yield Misplaced()
         time.sleep(_PATIENCE_S)  # it is ended before
         return
-    yield from _grouped(worker.run(dict(enumerate(items))), 0.0 if parcel.apart else HELD_S)
+    yield from _grouped(worker.run(dict(enumerate(items))), 0.0 if parcel.runs_subprocess else HELD_S)
 
 
 def _grouped(messages: Iterator[Message], seconds: float) -> Iterator[list[Message]]:

@@ -19,30 +19,30 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from naswot_lightning.errors import UserError, describe_error
-from naswot_lightning.execution.base import Lost, Request, Stoppable, Task, run_item
+from naswot_lightning.execution.base import ResourceRequest, Stoppable, Task, WorkerFailure, run_item
 
 _GLANCE_S = 0.2  # a process that is told to end from elsewhere sees it between waits only
 _PATIENCE_S = 60.0  # for a training that is told to save
 
 
 @dataclass(frozen=True)
-class Parcel:
+class TaskSpec:
     """What a process needs to run a task as this one would, beside the pickled task.
 
     Attributes:
         digest: of the pickled task.
         folder: the working directory, which paths of the task and its items start from.
         threads: of the task on the CPU.
-        apart: each call of the task starts a process of its own.
+        runs_subprocess: each call of the task starts a process of its own.
     """
 
     digest: str
     folder: str
     threads: int
-    apart: bool
+    runs_subprocess: bool
 
 
-def pack(task: Task[Any, Any], request: Request, option: str) -> tuple[Parcel, bytes]:
+def pack(task: Task[Any, Any], request: ResourceRequest, option: str) -> tuple[TaskSpec, bytes]:
     """Return what is sent: the parcel, and the pickled task.
 
     Raises:
@@ -52,7 +52,7 @@ def pack(task: Task[Any, Any], request: Request, option: str) -> tuple[Parcel, b
         sent = pickle.dumps(task)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise UserError(f"{option}: {error}; use --engine local --workers 1") from None
-    return Parcel(hashlib.sha256(sent).hexdigest(), os.getcwd(), request.threads, request.apart), sent
+    return TaskSpec(hashlib.sha256(sent).hexdigest(), os.getcwd(), request.threads, request.runs_subprocess), sent
 
 
 def module_path() -> list[str]:
@@ -90,7 +90,7 @@ class Done:
 
     Attributes:
         number: of the item.
-        result: of it, or :class:`Lost`.
+        result: of it, or :class:`WorkerFailure`.
     """
 
     number: int
@@ -119,7 +119,7 @@ class Worker:
         at: the number of the item that it is at.
     """
 
-    def __init__(self, parcel: Parcel, sent: bytes) -> None:
+    def __init__(self, parcel: TaskSpec, sent: bytes) -> None:
         self.parcel = parcel
         self.devices = os.environ.get("CUDA_VISIBLE_DEVICES")
         self._task = _settle(parcel, sent)
@@ -130,7 +130,7 @@ class Worker:
         """Yield what there is to tell, until the items, by their numbers, are finished or one of them fails."""
         yield Ready(os.getpid())
         for self.at, item in items.items():
-            if self.parcel.apart:
+            if self.parcel.runs_subprocess:
                 yield from self._run_aside(item)
             else:
                 yield _answer(self._task, self.at, item)
@@ -172,7 +172,7 @@ class _Lines(io.TextIOBase):
         return len(text)
 
 
-def _settle(parcel: Parcel, sent: bytes) -> Task[Any, Any]:
+def _settle(parcel: TaskSpec, sent: bytes) -> Task[Any, Any]:
     """Return the task, ready in this process."""
     import gc
 
@@ -201,7 +201,7 @@ def _answer_aside(task: Task[Any, Any], number: int, item: Any, told: SimpleQueu
     try:
         told.put(_answer(task, number, item))
     except BaseException:  # noqa: BLE001 - it is asked for no more, or its process was stopped by somebody else
-        told.put(Done(number, Lost("was interrupted")))
+        told.put(Done(number, WorkerFailure("was interrupted")))
 
 
 def sendable(error: Exception) -> Exception:
@@ -213,7 +213,7 @@ def sendable(error: Exception) -> Exception:
     return error
 
 
-class Given:
+class PendingItems:
     """Items that a process was given and has not answered yet.
 
     Args:
@@ -253,7 +253,7 @@ def _print(text: str, stream: Any) -> None:
     stream.flush()
 
 
-def worker_for(parcel: Parcel, load: Callable[[], bytes]) -> Worker:
+def worker_for(parcel: TaskSpec, load: Callable[[], bytes]) -> Worker:
     """Return the worker of this process, ready for the task; ``load`` returns it pickled where it must be got ready."""
     if parcel not in _WORKERS:
         made = Worker(parcel, load())
@@ -262,4 +262,4 @@ def worker_for(parcel: Parcel, load: Callable[[], bytes]) -> Worker:
     return _WORKERS[parcel]
 
 
-_WORKERS: dict[Parcel, Worker] = {}
+_WORKERS: dict[TaskSpec, Worker] = {}

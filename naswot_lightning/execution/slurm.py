@@ -18,9 +18,9 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 from naswot_lightning.errors import UserError, expect_name
-from naswot_lightning.execution.base import Executor, Lost, R, Request, T, Task
+from naswot_lightning.execution.base import Executor, R, ResourceRequest, T, Task, WorkerFailure
 from naswot_lightning.execution.job import JobItems
-from naswot_lightning.execution.processes import _safe_start
+from naswot_lightning.execution.local import _safe_start
 from naswot_lightning.execution.remote import module_path, pack
 from naswot_lightning.execution.slurm_cluster import JobCluster, Submitted
 from naswot_lightning.storage.files import atomic_write
@@ -46,7 +46,7 @@ _TIME = re.compile(r"(?:(?P<d>\d+)-)?(?P<a>\d+)(?::(?P<b>\d+))?(?::(?P<c>\d+))?"
 log = logging.getLogger(__name__)
 
 
-def slurm_executor(request: Request) -> Executor:
+def slurm_executor(request: ResourceRequest) -> Executor:
     """Return what runs tasks as jobs of SLURM, or as processes of this machine with ``--slurm.cluster local``.
 
     Raises:
@@ -68,7 +68,7 @@ def slurm_executor(request: Request) -> Executor:
 
 
 def _submitter(
-    submitit: Any, cluster: str, request: Request, parameters: Mapping[str, Any], folder: Path
+    submitit: Any, cluster: str, request: ResourceRequest, parameters: Mapping[str, Any], folder: Path
 ) -> AutoExecutor:
     timeouts = {f"{cluster}_max_num_timeout": request.options.get("max_num_timeout", _MOST_TIMEOUTS)}
     try:
@@ -80,7 +80,7 @@ def _submitter(
     return made
 
 
-def _parameters(request: Request) -> dict[str, Any]:
+def _parameters(request: ResourceRequest) -> dict[str, Any]:
     """Return what submitit is asked for: ours, where the user has not said otherwise."""
     given = {name: value for name, value in request.options.items() if name not in ("cluster", "max_num_timeout")}
     _expect_plain(request.folder, given)
@@ -88,7 +88,7 @@ def _parameters(request: Request) -> dict[str, Any]:
     cpus = request.threads * request.devices
     # Since SLURM 22.05 srun does not take the number of CPUs over from sbatch.
     ours: dict[str, Any] = {"job_name": "naswot-lightning", "cpus_per_task": cpus, "srun_args": [f"-c{cpus}"]}
-    if request.apart and request.workers is not None:
+    if request.runs_subprocess and request.workers is not None:
         ours["array_parallelism"] = request.workers
     gpus = request.devices if request.device.type == "cuda" else 0
     if {"gres", "gpus_per_node", "gpus_per_task"} & set(given):
@@ -139,7 +139,9 @@ class Jobs:
         request: what the command asks for.
     """
 
-    def __init__(self, make_submitter: Callable[[Path], AutoExecutor], cluster: JobCluster, request: Request) -> None:
+    def __init__(
+        self, make_submitter: Callable[[Path], AutoExecutor], cluster: JobCluster, request: ResourceRequest
+    ) -> None:
         self._make_submitter, self._cluster, self._request = make_submitter, cluster, request
 
     @cached_property
@@ -149,7 +151,7 @@ class Jobs:
         jobs.mkdir(parents=True, exist_ok=True)
         return Path(mkdtemp(prefix=time.strftime("%Y%m%d-%H%M%S-"), dir=jobs))
 
-    def run(self, task: Task[T, R], items: Iterable[T]) -> Iterator[tuple[T, R | Lost]]:
+    def run(self, task: Task[T, R], items: Iterable[T]) -> Iterator[tuple[T, R | WorkerFailure]]:
         """Yield each item with its result, as they are finished.
 
         Raises:
@@ -172,7 +174,7 @@ class Jobs:
 
     def chunks(self, items: list[Any]) -> list[list[Any]]:
         """Return the items of each job, in turns, so that all jobs take about as long."""
-        if self._request.apart:
+        if self._request.runs_subprocess:
             return [[item] for item in items]
         jobs = self._request.workers or min(_MOST_JOBS, -(-len(items) // _ITEMS_OF_A_JOB))
         return [chunk for number in range(jobs) if (chunk := items[number::jobs])]
@@ -181,7 +183,7 @@ class Jobs:
         """Return how many jobs there may be at a time; SLURM has a queue of its own."""
         if self._cluster.is_slurm:
             return None
-        return self._request.workers or (self._request.places if self._request.apart else os.cpu_count() or 1)
+        return self._request.workers or (self._request.slots if self._request.runs_subprocess else os.cpu_count() or 1)
 
 
 class _Run:
@@ -202,7 +204,7 @@ class _Run:
         self._unready = 0
 
     def results(self, chunks: Iterable[list[Any]]) -> Iterator[tuple[Any, Any]]:
-        """Yield each item with its result or :class:`Lost`, as they are finished."""
+        """Yield each item with its result or :class:`WorkerFailure`, as they are finished."""
         self._waiting.extend((chunk, 1) for chunk in chunks)
         try:
             while self._waiting or self._jobs:
@@ -217,9 +219,9 @@ class _Run:
             raise
 
     def _stop(self) -> None:
-        if self._call.parcel.apart and self._jobs:
+        if self._call.parcel.runs_subprocess and self._jobs:
             log.warning("%d trainings are told to save and end; Ctrl-C ends them at once", len(self._jobs))
-        self._cluster.stop(self._jobs, _PATIENCE_S if self._call.parcel.apart else _SHORT_PATIENCE_S)
+        self._cluster.stop(self._jobs, _PATIENCE_S if self._call.parcel.runs_subprocess else _SHORT_PATIENCE_S)
 
     def _submit(self) -> None:
         room = len(self._waiting) if self._most is None else self._most - len(self._jobs)
@@ -248,7 +250,9 @@ class _Run:
         was_ready = job.given.pid is not None
         for message in job.news():
             for item, result in job.given.take(message):
-                yield from self._lose(job, item, result.reason) if isinstance(result, Lost) else [(item, result)]
+                yield from (
+                    self._lose(job, item, result.reason) if isinstance(result, WorkerFailure) else [(item, result)]
+                )
         if job.given.pid is not None and not was_ready:
             self._unready = 0
         if not job.given.left:
@@ -279,7 +283,7 @@ class _Run:
             log.warning("warning: a job %s; what it was at is submitted again", reason)
             self._waiting.append(([item], job.tries + 1))
         else:
-            yield item, Lost(reason)
+            yield item, WorkerFailure(reason)
 
 
 def _last_line(error: Exception) -> str:

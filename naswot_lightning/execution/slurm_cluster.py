@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from naswot_lightning.execution.job import JobItems, read_messages
-from naswot_lightning.execution.remote import Given, Message, Ready
+from naswot_lightning.execution.remote import Message, PendingItems, Ready
 
 if TYPE_CHECKING:
     from submitit import Job
@@ -33,7 +33,7 @@ class Submitted:
     """
 
     def __init__(self, job: Job[None], call: JobItems, tries: int) -> None:
-        self.job, self.tries, self.given = job, tries, Given(call.items)
+        self.job, self.tries, self.given = job, tries, PendingItems(call.items)
         self.has_given_up = False
         self._told, self._at = call.told, 0
         self._ended_since: float | None = None

@@ -14,9 +14,9 @@ from naswot_lightning.analysis.measurements import (
     relative_scores,
 )
 from naswot_lightning.console import print_table
-from naswot_lightning.devices import get_device
 from naswot_lightning.diagnostics.ablation import AblationPlan, measure_ablation, select_by_percentile
 from naswot_lightning.errors import UserError
+from naswot_lightning.execution.resources import get_device
 from naswot_lightning.report.figures import save_figure
 from naswot_lightning.report.figures.score_boxes import draw
 from naswot_lightning.reproduce.accuracies import every_data_set, of_data_set

@@ -10,7 +10,7 @@ from typing import cast
 from tqdm import tqdm
 
 from naswot_lightning.errors import UserError, describe_error
-from naswot_lightning.execution.base import Executor, Lost, Task
+from naswot_lightning.execution.base import Executor, Task, WorkerFailure
 from naswot_lightning.scorer import Evaluation
 from naswot_lightning.search.algorithms.base import Algorithm
 from naswot_lightning.search.evaluators.base import Evaluator, TrialEvaluator
@@ -118,7 +118,7 @@ class Loop:
         ) as bar:
             task = cast(Task[Proposal, Evaluation], self._evaluator)  # it gets trials only where it takes them
             for network, values in self._executor.run(task, networks) if networks else ():
-                yield network, self._failed(values.reason) if isinstance(values, Lost) else values
+                yield network, self._failed(values.reason) if isinstance(values, WorkerFailure) else values
                 bar.update()
 
     def _activity(self, networks: Sequence[Proposal]) -> str:

@@ -18,10 +18,10 @@ from naswot_lightning.columns import Criterion
 from naswot_lightning.config import SearchConfig, SearchMachine, WandbConfig
 from naswot_lightning.data.catalog import load_dataset
 from naswot_lightning.data.probe import Probe, draw_probe, load_probe
-from naswot_lightning.devices import get_device, has_bf16_instructions, warn_of_slow_bf16
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution import get_engine
-from naswot_lightning.execution.base import Executor, Request
+from naswot_lightning.execution.base import Executor, ResourceRequest
+from naswot_lightning.execution.resources import get_device, has_bf16_instructions, warn_of_slow_bf16
 from naswot_lightning.scorer import ScoreEvaluator
 from naswot_lightning.scores.registry import parse_scores
 from naswot_lightning.search.algorithms import get_algorithm
@@ -207,15 +207,15 @@ def _conditions(
     return replace(conditions, load_scores=partial(score_evaluator, conditions)) if begins_with_scores else conditions
 
 
-def _request(machine: SearchMachine, device: torch.device, folder: RunFolder, evaluator: Evaluator) -> Request:
-    """Return what is asked of the engine; trainings are processes of their own, in the places of this machine."""
-    places = getattr(evaluator, "places", ())
-    return Request(
+def _request(machine: SearchMachine, device: torch.device, folder: RunFolder, evaluator: Evaluator) -> ResourceRequest:
+    """Return what is asked of the engine; trainings are processes of their own, in the slots of this machine."""
+    slots = getattr(evaluator, "slots", ())
+    return ResourceRequest(
         workers=1 if isinstance(evaluator, TableEvaluator) else machine.workers,
         device=device,
-        threads=places[0].threads if places else 1,
-        apart=bool(places),
-        places=len(places) or 1,
+        threads=slots[0].threads if slots else 1,
+        runs_subprocess=bool(slots),
+        slots=len(slots) or 1,
         timeout=machine.timeout,
         folder=folder.path,
         options=machine.slurm,

@@ -15,8 +15,8 @@ from naswot_lightning.data.catalog import list_datasets
 from naswot_lightning.data.splits import describe_split
 from naswot_lightning.errors import UserError, expect_name
 from naswot_lightning.execution import get_engine
-from naswot_lightning.execution.base import Executor, Request
-from naswot_lightning.execution.places import Place, share_out
+from naswot_lightning.execution.base import Executor, ResourceRequest
+from naswot_lightning.execution.resources import ResourceSlot, split_resources
 from naswot_lightning.ranking import read_ranking
 from naswot_lightning.storage.records import STRICT, Count, Positive, from_plain, parse_json
 from naswot_lightning.storage.run_folder import RunFolder
@@ -77,7 +77,7 @@ class Training:
         picks: each once for each seed.
         overwrite: train again those whose results were made with other settings.
         executor: what runs them.
-        places: where they train on this machine, one at a time each.
+        slots: where they train on this machine, one at a time each.
         wandb: where runs are shown.
         search_probe: of the search whose images are trained on; None where they are others, or it is not known.
     """
@@ -86,7 +86,7 @@ class Training:
     picks: tuple[PlannedPick, ...]
     overwrite: bool
     executor: Executor
-    places: tuple[Place, ...]
+    slots: tuple[ResourceSlot, ...]
     wandb: WandbConfig
     search_probe: SearchProbe | None = None
 
@@ -145,22 +145,22 @@ def plan_training(config: TrainConfig) -> Training:
         for candidate in candidates
         for seed in seeds
     ]
-    places = share_out(config.accelerator, config.devices, len(picks), config.workers, config.threads)
-    executor = make_executor(_request(config, folder, places))
+    slots = split_resources(config.accelerator, config.devices, len(picks), config.workers, config.threads)
+    executor = make_executor(_request(config, folder, slots))
     wandb = config.wandb
     probe = _search_probe(folder, searched, picks[0].settings)
-    return Training(folder, tuple(picks), config.overwrite, executor, tuple(places), wandb, probe)
+    return Training(folder, tuple(picks), config.overwrite, executor, tuple(slots), wandb, probe)
 
 
-def _request(config: TrainConfig, folder: RunFolder, places: Sequence[Place]) -> Request:
+def _request(config: TrainConfig, folder: RunFolder, slots: Sequence[ResourceSlot]) -> ResourceRequest:
     """Return what is asked of the engine: each pick is a process of its own, which opens its devices itself."""
-    return Request(
+    return ResourceRequest(
         workers=config.workers,
-        device=torch.device("cuda" if "CUDA_VISIBLE_DEVICES" in places[0].environment else "cpu"),
+        device=torch.device("cuda" if "CUDA_VISIBLE_DEVICES" in slots[0].environment else "cpu"),
         devices=config.devices,
-        threads=places[0].threads,
-        apart=True,
-        places=len(places),
+        threads=slots[0].threads,
+        runs_subprocess=True,
+        slots=len(slots),
         folder=folder.path,
         options=config.slurm,
     )

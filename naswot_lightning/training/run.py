@@ -17,7 +17,7 @@ from naswot_lightning.data.probe import draw_probe
 from naswot_lightning.data.splits import warn_of_own_split
 from naswot_lightning.data.storage import store_dataset
 from naswot_lightning.errors import UserError
-from naswot_lightning.execution.base import Lost
+from naswot_lightning.execution.base import WorkerFailure
 from naswot_lightning.report.compare import compare
 from naswot_lightning.report.wandb.comparison import ComparisonRun, ComparisonUpdates
 from naswot_lightning.report.wandb.runs import resolve_project, wandb_group
@@ -104,9 +104,9 @@ def _train(
         _shared_images(training.folder.path, loaded or [_load(settings)]) as images,
         display() as progress,
     ):
-        task = TrainPick(images, settings.space, training.places, progress)
+        task = TrainPick(images, settings.space, training.slots, progress)
         for folder, outcome in training.executor.run(task, folders):
-            ended[folder] = Outcome("killed", outcome.reason) if isinstance(outcome, Lost) else outcome
+            ended[folder] = Outcome("killed", outcome.reason) if isinstance(outcome, WorkerFailure) else outcome
             if len(ended) < len(folders):  # the last is of the comparison that follows
                 shown.pick_ended()
     return {folder: outcome for folder, outcome in ended.items() if not outcome.has_result}

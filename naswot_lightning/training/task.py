@@ -15,7 +15,7 @@ from queue import SimpleQueue
 from typing import BinaryIO
 
 from naswot_lightning.errors import UserError, describe_os_error
-from naswot_lightning.execution.places import Place
+from naswot_lightning.execution.resources import ResourceSlot
 from naswot_lightning.training.outcome import EXIT_OS_ERROR, Outcome, forget_outcome, read_outcome
 from naswot_lightning.training.progress import Display, Lines, read_epoch
 from naswot_lightning.training.settings import read_pick, write_retry
@@ -33,12 +33,12 @@ _OF_A_LAUNCHER = re.compile(
 
 
 class TrainPick:
-    """Trains the pick of a folder, in one of several places.
+    """Trains the pick of a folder, in one of several slots.
 
     Args:
         images: the stored data set, which all picks map.
         space: the space of the picks, which the user trusts.
-        places: where picks train, one at a time each.
+        slots: where picks train, one at a time each.
         display: where they show how far they are.
 
     Raises:
@@ -46,19 +46,19 @@ class TrainPick:
         UserError: a setting or a file is at fault.
     """
 
-    def __init__(self, images: Path, space: str, places: Sequence[Place], display: Display) -> None:
+    def __init__(self, images: Path, space: str, slots: Sequence[ResourceSlot], display: Display) -> None:
         self.images, self._space, self._display = images, space, display
-        self._places: SimpleQueue[Place] = SimpleQueue()
-        for place in places:
-            self._places.put(place)
-        self._threads = places[0].threads
+        self._slots: SimpleQueue[ResourceSlot] = SimpleQueue()
+        for slot in slots:
+            self._slots.put(slot)
+        self._threads = slots[0].threads
         self._running: set[subprocess.Popen[bytes]] = set()
         self._ports: set[int] = set()
         self._lock, self._stopped = threading.Lock(), False
 
     def __reduce__(self) -> tuple[type[TrainPick], tuple[object, ...]]:
         """Sent elsewhere, a pick has what is given to the process that it is sent to."""
-        return TrainPick, (self.images, self._space, (Place(self._threads, _threads(self._threads)),), Lines())
+        return TrainPick, (self.images, self._space, (ResourceSlot(self._threads, _threads(self._threads)),), Lines())
 
     def prepare(self) -> None:
         """Nothing: each pick has a process of its own."""
@@ -72,11 +72,11 @@ class TrainPick:
 
     def __call__(self, item: Path) -> Outcome:
         """Train; where memory runs out once more, with each step in two halves."""
-        place = self._places.get()
+        slot = self._slots.get()
         try:
-            outcome = self._try(item, place)
+            outcome = self._try(item, slot)
         finally:
-            self._places.put(place)
+            self._slots.put(slot)
             self._display.end(item.name)
         if outcome.status == "interrupted":
             raise KeyboardInterrupt
@@ -86,8 +86,8 @@ class TrainPick:
             print(f"{item.name}: {outcome.message}", file=sys.stderr)
         return outcome
 
-    def _try(self, item: Path, place: Place) -> Outcome:
-        outcome = self._run(item, place)
+    def _try(self, item: Path, slot: ResourceSlot) -> Outcome:
+        outcome = self._run(item, slot)
         if outcome.status != "out of memory" or not (half := read_pick(item).half()):
             return outcome
         self._display.say(
@@ -95,11 +95,11 @@ class TrainPick:
             "images a device, their gradients added (BatchNorm then sees the halves)"
         )
         write_retry(item, 2)
-        return self._run(item, place)
+        return self._run(item, slot)
 
-    def _run(self, folder: Path, place: Place) -> Outcome:
+    def _run(self, folder: Path, slot: ResourceSlot) -> Outcome:
         command = [sys.executable, "-m", "naswot_lightning.training.pick", str(folder), str(self.images), self._space]
-        environment = {**_environment(), **place.environment, "MASTER_PORT": str(self._port())}
+        environment = {**_environment(), **slot.environment, "MASTER_PORT": str(self._port())}
         forget_outcome(folder)
         with open(folder / "train.log", "ab") as log:
             process = self._start(command, environment, log)

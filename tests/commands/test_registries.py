@@ -10,8 +10,8 @@ from naswot_lightning.command_line import choices
 from naswot_lightning.data.catalog import DATASETS
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution import ENGINES, get_engine
-from naswot_lightning.execution.base import Request
-from naswot_lightning.execution.serial import Serial
+from naswot_lightning.execution.base import ResourceRequest
+from naswot_lightning.execution.local import SerialExecutor
 from naswot_lightning.report.figures import FIGURES
 from naswot_lightning.scores import AGGREGATES, SCORES
 from naswot_lightning.scores.base import Measured, score
@@ -83,7 +83,7 @@ def test_what_is_in_no_registry_is_one_line_with_the_names(get, what, registry):
 
 
 def test_the_local_engine_runs_one_worker_here():
-    assert isinstance(get_engine("local")(Request(1, torch.device("cpu"))), Serial)
+    assert isinstance(get_engine("local")(ResourceRequest(1, torch.device("cpu"))), SerialExecutor)
 
 
 @pytest.mark.parametrize("name", FIGURES)

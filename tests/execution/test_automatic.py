@@ -2,9 +2,8 @@ import pytest
 
 from naswot_lightning.data.probe import load_probe
 from naswot_lightning.errors import UserError
-from naswot_lightning.execution import automatic
-from naswot_lightning.execution.automatic import Automatic
-from naswot_lightning.execution.processes import Processes
+from naswot_lightning.execution import local
+from naswot_lightning.execution.local import AutomaticExecutor, ProcessExecutor
 from naswot_lightning.scorer import ScoreEvaluator
 from spaces import get_space
 
@@ -20,13 +19,13 @@ def test_workers_are_started_where_they_are_worth_it(monkeypatch):
         started.append(len(items))
         return ((item, task(item)) for item in items)
 
-    monkeypatch.setattr(Processes, "run", start)
-    assert len(dict(Automatic(Processes(2)).run(evaluator, networks))) == 6
+    monkeypatch.setattr(ProcessExecutor, "run", start)
+    assert len(dict(AutomaticExecutor(ProcessExecutor(2)).run(evaluator, networks))) == 6
     assert started == []
-    monkeypatch.setattr(automatic, "_WORTHWHILE_S", 0.0)
-    assert len(dict(Automatic(Processes(2)).run(evaluator, networks))) == 6
+    monkeypatch.setattr(local, "_WORTHWHILE_S", 0.0)
+    assert len(dict(AutomaticExecutor(ProcessExecutor(2)).run(evaluator, networks))) == 6
     assert started == [3]
-    assert len(dict(Automatic(Processes(1)).run(evaluator, networks))) == 6
+    assert len(dict(AutomaticExecutor(ProcessExecutor(1)).run(evaluator, networks))) == 6
     assert started == [3]
 
 
@@ -36,9 +35,9 @@ def test_a_space_that_cannot_be_sent_is_scored_here_unless_workers_were_asked_fo
 
     evaluator = ScoreEvaluator(Local(), [load_probe("noise", "", 4, 0, probe_size=8)])
     networks = [SPACE[index] for index in range(5)]
-    monkeypatch.setattr(automatic, "_WORTHWHILE_S", 0.0)
-    assert len(dict(Automatic(Processes(2)).run(evaluator, networks))) == 5
+    monkeypatch.setattr(local, "_WORTHWHILE_S", 0.0)
+    assert len(dict(AutomaticExecutor(ProcessExecutor(2)).run(evaluator, networks))) == 5
     with pytest.raises(
         UserError, match=r"--workers 2: another process cannot make the space 'nasbench201'.*--workers 1"
     ):
-        list(Processes(2).run(evaluator, networks))
+        list(ProcessExecutor(2).run(evaluator, networks))

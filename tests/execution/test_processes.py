@@ -7,9 +7,9 @@ from multiprocessing.process import BaseProcess
 import pytest
 
 from naswot_lightning.errors import UserError
-from naswot_lightning.execution import processes
-from naswot_lightning.execution.base import Lost
-from naswot_lightning.execution.processes import Processes
+from naswot_lightning.execution import local
+from naswot_lightning.execution.base import WorkerFailure
+from naswot_lightning.execution.local import ProcessExecutor
 
 
 class Halved:
@@ -26,10 +26,10 @@ class Halved:
 
 
 def test_an_error_of_a_task_ends_the_run_with_that_error():
-    assert dict(Processes(2).run(Halved(), iter([2, 4, 6, 8, 10]))) == {2: 1, 4: 2, 6: 3, 8: 4, 10: 5}
-    assert list(Processes(2).run(Halved(), [])) == []
+    assert dict(ProcessExecutor(2).run(Halved(), iter([2, 4, 6, 8, 10]))) == {2: 1, 4: 2, 6: 3, 8: 4, 10: 5}
+    assert list(ProcessExecutor(2).run(Halved(), [])) == []
     with pytest.raises(ValueError, match="3 is odd"):
-        list(Processes(2).run(Halved(), [2, 3, 4]))
+        list(ProcessExecutor(2).run(Halved(), [2, 3, 4]))
 
 
 class Fatal:
@@ -51,18 +51,18 @@ class Fatal:
 def test_what_kills_its_worker_is_tried_again_and_then_lost_and_the_others_go_on(tmp_path, caplog):
     once = str(tmp_path / "died")
     items = [5, 0, 6, once, 7, 8]
-    results = list(Processes(2).run(Fatal(), items))
+    results = list(ProcessExecutor(2).run(Fatal(), items))
     assert sorted(map(str, dict(results))) == sorted(map(str, items))
     assert len(results) == len(items)
-    assert dict(results)[0] == Lost("was killed by SIGKILL, as Linux does where memory runs out")
+    assert dict(results)[0] == WorkerFailure("was killed by SIGKILL, as Linux does where memory runs out")
     assert all(result == item for item, result in results if item != 0)
     assert len(caplog.messages) == 2
     assert any("ended with exit code 3; what it was at is tried again" in message for message in caplog.messages)
 
 
 def test_what_hangs_is_lost_in_time():
-    results = dict(Processes(2, timeout=1.0).run(Fatal(), [1, 99, 2, 3]))
-    assert results == {1: 1, 2: 2, 3: 3, 99: Lost("gave no answer in 1 s")}
+    results = dict(ProcessExecutor(2, timeout=1.0).run(Fatal(), [1, 99, 2, 3]))
+    assert results == {1: 1, 2: 2, 3: 3, 99: WorkerFailure("gave no answer in 1 s")}
 
 
 class Stopped:
@@ -83,13 +83,13 @@ class Stopped:
 
 
 def test_what_hangs_before_it_is_ready_is_replaced(tmp_path, monkeypatch):
-    monkeypatch.setattr(processes, "_START_S", 5.0)
-    assert dict(Processes(1, timeout=1.0).run(Stopped(str(tmp_path / "mark")), [1, 2])) == {1: 1, 2: 2}
+    monkeypatch.setattr(local, "_START_S", 5.0)
+    assert dict(ProcessExecutor(1, timeout=1.0).run(Stopped(str(tmp_path / "mark")), [1, 2])) == {1: 1, 2: 2}
 
 
 def test_what_hangs_when_all_is_done_is_ended(monkeypatch):
-    monkeypatch.setattr(processes, "_PATIENCE_S", 0.5)
-    ran = Processes(1).run(Stopped(), [1])
+    monkeypatch.setattr(local, "_PATIENCE_S", 0.5)
+    ran = ProcessExecutor(1).run(Stopped(), [1])
     assert next(ran) == (1, 1)
     time.sleep(0.3)
     assert list(ran) == []
@@ -104,7 +104,7 @@ class NeverReady:
 
 def test_workers_that_cannot_get_ready_are_one_line():
     with pytest.raises(UserError, match="one of 2 workers ended with exit code 7 before it was ready, 3 times"):
-        list(Processes(2).run(NeverReady(), [1, 2, 3]))
+        list(ProcessExecutor(2).run(NeverReady(), [1, 2, 3]))
 
 
 class Where:
@@ -117,7 +117,7 @@ class Where:
 
 def test_each_process_has_its_environment_in_turns():
     environments = [{"PLACE": "a"}, {"PLACE": "b"}]
-    assert set(dict(Processes(2, environments).run(Where(), range(6))).values()) == {"a", "b"}
+    assert set(dict(ProcessExecutor(2, environments).run(Where(), range(6))).values()) == {"a", "b"}
     assert "PLACE" not in os.environ
 
 
@@ -127,7 +127,7 @@ class Answers(Halved):
 
 def test_a_worker_that_has_answered_all_it_was_given_is_given_more():
     results = []
-    for pair in Processes(2).run(Answers(), range(0, 40, 2)):
+    for pair in ProcessExecutor(2).run(Answers(), range(0, 40, 2)):
         time.sleep(0.02)
         results.append(pair)
     assert dict(results) == {item: item // 2 for item in range(0, 40, 2)}
@@ -151,5 +151,5 @@ def test_a_worker_that_dies_before_it_has_its_task_is_replaced(monkeypatch):
             process.kill()
 
     monkeypatch.setattr(BaseProcess, "start", start_and_kill_the_first)
-    assert dict(Processes(2).run(Heavy(), [2, 4, 6])) == {2: 1, 4: 2, 6: 3}
+    assert dict(ProcessExecutor(2).run(Heavy(), [2, 4, 6])) == {2: 1, 4: 2, 6: 3}
     assert len(started) == 3

@@ -10,7 +10,7 @@ import torch
 from naswot_lightning.data.probe import load_probe
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution import get_engine
-from naswot_lightning.execution.base import Lost, Request
+from naswot_lightning.execution.base import ResourceRequest, WorkerFailure
 from naswot_lightning.execution.ray_cluster import Cluster, expect_cluster
 from naswot_lightning.execution.ray_core import ray_executor
 from naswot_lightning.execution.remote import pack
@@ -38,7 +38,7 @@ def cluster():
 
 
 def run(task, items, workers=2, device=CPU, **asked):
-    return list(ray_executor(Request(workers, device, **asked)).run(task, items))
+    return list(ray_executor(ResourceRequest(workers, device, **asked)).run(task, items))
 
 
 def test_an_error_of_a_task_ends_the_run_with_that_error(cluster):
@@ -58,7 +58,7 @@ def test_what_kills_its_worker_is_tried_again_and_then_lost_and_the_others_go_on
     results = run(Fatal(), items)
     assert sorted(map(str, dict(results))) == sorted(map(str, items))
     assert len(results) == len(items)
-    assert dict(results)[0] == Lost("died, perhaps for want of memory")
+    assert dict(results)[0] == WorkerFailure("died, perhaps for want of memory")
     assert all(result == item for item, result in results if item != 0)
     # Ray may not deliver the word of a worker that dies at once: then it is replaced as one that was never ready.
     assert 1 <= len(caplog.messages) <= 2
@@ -67,7 +67,7 @@ def test_what_kills_its_worker_is_tried_again_and_then_lost_and_the_others_go_on
 
 def test_what_hangs_is_lost_in_time(cluster):
     results = dict(run(Fatal(), [1, 99, 2, 3], timeout=0.5))
-    assert results == {1: 1, 2: 2, 3: 3, 99: Lost("gave no answer in 0.5 s")}
+    assert results == {1: 1, 2: 2, 3: 3, 99: WorkerFailure("gave no answer in 0.5 s")}
 
 
 def test_workers_that_cannot_get_ready_are_one_line(cluster):
@@ -77,7 +77,7 @@ def test_workers_that_cannot_get_ready_are_one_line(cluster):
 
 def test_a_killed_worker_loses_nothing_and_its_items_are_answered_once(cluster):
     results, killed = [], None
-    for item, (process, threads, _) in ray_executor(Request(2, CPU)).run(Where(), range(60)):
+    for item, (process, threads, _) in ray_executor(ResourceRequest(2, CPU)).run(Where(), range(60)):
         results.append(item)
         assert threads == "1"
         if killed is None and len(results) > 20:
@@ -97,18 +97,18 @@ def test_a_worker_keeps_the_devices_that_it_began_with(cluster):
 
 def test_shares_of_a_gpu_add_up_to_one_at_most(cluster):
     for workers, share in ((1, 1.0), (2, 1.0), (4, 0.5), (5, 0.3333), (7, 0.25)):
-        shared = Cluster(ray, Request(workers, CUDA))
-        shared.connect(*pack(Halved(), Request(workers, CUDA), ""))
+        shared = Cluster(ray, ResourceRequest(workers, CUDA))
+        shared.connect(*pack(Halved(), ResourceRequest(workers, CUDA), ""))
         assert shared.needs == {"CPU": 1, "GPU": share}
 
 
 def test_what_no_machine_has_is_one_line(cluster):
     with pytest.raises(UserError, match=r"no machine of the cluster has 64 CPUs for a task; give fewer --threads"):
-        run(Halved(), [2], threads=64, apart=True)
+        run(Halved(), [2], threads=64, runs_subprocess=True)
     with pytest.raises(UserError, match=r"no machine of the cluster has 3 CPUs and 3 GPUs"):
         run(Halved(), [2], 1, CUDA, devices=3)
     with pytest.raises(UserError, match=r"--device cuda:1: Ray chooses among the GPUs; use --device cuda"):
-        ray_executor(Request(1, torch.device("cuda:1")))
+        ray_executor(ResourceRequest(1, torch.device("cuda:1")))
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_trainings_save_where_the_command_ends(cluster, folders, capsys, caplog)
         wait_until(lambda: all((folder / "process").exists() for folder in folders))
         signal.raise_signal(signal.SIGINT)
 
-    executor = ray_executor(Request(2, CPU, apart=True))
+    executor = ray_executor(ResourceRequest(2, CPU, runs_subprocess=True))
     threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
         list(executor.run(Training(), folders))
@@ -141,7 +141,7 @@ def test_a_training_whose_worker_is_killed_is_tried_again(cluster, folders, capl
         os.kill(int((folders[0] / "process").read_text()), signal.SIGKILL)
 
     threading.Thread(target=kill, daemon=True).start()
-    assert run(Training(), folders[:1], apart=True) == [(folders[0], "continued")]
+    assert run(Training(), folders[:1], runs_subprocess=True) == [(folders[0], "continued")]
     assert caplog.messages == ["warning: a worker died, perhaps for want of memory; 1-a is tried again"]
 
 
@@ -185,4 +185,4 @@ def test_what_is_no_address_of_a_cluster_is_one_line():
 def test_without_the_package_it_is_one_line_with_the_cure(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"--engine ray: .*; pip install 'naswot-lightning\[ray\]'"):
-        get_engine("ray")(Request(1, CPU))
+        get_engine("ray")(ResourceRequest(1, CPU))

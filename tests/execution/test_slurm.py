@@ -12,7 +12,7 @@ import torch
 from naswot_lightning.data.probe import load_probe
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution import get_engine, slurm_cluster
-from naswot_lightning.execution.base import Lost, Request
+from naswot_lightning.execution.base import ResourceRequest, WorkerFailure
 from naswot_lightning.execution.slurm import slurm_executor, to_minutes
 from naswot_lightning.scorer import ScoreEvaluator
 from spaces import get_space
@@ -28,7 +28,7 @@ LOCAL = {"cluster": "local"}
 @pytest.fixture
 def run(tmp_path):
     def run(task, items, options=LOCAL, workers=2, device=CPU, **asked):
-        request = Request(workers, device, folder=tmp_path, options=options, **asked)
+        request = ResourceRequest(workers, device, folder=tmp_path, options=options, **asked)
         return slurm_executor(request).run(task, items)
 
     return run
@@ -68,7 +68,7 @@ def test_what_kills_or_hangs_its_job_is_submitted_again_and_then_lost_and_the_ot
     assert len(results) == len(items)
     killed, hung = dict(results)[0], dict(results)[99]
     assert re.fullmatch(r"ended without an answer, see .*/jobs/[^/]+/\d+_0_log.err", killed.reason)
-    assert hung == Lost("gave no answer in 1 s")
+    assert hung == WorkerFailure("gave no answer in 1 s")
     assert all(result == item for item, result in results if item not in (0, 99))
     assert len(caplog.messages) == 3
     assert all("a job" in message and "what it was at is submitted again" in message for message in caplog.messages)
@@ -92,7 +92,7 @@ def are_training(folders):
 
 
 def test_a_training_that_must_make_room_saves_and_goes_on(run, folders, capsys):
-    thread, results = begin(run(Training(), folders[:1], apart=True), are_training(folders[:1]))
+    thread, results = begin(run(Training(), folders[:1], runs_subprocess=True), are_training(folders[:1]))
     os.kill(int((folders[0] / "process").read_text()), signal.SIGUSR2)
     thread.join(60)
     assert results == [(folders[0], "continued")]
@@ -107,7 +107,7 @@ def test_trainings_save_where_the_command_ends(run, folders, caplog):
 
     threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
-        list(run(Training(), folders, apart=True))
+        list(run(Training(), folders, runs_subprocess=True))
     assert all((folder / "saved").exists() for folder in folders)
     assert caplog.messages == ["2 trainings are told to save and end; Ctrl-C ends them at once"]
 
@@ -116,7 +116,7 @@ def test_an_array_of_slurm_is_asked_for_with_the_options(cluster, run, folders, 
     options = {"partition": "long", "time": "1-12", "gres": "gpu:1", "setup": ["module load x", "y"], "mem": "16GB"}
     for folder in folders:
         (folder / "saved").touch()
-    results = list(run(Training(), folders, options, 1, torch.device("cuda"), apart=True, threads=4))
+    results = list(run(Training(), folders, options, 1, torch.device("cuda"), runs_subprocess=True, threads=4))
     assert sorted(results) == [(folder, "continued") for folder in folders]
     script = (cluster / "100.sh").read_text()
     for line in (
@@ -134,7 +134,7 @@ def test_an_array_of_slurm_is_asked_for_with_the_options(cluster, run, folders, 
 def test_a_job_of_slurm_that_must_make_room_is_requeued_and_one_that_dies_is_submitted_again(
     cluster, run, folders, caplog
 ):
-    thread, results = begin(run(Training(), folders, {}, apart=True), are_training(folders))
+    thread, results = begin(run(Training(), folders, {}, runs_subprocess=True), are_training(folders))
     first, second = (int((folder / "process").read_text()) for folder in folders)
     os.kill(first, signal.SIGUSR2)
     wait_until(lambda: asked(cluster, "scontrol"))
@@ -155,7 +155,7 @@ def test_jobs_of_slurm_are_told_to_save_where_the_command_ends(cluster, run, fol
 
     threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
-        list(run(Training(), folders, {}, apart=True))
+        list(run(Training(), folders, {}, runs_subprocess=True))
     assert all((folder / "saved").exists() for folder in folders)
     assert asked(cluster, "scancel") == ["scancel --state=PENDING 100_0 100_1", "scancel --signal=INT 100_0 100_1"]
 
@@ -169,7 +169,7 @@ def test_what_slurm_refuses_is_one_line(cluster, run):
 def test_candidates_are_shared_out_among_jobs(run):
     sizes = {
         (count, workers): [
-            len(chunk) for chunk in slurm_executor(Request(workers, CPU, options=LOCAL)).chunks(range(count))
+            len(chunk) for chunk in slurm_executor(ResourceRequest(workers, CPU, options=LOCAL)).chunks(range(count))
         ]
         for count, workers in ((3, None), (1000, None), (15625, None), (5, 2), (2, 4))
     }
@@ -219,7 +219,7 @@ def test_a_space_of_ones_own_is_scored(run):
 def test_what_is_at_fault_with_the_options_is_one_line(options, said, monkeypatch):
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(UserError, match=said) as error:
-        slurm_executor(Request(1, CPU, options=options))
+        slurm_executor(ResourceRequest(1, CPU, options=options))
     assert "\n" not in str(error.value)
 
 
@@ -244,4 +244,4 @@ def test_limits_of_time_are_read_as_slurm_reads_them():
 def test_without_the_package_it_is_one_line_with_the_cure(monkeypatch):
     monkeypatch.setitem(sys.modules, "submitit", None)
     with pytest.raises(UserError, match=r"--engine slurm: .*; pip install 'naswot-lightning\[slurm\]'"):
-        get_engine("slurm")(Request(1, CPU))
+        get_engine("slurm")(ResourceRequest(1, CPU))

@@ -10,12 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from naswot_lightning import devices
 from naswot_lightning.data.probe import load_probe
-from naswot_lightning.execution.base import Request
-from naswot_lightning.execution.local import local_executor
-from naswot_lightning.execution.processes import Processes
-from naswot_lightning.execution.serial import Serial
+from naswot_lightning.execution import resources
+from naswot_lightning.execution.base import ResourceRequest
+from naswot_lightning.execution.local import ProcessExecutor, SerialExecutor, local_executor
 from naswot_lightning.scorer import ScoreEvaluator
 from spaces import get_space
 from tests.conftest import ROOT, slow
@@ -75,7 +73,7 @@ def test_scores_are_those_of_one_process_whatever_its_threads(name, bf16):
     precision = "bf16" if bf16 else "32"
     evaluator = ScoreEvaluator(space, [load_probe("noise", "", 16, 0, probe_size=16)], scores, precision=precision)
     networks = list(dict.fromkeys(space.sample(rng) for _ in range(2)))
-    aside = dict(Processes(2).run(evaluator, networks))
+    aside = dict(ProcessExecutor(2).run(evaluator, networks))
     assert sorted(aside) == sorted(networks)
     threads = torch.get_num_threads()
     for count in (1, 2):
@@ -89,17 +87,17 @@ def test_scores_are_those_of_one_process_whatever_its_threads(name, bf16):
 
 
 def test_workers_have_an_accelerator_each_in_turns(monkeypatch):
-    monkeypatch.setattr(devices, "visible_gpus", lambda: ["GPU-a", "GPU-b"])
+    monkeypatch.setattr(resources, "visible_gpus", lambda: ["GPU-a", "GPU-b"])
     cuda = torch.device("cuda")
     four, chosen, numbered = (
-        local_executor(Request(*asked)) for asked in ((4, cuda), (None, cuda), (2, torch.device("cuda:1")))
+        local_executor(ResourceRequest(*asked)) for asked in ((4, cuda), (None, cuda), (2, torch.device("cuda:1")))
     )
     assert [each["CUDA_VISIBLE_DEVICES"] for each in four.environments] == ["GPU-a", "GPU-b"]
     assert four.count == 4
     assert (chosen.processes.count, chosen.processes.environments) == (2, four.environments)
     assert list(numbered.environments) == [{}]
-    monkeypatch.setattr(devices, "visible_gpus", lambda: ["0"])
-    assert isinstance(local_executor(Request(None, cuda)), Serial)
+    monkeypatch.setattr(resources, "visible_gpus", lambda: ["0"])
+    assert isinstance(local_executor(ResourceRequest(None, cuda)), SerialExecutor)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")

@@ -5,8 +5,7 @@ from dataclasses import replace
 import pytest
 
 from naswot_lightning.data.probe import load_probe
-from naswot_lightning.execution.processes import Processes
-from naswot_lightning.execution.serial import Serial
+from naswot_lightning.execution.local import ProcessExecutor, SerialExecutor
 from naswot_lightning.scorer import Evaluation, ScoreEvaluator
 from naswot_lightning.search.loop import Loop
 from naswot_lightning.search.trial import Trial
@@ -81,7 +80,7 @@ def test_the_bar_says_what_is_done_on_a_terminal(tmp_path, capsys, monkeypatch, 
     proposed = iter([()])
     algorithm = type("Once", (), {"propose": lambda self, rows: next(proposed)})()
     with ScoreRows(tmp_path / "scores.jsonl") as finished:
-        Loop("cells", str, Accuracies(), Serial(), 0, finished).run(algorithm, batch)
+        Loop("cells", str, Accuracies(), SerialExecutor(), 0, finished).run(algorithm, batch)
     told = capsys.readouterr().err
     assert f"{said}:" in told if terminal else told == ""
 
@@ -89,7 +88,7 @@ def test_the_bar_says_what_is_done_on_a_terminal(tmp_path, capsys, monkeypatch, 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory):
     folder = tmp_path_factory.mktemp("serial")
-    rows, fresh = climbed(folder, Serial())
+    rows, fresh = climbed(folder, SerialExecutor())
     assert fresh == len({row.architecture for row in rows}) == len((folder / "scores.jsonl").read_bytes().splitlines())
     assert len({row.score for row in rows}) > BATCHES
     assert rows[-1].score != rows[0].score
@@ -101,7 +100,7 @@ def cut(folder, kept):
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:kept]))
 
 
-@pytest.mark.parametrize("executor", [Serial(), Backwards()], ids=["serial", "backwards"])
+@pytest.mark.parametrize("executor", [SerialExecutor(), Backwards()], ids=["serial", "backwards"])
 def test_an_algorithm_with_feedback_finds_the_same_wherever_it_is_cut_off(tmp_path, expected, executor):
     rows, fresh = climbed(tmp_path / "run", executor)
     assert rows == expected
@@ -112,7 +111,7 @@ def test_an_algorithm_with_feedback_finds_the_same_wherever_it_is_cut_off(tmp_pa
 
 @pytest.mark.slow
 def test_an_algorithm_with_feedback_finds_the_same_in_processes(tmp_path, expected):
-    rows, fresh = climbed(tmp_path / "run", Processes(2))
+    rows, fresh = climbed(tmp_path / "run", ProcessExecutor(2))
     assert rows == expected
     cut(tmp_path / "run", BATCH + 1)
-    assert climbed(tmp_path / "run", Processes(2)) == (expected, fresh - BATCH - 1)
+    assert climbed(tmp_path / "run", ProcessExecutor(2)) == (expected, fresh - BATCH - 1)

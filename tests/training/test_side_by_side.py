@@ -13,9 +13,9 @@ import torch
 from rich.console import Console
 from rich.progress import Progress, TextColumn
 
-from naswot_lightning.execution import places
-from naswot_lightning.execution.places import share_out
-from naswot_lightning.execution.threads import Threads
+from naswot_lightning.execution import resources
+from naswot_lightning.execution.local import ThreadExecutor
+from naswot_lightning.execution.resources import split_resources
 from naswot_lightning.training import progress
 from naswot_lightning.training.progress import Bars, Epoch, Lines, columns_of, read_epoch
 from tests.conftest import ROOT
@@ -93,12 +93,12 @@ def test_picks_side_by_side_are_those_of_one_after_the_other_also_where_they_wer
     ],
 )
 def test_the_machine_is_shared_out(monkeypatch, asked, threads, shown):
-    monkeypatch.setattr(places, "visible_gpus", lambda: ["0", "1", "2", "3"])
+    monkeypatch.setattr(resources, "visible_gpus", lambda: ["0", "1", "2", "3"])
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
-    found = share_out(*asked)
-    assert [place.environment.get("CUDA_VISIBLE_DEVICES") for place in found] == shown
-    assert {place.threads for place in found} == {threads}
-    assert {place.environment["OMP_NUM_THREADS"] for place in found} == {str(threads)}
+    found = split_resources(*asked)
+    assert [slot.environment.get("CUDA_VISIBLE_DEVICES") for slot in found] == shown
+    assert {slot.threads for slot in found} == {threads}
+    assert {slot.environment["OMP_NUM_THREADS"] for slot in found} == {str(threads)}
 
 
 EPOCH = Epoch("2-c2", 3, 12, 1.25, 0.5, 310.128, 2.04)
@@ -159,7 +159,7 @@ def test_an_error_of_one_stops_the_others_and_is_what_is_raised():
     results: list[tuple[str, str]] = []
     items = ["first", "waits", "error", "never begun", "nor this"]
     with pytest.raises(ValueError, match="error"):
-        results.extend(Threads(3).run(task, items))
+        results.extend(ThreadExecutor(3).run(task, items))
     assert task.stopped
     assert results == [("first", "done")]
 

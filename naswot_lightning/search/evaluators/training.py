@@ -19,7 +19,7 @@ from naswot_lightning.config import TrainConfig
 from naswot_lightning.data.catalog import load_dataset
 from naswot_lightning.data.storage import store_dataset, stored_fingerprint
 from naswot_lightning.errors import UserError
-from naswot_lightning.execution.places import Place, share_out
+from naswot_lightning.execution.resources import ResourceSlot, split_resources
 from naswot_lightning.scorer import Evaluation, Json, ScoreEvaluator
 from naswot_lightning.search.evaluators.base import Conditions
 from naswot_lightning.search.evaluators.staged import Loaded, Staged
@@ -30,7 +30,7 @@ from naswot_lightning.training.progress import Epoch
 from naswot_lightning.training.settings import PickRun, PickSettings, prepare_pick
 from naswot_lightning.training.task import TrainPick
 
-_MANY = 1_000  # candidates, for which places are shared out
+_MANY = 1_000  # candidates, for which slots are shared out
 _EPOCHS = 12  # of NAS-Bench-201's short trainings
 FOLDER = "trials"  # of a run folder; a training in it is one of train.py, but no pick
 _OWN = (
@@ -47,7 +47,7 @@ class TrainingEvaluator(Staged):
 
     Args:
         template: the settings of a training, but for its architecture and its epochs.
-        places: where candidates train, one at a time each.
+        slots: where candidates train, one at a time each.
         folder: of the run.
         fingerprint: of the data set's first mini-batch.
         load_scores: as for :class:`Staged`.
@@ -60,7 +60,7 @@ class TrainingEvaluator(Staged):
     def __init__(
         self,
         template: PickSettings,
-        places: tuple[Place, ...],
+        slots: tuple[ResourceSlot, ...],
         folder: Path,
         fingerprint: str,
         load_scores: Callable[[], ScoreEvaluator] | None = None,
@@ -68,7 +68,7 @@ class TrainingEvaluator(Staged):
     ) -> None:
         super().__init__(template.values.epochs, load_scores)
         self._settings = dict(settings or {})
-        self.places, self.fingerprint = places, fingerprint
+        self.slots, self.fingerprint = slots, fingerprint
         self._template, self._folder = template, folder
         self._images_lock = Lock()
 
@@ -90,7 +90,7 @@ class TrainingEvaluator(Staged):
         """Sent elsewhere, it finds the images stored, and brings the mini-batches of its scores."""
         _ = self._pick
         load_scores = None if self.scores is None else Loaded(self.scores)
-        own = self._template, self.places, self._folder, self.fingerprint, load_scores, self._settings
+        own = self._template, self.slots, self._folder, self.fingerprint, load_scores, self._settings
         return TrainingEvaluator, own
 
     @cached_property
@@ -98,7 +98,7 @@ class TrainingEvaluator(Staged):
         images = self._folder / ".images"
         if not images.exists():
             _store(self._template, images)
-        return TrainPick(images, self._template.space, self.places, _Warnings())
+        return TrainPick(images, self._template.space, self.slots, _Warnings())
 
     def stop(self) -> None:
         """Let all trainings save and end."""
@@ -178,7 +178,7 @@ def training_evaluator(conditions: Conditions) -> TrainingEvaluator:
     """
     config = _config(conditions)
     template = plan_training(config).picks[0].settings
-    places = share_out(config.accelerator, config.devices, _MANY, config.workers, config.threads)
+    slots = split_resources(config.accelerator, config.devices, _MANY, config.workers, config.threads)
     fingerprint = conditions.load_probes()[0].fingerprint
     settings = {
         "dataset": conditions.images["dataset"],
@@ -186,7 +186,7 @@ def training_evaluator(conditions: Conditions) -> TrainingEvaluator:
         "epochs": conditions.epochs,
         "train": conditions.training,
     }
-    return TrainingEvaluator(template, tuple(places), conditions.folder, fingerprint, conditions.load_scores, settings)
+    return TrainingEvaluator(template, tuple(slots), conditions.folder, fingerprint, conditions.load_scores, settings)
 
 
 def _config(conditions: Conditions) -> TrainConfig:
