@@ -20,7 +20,6 @@ SHARED = (
     "format",
     "elements",
     "candidates",
-    "layout",
     "cells",
     "axes",
     "touch",

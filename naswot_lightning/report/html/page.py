@@ -8,7 +8,7 @@ from typing import Any
 
 from naswot_lightning.report.findings import Findings
 from naswot_lightning.report.html.candidates import Candidates, candidates_of, rows_by_canonical
-from naswot_lightning.report.html.cells import MOST_DRAWN, Cells, add_cells
+from naswot_lightning.report.html.cells import MOST_DRAWN, Cells
 from naswot_lightning.report.html.evaluations import evaluations_of
 from naswot_lightning.report.html.evidence import Evidence, evidence_of
 from naswot_lightning.report.html.picks import Pick, picks_of
@@ -78,6 +78,7 @@ class Page:
             "columns": [column.to_json() for column in columns],
             "words": list(self.cells.words),
             "graphs": list(self.cells.graphs),
+            "layouts": self.cells.layouts,
             "drawn": self.drawn,
             "picks": [pick.to_json() for pick in self.picks],
             "progress": None if self.progress is None else self.progress.to_json(),
@@ -119,13 +120,13 @@ def _cells(
     run: Run, candidates: Candidates | None, cells: Cells
 ) -> tuple[tuple[tuple[int, ...], ...], Mapping[str, tuple[int, ...]]]:
     """Return the cells of the first rows, and those of picks by their architectures."""
+    of_picks = {
+        each.planned.architecture: cells.add(each.planned.space, each.planned.architecture) for each in run.trainings
+    }
     column = candidates.column("architecture") if candidates else None
     shown = column.values[:MOST_DRAWN] if column else ()
-    drawn = tuple(add_cells(cells, str(run.settings.get("space", "")), shown))
-    of_picks: dict[str, tuple[int, ...]] = {}
-    for each in run.trainings:
-        (of_picks[each.planned.architecture],) = add_cells(cells, each.planned.space, [each.planned.architecture])
-    return drawn, of_picks
+    space = str(run.settings.get("space", ""))
+    return tuple(cells.add(space, architecture) for architecture in shown), of_picks
 
 
 def _versions(run: Run) -> tuple[Setting, ...]:

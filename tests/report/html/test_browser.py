@@ -1,15 +1,12 @@
 """The page in a real browser, where there is one."""
 
 import shutil
-from dataclasses import asdict
 
 import pytest
 
 from naswot_lightning.report.html.document import _HERE
 from naswot_lightning.report.html.write import write_report
 from naswot_lightning.storage.run_folder import RunFolder
-from spaces import get_space
-from spaces.drawing.layout import lay_out
 from tests.report.html.folders import failed_row, sampled_rows, score_row, write_metrics, write_search, write_unfinished
 from tests.report.html.test_document import hostile_folder
 from tests.runs import result, write_pick
@@ -323,22 +320,3 @@ def test_paper_has_the_first_rows(view, run):
     assert page.locator(".only-paper tbody tr:visible").count() == 30
     assert not page.is_visible("#candidates")
     assert page.pdf()[:4] == b"%PDF"
-
-
-@pytest.mark.parametrize("space", ["nasbench201", "nasbench101", "nds_darts", "nds_resnet", "nats_size"])
-def test_cells_are_laid_out_as_the_pictures_of_the_space_are(browser, space):
-    """Against the layout in Python: the same boxes at the same places."""
-    page = browser.new_page()
-    page.evaluate(f"() => {{ {(_HERE / 'assets' / 'layout.js').read_text()}; window.layOut = layOut; }}")
-    for row in sampled_rows(4, space):
-        for graph in get_space(space).graph(row.architecture):
-            found, expected = page.evaluate("graph => window.layOut(graph)", asdict(graph)), lay_out(graph)
-            assert (found["width"], found["height"]) == pytest.approx((expected.width, expected.height))
-            for box, other in zip(
-                [*found["nodes"], *found["labels"]], [*expected.nodes, *expected.labels], strict=True
-            ):
-                assert (box is None) == (other is None)
-                if other is not None:
-                    sides = ("x", "y", "width", "height")
-                    assert [box[side] for side in sides] == pytest.approx([getattr(other, side) for side in sides])
-    page.close()

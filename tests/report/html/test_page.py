@@ -7,8 +7,9 @@ from naswot_lightning.analysis.evidence import correlations, judge
 from naswot_lightning.analysis.results import Network
 from naswot_lightning.columns import PARAMS, Column, Criterion
 from naswot_lightning.report.findings import find
+from naswot_lightning.report.html import cells as cells_module
 from naswot_lightning.report.html.candidates import candidates_of
-from naswot_lightning.report.html.cells import MOST_DRAWN, Cells, add_cells
+from naswot_lightning.report.html.cells import MOST_DRAWN, MOST_LAYOUTS, Cells
 from naswot_lightning.report.html.evaluations import evaluations_of
 from naswot_lightning.report.html.page import page_of
 from naswot_lightning.report.html.progress import progress_of
@@ -18,6 +19,7 @@ from naswot_lightning.report.table_evidence import TableEvidence
 from naswot_lightning.storage.files import write_json
 from naswot_lightning.storage.run_folder import RunFolder
 from spaces import get_space
+from spaces.drawing.layout import lay_out
 from tests.report.html.folders import (
     failed_row,
     sampled_rows,
@@ -124,13 +126,32 @@ def test_cells_are_those_of_the_space(tmp_path):
         graphs = get_space("nds_darts").graph(architecture)
         assert len(graphs) == len(places) == 2
         for graph, place in zip(graphs, places, strict=True):
-            title, count, *rest = list(shown.cells.graphs)[place]
+            title, layout, count, *rest = list(shown.cells.graphs)[place]
             assert words[title] == graph.title
+            _is_laid_out(shown.cells.layouts[layout], graph)
             nodes, edges = rest[:count], [rest[at : at + 3] for at in range(count, len(rest), 3)]
             assert [(words[code // 2], bool(code % 2)) for code in nodes] == [(n.label, n.live) for n in graph.nodes]
             assert [(s, t, words[code // 2], bool(code % 2)) for s, t, code in edges] == [
                 (e.source, e.target, e.label, e.live) for e in graph.edges
             ]
+
+
+def _is_laid_out(found, graph):
+    """The page has the boxes of the spaces' own pictures, from top to bottom."""
+    expected = lay_out(graph, down=True)
+    assert found["size"] == pytest.approx((expected.width, expected.height), abs=0.06)
+    for box, other in zip([*found["nodes"], *found["labels"]], [*expected.nodes, *expected.labels], strict=True):
+        assert (box is None) == (other is None)
+        assert other is None or box == pytest.approx((other.x, other.y, other.width, other.height), abs=0.06)
+
+
+def test_cells_beyond_so_many_layouts_are_not_drawn(monkeypatch):
+    monkeypatch.setattr(cells_module, "MOST_LAYOUTS", 3)
+    cells = Cells()
+    drawn = [cells.add("nasbench101", row.architecture) for row in sampled_rows(8, "nasbench101")]
+    assert len(cells.layouts) == 3 < MOST_LAYOUTS
+    assert drawn[:3] == [(0,), (1,), (2,)]
+    assert drawn[3:] == [()] * 5
 
 
 def test_cells_of_the_first_rows_and_of_all_picks_are_drawn(tmp_path):
@@ -145,12 +166,11 @@ def test_cells_of_the_first_rows_and_of_all_picks_are_drawn(tmp_path):
     assert len(shown.picks[0].cells) == 1
 
 
-@pytest.mark.parametrize("space", ["nasbench201", "no_such_space", "tests.report.own.Space"])
-def test_what_cannot_be_drawn_is_shown_as_a_string(space):
+def test_what_cannot_be_drawn_is_shown_as_a_string():
     cells = Cells()
-    assert add_cells(cells, space, ["|odd~0|", "x"]) == [(), ()]
+    for space in ("nasbench201", "no_such_space", "tests.report.own.Space"):
+        assert cells.add(space, "|odd~0|") == ()
     assert cells.graphs == {}
-    assert cells.fault
 
 
 def test_trainings_with_and_without_a_result(tmp_path):
