@@ -19,6 +19,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from bench.clock import Rows
+from naswot_lightning.cli.search_output import print_summary
 from naswot_lightning.columns import Column, Criterion
 from naswot_lightning.execution.local import SerialExecutor
 from naswot_lightning.ranking import rank, read_ranking, write_ranking
@@ -26,7 +27,6 @@ from naswot_lightning.scorer import Evaluation, Json
 from naswot_lightning.search.algorithms.listed import Listed
 from naswot_lightning.search.limits import Limits
 from naswot_lightning.search.loop import Loop
-from naswot_lightning.search.summary import print_summary
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.storage.score_rows import ScoreRows
 

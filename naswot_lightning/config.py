@@ -213,6 +213,28 @@ class SearchConfig(SearchRun, SearchMachine, SearchScores, SearchImages, SearchC
 
 
 @dataclass
+class MergeConfig:
+    """Put the shards of a search together: a run folder as of the whole search."""
+
+    run_dir: str
+    """the folder of the whole search; the command continues what it finds there."""
+    shards: list[str] = field(default_factory=list)
+    """the run folders of all shards, which need no option: --run_dir NEW SHARD SHARD ..."""
+    architectures: str | None = None
+    """where the file of the candidates lies here; where it lay for the shards by default."""
+    data_dir: str | None = None
+    """where the data set lies here; where it lay for the first shard by default."""
+    space: str | None = None
+    """the space of the shards, where its code is yours (module.name): it is imported."""
+    trust: bool = False
+    """import the space that the shards name by its import path."""
+    overwrite: bool = False
+    """begin anew where run_dir was made with other settings."""
+    wandb: WandbConfig = field(default_factory=WandbConfig)
+    """where the run is shown."""
+
+
+@dataclass
 class TrainPicks:
     """Which networks are trained, and with which seeds."""
 

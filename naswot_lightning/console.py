@@ -43,7 +43,7 @@ def _patient(stream: io.TextIOWrapper) -> _PatientStream:
     return _PatientStream(stream.detach(), encoding, "backslashreplace", line_buffering=by_line, write_through=at_once)
 
 
-def settle_streams() -> None:
+def harden_streams() -> None:
     """Let output never end a command: closed, its reader gone, or in an encoding without the letters of a name."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
@@ -53,7 +53,7 @@ def settle_streams() -> None:
             setattr(sys, name, _patient(stream))
 
 
-def end_at_once() -> None:
+def exit_on_signal() -> None:
     """Let Ctrl-C and SIGTERM end the process in one line while libraries are loaded: there is nothing to save yet.
 
     Loading is full of moments in which an exception is lost, or becomes another.
@@ -63,7 +63,7 @@ def end_at_once() -> None:
     signal.signal(signal.SIGTERM, _end)
 
 
-def raise_interrupts() -> None:
+def restore_keyboard_interrupt() -> None:
     """Let Ctrl-C, and SIGTERM of a scheduler, raise KeyboardInterrupt: from here on there is work to save."""
     for signum in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(signum) is _end:

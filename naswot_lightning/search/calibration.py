@@ -5,12 +5,10 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 from tqdm import tqdm
 
 from naswot_lightning.analysis.statistics import kendall_tau
-from naswot_lightning.console import print_table
 from naswot_lightning.errors import UserError
 from naswot_lightning.score import Precision
 from naswot_lightning.scorer import Evaluation, ScoreEvaluator
@@ -88,29 +86,25 @@ def list_settings(full: Setting, bf16: bool = True) -> list[Setting]:
     return grid + low + noise
 
 
-def calibrate(calibration: Calibration, networks: Sequence[str], title: str, folder: RunFolder) -> int:
-    """Score a few networks at every setting, print cost and Kendall's tau to the full setting, recommend one.
+def calibrate(calibration: Calibration, networks: Sequence[str], folder: RunFolder) -> list[Measurement]:
+    """Score a few networks at every setting; return and write to ``calibration.csv`` the cost and agreement of each.
 
     The yardstick is the full setting itself with another seed: a setting that agrees with the full one as well as the
     full one agrees with itself loses nothing that weights do not already decide by chance. bf16 is measured where the
-    device has instructions for it. The table is also written to ``calibration.csv``.
+    device has instructions for it.
 
     Args:
         calibration: how to score.
         networks: canonical ones, each once; the first hundred are scored.
-        title: what is scored on what.
         folder: of the table.
 
     Raises:
         UserError: fewer than two networks have a score.
     """
-    networks = networks[:MOST_NETWORKS]
-    path = folder.path / "calibration.csv"
     with folder.lock():
-        found = measure(calibration, networks)
-        write_csv(path, [_csv_row(each) for each in found], _COLUMNS)
-    _report(f"naswot on {title}: {len(networks)} networks", found, path)
-    return 0
+        found = measure(calibration, networks[:MOST_NETWORKS])
+        write_csv(folder.path / "calibration.csv", [_csv_row(each) for each in found], _COLUMNS)
+    return found
 
 
 def measure(calibration: Calibration, networks: Sequence[str]) -> list[Measurement]:
@@ -156,20 +150,3 @@ def recommend(found: Sequence[Measurement]) -> Measurement:
 
 def _csv_row(found: Measurement) -> dict[str, object]:
     return {"setting": found.label, "ms": found.ms, "tau": found.tau, **asdict(found.setting)}
-
-
-def _report(title: str, found: Sequence[Measurement], path: Path) -> None:
-    print_table(
-        f"{title}; tau is Kendall's, to the full setting",
-        ("ms a network", "tau", "setting"),
-        ([each.ms, each.tau, each.label] for each in found),
-    )
-    best, yardstick = recommend(found), found[-1].tau
-    noise = " --dataset noise" if best.setting.dataset == "noise" else ""
-    print(
-        f"\nRecommended: --probe_size {best.setting.probe_size} --batch_size {best.setting.batch_size} "
-        f"--precision {best.setting.precision}{noise}\n"
-        f"the cheapest ({best.ms} ms, {found[0].ms / best.ms:.1f} times less than the full one) whose tau,\n"
-        f"{best.tau:.3f}, is not below that of the full setting with another seed, {yardstick:.3f}."
-        f"\n\nTable: {path}"
-    )

@@ -13,8 +13,7 @@ from naswot_lightning.analysis.results import Network, TrainingResult
 from naswot_lightning.analysis.statistics import describe_method
 from naswot_lightning.benchmarks import Benchmark
 from naswot_lightning.benchmarks.targets import Target
-from naswot_lightning.columns import BENCHMARK_ACC, SCORE_INIT, TEST_ACC
-from naswot_lightning.console import print_text
+from naswot_lightning.columns import BENCHMARK_ACC, TEST_ACC
 from naswot_lightning.ranking import RankedRow
 from naswot_lightning.report.table_evidence import TableEvidence
 from naswot_lightning.storage.fields import Floats
@@ -75,10 +74,8 @@ def find_known(ranking: Sequence[RankedRow], known: Known) -> KnownFindings:
     )
 
 
-def report_known(folder: Path, ranking: Sequence[RankedRow], known: Known, score: str) -> None:
-    """Print what a table says of a ranking, and write it as ``benchmark_evidence.json``."""
-    found = find_known(ranking, known)
-    _print(found, score)
+def write_known(folder: Path, found: KnownFindings) -> None:
+    """Write what a table says of a ranking as ``benchmark_evidence.json``."""
     write_json(folder / "benchmark_evidence.json", {"method": describe_method(found.networks), **asdict(found)})
 
 
@@ -103,19 +100,3 @@ def _network(row: RankedRow, target: Target) -> Network | None:
         macs=row.macs,
     )
     return Network((result,))
-
-
-def _print(found: KnownFindings, score: str) -> None:
-    print()
-    print_text(f"Known of {found.networks} of {found.candidates} candidates ({found.benchmark}): {found.target}")
-    names = {SCORE_INIT.name: score, "params": "parameters", "macs": "MACs"}
-    for name, label in names.items():
-        tau = found.correlations[name].kendall_tau
-        print(f"  Kendall tau of {label:16s} {tau}, n = {tau.n}")
-    print_text(found.verdict.sentence)
-    if found.pick is not None and found.best_candidate is not None and found.best is not None:
-        pick, best, of_table = 100 * found.pick, 100 * found.best_candidate, 100 * found.best
-        print_text(
-            f"The first of the ranking reaches {pick:.2f} %: {best - pick:.2f} points below the best of the candidates "
-            f"({best:.2f} %), {of_table - pick:.2f} below the best of the table ({of_table:.2f} %)"
-        )

@@ -7,11 +7,10 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
-from naswot_lightning.config import SearchConfig, SearchMachine
+from naswot_lightning.config import MergeConfig, SearchConfig, SearchMachine
 from naswot_lightning.errors import UserError
-from naswot_lightning.search.plan import Search, plan_search
-from naswot_lightning.search.run import first_batch, run
-from naswot_lightning.search.shards import MergeConfig, deal
+from naswot_lightning.search.plan import Search, first_batch, plan_search
+from naswot_lightning.search.shards import deal
 from naswot_lightning.search.trial import architecture_of
 from naswot_lightning.storage.files import atomic_path, remove_unfinished
 from naswot_lightning.storage.records import STRICT, from_json, from_plain
@@ -54,11 +53,11 @@ class _Line:
     probe: str
 
 
-def merge_shards(config: MergeConfig) -> int:
-    """Write the run folder of the whole search out of those of its shards, and say what the search would have said.
+def merge_shards(config: MergeConfig) -> tuple[Search, list[str]]:
+    """Write the run folder of the whole search out of those of its shards.
 
     Returns:
-        0, or 1 where no candidate could be scored.
+        The search, which finds all its candidates finished, and these.
 
     Raises:
         UserError: these are not the shards of one search, one of them is missing or not finished, or a file is at
@@ -69,7 +68,7 @@ def merge_shards(config: MergeConfig) -> int:
     search = plan_search(_whole(shards[0], config), scored=True)
     candidates = list(map(architecture_of, first_batch(search)))
     _write(search, candidates, _finished_lines(search, candidates, shards))
-    return run(search, candidates)
+    return search, candidates
 
 
 def _read_shards(config: MergeConfig) -> list[_Shard]:

@@ -35,6 +35,7 @@ from naswot_lightning.search.known import Known
 from naswot_lightning.search.limits import Limits
 from naswot_lightning.search.shards import Shard
 from naswot_lightning.search.simulation import Budget
+from naswot_lightning.search.trial import Proposal
 from naswot_lightning.storage.run_folder import RunFolder
 from spaces import Complexity, Space, get_space
 
@@ -148,6 +149,20 @@ def plan_search(config: SearchConfig, scored: bool = False) -> Search:
         benchmark=_known(config, benchmark),
         wandb=config.wandb,
     )
+
+
+def first_batch(search: Search) -> Sequence[Proposal]:
+    """Return the first candidates of a search.
+
+    Raises:
+        UserError: there are none within its limits.
+    """
+    batch = search.algorithm.propose([])
+    if not batch:
+        raise UserError(f"{search.limits}; raise the limits")
+    if search.limits.refused:
+        print(search.limits)
+    return batch
 
 
 def _benchmark(config: SearchConfig, space: Space) -> Benchmark | None:

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from naswot_lightning.benchmarks.__main__ import main
+from naswot_lightning.cli.benchmarks import main
 from tests.benchmarks.tables import FIRST, LONG, SECOND
 from tests.conftest import shared_path
 

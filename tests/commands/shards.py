@@ -7,11 +7,9 @@ from pathlib import Path
 
 import yaml
 
-from naswot_lightning.command_line import run_command
+from naswot_lightning.cli.merge import PROG, main
+from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
-from naswot_lightning.merge import PROG, main, with_option
-from naswot_lightning.search import run_search
-from naswot_lightning.search.shards import MergeConfig
 from tests.commands.ends import contents
 from tests.search.runs import QUICK, rows_of
 
@@ -27,7 +25,7 @@ def score(folder, parts=PARTS, **options):
 
 
 def merge(*words, mode="disabled"):
-    return run_command(main, MergeConfig, PROG, with_option([*map(str, words), "--wandb.mode", mode]))
+    return main([*map(str, words), "--wandb.mode", mode])
 
 
 def parts_of(folder, parts=PARTS):

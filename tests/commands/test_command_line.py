@@ -1,8 +1,8 @@
 import pytest
 
-from naswot_lightning.command_line import run_command
+from naswot_lightning.cli.parser import run_command
+from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
-from naswot_lightning.search import run_search
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from naswot_lightning.command_line import choices
+from naswot_lightning.cli.parser import choices
 from tests.conftest import ROOT
 
 HEAVY = ("torch", "numba", "matplotlib", "wandb")

@@ -6,10 +6,10 @@ import shutil
 import pytest
 import yaml
 
-from naswot_lightning.command_line import run_command
+from naswot_lightning.cli.parser import run_command
+from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
-from naswot_lightning.merge import with_option
-from naswot_lightning.search import plan_search, run_search
+from naswot_lightning.search.plan import plan_search
 from tests.commands.ends import contents
 from tests.commands.shards import NOISE, assert_refused, change, merge, parts_of, score
 from tests.commands.test_imports import HEAVY, loaded_by
@@ -153,6 +153,3 @@ def test_help_is_quick_and_the_folders_need_no_option():
     loaded, printed = loaded_by("-m", "naswot_lightning.merge", "--help")
     assert "--run_dir NEW SHARD SHARD" in " ".join(printed.split())
     assert not loaded.intersection(HEAVY)
-    words = ["a", "--trust", "b", "--overwrite", "true", "c", "--run_dir=d", "e", "--space", "f"]
-    expected = ["--trust", "--overwrite", "true", "--run_dir=d", "--space", "f", "--shards", '["a", "b", "c", "e"]']
-    assert with_option(words) == expected

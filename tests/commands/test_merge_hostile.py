@@ -12,8 +12,8 @@ from unittest.mock import Mock
 import pytest
 
 import spaces
+from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
-from naswot_lightning.search import run_search
 from naswot_lightning.storage.files import lock_folder
 from tests.commands.own_space import CODE
 from tests.commands.shards import NOISE, assert_refused, change, merge, parts_of, rewrite
@@ -144,11 +144,11 @@ def test_one_process_at_a_time_writes_to_the_new_folder(place, capsys):
     assert "whole is in use by another process" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("step", ["atomic_path", "plan_search", "run"])
+@pytest.mark.parametrize("step", ["search.merge.atomic_path", "search.merge.plan_search", "cli.search_output.run"])
 def test_an_error_or_ctrl_c_leaves_nothing_half_written(place, scored, monkeypatch, step, capsys):
     for fault, code in ((OSError(28, "full", "x"), 2), (KeyboardInterrupt(), 130)):
         with monkeypatch.context() as patch:
-            patch.setattr(f"naswot_lightning.search.merge.{step}", Mock(side_effect=fault))
+            patch.setattr(f"naswot_lightning.{step}", Mock(side_effect=fault))
             assert merge("--run_dir", "whole", *parts_of(place)) == code
         assert capsys.readouterr().err.count("\n") == 1
         assert not list(place.glob("whole/.*.part"))

@@ -50,7 +50,7 @@ def test_the_quick_start_fits_one_screen_and_ends_with_the_verdict_and_what_to_o
 def test_the_line_after_a_bar_is_a_line_of_its_own(unbuffered):
     """Where Python does not buffer, tqdm's last newline must not wait for the next text."""
     code = (
-        "from naswot_lightning.console import settle_streams; settle_streams()\n"
+        "from naswot_lightning.console import harden_streams; harden_streams()\n"
         "from tqdm import tqdm\n"
         "for _ in tqdm(range(3)): pass\n"
         "print('title')"

@@ -6,7 +6,7 @@ from importlib import import_module
 import pytest
 import torch
 
-from naswot_lightning.command_line import choices
+from naswot_lightning.cli.parser import choices
 from naswot_lightning.data.catalog import DATASETS
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution import ENGINES, get_engine

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from naswot_lightning.command_line import run_command
+from naswot_lightning.cli.parser import run_command
 from naswot_lightning.config import SearchConfig
 from tests.commands.ends import run
 from tests.conftest import ROOT, slow

@@ -7,7 +7,7 @@ import pytest
 import torch
 import yaml
 
-from naswot_lightning.command_line import parse, run_command
+from naswot_lightning.cli.parser import parse, run_command
 from naswot_lightning.config import SearchConfig, TrainConfig
 from tests.commands.ends import assert_one_line, contents, run
 from tests.commands.own_space import CODE
@@ -154,9 +154,9 @@ NO_SPACES = [
 ]
 EACH_IN_TURN = """
 import sys
-from naswot_lightning.command_line import run_command
+from naswot_lightning.cli.parser import run_command
 from naswot_lightning.config import SearchConfig
-from naswot_lightning.search import run_search
+from naswot_lightning.cli.search import run_search
 for space in sys.argv[1:]:
     words = ["--space", space, "--samples", "1", "--batch_size", "4", "--run_dir", "new"]
     assert run_command(run_search, SearchConfig, "search.py", words) == 2, space

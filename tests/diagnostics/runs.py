@@ -1,9 +1,9 @@
 """The run folder of a small search whose accuracies a table knows, and the command that draws it."""
 
-from naswot_lightning.command_line import run_command
+from naswot_lightning.cli.parser import run_command
+from naswot_lightning.cli.report import main
+from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
-from naswot_lightning.report.__main__ import main
-from naswot_lightning.search import run_search
 from tests.reproduce.invented import architectures
 
 NAMES = architectures(4, "nats_size")  # which are quick to build

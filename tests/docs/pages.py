@@ -10,20 +10,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import spaces
-from naswot_lightning.benchmarks.__main__ import main as run_benchmarks
-from naswot_lightning.command_line import parse
+from naswot_lightning.cli.benchmarks import main as run_benchmarks
+from naswot_lightning.cli.merge import main as run_merge
+from naswot_lightning.cli.parser import parse
+from naswot_lightning.cli.report import main as run_report
+from naswot_lightning.cli.reproduce import main as run_reproduce
+from naswot_lightning.cli.search import run_search
+from naswot_lightning.cli.study import main as run_study
+from naswot_lightning.cli.train import train_and_compare
 from naswot_lightning.config import SearchConfig, TrainConfig
-from naswot_lightning.merge import PROG, with_option
-from naswot_lightning.report.__main__ import main as run_report
-from naswot_lightning.reproduce.__main__ import main as run_reproduce
-from naswot_lightning.search import run_search
-from naswot_lightning.search.merge import merge_shards
-from naswot_lightning.search.shards import MergeConfig
-from naswot_lightning.study.__main__ import main as run_study
 from naswot_lightning.training.outcome import Outcome
 from naswot_lightning.training.pick import train_pick
 from naswot_lightning.training.plan import plan_training
-from naswot_lightning.training.run import run as run_planned
 from naswot_lightning.training.task import TrainPick
 from naswot_lightning.training.trainer import quieten
 from spaces.__main__ import main as run_spaces
@@ -174,7 +172,7 @@ class _Here:
 
 
 def _train(options: Sequence[str]) -> int:
-    return run_planned(replace(plan_training(parse(TrainConfig, options, "train.py")), executor=_Here()))
+    return train_and_compare(replace(plan_training(parse(TrainConfig, options, "train.py")), executor=_Here()))
 
 
 def forget_trust() -> None:
@@ -195,7 +193,7 @@ def run(words: Sequence[str]) -> None:
             _call(lambda: run_spaces(options))
         case ["python", "-m", "naswot_lightning.merge", *options]:
             options += ["--wandb.mode", "disabled"]
-            _call(lambda: merge_shards(parse(MergeConfig, with_option(options), PROG)))
+            _call(lambda: run_merge(options))
         case ["python", "-m", "naswot_lightning.benchmarks", *options]:
             _call(lambda: run_benchmarks(options))
         case ["python", "-m", "naswot_lightning.reproduce", *options]:

@@ -6,16 +6,13 @@ import shlex
 import subprocess
 from collections.abc import Sequence
 
-from naswot_lightning.command_line import parse
+from naswot_lightning.cli.parser import parse
+from naswot_lightning.cli.report import PROG as REPORT
+from naswot_lightning.cli.reproduce import PROG as REPRODUCE
+from naswot_lightning.cli.study import PROG as STUDY
 from naswot_lightning.config import SearchConfig, TrainConfig
-from naswot_lightning.report.__main__ import PROG as REPORT
-from naswot_lightning.report.__main__ import read_lists as lists_of_report
 from naswot_lightning.report.settings import ReportConfig
 from naswot_lightning.reproduce import RESULTS
-from naswot_lightning.reproduce.__main__ import PROG as REPRODUCE
-from naswot_lightning.reproduce.__main__ import read_lists as lists_of_reproduce
-from naswot_lightning.study.__main__ import PROG as STUDY
-from naswot_lightning.study.__main__ import read_lists as lists_of_study
 from naswot_lightning.study.settings import StudyConfig
 from tests.conftest import ROOT
 
@@ -56,11 +53,11 @@ def _read_module(module: str, options: Sequence[str]) -> None:
     assert importlib.util.find_spec(module), module
     match module, list(options):
         case "naswot_lightning.reproduce", [name, *rest]:
-            parse(RESULTS[name].settings, lists_of_reproduce(rest), f"{REPRODUCE} {name}")
+            parse(RESULTS[name].settings, rest, f"{REPRODUCE} {name}")
         case "naswot_lightning.study", [_, *_]:
-            parse(StudyConfig, lists_of_study(options), STUDY)
+            parse(StudyConfig, options, STUDY)
         case "naswot_lightning.report", [_, *_]:
-            parse(ReportConfig, lists_of_report(options), REPORT)
+            parse(ReportConfig, options, REPORT)
         case "bench", parts:
             from bench.__main__ import _PARTS
 

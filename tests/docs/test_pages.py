@@ -8,7 +8,7 @@ import pytest
 
 from naswot_lightning import config
 from naswot_lightning.benchmarks.convert import convert
-from naswot_lightning.command_line import parse
+from naswot_lightning.cli.parser import parse
 from naswot_lightning.config import SearchConfig, TrainConfig, WandbConfig
 from naswot_lightning.data import image_folder
 from naswot_lightning.report.settings import ReportConfig

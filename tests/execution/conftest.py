@@ -5,9 +5,9 @@ import shutil
 
 import pytest
 
-from naswot_lightning.command_line import parse
+from naswot_lightning.cli.parser import parse
+from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
-from naswot_lightning.search import run_search
 from tests.commands.test_shadowing import NAMES
 from tests.conftest import run_script
 

@@ -4,9 +4,9 @@ import sys
 
 import pytest
 
-from naswot_lightning.command_line import parse
+from naswot_lightning.cli.parser import parse
+from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
-from naswot_lightning.search import run_search
 from tests.faults.__main__ import Row, run_fault
 from tests.faults.registry import FAULTS
 from tests.faults.rounds import QUIET, SEARCH, References

@@ -15,7 +15,7 @@ import torch
 import yaml
 from PIL import Image
 
-from naswot_lightning.command_line import parse
+from naswot_lightning.cli.parser import parse
 from naswot_lightning.config import SearchConfig, TrainConfig
 from naswot_lightning.data.dataset import Dataset, ImageSplit
 from naswot_lightning.data.image_folder import load_image_folder

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import yaml
 
+from naswot_lightning.cli.search_output import print_summary
 from naswot_lightning.columns import Column, Criterion
 from naswot_lightning.config import SearchConfig, TrainConfig
 from naswot_lightning.ranking import RankedRow, rank, read_ranking, write_ranking
@@ -20,7 +21,6 @@ from naswot_lightning.report.terminal import print_report
 from naswot_lightning.report.wandb import runs
 from naswot_lightning.report.wandb.logger import SentOnceLogger
 from naswot_lightning.search.loop import Loop
-from naswot_lightning.search.summary import print_summary
 from naswot_lightning.storage.files import to_csv, write_json
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows

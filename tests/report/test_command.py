@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from naswot_lightning.report.__main__ import PROG, main, read_lists
+from naswot_lightning.cli.report import PROG, main
 from tests.commands.ends import contents
 from tests.commands.test_imports import HEAVY, loaded_by
 from tests.report.run_folders import write_noisy
@@ -22,12 +22,6 @@ def test_help_loads_neither_torch_nor_what_draws():
     loaded, printed = loaded_by("-m", "naswot_lightning.report", "--help")
     assert "score_vs_params" in printed
     assert not loaded.intersection(HEAVY)
-
-
-def test_lists_are_words():
-    words = ["--run_dir", "7", "b", "--figure", "x,y", "z", "--batch_sizes", "4", "8"]
-    expected = ["--run_dir", '["7", "b"]', "--figure", '["x,y", "z"]', "--batch_sizes", "[4, 8]"]
-    assert read_lists(words) == expected
 
 
 def test_every_format_carries_our_mark_and_is_the_same_again(run, tmp_path, capsys):

@@ -3,7 +3,7 @@
 import csv
 import random
 
-from naswot_lightning.reproduce.__main__ import main
+from naswot_lightning.cli.reproduce import main
 from spaces import get_space
 
 COLUMNS = {

@@ -1,12 +1,10 @@
 """The command: help, options, and mistakes that are one line."""
 
-import sys
-
 import pytest
 
+from naswot_lightning.cli.reproduce import PROG, main
 from naswot_lightning.registry import resolve
 from naswot_lightning.reproduce import RESULTS
-from naswot_lightning.reproduce.__main__ import PROG, main, read_lists
 from naswot_lightning.storage import files
 from naswot_lightning.storage.files import lock_folder
 from tests.commands.test_imports import HEAVY, loaded_by
@@ -114,12 +112,3 @@ def test_missing_columns_are_named(tmp_path, capsys):
     assert "knows none of the columns C10 val (cifar10-valid x-valid), C10 test" in error
     tables = [table, table]
     assert "expected one table" in mistake(capsys, run("table2", tables, tmp_path / "out"))
-
-
-def test_words_become_lists():
-    words = ["--benchmark", "a", "b", "--canonical", "--batch_sizes", "8", "16", "--dataset=digits", "--runs=3"]
-    assert read_lists(words) == [
-        "--canonical", "--runs=3", "--benchmark", '["a", "b"]', "--batch_sizes", "[8, 16]", "--dataset", '["digits"]',
-    ]  # fmt: skip
-    assert read_lists([]) == []
-    assert "naswot_lightning.reproduce" in sys.modules

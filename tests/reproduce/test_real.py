@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from naswot_lightning.benchmarks.convert import convert
-from naswot_lightning.reproduce.__main__ import main
+from naswot_lightning.cli.reproduce import main
 from tests.conftest import shared_path
 from tests.reproduce.invented import rows_of
 

@@ -3,11 +3,11 @@ import json
 import numpy as np
 import pytest
 
+from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig, WandbConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.reproduce.score_table import merits_by_score, score_table, scores_folder
 from naswot_lightning.reproduce.settings import Scoring
-from naswot_lightning.search import run_search
 from tests.reproduce.invented import architectures
 
 DISCONNECTED = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"

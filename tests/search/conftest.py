@@ -1,7 +1,7 @@
 import pytest
 
+from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
-from naswot_lightning.search import run_search
 from tests.search.runs import QUICK
 
 

@@ -6,12 +6,12 @@ import random
 import pytest
 from torch import nn
 
+from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.data.probe import load_probe
 from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import read_ranking
 from naswot_lightning.scorer import ScoreEvaluator
-from naswot_lightning.search import run_search
 from naswot_lightning.search.limits import Limits
 from spaces import Complexity, Space, get_space
 from spaces.errors import TooLargeError

@@ -2,10 +2,10 @@ import os
 
 import pytest
 
+from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.data.splits import read_split_file
 from naswot_lightning.errors import UserError
-from naswot_lightning.search import run_search
 from naswot_lightning.search.algorithms.listed import given
 from naswot_lightning.search.algorithms.random import sampled
 from spaces import get_space

@@ -2,9 +2,9 @@ import csv
 
 import pytest
 
+from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig, WandbConfig
 from naswot_lightning.errors import UserError
-from naswot_lightning.search import run_search
 from naswot_lightning.search.calibration import Measurement, Setting, recommend
 from naswot_lightning.storage.files import lock_folder
 

@@ -9,10 +9,10 @@ import time
 
 import pytest
 
+from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import read_ranking
-from naswot_lightning.search import run_search
 from naswot_lightning.storage.files import lock_folder
 from tests.conftest import ROOT
 from tests.search.runs import QUICK, SPACE, files_of, rows_of

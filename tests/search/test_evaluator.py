@@ -8,13 +8,13 @@ import torch
 from torch import nn
 
 from naswot_lightning import naswot_score
+from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.data.probe import load_probe
 from naswot_lightning.errors import UserError
 from naswot_lightning.networks import build_network
 from naswot_lightning.ranking import read_ranking
 from naswot_lightning.scorer import ScoreEvaluator, summarize
-from naswot_lightning.search import run_search
 from naswot_lightning.training.choice import choose_picks
 from tests.search.runs import QUICK, SPACE, rows_of
 

@@ -3,10 +3,10 @@ import csv
 import pytest
 
 from naswot_lightning.analysis.statistics import kendall_tau
+from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import read_ranking
-from naswot_lightning.search import run_search
 from tests.runs import wandb_files
 from tests.search.runs import QUICK, rows_of
 
@@ -36,7 +36,7 @@ def test_rows_and_ranking_follow_the_contract(finished):
 
 
 def test_options_override_the_file_and_the_saved_config_can_be_read_again(finished, tmp_path):
-    from naswot_lightning.command_line import parse
+    from naswot_lightning.cli.parser import parse
 
     (tmp_path / "c.yaml").write_text("samples: 5\nseed: 7\nwandb:\n  mode: offline\n")
     config = parse(SearchConfig, ["--config", str(tmp_path / "c.yaml"), "--seed", "9", "--overwrite"], "search.py")

@@ -3,11 +3,12 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from naswot_lightning.command_line import run_command
+from naswot_lightning.cli.parser import run_command
+from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.errors import UserError
-from naswot_lightning.search import plan_search, run_search
 from naswot_lightning.search.algorithms import ALGORITHMS
+from naswot_lightning.search.plan import plan_search
 from naswot_lightning.search.shards import deal
 from tests.search.runs import QUICK, SPACE, rows_of
 

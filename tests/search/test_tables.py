@@ -7,9 +7,9 @@ import random
 import pytest
 
 from naswot_lightning.analysis.statistics import kendall_tau
+from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.errors import UserError
-from naswot_lightning.search import run_search
 from tests.search.runs import QUICK, SPACE, rows_of
 
 

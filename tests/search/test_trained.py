@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
+from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.errors import UserError
-from naswot_lightning.search import run_search
 from naswot_lightning.search.plan import plan_search
 from naswot_lightning.search.trial import Trial
 from tests.conftest import ROOT

@@ -10,10 +10,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig, WandbConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.networks import build_network
-from naswot_lightning.search import run_search
 from spaces import SpaceError, get_space, list_spaces
 from spaces.__main__ import main
 from spaces.nasbench101.space import NASBench101

@@ -5,10 +5,10 @@ import shutil
 
 import pytest
 
-from naswot_lightning.command_line import run_command
+from naswot_lightning.cli.parser import run_command
+from naswot_lightning.cli.search import run_search
+from naswot_lightning.cli.train import run_training
 from naswot_lightning.config import SearchConfig, TrainConfig
-from naswot_lightning.search import run_search
-from naswot_lightning.training import run_training
 from tests.commands.ends import contents
 
 SMALL = "|skip_connect~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"

@@ -5,10 +5,10 @@ import os
 
 import pytest
 
-from naswot_lightning.command_line import run_command
+from naswot_lightning.cli.parser import run_command
+from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.errors import UserError
-from naswot_lightning.search import run_search
 from naswot_lightning.search.loop import Loop
 from naswot_lightning.storage.files import lock_folder
 

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import yaml
 
-from naswot_lightning.study.__main__ import main
+from naswot_lightning.cli.study import main
 from tests.reproduce.invented import architectures
 
 SETTINGS = {

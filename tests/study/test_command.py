@@ -6,9 +6,9 @@ import os
 import pytest
 import yaml
 
+from naswot_lightning.cli.study import PROG
 from naswot_lightning.storage.files import lock_folder
 from naswot_lightning.storage.run_folder import RunFolder
-from naswot_lightning.study.__main__ import PROG, read_lists
 from tests.commands.ends import contents
 from tests.commands.test_imports import HEAVY, loaded_by
 from tests.runs import result, write_pick
@@ -38,11 +38,6 @@ def test_help_loads_neither_torch_nor_what_draws():
     loaded, printed = loaded_by("-m", "naswot_lightning.study", "--help")
     assert "--benchmark_dataset" in printed
     assert not loaded.intersection(HEAVY)
-
-
-def test_folders_may_have_any_name():
-    expected = ["--out", "x", "--run_dir", '["7", "a b", "c"]']
-    assert read_lists(["--run_dir", "7", "a b", "--out", "x", "--run_dir=c"]) == expected
 
 
 TABLE = ("--benchmark", "table.csv")

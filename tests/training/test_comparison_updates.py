@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
+from naswot_lightning.cli.train import train_and_compare
 from naswot_lightning.config import TrainConfig, WandbConfig
 from naswot_lightning.report.wandb.comparison import ComparisonRun, ComparisonUpdates
-from naswot_lightning.training import run as training_run
 from naswot_lightning.training.outcome import Outcome
 from naswot_lightning.training.plan import plan_training
 
@@ -26,11 +26,11 @@ class Executor:
 def test_before_the_next_pick_is_asked_for_the_one_before_is_shown(tmp_path, monkeypatch):
     ended, compared = [], []
     monkeypatch.setattr(ComparisonUpdates, "pick_ended", lambda self: ended.append(self))
-    monkeypatch.setattr(training_run, "compare", compared.append)
+    monkeypatch.setattr("naswot_lightning.report.compare.compare", compared.append)
     options = {"architecture": SMALL, "space": "nasbench201", "seeds": "1,2,3", "wandb": WandbConfig("offline")}
     training = plan_training(TrainConfig(run_dir=str(tmp_path / "run"), **options))
     executor = Executor(ended)
-    assert training_run.run(replace(training, executor=executor)) == 0
+    assert train_and_compare(replace(training, executor=executor)) == 0
     assert executor.updates == [0, 1, 2]
     assert len(ended) == 2
     (comparison,) = compared

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from naswot_lightning.analysis.results import TrainingResult, comparable, read_results
-from naswot_lightning.command_line import run_command
+from naswot_lightning.cli.parser import run_command
+from naswot_lightning.cli.train import run_training
 from naswot_lightning.config import TrainConfig
-from naswot_lightning.training import run_training
 from tests.commands.ends import assert_one_line
 from tests.images import make_image_folder
 from tests.runs import result

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 import yaml
 
+from naswot_lightning.cli.search import run_search
+from naswot_lightning.cli.train import run_training
 from naswot_lightning.config import SearchConfig, TrainConfig, WandbConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import RankedRow
-from naswot_lightning.search import run_search
 from naswot_lightning.storage.files import lock_folder
-from naswot_lightning.training import run_training
 from naswot_lightning.training.choice import choose_picks, named_picks
 from naswot_lightning.training.plan import plan_training
 from naswot_lightning.training.settings import PickRun, prepare_pick, read_pick, write_retry

@@ -5,9 +5,9 @@ import pytest
 import torch
 import yaml
 
+from naswot_lightning.cli.train import run_training
 from naswot_lightning.config import TrainConfig, WandbConfig
 from naswot_lightning.errors import UserError
-from naswot_lightning.training import run_training
 from naswot_lightning.training.pick import train_pick
 from tests.archives import write_cifar10, write_cifar100
 from tests.data.lists import write_lists

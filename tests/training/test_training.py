@@ -12,12 +12,12 @@ import torch
 import torch.nn.functional as F
 import yaml
 
-from naswot_lightning.command_line import run_command
+from naswot_lightning.cli.parser import run_command
+from naswot_lightning.cli.train import run_training
 from naswot_lightning.config import SearchConfig, TrainConfig
 from naswot_lightning.data.module import ImageDataModule
 from naswot_lightning.errors import UserError
 from naswot_lightning.report.wandb.logger import SentOnceLogger
-from naswot_lightning.training import run_training
 from naswot_lightning.training.classifier import ImageClassifier, has_unused_parameters
 from naswot_lightning.training.outcome import Outcome, read_outcome
 from spaces import get_space, trust

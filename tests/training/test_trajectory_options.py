@@ -10,12 +10,12 @@ import torch
 import yaml
 
 from naswot_lightning import naswot_score
-from naswot_lightning.command_line import parse
+from naswot_lightning.cli.parser import parse
+from naswot_lightning.cli.train import run_training
 from naswot_lightning.config import SearchConfig, TrainConfig, WandbConfig
 from naswot_lightning.data.augmentation import normalized
 from naswot_lightning.data.catalog import load_dataset
 from naswot_lightning.errors import UserError
-from naswot_lightning.training import run_training
 from naswot_lightning.training.classifier import ImageClassifier
 from naswot_lightning.training.plan import plan_training
 from naswot_lightning.training.recipes import NAMES, Recipe, resolve_recipe

@@ -3,7 +3,7 @@ import subprocess
 
 import pytest
 
-from naswot_lightning.command_line import parse
+from naswot_lightning.cli.parser import parse
 from naswot_lightning.config import SearchConfig, TrainConfig
 from naswot_lightning.report.html.reproduce import _joined, commands_of, settings_of
 from naswot_lightning.report.run import read_run

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from naswot_lightning.report.__main__ import PROG, main
+from naswot_lightning.cli.report import PROG, main
 from naswot_lightning.report.several.comparison import RunsComparison
 from naswot_lightning.report.several.page import render_comparison
 from naswot_lightning.report.several.terminal import print_comparison

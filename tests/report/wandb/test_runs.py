@@ -6,13 +6,13 @@ from types import SimpleNamespace
 import pytest
 import wandb
 
+from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig, WandbConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.report.compare import compare
 from naswot_lightning.report.wandb import runs
 from naswot_lightning.report.wandb.comparison import ComparisonRun
 from naswot_lightning.report.wandb.runs import resolve_mode, send, start_run, wandb_group
-from naswot_lightning.search import run_search
 from naswot_lightning.storage.files import lock_folder
 from naswot_lightning.storage.run_folder import RunFolder
 from tests.report.run_folders import write_noisy

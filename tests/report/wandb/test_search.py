@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import wandb
 
+from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig, WandbConfig
 from naswot_lightning.report.wandb.search import best_so_far
-from naswot_lightning.search import run_search
 from naswot_lightning.storage.run_folder import RunFolder
 from tests.report.wandb.records import comparable, records, sync
 from tests.report.wandb.server import serving

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
-from naswot_lightning.command_line import parse
+from naswot_lightning.cli.parser import parse
 from naswot_lightning.config import SearchConfig, TrainConfig
 from tests.conftest import ROOT
 from tests.report.wandb.records import Records

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import logging
 import os
 import re
@@ -14,7 +15,7 @@ from typing import Any, NoReturn, TypeVar
 
 from jsonargparse import ActionConfigFile, ArgumentParser, set_parsing_settings
 
-from naswot_lightning.console import settle_streams
+from naswot_lightning.console import harden_streams
 from naswot_lightning.data.catalog import DATASETS
 from naswot_lightning.errors import UserError, describe_error, describe_os_error
 from naswot_lightning.execution import ENGINES
@@ -54,13 +55,54 @@ def _one_line(message: str, options: list[str]) -> str:
     return re.sub(r"Does not validate.*Given value: (.*)$", rf"expected {kinds}, got \1", message)
 
 
-def _with_values(argv: Sequence[str], switches: set[str]) -> list[str]:
-    """Let ``--switch`` alone mean ``--switch=true``."""
-    following = [*argv, "--"][1:]
-    return [
-        f"{word}=true" if word in switches and after.startswith("--") else word
-        for word, after in zip(argv, following, strict=True)
-    ]
+def give_options(words: Sequence[str], settings: type[Any], positionals: Sequence[str] = ()) -> list[str]:
+    """Rewrite a command line so that every value follows its option, as jsonargparse reads it.
+
+    A switch alone means true. An option that takes several values takes all words up to the next option. A word that
+    follows no option belongs to the next of ``positionals``, or to the last where that takes several.
+
+    >>> from naswot_lightning.config import MergeConfig
+    >>> give_options(["--run_dir", "whole", "a", "--trust", "b"], MergeConfig, ["shards"])
+    ['--run_dir', 'whole', '--trust=true', '--shards', '["a", "b"]']
+    """
+    kinds = {each.name: str(each.type) for each in dataclasses.fields(settings)}
+    switches = [name for name, kind in kinds.items() if kind in ("bool", str(bool))]
+    lists: dict[str, list[str]] = {}
+    others: list[str] = []
+    left = list(positionals)
+    option = ""  # that the next word is a value of
+    for word, after in zip(words, [*words, "--"][1:], strict=True):
+        name, _, value = word.removeprefix("--").partition("=")
+        if word.startswith("--") or word == "-h":
+            option = "" if "=" in word else name
+            if kinds.get(name, "").startswith("list["):
+                lists.setdefault(name, []).extend([value] if value else [])
+                option = name
+            elif (
+                word == f"--{name}" and name in switches and (after.startswith("--") or (left and not _is_bool(after)))
+            ):
+                others.append(f"{word}=true")
+                option = ""
+            else:
+                others.append(word)
+        elif option in lists:
+            lists[option].append(word)
+        elif option or not left:
+            others.append(word)
+            option = ""
+        elif kinds[left[0]].startswith("list["):
+            lists.setdefault(left[0], []).append(word)
+        else:
+            others += [f"--{left.pop(0)}", word]
+    for name, values in lists.items():
+        numbers = kinds[name] == "list[int]"
+        found = [int(word) if numbers and word.isdecimal() else word for word in values]
+        others += [f"--{name}", json.dumps(found)]
+    return others
+
+
+def _is_bool(word: str) -> bool:
+    return word.lower() in ("true", "false", "yes", "no")
 
 
 def _given(words: Sequence[str], option: str) -> list[str]:
@@ -151,8 +193,14 @@ def _expect_own_engine(settings: Any, words: Sequence[str], parser: ArgumentPars
             )
 
 
-def parse(settings: type[Settings], argv: Sequence[str] | None, prog: str) -> Settings:
+def parse(settings: type[Settings], argv: Sequence[str] | None, prog: str, positionals: Sequence[str] = ()) -> Settings:
     """Return the settings dataclass from a command line; ``--help`` and ``--print_config`` exit.
+
+    Args:
+        settings: the dataclass.
+        argv: the words after the name of the command.
+        prog: that name.
+        positionals: options whose values may stand alone.
 
     Raises:
         UserError: an unknown option or a value of the wrong kind.
@@ -164,8 +212,7 @@ def parse(settings: type[Settings], argv: Sequence[str] | None, prog: str) -> Se
     parser.add_argument("--config", action=ActionConfigFile, help="a YAML file of options; options override it")
     parser.add_class_arguments(settings)
     _fill_in(parser)
-    switches = {f"--{f.name}" for f in dataclasses.fields(settings) if f.type in (bool, "bool")}  # type: ignore[arg-type]
-    words = _with_values(sys.argv[1:] if argv is None else argv, switches)
+    words = give_options(sys.argv[1:] if argv is None else argv, settings, positionals)
     for path in _given(words, "--config"):
         _check_config_file(path)
     for path in _given(words, "--wandb"):
@@ -206,17 +253,21 @@ def _fill_in(parser: ArgumentParser) -> None:
 
 
 def run_command(
-    command: Callable[[Settings], int], settings: type[Settings], prog: str, argv: Sequence[str] | None = None
+    command: Callable[[Settings], int],
+    settings: type[Settings],
+    prog: str,
+    argv: Sequence[str] | None = None,
+    positionals: Sequence[str] = (),
 ) -> int:
     """Parse and run a command; return its exit code: 2 with one line on stderr for a user's mistake."""
-    settle_streams()
+    harden_streams()
     tune_process()
     # No window is ever opened, and a backend that does not exist would keep matplotlib from loading.
     os.environ["MPLBACKEND"] = "agg"
     # Without a home folder it makes a temporary one, which nobody need know.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     try:
-        return command(parse(settings, argv, prog))
+        return command(parse(settings, argv, prog, positionals))
     except OSError as error:
         return _fail(prog, describe_os_error(error))
     except MovedError as error:

@@ -1,0 +1,138 @@
+"""Tables of known accuracies: ``python -m naswot_lightning.benchmarks convert FILE``, ``show`` and ``export TABLE``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from naswot_lightning.cli.parser import run_command
+from naswot_lightning.console import restore_keyboard_interrupt
+from naswot_lightning.errors import UserError
+from spaces.errors import one_line
+
+if TYPE_CHECKING:
+    from naswot_lightning.benchmarks import AvailableAccuracy, Table
+
+PROG = "python -m naswot_lightning.benchmarks"
+_USAGE = "convert FILE [--output TABLE.npz], show TABLE [ARCHITECTURE], or export TABLE --parquet FILE"
+
+
+@dataclass
+class ConvertConfig:
+    """Make one small table of an official file, once."""
+
+    file: str
+    """the file, or folder, which needs no option: convert FILE."""
+    output: str | None = None
+    """the table; beside FILE, under its name with the ending .npz, by default."""
+    space: str | None = None
+    """the search space of the architectures, where the file does not tell."""
+
+
+@dataclass
+class ShowConfig:
+    """Print what a table knows."""
+
+    file: str
+    """the table, which needs no option: show TABLE."""
+    architecture: str | None = None
+    """one of its architectures; all that is known of it is printed."""
+    space: str | None = None
+    """the search space of a CSV's architectures, where they do not tell."""
+
+
+@dataclass
+class ExportConfig:
+    """Write a table for other programs."""
+
+    file: str
+    """the table, which needs no option: export TABLE."""
+    parquet: str
+    """the file to write; it needs the extra [parquet]."""
+    space: str | None = None
+    """the search space of a CSV's architectures, where they do not tell."""
+
+
+def convert(config: ConvertConfig) -> int:
+    """Write the table."""
+    from naswot_lightning.benchmarks.convert import convert as convert_file
+
+    restore_keyboard_interrupt()
+    output = None if config.output is None else Path(config.output)
+    if output is not None and output.suffix != ".npz":
+        raise UserError(f"--output {config.output}: expected a name that ends with .npz")
+    table, path = convert_file(Path(config.file), output, config.space)
+    size = path.stat().st_size / 1000
+    print(one_line(f"{path}: {len(table.architectures):,} architectures of {table.space}, {size:,.0f} kB"))
+    return 0
+
+
+def show(config: ShowConfig) -> int:
+    """Print what is known, of all or of one architecture."""
+    from naswot_lightning.benchmarks import open_benchmark
+    from naswot_lightning.console import print_table
+
+    restore_keyboard_interrupt()
+    table = open_benchmark(config.file, config.space)
+    if config.architecture is None:
+        rows = ([each.dataset, each.split, each.epochs, len(each.seeds)] for each in table.known)
+        print(
+            one_line(f"{table.name}: {len(table.architectures):,} architectures of {table.space}, from {table.source}")
+        )
+        print_table("", ("data set", "split", "epochs", "trainings"), rows)
+        return 0
+    if config.architecture not in table:
+        raise UserError(f"{table.name} does not know {config.architecture}")
+    _print_architecture(table, config.architecture)
+    return 0
+
+
+def _print_architecture(table: Table, architecture: str) -> None:
+    from naswot_lightning.console import print_table
+
+    columns = ("data set", "split", "epochs", "accuracy (%)", "loss", "training (s)", "params", "MACs", "by seed (%)")
+    number = table.number(architecture)
+    print(one_line(architecture if number is None else f"{architecture} (index {number:,})"))
+    print_table("", columns, filter(None, (_row(table, architecture, known) for known in table.known)))
+
+
+def _row(table: Table, architecture: str, known: AvailableAccuracy) -> list[object] | None:
+    """Return what is known of an architecture on one set of images; None where it is nothing."""
+    dataset, split, epochs, _ = known
+    trainings = table.accuracies(architecture, dataset, split, epochs)
+    if not trainings:
+        return None
+    return [
+        dataset, split, epochs, table.accuracy(architecture, dataset, split, epochs),
+        table.loss(architecture, dataset, split, epochs), table.training_seconds(architecture, dataset, epochs),
+        table.params(architecture, dataset), table.macs(architecture, dataset),
+        ", ".join(f"{seed}: {accuracy:.2f}" for seed, accuracy in trainings.items()),
+    ]  # fmt: skip
+
+
+def export(config: ExportConfig) -> int:
+    """Write the table in another format."""
+    from naswot_lightning.benchmarks import open_benchmark
+
+    restore_keyboard_interrupt()
+    lines = open_benchmark(config.file, config.space).write_parquet(Path(config.parquet))
+    print(f"{config.parquet}: {lines:,} accuracies")
+    return 0
+
+
+def main(words: Sequence[str]) -> int:
+    """Run one of the commands; return its exit code."""
+    command, *rest = words or ["--help"]
+    if command == "convert":
+        return run_command(convert, ConvertConfig, f"{PROG} convert", rest, ["file"])
+    if command == "show":
+        return run_command(show, ShowConfig, f"{PROG} show", rest, ["file", "architecture"])
+    if command == "export":
+        return run_command(export, ExportConfig, f"{PROG} export", rest, ["file"])
+    wanted = command in ("--help", "-h")
+    usage = f"{PROG} {_USAGE}; each has a --help"
+    print(usage if wanted else f"{PROG}: error: {command}: expected {usage}", file=None if wanted else sys.stderr)
+    return 0 if wanted else 2

@@ -1,0 +1,40 @@
+"""The paper's own tables and plots: ``python -m naswot_lightning.reproduce table2 --benchmark TABLE``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from naswot_lightning.cli.parser import run_command
+from naswot_lightning.console import restore_keyboard_interrupt
+from naswot_lightning.errors import UserError, expect_name
+from naswot_lightning.registry import resolve
+from naswot_lightning.reproduce import RESULTS
+from naswot_lightning.reproduce.settings import Scoring
+
+PROG = "python -m naswot_lightning.reproduce"
+
+
+def main(words: Sequence[str]) -> int:
+    """Reproduce one of the paper's tables or figures; return the exit code."""
+    name, *rest = words or ["--help"]
+    if name in ("--help", "-h"):
+        print(f"{PROG} NAME --benchmark TABLE ...; each has a --help\n")
+        print("\n".join(f"  {each:11s} {result.title}" for each, result in RESULTS.items()))
+        return 0
+    try:
+        result = RESULTS[expect_name("result", name, RESULTS)]
+    except UserError as error:
+        print(f"{PROG}: error: {error}", file=sys.stderr)
+        return 2
+
+    def reproduce(settings: Scoring) -> int:
+        function = resolve("result", name, {name: result.function})
+        if Path(settings.out).is_file():
+            raise UserError(f"--out {settings.out}: there is a file of that name; choose a folder")
+        restore_keyboard_interrupt()
+        code: int = function(settings)
+        return code
+
+    return run_command(reproduce, result.settings, f"{PROG} {name}", rest)

@@ -1,0 +1,38 @@
+"""Rank untrained networks: ``python search.py --help``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from naswot_lightning.cli.parser import run_command
+from naswot_lightning.config import SearchConfig
+from naswot_lightning.console import restore_keyboard_interrupt
+from naswot_lightning.execution import begin_engine
+
+PROG = "search.py"
+
+
+def main(words: Sequence[str]) -> int:
+    """Rank untrained networks; return the exit code."""
+    return run_command(run_search, SearchConfig, PROG, words)
+
+
+def run_search(config: SearchConfig) -> int:
+    """Rank the candidates of ``config``, or measure cheaper settings of the score on them, as it says.
+
+    Returns:
+        0, or 1 where no candidate could be scored.
+
+    Raises:
+        UserError: an invalid setting, an unreadable file or run folder.
+    """
+    begin_engine(config.engine)
+    from naswot_lightning.cli.search_output import calibrate_and_show, run_and_show
+    from naswot_lightning.search.plan import first_batch, plan_search
+
+    restore_keyboard_interrupt()
+    search = plan_search(config)
+    first = first_batch(search)  # faults of the candidates are reported before the folder is touched
+    if search.calibrate:
+        return calibrate_and_show(search, search.calibrate, first)
+    return run_and_show(search, first)

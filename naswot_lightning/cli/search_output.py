@@ -1,0 +1,187 @@
+"""What a search shows when it is done: tables, figures, its page, its run in wandb."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from naswot_lightning.analysis.agreement import agreement_with_size
+from naswot_lightning.columns import COMBINED, SCORE_INIT, SIZES, Criterion
+from naswot_lightning.console import fold, print_table, print_text, terminal_width
+from naswot_lightning.ranking import COLUMNS, RankedRow
+from naswot_lightning.report.html.write import offer_report
+from naswot_lightning.report.search_figures import draw_search_figures
+from naswot_lightning.report.wandb import runs
+from naswot_lightning.report.wandb.search import SearchShown, log_search, search_config
+from naswot_lightning.search.calibration import MOST_NETWORKS, Calibration, calibrate, recommend
+from naswot_lightning.search.known import KnownFindings
+from naswot_lightning.search.plan import Search
+from naswot_lightning.search.run import SearchResult, run
+from naswot_lightning.search.trial import Proposal, architecture_of
+from naswot_lightning.storage.columnar import Records
+from naswot_lightning.storage.score_rows import ScoreRow
+from spaces.errors import one_line
+
+_EXAMPLE = 22  # columns of an architecture that is named as an example: its line fits 80
+
+
+def run_and_show(search: Search, first: Sequence[Proposal]) -> int:
+    """Run a search and show its ranking, all under the lock of its folder.
+
+    Returns:
+        0, or 1 where no candidate could be scored.
+    """
+    with search.folder.open(dict(search.settings), search.identity, search.overwrite):
+        result = run(search, first)
+        print_summary(search, result.ranking)
+        if result.proposed.field("reason").distinct() != [None]:
+            print_doubts(result.proposed)
+        if result.benchmark:
+            print_benchmark(result.benchmark, search.criteria[0].label)
+        if search.shard:
+            print(search.shard)
+        draw_search_figures(search.folder, search.settings, result.ranking)
+        offer_report(search.folder)
+        _track(search, result)
+    return 0 if result.succeeded else 1
+
+
+def calibrate_and_show(search: Search, calibration: Calibration, first: Sequence[Proposal]) -> int:
+    """Measure cheaper settings of the score, print what each costs, recommend one; return 0."""
+    networks = list(dict.fromkeys(search.canonical(architecture_of(each)) for each in first))[:MOST_NETWORKS]
+    found = calibrate(calibration, networks, search.folder)
+    print_table(
+        f"naswot on {search.space.name}, {search.dataset}: {len(networks)} networks; tau is Kendall's, to the full "
+        "setting",
+        ("ms a network", "tau", "setting"),
+        ([each.ms, each.tau, each.label] for each in found),
+    )
+    best, yardstick = recommend(found), found[-1].tau
+    noise = " --dataset noise" if best.setting.dataset == "noise" else ""
+    print(
+        f"\nRecommended: --probe_size {best.setting.probe_size} --batch_size {best.setting.batch_size} "
+        f"--precision {best.setting.precision}{noise}\n"
+        f"the cheapest ({best.ms} ms, {found[0].ms / best.ms:.1f} times less than the full one) whose tau,\n"
+        f"{best.tau:.3f}, is not below that of the full setting with another seed, {yardstick:.3f}."
+        f"\n\nTable: {search.folder.path / 'calibration.csv'}"
+    )
+    return 0
+
+
+def print_summary(search: Search, ranking: Records[RankedRow]) -> None:
+    """Print the top of the ranking, what the score adds over plain size, and what could not be scored."""
+    _print_top(search, ranking)
+    if search.criteria[0].is_relative:
+        print_text(describe_relative(search.criteria[0], len(ranking)))
+    print()
+    taus = agreement_with_size(ranking).items()
+    sizes = ", ".join(f"{SIZES[size].label} {'not defined' if tau is None else f'{tau:.3f}'}" for size, tau in taus)
+    print_text(f"What {search.criteria[0].label} adds over plain size: Kendall tau between it and {sizes}")
+    if search.space.evidence:
+        print_text(f"Known of this space: {_in_short(search.space.evidence)}")
+    for status in ("degenerate", "failed"):
+        found = ranking.field("status").map(lambda each, status=status: each == status).nonzero()[0].tolist()
+        if found:
+            example = one_line(ranking[found[0]].architecture)
+            example = example if terminal_width() is None else fold(example, _EXAMPLE)
+            print_text(f"{len(found)} {status}, ranked last, e.g. {example} (reasons in scores.jsonl)")
+    print(f"Ranking: {search.folder.path / 'ranking.csv'}")
+
+
+def print_doubts(rows: Iterable[ScoreRow]) -> None:
+    """Say how many candidates have a score and a reason to doubt it, or miss another score, and one of the reasons."""
+    doubted = [row for row in rows if row.status == "ok" and row.reason is not None]
+    if doubted:
+        example = f"e.g. {doubted[0].architecture}: {doubted[0].reason}"
+        print_text(one_line(f"{len(doubted)} with a reservation, {example} (all in scores.jsonl)"))
+
+
+def _in_short(evidence: str) -> str:
+    """Return the first sentence, and where the others stand."""
+    first, *others = re.split(r"(?<=\.)\s+(?=[A-Z])", evidence, maxsplit=1)
+    return f"{first} (report.html)" if others else first
+
+
+def describe_relative(criterion: Criterion, candidates: int) -> str:
+    """Return what a score is that depends on the candidates which are ranked together."""
+    parts = ", ".join(part.label for part in criterion.parts)
+    return (
+        f"{criterion.label} is the {COMBINED[criterion.combine]} by {parts} among these {candidates} candidates: "
+        "it does not compare with the same network's in another ranking"
+    )
+
+
+def _print_top(search: Search, ranking: Records[RankedRow]) -> None:
+    top, first = [row.to_json() for row in ranking[: search.top]], search.criteria[0]
+    labels = {criterion.name: criterion.label for criterion in search.criteria}
+    extra = [name for name in top[0] if name not in COLUMNS and name != first.name]
+    sizes = ("params", "macs", "n_units")
+    names = ("rank", "score", *extra, *sizes, "architecture")
+    print_table(
+        f"{search.space.name} on {search.dataset}: best {len(top)} of {len(ranking)} by {first.label}",
+        (
+            "rank",
+            first.label if extra else "score",
+            *(labels.get(name, name) for name in extra),
+            *(SIZES[name].label for name in sizes),
+            "architecture",
+        ),
+        ([row[name] for name in names] for row in top),
+        optional=[SIZES["n_units"].label, SIZES["macs"].label, *(labels.get(name, name) for name in extra)],
+        complete_in="ranking.csv",
+    )
+
+
+def print_benchmark(found: KnownFindings, score: str) -> None:
+    """Print what a table of known accuracies says of a ranking."""
+    print()
+    print_text(f"Known of {found.networks} of {found.candidates} candidates ({found.benchmark}): {found.target}")
+    names = {SCORE_INIT.name: score, "params": "parameters", "macs": "MACs"}
+    for name, label in names.items():
+        tau = found.correlations[name].kendall_tau
+        print(f"  Kendall tau of {label:16s} {tau}, n = {tau.n}")
+    print_text(found.verdict.sentence)
+    if found.pick is not None and found.best_candidate is not None and found.best is not None:
+        pick, best, of_table = 100 * found.pick, 100 * found.best_candidate, 100 * found.best
+        print_text(
+            f"The first of the ranking reaches {pick:.2f} %: {best - pick:.2f} points below the best of the candidates "
+            f"({best:.2f} %), {of_table - pick:.2f} below the best of the table ({of_table:.2f} %)"
+        )
+
+
+def _track(search: Search, result: SearchResult) -> None:
+    run_id = f"{search.folder.run_id()}-search"
+    if not result.n_new and runs.was_sent(search.folder, run_id):
+        return
+    config = search_config({**search.settings, **search.identity}, search.evaluator.fingerprint)
+    run = runs.start_run(
+        search.wandb.mode,
+        search.wandb.project,
+        search.folder.path,
+        json.loads(json.dumps(config)),
+        id=run_id,
+        name=f"search {search.folder.name}",
+        group=runs.wandb_group(search.folder, search.wandb.group),
+        job_type="search",
+    )
+    if run is None:
+        return
+    shown = _shown(search, result.evaluated, result.ranking)
+    if runs.send(run, lambda each: log_search(each, shown, search.folder, search.wandb.artifacts)):
+        runs.mark_sent(search.folder, run_id)
+
+
+def _shown(search: Search, rows: Records[ScoreRow], ranking: Records[RankedRow]) -> SearchShown:
+    first = search.criteria[0]
+    evaluated = np.empty(0) if first.is_relative else rows.field("scores").values(first.parts[0].name)
+    return SearchShown(
+        space=search.space.name,
+        title=f"{first.label} against parameters, {search.space.name} on {search.dataset}",
+        ranking=ranking,
+        evaluated=evaluated,
+        higher_is_better=first.parts[0].higher_is_better,
+        agreement=agreement_with_size(ranking),
+    )

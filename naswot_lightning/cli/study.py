@@ -1,0 +1,24 @@
+"""Is the score right on this space: ``python -m naswot_lightning.study --run_dir RUN [RUN ...]``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from naswot_lightning.cli.parser import run_command
+from naswot_lightning.console import restore_keyboard_interrupt
+from naswot_lightning.study.settings import StudyConfig
+
+PROG = "python -m naswot_lightning.study"
+
+
+def main(words: Sequence[str]) -> int:
+    """Study a run; return the exit code."""
+    return run_command(run_study, StudyConfig, PROG, words)
+
+
+def run_study(config: StudyConfig) -> int:
+    """Study a run; imported late so that --help is quick."""
+    from naswot_lightning.study.run import study
+
+    restore_keyboard_interrupt()
+    return study(config)

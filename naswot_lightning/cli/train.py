@@ -1,0 +1,81 @@
+"""Train the picks of a ranking: ``python train.py --help``."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, NoReturn
+
+from naswot_lightning.cli.parser import run_command
+from naswot_lightning.config import TrainConfig
+from naswot_lightning.console import restore_keyboard_interrupt
+
+if TYPE_CHECKING:
+    from naswot_lightning.training.plan import Training
+
+PROG = "train.py"
+
+
+def main(words: Sequence[str]) -> int:
+    """Train the picks of a ranking; return the exit code."""
+    return run_command(run_training, TrainConfig, PROG, words)
+
+
+def run_training(config: TrainConfig) -> int:
+    """Train the picks that have no result yet, then compare all of the run folder.
+
+    Returns:
+        0, or 1 where a pick failed or ran out of time; the others are trained all the same.
+
+    Raises:
+        UserError: an invalid setting, an unreadable file or run folder.
+    """
+    from naswot_lightning.training.plan import plan_training
+
+    restore_keyboard_interrupt()
+    return train_and_compare(plan_training(config))
+
+
+def train_and_compare(training: Training) -> int:
+    """Train what is planned, with the comparison in wandb refreshed after each pick; return as :func:`run_training`."""
+    from naswot_lightning.data.splits import warn_of_own_split
+    from naswot_lightning.report.compare import compare
+    from naswot_lightning.report.wandb.comparison import ComparisonRun, ComparisonUpdates
+    from naswot_lightning.training.run import load_images, prepare_picks, train_picks
+
+    settings = training.picks[0].settings
+    if warning := warn_of_own_split(settings.dataset, settings.split_file):
+        print(f"train.py: warning: {warning}", file=sys.stderr)
+    loaded = load_images(training)  # faults of the data are reported before anything is written
+    unfinished = {}
+    with _interrupted_by_sigterm(), training.folder.lock():
+        comparison = ComparisonRun(training.folder, training.wandb)
+        folders = prepare_picks(training, loaded)
+        with ComparisonUpdates(comparison) as shown, closing(train_picks(training, folders, loaded)) as ended:
+            for number, (folder, outcome) in enumerate(ended, start=1):
+                if not outcome.has_result:
+                    unfinished[folder] = outcome
+                if number < len(folders):  # the comparison that follows shows the last
+                    shown.pick_ended()
+        training.folder.expect_in_place()
+        compare(comparison)
+    for folder, outcome in unfinished.items():
+        if outcome.status != "out of time":
+            print(f"FAILED: {folder.name}, see {folder / 'train.log'}", file=sys.stderr)
+    return 1 if unfinished else 0
+
+
+@contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """Take SIGTERM, with which schedulers announce the end, as Ctrl-C: the pick saves before it ends."""
+
+    def interrupt(signum: int, frame: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
