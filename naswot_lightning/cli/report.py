@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from naswot_lightning.cli.parser import run_command
 from naswot_lightning.console import restore_keyboard_interrupt
+from naswot_lightning.errors import UserError
 from naswot_lightning.report.settings import ReportConfig
+from naswot_lightning.storage.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from naswot_lightning.report.run import Run
 
 PROG = "python -m naswot_lightning.report"
 
@@ -17,8 +25,69 @@ def main(words: Sequence[str]) -> int:
 
 
 def run_report(config: ReportConfig) -> int:
-    """Report on a run; imported late so that --help is quick."""
-    from naswot_lightning.report.command import report
+    """Draw the figures of a run, write its page where no figure is named, and name the files; or compare several runs.
+
+    The folder's lock is not taken: a run that is still at work can be drawn, and each file is renamed whole.
+
+    Returns:
+        0, or 1 where a figure that was asked for has nothing to show.
+
+    Raises:
+        UserError: there is no run in the folder, or a file of it is damaged.
+    """
+    from naswot_lightning.report.figures import draw_figures
+    from naswot_lightning.report.findings import find
+    from naswot_lightning.report.html.write import write_report
 
     restore_keyboard_interrupt()
-    return report(config)
+    if len(config.run_dir) > 1:
+        from naswot_lightning.report.several.command import compare_folders
+
+        return compare_folders(config)
+    folder = _only(config.run_dir[0])
+    run = _measured(folder, config)
+    out = folder.figures if config.out is None else Path(config.out)
+    drawn = draw_figures(run, find(run), out, config.figures, config.format)
+    for name, file in drawn.items():
+        print(f"{name}: {', '.join(str(file.with_suffix(f'.{ending}')) for ending in config.format)}")
+    missing = [name for name in config.figures if name not in drawn]
+    for name in missing if config.figure else ():
+        print(f"{name}: nothing to show in {folder.path}")
+    if not drawn and not config.figure:
+        print(f"{folder.path}: nothing to draw yet")
+    if not config.figure:
+        page = write_report(folder, None if config.out is None else Path(config.out) / folder.report.name)
+        print(f"\nReport: {page}")
+    return 0 if drawn or not config.figure else 1
+
+
+def _measured(folder: RunFolder, config: ReportConfig) -> Run:
+    """Return the run, with all that its figures need where they are named; what cannot be measured is said.
+
+    Raises:
+        UserError: the only figure that was asked for cannot be measured.
+    """
+    from naswot_lightning.report.provisional import with_ranking
+    from naswot_lightning.report.run import read_run
+
+    run = with_ranking(read_run(folder, with_rows=True))
+    if not config.figure:
+        return run
+    from naswot_lightning.diagnostics.measure import measure_for_figure  # loads torch
+
+    for name in config.figures:
+        try:
+            measure_for_figure(name, folder, run, config)
+        except UserError as error:
+            if len(config.figures) == 1:
+                raise
+            print(error)
+    return replace(read_run(folder), ranking=run.ranking, provisional=run.provisional)
+
+
+def _only(path: str) -> RunFolder:
+    folder = RunFolder(path)
+    if not folder.config.exists() and not folder.picks.is_dir():
+        raise UserError(f"--run_dir {path}: no run in it; expected the folder of search.py or train.py")
+    folder.expect_own_folders()
+    return folder

@@ -1,8 +1,8 @@
 """``python -m naswot_lightning.report``: the command of ``naswot_lightning/cli/report.py``."""
 
 import sys
-
-from naswot_lightning.cli import start
+from importlib import import_module
 
 if __name__ == "__main__":
-    sys.exit(start("report"))
+    # By its name: no package below the commands imports them.
+    sys.exit(import_module("naswot_lightning.cli").start("report"))
