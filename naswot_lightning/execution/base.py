@@ -20,7 +20,7 @@ Options = Mapping[str, Option | Sequence[Option]]
 
 
 class Task(Protocol[T_contra, R_co]):
-    """Turns an item into its result; the same result whichever executor runs it, in whatever order.
+    """Turns an item into its result; the result does not depend on the executor, nor on the order of items.
 
     An executor that runs it elsewhere pickles it: it raises ``pickle.PicklingError`` where that cannot be.
     """
@@ -45,23 +45,10 @@ class Stoppable(Protocol):
 
 @dataclass(frozen=True)
 class WorkerFailure:
-    """In slot of a result: the item could not be run, also when it was tried again.
-
-    Attributes:
-        reason: in one line, such as "its process was killed by SIGKILL".
-    """
+    """Stands in place of a result: the item could not be run, also when it was tried again."""
 
     reason: str
-
-
-def run_item(task: Task[T, R], item: T) -> R:
-    """Return the result of an item; a process that the task has forked ends here, and answers nothing in our name."""
-    process = os.getpid()
-    try:
-        return task(item)
-    finally:
-        if os.getpid() != process:
-            os._exit(0)
+    """One line, such as "was killed by SIGKILL"."""
 
 
 class Executor(Protocol):
@@ -74,27 +61,33 @@ class Executor(Protocol):
 
 @dataclass(frozen=True)
 class ResourceRequest:
-    """What a command asks of its engine.
-
-    Attributes:
-        workers: tasks side by side; None lets the engine choose.
-        slots: where ``runs_subprocess``, how many of them this machine takes side by side.
-        device: where a task computes.
-        devices: how many of them a task takes together.
-        threads: of a task on the CPU.
-        runs_subprocess: each call of the task starts a process of its own, and only waits for it: a training.
-        timeout: seconds after which a call is taken as hung, its process ended, and the item tried again; None for
-            never.
-        folder: of the run, seen by all machines, where an engine may keep files of its own.
-        options: of the engine, by their names.
-    """
+    """What a command asks of its engine."""
 
     workers: int | None
+    """Tasks side by side; None lets the engine choose."""
     device: torch.device
+    """Where a task computes."""
     devices: int = 1
+    """How many of them a task takes together."""
     threads: int = 1
+    """Of a task on the CPU."""
     runs_subprocess: bool = False
+    """Each call of the task starts a process of its own and only waits for it, as a training does."""
     slots: int = 1
+    """Where ``runs_subprocess``: how many of them this machine takes side by side."""
     timeout: float | None = None
+    """Seconds after which a call is taken as hung: its process is ended, and the item tried again. None: never."""
     folder: Path = Path()
+    """The run folder, seen by all machines, where an engine may keep files of its own."""
     options: Options = field(default_factory=dict)
+    """Options of the engine, by their names."""
+
+
+def run_item(task: Task[T, R], item: T) -> R:
+    """Return the result of an item; a process that the task has forked ends here, and answers nothing in our name."""
+    process = os.getpid()
+    try:
+        return task(item)
+    finally:
+        if os.getpid() != process:
+            os._exit(0)

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 from naswot_lightning.errors import UserError, expect_name
 from naswot_lightning.execution.base import Executor, R, ResourceRequest, T, Task, WorkerFailure
 from naswot_lightning.execution.job import JobItems
-from naswot_lightning.execution.local import _safe_start
 from naswot_lightning.execution.remote import module_path, pack
 from naswot_lightning.execution.slurm_cluster import JobCluster, Submitted
+from naswot_lightning.execution.worker import changed_environment, interrupts_blocked
 from naswot_lightning.storage.files import atomic_write
 
 if TYPE_CHECKING:
@@ -231,7 +231,10 @@ class _Run:
         calls = [self._with(items) for items, _ in chunks]
         tries = [number for _, number in chunks]
         try:
-            with _safe_start({"PYTHONPATH": os.pathsep.join(module_path())}):  # Ctrl-C waits until we know the jobs
+            with (
+                interrupts_blocked(),
+                changed_environment(PYTHONPATH=os.pathsep.join(module_path())),
+            ):  # Ctrl-C waits until we know the jobs
                 jobs = self._submitter.submit_array(calls)
                 self._jobs += [Submitted(*submitted) for submitted in zip(jobs, calls, tries, strict=True)]
         except (RuntimeError, TypeError, ValueError, OSError) as error:

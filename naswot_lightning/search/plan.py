@@ -225,13 +225,14 @@ def _conditions(
 def _request(machine: SearchMachine, device: torch.device, folder: RunFolder, evaluator: Evaluator) -> ResourceRequest:
     """Return what is asked of the engine; trainings are processes of their own, in the slots of this machine."""
     slots = getattr(evaluator, "slots", ())
+    looks_up = isinstance(evaluator, TableEvaluator)  # in microseconds
     return ResourceRequest(
-        workers=1 if isinstance(evaluator, TableEvaluator) else machine.workers,
+        workers=1 if looks_up else machine.workers,
         device=device,
         threads=slots[0].threads if slots else 1,
         runs_subprocess=bool(slots),
         slots=len(slots) or 1,
-        timeout=machine.timeout,
+        timeout=None if looks_up else machine.timeout,
         folder=folder.path,
         options=machine.slurm,
     )

@@ -35,6 +35,21 @@ class Fatal:
         return item
 
 
+class Stopped:
+    """Stops its process while it gets ready, once."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def prepare(self):
+        if not os.path.exists(self.mark):
+            open(self.mark, "w").close()
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    def __call__(self, item):
+        return item
+
+
 class NeverReady:
     """Its processes end while they get ready."""
 
