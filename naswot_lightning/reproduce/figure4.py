@@ -9,7 +9,7 @@ from naswot_lightning.analysis.statistics import estimate, resampled_tau, with_t
 from naswot_lightning.benchmarks import Table
 from naswot_lightning.console import print_table
 from naswot_lightning.report.figures import save_figure
-from naswot_lightning.report.figures.tau_bars import Bar, draw
+from naswot_lightning.report.figures.bars import Bar, draw_taus
 from naswot_lightning.reproduce.accuracies import Accuracies, every_data_set
 from naswot_lightning.reproduce.images import images_of
 from naswot_lightning.reproduce.published import PublishedTaus, published_taus
@@ -38,7 +38,7 @@ def reproduce(settings: BarSettings) -> int:
     print_table("", columns, map(_line, bars))
     path = Path(settings.out) / "figure4"
     write_csv(path.with_suffix(".csv"), map(_csv_row, bars), _CSV)
-    save_figure(draw(bars), path.with_suffix(".png"))
+    save_figure(draw_taus(bars), path.with_suffix(".png"))
     print(f"{path.with_suffix('.csv')}, {path.with_suffix('.png')}")
     return 0
 

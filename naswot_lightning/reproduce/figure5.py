@@ -18,7 +18,7 @@ from naswot_lightning.diagnostics.ablation import AblationPlan, measure_ablation
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution.resources import get_device
 from naswot_lightning.report.figures import save_figure
-from naswot_lightning.report.figures.score_boxes import draw
+from naswot_lightning.report.figures.boxes import draw_ablation
 from naswot_lightning.reproduce.accuracies import every_data_set, of_data_set
 from naswot_lightning.reproduce.images import images_of
 from naswot_lightning.reproduce.result_row import Spread
@@ -50,7 +50,7 @@ def reproduce(settings: AblationSettings) -> int:
     title = f"{table.space}, percentiles of {known.label}, {settings.samples} scores each way, images of {images}"
     _print(title, networks, samples)
     write_csv(path.with_suffix(".csv"), map(_csv_row, samples), _CSV)
-    save_figure(draw(networks, samples, title), path.with_suffix(".png"))
+    save_figure(draw_ablation(networks, samples, title), path.with_suffix(".png"))
     print(f"{path.with_suffix('.csv')}, {path.with_suffix('.png')}")
     return 0
 

@@ -6,11 +6,12 @@ import os
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from naswot_lightning.columns import Criterion
 from naswot_lightning.errors import UserError, warn_of_failure
 from naswot_lightning.report.figures import save_figure
-from naswot_lightning.report.figures.study_bars import draw
+from naswot_lightning.report.figures.bars import SIZE, VerdictBar, VerdictPanel, draw_verdicts
 from naswot_lightning.storage.files import write_csv, write_json
 from naswot_lightning.study.accuracies import find_accuracies
 from naswot_lightning.study.candidates import Candidates, read_candidates
@@ -21,6 +22,9 @@ from naswot_lightning.study.sampling import describe_sampling, note_on_sampling
 from naswot_lightning.study.settings import StudyConfig
 from naswot_lightning.study.stability import expect_same_candidates, stabilities
 from naswot_lightning.study.study import Study
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def study(config: StudyConfig) -> int:
@@ -83,6 +87,15 @@ def _write(found: Study, run: Candidates, out: str | None) -> None:
         write_json(folder / "study.json", found.to_json())
         written = [folder / "study.csv", folder / "study.json"]
         with warn_of_failure(f"{folder / 'study.png'} cannot be drawn"):
-            save_figure(draw(found), folder / "study.png")
+            save_figure(_draw(found), folder / "study.png")
             written.append(folder / "study.png")
     print(", ".join(map(str, written)))
+
+
+def _draw(found: Study) -> Figure:
+    panels = []
+    for panel in found.panels:
+        bars = [VerdictBar(each.score, each.tau, SIZE if each.is_size else each.outcome) for each in panel.judged]
+        size = next(bar.tau.value for bar in bars if bar.score == panel.size)
+        panels.append(VerdictPanel(panel.accuracy, panel.n, bars, size))
+    return draw_verdicts(panels, f"{found.run}: {found.sampling}; {found.panels[0].source}")

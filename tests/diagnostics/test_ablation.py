@@ -10,7 +10,7 @@ from naswot_lightning.analysis.measurements import ABLATIONS, ablation_path, rea
 from naswot_lightning.diagnostics import ablation
 from naswot_lightning.diagnostics.ablation import select_best
 from naswot_lightning.errors import UserError
-from naswot_lightning.report.figures import figure5
+from naswot_lightning.report.figures.boxes import draw_figure5
 from naswot_lightning.report.run import read_run
 from naswot_lightning.storage.run_folder import RunFolder
 from tests.diagnostics.runs import BATCH, FEW, NAMES, report
@@ -30,7 +30,7 @@ def test_the_networks_of_the_figure_are_scored_in_every_way(measured):
         assert batches[0] == weights[0] == ranking[name]  # the search's own mini-batch and weights
         assert batches == sizes  # of the same size
         assert len({*batches, *noise, *weights}) == 5
-    figure = figure5.draw(read_run(RunFolder(run)), None)
+    figure = draw_figure5(read_run(RunFolder(run)), None)
     assert "nats_size, n = 4 networks, 2 scores each way, 8 images of digits, seeds 3 to 4" in figure.get_suptitle()
     first = figure.axes[0]
     medians = [line.get_ydata()[0] for line in first.lines if line.get_linewidth() == 1.6]

@@ -13,7 +13,7 @@ from naswot_lightning.diagnostics import similarities
 from naswot_lightning.diagnostics.similarities import in_ranges
 from naswot_lightning.errors import UserError
 from naswot_lightning.networks import build_network
-from naswot_lightning.report.figures import figure1, jacobian_histograms
+from naswot_lightning.report.figures.matrices import draw_jacobians, draw_kernels
 from naswot_lightning.report.run import read_run
 from naswot_lightning.storage.run_folder import RunFolder
 from spaces import get_space
@@ -89,7 +89,7 @@ def test_what_belongs_to_other_accuracies_is_measured_again(measured):
 
 def test_panels_show_the_matrices_under_their_accuracies(measured):
     whole = read_run(RunFolder(measured))
-    greys, bars = figure1.draw(whole, None), jacobian_histograms.draw(whole, None)
+    greys, bars = draw_kernels(whole, None), draw_jacobians(whole, None)
     shown = [axis for axis in greys.axes if axis.images]
     by_title = {axis.get_title().splitlines()[-1]: axis.images[0] for axis in shown}
     assert {image.get_clim() for image in by_title.values()} == {(float(whole.kernels.matrices.min()), 1.0)}

@@ -1,4 +1,4 @@
-"""The figures of a run, one file each."""
+"""The figures of a run, a file per kind of plot."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from naswot_lightning.report.findings import Findings
     from naswot_lightning.report.run import Run
 
-# The registry: files of this folder with a function draw(run, findings) -> Figure | None, in the order they are shown.
-FIGURES = [
-    "score_vs_params",
-    "score_distribution",
-    "figure1",
-    "jacobian_histograms",
-    "figure3",
-    "figure4",
-    "figure5",
-    "figure6",
-    "score_vs_accuracy",
-]
+# Modules of this folder with their functions (run, findings) -> Figure | None, in the order they are shown.
+FIGURES = {
+    "score_vs_params": "score_vs_params:draw",
+    "score_distribution": "score_distribution:draw",
+    "figure1": "matrices:draw_kernels",
+    "jacobian_histograms": "matrices:draw_jacobians",
+    "figure3": "figure3:draw",
+    "figure4": "bars:draw_figure4",
+    "figure5": "boxes:draw_figure5",
+    "figure6": "curves:draw_figure6",
+    "score_vs_accuracy": "score_vs_accuracy:draw",
+}
 _DPI = 150
 # What each kind of file says of its origin; no date, so that the same figure gives the same bytes.
 _METADATA: dict[str, dict[str, Any]] = {
@@ -65,7 +65,8 @@ def draw_figures(
 
 def draw_figure(name: str, run: Run, findings: Findings, files: Sequence[Path]) -> bool:
     """Draw one figure into files; return whether it has something to show."""
-    figure = import_module(f"{__name__}.{name}").draw(run, findings)
+    module, draw = FIGURES[name].split(":")
+    figure = getattr(import_module(f"{__name__}.{module}"), draw)(run, findings)
     if figure is None:
         return False
     for file in files:

@@ -1,22 +1,32 @@
-"""From several run folders to their comparison: on the terminal, as a page and as a figure."""
+"""Several runs beside each other: on the terminal, as a page and as a figure."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from rich.cells import cell_len
+
+from naswot_lightning.console import GAP, print_columns, print_text, terminal_width
 from naswot_lightning.errors import UserError, warn_of_failure
 from naswot_lightning.report.figures import save_figure
+from naswot_lightning.report.figures.curves import draw_runs, relative
+from naswot_lightning.report.html.document import render
 from naswot_lightning.report.settings import ReportConfig
+from naswot_lightning.report.several.agreement import Agreement
 from naswot_lightning.report.several.beside import read_beside
-from naswot_lightning.report.several.comparison import compare_runs
-from naswot_lightning.report.several.page import render_comparison
-from naswot_lightning.report.several.terminal import print_comparison
+from naswot_lightning.report.several.comparison import RunsComparison, compare_runs
 from naswot_lightning.storage.files import atomic_write
 from naswot_lightning.storage.run_folder import RunFolder
+from spaces.errors import one_line
 
 PAGE = "comparison.html"
 FIGURE = "trajectories_of_runs"
+_TITLE = "Runs compared · naswot-lightning"
 _MARK = b'<meta name="generator" content="naswot-lightning">'
+_LONGEST = 38  # columns of a value on a terminal
+Rows = Sequence[tuple[str, tuple[str, ...]]]
 
 
 def compare_folders(config: ReportConfig) -> int:
@@ -29,25 +39,77 @@ def compare_folders(config: ReportConfig) -> int:
         UserError: a figure of one run is asked for, a folder holds no run, a file of it is damaged, or the page would
             take the place of a file that is not ours.
     """
-    from naswot_lightning.report.figures.trajectories_of_runs import draw_runs
-
     if config.figure:
         raise UserError(f"--figure {' '.join(config.figure)}: figures are of one run; leave it out to compare several")
     out = Path(config.out or ".")
-    _expect_ours(out / PAGE)
+    if (page := out / PAGE).exists() and (not page.is_file() or _MARK not in page.read_bytes()[:4000]):
+        raise UserError(f"{page} is not a page of ours: move it away, or give another folder with --out")
     found = compare_runs(read_beside([RunFolder(path) for path in config.run_dir]))
     print_comparison(found)
     files = [out / f"{FIGURE}.{ending}" for ending in config.format]
     with warn_of_failure(f"{files[0]} cannot be drawn"):
-        if (figure := draw_runs(found)) is not None:
+        if (figure := draw_runs(dict(zip(found.names, found.trajectories, strict=True)))) is not None:
             for file in files:
                 save_figure(figure, file)
             print(f"\nFigure: {', '.join(map(str, files))}")
-    atomic_write(out / PAGE, render_comparison(found).encode("utf-8", "replace"))
-    print(f"\nReport: {out / PAGE}")
+    atomic_write(page, render_comparison(found).encode("utf-8", "replace"))
+    print(f"\nReport: {page}")
     return 0
 
 
-def _expect_ours(path: Path) -> None:
-    if path.exists() and (not path.is_file() or _MARK not in path.read_bytes()[:4000]):
-        raise UserError(f"{path} is not a page of ours: move it away, or give another folder with --out")
+def render_comparison(found: RunsComparison) -> str:
+    """Return the page; the same comparison gives the same text."""
+
+    def axes(points: Any) -> list[list[float]]:
+        return [[x for x, _ in points], [y for _, y in points]]
+
+    # Of each run its lines as (epochs, scores), and relative to init.
+    runs = [
+        {
+            "name": name,
+            "lines": [axes(points) for points in lines],
+            "relative": [axes(each) for points in lines if (each := relative(points))],
+        }
+        for name, lines in zip(found.names, found.trajectories, strict=True)
+    ]
+    return render("runs.html", _TITLE, ("trainings", "runs"), "startRuns", {"runs": runs}, page=found)
+
+
+def print_comparison(found: RunsComparison) -> None:
+    """Print what differs, the figures, and how far the rankings agree."""
+    width = terminal_width()
+    settings = [(each.name, each.values) for each in found.differences]
+    print_text("What differs in the settings" if settings else "The settings do not differ.")
+    for rows in (settings, found.rows):
+        if rows:
+            _print_by_run(found.names, rows, width)
+    print_text("Kendall tau between the scores of networks that two runs share, with 95 % intervals")
+    for each in found.agreements:
+        print_text(f"  {describe_agreement(each)}", indent=" " * 4)
+
+
+def describe_agreement(agreement: Agreement) -> str:
+    """Return the agreement of two runs in words."""
+    both = f"{one_line(agreement.first)} and {one_line(agreement.second)}"
+    if agreement.tau is None or agreement.why is not None:
+        return f"{both}: not compared: {agreement.why}"
+    return f"{both}: {agreement.tau}, n = {agreement.tau.n:,} networks"
+
+
+def _print_by_run(names: Sequence[str], rows: Rows, width: int | None) -> None:
+    """Print a column per run, as many beside each other as there is room for."""
+    labels = [label for label, _ in rows]
+    room = max(map(cell_len, labels))
+    longest = max(cell_len(text) for _, texts in rows for text in (*names, *texts))
+    if width is not None:
+        room = min(room, max(width // 2, 12))
+        longest = min(_LONGEST, max(width - room - GAP, 8))
+    columns = [(one_line(name), [one_line(texts[place]) for _, texts in rows]) for place, name in enumerate(names)]
+    widths = [min(longest, max(map(cell_len, (name, *cells)))) for name, cells in columns]
+    while columns:
+        count = 1
+        while count < len(columns) and (width is None or room + sum(widths[: count + 1]) + GAP * (count + 1) <= width):
+            count += 1
+        print_columns([("", labels), *columns[:count]], [room, *widths[:count]], numbers=False)
+        print()
+        del columns[:count], widths[:count]

@@ -49,14 +49,3 @@ def _trajectories(beside: Beside) -> tuple[Points, ...]:
     points = beside.run.trajectories
     bands = (seed_band([points[result.pick].points for result in network.finished]) for network in networks)
     return tuple(band.points for band in bands if band.points)
-
-
-def relative(points: Points) -> Points:
-    """Return a trajectory as shares of its first score, the one at init; none where that is not positive.
-
-    >>> relative(((0.0, 200.0), (1.0, 220.0)))
-    ((0.0, 1.0), (1.0, 1.1))
-    """
-    if not points or points[0][0] != 0 or points[0][1] <= 0:
-        return ()
-    return tuple((epoch, score / points[0][1]) for epoch, score in points)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from naswot_lightning.analysis.results import comparable
-from naswot_lightning.report.figures import draw_figures, figure6, score_vs_accuracy, style
+from naswot_lightning.report.figures import draw_figures, score_vs_accuracy, style
+from naswot_lightning.report.figures.curves import draw_figure6
 from naswot_lightning.report.findings import find
 from naswot_lightning.report.run import read_run
 from naswot_lightning.storage.run_folder import RunFolder
@@ -26,7 +27,7 @@ def test_figures_show_points_bars_and_titles(tmp_path):
     write_noisy(tmp_path, 12, seeds=(1, 2))
     run = read_run(RunFolder(tmp_path))
     findings = find(run)
-    lines, points = figure6.draw(run, findings), score_vs_accuracy.draw(run, findings)
+    lines, points = draw_figure6(run, findings), score_vs_accuracy.draw(run, findings)
     assert [len(axis.lines) for axis in lines.axes[:2]] == [12, 12]
     assert [axis.get_ylabel() for axis in lines.axes[2:]] == ["test accuracy (%)"]  # the colour bar
     assert lines.legends == []
@@ -49,7 +50,7 @@ def test_figures_show_points_bars_and_titles(tmp_path):
 def test_several_seeds_are_their_mean_in_a_band_of_one_standard_deviation(tmp_path):
     write_noisy(tmp_path, 3, seeds=(0, 1, 2))
     run = read_run(RunFolder(tmp_path))
-    _, full = (figure := figure6.draw(run, find(run))).axes[:2]
+    _, full = (figure := draw_figure6(run, find(run))).axes[:2]
     assert figure.get_suptitle().endswith("seeds 0, 1, 2, mean ± standard deviation over seeds")
     for network, line, band in zip(run.groups[0].by_rank, full.lines, full.collections, strict=True):
         scores = np.array([[y for _, y in run.trajectories[each.pick].points] for each in network.results])
@@ -64,7 +65,7 @@ def test_several_seeds_are_their_mean_in_a_band_of_one_standard_deviation(tmp_pa
 def test_networks_differ_by_their_markers_where_a_legend_names_them(tmp_path):
     write_noisy(tmp_path, 10)
     run = read_run(RunFolder(tmp_path))
-    lines, points = figure6.draw(run, find(run)), score_vs_accuracy.draw(run, find(run))
+    lines, points = draw_figure6(run, find(run)), score_vs_accuracy.draw(run, find(run))
     of_lines = [line.get_marker() for line in lines.axes[1].lines]
     assert len(set(of_lines)) == 10
     assert [container[0].get_marker() for container in points.axes[0].containers] == of_lines
@@ -74,7 +75,7 @@ def test_a_training_that_failed_is_grey_and_enters_no_mean(tmp_path):
     write_noisy(tmp_path, 2, seeds=(0, 1))
     write_pick(tmp_path, result(1, seed=2, **FAILED), (1500.0, 9000.0), "1-c1-seed2")
     run = read_run(RunFolder(tmp_path))
-    _, full = (figure := figure6.draw(run, find(run))).axes[:2]
+    _, full = (figure := draw_figure6(run, find(run))).axes[:2]
     first, grey, second = full.lines
     assert (grey.get_color(), grey.get_linestyle(), grey.get_ydata().tolist()) == (style.FAILED, "--", [1500.0, 9000.0])
     assert max(first.get_ydata()) < 2000
@@ -89,7 +90,7 @@ def test_a_second_score_is_dotted_in_the_colour_of_the_first(tmp_path):
     rows = [f"{row},{1400 + number}" for number, row in enumerate(rows)]
     path.write_text("\n".join([f"{names},score_running", *rows[:-1], rows[-1].rpartition(",")[0] + ","]))
     run = read_run(RunFolder(tmp_path))
-    early, full = (figure := figure6.draw(run, find(run))).axes[:2]
+    early, full = (figure := draw_figure6(run, find(run))).axes[:2]
     assert [len(early.lines), len(full.lines)] == [4, 4]
     (dotted,) = [line for line in full.lines if line.get_linestyle() == ":"]
     assert dotted.get_ydata().tolist() == [1400.0 + number for number in range(len(rows) - 1)]

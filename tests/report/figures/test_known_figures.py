@@ -9,7 +9,8 @@ from scipy.stats import kendalltau
 from naswot_lightning.columns import Column, Criterion
 from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import no_rows, rank
-from naswot_lightning.report.figures import figure3, figure4
+from naswot_lightning.report.figures import figure3
+from naswot_lightning.report.figures.bars import draw_figure4
 from naswot_lightning.report.findings import find
 from naswot_lightning.report.known import known
 from naswot_lightning.report.run import Run, read_run
@@ -68,7 +69,7 @@ def test_a_panel_a_score_shows_each_network_with_a_score_and_an_accuracy(tabled)
 
 def test_bars_are_the_taus_and_a_missing_score_is_the_worst(tabled):
     run, rows, accuracies = tabled
-    figure = figure4.draw(run, None)
+    figure = draw_figure4(run, None)
     bars = {container.get_label(): container[0].get_height() for container in figure.axes[0].containers[::2]}
     kept = ~np.isnan(accuracies)
     naswot = np.array([-1.0 if row.scores["naswot"] is None else row.scores["naswot"] for row in rows])
@@ -82,7 +83,7 @@ def test_bars_are_the_taus_and_a_missing_score_is_the_worst(tabled):
 
 
 def test_bars_are_told_apart_without_colours(tabled):
-    patches = [container[0] for container in figure4.draw(tabled[0], None).axes[0].containers[::2]]
+    patches = [container[0] for container in draw_figure4(tabled[0], None).axes[0].containers[::2]]
     assert len({patch.get_hatch() for patch in patches}) == 4
 
 
@@ -108,7 +109,7 @@ def test_nothing_is_drawn_where_no_accuracy_is_known():
     rows = [scored(number, 100.0 - number, 1.0, 1000) for number in range(5)]
     for ranking in (rank(rows, CRITERIA), no_rows()):
         run = Run("run", SETTINGS, ranking, (), (), {})
-        assert known(run) is figure3.draw(run, None) is figure4.draw(run, None) is None
+        assert known(run) is figure3.draw(run, None) is draw_figure4(run, None) is None
 
 
 def test_the_table_has_its_name(tmp_path):

@@ -6,9 +6,10 @@ import pytest
 from scipy import stats
 
 from naswot_lightning.errors import UserError
+from naswot_lightning.report.figures.curves import relative
 from naswot_lightning.report.several.agreement import tau_of_shared
 from naswot_lightning.report.several.beside import read_beside
-from naswot_lightning.report.several.comparison import compare_runs, relative
+from naswot_lightning.report.several.comparison import compare_runs
 from naswot_lightning.storage.run_folder import RunFolder
 from tests.report.html.folders import failed_row, sampled_rows, write_search
 from tests.report.run_folders import write_noisy

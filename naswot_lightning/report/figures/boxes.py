@@ -5,45 +5,55 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from naswot_lightning.analysis.measurements import ABLATIONS, SIZES, Sample, SelectedNetwork, relative_scores
 from naswot_lightning.report.figures import style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from naswot_lightning.analysis.measurements import Sample, SelectedNetwork
+    from naswot_lightning.report.findings import Findings
+    from naswot_lightning.report.run import Run
 
 _GROUP = 0.85  # of the distance between two batch sizes
 _LIGHT = 0.45  # of white in a box, on which its black median is seen
 
 
-def draw(networks: Sequence[SelectedNetwork], samples: Sequence[Sample], title: str) -> Figure:
-    """Draw a box a network and way; those of several batch sizes are divided by the lowest score of their size."""
-    from matplotlib.figure import Figure
+def draw_figure5(run: Run, findings: Findings) -> Figure | None:
+    """Draw the scores that a run keeps so far; None where none was measured."""
+    kept = run.ablation
+    if kept is None or not kept.samples:
+        return None
+    own, count = kept.header, 1 + max(sample.number for sample in kept.samples)
+    title = (
+        f"{own.space}, n = {len(own.networks)} networks, {count} scores each way, {own.batch_size} images of "
+        f"{own.images}, seeds {own.seed} to {own.seed + count - 1}; {own.source}"
+    )
+    return draw_ablation(own.networks, kept.samples, title)
 
-    from naswot_lightning.analysis.measurements import ABLATIONS, SIZES
+
+def draw_ablation(networks: Sequence[SelectedNetwork], samples: Sequence[Sample], title: str) -> Figure:
+    """Draw a box per network and way; those of several batch sizes are divided by the lowest score of their size."""
+    from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11.5, 8.0), layout="constrained")
     colors = style.color_map()([number / max(len(networks) - 1, 1) for number in range(len(networks))])
     for axis, ablation in zip(figure.subplots(2, 2).ravel().tolist(), ABLATIONS, strict=True):
         own = [sample for sample in samples if sample.ablation == ablation and sample.score == sample.score]
-        (_draw_sizes if ablation == SIZES else _draw_one_size)(axis, networks, own, colors)
+        if ablation == SIZES:
+            _draw_sizes(axis, networks, own, colors)
+        else:
+            boxes = [[sample.score for sample in own if sample.network == network] for network in networks]
+            _color(axis.boxplot(boxes, widths=0.6, patch_artist=True), colors)
+            labels = [f"{each.percentile}-{each.percentile + 5}\n{each.accuracy:.1f} %" for each in networks]
+            axis.set_xticks(range(1, len(networks) + 1), labels, fontsize="x-small")
+            axis.set(xlabel="percentile and accuracy of the network", ylabel="score (natural log)")
         axis.set_title(ablation, fontsize="medium")
         axis.grid(axis="y", alpha=0.3)
     figure.suptitle(style.wrapped(title, 130), fontsize="medium")
     return figure
 
 
-def _draw_one_size(axis: Any, networks: Sequence[SelectedNetwork], samples: Sequence[Sample], colors: Any) -> None:
-    boxes = [[sample.score for sample in samples if sample.network == network] for network in networks]
-    _color(axis.boxplot(boxes, widths=0.6, patch_artist=True), colors)
-    labels = [f"{network.percentile}-{network.percentile + 5}\n{network.accuracy:.1f} %" for network in networks]
-    axis.set_xticks(range(1, len(networks) + 1), labels, fontsize="x-small")
-    axis.set(xlabel="percentile and accuracy of the network", ylabel="score (natural log)")
-
-
 def _draw_sizes(axis: Any, networks: Sequence[SelectedNetwork], samples: Sequence[Sample], colors: Any) -> None:
-    from naswot_lightning.analysis.measurements import relative_scores
-
     values = relative_scores(samples)
     sizes = sorted({sample.batch_size for sample in samples})
     width = _GROUP / len(networks)

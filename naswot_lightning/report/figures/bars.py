@@ -1,0 +1,168 @@
+"""Kendall's tau of scores as bars with their intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from naswot_lightning.analysis.statistics import Estimate, estimate, resampled_tau, with_the_worst
+from naswot_lightning.report.figures import style
+from naswot_lightning.report.known import known
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from naswot_lightning.report.findings import Findings
+    from naswot_lightning.report.run import Run
+
+_GROUP = 0.8  # of the distance between two groups
+_DARKEST, _BRIGHTEST = 0.3, 0.9  # of the colour map: what is darker hides an interval
+_HATCHES = ("", "///", "...", "xxx", "\\\\\\", "+++", "ooo", "---")  # tell bars apart without colours
+_ACROSS = 3  # panels in a line
+_LETTERS = 44  # of a small title, in the width of a panel
+SIZE = "plain size"
+_VERDICTS = {  # of a score against plain size: colour, what the legend says
+    "beats": ("#2a788e", "better than size"), "cannot be told apart": ("#9fb8c4", "not to be told apart from size"),
+    "loses": ("#c46a4a", "worse than size"), "too little evidence": ("#dddddd", "no interval"), SIZE: ("0.35", SIZE),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Bar:
+    """Kendall's tau of a score with an accuracy."""
+
+    table: str
+    """what knows the accuracies."""
+    space: str
+    accuracy: str
+    """which accuracy it is."""
+    images: str
+    """the data set of the mini-batch."""
+    score: str
+    tau: Estimate
+    """networks without the score are the worst, equal to each other."""
+    published: float | None = None
+    """of the paper; None where none is on record."""
+
+
+def draw_figure4(run: Run, findings: Findings) -> Figure | None:
+    """Draw every score of a run with known accuracies, and the sizes (the paper's Figure 4)."""
+    found = known(run)
+    if found is None or len(found.accuracies) < 2:
+        return None
+    accuracies = found.accuracies.tolist()
+    bars = [
+        Bar(
+            table="", space=found.space, accuracy=found.source, images=found.images, score=name,
+            tau=estimate(resampled_tau, with_the_worst(values).tolist(), accuracies),
+        )
+        for name, values in {**found.scores, **found.sizes}.items()
+        if not np.isnan(values).all()
+    ]  # fmt: skip
+    figure = draw_taus(bars)
+    figure.suptitle(style.plain(f"scored on {found.images}, n = {len(accuracies):,} networks"), fontsize="medium")
+    return figure
+
+
+def draw_taus(bars: Sequence[Bar]) -> Figure:
+    """Draw a group of bars per data set and table, and a diamond where a correlation is published."""
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure
+
+    groups = list(dict.fromkeys((bar.space, bar.accuracy) for bar in bars))
+    scores = list(dict.fromkeys(bar.score for bar in bars))
+    figure = Figure(figsize=(3.0 + 0.55 * len(groups) * len(scores), 4.4), layout="constrained")
+    axis: Any = figure.subplots()
+    width = _GROUP / len(scores)
+    for bar in sorted(bars, key=lambda each: scores.index(each.score)):
+        number = scores.index(bar.score)
+        center = groups.index((bar.space, bar.accuracy)) + (number - (len(scores) - 1) / 2) * width
+        if bar.tau.value is not None:
+            share = number / max(len(scores) - 1, 1)
+            color = colormaps["viridis"](_DARKEST + (_BRIGHTEST - _DARKEST) * share)
+            look: dict[str, Any] = {"color": color, "hatch": _HATCHES[number % len(_HATCHES)], "edgecolor": "white"}
+            axis.bar([center], [bar.tau.value], 0.9 * width, label=style.plain(bar.score), **look)
+            if (ends := _ends(bar.tau)) is not None:
+                axis.errorbar([center], [bar.tau.value], yerr=ends, color="black", elinewidth=1.4, capsize=3)
+        if bar.published is not None:
+            mark: dict[str, Any] = {"color": "#d62728", "markeredgecolor": "black", "markersize": 5}
+            axis.plot([center], [bar.published], "D", label="published", **mark)
+    labels = ["\n".join(style.plain(text).replace(", ", ",\n") for text in group) for group in groups]
+    axis.set_xticks(range(len(groups)), labels, fontsize="small")
+    axis.axhline(0.0, color="0.2", linewidth=0.8)
+    fewest, most = min(bar.tau.n for bar in bars), max(bar.tau.n for bar in bars)
+    count = f"n = {most}" if fewest == most else f"n = {fewest} to {most}"
+    axis.set_ylabel(f"Kendall tau, 95 % interval, {count}")
+    axis.grid(axis="y", alpha=0.3)
+    handles = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
+    figure.legend(list(handles.values()), list(handles), loc="outside right center", fontsize="small")
+    return figure
+
+
+@dataclass(frozen=True)
+class VerdictBar:
+    """Kendall's tau of a score, and what it has over plain size."""
+
+    score: str
+    tau: Estimate
+    verdict: str
+    """a key of the legend: of :func:`naswot_lightning.analysis.evidence.judge`, or :data:`SIZE`."""
+
+
+@dataclass(frozen=True)
+class VerdictPanel:
+    """The scores of a study against one accuracy."""
+
+    accuracy: str
+    n: int
+    bars: Sequence[VerdictBar]
+    tau_of_size: float | None
+
+
+def draw_verdicts(panels: Sequence[VerdictPanel], title: str) -> Figure:
+    """Draw a panel per accuracy with a bar per score, and a line where plain size is."""
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+    across, along = min(len(panels), _ACROSS), math.ceil(len(panels) / _ACROSS)
+    order = [bar.score for bar in panels[0].bars]
+    height = along * (1.5 + 0.27 * len(order)) + 0.6
+    figure = Figure(figsize=(2.6 + 3.6 * across, height), layout="constrained")
+    axes = figure.subplots(along, across, squeeze=False, sharey=True).ravel().tolist()
+    for axis, panel in zip(axes, panels, strict=False):
+        _draw_panel(axis, panel, order)
+    for axis in axes[len(panels) :]:
+        axis.set_visible(False)
+    figure.suptitle(style.wrapped(title, _LETTERS * (1 + across)), fontsize="medium")
+    there = {bar.verdict for panel in panels for bar in panel.bars}
+    handles = [Patch(color=color, label=label) for name, (color, label) in _VERDICTS.items() if name in there]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize="small")
+    return figure
+
+
+def _draw_panel(axis: Any, panel: VerdictPanel, order: list[str]) -> None:
+    for bar in panel.bars:
+        if bar.tau.value is not None:
+            place = order.index(bar.score)
+            axis.barh([place], [bar.tau.value], 0.75, color=_VERDICTS[bar.verdict][0])
+            if (ends := _ends(bar.tau)) is not None:
+                axis.errorbar([bar.tau.value], [place], xerr=ends, color="0.1", elinewidth=1, capsize=2)
+    if panel.tau_of_size is not None:
+        axis.axvline(panel.tau_of_size, color=_VERDICTS[SIZE][0], linestyle="--", linewidth=1)
+    axis.axvline(0.0, color="0.2", linewidth=0.8)
+    axis.set_yticks(range(len(order)), [style.plain(name) for name in order], fontsize="small")
+    axis.set_ylim(len(order) - 0.4, -0.6)  # the best above
+    axis.set_xlabel("Kendall tau with accuracy, 95 % interval")
+    axis.set_title(f"{style.wrapped(panel.accuracy, _LETTERS)}\nn = {panel.n:,}", fontsize="small")
+    axis.grid(axis="x", alpha=0.3)
+
+
+def _ends(tau: Estimate) -> list[list[float]] | None:
+    """Return how far an interval goes below and above its value; None where there is none."""
+    if tau.value is None or tau.low is None or tau.high is None:
+        return None
+    return [[tau.value - tau.low], [tau.high - tau.value]]
