@@ -9,8 +9,7 @@ from pathlib import Path
 from naswot_lightning.cli.parser import run_command
 from naswot_lightning.console import restore_keyboard_interrupt
 from naswot_lightning.errors import UserError, expect_name
-from naswot_lightning.registry import resolve
-from naswot_lightning.reproduce import RESULTS
+from naswot_lightning.reproduce import RESULTS, reproduce
 from naswot_lightning.reproduce.settings import Scoring
 
 PROG = "python -m naswot_lightning.reproduce"
@@ -29,12 +28,10 @@ def main(words: Sequence[str]) -> int:
         print(f"{PROG}: error: {error}", file=sys.stderr)
         return 2
 
-    def reproduce(settings: Scoring) -> int:
-        function = resolve("result", name, {name: result.function})
+    def run(settings: Scoring) -> int:
         if Path(settings.out).is_file():
             raise UserError(f"--out {settings.out}: there is a file of that name; choose a folder")
         restore_keyboard_interrupt()
-        code: int = function(settings)
-        return code
+        return reproduce(name, settings)
 
-    return run_command(reproduce, result.settings, f"{PROG} {name}", rest)
+    return run_command(run, result.settings, f"{PROG} {name}", rest)

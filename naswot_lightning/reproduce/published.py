@@ -1,4 +1,4 @@
-"""The figures of the paper, as data with their source: the files of ``paper/``."""
+"""The numbers of the paper, as data with their source: the files of ``paper/``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Literal
 
-from naswot_lightning.reproduce.result_row import Spread
+from naswot_lightning.report.figures.published_and_ours import Spread
 from naswot_lightning.storage.plain_yaml import parse_yaml
 
 Kind = Literal["naswot", "random", "optimal", "algorithm", "weight sharing"]
@@ -15,55 +15,44 @@ Kind = Literal["naswot", "random", "optimal", "algorithm", "weight sharing"]
 
 @dataclass(frozen=True)
 class PublishedRow:
-    """A row of a table of the paper.
-
-    Attributes:
-        label: the method.
-        kind: how it is run here; methods with weight sharing are quoted alone.
-        figures: percent, by the names of the columns.
-        samples: N, the architectures that a run looks at.
-        algorithm: the name of ``--algorithm``.
-        seconds: of a run.
-        note: what is odd about its figures.
-    """
+    """A row of a table of the paper."""
 
     label: str
+    """the method."""
     kind: Kind
+    """how it is run here; methods with weight sharing are quoted alone."""
     figures: Mapping[str, Spread]
+    """percent, by the names of the columns."""
     samples: int = 1
+    """N, the architectures that a run looks at."""
     algorithm: str | None = None
+    """the name of ``--algorithm``."""
     seconds: float | None = None
+    """of a run."""
     note: str | None = None
+    """what is odd about its numbers."""
 
 
 @dataclass(frozen=True)
 class PublishedTable:
-    """A table of the paper.
-
-    Attributes:
-        source: where it stands.
-        space: that was searched.
-        columns: their names.
-        rows: in the order of the paper.
-    """
+    """A table of the paper."""
 
     source: str
+    """where it stands."""
     space: str
     columns: Sequence[str]
     rows: Sequence[PublishedRow]
+    """in the order of the paper."""
 
 
 @dataclass(frozen=True)
 class PublishedTaus:
-    """Rank correlations of a figure of the paper.
-
-    Attributes:
-        source: where they stand.
-        taus: Kendall's tau by space, data set and score.
-    """
+    """Rank correlations of a figure of the paper."""
 
     source: str
+    """where they stand."""
     taus: Mapping[tuple[str, str, str], float]
+    """Kendall's tau by space, data set and score."""
 
     def find(self, space: str, dataset: str, score: str) -> float | None:
         """Return a tau; None where none is on record. Options of a space and ``-valid`` do not count."""
@@ -73,7 +62,12 @@ class PublishedTaus:
 def published_table(name: str) -> PublishedTable:
     """Return a table of the paper: table1, table2a, table2b."""
     read = _read(name)
-    return PublishedTable(read["source"], read["space"], read["columns"], [_row(read, row) for row in read["rows"]])
+    rows = []
+    for row in read["rows"]:
+        pairs = zip(read["columns"], row["figures"], strict=True)
+        figures = {column: Spread(*pair) for column, pair in pairs if pair is not None}
+        rows.append(PublishedRow(**{**row, "figures": figures}))
+    return PublishedTable(read["source"], read["space"], read["columns"], rows)
 
 
 def published_taus(figure: str) -> PublishedTaus:
@@ -81,12 +75,6 @@ def published_taus(figure: str) -> PublishedTaus:
     read = _read("correlations")[figure]
     taus = {(each["space"], each["dataset"], each["score"]): each["tau"] for each in read["taus"]}
     return PublishedTaus(read["source"], taus)
-
-
-def _row(table: Mapping[str, Any], row: Mapping[str, Any]) -> PublishedRow:
-    pairs = zip(table["columns"], row["figures"], strict=True)
-    figures = {column: Spread(*pair) for column, pair in pairs if pair is not None}
-    return PublishedRow(**{**row, "figures": figures})
 
 
 def _read(name: str) -> Any:

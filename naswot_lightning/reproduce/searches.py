@@ -12,11 +12,9 @@ import numpy as np
 from naswot_lightning.benchmarks import Table
 from naswot_lightning.benchmarks.known_space import KnownSpace, space_of
 from naswot_lightning.benchmarks.targets import Target, search_target
-from naswot_lightning.reproduce.sampling import candidates
+from naswot_lightning.reproduce.benchmark_tables import draw_candidates, scored_space
 from naswot_lightning.reproduce.score_table import ScoreTable, score_table
 from naswot_lightning.reproduce.settings import Scoring
-from naswot_lightning.reproduce.tables import scored_space
-from naswot_lightning.scorer import Evaluation
 from naswot_lightning.search.algorithms import get_algorithm
 from naswot_lightning.search.algorithms.base import Algorithm
 from naswot_lightning.search.evaluators.table import TableEvaluator
@@ -27,31 +25,23 @@ from naswot_lightning.search.trial import Proposal, Trial
 from naswot_lightning.seeds import derived_seed
 from naswot_lightning.storage.score_rows import ScoreRow
 
-_LOOKED_AT = 2_000  # architectures of whose seconds the shortest is taken: of NAS-Bench-101, a sixth of a second
-_RESERVE = 3  # others are not so much quicker that seconds, not evaluations, would not end a search
+# Architectures of whose seconds the shortest is taken: of NAS-Bench-101, a sixth of a second.
+_LOOKED_AT = 2_000
+# Others are not so much quicker that seconds, not evaluations, would not end a search.
+_RESERVE = 3
 
 
 @dataclass(frozen=True)
-class Effort:
-    """When a search ends.
-
-    Attributes:
-        evaluations: as many, or
-        seconds: of training, where the table has them.
-    """
+class SearchBudget:
+    """When a search ends: after so many evaluations, or after so many seconds of the table's trainings."""
 
     evaluations: int
     seconds: float | None = None
 
 
 @dataclass(frozen=True)
-class Ground:
-    """What searches of one data set stand on.
-
-    Attributes:
-        table: what is known.
-        dataset: whose accuracies direct them, by our name.
-    """
+class TabularSearch:
+    """What searches run against: a table of known accuracies, and the data set whose accuracies direct them."""
 
     table: Table
     dataset: str
@@ -70,8 +60,8 @@ class Ground:
     def quickest(self) -> float | None:
         """Seconds of the shortest training out of many; None where the table does not know them of each."""
         target, every = self.target, self.table.architectures
-        looked_at = candidates(len(every), _LOOKED_AT, seed=0).tolist()
-        seconds = [self.table.seconds(every[place], target.dataset, target.epochs) for place in looked_at]
+        looked_at = draw_candidates(len(every), _LOOKED_AT, seed=0).tolist()
+        seconds = [self.table.seconds(every[row], target.dataset, target.epochs) for row in looked_at]
         known = [each for each in seconds if each]
         return min(known) if known and len(known) == len(seconds) else None
 
@@ -83,84 +73,77 @@ class Ground:
         asked = (target.dataset, target.split, target.epochs)
         return all(self.table.accuracy_at(first, *asked, part) is not None for part in parts)
 
-    def effort(self, budget: float | None, evaluations: int | None) -> Effort | None:
-        """Return how long searches go on: a budget of seconds where the table has them, or so many evaluations.
+    def budget(self, seconds: float | None, evaluations: int | None) -> SearchBudget | None:
+        """Return how long searches go on: so many seconds where the table has them, or so many evaluations.
 
         None where neither is there.
         """
-        if budget is not None and self.quickest is not None:
-            return Effort(math.ceil(_RESERVE * budget / self.quickest), budget)
-        return None if evaluations is None else Effort(evaluations)
+        if seconds is not None and self.quickest is not None:
+            return SearchBudget(math.ceil(_RESERVE * seconds / self.quickest), seconds)
+        return None if evaluations is None else SearchBudget(evaluations)
+
+    def algorithm(self, name: str, budget: SearchBudget, seed: int) -> Algorithm:
+        """Return an algorithm that searches the table, by the name of ``--algorithm``."""
+        limits = Limits(None, None, self.space.complexity)
+        most = min(budget.evaluations, len(self.space)) if name == "random" else budget.evaluations
+        return get_algorithm(name)(self.space, most, seed, limits)
+
+    def expect_known(self, algorithm: str, budget: SearchBudget, seed: int) -> None:
+        """Raise :class:`UserError` where the table does not know the trainings that an algorithm begins with."""
+        first = self.algorithm(algorithm, budget, seed).propose([])
+        trained = (each for each in first if isinstance(each, Trial) and each.fidelity)
+        if (training := next(trained, None)) is not None:
+            TableLookup(self, None)(training)
+
+    def run(self, algorithm: str, budget: SearchBudget, seeds: int, settings: Scoring, images: str) -> list[History]:
+        """Return what an algorithm evaluates, one history per seed.
+
+        Args:
+            algorithm: as ``--algorithm`` takes it.
+            budget: when it ends.
+            seeds: how many.
+            settings: how networks are scored, where the algorithm begins with scores.
+            images: the data set of the mini-batch.
+        """
+        made = [self.algorithm(algorithm, budget, derived_seed(settings.seed, "search", n)) for n in range(seeds)]
+        # Architectures that the algorithms look at before any training.
+        first = (proposal for each in made for proposal in each.propose([]))
+        scored = [each.architecture for each in first if isinstance(each, Trial) and not each.fidelity]
+        scores = None
+        if scored:
+            space = scored_space(settings, self.table)
+            scores = score_table(settings, space, images, list(dict.fromkeys(scored)))
+        evaluate = TableLookup(self, scores)
+        return [simulate(each, evaluate, budget.seconds) for each in made]
+
+    def rows_of_picks(self, histories: Sequence[History]) -> np.ndarray:
+        """Return the row in the table of the best of each search; searches that found nothing are left out."""
+        best = (history.best[-1] for history in histories if history.rows)
+        return np.array([self.table.row(row.architecture) for row in best if row is not None], dtype=int)
 
 
-def run_searches(
-    ground: Ground, algorithm: str, effort: Effort, seeds: int, settings: Scoring, images: str
-) -> list[History]:
-    """Return what an algorithm evaluates, one history a seed.
-
-    Args:
-        ground: what it searches.
-        algorithm: as ``--algorithm`` takes it.
-        effort: when it ends.
-        seeds: how many.
-        settings: how networks are scored, where the algorithm begins with scores.
-        images: the data set of the mini-batch.
-    """
-    made = [_algorithm(ground, algorithm, effort, derived_seed(settings.seed, "search", n)) for n in range(seeds)]
-    scored = _asked_for_scores(made)
-    scores = score_table(settings, scored_space(settings, ground.table), images, scored) if scored else None
-    evaluate = Lookups(ground, scores)
-    return [simulate(each, evaluate, effort.seconds) for each in made]
-
-
-def expect_known(ground: Ground, algorithm: str, effort: Effort, seed: int) -> None:
-    """Raise :class:`UserError` where the table does not know the trainings that an algorithm begins with."""
-    first = _algorithm(ground, algorithm, effort, seed).propose([])
-    trained = (each for each in first if isinstance(each, Trial) and each.fidelity)
-    if (training := next(trained, None)) is not None:
-        Lookups(ground, None)(training)
-
-
-def _algorithm(ground: Ground, name: str, effort: Effort, seed: int) -> Algorithm:
-    limits = Limits(None, None, ground.space.complexity)
-    most = min(effort.evaluations, len(ground.space)) if name == "random" else effort.evaluations
-    return get_algorithm(name)(ground.space, most, seed, limits)
-
-
-def _asked_for_scores(algorithms: Sequence[Algorithm]) -> list[str]:
-    """Return the architectures that the algorithms look at before any training."""
-    first = (proposal for algorithm in algorithms for proposal in algorithm.propose([]))
-    return list(dict.fromkeys(each.architecture for each in first if isinstance(each, Trial) and not each.fidelity))
-
-
-class Lookups:
+class TableLookup:
     """Looks proposals up: accuracies and seconds in a table, scores in the table of scores.
 
     Args:
-        ground: what is searched.
+        search: what is searched.
         scores: of all architectures that are proposed without training; None where there are none.
     """
 
-    def __init__(self, ground: Ground, scores: ScoreTable | None) -> None:
-        self._space, self._scores = ground.space.name, scores
-        self._evaluate = TableEvaluator(ground.table, ground.target, "", ground.space.complexity)
-        self._timed = ground.quickest is not None  # seconds of scores alone are no seconds of a search
+    def __init__(self, search: TabularSearch, scores: ScoreTable | None) -> None:
+        self._space, self._scores = search.space.name, scores
+        self._evaluate = TableEvaluator(search.table, search.target, "", search.space.complexity)
+        # Seconds of scores alone are no seconds of a search.
+        self._timed = search.quickest is not None
         self._known: dict[Proposal, ScoreRow] = {}
 
     def __call__(self, proposal: Proposal) -> ScoreRow:
         """Return the row of a proposal; one that is proposed again has its seconds again."""
         if proposal not in self._known:
-            self._known[proposal] = row_of(self._space, proposal, proposal, self._values(proposal), 0, "")
+            if self._scores is not None and isinstance(proposal, Trial) and not proposal.fidelity:
+                found = self._scores.evaluation(proposal.architecture)
+                found = found if self._timed else replace(found, seconds=0.0)
+            else:
+                found = self._evaluate(proposal)
+            self._known[proposal] = row_of(self._space, proposal, proposal, found, 0, "")
         return self._known[proposal]
-
-    def _values(self, proposal: Proposal) -> Evaluation:
-        if self._scores is not None and isinstance(proposal, Trial) and not proposal.fidelity:
-            values = self._scores.values(proposal.architecture)
-            return values if self._timed else replace(values, seconds=0.0)
-        return self._evaluate(proposal)
-
-
-def places_of_picks(table: Table, histories: Sequence[History]) -> np.ndarray:
-    """Return the place in the table of the best of each search; searches that found nothing are left out."""
-    best = (history.best[-1] for history in histories if history.rows)
-    return np.array([table.row(row.architecture) for row in best if row is not None], dtype=int)

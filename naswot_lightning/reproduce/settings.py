@@ -164,8 +164,6 @@ class AlgorithmSettings(Scoring):
     """seconds of training, as the table has them, after which a search ends instead."""
     benchmark_dataset: str = "cifar10"
     """whose accuracies direct the searches and are shown."""
-    oracles: bool = False
-    """draw syne-tune's evolution and BOHB's densities beside ours, dashed (pip install 'naswot-lightning[oracles]')."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -4,7 +4,7 @@ from naswot_lightning.cli.parser import run_command
 from naswot_lightning.cli.report import main
 from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
-from tests.reproduce.invented import architectures
+from tests.reproduce.tables import architectures
 
 NAMES = architectures(4, "nats_size")  # which are quick to build
 BATCH = 8

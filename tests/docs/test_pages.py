@@ -26,7 +26,7 @@ from tests.docs import pages
 from tests.docs.pages import PAGES, blocks
 from tests.docs.reading import read, read_script
 from tests.images import make_image_folder
-from tests.reproduce.invented import COLUMNS, SIZE_COLUMNS, write_table
+from tests.reproduce.tables import COLUMNS, SIZE_COLUMNS, write_table
 from tests.study.invented import write_own_table
 
 MOST_LINES = 110

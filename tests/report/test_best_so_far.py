@@ -50,16 +50,6 @@ def test_seconds_that_are_not_known_are_left_out():
     assert "n = 2 to 3 seeds" in figure.get_suptitle()
 
 
-def test_another_implementation_is_dashed_in_the_colour_of_ours():
-    searches = {name: [curve([1.0 + n, 2.0 + n, 3.0]) for n in range(4)] for name in ("rea", "bohb", "theirs", "odd")}
-    figure = draw(searches, "accuracy (%)", "cells", {"theirs": "bohb", "odd": "nothing", "unused": "rea"})
-    rea, bohb, theirs, odd = (line for line in figure.axes[0].get_lines() if line.get_label() in searches)
-    assert theirs.get_color() == bohb.get_color() != rea.get_color()
-    assert [line.get_linestyle() for line in (theirs, odd)] == ["--", "--"]
-    assert "--" not in (rea.get_linestyle(), bohb.get_linestyle())
-    assert len({line.get_marker() for line in (theirs, odd)} - {"None", ""}) == 2
-
-
 def test_the_spread_of_many_is_a_bar_at_the_end_and_of_few_a_band():
     searches = {name: [curve([1.0 + n, 2.0 + n, 3.0 + n]) for n in range(11)] for name in ("a", "b", "c", "d")}
     few = draw({name: searches[name] for name in ("a", "b", "c")}, "accuracy (%)", "cells").axes[0]

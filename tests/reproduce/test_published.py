@@ -2,8 +2,8 @@
 
 import pytest
 
+from naswot_lightning.report.figures.published_and_ours import Spread
 from naswot_lightning.reproduce.published import published_table, published_taus
-from naswot_lightning.reproduce.result_row import Spread
 from naswot_lightning.search.algorithms import ALGORITHMS
 from spaces import get_space
 
@@ -37,11 +37,7 @@ def test_every_row_is_a_method_that_can_be_run_or_is_quoted(name, rows):
 def test_figures(name, label, column, figure):
     (row,) = [row for row in published_table(name).rows if row.label == label]
     assert row.figures[column] == figure
-
-
-def test_area_has_validation_columns_alone():
-    (area,) = [row for row in published_table("table2a").rows if row.label == "AREA"]
-    assert set(area.figures) == {"C10 val", "C100 val", "IN16 val"}
+    assert label != "AREA" or set(row.figures) == {"C10 val", "C100 val", "IN16 val"}
 
 
 def test_correlations_are_found_by_the_names_of_tables():

@@ -1,57 +1,112 @@
-"""Searches with feedback on a small table, against what they should do, counted by hand."""
+"""Searches with feedback and scores of a small table, against what they should do, counted by hand."""
+
+import json
 
 import numpy as np
 import pytest
 
 from naswot_lightning.benchmarks import open_benchmark
-from naswot_lightning.reproduce.score_table import score_table
-from naswot_lightning.reproduce.searches import Effort, Ground, places_of_picks, run_searches
+from naswot_lightning.cli.search import run_search
+from naswot_lightning.config import SearchConfig, WandbConfig
+from naswot_lightning.errors import UserError
+from naswot_lightning.reproduce.score_table import score_table, scores_by_name, scores_folder
+from naswot_lightning.reproduce.searches import SearchBudget, TabularSearch
 from naswot_lightning.reproduce.settings import Scoring
-from tests.reproduce.invented import accuracy, architectures, write_table
+from tests.reproduce.tables import accuracy, architectures, write_table
+
+DISCONNECTED = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
+
+
+def scoring(out, **more):
+    return Scoring(benchmark=["none.csv"], dataset=["digits"], batch_size=4, workers=1, out=str(out), **more)
 
 
 @pytest.fixture(scope="module")
-def ground(tmp_path_factory):
-    return Ground(open_benchmark(write_table(tmp_path_factory.mktemp("table") / "mine.csv", seconds=100)), "cifar10")
+def search(tmp_path_factory):
+    table = write_table(tmp_path_factory.mktemp("table") / "mine.csv", seconds=100)
+    return TabularSearch(open_benchmark(table), "cifar10")
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory):
-    out = str(tmp_path_factory.mktemp("out"))
-    return Scoring(benchmark=["mine.csv"], dataset=["digits"], batch_size=4, workers=1, out=out)
+def out(tmp_path_factory):
+    """A folder that has the scores of six architectures."""
+    folder = tmp_path_factory.mktemp("out")
+    assert score_table(scoring(folder), "nasbench201", "digits", [*architectures(5), DISCONNECTED]).fresh == 6
+    return folder
 
 
-def test_random_search_picks_the_best_of_what_the_time_allows(ground, settings):
-    effort = ground.effort(900, None)
-    assert effort.seconds == 900
-    histories = run_searches(ground, "random", effort, 5, settings, "digits")
+def test_random_search_picks_the_best_of_what_the_time_allows(search, out):
+    budget = search.budget(900, None)
+    assert budget.seconds == 900
+    histories = search.run("random", budget, 5, scoring(out), "digits")
     numbers = {each: number for number, each in enumerate(architectures(20))}
-    for history, pick in zip(histories, places_of_picks(ground.table, histories), strict=True):
+    for history, pick in zip(histories, search.rows_of_picks(histories), strict=True):
         found = [numbers[row.architecture] for row in history.rows]
         spent = [100 + number % 3 for number in found]
         assert len(set(found)) == len(found)
-        assert sum(spent[:-1]) < 900 <= sum(spent)
-        assert history.seconds[-1] == sum(spent)
+        assert sum(spent[:-1]) < 900 <= sum(spent) == history.seconds[-1]
         assert pick == max(found, key=lambda number: accuracy(number, 0, epochs=12))
     assert len({history.rows[0].architecture for history in histories}) > 1  # seeds differ
 
 
-def test_area_trains_the_best_by_score_first(ground, settings):
-    (history,) = run_searches(ground, "area:start=12,population=4", Effort(6), 1, settings, "digits")
+def test_area_trains_the_best_by_score_first(search, out):
+    (history,) = search.run("area:start=12,population=4", SearchBudget(6), 1, scoring(out), "digits")
     scored = [row.architecture for row in history.rows if row.fidelity == 0]
     assert len(scored) == 12
-    merits = score_table(settings, "nasbench201", "digits", scored).merits(scored)
-    best = np.array(scored)[np.argsort(-np.nan_to_num(merits, nan=-np.inf), kind="stable")[:4]]
+    scores = score_table(scoring(out), "nasbench201", "digits", scored).scores(scored)
+    best = np.array(scored)[np.argsort(-np.nan_to_num(scores, nan=-np.inf), kind="stable")[:4]]
     assert [row.architecture for row in history.rows[12:16]] == best.tolist()
     assert history.evaluations[-1] == 6
     assert all(row.seconds > 0 for row in history.rows)  # scores take time, too
 
 
-def test_without_seconds_a_search_needs_a_number_of_evaluations(tmp_path, settings):
-    ground = Ground(open_benchmark(write_table(tmp_path / "mine.csv")), "cifar10")
-    assert ground.quickest is None
-    assert ground.effort(900, None) is None
-    assert ground.effort(900, 7) == Effort(7)
-    assert not ground.has_parts
-    (history,) = run_searches(ground, "area:start=12,population=4", Effort(6), 1, settings, "digits")
+def test_without_seconds_a_search_needs_a_number_of_evaluations(tmp_path, out):
+    search = TabularSearch(open_benchmark(write_table(tmp_path / "mine.csv")), "cifar10")
+    assert search.quickest is None
+    assert search.budget(900, None) is None
+    assert search.budget(900, 7) == SearchBudget(7)
+    assert not search.has_parts
+    (history,) = search.run("area:start=12,population=4", SearchBudget(6), 1, scoring(out), "digits")
     assert history.seconds[-1] == 0
+
+
+def test_scores_are_those_of_a_search(out, tmp_path):
+    chosen = [*architectures(5), DISCONNECTED]
+    (tmp_path / "list").write_text("\n".join(chosen))
+    options = {"batch_size": 4, "workers": 1, "run_dir": str(tmp_path / "run"), "wandb": WandbConfig("disabled")}
+    run_search(SearchConfig(architectures=str(tmp_path / "list"), **options))
+    rows = {row["architecture"]: row for row in json.loads((tmp_path / "run" / "ranking.json").read_text())}
+    found = score_table(scoring(out), "nasbench201", "digits", chosen)
+    for architecture, score, params in zip(chosen, found.scores(chosen), found.sizes("params", chosen), strict=True):
+        row = rows[architecture]
+        assert (row["score"] is None and np.isnan(score)) or row["score"] == score
+        assert row["params"] == params
+    assert np.isnan(found.scores(chosen)[-1])
+    assert (found.seconds(chosen) > 0).all()
+
+
+def test_scored_architectures_are_not_scored_again_and_other_settings_are_refused(out):
+    again = score_table(scoring(out), "nasbench201", "digits", architectures(5))
+    assert again.fresh == 0
+    more = score_table(scoring(out), "nasbench201", "digits", architectures(20))
+    assert np.array_equal(more.scores(architectures(5)), again.scores(architectures(5)), equal_nan=True)
+    found = scores_by_name(scoring(out), "nasbench201", "digits", architectures(5), ["naswot", "macs"])
+    assert np.array_equal(found["naswot"], again.scores(architectures(5)), equal_nan=True)
+    assert np.array_equal(found["macs"], again.sizes("macs", architectures(5)))
+    file = scores_folder(out, "nasbench201", "digits", "naswot") / "scores.jsonl"
+    before = file.read_bytes()
+    for name, value in (("seed", 1), ("canonical", False)):
+        with pytest.raises(UserError, match=rf"other settings: .*{name} was .*--out.*--overwrite"):
+            score_table(scoring(out, **{name: value}), "nasbench201", "digits", architectures(2))
+    assert file.read_bytes() == before
+
+
+def test_overwrite_scores_anew_and_equal_networks_cost_the_same(tmp_path):
+    dead = "|nor_conv_3x3~0|+|none~0|none~1|+|nor_conv_3x3~0|none~1|none~2|"
+    live = "|none~0|+|none~0|none~1|+|nor_conv_3x3~0|none~1|none~2|"
+    first = score_table(scoring(tmp_path), "nasbench201", "digits", [dead, live])
+    assert first.scores([dead]) == first.scores([live])
+    assert first.seconds([dead]) == first.seconds([live]) > 0
+    again = score_table(scoring(tmp_path, seed=1, overwrite=True), "nasbench201", "digits", [dead])
+    assert again.fresh == 1
+    assert again.scores([dead]) != first.scores([dead])

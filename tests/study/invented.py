@@ -7,7 +7,7 @@ import numpy as np
 import yaml
 
 from naswot_lightning.cli.study import main
-from tests.reproduce.invented import architectures
+from tests.reproduce.tables import architectures
 
 SETTINGS = {
     "space": "nasbench201", "algorithm": "random", "samples": 40, "architectures": None, "max_params": None,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,12 +15,8 @@ from naswot_lightning.report.figures import style
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Told apart without colours; a line an algorithm, in the order in which they are given. Dashes alone are for others.
+# Told apart without colours; a line an algorithm, in the order in which they are given.
 _LINES = ("-", ":", "-.", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 1, 1, 1)), (0, (3, 1, 1, 1)))
-_OTHERS = "--"
-_MARKERS = "osD^v"
-_MARKED = 50  # points of a line from one marker to the next
-_GREY = "0.4"
 _MOST_BANDS = 3  # of more the spread is shown at the end alone: so many bands over each other are one grey area
 _SHADE = 0.1
 _FIRST_BAR, _NEXT_BAR = 1.025, 0.016  # of the axis: where the bars of the spread stand
@@ -34,26 +29,22 @@ _NAMES = 2  # of the legend, below each panel
 
 @dataclass(frozen=True)
 class _Look:
-    """How a line is drawn: ours in a colour and a pattern, another implementation dashed in the colour of ours."""
+    """The colour and the pattern of a line."""
 
     color: Any
     line: Any
-    marker: str = ""
 
 
-def draw(
-    searches: Mapping[str, Sequence[Curve]], label: str, title: str, beside: Mapping[str, str] = MappingProxyType({})
-) -> Figure | None:
+def draw(searches: Mapping[str, Sequence[Curve]], label: str, title: str) -> Figure | None:
     """Draw the mean over seeds of each algorithm, and the band from the 10 to the 90 % quantile.
 
     Of more than three algorithms it is no band, but a bar at the end, in the order of the legend. The panel of seconds
     is left out where they are not known.
 
     Args:
-        searches: curves, one a seed, by the name of the algorithm.
+        searches: curves, one per seed, by the name of the algorithm.
         label: what their values are, with the unit.
         title: what was searched; the numbers of seeds are added.
-        beside: of other implementations, which of ours each is beside; they are dashed lines with markers.
 
     Returns:
         The figure, or None where no algorithm has found anything.
@@ -66,7 +57,7 @@ def draw(
     at_end = "" if _as_bands(bands["evaluations"]) else "; bars: at the end,"
     shown = f"(mean{at_end or ','} 10 to 90 % of the seeds)"
     figure, axes = _panels(len(kinds), f"{title}, {_seeds(list(bands['evaluations'].values()))} {shown}")
-    looks = _looks(list(searches), beside)
+    looks = _looks(list(searches))
     for axis, kind in zip(axes, kinds, strict=True):
         _draw_panel(axis, bands[kind], looks)
         axis.set(xlabel=_LABELS[kind], ylabel=style.wrapped(f"{label}, best so far", _LETTERS // 2))
@@ -97,16 +88,11 @@ def _panels(count: int, title: str) -> tuple[Figure, list[Any]]:
     return figure, list(axes)
 
 
-def _looks(names: Sequence[str], beside: Mapping[str, str]) -> dict[str, _Look]:
+def _looks(names: Sequence[str]) -> dict[str, _Look]:
     from matplotlib import colormaps
 
-    ours = [name for name in names if name not in beside]
-    shares = {name: place / max(len(ours) - 1, 1) for place, name in enumerate(ours)}
-    colors = {name: colormaps["viridis"](_BRIGHTEST * share) for name, share in shares.items()}
-    looks = {name: _Look(colors[name], _LINES[place % len(_LINES)]) for place, name in enumerate(ours)}
-    for place, name in enumerate(name for name in names if name in beside):
-        looks[name] = _Look(colors.get(beside[name], _GREY), _OTHERS, _MARKERS[place % len(_MARKERS)])
-    return looks
+    shades = [colormaps["viridis"](_BRIGHTEST * place / max(len(names) - 1, 1)) for place in range(len(names))]
+    return {name: _Look(shades[place], _LINES[place % len(_LINES)]) for place, name in enumerate(names)}
 
 
 def _as_bands(bands: Mapping[str, Band]) -> bool:
@@ -117,9 +103,8 @@ def _draw_panel(axis: Any, bands: Mapping[str, Band], looks: Mapping[str, _Look]
     end = max(band.effort[-1] for band in bands.values())
     for place, (name, band) in enumerate(bands.items()):
         look = looks[name]
-        marks = {"marker": look.marker, "markevery": _MARKED, "markersize": 5}
         line = {"linestyle": look.line, "linewidth": 1.8, "label": style.plain(name)}
-        axis.plot(band.effort, band.mean, color=look.color, **line, **marks)
+        axis.plot(band.effort, band.mean, color=look.color, **line)
         if _as_bands(bands):
             axis.fill_between(band.effort, band.low, band.high, color=look.color, alpha=_SHADE, linewidth=0)
         else:
@@ -133,7 +118,7 @@ def _draw_bar(axis: Any, band: Band, look: _Look, at: float) -> None:
     """Draw the spread at the end of a search as a vertical line in its pattern, with its mean."""
     spread = [band.low[-1], band.high[-1]]
     axis.plot([at, at], spread, color=look.color, linestyle=look.line, linewidth=1.4, marker="_", markersize=5)
-    axis.plot([at], [band.mean[-1]], color=look.color, marker=look.marker or "d", markersize=4)
+    axis.plot([at], [band.mean[-1]], color=look.color, marker="d", markersize=4)
 
 
 def _range(bands: Sequence[Band], as_bands: bool) -> tuple[float, float]:

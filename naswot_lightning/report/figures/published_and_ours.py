@@ -2,18 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from naswot_lightning.report.figures import style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from naswot_lightning.reproduce.result_row import ResultRow, Spread
-
 _OFFSET = 0.18  # of a line: published above, ours below
 _PUBLISHED, _OURS = ("0.45", "s"), ("#31688e", "o")  # colour, marker
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A mean over runs and its sample standard deviation; None where there is one run.
+
+    >>> print(Spread.of([90.0, 92.0]))
+    91.00 ± 1.41
+    """
+
+    mean: float
+    std: float | None
+
+    @classmethod
+    def of(cls, values: Sequence[float] | np.ndarray) -> Spread | None:
+        """Return that of the values that are numbers; None where there are none."""
+        array = np.asarray(values, dtype=float)
+        known = array[~np.isnan(array)]
+        if not len(known):
+            return None
+        return cls(float(known.mean()), float(known.std(ddof=1)) if len(known) > 1 else None)
+
+    def __str__(self) -> str:
+        return f"{self.mean:.2f}" if self.std is None else f"{self.mean:.2f} ± {self.std:.2f}"
+
+
+@dataclass(frozen=True)
+class ResultRow:
+    """What a method reaches: in the paper, and here."""
+
+    label: str
+    """the method."""
+    published: Mapping[str, Spread] = field(default_factory=dict)
+    """percent, by the names of the columns."""
+    ours: Mapping[str, Spread] = field(default_factory=dict)
+    published_seconds: float | None = None
+    """of a run."""
+    seconds: float | None = None
+    """of a run here; simulated where its trainings are a table's."""
+    runs: int | None = None
+    """of ours."""
+    note: str | None = None
+    """what a reader must know to compare the two."""
 
 
 def draw(rows: Sequence[ResultRow], columns: Sequence[str], title: str) -> Figure:

@@ -27,7 +27,7 @@ class UniformMutation(NASBench201):
 
 @pytest.fixture(scope="module")
 def oracle():
-    pytest.importorskip("syne_tune", reason="syne-tune is not installed: pip install -e '.[oracles]'")
+    pytest.importorskip("syne_tune", reason="syne-tune is not installed: pip install syne-tune")
     from syne_tune.optimizer.schedulers import searchers
 
     return searchers

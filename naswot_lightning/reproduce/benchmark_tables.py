@@ -1,0 +1,147 @@
+"""The tables of ``--benchmark``: which architectures they know, and the accuracies that the paper's plots show."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from naswot_lightning.benchmarks import Table, open_benchmark
+from naswot_lightning.benchmarks.targets import reported_target
+from naswot_lightning.errors import UserError
+from naswot_lightning.reproduce.settings import Scoring
+from naswot_lightning.seeds import derived_seed
+
+# The published code scores cells of NAS-Bench-101 in narrow networks.
+_AS_PUBLISHED = {"nasbench101": "nasbench101_16"}
+# What the published script takes, where a table knows it; the accuracy that is reported of a pick otherwise.
+_PREFERRED = {"cifar10": ("cifar10-valid", "ori-test")}
+# Percent: networks below it are not in the published plots; the second one for NAS-Bench-101.
+_LEARNED = 15.0
+_LEARNED_CELL = 50.0
+
+
+def open_tables(settings: Scoring, spaces: Collection[str] = ()) -> list[Table]:
+    """Return the tables of a command.
+
+    Args:
+        settings: of the command.
+        spaces: that they may be of, without options; any where there are none.
+
+    Raises:
+        UserError: one cannot be read, or is of another space.
+    """
+    tables = []
+    for path in settings.benchmark:
+        table = open_benchmark(path, settings.space)
+        if spaces and space_of_table(table) not in spaces:
+            raise UserError(f"--benchmark {path}: it is of {table.space}; expected a table of {' or '.join(spaces)}")
+        if not len(table.architectures):
+            raise UserError(f"--benchmark {path}: it has no architectures; convert the official file anew")
+        tables.append(table)
+    return tables
+
+
+def open_table(settings: Scoring, spaces: Collection[str] = ()) -> Table:
+    """Return the only table of a command.
+
+    Raises:
+        UserError: there are several, or as :func:`open_tables`.
+    """
+    if len(settings.benchmark) > 1:
+        raise UserError(f"--benchmark {' '.join(settings.benchmark)}: expected one table; give one a command")
+    return open_tables(settings, spaces)[0]
+
+
+def space_of_table(table: Table) -> str:
+    """Return the name of a table's space without its options."""
+    return table.space.partition(":")[0]
+
+
+def scored_space(settings: Scoring, table: Table) -> str:
+    """Return the space whose networks are scored for a table's architectures: that of ``--space`` where it is given."""
+    family = space_of_table(table)
+    if settings.space is not None and settings.space.startswith(family):
+        return settings.space
+    return _AS_PUBLISHED.get(family, table.space)
+
+
+def images_of(given: Sequence[str], dataset: str) -> str:
+    """Return the data set whose mini-batch scores networks of which the accuracies on some data set are looked at.
+
+    It is that of ``--dataset`` which is the same, with or without ``-valid``; the first where none is.
+
+    >>> images_of(["cifar10-valid", "cifar100"], "cifar100"), images_of(["cifar10-valid", "cifar100"], "cifar10")
+    ('cifar100', 'cifar10-valid')
+    >>> images_of(["imagefolder"], "cifar100")
+    'imagefolder'
+    """
+    return next((each for each in given if _our_name(each) == _our_name(dataset)), given[0])
+
+
+def draw_candidates(total: int, samples: int, seed: int) -> np.ndarray:
+    """Return the rows of different architectures of a table; a longer sample begins with the shorter one."""
+    return np.random.default_rng(derived_seed(seed, "candidates")).permutation(total)[:samples]
+
+
+@dataclass(frozen=True)
+class KnownAccuracies:
+    """An accuracy of each of the n architectures of a table."""
+
+    dataset: str
+    """by our name."""
+    label: str
+    """which accuracy it is."""
+    values: np.ndarray
+    """(n,) percent; NaN where it is not known."""
+    least: float
+    """percent; below it a network has learned nothing."""
+
+    def draw_learned(self, samples: int, seed: int) -> np.ndarray:
+        """Return the rows of architectures, drawn by the seed out of those that learned something."""
+        order = draw_candidates(len(self.values), len(self.values), seed)
+        learned = np.nan_to_num(self.values) > self.least
+        drawn: np.ndarray = order[learned[order]][:samples]
+        return drawn
+
+
+def known_accuracies(table: Table) -> list[KnownAccuracies]:
+    """Return the accuracies of each data set of a table, by their names."""
+    tested = [known for known in table.known if known.split != "train"]
+    return [accuracies_on(table, each) for each in sorted({_our_name(known.dataset) for known in tested})]
+
+
+def accuracies_on(table: Table, dataset: str) -> KnownAccuracies:
+    """Return the accuracies on one data set, by our name.
+
+    Raises:
+        UserError: the table has none.
+    """
+    there = {(known.dataset, known.split) for known in table.known}
+    if space_of_table(table) == "nasbench101" and ("cifar10", "test") in there:
+        label = "cifar10 test, the best of all recipes and repeats"
+        return KnownAccuracies(dataset, label, best_of_all_trainings(table), _LEARNED_CELL)
+    preferred = _PREFERRED.get(dataset)
+    if preferred in there:
+        epochs = table.expect(*preferred).epochs
+        values = table.every_accuracy(*preferred, epochs)
+        return KnownAccuracies(dataset, f"{' '.join(preferred)}, {epochs} epochs", values, _LEARNED)
+    target = reported_target(table, dataset)
+    values = table.every_accuracy(target.dataset, target.split, target.epochs)
+    return KnownAccuracies(dataset, str(target), values, _LEARNED)
+
+
+def best_of_all_trainings(table: Table, dataset: str = "cifar10", split: str = "test") -> np.ndarray:
+    """Return the highest accuracy of each architecture over all recipes and repeats, (n,) percent.
+
+    The published script takes it for NAS-Bench-101.
+    """
+    recipes = [known for known in table.known if (known.dataset, known.split) == (dataset, split)]
+    found = [table.every_accuracy(dataset, split, known.epochs, seed) for known in recipes for seed in known.seeds]
+    best: np.ndarray = np.fmax.reduce(found)
+    return best
+
+
+def _our_name(dataset: str) -> str:
+    return dataset.lower().removesuffix("-valid")
