@@ -20,10 +20,9 @@ from torchvision import datasets, transforms
 
 from bench.clock import Rows, medians
 from naswot_lightning.data.augmentation import augmented, draw_placements, placed, placed_by_indices
-from naswot_lightning.data.catalog import load_dataset
-from naswot_lightning.data.dataset import Dataset, ImageSplit
+from naswot_lightning.data.dataset import Dataset, ImageSplit, map_dataset, store_dataset
 from naswot_lightning.data.module import ImageDataModule
-from naswot_lightning.data.storage import map_dataset, store_dataset
+from naswot_lightning.data.sources import load_dataset
 
 BATCH, IMAGES, WORKERS, PASSES = 256, 20_480, 2, 10
 MEAN, STD = (125.3, 123.0, 113.9), (63.0, 62.1, 66.7)

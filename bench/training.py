@@ -18,11 +18,10 @@ from callbacks import MetricsTable, SaveOnSignal, ScoreTrajectory, StopOnDiverge
 from naswot_lightning.data.augmentation import augmented
 from naswot_lightning.data.dataset import Dataset
 from naswot_lightning.data.module import ImageDataModule
-from naswot_lightning.training.checkpoints import best_and_last
 from naswot_lightning.training.classifier import ImageClassifier
 from naswot_lightning.training.recipes import resolve_recipe
 from naswot_lightning.training.settings import PickRun, PickSettings, SavedPick
-from naswot_lightning.training.trainer import make_classifier, make_trainer, quieten
+from naswot_lightning.training.trainer import best_and_last, make_classifier, make_trainer, silence_lightning
 from spaces import get_space
 
 # A small one of NDS on CIFAR's size, and one 1x1 convolution a cell of NAS-Bench-201 on that of the digits.
@@ -113,7 +112,7 @@ class ClockedTrajectory(ScoreTrajectory):
 
 def training_rows() -> Rows:
     """Compare whole epochs of a pick, as ``train.py`` sets it up without wandb, with the bare loop."""
-    quieten()
+    silence_lightning()
     return [row for network in NETWORKS for row in _epoch_rows(*network)]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from torchvision import datasets
 
-from naswot_lightning.data import imagenet16
+from naswot_lightning.data import sources
 
 
 def md5_of(path: Path) -> str:
@@ -54,7 +54,7 @@ def write_cifar100(root: Path, monkeypatch) -> Path:
 def write_imagenet16(folder: Path, monkeypatch) -> Path:
     """Eleven files of labels 1 .. 200, each of which keeps 120 images."""
     folder.mkdir(parents=True)
-    for name in [*imagenet16.TRAIN_MD5, *imagenet16.VAL_MD5]:
+    for name in [*sources.IMAGENET16_TRAIN_MD5, *sources.IMAGENET16_VAL_MD5]:
         _batch_file(folder / name, list(range(1, 201)), "labels", width=768)
     trust(folder, monkeypatch)
     return folder
@@ -62,5 +62,5 @@ def write_imagenet16(folder: Path, monkeypatch) -> Path:
 
 def trust(folder: Path, monkeypatch) -> None:
     """Take the checksums of the files as they lie there."""
-    for table in ("TRAIN_MD5", "VAL_MD5"):
-        monkeypatch.setattr(imagenet16, table, {n: md5_of(folder / n) for n in getattr(imagenet16, table)})
+    for table in ("IMAGENET16_TRAIN_MD5", "IMAGENET16_VAL_MD5"):
+        monkeypatch.setattr(sources, table, {n: md5_of(folder / n) for n in getattr(sources, table)})

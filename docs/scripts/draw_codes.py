@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from naswot_lightning import ActivationKernel, activation_kernel
-from naswot_lightning.data.catalog import load_dataset
 from naswot_lightning.data.dataset import Dataset
+from naswot_lightning.data.sources import load_dataset
 from naswot_lightning.networks import build_network
 from spaces import get_space
 

@@ -16,7 +16,7 @@ from typing import Any, NoReturn, TypeVar
 from jsonargparse import ActionConfigFile, ArgumentParser, set_parsing_settings
 
 from naswot_lightning.console import harden_streams
-from naswot_lightning.data.catalog import DATASETS
+from naswot_lightning.data import DATASETS
 from naswot_lightning.errors import UserError, describe_error, describe_os_error
 from naswot_lightning.execution import ENGINES
 from naswot_lightning.execution.tuning import tune_process

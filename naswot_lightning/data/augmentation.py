@@ -17,17 +17,14 @@ from naswot_lightning.score.compiled.jit import compiled
 
 
 class Placements(NamedTuple):
-    """Where the images of a mini-batch come to lie.
-
-    Attributes:
-        mirrored: (N,) bool: mirrored left to right, before they are moved (the order of NAS-Bench-201's recipe).
-        top: (N,) int64: rows by which they are moved up; zeros come in from below (or from above, where negative).
-        left: (N,) int64: columns by which they are moved to the left.
-    """
+    """Where the images of a mini-batch come to lie."""
 
     mirrored: Tensor
+    """(N,) bool: mirrored left to right, before they are moved (the order of NAS-Bench-201's recipe)."""
     top: Tensor
+    """(N,) int64: rows by which they are moved up; zeros come in from below (or from above, where negative)."""
     left: Tensor
+    """(N,) int64: columns by which they are moved to the left."""
 
 
 def draw_placements(count: int, flip: bool, crop_padding: int, generator: torch.Generator) -> Placements:
@@ -72,7 +69,15 @@ def placed(images: Tensor, placements: Placements, mean: Tensor, std: Tensor) ->
     output = torch.empty(images.shape, dtype=torch.float32)
     mirrored, top, left = (draw.cpu().numpy() for draw in placements)
     pixels, results = (tensor.flatten(1).numpy() for tensor in (images.contiguous(), output))
-    _place(pixels, mirrored, top, left, images.shape[2], _values(tuple(mean.tolist()), tuple(std.tolist())), results)
+    _place(
+        pixels,
+        mirrored,
+        top,
+        left,
+        images.shape[2],
+        _normalized_bytes(tuple(mean.tolist()), tuple(std.tolist())),
+        results,
+    )
     return output.permute(0, 3, 1, 2)
 
 
@@ -82,7 +87,7 @@ def placed_by_indices(images: Tensor, placements: Placements, mean: Tensor, std:
     mirrored, top, left = (draw.to(images.device, non_blocking=True)[:, None] for draw in placements)
     rows = top + torch.arange(height, device=images.device)  # (N, H)
     columns = left + torch.arange(width, device=images.device)  # (N, W)
-    inside = _within(rows, height)[:, :, None] & _within(columns, width)[:, None, :]
+    inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
     columns = torch.where(mirrored, width - 1 - columns, columns)
     each = torch.arange(count, device=images.device)[:, None, None]
     moved = images[each, rows.clamp(0, height - 1)[:, :, None], columns.clamp(0, width - 1)[:, None, :]]
@@ -106,12 +111,8 @@ def _is_compiled_for(images: Tensor) -> bool:
     return images.device.type == "cpu" and images.dtype == torch.uint8 and images.shape[-1] == 3
 
 
-def _within(positions: Tensor, size: int) -> Tensor:
-    return (positions >= 0) & (positions < size)
-
-
 @lru_cache(maxsize=16)
-def _values(mean: tuple[float, ...], std: tuple[float, ...]) -> np.ndarray:
+def _normalized_bytes(mean: tuple[float, ...], std: tuple[float, ...]) -> np.ndarray:
     """Return what each of the 256 pixel values becomes in each channel: (256 * 3,) float32."""
     pixels = torch.arange(256, dtype=torch.uint8).view(1, 16, 16, 1).expand(-1, -1, -1, len(mean))
     values = normalized_by_arithmetic(pixels, torch.tensor(mean), torch.tensor(std))

@@ -1,26 +1,28 @@
-"""A data set in memory: uint8 images, labels, and how they are normalised and augmented."""
+"""A data set in memory, uint8 images and labels, and the file of it that the processes of all picks map."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from naswot_lightning.errors import UserError, reason_of
+from naswot_lightning.storage.faults import FAULTS
+from naswot_lightning.storage.files import atomic_path, remove_unfinished
+
 
 @dataclass(frozen=True)
 class ImageSplit:
-    """One split.
-
-    Attributes:
-        images: (N, H, W, 3) uint8; the memory of a channels_last mini-batch.
-        labels: (N,) int64.
-    """
+    """One split of a data set."""
 
     images: Tensor
+    """(N, H, W, 3) uint8; the memory of a channels_last mini-batch."""
     labels: Tensor
+    """(N,) int64."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -32,29 +34,26 @@ class ImageSplit:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Three splits and their treatment.
-
-    Attributes:
-        val: None where the benchmark has no validation set (``cifar10``).
-        mean: of each channel, of 255.
-        std: of each channel, of 255.
-        flip: whether training images are mirrored at random.
-        crop_padding: pixels of zero padding before a random crop of the original size.
-        val_name: what the benchmark calls the validation set; None where there is none.
-        test_name: what the benchmark calls the test set.
-    """
+    """Three splits, and how their images are normalised and augmented."""
 
     name: str
     train: ImageSplit
     val: ImageSplit | None
+    """None where the benchmark has no validation set (``cifar10``)."""
     test: ImageSplit
     num_classes: int
     mean: tuple[float, ...]
+    """Mean of each channel, of 255."""
     std: tuple[float, ...]
+    """Standard deviation of each channel, of 255."""
     flip: bool
+    """Whether training images are mirrored at random."""
     crop_padding: int
+    """Pixels of zero padding before a random crop of the original size."""
     val_name: str | None = "val"
+    """The benchmark's name of the validation set; None where there is none."""
     test_name: str = "test"
+    """The benchmark's name of the test set."""
 
     @property
     def image_size(self) -> int:
@@ -63,7 +62,7 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of all images and labels, and how they are normalised: 0.1 s for CIFAR-10."""
+        """Digest of all images, labels and how they are treated: 0.1 s for CIFAR-10."""
         digest = hashlib.sha256(repr((self.mean, self.std, self.flip, self.crop_padding)).encode())
         for split in (self.train, self.val, self.test):
             if split is not None:
@@ -80,7 +79,45 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
     return tuple(round(v, 2) for v in flat.mean(0).tolist()), tuple(round(v, 2) for v in deviation.tolist())
 
 
-def split_tensors(images: Tensor, labels: Tensor, parts: list[list[int]]) -> list[ImageSplit]:
-    """Return one split for each list of indices."""
-    whole = ImageSplit(images, torch.as_tensor(labels, dtype=torch.int64))
-    return [whole.take(part) for part in parts]
+def store_dataset(dataset: Dataset, path: Path) -> None:
+    """Write a data set and its fingerprint into one file, which other processes map (:func:`map_dataset`).
+
+    A file that was there is replaced; processes that have mapped it keep it. Only one process may write it at a time.
+
+    Raises:
+        OSError: the disk is full or cannot be written; nothing is left behind.
+    """
+    _ = dataset.fingerprint  # computed once, here, and stored with the fields
+    content = {
+        name: (value.images.contiguous(), value.labels) if isinstance(value, ImageSplit) else value
+        for name, value in vars(dataset).items()
+    }
+    remove_unfinished(path)
+    with atomic_path(path) as beside, open(beside, "wb") as file:
+        try:
+            torch.save(content, file)
+        except RuntimeError as error:
+            # torch says only at which byte it stopped; the reason of the system is the error that it was handling.
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
+
+
+def map_dataset(path: Path) -> Dataset:
+    """Return the data set of a file; its tensors are pages of the file, which all processes share.
+
+    A process that writes to a tensor changes its own copy of the page only. The file may be removed meanwhile.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    try:
+        content = torch.load(path, mmap=True, weights_only=True)
+        fingerprint = content.pop("fingerprint")
+        splits = {name: ImageSplit(*content.pop(name)) for name in ("train", "val", "test") if content[name]}
+        dataset = Dataset(**{"val": None, **content, **splits})
+    except (OSError, *FAULTS) as error:
+        reason = reason_of(error)
+        raise UserError(f"{path}: the stored images cannot be used ({reason}); run the command again") from None
+    vars(dataset)["fingerprint"] = fingerprint  # what the cached property would compute from all images
+    return dataset

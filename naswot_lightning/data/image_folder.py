@@ -7,7 +7,6 @@ import stat
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +27,9 @@ _MAX_PIXELS = 8_192 * 8_192
 # Resized to the shorter side, an image takes as much memory as it is longer.
 _MAX_RATIO = 100
 _MAX_IMAGE_SIZE = 4_096
+_LARGEST = (
+    f"expected at most {_MAX_SIDE:,} pixels a side and {_MAX_PIXELS / 1e6:.0f} million in all; resize or remove it"
+)
 # What the suffixes of image files stand for, and GIF: Pillow would run a program to draw an EPS file named .jpg.
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
@@ -75,7 +77,8 @@ def _read_split(
             "it with --data_dir"
         )
     try:
-        classes = sorted(each.name for each in os.scandir(folder) if each.is_dir() and not _is_hidden(each.name))
+        # Names with a dot are what programs leave behind: .DS_Store, ._cat.png, .ipynb_checkpoints.
+        classes = sorted(each.name for each in os.scandir(folder) if each.is_dir() and not each.name.startswith("."))
         found = [
             _images_of(folder / name, {data_dir, folder, *(folder / each for each in classes)}) for name in classes
         ]
@@ -107,8 +110,8 @@ def _images_of(folder: Path, others: set[Path]) -> list[str]:
             continue
         seen.add(place)
         # Of two links to a folder the first counts, in whatever order a file system gives them.
-        folders[:] = sorted(name for name in folders if not _is_hidden(name))
-        found += [(root, name) for name in names if name.lower().endswith(_SUFFIXES) and not _is_hidden(name)]
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [(root, name) for name in names if name.lower().endswith(_SUFFIXES) and not name.startswith(".")]
     return [os.path.join(*each) for each in sorted(found)]
 
 
@@ -117,29 +120,15 @@ def _place(folder: str | Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _is_hidden(name: str) -> bool:
-    """Return whether a name is one of what programs leave behind: .DS_Store, ._cat.png, .ipynb_checkpoints."""
-    return name.startswith(".")
-
-
 def _decode_all(paths: Sequence[str], image_size: int | None) -> list[np.ndarray]:
     """Return images of one size: that which is given, or that of the first image."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)  # too large for us, too
         with ThreadPoolExecutor() as pool:
             if image_size is not None:
-                return list(pool.map(partial(_decode_to, image_size), paths))
+                return list(pool.map(lambda path: np.asarray(_resize_and_crop(_decode(path), image_size)), paths))
             first = _decode(paths[0])
-            return list(pool.map(partial(_decode_alike, first.size), paths))
-
-
-def _decode_to(side: int, path: str) -> np.ndarray:
-    image = _decode(path)
-    return np.asarray(image if image.size == (side, side) else _resize_and_crop(image, side))
-
-
-def _decode_alike(size: tuple[int, int], path: str) -> np.ndarray:
-    return np.asarray(_decode(path, size))
+            return list(pool.map(lambda path: np.asarray(_decode(path, first.size)), paths))
 
 
 def _decode(path: str, expected: tuple[int, int] | None = None) -> Image.Image:
@@ -161,7 +150,7 @@ def _decode(path: str, expected: tuple[int, int] | None = None) -> Image.Image:
     except UserError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise _too_large(path) from None
+        raise UserError(f"{path} is too large an image: {_LARGEST}") from None
     except Exception as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{path} is not a readable image ({reason}); replace or remove it") from error
@@ -182,7 +171,7 @@ def _to_bytes(path: str, file: ImageFile) -> Image.Image:
 def _expect_size(path: str, size: tuple[int, int], expected: tuple[int, int] | None) -> None:
     width, height = size
     if max(size) > _MAX_SIDE or width * height > _MAX_PIXELS:
-        raise _too_large(path, f"{width}x{height}, ")
+        raise UserError(f"{path} is too large an image: {width}x{height}, {_LARGEST}")
     if max(size) > _MAX_RATIO * min(size):
         raise UserError(
             f"{path} is {width}x{height}: its longer side is more than {_MAX_RATIO} times the shorter one; crop or "
@@ -192,14 +181,9 @@ def _expect_size(path: str, size: tuple[int, int], expected: tuple[int, int] | N
         raise UserError(f"{path} is {width}x{height}, others differ or are not square: give a side with --image_size")
 
 
-def _too_large(path: str, size: str = "") -> UserError:
-    return UserError(
-        f"{path} is too large an image: {size}expected at most {_MAX_SIDE:,} pixels a side and "
-        f"{_MAX_PIXELS / 1e6:.0f} million in all; resize or remove it"
-    )
-
-
 def _resize_and_crop(image: Image.Image, size: int) -> Image.Image:
+    if image.size == (size, size):
+        return image
     scale = size / min(image.size)
     width, height = (max(size, round(side * scale)) for side in image.size)
     left, top = (width - size) // 2, (height - size) // 2

@@ -14,9 +14,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler, Sampler
 from torch.utils.data import Dataset as TorchDataset
 
-from naswot_lightning.data.catalog import load_dataset
+from naswot_lightning.config import ProbeSplit
 from naswot_lightning.data.dataset import Dataset, ImageSplit
-from naswot_lightning.data.probe import Probe, ProbeSplit, draw_probe
+from naswot_lightning.data.probe import Probe, draw_probe
+from naswot_lightning.data.sources import load_dataset
 from naswot_lightning.seeds import derived_seed
 
 
@@ -105,17 +106,13 @@ class ResumableLoader(DataLoader[Any]):
         self._skipped = int(state_dict["given"])
 
 
-def _whole(batch: Any) -> Any:
-    return batch
-
-
 class ImageDataModule(pl.LightningDataModule):
     """Mini-batches (images (N, H, W, 3) uint8, labels (N,)) of one data set.
 
     Images stay uint8 until they are on the device, where the classifier augments and normalises them.
 
     Args:
-        name: see :func:`naswot_lightning.data.catalog.load_dataset`.
+        name: see :func:`naswot_lightning.data.sources.load_dataset`.
         data_dir: where the data set lies.
         batch_size: images a step.
         seed: of the order of the training images.
@@ -157,11 +154,10 @@ class ImageDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Any]:
         """Shuffled mini-batches of the training split; the last may be smaller, as in the benchmark."""
         split = self.dataset.train
-        shuffle: Sampler[int] = EpochShuffle(len(split), self.hparams["seed"])
+        shuffle = EpochShuffle(len(split), self.hparams["seed"])
         processes, rank = self._processes()
-        if processes > 1:
-            shuffle = DealtShuffle(_Batches(split), EpochShuffle(len(split), self.hparams["seed"]), processes, rank)
-        return self._loader(split, shuffle, ResumableLoader)
+        dealt = DealtShuffle(_Batches(split), shuffle, processes, rank) if processes > 1 else shuffle
+        return self._loader(split, dealt, ResumableLoader)
 
     def val_dataloader(self) -> DataLoader[Any] | list[DataLoader[Any]]:
         """Mini-batches of the validation split; an empty list where there is none, with which Lightning skips it."""
@@ -174,10 +170,10 @@ class ImageDataModule(pl.LightningDataModule):
     def _evaluation_loader(self, split: ImageSplit) -> DataLoader[Any]:
         """Deal each image out once, where Lightning's own sampler would repeat some to make the shares equal."""
         processes, rank = self._processes()
-        sampler = None
-        if processes > 1:
-            sampler = UnrepeatedDistributedSampler(_Batches(split), num_replicas=processes, rank=rank, shuffle=False)
-        return self._loader(split, sampler)
+        if processes == 1:
+            return self._loader(split)
+        dealt = UnrepeatedDistributedSampler(_Batches(split), num_replicas=processes, rank=rank, shuffle=False)
+        return self._loader(split, dealt)
 
     def _processes(self) -> tuple[int, int]:
         """Return how many processes train together, and which this is."""
@@ -186,4 +182,7 @@ class ImageDataModule(pl.LightningDataModule):
     def _loader(
         self, split: ImageSplit, sampler: Sampler[int] | None = None, kind: type[DataLoader[Any]] = DataLoader
     ) -> DataLoader[Any]:
-        return kind(_Batches(split), batch_size=self.hparams["batch_size"], sampler=sampler, collate_fn=_whole)
+        # Mini-batches come whole, so that there is nothing to collate.
+        return kind(
+            _Batches(split), batch_size=self.hparams["batch_size"], sampler=sampler, collate_fn=lambda batch: batch
+        )

@@ -5,21 +5,21 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from naswot_lightning.config import ProbeSplit
+from naswot_lightning.data import DATASETS
 from naswot_lightning.data.augmentation import augmented, normalized
-from naswot_lightning.data.catalog import list_datasets, load_dataset
 from naswot_lightning.data.dataset import Dataset
+from naswot_lightning.data.sources import load_dataset
 from naswot_lightning.data.splits import expect_split_file_fits
 from naswot_lightning.errors import UserError, expect_name
 from naswot_lightning.scores.base import Probe
 from naswot_lightning.seeds import derived_seed
 
-ProbeSplit = Literal["train", "test"]
 _NOISE_SHAPE = (3, 32, 32)
 _NOISE_CLASSES = 10
 
@@ -38,7 +38,7 @@ def load_probe(
     Raises:
         UserError: as :func:`load_dataset`, or the training split is smaller than ``batch_size``.
     """
-    expect_name("dataset", name, [*list_datasets(), "noise"])
+    expect_name("dataset", name, [*DATASETS, "noise"])
     if name == "noise":
         expect_split_file_fits(name, split_file)
         return _noise_probe(batch_size, seed, probe_size or image_size)

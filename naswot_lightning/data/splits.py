@@ -105,54 +105,18 @@ def read_split_file(path: str | Path, name: str, total: int) -> Halves:
         UserError: no such file, another format, or the lists do not hold each of 0 .. total - 1 once.
     """
     path = Path(path)
-    lists = _lists_of(path, name)
-    valid, test = (sorted(_indices(path, key, lists[key])) for key in ("xvalid", "xtest"))
-    _expect_each_once(path, name, total, valid, test)
-    return valid, test
-
-
-def _content(path: Path) -> bytes:
     try:
-        if path.exists() and not path.is_file() and not path.is_dir():  # it may have no end
-            raise UserError(f"--split_file {path}: not a regular file; give the file of the x-valid and x-test lists")
-        return path.read_bytes()
-    except OSError as error:
-        raise UserError(
-            f"--split_file {path}: {error.strerror}; give the file of the x-valid and x-test lists"
-        ) from None
-
-
-def _lists_of(path: Path, name: str) -> dict[str, Any]:
-    raw = _content(path)
-    try:
-        content = json.loads(raw)
+        content = json.loads(_content(path))
+        fault = None
     except (ValueError, RecursionError):
-        raise UserError(f"--split_file {path}: not JSON; {_expected(name)}") from None
+        content, fault = None, "not JSON"
     lists = content.get(name, content) if isinstance(content, dict) else None
     if not isinstance(lists, dict) or not {"xvalid", "xtest"} <= lists.keys():
-        raise UserError(f"--split_file {path}: no xvalid and xtest lists of {name} in it; {_expected(name)}")
-    return lists
-
-
-def _expected(name: str) -> str:
-    return (
-        f'expected NAS-Bench-201\'s {TEST_SPLIT_FILES[name]}, or JSON {{"{name}": {{"xvalid": [...], "xtest": [...]}}}}'
-    )
-
-
-def _indices(path: Path, key: str, entry: Any) -> Iterable[int]:
-    typed = isinstance(entry, list) and len(entry) == 2 and entry[0] == "int"
-    values = entry[1] if typed else entry
-    if not isinstance(values, list):
-        raise UserError(f"--split_file {path}: {key} is {str(values)[:40]!r}, expected a list of indices")
-    for value in values:
-        if not re.fullmatch(r"\d{1,9}", str(value), re.ASCII):
-            raise UserError(f"--split_file {path}: {key} holds {str(value)[:40]!r}, expected whole numbers from 0")
-    return map(int, values)
-
-
-def _expect_each_once(path: Path, name: str, total: int, valid: list[int], test: list[int]) -> None:
-    fault = None
+        raise UserError(
+            f"--split_file {path}: {fault or f'no xvalid and xtest lists of {name} in it'}; expected NAS-Bench-201's "
+            f'{TEST_SPLIT_FILES[name]}, or JSON {{"{name}": {{"xvalid": [...], "xtest": [...]}}}}'
+        )
+    valid, test = (sorted(_indices(path, key, lists[key])) for key in ("xvalid", "xtest"))
     seen, expected = set(valid) | set(test), set(range(total))
     if both := set(valid) & set(test):
         fault = f"xvalid and xtest overlap, both hold {min(both)}"
@@ -164,3 +128,24 @@ def _expect_each_once(path: Path, name: str, total: int, valid: list[int], test:
         fault = f"{len(missing)} images are in neither list, the first is {min(missing)}"
     if fault:
         raise UserError(f"--split_file {path}: {fault}; expected each test image of {name}, 0 to {total - 1}, once")
+    return valid, test
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"--split_file {path}: {error.strerror}; give the file of the x-valid and x-test lists"
+        ) from None
+
+
+def _indices(path: Path, key: str, entry: Any) -> Iterable[int]:
+    typed = isinstance(entry, list) and len(entry) == 2 and entry[0] == "int"
+    values = entry[1] if typed else entry
+    if not isinstance(values, list):
+        raise UserError(f"--split_file {path}: {key} is {str(values)[:40]!r}, expected a list of indices")
+    for value in values:
+        if not re.fullmatch(r"\d{1,9}", str(value), re.ASCII):
+            raise UserError(f"--split_file {path}: {key} holds {str(value)[:40]!r}, expected whole numbers from 0")
+    return map(int, values)

@@ -22,9 +22,9 @@ from naswot_lightning.analysis.measurements import (
     SelectedNetwork,
     read_ablation,
 )
-from naswot_lightning.data.catalog import load_dataset
 from naswot_lightning.data.dataset import Dataset
 from naswot_lightning.data.probe import Probe, draw_probe, load_probe
+from naswot_lightning.data.sources import load_dataset
 from naswot_lightning.errors import UserError
 from naswot_lightning.scorer import ScoreEvaluator
 from naswot_lightning.seeds import derived_seed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from naswot_lightning.data.catalog import DATASETS
+from naswot_lightning.data import DATASETS
 from naswot_lightning.errors import UserError, expect_name
 from naswot_lightning.scores import SCORES
 

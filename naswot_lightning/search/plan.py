@@ -16,8 +16,8 @@ from naswot_lightning.benchmarks.known_space import space_of
 from naswot_lightning.benchmarks.targets import reported_target
 from naswot_lightning.columns import Criterion
 from naswot_lightning.config import SearchConfig, SearchMachine, WandbConfig
-from naswot_lightning.data.catalog import load_dataset
 from naswot_lightning.data.probe import Probe, draw_probe, load_probe
+from naswot_lightning.data.sources import load_dataset
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution import get_engine
 from naswot_lightning.execution.base import Executor, ResourceRequest

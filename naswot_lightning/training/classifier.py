@@ -8,7 +8,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
@@ -17,20 +17,19 @@ from naswot_lightning.logits import auxiliary_logits_of, logits_of
 from naswot_lightning.networks import build_network
 from naswot_lightning.scores.gradients import replaced
 from naswot_lightning.seeds import derived_seed, seed_device
-from naswot_lightning.training.small_convolutions import spare_small_convolutions
 from spaces import known_space
 
 Batch = tuple[Tensor, Tensor]
 
 _TRAINING_METRICS = ("train_loss", "train_acc")
 
-# In checkpoints of older versions.
-_FORMER_STATES = {"train_loss.total": "train_loss.mean_value", "train_loss.count": "train_loss.weight"}
-# Of a head that the architecture itself names, where the recipe has none (Liu et al., 2019).
+# Weight of the loss of a head that the architecture itself names, where the recipe has none (Liu et al., 2019).
 AUXILIARY_WEIGHT = 0.4
 # RMSprop of NAS-Bench-101 (Ying et al., 2019): its epsilon stands under the root, torch's beside it; with gradients far
 # below 1 both divide by about 1.
 _RMSPROP_DECAY, _RMSPROP_EPSILON = 0.9, 1.0
+# From so many input channels on, the bug of work_around_channels_last_bug was never seen.
+_ENOUGH_CHANNELS = 16
 
 
 class ImageClassifier(pl.LightningModule):
@@ -87,7 +86,7 @@ class ImageClassifier(pl.LightningModule):
         self._run = (torch.compile(self.network) if compiled else self.network,)
         if known_space(space).channels_last:
             self.network.to(memory_format=torch.channels_last)
-            spare_small_convolutions(self.network)
+            work_around_channels_last_bug(self.network)
         self.has_begun = False  # with an epoch: all that a checkpoint holds was taken
         self._lr = lr  # that the epoch began with
         self._so_far: dict[str, Tensor] | None = None
@@ -106,29 +105,27 @@ class ImageClassifier(pl.LightningModule):
         """Return the loss of one augmented mini-batch."""
         images, labels = batch
         world = self.trainer.world_size
+        step = self.hparams["seed"], "augmentation", self.current_epoch, batch_idx
         # Dropout and drop path draw the same in a resumed run.
-        seed_device(self.device, derived_seed(*self._step_key(batch_idx), "network", self.global_rank))
+        seed_device(self.device, derived_seed(*step, "network", self.global_rank))
         # Drawn for the mini-batches of all processes, of which the samplers deal out the images in turn.
-        generator = torch.Generator(self.device).manual_seed(derived_seed(*self._step_key(batch_idx)))
+        generator = torch.Generator(self.device).manual_seed(derived_seed(*step))
         draws = draw_placements(len(images) * world, self.hparams["flip"], self.hparams["crop_padding"], generator)
         draws = Placements(*(draw[self.global_rank :: world] for draw in draws))
         return self._evaluate(placed(images, draws, self.mean, self.std), labels, "train")  # type: ignore[arg-type]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log loss and accuracy of the validation split."""
-        images, labels = batch
-        self._evaluate(normalized(images, self.mean, self.std), labels, "val")  # type: ignore[arg-type]
+        self._evaluate(normalized(batch[0], self.mean, self.std), batch[1], "val")  # type: ignore[arg-type]
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Log loss and accuracy of the test split."""
-        images, labels = batch
-        self._evaluate(normalized(images, self.mean, self.std), labels, "test")  # type: ignore[arg-type]
+        self._evaluate(normalized(batch[0], self.mean, self.std), batch[1], "test")  # type: ignore[arg-type]
 
     def on_train_start(self) -> None:
         """Where training continues inside an epoch, take up its means; of several processes the first has them all."""
         self._set_drop_path()
         for name, value in (self._so_far or {}).items():
-            name = _FORMER_STATES.get(name, name)
             metric, _, state = name.partition(".")
             setattr(getattr(self, metric), state, value.to(self.device) * (self.global_rank == 0))
         self._so_far = None
@@ -181,19 +178,10 @@ class ImageClassifier(pl.LightningModule):
         for more in auxiliary:
             weight = self.hparams["auxiliary_weight"] or AUXILIARY_WEIGHT
             loss = loss + weight * F.cross_entropy(more, labels, label_smoothing=smoothing)
-        self._measure(stage, loss.detach(), logits.detach(), labels)
-        return loss
-
-    def _logits(self, output: Any, images: int) -> list[Tensor]:
-        """Return the logits, then those of auxiliary heads, of what the network returned."""
-        shape = images, self.hparams["num_classes"]
-        return [logits_of(output, *shape), *auxiliary_logits_of(output, *shape)]
-
-    def _measure(self, stage: str, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
         mean_loss, accuracy = getattr(self, f"{stage}_loss"), getattr(self, f"{stage}_acc")
         first = not mean_loss.update_called
-        mean_loss.update(loss, weight=len(labels))
-        accuracy.update(logits, labels)
+        mean_loss.update(loss.detach(), weight=len(labels))
+        accuracy.update(logits.detach(), labels)
         if first:  # Lightning takes the values at the end of the epoch: one announcement is enough
             self.log(f"{stage}/loss", mean_loss, on_step=False, on_epoch=True)
             self.log(f"{stage}/acc", accuracy, on_step=False, on_epoch=True)
@@ -201,9 +189,12 @@ class ImageClassifier(pl.LightningModule):
                 self.log("epoch", float(self.current_epoch + 1), on_step=False, on_epoch=True, reduce_fx="max")
             if stage == "train":
                 self.log("lr", self._lr, on_step=False, on_epoch=True)
+        return loss
 
-    def _step_key(self, batch_idx: int) -> tuple[int | str, ...]:
-        return self.hparams["seed"], "augmentation", self.current_epoch, batch_idx
+    def _logits(self, output: Any, images: int) -> list[Tensor]:
+        """Return the logits, then those of auxiliary heads, of what the network returned."""
+        shape = images, self.hparams["num_classes"]
+        return [logits_of(output, *shape), *auxiliary_logits_of(output, *shape)]
 
 
 def has_unused_parameters(model: ImageClassifier, image_size: int) -> bool:
@@ -215,3 +206,23 @@ def has_unused_parameters(model: ImageClassifier, image_size: int) -> bool:
     total = torch.stack([logits.sum() for logits in model._logits(output, len(images))]).sum()
     gradients = torch.autograd.grad(total, [p for p in network.parameters() if p.requires_grad], allow_unused=True)
     return any(gradient is None for gradient in gradients)
+
+
+def work_around_channels_last_bug(network: nn.Module) -> None:
+    """Let 1x1 convolutions with a stride and few input channels run in contiguous memory on the CPU.
+
+    In channels_last memory, with several threads and an odd number of images, their backward pass writes beyond its
+    memory, which ended trainings with a segmentation fault (torch 2.14.1; 3 to 15 channels crashed, 16 to 64 did not).
+    The result is the same, but for rounding.
+    """
+
+    def make_contiguous(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+        return (inputs[0].contiguous(), *inputs[1:]) if inputs[0].device.type == "cpu" else None
+
+    for module in network.modules():
+        if not isinstance(module, nn.Conv2d) or module.kernel_size != (1, 1) or max(module.stride) == 1:
+            continue
+        if module.in_channels < _ENOUGH_CHANNELS:
+            # With the strides of the format: of a 1x1 kernel contiguous() sees none to change.
+            module.weight.data = module.weight.data.clone(memory_format=torch.contiguous_format)
+            module.register_forward_pre_hook(make_contiguous)

@@ -1,19 +1,42 @@
 """One pick, trained in a process of its own: ``python -m naswot_lightning.training.pick FOLDER [IMAGES [SPACE]]``."""
 
+# ruff: noqa: E402 - before the libraries are imported, which takes seconds, the parent is watched
+
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from naswot_lightning.training.parent import EXIT_INTERRUPTED, PATIENCE_SECONDS, end_with_parent
+PATIENCE_SECONDS = 60.0
+EXIT_INTERRUPTED = 130
+
+
+def end_with_parent() -> None:
+    """Send ourselves SIGTERM when the parent ends, however it does: its end of our standard input then closes.
+
+    Until a handler is set, which saves, there is nothing to save, and SIGTERM ends the process at once.
+    """
+
+    def watch() -> None:
+        while os.read(0, 4096):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(PATIENCE_SECONDS)
+        os._exit(EXIT_INTERRUPTED)  # waiting for another process, which is gone
+
+    threading.Thread(target=watch, daemon=True).start()
+
 
 if __name__ == "__main__":
-    end_with_parent()  # also while the rest is loaded
+    end_with_parent()  # also while the libraries are loaded, which takes seconds
 
 import pytorch_lightning as pl
 import torch
@@ -28,19 +51,24 @@ from callbacks import (
     TrainingInterrupted,
 )
 from naswot_lightning.analysis.results import TrainingResult
+from naswot_lightning.data.dataset import map_dataset
 from naswot_lightning.data.module import ImageDataModule
-from naswot_lightning.data.storage import map_dataset
 from naswot_lightning.errors import UserError, describe_error, describe_os_error
 from naswot_lightning.execution.tuning import tune_process
 from naswot_lightning.report.wandb.content import log_result
 from naswot_lightning.report.wandb.runs import send
 from naswot_lightning.storage.files import lock_folder
-from naswot_lightning.training.checkpoints import best_and_last, checkpoint_to_resume
 from naswot_lightning.training.classifier import ImageClassifier
-from naswot_lightning.training.outcome import EXIT_OS_ERROR, Outcome
-from naswot_lightning.training.progress import Epoch
+from naswot_lightning.training.progress import EXIT_OS_ERROR, Epoch, Outcome
 from naswot_lightning.training.settings import SavedPick, read_pick, seconds_of
-from naswot_lightning.training.trainer import choose_strategy, make_classifier, make_trainer, quieten
+from naswot_lightning.training.trainer import (
+    best_and_last,
+    checkpoint_to_resume,
+    choose_strategy,
+    make_classifier,
+    make_trainer,
+    silence_lightning,
+)
 from spaces import SpaceError, known_space, trust
 
 
@@ -49,19 +77,45 @@ def train_pick(folder: Path, images: Path | None = None) -> TrainingResult:
 
     Args:
         folder: of the pick.
-        images: the stored data set, instead of loading it again.
+        images: the file of the data set, instead of loading it again.
 
     Returns:
         What was written to ``result.json``; its status is "ok", or "diverged" where a loss was not finite.
     """
     pick = read_pick(folder)
-    data = _data(pick, images)
-    pl.seed_everything(pick.settings.seed, verbose=False)
+    settings = pick.settings
+    data = ImageDataModule(
+        settings.dataset,
+        settings.data_dir,
+        settings.values.batch_size // settings.devices // pick.accumulate,
+        settings.seed,
+        settings.image_size,
+        settings.split_file,
+        None if images is None else map_dataset(images),
+    )
+    pl.seed_everything(settings.seed, verbose=False)
     model = make_classifier(pick, data)
-    trajectory = _trajectory(pick, data, folder)
-    metrics = MetricsTable(folder / "metrics.csv", announce=_announcer(pick))
+    probe = data.probe(settings.probe_batch_size, settings.probe_seed, settings.probe_split)
+    trajectory = ScoreTrajectory(
+        probe.images, settings.early_points, csv_path=folder / "trajectory.csv", batch_norm=settings.score_batch_norm
+    )
+
+    def announce(row: dict[str, Any]) -> None:
+        """Tell the command of an epoch."""
+        told = Epoch(
+            name=pick.run.name,
+            epoch=row["epoch"],
+            epochs=settings.values.epochs,
+            train_loss=row["train/loss"],
+            val_acc=row.get("val/acc"),
+            score=row.get("score/naswot"),
+            seconds=row["seconds"],
+        )
+        print(told.to_line(), flush=True)
+
+    metrics = MetricsTable(folder / "metrics.csv", announce)
     checkpoints = best_and_last(folder, None if data.dataset.val is None else "val/acc")
-    end = SaveOnSignal(folder / "last.ckpt", seconds_of(pick.settings.trainer.get("max_time")))
+    end = SaveOnSignal(folder / "last.ckpt", seconds_of(settings.trainer.get("max_time")))
     callbacks = [StopOnDivergence(), trajectory, metrics, *checkpoints, end]
     trainer = make_trainer(folder, pick, callbacks, choose_strategy(pick, model, data))
     result = _fit(trainer, model, data, folder, lambda: _described(pick, data, trajectory, metrics))
@@ -115,46 +169,6 @@ def _fit(
     )
 
 
-def _data(pick: SavedPick, images: Path | None) -> ImageDataModule:
-    settings = pick.settings
-    return ImageDataModule(
-        settings.dataset,
-        settings.data_dir,
-        settings.values.batch_size // settings.devices // pick.accumulate,
-        settings.seed,
-        settings.image_size,
-        settings.split_file,
-        None if images is None else map_dataset(images),
-    )
-
-
-def _trajectory(pick: SavedPick, data: ImageDataModule, folder: Path) -> ScoreTrajectory:
-    settings = pick.settings
-    probe = data.probe(settings.probe_batch_size, settings.probe_seed, settings.probe_split)
-    return ScoreTrajectory(
-        probe.images,
-        settings.early_points,
-        csv_path=folder / "trajectory.csv",
-        batch_norm=settings.score_batch_norm,
-    )
-
-
-def _announcer(pick: SavedPick) -> Callable[[dict[str, Any]], None]:
-    def announce(row: dict[str, Any]) -> None:
-        told = Epoch(
-            name=pick.run.name,
-            epoch=row["epoch"],
-            epochs=pick.settings.values.epochs,
-            train_loss=row["train/loss"],
-            val_acc=row.get("val/acc"),
-            score=row.get("score/naswot"),
-            seconds=row["seconds"],
-        )
-        print(told.to_line(), flush=True)
-
-    return announce
-
-
 def _described(
     pick: SavedPick, data: ImageDataModule, trajectory: ScoreTrajectory, metrics: MetricsTable
 ) -> dict[str, Any]:
@@ -180,21 +194,6 @@ def _described(
     }
 
 
-def _is_first_process() -> bool:
-    return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("NODE_RANK", "0") == "0"
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    allocator = isinstance(error, RuntimeError) and "can't allocate memory" in describe_error(error)
-    return allocator or isinstance(error, MemoryError | torch.OutOfMemoryError)
-
-
-def _finish(folder: Path, outcome: Outcome) -> None:
-    """Leave word of how it ended; of several processes the first, or another that failed."""
-    if _is_first_process() or not outcome.has_result:
-        outcome.write(folder)
-
-
 def main(folder: Path, images: Path | None = None, space: str | None = None) -> int:
     """Train the pick of ``folder``; how it ended lies in its ``outcome.json``.
 
@@ -210,26 +209,28 @@ def main(folder: Path, images: Path | None = None, space: str | None = None) -> 
     tune_process()
     if space is not None:
         trust(space)
-    quieten()
+    silence_lightning()
+    is_first = os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("NODE_RANK", "0") == "0"
     try:
         # A command that was killed leaves a pick that ends within a training step. Of several processes the first
         # holds the folder.
-        with lock_folder(folder, patience=PATIENCE_SECONDS) if _is_first_process() else nullcontext():
+        with lock_folder(folder, patience=PATIENCE_SECONDS) if is_first else nullcontext():
             result = train_pick(folder, images)
     except BaseException as error:  # noqa: BLE001 - of whatever kind, the command is told of it
-        outcome, code = _judge(error)
+        outcome, code = classify_error(error)
         if outcome.status in ("failed", "out of memory"):
             traceback.print_exc()
     else:
         outcome, code = Outcome(result.status, result.reason), 0
     try:
-        _finish(folder, outcome)
+        if is_first or not outcome.has_result:  # of several processes the first, or another that failed
+            outcome.write(folder)
     except OSError as error:  # a full disk takes no word of itself
         return EXIT_OS_ERROR + (error.errno or 0)
     return code
 
 
-def _judge(error: BaseException) -> tuple[Outcome, int]:
+def classify_error(error: BaseException) -> tuple[Outcome, int]:
     """Return what an error means to the user, and the exit code."""
     if isinstance(error, UserError | SpaceError):
         return Outcome("user error", str(error)), 2
@@ -239,7 +240,10 @@ def _judge(error: BaseException) -> tuple[Outcome, int]:
         return Outcome("out of time", "stopped by --trainer.max_time; run the same command again to continue"), 1
     if isinstance(error, KeyboardInterrupt | TrainingInterrupted | SIGTERMException):
         return Outcome("interrupted"), EXIT_INTERRUPTED
-    return Outcome("out of memory" if _is_out_of_memory(error) else "failed", describe_error(error)), 1
+    allocator = isinstance(error, RuntimeError) and "can't allocate memory" in describe_error(error)
+    if allocator or isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return Outcome("out of memory", describe_error(error)), 1
+    return Outcome("failed", describe_error(error)), 1
 
 
 if __name__ == "__main__":

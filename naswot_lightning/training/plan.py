@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, get_args
 
 import torch
 
 from naswot_lightning.config import SearchConfig, Select, TrainConfig, WandbConfig
-from naswot_lightning.data.catalog import list_datasets
+from naswot_lightning.data import DATASETS
 from naswot_lightning.data.splits import describe_split
 from naswot_lightning.errors import UserError, expect_name
 from naswot_lightning.execution import get_engine
 from naswot_lightning.execution.base import Executor, ResourceRequest
 from naswot_lightning.execution.resources import ResourceSlot, split_resources
-from naswot_lightning.ranking import read_ranking
+from naswot_lightning.ranking import RankedRow, read_ranking
 from naswot_lightning.storage.records import STRICT, Count, Positive, from_plain, parse_json
 from naswot_lightning.storage.run_folder import RunFolder
-from naswot_lightning.training.choice import choose_picks, named_picks
 from naswot_lightning.training.recipes import NAMES, Recipe, resolve_recipe
 from naswot_lightning.training.settings import PickSettings, seconds_of
 from spaces import EnumerableSpace, Space, get_space, known_space, trust
 
 # Arguments of Lightning's Trainer that have an option of their own, or decide where results lie.
-_OWN_OPTIONS = {
+TRAINER_ARGUMENTS_WITH_OPTIONS = {
     "max_epochs": "--epochs",
     "min_epochs": "--epochs",
     "max_steps": "--epochs",
@@ -44,24 +43,21 @@ _OWN_OPTIONS = {
     "use_distributed_sampler": None,
     "default_root_dir": "--run_dir",
 }
+_MOST_RANKS = 1_000_000  # of one span of --picks, far beyond what can be trained
 
 
 @dataclass(frozen=True)
 class PlannedPick:
-    """A pick to train.
-
-    Attributes:
-        name: of its folder and its wandb run.
-        settings: of its training.
-    """
+    """A pick to train."""
 
     name: str
+    """The name of its folder and of its wandb run."""
     settings: PickSettings
 
 
 @dataclass(frozen=True)
 class SearchProbe:
-    """The mini-batch of a search, by what decides it and by what it was."""
+    """The mini-batch of a search: what decides it, and the fingerprint that it had."""
 
     batch_size: int
     seed: int
@@ -70,25 +66,19 @@ class SearchProbe:
 
 @dataclass(frozen=True)
 class Training:
-    """The picks of a run folder, ready to be trained.
-
-    Attributes:
-        folder: the run folder.
-        picks: each once for each seed.
-        overwrite: train again those whose results were made with other settings.
-        executor: what runs them.
-        slots: where they train on this machine, one at a time each.
-        wandb: where runs are shown.
-        search_probe: of the search whose images are trained on; None where they are others, or it is not known.
-    """
+    """The picks of a run folder, ready to be trained."""
 
     folder: RunFolder
     picks: tuple[PlannedPick, ...]
+    """Every pick once per seed."""
     overwrite: bool
+    """Train again those whose results were made with other settings."""
     executor: Executor
     slots: tuple[ResourceSlot, ...]
+    """Where picks train on this machine, one at a time each."""
     wandb: WandbConfig
     search_probe: SearchProbe | None = None
+    """Of the search on the same images; None where they are others, or it is not known."""
 
 
 @dataclass(frozen=True)
@@ -102,8 +92,8 @@ class _Candidate:
 
 
 @dataclass(frozen=True)
-class _Searched:
-    """Of the search whose picks are trained, what training takes over."""
+class _SearchSettings:
+    """The settings that training takes over from the search."""
 
     space: str
     dataset: str
@@ -123,20 +113,22 @@ def plan_training(config: TrainConfig) -> Training:
     """Return the training that ``config`` describes; nothing is written.
 
     Raises:
-        UserError: a setting, a file or the run folder is at fault.
+        UserError: a setting, a file or the run folder is invalid.
     """
     _check_trainer_arguments(config)
     make_executor = get_engine(config.engine)
     folder = RunFolder(config.run_dir)
-    searched = _searched(config, folder)
+    searched = _read_search_settings(config, folder)
     if config.trust:
         trust(searched.space)
     space = known_space(searched.space) if config.space is None else get_space(config.space)
     candidates = _candidates(config, folder, searched, space)
     seeds = config.all_seeds() or [searched.seed if config.seed is None else config.seed]
-    dataset = _dataset(config, searched)
+    dataset = config.dataset or searched.dataset
+    if dataset == "noise":
+        raise UserError("noise has no labels to train on: name a data set with --dataset")
+    expect_name("dataset", dataset, DATASETS)
     recipe = _recipe(config, space)
-    _expect_validation(config, recipe.epochs)
     picks = [
         PlannedPick(
             _name(space, candidate, seed if config.all_seeds() else None),
@@ -146,15 +138,8 @@ def plan_training(config: TrainConfig) -> Training:
         for seed in seeds
     ]
     slots = split_resources(config.accelerator, config.devices, len(picks), config.workers, config.threads)
-    executor = make_executor(_request(config, folder, slots))
-    wandb = config.wandb
-    probe = _search_probe(folder, searched, picks[0].settings)
-    return Training(folder, tuple(picks), config.overwrite, executor, tuple(slots), wandb, probe)
-
-
-def _request(config: TrainConfig, folder: RunFolder, slots: Sequence[ResourceSlot]) -> ResourceRequest:
-    """Return what is asked of the engine: each pick is a process of its own, which opens its devices itself."""
-    return ResourceRequest(
+    # Each pick is a process of its own, which opens its devices itself.
+    request = ResourceRequest(
         workers=config.workers,
         device=torch.device("cuda" if "CUDA_VISIBLE_DEVICES" in slots[0].environment else "cpu"),
         devices=config.devices,
@@ -164,86 +149,136 @@ def _request(config: TrainConfig, folder: RunFolder, slots: Sequence[ResourceSlo
         folder=folder.path,
         options=config.slurm,
     )
+    probe = _search_probe(folder, searched, picks[0].settings)
+    return Training(folder, tuple(picks), config.overwrite, make_executor(request), tuple(slots), config.wandb, probe)
 
 
-_PLAIN_DEVICES = {"precision": ("32-true",), "accelerator": ("auto", "cpu", "gpu"), "strategy": ("auto", "ddp")}
+def choose_picks(ranking: Sequence[RankedRow], top: int, select: str = "top") -> list[RankedRow]:
+    """Return ``top`` networks that differ; those that are degenerate or failed are no picks.
+
+    Args:
+        ranking: best first.
+        top: how many.
+        select: "top" for the best, "spread" for evenly spaced ranks from the best to the last, which is what a check
+            of the score on a space without a benchmark needs.
+
+    Raises:
+        UserError: there are fewer.
+
+    >>> ranking = [RankedRow(n, f"a{n}", f"c{n}", -float(n), 10, 20, 5, "ok") for n in range(1, 10)]
+    >>> [row.rank for row in choose_picks(ranking, 3)], [row.rank for row in choose_picks(ranking, 3, "spread")]
+    ([1, 2, 3], [1, 5, 9])
+    """
+    by_network: dict[str, RankedRow] = {}
+    for row in ranking:
+        if row.status == "ok":
+            by_network.setdefault(row.canonical, row)
+    rows = list(by_network.values())
+    if top > len(rows):
+        raise UserError(
+            f"--top {top}: the ranking has {len(rows)} different networks with a score; "
+            "choose fewer, or search with more --samples"
+        )
+    if select == "top" or top == 1:
+        return rows[:top]
+    return [rows[round(step * (len(rows) - 1) / (top - 1))] for step in range(top)]
+
+
+def named_picks(ranking: Sequence[RankedRow], text: str) -> list[RankedRow]:
+    """Return the networks of a ranking that ``text`` names, each once, best first; those without a score, too.
+
+    Args:
+        ranking: best first.
+        text: "all" for every one that could be built, or ranks such as "1,5,10-12".
+
+    Raises:
+        UserError: another text, a rank that the ranking has not, or a network that failed.
+
+    >>> ranking = [RankedRow(n, f"a{n}", f"c{n}", -float(n), 10, 20, 5, "ok") for n in range(1, 10)]
+    >>> [row.rank for row in named_picks(ranking, "1,3,7-9")]
+    [1, 3, 7, 8, 9]
+    """
+    chosen = {row.rank for row in ranking if row.status != "failed"} if text == "all" else _parse_ranks(text)
+    by_rank = {row.rank: row for row in ranking}
+    by_network: dict[str, RankedRow] = {}
+    for rank in sorted(chosen):
+        if rank not in by_rank:
+            raise UserError(f"--picks {text}: the ranking has no rank {rank}; its ranks are 1 to {len(ranking)}")
+        if by_rank[rank].status == "failed":
+            raise UserError(f"--picks {text}: rank {rank} failed when it was scored (see scores.jsonl); leave it out")
+        by_network.setdefault(by_rank[rank].canonical, by_rank[rank])
+    return list(by_network.values())
+
+
+def _parse_ranks(text: str) -> set[int]:
+    ranks: set[int] = set()
+    for word in text.split(","):
+        matched = re.fullmatch(r"\s*(\d{1,9})(?:-(\d{1,9}))?\s*", word, re.ASCII)
+        if matched is None:
+            raise UserError(f"--picks {text}: expected all, or ranks such as 1,5,10-12")
+        first, last = int(matched[1]), int(matched[2] or matched[1])
+        ranks.update(range(first, min(last, first + _MOST_RANKS) + 1))
+    return ranks
 
 
 def _check_trainer_arguments(config: TrainConfig) -> None:
-    """Refuse what Lightning would refuse after the work has begun; it is loaded only where it must be asked."""
-    for name, plain in _PLAIN_DEVICES.items():
-        if getattr(config, name) not in plain:
-            expect_name(name, getattr(config, name), _lightning_names()[name])
-    if not config.trainer:
-        return
+    """Refuse what Lightning's Trainer would refuse once the folders of the picks are written."""
+    usual = config.precision == "32-true" and config.accelerator in ("auto", "cpu", "gpu")
+    if usual and config.strategy in ("auto", "ddp") and not config.trainer:
+        return  # without loading Lightning, which takes seconds
+    from lightning_fabric.plugins.environments import LightningEnvironment
     from pytorch_lightning import Trainer
+    from pytorch_lightning.accelerators import AcceleratorRegistry
+    from pytorch_lightning.strategies import StrategyRegistry
+    from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+    from naswot_lightning.training.trainer import silence_lightning
 
     for name in config.trainer:
-        if name in _OWN_OPTIONS:
-            own = _OWN_OPTIONS[name]
+        if name in TRAINER_ARGUMENTS_WITH_OPTIONS:
+            own = TRAINER_ARGUMENTS_WITH_OPTIONS[name]
             raise UserError(f"--trainer.{name}: {f'use {own}' if own else 'it is set by train.py itself'}")
         expect_name("argument of Lightning's Trainer", name, inspect.signature(Trainer).parameters)
         if name.startswith("limit_") and not config.trainer[name]:
             raise UserError(f"--trainer.{name} {config.trainer[name]}: expected at least one mini-batch")
     seconds_of(config.trainer.get("max_time"))
-    _try_trainer({name: value for name, value in config.trainer.items() if name != "max_time"})
-
-
-def _expect_validation(config: TrainConfig, epochs: int) -> None:
-    every = config.trainer.get("check_val_every_n_epoch")
-    if isinstance(every, int) and every > epochs:
-        raise UserError(
-            f"--trainer.check_val_every_n_epoch {every}: nothing would be validated in {epochs} epochs, so that there "
-            f"is no best one; expected at most {epochs}"
-        )
-
-
-def _try_trainer(arguments: dict[str, Any]) -> None:
-    """Raise :class:`UserError` where Lightning's Trainer refuses an argument; nothing is written."""
-    from lightning_fabric.plugins.environments import LightningEnvironment
-    from pytorch_lightning import Trainer
-    from pytorch_lightning.utilities.exceptions import MisconfigurationException
-
-    from naswot_lightning.training.trainer import quieten
-
-    quieten()
+    # By name alone: the devices are those of the machine that trains, which need not be this one.
+    expect_name("accelerator", config.accelerator, ["auto", "gpu", *AcceleratorRegistry.available_accelerators()])
+    expect_name("strategy", config.strategy, ["auto", *StrategyRegistry.available_strategies()])
+    arguments = {name: value for name, value in config.trainer.items() if name != "max_time"}
+    silence_lightning()
     try:
-        own_job = LightningEnvironment()  # whatever cluster this is
-        Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, plugins=own_job, **arguments)
+        # LightningEnvironment: whatever cluster this command runs in is no matter of the Trainer.
+        Trainer(
+            accelerator="cpu", precision=config.precision, logger=False, enable_checkpointing=False,  # type: ignore[arg-type]
+            plugins=LightningEnvironment(), **arguments,  # type: ignore[arg-type]
+        )  # fmt: skip
+    except ImportError:
+        pass  # a precision whose library only the machine that trains has
     except (MisconfigurationException, TypeError, ValueError, LookupError) as error:
-        shown = " ".join(f"--trainer.{name} {value}" for name, value in arguments.items())
-        raise UserError(f"{shown}: {' '.join(str(error).split())}") from None
+        shown = [f"--trainer.{name} {value}" for name, value in arguments.items()]
+        if config.precision != "32-true":
+            shown.append(f"--precision {config.precision}")
+        raise UserError(f"{' '.join(shown)}: {' '.join(str(error).split())}") from None
 
 
-def _lightning_names() -> dict[str, list[str]]:
-    from lightning_fabric.connector import _PRECISION_INPUT_INT, _PRECISION_INPUT_STR, _PRECISION_INPUT_STR_ALIAS
-    from pytorch_lightning.accelerators import AcceleratorRegistry
-    from pytorch_lightning.strategies import StrategyRegistry
-
-    kinds = (_PRECISION_INPUT_STR, _PRECISION_INPUT_STR_ALIAS, _PRECISION_INPUT_INT)
-    return {
-        "precision": [str(name) for kind in kinds for name in get_args(kind)],
-        "accelerator": ["auto", "gpu", *AcceleratorRegistry.available_accelerators()],
-        "strategy": ["auto", *StrategyRegistry.available_strategies()],
-    }
-
-
-def _searched(config: TrainConfig, folder: RunFolder) -> _Searched:
+def _read_search_settings(config: TrainConfig, folder: RunFolder) -> _SearchSettings:
     """Return the settings of the search, or the defaults where there was none."""
     if config.architecture is not None and not folder.config.exists():
         saved = asdict(SearchConfig())
     else:
         saved = folder.read_config()
     try:
-        return from_plain(_Searched, {name: saved[name] for name in _Searched.__dataclass_fields__ if name in saved})
+        names = _SearchSettings.__dataclass_fields__
+        return from_plain(_SearchSettings, {name: saved[name] for name in names if name in saved})
     except ValueError as error:
         raise UserError(f"{folder.config} is damaged ({error}); run search.py again, which rewrites it") from None
 
 
-def _search_probe(folder: RunFolder, searched: _Searched, pick: PickSettings) -> SearchProbe | None:
-    """Return the mini-batch that a search took as it is out of the images that are trained on now.
+def _search_probe(folder: RunFolder, searched: _SearchSettings, pick: PickSettings) -> SearchProbe | None:
+    """Return the mini-batch that a search drew, not resized, from the images that are trained on now.
 
-    Resized ones are left out: the pixels are not the same on every machine.
+    Resized ones are left out: their pixels are not the same on every machine.
     """
     names = ("dataset", "data_dir", "image_size", "split_file")
     same = all(getattr(searched, name) == getattr(pick, name) for name in names)
@@ -257,7 +292,9 @@ def _search_probe(folder: RunFolder, searched: _Searched, pick: PickSettings) ->
     return SearchProbe(searched.batch_size, searched.seed, str(fingerprint))
 
 
-def _candidates(config: TrainConfig, folder: RunFolder, searched: _Searched, space: Space) -> Sequence[_Candidate]:
+def _candidates(
+    config: TrainConfig, folder: RunFolder, searched: _SearchSettings, space: Space
+) -> Sequence[_Candidate]:
     if config.architecture is not None:
         if config.picks is not None:
             raise UserError(f"--picks {config.picks}: it chooses from a ranking; leave it or --architecture out")
@@ -276,13 +313,6 @@ def _candidates(config: TrainConfig, folder: RunFolder, searched: _Searched, spa
     return [_Candidate(row.rank, row.architecture, row.canonical, row.score) for row in rows]
 
 
-def _dataset(config: TrainConfig, searched: _Searched) -> str:
-    dataset = config.dataset or searched.dataset
-    if dataset == "noise":
-        raise UserError("noise has no labels to train on: name a data set with --dataset")
-    return expect_name("dataset", dataset, list_datasets())
-
-
 def _recipe(config: TrainConfig, space: Space) -> Recipe:
     recipe = resolve_recipe(config.recipe, {name: getattr(config, name) for name in NAMES}, space.has_training_parts)
     if recipe.batch_size % config.devices:
@@ -290,12 +320,18 @@ def _recipe(config: TrainConfig, space: Space) -> Recipe:
             f"--devices {config.devices}: a mini-batch of {recipe.batch_size} cannot be shared out evenly; "
             "choose another --batch_size"
         )
+    every = config.trainer.get("check_val_every_n_epoch")
+    if isinstance(every, int) and every > recipe.epochs:
+        raise UserError(
+            f"--trainer.check_val_every_n_epoch {every}: nothing would be validated in {recipe.epochs} epochs, so that "
+            f"there is no best one; expected at most {recipe.epochs}"
+        )
     return recipe
 
 
 def _settings(
     config: TrainConfig,
-    searched: _Searched,
+    searched: _SearchSettings,
     space: str,
     candidate: _Candidate,
     dataset: str,
@@ -304,32 +340,21 @@ def _settings(
 ) -> PickSettings:
     # Official lists are those that are given, else those of the ranking where it is of the same data set.
     lists = config.split_file or (searched.split_file if dataset == searched.dataset else None)
+    same_name = ("early_points", "probe_split", "score_batch_norm", "precision", "compile", "deterministic",
+                 "accelerator", "devices", "strategy", "trainer", "recipe")  # fmt: skip
     return PickSettings(
-        rank=candidate.rank,
-        architecture=candidate.architecture,
-        canonical=candidate.canonical,
-        score=candidate.score,
+        **asdict(candidate),
         space=space,
         dataset=dataset,
         data_dir=str(config.data_dir or searched.data_dir),
         image_size=config.image_size or searched.image_size,
         split_file=lists,
         split=describe_split(dataset, lists),
-        recipe=config.recipe,
         values=recipe,
         seed=seed,
-        early_points=config.early_points,
         probe_seed=searched.seed,
         probe_batch_size=config.probe_batch_size or searched.batch_size,
-        probe_split=config.probe_split,
-        score_batch_norm=config.score_batch_norm,
-        precision=config.precision,
-        compile=config.compile,
-        deterministic=config.deterministic,
-        accelerator=config.accelerator,
-        devices=config.devices,
-        strategy=config.strategy,
-        trainer=config.trainer,
+        **{name: getattr(config, name) for name in same_name},
     )
 
 

@@ -1,4 +1,4 @@
-"""How far the trainings are: what the process of a pick tells, and how the command shows it."""
+"""What the process of a pick tells the command: its epochs as lines, its end as a file; and how they are shown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Literal, Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -23,32 +24,69 @@ from rich.progress import (
 )
 from rich.table import Column
 
+from naswot_lightning.storage.files import write_json
 from naswot_lightning.storage.records import STRICT, Count, Positive, from_json
 
-_BETWEEN_LINES_S = 60.0
+Ending = Literal["ok", "diverged", "interrupted", "out of time", "out of memory", "user error", "failed", "killed"]
+# The exit code of a process that could not write its outcome is this plus the number of the system's error.
+EXIT_OS_ERROR = 140
+
+_OUTCOME_FILE = "outcome.json"
+_SECONDS_BETWEEN_LINES = 60.0
 _WIDE, _NARROW = 110, 75  # columns of a terminal
 
 
 @dataclass(frozen=True)
-class Epoch:
-    """One epoch of a pick, as its process tells it.
+class Outcome:
+    """How the process of a pick ended."""
 
-    Attributes:
-        name: of the pick.
-        epoch: that is done, from 1.
-        epochs: of the training.
-        train_loss: mean over the epoch.
-        val_acc: from 0 to 1; None without validation images.
-        score: after it; None where it is not a number.
-        seconds: that it took.
-    """
+    status: Ending
+    """"ok" and "diverged" have a result; "out of time" continues when the command is run again; a "user error" the user
+    can mend; "killed": the process died without writing an outcome."""
+    message: str | None = None
+    """One line for the user, or None."""
+
+    __pydantic_config__ = STRICT
+
+    @property
+    def has_result(self) -> bool:
+        """Whether the pick need not be trained again."""
+        return self.status in ("ok", "diverged")
+
+    def write(self, folder: Path) -> None:
+        """Write ``outcome.json``."""
+        write_json(folder / _OUTCOME_FILE, asdict(self))
+
+
+def read_outcome(folder: Path) -> Outcome:
+    """Return how the process of a pick ended; "killed" where it wrote no outcome."""
+    try:
+        return from_json(Outcome, (folder / _OUTCOME_FILE).read_bytes())
+    except (OSError, ValueError):
+        return Outcome("killed")
+
+
+def clear_outcome(folder: Path) -> None:
+    """Remove the outcome of an earlier process."""
+    (folder / _OUTCOME_FILE).unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """A finished epoch of a pick, as its process tells it."""
 
     name: str
+    """The pick."""
     epoch: Count
+    """Counted from 1."""
     epochs: Positive
+    """Those of the whole training."""
     train_loss: float | None
+    """Mean over the epoch."""
     val_acc: float | None
+    """From 0 to 1; None without validation images."""
     score: float | None
+    """After the epoch; None where it is not a number."""
     seconds: float
 
     __pydantic_config__ = STRICT
@@ -110,7 +148,7 @@ class Lines:
     def show(self, epoch: Epoch) -> None:
         """Print a line, unless the pick's last one is not a minute old."""
         now = time.monotonic()
-        if epoch.epoch == epoch.epochs or now - self._told.get(epoch.name, -math.inf) >= _BETWEEN_LINES_S:
+        if epoch.epoch == epoch.epochs or now - self._told.get(epoch.name, -math.inf) >= _SECONDS_BETWEEN_LINES:
             self._told[epoch.name] = now
             self.say(str(epoch))
 

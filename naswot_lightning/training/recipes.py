@@ -14,31 +14,26 @@ Optimizer = Literal["sgd", "rmsprop"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """One way to train; the learning rate always falls to zero along a cosine, step by step, over all epochs.
-
-    Attributes:
-        epochs: passes over the training images.
-        batch_size: images a step, of all processes together.
-        optimizer: ``sgd`` (Nesterov) or ``rmsprop``.
-        lr: initial learning rate.
-        momentum: of either optimizer.
-        weight_decay: L2 penalty of all parameters.
-        label_smoothing: share of the target spread over all classes.
-        gradient_clip: largest norm of the gradient; None for no limit.
-        auxiliary_weight: of the loss of an auxiliary head; 0 for none.
-        drop_path: probability of drop path in the last epoch, growing from 0 in the first; 0 for none.
-    """
+    """One way to train; the learning rate always falls to zero along a cosine, step by step, over all epochs."""
 
     epochs: Positive
     batch_size: Positive = 256
+    """Images per step, of all processes together."""
     optimizer: Optimizer = "sgd"
+    """``sgd`` (Nesterov) or ``rmsprop``."""
     lr: float = 0.1
+    """Initial learning rate."""
     momentum: float = 0.9
     weight_decay: float = 5e-4
+    """L2 penalty of all parameters."""
     label_smoothing: float = 0.0
+    """Share of the target spread over all classes."""
     gradient_clip: float | None = None
+    """Largest norm of the gradient; None for no limit."""
     auxiliary_weight: float = 0.0
+    """Weight of the loss of an auxiliary head; 0 for no head."""
     drop_path: float = 0.0
+    """Probability of drop path in the last epoch, growing from 0 in the first."""
 
     __pydantic_config__ = STRICT
 
@@ -52,22 +47,17 @@ RECIPES = {
     # Radosavovic et al. 2019, with the weight of the head and drop path of DARTS (Liu et al. 2019).
     "nds-100": Recipe(100, batch_size=128, auxiliary_weight=0.4, drop_path=0.2),
 }
-DEFAULT = "nasbench201-200"
 NAMES = tuple(field.name for field in fields(Recipe))
-# What only networks with such parts can be trained with.
-_PARTS = ("auxiliary_weight", "drop_path")
 
 
-def describe_recipe(name: str, recipe: Recipe, trainer: Mapping[str, Any] | None = None) -> str:
-    """Return the name of a recipe and what differs from it, arguments of Lightning's Trainer among it.
+def changes_of(name: str, recipe: Recipe) -> dict[str, Any]:
+    """Return the values in which ``recipe`` differs from the one called ``name``.
 
-    >>> describe_recipe("nasbench201-12", Recipe(12, batch_size=64))
-    'nasbench201-12 (batch_size 64)'
+    >>> changes_of("nasbench201-12", Recipe(12, batch_size=64))
+    {'batch_size': 64}
     """
-    own, values = asdict(RECIPES[name]), asdict(recipe)
-    changed = [f"{key} {values[key]}" for key in NAMES if values[key] != own[key]]
-    changed += [f"{key} {value}" for key, value in sorted((trainer or {}).items())]
-    return name + (f" ({', '.join(changed)})" if changed else "")
+    own = asdict(RECIPES[name])
+    return {key: value for key, value in asdict(recipe).items() if value != own[key]}
 
 
 def resolve_recipe(name: str, chosen: Mapping[str, Any], has_parts: bool) -> Recipe:
@@ -88,7 +78,7 @@ def resolve_recipe(name: str, chosen: Mapping[str, Any], has_parts: bool) -> Rec
     recipe = RECIPES[expect_name("recipe", name, RECIPES)]
     chosen = {key: value for key, value in chosen.items() if value is not None}
     if not has_parts:
-        for part in _PARTS:
+        for part in ("auxiliary_weight", "drop_path"):
             if chosen.get(part):
                 raise UserError(
                     f"--{part} {chosen[part]}: the networks of this space have no such part; leave the option out "

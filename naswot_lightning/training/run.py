@@ -1,28 +1,53 @@
-"""All picks of a run: one process each."""
+"""The picks of a run: each is a task of an executor, which trains it in a process of its own (pick.py)."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Generator, Sequence
 from pathlib import Path
+from queue import SimpleQueue
+from typing import BinaryIO
 
-from naswot_lightning.data.catalog import load_dataset
-from naswot_lightning.data.dataset import Dataset
+from naswot_lightning.data.dataset import Dataset, store_dataset
 from naswot_lightning.data.probe import draw_probe
-from naswot_lightning.data.storage import store_dataset
-from naswot_lightning.errors import UserError
+from naswot_lightning.data.sources import load_dataset
+from naswot_lightning.errors import UserError, describe_os_error
 from naswot_lightning.execution.base import WorkerFailure
+from naswot_lightning.execution.resources import ResourceSlot
 from naswot_lightning.report.wandb.runs import resolve_project, wandb_group
-from naswot_lightning.training.outcome import Outcome
-from naswot_lightning.training.plan import PlannedPick, SearchProbe, Training
-from naswot_lightning.training.progress import display
-from naswot_lightning.training.settings import PickRun, PickSettings, prepare_pick
-from naswot_lightning.training.task import TrainPick
+from naswot_lightning.training.plan import Training
+from naswot_lightning.training.progress import (
+    EXIT_OS_ERROR,
+    Display,
+    Lines,
+    Outcome,
+    clear_outcome,
+    display,
+    read_epoch,
+    read_outcome,
+)
+from naswot_lightning.training.settings import PickRun, PickSettings, prepare_pick, read_pick, write_retry
+
+IMAGES_FILE = ".images.pt"  # the data set of all picks, while they train
+# Of the command, not for its picks: a service of wandb that outlives a killed pick would refuse the run to the next; a
+# sweep has one run, which is the comparison.
+_NOT_FOR_PICKS = ("WANDB_SERVICE", "WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_SWEEP_PARAM_PATH")
+# What Lightning and torch read to find the other processes of a job; a pick is a job of its own.
+_OF_A_LAUNCHER = re.compile(
+    r"(GLOBAL_|LOCAL_|NODE_|GROUP_|ROLE_)?RANK|((LOCAL|GROUP|ROLE)_)?WORLD_SIZE|(MASTER|TORCHELASTIC|PL_TRAINER)_.*"
+    r"|STANDALONE_PORT|SLURM_(NTASKS(_PER_NODE)?|STEP_NUM_TASKS|PROCID|LOCALID|NODEID|NNODES)|LSB_(JOBID|DJOB_RANKFILE)"
+    r"|(JSM_NAMESPACE|OMPI|PMI|PMIX|MV2_COMM)_.*"
+)
 
 
 def load_images(training: Training) -> list[Dataset]:
-    """Return the data set that there is something to train on, in a list from which it can be let go; else none.
+    """Return the data set in a list from which it can be let go; an empty list where there is nothing to train.
 
     Raises:
         UserError: it cannot be read, or has changed since the search.
@@ -31,15 +56,32 @@ def load_images(training: Training) -> list[Dataset]:
     if finished and not training.overwrite:
         return []
     dataset = _load(training.picks[0].settings)
-    if training.search_probe and not training.overwrite:
-        _expect_images_of(training.search_probe, dataset)
+    search = training.search_probe
+    if search is not None and not training.overwrite:
+        found = draw_probe(dataset, search.batch_size, search.seed).fingerprint
+        if found != search.fingerprint:
+            raise UserError(
+                f"the images of {dataset.name} are not those of the search (its mini-batch has the fingerprint "
+                f"{search.fingerprint}, now {found}): restore them, or use --overwrite to train on these all the same"
+            )
     return [dataset]
 
 
 def prepare_picks(training: Training, loaded: list[Dataset]) -> list[Path]:
     """Write the settings of all picks, under the lock of the run folder; return the folders without a result yet."""
-    images = loaded[0].fingerprint if loaded else None
-    folders = [_prepare(training, pick, images) for pick in training.picks]
+    wandb = training.wandb
+    folders = []
+    for pick in training.picks:
+        run = PickRun(
+            mode=wandb.mode,
+            project=resolve_project(wandb.project),
+            group=wandb_group(training.folder, wandb.group),
+            id=f"{training.folder.run_id()}-{pick.name}-{pick.settings.digest()}",
+            name=pick.name,
+            artifacts=wandb.artifacts,
+        )
+        images = loaded[0].fingerprint if loaded else None
+        folders.append(prepare_pick(training.folder.path, pick.settings, run, training.overwrite, images))
     return [folder for folder in folders if not _is_finished(folder)]
 
 
@@ -56,49 +98,152 @@ def train_picks(
     if not folders:
         return
     settings = training.picks[0].settings
-    with _shared_images(training.folder.path, loaded or [_load(settings)]) as images, display() as progress:
-        task = TrainPick(images, settings.space, training.slots, progress)
-        for folder, outcome in training.executor.run(task, folders):
-            yield folder, Outcome("killed", outcome.reason) if isinstance(outcome, WorkerFailure) else outcome
-
-
-def _expect_images_of(search: SearchProbe, dataset: Dataset) -> None:
-    """Raise :class:`UserError` where the data has changed since the search."""
-    found = draw_probe(dataset, search.batch_size, search.seed).fingerprint
-    if found != search.fingerprint:
-        raise UserError(
-            f"the images of {dataset.name} are not those of the search (its mini-batch has the fingerprint "
-            f"{search.fingerprint}, now {found}): restore them, or use --overwrite to train on these all the same"
-        )
-
-
-def _prepare(training: Training, pick: PlannedPick, images: str | None) -> Path:
-    wandb = training.wandb
-    run = PickRun(
-        mode=wandb.mode,
-        project=resolve_project(wandb.project),
-        group=wandb_group(training.folder, wandb.group),
-        id=f"{training.folder.run_id()}-{pick.name}-{pick.settings.digest()}",
-        name=pick.name,
-        artifacts=wandb.artifacts,
-    )
-    return prepare_pick(training.folder.path, pick.settings, run, training.overwrite, images)
+    images = training.folder.path / IMAGES_FILE
+    try:
+        store_dataset(loaded.pop() if loaded else _load(settings), images)
+        with display() as progress:
+            task = TrainPick(images, settings.space, training.slots, progress)
+            for folder, outcome in training.executor.run(task, folders):
+                yield folder, Outcome("killed", outcome.reason) if isinstance(outcome, WorkerFailure) else outcome
+    finally:
+        images.unlink(missing_ok=True)
 
 
 def _load(settings: PickSettings) -> Dataset:
     return load_dataset(settings.dataset, settings.data_dir, settings.image_size, settings.split_file)
 
 
-@contextmanager
-def _shared_images(run_dir: Path, loaded: list[Dataset]) -> Iterator[Path]:
-    """Store the data set and let it go; the processes of all picks map the same memory."""
-    images = run_dir / ".images"
-    try:
-        store_dataset(loaded.pop(), images)
-        yield images
-    finally:
-        shutil.rmtree(images, ignore_errors=True)
-
-
 def _is_finished(folder: Path) -> bool:
     return (folder / "result.json").exists()
+
+
+class TrainPick:
+    """Trains the pick of a folder, in one of several slots.
+
+    Args:
+        images: the file of the data set, which all picks map.
+        space: the space of the picks, which the user trusts.
+        slots: where picks train, one at a time each.
+        display: where they show how far they are.
+
+    Raises:
+        KeyboardInterrupt: the training was interrupted; it is saved.
+        UserError: a setting or a file is invalid.
+    """
+
+    def __init__(self, images: Path, space: str, slots: Sequence[ResourceSlot], display: Display) -> None:
+        self.images, self._space, self._display = images, space, display
+        self._slots: SimpleQueue[ResourceSlot] = SimpleQueue()
+        for slot in slots:
+            self._slots.put(slot)
+        self._threads = slots[0].threads
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._ports: set[int] = set()
+        self._lock, self._stopped = threading.Lock(), False
+
+    def __reduce__(self) -> tuple[type[TrainPick], tuple[object, ...]]:
+        """Sent elsewhere, a pick has the devices of the process that it is sent to."""
+        own = ResourceSlot(self._threads, {"OMP_NUM_THREADS": str(self._threads)})
+        return TrainPick, (self.images, self._space, (own,), Lines())
+
+    def prepare(self) -> None:
+        """Nothing: each pick has a process of its own."""
+
+    def stop(self) -> None:
+        """Let all trainings save and end."""
+        with self._lock:
+            self._stopped = True
+            for process in self._running:
+                process.terminate()
+
+    def __call__(self, item: Path) -> Outcome:
+        """Train; where memory runs out once more, with each step in two halves."""
+        slot = self._slots.get()
+        try:
+            outcome = self._run(item, slot)
+            if outcome.status == "out of memory" and (half := read_pick(item).half()):
+                self._display.say(
+                    f"{item.name}: out of memory; trained again with half the mini-batch: each step takes 2 x {half} "
+                    "images a device, their gradients added (BatchNorm then sees the halves)"
+                )
+                write_retry(item, 2)
+                outcome = self._run(item, slot)
+        finally:
+            self._slots.put(slot)
+            self._display.end(item.name)
+        if outcome.status == "interrupted":
+            raise KeyboardInterrupt
+        if outcome.status == "user error":
+            raise UserError(outcome.message or f"see {item / 'train.log'}")
+        if not outcome.has_result and outcome.message:
+            print(f"{item.name}: {outcome.message}", file=sys.stderr)
+        return outcome
+
+    def _run(self, folder: Path, slot: ResourceSlot) -> Outcome:
+        """Train in a process of its own, showing what it tells; where this is interrupted, let it save and end."""
+        clear_outcome(folder)
+        with open(folder / "train.log", "ab") as log:
+            process = self._start(folder, slot, log)
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                text = line.decode(errors="replace").rstrip("\n")
+                epoch = read_epoch(text)
+                self._display.say(text) if epoch is None else self._display.show(epoch)
+            process.wait()
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
+        finally:
+            with self._lock:
+                self._running.discard(process)
+        outcome = read_outcome(folder)
+        return outcome_from_exit_code(process.returncode, folder) if outcome.status == "killed" else outcome
+
+    def _start(self, folder: Path, slot: ResourceSlot, log: BinaryIO) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "naswot_lightning.training.pick", str(folder), str(self.images), self._space]
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in _NOT_FOR_PICKS and not _OF_A_LAUNCHER.fullmatch(name)
+        }
+        environment |= {
+            "PYTHONFAULTHANDLER": "1",  # a crash of a library leaves a traceback in train.log
+            # Libraries from where this process has them: with -m alone the folder that the user stands in comes first.
+            "PYTHONSAFEPATH": "1",
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+            **slot.environment,
+        }
+        with self._lock:
+            if self._stopped:
+                raise KeyboardInterrupt
+            # The processes of one pick talk through a port that no other pick of this command was given.
+            while (port := _free_port()) in self._ports:
+                pass
+            self._ports.add(port)
+            environment["MASTER_PORT"] = str(port)
+            pipe = subprocess.PIPE
+            process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=log, env=environment)
+            self._running.add(process)
+            return process
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def outcome_from_exit_code(code: int, folder: Path) -> Outcome:
+    """Return how a process ended that wrote no outcome."""
+    if code in (-signal.SIGTERM, -signal.SIGINT):  # while it was loading: there was nothing to save yet
+        return Outcome("interrupted")
+    if code == -signal.SIGKILL:
+        return Outcome("killed", "killed by SIGKILL, as Linux does where memory runs out")
+    if code < 0:
+        return Outcome("killed", f"killed by {signal.Signals(-code).name}, see {folder / 'train.log'}")
+    if code >= EXIT_OS_ERROR:
+        number = code - EXIT_OS_ERROR
+        return Outcome("user error", describe_os_error(OSError(number, os.strerror(number), str(folder))))
+    return Outcome("killed")

@@ -18,14 +18,12 @@ from naswot_lightning.storage.files import atomic_write, remove_within
 from naswot_lightning.storage.plain_yaml import parse_yaml
 from naswot_lightning.storage.records import STRICT, Count, Plain, Positive, from_plain
 from naswot_lightning.storage.run_folder import differing
-from naswot_lightning.training.recipes import NAMES, Recipe, describe_recipe
+from naswot_lightning.training.recipes import NAMES, Recipe, changes_of
 
 # What may differ when a pick is continued.
-_FREE = ("wandb", "data_dir", "split_file", "accelerator", "devices", "strategy")
+_FREE = ("wandb", "options", "data_dir", "split_file", "accelerator", "devices", "strategy")
 _RETRY = "retry.yaml"
 _IMAGES = "images_fingerprint"  # in config.yaml
-# What a pick was trained with before these options existed.
-_FORMERLY: dict[str, Any] = {"probe_split": "train", "score_batch_norm": "batch"}
 # Arguments of Lightning's Trainer that change no result.
 _FREE_TRAINER = (
     "max_time", "enable_progress_bar", "enable_model_summary", "log_every_n_steps", "profiler",
@@ -35,56 +33,42 @@ _FREE_TRAINER = (
 
 @dataclass(frozen=True)
 class PickSettings:
-    """Everything that decides the training of one pick.
-
-    Attributes:
-        rank: in the ranking; None where the architecture was given.
-        architecture: the pick.
-        canonical: the architecture of the network that is trained.
-        score: at the search.
-        space: the search space.
-        dataset: to train on.
-        data_dir: its folder.
-        image_size: side of the images of an imagefolder.
-        split_file: official lists.
-        split: in words, how the data set is divided.
-        recipe: its name.
-        values: of the recipe.
-        seed: of weights, order and augmentation.
-        early_points: of the trajectory, in each of the first two epochs.
-        probe_seed: of the trajectory's mini-batch.
-        probe_batch_size: its images.
-        probe_split: where they are from.
-        score_batch_norm: by which statistics BatchNorm normalises them.
-        precision: of Lightning's Trainer, as the following.
-        trainer: further arguments of it.
-    """
+    """Everything that decides the training of one pick."""
 
     rank: Positive | None
+    """In the ranking; None where the architecture was given."""
     architecture: str
     canonical: str
+    """The architecture of the network that is trained: without dead branches."""
     score: float | None
+    """That of the search."""
     space: str
     dataset: str
     data_dir: str
     image_size: Positive | None
     split_file: str | None
     split: str | None
+    """In words, how the data set is divided."""
     recipe: str
     values: Recipe
+    """The values of the recipe, with what the user chose in place of its own."""
     seed: Count
+    """Of weights, order and augmentation."""
     early_points: Count
+    """Points of the trajectory in each of the first two epochs."""
     probe_seed: Count
     probe_batch_size: Positive
     probe_split: ProbeSplit
     score_batch_norm: ScoreBatchNorm
     precision: str
+    """Of Lightning's Trainer, as ``accelerator``, ``devices``, ``strategy`` and ``deterministic``."""
     compile: bool
     deterministic: bool
     accelerator: str
     devices: Positive
     strategy: str
     trainer: Mapping[str, Plain | Sequence[Plain]] = field(default_factory=dict)
+    """Further arguments of Lightning's Trainer."""
 
     __pydantic_config__ = STRICT
 
@@ -98,30 +82,35 @@ class PickSettings:
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> PickSettings:
         """Return the settings of a ``config.yaml``; ValueError where one is missing or of another type."""
-        plain = {**_FORMERLY, **plain}
         own = {each.name: plain[each.name] for each in fields(cls) if each.name in plain}
         return from_plain(cls, {**own, "values": {name: plain[name] for name in NAMES if name in plain}})
 
+    def options(self) -> dict[str, Any]:
+        """Return the options of ``train.py``, beside ``--recipe``, that change a result and are not at their defaults.
+
+        Those of Lightning's Trainer are called ``trainer.NAME``.
+        """
+        changed = changes_of(self.recipe, self.values)
+        trainer = decisive_settings(self.to_plain())["trainer"]
+        options = {f"trainer.{name}": value for name, value in trainer.items()}
+        if self.precision != "32-true":
+            options["precision"] = self.precision
+        if self.compile:
+            options["compile"] = True
+        if self.probe_split != "train":
+            options["probe_split"] = self.probe_split
+        if self.score_batch_norm == "running":  # of "both", the first score is that of the mini-batch
+            options["score_batch_norm"] = self.score_batch_norm
+        return changed | dict(sorted(options.items(), key=lambda each: each[0].removeprefix("trainer.")))
+
     def describe_recipe(self) -> str:
         """Return the recipe in words, with all that changes a result: a group of results shares one."""
-        more = dict(decisive_settings(self.to_plain())["trainer"])
-        if self.precision != "32-true":
-            more["precision"] = self.precision
-        if self.compile:
-            more["compile"] = True
-        if self.probe_split != "train":
-            more["probe_split"] = self.probe_split
-        if self.score_batch_norm == "running":  # of "both", the first score is that of the mini-batch
-            more["score_batch_norm"] = self.score_batch_norm
-        return describe_recipe(self.recipe, self.values, more)
+        changed = [f"{name.removeprefix('trainer.')} {value}" for name, value in self.options().items()]
+        return self.recipe + (f" ({', '.join(changed)})" if changed else "")
 
     def digest(self) -> str:
-        """Return four digits that other settings do not share (the free ones aside).
-
-        Options that an older version had not count where they change something: a pick of that version keeps its run.
-        """
-        settings = decisive_settings(self.to_plain()).items()
-        decisive = {name: value for name, value in settings if name not in _FORMERLY or value != _FORMERLY[name]}
+        """Return four digits that other settings do not share (the free ones aside)."""
+        decisive = decisive_settings(self.to_plain())
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:4]
 
 
@@ -154,40 +143,30 @@ def seconds_of(duration: object) -> float | None:
 
 @dataclass(frozen=True)
 class PickRun:
-    """The wandb run of a pick.
-
-    Attributes:
-        mode: auto, online, offline or disabled.
-        project: the wandb project.
-        group: of all runs of the run folder.
-        id: of the run; other settings are another run, since wandb cannot take back what it was sent of the first.
-        name: of the run and of the pick's folder.
-        artifacts: keep the best checkpoint in wandb.
-    """
+    """The wandb run of a pick."""
 
     mode: str
     project: str
     group: str
+    """Shared by all runs of the run folder."""
     id: str
+    """Other settings are another run, since wandb cannot take back what it was sent of the first."""
     name: str
+    """Also that of the pick's folder."""
     artifacts: bool = False
+    """Keep the best checkpoint in wandb."""
 
     __pydantic_config__ = STRICT
 
 
 @dataclass(frozen=True)
 class SavedPick:
-    """A pick's folder, as its process reads it.
-
-    Attributes:
-        settings: of its training.
-        run: in wandb.
-        accumulate: parts in which each mini-batch is taken; 2 after a retry for want of memory.
-    """
+    """A pick's folder, as its process reads it."""
 
     settings: PickSettings
     run: PickRun
     accumulate: int = 1
+    """Parts in which each mini-batch is taken; 2 after a retry for want of memory."""
 
     def half(self) -> int | None:
         """Return the images on a device of half a step; None where it is halved already or cannot be."""
@@ -195,15 +174,6 @@ class SavedPick:
         if self.accumulate != 1 or per_device < 4 or per_device % 2:
             return None
         return int(per_device // 2)
-
-
-@dataclass(frozen=True)
-class _Retry:
-    """The content of ``retry.yaml``."""
-
-    accumulate: Positive
-
-    __pydantic_config__ = STRICT
 
 
 def prepare_pick(
@@ -227,31 +197,26 @@ def prepare_pick(
     folder = run_dir / "picks" / run.name
     if folder.is_symlink():
         raise UserError(f"{folder} is a link where a run keeps a folder: move it away, or remove it")
-    plain = {**settings.to_plain(), _IMAGES: images}
+    plain = {**settings.to_plain(), "options": settings.options(), _IMAGES: images}
     if (folder / "config.yaml").exists():
         saved = _read_plain(folder, "config.yaml")
         plain[_IMAGES] = images or saved.get(_IMAGES)
-        before = {**_FORMERLY, _IMAGES: images, **saved}  # older versions kept no fingerprint
-        changed = differing(decisive_settings(before), decisive_settings(plain))
+        changed = differing(decisive_settings(saved), decisive_settings(plain))
         if changed and not overwrite:
             raise UserError(
                 f"{folder} was trained with other settings: {'; '.join(changed)}; "
                 "restore them, choose another --run_dir, or use --overwrite to train it again"
             )
         if changed:
-            _expect_ours(folder, saved, run)
+            wandb = saved.get("wandb")
+            # A pick is one of this run's where its wandb run bears the run's id.
+            if not isinstance(wandb, Mapping) or str(wandb.get("id")).partition("-")[0] != run.id.partition("-")[0]:
+                raise UserError(
+                    f"{folder} was not made by this run: nothing is removed; move it away, or remove it yourself"
+                )
             remove_within(run_dir, folder)
-        elif saved.get("accumulate", 1) != 1:  # where older versions kept it
-            write_retry(folder, saved["accumulate"])
     atomic_write(folder / "config.yaml", yaml.safe_dump({**plain, "wandb": asdict(run)}, sort_keys=False))
     return folder
-
-
-def _expect_ours(folder: Path, saved: Mapping[str, Any], run: PickRun) -> None:
-    """Raise :class:`UserError` unless the pick is one of this run's: its wandb run bears the run's id."""
-    wandb = saved.get("wandb")
-    if not isinstance(wandb, Mapping) or str(wandb.get("id")).partition("-")[0] != run.id.partition("-")[0]:
-        raise UserError(f"{folder} was not made by this run: nothing is removed; move it away, or remove it yourself")
 
 
 def read_pick(folder: Path) -> SavedPick:
@@ -264,7 +229,10 @@ def read_pick(folder: Path) -> SavedPick:
     retry = _read_plain(folder, _RETRY) if (folder / _RETRY).exists() else {"accumulate": 1}
     try:
         run = from_plain(PickRun, plain.get("wandb"))
-        return SavedPick(PickSettings.from_plain(plain), run, from_plain(_Retry, retry).accumulate)
+        accumulate = retry.get("accumulate")
+        if type(accumulate) is not int or accumulate < 1:
+            raise ValueError(f"accumulate: {accumulate!r}, expected a whole number from 1")
+        return SavedPick(PickSettings.from_plain(plain), run, accumulate)
     except ValueError as error:
         raise _damaged(folder, str(error)) from None
 

@@ -1,22 +1,34 @@
-"""What a pick is trained with: the classifier, the Trainer, the wandb logger."""
+"""What a pick is trained with: the classifier, the Trainer, its logger, best.ckpt and last.ckpt."""
 
 from __future__ import annotations
 
 import logging
 import sys
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
+from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
+from pytorch_lightning.callbacks import ModelCheckpoint
+from torch.nn.parameter import is_lazy
 
 from naswot_lightning.data.module import ImageDataModule
 from naswot_lightning.report.wandb.content import define_metrics
 from naswot_lightning.report.wandb.logger import SentOnceLogger
 from naswot_lightning.report.wandb.runs import resolve_mode, start_run
-from naswot_lightning.training.checkpoints import WholeCheckpointIO
+from naswot_lightning.storage.faults import FAULTS
+from naswot_lightning.storage.files import atomic_path, remove_unfinished
 from naswot_lightning.training.classifier import ImageClassifier, has_unused_parameters
 from naswot_lightning.training.settings import SavedPick
+
+# Of a checkpoint that a training can continue from.
+_PARTS = (
+    ("state_dict", dict), ("callbacks", dict), ("loops", dict), ("optimizer_states", list), ("lr_schedulers", list),
+    ("epoch", int), ("global_step", int),
+)  # fmt: skip
 
 
 def make_classifier(pick: SavedPick, data: ImageDataModule) -> ImageClassifier:
@@ -51,14 +63,7 @@ def choose_strategy(pick: SavedPick, model: ImageClassifier, data: ImageDataModu
 
 
 def make_trainer(folder: Path, pick: SavedPick, callbacks: list[pl.Callback], strategy: str) -> pl.Trainer:
-    """Return the Trainer of a pick.
-
-    Args:
-        folder: of the pick.
-        pick: its settings.
-        callbacks: all of them.
-        strategy: of :func:`choose_strategy`.
-    """
+    """Return the Trainer of the pick of ``folder``; ``strategy`` is that of :func:`choose_strategy`."""
     settings = pick.settings
     arguments: dict[str, Any] = {
         "num_sanity_val_steps": 0,
@@ -79,7 +84,7 @@ def make_trainer(folder: Path, pick: SavedPick, callbacks: list[pl.Callback], st
         default_root_dir=folder,
         callbacks=callbacks,
         logger=_logger(folder, pick),
-        plugins=[WholeCheckpointIO()],
+        plugins=[AtomicCheckpointIO()],
         **arguments,
     )
 
@@ -101,7 +106,7 @@ def _logger(folder: Path, pick: SavedPick) -> Any:
     return SentOnceLogger(start, folder / ".sent.json")
 
 
-def quieten() -> None:
+def silence_lightning() -> None:
     """Silence what Lightning says of each training, and warnings that say nothing of ours."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
@@ -111,3 +116,88 @@ def quieten() -> None:
     # The empty list of a data set without validation.
     warnings.filterwarnings("ignore", "Total length of `list` across ranks is zero.*")
     warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Never leaves a part of a checkpoint under its name: a run killed while saving resumes from the one before."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write beside ``path``, then rename; what killed processes have left beside it goes."""
+        remove_unfinished(Path(path))
+        with atomic_path(Path(path)) as beside:
+            super().save_checkpoint(checkpoint, beside, storage_options)
+
+
+class RelocatableModelCheckpoint(ModelCheckpoint):
+    """A ModelCheckpoint that knows its best epoch also where the run folder has been moved."""
+
+    @property
+    def state_key(self) -> str:
+        """The key of Lightning's own class: the name of this one must not decide which state is found."""
+        return super().state_key.replace(type(self).__qualname__, ModelCheckpoint.__qualname__)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the state with the path of now: what a state names is a file that Lightning removes later."""
+        own = str(Path(self.dirpath or "") / f"{self.filename}{self.FILE_EXTENSION}")
+        names = ("best_model_path", "kth_best_model_path", "last_model_path")
+        paths = {name: own if state_dict[name] else "" for name in names if name in state_dict}
+        scores = list(state_dict.get("best_k_models", {}).values())
+        best = {own: scores[-1]} if scores else {}
+        super().load_state_dict({**state_dict, **paths, "best_k_models": best, "dirpath": self.dirpath})
+
+
+def best_and_last(folder: Path, monitor: str | None = "val/acc") -> list[ModelCheckpoint]:
+    """Return the callbacks that keep ``best.ckpt`` (highest ``monitor``) and ``last.ckpt`` (every epoch).
+
+    Without a monitor the best is the last epoch. ``save_last`` is not used: beside a monitor it saves the last *best*
+    epoch only. The best is saved first, so that the last knows of it.
+    """
+    shared: dict[str, Any] = {
+        "dirpath": folder, "save_top_k": 1, "enable_version_counter": False, "save_on_train_epoch_end": True
+    }  # fmt: skip
+    return [
+        # Its mode also tells its state in a checkpoint from the other's where neither has a monitor.
+        RelocatableModelCheckpoint(filename="best", monitor=monitor, mode="max", **shared),
+        RelocatableModelCheckpoint(filename="last", every_n_epochs=1, **shared),
+    ]
+
+
+def checkpoint_to_resume(folder: Path, model: ImageClassifier) -> Path | None:
+    """Return the checkpoint that a training of ``model`` continues from; None to begin at the start.
+
+    That is ``last.ckpt``; where it is damaged, or of another network, ``best.ckpt``, an earlier epoch of the same
+    training; where the best epoch is lost the start. What is lost is said in one line: training it again gives the same
+    result.
+    """
+    last, best = folder / "last.ckpt", folder / "best.ckpt"
+    if not last.exists() and not best.exists():
+        return None
+    saved, has_best = _load(last, model), _load(best, model) is not None
+    if saved is not None:
+        # Saved on a signal within the first epoch, when there is no best one yet.
+        state = saved["callbacks"].get("SaveOnSignal")
+        if has_best or (saved["epoch"] == 0 and isinstance(state, dict) and state.get("batches")):
+            return last
+    chosen = best if has_best else None
+    lost = best.name if saved is not None else last.name
+    source = "the start" if chosen is None else chosen.name
+    print(f"{folder.name}: {lost} is missing, damaged or of another network; continues from {source}", flush=True)
+    return chosen
+
+
+def _load(path: Path, model: ImageClassifier) -> dict[str, Any] | None:
+    """Return a checkpoint, or None where there is none that holds the weights of this network, by name and shape."""
+    own = model.state_dict()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            # torch packs nothing: 200 kB that unpack to 200 MB are not its own.
+            if sum(part.file_size for part in archive.infolist()) > path.stat().st_size:
+                return None
+        saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        weights = saved["state_dict"]
+        fits = weights.keys() == own.keys() and all(
+            is_lazy(tensor) or weights[name].shape == tensor.shape for name, tensor in own.items()
+        )
+        return saved if fits and all(isinstance(saved[name], kind) for name, kind in _PARTS) else None
+    except (OSError, *FAULTS):
+        return None

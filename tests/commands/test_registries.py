@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from naswot_lightning.cli.parser import choices
-from naswot_lightning.data.catalog import DATASETS
+from naswot_lightning.data import DATASETS
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution import ENGINES, get_engine
 from naswot_lightning.execution.base import ResourceRequest
@@ -91,10 +91,3 @@ def test_every_figure_is_a_function_of_run_and_findings():
         module, name = entry.split(":")
         draw = getattr(import_module(f"naswot_lightning.report.figures.{module}"), name)
         assert list(inspect.signature(draw).parameters) == ["run", "findings"]
-
-
-@pytest.mark.parametrize("name", DATASETS)
-def test_every_data_set_has_its_loader(name):
-    source = DATASETS[name]
-    loader = getattr(import_module(f"naswot_lightning.data.{source.file}"), source.loader)
-    assert set(source.takes) <= set(inspect.signature(loader).parameters)

@@ -1,5 +1,5 @@
-from naswot_lightning.data.catalog import load_dataset
 from naswot_lightning.data.module import ImageDataModule
+from naswot_lightning.data.sources import load_dataset
 from naswot_lightning.data.splits import cifar10_valid_halves
 from tests.archives import write_cifar10, write_cifar100
 from tests.data.lists import write_lists

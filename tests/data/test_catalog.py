@@ -1,7 +1,7 @@
 import pytest
 
-from naswot_lightning.data.catalog import load_dataset
 from naswot_lightning.data.probe import load_probe
+from naswot_lightning.data.sources import load_dataset
 from naswot_lightning.errors import UserError
 
 

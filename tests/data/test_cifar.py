@@ -5,7 +5,7 @@ import threading
 import pytest
 from torchvision import datasets
 
-from naswot_lightning.data.catalog import load_dataset
+from naswot_lightning.data.sources import load_dataset
 from naswot_lightning.errors import UserError
 from tests.archives import md5_of, write_cifar10
 

@@ -2,7 +2,7 @@ import hashlib
 
 import torch
 
-from naswot_lightning.data.catalog import load_dataset
+from naswot_lightning.data.sources import load_dataset
 
 
 def test_digits_are_real_and_split_without_overlap():

@@ -1,6 +1,6 @@
 import pytest
 
-from naswot_lightning.data.catalog import load_dataset
+from naswot_lightning.data.sources import load_dataset
 from naswot_lightning.errors import UserError
 from tests.images import make_image_folder
 

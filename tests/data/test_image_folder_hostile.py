@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from naswot_lightning.data.catalog import load_dataset
+from naswot_lightning.data.sources import load_dataset
 from naswot_lightning.errors import UserError
 from tests.images import make_image_folder
 

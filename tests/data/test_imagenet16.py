@@ -3,7 +3,7 @@ import pickle
 import pytest
 import torch
 
-from naswot_lightning.data.catalog import load_dataset
+from naswot_lightning.data.sources import load_dataset
 from naswot_lightning.errors import UserError
 from tests.archives import md5_of, trust, write_imagenet16
 from tests.data.lists import write_lists

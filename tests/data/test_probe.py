@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from naswot_lightning.data.augmentation import normalized
-from naswot_lightning.data.catalog import load_dataset
 from naswot_lightning.data.probe import draw_probe, load_probe
+from naswot_lightning.data.sources import load_dataset
 from naswot_lightning.errors import UserError
 
 

@@ -19,11 +19,11 @@ from naswot_lightning.cli.search import run_search
 from naswot_lightning.cli.study import main as run_study
 from naswot_lightning.cli.train import train_and_compare
 from naswot_lightning.config import SearchConfig, TrainConfig
-from naswot_lightning.training.outcome import Outcome
 from naswot_lightning.training.pick import train_pick
 from naswot_lightning.training.plan import plan_training
-from naswot_lightning.training.task import TrainPick
-from naswot_lightning.training.trainer import quieten
+from naswot_lightning.training.progress import Outcome
+from naswot_lightning.training.run import TrainPick
+from naswot_lightning.training.trainer import silence_lightning
 from spaces.__main__ import main as run_spaces
 from tests.conftest import ROOT
 
@@ -165,7 +165,7 @@ class _Here:
     """Trains picks in this process, which spares each the seconds that a process of its own needs to start."""
 
     def run(self, task: TrainPick, items: Iterable[Path]) -> Iterator[tuple[Path, Outcome]]:
-        quieten()
+        silence_lightning()
         for folder in items:
             result = train_pick(folder, task.images)
             yield folder, Outcome(result.status, result.reason)

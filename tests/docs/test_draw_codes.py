@@ -7,7 +7,7 @@ from itertools import combinations
 import pytest
 import torch
 
-from naswot_lightning.data.catalog import load_dataset
+from naswot_lightning.data.sources import load_dataset
 from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "how-the-score-works.md").read_text()

@@ -15,7 +15,7 @@ from naswot_lightning.report.settings import ReportConfig
 from naswot_lightning.reproduce import RESULTS
 from naswot_lightning.storage import plain_yaml
 from naswot_lightning.study.settings import StudyConfig
-from naswot_lightning.training.plan import _OWN_OPTIONS
+from naswot_lightning.training.plan import TRAINER_ARGUMENTS_WITH_OPTIONS
 from spaces import SpaceError, bounds
 from spaces.nasbench101 import graph
 from spaces.nasbench101 import space as cells
@@ -229,7 +229,7 @@ def test_limits_are_those_of_the_code(page, shown):
 
 def test_refused_arguments_of_lightning_are_named():
     refused = (ROOT / "docs" / "training.md").read_text().partition("Refused are")[2].partition("\n\n")[0]
-    assert set(re.findall(r"`(\w+)`", refused)) == set(_OWN_OPTIONS)
+    assert set(re.findall(r"`(\w+)`", refused)) == set(TRAINER_ARGUMENTS_WITH_OPTIONS)
 
 
 def test_a_run_folder_that_names_code_is_trained_only_where_the_user_says_so(folder):

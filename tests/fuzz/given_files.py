@@ -2,26 +2,19 @@
 
 import contextlib
 import io
-import json
 import random
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
-import torch
 import yaml
 from PIL import Image
 
 from naswot_lightning.cli.parser import parse
 from naswot_lightning.config import SearchConfig, TrainConfig
-from naswot_lightning.data.dataset import Dataset, ImageSplit
 from naswot_lightning.data.image_folder import load_image_folder
-from naswot_lightning.data.module import ImageDataModule
 from naswot_lightning.data.splits import describe_split, read_split_file
-from naswot_lightning.data.storage import map_dataset, store_dataset
 from naswot_lightning.search.algorithms.listed import Listed, given
 from naswot_lightning.search.limits import Limits
 from naswot_lightning.search.plan import plan_search
@@ -107,35 +100,6 @@ def read_split(folder: Path) -> None:
     describe_split("cifar100", folder / "split.json")
     valid, test = read_split_file(folder / "split.json", "cifar100", 20)
     assert sorted(valid + test) == list(range(20))
-
-
-@cache
-def _stored() -> dict[str, bytes]:
-    rng = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 255, (6, 4, 4, 3), dtype=torch.uint8, generator=rng)
-    split = ImageSplit(images, torch.tensor([0, 1, 2, 0, 1, 2]))
-    dataset = Dataset("digits", split, split, split, 3, (1.0, 2.0, 3.0), (1.0, 2.0, 3.0), True, 1)
-    with TemporaryDirectory() as folder:
-        store_dataset(dataset, Path(folder) / "images")
-        return {f"images/{path.name}": path.read_bytes() for path in sorted((Path(folder) / "images").iterdir())}
-
-
-def make_stored(rng):
-    if rng.random() < 0.5:
-        return _stored()
-    files = dict(_stored())
-    description = json.loads(files.pop("images/dataset.json"))
-    return {"images/dataset.json": dumped(description), **files}
-
-
-def read_stored(folder: Path) -> None:
-    """Map the images of a pick, and draw its first mini-batches."""
-    data = ImageDataModule("digits", "data", 2, dataset=map_dataset(folder / "images"))
-    assert data.dataset.image_size > 0
-    data.probe(2, 0)
-    for loader in (data.train_dataloader(), data.val_dataloader(), data.test_dataloader()):
-        for _, labels in loader:
-            assert 0 <= int(labels.min()) <= int(labels.max()) < data.dataset.num_classes
 
 
 _FORMATS = {"png": "PNG", "jpg": "JPEG", "jpeg": "GIF", "bmp": "BMP", "webp": "WEBP", "tiff": "TIFF", "ppm": "PPM"}

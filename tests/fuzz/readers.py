@@ -70,7 +70,6 @@ _ALL = (
         for name in _LISTED
     ),
     Reader("--split_file", given_files.make_split, given_files.read_split),
-    Reader("stored images", given_files.make_stored, given_files.read_stored),
     Reader("image folder", given_files.make_images, given_files.read_images, 2.0),
     *(
         Reader(f"architecture, {name}", spaces_text.make_architecture_of(name), spaces_text.read_architecture_of(name))

@@ -24,9 +24,8 @@ from naswot_lightning.search.loop import Loop
 from naswot_lightning.storage.files import to_csv, write_json
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows
-from naswot_lightning.training.choice import choose_picks, named_picks
-from naswot_lightning.training.outcome import read_outcome
-from naswot_lightning.training.plan import plan_training
+from naswot_lightning.training.plan import choose_picks, named_picks, plan_training
+from naswot_lightning.training.progress import read_outcome
 from naswot_lightning.training.settings import PickRun, prepare_pick, read_pick, seconds_of
 from spaces import get_space
 from tests.runs import result, trajectory
@@ -178,9 +177,8 @@ def _pick_settings():
 
 def make_pick(rng):
     plain = {**_pick_settings().to_plain(), "wandb": asdict(_RUN)}
-    older = rng.choice(({}, {}, {"accumulate": 2}))
     retry = {"picks/1-x/retry.yaml": b"accumulate: 2\n"} if rng.random() < 0.3 else {}
-    return {"picks/1-x/config.yaml": yaml.safe_dump({**plain, **older}, sort_keys=False).encode(), **retry}
+    return {"picks/1-x/config.yaml": yaml.safe_dump(plain, sort_keys=False).encode(), **retry}
 
 
 def read_a_pick(folder: Path) -> None:

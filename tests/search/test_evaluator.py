@@ -15,7 +15,7 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.networks import build_network
 from naswot_lightning.ranking import read_ranking
 from naswot_lightning.scorer import ScoreEvaluator, summarize
-from naswot_lightning.training.choice import choose_picks
+from naswot_lightning.training.plan import choose_picks
 from tests.search.runs import QUICK, SPACE, rows_of
 
 

@@ -60,7 +60,7 @@ def test_the_same_side_by_side(searched, tmp_path):
 
 
 def test_finished_trainings_are_not_done_again_where_their_rows_are_lost(searched, tmp_path, monkeypatch):
-    from naswot_lightning.training.task import TrainPick
+    from naswot_lightning.training.run import TrainPick
 
     lines = (searched / "scores.jsonl").read_text().splitlines(keepends=True)
     before = files_of(searched)

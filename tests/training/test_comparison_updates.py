@@ -5,8 +5,8 @@ from dataclasses import replace
 from naswot_lightning.cli.train import train_and_compare
 from naswot_lightning.config import TrainConfig, WandbConfig
 from naswot_lightning.report.wandb.comparison import ComparisonRun, ComparisonUpdates
-from naswot_lightning.training.outcome import Outcome
 from naswot_lightning.training.plan import plan_training
+from naswot_lightning.training.progress import Outcome
 
 SMALL = "|skip_connect~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"
 

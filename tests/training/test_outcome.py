@@ -9,8 +9,8 @@ from contextlib import suppress
 import pytest
 
 from naswot_lightning.config import TrainConfig, WandbConfig
-from naswot_lightning.training.outcome import Outcome, forget_outcome, read_outcome
 from naswot_lightning.training.plan import plan_training
+from naswot_lightning.training.progress import Outcome, clear_outcome, read_outcome
 from naswot_lightning.training.settings import PickRun, prepare_pick
 from tests.conftest import ROOT
 from tests.images import make_image_folder
@@ -23,9 +23,9 @@ def test_what_is_written_is_read(tmp_path, outcome):
     outcome.write(tmp_path)
     assert read_outcome(tmp_path) == outcome
     assert outcome.has_result == (outcome.status != "failed")
-    forget_outcome(tmp_path)
+    clear_outcome(tmp_path)
     assert read_outcome(tmp_path) == Outcome("killed")
-    forget_outcome(tmp_path)
+    clear_outcome(tmp_path)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", "{}", '{"status": "x", "message": ""}'])

@@ -11,8 +11,7 @@ from naswot_lightning.config import SearchConfig, TrainConfig, WandbConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import RankedRow
 from naswot_lightning.storage.files import lock_folder
-from naswot_lightning.training.choice import choose_picks, named_picks
-from naswot_lightning.training.plan import plan_training
+from naswot_lightning.training.plan import choose_picks, named_picks, plan_training
 from naswot_lightning.training.settings import PickRun, prepare_pick, read_pick, write_retry
 
 STATUSES = ("ok", "ok", "ok", "degenerate", "failed")
@@ -198,15 +197,6 @@ def test_a_step_is_halved_once_and_stays_so(listed, tmp_path):
     prepare_pick(tmp_path, odd, RUN, overwrite=True)
     assert read_pick(folder).accumulate == 1
     assert read_pick(folder).half() is None  # of 3 images a device
-
-
-def test_a_pick_that_an_older_version_halved_stays_halved(listed, tmp_path):
-    (pick,) = plan_training(TrainConfig(run_dir=str(listed), picks="1", batch_size=24)).picks
-    folder = prepare_pick(tmp_path, pick.settings, RUN, overwrite=False)
-    saved = yaml.safe_load((folder / "config.yaml").read_text())
-    (folder / "config.yaml").write_text(yaml.safe_dump({**saved, "accumulate": 2}))
-    prepare_pick(tmp_path, pick.settings, RUN, overwrite=False)
-    assert read_pick(folder).accumulate == 2
 
 
 @pytest.mark.parametrize("content", ["", "rank: [", "rank: 1\n", "\xff\xfe"])

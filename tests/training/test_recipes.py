@@ -8,7 +8,7 @@ from naswot_lightning.config import TrainConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.training.classifier import ImageClassifier
 from naswot_lightning.training.plan import plan_training
-from naswot_lightning.training.recipes import NAMES, RECIPES, describe_recipe, resolve_recipe
+from naswot_lightning.training.recipes import NAMES, RECIPES, changes_of, resolve_recipe
 from spaces import get_space
 from spaces.nds.cells import GENOTYPES
 from tests.images import make_image_folder
@@ -47,22 +47,30 @@ def test_every_value_can_be_overridden():
         assert resolve_recipe(name, dict.fromkeys(chosen), True) == resolve_recipe(name, {}, True)
 
 
-def test_a_recipe_is_described_by_what_differs():
-    resolved = resolve_recipe("nasbench201-12", {"batch_size": 64, "lr": 0.1}, has_parts=True)
-    assert describe_recipe("nasbench201-12", resolved) == "nasbench201-12 (batch_size 64)"
-    plain = resolve_recipe("nds-100", {}, has_parts=True)
-    assert describe_recipe("nds-100", plain) == "nds-100"
-
-
-def test_a_result_names_the_precision_that_is_not_exact():
-    def described(**more):
+def test_options_are_those_that_change_a_result_and_describe_the_recipe():
+    def planned(**more):
         config = TrainConfig(run_dir="runs/none", architecture=SMALL, space="nasbench201", dataset="digits", **more)
-        return plan_training(config).picks[0].settings.describe_recipe()
+        return plan_training(config).picks[0].settings
 
-    assert described() == "nasbench201-200"
-    assert described(precision="bf16-mixed") == "nasbench201-200 (precision bf16-mixed)"
-    assert described(compile=True, epochs=3) == "nasbench201-200 (epochs 3, compile True)"
-    assert described(trainer={"max_time": "00:01:00:00"}) == "nasbench201-200"
+    for options, described in (
+        ({}, "nasbench201-200"),
+        ({"recipe": "nasbench201-12", "batch_size": 64, "lr": 0.1}, "nasbench201-12 (batch_size 64)"),
+        ({"precision": "bf16-mixed"}, "nasbench201-200 (precision bf16-mixed)"),
+        ({"epochs": 3, "compile": True}, "nasbench201-200 (epochs 3, compile True)"),
+        ({"trainer": {"max_time": "00:01:00:00"}}, "nasbench201-200"),
+        ({"score_batch_norm": "both"}, "nasbench201-200"),
+        ({"score_batch_norm": "running"}, "nasbench201-200 (score_batch_norm running)"),
+        (
+            {"trainer": {"limit_val_batches": 2}, "probe_split": "test", "compile": True},
+            "nasbench201-200 (compile True, limit_val_batches 2, probe_split test)",
+        ),
+    ):
+        assert planned(**options).describe_recipe() == described
+    assert planned(trainer={"limit_val_batches": 2}, epochs=3).options() == {
+        "epochs": 3,
+        "trainer.limit_val_batches": 2,
+    }
+    assert changes_of("nds-100", resolve_recipe("nds-100", {}, has_parts=True)) == {}
 
 
 def test_parts_that_a_space_has_not():

@@ -19,7 +19,7 @@ from naswot_lightning.data.module import ImageDataModule
 from naswot_lightning.errors import UserError
 from naswot_lightning.report.wandb.logger import SentOnceLogger
 from naswot_lightning.training.classifier import ImageClassifier, has_unused_parameters
-from naswot_lightning.training.outcome import Outcome, read_outcome
+from naswot_lightning.training.progress import Outcome, read_outcome
 from spaces import get_space, trust
 from spaces.nds.cells import GENOTYPES
 from tests.conftest import ROOT

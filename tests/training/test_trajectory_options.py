@@ -1,7 +1,6 @@
 """--probe_split and --score_batch_norm, from the command to the files of a pick."""
 
 import csv
-import hashlib
 import json
 from dataclasses import replace
 
@@ -14,12 +13,12 @@ from naswot_lightning.cli.parser import parse
 from naswot_lightning.cli.train import run_training
 from naswot_lightning.config import SearchConfig, TrainConfig, WandbConfig
 from naswot_lightning.data.augmentation import normalized
-from naswot_lightning.data.catalog import load_dataset
+from naswot_lightning.data.sources import load_dataset
 from naswot_lightning.errors import UserError
 from naswot_lightning.training.classifier import ImageClassifier
 from naswot_lightning.training.plan import plan_training
 from naswot_lightning.training.recipes import NAMES, Recipe, resolve_recipe
-from naswot_lightning.training.settings import PickRun, decisive_settings, prepare_pick, read_pick
+from naswot_lightning.training.settings import PickRun, prepare_pick, read_pick
 from spaces import get_space
 from tests.conftest import ROOT, shared_path
 from tests.images import make_image_folder
@@ -63,26 +62,6 @@ def test_a_pick_is_scored_on_all_test_images_by_both_statistics(tmp_path):
     assert (saved["probe_split"], saved["score_batch_norm"]) == ("test", "both")
     with pytest.raises(UserError, match="score_batch_norm was 'both', now 'running'"):
         run_training(config_of(tmp_path / "run", **options, **{**chosen, "score_batch_norm": "running"}))
-
-
-def test_scores_that_cannot_be_compared_have_recipes_of_their_own(planned):
-    recipes = {mode: replace(planned, score_batch_norm=mode).describe_recipe() for mode in ("batch", "running", "both")}
-    assert recipes["batch"] == recipes["both"] == "nasbench201-200"
-    assert recipes["running"] == "nasbench201-200 (score_batch_norm running)"
-
-
-def test_a_pick_of_an_older_version_is_continued_under_its_name(planned, tmp_path):
-    folder = prepare_pick(tmp_path, planned, RUN, overwrite=False)
-    saved = yaml.safe_load((folder / "config.yaml").read_text())
-    older = {name: value for name, value in saved.items() if name not in NEW}
-    (folder / "config.yaml").write_text(yaml.safe_dump(older))
-    assert read_pick(folder).settings == planned
-    for name, value in (("probe_split", "test"), ("score_batch_norm", "running")):
-        with pytest.raises(UserError, match=f"{name} was '.*', now '{value}'"):
-            prepare_pick(tmp_path, replace(planned, **{name: value}), RUN, overwrite=False)
-    assert prepare_pick(tmp_path, planned, RUN, overwrite=False) == folder
-    decisive = {name: value for name, value in decisive_settings(planned.to_plain()).items() if name not in NEW}
-    assert planned.digest() == hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:4]
 
 
 def test_other_settings_are_another_run_of_wandb(planned):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import random
-import shutil
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -16,19 +15,18 @@ from typing import Any
 from naswot_lightning.analysis.results import TrainingResult, read_result
 from naswot_lightning.columns import VAL_ACC, Criterion
 from naswot_lightning.config import TrainConfig
-from naswot_lightning.data.catalog import load_dataset
-from naswot_lightning.data.storage import store_dataset, stored_fingerprint
+from naswot_lightning.data.dataset import map_dataset, store_dataset
+from naswot_lightning.data.sources import load_dataset
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution.resources import ResourceSlot, split_resources
 from naswot_lightning.scorer import Evaluation, Json, ScoreEvaluator
 from naswot_lightning.search.evaluators.base import Conditions
 from naswot_lightning.search.evaluators.staged import Loaded, Staged
 from naswot_lightning.storage.records import from_plain
-from naswot_lightning.training.outcome import Outcome
 from naswot_lightning.training.plan import plan_training
-from naswot_lightning.training.progress import Epoch
+from naswot_lightning.training.progress import Epoch, Outcome
+from naswot_lightning.training.run import IMAGES_FILE, TrainPick
 from naswot_lightning.training.settings import PickRun, PickSettings, prepare_pick
-from naswot_lightning.training.task import TrainPick
 
 _MANY = 1_000  # candidates, for which slots are shared out
 _EPOCHS = 12  # of NAS-Bench-201's short trainings
@@ -84,7 +82,7 @@ class TrainingEvaluator(Staged):
         return self
 
     def __exit__(self, *exception: object) -> None:
-        shutil.rmtree(self._folder / ".images", ignore_errors=True)
+        (self._folder / IMAGES_FILE).unlink(missing_ok=True)
 
     def __reduce__(self) -> tuple[type[TrainingEvaluator], tuple[Any, ...]]:
         """Sent elsewhere, it finds the images stored, and brings the mini-batches of its scores."""
@@ -95,7 +93,7 @@ class TrainingEvaluator(Staged):
 
     @cached_property
     def _pick(self) -> TrainPick:
-        images = self._folder / ".images"
+        images = self._folder / IMAGES_FILE
         if not images.exists():
             _store(self._template, images)
         return TrainPick(images, self._template.space, self.slots, _Warnings())
@@ -120,7 +118,7 @@ class TrainingEvaluator(Staged):
         )
         with self._images_lock:
             pick = self._pick
-        images = stored_fingerprint(pick.images)
+        images = map_dataset(pick.images).fingerprint
         folder = prepare_pick(self._folder / FOLDER, settings, _run(settings), overwrite=False, images=images)
         outcome = Outcome("ok") if (folder / "result.json").exists() else pick(folder)
         if not outcome.has_result:

@@ -1,0 +1,256 @@
+"""Data sets by name: the digits of scikit-learn, CIFAR, ImageNet16-120 and folders of images."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from naswot_lightning.data import DATASETS
+from naswot_lightning.data.dataset import Dataset, ImageSplit, channel_statistics
+from naswot_lightning.data.image_folder import load_image_folder
+from naswot_lightning.data.splits import cifar10_valid_halves, divide_test_set, expect_split_file_fits, held_out
+from naswot_lightning.errors import UserError, expect_name
+from naswot_lightning.storage.plain_pickle import load_plain
+
+DIGITS_SIZE = 16
+
+# Mean and standard deviation, of 255, of NAS-Bench-201's recipe.
+_CIFAR_STATISTICS = {
+    "cifar10": ((125.3, 123.0, 113.9), (63.0, 62.1, 66.7)),
+    "cifar100": ((129.3, 124.1, 112.4), (68.2, 65.4, 70.4)),
+}
+_DOWNLOAD_TIMEOUT_S = 30
+
+# The checksums of NAS-Bench-201 (Dong & Yang, 2020).
+IMAGENET16_TRAIN_MD5 = {
+    "train_data_batch_1": "27846dcaa50de8e21a7d1a35f30f0e91",
+    "train_data_batch_2": "c7254a054e0e795c69120a5727050e3f",
+    "train_data_batch_3": "4333d3df2e5ffb114b05d2ffc19b1e87",
+    "train_data_batch_4": "1620cdf193304f4a92677b695d70d10f",
+    "train_data_batch_5": "348b3c2fdbb3940c4e9e834affd3b18d",
+    "train_data_batch_6": "6e765307c242a1b3d7d5ef9139b48945",
+    "train_data_batch_7": "564926d8cbf8fc4818ba23d2faac7564",
+    "train_data_batch_8": "f4755871f718ccb653440b9dd0ebac66",
+    "train_data_batch_9": "bb6dd660c38c58552125b1a92f86b5d4",
+    "train_data_batch_10": "8f03f34ac4b42271a294f91bf480f29b",
+}
+IMAGENET16_VAL_MD5 = {"val_data": "3410e3017fdaefba8d5073aaa65e4bd6"}
+IMAGENET16_CLASSES = 120
+IMAGENET16_SIZE = 16
+# Mean and standard deviation, of 255, of NAS-Bench-201's recipe.
+_IMAGENET16_STATISTICS = ((122.68, 116.66, 104.01), (63.22, 61.26, 65.09))
+
+
+def list_datasets() -> list[str]:
+    """Return the names of the data sets that can be trained on.
+
+    >>> "digits" in list_datasets()
+    True
+    """
+    return list(DATASETS)
+
+
+def load_dataset(
+    name: str, data_dir: str | Path = "data", image_size: int | None = None, split_file: str | Path | None = None
+) -> Dataset:
+    """Load a data set into memory.
+
+    Args:
+        name: one of :func:`list_datasets`.
+        data_dir: where its files lie, or are downloaded to.
+        image_size: side of the images, for an imagefolder only.
+        split_file: the official x-valid and x-test lists, for ``cifar100`` and ``imagenet16-120`` only.
+
+    Raises:
+        UserError: unknown name, or missing or damaged files; the message says what to put where.
+    """
+    expect_name("dataset", name, DATASETS)
+    if image_size is not None and name != "imagefolder":
+        raise UserError(f"--image_size {image_size}: the size of {name} is fixed; the option is for imagefolder")
+    expect_split_file_fits(name, split_file)
+    folder = Path(data_dir)
+    load: dict[str, Callable[[], Dataset]] = {
+        "digits": load_digits,
+        "imagefolder": lambda: load_image_folder(folder, image_size),
+        "cifar10": lambda: load_cifar10(folder),
+        "cifar10-valid": lambda: load_cifar10_valid(folder),
+        "cifar100": lambda: load_cifar100(folder, split_file),
+        "imagenet16-120": lambda: load_imagenet16_120(folder, split_file),
+    }
+    return load[name]()
+
+
+def load_digits() -> Dataset:
+    """Return scikit-learn's digits as 3x16x16 images: 1,203 to train, 297 to validate, 297 to test; never mirrored.
+
+    They are 1,797 real images of handwritten digits (Alpaydin & Kaynak, 1998).
+    """
+    from sklearn.datasets import load_digits as load_arrays
+
+    arrays = load_arrays()
+    small = torch.from_numpy(arrays.images).float()[:, None] * (255 / 16)  # (N, 1, 8, 8), 0..16 in the source
+    large = F.interpolate(small, size=DIGITS_SIZE, mode="bilinear", align_corners=False)
+    images = large.round().to(torch.uint8).permute(0, 2, 3, 1).expand(-1, -1, -1, 3).contiguous()
+    whole = ImageSplit(images, torch.as_tensor(arrays.target, dtype=torch.int64))
+    rest, test = held_out(len(images), 297 / 1797)
+    keep, hold = held_out(len(rest), 297 / 1500, seed=1)
+    train, val = (whole.take([rest[i] for i in part]) for part in (keep, hold))
+    mean, std = channel_statistics(train.images)
+    return Dataset("digits", train, val, whole.take(test), 10, mean, std, flip=False, crop_padding=1)
+
+
+def load_cifar10(data_dir: Path) -> Dataset:
+    """Return CIFAR-10 as NAS-Bench-201's ``cifar10``: 50,000 images to train, none to validate, 10,000 to test.
+
+    Args:
+        data_dir: where the extracted archive lies, or is downloaded to where there is a network.
+
+    Raises:
+        UserError: the files are missing or damaged and cannot be downloaded.
+    """
+    train, test = _cifar_splits("cifar10", data_dir)
+    return _cifar("cifar10", train, None, test, (None, "ori-test"))
+
+
+def load_cifar10_valid(data_dir: Path) -> Dataset:
+    """Return CIFAR-10 as ``cifar10-valid``: 25,000 images to train, the other 25,000 to validate, 10,000 to test.
+
+    Raises:
+        UserError: as :func:`load_cifar10`.
+    """
+    both, test = _cifar_splits("cifar10", data_dir)
+    train, valid = cifar10_valid_halves(len(both))
+    return _cifar("cifar10-valid", both.take(train), both.take(valid), test, ("x-valid", "ori-test"))
+
+
+def load_cifar100(data_dir: Path, split_file: str | Path | None = None) -> Dataset:
+    """Return CIFAR-100: 50,000 images to train; the test images as 5,000 to validate and 5,000 to test.
+
+    Args:
+        data_dir: as for :func:`load_cifar10`.
+        split_file: the official x-valid and x-test lists; without it the two are drawn by our own seed.
+
+    Raises:
+        UserError: as :func:`load_cifar10`, or the lists are invalid.
+    """
+    train, both = _cifar_splits("cifar100", data_dir)
+    (valid, test), names = divide_test_set("cifar100", len(both), split_file)
+    return _cifar("cifar100", train, both.take(valid), both.take(test), names)
+
+
+def load_imagenet16_120(data_dir: Path, split_file: str | Path | None = None) -> Dataset:
+    """Return ImageNet16-120: 151,700 images to train, 3,000 to validate, 3,000 to test.
+
+    They are the first 120 classes of ImageNet at 16x16, read from the official files alone.
+
+    Args:
+        data_dir: the folder of the eleven official files, or the one that holds them in ``ImageNet16/``.
+        split_file: the official x-valid and x-test lists; without it the two are drawn by our own seed.
+
+    Raises:
+        UserError: files are missing or are not the official ones, or the lists are invalid.
+    """
+    folder = data_dir / "ImageNet16" if (data_dir / "ImageNet16").is_dir() else data_dir
+    # Every file is compared with its checksum before any is read as a pickle.
+    _expect_checksums(folder, IMAGENET16_TRAIN_MD5 | IMAGENET16_VAL_MD5)
+    train, both = (_read_imagenet16(folder, names) for names in (IMAGENET16_TRAIN_MD5, IMAGENET16_VAL_MD5))
+    (valid, test), (val_name, test_name) = divide_test_set("imagenet16-120", len(both), split_file)
+    return Dataset(
+        "imagenet16-120", train, both.take(valid), both.take(test), IMAGENET16_CLASSES, *_IMAGENET16_STATISTICS,
+        flip=True, crop_padding=2, val_name=val_name, test_name=test_name,
+    )  # fmt: skip
+
+
+def _cifar(
+    name: str, train: ImageSplit, val: ImageSplit | None, test: ImageSplit, sets: tuple[str | None, str]
+) -> Dataset:
+    source = name.removesuffix("-valid")
+    mean, std = _CIFAR_STATISTICS[source]
+    classes = int(source.removeprefix("cifar"))
+    return Dataset(name, train, val, test, classes, mean, std, True, 4, val_name=sets[0], test_name=sets[1])
+
+
+def _cifar_splits(name: str, data_dir: Path) -> tuple[ImageSplit, ImageSplit]:
+    """Return the training images and the test images."""
+    from torchvision import datasets
+
+    source = datasets.CIFAR10 if name == "cifar10" else datasets.CIFAR100
+    splits = []
+    for train in (True, False):
+        try:
+            images: Any = source(str(data_dir), train=train)
+        except RuntimeError:  # absent or damaged: torchvision compares the checksum of every file
+            images = _download_cifar(source, name, data_dir, train)
+        splits.append(ImageSplit(torch.from_numpy(images.data), torch.tensor(images.targets, dtype=torch.int64)))
+    return splits[0], splits[1]
+
+
+def _download_cifar(source: Any, name: str, data_dir: Path, train: bool) -> Any:
+    archive = data_dir / source.filename
+    state = "damaged or incomplete" if (data_dir / source.base_folder).exists() or archive.exists() else "not there"
+    try:
+        with _socket_timeout(_DOWNLOAD_TIMEOUT_S), contextlib.redirect_stdout(io.StringIO()):
+            return source(str(data_dir), train=train, download=True)
+    except (OSError, RuntimeError, EOFError, ValueError) as error:
+        reason = str(getattr(error, "reason", error)).splitlines()[0]
+        raise UserError(
+            f"{name} in {data_dir} is {state} and cannot be downloaded ({reason}): put the official "
+            f"{source.filename} (md5 {source.tgz_md5}) or its extracted folder {source.base_folder}/ there, "
+            "or name its folder with --data_dir"
+        ) from error
+
+
+@contextlib.contextmanager
+def _socket_timeout(seconds: float) -> Iterator[None]:
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _expect_checksums(folder: Path, checksums: dict[str, str]) -> None:
+    faults = []
+    for name, expected in checksums.items():
+        if not (folder / name).is_file():
+            faults.append(f"missing {name} (md5 {expected})")
+            continue
+        found = hashlib.md5((folder / name).read_bytes(), usedforsecurity=False).hexdigest()
+        if found != expected:
+            faults.append(f"damaged {name} (md5 {found}, expected {expected})")
+    if faults:
+        raise UserError(
+            f"imagenet16-120 in {folder}: {', '.join(faults)}; get the downsampled 16x16 images from image-net.org "
+            "(after a login) or from the shared drive that NAS-Bench-201's README links, and put them there, "
+            "or name their folder with --data_dir"
+        )
+
+
+def _read_imagenet16(folder: Path, names: dict[str, str]) -> ImageSplit:
+    """Read the images of the first 120 classes; in the files their labels begin at 1."""
+    images, labels = [], []
+    for path in (folder / name for name in names):
+        content = load_plain(io.BytesIO(path.read_bytes()), path)
+        data, targets = (content.get(key) for key in ("data", "labels")) if isinstance(content, dict) else (None, None)
+        # (n, 768): the channels of an image one after the other
+        shape = (len(targets) if isinstance(targets, list) else 0, 3 * IMAGENET16_SIZE**2)
+        if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape != shape:
+            raise UserError(
+                f"{path}: expected a dictionary of data, (n, {shape[1]}) uint8, and n labels; get the file anew"
+            )
+        classes = np.asarray(targets, dtype=np.int64)
+        kept = (classes >= 1) & (classes <= IMAGENET16_CLASSES)
+        images.append(data[kept])
+        labels.append(classes[kept] - 1)
+    pixels = np.concatenate(images).reshape(-1, 3, IMAGENET16_SIZE, IMAGENET16_SIZE)
+    return ImageSplit(torch.from_numpy(pixels.transpose(0, 2, 3, 1).copy()), torch.from_numpy(np.concatenate(labels)))

@@ -1,0 +1,144 @@
+"""Interrupted, killed, out of time, on a full disk: run again, a training ends as an uncut one, to the last bit."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+
+from naswot_lightning.cli.train import run_training
+from naswot_lightning.errors import UserError
+from naswot_lightning.storage.run_folder import RunFolder
+from naswot_lightning.training.progress import Outcome, read_outcome
+from tests.conftest import ROOT
+from tests.images import make_image_folder
+from tests.training.runs import SMALL, config_of, outcome_of, words_of
+
+OPTIONS = {"architecture": SMALL, "space": "nasbench201", "epochs": 3, "threads": 1}
+STEPS = 18  # of an epoch: 108 images, 6 a step
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return make_image_folder(tmp_path_factory.mktemp("data") / "images", {"train": 40, "test": 4})
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, data):
+    """Two picks, trained one after the other without a cut; their outcomes by name."""
+    config = config_of(tmp_path_factory.mktemp("whole") / "run", data, seeds="1,2", workers=1, **OPTIONS)
+    assert run_training(config) == 0
+    return outcomes_of(config)
+
+
+def outcomes_of(config):
+    return {pick.name: outcome_of(pick) for pick in RunFolder(config.run_dir).picks.iterdir()}
+
+
+def started(config):
+    """The command in a process of its own."""
+    command = [sys.executable, *words_of(config)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_points(process, config, count):
+    """Wait until more than so many lines of trajectories are written."""
+    deadline = time.monotonic() + 300
+    while process.poll() is None and time.monotonic() < deadline:
+        tables = RunFolder(config.run_dir).picks.glob("*/trajectory.csv")
+        if sum(len(path.read_text().splitlines()) for path in tables) > count:
+            break
+        time.sleep(0.002)
+    assert process.poll() is None, process.stderr.read()
+
+
+def test_picks_side_by_side_interrupted_and_continued_are_those_of_one_after_the_other(tmp_path, data, whole):
+    config = config_of(tmp_path / "run", data, seeds="1,2", workers=2, **OPTIONS)
+    process = started(config)
+    wait_for_points(process, config, 4)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.strip().splitlines()[-1] == "train.py: error: interrupted; run the same command again to continue"
+    assert "Traceback" not in errors
+    assert run_training(config) == 0
+    assert outcomes_of(config) == whole
+
+
+def test_a_command_killed_at_random_moments_and_run_again_ends_the_same(tmp_path, data, whole):
+    """SIGKILL twice, of the command alone: its pick must end by itself, and what it was writing must not count."""
+    rng = random.Random(time.time_ns())
+    config = config_of(tmp_path / "run", data, seeds="1", **OPTIONS)
+    for _ in range(2):
+        process = started(config)
+        wait_for_points(process, config, rng.randint(3, 12))
+        process.kill()
+        process.communicate()
+    assert run_training(config) == 0
+    (name,) = outcomes = outcomes_of(config)
+    assert outcomes[name] == whole[name]
+
+
+@pytest.mark.slow
+def test_a_signal_saves_the_step_at_hand_and_the_run_ends_as_if_nothing_had_been(tmp_path, data, whole):
+    """Ended twice inside an epoch, at a step that no checkpoint of an epoch holds; then finished."""
+    config, steps = config_of(tmp_path / "run", data, seeds="1", **OPTIONS), []
+    for signum, points in ((signal.SIGTERM, 4), (signal.SIGINT, 8)):
+        process = started(config)
+        wait_for_points(process, config, points)
+        process.send_signal(signum)
+        assert process.wait(timeout=60) == 130
+        assert "run the same command again to continue" in process.stderr.read()
+        (last,) = RunFolder(config.run_dir).picks.glob("*/last.ckpt")
+        steps.append(torch.load(last, weights_only=True)["global_step"])
+        assert read_outcome(last.parent) == Outcome("interrupted")
+    assert all(step % STEPS for step in steps)
+    assert steps == sorted(set(steps))
+    assert run_training(config) == 0
+    (name,) = outcomes = outcomes_of(config)
+    assert outcomes[name] == whole[name]
+
+
+@pytest.mark.slow
+def test_a_training_out_of_time_has_no_result_and_continues_to_that_of_an_uncut_one(tmp_path, data, capfd):
+    folders = []
+    for number, limit in enumerate(({}, {"max_time": "00:00:00:01"})):
+        config = config_of(tmp_path / str(number), data, epochs=60, trainer=limit)
+        code = run_training(config)
+        (pick,) = RunFolder(config.run_dir).picks.iterdir()
+        if limit:
+            assert code == 1
+            assert f"{pick.name}: stopped by --trainer.max_time; run the same command again" in capfd.readouterr().err
+            assert not (pick / "result.json").exists()
+            assert not (tmp_path / str(number) / "comparison.csv").exists()
+            assert (pick / "last.ckpt").exists()
+            code = run_training(replace(config, trainer={}))
+        assert code == 0
+        folders.append(pick)
+    assert outcome_of(folders[0]) == outcome_of(folders[1])
+    assert json.loads((folders[1] / "result.json").read_text())["epochs_trained"] == 60
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_one_line_leaves_no_part_and_the_next_run_continues(tmp_path, data, whole):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", disk], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        config = config_of(disk / "run", data, seeds="1", **OPTIONS)
+        with pytest.raises((UserError, OSError), match="No space left"):
+            run_training(config)
+        assert not list(disk.rglob("*.part"))
+        subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
+        assert run_training(config) == 0
+        (name,) = outcomes = outcomes_of(config)
+        assert outcomes[name] == whole[name]
+    finally:
+        subprocess.run(["umount", disk], check=True)
