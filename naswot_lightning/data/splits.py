@@ -105,9 +105,9 @@ def read_split_file(path: str | Path, name: str, total: int) -> Halves:
         UserError: no such file, another format, or the lists do not hold each of 0 .. total - 1 once.
     """
     path = Path(path)
+    raw, fault = _content(path), None
     try:
-        content = json.loads(_content(path))
-        fault = None
+        content = json.loads(raw)
     except (ValueError, RecursionError):
         content, fault = None, "not JSON"
     lists = content.get(name, content) if isinstance(content, dict) else None
