@@ -86,13 +86,3 @@ def test_texts_of_files_are_escaped():
     assert "hacked=1</script>" not in page
     assert "<img" not in page
     assert page == render_comparison(hostile)
-
-
-def test_the_page_works_in_a_browser(two, tmp_path, page_of):
-    assert run(two, "--out", tmp_path) == 0
-    page = page_of(tmp_path / "comparison.html")
-    assert page.locator("#lines canvas").count() == page.locator("#relative canvas").count() == 1
-    assert page.locator("#legend button").all_inner_texts() == ["a", "b"]
-    page.locator("#legend button").first.click()
-    assert page.locator("#agreement-part tbody tr").count() == 1
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390

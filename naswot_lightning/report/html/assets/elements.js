@@ -20,7 +20,12 @@ function svgElement(tag, attributes = {}, text = null) {
 
 // A color of the style sheet as it is now, light or dark.
 function color(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  const probe = element("i");
+  probe.style.color = `var(--${name})`;
+  document.body.append(probe);
+  const found = getComputedStyle(probe).color;
+  probe.remove();
+  return found;
 }
 
 // Charts are drawn again where their colors change: by the system's theme, and in light colors for paper.
