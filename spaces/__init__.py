@@ -112,7 +112,21 @@ def get_space(name: str) -> Space:
 
     constructor = _constructor(name.partition(":")[0])
     full_name, arguments = read_options(name, constructor)
-    return _made(name, constructor, arguments) if full_name == name else get_space(full_name)
+    if full_name != name:
+        return get_space(full_name)
+    from spaces.base import Space
+    from spaces.named import NamedNetworks
+
+    try:
+        made = constructor(**arguments)
+    except ValueError as error:
+        if not arguments:
+            raise
+        raise SpaceError(f"space {name!r}: {error}") from error  # a value that it refuses
+    if not isinstance(made, Space):
+        return NamedNetworks(made, name)
+    made.name = name  # seeds, files and tables know the space by this name
+    return made
 
 
 def _constructor(name: str) -> Any:
@@ -150,29 +164,11 @@ def _makes_a_space(found: Any, module: str) -> bool:
 
     if inspect.isclass(found):
         return issubclass(found, Space) and not inspect.isabstract(found)
-    own = inspect.isfunction(found) and found.__module__ == module and module.partition(".")[0] not in _OURS
-    return own and not _is_installed(inspect.getfile(found))
-
-
-def _is_installed(file: str) -> bool:
+    if not inspect.isfunction(found) or found.__module__ != module or module.partition(".")[0] in _OURS:
+        return False
+    file = Path(inspect.getfile(found)).resolve()
     libraries = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    return any(Path(file).resolve().is_relative_to(Path(library).resolve()) for library in libraries)
-
-
-def _made(name: str, constructor: Any, arguments: dict[str, Any]) -> Space:
-    from spaces.base import Space
-    from spaces.named import NamedNetworks
-
-    try:
-        made = constructor(**arguments)
-    except ValueError as error:
-        if not arguments:
-            raise
-        raise SpaceError(f"space {name!r}: {error}") from error  # a value that it refuses
-    if isinstance(made, Space):
-        made.name = name  # seeds, files and tables know the space by this name
-        return made
-    return NamedNetworks(made, name)
+    return not any(file.is_relative_to(Path(library).resolve()) for library in libraries)
 
 
 def __getattr__(attribute: str) -> object:  # torch costs seconds: loaded with the first space, not before

@@ -24,7 +24,13 @@ class _OneLineParser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """List the spaces or draw an architecture; return the exit code, 2 with one line on stderr for a mistake."""
-    parser = _parser()
+    parser = _OneLineParser(prog=PROG, description="List the search spaces, or draw an architecture of one.")
+    parser.add_argument(
+        "space", nargs="?", help="a name of the list, or the import path of your own; NAME:OPTION=VALUE,..."
+    )
+    parser.add_argument("--architecture", help="what to draw (a random one, which is printed)")
+    parser.add_argument("--seed", type=int, default=0, help="of the random architecture (0)")
+    parser.add_argument("--output", type=Path, help="a PNG or SVG file")
     options = parser.parse_args(argv)
     if options.space is None:
         if options.architecture or options.output:
@@ -38,17 +44,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SpaceError as error:
         parser.error(" ".join(str(error).split()))
     return 0
-
-
-def _parser() -> _OneLineParser:
-    parser = _OneLineParser(prog=PROG, description="List the search spaces, or draw an architecture of one.")
-    parser.add_argument(
-        "space", nargs="?", help="a name of the list, or the import path of your own; NAME:OPTION=VALUE,..."
-    )
-    parser.add_argument("--architecture", help="what to draw (a random one, which is printed)")
-    parser.add_argument("--seed", type=int, default=0, help="of the random architecture (0)")
-    parser.add_argument("--output", type=Path, help="a PNG or SVG file")
-    return parser
 
 
 def print_spaces() -> None:

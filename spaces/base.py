@@ -4,56 +4,51 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
-from spaces.complexity import count_macs, count_params
 from spaces.errors import SpaceError
 from spaces.graph import CellGraph
 
 
 @dataclass(frozen=True)
 class Complexity:
-    """Plain size of a network.
-
-    Attributes:
-        params: trainable parameters.
-        macs: multiply-accumulates of convolutions and linear layers for one image.
-    """
+    """Model size of a network."""
 
     params: int
+    """Trainable parameters."""
     macs: int
+    """Multiply-accumulates of convolutions and linear layers for one image."""
 
 
 class Space(ABC):
     """A set of architectures, each named by one string.
 
     A space that can be enumerated also defines ``__len__``, ``__getitem__`` and ``index``.
-
-    Attributes:
-        name: as :func:`spaces.get_space` takes it, which gives it to the space with its options.
-        skeleton: the fixed network around what an architecture says, in a few words; for the list of spaces, like
-            the next three.
-        made_for: image sizes or data sets.
-        source: the publication.
-        size: how many architectures there are, where they cannot be enumerated.
-        evidence: what is known of scores on this space; printed with a ranking.
     """
 
     name: str
+    """As :func:`spaces.get_space` takes it, which gives it to the space with its options."""
     skeleton: ClassVar[str] = ""
+    """The fixed network around what an architecture says, in a few words; for the list of spaces."""
     made_for: ClassVar[str] = ""
+    """Image sizes or data sets."""
     source: ClassVar[str] = ""
+    """The publication."""
     size: ClassVar[str] = ""
+    """How many architectures there are, where they cannot be enumerated."""
     evidence: ClassVar[str] = ""
-    # Whether networks can have an auxiliary head and drop path while they train.
+    """What is known of scores on this space; printed with a ranking."""
     has_training_parts: ClassVar[bool] = False
-    # Set False where a forward calls .view on feature maps, which channels_last memory does not allow.
+    """Networks can have an auxiliary head and drop path while they train."""
     channels_last: ClassVar[bool] = True
+    """Set False where a forward calls .view on feature maps, which channels_last memory does not allow."""
 
     @abstractmethod
     def sample(self, rng: random.Random) -> str:
@@ -156,14 +151,12 @@ class EnumerableSpace(Space):
 
 @runtime_checkable
 class CategoricalSpace(Protocol):
-    """A space whose architectures are a fixed number of decisions, each among a few options.
-
-    Attributes:
-        choices: the options of each decision.
-    """
+    """A space whose architectures are a fixed number of decisions, each among a few options."""
 
     @property
-    def choices(self) -> Sequence[Sequence[str]]: ...  # noqa: D102 - above
+    def choices(self) -> Sequence[Sequence[str]]:
+        """The options of each decision."""
+        ...
 
     def decisions(self, architecture: str) -> tuple[int, ...]:
         """Return the position of the option that each decision takes.
@@ -180,3 +173,59 @@ class CategoricalSpace(Protocol):
             SpaceError: there is none: the decisions exclude each other.
         """
         ...
+
+
+_CONVOLUTIONS = {
+    torch.conv1d, torch.conv2d, torch.conv3d, F.conv1d, F.conv2d, F.conv3d,
+    torch.ops.aten.conv1d.default, torch.ops.aten.conv2d.default, torch.ops.aten.conv3d.default,
+}  # fmt: skip
+_LINEAR = {F.linear, torch.ops.aten.linear.default}  # the latter of exported networks
+
+
+class _MacCounter(TorchFunctionMode):
+    def __init__(self) -> None:
+        super().__init__()
+        self.macs = 0
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        output = func(*args, **(kwargs or {}))
+        if func in _CONVOLUTIONS:
+            # The weight is (C_out, C_in / groups, *kernel).
+            weight = _argument(1, "weight", args, kwargs)
+            self.macs += output.numel() * weight[0].numel()
+        elif func in _LINEAR:
+            bias = _argument(2, "bias", args, kwargs)
+            # The bias of a linear layer is counted, as the benchmarks do.
+            self.macs += output.numel() * (args[0].shape[-1] + (bias is not None))
+        return output
+
+
+def _argument(position: int, name: str, args: Any, kwargs: dict[str, Any] | None) -> Any:
+    return args[position] if len(args) > position else (kwargs or {}).get(name)
+
+
+def count_params(network: nn.Module) -> int:
+    """Return the number of trainable parameters."""
+    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+
+
+def count_macs(network: nn.Module, images: Tensor) -> int:
+    """Return the multiply-accumulates of convolutions and linear layers for one image.
+
+    Normalisation, pooling and additions are not counted (the convention of NAS-Bench-201's "flop").
+
+    Args:
+        network: any module; it is run once as it stands, so put it in eval mode first.
+        images: (N, C, H, W); the count is divided by N.
+
+    Raises:
+        ValueError: a part of it is TorchScript, whose calls are not seen.
+    """
+    if any(isinstance(module, torch.jit.ScriptModule) for module in network.modules()):
+        raise ValueError("calls of TorchScript cannot be counted: give the network as it was before torch.jit.script")
+    counter = _MacCounter()
+    with torch.no_grad(), counter:
+        network(images)
+    return counter.macs // images.shape[0]

@@ -10,47 +10,35 @@ NOTHING = "none"  # the operation that carries nothing from its source
 
 @dataclass(frozen=True)
 class Node:
-    """One node of a cell.
-
-    Attributes:
-        label: what is written on it; lines are separated by a newline.
-        live: it lies on a path from an input to the output.
-    """
+    """One node of a cell."""
 
     label: str
+    """What is written on it; lines are separated by a newline."""
     live: bool = True
+    """It lies on a path from an input to the output."""
 
 
 @dataclass(frozen=True)
 class Edge:
-    """One edge of a cell.
-
-    Attributes:
-        source: the position of its source among the nodes.
-        target: the same of its target, a later node.
-        label: its operation; empty where operations are on the nodes.
-        live: it lies on a path from an input to the output.
-    """
+    """One edge of a cell, between two positions among the nodes; the target is a later node."""
 
     source: int
     target: int
     label: str = ""
+    """Its operation; empty where operations are on the nodes."""
     live: bool = True
+    """It lies on a path from an input to the output."""
 
 
 @dataclass(frozen=True)
 class CellGraph:
-    """A cell or a whole network as it is drawn; every edge goes from an earlier to a later node.
-
-    Attributes:
-        title: what is drawn.
-        nodes: the inputs first, the output last.
-        edges: in any order; two nodes may have several.
-    """
+    """A cell or a whole network as it is drawn; every edge goes from an earlier to a later node."""
 
     title: str
     nodes: tuple[Node, ...]
+    """The inputs first, the output last."""
     edges: tuple[Edge, ...]
+    """In any order; two nodes may have several."""
 
 
 def cell_graph(title: str, labels: Sequence[str], edges: Sequence[tuple[int, int, str]], inputs: int = 1) -> CellGraph:

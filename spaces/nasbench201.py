@@ -36,7 +36,7 @@ _NASLIB = re.compile(r"\(\s*[0-4](\s*,\s*[0-4]){5}\s*\)")
 _NASLIB_OPS = ("skip_connect", "none", "nor_conv_3x3", "nor_conv_1x1", "avg_pool_3x3")
 _NASLIB_EDGES = ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))
 
-Cell = tuple[str, ...]  # one operation an edge, in the order of EDGES
+Cell = tuple[str, ...]  # one operation per edge, in the order of EDGES
 
 
 class NASBench201(EnumerableSpace):
@@ -70,7 +70,7 @@ class NASBench201(EnumerableSpace):
 
     def build(self, architecture: str, num_classes: int = 10, in_channels: int = 3) -> nn.Module:
         """Return the network; weights are drawn in the order in which the benchmark's code draws them."""
-        return Skeleton(parse_cell(architecture), num_classes, in_channels)
+        return NASBench201Network(parse_cell(architecture), num_classes, in_channels)
 
     def read(self, text: str) -> str:
         """Return the cell that NASLib writes as a tuple of six numbers, ``(4, 0, 3, 1, 4, 3)``."""
@@ -99,7 +99,7 @@ class NASBench201(EnumerableSpace):
         stem_extra = (in_channels - 3) * 9 * CHANNELS
         params = 72_656 + 65 * num_classes + 28_000 * n1 + 243_040 * n3 + stem_extra
         pixels = image_size * image_size
-        # On 32x32 images: 7.7824 M in the skeleton, 3.93216 M a 1x1 and 35.38944 M a 3x3 convolution.
+        # On 32x32 images: 7.7824 M in the skeleton, 3.93216 M per 1x1 and 35.38944 M per 3x3 convolution.
         macs = (7_600 + stem_extra + 3_840 * n1 + 34_560 * n3) * pixels + 65 * num_classes
         return Complexity(params, macs)
 
@@ -171,38 +171,33 @@ def parse_cell(architecture: str) -> Cell:
             f"architecture {quoted(architecture)}: expected 3 nodes joined by '+', found {len(nodes)}; "
             f"write it as {format_cell(['none'] * 6)}"
         )
-    ops: list[str] = []
+    ops = []
     for node, text in enumerate(nodes, start=1):
-        ops += _parse_node(architecture, node, text)
+        fault = f"architecture {quoted(architecture)}, node {node}"
+        if len(text) < 2 or text[0] != "|" or text[-1] != "|":
+            raise SpaceError(f"{fault}: {quoted(text)} must begin and end with '|'")
+        edges = text[1:-1].split("|")
+        if len(edges) != node:
+            raise SpaceError(f"{fault}: expected {node} edge(s), one from each earlier node, found {len(edges)}")
+        ops += [_parse_edge(f"{fault}, edge {source}->{node}", source, edge) for source, edge in enumerate(edges)]
     return tuple(ops)
+
+
+def _parse_edge(fault: str, source: int, edge: str) -> str:
+    op, _, written = edge.partition("~")
+    if written != str(source):
+        raise SpaceError(f"{fault}: {quoted(edge)} must read 'operation~{source}'")
+    if op not in OPS:
+        raise SpaceError(
+            f"{fault}: unknown operation {quoted(op)}, expected one of {', '.join(OPS)}{did_you_mean(op, OPS)}"
+        )
+    return op
 
 
 def graph_of_cell(cell: Cell) -> CellGraph:
     """Return what is drawn of a cell."""
     edges = [(source, target, op) for (source, target), op in zip(EDGES, cell, strict=True)]
     return cell_graph("cell", ["0\ninput", "1", "2", "3\noutput"], edges)
-
-
-def _parse_node(architecture: str, node: int, text: str) -> list[str]:
-    fault = f"architecture {quoted(architecture)}, node {node}"
-    if len(text) < 2 or text[0] != "|" or text[-1] != "|":
-        raise SpaceError(f"{fault}: {quoted(text)} must begin and end with '|'")
-    edges = text[1:-1].split("|")
-    if len(edges) != node:
-        raise SpaceError(f"{fault}: expected {node} edge(s), one from each earlier node, found {len(edges)}")
-    return [_parse_edge(fault, source, node, edge) for source, edge in enumerate(edges)]
-
-
-def _parse_edge(fault: str, source: int, node: int, edge: str) -> str:
-    op, _, written = edge.partition("~")
-    if written != str(source):
-        raise SpaceError(f"{fault}, edge {source}->{node}: {quoted(edge)} must read 'operation~{source}'")
-    if op not in OPS:
-        raise SpaceError(
-            f"{fault}, edge {source}->{node}: unknown operation {quoted(op)}, "
-            f"expected one of {', '.join(OPS)}{did_you_mean(op, OPS)}"
-        )
-    return op
 
 
 def expression(cell: Cell, keep_zeros: bool = False) -> str:
@@ -215,19 +210,17 @@ def expression(cell: Cell, keep_zeros: bool = False) -> str:
     """
     nodes = ["0"]
     for node in (1, 2, 3):
-        terms = [_term(nodes[source], op) for op, (source, target) in zip(cell, EDGES, strict=True) if target == node]
+        terms = []
+        for op, (source, target) in zip(cell, EDGES, strict=True):
+            if target == node:
+                dead = op == "none" or nodes[source] == "#"
+                terms.append("#" if dead else nodes[source] if op == "skip_connect" else f"({nodes[source]})@{op}")
         live = terms if keep_zeros else [term for term in terms if term != "#"]
         nodes.append("+".join(sorted(live)) or "#")
     return nodes[3]
 
 
-def _term(source: str, op: str) -> str:
-    if op == "none" or source == "#":
-        return "#"
-    return source if op == "skip_connect" else f"({source})@{op}"
-
-
-class Skeleton(nn.Module):
+class NASBench201Network(nn.Module):
     """Stem, three stages of cells with residual reductions between them, classifier.
 
     Images (N, in_channels, H, W) to logits (N, num_classes).
@@ -242,7 +235,7 @@ class Skeleton(nn.Module):
             if stage > 0:
                 blocks.append(ReductionBlock(channels, 2 * channels))
                 channels *= 2
-            blocks += [CellModule(cell, channels) for _ in range(CELLS_PER_STAGE)]
+            blocks += [NASBench201Cell(cell, channels) for _ in range(CELLS_PER_STAGE)]
         self.cells = nn.Sequential(*blocks)
         self.head = nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU(inplace=True), GlobalAveragePool())
         self.classifier = nn.Linear(channels, num_classes)
@@ -252,7 +245,7 @@ class Skeleton(nn.Module):
         return self.classifier(self.head(self.cells(self.stem(images))))
 
 
-class CellModule(nn.Module):
+class NASBench201Cell(nn.Module):
     """One cell at a fixed width and stride 1: (N, C, H, W) to the same shape."""
 
     def __init__(self, cell: Cell, channels: int) -> None:

@@ -14,23 +14,20 @@ Value = bool | int | float | str
 
 _KINDS: dict[str, type[Value]] = {kind.__name__: kind for kind in (bool, int, float, str)}
 _EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
-_MOST_DIGITS = 40  # of a whole number, its sign among them; Python itself refuses more than 4,300
+# Of a whole number, its sign among them; Python itself refuses more than 4,300.
+_MOST_DIGITS = 40
 _NOT_A_KIND = {"None", "Optional", "Union", "typing"}
 
 
 @dataclass(frozen=True)
 class Option:
-    """One option of a space.
-
-    Attributes:
-        name: of the argument.
-        kind: bool, int, float or str.
-        default: of the argument; ``inspect.Parameter.empty`` where the option must be given.
-    """
+    """One option of a space: an argument of its constructor."""
 
     name: str
     kind: type[Value]
+    """bool, int, float or str."""
     default: object
+    """``inspect.Parameter.empty`` where the option must be given."""
 
     def __str__(self) -> str:
         return f"{self.name}={self.kind.__name__}"
@@ -68,9 +65,19 @@ def read_options(
         if option.name in values:
             raise SpaceError(f"{fault}: the option {option.name!r} is written twice")
         values[option.name] = value
-    _expect_all(fault, name, [each for each in _parameters(constructor) if each.name not in given], options, values)
+    for parameter in _parameters(constructor):
+        required = parameter.default is inspect.Parameter.empty and parameter.name not in given
+        if required and parameter.name not in values:
+            cure = (
+                f"write it as {space}:{options[parameter.name]}"
+                if parameter.name in options
+                else f"give it a default: an option is one of {', '.join(_KINDS)}"
+            )
+            raise SpaceError(f"{fault}: the argument {parameter.name!r} of its constructor is missing; {cure}")
     values = {option: values[option] for option in sorted(values) if values[option] != options[option].default}
-    full = ",".join(f"{option}={_written(value)}" for option, value in values.items())
+    # bool as true or false, as it is read.
+    texts = {option: str(each).lower() if isinstance(each, bool) else str(each) for option, each in values.items()}
+    full = ",".join(f"{option}={text}" for option, text in texts.items())
     return f"{space}:{full}" if full else space, values
 
 
@@ -117,24 +124,3 @@ def _value(text: str, kind: type[Value]) -> Value | None:
     except ValueError:
         return None
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _written(value: Value) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _expect_all(
-    fault: str,
-    name: str,
-    parameters: Collection[inspect.Parameter],
-    options: dict[str, Option],
-    values: dict[str, Value],
-) -> None:
-    for parameter in parameters:
-        if parameter.default is inspect.Parameter.empty and parameter.name not in values:
-            cure = (
-                f"write it as {name.partition(':')[0]}:{options[parameter.name]}"
-                if parameter.name in options
-                else f"give it a default: an option is one of {', '.join(_KINDS)}"
-            )
-            raise SpaceError(f"{fault}: the argument {parameter.name!r} of its constructor is missing; {cure}")

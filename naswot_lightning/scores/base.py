@@ -24,7 +24,7 @@ from naswot_lightning.scores.gradients import (
     one_thread,
 )
 from spaces import Complexity
-from spaces.complexity import count_macs, count_params
+from spaces.base import count_macs, count_params
 
 # Sources and costs that several scores share.
 PAPER = "Mellor et al. 2021"

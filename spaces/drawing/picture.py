@@ -39,7 +39,7 @@ def draw(space: Space, architecture: str, path: Path, dpi: int = 150) -> None:
         space: that describes its cells (:meth:`spaces.Space.graph`).
         architecture: of that space.
         path: a PNG or SVG file; its folder is made.
-        dpi: pixels of a PNG file an inch; an inch is 72 points, a text 8 to 13.
+        dpi: pixels of a PNG file per inch; an inch is 72 points, a text 8 to 13.
 
     Raises:
         SpaceError: another suffix, an architecture not of the space, or a space that does not describe its cells.
@@ -52,7 +52,11 @@ def draw(space: Space, architecture: str, path: Path, dpi: int = 150) -> None:
     heading = MARGIN + _LINE * (TITLE_FONT + STRING_FONT * len(lines))
     height = heading + sum(_height(layout) for layout in layouts)
     figure, axes = _sheet(width + 2 * MARGIN, height + MARGIN)
-    _write_heading(axes, space.name, lines)
+    axes.text(MARGIN, MARGIN, space.name, fontsize=TITLE_FONT, fontweight="bold", color=INK, va="center")
+    style = {"fontsize": STRING_FONT, "family": "monospace", "color": INK, "va": "center"}
+    for number, line in enumerate(lines):
+        y = MARGIN + _LINE * (TITLE_FONT + number * STRING_FONT)
+        axes.text(MARGIN, y, line, style, parse_math=False)
     top = heading
     for graph, layout in zip(graphs, layouts, strict=True):
         layout.move(MARGIN + (width - layout.width) / 2, top + MARGIN + _LINE * FONT_SIZE)
@@ -90,14 +94,6 @@ def _sheet(width: float, height: float) -> tuple[Figure, Axes]:
     axes.set(xlim=(0, width), ylim=(height, 0))
     axes.axis("off")
     return figure, axes
-
-
-def _write_heading(axes: Axes, name: str, lines: list[str]) -> None:
-    axes.text(MARGIN, MARGIN, name, fontsize=TITLE_FONT, fontweight="bold", color=INK, va="center")
-    top = MARGIN + _LINE * TITLE_FONT
-    for number, line in enumerate(lines):
-        y = top + number * _LINE * STRING_FONT
-        axes.text(MARGIN, y, line, fontsize=STRING_FONT, family="monospace", color=INK, va="center", parse_math=False)
 
 
 def _draw_graph(axes: Axes, graph: CellGraph, layout: Layout, title_y: float) -> None:

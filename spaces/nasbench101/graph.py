@@ -18,15 +18,12 @@ MAX_EDGES = 9
 
 
 class Vertex(NamedTuple):
-    """One vertex of a cell.
-
-    Attributes:
-        op: a key of :data:`OPS`, or :data:`OUTPUT` for the last vertex.
-        sources: the earlier vertices it takes its input from, in rising order.
-    """
+    """One vertex of a cell."""
 
     op: str
+    """A key of :data:`OPS`, or :data:`OUTPUT` for the last vertex."""
     sources: tuple[int, ...]
+    """The earlier vertices that it takes its input from, in rising order."""
 
 
 Graph = tuple[Vertex, ...]  # vertices 1, 2, ... of a cell, the output last; vertex 0, the input, is not listed
@@ -48,21 +45,20 @@ def parse_graph(architecture: str) -> Graph:
         raise SpaceError(
             f"architecture {quoted(architecture)}: {len(texts) + 1} vertices with the input, at most {MAX_VERTICES}"
         )
-    return tuple(_parse_vertex(architecture, number, text, len(texts)) for number, text in enumerate(texts, start=1))
-
-
-def _parse_vertex(architecture: str, number: int, text: str, last: int) -> Vertex:
-    fault = f"architecture {quoted(architecture)}, vertex {number}"
-    op, separator, sources = text.partition("~")
-    if not separator:
-        raise SpaceError(f"{fault}: {quoted(text)} must read 'operation~sources', such as 'conv3x3~0'")
-    if number == last and op != OUTPUT:
-        raise SpaceError(f"{fault}: {quoted(op)} at the end, which is that of '{OUTPUT}~sources'")
-    if number != last and op not in OPS:
-        raise SpaceError(
-            f"{fault}: unknown operation {quoted(op)}, expected one of {', '.join(OPS)}{did_you_mean(op, OPS)}"
-        )
-    return Vertex(op, _parse_sources(fault, number, sources))
+    vertices = []
+    for number, text in enumerate(texts, start=1):
+        fault = f"architecture {quoted(architecture)}, vertex {number}"
+        op, separator, sources = text.partition("~")
+        if not separator:
+            raise SpaceError(f"{fault}: {quoted(text)} must read 'operation~sources', such as 'conv3x3~0'")
+        if number == len(texts) and op != OUTPUT:
+            raise SpaceError(f"{fault}: {quoted(op)} at the end, which is that of '{OUTPUT}~sources'")
+        if number != len(texts) and op not in OPS:
+            raise SpaceError(
+                f"{fault}: unknown operation {quoted(op)}, expected one of {', '.join(OPS)}{did_you_mean(op, OPS)}"
+            )
+        vertices.append(Vertex(op, _parse_sources(fault, number, sources)))
+    return tuple(vertices)
 
 
 def _parse_sources(fault: str, number: int, text: str) -> tuple[int, ...]:
@@ -86,17 +82,9 @@ def graph_from_matrix(matrix: Sequence[Sequence[int]], labels: Sequence[str]) ->
     Raises:
         SpaceError: the matrix is not upper triangular and square, or a label does not belong.
     """
-    _check_matrix(matrix, labels)
-    short = {label: op for op, label in OPS.items()}
-    pairs = itertools.combinations(range(len(labels)), 2)
-    edges = {(source, target) for source, target in pairs if matrix[source][target]}
-    return assemble(edges, [short[label] for label in labels[1:-1]])
-
-
-def _check_matrix(matrix: Sequence[Sequence[int]], labels: Sequence[str]) -> None:
     size = len(labels)
     if len(matrix) != size or any(len(row) != size for row in matrix):
-        raise SpaceError(f"adjacency matrix: expected {size} x {size} entries, one row a label")
+        raise SpaceError(f"adjacency matrix: expected {size} x {size} entries, one row per label")
     for target, source in itertools.combinations_with_replacement(range(size), 2):
         if matrix[source][target]:
             raise SpaceError(f"adjacency matrix: entry {source},{target} is not above the diagonal")
@@ -105,6 +93,10 @@ def _check_matrix(matrix: Sequence[Sequence[int]], labels: Sequence[str]) -> Non
     for number, label in enumerate(labels[1:-1], start=1):
         if label not in OPS.values():
             raise SpaceError(f"label {number}: {label!r}, expected one of {', '.join(OPS.values())}")
+    short = {label: op for op, label in OPS.items()}
+    pairs = itertools.combinations(range(len(labels)), 2)
+    edges = {(source, target) for source, target in pairs if matrix[source][target]}
+    return assemble(edges, [short[label] for label in labels[1:-1]])
 
 
 def assemble(edges: set[tuple[int, int]], ops: Sequence[str]) -> Graph:
@@ -183,11 +175,7 @@ def renumberings(graph: Graph) -> set[Graph]:
     last = len(graph)
     orders = itertools.permutations(range(1, last))
     candidates = (_renumbered(graph, (0, *order, last)) for order in orders)
-    return {candidate for candidate in candidates if _is_ordered(candidate)}
-
-
-def _is_ordered(graph: Graph) -> bool:
-    return all(source < target for source, target in edges_of(graph))
+    return {each for each in candidates if all(source < target for source, target in edges_of(each))}
 
 
 def graph_hash(graph: Graph) -> str:

@@ -34,7 +34,7 @@ def vertex_channels(graph: Graph, c_in: int, c_out: int) -> list[int]:
 
 
 def convolutions(graph: Graph, stem_channels: int, in_channels: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yield the stack, kernel size and channels in and out of every convolution of a :class:`Network`."""
+    """Yield the stack, kernel size and channels in and out of every convolution of a :class:`NASBench101Network`."""
     yield 0, 3, in_channels, stem_channels
     c_in = stem_channels
     for stack in range(STACKS):
@@ -49,7 +49,7 @@ def convolutions(graph: Graph, stem_channels: int, in_channels: int) -> Iterator
             c_in = c_out
 
 
-class Network(nn.Module):
+class NASBench101Network(nn.Module):
     """Stem, three stacks of three cells with max-pooling between and doubling widths, classifier.
 
     Images (N, in_channels, H, W) to logits (N, num_classes).
@@ -65,7 +65,7 @@ class Network(nn.Module):
                 blocks.append(nn.MaxPool2d(2, 2))
                 c_out *= 2
             for _ in range(CELLS_PER_STACK):
-                blocks.append(CellModule(graph, c_in, c_out))
+                blocks.append(NASBench101Cell(graph, c_in, c_out))
                 c_in = c_out
         self.cells = nn.Sequential(*blocks)
         self.pool = GlobalAveragePool()
@@ -76,7 +76,7 @@ class Network(nn.Module):
         return self.classifier(self.pool(self.cells(self.stem(images))))
 
 
-class CellModule(nn.Module):
+class NASBench101Cell(nn.Module):
     """One cell: (N, c_in, H, W) to (N, c_out, H, W).
 
     A vertex takes the sum of its sources, cut to its channels; the cell's input comes to each vertex by a

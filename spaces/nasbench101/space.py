@@ -20,12 +20,13 @@ from collections.abc import Callable, Sequence
 from torch import nn
 
 from spaces.base import Complexity, Space
-from spaces.bounds import expect_option
-from spaces.errors import SpaceError
+from spaces.errors import SpaceError, expect_option
 from spaces.graph import CellGraph, cell_graph
 from spaces.nasbench101.graph import (
+    MAX_EDGES,
     MAX_VERTICES,
     OPS,
+    Graph,
     Vertex,
     assemble,
     canonical_graph,
@@ -35,12 +36,13 @@ from spaces.nasbench101.graph import (
     is_in_domain,
     live_graph,
     parse_graph,
+    prune,
+    renumberings,
 )
-from spaces.nasbench101.network import Network, convolutions, draw_benchmark_weights, draw_scoring_weights
-from spaces.nasbench101.sampling import completed, flipped, uniform_cell
+from spaces.nasbench101.network import NASBench101Network, convolutions, draw_benchmark_weights, draw_scoring_weights
 
 CELLS = {2: 1, 3: 6, 4: 84, 5: 2_441, 6: 62_010, 7: 359_082}  # different cells by number of vertices: 423,624
-MAX_STEM_CHANNELS = 512  # the largest network then has 0.8 billion parameters, see spaces.bounds
+MAX_STEM_CHANNELS = 512  # the largest network then has 0.8 billion parameters, see spaces.errors
 _PAIRS = tuple(itertools.combinations(range(MAX_VERTICES), 2))  # the edges that a cell may have
 
 
@@ -84,9 +86,8 @@ class NASBench101(Space):
         """
         if self._uniform:
             return self.sample_uniform(rng)
-        edges = list(itertools.combinations(range(MAX_VERTICES), 2))
         while True:
-            chosen = {edge for edge in edges if rng.random() < 0.5}
+            chosen = {edge for edge in _PAIRS if rng.random() < 0.5}
             graph = assemble(chosen, [rng.choice(tuple(OPS)) for _ in range(MAX_VERTICES - 2)])
             if is_in_domain(graph):
                 return format_graph(graph)
@@ -104,9 +105,16 @@ class NASBench101(Space):
         architecture so completed, though perhaps in dead vertices only.
         """
         self.validate(architecture)
-        parent = completed(parse_graph(architecture), rng)
+        graph = parse_graph(architecture)
+        missing = MAX_VERTICES - 1 - len(graph)
+        parent = (*graph[:-1], *(Vertex(rng.choice(tuple(OPS)), ()) for _ in range(missing)), graph[-1])
         while True:
-            child = flipped(parent, rng)
+            edges = edges_of(parent).symmetric_difference(pair for pair in _PAIRS if rng.random() < 1 / MAX_VERTICES)
+            ops = [vertex.op for vertex in parent[:-1]]
+            for index, op in enumerate(ops):
+                if rng.random() < 1 / len(ops):
+                    ops[index] = rng.choice([other for other in OPS if other != op])
+            child = assemble(edges, ops)
             if child != parent and is_in_domain(child):
                 return format_graph(child)
 
@@ -116,7 +124,7 @@ class NASBench101(Space):
         Modules and their first weights come in the order of the published scoring code; ``initialise`` then
         draws every weight again, in that order.
         """
-        network = Network(live_graph(architecture), self._stem_channels, num_classes, in_channels)
+        network = NASBench101Network(live_graph(architecture), self._stem_channels, num_classes, in_channels)
         self._initialise(network)
         return network
 
@@ -191,3 +199,20 @@ class NASBench101Narrow(NASBench101):
 
     def __init__(self, uniform: bool = False) -> None:
         super().__init__(stem_channels=16, uniform=uniform, initialise=draw_scoring_weights)
+
+
+def uniform_cell(size: int, rng: random.Random) -> Graph:
+    """Draw a cell of ``size`` live vertices, all equally likely.
+
+    Numbered graphs are drawn uniformly, so that a cell comes up as often as it can be numbered differently; it
+    is kept one time in so many. At 7 vertices that is one draw in 1,400.
+    """
+    pairs = list(itertools.combinations(range(size), 2))
+    while True:
+        bits = rng.getrandbits(len(pairs))
+        if bits.bit_count() > MAX_EDGES:
+            continue
+        edges = {pair for index, pair in enumerate(pairs) if bits >> index & 1}
+        graph = assemble(edges, [rng.choice(tuple(OPS)) for _ in range(size - 2)])
+        if prune(graph) == graph and rng.random() * len(renumberings(graph)) < 1:
+            return graph

@@ -18,21 +18,17 @@ Block = Callable[["Stage", int, int], nn.Module]  # stage, input channels, strid
 
 @dataclass(frozen=True)
 class Stage:
-    """Blocks of one width; the first has the stride.
-
-    Attributes:
-        depth: number of blocks.
-        width: output channels of each.
-        stride: 1 or 2.
-        bottleneck: channels inside a bottleneck block, as a multiple of ``width``.
-        groups: of the 3x3 convolution of a bottleneck block.
-    """
+    """Blocks of one width; the first has the stride."""
 
     depth: int
+    """Number of blocks."""
     width: int
+    """Output channels of each block."""
     stride: int
     bottleneck: float = 1.0
+    """Channels inside a bottleneck block, as a multiple of ``width``."""
     groups: int = 1
+    """Of the 3x3 convolution of a bottleneck block."""
 
     @property
     def inner_width(self) -> int:
@@ -82,7 +78,7 @@ def _draw_weights(module: nn.Module) -> None:
         nn.init.zeros_(module.bias)
 
 
-def estimated_params(stages: tuple[Stage, ...], stem_width: int, has_bottleneck: bool) -> int:
+def estimate_stage_params(stages: tuple[Stage, ...], stem_width: int, has_bottleneck: bool) -> int:
     """Return the weights of the convolutions in all blocks, without those of shortcuts."""
     total, c_in = 0, stem_width
     for stage in stages:
@@ -90,7 +86,7 @@ def estimated_params(stages: tuple[Stage, ...], stem_width: int, has_bottleneck:
             outer, inner = stage.inner_width, 9 * stage.inner_width**2 // stage.groups + stage.inner_width * stage.width
         else:
             outer, inner = 9 * stage.width, 9 * stage.width**2
-        # Weights a block: as many as ``outer`` from each input channel, and ``inner`` behind them.
+        # Weights per block: as many as ``outer`` from each input channel, and ``inner`` behind them.
         total += outer * (c_in + (stage.depth - 1) * stage.width) + stage.depth * inner
         c_in = stage.width
     return total

@@ -9,18 +9,15 @@ from __future__ import annotations
 import math
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import ClassVar
 
 from torch import nn
 
 from spaces.base import Complexity, Space, complexity_on_meta
-from spaces.bounds import MAX_PARAMS, expect_buildable, expect_option
-from spaces.errors import SpaceError, quoted
+from spaces.errors import MAX_PARAMS, SpaceError, expect_buildable, expect_option, quoted
 from spaces.graph import CellGraph, cell_graph
-from spaces.nds.canonical import canonical_architecture
 from spaces.nds.genotype import (
     CELL_INPUTS,
     MAX_DEPTH,
@@ -28,12 +25,14 @@ from spaces.nds.genotype import (
     Cell,
     CellArchitecture,
     Edge,
+    canonical_architecture,
+    estimate_cell_params,
     format_architecture,
+    largest_architecture,
     parse_architecture,
     read_genotype,
 )
-from spaces.nds.size import estimated_params, largest
-from spaces.nds.skeleton import Skeleton
+from spaces.nds.network import NDSNetwork
 
 # Of the networks for CIFAR-10 in the NDS data.
 WIDTHS = (16, 24, 32)
@@ -101,7 +100,7 @@ class CellSpace(Space):
         expect_option("depth", min(self.depths), 1, MAX_DEPTH)
         # So that every cell can be sampled.
         widest, deepest = max(self.widths), max(self.depths)
-        most = estimated_params(largest(self.ops, self.nodes, widest, deepest))
+        most = estimate_cell_params(largest_architecture(self.ops, self.nodes, widest, deepest))
         expect_buildable(f"width {widest} with depth {deepest}, the largest network", most)
 
     def with_training_parts(self, architecture: str, auxiliary: bool, drop_path: float) -> str:
@@ -124,19 +123,31 @@ class CellSpace(Space):
         The mutated cell concatenates its nodes by the rule of the space. What would be too large is drawn again.
         """
         parent = self.parse(architecture)
-        changes: list[Callable[[], CellArchitecture]] = []
+        changes: list[tuple[str, int, int]] = []
         for name in ("normal", "reduce"):
             for edge in range(2 * self.nodes):
-                changes.append(partial(self._with_op, parent, name, edge, rng))
-                changes.append(partial(self._with_input, parent, name, edge, rng))
+                changes += [(name, edge, 0), (name, edge, 1)]
         for name, values in (("width", self.widths), ("depth", self.depths)):
-            others = [value for value in values if value != getattr(parent, name)]
-            if others:
-                changes.append(partial(_with_setting, parent, name, others, rng))
+            if any(value != getattr(parent, name) for value in values):
+                changes.append((name, 0, 0))
         while True:
-            child = rng.choice(changes)()
-            if estimated_params(child) <= MAX_PARAMS:
+            child = self._changed(parent, rng.choice(changes), rng)
+            if estimate_cell_params(child) <= MAX_PARAMS:
                 return format_architecture(child)
+
+    def _changed(self, parent: CellArchitecture, change: tuple[str, int, int], rng: random.Random) -> CellArchitecture:
+        """Return the architecture with another width, depth, or operation (part 0) or input (part 1) of an edge."""
+        name, edge, part = change
+        if name in ("width", "depth"):
+            values = self.widths if name == "width" else self.depths
+            return replace(parent, **{name: rng.choice([each for each in values if each != getattr(parent, name)])})
+        edges = list(getattr(parent, name).edges)
+        op, source = edges[edge]
+        if part == 0:
+            edges[edge] = (rng.choice([each for each in self.ops if each != op]), source)
+        else:
+            edges[edge] = (op, rng.choice([each for each in range(CELL_INPUTS + edge // 2) if each != source]))
+        return replace(parent, **{name: self._cell(edges)})
 
     def build(self, architecture: str, num_classes: int = 10, in_channels: int = 3) -> nn.Module:
         """Return the network; weights are drawn in the order in which the published code draws them.
@@ -144,7 +155,7 @@ class CellSpace(Space):
         In eval mode it returns logits. In train mode drop path is on, and an auxiliary head makes it return
         (logits, auxiliary logits).
         """
-        return Skeleton(self.parse(architecture), num_classes, in_channels)
+        return NDSNetwork(self.parse(architecture), num_classes, in_channels)
 
     def read(self, text: str) -> str:
         """Return the architecture of a genotype as DARTS prints it, with the width and depth of the space's options."""
@@ -164,7 +175,7 @@ class CellSpace(Space):
     def canonical(self, architecture: str) -> str:
         """Return the architecture with zero and dead edges written alike and inputs in a fixed order.
 
-        See :func:`spaces.nds.canonical.canonical_cell`.
+        See :func:`spaces.nds.genotype.canonical_cell`.
         """
         return format_architecture(canonical_architecture(self.parse(architecture), self.ops))
 
@@ -176,7 +187,7 @@ class CellSpace(Space):
             TooLargeError: its network is larger than is built.
         """
         parsed = parse_architecture(architecture, self.ops, self.nodes)
-        expect_buildable(f"architecture {quoted(architecture)}", estimated_params(parsed))
+        expect_buildable(f"architecture {quoted(architecture)}", estimate_cell_params(parsed))
         return parsed
 
     def complexity(
@@ -204,26 +215,6 @@ class CellSpace(Space):
         used = set() if self.concat_all else {source for _, source in edges}
         states = range(CELL_INPUTS, CELL_INPUTS + self.nodes)
         return Cell(tuple(edges), tuple(state for state in states if state not in used))
-
-    def _with_op(self, parent: CellArchitecture, name: str, edge: int, rng: random.Random) -> CellArchitecture:
-        op, source = getattr(parent, name).edges[edge]
-        return self._with_edge(parent, name, edge, (rng.choice([o for o in self.ops if o != op]), source))
-
-    def _with_input(self, parent: CellArchitecture, name: str, edge: int, rng: random.Random) -> CellArchitecture:
-        op, source = getattr(parent, name).edges[edge]
-        others = [state for state in range(CELL_INPUTS + edge // 2) if state != source]
-        return self._with_edge(parent, name, edge, (op, rng.choice(others)))
-
-    def _with_edge(self, parent: CellArchitecture, name: str, position: int, edge: Edge) -> CellArchitecture:
-        edges = list(getattr(parent, name).edges)
-        edges[position] = edge
-        cell = self._cell(edges)
-        return replace(parent, normal=cell) if name == "normal" else replace(parent, reduce=cell)
-
-
-def _with_setting(parent: CellArchitecture, name: str, values: Sequence[int], rng: random.Random) -> CellArchitecture:
-    value = rng.choice(values)
-    return replace(parent, width=value) if name == "width" else replace(parent, depth=value)
 
 
 def _graph_of_cell(title: str, cell: Cell) -> CellGraph:

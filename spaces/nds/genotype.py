@@ -16,13 +16,12 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
-from spaces.bounds import read_bounded
-from spaces.errors import SpaceError, did_you_mean, quoted
+from spaces.errors import SpaceError, did_you_mean, quoted, read_bounded
 
 Edge = tuple[str, int]  # operation, input
 
@@ -30,19 +29,23 @@ CELL_INPUTS = 2
 MAX_WIDTH = 512  # channels of the first cells; the last have four times as many
 MAX_DEPTH = 200  # cells
 _OPTIONS = ("imagenet", "aux", "drop")
+# Zero in, zero out, whatever the weights. A convolution is not: its BatchNorm adds a bias to the zeros.
+_KEEPS_ZERO = ("skip_connect", "avg_pool_3x3", "max_pool_3x3", "max_pool_5x5", "max_pool_7x7")
+# Weights of an operation's convolutions across channels, as a multiple of channels^2; the others have none.
+SQUARES = {
+    "conv_1x1": 1, "conv_3x3": 9, "conv_3x1_1x3": 6, "conv_7x1_1x7": 14, "sep_conv_3x3": 2, "sep_conv_5x5": 2,
+    "sep_conv_7x7": 2, "dil_conv_3x3": 1, "dil_conv_5x5": 1, "dil_sep_conv_3x3": 2,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell.
-
-    Attributes:
-        edges: two a node, in the order of the nodes.
-        concat: the nodes whose concatenation is the output, ascending.
-    """
+    """One cell."""
 
     edges: tuple[Edge, ...]
+    """Two per node, in the order of the nodes."""
     concat: tuple[int, ...]
+    """The nodes whose concatenation is the output, ascending."""
 
     def node(self, state: int) -> tuple[Edge, Edge]:
         """Return both edges of node ``state`` (numbered from 2)."""
@@ -57,25 +60,22 @@ class Cell:
 
 @dataclass(frozen=True)
 class CellArchitecture:
-    """What an architecture string says.
-
-    Attributes:
-        normal: the cell that keeps the image size.
-        reduce: the cell that halves it.
-        width: channels of the first cells.
-        depth: number of cells.
-        imagenet: the skeleton for large images, otherwise that for 32x32.
-        auxiliary: the network has an auxiliary head, used while it trains.
-        drop_path: probability with which an edge is dropped while it trains.
-    """
+    """What an architecture string says."""
 
     normal: Cell
+    """Keeps the image size."""
     reduce: Cell
+    """Halves the image size."""
     width: int
+    """Channels of the first cells."""
     depth: int
+    """Number of cells."""
     imagenet: bool = False
+    """The skeleton for large images, otherwise that for 32x32."""
     auxiliary: bool = False
+    """An auxiliary head, used while the network trains."""
     drop_path: float = 0.0
+    """Probability with which an edge is dropped while the network trains."""
 
 
 def format_architecture(architecture: CellArchitecture) -> str:
@@ -84,14 +84,11 @@ def format_architecture(architecture: CellArchitecture) -> str:
     head += "-imagenet" * architecture.imagenet + "-aux" * architecture.auxiliary
     if architecture.drop_path:
         head += f"-drop{Decimal(repr(architecture.drop_path)):f}"
-    return f"{head}|normal:{format_cell(architecture.normal)}|reduce:{format_cell(architecture.reduce)}"
-
-
-def format_cell(cell: Cell) -> str:
-    """Write one cell: nodes, ``->``, concatenated nodes."""
-    edges = [f"{op}~{source}" for op, source in cell.edges]
-    nodes = ";".join("+".join(pair) for pair in zip(edges[::2], edges[1::2], strict=True))
-    return f"{nodes}->{','.join(map(str, cell.concat))}"
+    for name, cell in (("normal", architecture.normal), ("reduce", architecture.reduce)):
+        edges = [f"{op}~{source}" for op, source in cell.edges]
+        nodes = ";".join("+".join(pair) for pair in zip(edges[::2], edges[1::2], strict=True))
+        head += f"|{name}:{nodes}->{','.join(map(str, cell.concat))}"
+    return head
 
 
 def parse_architecture(text: str, ops: Sequence[str], nodes: int) -> CellArchitecture:
@@ -100,7 +97,7 @@ def parse_architecture(text: str, ops: Sequence[str], nodes: int) -> CellArchite
     Args:
         text: the string.
         ops: the operations of the space.
-        nodes: nodes a cell of the space.
+        nodes: nodes per cell of the space.
 
     Raises:
         SpaceError: naming the option, cell, node, operation or input at fault.
@@ -118,7 +115,7 @@ def parse_architecture(text: str, ops: Sequence[str], nodes: int) -> CellArchite
         label, _, body = part.partition(":")
         if label != name:
             raise SpaceError(f"{fault}: {quoted(part[:24])} must begin with '{name}:'")
-        cells.append(parse_cell(f"{fault}, {name} cell", body, ops, nodes))
+        cells.append(_parse_cell(f"{fault}, {name} cell", body, ops, nodes))
     if options.get("imagenet") and width < 2:
         raise SpaceError(f"{fault}: the ImageNet skeleton halves the width C{width}: it must be 2 or more")
     return CellArchitecture(
@@ -156,7 +153,7 @@ def _literal(node: ast.expr) -> Any:
     return ast.literal_eval(node)
 
 
-def parse_cell(fault: str, text: str, ops: Sequence[str], nodes: int) -> Cell:
+def _parse_cell(fault: str, text: str, ops: Sequence[str], nodes: int) -> Cell:
     """Read one cell; see :func:`parse_architecture`. ``fault`` begins the message of an error."""
     body, arrow, concat = text.partition("->")
     if not arrow:
@@ -166,7 +163,12 @@ def parse_cell(fault: str, text: str, ops: Sequence[str], nodes: int) -> Cell:
         raise SpaceError(f"{fault}: expected {nodes} nodes separated by ';', found {len(written)}")
     edges: list[Edge] = []
     for state, node in enumerate(written, start=CELL_INPUTS):
-        edges += _parse_node(f"{fault}, node {state}", node, ops, state)
+        pair = node.split("+")
+        if len(pair) != 2:
+            raise SpaceError(
+                f"{fault}, node {state}: expected 2 edges joined by '+', found {len(pair)} in {quoted(node)}"
+            )
+        edges += [_parse_edge(f"{fault}, node {state}", edge, ops, state) for edge in pair]
     return Cell(tuple(edges), _parse_concat(fault, concat, range(CELL_INPUTS, CELL_INPUTS + nodes)))
 
 
@@ -199,13 +201,6 @@ def _parse_option(fault: str, option: str) -> tuple[str, float]:
     )
 
 
-def _parse_node(fault: str, text: str, ops: Sequence[str], state: int) -> list[Edge]:
-    edges = text.split("+")
-    if len(edges) != 2:
-        raise SpaceError(f"{fault}: expected 2 edges joined by '+', found {len(edges)} in {quoted(text)}")
-    return [_parse_edge(fault, edge, ops, state) for edge in edges]
-
-
 def _parse_edge(fault: str, text: str, ops: Sequence[str], state: int) -> Edge:
     op, tilde, source = text.partition("~")
     if not tilde:
@@ -229,3 +224,109 @@ def _parse_concat(fault: str, text: str, nodes: range) -> tuple[int, ...]:
     if list(concat) != sorted(set(concat)):
         raise SpaceError(f"{fault}: the nodes after '->' must ascend, found {quoted(text)}")
     return concat
+
+
+def canonical_architecture(architecture: CellArchitecture, ops: Sequence[str]) -> CellArchitecture:
+    """Return the architecture with both cells in canonical form; its settings stay as they are."""
+    # Dead edges are written as an edge without parameters; every space has max pooling.
+    dead = {"normal": ("none", 0) if "none" in ops else ("skip_connect", 0)}
+    dead["reduce"] = ("none", 0) if "none" in ops else ("max_pool_3x3", 0)
+    return replace(
+        architecture,
+        normal=canonical_cell(architecture.normal, ops, dead["normal"]),
+        reduce=canonical_cell(architecture.reduce, ops, dead["reduce"]),
+    )
+
+
+def canonical_cell(cell: Cell, ops: Sequence[str], dead: Edge) -> Cell:
+    """Return the canonical form of one cell: equal for cells that are seen to compute the same function.
+
+    It is conservative: cells that differ only in the order of their nodes keep different forms, since that order is
+    the order of the output's channels.
+
+    1. An edge that is always zero becomes ``none~0``: ``none`` of any input, pooling or skip of a zero node.
+    2. Both edges of a node that does not reach the output become ``dead``. The node itself stays, as a cell
+       of the space has a fixed number of them; networks do not run it.
+    3. The edges of a node are sorted by input, then operation.
+    """
+    edges: list[Edge] = []
+    zero_nodes: set[int] = set()
+    for state in cell.nodes:
+        for op, source in cell.node(state):
+            is_zero = op == "none" or (source in zero_nodes and op in _KEEPS_ZERO)
+            edges.append(("none", 0) if is_zero else (op, source))
+        if all(op == "none" for op, _ in edges[-2:]):
+            zero_nodes.add(state)
+    live = live_nodes(replace(cell, edges=tuple(edges)), through_none=False)
+    sorted_edges: list[Edge] = []
+    for state in cell.nodes:
+        first = 2 * (state - CELL_INPUTS)
+        pair = edges[first : first + 2] if state in live else [dead, dead]
+        sorted_edges += sorted(pair, key=lambda edge: (edge[1], ops.index(edge[0])))
+    return replace(cell, edges=tuple(sorted_edges))
+
+
+def live_nodes(cell: Cell, through_none: bool) -> set[int]:
+    """Return the nodes from which the output can be reached.
+
+    Args:
+        cell: any cell.
+        through_none: follow ``none`` edges too. They carry a (zero) gradient, which decides what the
+            published scoring code counts.
+    """
+    live = set(cell.concat)
+    for state in reversed(cell.nodes):
+        if state in live:
+            live |= {source for op, source in cell.node(state) if through_none or op != "none"}
+    return live & set(cell.nodes)
+
+
+class PlannedCell(NamedTuple):
+    """One cell of a network."""
+
+    cell: Cell
+    before: int
+    """Channels of the cell before the previous one."""
+    previous: int
+    """Channels of the previous cell."""
+    width: int
+    """Channels of a node."""
+    reduces: bool
+    """It halves the image."""
+
+    @property
+    def channels(self) -> int:
+        """Channels of its output."""
+        return len(self.cell.concat) * self.width
+
+
+def planned_cells(architecture: CellArchitecture) -> Iterator[PlannedCell]:
+    """Yield the cells of a network; cells number L // 3 and 2 * L // 3 reduce and double the width."""
+    depth, width = architecture.depth, architecture.width
+    # The stem's output is both inputs of the first cell.
+    before = previous = width if architecture.imagenet else 3 * width
+    for position in range(depth):
+        reduces = position in (depth // 3, 2 * depth // 3)
+        width *= 1 + reduces
+        planned = PlannedCell(architecture.reduce if reduces else architecture.normal, before, previous, width, reduces)
+        yield planned
+        before, previous = previous, planned.channels
+
+
+def estimate_cell_params(architecture: CellArchitecture) -> int:
+    """Return the weights across channels: all but those of BatchNorm, depthwise convolutions, stem and classifier."""
+    squares = {
+        cell: sum(SQUARES.get(op, 0) for op, _ in cell.edges) for cell in (architecture.normal, architecture.reduce)
+    }
+    return sum(
+        planned.width * (planned.before + planned.previous + squares[planned.cell] * planned.width)
+        for planned in planned_cells(architecture)
+    )
+
+
+def largest_architecture(ops: tuple[str, ...], nodes: int, width: int, depth: int) -> CellArchitecture:
+    """Return the network of most parameters: the costliest operation on every edge, all nodes concatenated."""
+    costliest = max(ops, key=lambda op: SQUARES.get(op, 0))
+    states = range(CELL_INPUTS, CELL_INPUTS + nodes)
+    cell = Cell(tuple((costliest, 0) for _ in range(2 * nodes)), tuple(states))
+    return CellArchitecture(cell, cell, width, depth)

@@ -23,8 +23,7 @@ from typing import ClassVar
 from torch import nn
 
 from spaces.base import Complexity, Space, complexity_on_meta
-from spaces.bounds import MAX_PARAMS, expect_buildable, read_bounded
-from spaces.errors import SpaceError, TooLargeError, did_you_mean, quoted
+from spaces.errors import MAX_PARAMS, SpaceError, TooLargeError, did_you_mean, expect_buildable, quoted, read_bounded
 from spaces.graph import CellGraph, chain_graph
 from spaces.nds.anynet import (
     AnyNet,
@@ -33,7 +32,7 @@ from spaces.nds.anynet import (
     basic_block,
     bottleneck_block,
     cifar_stem,
-    estimated_params,
+    estimate_stage_params,
     imagenet_stem,
     strided_stem,
     vanilla_block,
@@ -100,7 +99,8 @@ class StandardSpace(Space):
         neighbours = [n for n in neighbours if not any(map(self._group_fault, n))]
         while True:
             child = rng.choice(neighbours)
-            if self._is_buildable(child):
+            widest, blocks = max(stage.inner_width for stage in child), sum(stage.depth for stage in child)
+            if widest <= MAX_WIDTH and blocks <= MAX_BLOCKS and self._params(child) <= MAX_PARAMS:
                 return self._format(child)
 
     def build(self, architecture: str, num_classes: int = 10, in_channels: int = 3) -> nn.Module:
@@ -127,16 +127,14 @@ class StandardSpace(Space):
 
     def graph(self, architecture: str) -> list[CellGraph]:
         """Return the chain of stages with their numbers."""
-        stages = [self._described(number, stage) for number, stage in enumerate(self.parse(architecture), start=1)]
-        stem = f"stem\n{self._stem_width} channels"
-        return [chain_graph(f"network of {self.block} blocks", ["images", stem, *stages, "pooling,\nclassifier"])]
-
-    def _described(self, number: int, stage: Stage) -> str:
-        blocks = "1 block" if stage.depth == 1 else f"{stage.depth} blocks"
-        lines = [f"stage {number}", blocks, f"width {stage.width}", f"stride {stage.stride}"]
-        if self.bottlenecks:
-            lines += [f"bottleneck {stage.bottleneck:g}", f"groups {self._real_groups(stage)}"]
-        return "\n".join(lines)
+        labels = ["images", f"stem\n{self._stem_width} channels"]
+        for number, stage in enumerate(self.parse(architecture), start=1):
+            blocks = "1 block" if stage.depth == 1 else f"{stage.depth} blocks"
+            lines = [f"stage {number}", blocks, f"width {stage.width}", f"stride {stage.stride}"]
+            if self.bottlenecks:
+                lines += [f"bottleneck {stage.bottleneck:g}", f"groups {self._real_groups(stage)}"]
+            labels.append("\n".join(lines))
+        return [chain_graph(f"network of {self.block} blocks", [*labels, "pooling,\nclassifier"])]
 
     def parse(self, architecture: str) -> Stages:
         """Read an architecture; any number of stages and any positive numbers are allowed, within the bounds.
@@ -150,29 +148,21 @@ class StandardSpace(Space):
         lengths = {key: len(values) for key, values in lists.items()}
         if len(set(lengths.values())) != 1:
             counts = ", ".join(f"{key} has {length}" for key, length in lengths.items())
-            raise SpaceError(f"{fault}: every list needs one number a stage, but {counts}")
-        _expect_few_blocks(fault, lengths["ds"])  # one a stage, at least
+            raise SpaceError(f"{fault}: every list needs one number per stage, but {counts}")
+        # Before the stages are read: each has one block at least.
+        _expect_few_blocks(fault, lengths["ds"])
         stages = tuple(_stage(fault, lists, position) for position in range(lengths["ds"]))
         for position, stage in enumerate(stages, start=1):
-            self._expect_groups(f"{fault}, stage {position}", stage)
+            at = f"{fault}, stage {position}"
+            read_bounded(at, "width inside its blocks", str(stage.inner_width), MAX_WIDTH, "channels")
+            if reason := self._group_fault(stage):
+                raise SpaceError(f"{at}: {reason}")
         _expect_few_blocks(fault, sum(stage.depth for stage in stages))
         expect_buildable(fault, self._params(stages))
         return stages
 
-    def _expect_groups(self, fault: str, stage: Stage) -> None:
-        read_bounded(fault, "width inside its blocks", str(stage.inner_width), MAX_WIDTH, "channels")
-        reason = self._group_fault(stage)
-        if reason:
-            raise SpaceError(f"{fault}: {reason}")
-
-    def _is_buildable(self, stages: Stages) -> bool:
-        """Return whether stages, each within its bounds, are within those of the network."""
-        widest = max(stage.inner_width for stage in stages)
-        blocks = sum(stage.depth for stage in stages)
-        return widest <= MAX_WIDTH and blocks <= MAX_BLOCKS and self._params(stages) <= MAX_PARAMS
-
     def _params(self, stages: Stages) -> int:
-        return estimated_params(self._real_stages(stages), self._stem_width, bool(self.bottlenecks))
+        return estimate_stage_params(self._real_stages(stages), self._stem_width, bool(self.bottlenecks))
 
     def _real_stages(self, stages: Stages) -> Stages:
         return tuple(replace(stage, groups=self._real_groups(stage)) for stage in stages)
@@ -208,7 +198,7 @@ class StandardSpace(Space):
         if inner < 1:
             return f"a bottleneck of {stage.bottleneck:g} leaves no channel of {stage.width}"
         if groups < 1 or inner % groups:
-            read = "channels a group" if self.naswot_quirks else "groups"
+            read = "channels per group" if self.naswot_quirks else "groups"
             return f"{inner} inner channels cannot be divided into {stage.groups} {read}"
         return ""
 
@@ -251,15 +241,11 @@ def _number(fault: str, key: str, text: str) -> float:
             f"{fault}: {quoted(text)} in the list {key!r} must be {expected.get(key, 'a positive integer')}"
         )
     if key == "bm":
-        return _bottleneck(fault, text)
+        if float(text) > MAX_BOTTLENECK:
+            raise TooLargeError(f"{fault}: a bottleneck of {quoted(text)}, expected at most {MAX_BOTTLENECK}")
+        return float(text)
     what, most, unit = _BOUNDS[key]
     return read_bounded(fault, what, text, most, unit)
-
-
-def _bottleneck(fault: str, text: str) -> float:
-    if float(text) > MAX_BOTTLENECK:
-        raise TooLargeError(f"{fault}: a bottleneck of {quoted(text)}, expected at most {MAX_BOTTLENECK}")
-    return float(text)
 
 
 def _changed(stage: Stage, field: str, value: float) -> Stage:

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from spaces import EnumerableSpace, get_space, known_space
-from spaces.bounds import MAX_PARAMS
-from spaces.errors import TooLargeError
+from spaces.errors import MAX_PARAMS, TooLargeError
 
 _NAMES = (
     "nasbench201", "nds_darts:depth=8,width=16", "nds_nasnet:imagenet=true", "nasbench101:stem_channels=64",

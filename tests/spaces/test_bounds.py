@@ -8,12 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spaces import SpaceError, get_space, list_spaces
-from spaces.bounds import MAX_PARAMS
-from spaces.errors import TooLargeError, quoted
+from spaces.errors import MAX_PARAMS, TooLargeError, quoted
 from spaces.nasbench101.space import MAX_STEM_CHANNELS
 from spaces.nds.cells import GENOTYPES
-from spaces.nds.genotype import MAX_DEPTH, MAX_WIDTH, format_architecture
-from spaces.nds.size import SQUARES, estimated_params, largest
+from spaces.nds.genotype import MAX_DEPTH, MAX_WIDTH, SQUARES, estimated_params, format_architecture, largest
 from tests.spaces.nds.architectures import CELL_SPACES, DARTS, seeds
 
 STANDARD = ("nds_vanilla", "nds_resnet", "nds_resnext_a", "nds_resnext_b")
@@ -214,8 +212,8 @@ def test_estimates_are_near_the_parameters_of_wide_networks(name, seed):
 
 
 def test_every_operation_with_weights_across_channels_is_estimated():
-    from spaces.complexity import count_params
-    from spaces.nds.operations import OPERATIONS, operation
+    from spaces.base import count_params
+    from spaces.nds.network import OPERATIONS, operation
 
     for op in OPERATIONS:
         weights = count_params(operation(op, 200, 1))

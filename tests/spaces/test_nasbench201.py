@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spaces import Space, SpaceError, get_space
-from spaces.complexity import count_macs, count_params
-from spaces.nasbench201 import EDGES, OPS, CellModule, expression, format_cell, parse_cell
+from spaces.base import count_macs, count_params
+from spaces.nasbench201 import EDGES, OPS, NASBench201Cell, expression, format_cell, parse_cell
 
 SPACE = get_space("nasbench201")
 cells = st.tuples(*[st.sampled_from(OPS)] * 6)
@@ -172,7 +172,7 @@ def test_networks_return_logits_and_train(classes):
 def test_a_cell_sums_what_its_string_says_with_and_without_gradients(index):
     """In place where it may: the input stays as it is, and no node is written to after it was read."""
     cell = parse_cell(SPACE[index])
-    module = CellModule(cell, 4).eval()
+    module = NASBench201Cell(cell, 4).eval()
     x = torch.randn(2, 4, 5, 5, generator=torch.Generator().manual_seed(index))
     nodes = [x.clone()]
     with torch.no_grad():

@@ -10,7 +10,7 @@ from torch import nn
 
 from naswot_lightning import activation_kernel
 from spaces import Space, SpaceError, get_space
-from spaces.complexity import count_macs, count_params
+from spaces.base import count_macs, count_params
 from spaces.nats_size import CELL, WIDTHS, SizeCell, parse_widths
 from tests.spaces.training import assert_scores_and_trains
 
@@ -124,9 +124,9 @@ def test_rectified_units(architecture, units):
 
 def test_cell_is_the_named_cell_of_nasbench201():
     """At one width the cell computes what NAS-Bench-201's code makes of :data:`CELL`, weight for weight."""
-    from spaces.nasbench201 import CellModule, parse_cell
+    from spaces.nasbench201 import NASBench201Cell, parse_cell
 
-    ours, theirs = SizeCell(8, 8), CellModule(parse_cell(CELL), 8)
+    ours, theirs = SizeCell(8, 8), NASBench201Cell(parse_cell(CELL), 8)
     theirs.load_state_dict(ours.state_dict())
     x = torch.randn(2, 8, 6, 6)
     torch.testing.assert_close(ours(x), theirs(x))

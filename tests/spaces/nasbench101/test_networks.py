@@ -11,10 +11,10 @@ from torch import nn
 
 from naswot_lightning import activation_kernel
 from spaces import SpaceError, get_space
-from spaces.complexity import count_macs, count_params
+from spaces.base import count_macs, count_params
 from spaces.nasbench101.graph import assemble, format_graph, live_graph, parse_graph
 from spaces.nasbench101.network import (
-    CellModule,
+    NASBench101Cell,
     Network,
     draw_benchmark_weights,
     draw_scoring_weights,
@@ -65,7 +65,7 @@ def test_rectified_units():
 def test_cell_computes_the_graph():
     """Sums, cut channels, separate projections, concatenation and the added input, written out."""
     torch.manual_seed(0)
-    cell = CellModule(parse_graph("conv3x3~0+conv1x1~0,1+maxpool3x3~1+output~0,2,3"), 4, 7).eval()
+    cell = NASBench101Cell(parse_graph("conv3x3~0+conv1x1~0,1+maxpool3x3~1+output~0,2,3"), 4, 7).eval()
     assert cell.channels == [4, 4, 4, 3, 7]
     x = torch.randn(2, 4, 5, 5)
     project, operate = cell.projections, cell.operations

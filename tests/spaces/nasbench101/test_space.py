@@ -24,8 +24,7 @@ from spaces.nasbench101.graph import (
     parse_graph,
     prune,
 )
-from spaces.nasbench101.sampling import uniform_cell
-from spaces.nasbench101.space import CELLS
+from spaces.nasbench101.space import CELLS, uniform_cell
 
 SPACE, NARROW = get_space("nasbench101"), get_space("nasbench101_16")
 INCEPTION = "conv1x1~0+conv3x3~0+conv3x3~0+conv3x3~3+maxpool3x3~0+output~1,2,4,5"  # of the benchmark's README

@@ -7,8 +7,7 @@ import torch
 from hypothesis import given, settings
 from torch import nn
 
-from spaces.nds.canonical import canonical_cell
-from spaces.nds.genotype import Cell, CellArchitecture, format_architecture
+from spaces.nds.genotype import Cell, CellArchitecture, canonical_cell, format_architecture
 from tests.spaces.nds.architectures import DARTS, architectures, resized, seeds
 
 

@@ -9,11 +9,9 @@ from torch import nn
 
 from naswot_lightning import activation_kernel, naswot_score
 from spaces import get_space
-from spaces.nds.canonical import live_nodes
 from spaces.nds.cells import GENOTYPES
-from spaces.nds.genotype import Cell
-from spaces.nds.operations import OPERATIONS, FactorizedReduce, operation
-from spaces.nds.skeleton import CellModule, Skeleton, dropped_path
+from spaces.nds.genotype import Cell, live_nodes
+from spaces.nds.network import OPERATIONS, NDSCell, FactorizedReduce, NDSNetwork, dropped_path, operation
 from tests.spaces.nds.architectures import DARTS, SMALL, any_space, resized
 
 HOME = {"DARTS_V2": "nds_darts", "PNASNet": "nds_pnas", "AmoebaNet": "nds_amoeba", "NASNet": "nds_nasnet"}
@@ -69,7 +67,7 @@ def test_each_preprocessing_rectifier_counts_twice_in_the_reference():
 
 def test_nodes_that_do_not_reach_the_output_are_not_run():
     cell = Cell((("sep_conv_3x3", 0), ("sep_conv_3x3", 1), ("skip_connect", 0), ("skip_connect", 1)), (3,))
-    module = CellModule(cell, 4, 4, 4, reduces=False, after_reduction=False)
+    module = NDSCell(cell, 4, 4, 4, reduces=False, after_reduction=False)
     module.operations[0].register_forward_hook(lambda *_: pytest.fail("a dead node was run"))
     assert module(torch.randn(1, 4, 8, 8), torch.randn(1, 4, 8, 8)).shape == (1, 4, 8, 8)
     through = Cell((("sep_conv_3x3", 0), ("sep_conv_3x3", 1), ("none", 2), ("skip_connect", 1)), (3,))
@@ -160,10 +158,10 @@ def test_drop_path_drops_whole_samples_and_keeps_the_mean():
 
 def test_drop_path_spares_identities_and_evaluation():
     skip = Cell((("skip_connect", 0), ("skip_connect", 1)), (2,))
-    module = CellModule(skip, 4, 4, 4, reduces=False, after_reduction=False)
+    module = NDSCell(skip, 4, 4, 4, reduces=False, after_reduction=False)
     inputs = torch.randn(8, 4, 4, 4), torch.randn(8, 4, 4, 4)
     torch.testing.assert_close(module(*inputs, 0.9), module(*inputs, 0.0))
-    network: Skeleton = DARTS.build(resized(SMALL, "C4-L3-drop0.9")).eval()
+    network: NDSNetwork = DARTS.build(resized(SMALL, "C4-L3-drop0.9")).eval()
     images = torch.randn(2, 3, 16, 16)
     assert torch.equal(network(images), network(images))
     network.train()

@@ -1,20 +1,23 @@
-"""The network around NDS cells: stem, cells, auxiliary head, classifier (Radosavovic et al., 2019; DARTS).
+"""The network of NDS cells (Radosavovic et al., 2019; pycls, DARTS): operations, cells, stem, heads.
 
-Modules are made in the order of the published code, so that the same generator draws the same weights.
+Modules are made in the order of the published code, so that the same generator draws the same weights. ReLUs of
+operations are not in place, since one tensor feeds several edges. BatchNorm follows convolutions, not pooling. No
+class here holds "ReLU" in its name: the published scoring code counts by class name, and counts none of these
+wrappers beside the ReLUs inside them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from spaces.layers import GlobalAveragePool, ReLUConvBN
-from spaces.nds.canonical import live_nodes
-from spaces.nds.genotype import Cell, CellArchitecture
-from spaces.nds.operations import FactorizedReduce, operation
-from spaces.nds.size import planned_cells
+from spaces.layers import GlobalAveragePool, ReLUConvBN, Zero
+from spaces.nds.genotype import Cell, CellArchitecture, live_nodes, planned_cells
 
 
 class TrainingOutput(NamedTuple):
@@ -24,28 +27,31 @@ class TrainingOutput(NamedTuple):
     auxiliary: Tensor
 
 
-class Skeleton(nn.Module):
+class NDSNetwork(nn.Module):
     """A network of cells; cells number L // 3 and 2 * L // 3 halve the image and double the width.
 
     Images (N, in_channels, H, W) to logits (N, num_classes). While the network trains, and its architecture
     has an auxiliary head, it returns (logits, auxiliary logits).
-
-    Attributes:
-        drop_path: probability of drop path while training; set it to follow a schedule.
     """
 
     def __init__(self, architecture: CellArchitecture, num_classes: int, in_channels: int = 3) -> None:
         super().__init__()
         self.drop_path = architecture.drop_path
+        """Probability of drop path while training; set it to follow a schedule."""
         stem = ImageNetStem if architecture.imagenet else CifarStem
         self.stem = stem(in_channels, architecture.width)
         self.tapped = 2 * architecture.depth // 3  # the cell whose output feeds the auxiliary head
-        self.cells, channels = _cells(architecture)
-        self.auxiliary_head = (
-            AuxiliaryHead(channels[self.tapped], num_classes, architecture.imagenet) if architecture.auxiliary else None
-        )
+        planned = list(planned_cells(architecture))
+        self.cells = nn.ModuleList()
+        after_reduction = architecture.imagenet  # both stems differ by a factor 2 in size
+        for cell, before, previous, width, reduces in planned:
+            self.cells.append(NDSCell(cell, before, previous, width, reduces, after_reduction))
+            after_reduction = reduces
+        self.auxiliary_head = None
+        if architecture.auxiliary:
+            self.auxiliary_head = AuxiliaryHead(planned[self.tapped].channels, num_classes, architecture.imagenet)
         self.pool = GlobalAveragePool()
-        self.classifier = nn.Linear(channels[-1], num_classes)
+        self.classifier = nn.Linear(planned[-1].channels, num_classes)
 
     def forward(self, images: Tensor) -> Tensor | TrainingOutput:
         """Return the logits, with the auxiliary logits while training."""
@@ -60,18 +66,7 @@ class Skeleton(nn.Module):
         return logits if auxiliary is None else TrainingOutput(logits, auxiliary)
 
 
-def _cells(architecture: CellArchitecture) -> tuple[nn.ModuleList, list[int]]:
-    """Return the cells and the output channels of each."""
-    after_reduction = architecture.imagenet  # both stems differ by a factor 2 in size
-    cells = nn.ModuleList()
-    planned = list(planned_cells(architecture))
-    for cell, before, previous, width, reduces in planned:
-        cells.append(CellModule(cell, before, previous, width, reduces, after_reduction))
-        after_reduction = reduces
-    return cells, [cell.channels for cell in planned]
-
-
-class CellModule(nn.Module):
+class NDSCell(nn.Module):
     """One cell of two inputs, (N, c_before, ..) and (N, c_previous, H, W), to (N, len(concat) * width, H', W').
 
     H' is H, or H / 2 where the cell reduces. Nodes that do not reach the output are built, as in the published
@@ -106,16 +101,15 @@ class CellModule(nn.Module):
         for state in self.cell.nodes:
             if state in self.live:
                 first = 2 * (state - 2)
-                terms = [self._edge(edge, states, drop_path) for edge in (first, first + 1)]
+                terms = []
+                for edge in (first, first + 1):
+                    module = self.operations[edge]
+                    term = module(states[self.cell.edges[edge][1]])
+                    # The identity is spared, as in the published code.
+                    drops = drop_path > 0.0 and not isinstance(module, nn.Identity)
+                    terms.append(dropped_path(term, drop_path) if drops else term)
                 states[state] = terms[0] + terms[1]
         return torch.cat([states[state] for state in self.cell.concat], dim=1)
-
-    def _edge(self, edge: int, states: dict[int, Tensor], drop_path: float) -> Tensor:
-        module = self.operations[edge]
-        output = module(states[self.cell.edges[edge][1]])
-        if drop_path > 0.0 and not isinstance(module, nn.Identity):
-            return dropped_path(output, drop_path)
-        return output
 
 
 def dropped_path(x: Tensor, probability: float) -> Tensor:
@@ -129,9 +123,8 @@ class CifarStem(nn.Module):
 
     def __init__(self, in_channels: int, width: int) -> None:
         super().__init__()
-        self.channels = 3 * width
         self.layers = nn.Sequential(
-            nn.Conv2d(in_channels, self.channels, 3, padding=1, bias=False), nn.BatchNorm2d(self.channels)
+            nn.Conv2d(in_channels, 3 * width, 3, padding=1, bias=False), nn.BatchNorm2d(3 * width)
         )
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -145,7 +138,6 @@ class ImageNetStem(nn.Module):
 
     def __init__(self, in_channels: int, width: int) -> None:
         super().__init__()
-        self.channels = width
         self.quarter = nn.Sequential(
             nn.Conv2d(in_channels, width // 2, 3, stride=2, padding=1, bias=False),
             nn.BatchNorm2d(width // 2),
@@ -204,3 +196,109 @@ class AuxiliaryHead(nn.Module):
                 "use images of that size, or an architecture without '-aux'"
             )
         return self.classifier(self.features(x).flatten(1))
+
+
+class FactorizedReduce(nn.Module):
+    """Halve the image: (N, c_in, H, W) to (N, c_out, ceil(H / 2), ceil(W / 2)).
+
+    ReLU, two 1x1 convolutions of stride 2, one on even and one on odd pixels, concatenated; BatchNorm.
+    """
+
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__()
+        self.relu = nn.ReLU()
+        self.even = nn.Conv2d(c_in, c_out // 2, 1, stride=2, bias=False)
+        self.odd = nn.Conv2d(c_in, c_out - c_out // 2, 1, stride=2, bias=False)
+        self.bn = nn.BatchNorm2d(c_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the halved feature maps."""
+        x = self.relu(x)
+        shifted = F.pad(x, (0, 1, 0, 1))[:, :, 1:, 1:]  # zeros beyond the last row and column
+        return self.bn(torch.cat([self.even(x), self.odd(shifted)], dim=1))
+
+
+class SubsampledZero(nn.Module):
+    """The operation ``none`` at stride 2: zeros with a gradient path, as in the published code."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return zeros of half the height and width of ``x``."""
+        return x[:, :, ::2, ::2] * 0.0
+
+
+def operation(name: str, channels: int, stride: int) -> nn.Module:
+    """Return the untrained operation: (N, C, H, W) to (N, C, H / stride, W / stride).
+
+    ``nn.Identity``, and nothing else, is the identity: drop path spares it.
+
+    Raises:
+        KeyError: no operation of that name in :data:`OPERATIONS`.
+    """
+    return OPERATIONS[name](channels, stride)
+
+
+def _none(channels: int, stride: int) -> nn.Module:
+    return Zero() if stride == 1 else SubsampledZero()
+
+
+def _skip_connect(channels: int, stride: int) -> nn.Module:
+    return nn.Identity() if stride == 1 else FactorizedReduce(channels, channels)
+
+
+def _avg_pool(channels: int, stride: int) -> nn.Module:
+    return nn.AvgPool2d(3, stride, padding=1, count_include_pad=False)
+
+
+def _max_pool(channels: int, stride: int, kernel_size: int) -> nn.Module:
+    return nn.MaxPool2d(kernel_size, stride, padding=kernel_size // 2)
+
+
+def _conv(channels: int, stride: int, kernel_size: int) -> nn.Module:
+    convolution = nn.Conv2d(channels, channels, kernel_size, stride, kernel_size // 2, bias=False)
+    return nn.Sequential(nn.ReLU(), convolution, nn.BatchNorm2d(channels))
+
+
+def _factorized_conv(channels: int, stride: int, kernel_size: int) -> nn.Module:
+    """Return 1 x k then k x 1, with one ReLU before and one BatchNorm after."""
+    padding = kernel_size // 2
+    return nn.Sequential(
+        nn.ReLU(),
+        nn.Conv2d(channels, channels, (1, kernel_size), (1, stride), (0, padding), bias=False),
+        nn.Conv2d(channels, channels, (kernel_size, 1), (stride, 1), (padding, 0), bias=False),
+        nn.BatchNorm2d(channels),
+    )
+
+
+def _separable(channels: int, stride: int, kernel_size: int, repeats: int = 2, dilation: int = 1) -> nn.Module:
+    """Return (ReLU, depthwise k x k, 1x1, BatchNorm) ``repeats`` times, the first with the stride."""
+    padding = dilation * (kernel_size // 2)
+    layers: list[nn.Module] = []
+    for step in [stride] + [1] * (repeats - 1):
+        layers += [
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, kernel_size, step, padding, dilation, groups=channels, bias=False),
+            nn.Conv2d(channels, channels, 1, bias=False),
+            nn.BatchNorm2d(channels),
+        ]
+    return nn.Sequential(*layers)
+
+
+# From a name to what makes the operation of channels and stride.
+OPERATIONS: dict[str, Callable[[int, int], nn.Module]] = {
+    "none": _none,
+    "skip_connect": _skip_connect,
+    "avg_pool_3x3": _avg_pool,
+    "max_pool_3x3": partial(_max_pool, kernel_size=3),
+    "max_pool_5x5": partial(_max_pool, kernel_size=5),
+    "max_pool_7x7": partial(_max_pool, kernel_size=7),
+    "conv_1x1": partial(_conv, kernel_size=1),
+    "conv_3x3": partial(_conv, kernel_size=3),
+    "conv_3x1_1x3": partial(_factorized_conv, kernel_size=3),
+    "conv_7x1_1x7": partial(_factorized_conv, kernel_size=7),
+    "sep_conv_3x3": partial(_separable, kernel_size=3),
+    "sep_conv_5x5": partial(_separable, kernel_size=5),
+    "sep_conv_7x7": partial(_separable, kernel_size=7),
+    "dil_conv_3x3": partial(_separable, kernel_size=3, repeats=1, dilation=2),
+    "dil_conv_5x5": partial(_separable, kernel_size=5, repeats=1, dilation=2),
+    "dil_sep_conv_3x3": partial(_separable, kernel_size=3, dilation=2),
+}
