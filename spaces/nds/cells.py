@@ -138,16 +138,18 @@ class CellSpace(Space):
     def _changed(self, parent: CellArchitecture, change: tuple[str, int, int], rng: random.Random) -> CellArchitecture:
         """Return the architecture with another width, depth, or operation (part 0) or input (part 1) of an edge."""
         name, edge, part = change
-        if name in ("width", "depth"):
-            values = self.widths if name == "width" else self.depths
-            return replace(parent, **{name: rng.choice([each for each in values if each != getattr(parent, name)])})
+        if name == "width":
+            return replace(parent, width=rng.choice([each for each in self.widths if each != parent.width]))
+        if name == "depth":
+            return replace(parent, depth=rng.choice([each for each in self.depths if each != parent.depth]))
         edges = list(getattr(parent, name).edges)
         op, source = edges[edge]
         if part == 0:
             edges[edge] = (rng.choice([each for each in self.ops if each != op]), source)
         else:
             edges[edge] = (op, rng.choice([each for each in range(CELL_INPUTS + edge // 2) if each != source]))
-        return replace(parent, **{name: self._cell(edges)})
+        cell = self._cell(edges)
+        return replace(parent, normal=cell) if name == "normal" else replace(parent, reduce=cell)
 
     def build(self, architecture: str, num_classes: int = 10, in_channels: int = 3) -> nn.Module:
         """Return the network; weights are drawn in the order in which the published code draws them.

@@ -11,7 +11,14 @@ from spaces import SpaceError, get_space, list_spaces
 from spaces.errors import MAX_PARAMS, TooLargeError, quoted
 from spaces.nasbench101.space import MAX_STEM_CHANNELS
 from spaces.nds.cells import GENOTYPES
-from spaces.nds.genotype import MAX_DEPTH, MAX_WIDTH, SQUARES, estimated_params, format_architecture, largest
+from spaces.nds.genotype import (
+    MAX_DEPTH,
+    MAX_WIDTH,
+    SQUARES,
+    estimate_cell_params,
+    format_architecture,
+    largest_architecture,
+)
 from tests.spaces.nds.architectures import CELL_SPACES, DARTS, seeds
 
 STANDARD = ("nds_vanilla", "nds_resnet", "nds_resnext_a", "nds_resnext_b")
@@ -132,8 +139,14 @@ def test_absurd_text_anywhere_is_one_line(name, seed, position, text):
         (f"nds_darts:depth={'9' * 40}", "expected at most 200"),
         (f"nds_darts:depth={'9' * 5_000}", "expected depth= and a whole number of at most 40 digits"),
         (f"nds_darts:depth=-{'9' * 5_000}", "expected depth= and a whole number of at most 40 digits"),
-        ("nds_darts:depth=200,width=512", "width 512 with depth 200, the largest network: about 8.8 billion param"),
-        ("nds_nasnet:width=300", "width 300 with depth 20, the largest network: about 2.0 billion parameters"),
+        (
+            "nds_darts:depth=200,width=512",
+            "width 512 with depth 200, the largest network: about 8.8 billion param",
+        ),
+        (
+            "nds_nasnet:width=300",
+            "width 300 with depth 20, the largest network: about 2.0 billion parameters",
+        ),
         ("nasbench101:stem_channels=99999999", "stem_channels 99999999: expected at most 512"),
         (f"nasbench101:{'x' * 10_000}=1", "(10,000 characters), expected one of stem_channels=int"),
     ],
@@ -152,7 +165,7 @@ def test_the_largest_networks_of_each_space_are_within_the_bounds():
     for name in CELL_SPACES:
         space = get_space(name)
         for width, depth in ((32, MAX_DEPTH), (96, 22), (168, 20)):  # 96 and 22: NDS on ImageNet; 168: NASNet-A
-            space.validate(format_architecture(largest(space.ops, space.nodes, width, depth)))
+            space.validate(format_architecture(largest_architecture(space.ops, space.nodes, width, depth)))
     DARTS.validate(f"C{MAX_WIDTH}-L4|{GENOTYPES['DARTS_V2']}")
     # A chain of 3x3 convolutions with the other edges from the input.
     chain = "conv3x3~0+conv3x3~0,1+conv3x3~0,2+conv3x3~0,3+conv3x3~4+output~5"
@@ -166,7 +179,7 @@ def test_with_options_at_their_bounds_everything_sampled_and_mutated_is_within_t
     widest = max(
         width
         for width in range(16, MAX_WIDTH + 1)
-        if estimated_params(largest(plain.ops, plain.nodes, width, 20)) <= MAX_PARAMS
+        if estimate_cell_params(largest_architecture(plain.ops, plain.nodes, width, 20)) <= MAX_PARAMS
     )
     for space in (get_space(f"{name}:width={widest}"), get_space(f"{name}:depth={MAX_DEPTH}")):
         architecture = space.sample(rng)
@@ -180,7 +193,7 @@ def test_with_options_at_their_bounds_everything_sampled_and_mutated_is_within_t
 def test_mutation_of_what_is_as_large_as_can_be_stays_within_the_bounds(name, seed):
     space, rng = get_space(name), random.Random(seed)
     if name in CELL_SPACES:
-        cells = largest(space.ops, space.nodes, 16, MAX_DEPTH)
+        cells = largest_architecture(space.ops, space.nodes, 16, MAX_DEPTH)
         architecture = format_architecture(cells).replace("C16", "C64" if space.nodes > 4 else "C128")
     else:
         architecture = written(name, ds="196,4", ws="256,512", ss="1,2", **_two_stages(name))
@@ -201,7 +214,7 @@ def test_estimates_are_near_the_parameters_of_wide_networks(name, seed):
     architecture = space.sample(random.Random(seed))
     if name in CELL_SPACES:
         architecture = "|".join(["C256-L12", *architecture.split("|")[1:]])
-        estimate = estimated_params(space.parse(architecture))
+        estimate = estimate_cell_params(space.parse(architecture))
     else:
         architecture = architecture.replace("ws=", "ws=1024,").replace("ds=", "ds=4,")
         keys = {"ss=": "ss=1,", "bm=": "bm=1,", "gs=": "gs=1,"}

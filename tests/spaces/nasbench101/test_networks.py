@@ -15,7 +15,7 @@ from spaces.base import count_macs, count_params
 from spaces.nasbench101.graph import assemble, format_graph, live_graph, parse_graph
 from spaces.nasbench101.network import (
     NASBench101Cell,
-    Network,
+    NASBench101Network,
     draw_benchmark_weights,
     draw_scoring_weights,
     vertex_channels,
@@ -93,7 +93,7 @@ def _expect_std(weight, std):
 @pytest.mark.parametrize("initialise", [draw_scoring_weights, draw_benchmark_weights])
 def test_weights(initialise):
     torch.manual_seed(0)
-    network = Network(parse_graph("conv3x3~0+output~1"), 64, 100)
+    network = NASBench101Network(parse_graph("conv3x3~0+output~1"), 64, 100)
     initialise(network)
     for module in network.modules():
         if isinstance(module, nn.Conv2d):

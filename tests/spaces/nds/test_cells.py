@@ -11,7 +11,7 @@ from naswot_lightning import activation_kernel, naswot_score
 from spaces import get_space
 from spaces.nds.cells import GENOTYPES
 from spaces.nds.genotype import Cell, live_nodes
-from spaces.nds.network import OPERATIONS, NDSCell, FactorizedReduce, NDSNetwork, dropped_path, operation
+from spaces.nds.network import OPERATIONS, FactorizedReduce, NDSCell, NDSNetwork, dropped_path, operation
 from tests.spaces.nds.architectures import DARTS, SMALL, any_space, resized
 
 HOME = {"DARTS_V2": "nds_darts", "PNASNet": "nds_pnas", "AmoebaNet": "nds_amoeba", "NASNet": "nds_nasnet"}

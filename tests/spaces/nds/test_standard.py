@@ -154,7 +154,7 @@ def test_malformed_architectures_are_refused_with_their_place(name, architecture
 
 
 def test_groups_wider_than_the_block_are_refused_with_quirks():
-    with pytest.raises(SpaceError, match="stage 1: 8 inner channels cannot be divided into 16 channels a group"):
+    with pytest.raises(SpaceError, match="stage 1: 8 inner channels cannot be divided into 16 channels per group"):
         ResNeXtBSpace(naswot_quirks=True).validate("ds=1;ws=16;ss=1;bm=0.5;gs=16")
 
 
