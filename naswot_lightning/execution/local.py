@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from pebble import ProcessExpired, ProcessFuture, ProcessPool
+from pebble import ProcessExpired, ProcessPool
 
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution.base import Executor, R, ResourceRequest, Stoppable, T, Task, WorkerFailure, run_item
@@ -187,7 +187,7 @@ class ProcessExecutor:
         """Yield each item with its result or failure; where a pool of workers breaks, start all of them again."""
         starts = 0
         while waiting:
-            running: dict[ProcessFuture[Any], tuple[Any, ProcessPool]] = {}
+            running: dict[Future[Any], tuple[Any, ProcessPool]] = {}
             pools = self._start_pools(file, min(count, len(waiting)))
             try:
                 for pair in self._results(pools, waiting, running):
@@ -197,7 +197,7 @@ class ProcessExecutor:
                 starts += 1
                 if starts == _MOST_STARTS:
                     raise UserError(
-                        f"{count} workers ended before they were ready, {starts} times, perhaps for want of memory; "
+                        f"workers ended before they were ready, {starts} times in a row, perhaps for want of memory; "
                         "what is finished is kept: run the same command again with fewer --workers"
                     ) from None
                 waiting.extendleft(item for item, _ in reversed(running.values()))
@@ -221,7 +221,7 @@ class ProcessExecutor:
         return pools
 
     def _results(
-        self, pools: Mapping[ProcessPool, int], waiting: deque[Any], running: dict[ProcessFuture[Any], Any]
+        self, pools: Mapping[ProcessPool, int], waiting: deque[Any], running: dict[Future[Any], Any]
     ) -> Iterator[tuple[Any, Any]]:
         """Yield each item with its result or failure; ``running`` holds the items that workers have been given."""
         patience = None if self.timeout is None else self.timeout + _START_S
@@ -241,13 +241,13 @@ class ProcessExecutor:
                 load[pool] -= 1
                 yield item, result
 
-    def _schedule(self, pool: ProcessPool, item: Any) -> ProcessFuture[Any]:
+    def _schedule(self, pool: ProcessPool, item: Any) -> Future[Any]:
         try:
             return pool.schedule(answer_item, (item,), timeout=self.timeout)
         except RuntimeError as error:
             raise BrokenProcessPool from error
 
-    def _result(self, future: ProcessFuture[Any]) -> Any:
+    def _result(self, future: Future[Any]) -> Any:
         """Return a result, or why there is none; raise the task's own error."""
         try:
             result, error = future.result()

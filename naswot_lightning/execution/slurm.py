@@ -1,41 +1,58 @@
-"""Tasks as jobs of SLURM, an array of them, through submitit; what they tell is read from the run folder."""
+"""The engine of SLURM: tasks as arrays of jobs, through submitit."""
 
 from __future__ import annotations
 
 import logging
 import os
+import pickle
 import re
+import signal
+import subprocess
 import sys
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
-from functools import cached_property, partial
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import count
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 from naswot_lightning.errors import UserError, expect_name
-from naswot_lightning.execution.base import Executor, R, ResourceRequest, T, Task, WorkerFailure
-from naswot_lightning.execution.job import JobItems
-from naswot_lightning.execution.remote import module_path, pack
-from naswot_lightning.execution.slurm_cluster import JobCluster, Submitted
-from naswot_lightning.execution.worker import changed_environment, interrupts_blocked
+from naswot_lightning.execution.base import Executor, R, ResourceRequest, Stoppable, T, Task, WorkerFailure, run_item
+from naswot_lightning.execution.local import ProcessExecutor
+from naswot_lightning.execution.worker import (
+    OutputReader,
+    changed_environment,
+    interrupts_blocked,
+    module_path,
+    output_to,
+    pack_task,
+    sendable,
+)
 from naswot_lightning.storage.files import atomic_write
 
 if TYPE_CHECKING:
     from submitit import AutoExecutor
+    from submitit import Job as SubmittedJob
+    from submitit.core.utils import DelayedSubmission
 
-_ITEMS_OF_A_JOB = 250  # minutes of scoring, for the minute in which a job finds a machine and loads torch
-_MOST_JOBS = 16
-_MOST_STARTS = 3  # of jobs that end before they are ready, one after the other
+_ITEMS_OF_A_JOB = 100  # what a lost job takes with it; half a minute of scoring, for ten seconds to load torch
+_MOST_JOBS = 16  # of candidates, at a time
+_MOST_LOSSES = 5  # of jobs, one after the other with no result between them
+_MOST_TRIES = 2  # of an item that is alone in its job
 _MINUTES = 240  # of a job; what takes longer is requeued
 _MOST_TIMEOUTS = 100  # of one job: a long training may need many
-_MOST_TRIES = 2
 _PATIENCE_S = 75.0  # for trainings that are told to save
 _SHORT_PATIENCE_S = 5.0  # for others
+_POLL_S, _LOCAL_POLL_S = 2.0, 0.2  # between looks for results
+_LOOK_S = 60.0  # between questions to SLURM for jobs that ended without a word; submitit asks every ten minutes
+_NO_FAULT = ("FINISHED", "COMPLETED", "UNKNOWN")  # states of jobs
 _OTHERS = {"additional_parameters", "nodes", "ntasks_per_node", "num_gpus"}  # a job is one process
 _LISTS = ("setup", "teardown", "srun_args")
 # Of other options: a second line would be a command in the script of a job.
@@ -50,7 +67,7 @@ def slurm_executor(request: ResourceRequest) -> Executor:
     """Return what runs tasks as jobs of SLURM, or as processes of this machine with ``--slurm.cluster local``.
 
     Raises:
-        UserError: submitit is not installed, there is no SLURM here, or an option is at fault.
+        UserError: submitit is not installed, there is no SLURM here, or an option is invalid.
     """
     try:
         import submitit
@@ -61,15 +78,16 @@ def slurm_executor(request: ResourceRequest) -> Executor:
     for name in request.options:
         expect_name("option of --slurm", name, sorted(names))
     cluster = expect_name("--slurm.cluster", str(request.options.get("cluster", "slurm")), ("slurm", "local"))
-    make = partial(_submitter, submitit, cluster, request, _parameters(request))
+    parameters = slurm_parameters(request)
     if cluster == "slurm":
-        make(request.folder)  # what is at fault is said now; that of the local cluster makes its folder at once
-    return Jobs(make, JobCluster(cluster), request)
+        make_submitter(cluster, request, parameters, request.folder)  # raises what is wrong before the work begins
+    return SlurmExecutor(cluster, request, parameters)
 
 
-def _submitter(
-    submitit: Any, cluster: str, request: ResourceRequest, parameters: Mapping[str, Any], folder: Path
-) -> AutoExecutor:
+def make_submitter(cluster: str, request: ResourceRequest, parameters: Mapping[str, Any], folder: Path) -> AutoExecutor:
+    """Return submitit's executor, with the files of its jobs in a folder."""
+    import submitit
+
     timeouts = {f"{cluster}_max_num_timeout": request.options.get("max_num_timeout", _MOST_TIMEOUTS)}
     try:
         made: AutoExecutor = submitit.AutoExecutor(folder, cluster, **timeouts)
@@ -80,7 +98,7 @@ def _submitter(
     return made
 
 
-def _parameters(request: ResourceRequest) -> dict[str, Any]:
+def slurm_parameters(request: ResourceRequest) -> dict[str, Any]:
     """Return what submitit is asked for: ours, where the user has not said otherwise."""
     given = {name: value for name, value in request.options.items() if name not in ("cluster", "max_num_timeout")}
     _expect_plain(request.folder, given)
@@ -88,8 +106,9 @@ def _parameters(request: ResourceRequest) -> dict[str, Any]:
     cpus = request.threads * request.devices
     # Since SLURM 22.05 srun does not take the number of CPUs over from sbatch.
     ours: dict[str, Any] = {"job_name": "naswot-lightning", "cpus_per_task": cpus, "srun_args": [f"-c{cpus}"]}
-    if request.runs_subprocess and request.workers is not None:
-        ours["array_parallelism"] = request.workers
+    at_a_time = request.workers or (None if request.runs_subprocess else _MOST_JOBS)
+    if at_a_time is not None:
+        ours["array_parallelism"] = at_a_time
     gpus = request.devices if request.device.type == "cuda" else 0
     if {"gres", "gpus_per_node", "gpus_per_task"} & set(given):
         gpus = 0  # said otherwise
@@ -128,21 +147,87 @@ def to_minutes(time_limit: Any) -> int:
     return -(-seconds // 60)
 
 
-class Jobs:
-    """Runs items in jobs: each in one of its own where it starts a process, else in about as many as are asked for.
+@dataclass
+class JobCall:
+    """What a job does: it runs its items, and returns their results.
 
-    Where a job is lost or hangs, its other items are submitted again, and the item that it was at once more, alone.
-
-    Args:
-        make_submitter: returns submitit's executor with its files in a folder.
-        cluster: where.
-        request: what the command asks for.
+    submitit calls it, and asks it for what is left where the job must make room or its time is over.
     """
 
-    def __init__(
-        self, make_submitter: Callable[[Path], AutoExecutor], cluster: JobCluster, request: ResourceRequest
-    ) -> None:
-        self._make_submitter, self._cluster, self._request = make_submitter, cluster, request
+    task: Path
+    """The file of the pickled :class:`~naswot_lightning.execution.worker.TaskSpec`."""
+    items: Sequence[Any]
+    output: Path
+    """Where a training prints."""
+    runs_subprocess: bool
+    timeout: float | None
+    results: list[tuple[Any, Any]] = field(default_factory=list)
+    """Of the items that are finished; a job that is requeued goes on with the others."""
+    _training: tuple[Task[Any, Any], Future[Any]] | None = field(default=None, init=False)
+
+    def __call__(self) -> tuple[list[tuple[Any, Any]], Exception | None]:
+        """Return the items with their results, and the error of the task that ended it early."""
+        # A local job is interrupted through its parent, which forwards SIGTERM alone.
+        is_local = os.environ.get("SUBMITIT_EXECUTOR") == "local"
+        signal.signal(signal.SIGTERM if is_local else signal.SIGINT, signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        finished = {item for item, _ in self.results}
+        left = [item for item in self.items if item not in finished]
+        try:
+            spec = pickle.loads(self.task.read_bytes())  # noqa: S301 - of the command that submitted this
+            if self.runs_subprocess:
+                with output_to(self.output):
+                    task = spec.load()
+                    self.results += [(item, self._train(task, item)) for item in left]
+            else:
+                # In a process beside this one: a candidate that kills it, or hangs, does not end the job.
+                for pair in ProcessExecutor(1, timeout=self.timeout).run_packed(spec, left):
+                    self.results.append(pair)
+        except Exception as error:  # noqa: BLE001 - raised again by the command
+            return self.results, sendable(error)
+        return self.results, None
+
+    def _train(self, task: Task[Any, Any], item: Any) -> Any:
+        """Wait for a training in another thread, so that this one can answer signals."""
+        with ThreadPoolExecutor(1) as pool:
+            call = pool.submit(run_item, task, item)
+            self._training = task, call
+            try:
+                return call.result()
+            except KeyboardInterrupt:
+                self._stop_training()
+                return WorkerFailure("was interrupted")
+
+    def _stop_training(self) -> None:
+        """Let a training save and end."""
+        if self._training is not None:
+            task, call = self._training
+            if isinstance(task, Stoppable):
+                task.stop()
+            wait_for([call], _PATIENCE_S)
+
+    def checkpoint(self) -> DelayedSubmission:
+        """Let a training save, and return what goes on with it."""
+        from submitit.core.utils import DelayedSubmission
+
+        self._stop_training()
+        return DelayedSubmission(replace(self))
+
+
+class SlurmExecutor:
+    """Runs items in jobs: a training in one of its own, up to 100 candidates together.
+
+    Half of the items of a job that is lost are submitted again in one job, half in another; one that is alone in its
+    job once more.
+
+    Args:
+        cluster: slurm, or local.
+        request: what the command asks for.
+        parameters: of submitit.
+    """
+
+    def __init__(self, cluster: str, request: ResourceRequest, parameters: Mapping[str, Any]) -> None:
+        self._cluster, self._request, self._parameters = cluster, request, parameters
 
     @cached_property
     def _folder(self) -> Path:
@@ -152,142 +237,179 @@ class Jobs:
         return Path(mkdtemp(prefix=time.strftime("%Y%m%d-%H%M%S-"), dir=jobs))
 
     def run(self, task: Task[T, R], items: Iterable[T]) -> Iterator[tuple[T, R | WorkerFailure]]:
-        """Yield each item with its result, as they are finished.
+        """Yield each item with its result, as their jobs are finished.
 
         Raises:
-            UserError: jobs are refused or cannot get ready, or the task cannot be sent to one.
+            UserError: jobs are refused or lost one after the other, or the task cannot be sent to one.
         """
-        parcel, sent = pack(task, self._request, "--engine slurm")
-        chunks = self.chunks(list(items))
+        request = self._request
+        spec = pack_task(task, request.threads, "--engine slurm", "--engine local --workers 1")
+        chunks = split_into_jobs(list(items), request)
         if not chunks:
             return
-        path = self._folder / f"{uuid.uuid4().hex}.task"
-        atomic_write(path, sent)
-        call = JobItems(parcel, path, path, (), self._request.timeout)
+        file = self._folder / f"{uuid.uuid4().hex}.task"
+        atomic_write(file, pickle.dumps(spec))
+        call = JobCall(file, (), file, request.runs_subprocess, request.timeout)
+        submitter = make_submitter(self._cluster, request, self._parameters, self._folder)
+        most = None  # SLURM has a queue of its own
+        if self._cluster == "local":
+            most = request.workers or (request.slots if request.runs_subprocess else os.cpu_count() or 1)
         try:
-            yield from _Run(self._make_submitter(self._folder), self._cluster, call, self._side_by_side()).results(
-                chunks
-            )
+            yield from _JobQueue(submitter, call, self._cluster == "slurm", most).results(chunks)
         finally:
-            for file in self._folder.glob(f"{path.stem}.*"):
-                file.unlink(missing_ok=True)
-
-    def chunks(self, items: list[Any]) -> list[list[Any]]:
-        """Return the items of each job, in turns, so that all jobs take about as long."""
-        if self._request.runs_subprocess:
-            return [[item] for item in items]
-        jobs = self._request.workers or min(_MOST_JOBS, -(-len(items) // _ITEMS_OF_A_JOB))
-        return [chunk for number in range(jobs) if (chunk := items[number::jobs])]
-
-    def _side_by_side(self) -> int | None:
-        """Return how many jobs there may be at a time; SLURM has a queue of its own."""
-        if self._cluster.is_slurm:
-            return None
-        return self._request.workers or (self._request.slots if self._request.runs_subprocess else os.cpu_count() or 1)
+            for path in self._folder.glob(f"{file.stem}.*"):
+                path.unlink(missing_ok=True)
 
 
-class _Run:
-    """Items in jobs that are under way.
+def split_into_jobs(items: list[Any], request: ResourceRequest) -> list[list[Any]]:
+    """Return the items of each job, in turns, so that all jobs take about as long."""
+    if request.runs_subprocess:
+        return [[item] for item in items]
+    workers = request.workers or 1
+    jobs = workers * -(-len(items) // (_ITEMS_OF_A_JOB * workers))
+    return [chunk for number in range(jobs) if (chunk := items[number::jobs])]
+
+
+@dataclass(frozen=True)
+class _Running:
+    """A job that is under way."""
+
+    job: SubmittedJob[Any]
+    items: list[Any]
+    tries: int
+    """How often its only item was given to a job."""
+    output: OutputReader
+
+
+class _JobQueue:
+    """Jobs that wait, and those that are under way.
 
     Args:
         submitter: submitit's executor.
-        cluster: where.
         call: what a job does, without its items.
+        is_slurm: or processes of this machine.
         most: jobs at a time; None for all.
     """
 
-    def __init__(self, submitter: AutoExecutor, cluster: JobCluster, call: JobItems, most: int | None) -> None:
-        self._submitter, self._cluster, self._call, self._most = submitter, cluster, call, most
+    def __init__(self, submitter: AutoExecutor, call: JobCall, is_slurm: bool, most: int | None) -> None:
+        self._submitter, self._call, self._is_slurm, self._most = submitter, call, is_slurm, most
+        self._poll_s = _POLL_S if is_slurm else _LOCAL_POLL_S
         self._waiting: deque[tuple[list[Any], int]] = deque()
-        self._jobs: list[Submitted] = []
-        self._numbers = count()
-        self._unready = 0
+        self._running: list[_Running] = []
+        self._numbers, self._losses, self._looked = count(), 0, time.monotonic()
 
     def results(self, chunks: Iterable[list[Any]]) -> Iterator[tuple[Any, Any]]:
-        """Yield each item with its result or :class:`WorkerFailure`, as they are finished."""
+        """Yield each item with its result or failure, as their jobs are finished."""
         self._waiting.extend((chunk, 1) for chunk in chunks)
         try:
-            while self._waiting or self._jobs:
+            while self._waiting or self._running:
                 self._submit()
-                self._cluster.look(self._jobs)
-                for job in list(self._jobs):
-                    yield from self._listen(job)
-                if self._jobs:
-                    time.sleep(self._cluster.poll_s)
+                if self._is_slurm and time.monotonic() - self._looked > _LOOK_S:
+                    self._looked = time.monotonic()
+                    self._running[0].job.get_info(mode="force")  # of all jobs
+                for running in list(self._running):
+                    is_done = running.job.done()
+                    running.output.show()
+                    if is_done:
+                        self._running.remove(running)
+                        yield from self._collect(running)
+                if self._running:
+                    time.sleep(self._poll_s)
         except BaseException:
             self._stop()
             raise
 
-    def _stop(self) -> None:
-        if self._call.parcel.runs_subprocess and self._jobs:
-            log.warning("%d trainings are told to save and end; Ctrl-C ends them at once", len(self._jobs))
-        self._cluster.stop(self._jobs, _PATIENCE_S if self._call.parcel.runs_subprocess else _SHORT_PATIENCE_S)
-
     def _submit(self) -> None:
-        room = len(self._waiting) if self._most is None else self._most - len(self._jobs)
+        room = len(self._waiting) if self._most is None else self._most - len(self._running)
         chunks = [self._waiting.popleft() for _ in range(min(room, len(self._waiting)))]
         if not chunks:
             return
-        calls = [self._with(items) for items, _ in chunks]
-        tries = [number for _, number in chunks]
+        task = self._call.task
+        calls = [
+            replace(self._call, items=items, output=task.with_suffix(f".{next(self._numbers)}")) for items, _ in chunks
+        ]
         try:
-            with (
-                interrupts_blocked(),
-                changed_environment(PYTHONPATH=os.pathsep.join(module_path())),
-            ):  # Ctrl-C waits until we know the jobs
+            # Ctrl-C waits until we know the jobs.
+            with interrupts_blocked(), changed_environment(PYTHONPATH=os.pathsep.join(module_path())):
                 jobs = self._submitter.submit_array(calls)
-                self._jobs += [Submitted(*submitted) for submitted in zip(jobs, calls, tries, strict=True)]
+                self._running += [
+                    _Running(job, items, tries, OutputReader(call.output))
+                    for job, call, (items, tries) in zip(jobs, calls, chunks, strict=True)
+                ]
         except (RuntimeError, TypeError, ValueError, OSError) as error:
-            raise UserError(f"--engine slurm: {_last_line(error)}; see --slurm.NAME in docs/clusters.md") from None
-        if self._cluster.is_slurm:
+            said = (str(error).strip() or type(error).__name__).splitlines()[-1]
+            raise UserError(f"--engine slurm: {said}; see --slurm.NAME in docs/clusters.md") from None
+        if self._is_slurm:
             first, folder = jobs[0].job_id, self._submitter.folder
             print(f"{len(jobs)} jobs of SLURM, from {first}; logs in {folder}", file=sys.stderr)
 
-    def _with(self, items: list[Any]) -> JobItems:
-        task = self._call.task
-        return replace(self._call, items=items, told=task.with_suffix(f".{next(self._numbers)}"))
+    def _collect(self, running: _Running) -> Iterator[tuple[Any, Any]]:
+        """Yield what a job that has ended returned; submit its items again where it did not."""
+        from submitit.core.utils import UncompletedJobError  # also of one that failed
 
-    def _listen(self, job: Submitted) -> Iterator[tuple[Any, Any]]:
-        """Yield what a job has told; where it ended before its items did, submit them again."""
-        has_ended = job.has_ended(self._cluster.lag_s)  # asked first: what it told before is read below
-        was_ready = job.given.pid is not None
-        for message in job.news():
-            for item, result in job.given.take(message):
-                yield from (
-                    self._lose(job, item, result.reason) if isinstance(result, WorkerFailure) else [(item, result)]
-                )
-        if job.given.pid is not None and not was_ready:
-            self._unready = 0
-        if not job.given.left:
-            self._jobs.remove(job)
-        elif has_ended:
-            self._jobs.remove(job)
-            yield from self._replace(job)
-
-    def _replace(self, job: Submitted) -> Iterator[tuple[Any, Any]]:
-        """Submit again what a job that has ended was given."""
-        items = list(job.given.left.values())
-        if job.given.pid is None:
-            self._unready += 1
-            if self._unready == _MOST_STARTS:
-                raise UserError(f"--engine slurm: {_MOST_STARTS} jobs were not ready for work: the last {job.reason()}")
-            self._waiting.append((items, job.tries))
+        try:
+            results, error = running.job.result()
+        except UncompletedJobError as lost:
+            yield from self._lose(running, _describe_end(running.job, lost))
             return
-        at = [] if job.has_given_up else items[:1]
-        if others := items[len(at) :]:
-            self._waiting.append((others, 1))
-        for item in at:
-            yield from self._lose(job, item, job.reason())
+        for item, result in results:
+            if isinstance(result, WorkerFailure) and self._call.runs_subprocess:
+                yield from self._lose(running, result.reason)
+            else:
+                self._losses = 0
+                yield item, result
+        if error is not None:
+            raise error
 
-    def _lose(self, job: Submitted, item: Any, reason: str) -> Iterator[tuple[Any, Any]]:
-        """Submit an item again that a job was at, or yield it as lost."""
-        job.has_given_up = True
-        if job.tries < _MOST_TRIES:
-            log.warning("warning: a job %s; what it was at is submitted again", reason)
-            self._waiting.append(([item], job.tries + 1))
+    def _lose(self, running: _Running, reason: str) -> Iterator[tuple[Any, Any]]:
+        """Submit the items of a job again, or yield the only one as a failure."""
+        items, half = running.items, len(running.items) // 2
+        self._losses += 1
+        if self._losses == _MOST_LOSSES:
+            raise UserError(
+                f"--engine slurm: {self._losses} jobs one after the other gave no result: the last {reason}; what is "
+                "finished is kept: run the same command again with other options"
+            )
+        if half:
+            self._waiting += [(items[:half], 1), (items[half:], 1)]
+        elif running.tries < _MOST_TRIES:
+            self._waiting.append((items, running.tries + 1))
         else:
-            yield item, WorkerFailure(reason)
+            yield items[0], WorkerFailure(reason)
+            return
+        log.warning("warning: a job %s; what it was at is submitted again", reason)
+
+    def _stop(self) -> None:
+        """End all jobs; those that train may save first."""
+        trains = self._call.runs_subprocess
+        left = [running.job for running in self._running if not running.job.done()]
+        if trains and left:
+            log.warning("%d trainings are told to save and end; Ctrl-C ends them at once", len(left))
+        self._signal(left, "--state=PENDING")
+        self._signal(left, "--signal=INT")
+        end = time.monotonic() + (_PATIENCE_S if trains else _SHORT_PATIENCE_S)
+        try:
+            while left and time.monotonic() < end:
+                time.sleep(self._poll_s)
+                if self._is_slurm:
+                    left[0].get_info(mode="force")  # of all jobs
+                left = [job for job in left if not job.done()]
+        finally:
+            self._signal(left, "--quiet")
+
+    def _signal(self, jobs: Sequence[SubmittedJob[Any]], option: str) -> None:
+        """Call scancel; a local job is interrupted: the first time it saves, the second time it ends at once."""
+        if self._is_slurm and jobs:
+            subprocess.run(["scancel", option, *(job.job_id for job in jobs)], capture_output=True, check=False)
+        elif option != "--state=PENDING":
+            for job in jobs:
+                with suppress(ProcessLookupError):
+                    os.kill(int(job.job_id), signal.SIGTERM)
 
 
-def _last_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[-1]
+def _describe_end(job: SubmittedJob[Any], error: Exception) -> str:
+    """Return in words how a job ended that gave no result."""
+    from submitit.core.utils import FailedJobError
+
+    ended = f"ended as {job.state}" if job.state not in _NO_FAULT else "ended without an answer"
+    return f"{'ended with an error' if isinstance(error, FailedJobError) else ended}, see {job.paths.stderr}"

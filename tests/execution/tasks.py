@@ -35,6 +35,18 @@ class Fatal:
         return item
 
 
+class KillsItsParent:
+    """Item 0 kills the process that started the worker."""
+
+    def prepare(self): ...
+
+    def __call__(self, item):
+        if item == 0:
+            os.kill(os.getppid(), signal.SIGKILL)
+            time.sleep(5)
+        return item
+
+
 class Stopped:
     """Stops its process while it gets ready, once."""
 
