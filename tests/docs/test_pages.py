@@ -16,7 +16,7 @@ from naswot_lightning.reproduce import RESULTS
 from naswot_lightning.storage import plain_yaml
 from naswot_lightning.study.settings import StudyConfig
 from naswot_lightning.training.plan import TRAINER_ARGUMENTS_WITH_OPTIONS
-from spaces import SpaceError, bounds
+from spaces import SpaceError, errors
 from spaces.nasbench101 import graph
 from spaces.nasbench101 import space as cells
 from spaces.nds import genotype, standard
@@ -210,7 +210,7 @@ def test_every_named_option_exists():
     ("page", "shown"),
     [
         ("security.md", f"{plain_yaml.MOST_CHARACTERS:,} characters, nested {plain_yaml.MOST_NESTING} deep"),
-        ("security.md", f"{bounds.MAX_PARAMS // 10**9} billion parameters"),
+        ("security.md", f"{errors.MAX_PARAMS // 10**9} billion parameters"),
         ("security.md", f"{genotype.MAX_DEPTH} cells or blocks, {genotype.MAX_WIDTH} channels"),
         ("security.md", f"or {standard.MAX_WIDTH:,} (other `nds_*`)"),
         ("security.md", f"{image_folder._MAX_SIDE:,} pixels a side, {image_folder._MAX_PIXELS / 1e6:.0f} million"),
