@@ -124,7 +124,7 @@ def resume(folder: Path) -> Steps:
 
         def replay() -> Any:
             loop = Loop(_SPACE, str, evaluator, SerialExecutor(), 0, finished)
-            return loop.run(Listed(proposed, ANY_SIZE), proposed).distinct()
+            return loop.run(Listed(proposed, ANY_SIZE), proposed)
 
         rows = _clocked(replay, steps, "find each candidate's row")
     ranking = _clocked(lambda: rank(rows, evaluator.criteria), steps, "rank")

@@ -3,15 +3,16 @@ import json
 import math
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from naswot_lightning.columns import Column, Criterion
 from naswot_lightning.errors import UserError
-from naswot_lightning.ranking import rank, read_ranking, write_ranking
+from naswot_lightning.ranking import COLUMNS, as_dicts, rank, read_ranking, write_ranking
 from naswot_lightning.storage.files import from_cell, write_csv
-from naswot_lightning.storage.score_rows import ScoreRow, in_columns
+from naswot_lightning.storage.score_rows import ScoreRow
 
 NASWOT, PARAMS = Column("naswot", "score"), Column("params", "parameters")
 LATENCY = Column("ms", "latency", "ms", higher_is_better=False)
@@ -25,7 +26,11 @@ def row(name, status=None, **scores):
 
 
 def order(ranking):
-    return "".join(each.architecture for each in ranking)
+    return "".join(ranking["architecture"])
+
+
+def scores_of(ranking):
+    return dict(zip(ranking["architecture"], ranking["score"], strict=True))
 
 
 def test_ranking_puts_equals_in_the_order_they_came():
@@ -33,7 +38,7 @@ def test_ranking_puts_equals_in_the_order_they_came():
     rows = [row("z", "failed", naswot=None), *(row(name, naswot=score) for name, score in scores.items())]
     ranking = rank(rows, [Criterion((NASWOT,))])
     assert order(ranking) == "bacdz"
-    assert [each.rank for each in ranking] == [1, 2, 3, 4, 5]
+    assert ranking["rank"].tolist() == [1, 2, 3, 4, 5]
 
 
 def test_degenerate_candidates_come_before_failed_ones():
@@ -48,9 +53,9 @@ def test_ranks_by_several_are_put_together_by_their_logarithms_with_missing_valu
     # ranks, 1 the worst of five: naswot d 1, e 2, b and c 3.5, a 5; params a and e 1.5, c 3, b 4, d 5
     ranks = {"a": (5, 1.5), "b": (3.5, 4), "c": (3.5, 3), "d": (1, 5), "e": (2, 1.5)}
     expected = {name: (math.log(one / 5) + math.log(other / 5)) / 2 for name, (one, other) in ranks.items()}
-    assert {each.architecture: each.score for each in ranking} == pytest.approx(expected)
+    assert scores_of(ranking) == pytest.approx(expected)
     assert order(ranking) == "bcaed"
-    assert ranking[-1].status == "degenerate"
+    assert ranking["status"].iloc[-1] == "degenerate"
 
 
 def test_the_mean_of_ranks_is_there_by_its_name():
@@ -60,16 +65,16 @@ def test_the_mean_of_ranks_is_there_by_its_name():
     ranking = rank(rows, [by_name, Criterion((NASWOT, PARAMS))])
     # places, 0 the last of five and 1 the best: naswot a 1, b and c 0.625, e 0.25, d 0; params d 1, b .75, c .5
     expected = {"b": 0.6875, "a": 0.5625, "c": 0.5625, "e": 0.1875, "d": 0.5}
-    assert {each.architecture: each.score for each in ranking} == pytest.approx(expected)
+    assert scores_of(ranking) == pytest.approx(expected)
     assert order(ranking) == "baced"
-    assert sorted(ranking[0].more) == ["naswot+params", "naswot+params:mean_rank"]
+    assert list(ranking)[8:] == ["naswot+params:mean_rank", "naswot+params"]
 
 
 def test_one_bad_rank_weighs_more_than_a_good_one_where_logarithms_are_put_together():
     values = {"a": (1.0, 4.0), "b": (2.0, 2.0), "c": (3.0, 1.0), "d": (4.0, 3.0)}
     rows = [row(name, ms=-ms, naswot=naswot) for name, (naswot, ms) in values.items()]
     both = [Criterion((NASWOT, LATENCY), combine) for combine in ("mean_log_rank", "mean_rank")]
-    by_log, by_mean = ({each.architecture: each.score for each in rank(rows, [each])} for each in both)
+    by_log, by_mean = (scores_of(rank(rows, [each])) for each in both)
     assert by_mean["a"] > by_mean["b"]
     assert by_log["a"] == pytest.approx(by_log["b"])
 
@@ -80,28 +85,33 @@ def test_a_column_of_which_less_is_better_is_ranked_the_other_way_round():
     assert order(rank(rows, [Criterion((LATENCY,))])) == "bca"
     ranking = rank(rows, [Criterion((NASWOT, LATENCY), "mean_rank")])
     assert order(ranking) == "bac"
-    assert [each.score for each in ranking] == [0.75, 0.5, 0.25]
+    assert ranking["score"].tolist() == [0.75, 0.5, 0.25]
 
 
-def test_a_ranking_is_read_as_it_was_written(tmp_path):
+def test_ranking_is_read_as_it_was_written_however_it_is_laid_out(tmp_path):
     rows = [row("a", naswot=1.5, params=3.0), row("b", naswot=None, params=4.0), row("c", naswot=2.5, params=None)]
+    rows[1] = replace(rows[1], macs=2**63 - 1, params=None)
     ranking = rank(rows, [Criterion((NASWOT,)), Criterion((NASWOT, PARAMS))])
     write_ranking(tmp_path, ranking)
-    assert read_ranking(tmp_path) == ranking
-    assert [sorted(each.more) for each in ranking] == [["naswot", "naswot+params"]] * 3
-    content = (tmp_path / "ranking.json").read_bytes(), (tmp_path / "ranking.csv").read_bytes()
+    pd.testing.assert_frame_equal(read_ranking(tmp_path), ranking)
+    assert list(ranking)[8:] == ["naswot", "naswot+params"]
+    files = [tmp_path / "ranking.json", tmp_path / "ranking.csv"]
+    before = [path.read_bytes() for path in files]
     write_ranking(tmp_path, read_ranking(tmp_path))
-    assert ((tmp_path / "ranking.json").read_bytes(), (tmp_path / "ranking.csv").read_bytes()) == content
+    assert [path.read_bytes() for path in files] == before
+    text = files[0].read_text()
+    entries = json.loads(text)
+    assert entries == list(as_dicts(ranking))
+    for content in (json.dumps(entries), json.dumps(entries, indent=1), text.rstrip(), f" {text}", text + "\n"):
+        files[0].write_text(content)
+        pd.testing.assert_frame_equal(read_ranking(tmp_path), ranking)
 
 
-@pytest.mark.parametrize("content", ['[{"rank": 1', "{}", "[3]", '[{"rank": 1}]', "null", "\xff"])
-def test_a_damaged_ranking_is_one_line(tmp_path, content):
-    with pytest.raises(UserError, match="no ranking in"):
-        read_ranking(tmp_path)
-    (tmp_path / "ranking.json").write_bytes(content.encode("latin-1"))
-    with pytest.raises(UserError, match=r"ranking\.json is damaged: run search\.py") as error:
-        read_ranking(tmp_path)
-    assert "\n" not in str(error.value)
+def test_score_of_the_name_of_a_size_takes_its_column(tmp_path):
+    ranking = rank([row("a", naswot=1.5, params=3.0)], [Criterion((NASWOT,)), Criterion((PARAMS,))])
+    write_ranking(tmp_path, ranking)
+    assert '"params": 3.0, "macs": 1,' in (tmp_path / "ranking.json").read_text()
+    assert read_ranking(tmp_path)["params"].tolist() == [3]
 
 
 STATES = ("ok", "degenerate", "failed")
@@ -119,50 +129,44 @@ def test_the_order_is_that_of_a_stable_sort(drawn, data):
     for criteria in ([Criterion((NASWOT,))], [Criterion((NASWOT,)), Criterion((LATENCY,))]):
         ranking = rank(rows, criteria)
         in_order = sorted(rows, key=lambda each: (STATES.index(each.status), -(each.score or 0.0)))
-        assert [each.architecture for each in ranking] == [each.architecture for each in in_order]
-        assert [repr(each.score) for each in ranking] == [repr(each.score) for each in in_order]
-        assert rank(in_columns(rows).choose(range(len(rows))), criteria) == ranking
+        found = list(as_dicts(ranking))
+        assert [each["architecture"] for each in found] == [each.architecture for each in in_order]
+        assert [repr(each["score"]) for each in found] == [repr(each.score) for each in in_order]
         names = list(dict.fromkeys(name for each in rows for name in each.stds or ()))
-        for ranked, each in zip(ranking, in_order, strict=True):
+        for ranked, each in zip(found, in_order, strict=True):
             scores = dict(each.scores) if len(criteria) > 1 else {}
-            assert ranked.more == {**scores, **{f"{name}_std": (each.stds or {}).get(name) for name in names}}
+            more = {name: value for name, value in ranked.items() if name not in COLUMNS}
+            assert more == {**scores, **{f"{name}_std": (each.stds or {}).get(name) for name in names}}
     slow_first = [each for each in rows if each.scores["ms"] is not None]
     if slow_first:
-        by_latency = [each.architecture for each in rank(slow_first, [Criterion((LATENCY,))])]
+        by_latency = rank(slow_first, [Criterion((LATENCY,))])["architecture"].tolist()
         worth = {each.architecture: (STATES.index(each.status), each.scores["ms"]) for each in slow_first}
         assert by_latency == sorted(worth, key=worth.__getitem__)
-
-
-def test_a_ranking_that_is_laid_out_otherwise_is_read(tmp_path):
-    rows = [row("a", naswot=1.5, params=3.0), row("b", naswot=None, params=4.0), row("c", naswot=2.5, params=None)]
-    ranking = rank(rows, [Criterion((NASWOT,)), Criterion((NASWOT, PARAMS))])
-    write_ranking(tmp_path, ranking)
-    path = tmp_path / "ranking.json"
-    text = path.read_text()
-    entries = json.loads(text)
-    for content in (json.dumps(entries), json.dumps(entries, indent=1), text.rstrip(), f" {text}", text + "\n"):
-        path.write_text(content)
-        assert read_ranking(tmp_path) == ranking == list(ranking)
 
 
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
+        (lambda _: ['[{"rank": 1}]'], "architecture: field required"),
+        (lambda _: ["{}"], "expected a list of objects"),
         (lambda lines: lines[:-1], "EOF while parsing a list at line 5 column 0"),
         (lambda lines: [*lines, "x"], "trailing characters at line 6 column 1"),
         (lambda lines: [lines[0], *lines[2:]], "expected the ranks 1, 2, ... in their order"),
         (lambda lines: [*lines[:2], "3,", *lines[2:]], "expected a list of objects"),
-        (lambda lines: [*lines[:2], lines[2].replace('"ok"', '"odd"'), *lines[3:]], "status: input should be 'ok'"),
+        (lambda lines: [*lines[:2], lines[2].replace('"ok"', '"odd"'), *lines[3:]], "status.1: input should be 'ok'"),
         (lambda lines: [*lines[:2], lines[2][:-1], *lines[3:]], "expected `,` or `]` at line 4 column 1"),
         (lambda lines: ["[", "]"], "expected a candidate at least"),
     ],
 )
-def test_what_is_wrong_with_a_ranking_is_said(tmp_path, damage, reason):
+def test_damaged_ranking_is_one_line_with_the_cure(tmp_path, damage, reason):
+    with pytest.raises(UserError, match="no ranking in"):
+        read_ranking(tmp_path)
     write_ranking(tmp_path, rank([row(name, naswot=1.0) for name in "abc"], [Criterion((NASWOT,))]))
     path = tmp_path / "ranking.json"
     path.write_text("".join(f"{line}\n" for line in damage(path.read_text().splitlines())))
     with pytest.raises(UserError) as error:
         read_ranking(tmp_path)
+    assert "\n" not in str(error.value)
     assert f"is damaged: run search.py --run_dir {tmp_path} again, which rewrites it ({reason}" in str(error.value)
 
 

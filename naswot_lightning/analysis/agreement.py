@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pandas as pd
+
 from naswot_lightning.analysis.statistics import kendall_tau
 from naswot_lightning.columns import SIZES
-from naswot_lightning.ranking import RankedRow
-from naswot_lightning.storage.columnar import Records
 
 
-def agreement_with_size(ranking: Records[RankedRow]) -> dict[str, float | None]:
+def agreement_with_size(ranking: pd.DataFrame) -> dict[str, float | None]:
     """Return Kendall's tau between the score and parameters, MACs and rectified units, over scored rows."""
-    scores = ranking.field("score").values()
-    scored = ranking.field("status").map(lambda status: status == "ok") == 1
+    scored = ranking[ranking["status"] == "ok"]
+    scores = scored["score"].to_numpy()
     taus = {}
     for size in SIZES:
-        counts = ranking.field(size).values()
-        both = scored & (counts >= 0)
-        taus[size] = kendall_tau(scores[both].tolist(), counts[both].tolist())
+        counts = scored[size].to_numpy(float, na_value=np.nan)
+        counted = ~np.isnan(counts)
+        taus[size] = kendall_tau(scores[counted].tolist(), counts[counted].tolist())
     return taus

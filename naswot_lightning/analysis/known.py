@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from naswot_lightning.storage.fields import Floats
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,9 @@ class NetworksWithAccuracy:
     """which accuracy it is."""
     architectures: tuple[str, ...]
     """of the networks that were scored or trained, without dead branches where the run has none."""
-    accuracies: Floats
+    accuracies: np.ndarray
     """(n,) percent."""
-    scores: Mapping[str, Floats]
+    scores: Mapping[str, np.ndarray]
     """by name, that which ranks first; (n,) NaN where one is missing."""
-    sizes: Mapping[str, Floats]
+    sizes: Mapping[str, np.ndarray]
     """parameters and multiply-accumulates by name; (n,) NaN where one is not known."""

@@ -7,11 +7,12 @@ import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import pandas as pd
 
 from naswot_lightning.analysis.agreement import agreement_with_size
 from naswot_lightning.columns import COMBINED, SCORE_INIT, SIZES, Criterion
 from naswot_lightning.console import fold, print_table, print_text, terminal_width
-from naswot_lightning.ranking import COLUMNS, RankedRow
+from naswot_lightning.ranking import COLUMNS, as_dicts
 from naswot_lightning.report.html.write import offer_report
 from naswot_lightning.report.search_figures import draw_search_figures
 from naswot_lightning.report.wandb import runs
@@ -21,7 +22,6 @@ from naswot_lightning.search.known import KnownFindings
 from naswot_lightning.search.plan import Search
 from naswot_lightning.search.run import SearchResult, run
 from naswot_lightning.search.trial import Proposal, architecture_of
-from naswot_lightning.storage.columnar import Records
 from naswot_lightning.storage.score_rows import ScoreRow
 from spaces.errors import one_line
 
@@ -37,8 +37,7 @@ def run_and_show(search: Search, first: Sequence[Proposal]) -> int:
     with search.folder.open(dict(search.settings), search.identity, search.overwrite):
         result = run(search, first)
         print_summary(search, result.ranking)
-        if result.proposed.field("reason").distinct() != [None]:
-            print_doubts(result.proposed)
+        print_doubts(result.proposed)
         if result.benchmark:
             print_benchmark(result.benchmark, search.criteria[0].label)
         if search.shard:
@@ -71,7 +70,7 @@ def calibrate_and_show(search: Search, calibration: Calibration, first: Sequence
     return 0
 
 
-def print_summary(search: Search, ranking: Records[RankedRow]) -> None:
+def print_summary(search: Search, ranking: pd.DataFrame) -> None:
     """Print the top of the ranking, what the score adds over plain size, and what could not be scored."""
     _print_top(search, ranking)
     if search.criteria[0].is_relative:
@@ -83,9 +82,9 @@ def print_summary(search: Search, ranking: Records[RankedRow]) -> None:
     if search.space.evidence:
         print_text(f"Known of this space: {_in_short(search.space.evidence)}")
     for status in ("degenerate", "failed"):
-        found = ranking.field("status").map(lambda each, status=status: each == status).nonzero()[0].tolist()
-        if found:
-            example = one_line(ranking[found[0]].architecture)
+        found = ranking.loc[ranking["status"] == status, "architecture"]
+        if len(found):
+            example = one_line(found.iloc[0])
             example = example if terminal_width() is None else fold(example, _EXAMPLE)
             print_text(f"{len(found)} {status}, ranked last, e.g. {example} (reasons in scores.jsonl)")
     print(f"Ranking: {search.folder.path / 'ranking.csv'}")
@@ -114,8 +113,8 @@ def describe_relative(criterion: Criterion, candidates: int) -> str:
     )
 
 
-def _print_top(search: Search, ranking: Records[RankedRow]) -> None:
-    top, first = [row.to_json() for row in ranking[: search.top]], search.criteria[0]
+def _print_top(search: Search, ranking: pd.DataFrame) -> None:
+    top, first = list(as_dicts(ranking.head(search.top))), search.criteria[0]
     labels = {criterion.name: criterion.label for criterion in search.criteria}
     extra = [name for name in top[0] if name not in COLUMNS and name != first.name]
     sizes = ("params", "macs", "n_units")
@@ -174,9 +173,10 @@ def _track(search: Search, result: SearchResult) -> None:
         runs.mark_sent(search.folder, run_id)
 
 
-def _shown(search: Search, rows: Records[ScoreRow], ranking: Records[RankedRow]) -> SearchShown:
+def _shown(search: Search, rows: Sequence[ScoreRow], ranking: pd.DataFrame) -> SearchShown:
     first = search.criteria[0]
-    evaluated = np.empty(0) if first.is_relative else rows.field("scores").values(first.parts[0].name)
+    name = first.parts[0].name
+    evaluated = np.array([] if first.is_relative else [row.scores[name] for row in rows], dtype=float)
     return SearchShown(
         space=search.space.name,
         title=f"{first.label} against parameters, {search.space.name} on {search.dataset}",

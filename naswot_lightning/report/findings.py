@@ -14,7 +14,6 @@ from naswot_lightning.analysis.statistics import describe_method
 from naswot_lightning.analysis.trajectory import TrajectoryFacts, trajectory_facts
 from naswot_lightning.columns import BEST_VAL_ACC, TEST_ACC
 from naswot_lightning.report.run import Run
-from naswot_lightning.storage.columnar import Records
 
 _ACCURACIES = (TEST_ACC, BEST_VAL_ACC)
 
@@ -97,9 +96,9 @@ def find(run: Run) -> Findings:
 
 
 def _of_search(run: Run) -> SearchFindings | None:
-    if not run.ranking or not isinstance(run.ranking, Records):
+    if run.ranking.empty:
         return None
-    statuses = Counter(run.ranking.field("status"))
+    statuses = Counter(run.ranking["status"])
     return SearchFindings(
         candidates=len(run.ranking),
         networks=len(run.ranked or ()),

@@ -9,11 +9,8 @@ import numpy as np
 from naswot_lightning.analysis.known import NetworksWithAccuracy
 from naswot_lightning.analysis.results import Network
 from naswot_lightning.columns import BENCHMARK_ACC, MACS, PARAMS, SCORE_INIT, TEST_ACC
-from naswot_lightning.ranking import RankedRow
 from naswot_lightning.report.ranked import score_columns
 from naswot_lightning.report.run import Run
-from naswot_lightning.storage.columnar import Records
-from naswot_lightning.storage.fields import Floats
 
 _PERCENT = 100
 _SIZES = (PARAMS.name, MACS.name)
@@ -30,9 +27,9 @@ def known(run: Run) -> NetworksWithAccuracy | None:
 
 def _of_table(run: Run) -> NetworksWithAccuracy | None:
     rows = run.ranking
-    if not rows:
+    if BENCHMARK_ACC.name not in rows:
         return None
-    accuracies = rows.field("more").values(BENCHMARK_ACC.name)
+    accuracies = rows[BENCHMARK_ACC.name].to_numpy()
     kept = ~np.isnan(accuracies)
     if not kept.any():
         return None
@@ -40,10 +37,10 @@ def _of_table(run: Run) -> NetworksWithAccuracy | None:
         space=str(run.settings.get("space")),
         images=str(run.settings.get("dataset")),
         source=f"accuracy of {run.benchmark or run.settings.get('benchmark') or 'a table'}",
-        architectures=tuple(rows.field("canonical").take(np.flatnonzero(kept))),
+        architectures=tuple(rows.loc[kept, "canonical"]),
         accuracies=_PERCENT * accuracies[kept],
         scores={name: values[kept] for name, values in score_columns(run).items()},
-        sizes={name: _counts(rows, name)[kept] for name in _SIZES},
+        sizes={name: rows[name].to_numpy(float, na_value=np.nan)[kept] for name in _SIZES},
     )
 
 
@@ -65,11 +62,10 @@ def _of_picks(run: Run) -> NetworksWithAccuracy | None:
     )
 
 
-def _scores_of(networks: Sequence[Network], run: Run) -> Mapping[str, Floats]:
+def _scores_of(networks: Sequence[Network], run: Run) -> Mapping[str, np.ndarray]:
     """Return the scores that a ranking has of networks; those at the beginning of their training where it has none."""
-    places: dict[str, int] = {}
-    for place, canonical in enumerate(run.ranking.field("canonical") if run.ranking else ()):
-        places.setdefault(canonical, place)
+    canonicals = run.ranking["canonical"].drop_duplicates()
+    places = dict(zip(canonicals, canonicals.index, strict=True))
     own = [places.get(network.canonical) for network in networks]
     if all(place is None for place in own):
         return _at_init(networks)
@@ -80,10 +76,5 @@ def _scores_of(networks: Sequence[Network], run: Run) -> Mapping[str, Floats]:
     }
 
 
-def _at_init(networks: Sequence[Network]) -> Mapping[str, Floats]:
+def _at_init(networks: Sequence[Network]) -> Mapping[str, np.ndarray]:
     return {_TRAINED: np.array([network.mean(SCORE_INIT.name) for network in networks], float)}
-
-
-def _counts(rows: Records[RankedRow], name: str) -> Floats:
-    counts = rows.field(name).values()
-    return np.asarray(np.where(counts < 0, np.nan, counts))

@@ -10,19 +10,15 @@ from naswot_lightning.columns import VAL_ACC, Column, Criterion
 from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import rank
 from naswot_lightning.report.run import Run
-from naswot_lightning.storage.columnar import Records
 from naswot_lightning.storage.score_rows import ScoreRow
 
 
 def with_ranking(run: Run) -> Run:
     """Return a run whose finished candidates are ranked, where its search has not ranked them yet."""
-    if run.ranking or not isinstance(run.rows, Records):
+    whole = [row for row in run.rows if row.fidelity is None]
+    if not run.ranking.empty or not whole:
         return run
-    whole = [place for place, fidelity in enumerate(run.rows.field("fidelity")) if fidelity is None]
-    if not whole:
-        return run
-    ranking = rank(run.rows.choose(whole), criteria_of(run.settings, run.rows))
-    return replace(run, ranking=ranking, provisional=True)
+    return replace(run, ranking=rank(whole, criteria_of(run.settings, run.rows)), provisional=True)
 
 
 def criteria_of(settings: Mapping[str, Any], rows: Sequence[ScoreRow] = ()) -> Sequence[Criterion]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from naswot_lightning.columns import BENCHMARK_ACC, VAL_ACC
+from naswot_lightning.ranking import COLUMNS
 from naswot_lightning.report.run import Run
-from naswot_lightning.storage.fields import Floats
 from spaces.errors import one_line
 
 _DEVIATION = "_std"
@@ -32,8 +33,8 @@ class Ranked:
     """
 
     settings: Mapping[str, Any]
-    scores: Mapping[str, Floats]
-    params: Floats
+    scores: Mapping[str, np.ndarray]
+    params: np.ndarray
     ranks: np.ndarray
     picked: np.ndarray
     left_out: Mapping[str, int]
@@ -45,7 +46,7 @@ class Ranked:
         return next(iter(self.scores))
 
     @property
-    def values(self) -> Floats:
+    def values(self) -> np.ndarray:
         """Those of the score that ranks, (n,)."""
         return self.scores[self.name]
 
@@ -78,40 +79,31 @@ class Ranked:
 def ranked(run: Run) -> Ranked | None:
     """Return the candidates of a run's ranking; None where there is none, or no candidate has a score."""
     rows = run.ranking
-    if not rows:
-        return None
-    states = rows.field("status")
-    kept = states.map(lambda status: status == "ok") == 1
+    kept = (rows["status"] == "ok").to_numpy(bool)
     if not kept.any():
         return None
     picks = {result.canonical for result in run.results if result.space == run.settings.get("space", result.space)}
-    sizes = rows.field("params").values()
-    counts = {
-        status: int((states.map(lambda each, status=status: each == status)).sum()) for status in states.distinct()
-    }
+    counts = Counter(rows["status"])
     return Ranked(
         settings=run.settings,
         scores={name: values[kept] for name, values in score_columns(run).items()},
-        params=np.where(sizes < 0, np.nan, sizes)[kept],
+        params=rows["params"].to_numpy(float, na_value=np.nan)[kept],
         ranks=np.flatnonzero(kept) + 1,
-        picked=np.array([canonical in picks for canonical in rows.field("canonical")])[kept],
+        picked=rows["canonical"].isin(picks).to_numpy()[kept],
         left_out={status: count for status, count in counts.items() if status != "ok"},
         provisional=run.provisional,
     )
 
 
-def score_columns(run: Run) -> dict[str, Floats]:
+def score_columns(run: Run) -> dict[str, np.ndarray]:
     """Return the scores of a ranking's rows by name, (n,) each, that which ranks first.
 
     A single score has no column of its own name.
     """
     rows, first = run.ranking, _name(run.settings)
-    if not rows:
-        return {}
-    more = rows.field("more")
-    names = dict.fromkeys(name for names in more.names.distinct() for name in names or ())
-    others = [name for name in names if not name.endswith(_DEVIATION) and name not in (first, BENCHMARK_ACC.name)]
-    return {first: rows.field("score").values(), **{name: more.values(name) for name in others}}
+    others = [str(name) for name in rows if name not in (*COLUMNS, first, BENCHMARK_ACC.name)]
+    others = [name for name in others if not name.endswith(_DEVIATION)]
+    return {first: rows["score"].to_numpy(), **{name: rows[name].to_numpy() for name in others}}
 
 
 def _name(settings: Mapping[str, Any]) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
+
 from naswot_lightning.analysis.measurements import (
     AblationFile,
     Similarities,
@@ -15,11 +17,10 @@ from naswot_lightning.analysis.measurements import (
 )
 from naswot_lightning.analysis.results import Group, TrainingResult, comparable, read_results
 from naswot_lightning.analysis.trajectory import Trajectory
-from naswot_lightning.ranking import RankedRow, no_rows, read_ranking
+from naswot_lightning.ranking import no_rows, read_ranking
 from naswot_lightning.report.table_evidence import TableEvidence, read_table_evidence
 from naswot_lightning.report.table_source import read_source
 from naswot_lightning.report.trainings import Training, read_trainings
-from naswot_lightning.storage.columnar import Records
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.storage.score_rows import ScoreRow, read_score_rows
 from naswot_lightning.storage.versions import Versions, read_versions
@@ -50,7 +51,7 @@ class Run:
 
     name: str
     settings: Mapping[str, Any]
-    ranking: Records[RankedRow]
+    ranking: pd.DataFrame
     results: tuple[TrainingResult, ...]
     groups: tuple[Group, ...]
     trajectories: Mapping[str, Trajectory]
@@ -67,10 +68,9 @@ class Run:
     @property
     def ranked(self) -> tuple[str, ...] | None:
         """Canonical names of the ranking's different networks, best first; None where there is no ranking."""
-        if not self.ranking:
+        if self.ranking.empty:
             return None
-        rows = zip(self.ranking.field("canonical"), self.ranking.field("status"), strict=True)
-        return tuple(dict.fromkeys(canonical for canonical, status in rows if status == "ok"))
+        return tuple(self.ranking.loc[self.ranking["status"] == "ok", "canonical"].drop_duplicates())
 
 
 def read_run(folder: RunFolder, with_rows: bool = False) -> Run:

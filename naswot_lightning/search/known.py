@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from naswot_lightning.analysis.evidence import correlations, judge
 from naswot_lightning.analysis.results import Network, TrainingResult
@@ -14,9 +16,8 @@ from naswot_lightning.analysis.statistics import describe_method
 from naswot_lightning.benchmarks import Benchmark
 from naswot_lightning.benchmarks.targets import Target
 from naswot_lightning.columns import BENCHMARK_ACC, TEST_ACC
-from naswot_lightning.ranking import RankedRow
+from naswot_lightning.ranking import as_dicts
 from naswot_lightning.report.table_evidence import TableEvidence
-from naswot_lightning.storage.fields import Floats
 from naswot_lightning.storage.files import write_json
 from naswot_lightning.storage.score_rows import ScoreRow
 
@@ -33,7 +34,7 @@ class Known:
     benchmark: Benchmark
     target: Target
 
-    def accuracies(self, rows: Sequence[ScoreRow]) -> Floats:
+    def accuracies(self, rows: Sequence[ScoreRow]) -> np.ndarray:
         """Return the accuracy of each candidate as a share; NaN where the table does not know it."""
         values = (self.target.accuracy(self.benchmark, row.architecture) for row in rows)
         return np.array([np.nan if value is None else value for value in values])
@@ -57,10 +58,11 @@ class KnownFindings(TableEvidence):
     target: Target
 
 
-def find_known(ranking: Sequence[RankedRow], known: Known) -> KnownFindings:
+def find_known(ranking: pd.DataFrame, known: Known) -> KnownFindings:
     """Return what a table says of a ranking."""
-    networks = [network for row in ranking if (network := _network(row, known.target)) is not None]
-    accuracies = [row.more[BENCHMARK_ACC.name] for row in ranking]
+    rows = list(as_dicts(ranking))
+    networks = [network for row in rows if (network := _network(row, known.target)) is not None]
+    accuracies = [row[BENCHMARK_ACC.name] for row in rows]
     return KnownFindings(
         benchmark=known.benchmark.name,
         target=known.target,
@@ -79,24 +81,24 @@ def write_known(folder: Path, found: KnownFindings) -> None:
     write_json(folder / "benchmark_evidence.json", {"method": describe_method(found.networks), **asdict(found)})
 
 
-def _network(row: RankedRow, target: Target) -> Network | None:
-    accuracy = row.more[BENCHMARK_ACC.name]
-    if accuracy is None or row.score is None:
+def _network(row: Mapping[str, Any], target: Target) -> Network | None:
+    accuracy = row[BENCHMARK_ACC.name]
+    if accuracy is None or row["score"] is None:
         return None
     result = TrainingResult(
-        rank=row.rank,
+        rank=row["rank"],
         space="",
-        architecture=row.architecture,
-        canonical=row.canonical,
+        architecture=row["architecture"],
+        canonical=row["canonical"],
         dataset=target.dataset,
         seed=0,
         epochs=target.epochs,
-        score_init=row.score,
+        score_init=row["score"],
         score_final=None,
         test_set=target.split,
         best_val_acc=None,
         test_acc=accuracy,
-        params=row.params,
-        macs=row.macs,
+        params=row["params"],
+        macs=row["macs"],
     )
     return Network((result,))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -15,7 +15,6 @@ from naswot_lightning.scorer import Evaluation
 from naswot_lightning.search.algorithms.base import Algorithm
 from naswot_lightning.search.evaluators.base import Evaluator, TrialEvaluator
 from naswot_lightning.search.trial import Proposal, Trial, architecture_of, proposal_of, with_architecture
-from naswot_lightning.storage.columnar import Records, Selection
 from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows
 from spaces.errors import TooLargeError
 
@@ -51,19 +50,20 @@ class Loop:
         self._evaluator, self._executor, self._finished = evaluator, executor, finished
         _expect_fingerprint(finished.rows, evaluator.fingerprint)
         _expect_columns(finished, [column.name for column in evaluator.columns])
-        numbers = range(len(finished.rows))  # shared by both: a million integers are 32 MB
-        self._by_proposal = dict(zip(_proposals(finished.rows, "architecture"), numbers, strict=True))
-        self._by_network = dict(zip(_proposals(finished.rows, "canonical"), numbers, strict=True))
+        self._by_proposal: dict[Proposal, ScoreRow] = {}
+        self._by_network: dict[Proposal, ScoreRow] = {}
+        for row in finished.rows:
+            self._remember(row)
         self.fresh = 0
 
-    def run(self, algorithm: Algorithm, first: Sequence[Proposal]) -> Selection[ScoreRow]:
+    def run(self, algorithm: Algorithm, first: Sequence[Proposal]) -> list[ScoreRow]:
         """Return the rows of all candidates that the algorithm proposes, in the order of their proposal.
 
         Args:
             algorithm: what proposes them.
             first: its first batch.
         """
-        rows = Selection(self._finished.rows)
+        rows: list[ScoreRow] = []
         batch = first
         while batch:
             self._expect_evaluator(batch)
@@ -88,7 +88,7 @@ class Loop:
         unknown = [network for network in sharing if network not in self._by_network]
         for network in sharing:
             if (known := self._by_network.get(network)) is not None:
-                self._append(network, sharing[network], _values_of(self._finished.rows[known]))
+                self._append(network, sharing[network], _values_of(known))
         for network, values in self._evaluate(unknown):
             self._append(network, sharing[network], values)
 
@@ -129,43 +129,37 @@ class Loop:
     def _append(self, network: Proposal, proposals: Sequence[Proposal], values: Evaluation) -> None:
         evaluated_once = replace(values, seconds=0.0) if len(proposals) > 1 else values
         for proposal in proposals:
-            number = len(self._finished.rows)
-            self._finished.append(
-                row_of(self._space, proposal, network, values, self._seed, self._evaluator.fingerprint)
-            )
-            self._by_proposal[proposal] = number
-            self._by_network.setdefault(network, number)
+            row = row_of(self._space, proposal, network, values, self._seed, self._evaluator.fingerprint)
+            self._finished.append(row)
+            self._remember(row)
             self.fresh += 1
             values = evaluated_once
 
-
-def _proposals(rows: Records[ScoreRow], name: str) -> Iterable[Proposal]:
-    """Return what was proposed, or what was evaluated for it: architectures, where no row has a fidelity."""
-    architectures: Iterable[str] = rows.field(name)
-    if rows.field("fidelity").distinct() in ([], [None]):
-        return architectures
-    return [with_architecture(proposal_of(row), text) for row, text in zip(rows, architectures, strict=True)]
+    def _remember(self, row: ScoreRow) -> None:
+        proposal = proposal_of(row)
+        self._by_proposal[proposal] = row
+        self._by_network.setdefault(with_architecture(proposal, row.canonical), row)
 
 
 def _values_of(row: ScoreRow) -> Evaluation:
     return Evaluation(row.scores, row.status, row.reason, row.stds, row.n_units, row.params, row.macs)
 
 
-def _expect_fingerprint(rows: Records[ScoreRow], fingerprint: str) -> None:
-    for found in rows.field("probe").distinct():
-        if found != fingerprint:
+def _expect_fingerprint(rows: Sequence[ScoreRow], fingerprint: str) -> None:
+    for row in rows:
+        if row.probe != fingerprint:
             raise UserError(
                 f"the mini-batch (fingerprint {fingerprint}) is not the one of the finished candidates "
-                f"({found}): the data has changed; restore it, or use --overwrite to begin anew"
+                f"({row.probe}): the data has changed; restore it, or use --overwrite to begin anew"
             )
 
 
 def _expect_columns(finished: ScoreRows, names: Sequence[str]) -> None:
-    scores, deviations = (finished.rows.field(name).names for name in ("scores", "stds"))
-    odd = scores.map(lambda own: set(own) != set(names)) | deviations.map(lambda own: not set(own or ()) <= set(names))
-    for number in odd.nonzero()[0][:1].tolist():
-        own = ", ".join(scores[number]) or "nothing"
-        raise finished.damaged(number + 1, f"scores of {own}, not of {', '.join(names)}")
+    expected = set(names)
+    for number, row in enumerate(finished.rows, start=1):
+        if row.scores.keys() != expected or not (row.stds or {}).keys() <= expected:
+            own = ", ".join(row.scores) or "nothing"
+            raise finished.damaged(number, f"scores of {own}, not of {', '.join(names)}")
 
 
 def row_of(space: str, proposal: Proposal, network: Proposal, values: Evaluation, seed: int, probe: str) -> ScoreRow:

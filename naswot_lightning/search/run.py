@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 
+import pandas as pd
+
 from naswot_lightning.columns import BENCHMARK_ACC
 from naswot_lightning.errors import UserError
-from naswot_lightning.ranking import RankedRow, rank, write_ranking
+from naswot_lightning.ranking import rank, write_ranking
 from naswot_lightning.search.known import KnownFindings, find_known, write_known
 from naswot_lightning.search.loop import Loop
 from naswot_lightning.search.plan import Search
-from naswot_lightning.search.trial import Proposal
-from naswot_lightning.storage.columnar import Columnar, Records, Selection
+from naswot_lightning.search.trial import Proposal, proposal_of
 from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows
 from naswot_lightning.storage.versions import note_versions
 
@@ -22,11 +23,12 @@ from naswot_lightning.storage.versions import note_versions
 class SearchResult:
     """What came out of a search."""
 
-    proposed: Records[ScoreRow]
+    proposed: Sequence[ScoreRow]
     """all candidates in the order of their proposal; one that was proposed again is there again."""
-    evaluated: Records[ScoreRow]
+    evaluated: Sequence[ScoreRow]
     """those that were evaluated whole, each once."""
-    ranking: Records[RankedRow]
+    ranking: pd.DataFrame
+    """of those, best first (:func:`~naswot_lightning.ranking.rank`)."""
     benchmark: KnownFindings | None
     """what a table of known accuracies says of the ranking."""
     n_new: int
@@ -35,7 +37,7 @@ class SearchResult:
     @property
     def succeeded(self) -> bool:
         """Whether any candidate has a score."""
-        return self.ranking[0].status == "ok"
+        return bool(self.ranking["status"].iloc[0] == "ok")
 
 
 def run(search: Search, first: Sequence[Proposal]) -> SearchResult:
@@ -54,7 +56,7 @@ def run(search: Search, first: Sequence[Proposal]) -> SearchResult:
         loop = Loop(search.space.name, search.canonical, search.evaluator, search.executor, search.seed, finished)
         proposed = loop.run(search.algorithm, first)
     folder.expect_in_place()
-    evaluated = _whole(proposed.distinct())
+    evaluated = _whole({proposal_of(row): row for row in proposed}.values())
     ranking = _rank(search, evaluated)
     write_ranking(folder.path, ranking)
     found = None
@@ -64,7 +66,7 @@ def run(search: Search, first: Sequence[Proposal]) -> SearchResult:
     return SearchResult(proposed, evaluated, ranking, found, loop.fresh)
 
 
-def _rank(search: Search, rows: Selection[ScoreRow]) -> Columnar[RankedRow]:
+def _rank(search: Search, rows: Sequence[ScoreRow]) -> pd.DataFrame:
     """Rank the candidates that were evaluated whole.
 
     Raises:
@@ -76,8 +78,6 @@ def _rank(search: Search, rows: Selection[ScoreRow]) -> Columnar[RankedRow]:
     return rank(rows, search.criteria, known)
 
 
-def _whole(rows: Selection[ScoreRow]) -> Selection[ScoreRow]:
+def _whole(rows: Iterable[ScoreRow]) -> list[ScoreRow]:
     """Return the candidates that were evaluated whole: of a training, for all epochs."""
-    if rows.field("fidelity").distinct() == [None]:
-        return rows
-    return rows.choose(place for place, row in enumerate(rows) if row.fidelity is None)
+    return [row for row in rows if row.fidelity is None]

@@ -49,15 +49,32 @@ def from_json(kind: Callable[..., Record], content: bytes | str) -> Record:
     Traceback (most recent call last):
     ValueError: epoch: input should be greater than or equal to 0, got -1
     """
+    return _validated(_adapter(kind).validate_json, content)
+
+
+def checked_list(kind: Any, values: list[Any]) -> list[Any]:
+    """Return values that a file gave, each of a type such as ``Count | None``.
+
+    Raises:
+        ValueError: one is not; the message names its place and says what was expected.
+    """
+    from pydantic import ConfigDict, FailFast, TypeAdapter
+
+    adapter: TypeAdapter[Any] = TypeAdapter(
+        Annotated[list[kind], FailFast()], config=ConfigDict(strict=True, allow_inf_nan=False)
+    )
+    return _validated(adapter.validate_python, values)
+
+
+def _validated(validate: Callable[[Any], Record], content: object) -> Record:
     try:
-        record: Record = _adapter(kind).validate_json(content)
+        return validate(content)
     except ValueError as error:
         from pydantic import ValidationError
 
         if not isinstance(error, ValidationError):
             raise
         raise ValueError(_one_line(error)) from None
-    return record
 
 
 def from_plain(kind: Callable[..., Record], values: object) -> Record:

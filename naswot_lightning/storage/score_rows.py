@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -10,15 +11,13 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Le
 
 from naswot_lightning.errors import UserError
-from naswot_lightning.storage.columnar import KEPT, Columnar, Records
-from naswot_lightning.storage.fields import Counts, Field, Labels, NamedNumbers, Numbers, Texts
 from naswot_lightning.storage.json_lines import JsonLines, damaged_line, whole_lines
 from naswot_lightning.storage.records import STRICT, Count, from_json
 
 Status = Literal["ok", "degenerate", "failed"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ScoreRow:
     """A finished candidate.
 
@@ -82,37 +81,6 @@ class ScoreRow:
 _FIELDS = tuple(each.name for each in fields(ScoreRow) if each.name not in ("stds", "fidelity"))
 
 
-def in_columns(rows: Iterable[ScoreRow], kept: int = KEPT) -> Records[ScoreRow]:
-    """Return the rows by their fields; ``kept`` of them are kept as objects, too."""
-    if isinstance(rows, Records):
-        return rows
-    found = Columnar(ScoreRow, _columns(), kept)
-    for row in rows:
-        found.append(row)
-    return found
-
-
-def _columns() -> dict[str, Field[Any]]:
-    architectures = Texts()
-    return {
-        "space": Labels(),
-        "architecture": architectures,
-        "canonical": Texts(like=architectures),
-        "score": Numbers(),
-        "scores": NamedNumbers(),
-        "n_units": Counts(),
-        "params": Counts(),
-        "macs": Counts(),
-        "seed": Labels(),
-        "probe": Labels(),
-        "seconds": Numbers(),
-        "status": Labels(),
-        "reason": Labels(),
-        "stds": NamedNumbers(),
-        "fidelity": Labels(),
-    }
-
-
 class ScoreRows:
     """The finished candidates of a run, in the order in which they were finished.
 
@@ -128,10 +96,8 @@ class ScoreRows:
 
     def __init__(self, path: Path) -> None:
         self._file = JsonLines(path)
-        self.rows = Columnar(ScoreRow, _columns())
         try:
-            for number, line in enumerate(self._file, start=1):
-                self.rows.append(_row(path, number, line))
+            self.rows = _parse(path, self._file)
         except BaseException:
             self._file.__exit__()
             raise
@@ -152,21 +118,28 @@ class ScoreRows:
         return self._file.damaged(number, reason)
 
 
-def read_score_rows(path: Path) -> Columnar[ScoreRow]:
+def read_score_rows(path: Path) -> list[ScoreRow]:
     """Return the finished candidates so far; a search may be adding to them, and the file is only read.
 
     Raises:
         UserError: a line is damaged.
         FileNotFoundError: there is no such file.
     """
-    rows = Columnar(ScoreRow, _columns())
-    for number, line in enumerate(whole_lines(path), start=1):
-        rows.append(_row(path, number, line))
-    return rows
+    return _parse(path, whole_lines(path))
 
 
-def _row(path: Path, number: int, line: bytes) -> ScoreRow:
+def _parse(path: Path, lines: Iterable[bytes]) -> list[ScoreRow]:
+    rows = []
+    # The garbage collector would look at every row again and again: a million take 10 s without it, 16 s with it.
+    was_enabled = gc.isenabled()
+    gc.disable()
     try:
-        return from_json(ScoreRow, line)
-    except ValueError as error:
-        raise damaged_line(path, number, f"not a finished candidate ({error})") from None
+        for number, line in enumerate(lines, start=1):
+            try:
+                rows.append(from_json(ScoreRow, line))
+            except ValueError as error:
+                raise damaged_line(path, number, f"not a finished candidate ({error})") from None
+    finally:
+        if was_enabled:
+            gc.enable()
+    return rows

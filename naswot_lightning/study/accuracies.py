@@ -12,7 +12,6 @@ from naswot_lightning.benchmarks import Table, open_benchmark
 from naswot_lightning.benchmarks.targets import Target, reported_target
 from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import read_ranking
-from naswot_lightning.storage.fields import Floats
 from naswot_lightning.study.candidates import Candidates
 from spaces.errors import one_line
 
@@ -32,7 +31,7 @@ class Accuracies:
 
     label: str
     source: str
-    values: Floats
+    values: np.ndarray
     note: str | None = None
 
     @property
@@ -84,7 +83,7 @@ def _open(path: str, space: str) -> Table:
         return open_benchmark(path, space)
 
 
-def _known(candidates: Candidates, table: Table, target: Target) -> Floats:
+def _known(candidates: Candidates, table: Table, target: Target) -> np.ndarray:
     rows = [table.row(row.architecture) for row in candidates.rows]
     percent = table.every_accuracy(target.dataset, target.split, target.epochs)
     return np.array([np.nan if row is None else round(percent.item(row) / 100, _DECIMALS) for row in rows])
@@ -116,5 +115,5 @@ def _ranked(candidates: Candidates) -> list[str] | None:
     """Return the canonical names of the ranking's networks, best first; None where there is no ranking."""
     if not candidates.folder.ranking.exists():
         return None
-    rows = read_ranking(candidates.folder.path)
-    return list(dict.fromkeys(row.canonical for row in rows if row.status == "ok"))
+    ranking = read_ranking(candidates.folder.path)
+    return ranking.loc[ranking["status"] == "ok", "canonical"].drop_duplicates().tolist()

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from naswot_lightning.columns import MACS, PARAMS
 from naswot_lightning.errors import UserError
-from naswot_lightning.storage.fields import NamedNumbers
-from naswot_lightning.storage.records import from_json
 from naswot_lightning.storage.run_folder import RunFolder
-from naswot_lightning.storage.score_rows import ScoreRow, in_columns
+from naswot_lightning.storage.score_rows import ScoreRow, read_score_rows
 
 _UNITS = "rectified_units"  # the score that counts them
 _OF_ACCURACIES = ("train", "table")  # evaluators
@@ -38,17 +38,13 @@ class Candidates:
         """The folder, as it was given."""
         return str(self.folder.path)
 
-    @cached_property
-    def scores(self) -> NamedNumbers:
-        """All scores as columns."""
-        found: NamedNumbers = in_columns(self.rows, kept=0).field("scores")
-        return found
+    def scores(self, name: str) -> np.ndarray:
+        """Return one score of each candidate, NaN where there is none."""
+        return np.array([row.scores.get(name) for row in self.rows], dtype=float)
 
-    @cached_property
-    def deviations(self) -> NamedNumbers:
-        """The standard deviations of the scores over repeats as columns."""
-        found: NamedNumbers = in_columns(self.rows, kept=0).field("stds")
-        return found
+    def deviations(self, name: str) -> np.ndarray:
+        """Return the standard deviation of one score over repeats, NaN where there is none."""
+        return np.array([(row.stds or {}).get(name) for row in self.rows], dtype=float)
 
     @property
     def names(self) -> list[str]:
@@ -75,27 +71,13 @@ def read_candidates(path: str) -> Candidates:
     settings = folder.read_config()
     first: dict[str, ScoreRow] = {}
     trains = settings.get("evaluator") in _OF_ACCURACIES
-    for row in _rows(folder):
+    for row in read_score_rows(folder.scores):
         if row.fidelity == 0 or (row.fidelity is None and not trains):  # the others are accuracies of a training
             first.setdefault(row.architecture, _with_sizes(row))
     if not first:
         cure = "search with --evaluator scores" if trains else "run its search first"
         raise UserError(f"{path}: no candidate in it has a score; {cure}")
     return Candidates(folder, settings, tuple(first.values()))
-
-
-def _rows(folder: RunFolder) -> Iterator[ScoreRow]:
-    with open(folder.scores, "rb") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.endswith(b"\n"):  # the search is writing it, or was killed there
-                return
-            try:
-                yield from_json(ScoreRow, line)
-            except ValueError as error:
-                raise UserError(
-                    f"{folder.scores}, line {number}: not a finished candidate ({error}); remove the line, and run the "
-                    "search again"
-                ) from None
 
 
 def _with_sizes(row: ScoreRow) -> ScoreRow:

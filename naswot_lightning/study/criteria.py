@@ -12,7 +12,6 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import rank, ranks_of
 from naswot_lightning.scores import AGGREGATES
 from naswot_lightning.scores.registry import REGISTERED, parse_scores
-from naswot_lightning.storage.fields import Floats
 from naswot_lightning.study.candidates import Candidates
 
 SIZES = (PARAMS.name, MACS.name)
@@ -27,7 +26,7 @@ class Merits:
         unscored: (n,) whether each is without the score, or a part of it.
     """
 
-    ranks: Floats
+    ranks: np.ndarray
     unscored: np.ndarray
 
 
@@ -62,13 +61,13 @@ def merits(candidates: Candidates, criteria: Sequence[Criterion]) -> dict[str, M
         criteria: two of them at least, other than each other.
     """
     ranked = rank(candidates.rows, criteria)
-    order = np.array([candidates.places[architecture] for architecture in ranked.field("architecture")])
+    order = np.array([candidates.places[architecture] for architecture in ranked["architecture"]])
     found = {}
     for criterion in criteria:
         values = np.empty(len(order))
-        values[order] = ranked.field("more").values(criterion.name)
+        values[order] = ranked[criterion.name].to_numpy()
         higher = criterion.is_relative or criterion.parts[0].higher_is_better
-        missing = [np.isnan(candidates.scores.values(part.name)) for part in criterion.parts]
+        missing = [np.isnan(candidates.scores(part.name)) for part in criterion.parts]
         found[criterion.name] = Merits(ranks_of(values, higher), np.logical_or.reduce(missing))
     return found
 

@@ -12,7 +12,6 @@ import numpy as np
 from naswot_lightning.analysis.statistics import kendall_tau
 from naswot_lightning.columns import Criterion
 from naswot_lightning.errors import UserError
-from naswot_lightning.storage.fields import Floats
 from naswot_lightning.study.accuracies import Accuracies
 from naswot_lightning.study.candidates import Candidates
 from naswot_lightning.study.criteria import Merits
@@ -87,7 +86,7 @@ def stabilities(
         pairs = zip(said, orders, strict=True)
         ranks = [by_name[criterion.name].ranks[order] for by_name, order in pairs if criterion.name in by_name]
         between = [tau for a, b in combinations(ranks, 2) if (tau := kendall_tau(a, b)) is not None]  # type: ignore[arg-type]
-        taus = tuple(kendall_tau(each[known], accuracies.values[known]) for each in ranks)  # type: ignore[arg-type]
+        taus = tuple(kendall_tau(each[known], accuracies.values[known]) for each in ranks)
         mean, lowest = (fmean(between), min(between)) if between else (None, None)
         found.append(Stability(criterion.name, mean, lowest, taus, _of_repeats(runs[0], criterion)))
     return found
@@ -95,13 +94,13 @@ def stabilities(
 
 def _of_repeats(run: Candidates, criterion: Criterion) -> float | None:
     name = criterion.parts[0].name
-    deviations, values = run.deviations.values(name), run.scores.values(name)
+    deviations, values = run.deviations(name), run.scores(name)
     both = ~np.isnan(deviations) & ~np.isnan(values)
     if criterion.is_relative or both.sum() < 2:
         return None
     return _share(deviations[both], values[both])
 
 
-def _share(deviations: Floats, values: Floats) -> float | None:
+def _share(deviations: np.ndarray, values: np.ndarray) -> float | None:
     spread = float(values.std(ddof=1))
     return float(deviations.mean()) / spread if spread > 0 else None

@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+import pandas as pd
 import torch
 
 from naswot_lightning.config import SearchConfig, Select, TrainConfig, WandbConfig
@@ -17,7 +18,7 @@ from naswot_lightning.errors import UserError, expect_name
 from naswot_lightning.execution import get_engine
 from naswot_lightning.execution.base import Executor, ResourceRequest
 from naswot_lightning.execution.resources import ResourceSlot, split_resources
-from naswot_lightning.ranking import RankedRow, read_ranking
+from naswot_lightning.ranking import as_dicts, read_ranking
 from naswot_lightning.storage.records import STRICT, Count, Positive, from_plain, parse_json
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.training.recipes import NAMES, Recipe, resolve_recipe
@@ -153,7 +154,7 @@ def plan_training(config: TrainConfig) -> Training:
     return Training(folder, tuple(picks), config.overwrite, make_executor(request), tuple(slots), config.wandb, probe)
 
 
-def choose_picks(ranking: Sequence[RankedRow], top: int, select: str = "top") -> list[RankedRow]:
+def choose_picks(ranking: pd.DataFrame, top: int, select: str = "top") -> pd.DataFrame:
     """Return ``top`` networks that differ; those that are degenerate or failed are no picks.
 
     Args:
@@ -165,26 +166,22 @@ def choose_picks(ranking: Sequence[RankedRow], top: int, select: str = "top") ->
     Raises:
         UserError: there are fewer.
 
-    >>> ranking = [RankedRow(n, f"a{n}", f"c{n}", -float(n), 10, 20, 5, "ok") for n in range(1, 10)]
-    >>> [row.rank for row in choose_picks(ranking, 3)], [row.rank for row in choose_picks(ranking, 3, "spread")]
+    >>> ranking = pd.DataFrame({"rank": range(1, 10), "canonical": list("abcdefghi"), "status": "ok"})
+    >>> choose_picks(ranking, 3)["rank"].tolist(), choose_picks(ranking, 3, "spread")["rank"].tolist()
     ([1, 2, 3], [1, 5, 9])
     """
-    by_network: dict[str, RankedRow] = {}
-    for row in ranking:
-        if row.status == "ok":
-            by_network.setdefault(row.canonical, row)
-    rows = list(by_network.values())
-    if top > len(rows):
+    networks = ranking[ranking["status"] == "ok"].drop_duplicates("canonical")
+    if top > len(networks):
         raise UserError(
-            f"--top {top}: the ranking has {len(rows)} different networks with a score; "
+            f"--top {top}: the ranking has {len(networks)} different networks with a score; "
             "choose fewer, or search with more --samples"
         )
     if select == "top" or top == 1:
-        return rows[:top]
-    return [rows[round(step * (len(rows) - 1) / (top - 1))] for step in range(top)]
+        return networks.head(top)
+    return networks.iloc[[round(step * (len(networks) - 1) / (top - 1)) for step in range(top)]]
 
 
-def named_picks(ranking: Sequence[RankedRow], text: str) -> list[RankedRow]:
+def named_picks(ranking: pd.DataFrame, text: str) -> pd.DataFrame:
     """Return the networks of a ranking that ``text`` names, each once, best first; those without a score, too.
 
     Args:
@@ -194,20 +191,21 @@ def named_picks(ranking: Sequence[RankedRow], text: str) -> list[RankedRow]:
     Raises:
         UserError: another text, a rank that the ranking has not, or a network that failed.
 
-    >>> ranking = [RankedRow(n, f"a{n}", f"c{n}", -float(n), 10, 20, 5, "ok") for n in range(1, 10)]
-    >>> [row.rank for row in named_picks(ranking, "1,3,7-9")]
+    >>> ranking = pd.DataFrame({"rank": range(1, 10), "canonical": list("abcdefghi"), "status": "ok"})
+    >>> named_picks(ranking, "1,3,7-9")["rank"].tolist()
     [1, 3, 7, 8, 9]
     """
-    chosen = {row.rank for row in ranking if row.status != "failed"} if text == "all" else _parse_ranks(text)
-    by_rank = {row.rank: row for row in ranking}
-    by_network: dict[str, RankedRow] = {}
-    for rank in sorted(chosen):
-        if rank not in by_rank:
-            raise UserError(f"--picks {text}: the ranking has no rank {rank}; its ranks are 1 to {len(ranking)}")
-        if by_rank[rank].status == "failed":
+    if text == "all":
+        chosen = ranking[ranking["status"] != "failed"]
+    else:
+        ranks = sorted(_parse_ranks(text))
+        for rank in ranks:
+            if not 1 <= rank <= len(ranking):
+                raise UserError(f"--picks {text}: the ranking has no rank {rank}; its ranks are 1 to {len(ranking)}")
+        chosen = ranking.iloc[[rank - 1 for rank in ranks]]
+        for rank in chosen.loc[chosen["status"] == "failed", "rank"]:
             raise UserError(f"--picks {text}: rank {rank} failed when it was scored (see scores.jsonl); leave it out")
-        by_network.setdefault(by_rank[rank].canonical, by_rank[rank])
-    return list(by_network.values())
+    return chosen.drop_duplicates("canonical")
 
 
 def _parse_ranks(text: str) -> set[int]:
@@ -305,12 +303,13 @@ def _candidates(
         raise UserError(f"--space {space.name}: the ranking of {folder.path} is of {searched.space}")
     ranking = read_ranking(folder.path)
     if config.picks is not None:
-        rows = named_picks(ranking, str(config.picks))
+        picks = named_picks(ranking, str(config.picks))
     else:
-        rows = choose_picks(ranking, config.top, config.select or searched.select)
+        picks = choose_picks(ranking, config.top, config.select or searched.select)
+    rows = list(as_dicts(picks))
     for row in rows:
-        space.validate(row.canonical)
-    return [_Candidate(row.rank, row.architecture, row.canonical, row.score) for row in rows]
+        space.validate(row["canonical"])
+    return [_Candidate(row["rank"], row["architecture"], row["canonical"], row["score"]) for row in rows]
 
 
 def _recipe(config: TrainConfig, space: Space) -> Recipe:

@@ -3,8 +3,9 @@
 import resource
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
-from naswot_lightning.ranking import read_ranking
+from naswot_lightning.ranking import as_dicts, read_ranking
 from tests.faults.results import rows_of
 from tests.faults.rounds import QUIET, Fault, Round
 
@@ -108,11 +109,15 @@ def _judge(round: Round, bad: Bad) -> None:
     named = row.get("status") == "failed" and bad.reason in (row.get("reason") or "")
     if not round.verdict.expect(named, f"its row is {row}"):
         round.verdict.one_line = False
-    ranked = [(each.architecture, each.score) for each in read_ranking(round.folder / "run") if each.status == "ok"]
-    expected = [(each.architecture, each.score) for each in read_ranking(round.folder / "reference")]
+    ranked = [each for each in _scores(round.folder / "run") if each[1] is not None]
+    expected = _scores(round.folder / "reference")
     round.verdict.identical = ranked == expected
     round.verdict.expect(ranked == expected, "the others are not ranked as without it")
     round.verdict.lost = len(theirs.keys() - ours.keys())
+
+
+def _scores(folder: Path) -> list[tuple[str, float | None]]:
+    return [(row["architecture"], row["score"]) for row in as_dicts(read_ranking(folder))]
 
 
 def _fault(bad: Bad, workers: int) -> Fault:

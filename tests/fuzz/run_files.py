@@ -7,12 +7,13 @@ from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
+import pandas as pd
 import yaml
 
 from naswot_lightning.cli.search_output import print_summary
 from naswot_lightning.columns import Column, Criterion
 from naswot_lightning.config import SearchConfig, TrainConfig
-from naswot_lightning.ranking import RankedRow, rank, read_ranking, write_ranking
+from naswot_lightning.ranking import as_dicts, rank, read_ranking, write_ranking
 from naswot_lightning.report.figures import FIGURES, draw_figure
 from naswot_lightning.report.findings import find
 from naswot_lightning.report.run import read_run
@@ -82,7 +83,7 @@ def read_scores(folder: Path) -> None:
 
 def make_ranking(rng):
     ranking = rank(_score_rows(rng), rng.choice(_CRITERIA))
-    rows = ",\n".join(json.dumps(row.to_json()) for row in ranking)
+    rows = ",\n".join(json.dumps(row) for row in as_dicts(ranking))
     return {"ranking.json": f"[\n{rows}\n]\n".encode()}
 
 
@@ -93,9 +94,9 @@ def read_a_ranking(folder: Path) -> None:
     choose_picks(ranking, 2, "spread")
 
 
-def _expect_rewritten(folder: Path, ranking: list[RankedRow]) -> None:
+def _expect_rewritten(folder: Path, ranking: pd.DataFrame) -> None:
     write_ranking(folder, ranking)
-    assert read_ranking(folder) == ranking
+    pd.testing.assert_frame_equal(read_ranking(folder), ranking)
 
 
 _EXTREMES = (1e308, -1e308, 1.7e308, 5e-324, 0.0, -0.0, 1e154, 1.0, 1e30, 2.0**63)

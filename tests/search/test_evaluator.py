@@ -13,7 +13,7 @@ from naswot_lightning.config import SearchConfig
 from naswot_lightning.data.probe import load_probe
 from naswot_lightning.errors import UserError
 from naswot_lightning.networks import build_network
-from naswot_lightning.ranking import read_ranking
+from naswot_lightning.ranking import as_dicts, read_ranking
 from naswot_lightning.scorer import ScoreEvaluator, summarize
 from naswot_lightning.training.plan import choose_picks
 from tests.search.runs import QUICK, SPACE, rows_of
@@ -70,7 +70,7 @@ def test_equal_networks_are_scored_once(tmp_path, monkeypatch):
     first, second = rows_of(tmp_path / "run")
     assert first["score"] == second["score"]
     ranking = read_ranking(tmp_path / "run")
-    assert [row.architecture for row in ranking] == [twin, base]
+    assert ranking["architecture"].tolist() == [twin, base]
     with pytest.raises(UserError, match="--top 2: the ranking has 1 different networks"):
         choose_picks(ranking, 2)
     run_search(SearchConfig(run_dir=str(tmp_path / "raw"), architectures=str(listed), canonical=False, **QUICK))
@@ -140,7 +140,7 @@ def test_degenerate_and_failed_candidates_are_rows_with_their_reason(tmp_path, m
     assert set(by_status) == {"ok", "degenerate", "failed"}
     assert by_status["failed"]["reason"] == "RuntimeError: no memory"
     assert by_status["degenerate"]["score"] is None
-    assert [row.status for row in read_ranking(tmp_path / "run")] == ["ok", "degenerate", "failed"]
+    assert read_ranking(tmp_path / "run")["status"].tolist() == ["ok", "degenerate", "failed"]
     assert "NaN" not in (tmp_path / "run" / "ranking.json").read_text()
 
 
@@ -153,7 +153,7 @@ def test_several_scores_are_columns_of_one_build(tmp_path, monkeypatch):
     rows = rows_of(tmp_path / "run")
     assert len(builds) == len({row["canonical"] for row in rows})
     assert [row["score"] for row in rows] == [row["scores"]["synflow"] for row in rows]
-    ranking = [row.to_json() for row in read_ranking(tmp_path / "run")]
+    ranking = list(as_dicts(read_ranking(tmp_path / "run")))
     best = [row["synflow"] for row in ranking if row["status"] == "ok"]
     assert best == sorted(best, reverse=True)
     by_architecture = {row["architecture"]: row for row in rows}
@@ -181,7 +181,7 @@ def test_repeats_give_mean_and_deviation_and_begin_with_the_single_score(tmp_pat
     assert values[3][0]["score"] == pytest.approx(sum(single) / 3)
     assert len(set(single)) == 3
     assert values[3][0]["stds"]["naswot"] == pytest.approx(np.std(single))
-    assert read_ranking(tmp_path / "3")[0].more["naswot_std"] > 0
+    assert read_ranking(tmp_path / "3")["naswot_std"][0] > 0
 
 
 def smooth_networks():
@@ -207,7 +207,7 @@ def test_networks_without_rectifiers_have_every_score_that_needs_none(tmp_path, 
     assert [row["params"] for row in rows] == [28 * width + (width + 1) * 10 for width in (4, 16)]
     ranking = read_ranking(tmp_path / "run")
     if score in ("params", "macs"):
-        assert [row.architecture for row in ranking] == ["wide", "narrow"]
+        assert ranking["architecture"].tolist() == ["wide", "narrow"]
     with open(tmp_path / "run" / "ranking.csv") as file:
         assert [row["n_units"] for row in csv.DictReader(file)] == ["", ""]
 
@@ -228,4 +228,4 @@ def test_a_further_score_that_needs_rectifiers_leaves_the_first_one_alone(tmp_pa
     assert [row["status"] for row in rows] == ["ok", "ok"]
     assert [row["scores"] for row in rows] == [{"params": row["params"], "naswot": None} for row in rows]
     assert [row["stds"] for row in rows] == [{"params": 0.0, "naswot": None}] * 2
-    assert [row.architecture for row in read_ranking(tmp_path / "run")] == ["wide", "narrow"]
+    assert read_ranking(tmp_path / "run")["architecture"].tolist() == ["wide", "narrow"]

@@ -6,7 +6,7 @@ from naswot_lightning.analysis.statistics import kendall_tau
 from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.errors import UserError
-from naswot_lightning.ranking import read_ranking
+from naswot_lightning.ranking import as_dicts, read_ranking
 from tests.runs import wandb_files
 from tests.search.runs import QUICK, rows_of
 
@@ -25,7 +25,7 @@ def test_rows_and_ranking_follow_the_contract(finished):
         "reason",
     }  # fmt: skip
     assert all(expected <= set(row) for row in rows)
-    ranking = [row.to_json() for row in read_ranking(finished)]
+    ranking = list(as_dicts(read_ranking(finished)))
     assert [row["rank"] for row in ranking] == [1, 2, 3, 4, 5, 6]
     scores = [row["score"] for row in ranking if row["score"] is not None]
     assert scores == sorted(scores, reverse=True)
@@ -68,8 +68,8 @@ def test_kendall_tau_on_real_images_is_that_of_the_paper(search, shared, tmp_pat
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     accuracy = {row["arch"]: float(row["cifar10_oritest_200"]) for row in table}
-    scored = [row for row in read_ranking(tmp_path / "run") if row.status == "ok"]
-    tau = kendall_tau([r.score for r in scored], [accuracy[r.architecture] for r in scored])
+    scored = [row for row in as_dicts(read_ranking(tmp_path / "run")) if row["status"] == "ok"]
+    tau = kendall_tau([row["score"] for row in scored], [accuracy[row["architecture"]] for row in scored])
     assert 0.50 <= tau <= 0.65
 
 

@@ -2,6 +2,7 @@ import json
 import shutil
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -9,7 +10,6 @@ from naswot_lightning.cli.search import run_search
 from naswot_lightning.cli.train import run_training
 from naswot_lightning.config import SearchConfig, TrainConfig, WandbConfig
 from naswot_lightning.errors import UserError
-from naswot_lightning.ranking import RankedRow
 from naswot_lightning.storage.files import lock_folder
 from naswot_lightning.training.plan import choose_picks, named_picks, plan_training
 from naswot_lightning.training.settings import PickRun, prepare_pick, read_pick, write_retry
@@ -18,10 +18,7 @@ STATUSES = ("ok", "ok", "ok", "degenerate", "failed")
 
 
 def ranking(networks="abbcd"):
-    return [
-        RankedRow(rank, f"{network}{rank}", network, -rank if status == "ok" else None, 1, 1, 1, status)
-        for rank, (network, status) in enumerate(zip(networks, STATUSES, strict=True), start=1)
-    ]
+    return pd.DataFrame({"rank": range(1, 6), "canonical": list(networks), "status": STATUSES})
 
 
 @pytest.mark.parametrize(
@@ -36,7 +33,7 @@ def ranking(networks="abbcd"):
     ],
 )
 def test_picks_by_rank(text, expected):
-    assert [row.rank for row in named_picks(ranking(), text)] == expected
+    assert named_picks(ranking(), text)["rank"].tolist() == expected
 
 
 @pytest.mark.parametrize(
@@ -56,11 +53,10 @@ def test_picks_that_are_not_in_the_ranking(text, message):
 
 
 def test_picks_are_the_top_or_spread_over_different_networks():
-    rows = [RankedRow(i, c, c, 0.0, 1, 1, 1, "ok") for i, c in enumerate("aabcddefghij", start=1)]
-    rows.append(RankedRow(13, "z", "z", None, 1, 1, 1, "degenerate"))
+    rows = pd.DataFrame({"canonical": list("aabcddefghijz"), "status": ["ok"] * 12 + ["degenerate"]})
 
     def picked(top, select):
-        return "".join(row.canonical for row in choose_picks(rows, top, select))
+        return "".join(choose_picks(rows, top, select)["canonical"])
 
     assert picked(3, "top") == "abc"
     assert picked(4, "spread") == "adgj"

@@ -13,7 +13,6 @@ from naswot_lightning.columns import PARAMS
 from naswot_lightning.report.figures import style
 from naswot_lightning.report.figures.score_vs_accuracy import heading
 from naswot_lightning.report.known import known
-from naswot_lightning.storage.fields import Floats
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,7 +48,7 @@ def draw(run: Run, findings: Findings) -> Figure | None:
     return figure
 
 
-def _draw_panel(axis: Any, found: NetworksWithAccuracy, name: str, values: Floats) -> Any:
+def _draw_panel(axis: Any, found: NetworksWithAccuracy, name: str, values: np.ndarray) -> Any:
     there = ~np.isnan(values)
     params = found.sizes[PARAMS.name] / _MILLION
     colored = not np.isnan(params).any()

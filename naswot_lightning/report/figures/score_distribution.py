@@ -8,7 +8,6 @@ import numpy as np
 
 from naswot_lightning.report.figures import style
 from naswot_lightning.report.ranked import ranked
-from naswot_lightning.storage.fields import Floats
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,7 +42,7 @@ def draw(run: Run, findings: Findings) -> Figure | None:
     return figure
 
 
-def _edges(values: Floats) -> Floats:
+def _edges(values: np.ndarray) -> np.ndarray:
     """Return the edges of bins of equal width on the axis: as many as the values fill (numpy's "auto")."""
     log = style.scale(values) == "log"
     shown = np.log10(values) if log else values

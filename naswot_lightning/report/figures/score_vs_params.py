@@ -10,7 +10,6 @@ from naswot_lightning.analysis.statistics import kendall_tau
 from naswot_lightning.columns import PARAMS
 from naswot_lightning.report.figures import style
 from naswot_lightning.report.ranked import Ranked, ranked
-from naswot_lightning.storage.fields import Floats
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,7 +53,7 @@ def _draw_points(axis: Any, found: Ranked, known: np.ndarray) -> None:
 
 
 def _heading(found: Ranked, known: np.ndarray) -> str:
-    pair: tuple[Floats, Floats] = (found.values[known], found.params[known])
+    pair: tuple[np.ndarray, np.ndarray] = (found.values[known], found.params[known])
     tau = kendall_tau(*(values.tolist() for values in pair))
     missing = len(known) - int(known.sum())
     unknown = f", {missing:,} more of unknown size" if missing else ""

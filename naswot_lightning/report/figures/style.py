@@ -6,9 +6,10 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from naswot_lightning.analysis.results import Network
 from naswot_lightning.columns import TEST_ACC
-from naswot_lightning.storage.fields import Floats
 from spaces.errors import one_line
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def wrapped(text: str, letters: int) -> str:
     return textwrap.fill(plain(text), letters)
 
 
-def scale(values: Floats) -> Literal["linear", "log"]:
+def scale(values: np.ndarray) -> Literal["linear", "log"]:
     """Return the scale of an axis: logarithmic where positive values are far apart.
 
     >>> import numpy as np

@@ -9,11 +9,12 @@ from typing import Any, Literal
 
 from naswot_lightning.analysis.results import Group
 from naswot_lightning.columns import BENCHMARK_ACC, SIZES, TEST_ACC, VAL_ACC, Column
-from naswot_lightning.ranking import RankedRow
+from naswot_lightning.ranking import COLUMNS, as_dicts
 from naswot_lightning.report.html.evaluations import Evaluations
 from naswot_lightning.report.provisional import criteria_of
 from naswot_lightning.report.run import Run
 
+Rows = Sequence[Mapping[str, Any]]  # of the ranking
 Kind = Literal["count", "number", "share", "text", "label"]
 MOST_ROWS = 10_000
 _PAPER = ("rank", "architecture", "score", TEST_ACC.name, BENCHMARK_ACC.name, "params", "macs")
@@ -90,15 +91,15 @@ def _shown(kind: Kind, value: Any) -> str:
 
 def candidates_of(run: Run, evaluations: Evaluations) -> Candidates | None:
     """Return the table of the ranking's candidates, at most the first 10,000; None where there is no ranking."""
-    rows = list(run.ranking[:MOST_ROWS])
+    rows = list(as_dicts(run.ranking.head(MOST_ROWS)))
     if not rows:
         return None
     columns = [
-        _count("rank", "rank", [row.rank for row in rows]),
-        CandidateColumn("architecture", "architecture", "text", tuple(row.architecture for row in rows)),
+        _count("rank", "rank", [row["rank"] for row in rows]),
+        CandidateColumn("architecture", "architecture", "text", tuple(row["architecture"] for row in rows)),
         *_scores(run, rows),
         *_trained(run.groups, rows),
-        *(_count(name, column.label, [getattr(row, name) for row in rows]) for name, column in SIZES.items()),
+        *(_count(name, column.label, [row[name] for row in rows]) for name, column in SIZES.items()),
         *_evaluated(evaluations, rows),
     ]
     return Candidates(len(run.ranking), tuple(each for each in columns if any(v is not None for v in each.values)))
@@ -108,12 +109,12 @@ def _count(name: str, label: str, values: Sequence[int | None]) -> CandidateColu
     return CandidateColumn(name, label, "count", tuple(values))
 
 
-def _scores(run: Run, rows: Sequence[RankedRow]) -> list[CandidateColumn]:
+def _scores(run: Run, rows: Rows) -> list[CandidateColumn]:
     first = criteria_of(run.settings, run.rows[:1])[0]
     own = first.parts[0] if not first.is_relative else Column(first.name, first.label)
-    named = [("score", own.name, own.label, [row.score for row in rows])]
-    names = dict.fromkeys(name for row in rows for name in row.more if name != first.name)
-    named += [(name, name, _LABELS.get(name, name), [row.more.get(name) for row in rows]) for name in names]
+    named = [("score", own.name, own.label, [row["score"] for row in rows])]
+    names = [name for name in rows[0] if name not in (*COLUMNS, first.name)]
+    named += [(name, name, _LABELS.get(name, name), [row[name] for row in rows]) for name in names]
     return [_number(name, column, label, values) for name, column, label, values in named]
 
 
@@ -123,24 +124,24 @@ def _number(name: str, column: str, label: str, values: Sequence[float | None]) 
     return CandidateColumn(name, label, "number", tuple(map(rounded, values)))
 
 
-def _trained(groups: Sequence[Group], rows: Sequence[RankedRow]) -> list[CandidateColumn]:
+def _trained(groups: Sequence[Group], rows: Rows) -> list[CandidateColumn]:
     """Return the accuracies of the largest group of trained picks that can be compared."""
     if not groups:
         return []
     accuracies = {network.canonical: network.mean(TEST_ACC.name) for network in groups[0].networks}
-    values = tuple(rounded(accuracies.get(row.canonical)) for row in rows)
+    values = tuple(rounded(accuracies.get(row["canonical"])) for row in rows)
     note = f"of the trained picks: {groups[0].title(len(groups[0].usable))}"
     return [CandidateColumn(TEST_ACC.name, TEST_ACC.heading, "share", values, note)]
 
 
-def _evaluated(evaluations: Evaluations, rows: Sequence[RankedRow]) -> list[CandidateColumn]:
+def _evaluated(evaluations: Evaluations, rows: Rows) -> list[CandidateColumn]:
     """Return when each was evaluated, its status and the reason; what no row has is left out by the caller."""
-    places = evaluations.places(row.architecture for row in rows)
-    own = [places.get(row.architecture) for row in rows]
+    places = evaluations.places(row["architecture"] for row in rows)
+    own = [places.get(row["architecture"]) for row in rows]
     reasons = tuple(None if place is None else evaluations.rows[place].reason for place in own)
     return [
         _count("evaluated", "evaluation", [None if place is None else place + 1 for place in own]),
-        CandidateColumn("status", "status", "label", tuple(row.status for row in rows)),
+        CandidateColumn("status", "status", "label", tuple(row["status"] for row in rows)),
         CandidateColumn("reason", "reason", "label", reasons),
     ]
 
@@ -163,7 +164,5 @@ def rounded_all(values: Iterable[float | None]) -> tuple[float | None, ...]:
 
 def rows_by_canonical(run: Run, most: int = MOST_ROWS) -> Mapping[str, int]:
     """Return the best row of each network in the table."""
-    places: dict[str, int] = {}
-    for place, row in enumerate(run.ranking[:most]):
-        places.setdefault(row.canonical, place)
-    return places
+    canonicals = run.ranking["canonical"].head(most).drop_duplicates()
+    return dict(zip(canonicals, canonicals.index, strict=True))

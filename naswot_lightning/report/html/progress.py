@@ -10,7 +10,6 @@ import numpy as np
 from naswot_lightning.columns import Criterion
 from naswot_lightning.report.html.candidates import rounded
 from naswot_lightning.report.html.evaluations import Evaluations
-from naswot_lightning.storage.fields import Floats, Integers
 
 _MOST_DOTS = 2_000  # of single candidates, evenly spaced
 Points = tuple[tuple[float, float], ...]
@@ -55,15 +54,15 @@ def progress_of(evaluations: Evaluations, criterion: Criterion) -> Progress | No
     )
 
 
-def _is_better(scores: Floats, higher_is_better: bool) -> np.ndarray:
+def _is_better(scores: np.ndarray, higher_is_better: bool) -> np.ndarray:
     """Return where a score is better than all before it."""
     worth = scores if higher_is_better else -scores
     return np.concatenate(([True], worth[1:] > np.maximum.accumulate(worth)[:-1]))
 
 
-def _some(count: int) -> Integers:
+def _some(count: int) -> np.ndarray:
     return np.unique(np.linspace(0, count - 1, min(count, _MOST_DOTS)).round().astype(np.int64))
 
 
-def _points(effort: Floats, scores: Floats, places: Integers) -> Points:
+def _points(effort: np.ndarray, scores: np.ndarray, places: np.ndarray) -> Points:
     return tuple((rounded(float(effort[at])) or 0.0, rounded(float(scores[at])) or 0.0) for at in places)

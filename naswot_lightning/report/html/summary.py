@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from naswot_lightning.analysis.results import TrainingResult
 from naswot_lightning.columns import COMBINED, SIZES, VAL_ACC, Criterion
+from naswot_lightning.ranking import as_dicts
 from naswot_lightning.report.findings import Findings
 from naswot_lightning.report.html.evaluations import Evaluations
 from naswot_lightning.report.html.evidence import Evidence
@@ -71,11 +72,11 @@ def states(run: Run, evaluations: Evaluations) -> Iterator[str]:
     whole = int(evaluations.whole.sum())
     if run.provisional:
         yield f"The search is not finished: a provisional ranking of the {len(run.ranking):,} candidates so far."
-    elif run.ranking and whole > len(run.ranking):
+    elif not run.ranking.empty and whole > len(run.ranking):
         yield f"The ranking holds {len(run.ranking):,} of {whole:,} finished candidates: a search is going on."
-    elif evaluations and not run.ranking:
+    elif evaluations and run.ranking.empty:
         yield f"The search is not finished: no candidate is ranked yet ({len(evaluations):,} evaluations so far)."
-    elif not run.ranking and not run.trainings:
+    elif run.ranking.empty and not run.trainings:
         yield "Nothing is finished yet."
     counts = Counter(each.status for each in run.trainings if each.result is None)
     if counts:
@@ -112,14 +113,15 @@ def _chosen(best: TrainingResult) -> str:
 
 
 def _best(run: Run) -> Iterator[Fact]:
-    first = run.ranking[0] if run.ranking else None
-    if first is None or first.score is None:
+    first = next(as_dicts(run.ranking.head(1)), None)
+    if first is None or first["score"] is None:
         return
-    size = "" if first.params is None else f"{first.params:,} parameters"
+    score, params = first["score"], first["params"]
+    size = "" if params is None else f"{params:,} parameters"
     if criterion_of(run).parts == (VAL_ACC,):
-        yield Fact("best validation accuracy", f"{100 * first.score:.2f} %", size)
+        yield Fact("best validation accuracy", f"{100 * score:.2f} %", size)
     else:
-        yield Fact("best score", f"{first.score:,.2f}" if abs(first.score) >= 1 else f"{first.score:.4g}", size)
+        yield Fact("best score", f"{score:,.2f}" if abs(score) >= 1 else f"{score:.4g}", size)
 
 
 def agreement(findings: Findings) -> Iterator[Fact]:

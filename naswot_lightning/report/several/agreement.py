@@ -36,7 +36,7 @@ def agreements(runs: Sequence[Beside]) -> list[Agreement]:
 def _of_two(first: Beside, second: Beside) -> Agreement:
     names = first.name, second.name
     for each in (first, second):
-        if not each.run.ranking:
+        if each.run.ranking.empty:
             return Agreement(*names, None, f"{each.name} has no ranking")
         if criteria_of(each.run.settings, each.run.rows[:1])[0].is_relative:
             why = f"{each.name} ranks by ranks put together, which change with its candidates"
@@ -66,6 +66,6 @@ def _scores(beside: Beside) -> dict[str, float]:
     """Return the score of each network, the better one higher."""
     ranking = beside.run.ranking
     better = criteria_of(beside.run.settings, beside.run.rows[:1])[0].parts[0].higher_is_better
-    scores = ranking.field("score").values().tolist()
-    rows = zip(ranking.field("canonical"), scores, ranking.field("status"), strict=True)
-    return {name: score if better else -score for name, score, status in rows if status == "ok"}
+    scored = ranking[ranking["status"] == "ok"]
+    scores = scored["score"] if better else -scored["score"]
+    return dict(zip(scored["canonical"], scores.tolist(), strict=True))

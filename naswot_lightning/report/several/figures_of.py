@@ -8,6 +8,7 @@ from statistics import fmean, stdev
 from naswot_lightning.analysis.results import Network, choose_best
 from naswot_lightning.analysis.statistics import Estimate
 from naswot_lightning.columns import PARAMS, SCORE_FINAL, SCORE_INIT, TEST_ACC
+from naswot_lightning.ranking import as_dicts
 from naswot_lightning.report.provisional import criteria_of
 from naswot_lightning.report.several.beside import Beside
 
@@ -22,13 +23,13 @@ def figures_of(beside: Beside) -> Rows:
 
 def criterion_name(beside: Beside) -> str:
     """Return what the ranking is ordered by, in words."""
-    return criteria_of(beside.run.settings, beside.run.rows[:1])[0].name if beside.run.ranking else _NOTHING
+    return criteria_of(beside.run.settings, beside.run.rows[:1])[0].name if not beside.run.ranking.empty else _NOTHING
 
 
 def _of_search(beside: Beside) -> Rows:
     run, search = beside.run, beside.findings.search
     settings = run.settings if search else {}
-    first = run.ranking[0] if search else None
+    first = next(as_dicts(run.ranking.head(1)), {})
     statuses = dict(search.statuses) if search else {}
     ok = statuses.pop("ok", 0)
     others = "".join(f", {count:,} {status}" for status, count in statuses.items())
@@ -37,8 +38,8 @@ def _of_search(beside: Beside) -> Rows:
         "data set of the search": str(settings.get("dataset", _NOTHING)),
         "candidates": f"{ok:,} scored{others}{', so far' if run.provisional else ''}" if search else _NOTHING,
         "ranked by": criterion_name(beside),
-        "best": _NOTHING if first is None or first.score is None else f"{first.score:,.2f}",
-        "parameters of the best": _NOTHING if first is None or first.params is None else f"{first.params:,}",
+        "best": f"{score:,.2f}" if (score := first.get("score")) is not None else _NOTHING,
+        "parameters of the best": f"{params:,}" if (params := first.get("params")) is not None else _NOTHING,
         "tau of score and parameters": _plain(search.agreement.get(PARAMS.name) if search else None),
     }
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from naswot_lightning.columns import SIZES
-from naswot_lightning.ranking import RankedRow
+from naswot_lightning.ranking import COLUMNS, as_dicts
 from naswot_lightning.report.wandb.content import CHART_ROWS, cell_pictures, log_ranking, scatter
-from naswot_lightning.storage.columnar import Records
-from naswot_lightning.storage.fields import Floats
 from naswot_lightning.storage.run_folder import RunFolder
 
 CANDIDATES = "candidates"  # that were evaluated: the axis of the best so far
@@ -38,8 +36,8 @@ class SearchShown:
 
     space: str
     title: str
-    ranking: Records[RankedRow]
-    evaluated: Floats
+    ranking: pd.DataFrame
+    evaluated: np.ndarray
     higher_is_better: bool
     agreement: Mapping[str, float | None]
 
@@ -59,7 +57,7 @@ def log_search(run: Any, shown: SearchShown, folder: RunFolder, artifacts: bool)
     run.define_metric(BEST_SCORE, step_metric=CANDIDATES)
     for number, score in best_so_far(shown.evaluated, shown.higher_is_better):
         run.log({CANDIDATES: number, BEST_SCORE: score})
-    scores = [row.score for row in shown.ranking if row.status == "ok"]
+    scores = shown.ranking.loc[shown.ranking["status"] == "ok", "score"].tolist()
     histogram = {"scores": wandb.Histogram(scores)} if scores else {}
     run.log({"ranking": _table(shown), "score_vs_params": _chart(shown), **histogram})
     run.summary.update({name: value for name, value in _summary(shown).items() if value is not None})
@@ -67,7 +65,7 @@ def log_search(run: Any, shown: SearchShown, folder: RunFolder, artifacts: bool)
         log_ranking(run, folder)
 
 
-def best_so_far(scores: Floats, higher_is_better: bool) -> list[tuple[int, float]]:
+def best_so_far(scores: np.ndarray, higher_is_better: bool) -> list[tuple[int, float]]:
     """Return (candidates evaluated, best of them) wherever the best changes, and at the end.
 
     >>> best_so_far(np.array([3.0, np.nan, 1.0, 4.0, 2.0]), True)
@@ -85,32 +83,29 @@ def best_so_far(scores: Floats, higher_is_better: bool) -> list[tuple[int, float
 def _table(shown: SearchShown) -> Any:
     import wandb
 
-    rows = list(islice(shown.ranking, CHART_ROWS))
-    drawn = cell_pictures(shown.space, [row.architecture for row in rows[:_PICTURES]])
+    rows = list(as_dicts(shown.ranking.head(CHART_ROWS)))
+    drawn = cell_pictures(shown.space, [row["architecture"] for row in rows[:_PICTURES]])
     pictures = [*drawn, *[None] * (len(rows) - len(drawn))]
-    names = list(rows[0].to_json())
-    data: list[Iterable[Any]] = [
-        [picture, *row.to_json().values()] for picture, row in zip(pictures, rows, strict=True)
-    ]
-    return wandb.Table(columns=["cell", *names], data=data)
+    data: list[Iterable[Any]] = [[picture, *row.values()] for picture, row in zip(pictures, rows, strict=True)]
+    return wandb.Table(columns=["cell", *rows[0]], data=data)
 
 
 def _chart(shown: SearchShown) -> Any:
-    rows = [row for row in islice(shown.ranking, CHART_ROWS) if row.status == "ok" and row.params is not None]
-    return scatter([(row.params, row.score) for row in rows], ("params", "score"), shown.title)
+    rows = [row for row in as_dicts(shown.ranking.head(CHART_ROWS)) if row["status"] == "ok"]
+    points = [(row["params"], row["score"]) for row in rows if row["params"] is not None]
+    return scatter(points, ("params", "score"), shown.title)
 
 
 def _summary(shown: SearchShown) -> dict[str, Any]:
-    best = shown.ranking[0]
-    counts = shown.ranking.field("status")
+    best = next(as_dicts(shown.ranking.head(1)))
     return {
-        BEST_SCORE: best.score,
-        "best_architecture": best.architecture,
-        **{f"best_{size}": getattr(best, size) for size in SIZES},
+        BEST_SCORE: best["score"],
+        "best_architecture": best["architecture"],
+        **{f"best_{size}": best[size] for size in SIZES},
         CANDIDATES: len(shown.ranking),
-        **{status: int(counts.map(lambda each, status=status: each == status).sum()) for status in _STATUSES},
+        **{status: int((shown.ranking["status"] == status).sum()) for status in _STATUSES},
         **{f"tau/{size}": tau for size, tau in shown.agreement.items()},
-        **{f"best_{name}": value for name, value in best.more.items()},
+        **{f"best_{name}": value for name, value in best.items() if name not in COLUMNS},
     }
 
 

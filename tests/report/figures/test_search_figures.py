@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from naswot_lightning.columns import Column, Criterion
-from naswot_lightning.ranking import rank
+from naswot_lightning.ranking import no_rows, rank
 from naswot_lightning.report.figures import save_figure, score_distribution, score_vs_params, style
 from naswot_lightning.report.run import Run
 from naswot_lightning.storage.score_rows import ScoreRow
@@ -42,7 +42,7 @@ def test_points_are_the_candidates_and_the_picks_are_marked():
     assert len(others.get_xdata()) == 38
     assert figure.get_suptitle() == "nasbench201 on digits, seed 7, n = 40 of 43 candidates; left out 3 degenerate"
     assert axis.get_title().startswith("Kendall tau of score and parameters ")
-    ranks = sorted(row.rank for row in run.ranking if row.canonical in ("c3", "c8"))
+    ranks = run.ranking.loc[run.ranking["canonical"].isin(["c3", "c8"]), "rank"].tolist()
     assert picks.get_label() == f"2 trained picks (rank {ranks[0]}, {ranks[1]})"
     assert picks.get_marker() != others.get_marker()  # told apart in grey
     assert axis.get_ylabel() == "score: naswot"
@@ -51,7 +51,7 @@ def test_points_are_the_candidates_and_the_picks_are_marked():
 def test_without_picks_the_first_of_the_ranking_is_marked():
     run = run_of(invented())
     picks = score_vs_params.draw(run, None).axes[0].lines[1]
-    assert picks.get_ydata().tolist() == [run.ranking[0].score]
+    assert picks.get_ydata().tolist() == run.ranking["score"][:1].tolist()
     assert picks.get_label() == "first of the ranking"
 
 
@@ -101,7 +101,7 @@ def test_equal_scores_have_one_bar():
 @pytest.mark.parametrize("figure", [score_vs_params, score_distribution])
 def test_nothing_is_drawn_where_nothing_has_a_score(figure):
     assert figure.draw(run_of([candidate(1, None, 5, "failed")]), None) is None
-    assert figure.draw(Run("run", {}, (), (), (), {}), None) is None
+    assert figure.draw(Run("run", {}, no_rows(), (), (), {}), None) is None
 
 
 def test_the_score_has_its_name_also_where_it_is_an_accuracy():
