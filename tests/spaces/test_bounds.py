@@ -1,13 +1,11 @@
-"""Absurd numbers in an architecture or an option: one line, at once, before anything of that size is made."""
+"""Absurd numbers in an architecture or an option: one line, before anything of that size is made."""
 
 import random
-import time
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from spaces import SpaceError, get_space, list_spaces
+from spaces import SpaceError, get_space
+from spaces.base import count_params
 from spaces.errors import MAX_PARAMS, TooLargeError, quoted
 from spaces.nasbench101.space import MAX_STEM_CHANNELS
 from spaces.nds.cells import GENOTYPES
@@ -19,21 +17,17 @@ from spaces.nds.genotype import (
     format_architecture,
     largest_architecture,
 )
-from tests.spaces.nds.architectures import CELL_SPACES, DARTS, seeds
+from spaces.nds.network import OPERATIONS, operation
+from tests.spaces.nds.architectures import CELL_SPACES, DARTS
 
 STANDARD = ("nds_vanilla", "nds_resnet", "nds_resnext_a", "nds_resnext_b")
 METHODS = ("validate", "canonical", "complexity", "build", "graph")
-# One more than any bound, up to more digits than Python reads.
-huge = st.one_of(st.integers(4_097, 10**40).map(str), st.integers(1, 10_000).map(lambda digits: "9" * (digits + 4)))
-anything = st.one_of(huge, st.text(max_size=200), st.text(max_size=20).map(lambda text: 1_000 * text))
 
 
 def fault(call, *arguments, kind=SpaceError):
-    """The message of what must be refused, which takes next to no time and is one short line."""
-    start = time.perf_counter()
+    """The message of what must be refused, one short line."""
     with pytest.raises(kind) as caught:
         call(*arguments)
-    assert time.perf_counter() - start < 1
     message = str(caught.value)
     assert len(message.splitlines()) == 1
     assert len(message) < 600
@@ -46,116 +40,80 @@ def written(name, **lists):
     return ";".join(f"{key}={value}" for key, value in (plain | lists).items())
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize(
-    ("name", "architecture", "message"),
-    [
-        ("nds_resnet", "ds=1,1;ws=16,999999999999;ss=1,2", "stage 2: a width of 999999999999, expected at most 4,096"),
-        ("nds_resnet", "ds=99999999;ws=16;ss=1", "stage 1: a depth of 99999999, expected at most 200 blocks in all"),
-        ("nds_vanilla", f"ds={'9' * 5_000};ws=16;ss=1", "99' (5,000 characters), expected at most 200 blocks in all"),
-        ("nds_resnet", "ds=100,101;ws=16,16;ss=1,2", ": a depth of 201, expected at most 200 blocks in all"),
-        ("nds_vanilla", "ds=200;ws=4096;ss=1", ": about 60.2 billion parameters, expected at most 1 billion; make it"),
-        ("nds_resnext_a", "ds=1;ws=64;ss=1;bm=1;gs=8192", "a number of groups of 8192, expected at most 4,096 groups"),
-        ("nds_resnext_a", "ds=1;ws=64;ss=1;bm=100.5;gs=1", "a bottleneck of '100.5', expected at most 100"),
-        ("nds_resnext_b", "ds=1;ws=64;ss=1;bm=99;gs=5", "a width inside its blocks of 6336, expected at most 4,096"),
-        ("nds_darts", f"C16-L99999999|{GENOTYPES['DARTS_V2']}", "a depth of 99999999, expected at most 200 cells"),
-        ("nds_darts", f"C16-L{'9' * 5_000}|{GENOTYPES['DARTS_V2']}", "(5,000 characters), expected at most 200 cells"),
-        ("nds_amoeba", f"C9999-L8|{GENOTYPES['AmoebaNet']}", "a width of 9999, expected at most 512 channels"),
-        ("nds_pnas", f"C512-L200|{GENOTYPES['PNASNet']}", "billion parameters, expected at most 1 billion"),
-    ],
-)
-def test_what_is_beyond_the_bounds_is_refused_with_what_is_allowed(name, architecture, message, method):
-    assert message in fault(getattr(get_space(name), method), architecture, kind=TooLargeError)
+TOO_LARGE = [
+    ("nds_resnet", "ds=1,1;ws=16,999999999999;ss=1,2", "stage 2: a width of 999999999999, expected at most 4,096"),
+    ("nds_resnet", "ds=99999999;ws=16;ss=1", "stage 1: a depth of 99999999, expected at most 200 blocks in all"),
+    ("nds_vanilla", f"ds={'9' * 5_000};ws=16;ss=1", "99' (5,000 characters), expected at most 200 blocks in all"),
+    ("nds_resnet", "ds=100,101;ws=16,16;ss=1,2", ": a depth of 201, expected at most 200 blocks in all"),
+    ("nds_vanilla", "ds=200;ws=4096;ss=1", ": about 60.2 billion parameters, expected at most 1 billion; make it"),
+    ("nds_resnext_a", "ds=1;ws=64;ss=1;bm=1;gs=8192", "a number of groups of 8192, expected at most 4,096 groups"),
+    ("nds_resnext_a", "ds=1;ws=64;ss=1;bm=100.5;gs=1", "a bottleneck of '100.5', expected at most 100"),
+    ("nds_resnext_b", "ds=1;ws=64;ss=1;bm=99;gs=5", "a width inside its blocks of 6336, expected at most 4,096"),
+    ("nds_darts", f"C16-L99999999|{GENOTYPES['DARTS_V2']}", "a depth of 99999999, expected at most 200 cells"),
+    ("nds_darts", f"C16-L{'9' * 5_000}|{GENOTYPES['DARTS_V2']}", "(5,000 characters), expected at most 200 cells"),
+    ("nds_amoeba", f"C9999-L8|{GENOTYPES['AmoebaNet']}", "a width of 9999, expected at most 512 channels"),
+    ("nds_pnas", f"C512-L200|{GENOTYPES['PNASNet']}", "billion parameters, expected at most 1 billion"),
+]
+MALFORMED = [
+    ("nasbench201", "|" + "9" * 1_000_000),
+    ("nasbench201", f"|none~{'9' * 5_000}|+|none~0|none~1|+|none~0|none~1|none~2|"),
+    ("nats_size", f"{'9' * 5_000}:8:8:8:8"),
+    ("nats_size", ":".join(["8"] * 100_000)),
+    ("nasbench101", f"conv3x3~{'9' * 5_000}+output~1"),
+    ("nasbench101", "+".join(["conv3x3~0"] * 100_000)),
+    ("nasbench101", f"conv3x3~{','.join(['0'] * 100_000)}+output~1"),
+    ("nds_resnet", ";".join(f"{key}=1" for key in 10_000 * ["ds", "ws", "ss"])),
+    ("nds_resnet", ";".join(f"{key}={','.join(['1'] * 100_000)}" for key in ("ds", "ws", "ss"))),
+    ("nds_resnext_a", written("nds_resnext_a", bm="0." + "3" * 5_000)),
+    ("nds_darts", f"C16-L8-drop0.{'9' * 17}|{GENOTYPES['DARTS_V2']}"),
+    ("nds_darts", f"C16-L8-drop{'9' * 5_000}|{GENOTYPES['DARTS_V2']}"),
+    ("nds_darts", f"C16-L８|{GENOTYPES['DARTS_V2']}"),  # a digit, but not of ASCII
+    ("nds_darts", f"C16-L8|{GENOTYPES['DARTS_V2'].replace('~0', '~' + '0' * 100_000)}"),
+    ("nds_darts", f"C16-L8|{GENOTYPES['DARTS_V2']},{'9' * 5_000}"),
+]
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize(
-    ("name", "architecture"),
-    [
-        ("nasbench201", "|" + "9" * 1_000_000),
-        ("nasbench201", f"|none~{'9' * 5_000}|+|none~0|none~1|+|none~0|none~1|none~2|"),
-        ("nats_size", f"{'9' * 5_000}:8:8:8:8"),
-        ("nats_size", ":".join(["8"] * 100_000)),
-        ("nasbench101", f"conv3x3~{'9' * 5_000}+output~1"),
-        ("nasbench101", "+".join(["conv3x3~0"] * 100_000)),
-        ("nasbench101", f"conv3x3~{','.join(['0'] * 100_000)}+output~1"),
-        ("nds_resnet", ";".join(f"{key}=1" for key in 10_000 * ["ds", "ws", "ss"])),
-        ("nds_resnet", ";".join(f"{key}={','.join(['1'] * 100_000)}" for key in ("ds", "ws", "ss"))),
-        ("nds_resnext_a", written("nds_resnext_a", bm="0." + "3" * 5_000)),
-        ("nds_darts", f"C16-L8-drop0.{'9' * 5_000}|{GENOTYPES['DARTS_V2']}"),
-        ("nds_darts", f"C16-L8-drop0.{'9' * 17}|{GENOTYPES['DARTS_V2']}"),
-        ("nds_darts", f"C16-L8-drop{'9' * 5_000}|{GENOTYPES['DARTS_V2']}"),
-        ("nds_darts", f"C16-L８|{GENOTYPES['DARTS_V2']}"),  # a digit, but not of ASCII
-        ("nds_darts", f"C16-L8|{GENOTYPES['DARTS_V2'].replace('~0', '~' + '0' * 100_000)}"),
-        ("nds_darts", f"C16-L8|{GENOTYPES['DARTS_V2']},{'9' * 5_000}"),
-    ],
-)
-def test_what_is_not_of_the_space_is_refused_at_once(name, architecture, method):
-    fault(getattr(get_space(name), method), architecture)
+def test_too_large_network_is_refused_with_its_bound():
+    for name, architecture, message in TOO_LARGE:
+        for method in METHODS:
+            assert message in fault(getattr(get_space(name), method), architecture, kind=TooLargeError)
 
 
-@settings(deadline=None)
-@given(st.sampled_from(STANDARD), st.sampled_from(["ds", "ws", "ss", "bm", "gs"]), anything, st.data())
-def test_every_list_of_a_standard_space_refuses_what_is_absurd(name, key, text, data):
-    space, architecture = get_space(name), written(name, **{key: text})
-    try:
-        parsed = space.parse(architecture)
-    except SpaceError:
-        fault(getattr(space, data.draw(st.sampled_from(METHODS))), architecture)
-    else:
-        assert space.parse(space.canonical(architecture)) == parsed
-        assert max(parsed[0].depth, parsed[0].width // 16, parsed[0].inner_width // 16) <= 256
+def test_long_malformed_text_is_one_line():
+    for name, architecture in MALFORMED:
+        for method in METHODS:
+            fault(getattr(get_space(name), method), architecture)
 
 
-@settings(deadline=None)
-@given(st.sampled_from(CELL_SPACES), st.integers(0, 2), huge, seeds)
-def test_every_number_of_a_cell_space_refuses_what_is_absurd(name, position, number, seed):
-    space = get_space(name)
-    head = ["C16", "L8", "drop0.1"]
-    head[position] = ("C", "L", "drop")[position] + number
-    cells = space.sample(random.Random(seed)).partition("|")[2]
-    fault(space.validate, f"{'-'.join(head)}|{cells}", kind=SpaceError if position == 2 else TooLargeError)
+def test_random_numbers_of_every_list_are_refused_or_within_the_bounds():
+    rng = random.Random(0)
+    for name, key in ((name, key) for name in STANDARD for key in ("ds", "ws", "ss", "bm", "gs")):
+        for text in (str(10 ** rng.randint(4, 40)), "9" * rng.randint(5, 9_999), str(rng.randint(0, 5_000)), "", "é"):
+            space, architecture = get_space(name), written(name, **{key: text})
+            try:
+                parsed = space.parse(architecture)
+            except SpaceError:
+                fault(getattr(space, rng.choice(METHODS)), architecture)
+            else:
+                assert space.parse(space.canonical(architecture)) == parsed
+                assert max(parsed[0].depth, parsed[0].width // 16, parsed[0].inner_width // 16) <= 256
 
 
-@settings(deadline=None)
-@given(st.sampled_from(list_spaces()), seeds, st.integers(0, 400), anything)
-def test_absurd_text_anywhere_is_one_line(name, seed, position, text):
-    space = get_space(name)
-    sampled = space.sample(random.Random(seed))
-    architecture = sampled[:position] + text + sampled[position:]
-    try:
-        space.validate(architecture)
-    except SpaceError:
-        fault(space.canonical, architecture)
-    else:
-        space.validate(space.canonical(architecture))
+def test_absurd_option_is_one_line():
+    messages = {
+        "nds_darts:depth=99999999,width=16": "depth 99999999: expected at most 200",
+        f"nds_darts:depth={'9' * 40}": "expected at most 200",
+        f"nds_darts:depth={'9' * 5_000}": "expected depth= and a whole number of at most 40 digits",
+        "nds_darts:depth=200,width=512": "width 512 with depth 200, the largest network: about 8.8 billion param",
+        "nds_nasnet:width=300": "width 300 with depth 20, the largest network: about 2.0 billion parameters",
+        "nasbench101:stem_channels=99999999": "stem_channels 99999999: expected at most 512",
+        f"nasbench101:{'x' * 10_000}=1": "(10,000 characters), expected one of stem_channels=int",
+    }
+    for name, message in messages.items():
+        assert message in fault(get_space, name)
 
 
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("nds_darts:depth=99999999,width=16", "depth 99999999: expected at most 200"),
-        ("nds_darts:depth=8,width=999999", "width 999999: expected at most 512"),
-        (f"nds_darts:depth={'9' * 40}", "expected at most 200"),
-        (f"nds_darts:depth={'9' * 5_000}", "expected depth= and a whole number of at most 40 digits"),
-        (f"nds_darts:depth=-{'9' * 5_000}", "expected depth= and a whole number of at most 40 digits"),
-        (
-            "nds_darts:depth=200,width=512",
-            "width 512 with depth 200, the largest network: about 8.8 billion param",
-        ),
-        (
-            "nds_nasnet:width=300",
-            "width 300 with depth 20, the largest network: about 2.0 billion parameters",
-        ),
-        ("nasbench101:stem_channels=99999999", "stem_channels 99999999: expected at most 512"),
-        (f"nasbench101:{'x' * 10_000}=1", "(10,000 characters), expected one of stem_channels=int"),
-    ],
-)
-def test_absurd_options_are_one_line(name, message):
-    assert message in fault(get_space, name)
-
-
-def test_the_largest_networks_of_each_space_are_within_the_bounds():
+def test_largest_networks_of_each_space_are_within_the_bounds():
     for name in STANDARD:
         space = get_space(name)
         values = {key: max(numbers) for key, numbers in space._choices().items()}
@@ -172,65 +130,38 @@ def test_the_largest_networks_of_each_space_are_within_the_bounds():
     assert get_space(f"nasbench101:stem_channels={MAX_STEM_CHANNELS}").complexity(chain).params < MAX_PARAMS
 
 
-@settings(max_examples=10, deadline=None)
-@given(st.sampled_from(CELL_SPACES), seeds)
-def test_with_options_at_their_bounds_everything_sampled_and_mutated_is_within_them(name, seed):
-    plain, rng = get_space(name), random.Random(seed)
-    widest = max(
-        width
-        for width in range(16, MAX_WIDTH + 1)
-        if estimate_cell_params(largest_architecture(plain.ops, plain.nodes, width, 20)) <= MAX_PARAMS
-    )
-    for space in (get_space(f"{name}:width={widest}"), get_space(f"{name}:depth={MAX_DEPTH}")):
-        architecture = space.sample(rng)
-        for _ in range(20):
-            architecture = space.mutate(architecture, rng)
-            space.validate(architecture)
+def test_mutation_at_the_bounds_stays_within_them():
+    rng = random.Random(0)
+    for name in CELL_SPACES:
+        deepest = get_space(f"{name}:depth={MAX_DEPTH}")
+        largest = format_architecture(largest_architecture(deepest.ops, deepest.nodes, 16, MAX_DEPTH))
+        start = largest.replace("C16", "C64" if deepest.nodes > 4 else "C128")
+        for space, architecture in ((deepest, deepest.sample(rng)), (get_space(name), start)):
+            for _ in range(10):
+                space.validate(architecture)
+                architecture = space.mutate(architecture, rng)
+    for name in STANDARD:
+        two = {"bm": "1,1", "gs": "1,1"} if "resnext" in name else {}
+        architecture = written(name, ds="196,4", ws="256,512", ss="1,2", **two)
+        for _ in range(10):
+            get_space(name).validate(architecture)
+            architecture = get_space(name).mutate(architecture, rng)
 
 
-@settings(max_examples=10, deadline=None)
-@given(st.sampled_from([*CELL_SPACES, *STANDARD]), seeds)
-def test_mutation_of_what_is_as_large_as_can_be_stays_within_the_bounds(name, seed):
-    space, rng = get_space(name), random.Random(seed)
-    if name in CELL_SPACES:
-        cells = largest_architecture(space.ops, space.nodes, 16, MAX_DEPTH)
-        architecture = format_architecture(cells).replace("C16", "C64" if space.nodes > 4 else "C128")
-    else:
-        architecture = written(name, ds="196,4", ws="256,512", ss="1,2", **_two_stages(name))
-    for _ in range(10):
-        space.validate(architecture)
-        architecture = space.mutate(architecture, rng)
-    space.validate(architecture)
-
-
-def _two_stages(name):
-    return {"bm": "1,1", "gs": "1,1"} if "resnext" in name else {}
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.sampled_from([*CELL_SPACES, *STANDARD]), seeds)
-def test_estimates_are_near_the_parameters_of_wide_networks(name, seed):
-    space = get_space(name)
-    architecture = space.sample(random.Random(seed))
-    if name in CELL_SPACES:
-        architecture = "|".join(["C256-L12", *architecture.split("|")[1:]])
-        estimate = estimate_cell_params(space.parse(architecture))
-    else:
-        architecture = architecture.replace("ws=", "ws=1024,").replace("ds=", "ds=4,")
-        keys = {"ss=": "ss=1,", "bm=": "bm=1,", "gs=": "gs=1,"}
-        for key, more in keys.items():
-            architecture = architecture.replace(key, more)
-        estimate = space._params(space.parse(architecture))
-    assert estimate == pytest.approx(space.complexity(architecture).params, rel=0.15)
-
-
-def test_every_operation_with_weights_across_channels_is_estimated():
-    from spaces.base import count_params
-    from spaces.nds.network import OPERATIONS, operation
-
+def test_estimates_are_near_the_parameters_of_wide_networks():
+    for name in (*CELL_SPACES, *STANDARD):
+        space = get_space(name)
+        architecture = space.sample(random.Random(2))
+        if name in CELL_SPACES:
+            architecture = "|".join(["C256-L6", *architecture.split("|")[1:]])
+            estimate = estimate_cell_params(space.parse(architecture))
+        else:
+            for key, more in {"ws=": "1024,", "ds=": "4,", "ss=": "1,", "bm=": "1,", "gs=": "1,"}.items():
+                architecture = architecture.replace(key, key + more)
+            estimate = space._params(space.parse(architecture))
+        assert estimate == pytest.approx(space.complexity(architecture).params, rel=0.15)
     for op in OPERATIONS:
-        weights = count_params(operation(op, 200, 1))
-        assert SQUARES.get(op, 0) == weights // 200**2
+        assert SQUARES.get(op, 0) == count_params(operation(op, 200, 1)) // 200**2
 
 
 def test_long_texts_are_quoted_by_their_ends():

@@ -1,21 +1,19 @@
 import bz2
 import pickle
 import random
+from collections import Counter
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import nn
 
 from naswot_lightning import activation_kernel
 from spaces import Space, SpaceError, get_space
 from spaces.base import count_macs, count_params
-from spaces.nats_size import CELL, WIDTHS, SizeCell, parse_widths
-from tests.spaces.training import assert_scores_and_trains
+from spaces.nasbench201 import NASBench201Cell, parse_cell
+from spaces.nats_size import CELL, SizeCell, parse_widths
 
 SPACE = get_space("nats_size")
-architectures = st.tuples(*[st.sampled_from(WIDTHS)] * 5).map(lambda widths: ":".join(map(str, widths)))
 
 
 class Records(pickle.Unpickler):
@@ -37,95 +35,75 @@ def test_index_is_the_lexicographic_product():
         SPACE[32_768]
 
 
-def test_official_order_is_that_of_the_benchmark_file(shared):
+def test_order_is_that_of_the_benchmark_file(shared):
     path = shared("nats-bench-samples", "NATS-sss-v1_0-50262-simple", "meta.pickle.pbz2")
     with bz2.open(path) as file:
         assert list(SPACE) == Records(file).load()["meta_archs"]
 
 
-@given(architectures)
-def test_strings_round_trip(architecture):
-    assert ":".join(map(str, parse_widths(architecture))) == architecture
-    assert SPACE[SPACE.index(architecture)] == architecture
-    assert SPACE.canonical(architecture) == architecture
+def test_malformed_architecture_is_refused_with_its_position():
+    messages = {
+        "": "expected 5 widths joined by ':', found 1",
+        "8:8:12:8:8": r"width 3 \(second cell\): '12', expected one of 8, 16, 24, 32, 40, 48, 56, 64",
+        "8:8:8:8:wide": r"width 5 \(third cell\): 'wide'",
+        "08:8:8:8:8": r"width 1 \(stem and first cell\): '08'",
+        "8:-8:8:8:8": r"width 2 \(first reduction\): '-8'",
+    }
+    for architecture, message in messages.items():
+        for method in ("build", "validate", "canonical", "complexity", "index"):
+            with pytest.raises(SpaceError, match=message):
+                getattr(SPACE, method)(architecture)
 
 
-@pytest.mark.parametrize(
-    ("architecture", "message"),
-    [
-        ("", "expected 5 widths joined by ':', found 1"),
-        ("8:8:8:8", "expected 5 widths joined by ':', found 4"),
-        ("8:8:12:8:8", r"width 3 \(second cell\): '12', expected one of 8, 16, 24, 32, 40, 48, 56, 64"),
-        ("8:8:8:8:wide", r"width 5 \(third cell\): 'wide'"),
-        ("08:8:8:8:8", r"width 1 \(stem and first cell\): '08'"),
-        ("8:-8:8:8:8", r"width 2 \(first reduction\): '-8'"),
-    ],
-)
-@pytest.mark.parametrize("method", ["build", "validate", "canonical", "complexity", "index"])
-def test_malformed_architectures_are_refused_with_their_place(architecture, message, method):
-    with pytest.raises(SpaceError, match=message):
-        getattr(SPACE, method)(architecture)
+def test_published_sizes_on_cifar10():
+    published = {
+        "8:8:8:8:8": (11_714, 4_481_114),
+        "8:8:8:16:32": (49_202, 6_840_650),
+        "8:8:40:32:40": (144_834, 21_827_994),
+    }
+    for architecture, (params, macs) in published.items():
+        found = SPACE.complexity(architecture)
+        assert (found.params, found.macs) == (params, macs)
+    assert SPACE.complexity("64:64:64:64:64").params == 713_674
 
 
-@pytest.mark.parametrize(
-    ("architecture", "params", "macs"),
-    [
-        ("8:8:8:8:8", 11_714, 4_481_114),
-        ("8:8:8:16:32", 49_202, 6_840_650),
-        ("8:8:8:16:40", 67_378, 7_991_706),
-        ("8:8:40:32:40", 144_834, 21_827_994),
-        ("64:64:64:64:64", 713_674, None),
-    ],
-)
-def test_published_parameter_and_flop_counts(architecture, params, macs):
-    """CIFAR-10, 32x32."""
-    found = SPACE.complexity(architecture)
-    assert found.params == params == count_params(SPACE.build(architecture))
-    assert macs is None or found.macs == macs
-
-
-@pytest.mark.parametrize("index", [0, 11, 284])
-def test_records_of_the_benchmark_agree(shared, index):
-    """Parameters and flops (M) of every data set and training length in the official records."""
+def test_sizes_of_the_official_records(shared):
+    """Parameters and flops (M) of every data set and training length."""
     sizes = {"cifar10-valid": (10, 32), "cifar10": (10, 32), "cifar100": (100, 32), "ImageNet16-120": (120, 16)}
-    with bz2.open(shared("nats-bench-samples", "NATS-sss-v1_0-50262-simple", f"{index:06d}.pickle.pbz2")) as file:
-        record = Records(file).load()
-    for trained in record.values():
-        assert trained["arch_str"] == SPACE[index]
-        for (dataset, _), result in trained["all_results"].items():
-            classes, size = sizes[dataset]
-            found = SPACE.complexity(SPACE[index], classes, image_size=size)
-            assert found.params == pytest.approx(result["params"] * 1e6, abs=0.5)
-            assert found.macs == pytest.approx(result["flop"] * 1e6, abs=0.5)
+    for index in (0, 11, 284):
+        with bz2.open(shared("nats-bench-samples", "NATS-sss-v1_0-50262-simple", f"{index:06d}.pickle.pbz2")) as file:
+            record = Records(file).load()
+        for trained in record.values():
+            assert trained["arch_str"] == SPACE[index]
+            for (dataset, _), result in trained["all_results"].items():
+                classes, size = sizes[dataset]
+                found = SPACE.complexity(SPACE[index], classes, image_size=size)
+                assert found.params == pytest.approx(result["params"] * 1e6, abs=0.5)
+                assert found.macs == pytest.approx(result["flop"] * 1e6, abs=0.5)
 
 
-@settings(max_examples=10, deadline=None)
-@given(architectures, st.sampled_from([(1, 1, 16), (120, 3, 32), (7, 4, 28)]))
-def test_closed_forms_count_the_real_network(architecture, setting):
-    classes, channels, size = setting
-    network = SPACE.build(architecture, classes, channels).eval()
-    found = SPACE.complexity(architecture, classes, channels, size)
+def test_closed_forms_count_the_real_network():
+    for seed, (classes, channels, size) in enumerate([(1, 1, 16), (120, 3, 32), (7, 4, 28)]):
+        architecture = SPACE.sample(random.Random(seed))
+        found = SPACE.complexity(architecture, classes, channels, size)
+        with torch.device("meta"):
+            network = SPACE.build(architecture, classes, channels).eval()
+            measured = count_macs(network, torch.zeros(1, channels, size, size))
+        assert (found.params, found.macs) == (count_params(network), measured)
     assert found == Space.complexity(SPACE, architecture, classes, channels, size)
-    measured = count_macs(network, torch.zeros(1, channels, size, size))
-    assert (found.params, found.macs) == (count_params(network), measured)
 
 
-@pytest.mark.parametrize(
-    ("architecture", "units"),
-    [("8:8:8:8:8", 133_632), ("8:8:8:16:32", 147_456), ("8:8:40:32:40", 222_720), ("64:64:64:64:64", 1_069_056)],
-)
-def test_rectified_units(architecture, units):
+def test_rectified_units():
     """As published (wrappers counted too); once each, all but the last are halved."""
-    network, images = SPACE.build(architecture, num_classes=1), torch.randn(2, 3, 32, 32)
-    last = parse_widths(architecture)[-1] * 8 * 8
-    assert activation_kernel(network, images, "reference").n_units == units
-    assert activation_kernel(network, images).n_units == (units - last) // 2 + last
+    for architecture, units in {"8:8:8:8:8": 133_632, "8:8:8:16:32": 147_456, "8:8:40:32:40": 222_720}.items():
+        network, images = SPACE.build(architecture, num_classes=1), torch.randn(2, 3, 32, 32)
+        last = parse_widths(architecture)[-1] * 8 * 8
+        assert activation_kernel(network, images, "reference").n_units == units
+        assert activation_kernel(network, images).n_units == (units - last) // 2 + last
 
 
 def test_cell_is_the_named_cell_of_nasbench201():
     """At one width the cell computes what NAS-Bench-201's code makes of :data:`CELL`, weight for weight."""
-    from spaces.nasbench201 import NASBench201Cell, parse_cell
-
     ours, theirs = SizeCell(8, 8), NASBench201Cell(parse_cell(CELL), 8)
     theirs.load_state_dict(ours.state_dict())
     x = torch.randn(2, 8, 6, 6)
@@ -147,29 +125,8 @@ def test_weights_are_drawn_stem_first_and_in_the_order_of_the_modules():
     assert isinstance(drawn[-1], nn.Linear)
 
 
-@given(architectures, st.integers(0, 2**32))
-def test_mutation_changes_one_width(architecture, seed):
-    mutated = SPACE.mutate(architecture, random.Random(seed))
-    pairs = zip(parse_widths(architecture), parse_widths(mutated), strict=True)
-    assert sum(a != b for a, b in pairs) == 1
-
-
-def test_mutation_is_uniform_over_places_and_widths():
+def test_mutation_is_uniform_over_positions_and_widths():
     rng, start = random.Random(0), "8:8:8:8:8"
-    drawn = [SPACE.mutate(start, rng) for _ in range(7_000)]
-    counts = [drawn.count(name) for name in set(drawn)]
-    assert len(counts) == 35
-    assert all(130 < count < 280 for count in counts)
-
-
-def test_sampling_is_reproducible():
-    draws = [SPACE.sample(random.Random(seed)) for seed in range(300)]
-    assert draws == [SPACE.sample(random.Random(seed)) for seed in range(300)]
-    assert len(set(draws)) > 280
-
-
-@settings(max_examples=4, deadline=None)
-@given(architectures)
-def test_networks_score_and_train(architecture):
-    torch.manual_seed(0)
-    assert_scores_and_trains(SPACE.build(architecture, 4))
+    counts = Counter(SPACE.mutate(start, rng) for _ in range(7_000))
+    assert len(counts) == 35  # five positions, seven other widths
+    assert all(130 < count < 280 for count in counts.values())

@@ -1,5 +1,6 @@
 """Options in the name of a space: ``nds_darts:depth=8,width=16``."""
 
+import itertools
 import random
 import textwrap
 from typing import Optional
@@ -7,8 +8,6 @@ from typing import Optional
 import pytest
 import torch
 import yaml
-from hypothesis import given
-from hypothesis import strategies as st
 
 from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig, WandbConfig
@@ -61,24 +60,20 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize(
-    ("written", "name"),
-    [
-        ("nds_darts:width=16,depth=8", "nds_darts:depth=8,width=16"),
-        ("nds_darts:imagenet=True", "nds_darts:imagenet=true"),
-        ("nds_darts:imagenet=false", "nds_darts"),
-        ("nds_pnas:imagenet=false,width=020", "nds_pnas:width=20"),
-        ("nasbench101:stem_channels=128,uniform=true", "nasbench101:uniform=true"),
-        ("nasbench101_16:uniform=true", "nasbench101_16:uniform=true"),
-        ("nds_resnext_b:naswot_quirks=true", "nds_resnext_b:naswot_quirks=true"),
-        ("nasbench201", "nasbench201"),
-    ],
-)
-def test_a_space_has_one_name_and_is_one_object(written, name):
-    space = get_space(written)
-    assert space.name == name
-    assert get_space(name) is get_space(written) is space
-    assert get_space(name.partition(":")[0]).name == name.partition(":")[0]
+def test_space_has_one_name_and_is_one_object():
+    names = {
+        "nds_darts:width=16,depth=8": "nds_darts:depth=8,width=16",
+        "nds_darts:imagenet=True": "nds_darts:imagenet=true",
+        "nds_darts:imagenet=false": "nds_darts",
+        "nds_pnas:imagenet=false,width=020": "nds_pnas:width=20",
+        "nasbench101:stem_channels=128,uniform=true": "nasbench101:uniform=true",
+        "nasbench201": "nasbench201",
+    }
+    for written, name in names.items():
+        space = get_space(written)
+        assert space.name == name
+        assert get_space(name) is get_space(written) is space
+        assert get_space(name.partition(":")[0]).name == name.partition(":")[0]
 
 
 def test_options_reach_the_constructor():
@@ -105,11 +100,8 @@ def test_uniform_sampling_is_an_option():
         ("nds_darts:widht=16", "'nds_darts:widht=16': unknown option 'widht', expected one of width=int, depth=int, "),
         ("nds_darts:widht=16", "; did you mean 'width'?"),
         ("nds_darts:width=wide", "'width=wide', expected width= and a whole number"),
-        ("nds_darts:width=1.5", "'width=1.5', expected width= and a whole number"),
-        ("nds_darts:width=", "'width=', expected width= and a whole number"),
         ("nds_darts:width", "'width', expected width= and a whole number"),
         ("nds_darts:imagenet=yes", "'imagenet=yes', expected imagenet= and true or false"),
-        ("nds_darts:imagenet=1", "'imagenet=1', expected imagenet= and true or false"),
         ("nds_darts:", "unknown option ''"),
         ("nds_darts:width=16,", "unknown option ''"),
         ("nds_darts:width=16,width=16", "the option 'width' is written twice"),
@@ -155,30 +147,24 @@ def test_kinds_are_read_from_annotations_of_every_spelling():
 
 
 def constructor(width: int = 3, wide: bool = False, ratio: float = 0.5, note: str = "plain"):
-    """What the property test reads options of."""
+    """What the next test reads options of."""
 
 
-texts = st.text(st.characters(exclude_characters=","))
-arguments = st.fixed_dictionaries(
-    {},
-    optional={
-        "width": st.integers(),
-        "wide": st.booleans(),
-        "ratio": st.floats(allow_nan=False, allow_infinity=False),
-        "note": texts,
-    },
-)
-
-
-@given(arguments, st.randoms(use_true_random=False))
-def test_normalized_names_round_trip(values, rng):
+def test_normalised_names_round_trip():
     defaults = {"width": 3, "wide": False, "ratio": 0.5, "note": "plain"}
-    written = [f"{name}={value}" for name, value in values.items()]
-    rng.shuffle(written)
-    name, found = read_options(":".join(["mine.Space", *([",".join(written)] if written else [])]), constructor)
-    assert found == {name: value for name, value in values.items() if value != defaults[name]}
-    assert read_options(name, constructor) == (name, found)
-    assert (name == "mine.Space") == (not found)
+    values = {
+        "width": (3, -7, 10**39),
+        "wide": (False, True),
+        "ratio": (0.5, 1e-300, -0.0),
+        "note": ("plain", "a=b:c é", ""),
+    }
+    for chosen in itertools.product(*((None, *each) for each in values.values())):
+        given = {name: value for name, value in zip(values, chosen, strict=True) if value is not None}
+        written = ",".join(f"{name}={value}" for name, value in reversed(given.items()))
+        name, found = read_options(f"mine.Space:{written}" if given else "mine.Space", constructor)
+        assert found == {name: value for name, value in given.items() if value != defaults[name]}
+        assert read_options(name, constructor) == (name, found)
+        assert (name == "mine.Space") == (not found)
 
 
 def test_weights_are_those_of_the_whole_name():
@@ -216,7 +202,7 @@ def test_a_space_with_options_is_drawn_under_its_name(tmp_path):
     assert ended.value.code == 2
 
 
-def test_a_run_belongs_to_the_options_however_they_are_written(folder):
+def test_run_belongs_to_the_options_however_they_are_written(folder):
     space, run = "own_options_of_a_test.Widths", folder / "run"
     settings = {"samples": 3, "batch_size": 16, "run_dir": str(run), "wandb": WandbConfig("disabled")}
     for options in ("most=30,bias=false", "bias=false,most=30,note=plain"):
@@ -225,10 +211,3 @@ def test_a_run_belongs_to_the_options_however_they_are_written(folder):
     assert yaml.safe_load((run / "config.yaml").read_text())["space"] == f"{space}:bias=false,most=30"
     with pytest.raises(UserError, match="made with other settings: space was"):
         run_search(SearchConfig(space=f"{space}:most=30", **settings))
-
-
-def test_a_mistaken_option_is_one_line_of_the_command(folder, search):
-    found = search("--space", "own_options_of_a_test.Widths:moats=30", cwd=folder)
-    assert found.returncode == 2
-    assert found.stderr.count("\n") == 1
-    assert "did you mean 'most'?" in found.stderr

@@ -8,8 +8,6 @@ from collections import Counter
 
 import pytest
 import torch
-from hypothesis import assume, given
-from hypothesis import strategies as st
 
 from spaces import SpaceError, get_space
 from spaces.nasbench101.graph import (
@@ -25,11 +23,10 @@ from spaces.nasbench101.graph import (
     prune,
 )
 from spaces.nasbench101.space import CELLS, uniform_cell
+from tests.spaces.nasbench101 import FIRST, INCEPTION
 
 SPACE, NARROW = get_space("nasbench101"), get_space("nasbench101_16")
-INCEPTION = "conv1x1~0+conv3x3~0+conv3x3~0+conv3x3~3+maxpool3x3~0+output~1,2,4,5"  # of the benchmark's README
-FIRST = "conv3x3~0+conv1x1~1+conv1x1~0,1,2+conv3x3~1+conv1x1~4+output~3,5"  # of the benchmark's first record
-architectures = st.integers(0, 2**32).map(lambda seed: SPACE.sample(random.Random(seed)))
+SAMPLED = [SPACE.sample(random.Random(seed)) for seed in range(100)]
 
 
 class Entries(pickle.Unpickler):
@@ -51,10 +48,10 @@ def renamed(graph, order):
     return tuple(vertices) if fits else None
 
 
-@given(architectures)
-def test_strings_round_trip(architecture):
-    assert format_graph(parse_graph(architecture)) == architecture
-    SPACE.validate(architecture)
+def test_strings_round_trip():
+    for architecture in SAMPLED:
+        assert format_graph(parse_graph(architecture)) == architecture
+        SPACE.validate(architecture)
 
 
 def test_the_smallest_cell_is_one_edge():
@@ -83,25 +80,23 @@ def test_the_smallest_cell_is_one_edge():
         ),
     ],
 )
-@pytest.mark.parametrize("method", ["build", "validate", "canonical", "complexity", "graph_hash"])
-def test_malformed_architectures_are_refused_with_their_place(architecture, message, method):
-    with pytest.raises(SpaceError, match=message):
-        getattr(SPACE, method)(architecture)
+def test_malformed_architecture_is_refused_with_its_position(architecture, message):
+    for method in ("build", "validate", "canonical", "complexity", "graph_hash"):
+        with pytest.raises(SpaceError, match=message):
+            getattr(SPACE, method)(architecture)
 
 
-@pytest.mark.parametrize(
-    ("matrix", "labels", "message"),
-    [
-        ([[0, 1]], ["input", "output"], "expected 2 x 2 entries"),
-        ([[0, 1], [1, 0]], ["input", "output"], "entry 1,0 is not above the diagonal"),
-        ([[1, 1], [0, 0]], ["input", "output"], "entry 0,0 is not above the diagonal"),
-        ([[0, 1], [0, 0]], ["input", "conv3x3-bn-relu"], "the last 'output'"),
-        ([[0, 1, 0], [0, 0, 1], [0, 0, 0]], ["input", "conv3x3", "output"], "label 1: 'conv3x3', expected one of"),
-    ],
-)
-def test_malformed_records_are_refused(matrix, labels, message):
-    with pytest.raises(SpaceError, match=message):
-        graph_from_matrix(matrix, labels)
+def test_malformed_matrix_is_refused():
+    faults = {
+        "expected 2 x 2 entries": ([[0, 1]], ["input", "output"]),
+        "entry 1,0 is not above the diagonal": ([[0, 1], [1, 0]], ["input", "output"]),
+        "entry 0,0 is not above the diagonal": ([[1, 1], [0, 0]], ["input", "output"]),
+        "the last 'output'": ([[0, 1], [0, 0]], ["input", "conv3x3-bn-relu"]),
+        "label 1: 'conv3x3', expected one of": ([[0, 1, 0], [0, 0, 1], [0, 0, 0]], ["input", "conv3x3", "output"]),
+    }
+    for message, (matrix, labels) in faults.items():
+        with pytest.raises(SpaceError, match=message):
+            graph_from_matrix(matrix, labels)
 
 
 def test_dead_edges_do_not_count_against_the_limit():
@@ -109,12 +104,10 @@ def test_dead_edges_do_not_count_against_the_limit():
     assert SPACE.canonical(dead) == "conv3x3~0+output~0,1"
 
 
-@pytest.mark.parametrize(
-    ("architecture", "expected"),
-    [(INCEPTION, "28cfc7874f6d200472e1a9dcd8650aa0"), (FIRST, "ff92c322c5d9d3d587d9c146a63d0807")],
-)
-def test_published_hashes(architecture, expected):
-    assert SPACE.graph_hash(architecture) == NARROW.graph_hash(architecture) == expected
+def test_published_hashes():
+    hashes = {INCEPTION: "28cfc7874f6d200472e1a9dcd8650aa0", FIRST: "ff92c322c5d9d3d587d9c146a63d0807"}
+    for architecture, expected in hashes.items():
+        assert SPACE.graph_hash(architecture) == NARROW.graph_hash(architecture) == expected
 
 
 def test_hash_of_the_smallest_graph_by_hand():
@@ -141,7 +134,7 @@ def test_official_hashes_and_parameter_counts(shared):
         assert SPACE.complexity(architecture).params == fixed["trainable_parameters"]
 
 
-def test_all_small_cells_have_one_canonical_form_a_hash():
+def test_all_small_cells_have_one_canonical_form_per_hash():
     """Every graph of 2 to 5 vertices: 1 + 6 + 84 + 2,441 cells in the benchmark, by hash and by canonical form."""
     forms = {}
     for size in (2, 3, 4, 5):
@@ -159,25 +152,27 @@ def test_all_small_cells_have_one_canonical_form_a_hash():
     assert len(set.union(*forms.values())) == len(forms)
 
 
-@given(architectures, st.randoms(use_true_random=False))
-def test_canonical_form_is_that_of_every_isomorphic_graph(architecture, rng):
-    graph, canonical = live_graph(architecture), SPACE.canonical(architecture)
-    assert SPACE.canonical(canonical) == canonical == SPACE.canonical(format_graph(graph))
-    assert SPACE.graph_hash(canonical) == SPACE.graph_hash(architecture)
-    order = rng.sample(range(1, len(graph)), len(graph) - 1)
-    other = renamed(graph, order)
-    assume(other is not None)
-    assert SPACE.canonical(format_graph(other)) == canonical
-    assert graph_hash(other) == SPACE.graph_hash(architecture)
+def test_canonical_form_is_that_of_every_isomorphic_graph():
+    rng, compared = random.Random(0), 0
+    for architecture in SAMPLED:
+        graph, canonical = live_graph(architecture), SPACE.canonical(architecture)
+        assert SPACE.canonical(canonical) == canonical == SPACE.canonical(format_graph(graph))
+        assert SPACE.graph_hash(canonical) == SPACE.graph_hash(architecture)
+        other = renamed(graph, rng.sample(range(1, len(graph)), len(graph) - 1))
+        if other is not None:
+            assert SPACE.canonical(format_graph(other)) == canonical
+            assert graph_hash(other) == SPACE.graph_hash(architecture)
+            compared += other != graph
+    assert compared > 5
 
 
-@given(architectures, st.integers(0, 2**32))
-def test_mutation_stays_in_the_space_and_differs(architecture, seed):
-    mutated = SPACE.mutate(architecture, random.Random(seed))
-    SPACE.validate(mutated)
-    assert mutated != architecture
-    assert mutated == SPACE.mutate(architecture, random.Random(seed))
-    assert len(parse_graph(mutated)) == 6
+def test_mutation_stays_in_the_space_and_differs():
+    for seed, architecture in enumerate(SAMPLED):
+        mutated = SPACE.mutate(architecture, random.Random(seed))
+        SPACE.validate(mutated)
+        assert mutated != architecture
+        assert mutated == SPACE.mutate(architecture, random.Random(seed))
+        assert len(parse_graph(mutated)) == 6
 
 
 def test_mutation_rates():
@@ -202,7 +197,6 @@ def test_small_cells_grow_and_every_operation_can_change():
 def test_sampling_follows_the_rule_of_the_benchmark():
     """Edges by a fair coin on 7 vertices, kept where valid: the share of each is that of a plain rejection."""
     draws = [SPACE.sample(random.Random(seed)) for seed in range(400)]
-    assert draws == [SPACE.sample(random.Random(seed)) for seed in range(400)]
     assert all(len(parse_graph(architecture)) == 6 for architecture in draws)
     shares = [sum(op in text for text in draws) / len(draws) for op in OPS]
     assert shares == pytest.approx([1 - (2 / 3) ** 5] * 3, abs=0.06)

@@ -1,6 +1,6 @@
 """The networks of the NDS cell spaces: sizes, rectified units, operations, auxiliary head, drop path."""
 
-import random
+import itertools
 
 import pytest
 import torch
@@ -12,12 +12,12 @@ from spaces import get_space
 from spaces.nds.cells import GENOTYPES
 from spaces.nds.genotype import Cell, live_nodes
 from spaces.nds.network import OPERATIONS, FactorizedReduce, NDSCell, NDSNetwork, dropped_path, operation
-from tests.spaces.nds.architectures import DARTS, SMALL, any_space, resized
+from tests.spaces.nds.architectures import DARTS, SMALL, resized
 
 HOME = {"DARTS_V2": "nds_darts", "PNASNet": "nds_pnas", "AmoebaNet": "nds_amoeba", "NASNet": "nds_nasnet"}
 
 
-# Published figures: C, L, parameters with 10 classes and with 1, rectified units as the published code counts.
+# Published values: C, L, parameters with 10 classes and with 1, rectified units as the published code counts.
 GOLDEN = [
     ("DARTS_V2", 36, 20, 3_349_342, 3_344_149, None),
     ("DARTS_V2", 16, 8, 246_106, 243_793, 1_843_200),
@@ -27,27 +27,26 @@ GOLDEN = [
 ]
 
 
-@pytest.mark.parametrize(("genotype", "width", "depth", "ten", "one", "units"), GOLDEN)
-def test_published_cells_have_their_published_size(genotype, width, depth, ten, one, units):
-    space, architecture = get_space(HOME[genotype]), f"C{width}-L{depth}|{GENOTYPES[genotype]}"
-    assert space.complexity(architecture, 10).params == ten
-    assert space.complexity(architecture, 1).params == one
-    if units is not None:
-        network = space.build(architecture, num_classes=1)
-        assert activation_kernel(network, torch.randn(2, 3, 32, 32), variant="reference").n_units == units
+def test_published_cells_have_their_published_size():
+    for genotype, width, depth, ten, one, units in GOLDEN:
+        space, architecture = get_space(HOME[genotype]), f"C{width}-L{depth}|{GENOTYPES[genotype]}"
+        assert space.complexity(architecture, 10).params == ten
+        assert space.complexity(architecture, 1).params == one
+        if units is not None:
+            network = space.build(architecture, num_classes=1)
+            assert activation_kernel(network, torch.randn(2, 3, 32, 32), variant="reference").n_units == units
 
 
-@pytest.mark.parametrize(
-    ("genotype", "hooks"), [("DARTS_V2", 96), ("PNASNet", 128), ("AmoebaNet", 96), ("NASNet", 110)]
-)
-def test_published_cells_have_as_many_modules_named_relu_as_the_published_code_hooks(genotype, hooks):
-    network = get_space(HOME[genotype]).build(f"C16-L8|{GENOTYPES[genotype]}", 1)
-    called = []
-    for module in network.modules():
-        if "ReLU" in str(type(module)):
-            module.register_forward_hook(lambda *_: called.append(1))
-    network(torch.randn(2, 3, 8, 8))
-    assert len(called) == hooks
+def test_published_cells_have_as_many_modules_named_relu_as_the_published_code_hooks():
+    for genotype, hooks in {"DARTS_V2": 96, "PNASNet": 128, "AmoebaNet": 96, "NASNet": 110}.items():
+        with torch.device("meta"):
+            network = get_space(HOME[genotype]).build(f"C16-L8|{GENOTYPES[genotype]}", 1)
+            called = []
+            for module in network.modules():
+                if "ReLU" in str(type(module)):
+                    module.register_forward_hook(lambda *_, called=called: called.append(1))
+            network(torch.empty(2, 3, 8, 8))
+        assert len(called) == hooks
 
 
 def test_imagenet_skeleton_has_its_published_size():
@@ -75,11 +74,11 @@ def test_nodes_that_do_not_reach_the_output_are_not_run():
     assert live_nodes(through, through_none=False) == {3}
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
-@pytest.mark.parametrize(("stride", "size"), [(1, 8), (2, 8), (1, 7), (2, 7)])
-def test_operations_keep_channels_and_divide_the_image(name, stride, size):
-    output = operation(name, 6, stride)(torch.randn(2, 6, size, size))
-    assert output.shape == (2, 6, -(-size // stride), -(-size // stride))
+def test_operations_keep_channels_and_divide_the_image():
+    for name, (stride, size) in itertools.product(OPERATIONS, [(1, 8), (2, 8), (1, 7), (2, 7)]):
+        with torch.device("meta"):
+            output = operation(name, 6, stride)(torch.empty(2, 6, size, size))
+        assert output.shape == (2, 6, -(-size // stride), -(-size // stride)), name
 
 
 def test_operations_hold_no_class_that_the_published_code_would_count_beside_its_relu():
@@ -97,13 +96,9 @@ def test_factorized_reduction_sees_every_other_pixel_of_both_kinds():
     torch.testing.assert_close(module(image)[0], expected, rtol=1e-4, atol=1e-4)
 
 
-@any_space
-@pytest.mark.parametrize("size", [16, 32])
-def test_networks_are_scored(name, size):
-    space = get_space(name)
-    network = space.build(resized(space.sample(random.Random(0)), "C4-L3-aux-drop0.3"), 1)
-    torch.manual_seed(0)
-    images = torch.randn(4, 3, size, size)
+def test_score_leaves_out_auxiliary_head_and_drop_path():
+    network = DARTS.build(resized(SMALL, "C4-L3-aux-drop0.3"), 1)
+    images = torch.randn(4, 3, 16, 16)
     score = naswot_score(network, images)
     assert score > 0
     assert naswot_score(network, images) == score

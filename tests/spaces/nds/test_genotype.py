@@ -1,64 +1,49 @@
 """Architectures of the NDS cell spaces: strings, sampling, mutation."""
 
+import itertools
 import random
+from collections import Counter
 
 import pytest
-import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from spaces import SpaceError, get_space
 from spaces.nds.cells import DEPTHS, GENOTYPES, WIDTHS, DARTSSpace
 from spaces.nds.genotype import CellArchitecture, format_architecture, parse_architecture
-from tests.spaces.nds.architectures import DARTS, SMALL, any_space, architectures, resized, seeds
+from tests.spaces.nds.architectures import CELL_SPACES, DARTS, SMALL, sampled
 
 
-@any_space
-def test_sampled_architectures_build_round_trip_and_follow_the_rule_of_the_output(name):
-    space, rng = get_space(name), random.Random(0)
-    for _ in range(4):
-        architecture = space.sample(rng)
+def loose_ends(cell):
+    return set(cell.nodes) - {source for _, source in cell.edges}
+
+
+def test_sampled_architectures_round_trip_and_follow_the_rule_of_the_output():
+    for space, architecture in sampled(4):
         parsed = space.parse(architecture)
         assert format_architecture(parsed) == architecture
-        assert parsed.width in WIDTHS
-        assert parsed.depth in DEPTHS
+        assert (parsed.width in WIDTHS, parsed.depth in DEPTHS) == (True, True)
         for cell in (parsed.normal, parsed.reduce):
-            loose = set(cell.nodes) - {source for _, source in cell.edges}
-            assert set(cell.concat) == (set(cell.nodes) if space.concat_all else loose)
-        with torch.device("meta"):
-            network = space.build(architecture, 7).eval()
-            assert network(torch.empty(2, 3, 32, 32)).shape == (2, 7)
+            assert set(cell.concat) == (set(cell.nodes) if space.concat_all else loose_ends(cell))
 
 
-@any_space
-def test_sampling_draws_every_operation_and_every_input_equally_often(name):
-    space, rng = get_space(name), random.Random(1)
-    cells = [space.parse(space.sample(rng)).normal for _ in range(400)]
-    ops = [op for cell in cells for op, _ in cell.edges]
-    assert [ops.count(op) / len(ops) for op in space.ops] == pytest.approx(
-        [1 / len(space.ops)] * len(space.ops), abs=0.03
-    )
-    last = [cell.edges[-1][1] for cell in cells]
-    states = space.nodes + 1
-    assert [last.count(i) / len(last) for i in range(states)] == pytest.approx([1 / states] * states, abs=0.08)
+def test_sampling_draws_every_operation_and_every_input_equally_often():
+    for space, rng in ((get_space(name), random.Random(1)) for name in CELL_SPACES):
+        cells = [space.parse(space.sample(rng)).normal for _ in range(400)]
+        ops = Counter(op for cell in cells for op, _ in cell.edges)
+        assert [ops[op] / ops.total() for op in space.ops] == pytest.approx(
+            [1 / len(space.ops)] * len(space.ops), abs=0.03
+        )
+        last, states = Counter(cell.edges[-1][1] for cell in cells), space.nodes + 1
+        assert [last[i] / 400 for i in range(states)] == pytest.approx([1 / states] * states, abs=0.08)
 
 
-@settings(max_examples=25, deadline=None)
-@given(architectures(), seeds)
-def test_mutation_changes_one_thing(case, seed):
-    space, architecture = case
-    child = space.mutate(architecture, random.Random(seed))
-    before, after = space.parse(architecture), space.parse(child)
-    edges = zip(before.normal.edges + before.reduce.edges, after.normal.edges + after.reduce.edges, strict=True)
-    differences = sum((a[0] != b[0]) + (a[1] != b[1]) for a, b in edges)
-    differences += (before.width != after.width) + (before.depth != after.depth)
-    assert differences == 1
-    for cell in (after.normal, after.reduce):
-        loose = set(cell.nodes) - {source for _, source in cell.edges}
-        assert set(cell.concat) == (set(cell.nodes) if space.concat_all else loose)
-    with torch.device("meta"):
-        network = space.build(resized(child), 3).eval()
-        assert network(torch.empty(1, 3, 16, 16)).shape == (1, 3)
+def test_mutation_changes_one_thing():
+    for space, architecture in sampled(8):
+        before, after = space.parse(architecture), space.parse(space.mutate(architecture, random.Random(0)))
+        edges = zip(before.normal.edges + before.reduce.edges, after.normal.edges + after.reduce.edges, strict=True)
+        differences = sum((a[0] != b[0]) + (a[1] != b[1]) for a, b in edges)
+        assert differences + (before.width != after.width) + (before.depth != after.depth) == 1
+        for cell in (after.normal, after.reduce):
+            assert set(cell.concat) == (set(cell.nodes) if space.concat_all else loose_ends(cell))
 
 
 def test_mutation_reaches_everything():
@@ -82,21 +67,13 @@ def test_fixed_width_and_depth_stay_fixed():
     assert DARTSSpace(imagenet=True).sample(rng).split("|")[0].endswith("-imagenet")
 
 
-heads = st.builds(
-    lambda width, depth, imagenet, aux, drop: CellArchitecture(
-        DARTS.parse(SMALL).normal, DARTS.parse(SMALL).reduce, width, depth, imagenet, aux, drop
-    ),
-    st.integers(2, 300),
-    st.integers(1, 50),
-    st.booleans(),
-    st.booleans(),
-    st.floats(0, 1, exclude_max=True),
-)
-
-
-@given(heads)
-def test_settings_round_trip(architecture):
-    assert parse_architecture(format_architecture(architecture), DARTS.ops, DARTS.nodes) == architecture
+def test_settings_round_trip():
+    cells, drops = DARTS.parse(SMALL), (0.0, 0.1, 1e-9, 0.2999999999999999, 0.999)
+    for width, depth, imagenet, auxiliary, drop in itertools.product(
+        (2, 300), (1, 50), (False, True), (False, True), drops
+    ):
+        architecture = CellArchitecture(cells.normal, cells.reduce, width, depth, imagenet, auxiliary, drop)
+        assert parse_architecture(format_architecture(architecture), DARTS.ops, DARTS.nodes) == architecture
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,17 @@
+import itertools
 import math
 import random
+import re
 
 import pytest
 import torch
-import torch.nn.functional as F
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import nn
 
-from naswot_lightning import activation_kernel, naswot_score
+from naswot_lightning import activation_kernel
 from spaces import SpaceError, get_space
 from spaces.nds.anynet import Stage
 from spaces.nds.standard import ResNetSpace, ResNeXtASpace, ResNeXtBSpace, VanillaSpace
+from tests.spaces.training import assert_scores_and_trains
 
 CLASSES = {
     "nds_vanilla": VanillaSpace,
@@ -22,18 +22,9 @@ CLASSES = {
 BASIC = "ds=2,2,2;ws=16,32,64;ss=1,2,2"
 BOTTLENECK = "ds=2,1,1;ws=16,32,64;ss=1,2,2;bm=1,0.5,0.25;gs=1,2,4"
 
-any_space = pytest.mark.parametrize("name", CLASSES)
-either = pytest.mark.parametrize("quirks", [False, True])
-
 
 def small(name):
     return BASIC if name in ("nds_vanilla", "nds_resnet") else BOTTLENECK
-
-
-@st.composite
-def architectures(draw):
-    space = CLASSES[draw(st.sampled_from(list(CLASSES)))](naswot_quirks=draw(st.booleans()))
-    return space, space.sample(random.Random(draw(st.integers(0, 2**32))))
 
 
 def test_rectified_units_of_the_published_code():
@@ -93,31 +84,25 @@ def test_sizes_of_the_spaces_are_those_of_the_paper():
     assert [size(CLASSES[name]()) for name in CLASSES] == [1_259_712, 1_259_712, 11_390_625, 52_734_375]
 
 
-@settings(max_examples=10, deadline=None)
-@given(architectures(), st.integers(0, 2**32))
-def test_sampled_and_mutated_architectures_build_and_round_trip(case, seed):
-    space, architecture = case
-    child = space.mutate(architecture, random.Random(seed))
-    assert child != architecture
-    before = [number for part in architecture.split(";") for number in part.split("=")[1].split(",")]
-    after = [number for part in child.split(";") for number in part.split("=")[1].split(",")]
-    assert sum(a != b for a, b in zip(before, after, strict=True)) == 1
-    for text in (architecture, child):
-        assert space.canonical(text) == text
-    with torch.device("meta"):
-        network = space.build(child, 7)
-        assert network(torch.empty(2, 3, 32, 32)).shape == (2, 7)
+def test_mutation_changes_one_number():
+    for name, quirks in itertools.product(CLASSES, (False, True)):
+        space = CLASSES[name](naswot_quirks=quirks)
+        for seed in range(5):
+            architecture = space.sample(random.Random(seed))
+            child = space.mutate(architecture, random.Random(seed))
+            changed = zip(re.findall(r"[\d.]+", architecture), re.findall(r"[\d.]+", child), strict=True)
+            assert sum(a != b for a, b in changed) == 1
+            assert [space.canonical(each) for each in (architecture, child)] == [architecture, child]
 
 
-@any_space
-def test_sampling_draws_from_every_list_equally(name):
-    space, rng = get_space(name), random.Random(0)
-    stages = [stage for _ in range(400) for stage in space.parse(space.sample(rng))]
-    for field, values in space._choices().items():
-        drawn = [getattr(stage, field) for stage in stages]
-        shares = [drawn.count(value) / len(drawn) for value in values]
-        assert shares == pytest.approx([1 / len(values)] * len(values), abs=0.05)
-    assert [stage.stride for stage in stages[:6]] == [1, 2, 2, 1, 2, 2]
+def test_sampling_draws_from_every_list_equally():
+    for space, rng in ((get_space(name), random.Random(0)) for name in CLASSES):
+        stages = [stage for _ in range(400) for stage in space.parse(space.sample(rng))]
+        for field, values in space._choices().items():
+            drawn = [getattr(stage, field) for stage in stages]
+            shares = [drawn.count(value) / len(drawn) for value in values]
+            assert shares == pytest.approx([1 / len(values)] * len(values), abs=0.05)
+        assert [stage.stride for stage in stages[:6]] == [1, 2, 2, 1, 2, 2]
 
 
 def test_mutation_keeps_groups_that_can_be_built():
@@ -158,19 +143,10 @@ def test_groups_wider_than_the_block_are_refused_with_quirks():
         ResNeXtBSpace(naswot_quirks=True).validate("ds=1;ws=16;ss=1;bm=0.5;gs=16")
 
 
-@either
-@any_space
-def test_networks_are_scored_and_train(name, quirks):
-    torch.manual_seed(0)
-    network = CLASSES[name](quirks).build(small(name), 5)
-    images, labels = torch.randn(4, 3, 16, 16), torch.tensor([0, 1, 2, 3])
-    assert math.isfinite(naswot_score(network, images))
-    optimizer = torch.optim.SGD(network.parameters(), 0.01)
-    for _ in range(2):
-        optimizer.zero_grad()
-        F.cross_entropy(network(images), labels).backward()
-        assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
-        optimizer.step()
+def test_quirky_networks_are_scored_and_train():
+    for name, space in CLASSES.items():
+        torch.manual_seed(0)
+        assert_scores_and_trains(space(naswot_quirks=True).build(small(name), 4))
 
 
 def test_weights_are_drawn_as_in_the_published_code():
