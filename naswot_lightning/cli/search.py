@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from naswot_lightning.cli.parser import run_command
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.console import restore_keyboard_interrupt
-from naswot_lightning.execution import begin_engine
 
 PROG = "search.py"
 
@@ -26,7 +25,6 @@ def run_search(config: SearchConfig) -> int:
     Raises:
         UserError: an invalid setting, an unreadable file or run folder.
     """
-    begin_engine(config.engine)
     from naswot_lightning.cli.search_output import calibrate_and_show, run_and_show
     from naswot_lightning.search.plan import first_batch, plan_search
 

@@ -1,4 +1,4 @@
-"""Many independent tasks: here, in processes, and whatever else can run them, by the names of ``--engine``."""
+"""Many independent tasks: on this machine, and on whatever else can run them, by the names of ``--engine``."""
 
 from __future__ import annotations
 
@@ -12,11 +12,9 @@ if TYPE_CHECKING:
 # The registry: a name, and where its constructor is.
 ENGINES = {
     "local": "naswot_lightning.execution.local:local_executor",
-    "ray": "naswot_lightning.execution.ray_core:ray_executor",
+    "ray": "naswot_lightning.execution.ray:ray_executor",
     "slurm": "naswot_lightning.execution.slurm:slurm_executor",
 }
-# What an engine can begin before libraries are loaded, of those that take seconds to start.
-BEGINNINGS = {"ray": "naswot_lightning.execution.ray_head:begin"}
 
 
 class MakesExecutor(Protocol):
@@ -35,9 +33,3 @@ def get_engine(name: str) -> MakesExecutor:
     """
     made: MakesExecutor = resolve("engine", name, ENGINES)
     return made
-
-
-def begin_engine(name: str) -> None:
-    """Let an engine begin to start, beside this process, where it can: it will be needed."""
-    if name in BEGINNINGS:
-        resolve("engine", name, BEGINNINGS)()

@@ -75,7 +75,7 @@ def _read_of_others(words: list[str]) -> None:
 
             start.make_context("start", options)
         case ["export", setting]:
-            assert f'"{setting.split("=")[0]}"' in (ROOT / "naswot_lightning/execution/ray_head.py").read_text()
+            assert f'"{setting.split("=")[0]}"' in (ROOT / "naswot_lightning/execution/ray.py").read_text()
         case [".venv/bin/wandb", command, _]:
             from wandb.cli.cli import cli
 

@@ -11,9 +11,7 @@ from naswot_lightning.data.probe import load_probe
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution import get_engine
 from naswot_lightning.execution.base import ResourceRequest, WorkerFailure
-from naswot_lightning.execution.ray_cluster import Cluster, expect_cluster
-from naswot_lightning.execution.ray_core import ray_executor
-from naswot_lightning.execution.remote import pack
+from naswot_lightning.execution.ray import expect_cluster, ray_executor, resources_of_a_task
 from naswot_lightning.scorer import ScoreEvaluator
 from spaces import get_space
 from tests.execution.conftest import SMALL
@@ -87,19 +85,18 @@ def test_a_killed_worker_loses_nothing_and_its_items_are_answered_once(cluster):
     assert sorted(results) == list(range(60))
 
 
-def test_a_worker_keeps_the_devices_that_it_began_with(cluster):
+def test_a_worker_has_the_devices_that_were_asked_for(cluster):
     for workers, devices, shown in ((2, 1, {"0", "1"}), (4, 1, {"0", "1"}), (1, 2, {"0,1", "1,0"})):
-        found = [result for _, result in run(Where(), range(12), workers, CUDA, devices=devices)]
-        processes = {process: device for process, _, device in found}
-        assert all(processes[process] == device for process, _, device in found)
-        assert {device for _, _, device in found} <= shown
+        found = run(Where(), range(8), workers, CUDA, devices=devices)
+        assert {device for _, (_, _, device) in found} <= shown
 
 
-def test_shares_of_a_gpu_add_up_to_one_at_most(cluster):
+def test_shares_of_a_gpu_add_up_to_one_at_most():
+    machines = [{"CPU": 2.0, "GPU": 2.0}]
+    assert resources_of_a_task(ResourceRequest(4, CPU, threads=3, devices=2), machines) == {"CPU": 6}
+    assert resources_of_a_task(ResourceRequest(4, CUDA, devices=2), machines) == {"CPU": 2, "GPU": 2}
     for workers, share in ((1, 1.0), (2, 1.0), (4, 0.5), (5, 0.3333), (7, 0.25)):
-        shared = Cluster(ray, ResourceRequest(workers, CUDA))
-        shared.connect(*pack(Halved(), ResourceRequest(workers, CUDA), ""))
-        assert shared.needs == {"CPU": 1, "GPU": share}
+        assert resources_of_a_task(ResourceRequest(workers, CUDA), machines) == {"CPU": 1, "GPU": share}
 
 
 def test_what_no_machine_has_is_one_line(cluster):

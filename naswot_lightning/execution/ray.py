@@ -1,0 +1,356 @@
+"""The engine of Ray: tasks on a cluster, or on one of this machine alone; of Ray nothing but its core is used."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import signal
+import socket
+import time
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from naswot_lightning.errors import UserError
+from naswot_lightning.execution.base import Executor, R, ResourceRequest, Stoppable, T, Task, WorkerFailure, run_item
+from naswot_lightning.execution.worker import (
+    OutputReader,
+    TaskSpec,
+    module_path,
+    output_to,
+    pack_task,
+    sendable,
+)
+
+if TYPE_CHECKING:
+    from ray import ObjectRef
+
+_CHUNK_S = 1.5  # that a chunk of items takes: a hundred times what it costs to send
+_GLANCE_S = 0.5  # between looks for workers that hang, and for what trainings print
+_MOST_TRIES = 3  # of a training whose worker is lost
+_MOST_STARTS = 3  # of workers that die before they are ready, one after the other
+_PATIENCE_S = 75.0  # for trainings that are told to save
+_CONNECTION_S = 10.0  # for the head of a cluster to answer; Ray itself waits for two minutes
+_SHARES = 10_000  # of a GPU, as Ray counts them
+
+log = logging.getLogger(__name__)
+
+
+def ray_executor(request: ResourceRequest) -> Executor:
+    """Return what runs tasks on the cluster of ``RAY_ADDRESS``, or on one of this machine that it starts.
+
+    Raises:
+        UserError: Ray is not installed, or a device is asked for by its number.
+    """
+    if request.device.index is not None:
+        raise UserError(f"--device {request.device}: Ray chooses among the GPUs; use --device {request.device.type}")
+    # Ray reads these in every process, before it is imported; what the user has set stays.
+    settings = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
+    if "RAY_AUTH_MODE" not in os.environ and _address() == "local":
+        # A private cluster takes a token of its own, which is nowhere stored.
+        settings |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    for name, value in settings.items():
+        os.environ.setdefault(name, value)
+    try:
+        import ray
+    except ImportError as error:
+        raise UserError(f"--engine ray: {error}; pip install 'naswot-lightning[ray]'") from None
+    return RayExecutor(ray, request)
+
+
+def _address() -> str:
+    return os.environ.get("RAY_ADDRESS") or "local"
+
+
+class RayWorker:
+    """A process of the cluster that runs a task on items; one of its threads runs them, another may stop it."""
+
+    def prepare(self, spec: TaskSpec) -> Exception | None:
+        """Get the task ready; return its error."""
+        try:
+            self._task = spec.load()
+        except Exception as error:  # noqa: BLE001 - raised again by the command
+            return sendable(error)
+        return None
+
+    def run(self, items: Sequence[Any], output: Path | None) -> tuple[list[Any], Exception | None]:
+        """Return the results of items, and the error of the task that ended it early."""
+        results: list[Any] = []
+        try:
+            with nullcontext() if output is None else output_to(output):
+                for item in items:
+                    results.append(run_item(self._task, item))
+        except KeyboardInterrupt:  # a training was stopped
+            results.append(WorkerFailure("was interrupted"))
+        except Exception as error:  # noqa: BLE001 - raised again by the command
+            return results, sendable(error)
+        return results, None
+
+    def stop(self) -> None:
+        """Let a training save and end."""
+        if isinstance(self._task, Stoppable):
+            self._task.stop()
+
+
+class RayExecutor:
+    """Runs chunks of items in workers of Ray, or each item in one where it starts a process.
+
+    Where a worker dies or hangs, the items of its chunk are tried once more when all others are finished, each alone,
+    with none beside it that could want the same memory. A training is tried again at once, up to three times in all.
+    """
+
+    def __init__(self, ray: Any, request: ResourceRequest) -> None:
+        self._ray, self._request, self._is_ours = ray, request, False
+
+    def __enter__(self) -> RayExecutor:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Leave the cluster; one that was started here ends."""
+        if self._is_ours:
+            self._is_ours = False
+            self._ray.shutdown()
+
+    def run(self, task: Task[T, R], items: Iterable[T]) -> Iterator[tuple[T, R | WorkerFailure]]:
+        """Yield each item with its result, as their chunks are finished.
+
+        Raises:
+            UserError: there is no cluster, it has not what is asked for, its workers cannot get ready, or the task
+                cannot be sent to one.
+        """
+        request = self._request
+        spec = pack_task(task, request.threads, "--engine ray", "--engine local --workers 1")
+        waiting = deque(items)
+        if not waiting:
+            return
+        self._connect()
+        suspects: list[T] = []
+        for item, result in _Run(self._ray, request).results(spec, waiting):
+            if isinstance(result, WorkerFailure) and not request.runs_subprocess:
+                suspects.append(item)
+            else:
+                yield item, result
+        yield from _Run(self._ray, replace(request, workers=1), is_retry=True).results(spec, deque(suspects))
+
+    def _connect(self) -> None:
+        """Join the cluster of ``RAY_ADDRESS``, or start one of this machine, which ends with this process."""
+        if self._ray.is_initialized():
+            return
+        address = _address()
+        expect_cluster(address)
+        own = {"include_dashboard": False} if address == "local" else {}
+        handler, folder = signal.getsignal(signal.SIGTERM), os.getcwd()
+        os.chdir(os.path.abspath(os.sep))  # workers look for modules in the folder of this call, even for Ray's own
+        try:
+            self._ray.init(address, log_to_driver=False, logging_level="ERROR", **own)
+        except (OSError, RuntimeError, ValueError) as error:
+            cure = "expected one of the same version, and RAY_AUTH_MODE as it was started with: token, or disabled"
+            raise UserError(f"RAY_ADDRESS {address}: {str(error).splitlines()[0]}; {cure}") from None
+        finally:
+            os.chdir(folder)
+            if callable(handler):
+                signal.signal(signal.SIGTERM, handler)  # Ray has set its own
+        self._is_ours = True
+
+
+@dataclass
+class _Call:
+    """A call of a worker that is under way: it runs items, or gets ready where there are none."""
+
+    worker: Any
+    items: list[Any] = field(default_factory=list)
+    output: OutputReader | None = None
+    since: float = field(default_factory=time.monotonic)
+    is_hung: bool = False
+
+
+class _Run:
+    """Items that are run side by side.
+
+    Args:
+        ray: the package.
+        request: what the command asks for.
+        is_retry: each item is tried alone, for the last time.
+    """
+
+    def __init__(self, ray: Any, request: ResourceRequest, is_retry: bool = False) -> None:
+        self._ray, self._request, self._is_retry = ray, request, is_retry
+        self._trains = request.runs_subprocess
+        self._waiting: deque[Any] = deque()
+        self._calls: dict[ObjectRef, _Call] = {}
+        self._losses = Counter[Any]()
+        self._unready = 0
+        self._pace: float | None = None  # seconds of an item
+
+    def results(self, spec: TaskSpec, items: deque[Any]) -> Iterator[tuple[Any, Any]]:
+        """Yield each item with its result or failure, as their chunks are finished."""
+        if not items:
+            return
+        self._waiting = items
+        sent = self._ray.put(spec)
+        with self._output_folder() as folder:
+            try:
+                while self._waiting or self._calls:
+                    self._start_workers(sent)
+                    for call in self._calls.values():
+                        self._watch(call)
+                    for ref in self._ray.wait(list(self._calls), timeout=_GLANCE_S)[0]:
+                        yield from self._collect(ref, folder)
+            finally:
+                self._end()
+
+    def _output_folder(self) -> Any:
+        """Return a folder that all machines see, for what trainings print."""
+        if not self._trains:
+            return nullcontext()
+        return TemporaryDirectory(prefix=".output-", dir=self._request.folder.absolute())
+
+    def _start_workers(self, sent: ObjectRef) -> None:
+        """Start a worker for each slot of the cluster, also of machines that have joined it meanwhile."""
+        machines = [machine["Resources"] for machine in self._ray.nodes() if machine["Alive"]]
+        if not machines:
+            raise UserError("--engine ray: the cluster has no machine left; run the same command again")
+        needs = resources_of_a_task(self._request, machines)
+        slots = sum(min(int(has.get(name, 0) / need) for name, need in needs.items()) for has in machines)
+        if not slots:
+            raise self._too_small(needs)
+        most = min(slots, self._request.workers or slots, len(self._calls) + len(self._waiting))
+        # Nothing is tried again by Ray itself, which would begin with the first item.
+        options = {"num_cpus": needs["CPU"], "num_gpus": needs.get("GPU", 0), "max_restarts": 0, "max_concurrency": 2}
+        path = {"PYTHONPATH": os.pathsep.join(module_path()), "PYTHONSAFEPATH": "1"}
+        for _ in range(most - len(self._calls)):
+            worker = self._ray.remote(**options, runtime_env={"env_vars": path})(RayWorker).remote()
+            self._calls[worker.prepare.remote(sent)] = _Call(worker)
+
+    def _watch(self, call: _Call) -> None:
+        """Show what a training has printed; end a worker that hangs."""
+        self._show(call)
+        timeout = self._request.timeout
+        allowed = None if timeout is None else timeout + (_CHUNK_S if len(call.items) > 1 else 0.0)
+        if call.items and allowed is not None and time.monotonic() - call.since > allowed:
+            call.is_hung = True
+            self._ray.kill(call.worker)
+
+    @staticmethod
+    def _show(call: _Call) -> None:
+        if call.output is not None:
+            call.output.show()
+
+    def _collect(self, ref: ObjectRef, folder: str | None) -> Iterator[tuple[Any, Any]]:
+        """Yield the items of a call that has ended with their results, and give its worker the next."""
+        call = self._calls.pop(ref)
+        try:
+            answer = self._ray.get(ref)
+        except self._ray.exceptions.RayActorError:
+            yield from self._lose(call)
+            return
+        except self._ray.exceptions.RayTaskError as error:  # our modules cannot be imported there
+            raise UserError(
+                f"--engine ray: a worker on {error.ip}: {str(error).strip().splitlines()[-1]}; "
+                "each machine needs the same Python environment at the same path"
+            ) from None
+        self._show(call)
+        results, failure = answer if call.items else ([], answer)
+        for item, result in zip(call.items, results, strict=False):
+            yield from self._retry(item, result.reason) if isinstance(result, WorkerFailure) else [(item, result)]
+        if failure is not None:
+            raise failure
+        self._unready = 0
+        if call.items:
+            self._pace = (time.monotonic() - call.since) / len(call.items)
+        self._give(call.worker, folder)
+
+    def _give(self, worker: Any, folder: str | None) -> None:
+        """Let a worker run a chunk, or end where there is none left."""
+        count = 1
+        if self._pace and not self._trains and not self._is_retry:
+            # Towards the end fewer, so that all workers end together.
+            share = -(-len(self._waiting) // (2 * (len(self._calls) + 1)))
+            count = max(1, min(int(_CHUNK_S / self._pace), share))
+        items = [self._waiting.popleft() for _ in range(min(count, len(self._waiting)))]
+        if not items:
+            self._ray.kill(worker)
+            return
+        output = None if folder is None else Path(folder, f"{time.monotonic_ns()}.out")
+        reader = None if output is None else OutputReader(output)
+        self._calls[worker.run.remote(items, output)] = _Call(worker, items, reader)
+
+    def _lose(self, call: _Call) -> Iterator[tuple[Any, Any]]:
+        """Try the items of a worker that is lost again, or yield them as failures."""
+        timeout = self._request.timeout
+        reason = f"gave no answer in {timeout:g} s" if call.is_hung else "died, perhaps for want of memory"
+        if not call.items:
+            self._unready += 1
+            if self._unready == _MOST_STARTS:
+                raise UserError(
+                    f"--engine ray: a worker {reason} before it was ready, {_MOST_STARTS} times; "
+                    "what is finished is kept: run the same command again with fewer --workers"
+                )
+        elif not self._trains and not self._is_retry:
+            log.warning("warning: a worker %s; what it was at is tried again at the end", reason)
+        for item in call.items:
+            yield from self._retry(item, reason)
+
+    def _retry(self, item: Any, reason: str) -> Iterator[tuple[Any, Any]]:
+        """Let a training begin again, or yield the item as a failure."""
+        self._losses[item] += 1
+        if self._trains and self._losses[item] < _MOST_TRIES:
+            log.warning("warning: a worker %s; %s is tried again", reason, getattr(item, "name", item))
+            self._waiting.appendleft(item)
+        else:
+            yield item, WorkerFailure(reason)
+
+    def _end(self) -> None:
+        """End all workers; those that train may save first."""
+        try:
+            training = {ref: call for ref, call in self._calls.items() if self._trains and call.items}
+            if training:
+                log.warning("%d trainings are told to save and end; Ctrl-C ends them at once", len(training))
+                for call in training.values():
+                    call.worker.stop.remote()
+                self._ray.wait(list(training), num_returns=len(training), timeout=_PATIENCE_S)
+                for call in training.values():
+                    self._show(call)
+        finally:
+            for call in self._calls.values():
+                self._ray.kill(call.worker)
+
+    def _too_small(self, needs: dict[str, float]) -> UserError:
+        gpus = f" and {needs['GPU']:g} GPUs" if "GPU" in needs else ""
+        cure = "give fewer --threads or --devices" if self._trains else "use --device cpu"
+        asked = f"{needs['CPU']:g} CPUs{gpus}"
+        return UserError(f"--engine ray: no machine of the cluster has {asked} for a task; {cure}, or add machines")
+
+
+def resources_of_a_task(request: ResourceRequest, machines: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Return the CPUs and GPUs that a task has for itself: a share of one where more workers than GPUs are asked for.
+
+    Args:
+        request: what the command asks for.
+        machines: what each machine of the cluster has, by Ray's names.
+    """
+    cpus = float(request.threads * request.devices)
+    if request.device.type != "cuda":
+        return {"CPU": cpus}
+    gpus, workers = sum(has.get("GPU", 0) for has in machines), request.workers or 1
+    if request.devices > 1 or not gpus or workers <= gpus:
+        return {"CPU": cpus, "GPU": float(request.devices)}
+    return {"CPU": cpus, "GPU": int(_SHARES / -(-workers // gpus)) / _SHARES}
+
+
+def expect_cluster(address: str) -> None:
+    """Raise :class:`UserError` where nobody answers."""
+    if "://" in address:
+        raise UserError(f"RAY_ADDRESS {address}: expected HOST:PORT of a cluster that this machine has joined, or auto")
+    host, colon, port = address.rpartition(":")
+    if not colon:  # auto, local, or what Ray will refuse
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECTION_S).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise UserError(f"RAY_ADDRESS {address}: {error}; start a cluster there with ray start --head") from None
