@@ -1,4 +1,4 @@
-"""The evidence for a score: its rank correlation with accuracy, beside that of plain size.
+"""The evidence for a score: its rank correlation with accuracy and with size, and whether it beats size.
 
 Of the bootstrap intervals, simulated (normal values, true tau 0.5 and 0.7, 500 draws each): for 8 to 40 networks an
 interval holds the true tau in 95 to 98 %, for 5 in 77 to 90 %; of two equally good predictors one is said to beat the
@@ -7,15 +7,26 @@ other in at most 3.4 %.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from naswot_lightning.analysis.results import Network
-from naswot_lightning.analysis.statistics import Array, Estimate, bootstrap, estimate, resampled_rho, resampled_tau
-from naswot_lightning.columns import MACS, PARAMS, SCORE_FINAL, SCORE_INIT, TEST_ACC
+from naswot_lightning.analysis.statistics import (
+    Array,
+    Estimate,
+    bootstrap,
+    estimate,
+    kendall_tau,
+    resampled_rho,
+    resampled_tau,
+)
+from naswot_lightning.columns import MACS, PARAMS, SCORE_FINAL, SCORE_INIT, SIZES, TEST_ACC
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Outcome = Literal["beats", "loses", "cannot be told apart", "too little evidence"]
 Points = tuple[list[float], list[float]]  # values of a predictor, and accuracies
@@ -31,6 +42,25 @@ TAU_DECIMALS = 12
 
 PREDICTORS = (SCORE_INIT, SCORE_FINAL, PARAMS, MACS)
 _SIZES = {column.name: column for column in (PARAMS, MACS)}
+
+
+@dataclass(frozen=True)
+class NetworksWithAccuracy:
+    """The n networks of a run whose accuracies are known."""
+
+    space: str
+    images: str
+    """the data set of the mini-batch that scored them."""
+    source: str
+    """which accuracy it is."""
+    architectures: tuple[str, ...]
+    """of the networks that were scored or trained, without dead branches where the run has none."""
+    accuracies: np.ndarray
+    """(n,) percent."""
+    scores: Mapping[str, np.ndarray]
+    """by name, that which ranks first; (n,) NaN where one is missing."""
+    sizes: Mapping[str, np.ndarray]
+    """parameters and multiply-accumulates by name; (n,) NaN where one is not known."""
 
 
 @dataclass(frozen=True)
@@ -182,3 +212,15 @@ def note_on_range(networks: Sequence[Network], ranked: Sequence[str] | None) -> 
         f"The picks are the top {len(networks)} of {whole}, which says little about the whole (restricted range); "
         "--select spread trains networks of all ranks."
     )
+
+
+def agreement_with_size(ranking: pd.DataFrame) -> dict[str, float | None]:
+    """Return Kendall's tau between the score and parameters, MACs and rectified units, over scored rows."""
+    scored = ranking[ranking["status"] == "ok"]
+    scores = scored["score"].to_numpy()
+    taus = {}
+    for size in SIZES:
+        counts = scored[size].to_numpy(float, na_value=np.nan)
+        counted = ~np.isnan(counts)
+        taus[size] = kendall_tau(scores[counted].tolist(), counts[counted].tolist())
+    return taus

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from naswot_lightning.analysis.agreement import agreement_with_size
+from naswot_lightning.analysis.evidence import agreement_with_size
 from naswot_lightning.columns import COMBINED, SCORE_INIT, SIZES, Criterion
 from naswot_lightning.console import fold, print_table, print_text, terminal_width
 from naswot_lightning.ranking import COLUMNS, as_dicts

@@ -18,7 +18,7 @@ def main(words: Sequence[str]) -> int:
 
 def run_study(config: StudyConfig) -> int:
     """Study a run; imported late so that --help is quick."""
-    from naswot_lightning.study.run import study
+    from naswot_lightning.study.report import study
 
     restore_keyboard_interrupt()
     return study(config)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from naswot_lightning.analysis.known import NetworksWithAccuracy
+from naswot_lightning.analysis.evidence import NetworksWithAccuracy
 from naswot_lightning.analysis.measurements import AblationHeader, MatrixKind, ablation_path, similarities_path
 from naswot_lightning.diagnostics.ablation import AblationPlan, measure_ablation, select_best, select_by_percentile
 from naswot_lightning.diagnostics.similarities import RunNetworks, are_current, compute_similarities

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from naswot_lightning.analysis.known import NetworksWithAccuracy
+from naswot_lightning.analysis.evidence import NetworksWithAccuracy
 from naswot_lightning.analysis.measurements import MOST_IMAGES, MatrixKind, Similarities, SimilarityMetadata
 from naswot_lightning.data.probe import Probe, load_probe
 from naswot_lightning.errors import UserError

@@ -7,8 +7,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from naswot_lightning.analysis.agreement import agreement_with_size
-from naswot_lightning.analysis.evidence import Correlation, Verdict, correlations, judge, note_on_range
+from naswot_lightning.analysis.evidence import (
+    Correlation,
+    Verdict,
+    agreement_with_size,
+    correlations,
+    judge,
+    note_on_range,
+)
 from naswot_lightning.analysis.results import Group, GroupSettings
 from naswot_lightning.analysis.statistics import describe_method
 from naswot_lightning.analysis.trajectory import TrajectoryFacts, trajectory_facts

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from naswot_lightning.analysis.known import NetworksWithAccuracy
+from naswot_lightning.analysis.evidence import NetworksWithAccuracy
 from naswot_lightning.analysis.results import Network
 from naswot_lightning.columns import BENCHMARK_ACC, MACS, PARAMS, SCORE_INIT, TEST_ACC
 from naswot_lightning.report.ranked import score_columns

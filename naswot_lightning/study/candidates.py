@@ -1,4 +1,4 @@
-"""The candidates of a search with all that was computed of them."""
+"""The candidates of a search with all that was computed of them, and what is known of them after training."""
 
 from __future__ import annotations
 
@@ -9,29 +9,32 @@ from typing import Any
 
 import numpy as np
 
+from naswot_lightning.analysis.evidence import ACCURACY_DECIMALS, MIN_NETWORKS, note_on_range
+from naswot_lightning.analysis.results import comparable, read_results
+from naswot_lightning.benchmarks import open_benchmark
+from naswot_lightning.benchmarks.targets import reported_target
 from naswot_lightning.columns import MACS, PARAMS
+from naswot_lightning.console import format_cell
 from naswot_lightning.errors import UserError
+from naswot_lightning.ranking import read_ranking
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.storage.score_rows import ScoreRow, read_score_rows
+from spaces.errors import one_line
 
-_UNITS = "rectified_units"  # the score that counts them
-_OF_ACCURACIES = ("train", "table")  # evaluators
+# The score that counts the rectified units, which each row has.
+_UNITS = "rectified_units"
+# Evaluators whose rows are accuracies.
+_OF_ACCURACIES = ("train", "table")
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """The candidates of a run, each once.
-
-    Attributes:
-        folder: of the run.
-        settings: of the run.
-        rows: n of them, in the order in which they were finished; among the scores of each are its parameters, MACs and
-            rectified units.
-    """
+    """The n candidates of a run, each once."""
 
     folder: RunFolder
     settings: Mapping[str, Any]
     rows: tuple[ScoreRow, ...]
+    """in the order in which they were finished; among the scores of each are its parameters, MACs and ReLUs."""
 
     @property
     def name(self) -> str:
@@ -39,11 +42,11 @@ class Candidates:
         return str(self.folder.path)
 
     def scores(self, name: str) -> np.ndarray:
-        """Return one score of each candidate, NaN where there is none."""
+        """Return one score of each candidate, (n,), NaN where there is none."""
         return np.array([row.scores.get(name) for row in self.rows], dtype=float)
 
     def deviations(self, name: str) -> np.ndarray:
-        """Return the standard deviation of one score over repeats, NaN where there is none."""
+        """Return the standard deviation of one score over repeats, (n,), NaN where there is none."""
         return np.array([(row.stds or {}).get(name) for row in self.rows], dtype=float)
 
     @property
@@ -54,9 +57,43 @@ class Candidates:
         return [*(name for name in names if name not in sizes), *sizes]
 
     @cached_property
-    def places(self) -> dict[str, int]:
-        """The place of each architecture among the rows."""
-        return {row.architecture: place for place, row in enumerate(self.rows)}
+    def index(self) -> dict[str, int]:
+        """The number of the row of each architecture."""
+        return {row.architecture: number for number, row in enumerate(self.rows)}
+
+    @property
+    def sampling(self) -> str:
+        """How the candidates were found, in words, and how many different networks they are.
+
+        Networks that are equal have one score. Where they also share an accuracy, as in NAS-Bench-101, they are one
+        observation, and an interval over n candidates is too narrow.
+        """
+        settings, networks = self.settings, len({row.canonical for row in self.rows})
+        if settings.get("architectures") is not None:
+            found = f"those of {settings['architectures']}"
+        elif settings.get("samples") == "all":
+            found = "all of it"
+        else:
+            algorithm = settings.get("algorithm")
+            how = "drawn at random" if algorithm == "random" else f"proposed by {algorithm}"
+            found = f"{how} (seed {settings.get('seed')})"
+        for name, label in (("max_params", "parameters"), ("max_macs", "MACs")):
+            if settings.get(name) is not None:
+                found += f", at most {format_cell(settings[name])} {label}"
+        if settings.get("shard") is not None:
+            found += f", shard {settings['shard']}"
+        different = f" ({networks:,} different networks)" if networks < len(self.rows) else ""
+        return f"{len(self.rows):,} architectures{different} of {settings.get('space')}, {found}"
+
+    @property
+    def note_on_sampling(self) -> str | None:
+        """A warning where an algorithm chose the candidates by what it saw of them, else None."""
+        if self.settings.get("architectures") is not None or self.settings.get("algorithm") == "random":
+            return None
+        return (
+            f"The candidates were proposed by {self.settings.get('algorithm')}, which looks for good ones: their taus "
+            "are not those of the space (restricted range); --algorithm random draws a sample of it."
+        )
 
 
 def read_candidates(path: str) -> Candidates:
@@ -72,15 +109,97 @@ def read_candidates(path: str) -> Candidates:
     first: dict[str, ScoreRow] = {}
     trains = settings.get("evaluator") in _OF_ACCURACIES
     for row in read_score_rows(folder.scores):
-        if row.fidelity == 0 or (row.fidelity is None and not trains):  # the others are accuracies of a training
-            first.setdefault(row.architecture, _with_sizes(row))
+        # The others are accuracies of a training.
+        if row.fidelity == 0 or (row.fidelity is None and not trains):
+            sizes = {_UNITS: row.n_units, PARAMS.name: row.params, MACS.name: row.macs}
+            known = {name: None if size is None else float(size) for name, size in sizes.items()}
+            first.setdefault(row.architecture, replace(row, scores={**row.scores, **known}))
     if not first:
         cure = "search with --evaluator scores" if trains else "run its search first"
         raise UserError(f"{path}: no candidate in it has a score; {cure}")
     return Candidates(folder, settings, tuple(first.values()))
 
 
-def _with_sizes(row: ScoreRow) -> ScoreRow:
-    sizes = {_UNITS: row.n_units, PARAMS.name: row.params, MACS.name: row.macs}
-    known = {name: None if size is None else float(size) for name, size in sizes.items()}
-    return replace(row, scores={**row.scores, **known})
+@dataclass(frozen=True)
+class CandidateAccuracies:
+    """One accuracy of the n candidates of a run."""
+
+    label: str
+    """which accuracy it is."""
+    source: str
+    """where it is from."""
+    values: np.ndarray
+    """(n,) shares; NaN where it is not known. Of candidates that are one trained network the first has it."""
+    note: str | None = None
+    """a warning of what they cannot say."""
+
+    @property
+    def count(self) -> int:
+        """How many are known."""
+        return int((~np.isnan(self.values)).sum())
+
+
+def find_accuracies(candidates: Candidates, benchmark: str | None, dataset: str | None) -> list[CandidateAccuracies]:
+    """Return the accuracies of each data set, or of each kind of training.
+
+    Args:
+        candidates: of the run.
+        benchmark: the file of a table; the trained picks without it.
+        dataset: of the table, by our name; each that it has by default.
+
+    Raises:
+        UserError: fewer than five candidates have one, or a file cannot be read.
+    """
+    found = _of_picks(candidates) if benchmark is None else _of_table(candidates, benchmark, dataset)
+    enough = [each for each in found if each.count >= MIN_NETWORKS]
+    if enough:
+        return enough
+    most = max((each.count for each in found), default=0)
+    if benchmark is not None:
+        raise UserError(
+            f"--benchmark {benchmark}: it knows {most} of the {len(candidates.rows)} candidates of {candidates.name} "
+            f"({candidates.settings.get('space')}); a study needs {MIN_NETWORKS}: give a table of their space"
+        )
+    raise UserError(
+        f"{candidates.name}: {most or 'no'} trained picks that compare; a study needs {MIN_NETWORKS}: run train.py "
+        f"--run_dir {candidates.name} --select spread --top 20, or give --benchmark TABLE"
+    )
+
+
+def _of_table(candidates: Candidates, path: str, dataset: str | None) -> list[CandidateAccuracies]:
+    try:
+        table = open_benchmark(path)
+    except UserError:
+        # A CSV whose architectures do not tell their space is taken to be of the run's.
+        table = open_benchmark(path, str(candidates.settings.get("space")))
+    there = {known.dataset.lower().removesuffix("-valid") for known in table.known if known.split != "train"}
+    rows = [table.row(row.architecture) for row in candidates.rows]
+    found = []
+    for each in sorted(there) if dataset is None else [dataset]:
+        target = reported_target(table, each, exact=True)
+        percent = table.every_accuracy(target.dataset, target.split, target.epochs)
+        shares = [np.nan if row is None else round(percent.item(row) / 100, ACCURACY_DECIMALS) for row in rows]
+        found.append(CandidateAccuracies(str(target), table.name, np.array(shares)))
+    return found
+
+
+def _of_picks(candidates: Candidates) -> list[CandidateAccuracies]:
+    ranked = None
+    if candidates.folder.ranking.exists():
+        ranking = read_ranking(candidates.folder.path)
+        ranked = ranking.loc[ranking["status"] == "ok", "canonical"].drop_duplicates().tolist()
+    found = []
+    for group in comparable(read_results(candidates.folder.path)):
+        trained = {each.canonical: each.mean("test_acc") for each in group.networks}
+        values = np.full(len(candidates.rows), np.nan)
+        for number, row in enumerate(candidates.rows):
+            accuracy = trained.pop(row.canonical, None)
+            if accuracy is not None:
+                values[number] = round(accuracy, ACCURACY_DECIMALS)
+        own, several = group.settings, "s" if len(group.seeds) > 1 else ""
+        recipe = "" if own.recipe is None else f", recipe {own.recipe}"
+        seeds = f"seed{several} {', '.join(map(str, group.seeds))}"
+        label = f"{own.space} on {own.dataset}{recipe}, {own.epochs} epochs, {seeds}"
+        note = note_on_range(group.networks, ranked)
+        found.append(CandidateAccuracies(one_line(label), "trained picks", values, note))
+    return found

@@ -1,18 +1,34 @@
-"""A study on the terminal, and as the rows of ``study.csv``."""
+"""A study: from run folders and accuracies to tables on the terminal, files and a figure."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
+from naswot_lightning.analysis.evidence import Outcome
 from naswot_lightning.analysis.statistics import Estimate
 from naswot_lightning.columns import SIZES
 from naswot_lightning.console import print_table
-from naswot_lightning.study.judged import Judged, Outcome, Panel
-from naswot_lightning.study.stability import Stability
-from naswot_lightning.study.study import Study
+from naswot_lightning.errors import UserError, warn_of_failure
+from naswot_lightning.report.figures import save_figure
+from naswot_lightning.report.figures.bars import SIZE, VerdictBar, VerdictPanel, draw_verdicts
+from naswot_lightning.storage.files import write_csv, write_json
+from naswot_lightning.study.assessment import (
+    AccuracyPanel,
+    ScoreAssessment,
+    Study,
+    assess_scores,
+    choose_scores,
+    expect_same_candidates,
+    measure_stability,
+    rank_by_scores,
+)
+from naswot_lightning.study.candidates import Candidates, find_accuracies, read_candidates
+from naswot_lightning.study.settings import StudyConfig
 
-COLUMNS = (
+_COLUMNS = (
     "accuracy", "source", "n", "score", "unscored", "tau", "tau_low", "tau_high", "size", "less_size", "less_size_low",
     "less_size_high", "partial_tau", "partial_tau_low", "partial_tau_high", "tau_with_size", "outcome",
     "tau_between_runs", "lowest_tau_between_runs", "std_of_repeats",
@@ -30,98 +46,102 @@ _FORMULA = (
 _EACH = "Each interval is of one score alone: of 20 scores that are as good as size, one is expected to seem otherwise."
 
 
-def print_study(study: Study) -> None:
+def study(config: StudyConfig) -> int:
+    """Study a run: print what its accuracies say of each score, and write it.
+
+    Raises:
+        UserError: a run folder, a table or a score cannot be used; nothing is written then.
+    """
+    paths = [os.path.realpath(path) for path in config.run_dir]
+    for number, path in enumerate(paths):
+        if path in paths[:number]:
+            raise UserError(f"--run_dir {config.run_dir[number]}: it is there twice; give each run folder once")
+    runs = [read_candidates(path) for path in config.run_dir]
+    if config.out is not None and os.path.isfile(config.out):
+        raise UserError(f"--out {config.out}: there is a file of that name; choose a folder")
+    found = make_study(runs, config)
+    _print_study(found)
+    _write(found, runs[0], config.out)
+    return 0
+
+
+def make_study(runs: list[Candidates], config: StudyConfig) -> Study:
+    """Return what accuracies say of the scores of runs of the same candidates.
+
+    Raises:
+        UserError: as :func:`study`.
+    """
+    first, *others = runs
+    repeats = first.settings.get("repeats")
+    differences = tuple(expect_same_candidates(first, other) for other in others)
+    criteria = choose_scores(first, config.score)
+    accuracies = find_accuracies(first, config.benchmark, config.benchmark_dataset)
+    ranks = [rank_by_scores(run, criteria) for run in runs]
+    return Study(
+        run=first.name,
+        sampling=first.sampling,
+        note=first.note_on_sampling,
+        repeats=repeats if isinstance(repeats, int) else 1,
+        further_runs=differences,
+        panels=tuple(assess_scores(ranks[0], each) for each in accuracies),
+        stability=tuple(measure_stability(runs, ranks, criteria, accuracies[0])),
+    )
+
+
+def _print_study(found: Study) -> None:
     """Print a table for each accuracy, one for the stability, and what they come to in words."""
-    for panel in study.panels:
-        _print_panel(panel)
-    print(_FORMULA)
-    _print_stability(study)
-    for panel in study.panels:
-        print("\n" + conclusion(panel))
+    columns = ("score", "Kendall tau, 95 %", "less that of size", "given size", "with size", "unscored", "beside size")
+    for panel in found.panels:
+        print(f"\n{panel.accuracy} ({panel.source}), n = {panel.n:,}; plain size is {SIZES[panel.size].label}")
+        lines = (
+            (each.score, *map(_estimate, (each.tau, each.gain_over_size, each.partial)), _tau(each.tau_with_size),
+             each.unscored, _shown_outcome(each))
+            for each in panel.assessments
+        )  # fmt: skip
+        print_table("", columns, lines)
+    print(_FORMULA + "\n")
+    _print_stability(found)
+    for panel in found.panels:
+        print("\n" + _conclude(panel))
         if panel.note is not None:
             print(panel.note)
-    print(f"\nThe candidates: {study.sampling}." + ("" if study.note is None else f" {study.note}"))
+    print(f"\nThe candidates: {found.sampling}." + ("" if found.note is None else f" {found.note}"))
     print(_EACH)
 
 
-def conclusion(panel: Panel) -> str:
-    """Return in one line which scores rank better than plain size."""
+def _conclude(panel: AccuracyPanel) -> str:
+    """Return in one line which scores rank better than model size."""
     said = []
     for outcome, words in _SAID.items():
-        names = [each.score for each in panel.judged if each.outcome == outcome and not each.is_size]
+        names = [each.score for each in panel.assessments if each.outcome == outcome and not each.is_size]
         if names or outcome == "beats":
             said.append(f"{words.format(size=SIZES[panel.size].label)}: {', '.join(names) or 'none'}.")
     return f"{panel.accuracy}, n = {panel.n:,}. {' '.join(said)}"
 
 
-def csv_rows(study: Study) -> Iterator[dict[str, object]]:
-    """Yield a row for each score and accuracy."""
-    stability = {each.score: each for each in study.stability}
-    for panel in study.panels:
-        for each in panel.judged:
-            yield {**_csv_row(panel, each), **_csv_row_of_runs(stability[each.score])}
-
-
-def _csv_row(panel: Panel, judged: Judged) -> dict[str, object]:
-    columns = {"tau": judged.tau, "less_size": judged.less_size, "partial_tau": judged.partial}
-    intervals = {
-        f"{name}{end}": value
-        for name, each in columns.items()
-        for end, value in (("", each.value), ("_low", each.low), ("_high", each.high))
-    }
-    return {
-        "accuracy": panel.accuracy, "source": panel.source, "n": panel.n, "score": judged.score,
-        "unscored": judged.unscored, "size": panel.size, "tau_with_size": judged.tau_with_size,
-        "outcome": _shown_outcome(judged), **intervals,
-    }  # fmt: skip
-
-
-def _csv_row_of_runs(stability: Stability) -> dict[str, object]:
-    return {
-        "tau_between_runs": stability.between_runs,
-        "lowest_tau_between_runs": stability.lowest,
-        "std_of_repeats": stability.of_repeats,
-    }
-
-
-def _print_panel(panel: Panel) -> None:
-    columns = ("score", "Kendall tau, 95 %", "less that of size", "given size", "with size", "unscored", "beside size")
-    print(f"\n{panel.accuracy} ({panel.source}), n = {panel.n:,}; plain size is {SIZES[panel.size].label}")
-    print_table("", columns, (_line(each) for each in panel.judged))
-
-
-def _line(judged: Judged) -> list[object]:
-    own = judged.tau, judged.less_size, judged.partial
-    return [judged.score, *map(_estimate, own), _tau(judged.tau_with_size), judged.unscored, _shown_outcome(judged)]
-
-
-def _shown_outcome(judged: Judged) -> str:
-    return "plain size" if judged.is_size else judged.outcome
-
-
-def _print_stability(study: Study) -> None:
-    runs, repeated = 1 + len(study.further_runs), study.repeats > 1
-    print()
+def _print_stability(found: Study) -> None:
+    runs, repeated = 1 + len(found.further_runs), found.repeats > 1
     if runs == 1 and not repeated:
         print(
             "How stable the scores are is not known of one run: give, after it, run folders of the same architectures "
-            f"(search.py --architectures {Path(study.run) / 'ranking.csv'} --seed 1)"
+            f"(search.py --architectures {Path(found.run) / 'ranking.csv'} --seed 1)"
         )
         return
-    of_repeats = (f"std over {study.repeats} repeats / over candidates",) if repeated else ()
-    of_runs = ("tau between runs", *(("lowest",) if runs > 2 else ()), "tau with accuracy in each") if runs > 1 else ()
-    print("; ".join(["Stability", *study.further_runs, *([study.panels[0].accuracy] if runs > 1 else [])]))
-    rows = ([each.score, *_of_repeats(each, repeated), *_of_runs(each, runs)] for each in study.stability)
-    print_table("", ("score", *of_repeats, *of_runs), rows)
-
-
-def _of_repeats(stability: Stability, repeated: bool) -> list[str]:
-    return [_tau(stability.of_repeats)] if repeated else []
-
-
-def _of_runs(stability: Stability, runs: int) -> list[str]:
-    between = [_tau(stability.between_runs), *([_tau(stability.lowest)] if runs > 2 else [])]
-    return [*between, ", ".join(map(_tau, stability.taus))] if runs > 1 else []
+    columns = ["score"]
+    columns += [f"std over {found.repeats} repeats / over candidates"] if repeated else []
+    columns += ["tau between runs"] if runs > 1 else []
+    columns += ["lowest"] if runs > 2 else []
+    columns += ["tau with accuracy in each"] if runs > 1 else []
+    rows = []
+    for each in found.stability:
+        row = [each.score]
+        row += [_tau(each.of_repeats)] if repeated else []
+        row += [_tau(each.between_runs)] if runs > 1 else []
+        row += [_tau(each.lowest)] if runs > 2 else []
+        row += [", ".join(map(_tau, each.taus))] if runs > 1 else []
+        rows.append(row)
+    print("; ".join(["Stability", *found.further_runs, *([found.panels[0].accuracy] if runs > 1 else [])]))
+    print_table("", columns, rows)
 
 
 def _tau(value: float | None) -> str:
@@ -129,6 +149,48 @@ def _tau(value: float | None) -> str:
 
 
 def _estimate(estimate: Estimate) -> str:
-    if estimate.low is None or estimate.high is None:
-        return _tau(estimate.value)
-    return f"{_tau(estimate.value)} [{estimate.low:.3f}, {estimate.high:.3f}]"
+    return "-" if estimate.value is None else f"{estimate:.3f}"
+
+
+def _shown_outcome(each: ScoreAssessment) -> str:
+    return SIZE if each.is_size else each.outcome
+
+
+def _write(found: Study, run: Candidates, out: str | None) -> None:
+    """Write study.csv, study.json and study.png; the lock of the run folder is held where they lie in it."""
+    folder = run.folder.path / "study" if out is None else Path(out)
+    with run.folder.lock() if out is None else nullcontext():
+        write_csv(folder / "study.csv", _csv_rows(found), _COLUMNS)
+        write_json(folder / "study.json", found.to_json())
+        written = [folder / "study.csv", folder / "study.json"]
+        with warn_of_failure(f"{folder / 'study.png'} cannot be drawn"):
+            panels = []
+            for panel in found.panels:
+                bars = [VerdictBar(each.score, each.tau, _shown_outcome(each)) for each in panel.assessments]
+                size = next(bar.tau.value for bar in bars if bar.score == panel.size)
+                panels.append(VerdictPanel(panel.accuracy, panel.n, bars, size))
+            title = f"{found.run}: {found.sampling}; {found.panels[0].source}"
+            save_figure(draw_verdicts(panels, title), folder / "study.png")
+            written.append(folder / "study.png")
+    print(", ".join(map(str, written)))
+
+
+def _csv_rows(found: Study) -> Iterator[dict[str, object]]:
+    """Yield a row for each score and accuracy."""
+    stability = {each.score: each for each in found.stability}
+    for panel in found.panels:
+        for each in panel.assessments:
+            estimates = {"tau": each.tau, "less_size": each.gain_over_size, "partial_tau": each.partial}
+            intervals = {
+                f"{name}{end}": value
+                for name, own in estimates.items()
+                for end, value in (("", own.value), ("_low", own.low), ("_high", own.high))
+            }
+            yield {
+                "accuracy": panel.accuracy, "source": panel.source, "n": panel.n, "score": each.score,
+                "unscored": each.unscored, "size": panel.size, "tau_with_size": each.tau_with_size,
+                "outcome": _shown_outcome(each), **intervals,
+                "tau_between_runs": stability[each.score].between_runs,
+                "lowest_tau_between_runs": stability[each.score].lowest,
+                "std_of_repeats": stability[each.score].of_repeats,
+            }  # fmt: skip

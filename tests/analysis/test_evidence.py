@@ -1,5 +1,3 @@
-import itertools
-import math
 import random
 from dataclasses import replace
 
@@ -9,10 +7,8 @@ from scipy import stats
 
 from naswot_lightning.analysis.evidence import correlations, is_top_only, judge, note_on_range
 from naswot_lightning.analysis.results import Network
-from naswot_lightning.analysis.statistics import (
-    RESAMPLES,
-    SEED,
-)
+from naswot_lightning.analysis.statistics import RESAMPLES, SEED
+from tests.analysis.reference import tau_of_pairs
 from tests.runs import training_result
 
 
@@ -24,17 +20,6 @@ def networks(scores, accuracies, params, macs=None):
         for number, (s, a, p, m) in enumerate(zip(scores, accuracies, params, macs, strict=True), start=1)
     )
     return [Network((each,)) for each in results]
-
-
-def tau_by_counting(pairs):
-    concordant = discordant = first_differs = second_differs = 0
-    for (a, b), (c, d) in itertools.combinations(pairs, 2):
-        first_differs += a != c
-        second_differs += b != d
-        concordant += (a - c) * (b - d) > 0
-        discordant += (a - c) * (b - d) < 0
-    scale = math.sqrt(first_differs * second_differs)
-    return (concordant - discordant) / scale if scale else math.nan
 
 
 ACCURACIES = [0.5 + 0.02 * place for place in range(12)]
@@ -59,11 +44,10 @@ def test_the_score_beats_size_and_size_beats_the_score():
 def test_the_interval_of_the_difference_is_of_the_same_resamples():
     found = judge(networks(RISING, ACCURACIES, MIXED)).difference
     drawn = np.random.default_rng(SEED).integers(0, 12, (RESAMPLES, 12))
-    differences = [
-        tau_by_counting([(RISING[i], ACCURACIES[i]) for i in row])
-        - tau_by_counting([(MIXED[i], ACCURACIES[i]) for i in row])
-        for row in drawn
+    taus = [
+        [tau_of_pairs(np.array(values)[row], np.array(ACCURACIES)[row]) for row in drawn] for values in (RISING, MIXED)
     ]
+    differences = np.subtract(*taus)
     assert (found.low, found.high) == pytest.approx(tuple(np.percentile(differences, [2.5, 97.5])))
 
 
@@ -82,9 +66,8 @@ def test_size_is_the_better_of_parameters_and_macs():
     assert "for MACs" in judge(networks(MIXED, ACCURACIES, reverse, RISING)).sentence
 
 
-@pytest.mark.parametrize(
-    ("members", "reason"),
-    [
+def test_too_little_evidence_says_why_and_how_to_get_more():
+    for members, reason in (
         ([], "0 networks are too few"),
         (networks([1.0], [0.5], [1]), "1 network is too few"),
         (networks(RISING[:4], ACCURACIES[:4], MIXED[:4]), "4 networks are too few"),
@@ -92,14 +75,12 @@ def test_size_is_the_better_of_parameters_and_macs():
         (networks(RISING, ACCURACIES, [1] * 12), "the 12 networks are equal in size or in test accuracy"),
         (networks([1.0] * 12, ACCURACIES, MIXED), "the 12 networks have equal scores"),
         (networks(RISING[:5], [0.5] * 4 + [0.9], MIXED[:5]), "so many equal scores, sizes or accuracies"),
-    ],
-)
-def test_too_little_evidence_says_why_and_how_to_get_more(members, reason):
-    verdict = judge(members)
-    assert verdict.outcome == "too little evidence"
-    assert reason in verdict.sentence
-    assert "train.py --select spread --top 20" in verdict.sentence
-    assert verdict.difference is None
+    ):
+        verdict = judge(members)
+        assert verdict.outcome == "too little evidence"
+        assert reason in verdict.sentence
+        assert "train.py --select spread --top 20" in verdict.sentence
+        assert verdict.difference is None
 
 
 def test_advice_fits_the_ranking():

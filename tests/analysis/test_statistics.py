@@ -1,6 +1,7 @@
+"""Rank correlations and intervals against counting pairs, scipy, and Kendall's own derivation."""
+
 import itertools
 import math
-import random
 
 import numpy as np
 import pytest
@@ -11,12 +12,18 @@ from scipy import stats
 from naswot_lightning.analysis.statistics import (
     RESAMPLES,
     SEED,
+    Estimate,
+    concordance,
     estimate,
     kendall_tau,
+    partial_tau,
     resample_counts,
     resampled_rho,
     resampled_tau,
+    untied,
+    with_the_worst,
 )
+from tests.analysis.reference import signs, tau_of_pairs
 
 few = st.lists(st.tuples(st.integers(-4, 4), st.integers(-4, 4)), min_size=2, max_size=12)
 distinct = st.lists(st.tuples(st.floats(-1e3, 1e3), st.integers(-4, 4)), min_size=5, max_size=10)
@@ -27,17 +34,6 @@ def once(statistic, pairs):
     return statistic(first, second, np.ones((1, len(pairs))))[0]
 
 
-def tau_by_counting(pairs):
-    concordant = discordant = first_differs = second_differs = 0
-    for (a, b), (c, d) in itertools.combinations(pairs, 2):
-        first_differs += a != c
-        second_differs += b != d
-        concordant += (a - c) * (b - d) > 0
-        discordant += (a - c) * (b - d) < 0
-    scale = math.sqrt(first_differs * second_differs)
-    return (concordant - discordant) / scale if scale else math.nan
-
-
 def test_tau_and_rho_by_hand():
     assert once(resampled_tau, [(1, 1), (2, 3), (3, 2), (4, 5), (5, 4)]) == 0.6  # 8 pairs agree, 2 do not
     assert once(resampled_tau, [(1, 1), (1, 2), (2, 2), (3, 3)]) == 0.8  # 4 agree, a tie in each: 4 / sqrt(5 * 5)
@@ -46,29 +42,25 @@ def test_tau_and_rho_by_hand():
     assert math.isnan(once(resampled_rho, [(1, 1), (1, 2), (1, 3)]))
 
 
-@given(few)
-def test_tau_is_that_of_counting_pairs(pairs):
-    assert once(resampled_tau, pairs) == pytest.approx(tau_by_counting(pairs), abs=1e-12, nan_ok=True)
-
-
-@given(few)
-@pytest.mark.filterwarnings("ignore:An input array is constant")
-def test_rho_is_scipys(pairs):
-    expected = stats.spearmanr(*zip(*pairs, strict=True)).statistic
-    assert once(resampled_rho, pairs) == pytest.approx(expected, abs=1e-12, nan_ok=True)
-
-
+@settings(max_examples=50)
 @given(few, st.integers(0, 2**32 - 1))
-def test_a_resample_is_the_statistic_of_the_drawn_networks(pairs, seed):
+@pytest.mark.filterwarnings("ignore:An input array is constant")
+def test_tau_counts_pairs_rho_is_scipys_and_a_resample_is_the_statistic_of_the_drawn_networks(pairs, seed):
+    first, second = zip(*pairs, strict=True)
+    expected = tau_of_pairs(first, second)
+    assert once(resampled_tau, pairs) == pytest.approx(expected, abs=1e-12, nan_ok=True)
+    assert kendall_tau(first, second) == (None if math.isnan(expected) else pytest.approx(expected, abs=1e-12))
+    rho = stats.spearmanr(first, second).statistic
+    assert once(resampled_rho, pairs) == pytest.approx(rho, abs=1e-12, nan_ok=True)
     drawn = np.random.default_rng(seed).integers(0, len(pairs), len(pairs))
     counts = np.bincount(drawn, minlength=len(pairs)).astype(float)[None]
     again = [pairs[position] for position in drawn]
     for statistic in (resampled_tau, resampled_rho):
-        resampled = statistic(*zip(*pairs, strict=True), counts)[0]
+        resampled = statistic(first, second, counts)[0]
         assert resampled == pytest.approx(once(statistic, again), abs=1e-12, nan_ok=True)
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(distinct)
 def test_a_monotone_transform_and_an_order_change_nothing(pairs):
     first, second = zip(*pairs, strict=True)
@@ -84,47 +76,42 @@ def test_a_monotone_transform_and_an_order_change_nothing(pairs):
         assert -1 <= before.low <= before.high <= 1
 
 
-@pytest.mark.parametrize("n", [8, 20])
-@pytest.mark.parametrize(("ours", "theirs"), [(resampled_tau, stats.kendalltau), (resampled_rho, stats.spearmanr)])
-def test_interval_is_that_of_scipys_bootstrap(n, ours, theirs):
-    rng = np.random.default_rng(n)
+def test_interval_is_that_of_scipys_bootstrap():
+    rng, n = np.random.default_rng(20), 20
     first = rng.normal(size=n)
     second = first + rng.normal(size=n)
-    found = estimate(ours, list(first), list(second))
-    expected = stats.bootstrap(
-        (first, second), lambda a, b: theirs(a, b).statistic, paired=True, vectorized=False, n_resamples=RESAMPLES,
-        method="percentile", rng=np.random.default_rng(SEED),
-    ).confidence_interval  # fmt: skip
-    assert found.value == pytest.approx(theirs(first, second).statistic)
-    assert (found.low, found.high) == pytest.approx(tuple(expected))
-    assert found.undefined_resamples == 0
-    assert found.n == n
+    for ours, theirs in ((resampled_tau, stats.kendalltau), (resampled_rho, stats.spearmanr)):
+        found = estimate(ours, list(first), list(second))
+        expected = stats.bootstrap(
+            (first, second), lambda a, b, of=theirs: of(a, b).statistic, paired=True, vectorized=False,
+            n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(SEED),
+        ).confidence_interval  # fmt: skip
+        assert found.value == pytest.approx(theirs(first, second).statistic)
+        assert (found.low, found.high) == pytest.approx(tuple(expected))
+        assert (found.undefined_resamples, found.n) == (0, n)
 
 
-def test_resamples_without_a_value_are_left_out_and_counted():
+def test_resamples_without_a_value_are_left_out_and_too_many_of_them_leave_no_interval():
     scores, accuracies = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [1.0, 1.0, 2.0, 2.0, 3.0, 3.0]
     drawn = np.random.default_rng(SEED).integers(0, 6, (RESAMPLES, 6))
-    taus = [tau_by_counting([(scores[i], accuracies[i]) for i in row]) for row in drawn]
+    taus = [tau_of_pairs(np.array(scores)[row], np.array(accuracies)[row]) for row in drawn]
     defined = [tau for tau in taus if not math.isnan(tau)]
     found = estimate(resampled_tau, scores, accuracies)
     assert 0 < found.undefined_resamples == RESAMPLES - len(defined)
     assert (found.low, found.high) == pytest.approx(tuple(np.percentile(defined, [2.5, 97.5])))
-
-
-def test_too_many_resamples_without_a_value_leave_no_interval():
     found = estimate(resampled_tau, [1.0, 2.0, 3.0, 4.0, 5.0], [0.0, 0.0, 0.0, 0.0, 1.0])
     assert found.undefined_resamples == pytest.approx(RESAMPLES * 0.8**5, rel=0.15)
     assert found.value == pytest.approx(4 / math.sqrt(10 * 4))
     assert found.low is found.high is None
-    assert found.interval == "-"
+    assert (found.interval, str(found)) == ("-", "0.63")
 
 
-@pytest.mark.parametrize("values", [[], [1.0], [2.0, 2.0]])
-def test_fewer_than_two_networks_or_equal_ones_have_no_value(values):
-    found = estimate(resampled_tau, values, values)
-    assert found.value is None
-    assert str(found) == "not defined"
-    assert found.n == len(values)
+def test_fewer_than_two_networks_or_equal_ones_have_no_value():
+    for values in ([], [1.0], [2.0, 2.0]):
+        found = estimate(resampled_tau, values, values)
+        assert (found.value, str(found), found.n) == (None, "not defined", len(values))
+        assert kendall_tau(values, values) is None
+    assert format(Estimate(0.5, 0.25, 0.75, 20, 0), ".3f") == "0.500 [0.250, 0.750]"
 
 
 def test_draws_are_the_same_at_every_call():
@@ -137,16 +124,58 @@ def test_draws_are_the_same_at_every_call():
         counts[0, 0] = 1
 
 
-def test_kendall_tau_counts_pairs():
-    rng = random.Random(0)
-    first, second = ([rng.randrange(6) for _ in range(30)] for _ in range(2))
-    pairs = [(i, j) for i in range(30) for j in range(i)]
+def test_concordance_counts_what_the_matrix_of_pairs_says():
+    for n, levels in itertools.product((2, 3, 17, 64), (2, 5, 1000)):
+        rng = np.random.default_rng(n)
+        first, second = rng.integers(0, levels, n) - 2.5, rng.integers(0, levels, n) * -0.5
+        counts = resample_counts(n)[:50]
+        for found, matrix in (
+            (concordance(first, second, counts), signs(first) * signs(second)),
+            (untied(first, counts), abs(signs(first))),
+        ):
+            # The sum over all pairs of drawn networks, each pair once.
+            assert (found == np.einsum("ri,ij,rj->r", counts, matrix, counts) / 2).all()
 
-    def sign(v):
-        return (v > 0) - (v < 0)
 
-    agree = sum(sign(first[i] - first[j]) * sign(second[i] - second[j]) for i, j in pairs)
-    untied = [sum(v[i] != v[j] for i, j in pairs) for v in (first, second)]
-    assert kendall_tau(first, second) == pytest.approx(agree / (untied[0] * untied[1]) ** 0.5)
-    assert kendall_tau([1, 1, 1], [1, 2, 3]) is None
-    assert kendall_tau([1], [1]) is None
+def test_of_many_networks_tau_and_rho_are_scipys_of_those_drawn():
+    n, rng = 3500, np.random.default_rng(0)
+    first = rng.normal(size=n).round(1)
+    second = (first + rng.normal(size=n)).round(2)
+    counts = resample_counts(n)[:5]
+    drawn = [np.repeat(np.arange(n), each.astype(int)) for each in counts]
+    for ours, theirs in ((resampled_tau, stats.kendalltau), (resampled_rho, stats.spearmanr)):
+        expected = [theirs(first[indices], second[indices]).statistic for indices in drawn]
+        assert ours(first, second, counts) == pytest.approx(expected, abs=1e-12)
+
+
+def partial_tau_of_pairs(x, y, z):
+    """Kendall 1942: of the pairs in the order of z, how those that x keeps go with those that y keeps; without ties."""
+    table = np.zeros((2, 2))
+    for i, j in itertools.combinations(range(len(z)), 2):
+        low, high = (i, j) if z[i] < z[j] else (j, i)
+        table[int(x[low] < x[high]), int(y[low] < y[high])] += 1
+    (a, b), (c, d) = table
+    scale = math.sqrt((a + b) * (c + d) * (a + c) * (b + d))
+    return (a * d - b * c) / scale if scale else math.nan
+
+
+@settings(max_examples=50)
+@given(st.integers(3, 12).flatmap(lambda n: st.tuples(*[st.permutations(range(n))] * 3)))
+def test_partial_tau_is_the_correlation_of_the_table_of_pairs(rankings):
+    x, y, z = rankings
+    taus = (np.array([stats.kendalltau(*pair).statistic]) for pair in ((x, y), (x, z), (y, z)))
+    assert partial_tau(*taus)[0] == pytest.approx(partial_tau_of_pairs(x, y, z), abs=1e-9, nan_ok=True)
+
+
+def test_partial_tau_by_hand():
+    # Of 6 pairs x reverses (1, 2) and y (3, 4): taus 1/3, 2/3, 2/3; (1/3 - 4/9) / (5/9) = -0.2.
+    assert partial_tau(*np.array([[1], [2], [2]]) / 3) == pytest.approx(-0.2)
+    assert partial_tau(np.array([0.35]), np.array([0.7]), np.array([0.5])) == pytest.approx(0)
+    xy, xz, yz = np.array([[0.5, 1.0, 0.5], [0.5, 0.5, -1.0], [np.nan, 0.5, 0.5]]).T
+    assert np.isnan(partial_tau(xy, xz, yz)).all()
+
+
+def test_missing_values_are_worse_than_all_others():
+    worst = with_the_worst(np.array([np.nan, -5.0, 2.0, np.nan]))
+    assert worst[0] == worst[3] < -5
+    assert worst[1:3].tolist() == [-5, 2]

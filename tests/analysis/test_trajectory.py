@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 from naswot_lightning.analysis.results import Network
 from naswot_lightning.analysis.trajectory import (
     Change,
+    LearningCurve,
     Settling,
     Stability,
     Trajectory,
     mean_scores,
+    read_learning_curve,
     read_trajectory,
     settles_after,
     trajectory_facts,
@@ -34,9 +36,8 @@ def facts(*courses):
     return trajectory_facts(networks, {str(number): each for number, each in enumerate(courses, start=1)})
 
 
-@pytest.mark.parametrize(
-    ("scores", "expected"),
-    [
+def test_settles_after():
+    for scores, expected in (
         ((100, 120, 130, 130.5, 131), 2),
         ((100, 100.5, 100.2), 0),
         ((100, 101), None),  # exactly the bound is not below it
@@ -51,10 +52,8 @@ def facts(*courses):
         ((None, None, 100, 100.1), 2),
         ((100,), None),
         ((), None),
-    ],
-)
-def test_settles_after(scores, expected):
-    assert settles_after(by_epoch(*scores)) == expected
+    ):
+        assert settles_after(by_epoch(*scores)) == expected
 
 
 @given(st.lists(st.floats(1, 1e4), min_size=2, max_size=12))
@@ -79,16 +78,31 @@ def test_a_missing_or_empty_file_has_no_points(tmp_path):
         assert read_trajectory(tmp_path / f"{name}.csv") == Trajectory()
 
 
-@pytest.mark.parametrize(
-    "content",
-    ["epoch,points\n1,2\n", "step,epoch,score,status\n0,zero,1.0,ok\n", "step,epoch,score,status\n0\n", "\xff"],
-)
-def test_a_damaged_file_is_one_line_that_names_it(tmp_path, content):
-    path = tmp_path / "trajectory.csv"
-    path.write_bytes(content.encode("latin-1") + b"\n1\n")
-    with pytest.raises(UserError, match=r"trajectory\.csv is damaged") as error:
-        read_trajectory(path)
-    assert "\n" not in str(error.value)
+def test_a_damaged_file_is_one_line_that_names_it(tmp_path):
+    damaged = {
+        "trajectory.csv": ("epoch,points\n1,2\n", "step,epoch,score,status\n0,zero,1.0,ok\n", "\xff",
+                           "step,epoch,score,status\n0\n", "step,epoch,score,status,score_running\n0,0.0,1.0,ok,many"),
+        "metrics.csv": ("step\n1\n", "epoch,step,lr\none,2,3\n", "epoch,step,lr\n1,2,x\n", "epoch,lr\n1\x00", "\xff"),
+    }  # fmt: skip
+    for name, contents in damaged.items():
+        path = tmp_path / name
+        for content in contents:
+            path.write_bytes(content.encode("latin-1") + b"\n1\n")
+            with pytest.raises(UserError, match="is damaged") as error:
+                (read_trajectory if name == "trajectory.csv" else read_learning_curve)(path)
+            assert str(error.value).startswith(str(path))
+            assert "\n" not in str(error.value)
+
+
+def test_a_learning_curve_has_metrics_by_epoch(tmp_path):
+    path = tmp_path / "metrics.csv"
+    assert read_learning_curve(path) == LearningCurve()
+    path.write_text("")
+    assert read_learning_curve(path) == LearningCurve()
+    path.write_text("epoch,step,lr,val/acc\n1,10,0.1,0.25\n2,20,0.05,\n3,30,1e300,0.5\n")
+    curve = read_learning_curve(path)
+    assert curve.epochs == (1, 2, 3)
+    assert curve.metrics == {"lr": (0.1, 0.05, None), "val/acc": (0.25, None, 0.5)}
 
 
 def test_early_points_are_not_ends_of_epochs():
@@ -154,6 +168,3 @@ def test_a_second_score_is_read_beside_the_first(tmp_path):
     assert read_trajectory(path) == Trajectory(
         ((0.0, 1500.0), (1.0, 1502.0), (2.0, 1503.0)), 1, ((0.0, 1400.0), (0.5, 1401.0))
     )
-    path.write_text("step,epoch,score,status,score_running\n0,0.0,1500.0,ok,many")
-    with pytest.raises(UserError, match="is damaged"):
-        read_trajectory(path)

@@ -1,4 +1,4 @@
-"""Figure 5 of a run: the ways, what is kept of them, and that a killed command goes on."""
+"""Figure 5 of a run: the conditions, what is kept of them, and that a killed command goes on."""
 
 import json
 import math
@@ -6,7 +6,14 @@ import math
 import numpy as np
 import pytest
 
-from naswot_lightning.analysis.measurements import ABLATIONS, ablation_path, read_ablation
+from naswot_lightning.analysis.measurements import (
+    ABLATIONS,
+    Sample,
+    SelectedNetwork,
+    ablation_path,
+    read_ablation,
+    relative_scores,
+)
 from naswot_lightning.diagnostics import ablation
 from naswot_lightning.diagnostics.ablation import select_best
 from naswot_lightning.errors import UserError
@@ -16,81 +23,72 @@ from naswot_lightning.storage.run_folder import RunFolder
 from tests.diagnostics.runs import BATCH, FEW, NAMES, report
 
 
-def test_the_networks_of_the_figure_are_scored_in_every_way(measured):
-    run = measured
-    kept = read_ablation(ablation_path(run))
+def test_the_networks_of_the_figure_are_scored_under_every_condition(measured):
+    kept = read_ablation(ablation_path(measured))
     assert [each.architecture for each in kept.header.networks] == NAMES
-    assert len(kept.samples) == 4 * 2 * (3 + 2)
+    assert len(kept.samples) == 3 * 2 * (3 + 1)
     scores = {}
     for sample in kept.samples:
-        scores.setdefault((sample.ablation, sample.network.architecture, sample.batch_size), []).append(sample.score)
-    ranking = {row["canonical"]: row["score"] for row in json.loads((run / "ranking.json").read_text())}
+        scores.setdefault((sample.ablation, sample.network.architecture), []).append(sample.score)
+    ranking = {row["canonical"]: row["score"] for row in json.loads((measured / "ranking.json").read_text())}
     for name in NAMES:
-        batches, noise, weights, sizes = (scores[ablation, name, BATCH] for ablation in ABLATIONS)
+        batches, noise, weights, sizes = (scores[each, name] for each in ABLATIONS)
         assert batches[0] == weights[0] == ranking[name]  # the search's own mini-batch and weights
         assert batches == sizes  # of the same size
         assert len({*batches, *noise, *weights}) == 5
-    figure = draw_figure5(read_run(RunFolder(run)), None)
-    assert "nats_size, n = 4 networks, 2 scores each way, 8 images of digits, seeds 3 to 4" in figure.get_suptitle()
-    first = figure.axes[0]
-    medians = [line.get_ydata()[0] for line in first.lines if line.get_linewidth() == 1.6]
-    assert medians == pytest.approx([np.median(scores["mini-batches", name, BATCH]) for name in NAMES])
+    figure = draw_figure5(read_run(RunFolder(measured)), None)
+    assert "nats_size, n = 3 networks, 2 scores each way, 8 images of digits, seeds 3 to 4" in figure.get_suptitle()
+    medians = [line.get_ydata()[0] for line in figure.axes[0].lines if line.get_linewidth() == 1.6]
+    assert medians == pytest.approx([np.median(scores["mini-batches", name]) for name in NAMES])
 
 
-def test_a_killed_command_goes_on_where_it_was(measured, monkeypatch):
-    run = measured
-    path = ablation_path(run)
+def test_a_killed_command_goes_on_where_it_was(copy, monkeypatch):
+    path = ablation_path(copy)
     whole = path.read_bytes()
     lines = whole.splitlines(keepends=True)
-    path.write_bytes(b"".join(lines[:8]) + lines[8][:-7])  # a last line that was cut off
-    done = []
-    draw = ablation._draw
+    path.write_bytes(b"".join(lines[:7]) + lines[7][:-7])  # a last line that was cut off
+    done, draw = [], ablation._draw
     monkeypatch.setattr(ablation, "_draw", lambda condition, *rest: done.append(condition) or draw(condition, *rest))
-    assert report(run, *FEW) == 0
+    assert report(copy, *FEW) == 0
     assert path.read_bytes() == whole
-    assert len(done) == len(lines) - 8
-    assert report(run, *FEW) == 0
-    assert len(done) == len(lines) - 8  # all is there
-    assert report(run, *FEW[:2], "--samples", "3", "--batch_sizes", "4") == 0
-    assert path.read_bytes().startswith(whole)
-    assert len(done) == len(lines) - 8 + 4  # of the third sample
+    assert len(done) == len(lines) - 7
+    assert report(copy, *FEW) == 0
+    assert len(done) == len(lines) - 7  # all is there
 
 
-def test_scores_of_other_settings_are_not_mixed(measured, capsys):
-    run = measured
-    config = run / "config.yaml"
+def test_scores_of_other_settings_are_not_mixed(copy, capsys):
+    config, path = copy / "config.yaml", ablation_path(copy)
     config.write_text(config.read_text().replace(f"batch_size: {BATCH}", "batch_size: 6"))
-    before = ablation_path(run).read_bytes()
-    assert report(run, *FEW) == 2
-    error = capsys.readouterr().err
-    assert "batch_size was 8, now 6; use --overwrite to measure anew" in error
-    assert ablation_path(run).read_bytes() == before
-    assert report(run, *FEW[:2], "--samples", "2", "--batch_sizes", "4", "--overwrite") == 0
-    assert {each.batch_size for each in read_ablation(ablation_path(run)).samples if each.ablation == "noise"} == {6}
+    before = path.read_bytes()
+    assert report(copy, *FEW) == 2
+    assert "batch_size was 8, now 6; use --overwrite to measure anew" in capsys.readouterr().err
+    assert path.read_bytes() == before
+    assert report(copy, *FEW, "--overwrite") == 0
+    assert {each.batch_size for each in read_ablation(path).samples if each.ablation == "noise"} == {6}
 
 
-@pytest.mark.parametrize(
-    ("place", "change"),
-    [
-        (0, {"networks": 3}),
-        (0, {"seed": -1}),
-        (1, {"ablation": "other"}),
-        (1, {"scores": [1.0]}),
-        (1, {"scores": [math.inf] * 4}),
-        (2, {"number": "1"}),
-    ],
-)
-def test_a_damaged_line_is_named(measured, place, change):
-    path = ablation_path(measured)
+def test_a_damaged_line_is_named(copy):
+    path = ablation_path(copy)
     lines = path.read_text().splitlines()
-    lines[place] = json.dumps({**json.loads(lines[place]), **change})
-    path.write_text("\n".join(lines) + "\n")
-    with pytest.raises(UserError, match=rf"ablation\.jsonl, line {place + 1}: "):
-        read_run(RunFolder(measured))
+    for number, change in (
+        (0, {"networks": 3}), (0, {"seed": -1}), (1, {"ablation": "other"}), (1, {"scores": [1.0]}),
+        (1, {"scores": [math.inf] * 3}), (2, {"number": "1"}),
+    ):  # fmt: skip
+        damaged = [*lines]
+        damaged[number] = json.dumps({**json.loads(lines[number]), **change})
+        path.write_text("\n".join(damaged) + "\n")
+        with pytest.raises(UserError, match=rf"ablation\.jsonl, line {number + 1}: "):
+            read_run(RunFolder(copy))
 
 
 def test_few_networks_are_the_best_ones_with_their_percentiles():
-    accuracies = np.arange(15.0)
-    chosen = select_best([f"n{number}" for number in range(15)], accuracies)
+    chosen = select_best([f"n{number}" for number in range(15)], np.arange(15.0))
     assert [each.accuracy for each in chosen] == list(range(5, 15))
     assert [each.percentile for each in chosen] == [35, 40, 50, 55, 60, 70, 75, 85, 90, 95]
+
+
+def test_scores_are_divided_by_the_lowest_of_their_size():
+    network = SelectedNetwork(50, "a", 90.0)
+    scores = [(8, 10.0), (8, np.nan), (8, 20.0), (16, 40.0), (16, 30.0)]
+    samples = [Sample("sizes", network, n, size, score) for n, (size, score) in enumerate(scores)]
+    assert relative_scores(samples) == pytest.approx([1, np.nan, 2, 4 / 3, 1], nan_ok=True)

@@ -27,7 +27,7 @@ from tests.docs.pages import PAGES, blocks
 from tests.docs.reading import read, read_script
 from tests.images import make_image_folder
 from tests.reproduce.tables import COLUMNS, SIZE_COLUMNS, write_table
-from tests.study.invented import write_own_table
+from tests.study.runs import write_own_table
 
 MOST_LINES = 110
 _NARROW = "nds_darts:width=4,depth=3"  # of NDS, and quick

@@ -1,24 +1,45 @@
-"""The command on invented runs: tables, files, and the figures against independent ones."""
+"""The command on invented runs: tables, files, and its numbers against independent ones; mistakes are one line."""
 
 import csv
+import itertools
 import json
 import math
+import os
 
 import numpy as np
 import pytest
+import yaml
 from scipy import stats
 
+from naswot_lightning.cli.study import PROG
+from naswot_lightning.storage.files import lock_folder
+from naswot_lightning.storage.run_folder import RunFolder
+from tests.commands.ends import contents
+from tests.commands.test_imports import HEAVY, loaded_by
 from tests.runs import result, write_pick
-from tests.study.invented import invented, run, write_accuracies, write_run
+from tests.study.runs import invented, run, write_accuracies, write_run
+
+TABLE = ("--benchmark", "table.csv")
 
 
-def by_score(path):
+def by_score(path, accuracy=None):
+    """Return the rows of study.csv: of one accuracy, or of the only one."""
     with open(path, newline="") as file:
-        return {(row["accuracy"], row["score"]): row for row in csv.DictReader(file)}
+        return {row["score"]: row for row in csv.DictReader(file) if accuracy in (None, row["accuracy"])}
 
 
 def column(rows, name):
     return [-math.inf if row["scores"][name] is None else row["scores"][name] for row in rows]
+
+
+def tau(a, b):
+    return pytest.approx(stats.kendalltau(a, b).statistic)
+
+
+def joint_rank(rows, *names):
+    """The mean of log(rank / n) over scores, among all candidates."""
+    ranks = [stats.rankdata(column(rows, name)) for name in names]
+    return np.log(np.divide(ranks, len(rows))).mean(0)
 
 
 @pytest.fixture
@@ -32,16 +53,24 @@ def place(tmp_path, monkeypatch):
 
 def test_all_scores_sizes_and_aggregates_are_studied(place, capsys):
     folder, rows, accuracies = place
-    assert run("--run_dir", "run", "--benchmark", "table.csv") == 0
-    found = {score: row for (_, score), row in by_score(folder / "run/study/study.csv").items()}
+    assert run("--run_dir", "run", *TABLE, "--out", "mine/here") == 0
+    assert not (folder / "run/study").exists()
+    out = folder / "mine/here"
+    assert sorted(path.name for path in out.iterdir()) == ["study.csv", "study.json", "study.png"]
+    assert (out / "study.png").read_bytes()[:4] == b"\x89PNG"
+    found = by_score(out / "study.csv")
     assert next(iter(found)) == "naswot"
     assert set(found) == {"naswot", "jacob_cov", "rectified_units", "params", "macs", "jacob_cov+params"}
     for name in ("naswot", "jacob_cov", "params"):
-        assert float(found[name]["tau"]) == pytest.approx(stats.kendalltau(column(rows, name), accuracies).statistic)
-    ranks = [stats.rankdata(column(rows, name)) for name in ("jacob_cov", "params")]
-    joint = np.log(np.divide(ranks, len(rows))).mean(0)
-    assert float(found["jacob_cov+params"]["tau"]) == pytest.approx(stats.kendalltau(joint, accuracies).statistic)
+        assert float(found[name]["tau"]) == tau(column(rows, name), accuracies)
+    assert float(found["jacob_cov+params"]["tau"]) == tau(joint_rank(rows, "jacob_cov", "params"), accuracies)
     assert (found["naswot"]["outcome"], found["params"]["outcome"]) == ("beats", "plain size")
+    typed = json.loads((out / "study.json").read_text())
+    assert typed["method"]["interval"] == "percentile bootstrap over networks"
+    first = typed["panels"][0]["judged"][0]
+    for name, key in (("tau", "tau"), ("less_size", "less_size"), ("partial", "partial_tau")):
+        ends = [float(found[first["score"]][f"{key}{end}"]) for end in ("", "_low", "_high")]
+        assert [first[name][end] for end in ("value", "low", "high")] == ends
     printed = capsys.readouterr().out
     assert "cifar10 test, 0 epochs (table), n = 40; plain size is parameters" in printed
     assert "Better than plain size (parameters), by an interval that excludes 0: naswot" in printed
@@ -49,64 +78,36 @@ def test_all_scores_sizes_and_aggregates_are_studied(place, capsys):
     assert "How stable the scores are is not known of one run" in printed
 
 
-def test_the_files_are_typed_and_a_picture(place):
-    folder, _, _ = place
-    assert run("--run_dir", "run", "--benchmark", "table.csv", "--out", "mine/here") == 0
-    assert not (folder / "run/study").exists()
-    found = json.loads((folder / "mine/here/study.json").read_text())
-    assert found["method"]["interval"] == "percentile bootstrap over networks"
-    first = found["panels"][0]["judged"][0]
-    row = by_score(folder / "mine/here/study.csv")["cifar10 test, 0 epochs", first["score"]]
-    for name, key in (("tau", "tau"), ("less_size", "less_size"), ("partial", "partial_tau")):
-        ends = [float(row[f"{key}{end}"]) for end in ("", "_low", "_high")]
-        assert [first[name][end] for end in ("value", "low", "high")] == ends
-    assert (folder / "mine/here/study.png").read_bytes()[:4] == b"\x89PNG"
-    assert sorted(path.name for path in (folder / "mine/here").iterdir()) == ["study.csv", "study.json", "study.png"]
-
-
-def test_several_data_sets_are_several_panels_and_one_can_be_chosen(place, capsys):
+def test_data_sets_and_scores_can_be_chosen(place):
     folder, rows, accuracies = place
     write_accuracies(folder / "both.csv", rows, accuracies, ("cifar10", "cifar100"))
-    assert run("--run_dir", "run", "--benchmark", "both.csv") == 0
-    found = by_score(folder / "run/study/study.csv")
-    assert {accuracy for accuracy, _ in found} == {"cifar10 test, 0 epochs", "cifar100 test, 0 epochs"}
-    assert run("--run_dir", "run", "--benchmark", "both.csv", "--benchmark_dataset", "cifar100") == 0
-    assert {accuracy for accuracy, _ in by_score(folder / "run/study/study.csv")} == {"cifar100 test, 0 epochs"}
+    path, words = folder / "run/study/study.csv", ("--run_dir", "run", "--benchmark", "both.csv")
+    assert run(*words, "--score", "jacob_cov,naswot+params:mean_rank") == 0
+    for name in ("cifar10", "cifar100"):
+        found = by_score(path, f"{name} test, 0 epochs")
+        assert set(found) == {"jacob_cov", "naswot+params:mean_rank", "params", "macs"}
+    assert run(*words, "--benchmark_dataset", "cifar100") == 0
+    assert {row["accuracy"] for row in by_score(path).values()} == {"cifar100 test, 0 epochs"}
 
 
-def test_chosen_scores_stand_beside_size(place):
-    folder, _, _ = place
-    words = ("--run_dir", "run", "--benchmark", "table.csv", "--score", "jacob_cov,naswot+params:mean_rank")
-    assert run(*words) == 0
-    found = {score for _, score in by_score(folder / "run/study/study.csv")}
-    assert found == {"jacob_cov", "naswot+params:mean_rank", "params", "macs"}
-
-
-def test_candidates_without_a_score_are_counted_and_last(place):
+def test_candidates_without_a_score_are_last_and_without_an_accuracy_no_points(place, capsys):
     folder, rows, accuracies = place
+    write_accuracies(folder / "part.csv", rows[:25], accuracies[:25])
+    assert run("--run_dir", "run", "--benchmark", "part.csv") == 0
+    assert "n = 25; plain size" in capsys.readouterr().out
+    found = by_score(folder / "run/study/study.csv")
+    joint = joint_rank(rows, "jacob_cov", "params")[:25]
+    assert float(found["jacob_cov+params"]["tau"]) == tau(joint, accuracies[:25])
     for number in (3, 7):
         rows[number]["scores"]["jacob_cov"] = None
     failed = {"naswot": None, "jacob_cov": None, "params": None}
     rows[11].update(scores=failed, score=None, status="failed", params=None, macs=None, n_units=None)
     write_run(folder / "some", rows)
-    assert run("--run_dir", "some", "--benchmark", "table.csv") == 0
-    found = {score: row for (_, score), row in by_score(folder / "some/study/study.csv").items()}
+    assert run("--run_dir", "some", *TABLE) == 0
+    found = by_score(folder / "some/study/study.csv")
     unscored = {"naswot": 1, "jacob_cov": 3, "params": 1, "macs": 1, "rectified_units": 1, "jacob_cov+params": 3}
     assert {score: int(row["unscored"]) for score, row in found.items()} == unscored
-    expected = stats.kendalltau(column(rows, "jacob_cov"), accuracies).statistic
-    assert float(found["jacob_cov"]["tau"]) == pytest.approx(expected)
-
-
-def test_only_candidates_that_the_table_knows_are_points(place, capsys):
-    folder, rows, accuracies = place
-    write_accuracies(folder / "part.csv", rows[:25], accuracies[:25])
-    assert run("--run_dir", "run", "--benchmark", "part.csv") == 0
-    assert "n = 25; plain size" in capsys.readouterr().out
-    found = {score: row for (_, score), row in by_score(folder / "run/study/study.csv").items()}
-    ranks = [stats.rankdata(column(rows, name)) for name in ("jacob_cov", "params")]  # among all candidates
-    joint = np.log(np.divide(ranks, len(rows))).mean(0)
-    expected = stats.kendalltau(joint[:25], accuracies[:25]).statistic
-    assert float(found["jacob_cov+params"]["tau"]) == pytest.approx(expected)
+    assert float(found["jacob_cov"]["tau"]) == tau(column(rows, "jacob_cov"), accuracies)
 
 
 def test_trained_picks_are_the_accuracies_where_no_table_is_given(place, capsys):
@@ -123,9 +124,8 @@ def test_trained_picks_are_the_accuracies_where_no_table_is_given(place, capsys)
     printed = capsys.readouterr().out
     assert "nasbench201 on digits, 3 epochs, seeds 0, 1 (trained picks), n = 8; plain size" in printed
     assert "The picks are the top 9 of a ranking" in printed
-    found = {score: row for (_, score), row in by_score(folder / "run/study/study.csv").items()}
-    expected = stats.kendalltau(column(rows, "naswot")[1:9], accuracies[1:9]).statistic
-    assert float(found["naswot"]["tau"]) == pytest.approx(expected)
+    found = by_score(folder / "run/study/study.csv")
+    assert float(found["naswot"]["tau"]) == tau(column(rows, "naswot")[1:9], accuracies[1:9])
 
 
 def test_candidates_of_one_trained_network_are_one_point(place):
@@ -139,39 +139,161 @@ def test_candidates_of_one_trained_network_are_one_point(place):
     assert {row["n"] for row in by_score(folder / "twins/study/study.csv").values()} == {"6"}
 
 
-def test_a_space_of_ones_own_needs_no_more_than_a_csv(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    rows, accuracies = invented()
-    for number, each in enumerate(rows):
-        each.update(space="mine.Own", architecture=f"net{number}", canonical=f"net{number}")
-    write_run(tmp_path / "own", rows, space="mine.Own")
-    write_accuracies(tmp_path / "own.csv", rows, accuracies)
-    assert run("--run_dir", "own", "--benchmark", "own.csv") == 0
-    assert by_score(tmp_path / "own/study/study.csv")["cifar10 test, 0 epochs", "naswot"]["n"] == "40"
-
-
-def test_one_score_stands_beside_plain_size(place):
-    folder, rows, _ = place
+def test_odd_runs_are_studied(place, capsys):
+    folder, rows, accuracies = place
     one = [{**row, "scores": {"naswot": row["scores"]["naswot"]}} for row in rows]
-    write_run(folder / "one", one, score="naswot")
-    assert run("--run_dir", "one", "--benchmark", "table.csv") == 0
-    found = {score for _, score in by_score(folder / "one/study/study.csv")}
-    assert found == {"naswot", "rectified_units", "params", "macs"}
-
-
-def test_a_score_that_is_no_longer_known_is_a_score(place):
-    folder, rows, _ = place
-    for number, each in enumerate(rows):
-        each["scores"] = {**each["scores"], "my_own": float(number)}
-    write_run(folder / "more", rows)
-    assert run("--run_dir", "more", "--benchmark", "table.csv") == 0
-    assert ("cifar10 test, 0 epochs", "my_own") in by_score(folder / "more/study/study.csv")
-
-
-def test_candidates_of_an_algorithm_that_looks_for_good_ones_are_no_sample(place, capsys):
-    folder, rows, _ = place
-    write_run(folder / "rea", rows, algorithm="rea:population=10", max_params=500_000)
-    assert run("--run_dir", "rea", "--benchmark", "table.csv") == 0
+    unknown = [{**row, "scores": {**row["scores"], "my_own": float(number)}} for number, row in enumerate(rows)]
+    begun = [{**row, "fidelity": 0.0} for row in rows]
+    begun += [{**row, "scores": {"val_acc": 0.5}, "fidelity": 0.25} for row in rows]
+    everything = {"naswot", "jacob_cov", "jacob_cov+params", "rectified_units", "params", "macs"}
+    for name, own, settings, scores in (
+        ("one", one, {"score": "naswot"}, {"naswot", "rectified_units", "params", "macs"}),
+        ("unknown", unknown, {}, everything | {"my_own"}),
+        ("halving", begun, {"evaluator": "train"}, everything),  # trainings are no scores
+        ("odd", rows, {"repeats": "many", "max_params": "few", "seed": [], "samples": {}}, everything),
+        ("rea", rows, {"algorithm": "rea:population=10", "max_params": 500_000}, everything),
+    ):
+        write_run(folder / name, own, **settings)
+        assert run("--run_dir", name, *TABLE) == 0
+        assert set(by_score(folder / name / "study/study.csv")) == scores
     printed = capsys.readouterr().out
     assert "proposed by rea:population=10 (seed 0), at most 500,000 parameters" in printed
     assert "restricted range" in printed
+    own = [{**row, "space": "mine.Own", "architecture": f"n{n}", "canonical": f"n{n}"} for n, row in enumerate(rows)]
+    write_run(folder / "own", own, space="mine.Own")
+    write_accuracies(folder / "own.csv", own, accuracies)
+    assert run("--run_dir", "own", "--benchmark", "own.csv") == 0
+    assert by_score(folder / "own/study/study.csv")["naswot"]["n"] == "40"
+
+
+def test_taus_between_runs_are_those_of_the_same_architectures(place, capsys):
+    folder, rows, accuracies = place
+    runs = [rows]
+    for seed in (1, 2):
+        more, _ = invented(seed=seed, noise=1.0)
+        runs.append(more)
+        order = np.random.default_rng(seed).permutation(len(more))
+        write_run(folder / f"run{seed}", [more[place] for place in order], seed=seed, batch_size=16 * (seed + 1))
+    assert run("--run_dir", "run", "run1", "run2", *TABLE) == 0
+    found = by_score(folder / "run/study/study.csv")
+    for name in ("naswot", "jacob_cov"):
+        values = [column(each, name) for each in runs]
+        between = [stats.kendalltau(a, b).statistic for a, b in itertools.combinations(values, 2)]
+        assert float(found[name]["tau_between_runs"]) == pytest.approx(np.mean(between))
+        assert float(found[name]["lowest_tau_between_runs"]) == pytest.approx(min(between))
+    assert float(found["params"]["tau_between_runs"]) == 1
+    printed = capsys.readouterr().out
+    assert "run1: seed 1 in place of 0, batch_size 32 in place of 16" in printed
+    in_each = [stats.kendalltau(column(each, "naswot"), accuracies).statistic for each in runs]
+    assert ", ".join(f"{each:.3f}" for each in in_each) in printed
+    write_run(folder / "few", [{**row, "scores": {"naswot": row["scores"]["naswot"]}} for row in runs[1]], seed=5)
+    assert run("--run_dir", "run", "few", *TABLE) == 0
+    found = by_score(folder / "run/study/study.csv")
+    assert found["jacob_cov"]["tau_between_runs"] == found["jacob_cov+params"]["tau_between_runs"] == ""
+    assert found["naswot"]["tau_between_runs"] != ""
+
+
+def test_the_deviation_over_repeats_is_a_share_of_that_over_candidates(place, capsys):
+    folder, rows, _ = place
+    repeated = [{**row, "stds": {"naswot": 0.1 + 0.01 * n, "jacob_cov": None}} for n, row in enumerate(rows)]
+    write_run(folder / "repeated", repeated, repeats=3)
+    assert run("--run_dir", "repeated", *TABLE) == 0
+    found = by_score(folder / "repeated/study/study.csv")
+    spread = np.std(column(rows, "naswot"), ddof=1)
+    assert float(found["naswot"]["std_of_repeats"]) == pytest.approx((0.1 + 0.01 * 39 / 2) / spread)
+    assert found["jacob_cov"]["std_of_repeats"] == found["params"]["std_of_repeats"] == ""
+    assert "std over 3 repeats / over candidates" in capsys.readouterr().out
+
+
+def test_help_loads_neither_torch_nor_what_draws():
+    loaded, printed = loaded_by("-m", "naswot_lightning.study", "--help")
+    assert "--benchmark_dataset" in printed
+    assert not loaded.intersection(HEAVY)
+
+
+@pytest.fixture
+def refused(place, capsys):
+    """Return the line of a mistake, which leaves all files as they were."""
+
+    def line(*words):
+        before = contents(place[0])
+        assert run(*words) == 2
+        error = capsys.readouterr().err
+        assert error.startswith(f"{PROG}: error: ")
+        assert error.count("\n") == 1
+        assert contents(place[0]) == before
+        return error
+
+    return line
+
+
+def test_invalid_options_are_one_line(refused):
+    for words, message in (
+        ((), "--run_dir: give the run folder of a search"),
+        (("--run_dir", "none", *TABLE), "none: no search in it; expected the run folder of search.py"),
+        (("--run_dir", "run"), "run: no trained picks that compare; a study needs 5: run train.py"),
+        (("--run_dir", "run", "run/../run", *TABLE), "--run_dir run/../run: it is there twice"),
+        (("--run_dir", "run", "--benchmark", "none.csv"), "none.csv"),
+        (("--run_dir", "run", "--benchmark_dataset", "cifar10"), "it is of a table; give --benchmark, too"),
+        (("--run_dir", "run", *TABLE, "--benchmark_dataset", "svhn"), "knows accuracies on cifar10, not on svhn"),
+        (("--run_dir", "run", *TABLE, "--score", "zen"), "--score zen is not in run, which holds naswot, jacob_cov"),
+        (("--run_dir", "run", *TABLE, "--score", "naswot+zen"), "--score naswot+zen: its part zen is not in run"),
+        (("--run_dir", "run", *TABLE, "--score", "nasvot"), "did you mean 'naswot'?"),
+        (("--run_dir", "run", *TABLE, "--out", "table.csv"), "--out table.csv: there is a file of that name"),
+        (("--run_dir", "run", *TABLE, "--scores", "naswot"), "unknown option --scores; did you mean --score?"),
+    ):
+        assert message in refused(*words)
+
+
+def test_runs_and_accuracies_that_make_no_study_are_one_line(place, refused):
+    folder, rows, accuracies = place
+    write_run(folder / "fewer", rows[:-2], seed=1)
+    write_run(folder / "again", rows)
+    write_run(folder / "elsewhere", rows, space="nats_size", seed=1)
+    write_run(folder / "trained", [{**row, "scores": {"val_acc": 0.5}} for row in rows], evaluator="train")
+    write_run(folder / "empty", [])
+    write_accuracies(folder / "four.csv", rows[:4], accuracies[:4])
+    write_accuracies(folder / "shares.csv", rows, [each / 100 for each in accuracies])
+    message = refused("--run_dir", "run", "fewer", *TABLE)
+    assert "other architectures than run (2 of its 40 are missing, 0 are further ones)" in message
+    assert f"--architectures {os.path.join('run', 'ranking.csv')} --seed 1" in message
+    for words, message in (
+        (("run", "elsewhere", *TABLE), "--run_dir elsewhere: other architectures"),
+        (("run", "again", *TABLE), "the same seed and mini-batch as run"),
+        (("trained", *TABLE), "no candidate in it has a score; search with --evaluator scores"),
+        (("empty", *TABLE), "run its search first"),
+        (("run", "--benchmark", "shares.csv"), "give percent, not shares"),
+        (("run", "--benchmark", "four.csv"), "it knows 4 of the 40 candidates of run (nasbench201); a study needs 5"),
+    ):
+        assert message in refused("--run_dir", *words)
+    for number in range(1, 5):
+        names = {"architecture": rows[number]["architecture"], "canonical": rows[number]["canonical"]}
+        write_pick(folder / "run", result(number, **names))
+    assert "run: 4 trained picks that compare; a study needs 5" in refused("--run_dir", "run")
+
+
+def test_a_damaged_line_is_named_and_one_that_is_being_written_is_left_out(place, refused):
+    folder, rows, _ = place
+    scores = folder / "run" / "scores.jsonl"
+    scores.write_text(scores.read_text() + json.dumps(rows[0])[:50])
+    assert run("--run_dir", "run", *TABLE, "--out", "out") == 0
+    assert scores.read_text().endswith(json.dumps(rows[0])[:50])  # it is only read
+    scores.write_text(scores.read_text() + "\n")
+    assert "line 41" in refused("--run_dir", "run", *TABLE)
+    (folder / "run" / "config.yaml").write_text("[")
+    assert "config.yaml is damaged" in refused("--run_dir", "run", *TABLE)
+
+
+def test_a_folder_in_use_is_named_and_a_run_that_begins_anew_removes_what_a_study_wrote(place, capsys):
+    folder, _, _ = place
+    with lock_folder(folder / "run"):
+        assert run("--run_dir", "run", *TABLE) == 2
+    assert "in use by another process" in capsys.readouterr().err
+    assert not (folder / "run" / "study").exists()
+    own = RunFolder(folder / "run")
+    own.run_id()
+    assert run("--run_dir", "run", *TABLE) == 0
+    (folder / "run" / "study" / "notes.txt").write_text("mine")
+    settings = yaml.safe_load(own.config.read_text())
+    with own.open({**settings, "seed": 9}, {"seed": 9}, overwrite=True):
+        assert [path.name for path in (folder / "run" / "study").iterdir()] == ["notes.txt"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from naswot_lightning.analysis.known import NetworksWithAccuracy
+from naswot_lightning.analysis.evidence import NetworksWithAccuracy
 from naswot_lightning.analysis.statistics import estimate, resampled_tau
 from naswot_lightning.columns import PARAMS
 from naswot_lightning.report.figures import style

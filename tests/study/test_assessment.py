@@ -7,21 +7,21 @@ import pytest
 from scipy import stats
 
 from naswot_lightning.analysis.statistics import RESAMPLES, SEED
-from naswot_lightning.study.accuracies import Accuracies
-from naswot_lightning.study.criteria import Merits
-from naswot_lightning.study.judged import judge_scores
+from naswot_lightning.study.assessment import ScoreRanks, assess_scores
+from naswot_lightning.study.candidates import CandidateAccuracies
+from tests.analysis.reference import tau_of_pairs
 
 N = 24
 
 
-def merits(values):
+def ranks(values):
     """Ranks, equals with their mean rank; NaN is the worst."""
     values = np.asarray(values, float)
-    return Merits(stats.rankdata(np.where(np.isnan(values), -np.inf, values)), np.isnan(values))
+    return ScoreRanks(stats.rankdata(np.where(np.isnan(values), -np.inf, values)), np.isnan(values))
 
 
 @pytest.fixture
-def said():
+def ranked():
     """Two scores with ties, one of them missing here and there, and a size; 20 of 24 accuracies are known."""
     rng = np.random.default_rng(3)
     accuracy = rng.integers(60, 75, N) / 100.0
@@ -29,11 +29,7 @@ def said():
     some = np.where(rng.random(N) < 0.2, np.nan, rng.integers(0, 5, N))
     params = rng.integers(0, 8, N) + accuracy * 10
     columns = {"good": good, "some": some, "params": params, "macs": -params}
-    return {name: merits(values) for name, values in columns.items()}, np.where(np.arange(N) % 6 == 1, np.nan, accuracy)
-
-
-def tau(x, y):
-    return stats.kendalltau(x, y).statistic
+    return {name: ranks(values) for name, values in columns.items()}, np.where(np.arange(N) % 6 == 1, np.nan, accuracy)
 
 
 def drawn_one_by_one(known):
@@ -50,25 +46,29 @@ def quantiles(values):
     return pytest.approx(np.quantile(values, [0.025, 0.975]), abs=1e-9)
 
 
-def test_taus_differences_and_partial_taus_are_those_of_networks_drawn_one_by_one(said):
-    by_name, accuracy = said
-    panel = judge_scores(by_name, Accuracies("test", "mine", accuracy))
+def test_taus_differences_and_partial_taus_are_those_of_networks_drawn_one_by_one(ranked):
+    by_name, accuracy = ranked
+    panel = assess_scores(by_name, CandidateAccuracies("test", "mine", accuracy))
     known = np.flatnonzero(~np.isnan(accuracy))
     assert (panel.n, panel.size) == (len(known), "params")
     resamples = drawn_one_by_one(known)
     with_accuracy = {
-        name: [tau(each.ranks[drawn], accuracy[drawn]) for drawn in resamples] for name, each in by_name.items()
+        name: [tau_of_pairs(each.ranks[drawn], accuracy[drawn]) for drawn in resamples]
+        for name, each in by_name.items()
     }
     size, yz = by_name["params"].ranks, with_accuracy["params"]
-    for each in panel.judged:
-        ranks, xy = by_name[each.score].ranks, with_accuracy[each.score]
-        xz = [tau(ranks[drawn], size[drawn]) for drawn in (resamples if each.score in ("good", "some") else [known])]
+    for each in panel.assessments:
+        own, xy = by_name[each.score].ranks, with_accuracy[each.score]
+        xz = [
+            tau_of_pairs(own[drawn], size[drawn])
+            for drawn in (resamples if each.score in ("good", "some") else [known])
+        ]
         partial = [by_hand(*taus) for taus in zip(xy, xz, yz, strict=False)]
-        less = np.subtract(xy, yz)
+        gain = np.subtract(xy, yz)
         assert each.tau.value == pytest.approx(xy[0])
         assert [each.tau.low, each.tau.high] == quantiles(xy[1:])
-        assert each.less_size.value == pytest.approx(less[0], abs=1e-9)
-        assert [each.less_size.low, each.less_size.high] == quantiles(less[1:])
+        assert each.gain_over_size.value == pytest.approx(gain[0], abs=1e-9)
+        assert [each.gain_over_size.low, each.gain_over_size.high] == quantiles(gain[1:])
         assert each.tau_with_size == pytest.approx(xz[0])
         if each.score in ("good", "some"):
             assert each.partial.value == pytest.approx(partial[0])
@@ -82,21 +82,23 @@ def test_the_highest_tau_comes_first_and_outcomes_are_those_of_the_difference():
     rng, n = np.random.default_rng(0), 60
     quality = rng.normal(size=n)
     noise = {"good": 0.1, "params": 1.0, "like size": 1.0, "poor": 9.0, "macs": 3.0}
-    by_name = {name: merits(quality + each * rng.normal(size=n)) for name, each in noise.items()}
-    panel = judge_scores(by_name, Accuracies("test", "mine", quality))
-    taus = [each.tau.value for each in panel.judged]
+    by_name = {name: ranks(quality + each * rng.normal(size=n)) for name, each in noise.items()}
+    panel = assess_scores(by_name, CandidateAccuracies("test", "mine", quality))
+    taus = [each.tau.value for each in panel.assessments]
     assert taus == sorted(taus, reverse=True)
-    outcomes = {each.score: each.outcome for each in panel.judged}
+    outcomes = {each.score: each.outcome for each in panel.assessments}
     same = "cannot be told apart"
     assert outcomes == {"good": "beats", "params": same, "like size": same, "macs": "loses", "poor": "loses"}
-    assert [each.score for each in panel.judged if each.is_size] == ["params", "macs"]
+    assert [each.score for each in panel.assessments if each.is_size] == ["params", "macs"]
 
 
 def test_a_network_without_a_score_is_the_last_of_all():
     accuracy = np.linspace(0.5, 0.9, 8)
     worst, best = (np.where(np.arange(8) == place, np.nan, np.arange(8.0)) for place in (0, 7))
-    by_name = {"worst": merits(worst), "best": merits(best), "params": merits(range(8)), "macs": merits([1] * 8)}
-    taus = {each.score: each for each in judge_scores(by_name, Accuracies("test", "mine", accuracy)).judged}
+    by_name = {"worst": ranks(worst), "best": ranks(best), "params": ranks(range(8)), "macs": ranks([1] * 8)}
+    taus = {
+        each.score: each for each in assess_scores(by_name, CandidateAccuracies("test", "mine", accuracy)).assessments
+    }
     assert taus["worst"].tau.value == 1
     assert taus["best"].tau.value == pytest.approx((21 - 7) / 28)
     assert (taus["best"].unscored, taus["params"].unscored) == (1, 0)

@@ -1,0 +1,292 @@
+"""Each score of a run against accuracies, against model size, and against itself in further runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from naswot_lightning.analysis.evidence import TAU_DECIMALS, Outcome, outcome_of
+from naswot_lightning.analysis.statistics import (
+    Array,
+    Estimate,
+    describe_method,
+    estimate_of,
+    kendall_tau,
+    partial_tau,
+    resampled_tau,
+    with_resamples,
+)
+from naswot_lightning.columns import MACS, PARAMS, Column, Criterion
+from naswot_lightning.errors import UserError
+from naswot_lightning.ranking import rank, ranks_of
+from naswot_lightning.scores import AGGREGATES
+from naswot_lightning.scores.registry import REGISTERED, parse_scores
+from naswot_lightning.study.candidates import CandidateAccuracies, Candidates
+
+SIZES = (PARAMS.name, MACS.name)
+# Settings that may differ between the runs of a study: they decide the scores, not the candidates.
+_OF_SCORES = ("seed", "dataset", "image_size", "batch_size", "probe_size", "precision", "repeats", "canonical")
+
+
+def choose_scores(candidates: Candidates, text: str | None) -> list[Criterion]:
+    """Return the scores to study, parameters and MACs among them.
+
+    Args:
+        candidates: of the run.
+        text: of the option; all that there is by default.
+
+    Raises:
+        UserError: a score, or a part of one, is not in the run folder.
+    """
+    names = candidates.names
+    sizes = [_single(name) for name in SIZES]
+    if text is None:
+        own = parse_scores(str(candidates.settings.get("score")))
+        named = [criterion for name in AGGREGATES for criterion in parse_scores(name)]
+        aggregates = [each for each in (*own, *named) if each.is_relative and _missing_part(each, names) is None]
+        return _distinct([*map(_single, names), *aggregates, *sizes])
+    chosen = parse_scores(text)
+    for criterion in chosen:
+        if (part := _missing_part(criterion, names)) is not None:
+            of = f"{criterion.name}: its part {part}" if criterion.is_relative else part
+            raise UserError(
+                f"--score {of} is not in {candidates.name}, which holds {', '.join(names)}; search again with "
+                f"--score {','.join([str(candidates.settings.get('score')), part])} in another folder"
+            )
+    return _distinct([*chosen, *sizes])
+
+
+def _single(name: str) -> Criterion:
+    return Criterion((REGISTERED[name].column if name in REGISTERED else Column(name, name),))
+
+
+def _missing_part(criterion: Criterion, names: Sequence[str]) -> str | None:
+    """Return a part of a score that is not among the names; None where all are."""
+    return next((part.name for part in criterion.parts if part.name not in names), None)
+
+
+def _distinct(criteria: Iterable[Criterion]) -> list[Criterion]:
+    """Return each combination once, by the name under which it comes first."""
+    found: dict[object, Criterion] = {}
+    for criterion in criteria:
+        combine = criterion.combine if criterion.is_relative else None
+        found.setdefault((frozenset(part.name for part in criterion.parts), combine), criterion)
+    return list(found.values())
+
+
+@dataclass(frozen=True)
+class ScoreRanks:
+    """What a score says of the n candidates of a run."""
+
+    ranks: np.ndarray
+    """(n,) 1 for the worst, the mean rank for equals; those without the score are worse than any other."""
+    unscored: np.ndarray
+    """(n,) whether each is without the score, or a part of it."""
+
+
+def rank_by_scores(candidates: Candidates, criteria: Sequence[Criterion]) -> dict[str, ScoreRanks]:
+    """Return the ranks by each score that the run has; by several scores, ranks are those among all candidates.
+
+    Args:
+        candidates: of the run.
+        criteria: parameters and MACs among them.
+    """
+    names = candidates.names
+    there = [each for each in criteria if each.name in SIZES or _missing_part(each, names) is None]
+    ranked = rank(candidates.rows, there)
+    order = np.array([candidates.index[architecture] for architecture in ranked["architecture"]])
+    found = {}
+    for criterion in there:
+        values = np.empty(len(order))
+        values[order] = ranked[criterion.name].to_numpy()
+        higher = criterion.is_relative or criterion.parts[0].higher_is_better
+        missing = [np.isnan(candidates.scores(part.name)) for part in criterion.parts]
+        found[criterion.name] = ScoreRanks(ranks_of(values, higher), np.logical_or.reduce(missing))
+    return found
+
+
+@dataclass(frozen=True)
+class ScoreAssessment:
+    """What an accuracy says of a score."""
+
+    score: str
+    unscored: int
+    """networks without it, which are ranked last."""
+    tau: Estimate
+    """Kendall's tau with the accuracy."""
+    gain_over_size: Estimate
+    """that less the tau of model size, on the same resamples."""
+    partial: Estimate
+    """Kendall's partial tau with the accuracy, given model size."""
+    tau_with_size: float | None
+    """Kendall's tau of the score with model size; None where one of them has equal values only."""
+    outcome: Outcome
+    """what the interval of the gain says."""
+
+    @property
+    def is_size(self) -> bool:
+        """Whether it is itself model size."""
+        return self.score in SIZES
+
+
+@dataclass(frozen=True)
+class AccuracyPanel:
+    """What one accuracy says of all scores."""
+
+    accuracy: str
+    source: str
+    """the table that it is from, or trained picks."""
+    n: int
+    """networks with this accuracy."""
+    size: str
+    """what model size is here: parameters or MACs, whichever has the higher tau with the accuracy."""
+    note: str | None
+    """a warning of what these networks cannot say."""
+    assessments: tuple[ScoreAssessment, ...]
+    """the highest tau first."""
+
+
+def assess_scores(ranks: Mapping[str, ScoreRanks], accuracies: CandidateAccuracies) -> AccuracyPanel:
+    """Return what an accuracy says of scores; pure.
+
+    The size is chosen once, on all networks. That favours size a little, hence never a score.
+
+    Args:
+        ranks: of the candidates by each score, parameters and MACs among them.
+        accuracies: of the same candidates.
+    """
+    known = np.flatnonzero(~np.isnan(accuracies.values))
+    n, counts, accuracy = len(known), with_resamples(len(known)), accuracies.values[known]
+    taus = {name: _taus(each.ranks[known], accuracy, counts) for name, each in ranks.items()}
+    size = max(SIZES, key=lambda name: np.nan_to_num(taus[name][0], nan=-1.0))
+    found = []
+    for name, each in ranks.items():
+        with_size = _taus(each.ranks[known], ranks[size].ranks[known], counts)
+        gain = estimate_of(np.round(taus[name] - taus[size], TAU_DECIMALS), n)
+        assessment = ScoreAssessment(
+            score=name,
+            unscored=int(each.unscored[known].sum()),
+            tau=estimate_of(taus[name], n),
+            gain_over_size=gain,
+            partial=estimate_of(partial_tau(taus[name], with_size, taus[size]), n),
+            tau_with_size=None if math.isnan(with_size[0]) else float(with_size[0]),
+            outcome=outcome_of(gain),
+        )
+        found.append(assessment)
+    found.sort(key=lambda each: -2.0 if each.tau.value is None else each.tau.value, reverse=True)
+    return AccuracyPanel(accuracies.label, accuracies.source, n, size, accuracies.note, tuple(found))
+
+
+def _taus(first: np.ndarray, second: np.ndarray, counts: Array) -> Array:
+    return resampled_tau(first.tolist(), second.tolist(), counts)
+
+
+@dataclass(frozen=True)
+class ScoreStability:
+    """Whether a score stays what it is with another seed, mini-batch or batch size."""
+
+    score: str
+    between_runs: float | None
+    """Kendall's tau between its values in two runs, the mean over all pairs of runs; None where there is none."""
+    lowest: float | None
+    """of these taus."""
+    taus: tuple[float | None, ...]
+    """with the first accuracy, in each run that has the score."""
+    of_repeats: float | None
+    """the standard deviation over the repeats of the first run, the mean over candidates, as a share of the standard
+    deviation over candidates; None without repeats."""
+
+
+def expect_same_candidates(first: Candidates, other: Candidates) -> str:
+    """Return in words what differs between two runs of the same candidates.
+
+    Raises:
+        UserError: the candidates differ, or nothing does.
+    """
+    missing = [architecture for architecture in first.index if architecture not in other.index]
+    further = len(other.rows) + len(missing) - len(first.rows)
+    if missing or further or first.settings.get("space") != other.settings.get("space"):
+        raise UserError(
+            f"--run_dir {other.name}: other architectures than {first.name} ({len(missing)} of its {len(first.rows)} "
+            f"are missing, {further} are further ones); make it with search.py --architectures "
+            f"{first.folder.path / 'ranking.csv'} --seed 1"
+        )
+    changed = [name for name in _OF_SCORES if first.settings.get(name) != other.settings.get(name)]
+    if not changed:
+        raise UserError(
+            f"--run_dir {other.name}: the same seed and mini-batch as {first.name}, so that its scores are the same; "
+            "give a run with another --seed or --batch_size"
+        )
+    said = (f"{name} {other.settings.get(name)} in place of {first.settings.get(name)}" for name in changed)
+    return f"{other.name}: {', '.join(said)}"
+
+
+def measure_stability(
+    runs: Sequence[Candidates],
+    ranks: Sequence[Mapping[str, ScoreRanks]],
+    criteria: Sequence[Criterion],
+    accuracies: CandidateAccuracies,
+) -> list[ScoreStability]:
+    """Return how stable each score is.
+
+    Args:
+        runs: of the same candidates.
+        ranks: by each run, those by each score that it has, in its own order of the candidates.
+        criteria: the scores of the first run.
+        accuracies: of the candidates of the first run.
+    """
+    orders = [[run.index[row.architecture] for row in runs[0].rows] for run in runs]
+    known = ~np.isnan(accuracies.values)
+    found = []
+    for criterion in criteria:
+        pairs = zip(ranks, orders, strict=True)
+        own = [by_name[criterion.name].ranks[order] for by_name, order in pairs if criterion.name in by_name]
+        between = [tau for a, b in combinations(own, 2) if (tau := kendall_tau(a.tolist(), b.tolist())) is not None]
+        taus = tuple(kendall_tau(each[known], accuracies.values[known]) for each in own)
+        mean, lowest = (fmean(between), min(between)) if between else (None, None)
+        found.append(ScoreStability(criterion.name, mean, lowest, taus, _share_of_repeats(runs[0], criterion)))
+    return found
+
+
+def _share_of_repeats(run: Candidates, criterion: Criterion) -> float | None:
+    name = criterion.parts[0].name
+    deviations, values = run.deviations(name), run.scores(name)
+    both = ~np.isnan(deviations) & ~np.isnan(values)
+    if criterion.is_relative or both.sum() < 2:
+        return None
+    spread = float(values[both].std(ddof=1))
+    return float(deviations[both].mean()) / spread if spread > 0 else None
+
+
+@dataclass(frozen=True)
+class Study:
+    """What accuracies say of the scores of a run: the content of ``study.json``."""
+
+    run: str
+    """its folder."""
+    sampling: str
+    """how its candidates were found."""
+    note: str | None
+    """a warning of what they cannot say."""
+    repeats: int
+    """initializations of each network."""
+    further_runs: tuple[str, ...]
+    """of the same candidates, and in what they differ from the first."""
+    panels: tuple[AccuracyPanel, ...]
+    stability: tuple[ScoreStability, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of ``study.json``."""
+        content = asdict(self)
+        # By the names that the columns of study.csv have.
+        for panel in content["panels"]:
+            panel["judged"] = panel.pop("assessments")
+            for each in panel["judged"]:
+                each["less_size"] = each.pop("gain_over_size")
+        return {"method": describe_method(max(panel.n for panel in self.panels)), **content}
