@@ -122,10 +122,12 @@ def get_space(name: str) -> Space:
     except ValueError as error:
         if not arguments:
             raise
-        raise SpaceError(f"space {name!r}: {error}") from error  # a value that it refuses
+        # A value that it refuses.
+        raise SpaceError(f"space {name!r}: {error}") from error
     if not isinstance(made, Space):
         return NamedNetworks(made, name)
-    made.name = name  # seeds, files and tables know the space by this name
+    # Seeds, files and tables know the space by this name.
+    made.name = name
     return made
 
 
@@ -171,7 +173,8 @@ def _makes_a_space(found: Any, module: str) -> bool:
     return not any(file.is_relative_to(Path(library).resolve()) for library in libraries)
 
 
-def __getattr__(attribute: str) -> object:  # torch costs seconds: loaded with the first space, not before
+# Torch costs seconds: loaded with the first space, not before.
+def __getattr__(attribute: str) -> object:
     if attribute in _EXPORTS:
         return getattr(importlib.import_module("spaces.base"), attribute)
     raise AttributeError(f"module 'spaces' has no attribute {attribute!r}")

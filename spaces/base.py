@@ -179,7 +179,8 @@ _CONVOLUTIONS = {
     torch.conv1d, torch.conv2d, torch.conv3d, F.conv1d, F.conv2d, F.conv3d,
     torch.ops.aten.conv1d.default, torch.ops.aten.conv2d.default, torch.ops.aten.conv3d.default,
 }  # fmt: skip
-_LINEAR = {F.linear, torch.ops.aten.linear.default}  # the latter of exported networks
+# The latter of exported networks.
+_LINEAR = {F.linear, torch.ops.aten.linear.default}
 
 
 class _MacCounter(TorchFunctionMode):

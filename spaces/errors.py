@@ -21,8 +21,10 @@ class TooLargeError(SpaceError):
 
 
 _LONGEST_MESSAGE = 1_900  # characters
-_LONGEST = 80  # characters of a text that a message quotes whole, as they are written out
-_FIRST, _LAST = 48, 16  # characters of a longer one that it begins and ends with
+# Characters of a text that a message quotes whole, as they are written out.
+_LONGEST = 80
+# Characters of a longer one that it begins and ends with.
+_FIRST, _LAST = 48, 16
 
 
 def quoted(text: str) -> str:
@@ -66,7 +68,8 @@ def did_you_mean(word: str, words: Iterable[str], cutoff: float = 0.6) -> str:
     >>> did_you_mean("pool", ["none"])
     ''
     """
-    near = difflib.get_close_matches(str(word), list(words), 1, cutoff)  # a file may name no text
+    # A file may name no text.
+    near = difflib.get_close_matches(str(word), list(words), 1, cutoff)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 

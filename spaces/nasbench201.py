@@ -133,7 +133,8 @@ class NASBench201(EnumerableSpace):
     @cached_property
     def _order(self) -> list[Cell]:
         cells = list(itertools.product(OPS, repeat=len(EDGES)))
-        random.Random(88).shuffle(cells)  # the benchmark's own seed: its official order
+        # The benchmark's own seed: its official order.
+        random.Random(88).shuffle(cells)
         return cells
 
     @cached_property

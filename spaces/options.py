@@ -85,7 +85,8 @@ def _parameters(constructor: object) -> Iterator[inspect.Parameter]:
     """Yield the arguments that can be given by name."""
     try:
         parameters = inspect.signature(constructor).parameters if callable(constructor) else {}
-    except ValueError:  # a class of Python's own in C
+    # A class of Python's own in C.
+    except ValueError:
         parameters = {}
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return (parameter for parameter in parameters.values() if parameter.kind in named)

@@ -27,7 +27,8 @@ def open_benchmark(path: str | os.PathLike[str], space: str | None = None) -> Ta
     from naswot_lightning.errors import UserError
 
     path = Path(path)
-    if path.suffix == ".npz" and (path.is_file() or not path.exists()):  # a pipe has no end
+    # A pipe has no end.
+    if path.suffix == ".npz" and (path.is_file() or not path.exists()):
         return read_table(path)
     found = find_format(path)
     if found is csv_table.FORMAT:
@@ -38,7 +39,8 @@ def open_benchmark(path: str | os.PathLike[str], space: str | None = None) -> Ta
     )
 
 
-def __getattr__(attribute: str) -> object:  # numpy and pydantic are loaded with the first table
+# Numpy and pydantic are loaded with the first table.
+def __getattr__(attribute: str) -> object:
     if attribute in __all__:
         from naswot_lightning.benchmarks import table
 

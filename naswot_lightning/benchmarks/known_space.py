@@ -56,7 +56,7 @@ class KnownSpace(EnumerableSpace):
         own = ("skeleton", "made_for", "source", "evidence", "has_training_parts", "channels_last")
         vars(self).update({attribute: getattr(space, attribute) for attribute in own})
         self._architectures: Sequence[str] = benchmark.architectures
-        self._places: dict[str, int] | None = None
+        self._positions: dict[str, int] | None = None
 
     def sample(self, rng: random.Random) -> str:
         """Draw one of the known architectures, all equally likely."""
@@ -72,18 +72,14 @@ class KnownSpace(EnumerableSpace):
             SpaceError: there is no other architecture.
         """
         for _ in range(_MUTATIONS):
-            if self._is_new(mutant := self._space.mutate(architecture, rng), architecture):
+            mutant = self._space.mutate(architecture, rng)
+            if mutant != architecture and mutant in self._benchmark:
                 return mutant
         mutant = architecture
         for _ in range(_STEPS):
-            if self._is_new(mutant := self._space.mutate(mutant, rng), architecture):
+            mutant = self._space.mutate(mutant, rng)
+            if mutant != architecture and mutant in self._benchmark:
                 return mutant
-        return self._another(architecture, rng)
-
-    def _is_new(self, mutant: str, parent: str) -> bool:
-        return mutant != parent and mutant in self._benchmark
-
-    def _another(self, architecture: str, rng: random.Random) -> str:
         others = [other for other in self._architectures if other != architecture]
         if not others:
             raise SpaceError(f"{self._benchmark.name} knows no other architecture than {quoted(architecture)}")
@@ -131,11 +127,11 @@ class KnownSpace(EnumerableSpace):
         Raises:
             SpaceError: the table has no architecture that is written so.
         """
-        if self._places is None:
-            self._places = {each: place for place, each in enumerate(self._architectures)}
-        if architecture not in self._places:
+        if self._positions is None:
+            self._positions = {each: position for position, each in enumerate(self._architectures)}
+        if architecture not in self._positions:
             raise SpaceError(f"architecture {quoted(architecture)}: {self._benchmark.name} does not list it")
-        return self._places[architecture]
+        return self._positions[architecture]
 
 
 class KnownCategoricalSpace(KnownSpace):

@@ -22,7 +22,8 @@ from spaces.nasbench101.graph import format_graph, graph_from_matrix
 
 SPACE = "nasbench101"
 DATASET = "cifar10"
-SPLITS = {"train": "train", "validation": "valid", "test": "test"}  # the words of the dumps, and of the table
+# The words of the dumps, and of the table.
+SPLITS = {"train": "train", "validation": "valid", "test": "test"}
 _CONTENT = "table of NAS-Bench-101"
 _JSON_HEAD = re.compile(rb'\s*\{\s*"[0-9a-f]{32}"')
 _PICKLES = (".pkl", ".pickle")
@@ -33,7 +34,8 @@ _ACCURACIES = {3: "train", 4: "valid", 5: "test"}
 # A record is its length and the checksum of that, its content and the checksum of it.
 _LENGTH = struct.Struct("<Q")
 _CHECKSUM = struct.Struct("<I")
-_LONGEST_RECORD = 1 << 24  # bytes; those of NAS-Bench-101 are of a few hundred
+# Bytes; those of NAS-Bench-101 are of a few hundred.
+_LONGEST_RECORD = 1 << 24
 # The kinds of fields of a protobuf message.
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _FIXED = {_FIXED64: struct.Struct("<d"), _FIXED32: struct.Struct("<f")}

@@ -21,7 +21,8 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.storage.faults import damaged, reading
 from naswot_lightning.storage.plain_pickle import load_plain
 
-SHORT = 12  # epochs of the longest recipe of which accuracies on the way are kept
+# Epochs of the longest recipe of which accuracies on the way are kept.
+SHORT = 12
 _CURVE_SPLIT = "x-valid"
 _MILLION = 1_000_000
 # Where the sizes of an architecture's trials differ, an artefact of old files, the official readers take this one.
@@ -31,10 +32,10 @@ _EMPTIED = "emptied"
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PARTS = 3
 _LEAST_UNPACKED = 1 << 20
-_LARGEST_RATIO = 100  # of a packed file; the official ones unpack to 2.5 to 4 times their size
+# Of a packed file; the official ones unpack to 2.5 to 4 times their size.
+_LARGEST_RATIO = 100
 
-_CONTENT_201 = "table of NAS-Bench-201"
-_CONTENT = "table of NATS-Bench"
+_CONTENT = "table of NAS-Bench-201 or NATS-Bench"
 _ENDING = ".pickle.pbz2"
 _META = f"meta{_ENDING}"
 _ONE = re.compile(rf"0*(\d+){re.escape(_ENDING)}")
@@ -44,11 +45,11 @@ Values = dict[Key, float]
 
 
 def _read_pth(path: Path, space: str | None) -> Reading:
-    with reading(path, _CONTENT_201), _pickle_of(path) as file:
-        content = _load_condensed(file, path, _CONTENT_201)
+    with reading(path, _CONTENT), _pickle_of(path) as file:
+        content = _load_condensed(file, path)
         names, found = content["meta_archs"], content["arch2infos"]
         total = len(found)
-    return Reading("NAS-Bench-201", space or "nasbench201", _records(path, _CONTENT_201, names, found), total)
+    return Reading("NAS-Bench-201", space or "nasbench201", _records(path, names, found), total)
 
 
 @contextmanager
@@ -63,10 +64,10 @@ def _pickle_of(path: Path) -> Iterator[BinaryIO]:
                 yield _bounded(cast(BinaryIO, member), path)
         return
     with open(path, "rb") as file:
-        if load_plain(file, path, _CONTENT_201) != _LEGACY_MAGIC:
+        if load_plain(file, path, _CONTENT) != _LEGACY_MAGIC:
             raise UserError(f"{path}: no file of torch; get it anew")
         for _ in range(_LEGACY_PARTS - 1):
-            load_plain(file, path, _CONTENT_201)
+            load_plain(file, path, _CONTENT)
         yield file
 
 
@@ -77,7 +78,7 @@ def _read_nats(path: Path, space: str | None) -> Reading:
         with reading(path, _CONTENT):
             found = content["arch2infos"]
             total = len(found)
-        records = _records(path, _CONTENT, names, found)
+        records = _records(path, names, found)
     else:
         if not (path / _META).is_file():
             raise UserError(f"{path}: {_META} is missing, which names the architectures; unpack the archive anew")
@@ -85,7 +86,8 @@ def _read_nats(path: Path, space: str | None) -> Reading:
         files = {int(match[1]): each for each in path.iterdir() if (match := _ONE.fullmatch(each.name))}
         if not files:
             raise UserError(f"{path}: no files such as 000000{_ENDING}; unpack the archive anew")
-        total, records = len(files), _records_of_files(names, files)
+        total = len(files)
+        records = (_record(names[number], number, _load_pbz2(files[number]), files[number]) for number in sorted(files))
     space = space or ("nats_size" if ":" in names[0] else "nasbench201")
     return Reading(_TITLES.get(space, "NATS-Bench"), space, records, total)
 
@@ -97,24 +99,16 @@ def _names(path: Path, content: Any) -> list[str]:
     return names
 
 
-def _records(path: Path, content: str, names: Any, found: Any) -> Iterator[Record]:
+def _records(path: Path, names: Any, found: Any) -> Iterator[Record]:
     """Yield the records of a file that holds all architectures."""
-    with reading(path, content):
+    with reading(path, _CONTENT):
         for number in sorted(found):
-            yield _record(str(names[number]), int(number), found[number])
-
-
-def _records_of_files(names: list[str], files: dict[int, Path]) -> Iterator[Record]:
-    for number in sorted(files):
-        content = _load_pbz2(files[number])
-        with reading(files[number], _CONTENT):
-            record = _record(names[number], number, content)
-        yield record
+            yield _record(str(names[number]), int(number), found[number], path)
 
 
 def _load_pbz2(path: Path) -> Any:
     with reading(path, _CONTENT), bz2.open(path) as file:
-        return _load_condensed(_bounded(cast(BinaryIO, file), path), path, _CONTENT)
+        return _load_condensed(_bounded(cast(BinaryIO, file), path), path)
 
 
 class _Bounded(io.RawIOBase):
@@ -149,8 +143,8 @@ def _bounded(file: BinaryIO, path: Path) -> BinaryIO:
     return io.BufferedReader(_Bounded(file, max(_LEAST_UNPACKED, _LARGEST_RATIO * path.stat().st_size)), 1 << 20)
 
 
-class Trial(Values):
-    """The values of one training."""
+class CondensedTraining(Values):
+    """The values of one training, in place of its dictionaries."""
 
 
 class _SharedError(Exception):
@@ -173,14 +167,14 @@ class _CondensingMapping(dict[Any, Any]):
         super().__setitem__(key, _condensed(value, empty=True))
 
 
-def _load_condensed(file: BinaryIO, path: Path, content: str) -> Any:
+def _load_condensed(file: BinaryIO, path: Path) -> Any:
     """Return what a pickle holds, its trainings condensed where they may be."""
     begin = file.tell()
     try:
-        return load_plain(file, path, content, _CondensingMapping)
+        return load_plain(file, path, _CONTENT, _CondensingMapping)
     except _SharedError:
         file.seek(begin)
-        return load_plain(file, path, content)
+        return load_plain(file, path, _CONTENT)
 
 
 def _condensed(value: Any, empty: bool = False) -> Any:
@@ -189,13 +183,13 @@ def _condensed(value: Any, empty: bool = False) -> Any:
     Raises:
         ValueError, KeyError, TypeError, AttributeError: it is not written as a training is.
     """
-    if not isinstance(value, dict) or isinstance(value, Trial):
+    if not isinstance(value, dict) or isinstance(value, CondensedTraining):
         return value
     if "train_acc1es" in value and "eval_acc1es" in value:
         parts = [each for each in value.values() if isinstance(each, dict)]
         if any(_EMPTIED in each for each in parts):
             raise _SharedError
-        trial = Trial({_kept(key): each for key, each in _values_of(value).items()})
+        trial = CondensedTraining({_kept(key): each for key, each in _values_of(value).items()})
         if empty:
             # The unpickler keeps every dictionary itself until the end of the file.
             for each in filter(None, parts):
@@ -210,32 +204,28 @@ def _condensed(value: Any, empty: bool = False) -> Any:
     return value
 
 
-@lru_cache(maxsize=1_000)  # NAS-Bench-201 has 217
+# NAS-Bench-201 has 217.
+@lru_cache(maxsize=1_000)
 def _kept(key: Key) -> Key:
     """Return the first of equal keys, which would be half of what is kept of each architecture."""
     return key
 
 
-def _record(architecture: str, number: int, recipes: Mapping[str, Any]) -> Record:
-    """Return the record of an architecture.
-
-    Args:
-        architecture: its string.
-        number: its index in the benchmark's order.
-        recipes: what the file has of it: a state of ``ArchResults`` for each recipe.
-    """
-    trials: list[Trial] = []
-    for state in map(_condensed, recipes.values()):
-        if state["arch_str"] != architecture:
-            raise ValueError(f"a record of {str(state['arch_str'])[:100]} stands at the index of {architecture}")
-        trials += state["all_results"].values()
-    if not all(isinstance(trial, Trial) for trial in trials):
-        raise ValueError(f"a training of {architecture} has no accuracies")
-    values = {key: value for trial in trials for key, value in trial.items() if key.epochs}
-    return Record(architecture, values | _sizes_of(trials), number)
+def _record(architecture: str, number: int, recipes: Mapping[str, Any], path: Path) -> Record:
+    """Return the record of an architecture: ``recipes`` has a state of ``ArchResults`` for each recipe."""
+    with reading(path, _CONTENT):
+        trials: list[CondensedTraining] = []
+        for state in map(_condensed, recipes.values()):
+            if state["arch_str"] != architecture:
+                raise ValueError(f"a record of {str(state['arch_str'])[:100]} stands at the index of {architecture}")
+            trials += state["all_results"].values()
+        if not all(isinstance(trial, CondensedTraining) for trial in trials):
+            raise ValueError(f"a training of {architecture} has no accuracies")
+        values = {key: value for trial in trials for key, value in trial.items() if key.epochs}
+        return Record(architecture, values | _sizes_of(trials), number)
 
 
-def _sizes_of(trials: list[Trial]) -> Values:
+def _sizes_of(trials: list[CondensedTraining]) -> Values:
     """Return parameters and MACs, which a trial has under its seed; later recipes are longer, and count."""
     found: dict[Key, dict[int, float]] = {}
     for trial in sorted(trials, key=lambda trial: max((key.epochs for key in trial), default=0)):
@@ -284,15 +274,13 @@ def _accuracies_of(trial: Mapping[str, Any], end: Key) -> Values:
     return values
 
 
-def _is_pth(path: Path) -> bool:
-    return path.is_file() and path.suffix in (".pth", ".pt")
-
-
 def _is_nats(path: Path) -> bool:
     if path.is_dir():
         return (path / _META).is_file() or any(_ONE.fullmatch(each.name) for each in path.iterdir())
     return path.name.endswith(".pbz2")
 
 
-NASBENCH201 = Format("NAS-Bench-201 v1.0 or v1.1 (.pth)", _is_pth, _read_pth)
+NASBENCH201 = Format(
+    "NAS-Bench-201 v1.0 or v1.1 (.pth)", lambda path: path.is_file() and path.suffix in (".pth", ".pt"), _read_pth
+)
 NATS = Format("NATS-Bench, a folder or a file (.pickle.pbz2)", _is_nats, _read_nats)

@@ -11,7 +11,8 @@ from typing import Literal, NamedTuple
 from spaces.nasbench101.graph import format_graph, graph_hash, live_graph
 
 Measure = Literal["accuracy", "loss", "seconds", "params", "macs"]
-TRAINING = "train"  # the split whose seconds are those of the training itself
+# The split whose seconds are those of the training itself.
+TRAINING = "train"
 
 
 class Key(NamedTuple):

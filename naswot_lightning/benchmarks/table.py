@@ -23,7 +23,8 @@ from spaces.errors import SpaceError
 if TYPE_CHECKING:
     import pandas as pd
 
-VALIDATION = ("x-valid", "valid")  # what the benchmarks call the images that a search looks at
+# What the benchmarks call the images that a search looks at.
+VALIDATION = ("x-valid", "valid")
 _WANTED = ("table of a benchmark", "convert the official file again")  # as messages say
 _HASH_BYTES = 16
 
@@ -130,7 +131,8 @@ class Table:
         self._loaded: dict[_Query, dict[int, np.ndarray]] = {}
         for key in sorted(columns):
             self._seeds[_query(key)][key.seed] = key
-            self._longest[key[:3]] = key.epochs  # the keys ascend
+            # The keys ascend.
+            self._longest[key[:3]] = key.epochs
 
     @cached_property
     def _rows(self) -> dict[str | bytes, int]:
@@ -378,7 +380,8 @@ def write_table(table: Table, path: Path) -> None:
         "architectures": _bytes("\n".join(table.architectures).encode()),
         **{f"column{place}": column for place, column in enumerate(table.columns.values())},
     }
-    if is_hashed(table.space):  # to hash 423,624 cells takes half a minute
+    # To hash 423,624 cells takes half a minute.
+    if is_hashed(table.space):
         arrays["hashes"] = _bytes(b"".join(table._identities))  # type: ignore[arg-type]
     if table.numbers is not None:
         arrays["numbers"] = table.numbers.astype(np.int64)

@@ -22,7 +22,8 @@ _TEST = {
     "imagenet16-120": (("ImageNet16-120", "x-test"), ("ImageNet16-120", "ori-test")),
 }
 _TEST_SPLITS = ("test", "x-test", "ori-test")
-_USUAL = 12  # epochs of a training that directs a search
+# Epochs of a training that directs a search.
+_USUAL = 12
 
 log = logging.getLogger(__name__)
 

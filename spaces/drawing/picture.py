@@ -87,7 +87,8 @@ def wrapped(architecture: str, width: int) -> list[str]:
 
 def _sheet(width: float, height: float) -> tuple[Figure, Axes]:
     """Return a figure and axes whose unit is the point, with the origin at the top left."""
-    from matplotlib.figure import Figure  # without pyplot, which would choose a backend for the whole process
+    # Without pyplot, which would choose a backend for the whole process.
+    from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width / _POINTS_PER_INCH, height / _POINTS_PER_INCH), facecolor="white")
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
@@ -157,6 +158,7 @@ def _save(figure: Figure, path: Path, dpi: int) -> None:
     # A folder of a random name: no link that lies there leads the picture elsewhere.
     with TemporaryDirectory(".part", f".{path.name}.", path.parent, ignore_cleanup_errors=True) as folder:
         beside = Path(folder) / path.name
-        with matplotlib.rc_context({"svg.hashsalt": "spaces"}):  # the same picture is the same file
+        # The same picture is the same file.
+        with matplotlib.rc_context({"svg.hashsalt": "spaces"}):
             figure.savefig(beside, dpi=dpi, format=kind, metadata={"Date": None} if kind == "svg" else None)
         beside.replace(path)

@@ -26,7 +26,8 @@ class Vertex(NamedTuple):
     """The earlier vertices that it takes its input from, in rising order."""
 
 
-Graph = tuple[Vertex, ...]  # vertices 1, 2, ... of a cell, the output last; vertex 0, the input, is not listed
+# Vertices 1, 2, ... of a cell, the output last; vertex 0, the input, is not listed.
+Graph = tuple[Vertex, ...]
 
 
 def format_graph(graph: Graph) -> str:

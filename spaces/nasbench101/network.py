@@ -125,7 +125,8 @@ class ConvBnRelu(nn.Sequential):
     def __init__(self, c_in: int, c_out: int, kernel_size: int) -> None:
         super().__init__(
             nn.Conv2d(c_in, c_out, kernel_size, padding=kernel_size // 2, bias=False),
-            nn.BatchNorm2d(c_out, eps=1e-5, momentum=0.003),  # 0.997 in TensorFlow's convention
+            # 0.997 in TensorFlow's convention.
+            nn.BatchNorm2d(c_out, eps=1e-5, momentum=0.003),
             nn.ReLU(inplace=True),
         )
 

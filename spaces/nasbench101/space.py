@@ -41,9 +41,12 @@ from spaces.nasbench101.graph import (
 )
 from spaces.nasbench101.network import NASBench101Network, convolutions, draw_benchmark_weights, draw_scoring_weights
 
-CELLS = {2: 1, 3: 6, 4: 84, 5: 2_441, 6: 62_010, 7: 359_082}  # different cells by number of vertices: 423,624
-MAX_STEM_CHANNELS = 512  # the largest network then has 0.8 billion parameters, see spaces.errors
-_PAIRS = tuple(itertools.combinations(range(MAX_VERTICES), 2))  # the edges that a cell may have
+# Different cells by number of vertices: 423,624.
+CELLS = {2: 1, 3: 6, 4: 84, 5: 2_441, 6: 62_010, 7: 359_082}
+# The largest network then has 0.8 billion parameters, see spaces.errors.
+MAX_STEM_CHANNELS = 512
+# The edges that a cell may have.
+_PAIRS = tuple(itertools.combinations(range(MAX_VERTICES), 2))
 
 
 class NASBench101(Space):

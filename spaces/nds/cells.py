@@ -38,7 +38,8 @@ from spaces.nds.network import NDSNetwork
 WIDTHS = (16, 24, 32)
 DEPTHS = (4, 8, 12, 16, 20)
 
-_GENOTYPE = re.compile(r"(\w+\s*=\s*)?Genotype\(")  # as DARTS prints it, or as its file of genotypes has it
+# As DARTS prints it, or as its file of genotypes has it.
+_GENOTYPE = re.compile(r"(\w+\s*=\s*)?Genotype\(")
 _PNAS_CELL = (
     "sep_conv_5x5~0+max_pool_3x3~0;sep_conv_7x7~1+max_pool_3x3~1;sep_conv_5x5~1+sep_conv_3x3~1;"
     "sep_conv_3x3~4+max_pool_3x3~1;sep_conv_3x3~0+skip_connect~1->2,3,4,5,6"

@@ -26,7 +26,8 @@ from spaces.errors import SpaceError, did_you_mean, quoted, read_bounded
 Edge = tuple[str, int]  # operation, input
 
 CELL_INPUTS = 2
-MAX_WIDTH = 512  # channels of the first cells; the last have four times as many
+# Channels of the first cells; the last have four times as many.
+MAX_WIDTH = 512
 MAX_DEPTH = 200  # cells
 _OPTIONS = ("imagenet", "aux", "drop")
 # Zero in, zero out, whatever the weights. A convolution is not: its BatchNorm adds a bias to the zeros.
@@ -191,7 +192,8 @@ def _parse_option(fault: str, option: str) -> tuple[str, float]:
     if option in ("imagenet", "aux"):
         return option, 1.0
     number = re.fullmatch(r"drop(0?\.[0-9]+|0)", option)
-    if number and float(number[1]) < 1:  # 0.99999999999999999 is 1.0
+    # 0.99999999999999999 is 1.0.
+    if number and float(number[1]) < 1:
         return "drop", float(number[1])
     if option.startswith("drop"):
         raise SpaceError(f"{fault}: {quoted(option)} must be a probability below 1, as drop0.2")

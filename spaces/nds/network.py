@@ -40,10 +40,12 @@ class NDSNetwork(nn.Module):
         """Probability of drop path while training; set it to follow a schedule."""
         stem = ImageNetStem if architecture.imagenet else CifarStem
         self.stem = stem(in_channels, architecture.width)
-        self.tapped = 2 * architecture.depth // 3  # the cell whose output feeds the auxiliary head
+        # The cell whose output feeds the auxiliary head.
+        self.tapped = 2 * architecture.depth // 3
         planned = list(planned_cells(architecture))
         self.cells = nn.ModuleList()
-        after_reduction = architecture.imagenet  # both stems differ by a factor 2 in size
+        # Both stems differ by a factor 2 in size.
+        after_reduction = architecture.imagenet
         for cell, before, previous, width, reduces in planned:
             self.cells.append(NDSCell(cell, before, previous, width, reduces, after_reduction))
             after_reduction = reduces
@@ -171,7 +173,8 @@ class AuxiliaryHead(nn.Module):
         self.made_for = "7x7 (224x224 images)" if imagenet else "8x8 (32x32 images)"
         self.stride = 2 if imagenet else 3
         self.features = nn.Sequential(
-            nn.ReLU(),  # not in place: the next cell reads the same tensor
+            # Not in place: the next cell reads the same tensor.
+            nn.ReLU(),
             nn.AvgPool2d(5, self.stride, count_include_pad=False),  # to 2x2
             nn.Conv2d(c_in, 128, 1, bias=False),
             nn.BatchNorm2d(128),
@@ -214,7 +217,8 @@ class FactorizedReduce(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the halved feature maps."""
         x = self.relu(x)
-        shifted = F.pad(x, (0, 1, 0, 1))[:, :, 1:, 1:]  # zeros beyond the last row and column
+        # Zeros beyond the last row and column.
+        shifted = F.pad(x, (0, 1, 0, 1))[:, :, 1:, 1:]
         return self.bn(torch.cat([self.even(x), self.odd(shifted)], dim=1))
 
 

@@ -74,7 +74,8 @@ class StandardSpace(Space):
     source = "NDS: Radosavovic et al. 2019"
     depths: ClassVar[tuple[int, ...]]
     widths: ClassVar[tuple[int, ...]]
-    bottlenecks: ClassVar[tuple[float, ...]] = ()  # none: the block has no bottleneck and no groups
+    # None: the block has no bottleneck and no groups.
+    bottlenecks: ClassVar[tuple[float, ...]] = ()
     groups: ClassVar[tuple[int, ...]] = ()
     block: ClassVar[str]
 

@@ -101,7 +101,7 @@ def test_code_in_any_format_is_refused(tmp_path, monkeypatch):
         ("a.pth", raw(b"\x80\x02"), "damaged, or no table"),
         ("a.pth", pickled(3), "no file of torch"),
         ("a.pth", lambda path: zipfile.ZipFile(path, "w").close(), "no file of torch"),
-        ("a.pickle.pbz2", raw(bz2.compress(b"x" * 99)[:-9]), "damaged, or no table of NATS-Bench"),
+        ("a.pickle.pbz2", raw(bz2.compress(b"x" * 99)[:-9]), "damaged, or no table of NAS-Bench-201 or NATS-Bench"),
         ("a.pickle.pbz2", packed({"meta_archs": 3}), "no list of architectures"),
         ("a.pbz2", raw(bz2.compress(b"(" + b"N" * 20_000_000 + b"l.")), "unpacks to more than 1,048,576 bytes"),
         ("a.pkl", pickled([1]), "no dictionary of cells"),

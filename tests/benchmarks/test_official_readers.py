@@ -15,7 +15,7 @@ import torch
 
 from naswot_lightning.benchmarks import open_benchmark
 from naswot_lightning.benchmarks.convert import convert
-from naswot_lightning.benchmarks.nats import Trial, _load_condensed
+from naswot_lightning.benchmarks.nats import CondensedTraining, _load_condensed
 from tests.conftest import shared_path
 
 _TESTS = {"train": "train", "valid": "x-valid", "test": "x-test", "valtest": "ori-test"}
@@ -177,7 +177,7 @@ def test_every_file_of_the_same_trainings_makes_the_same_table(kind, recipes, tm
 def test_trainings_are_condensed_while_a_file_is_read(recipes, tmp_path):
     write_pth(tmp_path / "all.pth", copy.deepcopy(recipes))
     with zipfile.ZipFile(tmp_path / "all.pth") as archive, archive.open("all/data.pkl") as file:
-        content = _load_condensed(file, tmp_path / "all.pth", "table")
+        content = _load_condensed(file, tmp_path / "all.pth")
     trials = [trial for info in content["arch2infos"].values() for trial in info["full"]["all_results"].values()]
     assert len(trials) == 36
-    assert {type(trial) for trial in trials} == {Trial}
+    assert {type(trial) for trial in trials} == {CondensedTraining}
