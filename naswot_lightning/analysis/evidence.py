@@ -134,7 +134,14 @@ def judge(networks: Sequence[Network], ranked: int | None = None) -> Verdict:
     taus = {name: estimate(resampled_tau, *each) for name, each in points.items()}
     defined = {name: taus[name].value or 0.0 for name in _SIZES if taus[name].value is not None and taus[name].n == n}
     size = max(defined, key=lambda name: defined[name], default=None)
-    difference = None if size is None else _difference(points[SCORE_INIT.name], points[size])
+    difference = None
+    if size is not None:
+        score, rival = points[SCORE_INIT.name], points[size]
+
+        def gain(counts: Array) -> Array:
+            return np.round(resampled_tau(*score, counts) - resampled_tau(*rival, counts), TAU_DECIMALS)
+
+        difference = bootstrap(gain, len(score[0]))
     if n < MIN_NETWORKS:
         reason = f"{_plural(n)} {'is' if n == 1 else 'are'} too few"
     elif size is None or difference is None:
@@ -156,7 +163,10 @@ def judge(networks: Sequence[Network], ranked: int | None = None) -> Verdict:
             f"(95 % intervals, paired bootstrap, n = {n} networks)"
         )
         return Verdict(outcome, f"{said[outcome]}: {numbers}.", size, difference)
-    sentence = f"Too little evidence to say whether the score beats plain size: {reason}; {_advice(n, ranked)}."
+    advice = f"train more of the ranking with train.py --select spread --top {min(_SPREAD, ranked or _SPREAD)}"
+    if ranked is not None and ranked < max(n + 1, MIN_NETWORKS):
+        advice = f"the ranking has {_plural(ranked)}: rank more with search.py --samples, then train a spread of them"
+    sentence = f"Too little evidence to say whether the score beats plain size: {reason}; {advice}."
     return Verdict("too little evidence", sentence, size, None)
 
 
@@ -165,21 +175,6 @@ def outcome_of(difference: Estimate) -> Outcome:
     if difference.low is None or difference.high is None:
         return "too little evidence"
     return "beats" if difference.low > 0 else "loses" if difference.high < 0 else "cannot be told apart"
-
-
-def _difference(score: Points, size: Points) -> Estimate:
-    """Return by how much the tau of the score is higher, on the same resamples."""
-
-    def less(counts: Array) -> Array:
-        return np.round(resampled_tau(*score, counts) - resampled_tau(*size, counts), TAU_DECIMALS)
-
-    return bootstrap(less, len(score[0]))
-
-
-def _advice(n: int, ranked: int | None) -> str:
-    if ranked is not None and ranked < max(n + 1, MIN_NETWORKS):
-        return f"the ranking has {_plural(ranked)}: rank more with search.py --samples, then train a spread of them"
-    return f"train more of the ranking with train.py --select spread --top {min(_SPREAD, ranked or _SPREAD)}"
 
 
 def _plural(n: int) -> str:

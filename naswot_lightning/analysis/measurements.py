@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -122,17 +122,16 @@ def read_ablation(path: Path) -> AblationFile | None:
     samples: list[Sample] = []
     for number, line in enumerate(lines[1:], start=2):
         try:
-            samples += _samples(from_json(AblationLine, line), header.networks)
+            own = from_json(AblationLine, line)
+            if own.ablation not in ABLATIONS or len(own.scores) != len(header.networks):
+                raise ValueError(f"expected one of {', '.join(ABLATIONS)} with {len(header.networks)} scores")
         except ValueError as error:
             raise damaged_line(path, number, str(error)) from None
+        samples += (
+            Sample(own.ablation, network, own.number, own.batch_size, math.nan if score is None else score)
+            for network, score in zip(header.networks, own.scores, strict=True)
+        )
     return AblationFile(header, tuple(samples))
-
-
-def _samples(line: AblationLine, networks: Sequence[SelectedNetwork]) -> Iterator[Sample]:
-    if line.ablation not in ABLATIONS or len(line.scores) != len(networks):
-        raise ValueError(f"expected one of {', '.join(ABLATIONS)} with {len(networks)} scores")
-    for network, score in zip(networks, line.scores, strict=True):
-        yield Sample(line.ablation, network, line.number, line.batch_size, math.nan if score is None else score)
 
 
 def relative_scores(samples: Sequence[Sample]) -> list[float]:

@@ -257,13 +257,12 @@ def comparable(results: Iterable[TrainingResult]) -> list[Group]:
     members: dict[str, list[TrainingResult]] = {}
     for result in results:
         members.setdefault(json.dumps(astuple(GroupSettings.of(result)), sort_keys=True), []).append(result)
-    groups = [Group(GroupSettings.of(each[0]), _networks(each)) for _, each in sorted(members.items())]
+    groups = []
+    for _, own in sorted(members.items()):
+        by_name: dict[str, dict[int, TrainingResult]] = {}
+        for result in sorted(own, key=lambda each: (each.seed, each.pick)):
+            # A seed trained twice (by rank, and by hand) is the same training, and must not weigh more.
+            by_name.setdefault(result.canonical, {}).setdefault(result.seed, result)
+        networks = tuple(Network(tuple(by_name[name].values())) for name in sorted(by_name))
+        groups.append(Group(GroupSettings.of(own[0]), networks))
     return sorted(groups, key=lambda group: (-len(group.usable), -len(group.results)))
-
-
-def _networks(results: Sequence[TrainingResult]) -> tuple[Network, ...]:
-    by_name: dict[str, dict[int, TrainingResult]] = {}
-    for result in sorted(results, key=lambda each: (each.seed, each.pick)):
-        # A seed trained twice (by rank, and by hand) is the same training, and must not weigh more.
-        by_name.setdefault(result.canonical, {}).setdefault(result.seed, result)
-    return tuple(Network(tuple(by_name[name].values())) for name in sorted(by_name))

@@ -55,20 +55,22 @@ def read_trajectory(path: Path) -> Trajectory:
     Raises:
         UserError: the file is damaged.
     """
+    points, running, left_out = [], [], 0
     try:
-        rows = [
-            (_epoch(row["epoch"]), _number(row["score"]) if row["status"] == "ok" else None, row.get("score_running"))
-            for row in _csv_rows(path)
-        ]
-        points = tuple((epoch, score) for epoch, score, _ in rows if score is not None)
-        running = [(epoch, _number(score)) for epoch, _, score in rows]
+        for row in _csv_rows(path):
+            epoch, second = float(row["epoch"]), _number(row.get("score_running"))
+            if not 0 <= epoch <= _MOST_EPOCHS:
+                raise ValueError(f"epoch {epoch}")
+            score = _number(row["score"]) if row["status"] == "ok" else None
+            points += [] if score is None else [(epoch, score)]
+            running += [] if second is None else [(epoch, second)]
+            left_out += score is None
     except _DAMAGED:
         raise UserError(
             f"{path} is damaged: expected the columns step, epoch, score, status; remove the file, "
             "and its network is left out of the facts about the score during training"
         ) from None
-    finite = tuple((epoch, score) for epoch, score in running if score is not None)
-    return Trajectory(points, len(rows) - len(points), finite)
+    return Trajectory(tuple(points), left_out, tuple(running))
 
 
 @dataclass(frozen=True)
@@ -104,13 +106,6 @@ def _csv_rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
     except FileNotFoundError:
         return []
-
-
-def _epoch(text: str) -> float:
-    epoch = float(text)
-    if not 0 <= epoch <= _MOST_EPOCHS:
-        raise ValueError(f"epoch {epoch}")
-    return epoch
 
 
 def _number(text: str | None) -> float | None:
@@ -334,6 +329,11 @@ class Curve:
         """Return the evaluations, or the seconds."""
         return self.evaluations if kind == "evaluations" else self.seconds
 
+    def best_after(self, kind: Effort, effort: np.ndarray) -> np.ndarray:
+        """Return the best after each of some efforts; NaN before there is one."""
+        last = np.searchsorted(self.effort(kind), effort, side="right")
+        return np.array([None, *self.values], dtype=float)[last]
+
 
 @dataclass(frozen=True)
 class Band:
@@ -357,9 +357,6 @@ def band_of(curves: Sequence[Curve], kind: Effort) -> Band | None:
         return None
     begin = max(curve.effort(kind)[indices[0]] for curve, indices in zip(curves, known, strict=True))
     effort = np.linspace(begin, max(curve.effort(kind)[-1] for curve in curves), _POINTS)
-    values = [
-        np.array(curve.values, dtype=float)[np.searchsorted(curve.effort(kind), effort, side="right") - 1]
-        for curve in curves
-    ]
+    values = [curve.best_after(kind, effort) for curve in curves]
     low, high = np.percentile(values, _BAND, axis=0)
     return Band(effort, np.mean(values, axis=0), low, high, len(curves))

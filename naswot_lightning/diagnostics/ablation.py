@@ -139,10 +139,10 @@ def measure_ablation(plan: AblationPlan, path: Path, overwrite: bool = False) ->
         kept = read_ablation(path)
         if kept is not None and kept.header != plan.header:
             if not overwrite:
-                raise UserError(
-                    f"{path} was made with other settings: {_difference(kept.header, plan.header)}; "
-                    "use --overwrite to measure anew"
-                )
+                before, after = ({**asdict(each), "networks": None} for each in (kept.header, plan.header))
+                odd = [f"{name} was {old!r}, now {after[name]!r}" for name, old in before.items() if old != after[name]]
+                changed = "; ".join(odd) or "other networks, or other accuracies of them"
+                raise UserError(f"{path} was made with other settings: {changed}; use --overwrite to measure anew")
             path.unlink()
             kept = None
         with JsonLines(path) as file:
@@ -183,10 +183,3 @@ def _draw(condition: AblationCondition, header: AblationHeader, dataset: Dataset
         side = None if dataset is None else dataset.image_size
         return load_probe("noise", "", size, seed, probe_size=header.probe_size, image_size=side)
     return draw_probe(dataset, size, seed, header.probe_size)
-
-
-def _difference(there: AblationHeader, now: AblationHeader) -> str:
-    """Return the settings in which two differ; of networks, that they do."""
-    before, after = ({**asdict(each), "networks": None} for each in (there, now))
-    found = [f"{name} was {before[name]!r}, now {after[name]!r}" for name in before if before[name] != after[name]]
-    return "; ".join(found) or "other networks, or other accuracies of them"

@@ -69,17 +69,12 @@ def _print(curves: Mapping[str, Sequence[Curve]], max_seconds: float | None) -> 
     for name, each in curves.items():
         spent = Spread.of([curve.seconds[-1] for curve in each if curve.seconds])
         seconds = None if spent is None or not spent.mean else round(spent.mean)
-        best = [[value for curve in each if (value := _at(curve, kind, point)) is not None] for point in points]
-        lines.append((name, len(each), seconds, *map(Spread.of, best)))
+        best = np.array([curve.best_after(kind, np.array(points)) for curve in each])
+        lines.append((name, len(each), seconds, *map(Spread.of, best.T)))
     after = [f"after {point:,}{' s' if kind == 'seconds' else ''}" for point in points]
     print_table("", ("algorithm", "seeds", "seconds", *after), lines)
     what = "so many whole trainings" if kind == "evaluations" else "so many seconds"
     print(f"Percent, mean ± standard deviation over seeds, after {what}; seconds are the table's.")
-
-
-def _at(curve: Curve, kind: Effort, effort: int) -> float | None:
-    last = int(np.searchsorted(curve.effort(kind), effort, side="right")) - 1
-    return None if last < 0 else curve.values[last]
 
 
 def _band_rows(curves: Mapping[str, Sequence[Curve]]) -> Iterator[tuple[object, ...]]:

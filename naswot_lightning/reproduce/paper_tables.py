@@ -27,7 +27,7 @@ from naswot_lightning.reproduce.benchmark_tables import (
 from naswot_lightning.reproduce.figures import write_results
 from naswot_lightning.reproduce.published import PublishedRow, PublishedTable, published_table
 from naswot_lightning.reproduce.score_table import ScoreTable, score_table
-from naswot_lightning.reproduce.searches import SearchBudget, TabularSearch
+from naswot_lightning.reproduce.searches import TabularSearch
 from naswot_lightning.reproduce.settings import CellSettings, TableSettings
 from naswot_lightning.seeds import derived_seed
 
@@ -206,7 +206,7 @@ class PaperTable:
             return ResultRow(row.label, row.figures, {}, row.seconds, note=note)
         for dataset, budget in known.items():
             search = self.searches[dataset]
-            algorithm, note = str(row.algorithm), _when_it_ends(budget, search)
+            algorithm, note = str(row.algorithm), budget.describe(search.target)
             if algorithm == "bohb" and not search.has_parts:
                 algorithm = "bohb:rungs=1"
                 note += "; whole trainings alone, since the table has no accuracies after a part of the epochs"
@@ -226,12 +226,6 @@ class PaperTable:
         runs = max((len(rows) for rows in picked.values()), default=0)
         notes = "; ".join(each for each in (row.note, note) if each) or None
         return ResultRow(row.label, row.figures, _spreads(values), row.seconds, seconds, runs, notes)
-
-
-def _when_it_ends(budget: SearchBudget, search: TabularSearch) -> str:
-    if budget.seconds is not None:
-        return f"{budget.seconds:,.0f} simulated seconds by {search.target}"
-    return f"{budget.evaluations:,} evaluations by {search.target}, not the published budget of seconds"
 
 
 def _spreads(values: Mapping[str, np.ndarray]) -> dict[str, Spread]:

@@ -38,6 +38,12 @@ class SearchBudget:
     evaluations: int
     seconds: float | None = None
 
+    def describe(self, target: Target) -> str:
+        """Return when searches that an accuracy directs end, in words."""
+        if self.seconds is not None:
+            return f"{self.seconds:,.0f} simulated seconds by {target}"
+        return f"{self.evaluations:,} evaluations by {target}, not the published budget of seconds"
+
 
 @dataclass(frozen=True)
 class TabularSearch:

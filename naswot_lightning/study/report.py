@@ -60,8 +60,8 @@ def study(config: StudyConfig) -> int:
     if config.out is not None and os.path.isfile(config.out):
         raise UserError(f"--out {config.out}: there is a file of that name; choose a folder")
     found = make_study(runs, config)
-    _print_study(found)
-    _write(found, runs[0], config.out)
+    print_study(found)
+    write_study(found, runs[0], config.out)
     return 0
 
 
@@ -88,13 +88,13 @@ def make_study(runs: list[Candidates], config: StudyConfig) -> Study:
     )
 
 
-def _print_study(found: Study) -> None:
+def print_study(found: Study) -> None:
     """Print a table for each accuracy, one for the stability, and what they come to in words."""
     columns = ("score", "Kendall tau, 95 %", "less that of size", "given size", "with size", "unscored", "beside size")
     for panel in found.panels:
         print(f"\n{panel.accuracy} ({panel.source}), n = {panel.n:,}; plain size is {SIZES[panel.size].label}")
         lines = (
-            (each.score, *map(_estimate, (each.tau, each.gain_over_size, each.partial)), _tau(each.tau_with_size),
+            (each.score, *map(_tau, (each.tau, each.gain_over_size, each.partial, each.tau_with_size)),
              each.unscored, _shown_outcome(each))
             for each in panel.assessments
         )  # fmt: skip
@@ -102,14 +102,14 @@ def _print_study(found: Study) -> None:
     print(_FORMULA + "\n")
     _print_stability(found)
     for panel in found.panels:
-        print("\n" + _conclude(panel))
+        print("\n" + conclude(panel))
         if panel.note is not None:
             print(panel.note)
     print(f"\nThe candidates: {found.sampling}." + ("" if found.note is None else f" {found.note}"))
     print(_EACH)
 
 
-def _conclude(panel: AccuracyPanel) -> str:
+def conclude(panel: AccuracyPanel) -> str:
     """Return in one line which scores rank better than model size."""
     said = []
     for outcome, words in _SAID.items():
@@ -127,36 +127,30 @@ def _print_stability(found: Study) -> None:
             f"(search.py --architectures {Path(found.run) / 'ranking.csv'} --seed 1)"
         )
         return
-    columns = ["score"]
-    columns += [f"std over {found.repeats} repeats / over candidates"] if repeated else []
-    columns += ["tau between runs"] if runs > 1 else []
-    columns += ["lowest"] if runs > 2 else []
-    columns += ["tau with accuracy in each"] if runs > 1 else []
-    rows = []
-    for each in found.stability:
-        row = [each.score]
-        row += [_tau(each.of_repeats)] if repeated else []
-        row += [_tau(each.between_runs)] if runs > 1 else []
-        row += [_tau(each.lowest)] if runs > 2 else []
-        row += [", ".join(map(_tau, each.taus))] if runs > 1 else []
-        rows.append(row)
+    columns = {"score": [each.score for each in found.stability]}
+    if repeated:
+        head = f"std over {found.repeats} repeats / over candidates"
+        columns[head] = [_tau(each.of_repeats) for each in found.stability]
+    if runs > 1:
+        columns["tau between runs"] = [_tau(each.between_runs) for each in found.stability]
+    if runs > 2:
+        columns["lowest"] = [_tau(each.lowest) for each in found.stability]
+    if runs > 1:
+        columns["tau with accuracy in each"] = [", ".join(map(_tau, each.taus)) for each in found.stability]
     print("; ".join(["Stability", *found.further_runs, *([found.panels[0].accuracy] if runs > 1 else [])]))
-    print_table("", columns, rows)
+    print_table("", list(columns), zip(*columns.values(), strict=True))
 
 
-def _tau(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
-
-
-def _estimate(estimate: Estimate) -> str:
-    return "-" if estimate.value is None else f"{estimate:.3f}"
+def _tau(value: Estimate | float | None) -> str:
+    defined = value.value if isinstance(value, Estimate) else value
+    return "-" if defined is None else f"{value:.3f}"
 
 
 def _shown_outcome(each: ScoreAssessment) -> str:
     return SIZE if each.is_size else each.outcome
 
 
-def _write(found: Study, run: Candidates, out: str | None) -> None:
+def write_study(found: Study, run: Candidates, out: str | None) -> None:
     """Write study.csv, study.json and study.png; the lock of the run folder is held where they lie in it."""
     folder = run.folder.path / "study" if out is None else Path(out)
     with run.folder.lock() if out is None else nullcontext():

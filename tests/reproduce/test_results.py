@@ -9,11 +9,9 @@ from scipy.stats import kendalltau
 from naswot_lightning.benchmarks import open_benchmark
 from naswot_lightning.diagnostics.ablation import select_by_percentile
 from naswot_lightning.report.figures import score_panels
-from naswot_lightning.report.figures.published_and_ours import Spread
 from naswot_lightning.reproduce.benchmark_tables import (
     best_of_all_trainings,
     draw_candidates,
-    images_of,
     known_accuracies,
 )
 from naswot_lightning.reproduce.paper_tables import draw_samples, known_columns, pick_best
@@ -217,15 +215,13 @@ def test_curves_of_several_algorithms_over_evaluations_and_seconds(folder, capsy
         assert "cifar10-valid x-valid, 12 epochs" in capsys.readouterr().out
 
 
-def test_accuracies_columns_and_images_are_those_of_the_published_plots(folder):
+def test_accuracies_and_columns_are_those_of_the_published_plots(folder):
     table = open_benchmark(folder / "plain.csv")
     known, columns = known_accuracies(table), known_columns(table)
     assert [each.label for each in known] == ["cifar10-valid ori-test, 200 epochs", "cifar100 x-test, 200 epochs"]
     assert known[0].values.tolist() == [accuracy(number, 1) for number in range(20)]
     assert list(columns) == ["C10 val", "C10 test", "C100 test"]
     assert columns["C100 test"].values.tolist() == [accuracy(number, -20) for number in range(20)]
-    assert images_of(["digits", "cifar10-valid"], "cifar10") == "cifar10-valid"
-    assert images_of(["digits", "cifar10-valid"], "ImageNet16-120") == "digits"
 
 
 def test_one_network_of_each_five_percent_is_selected():
@@ -243,14 +239,13 @@ def test_picks_are_those_of_algorithm_1_run_by_run():
     rng = np.random.default_rng(1)
     scores = rng.integers(0, 15, 40).astype(float)  # with equal ones
     scores[::6] = np.nan
-    for samples in (1, 3, 50):
-        drawn = draw_samples(40, samples, 200, seed=3)
-        for run_, pick in zip(drawn, pick_best(scores, drawn), strict=True):
-            best, best_score = None, None
-            for each in run_:
-                if best is None or (not np.isnan(scores[each]) and not scores[each] <= best_score):
-                    best, best_score = each, scores[each]
-            assert pick == best
+    drawn = draw_samples(40, 5, 500, seed=3)
+    for own, pick in zip(drawn, pick_best(scores, drawn), strict=True):
+        best = own[0]
+        for each in own:
+            better = scores[each] > scores[best] or (np.isnan(scores[best]) and not np.isnan(scores[each]))
+            best = each if better else best
+        assert pick == best
 
 
 def test_the_mean_of_the_best_is_the_expectation_of_a_maximum():
@@ -271,9 +266,3 @@ def test_draws_are_with_replacement_and_candidates_are_different():
     long = draw_candidates(50, 30, seed=4)
     assert len(set(long.tolist())) == 30
     assert np.array_equal(draw_candidates(50, 10, seed=4), long[:10])
-
-
-def test_a_spread_is_of_the_numbers_that_there_are():
-    assert Spread.of([1.0, np.nan, 3.0]) == Spread(2.0, pytest.approx(2**0.5))
-    assert (Spread.of([5.0]), Spread.of([np.nan]), Spread.of([])) == (Spread(5.0, None), None, None)
-    assert str(Spread(5.0, None)) == "5.00"

@@ -90,17 +90,3 @@ def test_the_highest_tau_comes_first_and_outcomes_are_those_of_the_difference():
     same = "cannot be told apart"
     assert outcomes == {"good": "beats", "params": same, "like size": same, "macs": "loses", "poor": "loses"}
     assert [each.score for each in panel.assessments if each.is_size] == ["params", "macs"]
-
-
-def test_a_network_without_a_score_is_the_last_of_all():
-    accuracy = np.linspace(0.5, 0.9, 8)
-    worst, best = (np.where(np.arange(8) == place, np.nan, np.arange(8.0)) for place in (0, 7))
-    by_name = {"worst": ranks(worst), "best": ranks(best), "params": ranks(range(8)), "macs": ranks([1] * 8)}
-    taus = {
-        each.score: each for each in assess_scores(by_name, CandidateAccuracies("test", "mine", accuracy)).assessments
-    }
-    assert taus["worst"].tau.value == 1
-    assert taus["best"].tau.value == pytest.approx((21 - 7) / 28)
-    assert (taus["best"].unscored, taus["params"].unscored) == (1, 0)
-    assert taus["macs"].tau.value is None
-    assert taus["macs"].outcome == "too little evidence"
