@@ -11,6 +11,7 @@ from typing import NoReturn
 import torch
 from torch import nn
 
+from naswot_lightning.score.isolation import all_modules
 from naswot_lightning.seeds import derived_seed, seeded
 from spaces import Space
 
@@ -54,9 +55,10 @@ def move_network(network: nn.Module, device: torch.device, channels_last: bool) 
     takes 4 ms where building a network of NAS-Bench-201 takes 11 ms.
     """
     if channels_last:
-        for weight in network.parameters():
-            if not nn.parameter.is_lazy(weight) and weight.dim() == 4:
-                weight.data = weight.data.contiguous(memory_format=torch.channels_last)
+        for module in all_modules(network):  # network.parameters() takes ten times as long
+            for weight in module._parameters.values():
+                if weight is not None and not nn.parameter.is_lazy(weight) and weight.dim() == 4:
+                    weight.data = weight.data.contiguous(memory_format=torch.channels_last)
     return network if device.type == "cpu" else network.to(device)
 
 

@@ -19,7 +19,7 @@ from naswot_lightning.score import Precision
 from naswot_lightning.score.isolation import process_restored
 from naswot_lightning.scores.base import Measured, Probe
 from naswot_lightning.scores.registry import get_score, observers_of
-from naswot_lightning.seeds import derived_seed, seeded
+from naswot_lightning.seeds import derived_seed, renewed_generators
 from naswot_lightning.storage.score_rows import Status
 from spaces import Complexity, Space, SpaceError, get_space
 
@@ -120,7 +120,7 @@ class ScoreEvaluator:
         faults: list[str] = []
         try:
             seed = derived_seed(self.seed, self.space.name, architecture, "passes")
-            with process_restored(), seeded(seed, self.device), alarms_raised():
+            with process_restored(), renewed_generators(seed, self.device), alarms_raised():
                 size = self._size(architecture, faults)
                 for repeat in range(len(self.probes)):
                     measured = self._measured(architecture, repeat, size)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import random
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -35,31 +36,64 @@ def seed_device(device: torch.device, seed: int) -> None:
         torch.get_device_module(device).manual_seed(seed)
 
 
+_renewed = threading.local()  # .seed: of the block of renewed_generators that this thread is in
+
+
 @contextmanager
 def generators_restored(device: torch.device) -> Iterator[None]:
     """Restore the states of Python's, numpy's and torch's generators (those of ``device`` too) at the end."""
     import numpy as np
     import torch
 
-    python, legacy = random.getstate(), np.random.get_state()
-    devices = [device] if device.type not in ("cpu", "meta") else []
-    with torch.random.fork_rng(devices, device_type=device.type if devices else "cuda"):
+    seed = getattr(_renewed, "seed", None)
+    if seed is not None:
+        _renewed.seed = None
+        try:
+            yield
+        finally:
+            _renewed.seed = seed
+            _seed_all(seed, device)
+        return
+    python, legacy, cpu = random.getstate(), np.random.get_state(), torch.default_generator.get_state()
+    accelerated = device.type not in ("cpu", "meta")
+    with torch.random.fork_rng([device], device_type=device.type) if accelerated else nullcontext():
         try:
             yield
         finally:
             random.setstate(python)
             np.random.set_state(legacy)
+            torch.default_generator.set_state(cpu)
 
 
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Within the block all global generators start from ``seed``; afterwards they are as before."""
+    with generators_restored(device):
+        _seed_all(seed, device)
+        yield
+
+
+@contextmanager
+def renewed_generators(seed: int, device: torch.device) -> Iterator[None]:
+    """As :func:`seeded`; and after each inner block that restores the generators, they start from ``seed`` again.
+
+    For code that draws within such blocks alone, which is then the same: to seed all takes 10 us, to read and restore
+    numpy's generator alone 50.
+    """
+    with seeded(seed, device):
+        _renewed.seed = seed
+        try:
+            yield
+        finally:
+            _renewed.seed = None
+
+
+def _seed_all(seed: int, device: torch.device) -> None:
     import numpy as np
     import torch
 
-    with generators_restored(device):
-        random.seed(seed)
-        np.random.seed(seed % 2**32)
-        for each in {torch.device("cpu"), device}:
-            seed_device(each, seed)
-        yield
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    seed_device(torch.device("cpu"), seed)
+    if device.type not in ("cpu", "meta"):
+        seed_device(device, seed)

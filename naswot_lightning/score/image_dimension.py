@@ -68,19 +68,29 @@ class ImagesOutermost:
 
     def follow(self, func: Callable[..., Any], args: Any, output: Any) -> None:
         """Note what a call has returned."""
+        first = args[0] if args else None
+        if type(output) is not Tensor and not (output is first and isinstance(first, Tensor)):
+            return  # a size, a number, several tensors
         keeps_rank = _KEEPS_RANK.get(func)
         if func is Tensor.__getitem__ and _takes_all_images(args[1]):
-            keeps_rank, args = True, args[:1]
-        if keeps_rank is None or not args or type(output) is not Tensor:
-            # What changes a tensor in place without being known may have moved its images.
-            if args and output is args[0] and isinstance(output, Tensor):
-                output._images_outermost_in = None  # type: ignore[attr-defined]
-            return
-        for tensor in args[0] if isinstance(args[0], list | tuple) else args[:2]:
-            if getattr(tensor, "_images_outermost_in", None) is self:
-                if (not keeps_rank or output.dim() == tensor.dim()) and output.shape[:1] == (self._count,):
-                    self._mark(output)
+            keeps_rank = True
+        source = self._source(args) if args and keeps_rank is not None else None
+        if source is not None:
+            rank = output.dim()
+            if (not keeps_rank or rank == source.dim()) and rank and output.size(0) == self._count:
+                self._mark(output)
                 return
+        if output is first:
+            # What changes a tensor in place without being known may have moved its images.
+            output._images_outermost_in = None
+
+    def _source(self, args: Any) -> Tensor | None:
+        """Return the argument that holds the images: the first, one of a list, or the second, as of 1 - x."""
+        first = args[0]
+        if getattr(first, "_images_outermost_in", None) is self:
+            return first  # type: ignore[no-any-return]
+        others = first if isinstance(first, list | tuple) else args[1:2]
+        return next((each for each in others if getattr(each, "_images_outermost_in", None) is self), None)
 
     def by_image(self, pre_activations: Tensor) -> Tensor:
         """Return a rectifier's input, (N, ...).

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import sys
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
+from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
-from naswot_lightning.score.unseen import unseen_calls_refused
 from naswot_lightning.seeds import generators_restored
 
 # Settings of the whole process that a network may change.
@@ -27,8 +29,8 @@ _SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
 # What it may replace functions of, and where hooks of all modules are kept.
 _NAMESPACES = (torch, torch.nn.functional, nn, nn.init, torch.Tensor, nn.Module)
 _GLOBAL_HOOKS = [value for name, value in vars(nn.modules.module).items() if name.startswith("_global_")]
-# Modules of torch, whose forward in eval mode sets no attribute and writes to no buffer.
 _OWN = {each for each in vars(nn).values() if isinstance(each, type) and issubclass(each, nn.Module)} - {nn.Module}
+_OF_EVERY_CLASS = {"__init__", *vars(type("_", (), {"__annotations__": {}})), "__annotations__"}
 
 
 @contextmanager
@@ -42,14 +44,11 @@ def isolated(network: nn.Module, device: torch.device) -> Iterator[None]:
         network: any module.
         device: whose generator is restored along with those of the CPU.
     """
-    with ExitStack() as stack:
-        stack.enter_context(generators_restored(device))
-        modules = all_modules(network)
-        stack.enter_context(_modules_restored(modules))
-        stack.enter_context(unseen_calls_refused(set(modules)))
-        # Nothing is compiled where Dynamo, which takes a second to import, is not loaded.
-        if "torch._dynamo" in sys.modules:
-            stack.enter_context(torch.compiler.set_stance("force_eager"))
+    modules = all_modules(network)
+    kinds = set(map(type, modules))
+    # Nothing is compiled where Dynamo, which takes a second to import, is not loaded.
+    eager = torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
+    with generators_restored(device), _modules_restored(modules, kinds), _unseen_calls_refused(modules, kinds), eager:
         yield
 
 
@@ -68,43 +67,53 @@ def unwrapped(network: nn.Module) -> nn.Module:
 
 
 @contextmanager
-def _modules_restored(modules: list[nn.Module]) -> Iterator[None]:
+def _modules_restored(modules: list[nn.Module], kinds: set[type[nn.Module]]) -> Iterator[None]:
     """Put all modules into eval mode; at the end, restore their attributes, and the values of their buffers."""
-    flags = [module.training for module in modules]
+    plain = {kind for kind in kinds if _runs_as_torch_wrote_it(kind)}
+    scripted = {kind for kind in kinds if issubclass(kind, torch.jit.ScriptModule)}
+    flags: list[tuple[dict[str, Any], bool]] = []
+    other_flags: list[tuple[nn.Module, bool]] = []
     # Shallow copies: what a forward pass sets (a cache, a mask of this batch size, a counter) is gone afterwards.
     attributes: list[tuple[dict[str, Any], dict[str, Any]]] = []
     contents: dict[int, tuple[Tensor, Tensor]] = {}
-    for module in modules:
-        # Most modules are torch's own, whose forward sets nothing; a hook before it may (weight_norm, prune).
-        own = type(module) in _OWN and not module._forward_pre_hooks
-        if not own and not isinstance(module, torch.jit.ScriptModule | LazyModuleMixin):
-            members = (module.__dict__, module._parameters, module._buffers)
-            attributes += [(each, each.copy()) for each in members if each]
-        if not own:
-            for buffer in module._buffers.values():
-                if buffer is not None and not nn.parameter.is_lazy(buffer):
-                    contents[id(buffer)] = buffer, buffer.clone()
     try:
-        _set_training(modules, [False] * len(modules))
+        for module in modules:
+            kind, state = type(module), module.__dict__
+            # A hook before the forward of a plain module may set something (weight_norm, prune).
+            if kind not in plain or state["_forward_pre_hooks"]:
+                if kind not in scripted and not isinstance(module, LazyModuleMixin):
+                    members = (state, module._parameters, module._buffers)
+                    attributes += [(each, each.copy()) for each in members if each]
+                buffers = [each for each in module._buffers.values() if each is not None]
+                contents.update((id(each), (each, each.clone())) for each in buffers if not nn.parameter.is_lazy(each))
+            if kind not in scripted and "training" in state:
+                # Module.__setattr__ costs 1 us per module, as much as the rest of this loop.
+                flags.append((state, state["training"]))
+                state["training"] = False
+            else:
+                other_flags.append((module, module.training))
+                module.training = False
         yield
     finally:
         for current, before in attributes:
             for name in current.keys() - before.keys():
                 del current[name]
             current.update(before)
-        _set_training(modules, flags)
+        for state, flag in flags:
+            state["training"] = flag
+        for module, flag in other_flags:
+            module.training = flag
         with torch.inference_mode(False), torch.no_grad():
             for buffer, content in contents.values():
                 buffer.copy_(content)
 
 
-def _set_training(modules: list[nn.Module], flags: list[bool]) -> None:
-    for module, flag in zip(modules, flags, strict=True):
-        if isinstance(module, torch.jit.ScriptModule):
-            module.training = flag
-        else:
-            # Module.__setattr__ costs 1 us a module, as much as the rest of this block.
-            module.__dict__["training"] = flag
+def _runs_as_torch_wrote_it(kind: type) -> bool:
+    """Return whether modules of a class are torch's own, with another constructor at most.
+
+    Their forward in eval mode sets no attribute and writes to no buffer.
+    """
+    return kind in _OWN or (vars(kind).keys() <= _OF_EVERY_CLASS and all(map(_runs_as_torch_wrote_it, kind.__bases__)))
 
 
 def all_modules(network: nn.Module) -> list[nn.Module]:
@@ -126,21 +135,110 @@ def process_restored() -> Iterator[None]:
     A network that sets the default type, or replaces ``F.relu``, must not change the scores of those that come after.
     """
     settings = [(restore, read(), read) for read, restore in _SETTINGS]
-    functions = [(space, dict(vars(space))) for space in _NAMESPACES]
     hooks = [(own, own.copy()) for own in _GLOBAL_HOOKS if isinstance(own, dict)]
+    _note_functions()
     try:
         yield
     finally:
         for restore, before, read in settings:
             if read() != before:
                 restore(before)
-        for space, originals in functions:
-            now = dict(vars(space))
-            if now != originals:  # 20 us where nothing has changed; name by name 200 us
-                for name, each in originals.items():
-                    if callable(each) and now.get(name) is not each:
-                        setattr(space, name, each)
+        _restore_functions()
         for own, before in hooks:
             if own != before:
                 own.clear()
                 own.update(before)
+
+
+_noted: list[dict[str, Any]] = [{} for _ in _NAMESPACES]
+
+
+def _note_functions() -> None:
+    for position, space in enumerate(_NAMESPACES):
+        if vars(space) != _noted[position]:  # to compare 3,000 names takes 20 us, to copy them twice as long
+            _noted[position] = dict(vars(space))
+
+
+def _restore_functions() -> None:
+    for space, noted in zip(_NAMESPACES, _noted, strict=True):
+        now = vars(space)
+        if now != noted:
+            for name, each in noted.items():
+                if callable(each) and now.get(name) is not each:
+                    setattr(space, name, each)
+
+
+# What a score must see: rectifiers, and the norms whose statistics it chooses.
+_LOOKED_FOR = re.compile(r"aten::(\w*(?:relu|clamp|clip|hardtanh|threshold|batch_norm|instance_norm)\w*)")
+_SCRIPTED = (torch._C.ScriptFunction, torch._C.ScriptMethod)
+_WITHOUT_THREADS = {"torch", "torchvision", "timm", "spaces"}
+_lock = threading.Lock()
+_passes = 0  # that are going on in any thread
+_here = threading.local()  # .passes: those of this thread
+
+
+class UnseenCallError(ValueError):
+    """The network computes where its calls cannot be seen, so that its units cannot be counted."""
+
+
+@contextmanager
+def _unseen_calls_refused(modules: list[nn.Module], kinds: set[type[nn.Module]]) -> Iterator[None]:
+    """Within the block, a scripted call that holds what is looked for raises; so does, at the end, another thread.
+
+    Raises:
+        UnseenCallError: a call of TorchScript holds a rectifier or a norm, or one of the modules ran in another thread.
+    """
+    owner = threading.get_ident()
+    strayed: list[str] = []
+    # Of libraries that start no threads in a forward pass, a hook is not needed: it takes 1 us per module.
+    foreign = any(kind.__module__.partition(".")[0] not in _WITHOUT_THREADS for kind in kinds)
+    watched = set(modules) if foreign else set()
+
+    def note(module: nn.Module, inputs: Any) -> None:
+        if threading.get_ident() != owner and module in watched:
+            strayed.append(type(module).__name__)
+
+    hook = register_module_forward_pre_hook(note) if foreign else None
+    _count(+1)
+    fault: Exception | None = None
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - raised again below
+        fault = error
+    finally:
+        _count(-1)
+        if hook is not None:
+            hook.remove()
+    if strayed:
+        raise UnseenCallError(
+            f"the network runs {strayed[0]} in another thread, where its units cannot be seen: "
+            "run its branches one after the other"
+        ) from fault
+    if fault is not None:
+        raise fault
+
+
+def _count(change: int) -> None:
+    """Guard the calls of TorchScript while any pass goes on, in all threads; each looks at those of its own."""
+    global _passes
+    with _lock:
+        _here.passes = getattr(_here, "passes", 0) + change
+        _passes += change
+        for kind, original in _ORIGINAL.items():
+            kind.__call__ = _guarded(original) if _passes else original
+
+
+def _guarded(original: Callable[..., Any]) -> Callable[..., Any]:
+    def call(scripted: Any, *args: Any, **kwargs: Any) -> Any:
+        found = _LOOKED_FOR.search(str(scripted.inlined_graph)) if getattr(_here, "passes", 0) else None
+        if found is not None:
+            raise UnseenCallError(
+                f"the network calls {found[1]} in TorchScript ({scripted.name}), where it cannot be seen: "
+                "score the network as it was before torch.jit.script or torch.jit.trace"
+            )
+        return original(scripted, *args, **kwargs)
+
+    return call
+
+
+_ORIGINAL: dict[Any, Callable[..., Any]] = {kind: kind.__call__ for kind in _SCRIPTED}

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from naswot_lightning.logits import tensors_of
-from naswot_lightning.score.batch_statistics import BatchStatistics
 from naswot_lightning.score.kernel import ActivationKernel, CodeDistances
+from naswot_lightning.score.recorder import BatchStatistics
 
 
 def reference_kernel(network: nn.Module, images: Tensor, by_batch: bool) -> ActivationKernel:

@@ -84,7 +84,7 @@ class Measured:
         observers: Iterable[ObserverType] = (),
     ) -> None:
         self.network: nn.Module = unwrapped(network)
-        if any(isinstance(module, LazyModuleMixin) for module in all_modules(self.network)):
+        if any(issubclass(kind, LazyModuleMixin) for kind in set(map(type, all_modules(self.network)))):
             with isolated(self.network, probe.images.device), torch.no_grad():
                 self.network(probe.images[:2].clone())  # which draws its weights
         self.probe = probe

@@ -16,11 +16,10 @@ from torch.nn.modules.conv import _ConvNd
 from torch.overrides import TorchFunctionMode
 
 from naswot_lightning.logits import logits_of, tensors_of
-from naswot_lightning.score.batch_statistics import BatchStatistics
 from naswot_lightning.score.image_dimension import functions_named
-from naswot_lightning.score.isolation import all_modules, isolated
+from naswot_lightning.score.isolation import UnseenCallError, all_modules, isolated
 from naswot_lightning.score.memory_format import in_channels_last
-from naswot_lightning.score.unseen import UnseenCallError
+from naswot_lightning.score.recorder import BatchStatistics
 
 
 @contextmanager

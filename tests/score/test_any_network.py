@@ -16,7 +16,7 @@ from torchvision.models import regnet_y_400mf
 
 from naswot_lightning import activation_kernel, naswot_score
 from naswot_lightning.data.probe import load_probe
-from naswot_lightning.score.unseen import UnseenCallError
+from naswot_lightning.score.isolation import UnseenCallError
 from naswot_lightning.scorer import ScoreEvaluator
 from naswot_lightning.scores.registry import REGISTERED, compute_scores
 from spaces import get_space

@@ -11,7 +11,7 @@ from naswot_lightning.storage.files import lock_folder
 
 @pytest.mark.parametrize("features", [pytest.param({"avx512bf16": True}, marks=pytest.mark.slow), {"avx2": True}])
 def test_calibration_measures_cheaper_settings_and_recommends_one(features, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("naswot_lightning.score.compiled.instructions.get_host_cpu_features", lambda: features)
+    monkeypatch.setattr("naswot_lightning.score.compiled.jit.get_host_cpu_features", lambda: features)
     config = SearchConfig(
         run_dir=str(tmp_path / "run"), samples=6, batch_size=16, calibrate=True, wandb=WandbConfig("disabled")
     )

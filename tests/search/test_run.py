@@ -81,6 +81,6 @@ def test_scores_that_do_not_exist_are_refused(tmp_path):
 
 @pytest.mark.parametrize(("features", "lines"), [({"amx-bf16": True}, 0), ({"avx2": True}, 1), ({}, 0)])
 def test_bf16_without_its_instructions_is_said_to_be_slow(features, lines, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("naswot_lightning.score.compiled.instructions.get_host_cpu_features", lambda: features)
+    monkeypatch.setattr("naswot_lightning.score.compiled.jit.get_host_cpu_features", lambda: features)
     run_search(SearchConfig(run_dir=str(tmp_path / "run"), precision="bf16", **QUICK))
     assert capsys.readouterr().err.count("search.py: warning: --precision bf16: this CPU has no bfloat16") == lines

@@ -18,8 +18,7 @@ from numba.extending import intrinsic
 from torch import Tensor
 
 from naswot_lightning.errors import UserError
-from naswot_lightning.score.compiled.addresses import is_plain, pointer
-from naswot_lightning.score.compiled.jit import compiled
+from naswot_lightning.score.compiled.jit import compiled, pointer
 
 # Of each type, as integers of its width: all bits but the sign, and infinity. A larger magnitude is NaN.
 _BITS = {
@@ -61,6 +60,22 @@ def _follow_torch() -> None:
         _set.count = count
 
 
+def is_plain(tensor: Tensor) -> bool:
+    """Return whether the values lie at the tensor's address as they are, and nobody records what is done to them."""
+    recorded = tensor.requires_grad and torch.is_grad_enabled()
+    return type(tensor) is Tensor and tensor.is_cpu and not tensor.is_neg() and not recorded
+
+
+def is_channels_last(tensor: Tensor) -> bool:
+    """Return whether the tensor is plain, (N, C, H, W), not empty and dense in channels_last memory."""
+    return (
+        is_plain(tensor)
+        and tensor.dim() == 4
+        and tensor.is_contiguous(memory_format=torch.channels_last)
+        and tensor.numel() > 0
+    )
+
+
 def is_packable(tensor: Tensor) -> bool:
     """Return whether the codes of a rectifier's input can be packed where it lies in memory."""
     return is_plain(tensor) and tensor.dtype in _BITS and tensor.dim() > 1 and _is_dense(tensor)
@@ -90,10 +105,11 @@ class PackedCodes:
             pre_activations: its input, (N, ...) on the CPU in a floating point type.
             rectified: where :func:`is_packable` says so, a tensor like the input that receives max(x, 0).
         """
-        if not is_plain(pre_activations):
-            pre_activations = pre_activations.detach().resolve_neg()
-        if not _is_dense(pre_activations):
-            pre_activations = pre_activations.contiguous()
+        if rectified is None:
+            if not is_plain(pre_activations):
+                pre_activations = pre_activations.detach().resolve_neg()
+            if not _is_dense(pre_activations):
+                pre_activations = pre_activations.contiguous()
         magnitude, infinity = _BITS[pre_activations.dtype]
         units = pre_activations.numel() // self._words.shape[0]
         width = (units + 63) // 64

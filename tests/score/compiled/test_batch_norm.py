@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from naswot_lightning.score.compiled.batch_norm import normalized_by_batch
+from naswot_lightning.score.compiled.layers import normalized_by_batch
 
 
 def batch(*shape, mean=0.3, std=2.0):
