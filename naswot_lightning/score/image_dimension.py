@@ -68,7 +68,7 @@ class ImagesOutermost:
 
     def follow(self, func: Callable[..., Any], args: Any, output: Any) -> None:
         """Note what a call has returned."""
-        first = args[0] if args else None
+        first: Any = args[0] if args else None
         if type(output) is not Tensor and not (output is first and isinstance(first, Tensor)):
             return  # a size, a number, several tensors
         keeps_rank = _KEEPS_RANK.get(func)
@@ -86,9 +86,9 @@ class ImagesOutermost:
 
     def _source(self, args: Any) -> Tensor | None:
         """Return the argument that holds the images: the first, one of a list, or the second, as of 1 - x."""
-        first = args[0]
+        first: Any = args[0]
         if getattr(first, "_images_outermost_in", None) is self:
-            return first  # type: ignore[no-any-return]
+            return first
         others = first if isinstance(first, list | tuple) else args[1:2]
         return next((each for each in others if getattr(each, "_images_outermost_in", None) is self), None)
 
