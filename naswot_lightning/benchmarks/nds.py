@@ -116,7 +116,7 @@ def describe_network(net: Mapping[str, Any], imagenet: bool = False) -> str:
         cells.append(Cell(tuple((str(op), int(source)) for op, source in edges), tuple(sorted(map(int, concat)))))
     depth, width = int(net["depth"]), int(net["width"])
     auxiliary, drop_path = bool(net.get("aux", False)), float(net.get("drop_prob", 0.0))
-    return format_architecture(CellArchitecture(*cells, width, depth, imagenet, auxiliary, drop_path))
+    return format_architecture(CellArchitecture(cells[0], cells[1], width, depth, imagenet, auxiliary, drop_path))
 
 
 def _values_of(job: Mapping[str, Any], dataset: str, repeats: Counter[int]) -> _Values:

@@ -44,7 +44,6 @@ TOO_LARGE = [
     ("nds_resnet", "ds=1,1;ws=16,999999999999;ss=1,2", "stage 2: a width of 999999999999, expected at most 4,096"),
     ("nds_resnet", "ds=99999999;ws=16;ss=1", "stage 1: a depth of 99999999, expected at most 200 blocks in all"),
     ("nds_vanilla", f"ds={'9' * 5_000};ws=16;ss=1", "99' (5,000 characters), expected at most 200 blocks in all"),
-    ("nds_resnet", "ds=100,101;ws=16,16;ss=1,2", ": a depth of 201, expected at most 200 blocks in all"),
     ("nds_vanilla", "ds=200;ws=4096;ss=1", ": about 60.2 billion parameters, expected at most 1 billion; make it"),
     ("nds_resnext_a", "ds=1;ws=64;ss=1;bm=1;gs=8192", "a number of groups of 8192, expected at most 4,096 groups"),
     ("nds_resnext_a", "ds=1;ws=64;ss=1;bm=100.5;gs=1", "a bottleneck of '100.5', expected at most 100"),
@@ -56,16 +55,13 @@ TOO_LARGE = [
 ]
 MALFORMED = [
     ("nasbench201", "|" + "9" * 1_000_000),
-    ("nasbench201", f"|none~{'9' * 5_000}|+|none~0|none~1|+|none~0|none~1|none~2|"),
     ("nats_size", f"{'9' * 5_000}:8:8:8:8"),
     ("nats_size", ":".join(["8"] * 100_000)),
     ("nasbench101", f"conv3x3~{'9' * 5_000}+output~1"),
     ("nasbench101", "+".join(["conv3x3~0"] * 100_000)),
     ("nasbench101", f"conv3x3~{','.join(['0'] * 100_000)}+output~1"),
-    ("nds_resnet", ";".join(f"{key}=1" for key in 10_000 * ["ds", "ws", "ss"])),
     ("nds_resnet", ";".join(f"{key}={','.join(['1'] * 100_000)}" for key in ("ds", "ws", "ss"))),
     ("nds_resnext_a", written("nds_resnext_a", bm="0." + "3" * 5_000)),
-    ("nds_darts", f"C16-L8-drop0.{'9' * 17}|{GENOTYPES['DARTS_V2']}"),
     ("nds_darts", f"C16-L8-drop{'9' * 5_000}|{GENOTYPES['DARTS_V2']}"),
     ("nds_darts", f"C16-L８|{GENOTYPES['DARTS_V2']}"),  # a digit, but not of ASCII
     ("nds_darts", f"C16-L8|{GENOTYPES['DARTS_V2'].replace('~0', '~' + '0' * 100_000)}"),
@@ -83,20 +79,6 @@ def test_long_malformed_text_is_one_line():
     for name, architecture in MALFORMED:
         for method in METHODS:
             fault(getattr(get_space(name), method), architecture)
-
-
-def test_random_numbers_of_every_list_are_refused_or_within_the_bounds():
-    rng = random.Random(0)
-    for name, key in ((name, key) for name in STANDARD for key in ("ds", "ws", "ss", "bm", "gs")):
-        for text in (str(10 ** rng.randint(4, 40)), "9" * rng.randint(5, 9_999), str(rng.randint(0, 5_000)), "", "é"):
-            space, architecture = get_space(name), written(name, **{key: text})
-            try:
-                parsed = space.parse(architecture)
-            except SpaceError:
-                fault(getattr(space, rng.choice(METHODS)), architecture)
-            else:
-                assert space.parse(space.canonical(architecture)) == parsed
-                assert max(parsed[0].depth, parsed[0].width // 16, parsed[0].inner_width // 16) <= 256
 
 
 def test_absurd_option_is_one_line():

@@ -43,20 +43,17 @@ def test_strings_round_trip():
         assert SPACE[SPACE.index(format_cell(cell))] == format_cell(cell)
 
 
-@pytest.mark.parametrize(
-    ("architecture", "message"),
-    [
-        ("", "expected 3 nodes"),
-        ("|none~0|+|none~0|none~1|", "expected 3 nodes joined by '\\+', found 2"),
-        ("|none~0|+|none~0|+|none~0|none~1|none~2|", "node 2: expected 2 edge"),
-        ("none~0|+|none~0|none~1|+|none~0|none~1|none~2|", "node 1: .* must begin and end with '\\|'"),
-        ("|none~0|+|none~1|none~0|+|none~0|none~1|none~2|", "edge 0->2: 'none~1' must read 'operation~0'"),
-        ("|conv_3x3~0|+|none~0|none~1|+|none~0|none~1|none~2|", "edge 0->1: .* did you mean 'nor_conv_3x3'"),
-    ],
-)
-def test_malformed_architecture_is_refused_with_its_position(architecture, message):
-    with pytest.raises(SpaceError, match=message):
-        SPACE.build(architecture)
+def test_malformed_architecture_is_refused_with_its_position():
+    messages = {
+        "|none~0|+|none~0|none~1|": "expected 3 nodes joined by '\\+', found 2",
+        "|none~0|+|none~0|+|none~0|none~1|none~2|": "node 2: expected 2 edge",
+        "none~0|+|none~0|none~1|+|none~0|none~1|none~2|": "node 1: .* must begin and end with '\\|'",
+        "|none~0|+|none~1|none~0|+|none~0|none~1|none~2|": "edge 0->2: 'none~1' must read 'operation~0'",
+        "|conv_3x3~0|+|none~0|none~1|+|none~0|none~1|none~2|": "edge 0->1: .* did you mean 'nor_conv_3x3'",
+    }
+    for architecture, message in messages.items():
+        with pytest.raises(SpaceError, match=message):
+            SPACE.build(architecture)
 
 
 def test_sizes_follow_the_closed_forms():
