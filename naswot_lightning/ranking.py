@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -32,6 +32,7 @@ _KINDS: dict[str, Any] = {
     "status": Status,
 }
 _ROWS_AT_ONCE = 100_000  # that are plain objects while a ranking is written
+_BYTES_AT_ONCE = 1 << 25
 
 
 def rank(
@@ -154,7 +155,12 @@ def read_ranking(folder: Path) -> pd.DataFrame:
     """
     path = folder / "ranking.json"
     try:
-        return _checked(parse_json(path.read_bytes()))
+        with open(path, "rb") as file:
+            try:
+                return _checked(_parts_by_lines(file))
+            except ValueError:  # laid out otherwise, or damaged
+                file.seek(0)
+                return _checked([parse_json(file.read())])
     except FileNotFoundError:
         raise UserError(f"no ranking in {folder}: run search.py --run_dir {folder} first") from None
     except ValueError as error:
@@ -162,11 +168,32 @@ def read_ranking(folder: Path) -> pd.DataFrame:
         raise UserError(f"{path} is damaged: {cure} ({error})") from None
 
 
-def _checked(entries: Any) -> pd.DataFrame:
+def _parts_by_lines(file: BinaryIO) -> Iterator[Any]:
+    """Yield parts of a ranking that holds a row per line: as plain objects a million rows would take 1.5 GB."""
+    end = file.readline()
+    if end == b"[\n":
+        while lines := file.readlines(_BYTES_AT_ONCE):
+            end = lines.pop() if lines[-1] == b"]\n" else b""
+            yield parse_json(b"[" + b"".join(lines).removesuffix(b",\n") + b"]")
+    if end != b"]\n":
+        raise ValueError("laid out otherwise")
+
+
+def _checked(parts: Iterable[Any]) -> pd.DataFrame:
+    frames = [_to_frame(_checked_columns(entries)) for entries in parts]
+    ranking = pd.concat(frames, ignore_index=True)
+    if ranking.empty:
+        raise ValueError("expected a candidate at least")
+    if (ranking["rank"] != np.arange(1, len(ranking) + 1)).any():
+        raise ValueError("expected the ranks 1, 2, ... in their order")
+    if (ranking["score"].isna() & (ranking["status"] == "ok")).any():
+        raise ValueError("status is ok, and score is null")
+    return ranking
+
+
+def _checked_columns(entries: Any) -> dict[str, list[Any]]:
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise ValueError("expected a list of objects")
-    if not entries:
-        raise ValueError("expected a candidate at least")
     for name in COLUMNS:
         if not all(name in entry for entry in entries):
             raise ValueError(f"{name}: field required")
@@ -179,16 +206,17 @@ def _checked(entries: Any) -> pd.DataFrame:
             columns[name] = checked_list(_KINDS.get(name, float | None), column)
         except ValueError as error:
             raise ValueError(f"{name}.{error}") from None
-    if columns["rank"] != list(range(1, len(entries) + 1)):
-        raise ValueError("expected the ranks 1, 2, ... in their order")
-    if ("ok", None) in zip(columns["status"], columns["score"], strict=True):
-        raise ValueError("status is ok, and score is null")
-    return _to_frame(columns)
+    return columns
 
 
 def _to_size(value: object) -> object:
     """Return a size as it is counted: a score of its name, which is a float, stands in its column."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def as_read(ranking: pd.DataFrame) -> pd.DataFrame:
+    """Return a ranking as :func:`read_ranking` does, where a score of the name of a size is a count again."""
+    return ranking.astype(dict.fromkeys(SIZES, "Int64"))
 
 
 def no_rows() -> pd.DataFrame:

@@ -12,7 +12,7 @@ import pandas as pd
 from naswot_lightning.analysis.evidence import agreement_with_size
 from naswot_lightning.columns import COMBINED, SCORE_INIT, SIZES, Criterion
 from naswot_lightning.console import fold, print_table, print_text, terminal_width
-from naswot_lightning.ranking import COLUMNS, as_dicts
+from naswot_lightning.ranking import COLUMNS, as_dicts, as_read
 from naswot_lightning.report.html.write import offer_report
 from naswot_lightning.report.search_figures import draw_search_figures
 from naswot_lightning.report.wandb import runs
@@ -43,7 +43,7 @@ def run_and_show(search: Search, first: Sequence[Proposal]) -> int:
         if search.shard:
             print(search.shard)
         draw_search_figures(search.folder, search.settings, result.ranking)
-        offer_report(search.folder)
+        offer_report(search.folder, result.finished, as_read(result.ranking))
         _track(search, result)
     return 0 if result.succeeded else 1
 

@@ -73,26 +73,37 @@ class Run:
         return tuple(self.ranking.loc[self.ranking["status"] == "ok", "canonical"].drop_duplicates())
 
 
-def read_run(folder: RunFolder, with_rows: bool = False) -> Run:
+def read_run(
+    folder: RunFolder,
+    with_rows: bool = False,
+    rows: Sequence[ScoreRow] | None = None,
+    ranking: pd.DataFrame | None = None,
+) -> Run:
     """Return what a run folder holds; of what is not there yet, nothing.
 
     Args:
         folder: which may be at work.
         with_rows: read all finished candidates, too; a ranking tells less of each, and is smaller.
+        rows: these, where they are read already.
+        ranking: that of the folder, where it was just made.
 
     Raises:
         UserError: the settings, a finished candidate, the ranking, a result or a trajectory is damaged.
     """
+    if rows is None:
+        rows = read_score_rows(folder.scores) if with_rows and folder.scores.exists() else ()
+    if ranking is None:
+        ranking = read_ranking(folder.path) if folder.ranking.exists() else no_rows()
     results = read_results(folder.path)
     trainings = read_trainings(folder.path, results)
     return Run(
         name=folder.name,
         settings=folder.read_config() if folder.config.exists() else {},
-        ranking=read_ranking(folder.path) if folder.ranking.exists() else no_rows(),
+        ranking=ranking,
         results=tuple(results),
         groups=tuple(comparable(results)),
         trajectories={each.pick: each.trajectory for each in trainings if each.result is not None},
-        rows=read_score_rows(folder.scores) if with_rows and folder.scores.exists() else (),
+        rows=rows,
         trainings=trainings,
         benchmark=read_source(folder.path / "benchmark_evidence.json"),
         table_evidence=read_table_evidence(folder.path / "benchmark_evidence.json"),

@@ -23,6 +23,8 @@ from naswot_lightning.storage.versions import note_versions
 class SearchResult:
     """What came out of a search."""
 
+    finished: Sequence[ScoreRow]
+    """all candidates of the folder in the order in which they were finished."""
     proposed: Sequence[ScoreRow]
     """all candidates in the order of their proposal; one that was proposed again is there again."""
     evaluated: Sequence[ScoreRow]
@@ -63,7 +65,7 @@ def run(search: Search, first: Sequence[Proposal]) -> SearchResult:
     if search.benchmark:
         found = find_known(ranking, search.benchmark)
         write_known(folder.path, found)
-    return SearchResult(proposed, evaluated, ranking, found, loop.fresh)
+    return SearchResult(finished.rows, proposed, evaluated, ranking, found, loop.fresh)
 
 
 def _rank(search: Search, rows: Sequence[ScoreRow]) -> pd.DataFrame:

@@ -61,6 +61,8 @@ class ScoreRow:
     def __post_init__(self) -> None:
         if self.status == "ok" and self.score is None:
             raise ValueError("status is ok, and score is null")
+        if self.canonical == self.architecture:  # one text in memory, not two: 250 MB of a million cells
+            object.__setattr__(self, "canonical", self.architecture)
 
     def to_json(self) -> dict[str, Any]:
         """Return the object of its line."""
