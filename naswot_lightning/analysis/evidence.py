@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Outcome = Literal["beats", "loses", "cannot be told apart", "too little evidence"]
-Points = tuple[list[float], list[float]]  # values of a predictor, and accuracies
+# Values of a predictor, and accuracies.
+Points = tuple[list[float], list[float]]
 
 # Of four or fewer networks a tau is one of a handful of values.
 MIN_NETWORKS = 5
@@ -86,14 +87,9 @@ class Verdict:
 
 
 def correlations(networks: Sequence[Network], accuracy: str) -> dict[str, Correlation]:
-    """Return the correlations with an accuracy of the score at init and after, parameters and MACs, by their names.
+    """Return the correlations of the score at init and after, of parameters and of MACs with an accuracy, by name.
 
-    Args:
-        networks: usable ones, one point each: the mean over its seeds.
-        accuracy: "test_acc" or "best_val_acc"; networks without it are left out.
-
-    >>> correlations([], "test_acc")["params"].kendall_tau
-    Estimate(value=None, low=None, high=None, n=0, undefined_resamples=0)
+    A network is one point, the mean over its seeds. One without the accuracy, such as "test_acc", is left out.
     """
     points = {column.name: _points(networks, column.name, accuracy) for column in PREDICTORS}
     return {
@@ -116,23 +112,12 @@ def judge(networks: Sequence[Network], ranked: int | None = None) -> Verdict:
     Args:
         networks: usable ones.
         ranked: how many different networks the ranking holds, for the advice; None where there is no ranking.
-
-    >>> from naswot_lightning.analysis.results import TrainingResult
-    >>> def network(number: int, params: int) -> Network:
-    ...     name, value = f"c{number}", 0.5 + number / 100
-    ...     return Network((TrainingResult(
-    ...         rank=None, space="nasbench201", architecture=name, canonical=name, dataset="digits", seed=0, epochs=3,
-    ...         score_init=1400.0 + number, score_final=None, best_val_acc=value, test_acc=value, params=params,
-    ...         macs=params), ))
-    >>> judge([network(number, params) for number, params in enumerate([8, 7, 6, 5, 4, 3, 2, 1])]).outcome
-    'beats'
-    >>> judge([network(1, 3), network(2, 5)]).outcome
-    'too little evidence'
     """
     n = len(networks)
     points = {name: _points(networks, name, TEST_ACC.name) for name in (SCORE_INIT.name, *_SIZES)}
     taus = {name: estimate(resampled_tau, *each) for name, each in points.items()}
     defined = {name: taus[name].value or 0.0 for name in _SIZES if taus[name].value is not None and taus[name].n == n}
+    # Chosen once, on all networks, not in each resample.
     size = max(defined, key=lambda name: defined[name], default=None)
     difference = None
     if size is not None:
@@ -184,14 +169,10 @@ def _plural(n: int) -> str:
 def is_top_only(networks: Sequence[Network], ranked: Sequence[str] | None) -> bool:
     """Return whether the networks are a ranking's top and not all of it.
 
-    Args:
-        networks: all of a group, diverged ones among them.
-        ranked: canonical names of the ranking's different networks, best first; without it ranks 1 to n are a top.
-
-    >>> is_top_only([], ["c1", "c2"])
-    False
+    ``ranked`` are the canonical names of the ranking's networks, best first; without it ranks 1 to n are a top.
     """
     if ranked is None:
+        # Picks of another machine's ranking: their ranks alone are known.
         ranks = [network.rank for network in networks]
         return len(ranks) > 1 and set(ranks) == set(range(1, len(ranks) + 1))
     names = {network.canonical for network in networks}

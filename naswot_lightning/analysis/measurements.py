@@ -110,6 +110,7 @@ def read_ablation(path: Path) -> AblationFile | None:
         UserError: a line is damaged.
     """
     try:
+        # A line that a killed command has cut off is not whole, and left out.
         lines = list(whole_lines(path))
     except FileNotFoundError:
         return None

@@ -130,6 +130,7 @@ class Network:
     @property
     def name(self) -> str:
         """The name of its picks without their seed."""
+        # Picks are named RANK-CELL-seedSEED.
         return re.sub(r"-seed\d+$", "", self.results[0].pick)
 
     @property
@@ -174,9 +175,6 @@ def choose_best(trained: Sequence[Trained]) -> Trained | None:
     """Return the one with the best validation accuracy, never looking at test accuracies; of equal ones the best rank.
 
     Without a validation set it is the one with the best rank; None where several have no rank either.
-
-    Args:
-        trained: results or networks that can be compared.
     """
     best = min(trained, key=lambda each: (-(each.best_val_acc or 0.0), each.rank or math.inf), default=None)
     if best is None or (best.best_val_acc is None and best.rank is None and len(trained) > 1):
@@ -249,11 +247,7 @@ class Group:
 
 
 def comparable(results: Iterable[TrainingResult]) -> list[Group]:
-    """Return the groups of results that can be compared, that with the most usable networks first.
-
-    Args:
-        results: of :func:`read_results`.
-    """
+    """Return the groups of results that can be compared, that with the most usable networks first."""
     members: dict[str, list[TrainingResult]] = {}
     for result in results:
         members.setdefault(json.dumps(astuple(GroupSettings.of(result)), sort_keys=True), []).append(result)

@@ -93,12 +93,8 @@ def with_the_worst(merits: Array) -> Array:
 def resampled_tau(first: Sequence[float], second: Sequence[float], counts: Array) -> Array:
     """Return Kendall's tau-b in each resample, NaN where all values of one variable are equal.
 
-    Exact, and all resamples at once, in O(n log n) each.
-
-    Args:
-        first: n values.
-        second: n values.
-        counts: (resamples, n), how often each network was drawn.
+    Exact, and all resamples at once, in O(n log n) each. Counts, (resamples, n), say how often each
+    of the n networks was drawn.
 
     >>> resampled_tau([1, 2, 3], [1, 3, 2], np.array([[1.0, 1.0, 1.0], [2.0, 1.0, 0.0]])).round(4)
     array([0.3333, 1.    ])
@@ -111,11 +107,6 @@ def partial_tau(xy: Array, xz: Array, yz: Array) -> Array:
 
     Kendall 1942, "Partial rank correlation", Biometrika 32. It is 0 where x and y agree as far as their agreement with
     z explains, and NaN where z orders the networks as x or y does.
-
-    Args:
-        xy: Kendall's tau of x and y, in each resample.
-        xz: of x and z.
-        yz: of y and z.
 
     >>> partial_tau(np.array([0.6, 0.42, 0.5]), np.array([0.5, 0.6, 1.0]), np.array([0.5, 0.7, 0.5])).round(4)
     array([0.4667, 0.    ,    nan])
@@ -139,6 +130,7 @@ def _centred_ranks(values: Sequence[float], counts: Array) -> Array:
     """Return (resamples, n): the rank of each network among those drawn, the mean rank for equals, less the mean."""
     codes = _codes(values)
     drawn = _drawn_of_each(codes, counts)
+    # The mean rank of a group of equals: all below it, and half of its own; less half of all, so that the mean is 0.
     ranks = np.cumsum(drawn, axis=1) - drawn / 2 - counts.sum(1, keepdims=True) / 2
     return np.asarray(ranks[:, codes - 1])
 
@@ -158,6 +150,7 @@ def resample_counts(n: int) -> Array:
     array([0., 2., 1., 1., 1.])
     """
     resamples = _FEWER_RESAMPLES if n > _LARGE else RESAMPLES
+    # The same draws for the same n: differences of two statistics are then paired.
     drawn = np.random.default_rng(SEED).integers(0, n, (resamples, n))
     counts = np.zeros((resamples, n))
     np.add.at(counts, (np.arange(resamples)[:, None], drawn), 1.0)
@@ -187,12 +180,9 @@ def estimate(statistic: Statistic, first: Sequence[float], second: Sequence[floa
 def bootstrap(statistic: Callable[[Array], Array], n: int) -> Estimate:
     """Return a statistic of n networks with its interval.
 
-    Resamples without a value are left out. More of them than an interval leaves outside would leave its ends to
-    chance: then there is no interval.
-
-    Args:
-        statistic: of counts (resamples, n) its value in each resample, NaN where it is not defined.
-        n: networks.
+    The statistic takes counts, (resamples, n), and returns (resamples,) values, NaN where it is not defined. Such
+    resamples are left out. More of them than an interval leaves outside would leave its ends to chance: then there is
+    no interval.
     """
     if n < 2:
         return Estimate(None, None, None, n, 0)
@@ -210,12 +200,7 @@ def with_resamples(n: int) -> Array:
 
 
 def estimate_of(values: Array, n: int) -> Estimate:
-    """Return the estimate that a statistic's values come to; as in :func:`bootstrap`.
-
-    Args:
-        values: (1 + resamples,) in the order of :func:`with_resamples`.
-        n: networks.
-    """
+    """Return the estimate that (1 + resamples,) values come to, which are in the order of :func:`with_resamples`."""
     value, resampled = float(values[0]), values[1:]
     defined = resampled[~np.isnan(resampled)]
     undefined = len(resampled) - len(defined)
@@ -232,11 +217,6 @@ def concordance(first: Sequence[float], second: Sequence[float], counts: Array) 
 
     In O(n log n) for each, where the matrix of all pairs takes O(n^2): 3,000 networks in 2,000 resamples take 0.2 s in
     place of 8.
-
-    Args:
-        first: n values.
-        second: n values.
-        counts: (resamples, n), how often each network was drawn.
 
     >>> concordance([1, 2, 3], [1, 3, 2], np.array([[1.0, 1.0, 1.0], [2.0, 1.0, 0.0]]))
     array([1., 2.])

@@ -18,14 +18,17 @@ from naswot_lightning.analysis.statistics import kendall_tau
 from naswot_lightning.errors import UserError
 from naswot_lightning.storage.records import MOST
 
-Scores = dict[int, float]  # by the number of epochs done
-Points = tuple[tuple[float, float], ...]  # (epochs done, score)
+# By the number of epochs done.
+Scores = dict[int, float]
+# (epochs done, score).
+Points = tuple[tuple[float, float], ...]
 Effort = Literal["evaluations", "seconds"]
 
 # Change of the score per epoch, relative to the score, below which it has settled: a tenth of the spread between
 # networks (standard deviation 10 % of the mean: random NAS-Bench-201 networks on digits), three times what settled
 # ones still waver (0.3 %).
 SETTLED = 0.01
+# What a file raises that is not as a training wrote it.
 _DAMAGED = (KeyError, TypeError, ValueError, csv.Error)
 _MOST_EPOCHS = 1_000_000
 # Points of a best-so-far curve that is drawn, and the percentiles of its band over seeds.
@@ -165,6 +168,7 @@ def settles_after(scores: Scores, bound: float = SETTLED) -> int | None:
         return None
     settled = epochs[0]
     for before, after in pairwise(epochs):
+        # Negated, so that a change from a score of 0, relative to which nothing is small, counts as one.
         if not abs(scores[after] - scores[before]) < bound * abs(scores[before]) * (after - before):
             settled = after
     return None if settled == epochs[-1] else settled
@@ -249,15 +253,7 @@ class TrajectoryFacts:
 
 
 def trajectory_facts(networks: Sequence[Network], trajectories: Mapping[str, Trajectory]) -> TrajectoryFacts:
-    """Return the facts of Figure 6.
-
-    Args:
-        networks: usable ones.
-        trajectories: by the name of the pick.
-
-    >>> trajectory_facts([], {}).change_first_epoch
-    Change(median=None, min=None, max=None, n=0, risen=0)
-    """
+    """Return the facts of Figure 6 of usable networks; trajectories are given by the name of the pick."""
     courses = [[trajectories[result.pick] for result in network.finished] for network in networks]
     scores = [mean_scores(each) for each in courses]
     facts = tuple(
@@ -291,6 +287,7 @@ def _range(values: Sequence[float]) -> tuple[float | None, float | None, float |
 
 
 def _stability(scores: Sequence[Scores]) -> Stability:
+    # Epoch 0 is init, with which the others are compared.
     present = {epoch for each in scores for epoch in each} - {0}
     epochs = tuple(
         EpochRanking(
@@ -352,6 +349,7 @@ def band_of(curves: Sequence[Curve], kind: Effort) -> Band | None:
     A curve is a staircase: it holds a value until the next one, and its last value when it has ended. None where a
     curve has no value at all, or there are no curves.
     """
+    # Curves are compared from where the last of them has found something.
     known = [[index for index, value in enumerate(curve.values) if value is not None] for curve in curves]
     if not curves or not all(known):
         return None

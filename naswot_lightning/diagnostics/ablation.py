@@ -72,6 +72,7 @@ class AblationPlan:
     @property
     def conditions(self) -> Iterator[AblationCondition]:
         """All conditions, in the order in which they are measured."""
+        # The first of the mini-batches, and of the initializations, are those of the search.
         first, size = self.header.seed, self.header.batch_size
         for number, seed in enumerate(range(first, first + self.samples)):
             yield AblationCondition(BATCHES, number, size, first, seed)
@@ -82,13 +83,7 @@ class AblationPlan:
 
 
 def select_by_percentile(architectures: Sequence[str], accuracies: np.ndarray, seed: int) -> list[SelectedNetwork]:
-    """Return a network of each 5 % from the median of the accuracies on, drawn by the seed.
-
-    Args:
-        architectures: n.
-        accuracies: (n,) percent; NaN where it is not known.
-        seed: of the draws.
-    """
+    """Return a network of each 5 % from the median of (n,) accuracies on, drawn by the seed; NaN is not known."""
     known = accuracies[~np.isnan(accuracies)]
     found = []
     for low in _BANDS:
@@ -102,10 +97,6 @@ def select_by_percentile(architectures: Sequence[str], accuracies: np.ndarray, s
 
 def select_best(architectures: Sequence[str], accuracies: np.ndarray) -> list[SelectedNetwork]:
     """Return the ten most accurate of few networks, each with the 5 % of the accuracies that it lies in.
-
-    Args:
-        architectures: n.
-        accuracies: (n,) percent.
 
     >>> [each.percentile for each in select_best(["a", "b", "c"], np.array([70.0, 90.0, 80.0]))]
     [0, 50, 95]
@@ -124,11 +115,6 @@ def measure_ablation(plan: AblationPlan, path: Path, overwrite: bool = False) ->
     """Return the scores of all networks under all conditions.
 
     Each condition is written as soon as it is measured, so that a killed command continues behind the last one.
-
-    Args:
-        plan: which scores.
-        path: the file that keeps them.
-        overwrite: begin anew where it belongs to other settings.
 
     Raises:
         UserError: the data set is at fault, or the file is damaged or belongs to other settings.
@@ -166,6 +152,7 @@ def _measure(plan: AblationPlan, missing: Sequence[AblationCondition], wanted: i
     if own.images != "noise":
         dataset = load_dataset(own.images, plan.data_dir, own.image_size, own.split_file)
     for each in tqdm(missing, "scoring", wanted, initial=wanted - len(missing), unit=" conditions", mininterval=10.0):
+        # All networks share the mini-batch and the seed of the weights.
         evaluator = ScoreEvaluator(space, [_draw(each, own, dataset)], ("naswot",), each.weights, plan.device)
         evaluator.prepare()
         scores = []

@@ -55,6 +55,7 @@ class RunNetworks:
 
     def measured(self, architecture: str) -> Measured:
         """Return a network, with the weights that it had in the search, on the mini-batch."""
+        # The seed and the architecture alone decide the weights.
         network = build_network(self.space, architecture, self.setting("seed"), self.probe.num_classes)
         return Measured(move_network(network, self.device, self.space.channels_last), self.probe)
 
@@ -97,6 +98,7 @@ def are_current(kept: Similarities, known: NetworksWithAccuracy, networks: RunNe
     chosen = [(column, known.architectures[i], float(known.accuracies[i])) for column, i in _chosen(known, networks)]
     there = list(zip(own.columns, own.architectures, own.accuracies, strict=True))
     settings = networks.images, networks.setting("batch_size"), networks.setting("seed")
+    # Networks without such a matrix are counted, not named.
     return (
         (known.space, known.source, len(known.accuracies)) == (own.space, own.source, own.known)
         and settings == (own.images, own.batch_size, own.seed)
@@ -134,4 +136,5 @@ def _matrix(kind: MatrixKind, measured: Measured) -> torch.Tensor | None:
         kernel = measured.kernel
     except NoRectifierError:
         return None
+    # N_A is the diagonal of K_H.
     return None if kernel.has_nan else kernel.matrix / kernel.n_units

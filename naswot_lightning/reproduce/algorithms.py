@@ -81,6 +81,7 @@ def _band_rows(curves: Mapping[str, Sequence[Curve]]) -> Iterator[tuple[object, 
     kinds: tuple[Effort, ...] = ("evaluations", "seconds")
     for name, each in curves.items():
         for kind in kinds:
+            # Seconds are of no use where the table does not know them.
             band = band_of(each, kind) if kind == "evaluations" or all(curve.is_timed for curve in each) else None
             if band is not None:
                 for numbers in zip(band.effort, band.mean, band.low, band.high, strict=True):

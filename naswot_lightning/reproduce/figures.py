@@ -127,6 +127,7 @@ def _panel(table: Table, known: KnownAccuracies, settings: PanelSettings, publis
     images = images_of(settings.dataset, known.dataset)
     scored = score_table(settings, scored_space(settings, table), images, architectures)
     scores = scored.scores(architectures)
+    # Fewer points than samples: a network whose score is not defined has no place on the axis.
     kept = ~np.isnan(scores)
     return ScorePanel(
         table=table.name,

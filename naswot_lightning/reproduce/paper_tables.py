@@ -156,7 +156,7 @@ class PaperTable:
     def _row(self, row: PublishedRow) -> ResultRow:
         if row.kind == "weight sharing":
             note = "weights are shared between candidates: quoted as published, not run"
-            return ResultRow(row.label, row.figures, {}, row.seconds, note=note)
+            return ResultRow(row.label, row.values, {}, row.seconds, note=note)
         if row.kind == "naswot":
             return self._scored(row, "naswot")
         if row.kind == "algorithm":
@@ -166,7 +166,7 @@ class PaperTable:
             return self._picked(row, dict.fromkeys(self.searches, drawn[:, 0]))
         best = {label: column.values[pick_best(column.values, drawn)] for label, column in self.columns.items()}
         note = "the best of each sample in each column"
-        return ResultRow(row.label, row.figures, _spreads(best), runs=len(drawn), note=note)
+        return ResultRow(row.label, row.values, _spreads(best), runs=len(drawn), note=note)
 
     def _drawn(self, samples: int) -> np.ndarray:
         """Return (runs, samples) rows of the table."""
@@ -185,6 +185,7 @@ class PaperTable:
 
     def _scores(self, dataset: str, score: str) -> tuple[np.ndarray, np.ndarray]:
         """Return the scores of all architectures of the table and the seconds of each; NaN where not candidates."""
+        # Arrays are over the whole table, of which samples are rows.
         chosen = [self.table.architectures[row] for row in self.candidates.tolist()]
         images, name = images_of(self.settings.dataset, dataset), "naswot" if score in SIZES else score
         if (images, name) not in self._score_tables:
@@ -203,7 +204,7 @@ class PaperTable:
         known = {dataset: budget for dataset, budget in budgets.items() if budget is not None}
         if len(known) < len(budgets):
             note = f"left out: {self.table.name} has no seconds of training; --evaluations ends them by number instead"
-            return ResultRow(row.label, row.figures, {}, row.seconds, note=note)
+            return ResultRow(row.label, row.values, {}, row.seconds, note=note)
         for dataset, budget in known.items():
             search = self.searches[dataset]
             algorithm, note = str(row.algorithm), budget.describe(search.target)
@@ -215,6 +216,7 @@ class PaperTable:
             notes.append(note)
             picked[dataset] = search.rows_of_picks(histories)
             spent += [history.seconds[-1] for history in histories if history.rows]
+        # Simulated seconds; there are none where evaluations end the searches.
         timed = all(budget.seconds is not None for budget in known.values())
         return self._picked(row, picked, float(np.mean(spent)) if timed else None, "; ".join(dict.fromkeys(notes)))
 
@@ -225,7 +227,7 @@ class PaperTable:
         values = {label: each.values[picked[self._searched(each.dataset)]] for label, each in self.columns.items()}
         runs = max((len(rows) for rows in picked.values()), default=0)
         notes = "; ".join(each for each in (row.note, note) if each) or None
-        return ResultRow(row.label, row.figures, _spreads(values), row.seconds, seconds, runs, notes)
+        return ResultRow(row.label, row.values, _spreads(values), row.seconds, seconds, runs, notes)
 
 
 def _spreads(values: Mapping[str, np.ndarray]) -> dict[str, Spread]:

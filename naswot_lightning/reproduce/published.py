@@ -21,7 +21,7 @@ class PublishedRow:
     """the method."""
     kind: Kind
     """how it is run here; methods with weight sharing are quoted alone."""
-    figures: Mapping[str, Spread]
+    values: Mapping[str, Spread]
     """percent, by the names of the columns."""
     samples: int = 1
     """N, the architectures that a run looks at."""
@@ -64,9 +64,9 @@ def published_table(name: str) -> PublishedTable:
     read = _read(name)
     rows = []
     for row in read["rows"]:
-        pairs = zip(read["columns"], row["figures"], strict=True)
-        figures = {column: Spread(*pair) for column, pair in pairs if pair is not None}
-        rows.append(PublishedRow(**{**row, "figures": figures}))
+        pairs = zip(read["columns"], row["values"], strict=True)
+        values = {column: Spread(*pair) for column, pair in pairs if pair is not None}
+        rows.append(PublishedRow(**{**row, "values": values}))
     return PublishedTable(read["source"], read["space"], read["columns"], rows)
 
 

@@ -22,13 +22,7 @@ from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows
 
 
 class ScoreTable:
-    """Scores of architectures, by their strings.
-
-    Args:
-        rows: of ``scores.jsonl``.
-        higher_is_better: whether high scores are good ones.
-        fresh: how many were computed now.
-    """
+    """Scores of architectures by their strings, out of the rows of ``scores.jsonl``; ``fresh`` of them are new."""
 
     def __init__(self, rows: Sequence[ScoreRow], higher_is_better: bool = True, fresh: int = 0) -> None:
         self._rows = {row.architecture: row for row in rows}
@@ -63,13 +57,6 @@ def score_table(
     settings: Scoring, space: str, dataset: str, architectures: Sequence[str], score: str = "naswot"
 ) -> ScoreTable:
     """Return the scores of architectures; those that an earlier command has not computed are computed now.
-
-    Args:
-        settings: of the command.
-        space: of the architectures.
-        dataset: of the mini-batch.
-        architectures: which.
-        score: which of :data:`~naswot_lightning.scores.SCORES`; sizes come with each.
 
     Raises:
         UserError: the folder's scores were made with other settings, or the data set is at fault.

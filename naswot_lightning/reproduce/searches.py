@@ -102,15 +102,7 @@ class TabularSearch:
             TableLookup(self, None)(training)
 
     def run(self, algorithm: str, budget: SearchBudget, seeds: int, settings: Scoring, images: str) -> list[History]:
-        """Return what an algorithm evaluates, one history per seed.
-
-        Args:
-            algorithm: as ``--algorithm`` takes it.
-            budget: when it ends.
-            seeds: how many.
-            settings: how networks are scored, where the algorithm begins with scores.
-            images: the data set of the mini-batch.
-        """
+        """Return what an algorithm evaluates, one history per seed."""
         made = [self.algorithm(algorithm, budget, derived_seed(settings.seed, "search", n)) for n in range(seeds)]
         # Architectures that the algorithms look at before any training.
         first = (proposal for each in made for proposal in each.propose([]))
@@ -129,12 +121,7 @@ class TabularSearch:
 
 
 class TableLookup:
-    """Looks proposals up: accuracies and seconds in a table, scores in the table of scores.
-
-    Args:
-        search: what is searched.
-        scores: of all architectures that are proposed without training; None where there are none.
-    """
+    """Looks proposals up: accuracies and seconds in a table, scores of untrained networks in the table of scores."""
 
     def __init__(self, search: TabularSearch, scores: ScoreTable | None) -> None:
         self._space, self._scores = search.space.name, scores

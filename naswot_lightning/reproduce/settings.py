@@ -9,7 +9,8 @@ from naswot_lightning.data import DATASETS
 from naswot_lightning.errors import UserError, expect_name
 from naswot_lightning.scores import SCORES
 
-_MOST_RUNS = 10_000  # of 1,000 architectures each: 80 MB of draws
+# Of 1,000 architectures each: 80 MB of draws.
+_MOST_RUNS = 10_000
 
 
 def _expect(least: float, most: float, **values: float | None) -> None:
@@ -66,8 +67,8 @@ class Scoring:
 
 
 @dataclass
-class _Runs:
-    """How often each search is repeated."""
+class TableSettings(Scoring):
+    """Table 2: what searches pick, beside the published numbers."""
 
     runs: int = 500
     """runs of searches that look scores up: N architectures drawn anew, the best by its score."""
@@ -79,30 +80,20 @@ class _Runs:
     """trainings after which they end where the table has no seconds; without it they are left out there."""
     scores: list[str] = field(default_factory=lambda: ["naswot", "params"])
     """what picks by a score are made by: {scores}; params and macs are plain size."""
-
-    def expect_runs(self) -> None:
-        """Raise :class:`UserError` where a number is out of its range."""
-        _expect(1, _MOST_RUNS, runs=self.runs, searches=self.searches, evaluations=self.evaluations)
-        _expect(1, 1e9, budget=self.budget)
-        _expect_scores(self.scores)
-
-
-@dataclass
-class TableSettings(_Runs, Scoring):
-    """Table 2: what searches pick, beside the published figures."""
-
     samples: int | Literal["all"] = "all"
     """architectures of the table that are candidates, drawn by the seed; all that are to be scored."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.expect_runs()
+        _expect(1, _MOST_RUNS, runs=self.runs, searches=self.searches, evaluations=self.evaluations)
+        _expect(1, 1e9, budget=self.budget)
+        _expect_scores(self.scores)
         _expect(1, 10_000_000, samples=None if self.samples == "all" else self.samples)
 
 
 @dataclass
 class CellSettings(TableSettings):
-    """Table 1: what searches of NAS-Bench-101 pick, beside the published figures."""
+    """Table 1: what searches of NAS-Bench-101 pick, beside the published numbers."""
 
     samples: int | Literal["all"] = 10_000
     """architectures of the table that are candidates, drawn by the seed; all 423,624 take hours to score."""

@@ -35,11 +35,7 @@ _OF_SCORES = ("seed", "dataset", "image_size", "batch_size", "probe_size", "prec
 
 
 def choose_scores(candidates: Candidates, text: str | None) -> list[Criterion]:
-    """Return the scores to study, parameters and MACs among them.
-
-    Args:
-        candidates: of the run.
-        text: of the option; all that there is by default.
+    """Return the scores to study: those of the option, or all that there are; parameters and MACs among them.
 
     Raises:
         UserError: a score, or a part of one, is not in the run folder.
@@ -47,6 +43,7 @@ def choose_scores(candidates: Candidates, text: str | None) -> list[Criterion]:
     names = candidates.names
     sizes = [_single(name) for name in SIZES]
     if text is None:
+        # The run's own combination of scores, and each named one whose parts it holds.
         own = parse_scores(str(candidates.settings.get("score")))
         named = [criterion for name in AGGREGATES for criterion in parse_scores(name)]
         aggregates = [each for each in (*own, *named) if each.is_relative and _missing_part(each, names) is None]
@@ -91,15 +88,11 @@ class ScoreRanks:
 
 
 def rank_by_scores(candidates: Candidates, criteria: Sequence[Criterion]) -> dict[str, ScoreRanks]:
-    """Return the ranks by each score that the run has; by several scores, ranks are those among all candidates.
-
-    Args:
-        candidates: of the run.
-        criteria: parameters and MACs among them.
-    """
+    """Return the ranks by each of some scores that the run has, parameters and MACs among them."""
     names = candidates.names
     there = [each for each in criteria if each.name in SIZES or _missing_part(each, names) is None]
     ranked = rank(candidates.rows, there)
+    # The ranking is best first: values are put back into the order of the rows.
     order = np.array([candidates.index[architecture] for architecture in ranked["architecture"]])
     found = {}
     for criterion in there:
@@ -156,13 +149,10 @@ def assess_scores(ranks: Mapping[str, ScoreRanks], accuracies: CandidateAccuraci
     """Return what an accuracy says of scores; pure.
 
     The size is chosen once, on all networks. That favours size a little, hence never a score.
-
-    Args:
-        ranks: of the candidates by each score, parameters and MACs among them.
-        accuracies: of the same candidates.
     """
     known = np.flatnonzero(~np.isnan(accuracies.values))
     n, counts, accuracy = len(known), with_resamples(len(known)), accuracies.values[known]
+    # (1 + resamples,) each: all networks, then the same resamples for every score, so that differences are paired.
     taus = {name: _taus(each.ranks[known], accuracy, counts) for name, each in ranks.items()}
     size = max(SIZES, key=lambda name: np.nan_to_num(taus[name][0], nan=-1.0))
     found = []
@@ -179,6 +169,7 @@ def assess_scores(ranks: Mapping[str, ScoreRanks], accuracies: CandidateAccuraci
             outcome=outcome_of(gain),
         )
         found.append(assessment)
+    # Scores without a tau stand last.
     found.sort(key=lambda each: -2.0 if each.tau.value is None else each.tau.value, reverse=True)
     return AccuracyPanel(accuracies.label, accuracies.source, n, size, accuracies.note, tuple(found))
 
@@ -241,6 +232,7 @@ def measure_stability(
         criteria: the scores of the first run.
         accuracies: of the candidates of the first run.
     """
+    # Each run finished the same architectures in an order of its own.
     orders = [[run.index[row.architecture] for row in runs[0].rows] for run in runs]
     known = ~np.isnan(accuracies.values)
     found = []
@@ -258,6 +250,7 @@ def _share_of_repeats(run: Candidates, criterion: Criterion) -> float | None:
     name = criterion.parts[0].name
     deviations, values = run.deviations(name), run.scores(name)
     both = ~np.isnan(deviations) & ~np.isnan(values)
+    # The mean of several ranks has no deviation over repeats.
     if criterion.is_relative or both.sum() < 2:
         return None
     spread = float(values[both].std(ddof=1))

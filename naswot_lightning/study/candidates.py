@@ -140,12 +140,7 @@ class CandidateAccuracies:
 
 
 def find_accuracies(candidates: Candidates, benchmark: str | None, dataset: str | None) -> list[CandidateAccuracies]:
-    """Return the accuracies of each data set, or of each kind of training.
-
-    Args:
-        candidates: of the run.
-        benchmark: the file of a table; the trained picks without it.
-        dataset: of the table, by our name; each that it has by default.
+    """Return the accuracies of each data set of a table (or of one, by our name), or of each kind of trained picks.
 
     Raises:
         UserError: fewer than five candidates have one, or a file cannot be read.
@@ -193,6 +188,7 @@ def _of_picks(candidates: Candidates) -> list[CandidateAccuracies]:
         trained = {each.canonical: each.mean("test_acc") for each in group.networks}
         values = np.full(len(candidates.rows), np.nan)
         for number, row in enumerate(candidates.rows):
+            # Of several candidates that are one trained network, the first has its accuracy: it counts once.
             accuracy = trained.pop(row.canonical, None)
             if accuracy is not None:
                 values[number] = round(accuracy, ACCURACY_DECIMALS)

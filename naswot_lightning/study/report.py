@@ -153,6 +153,7 @@ def _shown_outcome(each: ScoreAssessment) -> str:
 def write_study(found: Study, run: Candidates, out: str | None) -> None:
     """Write study.csv, study.json and study.png; the lock of the run folder is held where they lie in it."""
     folder = run.folder.path / "study" if out is None else Path(out)
+    # In the run folder, no other command may begin anew meanwhile.
     with run.folder.lock() if out is None else nullcontext():
         write_csv(folder / "study.csv", _csv_rows(found), _COLUMNS)
         write_json(folder / "study.json", found.to_json())

@@ -15,14 +15,14 @@ def test_every_row_is_a_method_that_can_be_run_or_is_quoted(name, rows):
     assert "Mellor et al. 2021" in table.source
     assert get_space(table.space).name
     for row in table.rows:
-        assert set(row.figures) <= set(table.columns)
-        assert all(0 < figure.mean < 100 and figure.std >= 0 for figure in row.figures.values())
+        assert set(row.values) <= set(table.columns)
+        assert all(0 < each.mean < 100 and each.std >= 0 for each in row.values.values())
         assert (row.algorithm in ALGORITHMS) == (row.kind == "algorithm")
         assert row.samples in (1, 10, 100, 1000)
 
 
 @pytest.mark.parametrize(
-    ("name", "label", "column", "figure"),
+    ("name", "label", "column", "value"),
     [
         ("table1", "NASWOT, N = 100", "CIFAR-10 test", Spread(91.77, 0.05)),
         ("table2a", "NASWOT, N = 10", "C10 test", Spread(92.44, 1.13)),
@@ -34,10 +34,10 @@ def test_every_row_is_a_method_that_can_be_run_or_is_quoted(name, rows):
         ("table2b", "NASWOT, N = 10", "C10 test", Spread(88.66, 0.90)),
     ],
 )
-def test_figures(name, label, column, figure):
+def test_published_values(name, label, column, value):
     (row,) = [row for row in published_table(name).rows if row.label == label]
-    assert row.figures[column] == figure
-    assert label != "AREA" or set(row.figures) == {"C10 val", "C100 val", "IN16 val"}
+    assert row.values[column] == value
+    assert label != "AREA" or set(row.values) == {"C10 val", "C100 val", "IN16 val"}
 
 
 def test_correlations_are_found_by_the_names_of_tables():
