@@ -50,7 +50,7 @@ def test_a_training_is_one_of_train_py_and_leaves_no_checkpoints(searched):
         result = json.loads((trial / "result.json").read_text())
         assert result["epochs"] == 1
         assert not list(trial.glob("*.ckpt"))
-    assert not (searched / ".images").exists()
+    assert not (searched / ".images.pt").exists()
 
 
 @pytest.mark.slow

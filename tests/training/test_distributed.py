@@ -1,16 +1,16 @@
 """Two processes on the CPU (gloo) train one pick together."""
 
-import csv
 import json
-import subprocess
-import sys
 
 import pytest
 import torch
 
-from tests.conftest import ROOT
+from naswot_lightning.cli.train import run_training
+from naswot_lightning.config import WandbConfig
 from tests.images import make_image_folder
+from tests.training.runs import OWN, config_of, table
 
+TWO = {"devices": 2, "strategy": "ddp", "accelerator": "cpu"}
 NB201 = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|nor_conv_1x1~2|"
 
 
@@ -20,21 +20,11 @@ def data(tmp_path_factory):
     return make_image_folder(tmp_path_factory.mktemp("data") / "images", {"train": 36, "val": 5, "test": 5})
 
 
-def run_training(data, run, space, architecture, *options, epochs=2):
-    words = [
-        sys.executable, "train.py", "--run_dir", run, "--space", space, "--architecture", architecture, "--dataset",
-        "imagefolder", "--data_dir", data, "--batch_size", 14, "--probe_batch_size", 16, "--epochs", epochs, *options,
-    ]  # fmt: skip
-    words = [str(word) for word in words]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr + "".join(p.read_text() for p in run.glob("picks/*/train.log"))
+def trained(data, run, space, architecture, **options):
+    options = {"batch_size": 14, "probe_batch_size": 16, "epochs": 2, "early_points": 8, **options}
+    assert run_training(config_of(run, data, space=space, architecture=architecture, **options)) == 0
     (folder,) = (run / "picks").iterdir()
-    return folder, done
-
-
-def table(path):
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
+    return folder
 
 
 def numbers(path, *without):
@@ -53,14 +43,10 @@ LAUNCHER = {
 
 def test_two_processes_train_as_one_whatever_job_they_are_in(tmp_path, data, monkeypatch):
     """Without BatchNorm, which sees each process's share: weights, metrics and scores are one process's."""
-    space = ("tests.own_networks.networks", "plain")
-    one, _ = run_training(data, tmp_path / "one", *space, "--wandb.mode", "disabled")
+    one = trained(data, tmp_path / "one", OWN, "plain")
     for name, value in LAUNCHER.items():
         monkeypatch.setenv(name, value)
-    two, _ = run_training(
-        data, tmp_path / "two", *space, "--devices", 2, "--strategy", "ddp", "--trainer.log_every_n_steps", 5,
-        "--wandb.mode", "disabled",
-    )  # fmt: skip
+    two = trained(data, tmp_path / "two", OWN, "plain", **TWO, trainer={"log_every_n_steps": 5})
     weights = [torch.load(f / "last.ckpt", weights_only=True)["state_dict"] for f in (one, two)]
     for name, value in weights[0].items():
         torch.testing.assert_close(weights[1][name], value, rtol=1e-4, atol=1e-6)
@@ -79,15 +65,13 @@ def test_two_processes_train_as_one_whatever_job_they_are_in(tmp_path, data, mon
 
 
 @pytest.mark.slow
-def test_one_wandb_run_and_resume_of_two_processes(tmp_path, data):
-    """A network with BatchNorm: no deadlock, one run, the score's first point is one process's; run again to resume."""
-    limits = ("--trainer.limit_train_batches", 2, "--score_batch_norm", "both")
-    options = ("--devices", 2, "--strategy", "ddp", *limits)
+def test_two_processes_with_batch_norm_are_one_wandb_run_that_starts_with_the_score_of_one(tmp_path, data, capsys):
+    options = {"trainer": {"limit_train_batches": 2}, "score_batch_norm": "both"}
     run = tmp_path / "run"
-    folder, done = run_training(data, run, "nasbench201", NB201, *options)
+    folder = trained(data, run, "nasbench201", NB201, **TWO, **options, wandb=WandbConfig("offline"))
+    assert capsys.readouterr().out.count("epoch 2/2") == 1
     assert len(list(run.glob(f"wandb/offline-run-*-{folder.name}-*"))) == 1
-    assert done.stdout.count("epoch 2/2") == 1
-    alone, _ = run_training(data, tmp_path / "alone", "nasbench201", NB201, *limits, "--wandb.mode", "disabled")
+    alone = trained(data, tmp_path / "alone", "nasbench201", NB201, **options)
     points = (table(f / "trajectory.csv")[0] for f in (folder, alone))
     first, second = ([float(point[name]) for name in ("score", "score_running")] for point in points)
     assert first == pytest.approx(second, rel=1e-6)  # each of two processes has fewer threads, hence other sums
@@ -97,17 +81,5 @@ def test_one_wandb_run_and_resume_of_two_processes(tmp_path, data):
 
 
 @pytest.mark.slow
-def test_parameters_without_a_part_in_the_output_are_no_obstacle(tmp_path, data):
-    run_training(
-        data, tmp_path / "run", "tests.own_networks.networks", "unused", "--devices", 2, "--strategy", "ddp",
-        "--wandb.mode", "disabled", epochs=1,
-    )  # fmt: skip
-
-
-def test_a_mini_batch_that_cannot_be_shared_out(tmp_path, data, train):
-    done = train(
-        "--run_dir", tmp_path / "run", "--architecture", NB201, "--dataset", "imagefolder", "--data_dir", data,
-        "--batch_size", 21, "--devices", 2, "--strategy", "ddp",
-    )  # fmt: skip
-    assert done.returncode == 2
-    assert "--devices 2: a mini-batch of 21 cannot be shared out evenly" in done.stderr
+def test_two_processes_with_parameters_without_a_part_in_the_output(tmp_path, data):
+    trained(data, tmp_path / "run", OWN, "unused", **TWO, epochs=1)

@@ -1,5 +1,7 @@
-import json
+"""How the process of a pick ends: what the user can mend, divergence, memory, a parent that is gone."""
+
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -7,89 +9,117 @@ import sys
 from contextlib import suppress
 
 import pytest
+import torch
 
-from naswot_lightning.config import TrainConfig, WandbConfig
-from naswot_lightning.training.plan import plan_training
-from naswot_lightning.training.progress import Outcome, clear_outcome, read_outcome
-from naswot_lightning.training.settings import PickRun, prepare_pick
+from naswot_lightning.analysis.results import read_results
+from naswot_lightning.cli.search import run_search
+from naswot_lightning.cli.train import run_training
+from naswot_lightning.config import SearchConfig, WandbConfig
+from naswot_lightning.training.pick import main
+from naswot_lightning.training.progress import Outcome, read_outcome
+from naswot_lightning.training.settings import read_pick
 from tests.conftest import ROOT
 from tests.images import make_image_folder
+from tests.training.runs import OWN, SMALL, config_of, keeping_handlers, prepared, table
 
-SMALL = "|skip_connect~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"
-
-
-@pytest.mark.parametrize("outcome", [Outcome("ok"), Outcome("diverged", "the loss"), Outcome("failed", "a: b")])
-def test_what_is_written_is_read(tmp_path, outcome):
-    outcome.write(tmp_path)
-    assert read_outcome(tmp_path) == outcome
-    assert outcome.has_result == (outcome.status != "failed")
-    clear_outcome(tmp_path)
-    assert read_outcome(tmp_path) == Outcome("killed")
-    clear_outcome(tmp_path)
+IN_BENCHMARK = {"architecture": SMALL, "space": "nasbench201"}
+COMMAND = [sys.executable, "-m", "naswot_lightning.training.pick"]
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "null", "{}", '{"status": "x", "message": ""}'])
-def test_a_process_that_left_no_word_was_killed(tmp_path, content):
-    assert read_outcome(tmp_path) == Outcome("killed")
-    (tmp_path / "outcome.json").write_text(content)
-    assert read_outcome(tmp_path) == Outcome("killed")
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return make_image_folder(tmp_path_factory.mktemp("data") / "images", {"train": 40, "test": 10})
 
 
 def ended(folder):
-    """The process of a pick, without a command that waits for it; return its exit code and its outcome."""
-    command = [sys.executable, "-m", "naswot_lightning.training.pick", str(folder)]
-    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    with process:
-        code = process.wait(timeout=120)
-    return code, json.loads((folder / "outcome.json").read_text())
+    """The exit code and the outcome of the pick's program, run in this process."""
+    return keeping_handlers(lambda: main(folder)), read_outcome(folder)
 
 
-def prepared(tmp_path, data, **options):
-    config = TrainConfig(
-        run_dir=str(tmp_path / "run"), architecture=SMALL, dataset="imagefolder", data_dir=str(data), epochs=1,
-        batch_size=6, probe_batch_size=6, early_points=0, wandb=WandbConfig("disabled"), **options,
-    )  # fmt: skip
-    (pick,) = plan_training(config).picks
-    return prepare_pick(tmp_path / "run", pick.settings, PickRun("disabled", "p", "g", "id", pick.name), False)
-
-
-def test_a_process_says_what_the_user_can_mend(tmp_path):
-    folder = prepared(tmp_path, tmp_path / "absent")
+def test_main_says_ok_or_what_the_user_can_mend(tmp_path, data):
+    shutil.copytree(data, tmp_path / "images")
+    folder = prepared(config_of(tmp_path / "run", tmp_path / "images"))
+    shutil.move(tmp_path / "images", tmp_path / "moved")
     code, outcome = ended(folder)
-    assert (code, outcome["status"]) == (2, "user error")
-    assert "absent has no train/ folder" in outcome["message"]
+    assert (code, outcome.status) == (2, "user error")
+    assert "images has no train/ folder" in outcome.message
+    shutil.move(tmp_path / "moved", tmp_path / "images")
+    assert ended(folder) == (0, Outcome("ok"))
+    assert read_results(tmp_path / "run")[0].status == "ok"
     (folder / "config.yaml").write_text("rank: [")
     code, outcome = ended(folder)
-    assert (code, outcome["status"]) == (2, "user error")
-    assert "damaged (config.yaml, retry.yaml): remove the folder" in outcome["message"]
+    assert (code, outcome.status) == (2, "user error")
+    assert "damaged (config.yaml, retry.yaml): remove the folder" in outcome.message
 
 
-def test_a_process_that_trains_says_ok(tmp_path):
-    folder = prepared(tmp_path, make_image_folder(tmp_path / "images", {"train": 10, "test": 2}))
-    assert ended(folder) == (0, {"status": "ok", "message": None})
-    assert json.loads((folder / "result.json").read_text())["status"] == "ok"
+def test_pick_diverged_is_stopped_and_reported_and_the_others_go_on(tmp_path, data, capsys):
+    """A learning rate of 1e30: the loss is NaN within a few steps of the first epoch."""
+    folder = prepared(config_of(tmp_path / "run", data, lr=1e30, seed=2))
+    assert ended(folder)[0] == 0
+    assert "diverged, the loss was not finite in epoch 1" in capsys.readouterr().out
+    assert run_training(config_of(tmp_path / "run", data, seed=3, **IN_BENCHMARK)) == 0
+    diverged, ok = sorted(read_results(tmp_path / "run"), key=lambda result: result.status)
+    assert (diverged.status, ok.status) == ("diverged", "ok")
+    assert diverged.test_acc is None
+    assert diverged.score_init is not None
+    assert "not finite in epoch 1" in diverged.reason
+    for result in (diverged, ok):
+        assert read_outcome(tmp_path / "run" / "picks" / result.pick) == Outcome(result.status, result.reason)
+    assert [row["status"] for row in table(tmp_path / "run" / "comparison.csv")].count("diverged") == 1
 
 
-def test_a_process_ends_with_its_parent_also_while_libraries_are_loaded(tmp_path):
-    command = [sys.executable, "-m", "naswot_lightning.training.pick", str(tmp_path)]
-    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+@pytest.mark.slow
+def test_pick_out_of_memory_takes_its_steps_in_halves_once(tmp_path, data, capfd):
+    config = config_of(tmp_path / "run", data, architecture="hungry", space=OWN, batch_size=20)
+    assert run_training(config) == 0
+    assert "out of memory; trained again with half the mini-batch: each step takes 2 x 10" in capfd.readouterr().out
+    (folder,) = (tmp_path / "run" / "picks").iterdir()
+    (result,) = read_results(tmp_path / "run")
+    assert (result.status, result.accumulate) == ("ok", 2)
+    saved = (folder / "config.yaml").read_bytes()
+    assert (read_pick(folder).settings.values.batch_size, read_pick(folder).accumulate) == (20, 2)
+    # 108 images: 6 steps of 20, as with whole mini-batches.
+    assert torch.load(folder / "last.ckpt", weights_only=True)["global_step"] == 6
+    assert run_training(config) == 0
+    assert "out of memory" not in capfd.readouterr().out
+    assert (folder / "config.yaml").read_bytes() == saved
+
+
+@pytest.mark.slow
+def test_pick_that_fails_leaves_the_others(tmp_path, data, capfd):
+    options = {"space": OWN, "samples": 4, "dataset": "imagefolder", "data_dir": str(data), "batch_size": 6}
+    assert run_search(SearchConfig(run_dir=str(tmp_path / "run"), wandb=WandbConfig("disabled"), **options)) == 0
+    config = config_of(tmp_path / "run", data, architecture=None, space=OWN, picks="all", batch_size=40)
+    assert run_training(config) == 1
+    printed = capfd.readouterr()
+    assert printed.out.count("out of memory") == 1  # halved once
+    assert sorted(result.architecture for result in read_results(tmp_path / "run")) == ["features", "plain", "unused"]
+    outcomes = {folder: read_outcome(folder) for folder in (tmp_path / "run" / "picks").iterdir()}
+    (failed,) = [folder for folder, outcome in outcomes.items() if not outcome.has_result]
+    assert f"FAILED: {failed.name}, see {failed / 'train.log'}" in printed.err
+    assert "cannot allocate memory for 20 images" in (failed / "train.log").read_text()
+    assert outcomes[failed].status == "out of memory"
+    assert "cannot allocate memory for 20 images" in outcomes[failed].message
+
+
+def test_process_ends_with_its_parent_also_while_libraries_are_loaded(tmp_path):
+    process = subprocess.Popen([*COMMAND, str(tmp_path)], cwd=ROOT, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
     process.stdin.close()  # as when the parent dies
     assert process.wait(timeout=60) == -signal.SIGTERM
     assert process.stderr.read() == b""
 
 
-def test_a_process_that_waits_for_others_ends_on_sigterm(tmp_path):
-    data, both = make_image_folder(tmp_path / "images", {"train": 10, "test": 2}), {"devices": 2, "strategy": "ddp"}
-    folder = prepared(tmp_path, data, accelerator="cpu", **both)
+def test_process_that_waits_for_others_ends_on_sigterm(tmp_path, data):
+    folder = prepared(config_of(tmp_path / "run", data, accelerator="cpu", devices=2, strategy="ddp", **IN_BENCHMARK))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     # The first of two that somebody else starts.
     environment = {**os.environ, "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    command = [sys.executable, "-m", "naswot_lightning.training.pick", str(folder)]
+    command = [*COMMAND, str(folder)]
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
     while process.poll() is None:
         with suppress(ConnectionError), socket.create_connection(("127.0.0.1", port), 1):
             break
     process.terminate()
-    assert process.wait(timeout=30) == -signal.SIGTERM
+    assert process.wait(timeout=60) == -signal.SIGTERM

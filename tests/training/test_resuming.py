@@ -11,12 +11,14 @@ from dataclasses import replace
 import pytest
 import torch
 
+from naswot_lightning.analysis.results import TrainingResult, comparable, read_results
 from naswot_lightning.cli.train import run_training
 from naswot_lightning.errors import UserError
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.training.progress import Outcome, read_outcome
 from tests.conftest import ROOT
 from tests.images import make_image_folder
+from tests.runs import result
 from tests.training.runs import SMALL, config_of, outcome_of, words_of
 
 OPTIONS = {"architecture": SMALL, "space": "nasbench201", "epochs": 3, "threads": 1}
@@ -142,3 +144,23 @@ def test_a_full_disk_is_one_line_leaves_no_part_and_the_next_run_continues(tmp_p
         assert outcomes[name] == whole[name]
     finally:
         subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.slow
+def test_a_training_on_a_part_says_so_and_stands_in_a_group_of_its_own(tmp_path, data):
+    parts = ({}, {"limit_train_batches": 2}, {"overfit_batches": 2}, {"limit_test_batches": 1})
+    for number, trainer in enumerate(parts):
+        assert run_training(config_of(tmp_path / str(number), data, trainer=trainer)) == 0
+    full, *limited = [read_results(tmp_path / str(number))[0] for number in range(len(parts))]
+    for trainer, part in zip(parts[1:], limited, strict=True):
+        ((name, value),) = trainer.items()
+        assert f"{name} {value}" in part.recipe
+        assert name not in full.recipe
+        assert len(comparable([part, full])) == 2
+
+
+def test_a_result_of_fewer_epochs_enters_no_statistic():
+    row = {**result(1), "epochs": 200, "recipe": "nasbench201-200"}
+    cut, full = (TrainingResult.from_json({**row, "epochs_trained": n, "canonical": f"c{n}"}, "1-x") for n in (4, 200))
+    (group,) = comparable([cut, full])
+    assert [network.canonical for network in group.usable] == ["c200"]

@@ -2,7 +2,6 @@
 
 import csv
 import json
-from dataclasses import replace
 
 import pytest
 import torch
@@ -11,42 +10,26 @@ import yaml
 from naswot_lightning import naswot_score
 from naswot_lightning.cli.parser import parse
 from naswot_lightning.cli.train import run_training
-from naswot_lightning.config import SearchConfig, TrainConfig, WandbConfig
+from naswot_lightning.config import SearchConfig, TrainConfig
 from naswot_lightning.data.augmentation import normalized
 from naswot_lightning.data.sources import load_dataset
 from naswot_lightning.errors import UserError
 from naswot_lightning.training.classifier import ImageClassifier
-from naswot_lightning.training.plan import plan_training
 from naswot_lightning.training.recipes import NAMES, Recipe, resolve_recipe
-from naswot_lightning.training.settings import PickRun, prepare_pick, read_pick
 from spaces import get_space
 from tests.conftest import ROOT, shared_path
 from tests.images import make_image_folder
-
-SMALL = "|skip_connect~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"
-NEW = ("probe_split", "score_batch_norm")
-RUN = PickRun("disabled", "project", "group", "id", "1-0")
-
-
-def config_of(folder, **options):
-    return TrainConfig(run_dir=str(folder), architecture=SMALL, wandb=WandbConfig("disabled"), **options)
-
-
-@pytest.fixture(scope="module")
-def planned(tmp_path_factory):
-    (pick,) = plan_training(config_of(tmp_path_factory.mktemp("planned"))).picks
-    return pick.settings
+from tests.training.runs import SMALL, config_of, table
 
 
 @pytest.mark.slow
 def test_a_pick_is_scored_on_all_test_images_by_both_statistics(tmp_path):
     data = make_image_folder(tmp_path / "images", {"train": 12, "test": 4})
-    options = {"dataset": "imagefolder", "data_dir": str(data), "batch_size": 18, "epochs": 1, "early_points": 2}
-    chosen = {"probe_split": "test", "score_batch_norm": "both", "probe_batch_size": 12}
-    assert run_training(config_of(tmp_path / "run", **options, **chosen)) == 0
+    network = {"architecture": SMALL, "space": "nasbench201", "batch_size": 18}
+    chosen = {**network, "probe_split": "test", "score_batch_norm": "both", "probe_batch_size": 12}
+    assert run_training(config_of(tmp_path / "run", data, **chosen)) == 0
     (pick,) = (tmp_path / "run" / "picks").iterdir()
-    with open(pick / "trajectory.csv", newline="") as file:
-        last = list(csv.DictReader(file))[-1]
+    last = table(pick / "trajectory.csv")[-1]
     dataset = load_dataset("imagefolder", str(data))
     assert len(dataset.test) == 12
     images = normalized(dataset.test.images, torch.tensor(dataset.mean), torch.tensor(dataset.std))
@@ -61,22 +44,7 @@ def test_a_pick_is_scored_on_all_test_images_by_both_statistics(tmp_path):
     saved = yaml.safe_load((pick / "config.yaml").read_text())
     assert (saved["probe_split"], saved["score_batch_norm"]) == ("test", "both")
     with pytest.raises(UserError, match="score_batch_norm was 'both', now 'running'"):
-        run_training(config_of(tmp_path / "run", **options, **{**chosen, "score_batch_norm": "running"}))
-
-
-def test_other_settings_are_another_run_of_wandb(planned):
-    settings = [planned, replace(planned, probe_split="test"), replace(planned, score_batch_norm="running")]
-    assert len({each.digest() for each in settings}) == 3
-
-
-@pytest.mark.parametrize("name", NEW)
-def test_a_damaged_option_of_a_pick_is_one_line(planned, tmp_path, name):
-    folder = prepare_pick(tmp_path, planned, RUN, overwrite=False)
-    saved = yaml.safe_load((folder / "config.yaml").read_text())
-    (folder / "config.yaml").write_text(yaml.safe_dump({**saved, name: "eval"}))
-    with pytest.raises(UserError, match=f"damaged .*{name}: input should be 'train|{name}: input should be") as error:
-        read_pick(folder)
-    assert "\n" not in str(error.value)
+        run_training(config_of(tmp_path / "run", data, **{**chosen, "score_batch_norm": "running"}))
 
 
 def test_the_configuration_of_figure_6_is_the_recipe_of_nas_bench_201(monkeypatch):

@@ -1,0 +1,241 @@
+"""From the settings of the command to picks; whatever is refused leaves no trace."""
+
+import json
+import shutil
+from dataclasses import asdict, replace
+
+import pytest
+import yaml
+
+from naswot_lightning.cli.parser import run_command
+from naswot_lightning.cli.search import run_search
+from naswot_lightning.cli.train import run_training
+from naswot_lightning.config import SearchConfig, TrainConfig, WandbConfig
+from naswot_lightning.errors import UserError
+from naswot_lightning.ranking import RankedRow
+from naswot_lightning.storage.files import lock_folder
+from naswot_lightning.training.plan import choose_picks, named_picks, plan_training
+from naswot_lightning.training.settings import PickRun, prepare_pick, read_pick, write_retry
+from tests.training.runs import SMALL
+
+STATUSES = ("ok", "ok", "ok", "degenerate", "failed")
+RUN = PickRun("disabled", "project", "group", "id", "1-0")
+
+
+def test_named_picks_each_network_once_also_without_a_score():
+    ranking = [
+        RankedRow(rank, f"{network}{rank}", network, -rank if status == "ok" else None, 1, 1, 1, status)
+        for rank, (network, status) in enumerate(zip("abbcd", STATUSES, strict=True), start=1)
+    ]
+    for text, expected in (
+        ("all", [1, 2, 4]), ("1", [1]), ("4,1", [1, 4]), ("1-3", [1, 2]), ("2, 3-4", [2, 4]), ("3", [3]),
+    ):  # fmt: skip
+        assert [row.rank for row in named_picks(ranking, text)] == expected
+    for text, message in (
+        ("6", "the ranking has no rank 6; its ranks are 1 to 5"),
+        ("0", "no rank 0"),
+        ("5", "rank 5 failed when it was scored"),
+        ("best", "expected all, or ranks such as 1,5,10-12"),
+        ("1,,2", "expected all, or ranks"),
+        ("1-4,6-99999999", "no rank 6"),
+    ):
+        with pytest.raises(UserError, match=message):
+            named_picks(ranking, text)
+
+
+def test_choose_picks_top_or_spread_over_different_networks():
+    rows = [RankedRow(i, c, c, 0.0, 1, 1, 1, "ok") for i, c in enumerate("aabcddefghij", start=1)]
+    rows.append(RankedRow(13, "z", "z", None, 1, 1, 1, "degenerate"))
+    for top, select, expected in (
+        (3, "top", "abc"), (4, "spread", "adgj"), (2, "spread", "aj"), (1, "spread", "a"), (10, "spread", "abcdefghij"),
+    ):  # fmt: skip
+        assert "".join(row.canonical for row in choose_picks(rows, top, select)) == expected
+    with pytest.raises(UserError, match="--top 11: the ranking has 10 different networks"):
+        choose_picks(rows, 11, "spread")
+
+
+@pytest.fixture(scope="module")
+def listed(tmp_path_factory):
+    """The ranking of an explicit list, one of whose networks has no score."""
+    folder = tmp_path_factory.mktemp("listed")
+    networks = [
+        "|nor_conv_1x1~0|+|none~0|none~1|+|none~0|skip_connect~1|none~2|",
+        "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|",
+        "|none~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|",  # another spelling of the first's function
+        "|skip_connect~0|+|none~0|none~1|+|nor_conv_3x3~0|none~1|none~2|",
+    ]
+    (folder / "list.txt").write_text("\n".join(networks))
+    options = {"architectures": str(folder / "list.txt"), "run_dir": str(folder / "run"), "batch_size": 16}
+    assert run_search(SearchConfig(**options, wandb=WandbConfig("disabled"))) == 0
+    return folder / "run"
+
+
+def pick_of(folder, **options):
+    (pick,) = plan_training(TrainConfig(run_dir=str(folder), picks="1", **options)).picks
+    return pick
+
+
+def test_plan_training_all_of_a_list_with_several_seeds(listed):
+    picks = plan_training(TrainConfig(run_dir=str(listed), picks="all", seeds="5,6")).picks
+    ranks = [(pick.settings.rank, pick.settings.seed) for pick in picks]
+    statuses = {row["rank"]: row["status"] for row in json.loads((listed / "ranking.json").read_text())}
+    assert [seed for _, seed in ranks] == [5, 6] * 3
+    assert "degenerate" in [statuses[rank] for rank, _ in ranks]
+    assert len({pick.settings.digest() for pick in picks}) == len({pick.name for pick in picks}) == 6
+    assert all(pick.name.endswith(f"-seed{pick.settings.seed}") for pick in picks)
+
+
+def test_to_plain_has_every_value_of_the_recipe(listed):
+    plain = pick_of(listed, recipe="nasbench101-108", lr=0.3).settings.to_plain()
+    assert {name: plain[name] for name in ("recipe", "epochs", "optimizer", "lr", "weight_decay", "drop_path")} == {
+        "recipe": "nasbench101-108", "epochs": 108, "optimizer": "rmsprop", "lr": 0.3, "weight_decay": 1e-4,
+        "drop_path": 0.0,
+    }  # fmt: skip
+
+
+def test_run_training_with_bad_input_leaves_the_folder_of_a_search_as_it_was(listed):
+    before = {path: path.read_bytes() for path in listed.rglob("*") if path.is_file()}
+    for options, message in (
+        ({"picks": "9"}, "no rank 9"),
+        ({"picks": "first"}, "expected all, or ranks"),
+        ({"picks": "1", "architecture": "x"}, "--picks 1: it chooses from a ranking"),
+        ({"picks": "1", "devices": 3, "batch_size": 256}, "--devices 3: a mini-batch of 256 cannot be shared out"),
+        ({"picks": "1", "drop_path": 0.1}, "--drop_path 0.1: the networks of this space have no such part"),
+        ({"picks": "1", "space": "nasbench202"}, "nasbench201"),
+        ({"picks": "1", "space": "nds_darts"}, "--space nds_darts: the ranking of"),
+        ({"picks": "1", "recipe": "nds-10"}, "did you mean 'nds-100'"),
+        ({"picks": "1", "dataset": "cifar11"}, "did you mean 'cifar10'"),
+        ({"picks": "1", "trainer": {"max_step": 3}}, "did you mean 'max_steps'"),
+        ({"picks": "1", "precision": "bf17"}, "--precision bf17: .*bf16-mixed"),
+        ({"picks": "1", "strategy": "dpp"}, "did you mean 'ddp'"),
+        ({"picks": "1", "accelerator": "cuda9"}, "unknown accelerator"),
+        ({"picks": "1", "trainer": {"val_check_interval": "often"}}, "--trainer.val_check_interval often: "),
+        ({"picks": "1", "epochs": 1, "trainer": {"check_val_every_n_epoch": 2}}, "nothing would be validated in 1"),
+        ({"top": 9}, "--top 9: the ranking has"),
+        ({"architecture": "nonsense"}, "nonsense"),
+    ):
+        with pytest.raises(ValueError, match=message) as error:
+            run_training(TrainConfig(run_dir=str(listed), **options))
+        assert "\n" not in str(error.value)
+    assert {path: path.read_bytes() for path in listed.rglob("*") if path.is_file()} == before
+    assert not (listed / "picks").exists()
+
+
+def test_command_with_bad_input_is_one_line_and_code_2_and_leaves_nothing(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = ("--architecture", SMALL)
+    for words, message in (
+        (("--architecture", "|none~0|"), "expected 3 nodes"),
+        ((*given, "--space", "nasbench"), "did you mean 'nasbench201'"),
+        ((*given, "--dataset", "digit"), "did you mean 'digits'"),
+        ((*given, "--dataset", "imagefolder", "--data_dir", "absent"), "absent has no train/"),
+        ((*given, "--dataset", "noise"), "noise has no labels to train on"),
+        ((*given, "--epochs", "0"), "--epochs 0: expected at least 1"),
+        ((*given, "--split_file", "absent.txt"), "absent.txt: digits has no such lists"),
+        (("--picks", "all"), "no run in"),
+        (("--top", "1"), "no run in"),
+        # What would cut a training unseen.
+        *(
+            ((*given, f"--trainer.{name}", "3"), "use --epochs")
+            for name in ("max_steps", "min_steps", "min_epochs", "max_epochs")
+        ),
+        ((*given, "--trainer.fast_dev_run", "true"), "--trainer.limit_train_batches"),
+        ((*given, "--trainer.max_time", "00:00:06"), "days:hours:minutes:seconds"),
+        ((*given, "--trainer.max_time", "6"), "days:hours:minutes:seconds"),
+        ((*given, "--trainer.limit_train_batches", "0"), "at least one"),
+        ((*given, "--trainer.limit_val_batches", "0.0"), "at least one"),
+        ((*given, "--trainer.enable_checkpointing", "false"), "set by train.py itself"),
+    ):
+        assert run_command(run_training, TrainConfig, "train.py", ["--run_dir", "run", *words]) == 2
+        errors = capsys.readouterr().err
+        assert message in errors
+        assert errors.startswith("train.py: error: ")
+        assert errors.count("\n") == 1
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_run_training_with_damaged_ranking_or_settings_is_one_line(tmp_path):
+    saved = asdict(SearchConfig())
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(saved))
+    (tmp_path / "ranking.json").write_text('[{"rank": 1')
+    with pytest.raises(UserError, match=r"ranking\.json is damaged"):
+        run_training(TrainConfig(run_dir=str(tmp_path)))
+    for name in ("space", "dataset", "data_dir", "seed", "batch_size"):
+        left = {key: value for key, value in saved.items() if key != name}
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump(left))
+        with pytest.raises(UserError, match=rf"config\.yaml is damaged \({name}: field required\)"):
+            run_training(TrainConfig(run_dir=str(tmp_path)))
+    assert {path.name for path in tmp_path.iterdir()} == {"config.yaml", "ranking.json"}
+
+
+def test_run_id_is_not_written_without_the_lock(listed, tmp_path):
+    run = shutil.copytree(listed, tmp_path / "run")
+    (run / ".run_id").unlink(missing_ok=True)
+    with lock_folder(run), pytest.raises(UserError, match="in use by another process"):
+        run_training(TrainConfig(run_dir=str(run), picks="1"))
+    assert not (run / ".run_id").exists()
+
+
+def test_images_changed_since_the_search_or_since_the_cut_are_refused(listed, tmp_path):
+    run = shutil.copytree(listed, tmp_path / "run", ignore=shutil.ignore_patterns("wandb"))
+    config = TrainConfig(run_dir=str(run), picks="1", wandb=WandbConfig("disabled"))
+    pick = pick_of(run)
+    prepare_pick(run, pick.settings, replace(RUN, name=pick.name), overwrite=False, images="0123456789abcdef")
+    with pytest.raises(UserError, match=r"images_fingerprint was '0123456789abcdef', now '.*use --overwrite"):
+        run_training(config)
+    saved = yaml.safe_load((run / "config.yaml").read_text())
+    (run / "config.yaml").write_text(yaml.safe_dump({**saved, "seed": 5}))  # other images than the scores are of
+    with pytest.raises(UserError, match=r"digits are not those of the search .*use --overwrite to train on these"):
+        run_training(config)
+
+
+def test_prepare_pick_keeps_a_halved_step_and_refuses_other_settings(listed, tmp_path):
+    settings = pick_of(listed, batch_size=24, devices=2).settings
+    folder = prepare_pick(tmp_path, settings, RUN, overwrite=False)
+    written = (folder / "config.yaml").read_bytes()
+    assert read_pick(folder).settings == settings
+    assert read_pick(folder).half() == 6
+    write_retry(folder, 2)
+    assert read_pick(folder).half() is None
+    assert (folder / "config.yaml").read_bytes() == written
+    assert prepare_pick(tmp_path, settings, RUN, overwrite=False) == folder  # run again
+    assert read_pick(folder).accumulate == 2
+    smaller = replace(settings, values=replace(settings.values, batch_size=8))
+    with pytest.raises(UserError, match=r"batch_size was 24, now 8"):
+        prepare_pick(tmp_path, smaller, RUN, overwrite=False)
+    odd = replace(settings, values=replace(settings.values, batch_size=6))
+    prepare_pick(tmp_path, odd, RUN, overwrite=True)
+    assert read_pick(folder).accumulate == 1
+    assert read_pick(folder).half() is None  # of 3 images a device
+    with pytest.raises(UserError, match="was not made by this run: nothing is removed"):
+        prepare_pick(tmp_path, settings, replace(RUN, id="other-1-0"), overwrite=True)
+
+
+def test_read_pick_of_a_folder_that_an_earlier_command_wrote(listed, tmp_path):
+    """Without the options that reports print."""
+    settings = pick_of(listed).settings
+    folder = prepare_pick(tmp_path, settings, RUN, overwrite=False)
+    saved = yaml.safe_load((folder / "config.yaml").read_text())
+    assert saved.pop("options") == {}
+    (folder / "config.yaml").write_text(yaml.safe_dump(saved))
+    assert read_pick(folder).settings == settings
+    assert prepare_pick(tmp_path, settings, RUN, overwrite=False) == folder
+
+
+def test_read_pick_with_damaged_settings_is_one_line(listed, tmp_path):
+    folder = prepare_pick(tmp_path, pick_of(listed).settings, RUN, overwrite=False)
+    plain = yaml.safe_load((folder / "config.yaml").read_text())
+    for name, content in (
+        ("config.yaml", b""),
+        ("config.yaml", b"rank: ["),
+        ("config.yaml", b"rank: 1\n"),
+        ("config.yaml", b"\xff\xfe"),
+        ("config.yaml", yaml.safe_dump({**plain, "probe_split": "eval"}).encode()),
+        ("retry.yaml", b"{}: ["),
+        ("retry.yaml", b"accumulate: no\n"),
+    ):
+        (folder / "config.yaml").write_text(yaml.safe_dump(plain))
+        (folder / name).write_bytes(content)
+        with pytest.raises(UserError, match=r"settings of .* are damaged .*: remove the folder") as error:
+            read_pick(folder)
+        assert "\n" not in str(error.value)

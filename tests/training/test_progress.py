@@ -1,0 +1,88 @@
+"""What a pick tells, and how it is shown on a terminal and in a file."""
+
+import io
+import re
+from dataclasses import replace
+
+from rich.console import Console
+from rich.progress import Progress
+
+from naswot_lightning.training import progress
+from naswot_lightning.training.progress import (
+    Bars,
+    Epoch,
+    Lines,
+    Outcome,
+    clear_outcome,
+    columns_of,
+    read_epoch,
+    read_outcome,
+)
+
+EPOCH = Epoch("2-c2", 3, 12, 1.25, 0.5, 310.128, 2.04)
+
+
+def test_epoch_line_is_read_and_anything_else_is_no_epoch():
+    assert read_epoch(EPOCH.to_line()) == EPOCH
+    assert str(EPOCH) == "2-c2: epoch 3/12  train loss 1.2500  val acc 50.00 %  score 310.13  2.0 s"
+    unknown = Epoch("2-c2", 3, 12, 1.25, None, None, 2.04)
+    assert str(read_epoch(unknown.to_line())) == "2-c2: epoch 3/12  train loss 1.2500  score -  2.0 s"
+    for line in ("", "2-c2: diverged", "{", "{}", '{"name": 3}', "null", EPOCH.to_line()[:-2]):
+        assert read_epoch(line) is None
+
+
+def test_outcome_written_is_read_and_without_one_the_process_was_killed(tmp_path):
+    for outcome in (Outcome("ok"), Outcome("diverged", "the loss"), Outcome("failed", "a: b")):
+        outcome.write(tmp_path)
+        assert read_outcome(tmp_path) == outcome
+        assert outcome.has_result == (outcome.status != "failed")
+    for content in ("", "{", "[]", "null", "{}", '{"status": "x", "message": ""}', "\x00"):
+        (tmp_path / "outcome.json").write_text(content)
+        assert read_outcome(tmp_path) == Outcome("killed")
+    for _ in range(2):
+        clear_outcome(tmp_path)
+        assert read_outcome(tmp_path) == Outcome("killed")
+
+
+def test_bars_one_line_per_pick_however_narrow_the_terminal():
+    for width in (60, 80, 120):
+        console = Console(file=io.StringIO(), force_terminal=True, width=width, color_system=None)
+        shown = Progress(*columns_of(width), console=console, auto_refresh=False)
+        bars = Bars(shown)
+        for number in (1, 2):
+            bars.show(Epoch(f"{number}-12345-seed777", 7, 200, 1.5, 0.25, 1534.5, 2.0))
+        with console.capture() as captured:
+            console.print(shown.get_renderable())
+        lines = captured.get().splitlines()
+        assert len(lines) == 2
+        for line in lines:
+            assert len(line) <= width
+            assert "7/200" in line
+            assert "-12345-s" in line
+            assert "score 1534.5" in line or "score 153…" in line
+
+
+def test_bars_leave_a_line_of_a_pick_that_ended_and_print_text_as_it_is():
+    shown = io.StringIO()
+    console = Console(file=shown, force_terminal=True, width=120, color_system=None)
+    with Progress(*columns_of(120), console=console, auto_refresh=False, transient=True) as progress:
+        bars = Bars(progress)
+        for number in (1, 2):
+            bars.show(Epoch(f"{number}-c", 1, 4, 1.0, 0.25, 300.0, 2.0))
+        bars.say("1-c: out of [memory]")
+        bars.end("1-c")
+        bars.end("never begun")
+        assert [task.description for task in progress.tasks] == ["2-c"]
+    assert "1-c: out of [memory]\n" in shown.getvalue()
+    assert "1-c: epoch 1/4  train loss 1.0000  val acc 25.00 %  score 300.00  2.0 s" in shown.getvalue()
+
+
+def test_lines_first_epoch_last_epoch_and_one_per_minute_between(capsys, monkeypatch):
+    seconds = iter(range(0, 2000, 25))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(seconds))
+    lines = Lines()
+    for epoch in range(1, 9):
+        lines.show(replace(EPOCH, epoch=epoch, epochs=8))
+    printed = capsys.readouterr().out
+    assert re.findall(r"epoch (\d)/8", printed) == ["1", "4", "7", "8"]
+    assert printed.startswith(f"{replace(EPOCH, epoch=1, epochs=8)}\n")
