@@ -1,6 +1,7 @@
 """Small data sets in the official file formats, written by the tests, with the checksums to match."""
 
 import hashlib
+import json
 import pickle
 import zlib
 from pathlib import Path
@@ -64,3 +65,10 @@ def trust(folder: Path, monkeypatch) -> None:
     """Take the checksums of the files as they lie there."""
     for table in ("IMAGENET16_TRAIN_MD5", "IMAGENET16_VAL_MD5"):
         monkeypatch.setattr(sources, table, {n: md5_of(folder / n) for n in getattr(sources, table)})
+
+
+def write_lists(path: Path, valid, test) -> Path:
+    """Official lists of x-valid and x-test, in the benchmark's own format: a type beside a list of words."""
+    lists = {"xvalid": ["int", [str(i) for i in valid]], "xtest": ["int", [str(i) for i in test]]}
+    path.write_text(json.dumps(lists, indent=2))
+    return path

@@ -1,8 +1,31 @@
+"""A folder of images: what is read of it, and files in it that are no images or of a size that nobody decodes."""
+
+import contextlib
+import os
+import struct
+import zlib
+
+import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 from naswot_lightning.data.sources import load_dataset
 from naswot_lightning.errors import UserError
 from tests.images import make_image_folder
+
+IMAGE = os.path.join("train", "dog", "000.png")
+
+
+@pytest.fixture
+def root(tmp_path):
+    return make_image_folder(tmp_path / "x", {"train": 2, "test": 1})
+
+
+def assert_refused(root, message, image_size=None):
+    with pytest.raises(UserError, match=message) as caught:
+        load_dataset("imagefolder", root, image_size)
+    assert "\n" not in str(caught.value)
 
 
 def test_image_folder_of_real_cifar_images(shared):
@@ -31,49 +54,154 @@ def test_images_of_other_sizes_are_resized_and_cropped(tmp_path):
     assert load_dataset("imagefolder", root).val.images.shape[1] == 20
 
 
-def _without(root, name):
-    (root / name).rename(root / "elsewhere")
+def test_image_folder_damaged_is_one_line(tmp_path):
+    def broken(root):
+        (root / "train" / "dog" / "000.png").write_bytes(b"not a picture")
+
+    def another_class(root):
+        (root / "test" / "eel").rename(root / "test" / "eagle")
+
+    def empty_class(root):
+        for file in (root / "train" / "cat").iterdir():
+            file.unlink()
+
+    for number, (damage, message) in enumerate(
+        (
+            (lambda root: (root / "train").rename(root / "elsewhere"), "no train/ folder"),
+            (lambda root: (root / "test").rename(root / "elsewhere"), "no test/ or val/ folder"),
+            (broken, "dog/000.png is not a readable image"),
+            (another_class, "in one of them only: eagle, eel"),
+            (empty_class, "has no images of cat"),
+        )
+    ):
+        root = make_image_folder(tmp_path / str(number), {"train": 3, "test": 2})
+        damage(root)
+        assert_refused(root, message)
 
 
-def _with_broken_image(root):
-    (root / "train" / "dog" / "000.png").write_bytes(b"not a picture")
+def _chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def _with_a_truncated_image(root):
-    path = root / "train" / "dog" / "000.png"
-    path.write_bytes(path.read_bytes()[:60])
+def png(width, height, *chunks):
+    """A PNG whose header says a size, with the data of one row of a single pixel."""
+    header = _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + header
+        + b"".join(chunks)
+        + _chunk(b"IDAT", zlib.compress(b"\0" * 4))
+        + _chunk(b"IEND", b"")
+    )
 
 
-def _with_another_class(root):
-    (root / "test" / "eel").rename(root / "test" / "eagle")
+def bmp(width, height):
+    return b"BM" + struct.pack("<IHHI", 54, 0, 0, 54) + struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, *6 * [0])
 
 
-def _with_an_empty_class(root):
-    for file in (root / "train" / "cat").iterdir():
-        file.unlink()
+TOO_LARGE = "is too large an image: .*expected at most 16,384 pixels a side and 67 million in all; resize or remove it"
+UNREADABLE = "is not a readable image .*; replace or remove it"
 
 
-def _with_mixed_sizes(root):
-    (root / "train" / "cat" / "000.png").unlink()
-    make_image_folder(root / "more", {"train": 1}, classes=("cat",), size=10)
-    (root / "more" / "train" / "cat" / "000.png").rename(root / "train" / "cat" / "a.png")
+def test_image_folder_with_a_file_that_is_no_image_is_one_line(root, recwarn):
+    for content, message in (
+        (png(30_000, 30_000), TOO_LARGE),  # an error of Pillow's
+        (png(10_000, 10_000), TOO_LARGE),  # a warning of Pillow's
+        (png(9_000, 9_000), TOO_LARGE),  # our bound of pixels
+        (png(1, 60_000), TOO_LARGE),  # our bound of a side
+        (bmp(30_000, 30_000), TOO_LARGE),
+        (b"P6 30000 30000 255\n", TOO_LARGE),
+        (png(3, 301), "is 3x301: its longer side is more than 100 times the shorter one; crop or remove it"),
+        (png(0, 8), UNREADABLE),
+        (png(8, 8), UNREADABLE),  # one row of eight
+        (png(8, 8, _chunk(b"zTXt", b"a\0\0" + zlib.compress(b"\0" * 2**27))), UNREADABLE),  # a comment of 128 MB
+        (bmp(8, 8), UNREADABLE),  # without pixels
+        (b"", UNREADABLE),
+        # Pillow would run a program to draw it.
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n", UNREADABLE),
+    ):
+        (root / IMAGE).write_bytes(content)
+        for image_size in (None, 8):
+            assert_refused(root, f"{IMAGE} {message}", image_size)
+    assert not recwarn.list
 
 
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (lambda root: _without(root, "train"), "no train/ folder"),
-        (lambda root: _without(root, "test"), "no test/ or val/ folder"),
-        (_with_broken_image, "dog/000.png is not a readable image"),
-        (_with_a_truncated_image, "dog/000.png is not a readable image"),
-        (_with_another_class, "in one of them only: eagle, eel"),
-        (_with_an_empty_class, "cat"),
-        (_with_mixed_sizes, "--image_size"),
-    ],
-)
-def test_a_damaged_image_folder_is_one_line(tmp_path, damage, message):
-    root = make_image_folder(tmp_path / "x", {"train": 3, "test": 2})
-    damage(root)
-    with pytest.raises(UserError, match=message) as caught:
-        load_dataset("imagefolder", root)
-    assert "\n" not in str(caught.value)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_image_folder_with_a_truncated_image_is_one_line_or_an_image(root, tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    for suffix in ("png", "jpg", "bmp", "gif", "tiff", "webp", "ppm"):
+        Image.fromarray(noise).save(tmp_path / f"whole.{suffix}")
+        whole = (tmp_path / f"whole.{suffix}").read_bytes()
+        for length in (len(whole) // 20, len(whole) // 2, len(whole) - 2):
+            (root / IMAGE).write_bytes(whole[:length])
+            with contextlib.suppress(UserError):  # a format may fill up what is missing
+                load_dataset("imagefolder", root)
+
+
+def test_image_folder_with_a_device_a_pipe_or_a_broken_link_is_one_line(root, tmp_path):
+    (root / IMAGE).unlink()
+    for make in (
+        lambda path: path.symlink_to("/dev/zero"),
+        lambda path: path.symlink_to("/nowhere/at/all"),
+        os.mkfifo,
+    ):
+        make(root / IMAGE)
+        assert_refused(root, f"{IMAGE} is not a re(gular file|adable image .*); replace or remove it")
+        (root / IMAGE).unlink()
+
+
+def test_a_link_to_an_image_and_another_format_under_a_suffix_are_images(root, tmp_path):
+    plain = load_dataset("imagefolder", root)
+    (root / IMAGE).rename(tmp_path / "elsewhere.png")
+    (root / IMAGE).symlink_to(tmp_path / "elsewhere.png")
+    assert torch.equal(load_dataset("imagefolder", root).train.images, plain.train.images)
+    for suffix in ("bmp", "gif", "tiff", "webp", "ppm", "jpg"):
+        Image.open(tmp_path / "elsewhere.png").save(tmp_path / f"other.{suffix}")
+        (root / IMAGE).unlink()
+        (tmp_path / f"other.{suffix}").rename(root / IMAGE)
+        assert load_dataset("imagefolder", root).train.images.shape == plain.train.images.shape
+
+
+def test_an_image_as_long_as_is_allowed_is_resized_and_cropped(root):
+    Image.new("RGB", (3, 300), (9, 8, 7)).save(root / IMAGE)
+    images = load_dataset("imagefolder", root, 16).train.images
+    assert images.shape[1:] == (16, 16, 3)
+    assert any((image.flatten(0, 1) == torch.tensor([9, 8, 7])).all() for image in images)
+
+
+def test_images_of_many_sizes_are_refused_by_their_headers(tmp_path):
+    """Decoded first, a folder of photographs would fill the memory before it is said that a side must be given."""
+    root = make_image_folder(tmp_path / "x", {"train": 2, "test": 1})
+    (root / IMAGE).write_bytes(png(4_000, 4_000))  # which has no pixels: to decode it is another fault
+    assert_refused(root, f"{IMAGE} is 4000x4000, others differ or are not square: give a side with --image_size")
+
+
+def test_a_side_that_no_image_is_resized_to_is_one_line(root):
+    assert_refused(root, "--image_size 1000000: expected at most 4,096", 1_000_000)
+
+
+def test_grey_of_16_bits_is_scaled_and_numbers_without_a_range_are_refused(root):
+    Image.fromarray(np.arange(0, 65536, 1024, dtype=np.uint16).reshape(8, 8)).save(root / IMAGE)
+    images = load_dataset("imagefolder", root).train.images
+    expected = torch.arange(0, 256, 4, dtype=torch.uint8).reshape(8, 8, 1).expand(8, 8, 3)
+    assert any(torch.equal(image, expected) for image in images)
+    (root / IMAGE).unlink()
+    for kind in (np.float32, np.int32):
+        Image.fromarray(np.ones((8, 8), kind)).save(root / IMAGE.replace("png", "tiff"))
+        assert_refused(root, "000.tiff has floats, or integers of 32 bits, .*; save it with 8 or 16 bits")
+
+
+def test_loops_of_links_end_and_what_programs_leave_behind_is_no_image(root):
+    plain = load_dataset("imagefolder", root)
+    for name in ("one", "two"):
+        (root / "train" / "cat" / name).symlink_to("..")
+        (root / "train" / "dog" / name).symlink_to(".")
+    (root / "train" / "._cat.png").write_bytes(b"")
+    (root / IMAGE).with_name("._000.png").write_bytes(b"")
+    for folder in (root / "train", root / "test" / "dog"):
+        (folder / ".ipynb_checkpoints").mkdir()
+        (folder / ".ipynb_checkpoints" / "000-checkpoint.png").write_bytes(b"")
+    found = load_dataset("imagefolder", root)
+    assert torch.equal(found.train.images, plain.train.images)
+    assert torch.equal(found.train.labels, plain.train.labels)
+    assert found.num_classes == 3

@@ -1,14 +1,12 @@
+from types import SimpleNamespace
+
 import torch
-from lightning_fabric.utilities.data import _set_sampler_epoch
-from lightning_fabric.utilities.distributed import DistributedSamplerWrapper
-from pytorch_lightning.utilities.data import _update_dataloader
-from torch.utils.data import DistributedSampler, SequentialSampler
 
 from naswot_lightning.data.dataset import Dataset, ImageSplit
 from naswot_lightning.data.module import EpochShuffle, ImageDataModule
 
 
-def test_epochs_are_shuffled_by_seed_and_epoch():
+def test_epoch_shuffle_depends_on_seed_and_epoch():
     order = EpochShuffle(50, seed=1)
     first = list(order)
     order.set_epoch(1)
@@ -29,45 +27,37 @@ def test_mini_batches_are_gathered_whole():
     assert labels.bincount().equal(module.dataset.train.labels.bincount())
 
 
-def _distributed(loader, epoch, rank, replicas=3):
-    """The mini-batches of one of several processes, its sampler replaced as the Trainer does."""
-    sampler = DistributedSamplerWrapper(loader.sampler, num_replicas=replicas, rank=rank, shuffle=True, seed=7)
-    loader = _update_dataloader(loader, sampler)
-    _set_sampler_epoch(loader, epoch)
-    return list(loader)
+def test_loader_continued_inside_an_epoch_gives_the_rest_of_it():
+    whole = [labels for _, labels in ImageDataModule("digits", "", batch_size=100).train_dataloader()]
+    loader = ImageDataModule("digits", "", batch_size=100).train_dataloader()
+    begun = iter(loader)
+    for _ in range(3):
+        next(begun)
+    again = ImageDataModule("digits", "", batch_size=100).train_dataloader()
+    again.load_state_dict(loader.state_dict())
+    assert torch.cat([labels for _, labels in again]).equal(torch.cat(whole[3:]))
+    assert len(list(again)) == len(whole)  # the next epoch is whole
 
 
-def test_distributed_processes_see_disjoint_parts_of_each_epoch(tmp_path):
-    images = torch.zeros(300, 2, 2, 3, dtype=torch.uint8)
-    split = ImageSplit(images, torch.arange(300))
-    dataset = Dataset("digits", split, split, split, 300, (1.0,) * 3, (1.0,) * 3, False, 0)
+def test_processes_together_see_what_one_would():
+    split = ImageSplit(torch.zeros(31, 2, 2, 3, dtype=torch.uint8), torch.arange(31))
+    dataset = Dataset("digits", split, split, split, 31, (1.0,) * 3, (1.0,) * 3, False, 0)
+    one = ImageDataModule("digits", "", 31, dataset=dataset)
+    shares = [ImageDataModule("digits", "", 11, dataset=dataset) for _ in range(3)]
+    for rank, share in enumerate(shares):
+        share.trainer = SimpleNamespace(world_size=3, global_rank=rank)
+    trains = [share.train_dataloader() for share in shares]
     orders = []
-    for epoch in (0, 1, 0):
-        loaders = [ImageDataModule("digits", "", 32, dataset=dataset).train_dataloader() for _ in range(3)]
-        parts = [_distributed(loader, epoch, rank) for rank, loader in enumerate(loaders)]
-        assert [[len(labels) for _, labels in part] for part in parts] == [[32, 32, 32, 4]] * 3
-        seen = [torch.cat([labels for _, labels in part]) for part in parts]
-        assert torch.cat(seen).sort().values.equal(torch.arange(300))
-        orders.append(torch.stack(seen))
-    assert orders[0].equal(orders[2])
-    assert not orders[0].equal(orders[1])
-
-
-def test_the_epochs_order_reaches_the_processes_parts():
-    """Without a shuffle of its own the wrapper deals out the order of the epoch in turn."""
-    order = EpochShuffle(10, seed=3)
-    wrappers = [DistributedSamplerWrapper(order, num_replicas=2, rank=rank, shuffle=False) for rank in (0, 1)]
-    for epoch in (0, 4):
-        for wrapper in wrappers:
-            wrapper.set_epoch(epoch)
-        expected = EpochShuffle(10, seed=3)
-        expected.set_epoch(epoch)
-        whole = list(expected)
-        assert [list(wrapper) for wrapper in wrappers] == [whole[::2], whole[1::2]]
-
-
-def test_evaluation_is_dealt_out_in_turn():
-    loader = ImageDataModule("digits", "", batch_size=50).test_dataloader()
-    assert isinstance(loader.sampler, SequentialSampler)  # which the Trainer replaces by a DistributedSampler
-    parts = [list(DistributedSampler(loader.dataset, 3, rank, shuffle=False)) for rank in range(3)]
-    assert sorted(index for part in parts for index in part) == list(range(297))
+    for epoch in (0, 1):
+        whole = one.train_dataloader()
+        for loader in (whole, *trains):
+            loader.sampler.set_epoch(epoch)
+        order = next(iter(whole))[1].tolist()
+        repeated = order + order[:2]  # so that all have 11
+        assert [next(iter(loader))[1].tolist() for loader in trains] == [repeated[rank::3] for rank in range(3)]
+        orders.append(order)
+    assert orders[0] != orders[1]
+    # Each image counts once in an accuracy.
+    assert [next(iter(share.test_dataloader()))[1].tolist() for share in shares] == [
+        list(range(31))[rank::3] for rank in range(3)
+    ]

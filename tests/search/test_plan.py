@@ -3,8 +3,7 @@ import pytest
 from naswot_lightning.config import SearchConfig, WandbConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.search.plan import plan_search
-from tests.archives import write_cifar100
-from tests.data.lists import write_lists
+from tests.archives import write_cifar100, write_lists
 
 
 def test_lists_do_not_decide_a_search(tmp_path, monkeypatch):

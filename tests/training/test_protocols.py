@@ -7,8 +7,7 @@ import yaml
 from naswot_lightning.cli.train import run_training
 from naswot_lightning.errors import UserError
 from naswot_lightning.training.pick import train_pick
-from tests.archives import write_cifar10, write_cifar100
-from tests.data.lists import write_lists
+from tests.archives import write_cifar10, write_cifar100, write_lists
 from tests.training.runs import SMALL, config_of, keeping_handlers, table
 
 
