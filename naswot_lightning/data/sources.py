@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import io
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -197,8 +197,10 @@ def _cifar_splits(name: str, data_dir: Path) -> tuple[ImageSplit, ImageSplit]:
 def _download_cifar(source: Any, name: str, data_dir: Path, train: bool) -> Any:
     archive = data_dir / source.filename
     state = "damaged or incomplete" if (data_dir / source.base_folder).exists() or archive.exists() else "not there"
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_DOWNLOAD_TIMEOUT_S)
     try:
-        with _socket_timeout(_DOWNLOAD_TIMEOUT_S), contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stdout(io.StringIO()):
             return source(str(data_dir), train=train, download=True)
     except (OSError, RuntimeError, EOFError, ValueError) as error:
         reason = str(getattr(error, "reason", error)).splitlines()[0]
@@ -207,14 +209,6 @@ def _download_cifar(source: Any, name: str, data_dir: Path, train: bool) -> Any:
             f"{source.filename} (md5 {source.tgz_md5}) or its extracted folder {source.base_folder}/ there, "
             "or name its folder with --data_dir"
         ) from error
-
-
-@contextlib.contextmanager
-def _socket_timeout(seconds: float) -> Iterator[None]:
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
     finally:
         socket.setdefaulttimeout(before)
 

@@ -6,7 +6,7 @@ import hashlib
 import inspect
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 import pandas as pd
 import torch
@@ -131,10 +131,7 @@ def plan_training(config: TrainConfig) -> Training:
     expect_name("dataset", dataset, DATASETS)
     recipe = _recipe(config, space)
     picks = [
-        PlannedPick(
-            _name(space, candidate, seed if config.all_seeds() else None),
-            _settings(config, searched, space.name, candidate, dataset, recipe, seed),
-        )
+        _plan_pick(config, searched, space, candidate, dataset, recipe, seed)
         for candidate in candidates
         for seed in seeds
     ]
@@ -196,19 +193,7 @@ def named_picks(ranking: pd.DataFrame, text: str) -> pd.DataFrame:
     [1, 3, 7, 8, 9]
     """
     if text == "all":
-        chosen = ranking[ranking["status"] != "failed"]
-    else:
-        ranks = sorted(_parse_ranks(text))
-        for rank in ranks:
-            if not 1 <= rank <= len(ranking):
-                raise UserError(f"--picks {text}: the ranking has no rank {rank}; its ranks are 1 to {len(ranking)}")
-        chosen = ranking.iloc[[rank - 1 for rank in ranks]]
-        for rank in chosen.loc[chosen["status"] == "failed", "rank"]:
-            raise UserError(f"--picks {text}: rank {rank} failed when it was scored (see scores.jsonl); leave it out")
-    return chosen.drop_duplicates("canonical")
-
-
-def _parse_ranks(text: str) -> set[int]:
+        return ranking[ranking["status"] != "failed"].drop_duplicates("canonical")
     ranks: set[int] = set()
     for word in text.split(","):
         matched = re.fullmatch(r"\s*(\d{1,9})(?:-(\d{1,9}))?\s*", word, re.ASCII)
@@ -216,7 +201,12 @@ def _parse_ranks(text: str) -> set[int]:
             raise UserError(f"--picks {text}: expected all, or ranks such as 1,5,10-12")
         first, last = int(matched[1]), int(matched[2] or matched[1])
         ranks.update(range(first, min(last, first + _MOST_RANKS) + 1))
-    return ranks
+    for rank in sorted(ranks):
+        if not 1 <= rank <= len(ranking):
+            raise UserError(f"--picks {text}: the ranking has no rank {rank}; its ranks are 1 to {len(ranking)}")
+        if ranking["status"].iloc[rank - 1] == "failed":
+            raise UserError(f"--picks {text}: rank {rank} failed when it was scored (see scores.jsonl); leave it out")
+    return ranking.iloc[[rank - 1 for rank in sorted(ranks)]].drop_duplicates("canonical")
 
 
 def _check_trainer_arguments(config: TrainConfig) -> None:
@@ -328,40 +318,36 @@ def _recipe(config: TrainConfig, space: Space) -> Recipe:
     return recipe
 
 
-def _settings(
+def _plan_pick(
     config: TrainConfig,
     searched: _SearchSettings,
-    space: str,
+    space: Space,
     candidate: _Candidate,
     dataset: str,
     recipe: Recipe,
     seed: int,
-) -> PickSettings:
+) -> PlannedPick:
     # Official lists are those that are given, else those of the ranking where it is of the same data set.
     lists = config.split_file or (searched.split_file if dataset == searched.dataset else None)
-    same_name = ("early_points", "probe_split", "score_batch_norm", "precision", "compile", "deterministic",
-                 "accelerator", "devices", "strategy", "trainer", "recipe")  # fmt: skip
-    return PickSettings(
+    same = {each.name: getattr(config, each.name) for each in fields(PickSettings) if hasattr(config, each.name)}
+    resolved = {
         **asdict(candidate),
-        space=space,
-        dataset=dataset,
-        data_dir=str(config.data_dir or searched.data_dir),
-        image_size=config.image_size or searched.image_size,
-        split_file=lists,
-        split=describe_split(dataset, lists),
-        values=recipe,
-        seed=seed,
-        probe_seed=searched.seed,
-        probe_batch_size=config.probe_batch_size or searched.batch_size,
-        **{name: getattr(config, name) for name in same_name},
-    )
-
-
-def _name(space: Space, candidate: _Candidate, seed: int | None) -> str:
-    """Return the name of a pick: its rank, and the benchmark's index or the first digits of a hash."""
+        "space": space.name,
+        "dataset": dataset,
+        "data_dir": str(config.data_dir or searched.data_dir),
+        "image_size": config.image_size or searched.image_size,
+        "split_file": lists,
+        "split": describe_split(dataset, lists),
+        "values": recipe,
+        "seed": seed,
+        "probe_seed": searched.seed,
+        "probe_batch_size": config.probe_batch_size or searched.batch_size,
+    }
+    # The name begins with the rank; the benchmark's index follows, or the first digits of a hash.
     if isinstance(space, EnumerableSpace):
         identifier = str(space.index(candidate.architecture))
     else:
         identifier = hashlib.sha256(candidate.architecture.encode()).hexdigest()[:8]
     rank = "given" if candidate.rank is None else candidate.rank
-    return f"{rank}-{identifier}{'' if seed is None else f'-seed{seed}'}"
+    name = f"{rank}-{identifier}{f'-seed{seed}' if config.all_seeds() else ''}"
+    return PlannedPick(name, PickSettings(**{**same, **resolved}))

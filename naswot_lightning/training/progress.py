@@ -91,22 +91,17 @@ class Epoch:
 
     __pydantic_config__ = STRICT
 
-    @property
-    def state(self) -> str:
-        """Loss, accuracy and score in words."""
-        loss = "-" if self.train_loss is None else f"{self.train_loss:.4f}"
-        accuracy = "" if self.val_acc is None else f"val acc {100 * self.val_acc:.2f} %  "
-        return f"train loss {loss}  {accuracy}score {'-' if self.score is None else f'{self.score:.2f}'}"
-
-    @property
-    def brief(self) -> str:
-        """The same for a narrow terminal."""
-        loss = "-" if self.train_loss is None else f"{self.train_loss:.2f}"
-        accuracy = "" if self.val_acc is None else f"val {100 * self.val_acc:.1f} %  "
-        return f"loss {loss}  {accuracy}score {'-' if self.score is None else f'{self.score:.1f}'}"
+    def describe(self, brief: bool = False) -> str:
+        """Return loss, accuracy and score in words, in fewer for a narrow terminal."""
+        loss = "-" if self.train_loss is None else f"{self.train_loss:.{2 if brief else 4}f}"
+        score = "-" if self.score is None else f"{self.score:.{1 if brief else 2}f}"
+        accuracy = "" if self.val_acc is None else f"{100 * self.val_acc:.{1 if brief else 2}f} %  "
+        if brief:
+            return f"loss {loss}  {accuracy and f'val {accuracy}'}score {score}"
+        return f"train loss {loss}  {accuracy and f'val acc {accuracy}'}score {score}"
 
     def __str__(self) -> str:
-        return f"{self.name}: epoch {self.epoch}/{self.epochs}  {self.state}  {self.seconds:.1f} s"
+        return f"{self.name}: epoch {self.epoch}/{self.epochs}  {self.describe()}  {self.seconds:.1f} s"
 
     def to_line(self) -> str:
         """Return it as one line for :func:`read_epoch`."""
@@ -174,7 +169,7 @@ class Bars:
         if epoch.name not in self._bars:
             self._bars[epoch.name] = self._progress.add_task(epoch.name, total=epoch.epochs, state="")
         self._last[epoch.name] = epoch
-        state = epoch.state if self._progress.console.width >= _WIDE else epoch.brief
+        state = epoch.describe(brief=self._progress.console.width < _WIDE)
         self._progress.update(self._bars[epoch.name], completed=epoch.epoch, state=state)
 
     def say(self, text: str) -> None:

@@ -64,7 +64,17 @@ def choose_strategy(pick: SavedPick, model: ImageClassifier, data: ImageDataModu
 
 def make_trainer(folder: Path, pick: SavedPick, callbacks: list[pl.Callback], strategy: str) -> pl.Trainer:
     """Return the Trainer of the pick of ``folder``; ``strategy`` is that of :func:`choose_strategy`."""
-    settings = pick.settings
+    settings, run = pick.settings, pick.run
+    shown = {**settings.to_plain(), "accumulate": pick.accumulate}
+
+    def start() -> Any:
+        """Start the wandb run; all runs of a run folder lie side by side, so that one viewer shows them together."""
+        named = {"id": run.id, "name": run.name, "group": run.group, "job_type": "train"}
+        started = start_run(run.mode, run.project, folder.parent.parent, shown, **named)
+        if started is not None:
+            define_metrics(started)
+        return started
+
     arguments: dict[str, Any] = {
         "num_sanity_val_steps": 0,
         "log_every_n_steps": 1,
@@ -83,27 +93,10 @@ def make_trainer(folder: Path, pick: SavedPick, callbacks: list[pl.Callback], st
         strategy=strategy,
         default_root_dir=folder,
         callbacks=callbacks,
-        logger=_logger(folder, pick),
+        logger=False if resolve_mode(run.mode) == "disabled" else SentOnceLogger(start, folder / ".sent.json"),
         plugins=[AtomicCheckpointIO()],
         **arguments,
     )
-
-
-def _logger(folder: Path, pick: SavedPick) -> Any:
-    run = pick.run
-    if resolve_mode(run.mode) == "disabled":
-        return False
-    shown = {**pick.settings.to_plain(), "accumulate": pick.accumulate}
-
-    def start() -> Any:
-        # All runs of a run folder lie side by side, so that one viewer shows them together.
-        named = {"id": run.id, "name": run.name, "group": run.group, "job_type": "train"}
-        started = start_run(run.mode, run.project, folder.parent.parent, shown, **named)
-        if started is not None:
-            define_metrics(started)
-        return started
-
-    return SentOnceLogger(start, folder / ".sent.json")
 
 
 def silence_lightning() -> None:

@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import asdict, replace
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -12,7 +13,6 @@ from naswot_lightning.cli.search import run_search
 from naswot_lightning.cli.train import run_training
 from naswot_lightning.config import SearchConfig, TrainConfig, WandbConfig
 from naswot_lightning.errors import UserError
-from naswot_lightning.ranking import RankedRow
 from naswot_lightning.storage.files import lock_folder
 from naswot_lightning.training.plan import choose_picks, named_picks, plan_training
 from naswot_lightning.training.settings import PickRun, prepare_pick, read_pick, write_retry
@@ -23,14 +23,11 @@ RUN = PickRun("disabled", "project", "group", "id", "1-0")
 
 
 def test_named_picks_each_network_once_also_without_a_score():
-    ranking = [
-        RankedRow(rank, f"{network}{rank}", network, -rank if status == "ok" else None, 1, 1, 1, status)
-        for rank, (network, status) in enumerate(zip("abbcd", STATUSES, strict=True), start=1)
-    ]
+    ranking = pd.DataFrame({"rank": range(1, 6), "canonical": list("abbcd"), "status": STATUSES})
     for text, expected in (
         ("all", [1, 2, 4]), ("1", [1]), ("4,1", [1, 4]), ("1-3", [1, 2]), ("2, 3-4", [2, 4]), ("3", [3]),
     ):  # fmt: skip
-        assert [row.rank for row in named_picks(ranking, text)] == expected
+        assert named_picks(ranking, text)["rank"].tolist() == expected
     for text, message in (
         ("6", "the ranking has no rank 6; its ranks are 1 to 5"),
         ("0", "no rank 0"),
@@ -44,12 +41,11 @@ def test_named_picks_each_network_once_also_without_a_score():
 
 
 def test_choose_picks_top_or_spread_over_different_networks():
-    rows = [RankedRow(i, c, c, 0.0, 1, 1, 1, "ok") for i, c in enumerate("aabcddefghij", start=1)]
-    rows.append(RankedRow(13, "z", "z", None, 1, 1, 1, "degenerate"))
+    rows = pd.DataFrame({"canonical": list("aabcddefghijz"), "status": ["ok"] * 12 + ["degenerate"]})
     for top, select, expected in (
         (3, "top", "abc"), (4, "spread", "adgj"), (2, "spread", "aj"), (1, "spread", "a"), (10, "spread", "abcdefghij"),
     ):  # fmt: skip
-        assert "".join(row.canonical for row in choose_picks(rows, top, select)) == expected
+        assert "".join(choose_picks(rows, top, select)["canonical"]) == expected
     with pytest.raises(UserError, match="--top 11: the ranking has 10 different networks"):
         choose_picks(rows, 11, "spread")
 
