@@ -21,7 +21,7 @@ from tests.images import make_image_folder
 from tests.runs import result
 from tests.training.runs import SMALL, config_of, outcome_of, words_of
 
-OPTIONS = {"architecture": SMALL, "space": "nasbench201", "epochs": 3, "threads": 1}
+OPTIONS = {"architecture": SMALL, "space": "nasbench201", "epochs": 3, "early_points": 8, "threads": 1}
 STEPS = 18  # of an epoch: 108 images, 6 a step
 
 
@@ -90,7 +90,7 @@ def test_a_command_killed_at_random_moments_and_run_again_ends_the_same(tmp_path
 def test_a_signal_saves_the_step_at_hand_and_the_run_ends_as_if_nothing_had_been(tmp_path, data, whole):
     """Ended twice inside an epoch, at a step that no checkpoint of an epoch holds; then finished."""
     config, steps = config_of(tmp_path / "run", data, seeds="1", **OPTIONS), []
-    for signum, points in ((signal.SIGTERM, 4), (signal.SIGINT, 8)):
+    for signum, points in ((signal.SIGTERM, 4), (signal.SIGINT, 12)):
         process = started(config)
         wait_for_points(process, config, points)
         process.send_signal(signum)
