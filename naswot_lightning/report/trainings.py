@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,55 +18,47 @@ UNFINISHED = "not finished"
 
 @dataclass(frozen=True)
 class Planned:
-    """What is trained, of the settings of a pick.
-
-    Attributes:
-        rank: in the ranking; None where the architecture was given.
-        space: the search space.
-        architecture: the pick.
-        canonical: the architecture of the network that is trained.
-        dataset: to train on.
-        seed: of the training.
-        epochs: of the recipe.
-    """
+    """What is trained, of the settings of a pick."""
 
     rank: Positive | None
+    """in the ranking; None where the architecture was given."""
     space: str
     architecture: str
     canonical: str
+    """the architecture of the network that is trained."""
     dataset: str
     seed: Count
     epochs: Count
+    recipe: str | None = None
+    """its name; None where the settings are lost."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """of ``train.py``, that are not the recipe's."""
 
     __pydantic_config__ = STRICT
 
 
-_PLANNED = tuple(Planned.__dataclass_fields__)
+_OF_RESULT = ("rank", "space", "architecture", "canonical", "dataset", "seed", "epochs")
 
 
 @dataclass(frozen=True)
 class Training:
-    """One training.
-
-    Attributes:
-        pick: the name of its folder.
-        planned: what is trained.
-        result: None where it has none yet.
-        status: of the result, or how its process ended, or "not finished".
-        reason: of another status than "ok"; None where nothing is said.
-        curve: its epochs so far.
-        trajectory: its scores so far.
-        fault: of a file of it that is damaged, in one line; None where there is none.
-    """
+    """One training."""
 
     pick: str
+    """the name of its folder."""
     planned: Planned
     result: TrainingResult | None
+    """None where it has none yet."""
     status: str
+    """of the result, or how its process ended, or "not finished"."""
     reason: str | None
+    """of another status than "ok"; None where nothing is said."""
     curve: LearningCurve
+    """its epochs so far."""
     trajectory: Trajectory
+    """its scores so far."""
     fault: str | None
+    """of a file of it that is damaged, in one line; None where there is none."""
 
 
 def read_trainings(folder: Path, results: Sequence[TrainingResult]) -> tuple[Training, ...]:
@@ -92,30 +84,34 @@ def _order(training: Training) -> tuple[bool, int, str]:
 
 
 def _finished(path: Path, result: TrainingResult) -> Training:
-    planned = Planned(**{name: getattr(result, name) for name in _PLANNED})
-    curve, fault = _curve(path)
-    trajectory = read_trajectory(path / "trajectory.csv")
-    return Training(path.name, planned, result, result.status, result.reason, curve, trajectory, fault)
+    own = {name: getattr(result, name) for name in _OF_RESULT}
+    planned = _planned(path, own) or Planned(**own, options={"epochs": result.epochs})
+    return _training(path, planned, result, result.status, result.reason)
 
 
 def _unfinished(path: Path) -> Training | None:
     """Return a training without a result; None where its settings cannot be read, of which training itself tells."""
+    planned = _planned(path, {})
+    return None if planned is None else _training(path, planned, None, *_outcome(path))
+
+
+def _training(path: Path, planned: Planned, result: TrainingResult | None, status: str, reason: str | None) -> Training:
+    curve, fault = LearningCurve(), None
+    try:
+        curve = read_learning_curve(path / "metrics.csv")
+    except UserError as error:
+        fault = str(error)
+    return Training(path.name, planned, result, status, reason, curve, read_trajectory(path / "trajectory.csv"), fault)
+
+
+def _planned(path: Path, known: Mapping[str, Any]) -> Planned | None:
+    """Return what the settings of a pick say, beside what is known; None where they cannot be read."""
     try:
         plain = parse_yaml((path / "config.yaml").read_bytes().decode())
-        planned = from_plain(Planned, {name: plain[name] for name in _PLANNED})
-    except (OSError, ValueError, KeyError, TypeError):
+        names = [name for name in Planned.__dataclass_fields__ if name in plain]
+        return from_plain(Planned, {**{name: plain[name] for name in names}, **known})
+    except (OSError, ValueError, TypeError):
         return None
-    status, reason = _outcome(path)
-    curve, fault = _curve(path)
-    trajectory = read_trajectory(path / "trajectory.csv")
-    return Training(path.name, planned, None, status, reason, curve, trajectory, fault)
-
-
-def _curve(path: Path) -> tuple[LearningCurve, str | None]:
-    try:
-        return read_learning_curve(path / "metrics.csv"), None
-    except UserError as error:
-        return LearningCurve(), str(error)
 
 
 def _outcome(path: Path) -> tuple[str, str | None]:

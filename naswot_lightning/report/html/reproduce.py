@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields
-from itertools import groupby
 from typing import Any
 
-from naswot_lightning.config import SearchConfig, TrainConfig
+from naswot_lightning.config import SearchConfig
 from naswot_lightning.report.run import Run
 from naswot_lightning.report.trainings import Training
 
@@ -91,10 +89,16 @@ def _search_options(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def _trainings(trainings: Sequence[Training]) -> Iterator[str]:
     """Yield a command for the ranks that share recipe, data set and seeds, and one for each architecture given."""
-    finished = [each for each in trainings if each.result is not None]
-    for (dataset, recipe), group in groupby(sorted(finished, key=_kind), key=_kind):
-        members = list(group)
-        options = [("dataset", dataset), *_recipe_options(recipe, members[0].planned.epochs)]
+    kinds: dict[str, list[Training]] = {}
+    for each in trainings:
+        if each.result is not None:
+            planned = each.planned
+            kind = json.dumps([planned.dataset, planned.recipe or "", dict(planned.options)], sort_keys=True)
+            kinds.setdefault(kind, []).append(each)
+    for _, members in sorted(kinds.items()):
+        planned = members[0].planned
+        recipe = [] if planned.recipe is None else [("recipe", planned.recipe)]
+        options: list[tuple[str, Any]] = [("dataset", planned.dataset), *recipe, *planned.options.items()]
         seeds = sorted({each.planned.seed for each in members})
         options.append(("seed", seeds[0]) if len(seeds) == 1 else ("seeds", ",".join(map(str, seeds))))
         ranks = sorted({each.planned.rank for each in members if each.planned.rank is not None})
@@ -103,23 +107,3 @@ def _trainings(trainings: Sequence[Training]) -> Iterator[str]:
         given = {(each.planned.space, each.planned.architecture) for each in members if each.planned.rank is None}
         for space, architecture in sorted(given):
             yield _joined("train.py", iter([("space", space), ("architecture", architecture), *options]))
-
-
-def _kind(training: Training) -> tuple[str, str]:
-    recipe = training.result.recipe if training.result is not None else None
-    return training.planned.dataset, recipe or ""
-
-
-def _recipe_options(recipe: str, epochs: int) -> list[tuple[str, Any]]:
-    """Return the options of a recipe in words, such as "nasbench201-200 (epochs 3, batch_size 64)".
-
-    >>> _recipe_options("nasbench201-200 (epochs 3, batch_size 64)", 3)
-    [('recipe', 'nasbench201-200'), ('epochs', '3'), ('batch_size', '64')]
-    """
-    matched = re.fullmatch(r"([\w-]+)(?: \((.*)\))?", recipe)
-    if matched is None:
-        return [("epochs", epochs)]
-    changes = [change.split(" ", 1) for change in (matched[2] or "").split(", ") if " " in change]
-    own = {each.name for each in fields(TrainConfig)}
-    named = [(name if name in own else f"trainer.{name}", value) for name, value in changes]
-    return [("recipe", matched[1]), *named]

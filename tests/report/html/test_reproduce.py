@@ -2,6 +2,7 @@ import shlex
 import subprocess
 
 import pytest
+import yaml
 
 from naswot_lightning.cli.parser import parse
 from naswot_lightning.config import SearchConfig, TrainConfig
@@ -39,11 +40,14 @@ def test_the_command_of_a_search_gives_its_settings(tmp_path, chosen):
 
 
 def test_the_commands_of_trainings_give_their_picks_recipes_and_seeds(tmp_path):
-    words = "nasbench201-200 (epochs 3, batch_size 64, limit_train_batches 0.5, precision bf16-mixed)"
+    options = {"epochs": 3, "batch_size": 64, "trainer.limit_train_batches": 0.5, "precision": "bf16-mixed"}
     for number in (1, 4):
         for seed in (5, 6):
-            write_pick(tmp_path, result(number, seed=seed, recipe=words), name=f"{number}-c{number}-seed{seed}")
-    write_pick(tmp_path, result(9, rank=None, architecture="a;b", recipe="nasbench201-12", epochs=12))
+            pick = write_pick(tmp_path, result(number, seed=seed), name=f"{number}-c{number}-seed{seed}")
+            write_settings(pick, recipe="nasbench201-200", options=options)
+    write_settings(
+        write_pick(tmp_path, result(9, rank=None, architecture="a;b", epochs=12)), recipe="nasbench201-12", options={}
+    )
     given, ranked = commands(tmp_path)
     parsed = parse(TrainConfig, ranked[2:], "train.py")
     assert (parsed.picks, parsed.all_seeds(), parsed.epochs, parsed.batch_size) == ("1,4", [5, 6], 3, 64)
@@ -58,7 +62,11 @@ def test_the_commands_of_trainings_give_their_picks_recipes_and_seeds(tmp_path):
     )
 
 
-def test_trainings_of_older_versions_have_no_recipe(tmp_path):
+def write_settings(pick, **settings):
+    (pick / "config.yaml").write_text(yaml.safe_dump(settings))
+
+
+def test_trainings_whose_settings_are_lost_have_no_recipe(tmp_path):
     write_pick(tmp_path, result(1))
     ((*_, first, second, third, fourth, _, _),) = commands(tmp_path)
     assert (first, second, third, fourth) == ("--epochs", "3", "--seed", "0")
