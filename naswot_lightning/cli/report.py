@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,17 +36,18 @@ def run_report(config: ReportConfig) -> int:
     """
     from naswot_lightning.report.figures import draw_figures
     from naswot_lightning.report.findings import find
-    from naswot_lightning.report.html.write import write_report
+    from naswot_lightning.report.html.page import write_report
 
     restore_keyboard_interrupt()
     if len(config.run_dir) > 1:
-        from naswot_lightning.report.several.command import compare_folders
+        from naswot_lightning.report.show_runs import compare_folders
 
         return compare_folders(config)
     folder = _only(config.run_dir[0])
     run = _measured(folder, config)
     out = folder.figures if config.out is None else Path(config.out)
-    drawn = draw_figures(run, find(run), out, config.figures, config.format)
+    findings = find(run)
+    drawn = draw_figures(run, findings, out, config.figures, config.format)
     for name, file in drawn.items():
         print(f"{name}: {', '.join(str(file.with_suffix(f'.{ending}')) for ending in config.format)}")
     missing = [name for name in config.figures if name not in drawn]
@@ -56,8 +56,8 @@ def run_report(config: ReportConfig) -> int:
     if not drawn and not config.figure:
         print(f"{folder.path}: nothing to draw yet")
     if not config.figure:
-        page = write_report(folder, None if config.out is None else Path(config.out) / folder.report.name)
-        print(f"\nReport: {page}")
+        page = None if config.out is None else Path(config.out) / folder.report.name
+        print(f"\nReport: {write_report(folder, run, findings, page)}")
     return 0 if drawn or not config.figure else 1
 
 
@@ -67,10 +67,9 @@ def _measured(folder: RunFolder, config: ReportConfig) -> Run:
     Raises:
         UserError: the only figure that was asked for cannot be measured.
     """
-    from naswot_lightning.report.provisional import with_ranking
-    from naswot_lightning.report.run import read_run
+    from naswot_lightning.report.run import read_rows, read_run
 
-    run = with_ranking(read_run(folder, with_rows=True))
+    run = read_rows(folder, read_run(folder))
     if not config.figure:
         return run
     from naswot_lightning.diagnostics.measure import measure_for_figure  # loads torch
@@ -82,7 +81,7 @@ def _measured(folder: RunFolder, config: ReportConfig) -> Run:
             if len(config.figures) == 1:
                 raise
             print(error)
-    return replace(read_run(folder), ranking=run.ranking, provisional=run.provisional)
+    return read_rows(folder, read_run(folder))
 
 
 def _only(path: str) -> RunFolder:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,19 +13,22 @@ import pandas as pd
 from naswot_lightning.analysis.evidence import agreement_with_size
 from naswot_lightning.columns import COMBINED, SCORE_INIT, SIZES, Criterion
 from naswot_lightning.console import fold, print_table, print_text, terminal_width
+from naswot_lightning.errors import warn_of_failure
 from naswot_lightning.ranking import COLUMNS, as_dicts, as_read
-from naswot_lightning.report.html.write import offer_report
-from naswot_lightning.report.search_figures import draw_search_figures
+from naswot_lightning.report.figures import draw_figures
+from naswot_lightning.report.findings import find
+from naswot_lightning.report.html.page import write_report
+from naswot_lightning.report.run import BenchmarkEvidence, read_run
 from naswot_lightning.report.wandb import runs
-from naswot_lightning.report.wandb.search import SearchShown, log_search, search_config
+from naswot_lightning.report.wandb.content import SearchShown, log_search, search_config
 from naswot_lightning.search.calibration import MOST_NETWORKS, Calibration, calibrate, recommend
-from naswot_lightning.search.known import KnownFindings
 from naswot_lightning.search.plan import Search
 from naswot_lightning.search.run import SearchResult, run
 from naswot_lightning.search.trial import Proposal, architecture_of
 from naswot_lightning.storage.score_rows import ScoreRow
 from spaces.errors import one_line
 
+_FIGURES = ("score_vs_params", "score_distribution", "figure3")  # the last where a table knows accuracies
 _EXAMPLE = 22  # columns of an architecture that is named as an example: its line fits 80
 
 
@@ -42,8 +46,11 @@ def run_and_show(search: Search, first: Sequence[Proposal]) -> int:
             print_benchmark(result.benchmark, search.criteria[0].label)
         if search.shard:
             print(search.shard)
-        draw_search_figures(search.folder, search.settings, result.ranking)
-        offer_report(search.folder, result.finished, as_read(result.ranking))
+        with warn_of_failure(f"{search.folder.report} cannot be written"):
+            shown = replace(read_run(search.folder, as_read(result.ranking)), rows=result.finished)
+            findings = find(shown)
+            draw_figures(shown, findings, search.folder.figures, _FIGURES)
+            print(f"Report: {write_report(search.folder, shown, findings)}")
         _track(search, result)
     return 0 if result.succeeded else 1
 
@@ -134,7 +141,7 @@ def _print_top(search: Search, ranking: pd.DataFrame) -> None:
     )
 
 
-def print_benchmark(found: KnownFindings, score: str) -> None:
+def print_benchmark(found: BenchmarkEvidence, score: str) -> None:
     """Print what a table of known accuracies says of a ranking."""
     print()
     print_text(f"Known of {found.networks} of {found.candidates} candidates ({found.benchmark}): {found.target}")

@@ -60,7 +60,9 @@ def train_and_compare(training: Training) -> int:
                 if number < len(folders):  # the comparison that follows shows the last
                     shown.pick_ended()
         training.folder.expect_in_place()
-        compare(comparison)
+        run, findings, figures = compare(training.folder)
+        if run.results:
+            comparison.end(run, findings, figures)
     for folder, outcome in unfinished.items():
         if outcome.status != "out of time":
             print(f"FAILED: {folder.name}, see {folder / 'train.log'}", file=sys.stderr)

@@ -8,7 +8,7 @@ from naswot_lightning.diagnostics.ablation import AblationPlan, measure_ablation
 from naswot_lightning.diagnostics.similarities import RunNetworks, are_current, compute_similarities
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution.resources import get_device
-from naswot_lightning.report.known import known
+from naswot_lightning.report.networks import networks_with_accuracy
 from naswot_lightning.report.run import Run
 from naswot_lightning.report.settings import ReportConfig
 from naswot_lightning.storage.run_folder import RunFolder
@@ -26,7 +26,7 @@ def measure_for_figure(figure: str, folder: RunFolder, run: Run, config: ReportC
     """
     if figure not in ("figure1", "figure5", "jacobian_histograms"):
         return
-    found = known(run)
+    found = networks_with_accuracy(run)
     if found is None:
         raise UserError(
             f"{figure}: no accuracy is known in {folder.path}; search with --benchmark, or train picks: "

@@ -1,40 +1,206 @@
-"""The comparison of trained picks: does a higher score mean a higher accuracy?"""
+"""The comparison of trained picks, as tables, on the terminal, in figures: does a higher score mean more accuracy?"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from naswot_lightning.analysis.evidence import MIN_NETWORKS, PREDICTORS
+from naswot_lightning.analysis.results import Group, Network, TrainingResult
+from naswot_lightning.columns import BEST_VAL_ACC, MACS, PARAMS, SCORE_FINAL, SCORE_INIT, TEST_ACC, Column
+from naswot_lightning.console import print_table, print_text
+from naswot_lightning.errors import warn_of_failure
 from naswot_lightning.report.figures import draw_figures
-from naswot_lightning.report.findings import find
-from naswot_lightning.report.html.write import offer_report
-from naswot_lightning.report.run import read_run
-from naswot_lightning.report.tables import write_comparison, write_seeds
-from naswot_lightning.report.terminal import print_report
-from naswot_lightning.report.wandb.comparison import ComparisonRun
-from naswot_lightning.storage.files import write_json
+from naswot_lightning.report.findings import Findings, GroupFindings, describe_trajectory, find
+from naswot_lightning.report.html.page import write_report
+from naswot_lightning.report.run import Run, read_rows, read_run
+from naswot_lightning.storage.files import write_csv, write_json
+from naswot_lightning.storage.run_folder import RunFolder
+
+# The columns of comparison.csv.
+COLUMNS = (
+    Column("rank", "rank", higher_is_better=False), SCORE_INIT, SCORE_FINAL, BEST_VAL_ACC, TEST_ACC,
+    Column("val_set", "validation set"), Column("test_set", "test set"), PARAMS, MACS, Column("seed", "seed"),
+    Column("dataset", "data set"), Column("epochs", "epochs"), Column("status", "status"),
+    Column("seconds", "seconds"), Column("pick", "pick"), Column("architecture", "architecture"),
+)  # fmt: skip
+NAMES = tuple(column.name for column in COLUMNS)
+_OPTIONAL = ("seconds", "macs", "architecture")  # where there is no room: a pick is known by its folder
+_HIDE_IF_CONSTANT = ("seed", "dataset", "val_set", "test_set", "epochs", "status")
+_AVERAGED = (TEST_ACC, BEST_VAL_ACC, SCORE_INIT, SCORE_FINAL)  # over seeds
 
 
-def compare(tracked: ComparisonRun) -> None:
-    """Write tables, evidence, figures and the page of all trained picks, print them, and log them to wandb at last.
+def compare(folder: RunFolder) -> tuple[Run, Findings, Mapping[str, Path]]:
+    """Write tables, evidence, figures and the page of all trained picks, and print them.
 
     Files: ``comparison.csv``, ``comparison_seeds.csv`` where a network has several seeds, ``evidence.json``,
     ``figures/*.png``, ``report.html``. Only results of one data set, test set, number of epochs, recipe and space enter
     one statistic: each such group has its own, and the figures show the largest.
 
-    Args:
-        tracked: the comparison in wandb, of the folder that is compared.
+    Returns:
+        The run, its findings, and its figures by their names.
 
     Raises:
-        UserError: a result, a trajectory or the ranking is damaged, or ``--wandb.mode online`` cannot be reached.
+        UserError: a result, a trajectory or the ranking is damaged.
     """
-    folder = tracked.folder
     run = read_run(folder)
-    if not run.results:
-        offer_report(folder)
-        return
     findings = find(run)
-    write_comparison(folder.path, run.results)
-    write_json(folder.path / "evidence.json", findings.to_json())
-    seeds = write_seeds(folder.path, run.groups)
-    drawn = draw_figures(run, findings, folder.figures)
-    print_report(folder.path, run, findings, seeds, drawn)
-    offer_report(folder)
-    tracked.end(run, findings, drawn)
+    drawn: Mapping[str, Path] = {}
+    if run.results:
+        write_csv(folder.path / "comparison.csv", comparison_rows(run.results), NAMES)
+        write_json(folder.path / "evidence.json", findings.to_json())
+        networks = write_seeds(folder.path, run.groups)
+        drawn = draw_figures(run, findings, folder.figures)
+        print_comparison(folder.path, run, findings, networks, drawn)
+    with warn_of_failure(f"{folder.report} cannot be written"):  # what the command has done stands in any case
+        whole = read_rows(folder, run)
+        print(f"Report: {write_report(folder, whole, find(whole) if whole.provisional else findings)}")
+    return run, findings, drawn
+
+
+def comparison_rows(results: Sequence[TrainingResult]) -> list[dict[str, Any]]:
+    """Return the rows of ``comparison.csv``."""
+    return [{name: getattr(result, name) for name in NAMES} for result in results]
+
+
+def write_seeds(folder: Path, groups: Sequence[Group]) -> list[Network]:
+    """Write ``comparison_seeds.csv`` where a network has several seeds, or remove it; return its networks."""
+    path = folder / "comparison_seeds.csv"
+    networks = [(group, network) for group in groups for network in group.by_rank]
+    if all(len(network.results) == 1 for _, network in networks):
+        path.unlink(missing_ok=True)
+        return []
+    spreads = [f"{column.name}_{what}" for column in _AVERAGED for what in ("mean", "std")]
+    names = (
+        "rank", "network", "n_seeds", "left_out", *spreads, "params", "macs", "dataset", "test_set", "epochs",
+        "architecture",
+    )  # fmt: skip
+    write_csv(path, (_seeds_row(group, network) for group, network in networks), names)
+    return [network for _, network in networks]
+
+
+def _seeds_row(group: Group, network: Network) -> dict[str, Any]:
+    first = network.results[0]
+    row: dict[str, Any] = {
+        "rank": network.rank,
+        "network": network.name,
+        "n_seeds": len(network.finished),
+        "left_out": len(network.results) - len(network.finished),
+        "params": first.params,
+        "macs": first.macs,
+        "architecture": first.architecture,
+        **asdict(group.settings),
+    }
+    for column in _AVERAGED:
+        row[f"{column.name}_mean"] = network.mean(column.name)
+        row[f"{column.name}_std"] = network.deviation(column.name)
+    return row
+
+
+def print_comparison(
+    folder: Path, run: Run, findings: Findings, networks: Sequence[Network], drawn: Mapping[str, Path]
+) -> None:
+    """Print the tables, where the files lie, and what is found of each group: at last the verdict.
+
+    Args:
+        folder: of the run.
+        run: with results.
+        findings: about it.
+        networks: those of ``comparison_seeds.csv``.
+        drawn: files of figures by their names.
+    """
+    _print_results(run.results)
+    if networks:
+        _print_networks(networks)
+    files = ("comparison.csv", *(("comparison_seeds.csv",) if networks else ()), "evidence.json", "picks/")
+    print_text(f"Files:   {', '.join(files)}{', figures/' if drawn else ''} in {folder}", indent=" " * 9)
+    if drawn:
+        print_text(f"Figures: {', '.join(path.name for path in drawn.values())}", indent=" " * 9)
+    for group, found in zip(run.groups, findings.groups, strict=True):
+        _print_group(group.title(found.networks) if len(run.groups) > 1 else None, found)
+
+
+def _print_results(results: Sequence[TrainingResult]) -> None:
+    columns = []
+    for column in COLUMNS:
+        values = {getattr(result, column.name) for result in results}
+        varies = len(values) > 1 or (column.name == "status" and values != {"ok"})
+        if varies or column.name not in _HIDE_IF_CONSTANT:
+            columns.append(column)
+    print()
+    print_table(
+        f"{len(results)} trained picks",
+        [column.heading for column in columns],
+        ([getattr(result, column.name) for column in columns] for result in results),
+        optional=[column.heading for column in COLUMNS if column.name in _OPTIONAL],
+        complete_in="comparison.csv",
+    )
+
+
+def _print_networks(networks: Sequence[Network]) -> None:
+    rows = []
+    for network in networks:
+        spreads: list[str | None] = []
+        for column in _AVERAGED:
+            mean, deviation = network.mean(column.name), network.deviation(column.name)
+            digits = 4 if column.unit == "%" else 2
+            spread = "" if deviation is None else f" ± {deviation:.{digits}f}"
+            spreads.append(None if mean is None else f"{mean:.{digits}f}{spread}")
+        n_seeds = len(network.finished)
+        rows.append([network.rank, n_seeds, len(network.results) - n_seeds, *spreads, network.name])
+    print()
+    print_table(
+        "Mean ± sample standard deviation over seeds",
+        ("rank", "seeds", "left out", *(column.heading for column in _AVERAGED), "network"),
+        rows,
+        optional=("left out", SCORE_FINAL.heading, BEST_VAL_ACC.heading),
+        complete_in="comparison_seeds.csv",
+    )
+
+
+def _print_group(title: str | None, found: GroupFindings) -> None:
+    if title is not None:
+        print()
+        print_text(f"{title}:")
+    left_out = dict(found.left_out)
+    networks = left_out.pop("networks")
+    if left_out or networks:
+        parts = [f"{count} {status}" for status, count in left_out.items()] or ["0"]
+        print()
+        print_text(
+            f"Left out of the statistics: {', '.join(parts)} of {found.results} results; "
+            f"networks without a score and a test accuracy: {networks} of {found.networks + networks}"
+        )
+    print()
+    _print_correlations(found)
+    if lines := describe_trajectory(found.trajectory):
+        print("\nScore during training:")
+        for line in lines:
+            print_text(f"  {line}", indent=" " * 15)
+    print()
+    print_text(found.verdict.sentence)
+    if found.note is not None:
+        print_text(found.note)
+
+
+def _print_correlations(found: GroupFindings) -> None:
+    test, val = found.correlations[TEST_ACC.name], found.correlations[BEST_VAL_ACC.name]
+    if found.networks < MIN_NETWORKS:  # nothing is claimed of so few
+        taus = (f"{each.label} {test[each.name].kendall_tau:.3f}" for each in PREDICTORS)
+        print_text(f"Kendall tau with test accuracy over {found.networks} networks: {', '.join(taus)}")
+        return
+    with_val = any(each.kendall_tau.n for each in val.values())
+    rows = []
+    for each in PREDICTORS:
+        tau, rho = test[each.name].kendall_tau, test[each.name].spearman_rho
+        of_val = [f"{val[each.name].kendall_tau:.3f}"] if with_val else []
+        rows.append([f"{tau:.3f}", f"{rho:.3f}", *of_val, tau.n, each.label])
+    print_table(
+        f"Kendall tau with test accuracy over {found.networks} networks, Spearman rho, 95 % bootstrap intervals",
+        ["tau", "rho", *(["tau with val acc"] if with_val else []), "n", "of"],
+        rows,
+        optional=("tau with val acc", "rho"),
+        complete_in="evidence.json",
+    )

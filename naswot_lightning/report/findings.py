@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from statistics import median
 from typing import Any
 
 from naswot_lightning.analysis.evidence import (
@@ -26,32 +27,27 @@ _ACCURACIES = (TEST_ACC, BEST_VAL_ACC)
 
 @dataclass(frozen=True)
 class GroupFindings:
-    """All that one group of comparable results says about the score.
-
-    Attributes:
-        settings: what the results have in common.
-        networks: how many enter the statistics.
-        results: of all trainings, diverged ones among them.
-        seeds: of the trainings.
-        left_out: how many results have another status than "ok", by status; and ``networks`` without a score and a
-            test accuracy.
-        ranked: how many different networks the ranking holds; None where there is none.
-        note: a warning of what the picks cannot say.
-        correlations: with each accuracy, of each predictor.
-        verdict: whether the score beats plain size.
-        trajectory: the facts of Figure 6.
-    """
+    """All that one group of comparable results says about the score."""
 
     settings: GroupSettings
+    """what the results have in common."""
     networks: int
+    """how many enter the statistics."""
     results: int
+    """of all trainings, diverged ones among them."""
     seeds: tuple[int, ...]
     left_out: Mapping[str, int]
+    """results with another status than "ok", by status; and ``networks`` without a score and a test accuracy."""
     ranked: int | None
+    """how many different networks the ranking holds; None where there is none."""
     note: str | None
+    """a warning of what the picks cannot say."""
     correlations: Mapping[str, Mapping[str, Correlation]]
+    """with each accuracy, of each predictor."""
     verdict: Verdict
+    """whether the score beats plain size."""
     trajectory: TrajectoryFacts
+    """the facts of Figure 6."""
 
     def to_json(self) -> dict[str, Any]:
         """Return them as plain JSON, what the results have in common flat among the rest."""
@@ -61,34 +57,27 @@ class GroupFindings:
 
 @dataclass(frozen=True)
 class SearchFindings:
-    """What the ranking says by itself, before anything is trained.
-
-    Attributes:
-        candidates: of the ranking.
-        networks: different ones among those with a score.
-        statuses: candidates by status, "ok" first.
-        agreement: Kendall's tau between the score and each size, by the size's name; None where it is not defined.
-        known: what is known of scores on this space; empty where nothing is.
-    """
+    """What the ranking says by itself, before anything is trained."""
 
     candidates: int
     networks: int
+    """different ones among those with a score."""
     statuses: Mapping[str, int]
+    """candidates by status, "ok" first."""
     agreement: Mapping[str, float | None]
+    """Kendall's tau between the score and each size, by the size's name; None where it is not defined."""
     known: str
+    """what is known of scores on this space; empty where nothing is."""
 
 
 @dataclass(frozen=True)
 class Findings:
-    """All that a run says.
-
-    Attributes:
-        groups: each with statistics of its own, in the order of :attr:`Run.groups`.
-        search: of the ranking; None where there is none.
-    """
+    """All that a run says."""
 
     groups: tuple[GroupFindings, ...]
+    """each with statistics of its own, in the order of :attr:`Run.groups`."""
     search: SearchFindings | None = None
+    """of the ranking; None where there is none."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of ``evidence.json``."""
@@ -102,26 +91,22 @@ def find(run: Run) -> Findings:
 
 
 def _of_search(run: Run) -> SearchFindings | None:
+    from spaces import SpaceError, known_space
+
     if run.ranking.empty:
         return None
     statuses = Counter(run.ranking["status"])
+    try:
+        known = known_space(str(run.settings.get("space", ""))).evidence
+    except SpaceError:  # not of the list, or not trusted
+        known = ""
     return SearchFindings(
         candidates=len(run.ranking),
         networks=len(run.ranked or ()),
         statuses={status: statuses[status] for status in ("ok", "degenerate", "failed") if statuses[status]},
         agreement=agreement_with_size(run.ranking),
-        known=_known_of(str(run.settings.get("space", ""))),
+        known=known,
     )
-
-
-def _known_of(space: str) -> str:
-    """Return what a space says of scores on it; nothing where it is not of the list, or not trusted."""
-    from spaces import SpaceError, known_space
-
-    try:
-        return known_space(space).evidence
-    except SpaceError:
-        return ""
 
 
 def _of_group(group: Group, run: Run) -> GroupFindings:
@@ -146,3 +131,37 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: _plain(each) for name, each in value.items()}
     return asdict(value) if hasattr(value, "__dataclass_fields__") else value
+
+
+def describe_trajectory(facts: TrajectoryFacts) -> list[str]:
+    """Return the facts of Figure 6 as lines; none of what is not known."""
+    change, settled = facts.change_first_epoch, facts.settles_after
+    lines = []
+    if change.n:
+        lines.append(
+            f"first epoch: change {change.median:+.2f} (median of n = {change.n}; "
+            f"{change.min:+.2f} to {change.max:+.2f}), rises in {change.risen}"
+        )
+    if settled.n:
+        never = f"; not within the training in {settled.never}" if settled.never else ""
+        lines.append(
+            f"settled:     below {facts.bound:.0%} change an epoch after epoch {settled.median:g} "
+            f"(median of n = {settled.n}; {settled.min} to {settled.max}){never}"
+        )
+    elif settled.never:
+        lines.append(f"settled:     in no network does it stay below {facts.bound:.0%} change an epoch")
+    if (final := facts.ranking.init_to_final) is not None:
+        epochs = facts.ranking.epochs
+        previous = [each.tau_with_previous for each in epochs if each.tau_with_previous is not None]
+        after_one = epochs[0].tau_with_init
+        early = "" if after_one is None else f"{after_one:.2f} after epoch 1, "
+        steps = ""
+        if previous:
+            steps = f"; from epoch to epoch {median(previous):.2f} (median; at least {min(previous):.2f})"
+        lines.append(f"ranking:     Kendall tau with the scores at init {early}{final:.2f} at the end{steps}")
+    if facts.points_left_out or facts.without_points:
+        lines.append(
+            f"left out:    points without a finite score: {facts.points_left_out}, "
+            f"networks without a trajectory: {facts.without_points}"
+        )
+    return lines

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from naswot_lightning.analysis.evidence import PREDICTORS, Correlation, Verdict
 from naswot_lightning.analysis.measurements import (
     AblationFile,
     Similarities,
@@ -16,54 +18,50 @@ from naswot_lightning.analysis.measurements import (
     read_similarities,
 )
 from naswot_lightning.analysis.results import Group, TrainingResult, comparable, read_results
-from naswot_lightning.analysis.trajectory import Trajectory
-from naswot_lightning.ranking import no_rows, read_ranking
-from naswot_lightning.report.table_evidence import TableEvidence, read_table_evidence
-from naswot_lightning.report.table_source import read_source
-from naswot_lightning.report.trainings import Training, read_trainings
+from naswot_lightning.analysis.trajectory import LearningCurve, Trajectory, read_learning_curve, read_trajectory
+from naswot_lightning.benchmarks.targets import Target
+from naswot_lightning.columns import VAL_ACC, Column, Criterion
+from naswot_lightning.errors import UserError
+from naswot_lightning.ranking import no_rows, rank, read_ranking
+from naswot_lightning.storage.plain_yaml import parse_yaml
+from naswot_lightning.storage.records import STRICT, Count, Positive, Share, from_plain, parse_json
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.storage.score_rows import ScoreRow, read_score_rows
 from naswot_lightning.storage.versions import Versions, read_versions
 
+UNFINISHED = "not finished"
+
 
 @dataclass(frozen=True)
 class Run:
-    """What the files of a run folder say.
-
-    Attributes:
-        name: of the folder.
-        settings: of the search, as ``config.yaml`` holds them; empty where picks were given by hand.
-        ranking: best first; empty where there is none.
-        results: of all trainings, the best rank first.
-        groups: of results that can be compared, that with the most usable networks first.
-        trajectories: by the name of the pick.
-        rows: finished candidates in the order in which they were finished, those too that no ranking holds yet; empty
-            where they were not asked for.
-        provisional: whether the ranking is of the finished candidates of a search that has written none yet.
-        trainings: all of them, those too that have no result.
-        benchmark: which accuracies of which table the ranking holds; None where it holds none.
-        table_evidence: what these accuracies say of the score.
-        kernels: of a few networks, where they were measured.
-        jacobians: the same.
-        versions: of the libraries that the search ran with, a set for each time that they changed.
-        ablation: scores of ten networks under other conditions, as far as they were measured.
-    """
+    """What the files of a run folder say."""
 
     name: str
+    """of the folder."""
     settings: Mapping[str, Any]
+    """of the search, as ``config.yaml`` holds them; empty where picks were given by hand."""
     ranking: pd.DataFrame
+    """best first; empty where there is none."""
     results: tuple[TrainingResult, ...]
+    """of all trainings, the best rank first."""
     groups: tuple[Group, ...]
+    """of results that can be compared, that with the most usable networks first."""
     trajectories: Mapping[str, Trajectory]
+    """by the name of the pick."""
     rows: Sequence[ScoreRow] = ()
+    """finished candidates in the order in which they were finished, where they were asked for."""
     trainings: tuple[Training, ...] = ()
+    """all of them, those too that have no result."""
     provisional: bool = False
-    benchmark: str | None = None
-    table_evidence: TableEvidence | None = None
+    """whether the ranking is of the finished candidates of a search that has written none yet."""
+    benchmark: BenchmarkEvidence | None = None
+    """what the accuracies of a table say of the ranking."""
     kernels: Similarities | None = None
+    """of a few networks, where they were measured, as ``jacobians`` and ``ablation``."""
     jacobians: Similarities | None = None
     ablation: AblationFile | None = None
     versions: Sequence[Versions] = ()
+    """of the libraries that the search ran with, a set for each time that they changed."""
 
     @property
     def ranked(self) -> tuple[str, ...] | None:
@@ -72,26 +70,22 @@ class Run:
             return None
         return tuple(self.ranking.loc[self.ranking["status"] == "ok", "canonical"].drop_duplicates())
 
+    @property
+    def criterion(self) -> Criterion:
+        """What the ranking is ordered by."""
+        return _criteria(self.settings, self.rows[:1])[0]
 
-def read_run(
-    folder: RunFolder,
-    with_rows: bool = False,
-    rows: Sequence[ScoreRow] | None = None,
-    ranking: pd.DataFrame | None = None,
-) -> Run:
+
+def read_run(folder: RunFolder, ranking: pd.DataFrame | None = None) -> Run:
     """Return what a run folder holds; of what is not there yet, nothing.
 
     Args:
         folder: which may be at work.
-        with_rows: read all finished candidates, too; a ranking tells less of each, and is smaller.
-        rows: these, where they are read already.
         ranking: that of the folder, where it was just made.
 
     Raises:
-        UserError: the settings, a finished candidate, the ranking, a result or a trajectory is damaged.
+        UserError: the settings, the ranking, a result or a trajectory is damaged.
     """
-    if rows is None:
-        rows = read_score_rows(folder.scores) if with_rows and folder.scores.exists() else ()
     if ranking is None:
         ranking = read_ranking(folder.path) if folder.ranking.exists() else no_rows()
     results = read_results(folder.path)
@@ -103,12 +97,203 @@ def read_run(
         results=tuple(results),
         groups=tuple(comparable(results)),
         trajectories={each.pick: each.trajectory for each in trainings if each.result is not None},
-        rows=rows,
         trainings=trainings,
-        benchmark=read_source(folder.path / "benchmark_evidence.json"),
-        table_evidence=read_table_evidence(folder.path / "benchmark_evidence.json"),
+        benchmark=read_benchmark_evidence(folder.path / "benchmark_evidence.json"),
         kernels=read_similarities(folder.path, "kernels"),
         jacobians=read_similarities(folder.path, "jacobians"),
         ablation=read_ablation(ablation_path(folder.path)),
         versions=read_versions(folder.versions),
     )
+
+
+def read_rows(folder: RunFolder, run: Run) -> Run:
+    """Return a run with its finished candidates, which are ranked where the search has not ranked them yet.
+
+    Raises:
+        UserError: a finished candidate is damaged.
+    """
+    rows = read_score_rows(folder.scores) if folder.scores.exists() else ()
+    whole = [row for row in rows if row.fidelity is None]
+    if not run.ranking.empty or not whole:
+        return replace(run, rows=rows)
+    return replace(run, rows=rows, ranking=rank(whole, _criteria(run.settings, whole)), provisional=True)
+
+
+def _criteria(settings: Mapping[str, Any], rows: Sequence[ScoreRow]) -> Sequence[Criterion]:
+    """Return what a search ranks by: its scores, or an accuracy where it trains; by default what its rows hold."""
+    from naswot_lightning.scores.registry import parse_scores
+
+    names = tuple(rows[0].scores) if rows else ("score",)
+    if settings.get("evaluator", "scores") == "scores":
+        try:
+            criteria = parse_scores(str(settings.get("score")))
+            if not rows or {part.name for criterion in criteria for part in criterion.parts} <= set(names):
+                return criteria
+        except UserError:  # of a score that this version does not have
+            pass
+    known = {VAL_ACC.name: VAL_ACC}
+    return [Criterion((known.get(name, Column(name, name)),)) for name in names]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What is trained, of the settings of a pick."""
+
+    rank: Positive | None
+    """in the ranking; None where the architecture was given."""
+    space: str
+    architecture: str
+    canonical: str
+    """the architecture of the network that is trained."""
+    dataset: str
+    seed: Count
+    epochs: Count
+    recipe: str | None = None
+    """its name; None where the settings are lost."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """of ``train.py``, that are not the recipe's."""
+
+    __pydantic_config__ = STRICT
+
+
+_OF_RESULT = ("rank", "space", "architecture", "canonical", "dataset", "seed", "epochs")
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training."""
+
+    pick: str
+    """the name of its folder."""
+    planned: Planned
+    result: TrainingResult | None
+    """None where it has none yet."""
+    status: str
+    """of the result, or how its process ended, or "not finished"."""
+    reason: str | None
+    """of another status than "ok"; None where nothing is said."""
+    curve: LearningCurve
+    """its epochs so far."""
+    trajectory: Trajectory
+    """its scores so far."""
+    fault: str | None
+    """of a file of it that is damaged, in one line; None where there is none."""
+
+
+def read_trainings(folder: Path, results: Sequence[TrainingResult]) -> tuple[Training, ...]:
+    """Return all trainings whose folders say what is trained: those with a result first, then by rank.
+
+    Args:
+        folder: of the run.
+        results: those it has.
+
+    Raises:
+        UserError: a trajectory is damaged. Other damaged files are a ``fault`` of their training.
+    """
+    finished = [_finished(folder / "picks" / result.pick, result) for result in results]
+    known = {result.pick for result in results}
+    others = sorted(path.parent for path in folder.glob("picks/*/config.yaml") if path.parent.name not in known)
+    unfinished = [training for path in others if (training := _unfinished(path)) is not None]
+    return (*finished, *sorted(unfinished, key=_order))
+
+
+def _order(training: Training) -> tuple[bool, int, str]:
+    rank = training.planned.rank
+    return rank is None, rank or 0, training.pick
+
+
+def _finished(path: Path, result: TrainingResult) -> Training:
+    own = {name: getattr(result, name) for name in _OF_RESULT}
+    planned = _planned(path, own) or Planned(**own, options={"epochs": result.epochs})
+    return _training(path, planned, result, result.status, result.reason)
+
+
+def _unfinished(path: Path) -> Training | None:
+    """Return a training without a result; None where its settings cannot be read, of which training itself tells."""
+    planned = _planned(path, {})
+    return None if planned is None else _training(path, planned, None, *_outcome(path))
+
+
+def _training(path: Path, planned: Planned, result: TrainingResult | None, status: str, reason: str | None) -> Training:
+    curve, fault = LearningCurve(), None
+    try:
+        curve = read_learning_curve(path / "metrics.csv")
+    except UserError as error:
+        fault = str(error)
+    return Training(path.name, planned, result, status, reason, curve, read_trajectory(path / "trajectory.csv"), fault)
+
+
+def _planned(path: Path, known: Mapping[str, Any]) -> Planned | None:
+    """Return what the settings of a pick say, beside what is known; None where they cannot be read."""
+    try:
+        plain = parse_yaml((path / "config.yaml").read_bytes().decode())
+        names = [name for name in Planned.__dataclass_fields__ if name in plain]
+        return from_plain(Planned, {**{name: plain[name] for name in names}, **known})
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _outcome(path: Path) -> tuple[str, str | None]:
+    """Return how the process ended; a process that is at work, or was killed, has left no word."""
+    try:
+        outcome: Mapping[str, Any] = parse_json((path / "outcome.json").read_bytes())
+        status, reason = outcome["status"], outcome["message"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return UNFINISHED, None
+    return (str(status), None if reason is None else str(reason)) if status != "ok" else (UNFINISHED, None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkEvidence:
+    """What the accuracies of a table say of a ranking: ``benchmark_evidence.json``."""
+
+    networks: Count
+    """candidates with a score and an accuracy."""
+    candidates: Count
+    """of the ranking."""
+    pick: Share | None
+    """accuracy of the first of the ranking; None where the table does not know it."""
+    best_candidate: Share | None
+    """the best accuracy of all candidates."""
+    best: Share | None
+    """of the table."""
+    correlations: Mapping[str, Correlation]
+    """of the score and of plain size with the accuracy."""
+    verdict: Verdict
+    """whether the score beats plain size."""
+    benchmark: str
+    """the name of the table."""
+    target: Target
+    """which of its accuracies."""
+
+    __pydantic_config__ = STRICT
+
+    def __post_init__(self) -> None:
+        for column in PREDICTORS:
+            if column.name not in self.correlations:
+                raise ValueError(f"correlations: nothing of {column.name}")
+            own = self.correlations[column.name]
+            if any((each.low is None) != (each.high is None) for each in (own.kendall_tau, own.spearman_rho)):
+                raise ValueError(f"correlations.{column.name}: an interval with one end")
+
+    @property
+    def source(self) -> str:
+        """The table and the accuracy, in words."""
+        target = self.target
+        epochs = f", {target.epochs} epochs" if target.epochs else ""  # a list of one's own does not tell
+        return f"{self.benchmark}, {target.dataset} {target.split}{epochs}"
+
+
+def read_benchmark_evidence(path: Path) -> BenchmarkEvidence | None:
+    """Return the evidence of a ``benchmark_evidence.json``; None where there is no such file.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    try:
+        content = parse_json(path.read_bytes())
+        return from_plain(BenchmarkEvidence, {each.name: content[each.name] for each in fields(BenchmarkEvidence)})
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is damaged ({error}): run search.py again, which writes it anew") from None

@@ -10,8 +10,8 @@ import numpy as np
 from naswot_lightning.analysis.trajectory import Curve, Effort, band_of
 from naswot_lightning.benchmarks.targets import reported_target
 from naswot_lightning.console import print_table
-from naswot_lightning.report.figures.best_so_far import draw
-from naswot_lightning.report.figures.published_and_ours import Spread
+from naswot_lightning.report.figures.bars import Spread
+from naswot_lightning.report.figures.curves import draw_best_so_far
 from naswot_lightning.reproduce.benchmark_tables import images_of, open_table
 from naswot_lightning.reproduce.figures import write_results
 from naswot_lightning.reproduce.searches import TabularSearch
@@ -55,7 +55,7 @@ def reproduce_algorithms(settings: AlgorithmSettings) -> int:
     print(f"{title}, best so far by {shown}")
     _print(curves, budget.seconds)
     path = Path(settings.out) / "algorithms"
-    write_results(path, _CSV, _band_rows(curves), lambda: draw(curves, f"accuracy (%), {shown}", title))
+    write_results(path, _CSV, _band_rows(curves), lambda: draw_best_so_far(curves, f"accuracy (%), {shown}", title))
     return 0
 
 

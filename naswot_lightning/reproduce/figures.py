@@ -22,11 +22,10 @@ from naswot_lightning.console import print_table
 from naswot_lightning.diagnostics.ablation import AblationPlan, measure_ablation, select_by_percentile
 from naswot_lightning.errors import UserError, warn_of_failure
 from naswot_lightning.execution.resources import get_device
-from naswot_lightning.report.figures import save_figure, score_panels
-from naswot_lightning.report.figures.bars import Bar, draw_taus
+from naswot_lightning.report.figures import save_figure
+from naswot_lightning.report.figures.bars import Bar, Spread, draw_taus
 from naswot_lightning.report.figures.boxes import draw_ablation
-from naswot_lightning.report.figures.published_and_ours import Spread
-from naswot_lightning.report.figures.score_panels import ScorePanel
+from naswot_lightning.report.figures.scatter import ScorePanel, draw_score_panels
 from naswot_lightning.reproduce.benchmark_tables import (
     KnownAccuracies,
     accuracies_on,
@@ -113,7 +112,7 @@ def _reproduce_panels(figure: str, tables: Sequence[Table], settings: PanelSetti
          *_numbers(each.tau_of_params))
         for each in panels
     ]  # fmt: skip
-    write_results(path, _PANELS, rows, lambda: score_panels.draw(panels))
+    write_results(path, _PANELS, rows, lambda: draw_score_panels(panels))
     return 0
 
 

@@ -14,8 +14,7 @@ from naswot_lightning.benchmarks import Table
 from naswot_lightning.columns import SIZES
 from naswot_lightning.console import print_table
 from naswot_lightning.errors import UserError
-from naswot_lightning.report.figures import published_and_ours
-from naswot_lightning.report.figures.published_and_ours import ResultRow, Spread
+from naswot_lightning.report.figures.bars import ResultRow, Spread, draw_published
 from naswot_lightning.reproduce.benchmark_tables import (
     best_of_all_trainings,
     draw_candidates,
@@ -289,7 +288,7 @@ def _report(paper: PaperTable, path: Path, remarks: Sequence[str], left_out: Seq
     )
     every = list(paper.published.columns) + [label for label in columns if label not in paper.published.columns]
     lines = [line for row in rows for column in every if (line := _csv_line(row, column))]
-    write_results(path, _CSV, lines, lambda: published_and_ours.draw(rows, columns, title))
+    write_results(path, _CSV, lines, lambda: draw_published(rows, columns, title))
 
 
 def _lines(row: ResultRow, columns: Sequence[str]) -> Iterator[list[Any]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Literal
 
-from naswot_lightning.report.figures.published_and_ours import Spread
+from naswot_lightning.report.figures.bars import Spread
 from naswot_lightning.storage.plain_yaml import parse_yaml
 
 Kind = Literal["naswot", "random", "optimal", "algorithm", "weight sharing"]

@@ -17,7 +17,7 @@ from naswot_lightning.benchmarks import Benchmark
 from naswot_lightning.benchmarks.targets import Target
 from naswot_lightning.columns import BENCHMARK_ACC, TEST_ACC
 from naswot_lightning.ranking import as_dicts
-from naswot_lightning.report.table_evidence import TableEvidence
+from naswot_lightning.report.run import BenchmarkEvidence
 from naswot_lightning.storage.files import write_json
 from naswot_lightning.storage.score_rows import ScoreRow
 
@@ -45,25 +45,12 @@ class Known:
         return max((value for value in values if value is not None), default=None)
 
 
-@dataclass(frozen=True, kw_only=True)
-class KnownFindings(TableEvidence):
-    """What the accuracies of a table say of a ranking, and which they are.
-
-    Attributes:
-        benchmark: the name of the table.
-        target: which of its accuracies.
-    """
-
-    benchmark: str
-    target: Target
-
-
-def find_known(ranking: pd.DataFrame, known: Known) -> KnownFindings:
+def find_known(ranking: pd.DataFrame, known: Known) -> BenchmarkEvidence:
     """Return what a table says of a ranking."""
     rows = list(as_dicts(ranking))
     networks = [network for row in rows if (network := _network(row, known.target)) is not None]
     accuracies = [row[BENCHMARK_ACC.name] for row in rows]
-    return KnownFindings(
+    return BenchmarkEvidence(
         benchmark=known.benchmark.name,
         target=known.target,
         networks=len(networks),
@@ -76,7 +63,7 @@ def find_known(ranking: pd.DataFrame, known: Known) -> KnownFindings:
     )
 
 
-def write_known(folder: Path, found: KnownFindings) -> None:
+def write_known(folder: Path, found: BenchmarkEvidence) -> None:
     """Write what a table says of a ranking as ``benchmark_evidence.json``."""
     write_json(folder / "benchmark_evidence.json", {"method": describe_method(found.networks), **asdict(found)})
 

@@ -11,7 +11,8 @@ import pandas as pd
 from naswot_lightning.columns import BENCHMARK_ACC
 from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import rank, write_ranking
-from naswot_lightning.search.known import KnownFindings, find_known, write_known
+from naswot_lightning.report.run import BenchmarkEvidence
+from naswot_lightning.search.known import find_known, write_known
 from naswot_lightning.search.loop import Loop
 from naswot_lightning.search.plan import Search
 from naswot_lightning.search.trial import Proposal, proposal_of
@@ -31,7 +32,7 @@ class SearchResult:
     """those that were evaluated whole, each once."""
     ranking: pd.DataFrame
     """of those, best first (:func:`~naswot_lightning.ranking.rank`)."""
-    benchmark: KnownFindings | None
+    benchmark: BenchmarkEvidence | None
     """what a table of known accuracies says of the ranking."""
     n_new: int
     """candidates that were not finished before."""

@@ -14,7 +14,7 @@ from naswot_lightning.analysis.trajectory import (
     trajectory_facts,
 )
 from naswot_lightning.errors import UserError
-from naswot_lightning.report.terminal import describe_trajectory
+from naswot_lightning.report.findings import describe_trajectory
 from tests.runs import training_result, trajectory
 
 

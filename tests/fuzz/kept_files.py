@@ -24,13 +24,12 @@ from naswot_lightning.analysis.measurements import (
 from naswot_lightning.analysis.results import Network
 from naswot_lightning.report.figures import draw_figure
 from naswot_lightning.report.findings import find
-from naswot_lightning.report.html.write import write_report
 from naswot_lightning.report.run import read_run
-from naswot_lightning.report.table_evidence import TableEvidence
 from naswot_lightning.storage.json_lines import JsonLines
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.storage.versions import note_versions, read_versions
 from tests.fuzz.run_files import dumped, make_run
+from tests.report.html.folders import write_page
 from tests.runs import training_result
 
 RUN = ("config.yaml", "ranking.json")  # beside what is mutated
@@ -47,23 +46,27 @@ def read_the_versions(folder: Path) -> None:
     """Add the versions of this process, as a search does, and show all of them."""
     note_versions(folder / "versions.json")
     assert read_versions(folder / "versions.json")
-    write_report(RunFolder(folder))
+    write_page(folder)
 
 
 def make_evidence(rng):
     found = [Network((training_result(number),)) for number in range(1, rng.choice((2, 3, 8)))]
     share = rng.choice((None, 0.5, 0.94))
-    known = TableEvidence(len(found), 9, share, 0.94, 0.95, correlations(found, "test_acc"), judge(found))
-    target = {"dataset": "cifar10", "split": "test", "epochs": rng.choice((None, 200)), "seed": None}
+    known = {"networks": len(found), "candidates": 9, "pick": share, "best_candidate": 0.94, "best": 0.95}
+    judged = {
+        "correlations": {name: asdict(each) for name, each in correlations(found, "test_acc").items()},
+        "verdict": asdict(judge(found)),
+    }
+    target = {"dataset": "cifar10", "split": "test", "epochs": rng.choice((0, 200))}
     return {
         **make_run(rng),
-        "benchmark_evidence.json": dumped({"benchmark": "mine", "target": target, **asdict(known)}),
+        "benchmark_evidence.json": dumped({"benchmark": "mine", "target": target, **known, **judged}),
     }
 
 
 def read_the_evidence(folder: Path) -> None:
     """Show on the page what the accuracies of a table say."""
-    write_report(RunFolder(folder))
+    write_page(folder)
 
 
 @cache

@@ -14,15 +14,14 @@ from naswot_lightning.cli.search_output import print_summary
 from naswot_lightning.columns import Column, Criterion
 from naswot_lightning.config import SearchConfig, TrainConfig
 from naswot_lightning.ranking import as_dicts, rank, read_ranking, write_ranking
+from naswot_lightning.report.compare import NAMES, comparison_rows, print_comparison, write_seeds
 from naswot_lightning.report.figures import FIGURES, draw_figure
 from naswot_lightning.report.findings import find
 from naswot_lightning.report.run import read_run
-from naswot_lightning.report.tables import NAMES, comparison_rows, write_comparison, write_seeds
-from naswot_lightning.report.terminal import print_report
 from naswot_lightning.report.wandb import runs
 from naswot_lightning.report.wandb.logger import SentOnceLogger
 from naswot_lightning.search.loop import Loop
-from naswot_lightning.storage.files import to_csv, write_json
+from naswot_lightning.storage.files import write_csv, write_json
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows
 from naswot_lightning.training.plan import choose_picks, named_picks, plan_training
@@ -132,10 +131,9 @@ def read_results_of_a_run(folder: Path) -> None:
     if not run.results:
         return
     findings = find(run)
-    write_comparison(folder, run.results)
+    write_csv(folder / "comparison.csv", comparison_rows(run.results), NAMES)
     write_json(folder / "evidence.json", findings.to_json())
-    to_csv(comparison_rows(run.results), NAMES)
-    print_report(folder, run, findings, write_seeds(folder, run.groups), {})
+    print_comparison(folder, run, findings, write_seeds(folder, run.groups), {})
 
 
 def draw_results_of_a_run(folder: Path) -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from naswot_lightning.analysis.trajectory import Curve, band_of
-from naswot_lightning.report.figures.best_so_far import draw
+from naswot_lightning.report.figures.curves import draw_best_so_far
 
 
 def curve(values, seconds=2.0, step=1.0):
@@ -28,12 +28,12 @@ def test_the_band_holds_eight_of_ten_seeds():
 def test_without_values_there_is_no_band():
     assert band_of([], "evaluations") is None
     assert band_of([curve([None, None]), curve([1.0])], "evaluations") is None
-    assert draw({"rea": [curve([None])]}, "accuracy (%)", "cells") is None
+    assert draw_best_so_far({"rea": [curve([None])]}, "accuracy (%)", "cells") is None
 
 
 def test_a_panel_of_evaluations_and_one_of_seconds():
     searches = {name: [curve([1.0 + n, 2.0 + n, 3.0]) for n in range(4)] for name in ("random", "rea", "$x")}
-    figure = draw(searches, "accuracy (%)", "cells")
+    figure = draw_best_so_far(searches, "accuracy (%)", "cells")
     assert [axis.get_xlabel() for axis in figure.axes] == ["evaluations (whole trainings)", "simulated time (s)"]
     assert {axis.get_ylabel() for axis in figure.axes} == {"accuracy (%), best so far"}
     assert "n = 4 seeds" in figure.get_suptitle()
@@ -45,16 +45,16 @@ def test_a_panel_of_evaluations_and_one_of_seconds():
 
 def test_seconds_that_are_not_known_are_left_out():
     timed, untimed = curve([1.0, 2.0]), curve([1.0, 2.0, 3.0], seconds=0.0)
-    figure = draw({"rea": [timed] * 3, "bohb": [untimed] * 2}, "accuracy (%)", "cells")
+    figure = draw_best_so_far({"rea": [timed] * 3, "bohb": [untimed] * 2}, "accuracy (%)", "cells")
     assert len(figure.axes) == 1
     assert "n = 2 to 3 seeds" in figure.get_suptitle()
 
 
 def test_the_spread_of_many_is_a_bar_at_the_end_and_of_few_a_band():
     searches = {name: [curve([1.0 + n, 2.0 + n, 3.0 + n]) for n in range(11)] for name in ("a", "b", "c", "d")}
-    few = draw({name: searches[name] for name in ("a", "b", "c")}, "accuracy (%)", "cells").axes[0]
+    few = draw_best_so_far({name: searches[name] for name in ("a", "b", "c")}, "accuracy (%)", "cells").axes[0]
     assert len(few.collections) == len(few.get_lines()) == 3
-    figure = draw(searches, "accuracy (%)", "cells")
+    figure = draw_best_so_far(searches, "accuracy (%)", "cells")
     axis = figure.axes[0]
     assert len(axis.collections) == 0
     bars = [line for line in axis.get_lines() if len(set(line.get_xdata())) == 1 and len(line.get_xdata()) == 2]

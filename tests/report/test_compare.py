@@ -4,21 +4,16 @@ import json
 import pytest
 from scipy import stats
 
-from naswot_lightning.config import WandbConfig
 from naswot_lightning.errors import UserError
-from naswot_lightning.report.compare import compare
-from naswot_lightning.report.tables import NAMES
-from naswot_lightning.report.wandb.comparison import ComparisonRun
+from naswot_lightning.report.compare import NAMES, compare
 from naswot_lightning.storage.run_folder import RunFolder
 from tests.report.run_folders import FAILED, write_noisy
 from tests.runs import result, write_pick
 
-SILENT = WandbConfig(mode="disabled")
-
 
 def compared(run, capsys):
     """Compare; return the largest group's evidence, all of the file, and what was printed."""
-    compare(ComparisonRun(RunFolder(run), SILENT))
+    compare(RunFolder(run))
 
     def refuse(name):
         raise AssertionError(f"{name} in evidence.json")
@@ -191,10 +186,10 @@ def test_a_damaged_result_is_named(tmp_path):
     path = write_pick(tmp_path, result(2)) / "result.json"
     path.write_text("{")
     with pytest.raises(UserError, match=r"picks/2-c2/result\.json is damaged"):
-        compare(ComparisonRun(RunFolder(tmp_path), SILENT))
+        compare(RunFolder(tmp_path))
     assert not (tmp_path / "evidence.json").exists()
 
 
 def test_no_result_is_a_page_alone(tmp_path):
-    compare(ComparisonRun(RunFolder(tmp_path), SILENT))
+    compare(RunFolder(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from naswot_lightning.report.figures.published_and_ours import Spread
+from naswot_lightning.report.figures.bars import Spread
 from naswot_lightning.reproduce.published import published_table, published_taus
 from naswot_lightning.search.algorithms import ALGORITHMS
 from spaces import get_space

@@ -8,7 +8,8 @@ from scipy.stats import kendalltau
 
 from naswot_lightning.benchmarks import open_benchmark
 from naswot_lightning.diagnostics.ablation import select_by_percentile
-from naswot_lightning.report.figures import score_panels
+from naswot_lightning.report.figures.bars import Spread
+from naswot_lightning.reproduce import figures
 from naswot_lightning.reproduce.benchmark_tables import (
     best_of_all_trainings,
     draw_candidates,
@@ -155,7 +156,7 @@ def test_a_figure_that_cannot_be_drawn_is_one_line_and_its_numbers_are_written(f
     def fail(panels):
         raise RuntimeError("no font")
 
-    monkeypatch.setattr(score_panels, "draw", fail)
+    monkeypatch.setattr(figures, "draw_score_panels", fail)
     out = folder / "out"
     (out / "figure3.csv").unlink(missing_ok=True)
     assert run("figure3", folder / "plain.csv", out, "--samples", 11) == 0

@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 # Modules of this folder with their functions (run, findings) -> Figure | None, in the order they are shown.
 FIGURES = {
-    "score_vs_params": "score_vs_params:draw",
-    "score_distribution": "score_distribution:draw",
+    "score_vs_params": "scatter:draw_score_vs_params",
+    "score_distribution": "boxes:draw_distribution",
     "figure1": "matrices:draw_kernels",
     "jacobian_histograms": "matrices:draw_jacobians",
-    "figure3": "figure3:draw",
+    "figure3": "scatter:draw_figure3",
     "figure4": "bars:draw_figure4",
     "figure5": "boxes:draw_figure5",
     "figure6": "curves:draw_figure6",
-    "score_vs_accuracy": "score_vs_accuracy:draw",
+    "score_vs_accuracy": "scatter:draw_score_vs_accuracy",
 }
 _DPI = 150
 # What each kind of file says of its origin; no date, so that the same figure gives the same bytes.

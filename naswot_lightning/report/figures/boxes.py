@@ -1,12 +1,15 @@
-"""Scores of ten networks, drawn again and again in four ways, as boxes (the paper's Figure 5)."""
+"""How scores are distributed: over candidates, and of one network drawn again and again."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from naswot_lightning.analysis.measurements import ABLATIONS, SIZES, Sample, SelectedNetwork, relative_scores
 from naswot_lightning.report.figures import style
+from naswot_lightning.report.networks import scored_candidates
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -14,12 +17,46 @@ if TYPE_CHECKING:
     from naswot_lightning.report.findings import Findings
     from naswot_lightning.report.run import Run
 
+_FEWEST_BINS, _MOST_BINS = 12, 60
+_TICK = 0.06  # of the height of the figure
 _GROUP = 0.85  # of the distance between two batch sizes
 _LIGHT = 0.45  # of white in a box, on which its black median is seen
 
 
+def draw_distribution(run: Run, findings: Findings) -> Figure | None:
+    """Draw a histogram of the scores of a search, and a tick per pick on the axis below; None without scores."""
+    found = scored_candidates(run)
+    if found is None:
+        return None
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axis = figure.subplots()
+    axis.hist(found.values, _edges(found.values).tolist(), color=style.CANDIDATES, edgecolor="white", linewidth=0.4)
+    axis.vlines(
+        found.values[found.marked], 0, _TICK, transform=axis.get_xaxis_transform(), color=style.PICKED["color"],
+        linewidth=2.0, label=style.plain(found.mark),
+    )  # fmt: skip
+    axis.set_xscale(style.scale(found.values))
+    axis.set(xlabel=f"score: {style.plain(found.name)}", ylabel="candidates")
+    axis.locator_params(axis="y", integer=True)
+    axis.grid(axis="y", alpha=0.3)
+    axis.legend(loc="best", fontsize="small")
+    figure.suptitle(style.wrapped(found.title, 80), fontsize="medium")
+    return figure
+
+
+def _edges(values: np.ndarray) -> np.ndarray:
+    """Return the edges of bins of equal width on the axis: as many as the values fill (numpy's "auto")."""
+    log = style.scale(values) == "log"
+    shown = np.log10(values) if log else values
+    count = min(max(len(np.histogram_bin_edges(shown, "auto")) - 1, _FEWEST_BINS), _MOST_BINS) if np.ptp(shown) else 1
+    edges = np.histogram_bin_edges(shown, count)
+    return np.asarray(10**edges if log else edges)
+
+
 def draw_figure5(run: Run, findings: Findings) -> Figure | None:
-    """Draw the scores that a run keeps so far; None where none was measured."""
+    """Draw the scores of ten networks that a run keeps (the paper's Figure 5); None where none was measured."""
     kept = run.ablation
     if kept is None or not kept.samples:
         return None

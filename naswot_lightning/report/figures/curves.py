@@ -1,4 +1,4 @@
-"""The score during training: of the networks of a run, and of several runs over each other."""
+"""Curves: the score during training of a run and of several, and the best so far of searches."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from naswot_lightning.analysis.results import Network
-from naswot_lightning.analysis.trajectory import Points, Trajectory, seed_band
+from naswot_lightning.analysis.trajectory import Band, Curve, Effort, Points, Trajectory, band_of, seed_band
 from naswot_lightning.report.figures import style
 
 if TYPE_CHECKING:
@@ -20,6 +22,16 @@ _ENDS = (2.0, float("inf"))  # epochs, of the panels of Figure 6
 _MARKED = 12  # points of a line that carry its marker
 _SCORE_AXIS = r"score $s = \log|K_H|$ (natural log)"
 _LINES, _MARKERS = ("-", "--", "-.", ":"), "os^Dv"  # tell runs apart in grey
+# Told apart without colours; a line an algorithm, in the order in which they are given.
+_PATTERNS = ("-", ":", "-.", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 1, 1, 1)), (0, (3, 1, 1, 1)))
+_MOST_BANDS = 3  # of more the spread is shown at the end alone: so many bands over each other are one grey area
+_SHADE = 0.1
+_FIRST_BAR, _NEXT_BAR = 1.025, 0.016  # of the axis: where the bars of the spread stand
+_EFFORTS: dict[Effort, str] = {"evaluations": "evaluations (whole trainings)", "seconds": "simulated time (s)"}
+_SETTLED = 0.05  # of an axis: what is lower than the means there is cut off, it would hide all else
+_BRIGHTEST = 0.7  # of the colour map
+_LETTERS = 70  # of the title, over each panel
+_NAMES = 2  # of the legend, below each panel
 
 
 def draw_figure6(run: Run, findings: Findings) -> Figure | None:
@@ -140,3 +152,71 @@ def relative(points: Points) -> Points:
     if not points or points[0][0] != 0 or points[0][1] <= 0:
         return ()
     return tuple((epoch, score / points[0][1]) for epoch, score in points)
+
+
+def draw_best_so_far(searches: Mapping[str, Sequence[Curve]], label: str, title: str) -> Figure | None:
+    """Draw the mean over seeds of each algorithm, and the band from the 10 to the 90 % quantile.
+
+    Of more than three algorithms it is no band, but a bar at the end, in the order of the legend. The panel of seconds
+    is left out where they are not known.
+
+    Args:
+        searches: curves, one per seed, by the name of the algorithm.
+        label: what their values are, with the unit.
+        title: what was searched; the numbers of seeds are added.
+
+    Returns:
+        The figure, or None where no algorithm has found anything.
+    """
+    timed = all(curve.is_timed for curves in searches.values() for curve in curves)
+    kinds: list[Effort] = ["evaluations", "seconds"] if timed else ["evaluations"]
+    bands: dict[Effort, dict[str, Band]] = {}
+    for kind in kinds:
+        found = {name: band_of(curves, kind) for name, curves in searches.items()}
+        bands[kind] = {name: band for name, band in found.items() if band is not None}
+    seeds = [band.seeds for band in bands["evaluations"].values()]
+    if not seeds:
+        return None
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure
+
+    counted = f"n = {max(seeds)}" if min(seeds) == max(seeds) else f"n = {min(seeds)} to {max(seeds)}"
+    at_end = "," if len(seeds) <= _MOST_BANDS else "; bars: at the end,"
+    figure = Figure(figsize=(5.75 * len(kinds), 5.0), layout="constrained")
+    title = f"{title}, {counted} seeds (mean{at_end} 10 to 90 % of the seeds)"
+    figure.suptitle(style.wrapped(title, _LETTERS * len(kinds)), fontsize="medium")
+    looks = {}
+    for place, name in enumerate(searches):
+        color = colormaps["viridis"](_BRIGHTEST * place / max(len(searches) - 1, 1))
+        looks[name] = {"color": color, "linestyle": _PATTERNS[place % len(_PATTERNS)]}
+    axes = figure.subplots(1, len(kinds), squeeze=False)[0]
+    for axis, kind in zip(axes, kinds, strict=True):
+        _draw_bands(axis, bands[kind], looks)
+        axis.set(xlabel=_EFFORTS[kind], ylabel=style.wrapped(f"{label}, best so far", _LETTERS // 2))
+    handles, names = axes[0].get_legend_handles_labels()
+    figure.legend(
+        handles, names, loc="outside lower center", ncols=_NAMES * len(kinds), fontsize="small", handlelength=4
+    )
+    return figure
+
+
+def _draw_bands(axis: Any, bands: Mapping[str, Band], looks: Mapping[str, Mapping[str, Any]]) -> None:
+    as_bands = len(bands) <= _MOST_BANDS
+    end = max(band.effort[-1] for band in bands.values())
+    for place, (name, band) in enumerate(bands.items()):
+        look = looks[name]
+        axis.plot(band.effort, band.mean, linewidth=1.8, label=style.plain(name), **look)
+        if as_bands:
+            axis.fill_between(band.effort, band.low, band.high, color=look["color"], alpha=_SHADE, linewidth=0)
+        else:  # the spread at the end as a vertical line in its pattern, with its mean
+            at, spread = end * (_FIRST_BAR + _NEXT_BAR * place), [band.low[-1], band.high[-1]]
+            axis.plot([at, at], spread, linewidth=1.4, marker="_", markersize=5, **look)
+            axis.plot([at], [band.mean[-1]], color=look["color"], marker="d", markersize=4)
+            axis.set_xticks([tick for tick in axis.get_xticks() if 0 <= tick <= end])
+    # The range of the lines after their first steps, which may begin far below, and of the spread.
+    low = [np.interp(max(_SETTLED * end, band.effort[0]), band.effort, band.mean) for band in bands.values()]
+    low += [] if as_bands else [band.low[-1] for band in bands.values()]
+    high = [band.high.max() if as_bands else max(band.high[-1], band.mean.max()) for band in bands.values()]
+    margin = 0.05 * (max(high) - min(low)) or 1.0
+    axis.set_ylim(min(low) - margin, max(high) + margin)
+    axis.grid(alpha=0.3)

@@ -1,74 +1,85 @@
-"""What stands on the page of a run: records of plain values, made of what is found in its files."""
+"""``report.html`` of a run: what stands on it, made of what is found in its files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from naswot_lightning.analysis.results import TrainingResult
+from naswot_lightning.columns import COMBINED, SIZES, VAL_ACC, Criterion
+from naswot_lightning.ranking import as_dicts
 from naswot_lightning.report.findings import Findings
-from naswot_lightning.report.html.candidates import Candidates, candidates_of, rows_by_canonical
 from naswot_lightning.report.html.cells import MOST_DRAWN, Cells
-from naswot_lightning.report.html.evaluations import evaluations_of
-from naswot_lightning.report.html.evidence import Evidence, evidence_of
-from naswot_lightning.report.html.picks import Pick, picks_of
-from naswot_lightning.report.html.progress import Progress, progress_of
+from naswot_lightning.report.html.document import render
 from naswot_lightning.report.html.reproduce import Setting, commands_of, settings_of
-from naswot_lightning.report.html.summary import (
-    Fact,
-    agreement,
-    criterion_of,
-    facts,
-    headline,
-    score_name,
-    states,
+from naswot_lightning.report.html.tables import (
+    Candidates,
+    Evidence,
+    Pick,
+    candidates_of,
+    evidence_of,
+    picks_of,
+    progress_of,
 )
 from naswot_lightning.report.run import Run
+from naswot_lightning.storage.files import atomic_write
+from naswot_lightning.storage.run_folder import RunFolder
+
+_SCRIPTS = ("trainings", "evidence", "run")
+_OUTCOMES = {"beats": "yes", "loses": "no"}  # others stand as they are
+_MOST_REASONS = 20
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A label and what it says, with a note under it."""
+
+    label: str
+    value: str
+    note: str = ""
 
 
 @dataclass(frozen=True)
 class Page:
-    """The page.
-
-    Attributes:
-        name: of the run.
-        headline: what was searched and how, in a sentence.
-        states: what is still under way, or left out, in sentences.
-        facts: the figures that come first.
-        score: the score that ranks, in words.
-        candidates: the table; None where there is no ranking.
-        drawn: places of cells, one tuple a row of the table so far as they are drawn.
-        cells: that are drawn.
-        picks: that are trained, or being trained.
-        progress: the best so far; None where there is no search, or it has no score yet.
-        failures: status, reason, and how many candidates.
-        agreement: of the score with sizes.
-        known: what is known of scores on this space.
-        evidence: of trained picks.
-        chosen: settings of the search that are not the default, or that say the most.
-        others: its further settings.
-        versions: of the libraries.
-        commands: that make it again.
-    """
+    """What stands on the page of a run."""
 
     name: str
     headline: str
+    """what was searched and how, in a sentence."""
     states: tuple[str, ...]
+    """what is still under way, or left out, in sentences."""
     facts: tuple[Fact, ...]
+    """the figures that come first."""
     score: str
+    """the score that ranks, in words."""
     candidates: Candidates | None
+    """the table; None where there is no ranking."""
     drawn: tuple[tuple[int, ...], ...]
+    """positions of cells, one tuple per row of the table so far as they are drawn."""
     cells: Cells
     picks: tuple[Pick, ...]
-    progress: Progress | None
+    """networks that are trained, or being trained."""
+    progress: dict[str, Any] | None
+    """the best so far; None where there is no search, or it has no score yet."""
     failures: tuple[tuple[str, str, int], ...]
+    """status, reason, and how many candidates."""
     agreement: tuple[Fact, ...]
+    """of the score with sizes."""
     known: str
+    """what is known of scores on this space."""
     evidence: tuple[Evidence, ...]
+    """of trained picks."""
     chosen: tuple[Setting, ...]
+    """settings of the search that are not the default, or that say the most."""
     others: tuple[Setting, ...]
+    """its further settings."""
     versions: tuple[Setting, ...]
+    """of the libraries."""
     commands: tuple[str, ...]
+    """that make it again."""
 
     def to_json(self) -> dict[str, Any]:
         """Return what the page's scripts read."""
@@ -81,33 +92,61 @@ class Page:
             "layouts": self.cells.layouts,
             "drawn": self.drawn,
             "picks": [pick.to_json() for pick in self.picks],
-            "progress": None if self.progress is None else self.progress.to_json(),
+            "progress": self.progress,
             "evidence": [each.bars for each in self.evidence],
         }
 
 
+def write_report(folder: RunFolder, run: Run, findings: Findings, to: Path | None = None) -> Path:
+    """Write the page of a run, and return its file; the same files give the same bytes.
+
+    Args:
+        folder: of the run, which may be at work.
+        run: its content, with its rows.
+        findings: about it.
+        to: the file, in place of ``report.html`` in the folder.
+    """
+    page = page_of(run, findings)
+    title = f"{page.name} · naswot-lightning"
+    html = render("run.html", title, _SCRIPTS, "startRun", page.to_json(), page=page)
+    path = to or folder.report
+    atomic_write(path, html.encode("utf-8", "replace"))  # the name of a folder need not be Unicode
+    return path
+
+
 def page_of(run: Run, findings: Findings) -> Page:
     """Return the page of a run; pure, and the same for the same files."""
-    evaluations = evaluations_of(run)
-    candidates = candidates_of(run, evaluations)
+    candidates = candidates_of(run)
     chosen, others = settings_of(run.settings)
     cells = Cells()
-    drawn, of_picks = _cells(run, candidates, cells)
+    # Picks first: they are drawn, however many the candidates are.
+    of_picks = {
+        each.planned.architecture: cells.add(each.planned.space, each.planned.architecture) for each in run.trainings
+    }
+    column = candidates.column("architecture") if candidates else None
+    shown = column.values[:MOST_DRAWN] if column else ()
+    space = str(run.settings.get("space", ""))
     evidence = evidence_of(run, findings)
+    reasons = Counter((row.status, row.reason or "no reason given") for row in run.rows if row.status != "ok")
+    search = findings.search
     return Page(
         name=run.name,
-        headline=headline(run, findings),
-        states=tuple(states(run, evaluations)),
-        facts=tuple(facts(run, findings, evidence)),
-        score=score_name(criterion_of(run)),
+        headline=_headline(run, findings),
+        states=tuple(_states(run)),
+        facts=tuple(_facts(run, findings, evidence)),
+        score=_score_name(run.criterion),
         candidates=candidates,
-        drawn=drawn,
+        drawn=tuple(cells.add(space, architecture) for architecture in shown),
         cells=cells,
-        picks=picks_of(run.trainings, rows_by_canonical(run), of_picks),
-        progress=progress_of(evaluations, criterion_of(run)),
-        failures=evaluations.failures(),
-        agreement=tuple(agreement(findings)),
-        known=findings.search.known if findings.search else "",
+        picks=picks_of(run, of_picks),
+        progress=progress_of(run.rows, run.criterion),
+        failures=tuple((*why, count) for why, count in reasons.most_common(_MOST_REASONS)),
+        agreement=tuple(
+            Fact(SIZES[name].label, f"{tau:.3f}")
+            for name, tau in (search.agreement if search else {}).items()
+            if tau is not None
+        ),
+        known=search.known if search else "",
         evidence=evidence,
         chosen=chosen,
         others=others,
@@ -116,29 +155,94 @@ def page_of(run: Run, findings: Findings) -> Page:
     )
 
 
-def _cells(
-    run: Run, candidates: Candidates | None, cells: Cells
-) -> tuple[tuple[tuple[int, ...], ...], Mapping[str, tuple[int, ...]]]:
-    """Return the cells of the first rows, and those of picks by their architectures."""
-    of_picks = {
-        each.planned.architecture: cells.add(each.planned.space, each.planned.architecture) for each in run.trainings
-    }
-    column = candidates.column("architecture") if candidates else None
-    shown = column.values[:MOST_DRAWN] if column else ()
-    space = str(run.settings.get("space", ""))
-    return tuple(cells.add(space, architecture) for architecture in shown), of_picks
-
-
 def _versions(run: Run) -> tuple[Setting, ...]:
     """Return the versions of the libraries that scored and trained; several where they changed in between."""
     found: dict[str, dict[str, None]] = {}
     for versions in (*run.versions, *(result.versions for result in run.results)):
         for name, version in versions.items():
             found.setdefault(name, {})[version] = None
-    return tuple((name, ", ".join(_whole(each))) for name, each in sorted(found.items()))
+    return tuple((name, ", ".join(_without_parts(each))) for name, each in sorted(found.items()))
 
 
-def _whole(versions: Iterable[str]) -> list[str]:
+def _without_parts(versions: Iterable[str]) -> list[str]:
     """Return versions without those that another one names with its build: 2.4 beside 2.4+cpu."""
     every = list(versions)
     return [each for each in every if not any(other.startswith(f"{each}+") for other in every)]
+
+
+def _score_name(criterion: Criterion) -> str:
+    """Return what ranks, in words: a share is shown in percent."""
+    if criterion.parts == (VAL_ACC,):
+        return "validation accuracy"
+    return criterion.name if criterion.is_relative else criterion.label
+
+
+def _headline(run: Run, findings: Findings) -> str:
+    settings, search, criterion = run.settings, findings.search, run.criterion
+    if not settings:
+        spaces = ", ".join(dict.fromkeys(each.planned.space for each in run.trainings))
+        return f"Trainings of {spaces or 'no network yet'}, without a search."
+    where = settings.get("dataset")
+    if settings.get("evaluator") == "table":
+        where = f"{settings.get('benchmark_dataset') or where}, as a table knows it"
+    algorithm = settings.get("algorithm", "random")
+    found = "drawn at random" if algorithm == "random" else f"found by {algorithm}"
+    if settings.get("samples") == "all":
+        found = "all of the space"
+    if settings.get("architectures"):
+        found = "from a list"
+    how = f"by {_score_name(criterion)}"
+    if criterion.is_relative:
+        how = f"by the {COMBINED[criterion.combine]} by {', '.join(part.label for part in criterion.parts)}"
+    count = f"{search.candidates:,} networks" if search else "Networks"
+    return f"{count} of {settings.get('space')}, {found}, ranked {how} on {where}."
+
+
+def _states(run: Run) -> Iterator[str]:
+    """Yield what is still under way, and what could not be read, in sentences."""
+    ranked, whole = len(run.ranking), sum(row.fidelity is None for row in run.rows)
+    if run.provisional:
+        yield f"The search is not finished: a provisional ranking of the {ranked:,} candidates so far."
+    elif 0 < ranked < whole:
+        yield f"The ranking holds {ranked:,} of {whole:,} finished candidates: a search is going on."
+    elif run.rows and not ranked:
+        yield f"The search is not finished: no candidate is ranked yet ({len(run.rows):,} evaluations so far)."
+    elif not ranked and not run.trainings:
+        yield "Nothing is finished yet."
+    counts = Counter(each.status for each in run.trainings if each.result is None)
+    if counts:
+        parts = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+        yield f"{sum(counts.values())} of {len(run.trainings)} trainings have no result yet ({parts})."
+    yield from (each.fault for each in run.trainings if each.fault is not None)
+
+
+def _facts(run: Run, findings: Findings, evidence: Sequence[Evidence]) -> Iterator[Fact]:
+    """Yield the figures that come first."""
+    if search := findings.search:
+        others = [f"{count:,} {status}" for status, count in search.statuses.items() if status != "ok"]
+        note = ", ".join([f"{search.networks:,} different networks", *others])
+        yield Fact("candidates", f"{search.candidates:,}", note)
+    first = next(as_dicts(run.ranking.head(1)), None)
+    if first is not None and (score := first["score"]) is not None:
+        size = "" if first["params"] is None else f"{first['params']:,} parameters"
+        if run.criterion.parts == (VAL_ACC,):
+            yield Fact("best validation accuracy", f"{100 * score:.2f} %", size)
+        else:
+            yield Fact("best score", f"{score:,.2f}" if abs(score) >= 1 else f"{score:.4g}", size)
+    if run.trainings:
+        yield Fact("trainings", f"{len(run.results)}", f"of {len(run.trainings)} begun")
+    if run.groups and (best := run.groups[0].best):
+        yield Fact("test accuracy", f"{100 * (best.test_acc or 0.0):.2f} %", _describe_choice(best))
+    if evidence:
+        outcome = evidence[0].outcome
+        yield Fact("does the score beat size?", _OUTCOMES.get(outcome, outcome), f"tau {evidence[0].tau}")
+
+
+def _describe_choice(best: TrainingResult) -> str:
+    """Return which training it is, and by what it was chosen."""
+    where = "given by hand" if best.rank is None else f"rank {best.rank}"
+    if best.best_val_acc is not None:
+        why = f"best by validation ({100 * best.best_val_acc:.2f} %)"
+    else:
+        why = "no validation set to choose by" + ("" if best.rank is None else ", so the best rank")
+    return f"{why}: {where}, seed {best.seed}, {best.dataset}"

@@ -9,8 +9,7 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 from naswot_lightning.config import SearchConfig
-from naswot_lightning.report.run import Run
-from naswot_lightning.report.trainings import Training
+from naswot_lightning.report.run import Run, Training
 
 Setting = tuple[str, str]  # name, value in words
 AGAIN = "runs/again"

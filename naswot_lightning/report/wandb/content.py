@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from naswot_lightning.analysis.results import TrainingResult
 from naswot_lightning.analysis.trajectory import Points
 from naswot_lightning.report.findings import Findings
 from naswot_lightning.report.run import Run
-from naswot_lightning.report.tables import NAMES, comparison_rows
+from naswot_lightning.columns import SIZES
+from naswot_lightning.ranking import COLUMNS, as_dicts
+from naswot_lightning.report.compare import NAMES, comparison_rows
 from naswot_lightning.storage.files import to_csv
 from naswot_lightning.storage.run_folder import RunFolder
 from spaces import SpaceError, known_space
 
 CHART_ROWS = 10_000  # what wandb draws of one chart, and shows of one table
 _DPI = 72  # of a cell in a table: 10 to 60 kB
+
+CANDIDATES = "candidates"  # that were evaluated: the axis of the best so far
+BEST_SCORE = "best_score"
+_PICTURES = 10  # best rows of a ranking whose cells are drawn: 0.1 s each
 
 EPOCH = "epoch"  # epochs done, a fraction inside one: the axis of a training's metrics
 METRICS = ("score/naswot", "score/naswot_running", "train/loss", "train/acc", "val/loss", "val/acc", "lr")
@@ -64,23 +74,105 @@ def log_result(run: Any, result: TrainingResult, last: Mapping[str, float], chec
         run.log_artifact(artifact, aliases=["latest", "best"])
 
 
-def log_ranking(run: Any, folder: RunFolder) -> None:
-    """Log the files of a ranking and the settings that it was made with, as the artifact ``ranking-<run id>``."""
+@dataclass(frozen=True)
+class SearchShown:
+    """What a run of a search shows."""
+
+    space: str
+    title: str
+    """of the chart."""
+    ranking: pd.DataFrame
+    """best first."""
+    evaluated: np.ndarray
+    """scores in the order in which candidates were evaluated, NaN where there is none; empty where a score depends on
+    the candidates that are ranked together, so that no best of some of them can be told."""
+    higher_is_better: bool
+    agreement: Mapping[str, float | None]
+    """Kendall's tau of the score with each size."""
+
+
+def search_config(settings: Mapping[str, Any], probe: str) -> dict[str, Any]:
+    """Return the config of a search: every setting but where it is shown, and what decides the scores besides.
+
+    Args:
+        settings: of the search.
+        probe: the fingerprint of the mini-batch.
+    """
+    import torch
+
+    return {**_shown_settings(settings), "probe": probe, "torch": torch.__version__}
+
+
+def _shown_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name not in ("wandb", "overwrite", "trust")}
+
+
+def log_search(run: Any, shown: SearchShown, folder: RunFolder, artifacts: bool) -> None:
+    """Log a search.
+
+    Args:
+        run: of wandb.
+        shown: its content.
+        folder: that holds the ranking's files.
+        artifacts: keep these files in wandb, too, as the artifact ``ranking-<run id>``.
+    """
     import wandb
 
-    artifact = wandb.Artifact(f"ranking-{folder.run_id()}", type="ranking")
-    for path in (folder.ranking, folder.ranking.with_suffix(".csv"), folder.config):
-        artifact.add_file(str(path))
-    run.log_artifact(artifact)
+    run.define_metric(CANDIDATES)
+    run.define_metric(BEST_SCORE, step_metric=CANDIDATES)
+    for number, score in best_so_far(shown.evaluated, shown.higher_is_better):
+        run.log({CANDIDATES: number, BEST_SCORE: score})
+    rows = list(as_dicts(shown.ranking.head(CHART_ROWS)))
+    drawn = cell_pictures(shown.space, [row["architecture"] for row in rows[:_PICTURES]])
+    pictures = [*drawn, *[None] * (len(rows) - len(drawn))]
+    data: list[Iterable[Any]] = [[picture, *row.values()] for picture, row in zip(pictures, rows, strict=True)]
+    points = [(row["params"], row["score"]) for row in rows if row["status"] == "ok" and row["params"] is not None]
+    scores = shown.ranking.loc[shown.ranking["status"] == "ok", "score"].tolist()
+    run.log(
+        {
+            "ranking": wandb.Table(columns=["cell", *rows[0]], data=data),
+            "score_vs_params": scatter(points, ("params", "score"), shown.title),
+            **({"scores": wandb.Histogram(scores)} if scores else {}),
+        }
+    )
+    summary = {
+        BEST_SCORE: rows[0]["score"],
+        "best_architecture": rows[0]["architecture"],
+        **{f"best_{size}": rows[0][size] for size in SIZES},
+        CANDIDATES: len(shown.ranking),
+        **{status: int((shown.ranking["status"] == status).sum()) for status in ("degenerate", "failed")},
+        **{f"tau/{size}": tau for size, tau in shown.agreement.items()},
+        **{f"best_{name}": value for name, value in rows[0].items() if name not in COLUMNS},
+    }
+    run.summary.update({name: value for name, value in summary.items() if value is not None})
+    if artifacts:
+        artifact = wandb.Artifact(f"ranking-{folder.run_id()}", type="ranking")
+        for path in (folder.ranking, folder.ranking.with_suffix(".csv"), folder.config):
+            artifact.add_file(str(path))
+        run.log_artifact(artifact)
+
+
+def best_so_far(scores: np.ndarray, higher_is_better: bool) -> list[tuple[int, float]]:
+    """Return (candidates evaluated, best of them) wherever the best changes, and at the end.
+
+    >>> best_so_far(np.array([3.0, np.nan, 1.0, 4.0, 2.0]), True)
+    [(1, 3.0), (4, 4.0), (5, 4.0)]
+    """
+    known = np.flatnonzero(~np.isnan(scores))
+    if not len(known):
+        return []
+    best = (np.maximum if higher_is_better else np.minimum).accumulate(scores[known])
+    changed = np.flatnonzero(np.diff(best, prepend=np.nan) != 0)
+    found = [(int(known[place]) + 1, float(best[place])) for place in changed]
+    return found if found[-1][0] == len(scores) else [*found, (len(scores), float(best[-1]))]
 
 
 def comparison_config(run: Run) -> dict[str, Any]:
     """Return the config of a comparison: the settings of the search, and those that the largest group shares."""
     largest = run.groups[0]
-    settings = {name: value for name, value in run.settings.items() if name not in ("wandb", "overwrite", "trust")}
     shared = largest.settings
     trained = {name: getattr(shared, name) for name in ("space", "dataset", "test_set", "recipe")}
-    return {**settings, **trained, "train_epochs": shared.epochs, "train_seeds": list(largest.seeds)}
+    return {**_shown_settings(run.settings), **trained, "train_epochs": shared.epochs, "train_seeds": list(largest.seeds)}
 
 
 def content_of(run: Run) -> str:

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from naswot_lightning.analysis.results import comparable
-from naswot_lightning.report.figures import draw_figures, score_vs_accuracy, style
+from naswot_lightning.report.figures import draw_figures, style
 from naswot_lightning.report.figures.curves import draw_figure6
+from naswot_lightning.report.figures.scatter import draw_score_vs_accuracy
 from naswot_lightning.report.findings import find
 from naswot_lightning.report.run import read_run
 from naswot_lightning.storage.run_folder import RunFolder
@@ -27,13 +28,13 @@ def test_figures_show_points_bars_and_titles(tmp_path):
     write_noisy(tmp_path, 12, seeds=(1, 2))
     run = read_run(RunFolder(tmp_path))
     findings = find(run)
-    lines, points = draw_figure6(run, findings), score_vs_accuracy.draw(run, findings)
+    lines, points = draw_figure6(run, findings), draw_score_vs_accuracy(run, findings)
     assert [len(axis.lines) for axis in lines.axes[:2]] == [12, 12]
     assert [axis.get_ylabel() for axis in lines.axes[2:]] == ["test accuracy (%)"]  # the colour bar
     assert lines.legends == []
     first, second, _ = points.axes
     tau = findings.groups[0].correlations["test_acc"]["score_init"].kendall_tau
-    expected = f"Kendall tau {tau.value:.2f}, 95 % [{tau.low:.2f}, {tau.high:.2f}], n = 12"
+    expected = f"Kendall tau {tau.value:.2f} [{tau.low:.2f}, {tau.high:.2f}] (95 %), n = 12"
     assert expected in first.get_title()
     assert first.get_ylabel() == second.get_ylabel() == "test accuracy (%), test"
     assert len(first.containers) == 12
@@ -65,7 +66,7 @@ def test_several_seeds_are_their_mean_in_a_band_of_one_standard_deviation(tmp_pa
 def test_networks_differ_by_their_markers_where_a_legend_names_them(tmp_path):
     write_noisy(tmp_path, 10)
     run = read_run(RunFolder(tmp_path))
-    lines, points = draw_figure6(run, find(run)), score_vs_accuracy.draw(run, find(run))
+    lines, points = draw_figure6(run, find(run)), draw_score_vs_accuracy(run, find(run))
     of_lines = [line.get_marker() for line in lines.axes[1].lines]
     assert len(set(of_lines)) == 10
     assert [container[0].get_marker() for container in points.axes[0].containers] == of_lines

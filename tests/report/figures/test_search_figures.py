@@ -5,7 +5,9 @@ import pytest
 
 from naswot_lightning.columns import Column, Criterion
 from naswot_lightning.ranking import no_rows, rank
-from naswot_lightning.report.figures import save_figure, score_distribution, score_vs_params, style
+from naswot_lightning.report.figures import save_figure, style
+from naswot_lightning.report.figures.boxes import draw_distribution
+from naswot_lightning.report.figures.scatter import draw_score_vs_params
 from naswot_lightning.report.run import Run
 from naswot_lightning.storage.score_rows import ScoreRow
 from tests.runs import training_result
@@ -32,7 +34,7 @@ def invented(count=40, failed=3):
 def test_points_are_the_candidates_and_the_picks_are_marked():
     rows = invented()
     run = run_of(rows, [training_result(3), training_result(3, seed=1), training_result(8)])
-    figure = score_vs_params.draw(run, None)
+    figure = draw_score_vs_params(run, None)
     (axis,) = figure.axes
     others, picks = axis.lines
     scores = {row.params / 1e6: row.score for row in rows if row.status == "ok"}
@@ -50,21 +52,21 @@ def test_points_are_the_candidates_and_the_picks_are_marked():
 
 def test_without_picks_the_first_of_the_ranking_is_marked():
     run = run_of(invented())
-    picks = score_vs_params.draw(run, None).axes[0].lines[1]
+    picks = draw_score_vs_params(run, None).axes[0].lines[1]
     assert picks.get_ydata().tolist() == run.ranking["score"][:1].tolist()
     assert picks.get_label() == "first of the ranking"
 
 
 def test_a_pick_of_another_space_is_none_of_the_candidates():
     run = run_of(invented(), [training_result(3, space="nasbench101")])
-    assert score_vs_params.draw(run, None).axes[0].lines[1].get_label() == "first of the ranking"
+    assert draw_score_vs_params(run, None).axes[0].lines[1].get_label() == "first of the ranking"
 
 
 def test_the_correlation_with_size_is_that_of_the_points():
     rows = [candidate(number, float(number), 100 - number) for number in range(9)]
-    assert score_vs_params.draw(run_of(rows), None).axes[0].get_title().endswith("parameters -1.00")
+    assert draw_score_vs_params(run_of(rows), None).axes[0].get_title().endswith("parameters -1.00")
     missing = [*rows, candidate(50, 3.0, None)]
-    assert score_vs_params.draw(run_of(missing), None).axes[0].get_title().endswith("-1.00, 1 more of unknown size")
+    assert draw_score_vs_params(run_of(missing), None).axes[0].get_title().endswith("-1.00, 1 more of unknown size")
 
 
 def test_axes_are_logarithmic_where_values_are_far_apart():
@@ -73,17 +75,17 @@ def test_axes_are_logarithmic_where_values_are_far_apart():
     scales = [
         [axis.get_xscale(), axis.get_yscale()]
         for rows in (near, far)
-        for axis in score_vs_params.draw(run_of(rows), None).axes
+        for axis in draw_score_vs_params(run_of(rows), None).axes
     ]
     assert scales == [["linear", "linear"], ["log", "log"]]
-    (axis,) = score_distribution.draw(run_of(far), None).axes
+    (axis,) = draw_distribution(run_of(far), None).axes
     assert axis.get_xscale() == "log"
     assert sum(bar.get_height() for bar in axis.patches) == 5
 
 
 def test_the_histogram_counts_every_score_and_ticks_the_picks():
     rows = invented()
-    figure = score_distribution.draw(run_of(rows, [training_result(3), training_result(8)]), None)
+    figure = draw_distribution(run_of(rows, [training_result(3), training_result(8)]), None)
     (axis,) = figure.axes
     scores = np.array([row.score for row in rows if row.status == "ok"])
     edges = [bar.get_x() for bar in axis.patches]
@@ -94,25 +96,25 @@ def test_the_histogram_counts_every_score_and_ticks_the_picks():
 
 
 def test_equal_scores_have_one_bar():
-    (axis,) = score_distribution.draw(run_of([candidate(number, 5.0, 1000) for number in range(4)]), None).axes
+    (axis,) = draw_distribution(run_of([candidate(number, 5.0, 1000) for number in range(4)]), None).axes
     assert [bar.get_height() for bar in axis.patches] == [4]
 
 
-@pytest.mark.parametrize("figure", [score_vs_params, score_distribution])
-def test_nothing_is_drawn_where_nothing_has_a_score(figure):
-    assert figure.draw(run_of([candidate(1, None, 5, "failed")]), None) is None
-    assert figure.draw(Run("run", {}, no_rows(), (), (), {}), None) is None
+def test_nothing_is_drawn_where_nothing_has_a_score():
+    for draw in (draw_score_vs_params, draw_distribution):
+        assert draw(run_of([candidate(1, None, 5, "failed")]), None) is None
+        assert draw(Run("run", {}, no_rows(), (), (), {}), None) is None
 
 
 def test_the_score_has_its_name_also_where_it_is_an_accuracy():
     rows = invented()
-    both = score_vs_params.draw(run_of(rows, score="jacob_cov+params, naswot"), None)
+    both = draw_score_vs_params(run_of(rows, score="jacob_cov+params, naswot"), None)
     assert both.axes[0].get_ylabel() == "score: jacob_cov+params"
-    trained = score_vs_params.draw(run_of(rows, evaluator="train"), None)
+    trained = draw_score_vs_params(run_of(rows, evaluator="train"), None)
     assert trained.axes[0].get_ylabel() == "score: validation accuracy (a share)"
 
 
 def test_names_of_a_file_are_no_formulas(tmp_path):
-    figure = score_vs_params.draw(run_of(invented(), space="$\\frac{$x" * 40, score="$y"), None)
+    figure = draw_score_vs_params(run_of(invented(), space="$\\frac{$x" * 40, score="$y"), None)
     save_figure(figure, tmp_path / "drawn.png")
     assert style.plain("$y") in figure.axes[0].get_ylabel()

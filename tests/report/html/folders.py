@@ -8,6 +8,10 @@ import yaml
 
 from naswot_lightning.columns import Column, Criterion
 from naswot_lightning.ranking import rank, write_ranking
+from naswot_lightning.report.findings import find
+from naswot_lightning.report.html.page import write_report
+from naswot_lightning.report.run import read_rows, read_run
+from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.storage.score_rows import ScoreRow
 from spaces import get_space
 
@@ -68,3 +72,10 @@ def write_unfinished(run: Path, name: str, outcome: object = None, **changes) ->
     if outcome is not None:
         (folder / "outcome.json").write_text(json.dumps(outcome))
     return folder
+
+
+def write_page(folder: Path, to: Path | None = None) -> Path:
+    """The page of a run folder, as a command writes it."""
+    folder = RunFolder(folder)
+    run = read_rows(folder, read_run(folder))
+    return write_report(folder, run, find(run), to)

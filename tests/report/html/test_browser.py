@@ -6,9 +6,15 @@ import pytest
 
 from naswot_lightning.cli.report import main as report
 from naswot_lightning.report.html.document import _HERE
-from naswot_lightning.report.html.write import write_report
-from naswot_lightning.storage.run_folder import RunFolder
-from tests.report.html.folders import failed_row, sampled_rows, score_row, write_metrics, write_search, write_unfinished
+from tests.report.html.folders import (
+    failed_row,
+    sampled_rows,
+    score_row,
+    write_metrics,
+    write_page,
+    write_search,
+    write_unfinished,
+)
 from tests.report.html.test_document import hostile_folder
 from tests.report.several.runs import write_ranked
 from tests.runs import result, write_pick
@@ -52,7 +58,7 @@ def view(tab):
     def opened(folder, width=1400, height=900, page=page):
         path = folder if folder.suffix == ".html" else folder / "report.html"
         if not path.exists():
-            write_report(RunFolder(folder))
+            write_page(folder)
         if page.viewport_size != {"width": width, "height": height}:
             page.set_viewport_size({"width": width, "height": height})
         page.goto(path.as_uri())
@@ -79,7 +85,7 @@ def run(tmp_path_factory):
         pick = write_pick(folder, result(number, architecture=name, canonical=name), name=f"{number}-{number}")
         write_metrics(pick, (0.1 * number, 0.2 * number, 0.3 * number))
     write_unfinished(folder, "4-4", rank=4, architecture=best[3].architecture, canonical=best[3].architecture)
-    write_report(RunFolder(folder))
+    write_page(folder)
     return folder
 
 

@@ -5,10 +5,10 @@ import re
 
 import pytest
 
+from naswot_lightning.report.compare import compare
 from naswot_lightning.report.html import document
 from naswot_lightning.report.html.document import policy_of, render, to_json
-from naswot_lightning.report.html.write import offer_report, write_report
-from naswot_lightning.report.trainings import read_trainings
+from naswot_lightning.report.run import read_trainings
 from naswot_lightning.storage.run_folder import RunFolder
 from tests.report.html.folders import (
     HOSTILE,
@@ -16,6 +16,7 @@ from tests.report.html.folders import (
     failed_row,
     sampled_rows,
     write_metrics,
+    write_page,
     write_search,
     write_unfinished,
 )
@@ -41,7 +42,7 @@ def scripts_of(html):
 
 
 def test_no_text_of_a_file_becomes_markup(tmp_path):
-    html = write_report(RunFolder(hostile_folder(tmp_path))).read_text()
+    html = write_page(hostile_folder(tmp_path)).read_text()
     assert len(scripts_of(html)) == 2
     assert html.count("<script") == html.count("</script>") == 3
     assert "<img" not in html
@@ -55,7 +56,7 @@ def test_no_text_of_a_file_becomes_markup(tmp_path):
 
 
 def test_the_policy_allows_what_is_in_the_file_and_nothing_else(tmp_path):
-    html = write_report(RunFolder(write_search(tmp_path, sampled_rows(3)))).read_text()
+    html = write_page(write_search(tmp_path, sampled_rows(3))).read_text()
     (policy,) = re.findall(r'Content-Security-Policy" content="([^"]+)"', html)
     (style,) = re.findall(r"<style>(.*?)</style>", html, re.DOTALL)
     digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (*scripts_of(html), style)]
@@ -81,7 +82,7 @@ def test_the_library_has_its_licence_beside_it_and_in_every_page(tmp_path):
     licence = (vendor / "uPlot-LICENSE.txt").read_text().strip()
     assert licence.startswith("The MIT License")
     assert "--" not in licence
-    assert licence in write_report(RunFolder(write_search(tmp_path, sampled_rows(2)))).read_text()
+    assert licence in write_page(write_search(tmp_path, sampled_rows(2))).read_text()
     assert (vendor / "uPlot.iife.min.js").stat().st_size < 60_000
 
 
@@ -106,26 +107,26 @@ def test_a_template_that_misses_a_value_is_an_error():
 
 def test_the_same_files_give_the_same_bytes(tmp_path):
     write_metrics(write_pick(write_search(tmp_path, sampled_rows(8)), result(1)), (0.5, 0.6))
-    first = write_report(RunFolder(tmp_path)).read_bytes()
-    second = write_report(RunFolder(tmp_path), tmp_path / "elsewhere.html").read_bytes()
+    first = write_page(tmp_path).read_bytes()
+    second = write_page(tmp_path, tmp_path / "elsewhere.html").read_bytes()
     assert first == second
     assert 50_000 < len(first) < 250_000
 
 
 def test_a_thousand_candidates_are_less_than_two_megabytes(tmp_path):
-    path = write_report(RunFolder(write_search(tmp_path, sampled_rows(1000, "nds_darts"), space="nds_darts")))
+    path = write_page(write_search(tmp_path, sampled_rows(1000, "nds_darts"), space="nds_darts"))
     assert path.stat().st_size < 2_000_000
 
 
 def test_an_empty_run_has_a_page(tmp_path):
     write_search(tmp_path, [], ranked=False)
-    assert "Nothing is finished yet." in write_report(RunFolder(tmp_path)).read_text()
+    assert "Nothing is finished yet." in write_page(tmp_path).read_text()
 
 
 def test_a_page_never_fails_what_is_done(tmp_path, capsys):
     write_search(tmp_path, sampled_rows(2))
     (tmp_path / "scores.jsonl").write_text("{}\n")
-    offer_report(RunFolder(tmp_path))
+    compare(RunFolder(tmp_path))
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.count("\n") == 1
@@ -135,7 +136,7 @@ def test_a_page_never_fails_what_is_done(tmp_path, capsys):
 
 
 def test_the_last_line_says_what_to_open(tmp_path, capsys):
-    offer_report(RunFolder(write_search(tmp_path, sampled_rows(2))))
+    compare(RunFolder(write_search(tmp_path, sampled_rows(2))))
     assert capsys.readouterr().out.splitlines()[-1] == f"Report: {tmp_path / 'report.html'}"
 
 
@@ -143,7 +144,7 @@ def test_beginning_anew_removes_the_page(tmp_path):
     folder = RunFolder(tmp_path)
     with folder.open(dict(SETTINGS), {"seed": 0}):
         folder.run_id()
-    write_report(folder)
+    write_page(tmp_path)
     (tmp_path / "mine.html").write_text("mine")
     with folder.open({**SETTINGS, "seed": 1}, {"seed": 1}, overwrite=True):
         assert not folder.report.exists()
@@ -155,7 +156,7 @@ def test_code_that_a_folder_names_is_not_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     write_search(tmp_path / "run", sampled_rows(2), space="evil.Space")
-    assert "evil.Space" in write_report(RunFolder(tmp_path / "run")).read_text()
+    assert "evil.Space" in write_page(tmp_path / "run").read_text()
     assert not (tmp_path / "hacked").exists()
 
 

@@ -5,17 +5,14 @@ import pytest
 
 from naswot_lightning.analysis.evidence import correlations, judge
 from naswot_lightning.analysis.results import Network
+from naswot_lightning.benchmarks.targets import Target
 from naswot_lightning.columns import PARAMS, Column, Criterion
 from naswot_lightning.report.findings import find
 from naswot_lightning.report.html import cells as cells_module
-from naswot_lightning.report.html.candidates import candidates_of
 from naswot_lightning.report.html.cells import MOST_DRAWN, MOST_LAYOUTS, Cells
-from naswot_lightning.report.html.evaluations import evaluations_of
 from naswot_lightning.report.html.page import page_of
-from naswot_lightning.report.html.progress import progress_of
-from naswot_lightning.report.provisional import with_ranking
-from naswot_lightning.report.run import read_run
-from naswot_lightning.report.table_evidence import TableEvidence
+from naswot_lightning.report.html.tables import candidates_of, progress_of
+from naswot_lightning.report.run import BenchmarkEvidence, read_rows, read_run
 from naswot_lightning.storage.files import write_json
 from naswot_lightning.storage.run_folder import RunFolder
 from spaces import get_space
@@ -33,7 +30,7 @@ from tests.runs import result, training_result, write_pick
 
 
 def page(folder):
-    run = with_ranking(read_run(RunFolder(folder), with_rows=True))
+    run = read_rows(RunFolder(folder), read_run(RunFolder(folder)))
     return page_of(run, find(run))
 
 
@@ -97,25 +94,24 @@ def test_a_search_without_a_whole_evaluation_has_no_ranking(tmp_path):
     assert "no candidate is ranked yet (1 evaluations so far)" in shown.states[0]
 
 
-@pytest.mark.parametrize(("higher_is_better", "best"), [(True, [5, 7, 8]), (False, [5, 3])])
-def test_the_best_so_far_is_in_the_direction_of_the_score(tmp_path, higher_is_better, best):
+def test_progress_is_the_best_so_far_in_the_direction_of_the_score():
     scores = [5.0, 3.0, 7.0, 7.0, None, 8.0, 6.0]
     rows = [score_row(place, f"a{place}", score=score) for place, score in enumerate(scores) if score is not None]
     rows.insert(4, failed_row("bad", "no"))
-    evaluations = evaluations_of(read_run(RunFolder(write_search(tmp_path, rows)), with_rows=True))
-    column = Column("x", "x", higher_is_better=higher_is_better)
-    found = progress_of(evaluations, Criterion((column,)))
-    assert found.steps == (*((float(scores.index(each) + 1), each) for each in best), (7.0, best[-1]))
-    assert [score for _, score in found.dots] == [5, 3, 7, 7, 8, 6]
-    assert progress_of(evaluations, Criterion((column, PARAMS))) is None
+    for higher_is_better, best in ((True, [5, 7, 8]), (False, [5, 3])):
+        column = Column("x", "x", higher_is_better=higher_is_better)
+        found = progress_of(rows, Criterion((column,)))
+        assert found["steps"] == [*((float(scores.index(each) + 1), each) for each in best), (7.0, best[-1])]
+        assert [score for _, score in found["dots"]] == [5, 3, 7, 7, 8, 6]
+        assert progress_of(rows, Criterion((column, PARAMS))) is None
 
 
-def test_parts_of_trainings_count_for_their_part(tmp_path):
+def test_progress_parts_of_trainings_count_for_their_part(tmp_path):
     first, second, third = sampled_rows(3)
     rows = [replace(first, fidelity=0.0), replace(first, fidelity=0.25), second, replace(third, fidelity=0.5), third]
     progress = page(write_search(tmp_path, rows)).progress
-    assert progress.steps[-1][0] == 2.75
-    assert [point[0] for point in progress.dots] == [1.25, 2.75]
+    assert progress["steps"][-1][0] == 2.75
+    assert [point[0] for point in progress["dots"]] == [1.25, 2.75]
 
 
 def test_cells_are_those_of_the_space(tmp_path):
@@ -236,16 +232,19 @@ def test_accuracies_of_a_table_are_shares(tmp_path):
     ranking = json.loads((tmp_path / "ranking.json").read_text())
     (tmp_path / "ranking.json").write_text(json.dumps([{**row, "benchmark_acc": 0.9} for row in ranking]))
     run = read_run(RunFolder(tmp_path))
-    column = candidates_of(run, evaluations_of(run)).column("benchmark_acc")
+    column = candidates_of(run).column("benchmark_acc")
     assert (column.kind, column.values, column.label) == ("share", (0.9, 0.9), "benchmark acc")
 
 
 def test_the_evidence_of_a_table_is_shown(tmp_path):
     networks = [Network((training_result(number, score_final=None),)) for number in range(1, 9)]
-    found = TableEvidence(8, 9, 0.91, 0.93, 0.95, correlations(networks, "test_acc"), judge(networks))
+    found = BenchmarkEvidence(
+        networks=8, candidates=9, pick=0.91, best_candidate=0.93, best=0.95,
+        correlations=correlations(networks, "test_acc"), verdict=judge(networks), benchmark="mine",
+        target=Target("cifar10", "x-valid", 12),
+    )  # fmt: skip
     write_search(tmp_path, sampled_rows(9), evaluator="table", benchmark="mine.npz", benchmark_dataset="cifar10")
-    source = {"benchmark": "mine", "target": {"dataset": "cifar10", "split": "x-valid", "epochs": 12}}
-    write_json(tmp_path / "benchmark_evidence.json", {**source, **asdict(found)})
+    write_json(tmp_path / "benchmark_evidence.json", asdict(found))
     shown = page(tmp_path)
     (evidence,) = shown.evidence
     assert evidence.title == "mine, cifar10 x-valid, 12 epochs: 8 of 9 candidates are known"

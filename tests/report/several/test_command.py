@@ -5,8 +5,8 @@ import re
 import pytest
 
 from naswot_lightning.cli.report import PROG, main
-from naswot_lightning.report.several.command import print_comparison, render_comparison
-from naswot_lightning.report.several.comparison import RunsComparison
+from naswot_lightning.report.compare_runs import RunsComparison
+from naswot_lightning.report.show_runs import print_comparison, render_comparison
 from tests.commands.ends import contents
 from tests.report.html.folders import HOSTILE
 from tests.report.several.runs import write_ranked

@@ -6,10 +6,8 @@ import pytest
 from scipy import stats
 
 from naswot_lightning.errors import UserError
+from naswot_lightning.report.compare_runs import compare_runs, read_runs, tau_of_shared
 from naswot_lightning.report.figures.curves import relative
-from naswot_lightning.report.several.agreement import tau_of_shared
-from naswot_lightning.report.several.beside import read_beside
-from naswot_lightning.report.several.comparison import compare_runs
 from naswot_lightning.storage.run_folder import RunFolder
 from tests.report.html.folders import failed_row, sampled_rows, write_search
 from tests.report.run_folders import write_noisy
@@ -17,7 +15,7 @@ from tests.report.several.runs import write_ranked
 
 
 def compared(*paths):
-    return compare_runs(read_beside([RunFolder(path) for path in paths]))
+    return compare_runs(read_runs([RunFolder(path) for path in paths]))
 
 
 @pytest.fixture

@@ -25,10 +25,10 @@ def test_comparison_is_one_run_per_folder_and_taken_up(tmp_path, capsys):
     while_training = tracked(tmp_path)
     while_training.update()
     write_pick(tmp_path, result(5))
-    compare(while_training)
-    compare(tracked(tmp_path))  # there is nothing new
+    show(while_training)
+    show(tracked(tmp_path))  # there is nothing new
     write_pick(tmp_path, result(6, architecture=CELL, best_val_acc=0.99, test_acc=0.5), name="6-c6")
-    compare(tracked(tmp_path))
+    show(tracked(tmp_path))
     first, second = (Records(path) for path in sorted(wandb_files(tmp_path)))
     run_id = RunFolder(tmp_path).run_id()
     for each in (first, second):
@@ -47,6 +47,10 @@ def test_comparison_is_one_run_per_folder_and_taken_up(tmp_path, capsys):
     shown = comparable(kept)
     assert set(shown["charts"]) == {"test_acc_vs_score_init", "trajectories"}
     assert {"comparison", "figure6", "score_vs_accuracy"} <= set(shown["media"])
+
+
+def show(comparison):
+    comparison.end(*compare(comparison.folder))
 
 
 def tracked(run, mode="offline"):

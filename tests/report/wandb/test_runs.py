@@ -55,7 +55,7 @@ def test_search_from_inside_and_comparison_through_a_link_share_a_group(folders)
     by_path, inside, link, _ = folders
     assert run_search(SearchConfig(run_dir=str(inside.path), samples=3, batch_size=4)) == 0
     write_noisy(by_path.path, 3)
-    compare(ComparisonRun(link, WandbConfig("offline")))
+    ComparisonRun(link, WandbConfig("offline")).end(*compare(link))
     group = wandb_group(by_path, None).encode()
     files = wandb_files(by_path.path)
     assert len(files) == 2

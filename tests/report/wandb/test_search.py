@@ -6,7 +6,7 @@ import wandb
 
 from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig, WandbConfig
-from naswot_lightning.report.wandb.search import best_so_far
+from naswot_lightning.report.wandb.content import best_so_far
 from naswot_lightning.storage.run_folder import RunFolder
 from tests.report.wandb.records import comparable, records, sync
 from tests.report.wandb.server import serving

@@ -10,13 +10,11 @@ from rich.cells import cell_len
 
 from naswot_lightning.console import GAP, print_columns, print_text, terminal_width
 from naswot_lightning.errors import UserError, warn_of_failure
+from naswot_lightning.report.compare_runs import Agreement, RunsComparison, compare_runs, read_runs
 from naswot_lightning.report.figures import save_figure
 from naswot_lightning.report.figures.curves import draw_runs, relative
 from naswot_lightning.report.html.document import render
 from naswot_lightning.report.settings import ReportConfig
-from naswot_lightning.report.several.agreement import Agreement
-from naswot_lightning.report.several.beside import read_beside
-from naswot_lightning.report.several.comparison import RunsComparison, compare_runs
 from naswot_lightning.storage.files import atomic_write
 from naswot_lightning.storage.run_folder import RunFolder
 from spaces.errors import one_line
@@ -44,7 +42,7 @@ def compare_folders(config: ReportConfig) -> int:
     out = Path(config.out or ".")
     if (page := out / PAGE).exists() and (not page.is_file() or _MARK not in page.read_bytes()[:4000]):
         raise UserError(f"{page} is not a page of ours: move it away, or give another folder with --out")
-    found = compare_runs(read_beside([RunFolder(path) for path in config.run_dir]))
+    found = compare_runs(read_runs([RunFolder(path) for path in config.run_dir]))
     print_comparison(found)
     files = [out / f"{FIGURE}.{ending}" for ending in config.format]
     with warn_of_failure(f"{files[0]} cannot be drawn"):

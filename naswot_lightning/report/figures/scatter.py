@@ -1,0 +1,200 @@
+"""Scores against sizes and accuracies, a point per network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from naswot_lightning.analysis.results import Network
+from naswot_lightning.analysis.statistics import Estimate, estimate, kendall_tau, resampled_tau
+from naswot_lightning.columns import PARAMS, SCORE_FINAL, SCORE_INIT, TEST_ACC, Column
+from naswot_lightning.report.figures import style
+from naswot_lightning.report.networks import networks_with_accuracy, scored_candidates
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from naswot_lightning.report.findings import Findings
+    from naswot_lightning.report.run import Run
+
+_ACROSS = 3  # panels in a line
+_MILLION = 1e6
+_MANY = 5000  # points above which they are pixels: a vector file is small, and 300,000 take less than a second
+
+
+def draw_score_vs_params(run: Run, findings: Findings) -> Figure | None:
+    """Draw a point per candidate that has a score and a size, with the picks marked; None where there is none."""
+    found = scored_candidates(run)
+    known = np.zeros(0, bool) if found is None else ~(np.isnan(found.params) | np.isnan(found.values))
+    if found is None or not known.any():
+        return None
+    from matplotlib.figure import Figure
+
+    params, values = found.params / _MILLION, found.values
+    figure = Figure(figsize=(6.4, 4.8), layout="constrained")
+    axis = figure.subplots()
+    many, others = bool(known.sum() > _MANY), known & ~found.marked
+    axis.plot(
+        params[others], values[others], "," if many else "o", color=style.CANDIDATES, label="candidates",
+        markersize=5.0 if known.sum() <= 300 else 3.0, markeredgewidth=0, alpha=0.6, rasterized=many,
+    )  # fmt: skip
+    marked = known & found.marked
+    axis.plot(params[marked], values[marked], label=style.plain(found.mark), **style.PICKED)
+    axis.set_xscale(style.scale(params[known]))
+    axis.set_yscale(style.scale(values[known]))
+    axis.set(xlabel=f"{PARAMS.label} (millions)", ylabel=f"score: {style.plain(found.name)}")
+    tau = kendall_tau(values[known].tolist(), found.params[known].tolist())
+    missing = len(known) - int(known.sum())
+    heading = f"Kendall tau of score and parameters {'not defined' if tau is None else f'{tau:.2f}'}"
+    axis.set_title(heading + (f", {missing:,} more of unknown size" if missing else ""), fontsize="medium")
+    axis.grid(alpha=0.3)
+    axis.legend(loc="best", fontsize="small")
+    figure.suptitle(style.wrapped(found.title, 80), fontsize="medium")
+    return figure
+
+
+@dataclass(frozen=True)
+class ScorePanel:
+    """A score and an accuracy of each of n networks."""
+
+    table: str
+    """what knows the accuracies."""
+    space: str
+    accuracy: str
+    """which accuracy it is."""
+    images: str
+    """the data set of the mini-batch."""
+    architectures: Sequence[str]
+    scores: np.ndarray
+    params: np.ndarray
+    accuracies: np.ndarray
+    """(n,) percent."""
+    published: float | None
+    """Kendall's tau of the paper; None where none is on record."""
+
+    @cached_property
+    def tau(self) -> Estimate:
+        """Kendall's tau of score and accuracy."""
+        return estimate(resampled_tau, self.scores.tolist(), self.accuracies.tolist())
+
+    @cached_property
+    def tau_of_params(self) -> Estimate:
+        """The same of model size, on the same networks."""
+        return estimate(resampled_tau, self.params.tolist(), self.accuracies.tolist())
+
+
+def draw_score_panels(panels: Sequence[ScorePanel]) -> Figure:
+    """Draw a panel for each data set of each table (the paper's Figures 3, 9 and 10)."""
+    figure, axes = _grid(len(panels))
+    for axis, panel in zip(axes, panels, strict=False):
+        published = "none published" if panel.published is None else f"published {panel.published:.3f}"
+        heading = [f"{panel.space}: {panel.accuracy}", f"Kendall tau {panel.tau:.3f}, n = {panel.tau.n}; {published}"]
+        points = _draw_points(axis, panel.scores, panel.accuracies, panel.params)
+        figure.colorbar(points, ax=axis, label="parameters (millions)")
+        axis.set(xlabel=f"score on {style.plain(panel.images)}", ylabel="accuracy (%)")
+        axis.set_title("\n".join(map(style.plain, heading)), fontsize="small")
+        axis.locator_params(axis="x", nbins=5)
+    return figure
+
+
+def draw_figure3(run: Run, findings: Findings) -> Figure | None:
+    """Draw the scores of a run against known accuracies, a panel per score (the paper's Figure 3).
+
+    Returns:
+        The figure, or None where no accuracy is known.
+    """
+    found = networks_with_accuracy(run)
+    if found is None:
+        return None
+    scores = {name: values for name, values in found.scores.items() if not np.isnan(values).all()}
+    if not scores:
+        return None
+    figure, axes = _grid(len(scores))
+    params = found.sizes[PARAMS.name]
+    for axis, (name, values) in zip(axes, scores.items(), strict=False):
+        there = ~np.isnan(values)
+        points = _draw_points(axis, values[there], found.accuracies[there], params[there], of=params)
+        tau = estimate(resampled_tau, values[there].tolist(), found.accuracies[there].tolist())
+        missing = len(there) - int(there.sum())
+        axis.set_title(_heading(tau) + (f"; {missing:,} without a score" if missing else ""), fontsize="small")
+        axis.set_xscale(style.scale(values[there]))
+        axis.set(xlabel=f"score: {style.plain(name)}", ylabel="accuracy (%)")
+    if not np.isnan(params).any():
+        figure.colorbar(points, ax=axes, aspect=30, label="parameters (millions)")
+    title = f"{found.space}, scored on {found.images}, n = {len(found.accuracies):,} networks; {found.source}"
+    figure.suptitle(style.wrapped(title, 60 * min(len(scores), _ACROSS)), fontsize="medium")
+    return figure
+
+
+def _grid(count: int) -> tuple[Figure, list[Any]]:
+    """Return a figure with so many panels, and these; what is left of the last line is empty."""
+    from matplotlib.figure import Figure
+
+    across = min(count, _ACROSS) if count != 4 else 2
+    along = math.ceil(count / across)
+    figure = Figure(figsize=(1.4 + 4.4 * across, 0.6 + 4.0 * along), layout="constrained")
+    axes = figure.subplots(along, across, squeeze=False).ravel().tolist()
+    for axis in axes[count:]:
+        axis.set_visible(False)
+    return figure, axes
+
+
+def _draw_points(
+    axis: Any, scores: np.ndarray, accuracies: np.ndarray, params: np.ndarray, of: np.ndarray | None = None
+) -> Any:
+    """Draw points whose shades are their parameters, on the scale of those of ``of``; grey where one is not known."""
+    whole = (params if of is None else of) / _MILLION
+    known = not np.isnan(whole).any()
+    axis.grid(alpha=0.3)
+    return axis.scatter(
+        scores, accuracies, s=12 if len(scores) > 100 else 24, cmap=style.color_map(), linewidths=0, alpha=0.8,
+        c=params / _MILLION if known else "0.3", vmin=whole.min() if known else None,
+        vmax=whole.max() if known else None,
+    )  # fmt: skip
+
+
+def draw_score_vs_accuracy(run: Run, findings: Findings) -> Figure | None:
+    """Draw the score of trained networks against test accuracy: at init left, after training right.
+
+    Colours are those of Figure 6; networks without a score or a test accuracy are left out. A point is the mean over
+    seeds; where there are several, bars are their sample standard deviations.
+    """
+    if not run.groups:
+        return None
+    group, found = run.groups[0], findings.groups[0]
+    several = " (mean ± standard deviation)" if len(group.seeds) > 1 else ""
+    figure, axes = style.panels(group.title(len(group.usable)) + several)
+    test_set = group.settings.test_set
+    for axis, column in zip(axes, (SCORE_INIT, SCORE_FINAL), strict=True):
+        looks = zip(group.by_rank, style.colors(group.by_rank), style.markers(group.by_rank), strict=True)
+        for network, color, marker in looks:
+            _draw_network(axis, network, column, color, marker)
+        accuracy = TEST_ACC.axis + ("" if test_set is None else f", {style.plain(test_set)}")
+        axis.set(xlabel=column.axis, ylabel=accuracy)
+        axis.locator_params(axis="x", nbins=6)  # scores have many digits: more labels touch each other
+        tau = found.correlations[TEST_ACC.name][column.name].kendall_tau
+        axis.set_title(f"{column.label}: {_heading(tau)}", fontsize="medium")
+        axis.grid(alpha=0.3)
+    style.explain_colors(figure, axes[-1], group.by_rank)
+    return figure
+
+
+def _draw_network(axis: Any, network: Network, column: Column, color: Any, marker: str) -> None:
+    score, accuracy = network.mean(column.name), network.mean(TEST_ACC.name)
+    if score is None or accuracy is None:
+        return
+    across, along = network.deviation(column.name), network.deviation(TEST_ACC.name)
+    axis.errorbar(
+        [score], [100 * accuracy], xerr=across and [across], yerr=along and [100 * along], fmt=marker, color=color,
+        markersize=6, markeredgecolor="0.3", markeredgewidth=0.4, elinewidth=1, capsize=2, label=style.label(network),
+    )  # fmt: skip
+
+
+def _heading(tau: Estimate) -> str:
+    interval = "" if tau.low is None else " (95 %)"
+    return f"Kendall tau {tau}{interval}, n = {tau.n}"
