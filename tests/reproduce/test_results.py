@@ -8,7 +8,6 @@ from scipy.stats import kendalltau
 
 from naswot_lightning.benchmarks import open_benchmark
 from naswot_lightning.diagnostics.ablation import select_by_percentile
-from naswot_lightning.report.figures.bars import Spread
 from naswot_lightning.reproduce import figures
 from naswot_lightning.reproduce.benchmark_tables import (
     best_of_all_trainings,
