@@ -7,14 +7,14 @@ import math
 import re
 import sys
 from array import array
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from naswot_lightning.benchmarks import csv_table, nasbench101, nats, nds
-from naswot_lightning.benchmarks.records import Format, Key, Reading, Record, identity, listed_as
+from naswot_lightning.benchmarks.records import Format, Key, Record, identity, listed_as
 from naswot_lightning.benchmarks.table import Table, write_table
 from naswot_lightning.errors import UserError
 
@@ -22,6 +22,7 @@ FORMATS = (csv_table.FORMAT, nats.NASBENCH201, nats.NATS, nasbench101.FORMAT, nd
 _ENDINGS = (".pickle.pbz2", ".pbz2", ".tfrecord", ".pth", ".pt", ".pickle", ".pkl", ".json", ".csv")
 _MOST_COLUMNS = 10_000
 _BLOCK = 1 << 20
+_WHERE = "docs/benchmarks.md says where the official ones are"
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,12 @@ def convert(path: Path, output: Path | None = None, space: str | None = None) ->
         UserError: the file is missing, damaged, carries code, or is of no known format.
         OSError: the output cannot be written.
     """
-    found = find_format(path)
-    _expect_whole(path)
+    found, official = find_format(path), _official(path)
+    if official is not None and path.is_file():
+        if official.sha256 and (digest := _digest(path, "sha256")) != official.sha256:
+            raise _not_official(path, f"SHA-256 {digest}, expected {official.sha256}")
+        if official.md5_end and not (digest := _digest(path, "md5")).endswith(official.md5_end):
+            raise _not_official(path, f"MD5 {digest}, expected one that ends with {official.md5_end}")
     table = read_any(path, found, space)
     output = output or converted_name(path)
     write_table(table, output)
@@ -111,32 +116,30 @@ def find_format(path: Path) -> Format:
     raise UserError(f"{path} is none of the files that are known: {titles}")
 
 
-_WHERE = "docs/benchmarks.md says where the official ones are"
-
-
 def read_any(path: Path, found: Format, space: str | None) -> Table:
-    """Return the table of a file in memory; a bar shows the progress on a terminal."""
-    reading = found.read(path, space)
-    records = tqdm(reading.records, "reading", reading.total, leave=False, disable=None, file=sys.stderr)
-    return _build_table(replace(reading, records=records), path.resolve().name)
+    """Return the table of a file in memory; a bar shows the progress on a terminal.
+
+    Raises:
+        UserError: the file has nothing, contradicts itself, or as its reader.
+        SpaceError: an architecture is not of the space.
+    """
+    reading, source = found.read(path, space), path.resolve().name
+    rows = _Rows(reading.space, source)
+    for record in tqdm(reading.records, "reading", reading.total, leave=False, disable=None, file=sys.stderr):
+        rows.add(record)
+    if not rows.architectures or not rows.columns:
+        raise UserError(f"{source} has no accuracies of architectures; get it anew")
+    numbers = np.array(rows.numbers, dtype=np.int64) if max(rows.numbers) >= 0 else None
+    identities = list(rows.row_of_identity)
+    return Table(reading.name, reading.space, source, rows.architectures, rows.finished(), numbers, identities)
 
 
 def _official(path: Path) -> Official | None:
     return next((each for each in OFFICIAL if re.fullmatch(each.pattern, path.name)), None)
 
 
-def _expect_whole(path: Path) -> None:
-    """Raise :class:`UserError` where a file has the name of an official one, and another checksum."""
-    official = _official(path)
-    if official is None or not path.is_file():
-        return
-    if official.sha256 and (found := _digest(path, "sha256")) != official.sha256:
-        reason = f"SHA-256 {found}, expected {official.sha256}"
-    elif official.md5_end and not (found := _digest(path, "md5")).endswith(official.md5_end):
-        reason = f"MD5 {found}, expected one that ends with {official.md5_end}"
-    else:
-        return
-    raise UserError(
+def _not_official(path: Path, reason: str) -> UserError:
+    return UserError(
         f"{path} is not the official file ({reason}): get it anew, or, where it is your own, give it another name"
     )
 
@@ -147,23 +150,6 @@ def _digest(path: Path, kind: str) -> str:
         while block := file.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _build_table(reading: Reading, source: str) -> Table:
-    """Return the table of all records, which are read now.
-
-    Raises:
-        UserError: the file has nothing, contradicts itself, or as its reader.
-        SpaceError: an architecture is not of the space.
-    """
-    rows = _Rows(reading.space, source)
-    for record in reading.records:
-        rows.add(record)
-    if not rows.architectures or not rows.columns:
-        raise UserError(f"{source} has no accuracies of architectures; get it anew")
-    numbers = np.array(rows.numbers, dtype=np.int64) if max(rows.numbers) >= 0 else None
-    identities = list(rows.row_of_identity)
-    return Table(reading.name, reading.space, source, rows.architectures, rows.finished(), numbers, identities)
 
 
 class _Rows:
@@ -178,22 +164,18 @@ class _Rows:
         self.numbers: array[int] = array("q")
 
     def add(self, record: Record) -> None:
-        row = self._row(record.architecture)
+        row = self._row_of.get(record.architecture)
+        if row is None:
+            same = identity(self._space, record.architecture)
+            row = self._row_of[record.architecture] = self.row_of_identity.setdefault(same, len(self.architectures))
+            if row == len(self.architectures):
+                self.architectures.append(listed_as(self._space, record.architecture))
+                self.numbers.append(-1)
         if record.number is not None:
             self.numbers[row] = record.number
         for key, value in record.values.items():
             if not math.isnan(value):
                 self._set(row, key, value)
-
-    def _row(self, architecture: str) -> int:
-        row = self._row_of.get(architecture)
-        if row is None:
-            row = self.row_of_identity.setdefault(identity(self._space, architecture), len(self.architectures))
-            self._row_of[architecture] = row
-        if row == len(self.architectures):
-            self.architectures.append(listed_as(self._space, architecture))
-            self.numbers.append(-1)
-        return row
 
     def _set(self, row: int, key: Key, value: float) -> None:
         column = self.columns.get(key)

@@ -130,7 +130,7 @@ class Table:
         self._longest: dict[tuple[Measure, str, str], int] = {}
         self._loaded: dict[_Query, dict[int, np.ndarray]] = {}
         for key in sorted(columns):
-            self._seeds[_query(key)][key.seed] = key
+            self._seeds[(*key[:4], key.epoch)][key.seed] = key
             # The keys ascend.
             self._longest[key[:3]] = key.epochs
 
@@ -337,10 +337,6 @@ class Table:
 
     def _recipe(self, measure: Measure, dataset: str, split: str, epochs: int | None) -> int:
         return self._longest.get((measure, dataset, split), 0) if epochs is None else epochs
-
-
-def _query(key: Key) -> _Query:
-    return key.measure, key.dataset, key.split, key.epochs, key.epoch
 
 
 @dataclass(frozen=True)

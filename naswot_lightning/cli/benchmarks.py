@@ -56,21 +56,21 @@ class ExportConfig:
     """the search space of a CSV's architectures, where they do not tell."""
 
 
-def convert(config: ConvertConfig) -> int:
+def convert_table(config: ConvertConfig) -> int:
     """Write the table."""
-    from naswot_lightning.benchmarks.convert import convert as convert_file
+    from naswot_lightning.benchmarks.convert import convert
 
     restore_keyboard_interrupt()
     output = None if config.output is None else Path(config.output)
     if output is not None and output.suffix != ".npz":
         raise UserError(f"--output {config.output}: expected a name that ends with .npz")
-    table, path = convert_file(Path(config.file), output, config.space)
+    table, path = convert(Path(config.file), output, config.space)
     size = path.stat().st_size / 1000
     print(one_line(f"{path}: {len(table.architectures):,} architectures of {table.space}, {size:,.0f} kB"))
     return 0
 
 
-def show(config: ShowConfig) -> int:
+def show_table(config: ShowConfig) -> int:
     """Print what is known, of all or of one architecture."""
     from naswot_lightning.benchmarks import open_benchmark
     from naswot_lightning.console import print_table
@@ -86,17 +86,11 @@ def show(config: ShowConfig) -> int:
         return 0
     if config.architecture not in table:
         raise UserError(f"{table.name} does not know {config.architecture}")
-    _print_architecture(table, config.architecture)
-    return 0
-
-
-def _print_architecture(table: Table, architecture: str) -> None:
-    from naswot_lightning.console import print_table
-
     columns = ("data set", "split", "epochs", "accuracy (%)", "loss", "training (s)", "params", "MACs", "by seed (%)")
-    number = table.number(architecture)
-    print(one_line(architecture if number is None else f"{architecture} (index {number:,})"))
-    print_table("", columns, filter(None, (_row(table, architecture, known) for known in table.known)))
+    number = table.number(config.architecture)
+    print(one_line(config.architecture if number is None else f"{config.architecture} (index {number:,})"))
+    print_table("", columns, filter(None, (_row(table, config.architecture, known) for known in table.known)))
+    return 0
 
 
 def _row(table: Table, architecture: str, known: AvailableAccuracy) -> list[object] | None:
@@ -113,7 +107,7 @@ def _row(table: Table, architecture: str, known: AvailableAccuracy) -> list[obje
     ]  # fmt: skip
 
 
-def export(config: ExportConfig) -> int:
+def export_table(config: ExportConfig) -> int:
     """Write the table in another format."""
     from naswot_lightning.benchmarks import open_benchmark
 
@@ -127,11 +121,11 @@ def main(words: Sequence[str]) -> int:
     """Run one of the commands; return its exit code."""
     command, *rest = words or ["--help"]
     if command == "convert":
-        return run_command(convert, ConvertConfig, f"{PROG} convert", rest, ["file"])
+        return run_command(convert_table, ConvertConfig, f"{PROG} convert", rest, ["file"])
     if command == "show":
-        return run_command(show, ShowConfig, f"{PROG} show", rest, ["file", "architecture"])
+        return run_command(show_table, ShowConfig, f"{PROG} show", rest, ["file", "architecture"])
     if command == "export":
-        return run_command(export, ExportConfig, f"{PROG} export", rest, ["file"])
+        return run_command(export_table, ExportConfig, f"{PROG} export", rest, ["file"])
     wanted = command in ("--help", "-h")
     usage = f"{PROG} {_USAGE}; each has a --help"
     print(usage if wanted else f"{PROG}: error: {command}: expected {usage}", file=None if wanted else sys.stderr)

@@ -58,10 +58,11 @@ class TableEvaluator(Staged):
             UserError: the table has no accuracies after a part of the epochs.
         """
         target, benchmark = self.target, self.benchmark
-        whole = epochs == self.epochs
+        # The whole training is 1 epoch where the table does not say how long it was.
+        whole = epochs >= self.epochs
         if whole:
-            accuracy = benchmark.accuracy(architecture, target.dataset, target.split, epochs)
-            seconds = benchmark.seconds(architecture, target.dataset, epochs)
+            accuracy = benchmark.accuracy(architecture, target.dataset, target.split, self.epochs)
+            seconds = benchmark.seconds(architecture, target.dataset, self.epochs)
         else:
             accuracy = benchmark.accuracy_at(architecture, target.dataset, target.split, self.epochs, epochs)
             seconds = benchmark.seconds_at(architecture, target.dataset, self.epochs, epochs)
