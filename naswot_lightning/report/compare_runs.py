@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean, stdev
-from typing import Any
 
-from naswot_lightning.analysis.results import Network, choose_best
+from naswot_lightning.analysis.results import choose_best
 from naswot_lightning.analysis.statistics import Estimate, estimate, resampled_tau
 from naswot_lightning.analysis.trajectory import Points, seed_band
 from naswot_lightning.columns import PARAMS, SCORE_FINAL, SCORE_INIT, TEST_ACC
@@ -88,23 +87,32 @@ def read_runs(folders: Sequence[RunFolder]) -> list[NamedRun]:
         if paths.count(path) > 1:
             raise UserError(f"--run_dir {folder.path}: it is given twice; a run is compared with others")
         folder.expect_own_folders()
-    runs = [read_run(folder) for folder in folders]
-    runs = [read_rows(folder, run) if run.ranking.empty else run for folder, run in zip(folders, runs, strict=True)]
     called = [folder.name for folder in folders]
-    names = [
-        name if called.count(name) == 1 else str(folder.path) for name, folder in zip(called, folders, strict=True)
-    ]
-    return [NamedRun(name, run, find(run)) for name, run in zip(names, runs, strict=True)]
+    found = []
+    for folder in folders:
+        run = read_run(folder)
+        run = read_rows(folder, run) if run.ranking.empty else run
+        name = folder.name if called.count(folder.name) == 1 else str(folder.path)
+        found.append(NamedRun(name, run, find(run)))
+    return found
 
 
 def compare_runs(runs: Sequence[NamedRun]) -> RunsComparison:
     """Return the comparison of runs, in their order; pure, and the same for the same files."""
-    columns = [_table_column(each) for each in runs]
-    rows = [(label, tuple(column[label] for column in columns)) for label in columns[0]]
+    rows: dict[str, tuple[str, ...]] = {}
+    for part in (_of_search, _of_benchmark, _of_trainings):
+        columns = [part(each) for each in runs]
+        for label in dict.fromkeys(label for column in columns for label in column):
+            rows[label] = tuple(column.get(label, _NOTHING) for column in columns)
+    settings = [_settings(each.run) for each in runs]
+    differences = [
+        Difference(name, tuple(each.get(name, _NOTHING) for each in settings))
+        for name in dict.fromkeys(name for each in settings for name in each)
+    ]
     return RunsComparison(
         names=tuple(each.name for each in runs),
-        differences=tuple(differences([each.run for each in runs])),
-        rows=tuple((label, texts) for label, texts in rows if set(texts) != {"-"}),
+        differences=tuple(each for each in differences if len(set(each.values)) > 1),
+        rows=tuple(rows.items()),
         agreements=tuple(_agreement(first, second) for first, second in combinations(runs, 2)),
         trajectories=tuple(_trajectories(each.run) for each in runs),
     )
@@ -117,135 +125,104 @@ def _trajectories(run: Run) -> tuple[Points, ...]:
     return tuple(band.points for band in bands if band.points)
 
 
-def differences(runs: Sequence[Run]) -> list[Difference]:
-    """Return the settings that are not the same in all runs, those of the searches first."""
-    settings = [_settings(run) for run in runs]
-    names = dict.fromkeys(name for each in settings for name in each)
-    found = [Difference(name, tuple(each.get(name, _NOTHING) for each in settings)) for name in names]
-    return [each for each in found if len(set(each.values)) > 1]
-
-
 def _settings(run: Run) -> dict[str, str]:
     """Return what decides a result: settings of the search, what trainings of the largest group share, their seeds."""
-    found = _flat({name: value for name, value in run.settings.items() if name not in _FREE})
+    found: dict[str, str] = {}
+    pending = [(name, value) for name, value in run.settings.items() if name not in _FREE]
+    while pending:
+        name, value = pending.pop(0)
+        if isinstance(value, Mapping):
+            pending[:0] = [(f"{name}.{inner}", each) for inner, each in value.items()]
+        else:
+            found[name] = value if isinstance(value, str) else json.dumps(value)
     if run.groups:
         shared, seeds = run.groups[0].settings, ", ".join(map(str, run.groups[0].seeds))
         named = {"dataset": shared.dataset, "epochs": str(shared.epochs), "recipe": shared.recipe, "seeds": seeds}
-        found |= {f"train.py {name}": _NOTHING if value is None else value for name, value in named.items()}
+        found |= {f"train.py {name}": value for name, value in named.items() if value is not None}
     return found
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    found: dict[str, str] = {}
-    for name, value in settings.items():
-        found |= (
-            _flat(value, f"{prefix}{name}.")
-            if isinstance(value, Mapping)
-            else {prefix + name: value if isinstance(value, str) else json.dumps(value)}
-        )
-    return found
-
-
-def _table_column(named: NamedRun) -> Mapping[str, str]:
-    """Return what a run reaches by labels that are the same for every run; "-" where it has nothing."""
-    return {**_of_search(named), **_of_benchmark(named), **_of_trainings(named)}
 
 
 def _of_search(named: NamedRun) -> dict[str, str]:
+    """Return what a search found, by the labels of the table."""
     run, search = named.run, named.findings.search
-    settings = run.settings if search else {}
-    first = next(as_dicts(run.ranking.head(1)), {})
-    statuses = dict(search.statuses) if search else {}
-    ok = statuses.pop("ok", 0)
-    others = "".join(f", {count:,} {status}" for status, count in statuses.items())
-    return {
-        "space": str(settings.get("space", run.groups[0].settings.space if run.groups else _NOTHING)),
-        "data set of the search": str(settings.get("dataset", _NOTHING)),
-        "candidates": f"{ok:,} scored{others}{', so far' if run.provisional else ''}" if search else _NOTHING,
-        "ranked by": run.criterion.name if search else _NOTHING,
-        "best": f"{score:,.2f}" if (score := first.get("score")) is not None else _NOTHING,
-        "parameters of the best": f"{params:,}" if (params := first.get("params")) is not None else _NOTHING,
-        "tau of score and parameters": _plain(search.agreement.get(PARAMS.name) if search else None),
+    if search is None:
+        return {"space": run.groups[0].settings.space} if run.groups else {}
+    first = next(as_dicts(run.ranking.head(1)))
+    others = [f", {count:,} {status}" for status, count in search.statuses.items() if status != "ok"]
+    so_far = ", so far" if run.provisional else ""
+    found = {
+        "space": str(run.settings.get("space", _NOTHING)),
+        "data set of the search": str(run.settings.get("dataset", _NOTHING)),
+        "candidates": f"{search.statuses.get('ok', 0):,} scored{''.join(others)}{so_far}",
+        "ranked by": run.criterion.name,
     }
+    if first["score"] is not None:
+        found["best"] = f"{first['score']:,.2f}"
+    if first["params"] is not None:
+        found["parameters of the best"] = f"{first['params']:,}"
+    if (tau := search.agreement.get(PARAMS.name)) is not None:
+        found["tau of score and parameters"] = f"{tau:.2f}"
+    return found
 
 
 def _of_benchmark(named: NamedRun) -> dict[str, str]:
     """Return what a table of accuracies says of the ranking."""
     found = named.run.benchmark
-    tau = found.correlations[SCORE_INIT.name].kendall_tau if found else None
+    if found is None:
+        return {}
+    pick = {} if found.pick is None else {"accuracy of the best, by the table": f"{100 * found.pick:.2f} %"}
+    tau = found.correlations[SCORE_INIT.name].kendall_tau
     return {
-        "accuracy of the best, by the table": _percent(found.pick if found else None),
-        "tau with the table's accuracy": _with_n(tau),
-        "verdict by the table": found.verdict.outcome if found else _NOTHING,
+        **pick,
+        "tau with the table's accuracy": f"{tau}, n = {tau.n}",
+        "verdict by the table": found.verdict.outcome,
     }
 
 
 def _of_trainings(named: NamedRun) -> dict[str, str]:
-    group = named.run.groups[0] if named.run.groups else None
-    found = named.findings.groups[0] if named.findings.groups else None
-    networks = group.by_rank if group else []
-    of_test = found.correlations[TEST_ACC.name] if found else {}
-    settled = found.trajectory.settles_after.median if found else None
-    return {
-        "trained networks": f"{len(networks)}, {_counted(len(group.seeds), 'seed')}" if group else _NOTHING,
-        "test accuracy of the best (%)": _best(networks),
-        "test accuracy, mean (%)": spread(_means(networks, TEST_ACC.name, 100.0)),
-        "  lowest to highest (%)": _range(_means(networks, TEST_ACC.name, 100.0)),
-        "score at init, mean": spread(_means(networks, SCORE_INIT.name)),
-        "  lowest to highest": _range(_means(networks, SCORE_INIT.name)),
-        "score after training, mean": spread(_means(networks, SCORE_FINAL.name)),
-        "  lowest to highest after": _range(_means(networks, SCORE_FINAL.name)),
-        "tau of score at init": _with_n(of_test[SCORE_INIT.name].kendall_tau if found else None),
-        "tau of score after training": _with_n(of_test[SCORE_FINAL.name].kendall_tau if found else None),
-        "tau of parameters": _with_n(of_test[PARAMS.name].kendall_tau if found else None),
-        "score against plain size": found.verdict.outcome if found else _NOTHING,
-        "settles after epoch (median)": _NOTHING if settled is None else f"{settled:g}",
-    }
-
-
-def _best(networks: Sequence[Network]) -> str:
-    """Return the mean test accuracy of the best network by validation over its seeds, with its deviation."""
-    best = choose_best([each for each in networks if each.mean(TEST_ACC.name) is not None])
-    if best is None:
-        return _NOTHING
-    values = [100 * each.test_acc for each in best.finished if each.test_acc is not None]
-    return f"{spread(values)}, {_counted(len(values), 'seed')}"
-
-
-def _means(networks: Sequence[Network], name: str, unit: float = 1.0) -> list[float]:
-    """Return the mean of each network over its seeds."""
-    return [unit * value for each in networks if (value := each.mean(name)) is not None]
+    """Return what the largest group of trainings reached."""
+    if not named.run.groups:
+        return {}
+    group, found = named.run.groups[0], named.findings.groups[0]
+    networks = group.by_rank
+    rows = {"trained networks": f"{len(networks)}, {_count_seeds(len(group.seeds))}"}
+    if best := choose_best([each for each in networks if each.mean(TEST_ACC.name) is not None]):
+        values = [100 * each.test_acc for each in best.finished if each.test_acc is not None]
+        rows["test accuracy of the best (%)"] = f"{spread(values)}, {_count_seeds(len(values))}"
+    for label, lowest, column, unit in (
+        ("test accuracy, mean (%)", "  lowest to highest (%)", TEST_ACC, 100.0),
+        ("score at init, mean", "  lowest to highest", SCORE_INIT, 1.0),
+        ("score after training, mean", "  lowest to highest after", SCORE_FINAL, 1.0),
+    ):
+        means = [unit * value for each in networks if (value := each.mean(column.name)) is not None]
+        if means:
+            rows[label] = spread(means)
+        if len(means) > 1:
+            rows[lowest] = f"{min(means):.2f} to {max(means):.2f}"
+    for label, column in (
+        ("tau of score at init", SCORE_INIT),
+        ("tau of score after training", SCORE_FINAL),
+        ("tau of parameters", PARAMS),
+    ):
+        tau = found.correlations[TEST_ACC.name][column.name].kendall_tau
+        rows[label] = f"{tau}, n = {tau.n}"
+    rows["score against plain size"] = found.verdict.outcome
+    if (settled := found.trajectory.settles_after.median) is not None:
+        rows["settles after epoch (median)"] = f"{settled:g}"
+    return rows
 
 
 def spread(values: Sequence[float]) -> str:
     """Return the mean ± sample standard deviation; of one value, it.
 
-    >>> spread([94.0, 95.0]), spread([94.0]), spread([])
-    ('94.50 ± 0.71', '94.00', '-')
+    >>> spread([94.0, 95.0]), spread([94.0])
+    ('94.50 ± 0.71', '94.00')
     """
-    if not values:
-        return _NOTHING
     return f"{fmean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
 
 
-def _range(values: Sequence[float]) -> str:
-    return f"{min(values):.2f} to {max(values):.2f}" if len(values) > 1 else _NOTHING
-
-
-def _counted(n: int, of: str) -> str:
-    return f"{n} {of}{'' if n == 1 else 's'}"
-
-
-def _with_n(tau: Estimate | None) -> str:
-    return _NOTHING if tau is None else f"{tau}, n = {tau.n}"
-
-
-def _plain(value: float | None) -> str:
-    return _NOTHING if value is None else f"{value:.2f}"
-
-
-def _percent(share: float | None) -> str:
-    return _NOTHING if share is None else f"{100 * share:.2f} %"
+def _count_seeds(n: int) -> str:
+    return f"{n} seed{'' if n == 1 else 's'}"
 
 
 def _agreement(first: NamedRun, second: NamedRun) -> Agreement:

@@ -50,7 +50,7 @@ class Run:
     """by the name of the pick."""
     rows: Sequence[ScoreRow] = ()
     """finished candidates in the order in which they were finished, where they were asked for."""
-    trainings: tuple[Training, ...] = ()
+    trainings: tuple[TrainingRun, ...] = ()
     """all of them, those too that have no result."""
     provisional: bool = False
     """whether the ranking is of the finished candidates of a search that has written none yet."""
@@ -156,11 +156,12 @@ class Planned:
     __pydantic_config__ = STRICT
 
 
+_PLANNED = tuple(Planned.__dataclass_fields__)
 _OF_RESULT = ("rank", "space", "architecture", "canonical", "dataset", "seed", "epochs")
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingRun:
     """One training."""
 
     pick: str
@@ -180,7 +181,7 @@ class Training:
     """of a file of it that is damaged, in one line; None where there is none."""
 
 
-def read_trainings(folder: Path, results: Sequence[TrainingResult]) -> tuple[Training, ...]:
+def read_trainings(folder: Path, results: Sequence[TrainingResult]) -> tuple[TrainingRun, ...]:
     """Return all trainings whose folders say what is trained: those with a result first, then by rank.
 
     Args:
@@ -190,50 +191,36 @@ def read_trainings(folder: Path, results: Sequence[TrainingResult]) -> tuple[Tra
     Raises:
         UserError: a trajectory is damaged. Other damaged files are a ``fault`` of their training.
     """
-    finished = [_finished(folder / "picks" / result.pick, result) for result in results]
+    finished = [_read_training(folder / "picks" / result.pick, result) for result in results]
     known = {result.pick for result in results}
     others = sorted(path.parent for path in folder.glob("picks/*/config.yaml") if path.parent.name not in known)
-    unfinished = [training for path in others if (training := _unfinished(path)) is not None]
-    return (*finished, *sorted(unfinished, key=_order))
+    unfinished = [each for path in others if (each := _read_training(path, None)) is not None]
+    unfinished.sort(key=lambda each: (each.planned.rank is None, each.planned.rank or 0, each.pick))
+    return (*filter(None, finished), *unfinished)
 
 
-def _order(training: Training) -> tuple[bool, int, str]:
-    rank = training.planned.rank
-    return rank is None, rank or 0, training.pick
-
-
-def _finished(path: Path, result: TrainingResult) -> Training:
-    own = {name: getattr(result, name) for name in _OF_RESULT}
-    planned = _planned(path, own) or Planned(**own, options={"epochs": result.epochs})
-    return _training(path, planned, result, result.status, result.reason)
-
-
-def _unfinished(path: Path) -> Training | None:
-    """Return a training without a result; None where its settings cannot be read, of which training itself tells."""
-    planned = _planned(path, {})
-    return None if planned is None else _training(path, planned, None, *_outcome(path))
-
-
-def _training(path: Path, planned: Planned, result: TrainingResult | None, status: str, reason: str | None) -> Training:
+def _read_training(path: Path, result: TrainingResult | None) -> TrainingRun | None:
+    """Return the training of a folder; None where it has no result, and its settings cannot be read."""
+    own = {} if result is None else {name: getattr(result, name) for name in _OF_RESULT}
+    try:
+        plain = parse_yaml((path / "config.yaml").read_bytes().decode())
+        planned = from_plain(Planned, {name: plain[name] for name in _PLANNED if name in plain} | own)
+    except (OSError, ValueError, TypeError):
+        if result is None:  # training itself says what is wrong
+            return None
+        planned = Planned(**own, options={"epochs": result.epochs})
+    status, reason = _read_outcome(path) if result is None else (result.status, result.reason)
     curve, fault = LearningCurve(), None
     try:
         curve = read_learning_curve(path / "metrics.csv")
     except UserError as error:
         fault = str(error)
-    return Training(path.name, planned, result, status, reason, curve, read_trajectory(path / "trajectory.csv"), fault)
+    return TrainingRun(
+        path.name, planned, result, status, reason, curve, read_trajectory(path / "trajectory.csv"), fault
+    )
 
 
-def _planned(path: Path, known: Mapping[str, Any]) -> Planned | None:
-    """Return what the settings of a pick say, beside what is known; None where they cannot be read."""
-    try:
-        plain = parse_yaml((path / "config.yaml").read_bytes().decode())
-        names = [name for name in Planned.__dataclass_fields__ if name in plain]
-        return from_plain(Planned, {**{name: plain[name] for name in names}, **known})
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-def _outcome(path: Path) -> tuple[str, str | None]:
+def _read_outcome(path: Path) -> tuple[str, str | None]:
     """Return how the process ended; a process that is at work, or was killed, has left no word."""
     try:
         outcome: Mapping[str, Any] = parse_json((path / "outcome.json").read_bytes())

@@ -43,7 +43,7 @@ def compare_folders(config: ReportConfig) -> int:
     if (page := out / PAGE).exists() and (not page.is_file() or _MARK not in page.read_bytes()[:4000]):
         raise UserError(f"{page} is not a page of ours: move it away, or give another folder with --out")
     found = compare_runs(read_runs([RunFolder(path) for path in config.run_dir]))
-    print_comparison(found)
+    print_runs(found)
     files = [out / f"{FIGURE}.{ending}" for ending in config.format]
     with warn_of_failure(f"{files[0]} cannot be drawn"):
         if (figure := draw_runs(dict(zip(found.names, found.trajectories, strict=True)))) is not None:
@@ -73,7 +73,7 @@ def render_comparison(found: RunsComparison) -> str:
     return render("runs.html", _TITLE, ("trainings", "runs"), "startRuns", {"runs": runs}, page=found)
 
 
-def print_comparison(found: RunsComparison) -> None:
+def print_runs(found: RunsComparison) -> None:
     """Print what differs, the figures, and how far the rankings agree."""
     width = terminal_width()
     settings = [(each.name, each.values) for each in found.differences]

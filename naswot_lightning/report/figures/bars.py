@@ -229,7 +229,11 @@ def draw_published(rows: Sequence[ResultRow], columns: Sequence[str], title: str
 
 def _draw_column(axis: Any, rows: Sequence[ResultRow], column: str) -> None:
     means = [found.mean for row in rows for found in (row.published.get(column), row.ours.get(column)) if found]
-    axis.set_xlim(*_better_range(means))
+    # A range around the better three quarters of the means: searches that fail would hide all else.
+    ordered = sorted(means) or [0.0, 100.0]
+    low, high = ordered[len(ordered) // 4], ordered[-1]
+    margin = 0.6 * (high - low) or 1.0
+    axis.set_xlim(low - margin, high + margin / 2)
     for place, row in enumerate(rows):
         _draw_point(axis, row.published.get(column), place - _OFFSET, "published", *_PUBLISHED)
         _draw_point(axis, row.ours.get(column), place + _OFFSET, "here", *_OURS)
@@ -251,14 +255,6 @@ def _draw_point(axis: Any, found: Spread | None, place: float, label: str, color
             [found.mean], [place], xerr=[found.std or 0.0], fmt=marker, color=color, markersize=4, elinewidth=1,
             capsize=2, label=label,
         )  # fmt: skip
-
-
-def _better_range(means: Sequence[float]) -> tuple[float, float]:
-    """Return a range around the better three quarters of the means: searches that fail would hide all else."""
-    ordered = sorted(means) or [0.0, 100.0]
-    low, high = ordered[len(ordered) // 4], ordered[-1]
-    margin = 0.6 * (high - low) or 1.0
-    return low - margin, high + margin / 2
 
 
 def _ends(tau: Estimate) -> list[list[float]] | None:

@@ -62,11 +62,13 @@ def label(network: Network) -> str:
 
 
 def colors(networks: Sequence[Network]) -> list[Any]:
-    """Return a colour a network, the same in all figures: by accuracy, evenly apart where a legend names them."""
+    """Return a colour per network, the same in all figures: by accuracy, evenly apart where a legend names them."""
     accuracies = [network.mean(TEST_ACC.name) for network in networks]
-    order = [accuracy for accuracy in accuracies if accuracy is not None]
-    few = len(networks) <= _LEGEND_NETWORKS
-    shares = _even_shares(order) if few else [_scale(order)(value) for value in order]
+    known = [accuracy for accuracy in accuracies if accuracy is not None]
+    shares = [_scale(known)(value) for value in known]
+    if len(networks) <= _LEGEND_NETWORKS:  # equal accuracies are different networks and get different shares
+        order = sorted(range(len(known)), key=known.__getitem__)
+        shares = [order.index(position) / max(len(known) - 1, 1) for position in range(len(known))]
     shades = iter(tuple(color) for color in color_map()(shares))
     return [FAILED if accuracy is None else next(shades) for accuracy in accuracies]
 
@@ -75,12 +77,6 @@ def markers(networks: Sequence[Network]) -> list[str]:
     """Return a marker a network, the same in all figures: each its own where a legend names them."""
     few = len(networks) <= _LEGEND_NETWORKS
     return [_MARKERS[place] if few else _MARKERS[0] for place in range(len(networks))]
-
-
-def _even_shares(values: Sequence[float]) -> list[float]:
-    """Return i / (n - 1) for the i-th lowest value; equal values are different networks and get different shares."""
-    order = sorted(range(len(values)), key=lambda position: values[position])
-    return [order.index(position) / max(len(values) - 1, 1) for position in range(len(values))]
 
 
 def color_map() -> Any:
@@ -99,28 +95,21 @@ def _scale(accuracies: Sequence[float]) -> Any:
 
 def explain_colors(figure: Any, axis: Any, networks: Sequence[Network]) -> None:
     """Add a legend, the most accurate first, or a colour bar where there are many networks."""
-    accuracies = [100 * value for network in networks if (value := network.mean(TEST_ACC.name)) is not None]
     if len(networks) <= _LEGEND_NETWORKS:
-        _add_legend(figure, axis, networks)
-    elif accuracies:
-        from matplotlib.cm import ScalarMappable
+        handles = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
+        best_first = sorted(networks, key=lambda network: -(network.mean(TEST_ACC.name) or 0.0))
+        labels = [text for network in best_first if (text := label(network)) in handles]
+        if labels:
+            figure.legend(
+                [handles[text] for text in labels], labels, loc="outside right center", fontsize="x-small",
+                title="network: test accuracy", title_fontsize="x-small",
+            )  # fmt: skip
+        return
+    from matplotlib.cm import ScalarMappable
 
+    accuracies = [100 * value for network in networks if (value := network.mean(TEST_ACC.name)) is not None]
+    if accuracies:
         figure.colorbar(ScalarMappable(_scale(accuracies), color_map()), ax=axis, label=TEST_ACC.axis)
-
-
-def _add_legend(figure: Any, axis: Any, networks: Sequence[Network]) -> None:
-    handles = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
-    best_first = sorted(networks, key=lambda network: -(network.mean(TEST_ACC.name) or 0.0))
-    labels = [text for network in best_first if (text := label(network)) in handles]
-    if labels:
-        figure.legend(
-            [handles[text] for text in labels],
-            labels,
-            loc="outside right center",
-            fontsize="x-small",
-            title="network: test accuracy",
-            title_fontsize="x-small",
-        )
 
 
 def panels(title: str) -> tuple[Figure, tuple[Any, Any]]:

@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,39 +15,9 @@ _STYLES = ("vendor/uPlot.min.css", "page.css")
 _LIBRARY = "vendor/uPlot.iife.min.js"
 _LICENCE = "vendor/uPlot-LICENSE.txt"
 # What every page's own scripts may use, in an order in which each knows those before it.
-SHARED = (
-    "format",
-    "elements",
-    "candidates",
-    "cells",
-    "axes",
-    "touch",
-    "details",
-    "table",
-    "scatter",
-    "lines",
-)
+SHARED = ("format", "elements", "candidates", "cells", "axes", "touch", "details", "table", "scatter", "lines")
 _ESCAPES = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&"}
 _MISSING = "–"
-
-
-@dataclass(frozen=True)
-class Document:
-    """What the base template puts into the file, none of it to be escaped.
-
-    Attributes:
-        policy: allows the style and the scripts by their hashes, and nothing else: no network.
-        style: all of it.
-        scripts: the library's and ours.
-        licence: of the library, which goes with every copy of it.
-        data: JSON that holds no "<", so that it ends no script.
-    """
-
-    policy: str
-    style: str
-    scripts: tuple[str, ...]
-    licence: str
-    data: str
 
 
 def render(template: str, title: str, scripts: Sequence[str], start: str, data: Any, **values: Any) -> str:
@@ -68,13 +37,13 @@ def render(template: str, title: str, scripts: Sequence[str], start: str, data: 
     ours = "\n".join(_asset(f"{name}.js") for name in (*SHARED, *scripts))
     own = f'"use strict";(() => {{\n{ours}\n{start}(JSON.parse(document.getElementById("data").textContent));\n}})();'
     style = "\n".join(map(_asset, _STYLES))
-    document = Document(
-        policy=policy_of(style, [library, own]),
-        style=Markup(style),
-        scripts=(Markup(library), Markup(own)),
-        licence=Markup(_asset(_LICENCE)),
-        data=Markup(to_json(data)),
-    )
+    # Put into the file as they are; the data hold no "<", so that they end no script.
+    whole = {"style": style, "licence": _asset(_LICENCE), "data": to_json(data)}
+    document = {
+        "policy": policy_of(style, [library, own]),
+        "scripts": [Markup(library), Markup(own)],
+        **{name: Markup(text) for name, text in whole.items()},
+    }
     return str(_templates().get_template(template).render(title=title, document=document, **values))
 
 
@@ -88,14 +57,11 @@ def to_json(data: Any) -> str:
 
 
 def policy_of(style: str, scripts: Sequence[str]) -> str:
-    """Return a Content-Security-Policy that allows this style and these scripts alone."""
-    allowed = " ".join(map(_digest, scripts))
+    """Return a Content-Security-Policy that allows this style and these scripts by their hashes, and no network."""
+    digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, *scripts)]
+    own, *allowed = [f"'sha256-{digest}'" for digest in digests]
     rest = "img-src data:; base-uri 'none'; form-action 'none'"
-    return f"default-src 'none'; script-src {allowed}; style-src {_digest(style)}; {rest}"
-
-
-def _digest(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+    return f"default-src 'none'; script-src {' '.join(allowed)}; style-src {own}; {rest}"
 
 
 @cache
@@ -114,13 +80,8 @@ def _templates() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"percent": _percent, "decimal": _decimal}
+    environment.globals |= {
+        "percent": lambda share: _MISSING if share is None else f"{100 * share:.2f}",
+        "decimal": lambda value: _MISSING if value is None else f"{value:,.2f}",
+    }
     return environment
-
-
-def _percent(share: float | None) -> str:
-    return _MISSING if share is None else f"{100 * share:.2f}"
-
-
-def _decimal(value: float | None) -> str:
-    return _MISSING if value is None else f"{value:,.2f}"

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from naswot_lightning.analysis.results import TrainingResult
 from naswot_lightning.columns import COMBINED, SIZES, VAL_ACC, Criterion
 from naswot_lightning.ranking import as_dicts
 from naswot_lightning.report.findings import Findings
@@ -16,7 +15,7 @@ from naswot_lightning.report.html.cells import MOST_DRAWN, Cells
 from naswot_lightning.report.html.document import render
 from naswot_lightning.report.html.reproduce import Setting, commands_of, settings_of
 from naswot_lightning.report.html.tables import (
-    Candidates,
+    CandidateTable,
     Evidence,
     Pick,
     candidates_of,
@@ -55,7 +54,7 @@ class Page:
     """the figures that come first."""
     score: str
     """the score that ranks, in words."""
-    candidates: Candidates | None
+    candidates: CandidateTable | None
     """the table; None where there is no ranking."""
     drawn: tuple[tuple[int, ...], ...]
     """positions of cells, one tuple per row of the table so far as they are drawn."""
@@ -161,13 +160,11 @@ def _versions(run: Run) -> tuple[Setting, ...]:
     for versions in (*run.versions, *(result.versions for result in run.results)):
         for name, version in versions.items():
             found.setdefault(name, {})[version] = None
-    return tuple((name, ", ".join(_without_parts(each))) for name, each in sorted(found.items()))
-
-
-def _without_parts(versions: Iterable[str]) -> list[str]:
-    """Return versions without those that another one names with its build: 2.4 beside 2.4+cpu."""
-    every = list(versions)
-    return [each for each in every if not any(other.startswith(f"{each}+") for other in every)]
+    # Without those that another one names with its build: 2.4 beside 2.4+cpu.
+    return tuple(
+        (name, ", ".join(each for each in every if not any(other.startswith(f"{each}+") for other in every)))
+        for name, every in sorted(found.items())
+    )
 
 
 def _score_name(criterion: Criterion) -> str:
@@ -232,17 +229,12 @@ def _facts(run: Run, findings: Findings, evidence: Sequence[Evidence]) -> Iterat
     if run.trainings:
         yield Fact("trainings", f"{len(run.results)}", f"of {len(run.trainings)} begun")
     if run.groups and (best := run.groups[0].best):
-        yield Fact("test accuracy", f"{100 * (best.test_acc or 0.0):.2f} %", _describe_choice(best))
+        by_hand = best.rank is None
+        why = "no validation set to choose by" + ("" if by_hand else ", so the best rank")
+        if best.best_val_acc is not None:
+            why = f"best by validation ({100 * best.best_val_acc:.2f} %)"
+        which = f"{'given by hand' if by_hand else f'rank {best.rank}'}, seed {best.seed}, {best.dataset}"
+        yield Fact("test accuracy", f"{100 * (best.test_acc or 0.0):.2f} %", f"{why}: {which}")
     if evidence:
         outcome = evidence[0].outcome
         yield Fact("does the score beat size?", _OUTCOMES.get(outcome, outcome), f"tau {evidence[0].tau}")
-
-
-def _describe_choice(best: TrainingResult) -> str:
-    """Return which training it is, and by what it was chosen."""
-    where = "given by hand" if best.rank is None else f"rank {best.rank}"
-    if best.best_val_acc is not None:
-        why = f"best by validation ({100 * best.best_val_acc:.2f} %)"
-    else:
-        why = "no validation set to choose by" + ("" if best.rank is None else ", so the best rank")
-    return f"{why}: {where}, seed {best.seed}, {best.dataset}"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields
 from typing import Any
 
 from naswot_lightning.config import SearchConfig
-from naswot_lightning.report.run import Run, Training
+from naswot_lightning.report.run import Run, TrainingRun
 
 Setting = tuple[str, str]  # name, value in words
 AGAIN = "runs/again"
@@ -21,27 +21,17 @@ _FREE = ("run_dir", "top", "device", "engine", "workers", "timeout", "slurm", "w
 def settings_of(settings: Mapping[str, Any]) -> tuple[tuple[Setting, ...], tuple[Setting, ...]]:
     """Return the settings of a search that were chosen, and the others; those of a group by ``group.name``."""
     chosen = dict(_search_options(settings))
-    rest = dict(_flat({name: value for name, value in settings.items() if name not in chosen}))
-    for name in chosen:
-        rest.pop(name, None)
-    return tuple((name, _told(value)) for name, value in chosen.items()), tuple(rest.items())
-
-
-def _flat(settings: Mapping[str, Any]) -> Iterator[Setting]:
+    others: dict[str, Any] = {}
     for name, value in settings.items():
         if isinstance(value, Mapping):
-            yield from ((f"{name}.{inner}", _told(each)) for inner, each in value.items())
+            others |= {f"{name}.{inner}": each for inner, each in value.items()}
         else:
-            yield name, _told(value)
+            others[name] = value
 
+    def told(options: Mapping[str, Any]) -> tuple[Setting, ...]:
+        return tuple((name, each if isinstance(each, str) else json.dumps(each)) for name, each in options.items())
 
-def _told(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _defaults() -> Iterator[tuple[str, Any]]:
-    for each in fields(SearchConfig):
-        yield each.name, each.default if each.default is not MISSING else {}
+    return told(chosen), told({name: value for name, value in others.items() if name not in chosen})
 
 
 def commands_of(run: Run) -> tuple[str, ...]:
@@ -50,9 +40,11 @@ def commands_of(run: Run) -> tuple[str, ...]:
     return (*search, *_trainings(run.trainings))
 
 
-def _joined(script: str, options: Iterator[tuple[str, Any]]) -> str:
-    words = [word for name, value in options for word in (f"--{name}", _word(value))]
-    return " ".join(map(_quoted, ["python", script, *words, "--run_dir", AGAIN]))
+def _joined(script: str, options: Iterable[tuple[str, Any]]) -> str:
+    words = ["python", script]
+    for name, value in options:
+        words += [f"--{name}", str(value).lower() if isinstance(value, bool) else str(value)]
+    return " ".join(map(_quoted, [*words, "--run_dir", AGAIN]))
 
 
 def _quoted(word: str) -> str:
@@ -63,32 +55,33 @@ def _quoted(word: str) -> str:
     """
     if word.isprintable():
         return shlex.quote(word)
-    return "$'" + "".join(c if c.isprintable() and c not in "\\'" else _escaped(c) for c in word) + "'"
-
-
-def _escaped(letter: str) -> str:
-    return f"\\{letter}" if letter in "\\'" else repr(letter)[1:-1] if letter < "\x80" else f"\\U{ord(letter):08x}"
-
-
-def _word(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    escaped = ""
+    for letter in word:
+        if letter in "\\'":
+            escaped += f"\\{letter}"
+        elif letter.isprintable():
+            escaped += letter
+        else:
+            escaped += repr(letter)[1:-1] if letter < "\x80" else f"\\U{ord(letter):08x}"
+    return f"$'{escaped}'"
 
 
 def _search_options(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield what differs from the defaults, the space, the data set and the seed always."""
-    for name, default in _defaults():
+    for each in fields(SearchConfig):
+        name, default = each.name, each.default if each.default is not MISSING else {}
         value = settings.get(name)
         if name in _FREE or name not in settings or (value == default and name not in _ALWAYS):
             continue
         if isinstance(value, Mapping):
-            yield from ((f"{name}.{inner}", each) for inner, each in value.items())
+            yield from ((f"{name}.{inner}", one) for inner, one in value.items())
         else:
             yield name, value
 
 
-def _trainings(trainings: Sequence[Training]) -> Iterator[str]:
+def _trainings(trainings: Sequence[TrainingRun]) -> Iterator[str]:
     """Yield a command for the ranks that share recipe, data set and seeds, and one for each architecture given."""
-    kinds: dict[str, list[Training]] = {}
+    kinds: dict[str, list[TrainingRun]] = {}
     for each in trainings:
         if each.result is not None:
             planned = each.planned
@@ -102,7 +95,7 @@ def _trainings(trainings: Sequence[Training]) -> Iterator[str]:
         options.append(("seed", seeds[0]) if len(seeds) == 1 else ("seeds", ",".join(map(str, seeds))))
         ranks = sorted({each.planned.rank for each in members if each.planned.rank is not None})
         if ranks:
-            yield _joined("train.py", iter([("picks", ",".join(map(str, ranks))), *options]))
+            yield _joined("train.py", [("picks", ",".join(map(str, ranks))), *options])
         given = {(each.planned.space, each.planned.architecture) for each in members if each.planned.rank is None}
         for space, architecture in sorted(given):
-            yield _joined("train.py", iter([("space", space), ("architecture", architecture), *options]))
+            yield _joined("train.py", [("space", space), ("architecture", architecture), *options])

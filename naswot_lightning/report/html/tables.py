@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,8 +12,8 @@ import numpy as np
 from naswot_lightning.analysis.evidence import PREDICTORS, Correlation, Verdict
 from naswot_lightning.columns import BENCHMARK_ACC, SCORE_INIT, SIZES, TEST_ACC, VAL_ACC, Column, Criterion
 from naswot_lightning.ranking import COLUMNS, as_dicts
-from naswot_lightning.report.findings import Findings, GroupFindings, describe_trajectory
-from naswot_lightning.report.run import BenchmarkEvidence, Run, Training
+from naswot_lightning.report.findings import Findings, describe_trajectory
+from naswot_lightning.report.run import BenchmarkEvidence, Run, TrainingRun
 from naswot_lightning.storage.score_rows import ScoreRow
 
 Kind = Literal["count", "number", "share", "text", "label"]
@@ -55,7 +55,7 @@ class CandidateColumn:
 
 
 @dataclass(frozen=True)
-class Candidates:
+class CandidateTable:
     """The table of candidates: a row each, the best first."""
 
     total: int
@@ -88,7 +88,7 @@ def _shown(kind: Kind, value: Any) -> str:
     return f"{value:,}" if kind == "count" else str(value)
 
 
-def candidates_of(run: Run) -> Candidates | None:
+def candidates_of(run: Run) -> CandidateTable | None:
     """Return the table of the ranking's candidates, at most the first 10,000; None where there is no ranking."""
     rows = list(as_dicts(run.ranking.head(MOST_ROWS)))
     if not rows:
@@ -119,7 +119,7 @@ def candidates_of(run: Run) -> Candidates | None:
         CandidateColumn("reason", "reason", "label", tuple(reasons)),
     ]
     known = (each for each in columns if any(value is not None for value in each.values))
-    return Candidates(len(run.ranking), tuple(known))
+    return CandidateTable(len(run.ranking), tuple(known))
 
 
 def _score_column(name: str, column: str, label: str, values: Iterable[float | None]) -> CandidateColumn:
@@ -200,7 +200,7 @@ class Pick:
     dataset: str
     cells: tuple[int, ...]
     """positions of its cells."""
-    trainings: tuple[Training, ...]
+    trainings: tuple[TrainingRun, ...]
     """the lowest seed first."""
 
     @property
@@ -228,7 +228,7 @@ def picks_of(run: Run, cells: Mapping[str, tuple[int, ...]]) -> tuple[Pick, ...]
     """
     canonicals = run.ranking["canonical"].head(MOST_ROWS).drop_duplicates()
     rows = dict(zip(canonicals, canonicals.index, strict=True))
-    members: dict[tuple[str, str, str], list[Training]] = {}
+    members: dict[tuple[str, str, str], list[TrainingRun]] = {}
     for each in run.trainings:
         members.setdefault((each.planned.space, each.planned.canonical, each.planned.dataset), []).append(each)
     picks = [
@@ -246,7 +246,7 @@ def picks_of(run: Run, cells: Mapping[str, tuple[int, ...]]) -> tuple[Pick, ...]
     return tuple(sorted(picks, key=lambda pick: (pick.rank is None, pick.rank or 0, pick.architecture)))[:MOST_PICKS]
 
 
-def _curves(training: Training) -> dict[str, Any]:
+def _curves(training: TrainingRun) -> dict[str, Any]:
     """Return the curves of a training: its metrics by epoch, and its score by the fractional epoch."""
     curve, score = training.curve, training.trajectory
     metrics = {
@@ -291,25 +291,15 @@ class Evidence:
 
 def evidence_of(run: Run, findings: Findings) -> tuple[Evidence, ...]:
     """Return the evidence of a run, that of its own trainings first, the group with the most networks first of all."""
-    of_trainings = (
-        _evidence(
-            group.title(found.networks),
-            found.verdict,
-            found.correlations[TEST_ACC.name],
-            tuple(_limits(found)),
-            tuple(describe_trajectory(found.trajectory)),
-        )
-        for group, found in zip(run.groups, findings.groups, strict=True)
-    )
-    return (*of_trainings, *(() if run.benchmark is None else (_of_benchmark(run.benchmark),)))
-
-
-def _limits(found: GroupFindings) -> Iterator[str]:
-    if found.note:
-        yield found.note
-    left_out = [f"{count} {what}" for what, count in found.left_out.items() if count]
-    if left_out:
-        yield f"Left out of the statistics: {', '.join(left_out)}."
+    found = []
+    for group, each in zip(run.groups, findings.groups, strict=True):
+        notes = [] if each.note is None else [each.note]
+        if left_out := [f"{count} {what}" for what, count in each.left_out.items() if count]:
+            notes.append(f"Left out of the statistics: {', '.join(left_out)}.")
+        trajectory = tuple(describe_trajectory(each.trajectory))
+        title = group.title(each.networks)
+        found.append(_evidence(title, each.verdict, each.correlations[TEST_ACC.name], tuple(notes), trajectory))
+    return (*found, *(() if run.benchmark is None else (_of_benchmark(run.benchmark),)))
 
 
 def _of_benchmark(table: BenchmarkEvidence) -> Evidence:

@@ -217,21 +217,12 @@ def log_comparison(tracked: Any, run: Run, findings: Findings, figures: Mapping[
             **{name: wandb.Image(str(path)) for name, path in (figures or {}).items()},
         }
     )
-    summary = {"picks": len(results), **_best_pick(run), **_evidence(findings)}
+    summary = {"picks": len(results), **_evidence(findings)}
+    # The pick to choose in the largest group, by its validation accuracy, and its test accuracy.
+    if (best := run.groups[0].best) is not None:
+        summary |= {"best_pick": best.pick, "best_architecture": best.architecture}
+        summary |= {"best_val_acc": best.best_val_acc, "best_test_acc": best.test_acc}
     tracked.summary.update({name: value for name, value in summary.items() if value is not None})
-
-
-def _best_pick(run: Run) -> dict[str, Any]:
-    """Return the pick to choose in the largest group, by its validation accuracy, and its test accuracy."""
-    best = run.groups[0].best
-    if best is None:
-        return {}
-    return {
-        "best_pick": best.pick,
-        "best_architecture": best.architecture,
-        "best_val_acc": best.best_val_acc,
-        "best_test_acc": best.test_acc,
-    }
 
 
 def _evidence(findings: Findings) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import pytest
 
 from naswot_lightning.cli.report import PROG, main
 from naswot_lightning.report.compare_runs import RunsComparison
-from naswot_lightning.report.show_runs import print_comparison, render_comparison
+from naswot_lightning.report.show_runs import print_runs, render_comparison
 from tests.commands.ends import contents
 from tests.report.html.folders import HOSTILE
 from tests.report.several.runs import write_ranked
@@ -74,7 +74,7 @@ def test_tables_are_as_wide_as_the_terminal_at_most(terminal):
     rows = (("a setting with a long name of its own", ("12345.67 ± 0.12",) * 3), ("recipe", ("x" * 80,) * 3))
     for width in (40, 60, 80, 120):
         printed = terminal(width)
-        print_comparison(RunsComparison(names, (), rows, (), ()))
+        print_runs(RunsComparison(names, (), rows, (), ()))
         lines = [re.sub(r"\x1b\[\d*m", "", line) for line in printed().splitlines()]
         assert all(len(line) <= width for line in lines)
         assert "\n".join(lines).count("12345.67 ± 0.12") == 3
