@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 import pickle
 import signal
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, TimeoutError, as_completed, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-
-from pebble import ProcessExpired, ProcessPool
 
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution.base import Executor, R, ResourceRequest, Stoppable, T, Task, WorkerFailure, run_item
@@ -32,7 +31,9 @@ MOST_WORKERS = 16  # each holds torch and the feature maps of one network, half 
 _TRIED = 3  # items in this process, before workers are started
 _WORTHWHILE_S = 30.0  # of work in this process: a worker takes 3 s to start
 _START_S = 60.0  # beside the timeout, for a worker that gets ready: libraries come over slow networks, too
-_MOST_STARTS = 3  # of workers that give no result, one time after the other
+_MOST_STARTS = 3  # of workers that die before they are ready, one after the other
+_GLANCE_S = 1.0  # between looks for a worker that hangs
+_PATIENCE_S = 5.0  # for a worker that is told to end
 
 log = logging.getLogger(__name__)
 
@@ -171,7 +172,7 @@ class ProcessExecutor:
     def run_packed(self, spec: TaskSpec, items: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
         """Do the same for a task that is packed already."""
         suspects = []
-        # A file, since a worker that dies at its start does not read a pipe to its end.
+        # A file, since a pipe to a worker that dies at its start would never be read to its end.
         with TemporaryDirectory(prefix="naswot-") as folder, changed_environment():
             file = Path(folder, "task")
             file.write_bytes(pickle.dumps(spec))
@@ -184,80 +185,107 @@ class ProcessExecutor:
             yield from self._run(file, deque(suspects), 1)
 
     def _run(self, file: Path, waiting: deque[Any], count: int) -> Iterator[tuple[Any, Any]]:
-        """Yield each item with its result or failure; where a pool of workers breaks, start all of them again."""
-        starts = 0
-        while waiting:
-            running: dict[Future[Any], tuple[Any, ProcessPool]] = {}
-            pools = self._start_pools(file, min(count, len(waiting)))
-            try:
-                for pair in self._results(pools, waiting, running):
-                    starts = 0
-                    yield pair
-            except BrokenProcessPool:
-                starts += 1
-                if starts == _MOST_STARTS:
-                    raise UserError(
-                        f"workers ended before they were ready, {starts} times in a row, perhaps for want of memory; "
-                        "what is finished is kept: run the same command again with fewer --workers"
-                    ) from None
-                waiting.extendleft(item for item, _ in reversed(running.values()))
-            finally:
-                for pool in pools:
-                    pool.stop()
-                for pool in pools:
-                    pool.join()
+        """Yield each item with its result or failure."""
+        workers: dict[int, _Worker] = {}
+        unready = 0
+        try:
+            while waiting or any(worker.calls for worker in workers.values()):
+                for number in set(range(min(count, len(waiting)))) - set(workers):
+                    workers[number] = _Worker(file, self.environments[number % len(self.environments)])
+                for worker in workers.values():
+                    worker.give(waiting)
+                calls = [call for worker in workers.values() for call in worker.calls]
+                wait(calls, None if self.timeout is None else _GLANCE_S, FIRST_COMPLETED)
+                for number, worker in list(workers.items()):
+                    yield from worker.results()
+                    if (reason := worker.failure(self.timeout)) is None:
+                        continue
+                    del workers[number]
+                    at, *others = worker.calls.values() or [_START]
+                    waiting.extendleft(reversed(others))
+                    unready = unready + 1 if at is _START else 0
+                    if at is not _START:
+                        yield at, WorkerFailure(reason)
+                    elif unready == _MOST_STARTS:
+                        raise _cannot_start(reason)
+        finally:
+            for worker in workers.values():
+                worker.dismiss()
+            for worker in workers.values():
+                worker.end()
 
-    def _start_pools(self, file: Path, count: int) -> dict[ProcessPool, int]:
-        """Return a pool per environment, each with its share of the workers."""
-        context, turns = multiprocessing.get_context("spawn"), len(self.environments)
-        shares = [len(range(number, count, turns)) for number in range(turns)]
-        pools = {
-            ProcessPool(share, initializer=start_worker, initargs=(str(file), environment), context=context): share
-            for environment, share in zip(self.environments, shares, strict=True)
-            if share
-        }
-        with interrupts_blocked():  # the threads of a pool keep this, and so do the workers that they start later
-            assert all(pool.active for pool in pools)  # which starts it
-        return pools
 
-    def _results(
-        self, pools: Mapping[ProcessPool, int], waiting: deque[Any], running: dict[Future[Any], Any]
-    ) -> Iterator[tuple[Any, Any]]:
-        """Yield each item with its result or failure; ``running`` holds the items that workers have been given."""
-        patience = None if self.timeout is None else self.timeout + _START_S
-        load = Counter[ProcessPool]()
-        while waiting or running:
-            for pool, workers in pools.items():
-                while waiting and load[pool] < 2 * workers:  # one in advance, so that no worker waits for this process
-                    future = self._schedule(pool, waiting[0])
-                    running[future] = waiting.popleft(), pool
-                    load[pool] += 1
-            done, _ = wait(running, patience, FIRST_COMPLETED)
-            if not done:
-                raise BrokenProcessPool("no worker answers")
-            for future in done:
-                result = self._result(future)
-                item, pool = running.pop(future)
-                load[pool] -= 1
+def _cannot_start(reason: str) -> UserError:
+    return UserError(
+        f"a worker {reason} before it was ready, {_MOST_STARTS} times, perhaps for want of memory; "
+        "what is finished is kept: run the same command again with fewer --workers"
+    )
+
+
+_START = object()  # in place of an item: a worker gets ready
+
+
+class _Worker:
+    """A process, as a pool of one: where it dies, it takes no other with it."""
+
+    def __init__(self, file: Path, environment: Mapping[str, str]) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pool = ProcessPoolExecutor(1, context, start_worker, (str(file), environment))
+        self._is_lost = False
+        self._since = time.monotonic()  # it has been at the first of its calls
+        before = set(multiprocessing.active_children())
+        with interrupts_blocked():  # the threads of the pool keep this
+            self.calls: dict[Future[Any], Any] = {self._pool.submit(os.getpid): _START}
+        (self._process,) = set(multiprocessing.active_children()) - before
+
+    def give(self, waiting: deque[Any]) -> None:
+        """Let it have an item, and one in advance, so that it does not wait for this process."""
+        try:
+            while waiting and len(self.calls) < 2:
+                call = self._pool.submit(answer_item, waiting[0])
+                self.calls[call] = waiting.popleft()
+        except BrokenProcessPool:
+            self._is_lost = True
+
+    def results(self) -> Iterator[tuple[Any, Any]]:
+        """Yield the items that are finished with their results; raise the task's own error."""
+        while self.calls and (call := next(iter(self.calls))).done():
+            if isinstance(call.exception(), BrokenProcessPool):
+                self._is_lost = True
+                return
+            item = self.calls.pop(call)
+            if item is not _START:
+                result, error = call.result()
+                if error is not None:
+                    raise error
                 yield item, result
+            self._since = time.monotonic()
 
-    def _schedule(self, pool: ProcessPool, item: Any) -> Future[Any]:
-        try:
-            return pool.schedule(answer_item, (item,), timeout=self.timeout)
-        except RuntimeError as error:
-            raise BrokenProcessPool from error
+    def failure(self, timeout: float | None) -> str | None:
+        """Return in words why it answers no more, and end it; None where nothing is wrong."""
+        if self._is_lost:
+            self._pool.shutdown()
+            return describe_exit(self._process.exitcode)
+        if timeout is None or not self.calls:
+            return None
+        allowed = timeout + (_START_S if _START in self.calls.values() else 0.0)
+        if time.monotonic() - self._since <= allowed:
+            return None
+        self._process.kill()
+        self._pool.shutdown()
+        return f"gave no answer in {allowed:g} s"
 
-    def _result(self, future: Future[Any]) -> Any:
-        """Return a result, or why there is none; raise the task's own error."""
-        try:
-            result, error = future.result()
-        except ProcessExpired as expired:
-            return WorkerFailure(describe_exit(expired.exitcode))
-        except TimeoutError:
-            return WorkerFailure(f"gave no answer in {self.timeout:g} s")
-        if error is not None:
-            raise error
-        return result
+    def dismiss(self) -> None:
+        """Let it end: at once, where its results are wanted no more."""
+        if self.calls:
+            self._process.kill()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def end(self) -> None:
+        """Wait for its end, by force where it hangs."""
+        self._process.join(_PATIENCE_S)
+        self._process.kill()
+        self._process.join()
 
 
 def describe_exit(code: int | None) -> str:

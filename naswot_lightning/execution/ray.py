@@ -11,7 +11,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -70,13 +70,13 @@ def _address() -> str:
 class RayWorker:
     """A process of the cluster that runs a task on items; one of its threads runs them, another may stop it."""
 
-    def prepare(self, spec: TaskSpec) -> Exception | None:
-        """Get the task ready; return its error."""
+    def prepare(self, spec: TaskSpec) -> tuple[list[Any], Exception | None]:
+        """Get the task ready; return no results, and its error."""
         try:
             self._task = spec.load()
         except Exception as error:  # noqa: BLE001 - raised again by the command
-            return sendable(error)
-        return None
+            return [], sendable(error)
+        return [], None
 
     def run(self, items: Sequence[Any], output: Path | None) -> tuple[list[Any], Exception | None]:
         """Return the results of items, and the error of the task that ended it early."""
@@ -97,6 +97,17 @@ class RayWorker:
             self._task.stop()
 
 
+@dataclass
+class _Call:
+    """A call of a worker that is under way: it runs items, or gets ready where there are none."""
+
+    worker: Any
+    items: list[Any]
+    output: OutputReader | None = None
+    since: float = field(default_factory=time.monotonic)
+    is_hung: bool = False
+
+
 class RayExecutor:
     """Runs chunks of items in workers of Ray, or each item in one where it starts a process.
 
@@ -105,13 +116,22 @@ class RayExecutor:
     """
 
     def __init__(self, ray: Any, request: ResourceRequest) -> None:
-        self._ray, self._request, self._is_ours = ray, request, False
+        self._ray, self._request, self._trains = ray, request, request.runs_subprocess
+        self._is_ours = False
+        self._spec: TaskSpec | None = None
+        self._sent: ObjectRef | None = None
+        self._idle: list[Any] = []  # workers that are ready for the task of ``_spec``
+        self._calls: dict[ObjectRef, _Call] = {}
+        self._losses = Counter[Any]()
+        self._unready = 0
+        self._pace: float | None = None  # seconds of an item
 
     def __enter__(self) -> RayExecutor:
         return self
 
     def __exit__(self, *exception: object) -> None:
         """Leave the cluster; one that was started here ends."""
+        self._kill([])
         if self._is_ours:
             self._is_ours = False
             self._ray.shutdown()
@@ -129,13 +149,22 @@ class RayExecutor:
         if not waiting:
             return
         self._connect()
+        if spec != self._spec:
+            self._kill([])
+            self._spec, self._sent, self._pace = spec, self._ray.put(spec), None
         suspects: list[T] = []
-        for item, result in _Run(self._ray, request).results(spec, waiting):
-            if isinstance(result, WorkerFailure) and not request.runs_subprocess:
+        told = None
+        for item, result in self._results(waiting, request.workers):
+            if isinstance(result, WorkerFailure) and not self._trains:
+                if result is not told:  # all items of a chunk share one
+                    log.warning("warning: a worker %s; what it was at is tried again at the end", result.reason)
+                told = result
                 suspects.append(item)
             else:
                 yield item, result
-        yield from _Run(self._ray, replace(request, workers=1), is_retry=True).results(spec, deque(suspects))
+        if suspects:
+            self._kill([])  # for their memory
+            yield from self._results(deque(suspects), 1, is_retry=True)
 
     def _connect(self) -> None:
         """Join the cluster of ``RAY_ADDRESS``, or start one of this machine, which ends with this process."""
@@ -157,174 +186,123 @@ class RayExecutor:
                 signal.signal(signal.SIGTERM, handler)  # Ray has set its own
         self._is_ours = True
 
-
-@dataclass
-class _Call:
-    """A call of a worker that is under way: it runs items, or gets ready where there are none."""
-
-    worker: Any
-    items: list[Any] = field(default_factory=list)
-    output: OutputReader | None = None
-    since: float = field(default_factory=time.monotonic)
-    is_hung: bool = False
-
-
-class _Run:
-    """Items that are run side by side.
-
-    Args:
-        ray: the package.
-        request: what the command asks for.
-        is_retry: each item is tried alone, for the last time.
-    """
-
-    def __init__(self, ray: Any, request: ResourceRequest, is_retry: bool = False) -> None:
-        self._ray, self._request, self._is_retry = ray, request, is_retry
-        self._trains = request.runs_subprocess
-        self._waiting: deque[Any] = deque()
-        self._calls: dict[ObjectRef, _Call] = {}
-        self._losses = Counter[Any]()
-        self._unready = 0
-        self._pace: float | None = None  # seconds of an item
-
-    def results(self, spec: TaskSpec, items: deque[Any]) -> Iterator[tuple[Any, Any]]:
-        """Yield each item with its result or failure, as their chunks are finished."""
-        if not items:
-            return
-        self._waiting = items
-        sent = self._ray.put(spec)
-        with self._output_folder() as folder:
+    def _results(self, waiting: deque[Any], workers: int | None, is_retry: bool = False) -> Iterator[tuple[Any, Any]]:
+        """Yield each item with its result or failure, with so many workers, or as many as the cluster takes."""
+        folder: Any = nullcontext()
+        if self._trains:  # what trainings print goes through files, which all machines see
+            folder = TemporaryDirectory(prefix=".output-", dir=self._request.folder.absolute())
+        with folder as output:
             try:
-                while self._waiting or self._calls:
-                    self._start_workers(sent)
+                while waiting or self._calls:
+                    self._start_workers(min(workers or len(waiting), len(waiting)))
+                    while waiting and self._idle:
+                        self._give(waiting, output, is_retry)
                     for call in self._calls.values():
                         self._watch(call)
                     for ref in self._ray.wait(list(self._calls), timeout=_GLANCE_S)[0]:
-                        yield from self._collect(ref, folder)
-            finally:
-                self._end()
+                        yield from self._collect(ref, waiting)
+            except BaseException:
+                self._stop()
+                raise
 
-    def _output_folder(self) -> Any:
-        """Return a folder that all machines see, for what trainings print."""
-        if not self._trains:
-            return nullcontext()
-        return TemporaryDirectory(prefix=".output-", dir=self._request.folder.absolute())
-
-    def _start_workers(self, sent: ObjectRef) -> None:
-        """Start a worker for each slot of the cluster, also of machines that have joined it meanwhile."""
+    def _start_workers(self, most: int) -> None:
+        """Start workers where the cluster has room for them, also on machines that have joined it meanwhile."""
         machines = [machine["Resources"] for machine in self._ray.nodes() if machine["Alive"]]
         if not machines:
             raise UserError("--engine ray: the cluster has no machine left; run the same command again")
         needs = resources_of_a_task(self._request, machines)
         slots = sum(min(int(has.get(name, 0) / need) for name, need in needs.items()) for has in machines)
         if not slots:
-            raise self._too_small(needs)
-        most = min(slots, self._request.workers or slots, len(self._calls) + len(self._waiting))
-        # Nothing is tried again by Ray itself, which would begin with the first item.
+            gpus = f" and {needs['GPU']:g} GPUs" if "GPU" in needs else ""
+            asked = f"no machine of the cluster has {needs['CPU']:g} CPUs{gpus} for a task"
+            cure = "give fewer --threads or --devices" if self._trains else "use --device cpu"
+            raise UserError(f"--engine ray: {asked}; {cure}, or add machines")
+        # Nothing is tried again by Ray itself, which would begin with the first item. The second thread is for stop().
         options = {"num_cpus": needs["CPU"], "num_gpus": needs.get("GPU", 0), "max_restarts": 0, "max_concurrency": 2}
         path = {"PYTHONPATH": os.pathsep.join(module_path()), "PYTHONSAFEPATH": "1"}
-        for _ in range(most - len(self._calls)):
+        for _ in range(min(slots, most) - len(self._calls) - len(self._idle)):
             worker = self._ray.remote(**options, runtime_env={"env_vars": path})(RayWorker).remote()
-            self._calls[worker.prepare.remote(sent)] = _Call(worker)
+            self._calls[worker.prepare.remote(self._sent)] = _Call(worker, [])
+
+    def _give(self, waiting: deque[Any], folder: str | None, is_retry: bool) -> None:
+        """Let an idle worker run a chunk."""
+        count = 1
+        if self._pace and not self._trains and not is_retry:
+            # Towards the end fewer, so that all workers end together.
+            share = -(-len(waiting) // (2 * (len(self._calls) + len(self._idle))))
+            count = max(1, min(int(_CHUNK_S / self._pace), share))
+        items = [waiting.popleft() for _ in range(min(count, len(waiting)))]
+        worker = self._idle.pop()
+        file = None if folder is None else Path(folder, f"{time.monotonic_ns()}.out")
+        self._calls[worker.run.remote(items, file)] = _Call(worker, items, OutputReader(file) if file else None)
 
     def _watch(self, call: _Call) -> None:
         """Show what a training has printed; end a worker that hangs."""
-        self._show(call)
+        if call.output is not None:
+            call.output.show()
         timeout = self._request.timeout
         allowed = None if timeout is None else timeout + (_CHUNK_S if len(call.items) > 1 else 0.0)
         if call.items and allowed is not None and time.monotonic() - call.since > allowed:
             call.is_hung = True
             self._ray.kill(call.worker)
 
-    @staticmethod
-    def _show(call: _Call) -> None:
+    def _collect(self, ref: ObjectRef, waiting: deque[Any]) -> Iterator[tuple[Any, Any]]:
+        """Yield the items of a call that has ended with their results."""
+        call = self._calls.pop(ref)
         if call.output is not None:
             call.output.show()
-
-    def _collect(self, ref: ObjectRef, folder: str | None) -> Iterator[tuple[Any, Any]]:
-        """Yield the items of a call that has ended with their results, and give its worker the next."""
-        call = self._calls.pop(ref)
         try:
-            answer = self._ray.get(ref)
+            results, failure = self._ray.get(ref)
         except self._ray.exceptions.RayActorError:
-            yield from self._lose(call)
-            return
+            timeout = self._request.timeout
+            reason = f"gave no answer in {timeout:g} s" if call.is_hung else "died, perhaps for want of memory"
+            results, failure = [WorkerFailure(reason)] * len(call.items), None
+            self._unready += not call.items
+            if self._unready == _MOST_STARTS:
+                raise UserError(
+                    f"--engine ray: a worker {reason} before it was ready, {_MOST_STARTS} times; "
+                    "what is finished is kept: run the same command again with fewer --workers"
+                ) from None
         except self._ray.exceptions.RayTaskError as error:  # our modules cannot be imported there
             raise UserError(
                 f"--engine ray: a worker on {error.ip}: {str(error).strip().splitlines()[-1]}; "
                 "each machine needs the same Python environment at the same path"
             ) from None
-        self._show(call)
-        results, failure = answer if call.items else ([], answer)
+        else:
+            self._unready = 0
+            self._idle.append(call.worker)
+            if call.items:
+                self._pace = (time.monotonic() - call.since) / len(call.items)
         for item, result in zip(call.items, results, strict=False):
-            yield from self._retry(item, result.reason) if isinstance(result, WorkerFailure) else [(item, result)]
+            self._losses[item] += isinstance(result, WorkerFailure)
+            if self._trains and isinstance(result, WorkerFailure) and self._losses[item] < _MOST_TRIES:
+                log.warning("warning: a worker %s; %s is tried again", result.reason, getattr(item, "name", item))
+                waiting.appendleft(item)
+            else:
+                yield item, result
         if failure is not None:
             raise failure
-        self._unready = 0
-        if call.items:
-            self._pace = (time.monotonic() - call.since) / len(call.items)
-        self._give(call.worker, folder)
 
-    def _give(self, worker: Any, folder: str | None) -> None:
-        """Let a worker run a chunk, or end where there is none left."""
-        count = 1
-        if self._pace and not self._trains and not self._is_retry:
-            # Towards the end fewer, so that all workers end together.
-            share = -(-len(self._waiting) // (2 * (len(self._calls) + 1)))
-            count = max(1, min(int(_CHUNK_S / self._pace), share))
-        items = [self._waiting.popleft() for _ in range(min(count, len(self._waiting)))]
-        if not items:
-            self._ray.kill(worker)
-            return
-        output = None if folder is None else Path(folder, f"{time.monotonic_ns()}.out")
-        reader = None if output is None else OutputReader(output)
-        self._calls[worker.run.remote(items, output)] = _Call(worker, items, reader)
-
-    def _lose(self, call: _Call) -> Iterator[tuple[Any, Any]]:
-        """Try the items of a worker that is lost again, or yield them as failures."""
-        timeout = self._request.timeout
-        reason = f"gave no answer in {timeout:g} s" if call.is_hung else "died, perhaps for want of memory"
-        if not call.items:
-            self._unready += 1
-            if self._unready == _MOST_STARTS:
-                raise UserError(
-                    f"--engine ray: a worker {reason} before it was ready, {_MOST_STARTS} times; "
-                    "what is finished is kept: run the same command again with fewer --workers"
-                )
-        elif not self._trains and not self._is_retry:
-            log.warning("warning: a worker %s; what it was at is tried again at the end", reason)
-        for item in call.items:
-            yield from self._retry(item, reason)
-
-    def _retry(self, item: Any, reason: str) -> Iterator[tuple[Any, Any]]:
-        """Let a training begin again, or yield the item as a failure."""
-        self._losses[item] += 1
-        if self._trains and self._losses[item] < _MOST_TRIES:
-            log.warning("warning: a worker %s; %s is tried again", reason, getattr(item, "name", item))
-            self._waiting.appendleft(item)
-        else:
-            yield item, WorkerFailure(reason)
-
-    def _end(self) -> None:
+    def _stop(self) -> None:
         """End all workers; those that train may save first."""
+        training = {ref: call for ref, call in self._calls.items() if self._trains and call.items}
         try:
-            training = {ref: call for ref, call in self._calls.items() if self._trains and call.items}
             if training:
                 log.warning("%d trainings are told to save and end; Ctrl-C ends them at once", len(training))
                 for call in training.values():
                     call.worker.stop.remote()
                 self._ray.wait(list(training), num_returns=len(training), timeout=_PATIENCE_S)
                 for call in training.values():
-                    self._show(call)
+                    self._watch(call)
         finally:
-            for call in self._calls.values():
-                self._ray.kill(call.worker)
+            self._kill([call.worker for call in self._calls.values()])
+            self._calls.clear()
 
-    def _too_small(self, needs: dict[str, float]) -> UserError:
-        gpus = f" and {needs['GPU']:g} GPUs" if "GPU" in needs else ""
-        cure = "give fewer --threads or --devices" if self._trains else "use --device cpu"
-        asked = f"{needs['CPU']:g} CPUs{gpus}"
-        return UserError(f"--engine ray: no machine of the cluster has {asked} for a task; {cure}, or add machines")
+    def _kill(self, workers: list[Any]) -> None:
+        """End workers, and those that are idle."""
+        for worker in [*workers, *self._idle]:
+            self._ray.kill(worker)
+        self._idle.clear()
 
 
 def resources_of_a_task(request: ResourceRequest, machines: Sequence[dict[str, float]]) -> dict[str, float]:

@@ -18,7 +18,6 @@ from concurrent.futures import wait as wait_for
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import count
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
@@ -214,6 +213,17 @@ class JobCall:
         return DelayedSubmission(replace(self))
 
 
+@dataclass(frozen=True)
+class _Running:
+    """A job that is under way."""
+
+    job: SubmittedJob[Any]
+    items: list[Any]
+    tries: int
+    """How often its only item was given to a job."""
+    output: OutputReader
+
+
 class SlurmExecutor:
     """Runs items in jobs: a training in one of its own, up to 100 candidates together.
 
@@ -228,13 +238,22 @@ class SlurmExecutor:
 
     def __init__(self, cluster: str, request: ResourceRequest, parameters: Mapping[str, Any]) -> None:
         self._cluster, self._request, self._parameters = cluster, request, parameters
+        self._is_slurm = cluster == "slurm"
+        self._poll_s = _POLL_S if self._is_slurm else _LOCAL_POLL_S
+        self._most: int | None = None  # jobs at a time; SLURM has a queue of its own
+        if not self._is_slurm:
+            self._most = request.workers or (request.slots if request.runs_subprocess else os.cpu_count() or 1)
+        self._waiting: deque[tuple[list[Any], int]] = deque()
+        self._running: list[_Running] = []
+        self._losses, self._looked = 0, time.monotonic()
 
     @cached_property
-    def _folder(self) -> Path:
-        """A new folder for the files of jobs, which are unpickled: those of a foreign run folder are not."""
+    def _submitter(self) -> AutoExecutor:
+        """With a new folder for the files of jobs, which are unpickled: those of a foreign run folder are not."""
         jobs = self._request.folder.absolute() / "jobs"
         jobs.mkdir(parents=True, exist_ok=True)
-        return Path(mkdtemp(prefix=time.strftime("%Y%m%d-%H%M%S-"), dir=jobs))
+        folder = Path(mkdtemp(prefix=time.strftime("%Y%m%d-%H%M%S-"), dir=jobs))
+        return make_submitter(self._cluster, self._request, self._parameters, folder)
 
     def run(self, task: Task[T, R], items: Iterable[T]) -> Iterator[tuple[T, R | WorkerFailure]]:
         """Yield each item with its result, as their jobs are finished.
@@ -244,66 +263,15 @@ class SlurmExecutor:
         """
         request = self._request
         spec = pack_task(task, request.threads, "--engine slurm", "--engine local --workers 1")
-        chunks = split_into_jobs(list(items), request)
-        if not chunks:
+        self._waiting.extend((chunk, 1) for chunk in split_into_jobs(list(items), request))
+        if not self._waiting:
             return
-        file = self._folder / f"{uuid.uuid4().hex}.task"
+        file = Path(self._submitter.folder, f"{uuid.uuid4().hex}.task")
         atomic_write(file, pickle.dumps(spec))
         call = JobCall(file, (), file, request.runs_subprocess, request.timeout)
-        submitter = make_submitter(self._cluster, request, self._parameters, self._folder)
-        most = None  # SLURM has a queue of its own
-        if self._cluster == "local":
-            most = request.workers or (request.slots if request.runs_subprocess else os.cpu_count() or 1)
-        try:
-            yield from _JobQueue(submitter, call, self._cluster == "slurm", most).results(chunks)
-        finally:
-            for path in self._folder.glob(f"{file.stem}.*"):
-                path.unlink(missing_ok=True)
-
-
-def split_into_jobs(items: list[Any], request: ResourceRequest) -> list[list[Any]]:
-    """Return the items of each job, in turns, so that all jobs take about as long."""
-    if request.runs_subprocess:
-        return [[item] for item in items]
-    workers = request.workers or 1
-    jobs = workers * -(-len(items) // (_ITEMS_OF_A_JOB * workers))
-    return [chunk for number in range(jobs) if (chunk := items[number::jobs])]
-
-
-@dataclass(frozen=True)
-class _Running:
-    """A job that is under way."""
-
-    job: SubmittedJob[Any]
-    items: list[Any]
-    tries: int
-    """How often its only item was given to a job."""
-    output: OutputReader
-
-
-class _JobQueue:
-    """Jobs that wait, and those that are under way.
-
-    Args:
-        submitter: submitit's executor.
-        call: what a job does, without its items.
-        is_slurm: or processes of this machine.
-        most: jobs at a time; None for all.
-    """
-
-    def __init__(self, submitter: AutoExecutor, call: JobCall, is_slurm: bool, most: int | None) -> None:
-        self._submitter, self._call, self._is_slurm, self._most = submitter, call, is_slurm, most
-        self._poll_s = _POLL_S if is_slurm else _LOCAL_POLL_S
-        self._waiting: deque[tuple[list[Any], int]] = deque()
-        self._running: list[_Running] = []
-        self._numbers, self._losses, self._looked = count(), 0, time.monotonic()
-
-    def results(self, chunks: Iterable[list[Any]]) -> Iterator[tuple[Any, Any]]:
-        """Yield each item with its result or failure, as their jobs are finished."""
-        self._waiting.extend((chunk, 1) for chunk in chunks)
         try:
             while self._waiting or self._running:
-                self._submit()
+                self._submit(call)
                 if self._is_slurm and time.monotonic() - self._looked > _LOOK_S:
                     self._looked = time.monotonic()
                     self._running[0].job.get_info(mode="force")  # of all jobs
@@ -318,23 +286,29 @@ class _JobQueue:
         except BaseException:
             self._stop()
             raise
+        finally:
+            for running in self._running:
+                running.output.show()
+            self._running.clear()
+            self._waiting.clear()
+            for path in file.parent.glob(f"{file.stem}.*"):
+                path.unlink(missing_ok=True)
 
-    def _submit(self) -> None:
+    def _submit(self, call: JobCall) -> None:
         room = len(self._waiting) if self._most is None else self._most - len(self._running)
         chunks = [self._waiting.popleft() for _ in range(min(room, len(self._waiting)))]
         if not chunks:
             return
-        task = self._call.task
         calls = [
-            replace(self._call, items=items, output=task.with_suffix(f".{next(self._numbers)}")) for items, _ in chunks
+            replace(call, items=items, output=call.task.with_suffix(f".{time.monotonic_ns()}")) for items, _ in chunks
         ]
         try:
             # Ctrl-C waits until we know the jobs.
             with interrupts_blocked(), changed_environment(PYTHONPATH=os.pathsep.join(module_path())):
                 jobs = self._submitter.submit_array(calls)
                 self._running += [
-                    _Running(job, items, tries, OutputReader(call.output))
-                    for job, call, (items, tries) in zip(jobs, calls, chunks, strict=True)
+                    _Running(job, items, tries, OutputReader(each.output))
+                    for job, each, (items, tries) in zip(jobs, calls, chunks, strict=True)
                 ]
         except (RuntimeError, TypeError, ValueError, OSError) as error:
             said = (str(error).strip() or type(error).__name__).splitlines()[-1]
@@ -353,7 +327,7 @@ class _JobQueue:
             yield from self._lose(running, _describe_end(running.job, lost))
             return
         for item, result in results:
-            if isinstance(result, WorkerFailure) and self._call.runs_subprocess:
+            if isinstance(result, WorkerFailure) and self._request.runs_subprocess:
                 yield from self._lose(running, result.reason)
             else:
                 self._losses = 0
@@ -381,7 +355,7 @@ class _JobQueue:
 
     def _stop(self) -> None:
         """End all jobs; those that train may save first."""
-        trains = self._call.runs_subprocess
+        trains = self._request.runs_subprocess
         left = [running.job for running in self._running if not running.job.done()]
         if trains and left:
             log.warning("%d trainings are told to save and end; Ctrl-C ends them at once", len(left))
@@ -405,6 +379,15 @@ class _JobQueue:
             for job in jobs:
                 with suppress(ProcessLookupError):
                     os.kill(int(job.job_id), signal.SIGTERM)
+
+
+def split_into_jobs(items: list[Any], request: ResourceRequest) -> list[list[Any]]:
+    """Return the items of each job, in turns, so that all jobs take about as long."""
+    if request.runs_subprocess:
+        return [[item] for item in items]
+    workers = request.workers or 1
+    jobs = workers * -(-len(items) // (_ITEMS_OF_A_JOB * workers))
+    return [chunk for number in range(jobs) if (chunk := items[number::jobs])]
 
 
 def _describe_end(job: SubmittedJob[Any], error: Exception) -> str:

@@ -5,10 +5,12 @@ Workers import this module before torch, so that they can tune their process fir
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import pickle
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
@@ -75,11 +77,20 @@ _loaded: Task[Any, Any] | Exception = RuntimeError("no task")  # of a local work
 def start_worker(spec_file: str, environment: Mapping[str, str]) -> None:
     """Get a local worker ready; an error of the task is raised with its first item."""
     global _loaded
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to answer
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ.update(environment)
     try:
         _loaded = pickle.loads(Path(spec_file).read_bytes()).load()  # noqa: S301 - of our own parent
     except Exception as error:  # noqa: BLE001 - raised again where a result is wanted
         _loaded = error
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def answer_item(item: Any) -> tuple[Any, Exception | None]:

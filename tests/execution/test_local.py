@@ -184,5 +184,5 @@ def test_what_hangs_when_all_is_done_is_ended():
 
 
 def test_workers_that_cannot_get_ready_are_one_line():
-    with pytest.raises(UserError, match=r"^workers ended before they were ready, 3 times in a row.* --workers$"):
+    with pytest.raises(UserError, match=r"^a worker ended with exit code 7 before it was ready, 3 times.* --workers$"):
         list(ProcessExecutor(2).run(NeverReady(), [1, 2, 3]))

@@ -89,7 +89,7 @@ def test_jobs_that_are_lost_one_after_the_other_are_one_line(run):
 
 
 def test_workers_that_cannot_get_ready_are_one_line(run):
-    with pytest.raises(UserError, match=r"^workers ended before they were ready, 3 times in a row"):
+    with pytest.raises(UserError, match=r"^a worker ended with exit code 7 before it was ready, 3 times"):
         list(run(NeverReady(), [1, 2, 3]))
 
 

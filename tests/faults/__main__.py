@@ -14,10 +14,11 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.faults import candidates, folders, kills, ray_kills, tracking
 from tests.faults.commands import MissedError, StuckError, end_all_within
-from tests.faults.registry import FAULTS
 from tests.faults.rounds import Fault, References, Round, Verdict
 
+FAULTS = [*kills.FAULTS, *folders.FAULTS, *candidates.FAULTS, *ray_kills.FAULTS, *tracking.FAULTS]
 _MOST_MISSED = 10  # moments of one round that never came
 
 

@@ -92,7 +92,7 @@ def bad_candidate(round: Round, bad: Bad, workers: int) -> None:
     """Rank a candidate that fails among others, at a random place."""
     names = list(_GOOD)
     names.insert(round.rng.randrange(len(names) + 1), bad.name)
-    ended = _search(round, names, "run", "--workers", workers, *(("--timeout", 5) if bad is _ENDLESS else ()))
+    ended = _search(round, names, "run", "--workers", workers, *(("--timeout", 5) if bad.told else ()))
     if bad.told:
         round.expect_told(ended, 0, "warning", bad.told)
     else:
@@ -127,5 +127,5 @@ def _fault(bad: Bad, workers: int) -> Fault:
 
 FAULTS = [
     *(_fault(bad, workers) for bad in (_RAISES, _UNBUILDABLE, _NAN, _ALLOCATES) for workers in (1, 2)),
-    *(_fault(bad, 2) for bad in (_KILLED, _ENDLESS)),
+    *(_fault(bad, workers) for bad in (_KILLED, _ENDLESS) for workers in (1, 2)),  # with a timeout
 ]

@@ -122,6 +122,18 @@ class Running:
         return [pid for pid in processes_of(self._mark) if words in _command_line(pid) and pid != self.pid]
 
 
+def kill(pid: int, signum: int = signal.SIGKILL) -> None:
+    """Send a signal to a process.
+
+    Raises:
+        MissedError: it has ended.
+    """
+    try:
+        os.kill(pid, signum)
+    except ProcessLookupError:
+        raise MissedError from None
+
+
 def _environment(folder: Path, mark: str, more: dict[str, str]) -> dict[str, str]:
     """Return an environment without anybody's accounts."""
     ours = {name: value for name, value in os.environ.items() if name not in _ACCOUNTS}

@@ -4,18 +4,11 @@ import os
 import signal
 from functools import partial
 
-from tests.faults.commands import PATIENCE_S, MissedError
+from tests.faults.commands import PATIENCE_S, MissedError, kill
 from tests.faults.results import whole_rows
 from tests.faults.rounds import ASIDE, Fault, Round, points_of
 
 _WORKER, _PICK = "multiprocessing.spawn", "naswot_lightning.training.pick"
-
-
-def _kill(pid: int, signum: int) -> None:
-    try:
-        os.kill(pid, signum)
-    except ProcessLookupError:
-        raise MissedError from None
 
 
 def _again_at_once(round: Round) -> None:
@@ -38,9 +31,11 @@ def kill_scoring_worker(round: Round) -> None:
     rows = round.wait_for_rows(running, end=6)
     workers = running.wait_for(lambda: running.children(_WORKER))
     before = round.rows_before()
-    _kill(round.rng.choice(workers), signal.SIGKILL)
+    kill(round.rng.choice(workers), signal.SIGKILL)
     ended = running.wait()
-    if rows >= 8 or ended.told:  # one that is not ready yet is replaced without a word
+    if not ended.told and rows >= 8:
+        raise MissedError  # it was between two candidates
+    if ended.told:  # one that is not ready yet is replaced without a word
         round.expect_told(ended, 0, "warning: a worker was killed by SIGKILL", "is tried again")
     round.judge_search(before, ended)
 
@@ -50,8 +45,10 @@ def stop_scoring_worker(round: Round) -> None:
     round.wait_for_rows(running, after_start=0.0, end=6)
     before = round.rows_before()
     workers = running.wait_for(lambda: running.children(_WORKER))
-    _kill(round.rng.choice(workers), signal.SIGSTOP)
-    ended = running.wait(60)
+    kill(round.rng.choice(workers), signal.SIGSTOP)
+    ended = running.wait()
+    if not ended.told:
+        raise MissedError  # it was between two candidates, and the other did the rest
     round.expect_told(ended, 0, "warning: a worker gave no answer in 5 s", "is tried again")
     round.judge_search(before, ended)
 
@@ -59,13 +56,11 @@ def stop_scoring_worker(round: Round) -> None:
 def stop_worker_at(round: Round, when: str) -> None:
     """Stop a worker that has no candidate: before it is ready, or when there are none left."""
     running = round.search("--workers", 2, "--timeout", 5)
-    if when == "start":
-        workers = running.wait_for(lambda: running.children(_WORKER))
-    else:
-        workers = running.wait_for(lambda: running.children(_WORKER))
+    workers = running.wait_for(lambda: running.children(_WORKER))
+    if when == "end":
         whole = len(whole_rows(round.references.search()))
         running.wait_for(lambda: len(round.rows_before()) >= whole - 1)
-    _kill(round.rng.choice(workers), signal.SIGSTOP)
+    kill(round.rng.choice(workers), signal.SIGSTOP)
     before = round.rows_before()
     round.judge_search(before, running.wait(PATIENCE_S))
 
@@ -82,7 +77,7 @@ def kill_pick(round: Round) -> None:
     running = round.train(*ASIDE)
     round.wait_for_points(running)
     picks = running.wait_for(lambda: running.children(_PICK))
-    _kill(round.rng.choice(picks), signal.SIGKILL)
+    kill(round.rng.choice(picks), signal.SIGKILL)
     ended = running.wait()
     if ended.code == 0 and not ended.told:
         raise MissedError  # it had finished
@@ -124,7 +119,7 @@ def end_training(round: Round, signum: int) -> None:
 def _send(round: Round, pid: int, signum: int) -> None:
     """Send a signal to a command, or, as a terminal and a scheduler do, to all of its processes."""
     if round.rng.random() < 0.5:
-        _kill(pid, signum)
+        kill(pid, signum)
     else:
         os.killpg(pid, signum)
 

@@ -7,8 +7,7 @@ import pytest
 from naswot_lightning.cli.parser import parse
 from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
-from tests.faults.__main__ import Row, run_fault
-from tests.faults.registry import FAULTS
+from tests.faults.__main__ import FAULTS, Row, run_fault
 from tests.faults.rounds import QUIET, SEARCH, References
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
