@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.overrides.distributed import UnrepeatedDistributedSampler
 from torch import Tensor
-from torch.utils.data import DataLoader, DistributedSampler, Sampler
+from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 
 from naswot_lightning.config import ProbeSplit
@@ -40,11 +39,14 @@ class _Batches(TorchDataset[tuple[Tensor, Tensor]]):
 
 
 class EpochShuffle(Sampler[int]):
-    """A permutation that depends on seed and epoch alone, so that a resumed run sees the same order."""
+    """A permutation that depends on seed and epoch alone, so that a resumed run sees the same order.
 
-    def __init__(self, size: int, seed: int) -> None:
-        self._size = size
-        self._seed = seed
+    Several processes take its indices in turn: together they see the mini-batches that one would. The first images are
+    repeated where the shares would differ in length.
+    """
+
+    def __init__(self, size: int, seed: int, processes: int = 1, rank: int = 0) -> None:
+        self._size, self._seed, self._processes, self._rank = size, seed, processes, rank
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -52,33 +54,13 @@ class EpochShuffle(Sampler[int]):
         self._epoch = epoch
 
     def __len__(self) -> int:
-        return self._size
+        return -(-self._size // self._processes)
 
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(derived_seed(self._seed, "order", self._epoch))
-        return iter(torch.randperm(self._size, generator=generator).tolist())
-
-
-class DealtShuffle(DistributedSampler[Any]):
-    """The order of :class:`EpochShuffle`, dealt out to several processes in turn.
-
-    Together they see the mini-batches that one process would; the first images are repeated where the shares would
-    differ. (Lightning's own wrapper would shuffle the order once more.)
-    """
-
-    def __init__(self, dataset: Any, shuffle: EpochShuffle, processes: int, rank: int) -> None:
-        super().__init__(dataset, num_replicas=processes, rank=rank, shuffle=False)
-        self._shuffle = shuffle
-
-    def set_epoch(self, epoch: int) -> None:
-        """Take the permutation of this epoch; the Trainer calls it."""
-        super().set_epoch(epoch)
-        self._shuffle.set_epoch(epoch)
-
-    def __iter__(self) -> Iterator[int]:
-        order = list(self._shuffle)
-        order += order[: self.total_size - len(order)]
-        return iter(order[self.rank : self.total_size : self.num_replicas])
+        order = torch.randperm(self._size, generator=generator).tolist()
+        order += order[: len(self) * self._processes - self._size]
+        return iter(order[self._rank :: self._processes])
 
 
 class ResumableLoader(DataLoader[Any]):
@@ -153,11 +135,8 @@ class ImageDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Shuffled mini-batches of the training split; the last may be smaller, as in the benchmark."""
-        split = self.dataset.train
-        shuffle = EpochShuffle(len(split), self.hparams["seed"])
-        processes, rank = self._processes()
-        dealt = DealtShuffle(_Batches(split), shuffle, processes, rank) if processes > 1 else shuffle
-        return self._loader(split, dealt, ResumableLoader)
+        size, seed = len(self.dataset.train), self.hparams["seed"]
+        return self._loader(self.dataset.train, EpochShuffle(size, seed, *self._processes()), ResumableLoader)
 
     def val_dataloader(self) -> DataLoader[Any] | list[DataLoader[Any]]:
         """Mini-batches of the validation split; an empty list where there is none, with which Lightning skips it."""
@@ -168,19 +147,16 @@ class ImageDataModule(pl.LightningDataModule):
         return self._evaluation_loader(self.dataset.test)
 
     def _evaluation_loader(self, split: ImageSplit) -> DataLoader[Any]:
-        """Deal each image out once, where Lightning's own sampler would repeat some to make the shares equal."""
+        # Each image once, where Lightning's own sampler would repeat some to make the shares of processes equal.
         processes, rank = self._processes()
-        if processes == 1:
-            return self._loader(split)
-        dealt = UnrepeatedDistributedSampler(_Batches(split), num_replicas=processes, rank=rank, shuffle=False)
-        return self._loader(split, dealt)
+        return self._loader(split, range(rank, len(split), processes))
 
     def _processes(self) -> tuple[int, int]:
         """Return how many processes train together, and which this is."""
         return (1, 0) if self.trainer is None else (self.trainer.world_size, self.trainer.global_rank)
 
     def _loader(
-        self, split: ImageSplit, sampler: Sampler[int] | None = None, kind: type[DataLoader[Any]] = DataLoader
+        self, split: ImageSplit, sampler: Iterable[int], kind: type[DataLoader[Any]] = DataLoader
     ) -> DataLoader[Any]:
         # Mini-batches come whole, so that there is nothing to collate.
         return kind(

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 from rich.console import Console
 from rich.progress import (
@@ -118,24 +118,11 @@ def read_epoch(line: str) -> Epoch | None:
         return None
 
 
-class Display(Protocol):
-    """Shows several trainings side by side; called from several threads."""
-
-    def show(self, epoch: Epoch) -> None:
-        """Show how far a pick is."""
-        ...
-
-    def say(self, text: str) -> None:
-        """Print a line."""
-        ...
-
-    def end(self, name: str) -> None:
-        """Let go of a pick that has ended."""
-        ...
-
-
 class Lines:
-    """For files and pipes: of each pick a line for the first epoch and the last, and at most one a minute between."""
+    """Shows trainings side by side in a file or pipe; called from several threads.
+
+    Each pick has a line for its first epoch and its last, and at most one per minute between.
+    """
 
     def __init__(self) -> None:
         self._told: dict[str, float] = {}
@@ -153,13 +140,14 @@ class Lines:
         sys.stdout.flush()
 
     def end(self, name: str) -> None:
-        """Nothing: what was printed stays."""
+        """Let go of a pick that has ended: what was printed stays."""
 
 
-class Bars:
-    """A line a pick that trains, with a bar where there is room, below what was printed, for terminals."""
+class Bars(Lines):
+    """Shows them on a terminal: a line per pick that trains, with a bar where there is room, below what was printed."""
 
     def __init__(self, progress: Progress) -> None:
+        super().__init__()
         self._progress = progress
         self._bars: dict[str, TaskID] = {}
         self._last: dict[str, Epoch] = {}
@@ -184,7 +172,7 @@ class Bars:
 
 
 @contextmanager
-def display() -> Iterator[Display]:
+def display() -> Iterator[Lines]:
     """Give what suits the standard output."""
     if not sys.stdout.isatty():
         yield Lines()

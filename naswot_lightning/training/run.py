@@ -24,7 +24,6 @@ from naswot_lightning.report.wandb.runs import resolve_project, wandb_group
 from naswot_lightning.training.plan import Training
 from naswot_lightning.training.progress import (
     EXIT_OS_ERROR,
-    Display,
     Lines,
     Outcome,
     clear_outcome,
@@ -131,7 +130,7 @@ class TrainPick:
         UserError: a setting or a file is invalid.
     """
 
-    def __init__(self, images: Path, space: str, slots: Sequence[ResourceSlot], display: Display) -> None:
+    def __init__(self, images: Path, space: str, slots: Sequence[ResourceSlot], display: Lines) -> None:
         self.images, self._space, self._display = images, space, display
         self._slots: SimpleQueue[ResourceSlot] = SimpleQueue()
         for slot in slots:

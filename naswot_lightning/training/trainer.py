@@ -34,7 +34,7 @@ _PARTS = (
 def make_classifier(pick: SavedPick, data: ImageDataModule) -> ImageClassifier:
     """Return the untrained network of a pick with its recipe."""
     settings, dataset = pick.settings, data.dataset
-    recipe = settings.values
+    names = ("lr", "momentum", "weight_decay", "optimizer", "label_smoothing", "auxiliary_weight", "drop_path")
     return ImageClassifier(
         settings.space,
         settings.canonical,
@@ -43,15 +43,9 @@ def make_classifier(pick: SavedPick, data: ImageDataModule) -> ImageClassifier:
         list(dataset.std),
         dataset.flip,
         dataset.crop_padding,
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
         seed=settings.seed,
-        optimizer=recipe.optimizer,
-        label_smoothing=recipe.label_smoothing,
-        auxiliary_weight=recipe.auxiliary_weight,
-        drop_path=recipe.drop_path,
         compiled=settings.compile,
+        **{name: getattr(settings.values, name) for name in names},
     )
 
 
@@ -95,6 +89,7 @@ def make_trainer(folder: Path, pick: SavedPick, callbacks: list[pl.Callback], st
         callbacks=callbacks,
         logger=False if resolve_mode(run.mode) == "disabled" else SentOnceLogger(start, folder / ".sent.json"),
         plugins=[AtomicCheckpointIO()],
+        use_distributed_sampler=False,  # the data module deals images out to processes
         **arguments,
     )
 

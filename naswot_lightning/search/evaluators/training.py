@@ -24,7 +24,7 @@ from naswot_lightning.search.evaluators.base import Conditions
 from naswot_lightning.search.evaluators.staged import Loaded, Staged
 from naswot_lightning.storage.records import from_plain
 from naswot_lightning.training.plan import plan_training
-from naswot_lightning.training.progress import Epoch, Outcome
+from naswot_lightning.training.progress import Epoch, Lines, Outcome
 from naswot_lightning.training.run import IMAGES_FILE, TrainPick
 from naswot_lightning.training.settings import PickRun, PickSettings, prepare_pick
 
@@ -128,7 +128,7 @@ class TrainingEvaluator(Staged):
         return _values_of(read_result(folder / "result.json"))
 
 
-class _Warnings:
+class _Warnings(Lines):
     """Shows what is said of a training, and not each of its epochs: there are many, and a bar counts them."""
 
     def show(self, epoch: Epoch) -> None: ...
