@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -23,9 +23,9 @@ from naswot_lightning.cli.search_output import print_summary
 from naswot_lightning.columns import Column, Criterion
 from naswot_lightning.execution.local import SerialExecutor
 from naswot_lightning.ranking import rank, read_ranking, write_ranking
-from naswot_lightning.scorer import Evaluation, Json
-from naswot_lightning.search.algorithms.listed import Listed
-from naswot_lightning.search.limits import Limits
+from naswot_lightning.scorer import Evaluation
+from naswot_lightning.search.algorithms.base import Limits
+from naswot_lightning.search.algorithms.random import Listed
 from naswot_lightning.search.loop import Loop
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.storage.score_rows import ScoreRows
@@ -50,10 +50,6 @@ class Free:
         self.columns = tuple(Column(name, name) for name in names)
         alone = tuple(Criterion((column,)) for column in self.columns)
         self.criteria = alone if len(names) == 1 else (*alone, Criterion(self.columns[:2]))
-
-    def identity(self) -> Mapping[str, Json]:
-        """Return no settings."""
-        return {}
 
     def prepare(self) -> None:
         """Do nothing."""
@@ -131,7 +127,10 @@ def resume(folder: Path) -> Steps:
     _clocked(lambda: write_ranking(folder, ranking), steps, "write ranking.json and ranking.csv")
     space = SimpleNamespace(name=_SPACE, evidence="")
     shown: Any = SimpleNamespace(
-        top=10, criteria=evaluator.criteria, space=space, dataset="digits", folder=RunFolder(folder)
+        config=SimpleNamespace(top=10, dataset="digits"),
+        criteria=evaluator.criteria,
+        space=space,
+        folder=RunFolder(folder),
     )
     with redirect_stdout(StringIO()):
         _clocked(lambda: print_summary(shown, ranking), steps, "print the table")

@@ -7,9 +7,8 @@ import time
 
 from bench.clock import Rows
 from naswot_lightning.config import SearchConfig, WandbConfig
-from naswot_lightning.search.loop import Loop
+from naswot_lightning.search.algorithms.base import architecture_of
 from naswot_lightning.search.plan import plan_search
-from naswot_lightning.search.trial import architecture_of
 from naswot_lightning.storage.score_rows import ScoreRows
 
 
@@ -22,7 +21,7 @@ def overhead_rows(samples: int = 100) -> Rows:
         first = search.algorithm.propose([])
         search.evaluator(architecture_of(first[0]))  # loads and compiles
         with ScoreRows(search.folder.scores) as rows:
-            loop = Loop(search.space.name, search.canonical, search.evaluator, search.executor, search.seed, rows)
+            loop = search.loop(rows)
             start = time.perf_counter()
             loop.run(search.algorithm, first)
             total = time.perf_counter() - start

@@ -22,7 +22,7 @@ from naswot_lightning.execution import get_engine
 from naswot_lightning.execution.base import Executor, R, ResourceRequest, T, Task, WorkerFailure
 from naswot_lightning.execution.local import ProcessExecutor
 from naswot_lightning.scorer import ScoreEvaluator
-from naswot_lightning.search.algorithms.listed import Listed
+from naswot_lightning.search.algorithms.random import Listed
 from naswot_lightning.search.loop import Loop
 from naswot_lightning.storage.score_rows import ScoreRows
 from spaces import get_space

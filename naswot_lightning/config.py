@@ -1,13 +1,16 @@
 """The settings of the two commands: plain types, checked once, written to the run folder.
 
 The groups are for the reader; an option is called as its field. ``{...}`` is a list of names, filled in by the command.
+Each option says what it affects: the identity of a run folder, what a merge compares, what the page and a comparison of
+runs show, and what wandb gets all follow from that.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
 
 from naswot_lightning.errors import UserError
 
@@ -19,6 +22,38 @@ _MOST_SEED = 2**32 - 1
 _MOST_BYTES = 4 * 2**30  # of a mini-batch
 Plain = None | bool | int | float | str
 PlainValue = Plain | list[Plain]  # never an object, which a file could name
+
+
+Affected = Literal[
+    "candidates",  # which networks there are
+    "scores",  # at initialization
+    "training",  # of the picks, or of candidates that are trained
+    "source",  # a path to files whose content decides: a fingerprint tells whether they are the same
+    "machine",  # what computes, and how fast; no result
+    "display",  # what is printed, shown and kept, and where
+]
+
+
+def affects(*what: Affected) -> dict[str, Any]:
+    """Return the metadata of an option's field."""
+    return {"affects": frozenset(what)}
+
+
+def settings_affecting(settings: Any, *what: Affected) -> tuple[str, ...]:
+    """Return the names of the options that affect any of these, in their order.
+
+    >>> settings_affecting(SearchConfig, "machine")
+    ('device', 'engine', 'workers', 'timeout', 'slurm')
+    """
+    return tuple(each.name for each in fields(settings) if each.metadata.get("affects", set()) & set(what))
+
+
+def result_settings(settings: Any, saved: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of some saved settings that can change a result, in their order."""
+    without_effect = {each.name for each in fields(settings)} - set(
+        settings_affecting(settings, "candidates", "scores", "training", "source")
+    )
+    return {name: value for name, value in saved.items() if name not in without_effect}
 
 
 def _at_least(bound: float, **values: float | None) -> None:
@@ -63,24 +98,24 @@ class WandbConfig:
 class SearchCandidates:
     """Which networks are ranked."""
 
-    space: str = "nasbench201"
+    space: str = field(default="nasbench201", metadata=affects("candidates"))
     """the search space: {spaces}, or one of your own (module.name)."""
-    algorithm: str = "random"
+    algorithm: str = field(default="random", metadata=affects("candidates"))
     """where candidates come from: {algorithms}."""
-    samples: int | Literal["all"] = 1000
+    samples: int | Literal["all"] = field(default=1000, metadata=affects("candidates"))
     """candidates to draw (N of Algorithm 1), or all of the space."""
-    architectures: str | None = None
+    architectures: str | None = field(default=None, metadata=affects("candidates"))
     """a file with one architecture a line (or a CSV file with a column arch or architecture) to rank instead of
     sampling."""
-    max_params: int | None = None
+    max_params: int | None = field(default=None, metadata=affects("candidates"))
     """score only networks with at most so many parameters."""
-    max_macs: int | None = None
+    max_macs: int | None = field(default=None, metadata=affects("candidates"))
     """score only networks with at most so many multiply-accumulates an image."""
-    canonical: bool = True
+    canonical: bool = field(default=True, metadata=affects("candidates", "scores"))
     """score networks without their dead branches, equal networks once; false for the paper's count."""
-    budget: float | None = None
+    budget: float | None = field(default=None, metadata=affects("candidates"))
     """seconds of training, real ones or those of the table, after which nothing more is proposed."""
-    seed: int = 0
+    seed: int = field(default=0, metadata=affects("candidates", "scores"))
     """seeds the candidates, the mini-batch and the weights."""
 
 
@@ -88,17 +123,17 @@ class SearchCandidates:
 class SearchImages:
     """The data set of the mini-batch."""
 
-    dataset: str = "digits"
+    dataset: str = field(default="digits", metadata=affects("scores", "training"))
     """where the mini-batch comes from: {datasets} or noise."""
-    data_dir: str = "data"
+    data_dir: str = field(default="data", metadata=affects("source"))
     """the folder of the data set."""
-    image_size: int | None = None
+    image_size: int | None = field(default=None, metadata=affects("scores", "training"))
     """side of the images of an imagefolder; their own size by default."""
-    split_file: str | None = None
+    split_file: str | None = field(default=None, metadata=affects("source"))
     """the official x-valid and x-test lists of cifar100 or imagenet16-120, for the training of the picks."""
-    batch_size: int = 128
+    batch_size: int = field(default=128, metadata=affects("scores"))
     """images in the mini-batch."""
-    probe_size: int | None = None
+    probe_size: int | None = field(default=None, metadata=affects("scores"))
     """side to which the mini-batch is resized before scoring; its own size by default."""
 
 
@@ -106,24 +141,24 @@ class SearchImages:
 class SearchScores:
     """How they are scored."""
 
-    evaluator: str = "scores"
+    evaluator: str = field(default="scores", metadata=affects("candidates"))
     """what says how good an architecture is: {evaluators}."""
-    epochs: int | None = None
+    epochs: int | None = field(default=None, metadata=affects("training"))
     """of --evaluator train and table: how long each candidate is trained; 12 by default."""
-    benchmark: str | None = None
+    benchmark: str | None = field(default=None, metadata=affects("source"))
     """a table of known accuracies (python -m naswot_lightning.benchmarks convert), which the ranking shows, or by which
     --evaluator table searches."""
-    benchmark_dataset: str | None = None
+    benchmark_dataset: str | None = field(default=None, metadata=affects("training"))
     """the data set of the table's accuracies; that of --dataset by default."""
-    score: str = "naswot"
+    score: str = field(default="naswot", metadata=affects("scores"))
     """the score to rank by: {scores}; several as columns (naswot,synflow), the first decides; joined by + for their
     ranks put together: the mean of log(rank / n) (jacob_cov+params), or of the ranks (jacob_cov+params:mean_rank)."""
-    repeats: int = 1
+    repeats: int = field(default=1, metadata=affects("scores"))
     """score each network with so many initializations, each on a mini-batch of its own; the ranking holds mean and
     standard deviation."""
-    precision: Literal["32", "bf16"] = "32"
+    precision: Literal["32", "bf16"] = field(default="32", metadata=affects("scores"))
     """32 or bf16 (autocast) for the forward pass."""
-    calibrate: bool = False
+    calibrate: bool = field(default=False, metadata=affects("display"))
     """instead of a search, measure what cheaper settings of naswot cost and how well they rank, on up to 100 of the
     candidates, and recommend one."""
 
@@ -132,21 +167,21 @@ class SearchScores:
 class SearchMachine:
     """What runs them."""
 
-    device: str = "auto"
+    device: str = field(default="auto", metadata=affects("machine"))
     """auto, cpu, cuda, cuda:1, ..."""
-    engine: str = "local"
+    engine: str = field(default="local", metadata=affects("machine"))
     """what runs the candidates: {engines}."""
-    workers: int | None = None
+    workers: int | None = field(default=None, metadata=affects("machine"))
     """processes that score side by side, one thread each; by default one a core, or one a GPU, where the search would
     take longer than half a minute."""
-    timeout: float | None = None
+    timeout: float | None = field(default=None, metadata=affects("machine"))
     """seconds after which a candidate counts as hung: its worker is ended, and it is tried once more."""
-    shard: str | None = None
+    shard: str | None = field(default=None, metadata=affects("candidates"))
     """score only a part of the candidates, such as 2/4 for the second of four, in a run folder of its own; python -m
     naswot_lightning.merge puts the parts together."""
-    slurm: dict[str, PlainValue] = field(default_factory=dict)
+    slurm: dict[str, PlainValue] = field(default_factory=dict, metadata=affects("machine"))
     """options of the jobs of --engine slurm, as --slurm.NAME VALUE, such as --slurm.partition gpu."""
-    train: dict[str, PlainValue] = field(default_factory=dict)
+    train: dict[str, PlainValue] = field(default_factory=dict, metadata=affects("training"))
     """options of train.py for --evaluator train, as --train.NAME VALUE, such as --train.batch_size 128."""
 
 
@@ -154,17 +189,17 @@ class SearchMachine:
 class SearchRun:
     """What becomes of the ranking."""
 
-    top: int = 10
+    top: int = field(default=10, metadata=affects("display"))
     """how many of the ranking to print."""
-    select: Select = "top"
+    select: Select = field(default="top", metadata=affects("display"))
     """which networks train.py picks: the top, or as many spread evenly over the ranking."""
-    run_dir: str = "runs/search"
+    run_dir: str = field(default="runs/search", metadata=affects("display"))
     """the folder of all results; the command continues what it finds there."""
-    overwrite: bool = False
+    overwrite: bool = field(default=False, metadata=affects("display"))
     """begin anew where run_dir was made with other settings."""
-    trust: bool = False
+    trust: bool = field(default=False, metadata=affects("display"))
     """import the space that a --config file names by its import path."""
-    wandb: WandbConfig = field(default_factory=WandbConfig)
+    wandb: WandbConfig = field(default_factory=WandbConfig, metadata=affects("display"))
     """where runs are shown."""
 
 
@@ -238,28 +273,28 @@ class MergeConfig:
 class TrainPicks:
     """Which networks are trained, and with which seeds."""
 
-    run_dir: str = "runs/search"
+    run_dir: str = field(default="runs/search", metadata=affects("display"))
     """the run folder of a search, or a new one with --architecture."""
-    top: int = 3
+    top: int = field(default=3, metadata=affects("candidates"))
     """how many of the ranking to train."""
-    select: Select | None = None
+    select: Select | None = field(default=None, metadata=affects("candidates"))
     """the top of the ranking, or spread evenly over it; as the search said by default."""
-    picks: str | int | None = None
+    picks: str | int | None = field(default=None, metadata=affects("candidates"))
     """instead of --top and --select: all of the ranking, or ranks such as 1,5,10-12."""
-    architecture: str | None = None
+    architecture: str | None = field(default=None, metadata=affects("candidates"))
     """one architecture to train instead of a ranking's picks."""
-    space: str | None = None
+    space: str | None = field(default=None, metadata=affects("candidates"))
     """the search space of --architecture; that of the ranking by default."""
-    canonical: bool = True
+    canonical: bool = field(default=True, metadata=affects("candidates"))
     """with --architecture, train the network without its dead branches; a ranking's own setting otherwise."""
-    seed: int | None = None
+    seed: int | None = field(default=None, metadata=affects("candidates"))
     """seeds the weights, the order of images and the augmentation; that of the ranking by default."""
-    seeds: str | int | list[int] | None = None
+    seeds: str | int | list[int] | None = field(default=None, metadata=affects("candidates"))
     """several seeds, such as 777,888,999: each pick is trained with each, and the comparison has their mean and
     standard deviation."""
-    overwrite: bool = False
+    overwrite: bool = field(default=False, metadata=affects("display"))
     """train again picks whose results were made with other settings or images."""
-    trust: bool = False
+    trust: bool = field(default=False, metadata=affects("display"))
     """import the space that the run folder or a --config file names by its import path."""
 
 
@@ -267,13 +302,13 @@ class TrainPicks:
 class TrainImages:
     """What they are trained on."""
 
-    dataset: str | None = None
+    dataset: str | None = field(default=None, metadata=affects("training"))
     """the data set to train on; that of the ranking by default."""
-    data_dir: str | None = None
+    data_dir: str | None = field(default=None, metadata=affects("source"))
     """the folder of the data set; that of the ranking by default."""
-    image_size: int | None = None
+    image_size: int | None = field(default=None, metadata=affects("training"))
     """side of the images of an imagefolder; that of the ranking by default."""
-    split_file: str | None = None
+    split_file: str | None = field(default=None, metadata=affects("source"))
     """the official x-valid and x-test lists of cifar100 or imagenet16-120; that of the ranking by default."""
 
 
@@ -281,21 +316,21 @@ class TrainImages:
 class TrainOptimisation:
     """How they are trained: a recipe, and what differs from it."""
 
-    recipe: str = "nasbench201-200"
+    recipe: str = field(default="nasbench201-200", metadata=affects("training"))
     """how a benchmark trains its networks ({recipes}); the options from --epochs to --drop_path override it."""
-    epochs: int | None = None
+    epochs: int | None = field(default=None, metadata=affects("training"))
     """training epochs; the learning rate falls to zero over them."""
-    batch_size: int | None = None
+    batch_size: int | None = field(default=None, metadata=affects("training"))
     """images a training step, of all devices together."""
-    optimizer: Literal["sgd", "rmsprop"] | None = None
+    optimizer: Literal["sgd", "rmsprop"] | None = field(default=None, metadata=affects("training"))
     """sgd (Nesterov) or rmsprop."""
-    lr: float | None = None
+    lr: float | None = field(default=None, metadata=affects("training"))
     """initial learning rate."""
-    momentum: float | None = None
+    momentum: float | None = field(default=None, metadata=affects("training"))
     """of the optimizer."""
-    weight_decay: float | None = None
+    weight_decay: float | None = field(default=None, metadata=affects("training"))
     """L2 penalty of all parameters."""
-    gradient_clip: float | None = None
+    gradient_clip: float | None = field(default=None, metadata=affects("training"))
     """largest norm of the gradient."""
 
 
@@ -303,11 +338,11 @@ class TrainOptimisation:
 class TrainRegularisation:
     """Targets, heads and paths; of the recipe, too."""
 
-    label_smoothing: float | None = None
+    label_smoothing: float | None = field(default=None, metadata=affects("training"))
     """share of the target spread over all classes."""
-    auxiliary_weight: float | None = None
+    auxiliary_weight: float | None = field(default=None, metadata=affects("training"))
     """weight of the loss of an auxiliary head (cell spaces nds_*); 0 for no head."""
-    drop_path: float | None = None
+    drop_path: float | None = field(default=None, metadata=affects("training"))
     """probability of drop path (cell spaces nds_*), growing from 0 over the epochs."""
 
 
@@ -315,13 +350,13 @@ class TrainRegularisation:
 class TrainTrajectory:
     """The score during training."""
 
-    early_points: int = 8
+    early_points: int = field(default=8, metadata=affects("training"))
     """score points in each of the first two epochs (left panel of Figure 6)."""
-    probe_batch_size: int | None = None
+    probe_batch_size: int | None = field(default=None, metadata=affects("training"))
     """images in the mini-batch of the trajectory; that of the ranking (128) by default."""
-    probe_split: ProbeSplit = "train"
+    probe_split: ProbeSplit = field(default="train", metadata=affects("training"))
     """where they are from: training images, or test images, which the network never learns from."""
-    score_batch_norm: ScoreBatchNorm = "batch"
+    score_batch_norm: ScoreBatchNorm = field(default="batch", metadata=affects("training"))
     """BatchNorm while the score is taken: by the mini-batch (the paper's), by its running statistics, or one score of
     each."""
 
@@ -330,27 +365,27 @@ class TrainTrajectory:
 class TrainDevices:
     """What trains a pick."""
 
-    precision: str = "32-true"
+    precision: str = field(default="32-true", metadata=affects("training"))
     """a precision of Lightning's Trainer, such as 32-true, bf16-mixed or 16-mixed."""
-    compile: bool = False
+    compile: bool = field(default=False, metadata=affects("training"))
     """train through torch.compile."""
-    deterministic: bool = False
+    deterministic: bool = field(default=False, metadata=affects("training"))
     """refuse operations whose result is not the same each time."""
-    accelerator: str = "auto"
+    accelerator: str = field(default="auto", metadata=affects("machine"))
     """auto, cpu, gpu, ..."""
-    engine: str = "local"
+    engine: str = field(default="local", metadata=affects("machine"))
     """what runs the picks: {engines}."""
-    workers: int | None = None
+    workers: int | None = field(default=None, metadata=affects("machine"))
     """picks that train side by side; by default one a GPU, or one a core."""
-    threads: int | None = None
+    threads: int | None = field(default=None, metadata=affects("machine"))
     """threads of a pick's process; by default the cores, shared out among the workers."""
-    devices: int = 1
+    devices: int = field(default=1, metadata=affects("machine"))
     """how many devices train one pick together."""
-    slurm: dict[str, PlainValue] = field(default_factory=dict)
+    slurm: dict[str, PlainValue] = field(default_factory=dict, metadata=affects("machine"))
     """options of the jobs of --engine slurm, as --slurm.NAME VALUE, such as --slurm.partition gpu."""
-    strategy: str = "auto"
+    strategy: str = field(default="auto", metadata=affects("machine"))
     """of Lightning's Trainer, such as ddp."""
-    trainer: dict[str, PlainValue] = field(default_factory=dict)
+    trainer: dict[str, PlainValue] = field(default_factory=dict, metadata=affects("training"))
     """any other argument of Lightning's Trainer, as --trainer.NAME VALUE."""
 
 
@@ -358,7 +393,7 @@ class TrainDevices:
 class TrainTracking:
     """Where runs are shown."""
 
-    wandb: WandbConfig = field(default_factory=WandbConfig)
+    wandb: WandbConfig = field(default_factory=WandbConfig, metadata=affects("display"))
     """where runs are shown."""
 
 

@@ -23,8 +23,6 @@ from naswot_lightning.seeds import derived_seed, renewed_generators
 from naswot_lightning.storage.score_rows import Status
 from spaces import Complexity, Space, SpaceError, get_space
 
-Json = None | bool | int | float | str | Mapping[str, object]
-
 _CPU = torch.device("cpu")
 _REASONS = {
     "failed": "not a number: the network's values or gradients are NaN or overflow",
@@ -70,7 +68,6 @@ class ScoreEvaluator:
         seed: of the weights.
         device: where networks run.
         precision: of the forward pass of naswot.
-        settings: that decide the scores, by the names of their options.
         criteria: what the ranking is ordered by; each score alone by default.
     """
 
@@ -82,7 +79,6 @@ class ScoreEvaluator:
         seed: int = 0,
         device: torch.device = _CPU,
         precision: Precision = "32",
-        settings: Mapping[str, Json] | None = None,
         criteria: Sequence[Criterion] = (),
     ) -> None:
         self.space = space
@@ -92,7 +88,6 @@ class ScoreEvaluator:
         self.device = device
         self.precision: Precision = precision
         self.criteria = tuple(criteria) or tuple(Criterion((column,)) for column in self.columns)
-        self._settings = dict(settings or {})
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -103,10 +98,6 @@ class ScoreEvaluator:
     def fingerprint(self) -> str:
         """Of the first mini-batch."""
         return self.probes[0].fingerprint
-
-    def identity(self) -> Mapping[str, Json]:
-        """Return the settings that decide the scores."""
-        return self._settings
 
     def prepare(self) -> None:
         """Move the mini-batches to the device."""
@@ -170,7 +161,7 @@ class ScoreEvaluator:
             raise pickle.PicklingError(f"another process cannot make the space {self.space.name!r} of its name")
         names = tuple(score.name for score in self.scores)
         probes = [probe.to(_CPU) for probe in self.probes]
-        arguments = (names, self.seed, self.device, self.precision, self._settings, self.criteria)
+        arguments = (names, self.seed, self.device, self.precision, self.criteria)
         return _evaluator, (self.space.name, probes, *arguments)
 
 

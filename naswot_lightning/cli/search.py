@@ -31,6 +31,6 @@ def run_search(config: SearchConfig) -> int:
     restore_keyboard_interrupt()
     search = plan_search(config)
     first = first_batch(search)  # faults of the candidates are reported before the folder is touched
-    if search.calibrate:
-        return calibrate_and_show(search, search.calibrate, first)
+    if config.calibrate:
+        return calibrate_and_show(search, first)
     return run_and_show(search, first)

@@ -21,10 +21,11 @@ from naswot_lightning.report.html.page import write_report
 from naswot_lightning.report.run import BenchmarkEvidence, read_run
 from naswot_lightning.report.wandb import runs
 from naswot_lightning.report.wandb.content import SearchShown, log_search, search_config
-from naswot_lightning.search.calibration import MOST_NETWORKS, Calibration, calibrate, recommend
+from naswot_lightning.search.algorithms.base import Proposal, architecture_of
+from naswot_lightning.search.algorithms.random import Shard
+from naswot_lightning.search.calibration import MOST_NETWORKS, calibrate, recommend
 from naswot_lightning.search.plan import Search
 from naswot_lightning.search.run import SearchResult, run
-from naswot_lightning.search.trial import Proposal, architecture_of
 from naswot_lightning.storage.score_rows import ScoreRow
 from spaces.errors import one_line
 
@@ -38,14 +39,14 @@ def run_and_show(search: Search, first: Sequence[Proposal]) -> int:
     Returns:
         0, or 1 where no candidate could be scored.
     """
-    with search.folder.open(dict(search.settings), search.identity, search.overwrite):
+    with search.folder.open(search.settings, search.identity, search.config.overwrite):
         result = run(search, first)
         print_summary(search, result.ranking)
         print_doubts(result.proposed)
         if result.benchmark:
             print_benchmark(result.benchmark, search.criteria[0].label)
-        if search.shard:
-            print(search.shard)
+        if isinstance(search.algorithm, Shard):
+            print(search.algorithm)
         with warn_of_failure(f"{search.folder.report} cannot be written"):
             shown = replace(read_run(search.folder, as_read(result.ranking)), rows=result.finished)
             findings = find(shown)
@@ -55,13 +56,13 @@ def run_and_show(search: Search, first: Sequence[Proposal]) -> int:
     return 0 if result.succeeded else 1
 
 
-def calibrate_and_show(search: Search, calibration: Calibration, first: Sequence[Proposal]) -> int:
+def calibrate_and_show(search: Search, first: Sequence[Proposal]) -> int:
     """Measure cheaper settings of the score, print what each costs, recommend one; return 0."""
     networks = list(dict.fromkeys(search.canonical(architecture_of(each)) for each in first))[:MOST_NETWORKS]
-    found = calibrate(calibration, networks, search.folder)
+    found = calibrate(search, networks)
     print_table(
-        f"naswot on {search.space.name}, {search.dataset}: {len(networks)} networks; tau is Kendall's, to the full "
-        "setting",
+        f"naswot on {search.space.name}, {search.config.dataset}: {len(networks)} networks; "
+        "tau is Kendall's, to the full setting",
         ("ms a network", "tau", "setting"),
         ([each.ms, each.tau, each.label] for each in found),
     )
@@ -121,13 +122,13 @@ def describe_relative(criterion: Criterion, candidates: int) -> str:
 
 
 def _print_top(search: Search, ranking: pd.DataFrame) -> None:
-    top, first = list(as_dicts(ranking.head(search.top))), search.criteria[0]
+    top, first = list(as_dicts(ranking.head(search.config.top))), search.criteria[0]
     labels = {criterion.name: criterion.label for criterion in search.criteria}
     extra = [name for name in top[0] if name not in COLUMNS and name != first.name]
     sizes = ("params", "macs", "n_units")
     names = ("rank", "score", *extra, *sizes, "architecture")
     print_table(
-        f"{search.space.name} on {search.dataset}: best {len(top)} of {len(ranking)} by {first.label}",
+        f"{search.space.name} on {search.config.dataset}: best {len(top)} of {len(ranking)} by {first.label}",
         (
             "rank",
             first.label if extra else "score",
@@ -164,19 +165,19 @@ def _track(search: Search, result: SearchResult) -> None:
         return
     config = search_config({**search.settings, **search.identity}, search.evaluator.fingerprint)
     run = runs.start_run(
-        search.wandb.mode,
-        search.wandb.project,
+        search.config.wandb.mode,
+        search.config.wandb.project,
         search.folder.path,
         json.loads(json.dumps(config)),
         id=run_id,
         name=f"search {search.folder.name}",
-        group=runs.wandb_group(search.folder, search.wandb.group),
+        group=runs.wandb_group(search.folder, search.config.wandb.group),
         job_type="search",
     )
     if run is None:
         return
     shown = _shown(search, result.evaluated, result.ranking)
-    if runs.send(run, lambda each: log_search(each, shown, search.folder, search.wandb.artifacts)):
+    if runs.send(run, lambda each: log_search(each, shown, search.folder, search.config.wandb.artifacts)):
         runs.mark_sent(search.folder, run_id)
 
 
@@ -186,7 +187,7 @@ def _shown(search: Search, rows: Sequence[ScoreRow], ranking: pd.DataFrame) -> S
     evaluated = np.array([] if first.is_relative else [row.scores[name] for row in rows], dtype=float)
     return SearchShown(
         space=search.space.name,
-        title=f"{first.label} against parameters, {search.space.name} on {search.dataset}",
+        title=f"{first.label} against parameters, {search.space.name} on {search.config.dataset}",
         ranking=ranking,
         evaluated=evaluated,
         higher_is_better=first.parts[0].higher_is_better,

@@ -12,6 +12,7 @@ import torch
 
 from naswot_lightning.analysis.evidence import NetworksWithAccuracy
 from naswot_lightning.analysis.measurements import MOST_IMAGES, MatrixKind, Similarities, SimilarityMetadata
+from naswot_lightning.config import SearchConfig
 from naswot_lightning.data.probe import Probe, load_probe
 from naswot_lightning.errors import UserError
 from naswot_lightning.networks import build_network, move_network
@@ -24,7 +25,6 @@ from spaces import Space
 # Of Figure 1: columns, and networks in each.
 _RANGES, _EACH = 5, 3
 # Of a search, where picks were given by hand.
-_DEFAULTS = {"batch_size": 128, "seed": 0, "probe_size": None, "image_size": None, "split_file": None}
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class RunNetworks:
 
     def setting(self, name: str) -> Any:
         """Return a setting of the run; the search's default where picks were given by hand."""
-        return self.settings.get(name, _DEFAULTS[name])
+        return self.settings.get(name, getattr(SearchConfig(), name))
 
     @cached_property
     def probe(self) -> Probe:

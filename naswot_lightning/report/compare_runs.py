@@ -12,17 +12,13 @@ from naswot_lightning.analysis.results import choose_best
 from naswot_lightning.analysis.statistics import Estimate, estimate, resampled_tau
 from naswot_lightning.analysis.trajectory import Points, seed_band
 from naswot_lightning.columns import PARAMS, SCORE_FINAL, SCORE_INIT, TEST_ACC
+from naswot_lightning.config import SearchConfig, result_settings
 from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import as_dicts
 from naswot_lightning.report.findings import Findings, find
 from naswot_lightning.report.run import Run, read_rows, read_run
 from naswot_lightning.storage.run_folder import RunFolder
 
-# Where a run is printed, shown and computed changes no result.
-_FREE = (
-    "run_dir", "top", "select", "device", "engine", "workers", "timeout", "slurm", "wandb", "overwrite", "trust",
-    "calibrate",
-)  # fmt: skip
 _NOTHING = "-"
 
 
@@ -128,7 +124,7 @@ def _trajectories(run: Run) -> tuple[Points, ...]:
 def _settings(run: Run) -> dict[str, str]:
     """Return what decides a result: settings of the search, what trainings of the largest group share, their seeds."""
     found: dict[str, str] = {}
-    pending = [(name, value) for name, value in run.settings.items() if name not in _FREE]
+    pending = list(result_settings(SearchConfig, run.settings).items())
     while pending:
         name, value = pending.pop(0)
         if isinstance(value, Mapping):

@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from naswot_lightning.columns import SIZES
-from naswot_lightning.config import SearchConfig
+from naswot_lightning.config import SearchConfig, settings_affecting
 from naswot_lightning.errors import UserError
 from naswot_lightning.reproduce.settings import Scoring
 from naswot_lightning.scorer import Evaluation
-from naswot_lightning.search.algorithms.listed import Listed
-from naswot_lightning.search.loop import Loop
+from naswot_lightning.search.algorithms.random import Listed
 from naswot_lightning.search.plan import plan_search
 from naswot_lightning.storage.run_folder import RunFolder, differing
 from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows
@@ -78,8 +77,8 @@ def score_table(
     search = replace(plan_search(config), folder=folder)
     evaluator = search.evaluator
     # Unlike a search's, these scores do not depend on which architectures are asked for, and do on the mini-batch.
-    own = {"space": search.space.name, "canonical": settings.canonical, "seed": settings.seed}
-    identity = {**own, **evaluator.identity(), "probe": evaluator.fingerprint}
+    names = ("space", *settings_affecting(SearchConfig, "scores"))
+    identity = {**{name: getattr(search.config, name) for name in names}, "probe": evaluator.fingerprint}
     if not settings.overwrite and folder.config.exists() and (odd := differing(folder.read_config(), identity)):
         raise UserError(
             f"{folder.path}: its scores were made with other settings: {'; '.join(odd)}; choose another --out, "
@@ -90,7 +89,7 @@ def score_table(
         # The mark of a folder that --overwrite may clear.
         folder.run_id()
         with ScoreRows(folder.scores) as finished:
-            loop = Loop(search.space.name, search.canonical, evaluator, search.executor, search.seed, finished)
+            loop = search.loop(finished)
             rows = loop.run(listed, listed.propose([]))
     if loop.fresh:
         print(f"{folder.path}: {loop.fresh:,} of {len(rows):,} architectures scored now, the rest before")

@@ -15,13 +15,11 @@ from naswot_lightning.benchmarks.targets import Target, search_target
 from naswot_lightning.reproduce.benchmark_tables import draw_candidates, scored_space
 from naswot_lightning.reproduce.score_table import ScoreTable, score_table
 from naswot_lightning.reproduce.settings import Scoring
-from naswot_lightning.search.algorithms import get_algorithm
-from naswot_lightning.search.algorithms.base import Algorithm
+from naswot_lightning.search.algorithms import make_algorithm
+from naswot_lightning.search.algorithms.base import Algorithm, Limits, Proposal, Trial
 from naswot_lightning.search.evaluators.table import TableEvaluator
-from naswot_lightning.search.limits import Limits
 from naswot_lightning.search.loop import row_of
 from naswot_lightning.search.simulation import History, simulate
-from naswot_lightning.search.trial import Proposal, Trial
 from naswot_lightning.seeds import derived_seed
 from naswot_lightning.storage.score_rows import ScoreRow
 
@@ -92,7 +90,7 @@ class TabularSearch:
         """Return an algorithm that searches the table, by the name of ``--algorithm``."""
         limits = Limits(None, None, self.space.complexity)
         most = min(budget.evaluations, len(self.space)) if name == "random" else budget.evaluations
-        return get_algorithm(name)(self.space, most, seed, limits)
+        return make_algorithm(name, self.space, most, seed, limits)
 
     def expect_known(self, algorithm: str, budget: SearchBudget, seed: int) -> None:
         """Raise :class:`UserError` where the table does not know the trainings that an algorithm begins with."""

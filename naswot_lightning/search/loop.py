@@ -12,9 +12,15 @@ from tqdm import tqdm
 from naswot_lightning.errors import UserError, describe_error
 from naswot_lightning.execution.base import Executor, Task, WorkerFailure
 from naswot_lightning.scorer import Evaluation
-from naswot_lightning.search.algorithms.base import Algorithm
+from naswot_lightning.search.algorithms.base import (
+    Algorithm,
+    Proposal,
+    Trial,
+    architecture_of,
+    proposal_of,
+    with_architecture,
+)
 from naswot_lightning.search.evaluators.base import Evaluator, TrialEvaluator
-from naswot_lightning.search.trial import Proposal, Trial, architecture_of, proposal_of, with_architecture
 from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows
 from spaces.errors import TooLargeError
 
@@ -136,9 +142,8 @@ class Loop:
             values = evaluated_once
 
     def _remember(self, row: ScoreRow) -> None:
-        proposal = proposal_of(row)
-        self._by_proposal[proposal] = row
-        self._by_network.setdefault(with_architecture(proposal, row.canonical), row)
+        self._by_proposal[proposal_of(row)] = row
+        self._by_network.setdefault(with_architecture(proposal_of(row), row.canonical), row)
 
 
 def _values_of(row: ScoreRow) -> Evaluation:

@@ -12,10 +12,9 @@ from naswot_lightning.columns import BENCHMARK_ACC
 from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import rank, write_ranking
 from naswot_lightning.report.run import BenchmarkEvidence
-from naswot_lightning.search.known import find_known, write_known
-from naswot_lightning.search.loop import Loop
+from naswot_lightning.search.algorithms.base import Proposal, proposal_of
+from naswot_lightning.search.benchmark import find_benchmark_evidence, write_benchmark_evidence
 from naswot_lightning.search.plan import Search
-from naswot_lightning.search.trial import Proposal, proposal_of
 from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows
 from naswot_lightning.storage.versions import note_versions
 
@@ -56,7 +55,7 @@ def run(search: Search, first: Sequence[Proposal]) -> SearchResult:
         for each in (search.evaluator, search.executor):  # what they hold is let go before the ranking
             if isinstance(each, AbstractContextManager):
                 opened.enter_context(each)
-        loop = Loop(search.space.name, search.canonical, search.evaluator, search.executor, search.seed, finished)
+        loop = search.loop(finished)
         proposed = loop.run(search.algorithm, first)
     folder.expect_in_place()
     evaluated = _whole({proposal_of(row): row for row in proposed}.values())
@@ -64,8 +63,8 @@ def run(search: Search, first: Sequence[Proposal]) -> SearchResult:
     write_ranking(folder.path, ranking)
     found = None
     if search.benchmark:
-        found = find_known(ranking, search.benchmark)
-        write_known(folder.path, found)
+        found = find_benchmark_evidence(ranking, search.benchmark)
+        write_benchmark_evidence(folder.path, found)
     return SearchResult(finished.rows, proposed, evaluated, ranking, found, loop.fresh)
 
 

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from naswot_lightning.analysis.trajectory import Curve
-from naswot_lightning.search.algorithms.base import Algorithm
-from naswot_lightning.search.algorithms.candidates import merit
-from naswot_lightning.search.trial import Proposal
+from naswot_lightning.search.algorithms.base import Algorithm, Proposal, score_or_neg_inf
 from naswot_lightning.storage.score_rows import ScoreRow
 
 
@@ -48,7 +46,7 @@ class History:
             best.append(_better(best[-1] if best else None, row))
         return tuple(best)
 
-    def curve(self, value: Callable[[ScoreRow], float] = merit) -> Curve:
+    def curve(self, value: Callable[[ScoreRow], float] = score_or_neg_inf) -> Curve:
         """Return the best so far, of another value where one is given.
 
         Args:
@@ -60,9 +58,9 @@ class History:
 
 def _better(best: ScoreRow | None, row: ScoreRow) -> ScoreRow | None:
     whole = row.fidelity is None or row.fidelity == 1
-    if not whole or merit(row) == -math.inf:
+    if not whole or score_or_neg_inf(row) == -math.inf:
         return best
-    return row if best is None or merit(row) > merit(best) else best
+    return row if best is None or score_or_neg_inf(row) > score_or_neg_inf(best) else best
 
 
 def simulate(

@@ -23,6 +23,7 @@ from naswot_lightning.analysis.statistics import (
     with_resamples,
 )
 from naswot_lightning.columns import MACS, PARAMS, Column, Criterion
+from naswot_lightning.config import SearchConfig, settings_affecting
 from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import rank, ranks_of
 from naswot_lightning.scores import AGGREGATES
@@ -30,8 +31,6 @@ from naswot_lightning.scores.registry import REGISTERED, parse_scores
 from naswot_lightning.study.candidates import CandidateAccuracies, Candidates
 
 SIZES = (PARAMS.name, MACS.name)
-# Settings that may differ between the runs of a study: they decide the scores, not the candidates.
-_OF_SCORES = ("seed", "dataset", "image_size", "batch_size", "probe_size", "precision", "repeats", "canonical")
 
 
 def choose_scores(candidates: Candidates, text: str | None) -> list[Criterion]:
@@ -208,7 +207,9 @@ def expect_same_candidates(first: Candidates, other: Candidates) -> str:
             f"are missing, {further} are further ones); make it with search.py --architectures "
             f"{first.folder.path / 'ranking.csv'} --seed 1"
         )
-    changed = [name for name in _OF_SCORES if first.settings.get(name) != other.settings.get(name)]
+    # Another --score alone leaves the values of a score as they are.
+    names = [name for name in settings_affecting(SearchConfig, "scores") if name != "score"]
+    changed = [name for name in names if first.settings.get(name) != other.settings.get(name)]
     if not changed:
         raise UserError(
             f"--run_dir {other.name}: the same seed and mini-batch as {first.name}, so that its scores are the same; "

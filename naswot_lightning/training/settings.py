@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from naswot_lightning.config import ProbeSplit, ScoreBatchNorm
+from naswot_lightning.config import ProbeSplit, ScoreBatchNorm, TrainConfig, settings_affecting
 from naswot_lightning.errors import UserError
 from naswot_lightning.storage.files import atomic_write, remove_within
 from naswot_lightning.storage.plain_yaml import parse_yaml
@@ -21,7 +21,7 @@ from naswot_lightning.storage.run_folder import differing
 from naswot_lightning.training.recipes import NAMES, Recipe, changes_of
 
 # What may differ when a pick is continued.
-_FREE = ("wandb", "options", "data_dir", "split_file", "accelerator", "devices", "strategy")
+_FREE = ("options", *settings_affecting(TrainConfig, "source", "machine", "display"))
 _RETRY = "retry.yaml"
 _IMAGES = "images_fingerprint"  # in config.yaml
 # Arguments of Lightning's Trainer that change no result.

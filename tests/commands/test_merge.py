@@ -1,25 +1,76 @@
-"""Shards that are put together are the run folder of the whole search."""
+"""Shards that are put together are the run folder of the whole search; anything else is refused in one line."""
 
-import random
+import contextlib
+import io
+import json
 import shutil
+import sys
+from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import yaml
 
-from naswot_lightning.cli.parser import run_command
+import spaces
+from naswot_lightning.cli.merge import PROG, main
+from naswot_lightning.cli.search import main as search_main
 from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
-from naswot_lightning.search.plan import plan_search
+from naswot_lightning.storage.files import lock_folder
 from tests.commands.ends import contents
-from tests.commands.shards import NOISE, assert_refused, change, merge, parts_of, score
+from tests.commands.own_space import CODE
 from tests.commands.test_imports import HEAVY, loaded_by
 from tests.runs import wandb_files
-from tests.search.runs import SPACE, files_of, rows_of
+from tests.search.runs import QUICK, SPACE, files_of, rows_of
 from tests.search.test_absurd_architectures import ABSURD, GOOD
 
+NOISE = {**QUICK, "dataset": "noise", "batch_size": 4}
+PARTS = ("part1", "part2", "part3")
 
-def without_seconds(folder):
-    return [{**row, "seconds": None} for row in rows_of(folder)]
+
+def score(folder, **options):
+    """Score the whole search and each of its shards, in folders of their own."""
+    for number, name in enumerate(PARTS, start=1):
+        run_search(SearchConfig(run_dir=str(folder / name), shard=f"{number}/3", **NOISE | options))
+    run_search(SearchConfig(run_dir=str(folder / "whole"), **NOISE | options))
+
+
+def merge(*words, mode="disabled"):
+    return main([*map(str, words), "--wandb.mode", mode])
+
+
+def change(folder, **settings):
+    saved = yaml.safe_load((folder / "config.yaml").read_text())
+    (folder / "config.yaml").write_text(yaml.safe_dump({**saved, **settings}))
+
+
+def assert_refused(message, *words):
+    """One line that holds the message, and nothing is touched."""
+    error, before = io.StringIO(), contents(Path.cwd())
+    with contextlib.redirect_stderr(error), contextlib.redirect_stdout(io.StringIO()):
+        assert merge(*words) == 2, error.getvalue()
+    assert error.getvalue().count("\n") == 1
+    assert message in error.getvalue()
+    assert error.getvalue().startswith(f"{PROG}: error: ")
+    assert contents(Path.cwd()) == before
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scored")
+    score(folder)
+    run_search(SearchConfig(run_dir=str(folder / "half"), shard="1/2", **NOISE | {"samples": 2}))
+    run_search(SearchConfig(run_dir=str(folder / "other"), shard="3/3", seed=1, **NOISE))
+    return folder
+
+
+@pytest.fixture
+def place(scored, tmp_path, monkeypatch):
+    """A copy of the shards to work in, merged by their names."""
+    for name in PARTS:
+        shutil.copytree(scored / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 def equal_networks():
@@ -28,88 +79,62 @@ def equal_networks():
     for architecture in SPACE:
         found.setdefault(SPACE.canonical(architecture), []).append(architecture)
     groups = [group[:5] for group in found.values() if len(group) >= 5][:4]
-    return [group[place] for place in range(5) for group in groups] + [next(iter(found.values()))[0]]
-
-
-def some_of_each():
-    lines = [*GOOD["nds_resnet"], *ABSURD["nds_resnet"]]
-    random.Random(1).shuffle(lines)
-    return lines
+    return [group[number] for number in range(5) for group in groups] + [next(iter(found.values()))[0]]
 
 
 @pytest.mark.parametrize(
     ("listed", "options"),
     [
-        (None, {"samples": 8}),
         (None, {"samples": 6, "canonical": False, "repeats": 2, "max_params": 600_000}),
         (equal_networks, {"score": "naswot,params+macs"}),
-        (equal_networks, {"score": "synflow,naswot"}),
-        (some_of_each, {"space": "nds_resnet"}),
+        (lambda: [*ABSURD["nds_resnet"], *GOOD["nds_resnet"]], {"space": "nds_resnet"}),
     ],
-    ids=["sampled", "repeats and limits", "given, equal networks", "two scores", "some fail"],
+    ids=["repeats and limits", "given, equal networks", "some fail"],
 )
-def test_the_ranking_of_the_shards_is_that_of_the_whole_search_to_the_byte(tmp_path, capsys, listed, options):
+def test_merge_of_all_shards_gives_the_files_and_words_of_the_whole_search(tmp_path, capsys, listed, options):
     if listed:
         (tmp_path / "list").write_text("\n".join(listed()))
         options = {**options, "architectures": str(tmp_path / "list")}
     score(tmp_path, **options)
     capsys.readouterr()
-    shards = parts_of(tmp_path)
+    shards = [tmp_path / name for name in PARTS]
     assert merge("--run_dir", tmp_path / "merged", *reversed(shards)) == 0
     said = capsys.readouterr().out
     assert files_of(tmp_path / "merged") == files_of(tmp_path / "whole")
-    whole = rows_of(tmp_path / "whole")
-    assert {row["architecture"]: row for row in without_seconds(tmp_path / "merged")} == {
-        row["architecture"]: row for row in without_seconds(tmp_path / "whole")
-    }
-    assert sum(len(rows_of(shard)) for shard in shards) == len(whole)
-    evaluated = [sum(row["seconds"] > 0 for row in rows) for rows in (whole, *map(rows_of, shards))]
+    merged, whole = (
+        {row["architecture"]: {**row, "seconds": None} for row in rows_of(tmp_path / name)}
+        for name in ("merged", "whole")
+    )
+    assert merged == whole
+    # Equal networks are scored once, in one shard.
+    evaluated = [sum(row["seconds"] > 0 for row in rows_of(folder)) for folder in (tmp_path / "whole", *shards)]
     assert sum(evaluated[1:]) == evaluated[0]
     run_search(SearchConfig(run_dir=str(tmp_path / "whole"), **NOISE | options))
     assert said == capsys.readouterr().out.replace("whole", "merged")
 
 
-def test_the_merged_folder_is_a_run_folder_of_the_whole_search(place, scored, capsys, monkeypatch):
-    assert merge("--run_dir", "whole", *parts_of(place)) == 0
+def test_merge_again_scores_nothing_changes_nothing_and_shows_one_run(place, scored, capsys, monkeypatch):
+    monkeypatch.setattr(type(SPACE), "build", None)
+    assert merge("--run_dir", "whole", *PARTS, mode="offline") == 0
     saved, expected = (yaml.safe_load((folder / "whole" / "config.yaml").read_text()) for folder in (place, scored))
-    assert saved == {**expected, "run_dir": "whole"}
-    candidates = plan_search(SearchConfig(run_dir="whole", **NOISE)).algorithm.propose([])
-    assert [row["architecture"] for row in rows_of(place / "whole")] == candidates
+    assert saved == {**expected, "run_dir": "whole", "wandb": {**expected["wandb"], "mode": "offline"}}
     before = contents(place)
-    monkeypatch.setattr(type(SPACE), "build", None)  # nothing is scored
-    assert run_search(SearchConfig(run_dir="whole", **NOISE)) == 0
-    assert merge("--run_dir", "whole", *parts_of(place)) == 0
+    assert merge("--run_dir", "whole", *PARTS, mode="offline") == 0
     assert contents(place) == before
+    assert len(wandb_files(place / "whole", "*-search")) == 1
     assert "This is shard" not in capsys.readouterr().out
 
 
-def test_it_is_shown_in_wandb_once(place):
-    for _ in range(2):
-        assert merge("--run_dir", "whole", *parts_of(place), mode="offline") == 0
-    assert len(wandb_files(place / "whole", "*-search")) == 1
-    assert yaml.safe_load((place / "whole" / "config.yaml").read_text())["wandb"]["mode"] == "offline"
-
-
-def test_shards_may_differ_in_what_decides_no_result(place, scored):
+def test_merge_of_shards_that_differ_in_machine_and_display_succeeds(place, scored):
     change(place / "part1", device="cuda:7", engine="nosuch", workers=9, timeout=5, slurm={"partition": "gpu"})
     change(place / "part2", data_dir="elsewhere", top=3, wandb={"mode": "online"}, overwrite=True, trust=True)
-    assert merge("--run_dir", "whole", *parts_of(place)) == 0
+    assert merge("--run_dir", "whole", *PARTS) == 0
     assert files_of(place / "whole") == files_of(scored / "whole")
     saved = yaml.safe_load((place / "whole" / "config.yaml").read_text())
     assert [saved[name] for name in ("device", "overwrite", "trust")] == ["cuda:7", False, False]
 
 
-def test_shards_from_before_an_option_existed_are_merged(place, scored):
-    for part in parts_of(place):
-        saved = yaml.safe_load((part / "config.yaml").read_text())
-        for name in ("split_file", "select", "evaluator", "slurm", "timeout"):
-            del saved[name]
-        (part / "config.yaml").write_text(yaml.safe_dump(saved))
-    assert merge("--run_dir", "whole", *parts_of(place)) == 0
-    assert files_of(place / "whole") == files_of(scored / "whole")
-
-
-def test_the_list_and_the_data_may_lie_elsewhere_here(tmp_path, monkeypatch):
+def test_merge_finds_the_list_and_the_data_where_it_is_told(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for number in (1, 2):
         (tmp_path / f"list{number}").write_text("\n".join(SPACE[index] for index in range(4)))
@@ -121,11 +146,9 @@ def test_the_list_and_the_data_may_lie_elsewhere_here(tmp_path, monkeypatch):
     assert merge(*words) == 0
     saved = yaml.safe_load((tmp_path / "whole" / "config.yaml").read_text())
     assert (saved["architectures"], saved["data_dir"]) == ("list", "here")
-    (tmp_path / "list").write_text(SPACE[9])
-    assert_refused("1/2 (part1) has 1 of its candidates left", *words[:-4], "--architectures", "list")
 
 
-def test_the_command_that_is_named_finishes_a_shard_that_was_killed_or_is_missing(place, scored):
+def test_merge_names_the_command_that_finishes_a_killed_or_missing_shard(place, scored):
     lines = (place / "part2" / "scores.jsonl").read_bytes()
     (place / "part2" / "scores.jsonl").write_bytes(lines[:-5])
     shutil.rmtree(place / "part3")
@@ -133,23 +156,137 @@ def test_the_command_that_is_named_finishes_a_shard_that_was_killed_or_is_missin
     states = "2/3 (part2) has 1 of its candidates left, 3/3 is missing"
     cure = f"run python search.py {words}, and the others likewise"
     assert_refused(f"not all 3 shards are finished: {states}; {cure}", "--run_dir", "new", "part1", "part2")
-    assert run_command(run_search, SearchConfig, "search.py", words.split()) == 0
+    assert search_main(words.split()) == 0
     words = "--config part1/config.yaml --shard 3/3 --run_dir shard3of3"
     assert_refused(f"3/3 is missing; run python search.py {words}", "--run_dir", "new", "part1", "part2")
-    assert run_command(run_search, SearchConfig, "search.py", words.split()) == 0
+    assert search_main(words.split()) == 0
+    (place / "part2" / "scores.jsonl").open("a").write((place / "part1" / "scores.jsonl").read_text())
     assert merge("--run_dir", "new", "part1", "part2", "shard3of3") == 0
     assert files_of(place / "new") == files_of(scored / "whole")
+    assert len(rows_of(place / "new")) == NOISE["samples"]
 
 
-def test_with_overwrite_another_search_gives_way(place, scored):
+def test_merge_with_overwrite_replaces_another_search_and_keeps_the_users_files(place, scored):
     run_search(SearchConfig(run_dir="whole", **NOISE | {"samples": 2}))
+    assert_refused("whole was made with other settings: samples was 2, now 6", "--run_dir", "whole", *PARTS)
     (place / "whole" / "notes.txt").write_text("mine")
-    assert merge("--run_dir", "whole", *parts_of(place), "--overwrite") == 0
+    assert merge("--run_dir", "whole", *PARTS, "--overwrite") == 0
     assert files_of(place / "whole") == files_of(scored / "whole")
     assert (place / "whole" / "notes.txt").read_text() == "mine"
 
 
-def test_help_is_quick_and_the_folders_need_no_option():
+def test_merge_of_what_are_not_the_shards_of_one_search_is_refused(place, scored):
+    for name in ("whole", "half", "other"):
+        shutil.copytree(scored / name, place / name)
+    (place / "new").mkdir()
+    for words, message in [
+        ("", "expected the run folders of all shards"),
+        ("part3", "1/3 is missing, 2/3 is missing; run python search.py --config part3/config.yaml --shard 1/3 "),
+        ("part1 part2 part3 part2", "part2 and part2 are both shard 2/3: give one of them"),
+        ("part1 part2 absent", "absent: no run in it; expected the run folder of a shard"),
+        ("part1 part2 whole", "whole is no shard: it is of a search without --shard"),
+        ("part2 part3 half", "is shard 2/3, and half is shard 1/2: expected the shards of one search"),
+        ("part1 part2 other", "other is of another search than part1: seed 1, not 0; expected"),
+        ("part1 part2 part3 --run_dir part3", "--run_dir part3: it is shard 3/3; choose another"),
+        ("part1 part2 part3 --run_dir whole/config.yaml", "there is a file of that name"),
+        ("part1 part2 part3 --space nats_size", "--space nats_size: part1 is of nasbench201"),
+        ("part1 part2 part3 --batch_size 8", "unknown option --batch_size"),
+        ("part1 part2 part3 --wandb.mode=maybe", "--wandb.mode"),
+    ]:
+        assert_refused(message, *(() if "--run_dir" in words else ("--run_dir", "new/run")), *words.split())
+    assert_refused("run_dir", *PARTS)
+    for part in PARTS:
+        change(place / part, shard=part.removeprefix("part") + "/9000")
+    assert_refused("4/9000 is missing, 5/9000 is missing, ", "--run_dir", "new/run", *PARTS)
+
+
+def test_merge_of_shards_scored_on_other_data_is_refused(place):
+    own = rows_of(place / "part2")[0]["probe"]
+    path = place / "part2" / "scores.jsonl"
+    path.write_text(path.read_text().replace(own, "0" * 16))
+    message = f"its mini-batch (fingerprint {'0' * 16}) is not the one of the data here ({own})"
+    assert_refused(message, "--run_dir", "new", *PARTS)
+
+
+def test_merge_reads_a_damaged_shard_as_strictly_as_any_run(place):
+    scores, config = place / "part2" / "scores.jsonl", place / "part2" / "config.yaml"
+    saved = scores.read_bytes(), config.read_text()
+    first, rest = saved[0].split(b"\n", 1)
+    snip = json.dumps({**json.loads(first), "scores": {"snip": 1.0}}).encode()
+    for lines, message in [
+        (b"\n".join((first, b"{broken", rest)), "scores.jsonl, line 2: not a finished candidate"),
+        (b"\n".join((first, b"\xff", rest)), "scores.jsonl, line 2"),
+        (snip + b"\n" + rest, "line 1: not a finished candidate (scores of snip, not of"),
+    ]:
+        scores.write_bytes(lines)
+        assert_refused(message, "--run_dir", "new", *PARTS)
+    scores.write_bytes(saved[0])
+    for settings, message in [
+        ({"samples": "6"}, "config.yaml is damaged (samples"),
+        ({"more": 1}, "config.yaml is damaged (more: unexpected"),
+        ({"shard": "4/3"}, "config.yaml is damaged (--shard 4/3"),
+        ({"score": "nosuch"}, "score 'nosuch', not 'naswot'"),
+        ({"architectures": "/dev/zero"}, "--architectures /dev/zero: no such file"),
+    ]:
+        change(place / "part2", **settings)
+        assert_refused(message, "--run_dir", "new", *PARTS)
+        config.write_text(saved[1])
+
+
+def test_merge_into_a_folder_in_use_is_refused(place, capsys):
+    (place / "whole").mkdir()
+    with lock_folder(place / "whole"):
+        assert merge("--run_dir", "whole", *PARTS) == 2
+    assert "whole is in use by another process" in capsys.readouterr().err
+
+
+def test_merge_that_was_cut_off_is_mended_by_the_next(place, scored, monkeypatch, capsys):
+    for step in ("search.merge.atomic_path", "search.merge.plan_search", "cli.search_output.run"):
+        for fault, code in ((OSError(28, "full", "x"), 2), (KeyboardInterrupt(), 130)):
+            with monkeypatch.context() as patch:
+                patch.setattr(f"naswot_lightning.{step}", Mock(side_effect=fault))
+                assert merge("--run_dir", "whole", *PARTS) == code
+            assert capsys.readouterr().err.count("\n") == 1
+            assert not list(place.glob("whole/.*.part"))
+    # As SIGKILL leaves it while the rows are written.
+    (place / "whole" / ".scores.jsonl.4242.part").mkdir()
+    (place / "whole" / ".scores.jsonl.4242.part" / "scores.jsonl").write_bytes(b'{"half')
+    assert merge("--run_dir", "whole", *PARTS) == 0
+    assert files_of(place / "whole") == files_of(scored / "whole")
+    assert not list(place.glob("whole/.*.part"))
+
+
+def test_merge_imports_the_space_of_a_shard_only_where_the_user_says_so(tmp_path, monkeypatch):
+    name = "foreign_space_of_a_merge.Tiny"
+    (tmp_path / "foreign_space_of_a_merge.py").write_text(CODE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def forget():
+        """Be a new process so far as the user's spaces are concerned."""
+        monkeypatch.setattr(spaces, "_trusted", set())
+        spaces.get_space.cache_clear()
+        sys.modules.pop("foreign_space_of_a_merge", None)
+
+    for number in (1, 2):
+        run_search(SearchConfig(run_dir=f"part{number}", shard=f"{number}/2", space=name, **NOISE | {"samples": 3}))
+    (tmp_path / "canary").unlink()
+    forget()
+    words = ("--run_dir", "new", "part1", "part2")
+    assert_refused(f"space {name}: a file names this code", *words)
+    assert_refused(f"space {name}: a file names this code", *words, "--space", "nasbench201")
+    assert not (tmp_path / "canary").exists()
+    for cure in (("--space", name), ("--trust",)):
+        forget()
+        assert merge(*words, *cure) == 0
+        assert (tmp_path / "canary").exists()
+        (tmp_path / "canary").unlink()
+    shutil.rmtree(tmp_path / "part2")
+    assert_refused(f"--shard 2/2 --run_dir shard2of2 --space {name}", "--run_dir", "new", "part1", "--trust")
+    forget()
+
+
+def test_merge_help_loads_no_torch_and_shows_that_folders_need_no_option():
     loaded, printed = loaded_by("-m", "naswot_lightning.merge", "--help")
     assert "--run_dir NEW SHARD SHARD" in " ".join(printed.split())
     assert not loaded.intersection(HEAVY)

@@ -15,8 +15,8 @@ from naswot_lightning.cli.parser import parse
 from naswot_lightning.config import SearchConfig, TrainConfig
 from naswot_lightning.data.image_folder import load_image_folder
 from naswot_lightning.data.splits import describe_split, read_split_file
-from naswot_lightning.search.algorithms.listed import Listed, given
-from naswot_lightning.search.limits import Limits
+from naswot_lightning.search.algorithms.base import Limits
+from naswot_lightning.search.algorithms.random import Listed, read_architectures
 from naswot_lightning.search.plan import plan_search
 from naswot_lightning.training.plan import plan_training
 from spaces import get_space
@@ -78,7 +78,7 @@ def read_list_of(name: str) -> Callable[[Path], None]:
     def read(folder: Path) -> None:
         """Read the candidates as a search does, with a limit, and look at the first of them."""
         space = get_space(name)
-        architectures = given(space, next(folder.glob("list.*")))
+        architectures = read_architectures(space, next(folder.glob("list.*")))
         limits = Limits(10**9, 10**12, lambda each: space.complexity(each))
         for architecture in list(Listed(architectures[:2], limits).propose(())):
             with contextlib.suppress(TooLargeError):

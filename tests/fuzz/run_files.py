@@ -75,7 +75,12 @@ def read_scores(folder: Path) -> None:
         _expect_rewritten(folder, rank(rows, criteria))
         space = SimpleNamespace(name="nasbench201", evidence="")
         print_summary(
-            SimpleNamespace(top=3, criteria=criteria, space=space, dataset="digits", folder=RunFolder(folder)),
+            SimpleNamespace(
+                config=SimpleNamespace(top=3, dataset="digits"),
+                criteria=criteria,
+                space=space,
+                folder=RunFolder(folder),
+            ),
             rank(rows, criteria),
         )
 

@@ -12,7 +12,7 @@ from naswot_lightning.data.probe import load_probe
 from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import read_ranking
 from naswot_lightning.scorer import ScoreEvaluator
-from naswot_lightning.search.limits import Limits
+from naswot_lightning.search.algorithms.base import Limits
 from spaces import Complexity, Space, get_space
 from spaces.errors import TooLargeError
 from spaces.nds.cells import GENOTYPES
@@ -147,12 +147,12 @@ def test_limits_refuse_what_is_too_large_and_leave_other_faults_to_the_row():
 
     faults = {"a": TooLargeError("a"), "b": RuntimeError("b"), "c": UserError("no such data"), "d": OSError("disk")}
     limits = Limits(3, None, size)
-    assert [limits.admit(architecture) for architecture in ("xyz", "wxyz", "a", "b")] == [True, False, False, True]
-    assert (limits.seen, limits.refused) == (4, 2)
+    assert [limits.accepts(architecture) for architecture in ("xyz", "wxyz", "a", "b")] == [True, False, False, True]
+    assert (limits.n_seen, limits.n_rejected) == (4, 2)
     for architecture in ("c", "d"):
         with pytest.raises(type(faults[architecture])):
-            limits.admit(architecture)
-    assert all(Limits(None, None, size).admit(architecture) for architecture in faults)
+            limits.accepts(architecture)
+    assert all(Limits(None, None, size).accepts(architecture) for architecture in faults)
 
 
 class Fragile(Space):

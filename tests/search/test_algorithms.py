@@ -6,8 +6,7 @@ from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.data.splits import read_split_file
 from naswot_lightning.errors import UserError
-from naswot_lightning.search.algorithms.listed import given
-from naswot_lightning.search.algorithms.random import sampled
+from naswot_lightning.search.algorithms.random import read_architectures, sample_space
 from spaces import get_space
 from spaces.nds.cells import GENOTYPES
 from tests.search.runs import QUICK, SPACE, rows_of
@@ -25,9 +24,9 @@ from tests.search.runs import QUICK, SPACE, rows_of
 def test_faults_of_a_list_are_named_by_line(tmp_path, content, message):
     (tmp_path / "list").write_text(content)
     with pytest.raises(UserError, match=message):
-        given(SPACE, tmp_path / "list")
+        read_architectures(SPACE, tmp_path / "list")
     with pytest.raises(UserError, match="no such file"):
-        given(SPACE, tmp_path / "absent")
+        read_architectures(SPACE, tmp_path / "absent")
 
 
 NASLIB = "(4, 0, 3, 1, 2, 3)"  # edges 1-2, 1-3, 1-4, 2-3, 2-4, 3-4 of skip, none, 3x3, 1x1, pooling
@@ -39,7 +38,7 @@ READ = "|avg_pool_3x3~0|+|skip_connect~0|none~1|+|nor_conv_1x1~0|nor_conv_3x3~1|
 )
 def test_lists_that_others_write_are_read(tmp_path, content):
     (tmp_path / "list").write_text(content, encoding="utf-8")
-    assert given(SPACE, tmp_path / "list") == [READ]
+    assert read_architectures(SPACE, tmp_path / "list") == [READ]
 
 
 def test_a_genotype_of_darts_needs_a_width_and_a_depth(tmp_path):
@@ -50,29 +49,29 @@ def test_a_genotype_of_darts_needs_a_width_and_a_depth(tmp_path):
     (tmp_path / "list").write_text(text)
     cell = GENOTYPES["DARTS_V2"].partition("|")[0].removeprefix("normal:")
     expected = f"C16-L8|normal:{cell}|reduce:{cell.replace('dil', 'sep')}"
-    assert given(get_space("nds_darts:width=16,depth=8"), tmp_path / "list") == [expected]
+    assert read_architectures(get_space("nds_darts:width=16,depth=8"), tmp_path / "list") == [expected]
     with pytest.raises(UserError, match="has no width and depth; give them: --space nds_darts:width=16,depth=8"):
-        given(get_space("nds_darts"), tmp_path / "list")
+        read_architectures(get_space("nds_darts"), tmp_path / "list")
     (tmp_path / "list").write_text(text.replace("range(2, 6)", "exit()"))
     with pytest.raises(UserError, match=r"expected Genotype\(normal="):
-        given(get_space("nds_darts:width=16,depth=8"), tmp_path / "list")
+        read_architectures(get_space("nds_darts:width=16,depth=8"), tmp_path / "list")
 
 
 def test_a_list_without_an_end_is_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", "/dev/zero"):
         with pytest.raises(UserError, match="not a regular file; write the list to one"):
-            given(SPACE, path)
+            read_architectures(SPACE, path)
         with pytest.raises(UserError, match="not a regular file"):
             read_split_file(path, "cifar100", 4)
 
 
 def test_samples_are_distinct_and_grow_from_the_front():
-    assert sampled(SPACE, 50, 1) == sampled(SPACE, 80, 1)[:50]
-    assert len(set(sampled(SPACE, 80, 1))) == 80
-    assert len(set(sampled(SPACE, 15_625, 1))) == 15_625
+    assert sample_space(SPACE, 50, 1) == sample_space(SPACE, 80, 1)[:50]
+    assert len(set(sample_space(SPACE, 80, 1))) == 80
+    assert len(set(sample_space(SPACE, 15_625, 1))) == 15_625
     with pytest.raises(UserError, match="15625 architectures; use --samples all"):
-        sampled(SPACE, 15_626, 1)
+        sample_space(SPACE, 15_626, 1)
 
 
 def test_limits_refuse_before_scoring_and_say_how_many(tmp_path, capsys):

@@ -7,8 +7,8 @@ import pytest
 from naswot_lightning.data.probe import load_probe
 from naswot_lightning.execution.local import ProcessExecutor, SerialExecutor
 from naswot_lightning.scorer import Evaluation, ScoreEvaluator
+from naswot_lightning.search.algorithms.base import Trial
 from naswot_lightning.search.loop import Loop
-from naswot_lightning.search.trial import Trial
 from naswot_lightning.storage.score_rows import ScoreRows
 from spaces import get_space
 from tests.search.runs import SPACE

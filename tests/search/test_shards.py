@@ -8,8 +8,8 @@ from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.search.algorithms import ALGORITHMS
+from naswot_lightning.search.algorithms.random import deal
 from naswot_lightning.search.plan import plan_search
-from naswot_lightning.search.shards import deal
 from tests.search.runs import QUICK, SPACE, rows_of
 
 NOISE = {**QUICK, "dataset": "noise", "batch_size": 2}

@@ -1,8 +1,8 @@
 import pytest
 
-from naswot_lightning.search.algorithms import get_algorithm
+from naswot_lightning.search.algorithms import make_algorithm
+from naswot_lightning.search.algorithms.base import Trial
 from naswot_lightning.search.simulation import Budget, History, simulate
-from naswot_lightning.search.trial import Trial
 from tests.search.algorithms.tables import NO_LIMITS, SPACE, convolutions, evaluator, row_of
 
 
@@ -11,7 +11,7 @@ def seconds_of(architecture):
 
 
 def algorithm(name="random", samples=50):
-    return get_algorithm(name)(SPACE, samples, 0, NO_LIMITS)
+    return make_algorithm(name, SPACE, samples, 0, NO_LIMITS)
 
 
 def test_best_so_far_is_of_whole_evaluations_that_succeeded():

@@ -10,8 +10,8 @@ import pytest
 from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.errors import UserError
+from naswot_lightning.search.algorithms.base import Trial
 from naswot_lightning.search.plan import plan_search
-from naswot_lightning.search.trial import Trial
 from tests.conftest import ROOT
 from tests.search.runs import QUICK, SPACE, files_of, rows_of
 
@@ -104,4 +104,3 @@ def test_an_evaluator_that_is_sent_elsewhere_brings_its_scores(tmp_path):
         sent = pickle.loads(pickle.dumps(evaluator))
         trial = Trial(SPACE[284], 0.0)
         assert sent(trial).scores == evaluator(trial).scores
-        assert sent.identity() == evaluator.identity()

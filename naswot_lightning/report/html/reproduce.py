@@ -8,14 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields
 from typing import Any
 
-from naswot_lightning.config import SearchConfig
+from naswot_lightning.config import SearchConfig, result_settings
 from naswot_lightning.report.run import Run, TrainingRun
 
 Setting = tuple[str, str]  # name, value in words
 AGAIN = "runs/again"
 _ALWAYS = ("space", "samples", "dataset", "score", "seed")
-# Where things are printed, shown and computed changes no result.
-_FREE = ("run_dir", "top", "device", "engine", "workers", "timeout", "slurm", "wandb", "overwrite", "trust")
 
 
 def settings_of(settings: Mapping[str, Any]) -> tuple[tuple[Setting, ...], tuple[Setting, ...]]:
@@ -68,10 +66,11 @@ def _quoted(word: str) -> str:
 
 def _search_options(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield what differs from the defaults, the space, the data set and the seed always."""
+    shown = result_settings(SearchConfig, settings)
     for each in fields(SearchConfig):
         name, default = each.name, each.default if each.default is not MISSING else {}
         value = settings.get(name)
-        if name in _FREE or name not in settings or (value == default and name not in _ALWAYS):
+        if name not in shown or (value == default and name not in _ALWAYS):
             continue
         if isinstance(value, Mapping):
             yield from ((f"{name}.{inner}", one) for inner, one in value.items())

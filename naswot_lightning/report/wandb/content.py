@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from naswot_lightning.config import SearchConfig, settings_affecting
 from naswot_lightning.analysis.results import TrainingResult
 from naswot_lightning.analysis.trajectory import Points
 from naswot_lightning.report.findings import Findings
@@ -92,7 +93,7 @@ class SearchShown:
 
 
 def search_config(settings: Mapping[str, Any], probe: str) -> dict[str, Any]:
-    """Return the config of a search: every setting but where it is shown, and what decides the scores besides.
+    """Return the config of a search: every setting but what is shown and where, and what decides the scores besides.
 
     Args:
         settings: of the search.
@@ -104,7 +105,8 @@ def search_config(settings: Mapping[str, Any], probe: str) -> dict[str, Any]:
 
 
 def _shown_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in settings.items() if name not in ("wandb", "overwrite", "trust")}
+    display = settings_affecting(SearchConfig, "display")
+    return {name: value for name, value in settings.items() if name not in display}
 
 
 def log_search(run: Any, shown: SearchShown, folder: RunFolder, artifacts: bool) -> None:

@@ -1,12 +1,63 @@
-"""What proposes candidates."""
+"""What proposes candidates, and what the algorithms share: trials, limits, and draws within them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from naswot_lightning.search.trial import Proposal
+from naswot_lightning.errors import UserError
 from naswot_lightning.storage.score_rows import ScoreRow
+from spaces import CategoricalSpace, Complexity, Space, SpaceError, get_space, list_spaces
+from spaces.errors import TooLargeError
+
+# There is nothing more to find after this many draws in a row that were rejected, or were known before.
+_FRUITLESS_DRAWS = 1_000
+
+
+@dataclass(frozen=True)
+class Trial:
+    """An architecture, to be evaluated with a part of the effort.
+
+    >>> Trial("a", 1.5)
+    Traceback (most recent call last):
+    ValueError: fidelity 1.5: expected a share from 0 to 1
+    """
+
+    architecture: str
+    fidelity: float
+    """the share of the evaluator's epochs, from 0 to 1; 0 is the score at initialization, without training."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.fidelity <= 1:
+            raise ValueError(f"fidelity {self.fidelity}: expected a share from 0 to 1")
+
+
+Proposal = str | Trial  # an architecture alone is evaluated as the evaluator does by default, a network once
+
+
+def architecture_of(proposal: Proposal) -> str:
+    """Return the architecture that is proposed.
+
+    >>> architecture_of("a"), architecture_of(Trial("a", 0.5))
+    ('a', 'a')
+    """
+    return proposal.architecture if isinstance(proposal, Trial) else proposal
+
+
+def with_architecture(proposal: Proposal, architecture: str) -> Proposal:
+    """Return the same proposal of another architecture.
+
+    >>> with_architecture(Trial("a", 0.5), "b")
+    Trial(architecture='b', fidelity=0.5)
+    """
+    return Trial(architecture, proposal.fidelity) if isinstance(proposal, Trial) else architecture
+
+
+def proposal_of(row: ScoreRow) -> Proposal:
+    """Return what was proposed of a finished row."""
+    return row.architecture if row.fidelity is None else Trial(row.architecture, row.fidelity)
 
 
 class Algorithm(Protocol):
@@ -23,3 +74,119 @@ class Algorithm(Protocol):
             rows: all candidates proposed so far, finished, in the order of their proposal, whatever the executor.
         """
         ...
+
+
+class Limits:
+    """Keeps candidates within a number of parameters and of multiply-accumulates, and counts those it rejected.
+
+    Args:
+        max_params: most parameters, or None.
+        max_macs: most multiply-accumulates, or None.
+        complexity: returns parameters and multiply-accumulates of an architecture.
+    """
+
+    def __init__(self, max_params: int | None, max_macs: int | None, complexity: Callable[[str], Complexity]) -> None:
+        self._max_params, self._max_macs, self._complexity = max_params, max_macs, complexity
+        self.n_seen = self.n_rejected = 0
+
+    def accepts(self, architecture: str) -> bool:
+        """Return whether the architecture is within the limits.
+
+        One that is larger than its space builds is not. One whose size cannot be counted is: its row says why.
+        """
+        if self._max_params is None and self._max_macs is None:
+            return True
+        try:
+            size = self._complexity(architecture)
+            within = (self._max_params is None or size.params <= self._max_params) and (
+                self._max_macs is None or size.macs <= self._max_macs
+            )
+        except TooLargeError:
+            within = False
+        except (UserError, OSError):  # of the data, which the first count loads
+            raise
+        except Exception:  # noqa: BLE001 - any fault of one network is reported with it, when it is evaluated
+            within = True
+        self.n_seen += 1
+        self.n_rejected += not within
+        return within
+
+    def __str__(self) -> str:
+        share = 100 * self.n_rejected / self.n_seen if self.n_seen else 0.0
+        return f"--max_params, --max_macs: {self.n_rejected} of {self.n_seen} candidates refused ({share:.1f} %)"
+
+
+def score_or_neg_inf(row: ScoreRow) -> float:
+    """Return the score of a candidate; one that is not ok is worse than all others."""
+    return row.score if row.status == "ok" and row.score is not None else -math.inf
+
+
+def best_of(rows: Sequence[ScoreRow], count: int) -> list[str]:
+    """Return the architectures of the best rows, best first; of equal ones, those that were proposed first."""
+    return [row.architecture for row in sorted(rows, key=score_or_neg_inf, reverse=True)[:count]]
+
+
+def sample_within_limits(draw: Callable[[], str | None], count: int, limits: Limits) -> list[str]:
+    """Return ``count`` architectures, each drawn by itself; fewer where no more are found.
+
+    Args:
+        draw: returns an architecture, or None where what it drew is not of the space.
+        count: how many.
+        limits: what they are within.
+    """
+    found: list[str] = []
+    fruitless = 0
+    while len(found) < count and fruitless < _FRUITLESS_DRAWS:
+        architecture = draw()
+        if architecture is not None and limits.accepts(architecture):
+            found.append(architecture)
+            fruitless = 0
+        else:
+            fruitless += 1
+    return found
+
+
+def sample_unique(draw: Callable[[], str | None], count: int, limits: Limits) -> list[str]:
+    """Return ``count`` different architectures, as :func:`sample_within_limits`."""
+    found: set[str] = set()
+
+    def draw_new() -> str | None:
+        architecture = draw()
+        if architecture is None or architecture in found:
+            return None
+        found.add(architecture)
+        return architecture
+
+    return sample_within_limits(draw_new, count, limits)
+
+
+def require_nonempty(found: list[str]) -> list[str]:
+    """Return the first candidates of a search; raise :class:`UserError` where there are none."""
+    if not found:
+        raise UserError("no architecture is within --max_params and --max_macs; raise the limits")
+    return found
+
+
+def expect_counts(algorithm: str, least: int = 1, **counts: int) -> None:
+    """Raise :class:`UserError` where an option of an algorithm is less than the least."""
+    for name, count in counts.items():
+        if count < least:
+            raise UserError(f"--algorithm {algorithm}: {name}={count}, expected {least} or more")
+
+
+def require_categorical(space: Space, algorithm: str) -> CategoricalSpace:
+    """Return the space as one of independent decisions; raise :class:`UserError` where it is none."""
+    if isinstance(space, CategoricalSpace):
+        return space
+    known = ", ".join(name for name in list_spaces() if isinstance(get_space(name), CategoricalSpace))
+    raise UserError(
+        f"--algorithm {algorithm}: architectures of {space.name} are no fixed number of decisions; it searches {known}"
+    )
+
+
+def architecture_from_decisions(space: CategoricalSpace, decisions: Sequence[int]) -> str | None:
+    """Return the architecture of the decisions, or None where they exclude each other."""
+    try:
+        return space.from_decisions(decisions)
+    except SpaceError:
+        return None

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from naswot_lightning.search.algorithms.candidates import expect_counts
-from naswot_lightning.search.algorithms.random import sampled
-from naswot_lightning.search.algorithms.rungs import best_of, on_rung
-from naswot_lightning.search.trial import Proposal, Trial
+from naswot_lightning.search.algorithms.base import Limits, Proposal, Trial, best_of, expect_counts
+from naswot_lightning.search.algorithms.random import sample_space
 from naswot_lightning.storage.score_rows import ScoreRow
-
-if TYPE_CHECKING:
-    from naswot_lightning.search.limits import Limits
-    from spaces import Space
+from spaces import Space
 
 
 class SuccessiveHalving:
@@ -36,7 +30,7 @@ class SuccessiveHalving:
         UserError: an option is less than 1, or ``eta`` less than 2.
     """
 
-    begins_with_scores = True
+    needs_initial_scores = True
 
     def __init__(
         self, space: Space, samples: int, seed: int, limits: Limits, picks: int = 27, eta: int = 3, rungs: int = 3
@@ -53,7 +47,7 @@ class SuccessiveHalving:
             UserError: the space has fewer architectures within the limits.
         """
         if not rows:
-            return [Trial(each, 0.0) for each in sampled(self._space, self._samples, self._seed, self._limits)]
+            return [Trial(each, 0.0) for each in sample_space(self._space, self._samples, self._seed, self._limits)]
         begin, end = 0, self._samples  # of the rows of the rung before
         count = min(self._picks, self._samples)
         for below in reversed(range(self._rungs)):
@@ -61,3 +55,12 @@ class SuccessiveHalving:
                 return [on_rung(each, self._eta, below) for each in best_of(rows[begin:end], count)]
             begin, end, count = end, end + count, max(1, count // self._eta)
         return ()
+
+
+def on_rung(architecture: str, eta: int, below: int) -> Proposal:
+    """Return the proposal of an architecture ``below`` rungs under the top, whose trainings are whole.
+
+    >>> on_rung("a", 2, 0), on_rung("a", 2, 2)
+    ('a', Trial(architecture='a', fidelity=0.25))
+    """
+    return Trial(architecture, 1 / eta**below) if below else architecture

@@ -1,19 +1,28 @@
-"""Candidates at random (Algorithm 1)."""
+"""Candidates that depend on no scores: at random (Algorithm 1), listed in a file, all of a space; whole or a part."""
 
 from __future__ import annotations
 
+import csv
+import logging
+import os
 import random
-from collections.abc import Sequence
+import stat
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
+from naswot_lightning.benchmarks.csv_table import ARCHITECTURE
 from naswot_lightning.errors import UserError
-from naswot_lightning.search.limits import Limits
+from naswot_lightning.search.algorithms.base import Algorithm, Limits, architecture_of
+from naswot_lightning.storage.files import from_cell
 from naswot_lightning.storage.score_rows import ScoreRow
-from spaces import EnumerableSpace, Space
+from spaces import EnumerableSpace, Space, SpaceError
+from spaces.errors import TooLargeError, quoted
 
+log = logging.getLogger(__name__)
 # A space is called exhausted after this many draws in a row that were all seen before.
 _FRUITLESS_DRAWS = 10_000
 # Limits are called too strict after this many refusals for each candidate asked for.
-_MOST_REFUSED = 1_000
+_MOST_REJECTED = 1_000
 
 
 class RandomSampling:
@@ -24,11 +33,11 @@ class RandomSampling:
 
     def propose(self, rows: Sequence[ScoreRow]) -> Sequence[str]:
         """Return the sample, and after it nothing more."""
-        return () if rows else sampled(self._space, self._samples, self._seed, self._limits)
+        return () if rows else sample_space(self._space, self._samples, self._seed, self._limits)
 
 
-def sampled(space: Space, samples: int, seed: int, limits: Limits | None = None) -> list[str]:
-    """Draw distinct architectures (Algorithm 1 with the generator of ``space``), those that ``limits`` admits.
+def sample_space(space: Space, samples: int, seed: int, limits: Limits | None = None) -> list[str]:
+    """Draw distinct architectures (Algorithm 1 with the generator of ``space``), those that ``limits`` accepts.
 
     A longer sample of the same seed begins with the shorter one.
 
@@ -44,14 +53,14 @@ def sampled(space: Space, samples: int, seed: int, limits: Limits | None = None)
         architecture = space.sample(rng)
         fruitless = fruitless + 1 if architecture in found else 0
         if architecture not in found:
-            found[architecture] = limits is None or limits.admit(architecture)
+            found[architecture] = limits is None or limits.accepts(architecture)
             admitted += found[architecture]
         exhausted = isinstance(space, EnumerableSpace) and len(found) == len(space)
-        too_strict = limits is not None and limits.refused >= _MOST_REFUSED * samples
+        too_strict = limits is not None and limits.n_rejected >= _MOST_REJECTED * samples
         if admitted < samples and (exhausted or too_strict or fruitless == _patience(space)):
             raise UserError(
                 f"--samples {samples}: found only {admitted} different architectures"
-                f"{'' if limits is None or not limits.refused else ' within the limits'} in {space.name}"
+                f"{'' if limits is None or not limits.n_rejected else ' within the limits'} in {space.name}"
             )
     return [architecture for architecture, within in found.items() if within]
 
@@ -59,3 +68,143 @@ def sampled(space: Space, samples: int, seed: int, limits: Limits | None = None)
 def _patience(space: Space) -> int | None:
     """Return how many draws without anything new mean that there is nothing more; None where the size is known."""
     return None if isinstance(space, EnumerableSpace) else _FRUITLESS_DRAWS
+
+
+class Listed:
+    """Proposes the architectures of a list, in its order, all at once: those within the limits."""
+
+    def __init__(self, architectures: Sequence[str], limits: Limits) -> None:
+        self._architectures, self._limits = architectures, limits
+
+    def propose(self, rows: Sequence[ScoreRow]) -> Sequence[str]:
+        """Return the list, and after it nothing more."""
+        return () if rows else [each for each in self._architectures if self._limits.accepts(each)]
+
+
+def list_space(space: Space) -> list[str]:
+    """Return every architecture of the space, in its official order.
+
+    Raises:
+        UserError: the space cannot be enumerated.
+    """
+    if not isinstance(space, EnumerableSpace):
+        raise UserError(f"--samples all: {space.name} cannot be enumerated; give a number")
+    return list(space)
+
+
+def read_architectures(space: Space, file: str | Path) -> list[str]:
+    """Read architectures, one a line or from the column ``arch`` of a CSV file; duplicates count once.
+
+    What another library writes (NASLib's tuples, genotypes of DARTS) is read where the space knows it, and said.
+
+    Raises:
+        UserError: no such file, no architecture in it, or one that is not of the space, with its line. One that is of
+            the space, and too large to be built, is taken: its row says so.
+    """
+    found: dict[str, None] = {}
+    read: list[str] = []
+    for number, text in _entries(file):
+        architecture = text
+        try:
+            architecture = space.read(text)
+            space.validate(architecture)
+        except TooLargeError:
+            pass
+        except SpaceError as error:
+            raise UserError(f"{file}, line {number}: {error}") from None
+        found[architecture] = None
+        if architecture != text:
+            read.append(f"{file}, line {number}: {quoted(text)} is read as {architecture}")
+    if read:
+        log.warning("%s%s", read[0], f"; {len(read) - 1:,} more in the same way" if len(read) > 1 else "")
+    if not found:
+        raise UserError(f"--architectures {file}: no architecture in it; expected one a line")
+    return list(found)
+
+
+def _entries(file: str | Path) -> list[tuple[int, str]]:
+    """Return the texts of a list, each with its line."""
+    try:
+        if not stat.S_ISREG(os.stat(file).st_mode) and not os.path.isdir(file):  # it may have no end
+            raise UserError(f"--architectures {file}: not a regular file; write the list to one")
+        lines = Path(file).read_text(encoding="utf-8-sig").splitlines()
+        header = next(csv.reader(lines[:1]), [])
+        column = next((header.index(name) for name in ARCHITECTURE if name in header), None)
+        if column is not None:
+            rows = enumerate(csv.reader(lines[1:]), start=2)
+            return [(number, from_cell(row[column].strip())) for number, row in rows if len(row) > column]
+    except UserError:
+        raise
+    except (FileNotFoundError, IsADirectoryError):
+        raise UserError(f"--architectures {file}: no such file") from None
+    except ValueError:  # no UTF-8, or a NUL in the name
+        raise UserError(f"--architectures {file}: not a text file; expected one architecture a line") from None
+    except csv.Error as error:
+        raise UserError(f"--architectures {file}: no CSV file ({error}); expected one architecture a line") from None
+    entries = ((number, line.strip()) for number, line in enumerate(lines, start=1))
+    return [(number, line) for number, line in entries if line and not line.startswith("#")]
+
+
+class Shard:
+    """Proposes one part of the candidates that an algorithm proposes first, all at once.
+
+    Args:
+        algorithm: one without feedback, whose first batch is all that it proposes.
+        canonical: the architecture of the network that is evaluated for a candidate.
+        number: which part; 1 is the first.
+        parts: how many there are.
+    """
+
+    def __init__(self, algorithm: Algorithm, canonical: Callable[[str], str], number: int, parts: int) -> None:
+        self._algorithm, self._canonical = algorithm, canonical
+        self._number, self._parts, self._name = number, parts, f"{number}/{parts}"
+        self._own = self._all = 0
+
+    def propose(self, rows: Sequence[ScoreRow]) -> Sequence[str]:
+        """Return the candidates of this part, and after them nothing more.
+
+        Raises:
+            UserError: there are fewer networks than parts.
+        """
+        if rows or not (batch := self._algorithm.propose([])):
+            return ()
+        candidates = list(map(architecture_of, batch))
+        shards = deal(candidates, self._canonical, self._parts)
+        if not shards[-1]:
+            networks = sum(map(bool, shards))
+            cure = f"choose at most {networks} shards"
+            raise UserError(f"--shard {self._name}: the candidates are {networks} different networks; {cure}")
+        own = shards[self._number - 1]
+        self._own, self._all = len(own), len(candidates)
+        return own
+
+    def __str__(self) -> str:
+        return (
+            f"This is shard {self._name} alone: {self._own:,} of {self._all:,} candidates. "
+            "When all are finished: python -m naswot_lightning.merge --run_dir NEW SHARD SHARD ..."
+        )
+
+
+def deal(candidates: Sequence[str], canonical: Callable[[str], str], parts: int) -> list[list[str]]:
+    """Return every candidate in one of ``parts``, in its order.
+
+    Those of one network are in one part, which scores it once, as one machine would. To know the network of a candidate
+    takes microseconds, to score it takes milliseconds at the least. Networks are dealt out in turn, as neighbours in a
+    list cost about the same; where there are fewer than parts, the last ones are empty.
+
+    >>> deal(["a", "b", "A", "c", "d"], str.lower, 2)
+    [['a', 'A', 'c'], ['b', 'd']]
+    """
+    place: dict[str, int] = {}
+    shards: list[list[str]] = [[] for _ in range(parts)]
+    for candidate in candidates:
+        network = _network(candidate, canonical)
+        shards[place.setdefault(network, len(place)) % parts].append(candidate)
+    return shards
+
+
+def _network(candidate: str, canonical: Callable[[str], str]) -> str:
+    try:
+        return canonical(candidate)
+    except Exception:  # noqa: BLE001 - any fault of one network is reported with it, when it is evaluated
+        return candidate

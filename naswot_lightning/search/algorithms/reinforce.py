@@ -5,18 +5,20 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from naswot_lightning.search.algorithms.candidates import drawn, expect_some, merit
-from naswot_lightning.search.algorithms.decisions import architecture_of, categorical
+from naswot_lightning.search.algorithms.base import (
+    Limits,
+    architecture_from_decisions,
+    require_categorical,
+    require_nonempty,
+    sample_within_limits,
+    score_or_neg_inf,
+)
 from naswot_lightning.seeds import derived_seed
 from naswot_lightning.storage.score_rows import ScoreRow
-
-if TYPE_CHECKING:
-    from naswot_lightning.search.limits import Limits
-    from spaces import Space
+from spaces import Space
 
 _DECAYS = (0.9, 0.999)  # of Adam's averages of gradients and of their squares
 _EPSILON = 1e-8
@@ -55,7 +57,7 @@ class Reinforce:
         momentum: float = 0.9,
     ) -> None:
         self._space, self._samples, self._seed, self._limits = space, samples, seed, limits
-        self._decisions = categorical(space, "reinforce")
+        self._decisions = require_categorical(space, "reinforce")
         self._learning_rate, self._momentum = learning_rate, momentum
         self._forget()
 
@@ -76,9 +78,11 @@ class Reinforce:
             return ()
         self._learn(rows)
         rng = random.Random(derived_seed(self._seed, "reinforce", len(rows)))
-        found = drawn(lambda: architecture_of(self._decisions, self._policy.draw(rng)), 1, self._limits)
-        found = found or drawn(lambda: self._space.sample(rng), 1, self._limits)
-        return found if rows else expect_some(found)
+        found = sample_within_limits(
+            lambda: architecture_from_decisions(self._decisions, self._policy.draw(rng)), 1, self._limits
+        )
+        found = found or sample_within_limits(lambda: self._space.sample(rng), 1, self._limits)
+        return found if rows else require_nonempty(found)
 
     def _learn(self, rows: Sequence[ScoreRow]) -> None:
         """Learn from the rows that are new; from all of them, where those learnt from were others."""
@@ -90,7 +94,7 @@ class Reinforce:
         self._learnt = len(rows)
 
     def _reward(self, row: ScoreRow) -> None:
-        reward = merit(row)
+        reward = score_or_neg_inf(row)
         if reward == -math.inf:
             reward = self._worst
         if reward == math.inf:  # all failed so far: there is nothing to compare with

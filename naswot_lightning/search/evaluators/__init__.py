@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from naswot_lightning.registry import resolve
 
 if TYPE_CHECKING:
-    from naswot_lightning.search.evaluators.base import Conditions, Evaluator
+    from naswot_lightning.search.evaluators.base import Evaluator, EvaluatorContext
 
-# The registry: a name, and where its constructor is.
+# Import paths, so that --help lists the names without loading torch.
 EVALUATORS = {
     "scores": "naswot_lightning.search.evaluators.base:score_evaluator",
     "table": "naswot_lightning.search.evaluators.table:table_evaluator",
-    "train": "naswot_lightning.search.evaluators.training:training_evaluator",
+    "train": "naswot_lightning.search.evaluators.train:training_evaluator",
 }
 
 
-class MakesEvaluator(Protocol):
-    """The constructor of an evaluator."""
-
-    def __call__(self, conditions: Conditions) -> Evaluator:
-        """Return an evaluator of architectures of a space."""
-        ...
-
-
-def get_evaluator(name: str) -> MakesEvaluator:
+def get_evaluator(name: str) -> Callable[[EvaluatorContext], Evaluator]:
     """Return the constructor of the evaluator of that name.
 
     Raises:
         UserError: no such evaluator; the message lists the names.
     """
-    made: MakesEvaluator = resolve("evaluator", name, EVALUATORS)
-    return made
+    constructor: Callable[[EvaluatorContext], Evaluator] = resolve("evaluator", name, EVALUATORS)
+    return constructor

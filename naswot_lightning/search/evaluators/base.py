@@ -1,84 +1,49 @@
-"""What says how good an architecture is."""
+"""What says how good an architecture is: its scores, or its accuracy after some epochs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from threading import Lock
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from naswot_lightning.columns import Column, Criterion
-from naswot_lightning.scorer import Evaluation, Json, ScoreEvaluator
-from naswot_lightning.search.trial import Proposal
+from naswot_lightning.columns import VAL_ACC, Column, Criterion
+from naswot_lightning.errors import UserError
+from naswot_lightning.scorer import Evaluation, ScoreEvaluator
+from naswot_lightning.search.algorithms.base import Proposal, Trial, architecture_of
 
 if TYPE_CHECKING:
     import torch
 
     from naswot_lightning.benchmarks import Benchmark
-    from naswot_lightning.config import PlainValue
+    from naswot_lightning.config import SearchConfig
     from naswot_lightning.data.probe import Probe
-    from naswot_lightning.score import Precision
     from spaces import Space
 
 
 @dataclass(frozen=True)
-class Conditions:
-    """What a search asks of its evaluator.
+class EvaluatorContext:
+    """What an evaluator is made of: the settings of the search, and what they name."""
 
-    Attributes:
-        space: the search space.
-        criteria: those of ``--score``; an evaluator that knows no scores has its own.
-        seed: of the run.
-        device: where networks run.
-        precision: of the forward pass.
-        settings: the options that decide the values, by their names.
-        load_probes: returns the data set's mini-batches, one for each repeat; they are loaded once.
-        load_scores: returns what scores networks, for an algorithm that begins with scores; None for any other.
-        epochs: of a whole training; None leaves it to the evaluator.
-        images: the data set to train on, by the names of its options.
-        benchmark: a table of known accuracies.
-        benchmark_path: its file.
-        benchmark_dataset: whose accuracies of the table are meant; the data set of the images by default.
-        training: further options of a training, by their names in train.py.
-        folder: of the run.
-        workers: trainings side by side; None leaves it to the evaluator.
-    """
-
+    config: SearchConfig
     space: Space
     criteria: tuple[Criterion, ...]
-    seed: int
+    """those of ``--score``; an evaluator that knows no scores has its own."""
     device: torch.device
-    precision: Precision
-    settings: Mapping[str, Json]
     load_probes: Callable[[], Sequence[Probe]]
-    load_scores: Callable[[], ScoreEvaluator] | None = None
-    epochs: int | None = None
-    images: Mapping[str, Json] = field(default_factory=dict)
+    """returns the data set's mini-batches, one for each repeat; they are loaded once."""
     benchmark: Benchmark | None = None
-    benchmark_path: Path | None = None
-    benchmark_dataset: str | None = None
-    training: Mapping[str, PlainValue] = field(default_factory=dict)
-    folder: Path = Path()
-    workers: int | None = None
+    needs_initial_scores: bool = False
+    """the algorithm begins with scores, whatever evaluates the candidates after them."""
 
-
-def score_evaluator(conditions: Conditions) -> ScoreEvaluator:
-    """Return the evaluator of the scores that are asked for."""
-    names = dict.fromkeys(part.name for criterion in conditions.criteria for part in criterion.parts)
-    return ScoreEvaluator(
-        conditions.space,
-        conditions.load_probes(),
-        list(names),
-        conditions.seed,
-        conditions.device,
-        conditions.precision,
-        conditions.settings,
-        conditions.criteria,
-    )
+    def initial_scorer(self) -> ScoreEvaluator | None:
+        """Return what scores networks for an algorithm that begins with scores; None for any other."""
+        return score_evaluator(self) if self.needs_initial_scores else None
 
 
 class Evaluator(Protocol):
-    """A :class:`~naswot_lightning.execution.base.Task` from architectures to values.
+    """A :class:`~naswot_lightning.execution.base.Task` from architectures to evaluations.
 
     Attributes:
         columns: what it measures; the first decides the status.
@@ -95,16 +60,12 @@ class Evaluator(Protocol):
     @property
     def fingerprint(self) -> str: ...  # noqa: D102 - above
 
-    def identity(self) -> Mapping[str, Json]:
-        """Return the settings that decide its values: a run folder belongs to one set of them."""
-        ...
-
     def prepare(self) -> None:
         """Get ready; called once in each process."""
         ...
 
     def __call__(self, architecture: str, /) -> Evaluation:
-        """Return the values of one architecture; a fault of its network is a status, not an error."""
+        """Return the evaluation of one architecture; a fault of its network is a status, not an error."""
         ...
 
 
@@ -120,5 +81,64 @@ class TrialEvaluator(Protocol):
     def epochs(self) -> int: ...  # noqa: D102 - above
 
     def __call__(self, proposal: Proposal, /) -> Evaluation:
-        """Return the values of an architecture, or of a trial of it."""
+        """Return the evaluation of an architecture, or of a trial of it."""
         ...
+
+
+def score_evaluator(context: EvaluatorContext) -> ScoreEvaluator:
+    """Return the evaluator of the scores that are asked for."""
+    names = dict.fromkeys(part.name for criterion in context.criteria for part in criterion.parts)
+    return ScoreEvaluator(
+        context.space,
+        context.load_probes(),
+        list(names),
+        context.config.seed,
+        context.device,
+        context.config.precision,
+        context.criteria,
+    )
+
+
+class MultiFidelityEvaluator(ABC):
+    """What a table and a training have in common: whole epochs from a fidelity, and scores for fidelity 0.
+
+    Args:
+        epochs: of a whole evaluation.
+        scorer: scores networks at initialization; None where the algorithm asks for no scores.
+    """
+
+    criteria = (Criterion((VAL_ACC,)),)
+    activity: str
+    """what is done for any other trial than a score, for the bar of a search."""
+
+    def __init__(self, epochs: int, scorer: ScoreEvaluator | None) -> None:
+        self.epochs, self.scorer = epochs, scorer
+        self._lock = Lock()  # threads that wait for trainings share the random numbers of this process
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The accuracy, and the scores where they are asked for."""
+        return (VAL_ACC, *(self.scorer.columns if self.scorer else ()))
+
+    def prepare(self) -> None:
+        """Get ready to score; trainings have processes of their own, and tables are open."""
+        if self.scorer:
+            self.scorer.prepare()
+
+    def __call__(self, proposal: Proposal) -> Evaluation:
+        """Return the score of a trial without training, or the accuracy after its epochs."""
+        architecture = architecture_of(proposal)
+        fidelity = proposal.fidelity if isinstance(proposal, Trial) else 1.0
+        if not fidelity:
+            if self.scorer is None:
+                raise UserError("the algorithm asks for scores: its class must say needs_initial_scores = True")
+            with self._lock:
+                scored = self.scorer(architecture)
+            return replace(scored, scores={**scored.scores, VAL_ACC.name: None})
+        trained = self.train(architecture, max(1, round(fidelity * self.epochs)))
+        # The accuracy comes first; scores were not asked for.
+        return replace(trained, scores={**trained.scores, **dict.fromkeys(column.name for column in self.columns[1:])})
+
+    @abstractmethod
+    def train(self, architecture: str, epochs: int) -> Evaluation:
+        """Return the accuracy after so many epochs."""

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from naswot_lightning.benchmarks import Benchmark
 from naswot_lightning.benchmarks.targets import Target, search_target
-from naswot_lightning.columns import VAL_ACC, Criterion
+from naswot_lightning.columns import VAL_ACC
 from naswot_lightning.errors import UserError
-from naswot_lightning.scorer import Evaluation, Json, ScoreEvaluator
-from naswot_lightning.search.evaluators.base import Conditions
-from naswot_lightning.search.evaluators.staged import Staged
+from naswot_lightning.scorer import Evaluation, ScoreEvaluator
+from naswot_lightning.search.evaluators.base import EvaluatorContext, MultiFidelityEvaluator
 from spaces import Complexity
 
 
-class TableEvaluator(Staged):
+class TableEvaluator(MultiFidelityEvaluator):
     """Looks up what a training would have given, and the seconds that it would have taken.
 
     Args:
@@ -24,11 +23,9 @@ class TableEvaluator(Staged):
         target: which of its accuracies, after how many epochs.
         fingerprint: of the table.
         size: parameters and multiply-accumulates of an architecture.
-        load_scores: as for :class:`Staged`.
-        settings: that decide the accuracies, by the names of their options.
+        scorer: as for :class:`~naswot_lightning.search.evaluators.base.MultiFidelityEvaluator`.
     """
 
-    criteria = (Criterion((VAL_ACC,)),)
     activity = "looking up"
 
     def __init__(
@@ -37,19 +34,10 @@ class TableEvaluator(Staged):
         target: Target,
         fingerprint: str,
         size: Callable[[str], Complexity],
-        load_scores: Callable[[], ScoreEvaluator] | None = None,
-        settings: Mapping[str, Json] | None = None,
+        scorer: ScoreEvaluator | None = None,
     ) -> None:
-        super().__init__(target.epochs, load_scores)
-        self._settings = dict(settings or {})
+        super().__init__(target.epochs, scorer)
         self.benchmark, self.target, self.fingerprint, self._size = benchmark, target, fingerprint, size
-
-    def identity(self) -> Mapping[str, Json]:
-        """Return the settings that decide the accuracies, and the scores."""
-        return {**self.settings_of_scores(), **self._settings}
-
-    def prepare(self) -> None:
-        """Nothing: a look-up takes microseconds, and the table is open."""
 
     def train(self, architecture: str, epochs: int) -> Evaluation:
         """Return the accuracy, as a share, and the seconds of training and one validation.
@@ -79,29 +67,15 @@ class TableEvaluator(Staged):
         )
 
 
-def table_evaluator(conditions: Conditions) -> TableEvaluator:
-    """Return the evaluator of the table that is asked for.
-
-    Raises:
-        UserError: there is none.
-    """
-    if conditions.benchmark is None or conditions.benchmark_path is None:
+def table_evaluator(context: EvaluatorContext) -> TableEvaluator:
+    """Return the evaluator of the table that is asked for; raise :class:`UserError` where there is none."""
+    config = context.config
+    if context.benchmark is None or config.benchmark is None:
         raise UserError("--evaluator table: give the table with --benchmark FILE")
-    dataset = str(conditions.benchmark_dataset or conditions.images["dataset"])
-    exact = conditions.benchmark_dataset is not None
-    target = search_target(conditions.benchmark, dataset, conditions.epochs, exact)
-    return TableEvaluator(
-        conditions.benchmark,
-        target,
-        table_fingerprint(conditions.benchmark_path),
-        conditions.space.complexity,
-        conditions.load_scores,
-        {
-            "dataset": conditions.images["dataset"],
-            "epochs": conditions.epochs,
-            "benchmark_dataset": conditions.benchmark_dataset,
-        },
-    )
+    exact = config.benchmark_dataset is not None
+    target = search_target(context.benchmark, config.benchmark_dataset or config.dataset, config.epochs, exact)
+    fingerprint = table_fingerprint(Path(config.benchmark))
+    return TableEvaluator(context.benchmark, target, fingerprint, context.space.complexity, context.initial_scorer())
 
 
 def table_fingerprint(path: Path) -> str:

@@ -3,8 +3,7 @@
 import csv
 from collections.abc import Callable, Mapping
 
-from naswot_lightning.search.limits import Limits
-from naswot_lightning.search.trial import Proposal, Trial, architecture_of
+from naswot_lightning.search.algorithms.base import Limits, Proposal, Trial, architecture_of
 from naswot_lightning.storage.score_rows import ScoreRow
 from spaces import get_space
 

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from naswot_lightning.errors import UserError
-from naswot_lightning.search.algorithms import get_algorithm
-from naswot_lightning.search.algorithms.densities import Densities, Density
+from naswot_lightning.search.algorithms import make_algorithm
+from naswot_lightning.search.algorithms.base import Trial
+from naswot_lightning.search.algorithms.bohb import Densities, Density
 from naswot_lightning.search.simulation import simulate
-from naswot_lightning.search.trial import Trial
 from tests.search.algorithms.tables import NO_LIMITS, SPACE, convolutions, evaluator, row_of
 
 SIZES = np.array([3, 2, 4])
 
 
 def made(name="bohb", samples=40, seed=0):
-    return get_algorithm(name)(SPACE, samples, seed, NO_LIMITS)
+    return make_algorithm(name, SPACE, samples, seed, NO_LIMITS)
 
 
 def batches_of(algorithm, score=convolutions):

@@ -2,10 +2,9 @@ import pytest
 
 from naswot_lightning.benchmarks.known_space import space_of
 from naswot_lightning.errors import UserError
-from naswot_lightning.search.algorithms import ALGORITHMS, get_algorithm
-from naswot_lightning.search.limits import Limits
+from naswot_lightning.search.algorithms import ALGORITHMS, get_algorithm, make_algorithm
+from naswot_lightning.search.algorithms.base import Limits, architecture_of, proposal_of
 from naswot_lightning.search.simulation import simulate
-from naswot_lightning.search.trial import architecture_of, proposal_of
 from spaces import SpaceError, get_space
 from tests.search.algorithms.tables import (
     NO_LIMITS,
@@ -23,7 +22,7 @@ KNOWN = space_of(SmallTable(SPACE[index] for index in range(0, 15_625, 10)))
 
 
 def made(name, space=SPACE, samples=60, seed=3, limits=NO_LIMITS):
-    return get_algorithm(name)(space, samples, seed, limits)
+    return make_algorithm(name, space, samples, seed, limits)
 
 
 @pytest.mark.parametrize("space", [SPACE, KNOWN], ids=["whole", "known"])
@@ -44,7 +43,7 @@ def test_proposals_depend_on_the_rows_alone(name, space):
 def test_candidates_are_within_the_limits(name):
     limits = complexity_limits(400_000)
     history = simulate(made(name, limits=limits), evaluator(params))
-    assert limits.refused
+    assert limits.n_rejected
     assert all(params(row.architecture) <= 400_000 for row in history.rows)
 
 

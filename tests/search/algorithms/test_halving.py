@@ -3,14 +3,14 @@ from collections import Counter
 import pytest
 
 from naswot_lightning.errors import UserError
-from naswot_lightning.search.algorithms import get_algorithm
-from naswot_lightning.search.algorithms.random import sampled
+from naswot_lightning.search.algorithms import make_algorithm
+from naswot_lightning.search.algorithms.random import sample_space
 from naswot_lightning.search.simulation import simulate
 from tests.search.algorithms.tables import NO_LIMITS, SPACE, convolutions, evaluator, params
 
 
 def made(name="halving", samples=100, seed=0):
-    return get_algorithm(name)(SPACE, samples, seed, NO_LIMITS)
+    return make_algorithm(name, SPACE, samples, seed, NO_LIMITS)
 
 
 @pytest.mark.parametrize(("name", "samples", "sizes"), [
@@ -33,7 +33,7 @@ def test_it_begins_as_random_sampling_and_keeps_the_best_of_each_rung():
         return evaluator(order)(proposal)
 
     rows = simulate(made(samples=60, seed=4), by_fidelity).rows
-    assert [row.architecture for row in rows[:60]] == sampled(SPACE, 60, 4)
+    assert [row.architecture for row in rows[:60]] == sample_space(SPACE, 60, 4)
     for begin, end, size in ((0, 60, 27), (60, 87, 9), (87, 96, 3)):
         best = sorted(rows[begin:end], key=lambda row: -row.score)[:size]
         assert [row.architecture for row in rows[end : end + size]] == [row.architecture for row in best]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from naswot_lightning.search.algorithms import get_algorithm
+from naswot_lightning.search.algorithms import make_algorithm
 from naswot_lightning.search.algorithms.reinforce import Average, Policy
 from naswot_lightning.search.simulation import simulate
 from tests.search.algorithms.tables import NO_LIMITS, SPACE, convolutions, evaluator, row_of
@@ -13,7 +13,7 @@ SIZES = [5, 2, 3]
 
 
 def made(name="reinforce", samples=400, seed=0):
-    return get_algorithm(name)(SPACE, samples, seed, NO_LIMITS)
+    return make_algorithm(name, SPACE, samples, seed, NO_LIMITS)
 
 
 def loss_of(logits, decisions, advantage):

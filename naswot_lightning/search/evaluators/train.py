@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import random
 import sys
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -13,15 +12,14 @@ from threading import Lock
 from typing import Any
 
 from naswot_lightning.analysis.results import TrainingResult, read_result
-from naswot_lightning.columns import VAL_ACC, Criterion
-from naswot_lightning.config import TrainConfig
+from naswot_lightning.columns import VAL_ACC
+from naswot_lightning.config import TrainConfig, settings_affecting
 from naswot_lightning.data.dataset import map_dataset, store_dataset
 from naswot_lightning.data.sources import load_dataset
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution.resources import ResourceSlot, split_resources
-from naswot_lightning.scorer import Evaluation, Json, ScoreEvaluator
-from naswot_lightning.search.evaluators.base import Conditions
-from naswot_lightning.search.evaluators.staged import Loaded, Staged
+from naswot_lightning.scorer import Evaluation, ScoreEvaluator
+from naswot_lightning.search.evaluators.base import EvaluatorContext, MultiFidelityEvaluator
 from naswot_lightning.storage.records import from_plain
 from naswot_lightning.training.plan import plan_training
 from naswot_lightning.training.progress import Epoch, Lines, Outcome
@@ -31,13 +29,10 @@ from naswot_lightning.training.settings import PickRun, PickSettings, prepare_pi
 _MANY = 1_000  # candidates, for which slots are shared out
 _EPOCHS = 12  # of NAS-Bench-201's short trainings
 FOLDER = "trials"  # of a run folder; a training in it is one of train.py, but no pick
-_OWN = (
-    "run_dir", "top", "select", "picks", "architecture", "space", "canonical", "seed", "seeds", "overwrite", "trust",
-    "dataset", "data_dir", "image_size", "split_file", "epochs", "engine", "workers", "slurm", "wandb", "trainer",
-)  # fmt: skip
+_NOT_OF_A_CANDIDATE = {"engine", "slurm", "trainer"}  # options of train.py
 
 
-class TrainingEvaluator(Staged):
+class TrainingEvaluator(MultiFidelityEvaluator):
     """Trains a candidate for some epochs, and says how good it was on validation images at its best.
 
     Its trainings lie in ``trials/``: one that was interrupted is continued, one that is finished is not done again.
@@ -48,11 +43,9 @@ class TrainingEvaluator(Staged):
         slots: where candidates train, one at a time each.
         folder: of the run.
         fingerprint: of the data set's first mini-batch.
-        load_scores: as for :class:`Staged`.
-        settings: that decide the accuracies, by the names of their options.
+        scorer: as for :class:`~naswot_lightning.search.evaluators.base.MultiFidelityEvaluator`.
     """
 
-    criteria = (Criterion((VAL_ACC,)),)
     activity = "training"
 
     def __init__(
@@ -61,21 +54,12 @@ class TrainingEvaluator(Staged):
         slots: tuple[ResourceSlot, ...],
         folder: Path,
         fingerprint: str,
-        load_scores: Callable[[], ScoreEvaluator] | None = None,
-        settings: Mapping[str, Json] | None = None,
+        scorer: ScoreEvaluator | None = None,
     ) -> None:
-        super().__init__(template.values.epochs, load_scores)
-        self._settings = dict(settings or {})
+        super().__init__(template.values.epochs, scorer)
         self.slots, self.fingerprint = slots, fingerprint
         self._template, self._folder = template, folder
         self._images_lock = Lock()
-
-    def identity(self) -> Mapping[str, Json]:
-        """Return the settings that decide the accuracies, and the scores."""
-        return {**self.settings_of_scores(), **self._settings}
-
-    def prepare(self) -> None:
-        """Nothing: each training has a process of its own."""
 
     def __enter__(self) -> TrainingEvaluator:
         self.__exit__()  # what a killed search left may not be whole
@@ -87,9 +71,7 @@ class TrainingEvaluator(Staged):
     def __reduce__(self) -> tuple[type[TrainingEvaluator], tuple[Any, ...]]:
         """Sent elsewhere, it finds the images stored, and brings the mini-batches of its scores."""
         _ = self._pick
-        load_scores = None if self.scores is None else Loaded(self.scores)
-        own = self._template, self.slots, self._folder, self.fingerprint, load_scores, self._settings
-        return TrainingEvaluator, own
+        return TrainingEvaluator, (self._template, self.slots, self._folder, self.fingerprint, self.scorer)
 
     @cached_property
     def _pick(self) -> TrainPick:
@@ -168,43 +150,42 @@ def _values_of(result: TrainingResult) -> Evaluation:
     )
 
 
-def training_evaluator(conditions: Conditions) -> TrainingEvaluator:
+def training_evaluator(context: EvaluatorContext) -> TrainingEvaluator:
     """Return the evaluator that trains on the data set of the search.
 
     Raises:
-        UserError: an option of the training is at fault.
+        UserError: an invalid option of the training.
     """
-    config = _config(conditions)
+    config = _training_config(context)
     template = plan_training(config).picks[0].settings
     slots = split_resources(config.accelerator, config.devices, _MANY, config.workers, config.threads)
-    fingerprint = conditions.load_probes()[0].fingerprint
-    settings = {
-        "dataset": conditions.images["dataset"],
-        "image_size": conditions.images["image_size"],
-        "epochs": conditions.epochs,
-        "train": conditions.training,
-    }
-    return TrainingEvaluator(template, tuple(slots), conditions.folder, fingerprint, conditions.load_scores, settings)
+    fingerprint = context.load_probes()[0].fingerprint
+    folder = Path(context.config.run_dir)
+    return TrainingEvaluator(template, tuple(slots), folder, fingerprint, context.initial_scorer())
 
 
-def _config(conditions: Conditions) -> TrainConfig:
+def _training_config(context: EvaluatorContext) -> TrainConfig:
     """Return the settings of train.py; with one thread, a result does not depend on how many train side by side."""
-    allowed = [name for name in TrainConfig.__dataclass_fields__ if name not in _OWN]
-    for name in conditions.training:
+    search = context.config
+    given = {
+        "run_dir": str(Path(search.run_dir) / FOLDER),
+        "architecture": context.space.sample(random.Random(0)),
+        "space": context.space.name,
+        "seed": search.seed,
+        "epochs": search.epochs or _EPOCHS,
+        "workers": search.workers,
+        "wandb": {"mode": "disabled"},
+        "dataset": search.dataset,
+        "data_dir": search.data_dir,
+        "image_size": search.image_size,
+        "split_file": search.split_file,
+    }
+    names = settings_affecting(TrainConfig, "training", "machine")
+    allowed = [name for name in names if name not in {*given, *_NOT_OF_A_CANDIDATE}]
+    for name in search.train:
         if name not in allowed:
             raise UserError(f"--train.{name}: expected one of {', '.join(allowed)}")
-    plain = {
-        "run_dir": str(conditions.folder / FOLDER),
-        "architecture": conditions.space.sample(random.Random(0)),
-        "space": conditions.space.name,
-        "seed": conditions.seed,
-        "epochs": conditions.epochs or _EPOCHS,
-        "workers": conditions.workers,
-        "wandb": {"mode": "disabled"},
-        "early_points": 0,
-        "threads": 1,
-    }
     try:
-        return from_plain(TrainConfig, {**plain, **conditions.images, **conditions.training})
+        return from_plain(TrainConfig, {**given, "early_points": 0, "threads": 1, **search.train})
     except ValueError as error:
         raise UserError(f"--train: {error}") from None

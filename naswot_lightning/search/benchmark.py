@@ -23,16 +23,12 @@ from naswot_lightning.storage.score_rows import ScoreRow
 
 
 @dataclass(frozen=True)
-class Known:
-    """A table, and which of its accuracies are reported.
-
-    Attributes:
-        benchmark: the table.
-        target: the accuracy on test images after the longest training.
-    """
+class BenchmarkLookup:
+    """A table, and which of its accuracies are reported."""
 
     benchmark: Benchmark
     target: Target
+    """the accuracy on test images after the longest training."""
 
     def accuracies(self, rows: Sequence[ScoreRow]) -> np.ndarray:
         """Return the accuracy of each candidate as a share; NaN where the table does not know it."""
@@ -45,25 +41,25 @@ class Known:
         return max((value for value in values if value is not None), default=None)
 
 
-def find_known(ranking: pd.DataFrame, known: Known) -> BenchmarkEvidence:
+def find_benchmark_evidence(ranking: pd.DataFrame, lookup: BenchmarkLookup) -> BenchmarkEvidence:
     """Return what a table says of a ranking."""
     rows = list(as_dicts(ranking))
-    networks = [network for row in rows if (network := _network(row, known.target)) is not None]
+    networks = [network for row in rows if (network := _network(row, lookup.target)) is not None]
     accuracies = [row[BENCHMARK_ACC.name] for row in rows]
     return BenchmarkEvidence(
-        benchmark=known.benchmark.name,
-        target=known.target,
+        benchmark=lookup.benchmark.name,
+        target=lookup.target,
         networks=len(networks),
         candidates=len(ranking),
         pick=accuracies[0],
         best_candidate=max((each for each in accuracies if each is not None), default=None),
-        best=known.best(),
+        best=lookup.best(),
         correlations=correlations(networks, TEST_ACC.name),
         verdict=judge(networks),
     )
 
 
-def write_known(folder: Path, found: BenchmarkEvidence) -> None:
+def write_benchmark_evidence(folder: Path, found: BenchmarkEvidence) -> None:
     """Write what a table says of a ranking as ``benchmark_evidence.json``."""
     write_json(folder / "benchmark_evidence.json", {"method": describe_method(found.networks), **asdict(found)})
 
