@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -47,6 +48,8 @@ class Space(ABC):
     """What is known of scores on this space; printed with a ranking."""
     has_training_parts: ClassVar[bool] = False
     """Networks can have an auxiliary head and drop path while they train."""
+    builds_on_meta: ClassVar[bool] = False
+    """Networks are counted without being allocated. Set True where no value is looked at (``.item()``, a branch)."""
     channels_last: ClassVar[bool] = True
     """Set False where a forward calls .view on feature maps, which channels_last memory does not allow."""
 
@@ -100,7 +103,7 @@ class Space(ABC):
             self.build(architecture)
 
     def graph(self, architecture: str) -> list[CellGraph]:
-        """Return what is drawn of an architecture: one graph a cell.
+        """Return what is drawn of an architecture: one graph per cell.
 
         Raises:
             SpaceError: the architecture is not of this space, or the space does not describe its cells.
@@ -111,25 +114,11 @@ class Space(ABC):
     def complexity(
         self, architecture: str, num_classes: int = 10, in_channels: int = 3, image_size: int = 32
     ) -> Complexity:
-        """Count parameters and multiply-accumulates of the network, which is built and run on one image of zeros.
-
-        A space whose networks can be built on torch's meta device overrides this by :func:`complexity_on_meta`. Those
-        that look at a value (``torch.linspace(...).item()``, a branch that depends on the data) cannot.
-        """
-        with torch.random.fork_rng(devices=[]):
+        """Count parameters and multiply-accumulates of the network, which is built and run on one image of zeros."""
+        with torch.random.fork_rng(devices=[]), torch.device("meta") if self.builds_on_meta else nullcontext():
             network = self.build(architecture, num_classes, in_channels).eval()
             macs = count_macs(network, torch.zeros(1, in_channels, image_size, image_size))
         return Complexity(count_params(network), macs)
-
-
-def complexity_on_meta(
-    space: Space, architecture: str, num_classes: int, in_channels: int, image_size: int
-) -> Complexity:
-    """Count parameters and multiply-accumulates of a network without allocating it."""
-    with torch.device("meta"):
-        network = space.build(architecture, num_classes, in_channels).eval()
-        images = torch.empty(1, in_channels, image_size, image_size)
-    return Complexity(count_params(network), count_macs(network, images))
 
 
 class EnumerableSpace(Space):

@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from spaces.base import Complexity, Space, complexity_on_meta
+from spaces.base import Space
 from spaces.errors import MAX_PARAMS, SpaceError, expect_buildable, expect_option, quoted
 from spaces.graph import CellGraph, cell_graph
 from spaces.nds.genotype import (
@@ -88,6 +88,7 @@ class CellSpace(Space):
     skeleton = "4 to 20 cells, 2 of them reduce; width 16 to 32"
     made_for = "32x32: CIFAR-10; 224x224: ImageNet"
     has_training_parts = True
+    builds_on_meta = True
     ops: ClassVar[tuple[str, ...]]
     nodes: ClassVar[int] = 5
     # Which nodes sampled cells concatenate: all, or those that no other node takes as input.
@@ -192,12 +193,6 @@ class CellSpace(Space):
         parsed = parse_architecture(architecture, self.ops, self.nodes)
         expect_buildable(f"architecture {quoted(architecture)}", estimate_cell_params(parsed))
         return parsed
-
-    def complexity(
-        self, architecture: str, num_classes: int = 10, in_channels: int = 3, image_size: int = 32
-    ) -> Complexity:
-        """Count parameters and multiply-accumulates without allocating the network, which may have a billion."""
-        return complexity_on_meta(self, architecture, num_classes, in_channels, image_size)
 
     def graph(self, architecture: str) -> list[CellGraph]:
         """Return the normal and the reduce cell, their operations on the edges."""

@@ -22,7 +22,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from spaces.base import Complexity, Space, complexity_on_meta
+from spaces.base import Space
 from spaces.errors import MAX_PARAMS, SpaceError, TooLargeError, did_you_mean, expect_buildable, quoted, read_bounded
 from spaces.graph import CellGraph, chain_graph
 from spaces.nds.anynet import (
@@ -72,6 +72,7 @@ class StandardSpace(Space):
     skeleton = "stem of 16 channels, 3 stages, the last two at stride 2"
     made_for = "32x32: CIFAR-10"
     source = "NDS: Radosavovic et al. 2019"
+    builds_on_meta = True
     depths: ClassVar[tuple[int, ...]]
     widths: ClassVar[tuple[int, ...]]
     # None: the block has no bottleneck and no groups.
@@ -120,12 +121,6 @@ class StandardSpace(Space):
         """Return the architecture in its canonical spelling: no two that are sampled compute the same function."""
         return self._format(self.parse(architecture))
 
-    def complexity(
-        self, architecture: str, num_classes: int = 10, in_channels: int = 3, image_size: int = 32
-    ) -> Complexity:
-        """Count parameters and multiply-accumulates without allocating the network, which may have a billion."""
-        return complexity_on_meta(self, architecture, num_classes, in_channels, image_size)
-
     def graph(self, architecture: str) -> list[CellGraph]:
         """Return the chain of stages with their numbers."""
         labels = ["images", f"stem\n{self._stem_width} channels"]
@@ -152,7 +147,10 @@ class StandardSpace(Space):
             raise SpaceError(f"{fault}: every list needs one number per stage, but {counts}")
         # Before the stages are read: each has one block at least.
         _expect_few_blocks(fault, lengths["ds"])
-        stages = tuple(_stage(fault, lists, position) for position in range(lengths["ds"]))
+        stages = tuple(
+            _stage(f"{fault}, stage {number}", dict(zip(lists, texts, strict=True)))
+            for number, texts in enumerate(zip(*lists.values(), strict=True), start=1)
+        )
         for position, stage in enumerate(stages, start=1):
             at = f"{fault}, stage {position}"
             read_bounded(at, "width inside its blocks", str(stage.inner_width), MAX_WIDTH, "channels")
@@ -228,10 +226,8 @@ def _expect_few_blocks(fault: str, blocks: int) -> None:
     read_bounded(fault, what, str(blocks), most, unit)
 
 
-def _stage(fault: str, lists: dict[str, list[str]], position: int) -> Stage:
-    fault = f"{fault}, stage {position + 1}"
-    values = {_FIELDS[key]: _number(fault, key, written[position]) for key, written in lists.items()}
-    return Stage(**values)  # type: ignore[arg-type]
+def _stage(fault: str, texts: dict[str, str]) -> Stage:
+    return Stage(**{_FIELDS[key]: _number(fault, key, text) for key, text in texts.items()})  # type: ignore[arg-type]
 
 
 def _number(fault: str, key: str, text: str) -> float:
