@@ -7,6 +7,7 @@ import pickle
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,10 +114,15 @@ class ScoreEvaluator:
             seed = derived_seed(self.seed, self.space.name, architecture, "passes")
             with process_restored(), renewed_generators(seed, self.device), alarms_raised():
                 size = self._size(architecture, faults)
-                for repeat in range(len(self.probes)):
-                    measured = self._measured(architecture, repeat, size)
-                    repeats.append(self._scores(measured, faults))
-                    n_units = _n_units(measured, faults)
+                for repeat, probe in enumerate(self.probes):
+                    network = build_network(self.space, architecture, self.seed, probe.num_classes, repeat)
+                    network = move_network(network, self.device, self.space.channels_last)
+                    measured = Measured(network, probe, size, self.precision, observers_of(self.scores))
+                    repeats.append(self._values(measured, faults))
+                    # Where units cannot be counted, the scores that need them have said why; the others do without.
+                    with suppress(Exception):
+                        n_units = measured.n_units
+                    faults += [measured.blind_spot] if measured.blind_spot else []
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - any fault of one network is reported with it, also sys.exit
@@ -136,13 +142,7 @@ class ScoreEvaluator:
             faults.append(f"its size cannot be counted: {describe_error(error)}")
             return None
 
-    def _measured(self, architecture: str, repeat: int, size: Complexity | None) -> Measured:
-        probe = self.probes[repeat]
-        network = build_network(self.space, architecture, self.seed, probe.num_classes, repeat)
-        network = move_network(network, self.device, self.space.channels_last)
-        return Measured(network, probe, size, self.precision, observers_of(self.scores))
-
-    def _scores(self, measured: Measured, faults: list[str]) -> Mapping[str, float]:
+    def _values(self, measured: Measured, faults: list[str]) -> Mapping[str, float]:
         """Return the scores; one that fails is nan, and leaves the others."""
         values = {}
         for score in self.scores:
@@ -150,41 +150,25 @@ class ScoreEvaluator:
                 values[score.name] = score(measured)
             except Exception as error:  # noqa: BLE001 - any fault of one network is reported with it
                 values[score.name] = math.nan
-                faults.append(
-                    f"{score.name}: {describe_error(error)}" if len(self.scores) > 1 else describe_error(error)
-                )
+                faults.append(f"{score.name}: " * (len(self.scores) > 1) + describe_error(error))
         return values
 
     def __reduce__(self) -> tuple[Callable[..., ScoreEvaluator], tuple[Any, ...]]:
         """Send the space by its name: a user's functions cannot be sent themselves."""
-        if not _can_be_named(self.space):
+        try:
+            named = get_space(self.space.name) is self.space
+        except SpaceError:
+            named = False
+        if not named:
             raise pickle.PicklingError(f"another process cannot make the space {self.space.name!r} of its name")
         names = tuple(score.name for score in self.scores)
         probes = [probe.to(_CPU) for probe in self.probes]
         arguments = (names, self.seed, self.device, self.precision, self.criteria)
-        return _evaluator, (self.space.name, probes, *arguments)
+        return _evaluator_of_named_space, (self.space.name, probes, *arguments)
 
 
-def _evaluator(space: str, *arguments: Any) -> ScoreEvaluator:
+def _evaluator_of_named_space(space: str, *arguments: Any) -> ScoreEvaluator:
     return ScoreEvaluator(get_space(space), *arguments)
-
-
-def _can_be_named(space: Space) -> bool:
-    try:
-        return get_space(space.name) is space
-    except SpaceError:
-        return False
-
-
-def _n_units(measured: Measured, faults: list[str]) -> int | None:
-    """Return the rectified units per image; None where they cannot be counted, which the scores have said."""
-    try:
-        units = measured.n_units
-    except Exception:  # noqa: BLE001 - the scores that need them say why, the others do without
-        return None
-    if measured.blind_spot is not None:
-        faults.append(measured.blind_spot)
-    return units
 
 
 def summarize(
@@ -199,32 +183,23 @@ def summarize(
     Its size is None where it could not be counted.
     """
     by_name = {name: [values[name] for values in repeats] for name in repeats[0]}
-    states = {name: _status(values) for name, values in by_name.items()}
+    states: dict[str, Status] = {}
+    for name, values in by_name.items():
+        failed = any(math.isnan(value) or value == math.inf for value in values)
+        states[name] = "failed" if failed else "degenerate" if -math.inf in values else "ok"
+    said = []
+    for state, reason in _REASONS.items():
+        names = [name for name, found in states.items() if found == state]
+        said += [f"{', '.join(names)}: {reason}"] if names else []
     usable = {name: values if states[name] == "ok" else [] for name, values in by_name.items()}
+    stds = {name: statistics.pstdev(values) if len(values) > 1 else None for name, values in usable.items()}
     return Evaluation(
         scores={name: statistics.fmean(values) if values else None for name, values in usable.items()},
         status=next(iter(states.values())),
-        reason=fault or _reason(states),
-        stds={name: statistics.pstdev(values) if len(values) > 1 else None for name, values in usable.items()}
-        if len(repeats) > 1
-        else None,
+        reason=fault or "; ".join(said) or None,
+        stds=stds if len(repeats) > 1 else None,
         n_units=n_units,
         params=size.params if size else None,
         macs=size.macs if size else None,
         seconds=seconds,
     )
-
-
-def _reason(states: Mapping[str, Status]) -> str | None:
-    """Return what is wrong with which scores; None where nothing is."""
-    said = []
-    for state, reason in _REASONS.items():
-        names = [name for name, found in states.items() if found == state]
-        said += [f"{', '.join(names)}: {reason}"] if names else []
-    return "; ".join(said) or None
-
-
-def _status(values: Sequence[float]) -> Status:
-    if any(math.isnan(value) or value == math.inf for value in values):
-        return "failed"
-    return "degenerate" if -math.inf in values else "ok"

@@ -7,6 +7,7 @@ the images is the one that grows with it, and with the last image twice, so that
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -55,7 +56,21 @@ class UnknownDimensionError(Exception):
     """A rectifier's input may hold the images in any dimension, or not at all."""
 
 
-class ImagesOutermost:
+class Dimensions(ABC):
+    """Tells which dimension of the inputs of a forward pass's ReLUs holds the images."""
+
+    def follow(self, func: Callable[..., Any], args: Any, output: Any) -> None:  # noqa: B027 - not all need it
+        """Note what a call has returned."""
+
+    @abstractmethod
+    def by_image(self, pre_activations: Tensor) -> Tensor | None:
+        """Return a ReLU's input as (N, ...); None where it is not to be counted."""
+
+    def end(self) -> None:  # noqa: B027 - not all need it
+        """Check the whole pass."""
+
+
+class ImagesOutermost(Dimensions):
     """Follows through the calls of one forward pass which tensors hold the images in their first dimension.
 
     Args:
@@ -64,7 +79,7 @@ class ImagesOutermost:
 
     def __init__(self, images: Tensor) -> None:
         self._count = len(images)
-        self._mark(images)
+        images._images_outermost_in = self  # type: ignore[attr-defined]
 
     def follow(self, func: Callable[..., Any], args: Any, output: Any) -> None:
         """Note what a call has returned."""
@@ -72,25 +87,23 @@ class ImagesOutermost:
         if type(output) is not Tensor and not (output is first and isinstance(first, Tensor)):
             return  # a size, a number, several tensors
         keeps_rank = _KEEPS_RANK.get(func)
-        if func is Tensor.__getitem__ and _takes_all_images(args[1]):
-            keeps_rank = True
-        source = self._source(args) if args and keeps_rank is not None else None
-        if source is not None:
+        if func is Tensor.__getitem__ and isinstance(args[1], tuple):
+            index = args[1][0] if args[1] else None
+            keeps_rank = True if isinstance(index, slice) and index == slice(None) else None  # such as x[:, :16]
+        # What holds the images: the first argument, one of a list, or the second, as of 1 - x.
+        source: Any = first
+        if getattr(first, "_images_outermost_in", None) is not self:
+            others = first if isinstance(first, list | tuple) else args[1:2]
+            source = next((each for each in others if getattr(each, "_images_outermost_in", None) is self), None)
+        holds: Any = output
+        if keeps_rank is not None and source is not None:
             rank = output.dim()
             if (not keeps_rank or rank == source.dim()) and rank and output.size(0) == self._count:
-                self._mark(output)
+                holds._images_outermost_in = self
                 return
         if output is first:
             # What changes a tensor in place without being known may have moved its images.
-            output._images_outermost_in = None
-
-    def _source(self, args: Any) -> Tensor | None:
-        """Return the argument that holds the images: the first, one of a list, or the second, as of 1 - x."""
-        first: Any = args[0]
-        if getattr(first, "_images_outermost_in", None) is self:
-            return first
-        others = first if isinstance(first, list | tuple) else args[1:2]
-        return next((each for each in others if getattr(each, "_images_outermost_in", None) is self), None)
+            holds._images_outermost_in = None
 
     def by_image(self, pre_activations: Tensor) -> Tensor:
         """Return a rectifier's input, (N, ...).
@@ -102,30 +115,19 @@ class ImagesOutermost:
             return pre_activations
         raise UnknownDimensionError
 
-    def _mark(self, tensor: Tensor) -> None:
-        tensor._images_outermost_in = self  # type: ignore[attr-defined]
 
-
-def _takes_all_images(index: Any) -> bool:
-    """Return whether an index, such as ``[:, :16]``, leaves the first dimension as it is."""
-    return isinstance(index, tuple) and bool(index) and isinstance(index[0], slice) and index[0] == slice(None)
-
-
-class RectifierInputs:
+class RectifierInputs(Dimensions):
     """Keeps the inputs of the rectifiers of a pass, in the order of the calls, for :class:`FoundDimensions`."""
 
     def __init__(self) -> None:
         self.inputs: list[Tensor] = []
-
-    def follow(self, func: Callable[..., Any], args: Any, output: Any) -> None:
-        """Do nothing: sizes tell."""
 
     def by_image(self, pre_activations: Tensor) -> None:
         """Keep a copy, since the call may be in place."""
         self.inputs.append(pre_activations.detach().clone())
 
 
-class FoundDimensions:
+class FoundDimensions(Dimensions):
     """Finds the images in the inputs of rectifiers by those of a second forward pass, call by call.
 
     Args:
@@ -135,11 +137,7 @@ class FoundDimensions:
     """
 
     def __init__(self, images: int, few: int, inputs: list[Tensor]) -> None:
-        self._images, self._few, self._inputs = images, few, inputs
-        self._calls = 0
-
-    def follow(self, func: Callable[..., Any], args: Any, output: Any) -> None:
-        """Do nothing: what is known of each call was found before."""
+        self._images, self._few, self._inputs = images, few, iter(inputs)
 
     def by_image(self, pre_activations: Tensor) -> Tensor | None:
         """Return the input of the next rectifier as (N, ...); None where it does not depend on the images.
@@ -147,11 +145,8 @@ class FoundDimensions:
         Raises:
             ValueError: it cannot be told which dimension is that of the images.
         """
-        self._calls += 1
-        if self._calls > len(self._inputs):
-            raise self._differs()
-        other = self._inputs[self._calls - 1]
-        if pre_activations.dim() != other.dim():
+        other = next(self._inputs, None)
+        if other is None or pre_activations.dim() != other.dim():
             raise self._differs()
         sizes = list(zip(pre_activations.shape, other.shape, strict=True))
         grown = [d for d, (size, small) in enumerate(sizes) if size != small]
@@ -171,9 +166,9 @@ class FoundDimensions:
             return moved.reshape(per_image, self._images, -1).transpose(0, 1).flatten(1)
         return moved.reshape(self._images, -1)
 
-    def expect_all(self) -> None:
+    def end(self) -> None:
         """Raise :class:`ValueError` unless all rectifiers of the second pass were met."""
-        if self._calls != len(self._inputs):
+        if next(self._inputs, None) is not None:
             raise self._differs()
 
     def _innermost(self, small: Tensor, per_image: int) -> bool:

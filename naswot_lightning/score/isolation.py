@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,8 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from naswot_lightning.seeds import generators_restored
 
+Result = TypeVar("Result")
+_REFUSED = "view size is not compatible with input tensor's size and stride"
 # Settings of the whole process that a network may change.
 _SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
     (torch.get_default_dtype, torch.set_default_dtype),
@@ -50,6 +52,37 @@ def isolated(network: nn.Module, device: torch.device) -> Iterator[None]:
     eager = torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
     with generators_restored(device), _modules_restored(modules, kinds), _unseen_calls_refused(modules, kinds), eager:
         yield
+
+
+def in_channels_last(run: Callable[[Tensor], Result], network: nn.Module, images: Tensor) -> Result:
+    """Return ``run(images)`` with 4-dimensional images in channels_last memory, which feature maps take over.
+
+    NAS-Bench-201, 128 images of 3x32x32, two cores: 0.11 s a score where images in contiguous memory take 0.30 s, with
+    weights as they are. A network that calls ``.view`` on a feature map may refuse that memory; it is then run once
+    more with contiguous images and weights. What ``run`` is given is a copy, since a network may rectify its images in
+    place.
+
+    Args:
+        run: called once or twice; it must leave nothing behind when it raises.
+        network: that is run.
+        images: (N, C, H, W), or of another dimension and then handed on as they are.
+    """
+    if images.dim() != 4:
+        return run(images.clone())
+    try:
+        return run(images.clone(memory_format=torch.channels_last))
+    except RuntimeError as error:
+        if _REFUSED not in str(error):
+            raise
+    # A convolution returns channels_last where either its input or its weight is.
+    before = [(weight, weight.data) for weight in network.parameters() if weight.dim() == 4]
+    try:
+        for weight, data in before:
+            weight.data = data.contiguous()
+        return run(images.clone(memory_format=torch.contiguous_format))
+    finally:
+        for weight, data in before:
+            weight.data = data
 
 
 def unwrapped(network: nn.Module) -> nn.Module:

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
-from typing import Literal, TypeVar, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from naswot_lightning.score.image_dimension import (
+    Dimensions,
     FoundDimensions,
     ImagesOutermost,
     RectifierInputs,
     UnknownDimensionError,
 )
-from naswot_lightning.score.isolation import isolated, unwrapped
-from naswot_lightning.score.kernel import ActivationKernel, CodeDistances
-from naswot_lightning.score.memory_format import in_channels_last
-from naswot_lightning.score.recorder import RectifierObserver, RectifierRecorder
+from naswot_lightning.score.isolation import in_channels_last, isolated, unwrapped
+from naswot_lightning.score.kernel import ActivationKernel
+from naswot_lightning.score.recorder import RectifierRecorder
 from naswot_lightning.score.reference import reference_kernel
 
 Variant = Literal["paper", "reference"]
 Precision = Literal["32", "bf16"]
 BatchNorm = Literal["batch", "running"]
-Result = TypeVar("Result")
+Observers = Sequence[AbstractContextManager[object]]
 
 
 def naswot_score(
@@ -61,7 +61,7 @@ def activation_kernel(
     images: Tensor,
     variant: Variant = "paper",
     precision: Precision = "32",
-    observers: Sequence[AbstractContextManager[object]] = (),
+    observers: Observers = (),
     batch_norm: BatchNorm = "batch",
 ) -> ActivationKernel:
     """Return K_H of a network on one mini-batch (Eq. 1), from one forward pass without gradients.
@@ -91,35 +91,54 @@ def activation_kernel(
     >>> kernel.n_units, kernel.matrix.tolist()
     (2, [[2, 0, 1], [0, 2, 1], [1, 1, 2]])
     """
-    _expect_known(variant=(variant, Variant), precision=(precision, Precision), batch_norm=(batch_norm, BatchNorm))
+    for name, value, known in (
+        ("variant", variant, Variant),
+        ("precision", precision, Precision),
+        ("batch_norm", batch_norm, BatchNorm),
+    ):
+        if value not in get_args(known):
+            raise ValueError(f"{name} {value!r}: expected one of {', '.join(get_args(known))}")
     expect_tensor(images)
     if images.dim() == 0 or images.shape[0] < 2:
         raise ValueError(f"images of shape {tuple(images.shape)}: a score compares at least 2 images")
     network = unwrapped(network)
     by_batch = batch_norm == "batch"
+    autocast = torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16")
 
-    def run(count: Callable[[Tensor], Result], images: Tensor) -> Result:
-        def isolated_count(batch: Tensor) -> Result:
-            autocast = torch.autocast(batch.device.type, torch.bfloat16, enabled=precision == "bf16")
-            with isolated(network, batch.device), autocast:
-                return count(batch)
+    def reference(batch: Tensor) -> ActivationKernel:
+        with isolated(network, batch.device), autocast:
+            return reference_kernel(network, batch, by_batch)
 
-        # Not inference_mode: what a network keeps of its first forward pass (a mask, a table) must serve its training.
-        with torch.inference_mode(False), torch.no_grad():
-            return in_channels_last(isolated_count, network, images)
+    def record(batch: Tensor, dimensions: Dimensions, observers: Observers = ()) -> RectifierRecorder:
+        recorder = RectifierRecorder(len(batch), dimensions, by_batch, observers)
+        with isolated(network, batch.device), autocast, recorder, ExitStack() as stack:
+            for observer in observers:
+                stack.enter_context(observer)
+            network(batch)
+        return recorder
 
-    if variant == "reference":
-        return run(lambda batch: reference_kernel(network, batch, by_batch), images)
-    try:
-        return run(lambda batch: _kernel(network, batch, ImagesOutermost(batch), by_batch, observers), images)
-    except UnknownDimensionError:
-        # One image, and another twice or, so that the number differs from N, three times.
-        other = images[[0, 1, 1] if len(images) != 3 else [0, 1, 1, 1]]
-        inputs = run(lambda batch: _rectifier_inputs(network, batch, by_batch), other)
-        return run(
-            lambda batch: _kernel(network, batch, FoundDimensions(len(batch), len(other), inputs), by_batch, observers),
-            images,
-        )
+    def inputs_of_rectifiers(batch: Tensor) -> list[Tensor]:
+        seen = RectifierInputs()
+        record(batch, seen)
+        return seen.inputs
+
+    # Not inference_mode: what a network keeps of its first forward pass (a mask, a table) must serve its training.
+    with torch.inference_mode(False), torch.no_grad():
+        if variant == "reference":
+            return in_channels_last(reference, network, images)
+        try:
+            return in_channels_last(
+                lambda batch: record(batch, ImagesOutermost(batch), observers).kernel(), network, images
+            )
+        except UnknownDimensionError:
+            # One image, and another twice or, so that the number differs from N, three times.
+            other = images[[0, 1, 1] if len(images) != 3 else [0, 1, 1, 1]]
+            inputs = in_channels_last(inputs_of_rectifiers, network, other)
+            return in_channels_last(
+                lambda batch: record(batch, FoundDimensions(len(batch), len(other), inputs), observers).kernel(),
+                network,
+                images,
+            )
 
 
 def expect_tensor(images: object) -> None:
@@ -129,35 +148,3 @@ def expect_tensor(images: object) -> None:
             f"images of type {type(images).__name__}: expected one tensor (N, C, H, W), as torch.stack or "
             "torch.as_tensor makes it"
         )
-
-
-def _expect_known(**choices: tuple[str, object]) -> None:
-    for name, (value, kinds) in choices.items():
-        if value not in get_args(kinds):
-            raise ValueError(f"{name} {value!r}: expected one of {', '.join(get_args(kinds))}")
-
-
-def _kernel(
-    network: nn.Module,
-    images: Tensor,
-    dimensions: ImagesOutermost | FoundDimensions,
-    by_batch: bool,
-    observers: Sequence[AbstractContextManager[object]],
-) -> ActivationKernel:
-    codes = CodeDistances(len(images))
-    looking = [observer for observer in observers if isinstance(observer, RectifierObserver)]
-    recorder = RectifierRecorder(codes, dimensions, by_batch, looking)
-    with recorder, ExitStack() as stack:
-        for observer in observers:
-            stack.enter_context(observer)
-        network(images)
-    if isinstance(dimensions, FoundDimensions):
-        dimensions.expect_all()
-    return codes.kernel(recorder.smooth_units)
-
-
-def _rectifier_inputs(network: nn.Module, images: Tensor, by_batch: bool) -> list[Tensor]:
-    seen = RectifierInputs()
-    with RectifierRecorder(CodeDistances(len(images)), seen, by_batch):
-        network(images)
-    return seen.inputs

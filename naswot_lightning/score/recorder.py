@@ -12,9 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from naswot_lightning.score.compiled.codes import CodeDistances
 from naswot_lightning.score.compiled.layers import average_pooled, normalized_by_batch
-from naswot_lightning.score.image_dimension import FoundDimensions, ImagesOutermost, RectifierInputs, functions_named
-from naswot_lightning.score.kernel import CodeDistances
+from naswot_lightning.score.image_dimension import Dimensions, functions_named
+from naswot_lightning.score.kernel import ActivationKernel
 
 _aten = torch.ops.aten
 _Call = tuple[Any, dict[str, Any]]
@@ -81,31 +82,37 @@ class RectifierObserver(AbstractContextManager["RectifierObserver"]):
 
 
 class RectifierRecorder(TorchFunctionMode):
-    """While active, hands the input of every rectifier that is called to ``codes``, and to observers.
+    """While active, counts the codes of every ReLU that is called, and shows its input to observers.
 
     Args:
-        codes: of all rectifiers.
-        dimensions: which of a rectifier's input is that of the images.
+        images: N of the mini-batch.
+        dimensions: which of a ReLU's input is that of the images.
         batch_statistics: norms use those of the mini-batch.
-        observers: of the same inputs.
-
-    Attributes:
-        smooth_units: per image, units of activations that are no rectifiers (GELU, SiLU and the like).
+        observers: of the forward pass; those of ReLUs see the same inputs.
     """
 
     def __init__(
         self,
-        codes: CodeDistances,
-        dimensions: ImagesOutermost | FoundDimensions | RectifierInputs,
+        images: int,
+        dimensions: Dimensions,
         batch_statistics: bool,
-        observers: Sequence[RectifierObserver] = (),
+        observers: Sequence[AbstractContextManager[object]] = (),
     ) -> None:
         super().__init__()
-        self.smooth_units = 0
-        self._codes = codes
+        self._codes = CodeDistances(images)
+        self._smooth_units = 0
         self._dimensions = dimensions
         self._batch_statistics = batch_statistics
-        self._observers = observers
+        self._observers = [each for each in observers if isinstance(each, RectifierObserver)]
+
+    def kernel(self) -> ActivationKernel:
+        """Return K_H of the pass.
+
+        Raises:
+            NoRectifierError: it called no ReLU.
+        """
+        self._dimensions.end()
+        return self._codes.kernel(self._smooth_units)
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
@@ -133,7 +140,7 @@ class RectifierRecorder(TorchFunctionMode):
 
     def _activate_smoothly(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
         output = func(*args, **kwargs)
-        self.smooth_units += output.numel() // self._codes.images
+        self._smooth_units += output.numel() // self._codes.images
         return output
 
     def _normalize(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from naswot_lightning.logits import tensors_of
-from naswot_lightning.score.kernel import ActivationKernel, CodeDistances
+from naswot_lightning.score.compiled.codes import CodeDistances
+from naswot_lightning.score.kernel import ActivationKernel
 from naswot_lightning.score.recorder import BatchStatistics
 
 

@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from naswot_lightning.score.memory_format import in_channels_last
+from naswot_lightning.score.isolation import in_channels_last
 from naswot_lightning.scores.base import AZ_NAS, FORWARD, ONE_PASS, Measured, score
-from naswot_lightning.scores.feature_maps import OutputObserver, each_feature_map, feature_modules
+from naswot_lightning.scores.feature_maps import OutputObserver, each_output, feature_modules
 from naswot_lightning.scores.gradients import differentiable, one_thread, run_with
 
 _LOG_EPSILON = 1e-8  # of the published logarithm
@@ -22,38 +22,25 @@ _SEED = 20240615  # of the signs, the same for every network
 
 
 class SpectralEntropies(OutputObserver):
-    """While entered, notes the entropy of every feature map of a network.
-
-    Args:
-        network: whose feature maps.
-        images: N of the mini-batch; not needed.
-
-    Attributes:
-        values: entropies in nats in the order of the forward pass; -inf for a map that is constant, nan for one that
-            is not finite.
-    """
+    """Keeps -sum p log(p + 1e-8) of every feature map, p the normalised eigenvalues of its channels' covariance."""
 
     def __init__(self, network: nn.Module, images: int) -> None:
         super().__init__(feature_modules(network))
 
-    def _value(self, output: Tensor) -> float:
+    def value_of(self, output: Tensor) -> float:
+        """Return the entropy in nats; -inf for a map that is constant, nan for one that is not finite."""
         with one_thread(), torch.autocast(output.device.type, enabled=False):
-            return _spectral_entropy(output)
-
-
-def _spectral_entropy(feature_map: Tensor) -> float:
-    """Return -sum p log(p + 1e-8), p the normalised eigenvalues of the covariance of the channels of (N, C, H, W)."""
-    rows = feature_map.permute(0, 2, 3, 1).flatten(0, 2).float()  # (N * H * W, C)
-    centred = rows - rows.mean(dim=0)
-    covariance = (centred.T @ centred).cpu().double() / len(rows)
-    if not bool(covariance.isfinite().all()):
-        return math.nan
-    values = torch.linalg.eigvalsh(covariance).clamp(min=0)
-    total = values.sum()
-    if float(total) <= 0:
-        return -math.inf
-    shares = values / total
-    return -float((shares * (shares + _LOG_EPSILON).log()).sum())
+            rows = output.permute(0, 2, 3, 1).flatten(0, 2).float()  # (N * H * W, C)
+            centred = rows - rows.mean(dim=0)
+            covariance = (centred.T @ centred).cpu().double() / len(rows)
+            if not bool(covariance.isfinite().all()):
+                return math.nan
+            values = torch.linalg.eigvalsh(covariance).clamp(min=0)
+            total = values.sum()
+            if float(total) <= 0:
+                return -math.inf
+            shares = values / total
+            return -float((shares * (shares + _LOG_EPSILON).log()).sum())
 
 
 @score("az_expressivity", source=AZ_NAS, cost=FORWARD, exact_sums=False, observers=(SpectralEntropies,))
@@ -116,22 +103,20 @@ def _of_cells(network: nn.Module, images: Tensor) -> list[float]:
     generator = np.random.default_rng(_SEED)
     with differentiable(network, images.device):
         fixed = {name: parameter.detach() for name, parameter in network.named_parameters()}
-        with each_feature_map(network, maps.append):
+        with each_output(feature_modules(network), maps.append):
             run_with(network, fixed, images.detach().clone().requires_grad_())
         for position in range(1, len(maps)):
-            values.append(_of_cell(maps[:position], maps[position], generator))
+            signs = _signs(maps[position], generator)
+            found = _handed_on(maps[:position], maps[position], signs)
+            if found is None or (found.shape == signs.shape and bool(found.eq(signs).all())):
+                values.append(-math.inf)
+            else:
+                largest = _largest_singular_value(found, signs)
+                is_usable = largest > 0 or math.isnan(largest)
+                values.append(2 - largest - 1 / (largest + _EPSILON) if is_usable else -math.inf)
             if not math.isfinite(values[-1]):
                 break
     return values
-
-
-def _of_cell(earlier: list[Tensor], after: Tensor, generator: np.random.Generator) -> float:
-    signs = _signs(after, generator)
-    found = _handed_on(earlier, after, signs)
-    if found is None or (found.shape == signs.shape and bool(found.eq(signs).all())):
-        return -math.inf
-    largest = _largest_singular_value(found, signs)
-    return 2 - largest - 1 / (largest + _EPSILON) if largest > 0 or math.isnan(largest) else -math.inf
 
 
 def _handed_on(earlier: list[Tensor], after: Tensor, signs: Tensor) -> Tensor | None:

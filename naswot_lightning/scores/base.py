@@ -14,8 +14,7 @@ from torch.nn.modules.lazy import LazyModuleMixin
 
 from naswot_lightning.columns import Column
 from naswot_lightning.score import ActivationKernel, NoRectifierError, Precision, activation_kernel
-from naswot_lightning.score.isolation import all_modules, isolated, unwrapped
-from naswot_lightning.score.memory_format import in_channels_last
+from naswot_lightning.score.isolation import all_modules, in_channels_last, isolated, unwrapped
 from naswot_lightning.scores.gradients import (
     Convolutions,
     LossGradients,

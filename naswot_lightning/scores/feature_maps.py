@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from types import TracebackType
 from typing import Any, TypeVar
 
 import torch
@@ -36,23 +35,13 @@ def _blocks(modules: Sequence[nn.Module]) -> list[nn.Module]:
     found: list[nn.Module] = []
     for module in modules:
         inner = list(module.children())
-        if isinstance(module, nn.ModuleList) or (isinstance(module, nn.Sequential) and not _is_block(inner)):
+        single_layers = not any(list(layer.children()) for layer in inner)
+        is_block = single_layers and sum(isinstance(layer, _ConvNd) for layer in inner) <= _MOST_IN_A_BLOCK
+        if isinstance(module, nn.ModuleList) or (isinstance(module, nn.Sequential) and not is_block):
             found += _blocks(inner)
         elif inner or isinstance(module, _ConvNd):
             found.append(module)
     return found
-
-
-def _is_block(layers: Sequence[nn.Module]) -> bool:
-    single = not any(list(layer.children()) for layer in layers)
-    return single and sum(isinstance(layer, _ConvNd) for layer in layers) <= _MOST_IN_A_BLOCK
-
-
-@contextmanager
-def each_feature_map(network: nn.Module, look: Callable[[Tensor], None]) -> Iterator[None]:
-    """Within the block, ``look`` is called with every feature map (N, C, H, W) when it is made."""
-    with each_output(feature_modules(network), look):
-        yield
 
 
 @contextmanager
@@ -78,34 +67,25 @@ def each_output(modules: Sequence[nn.Module], look: Callable[[Tensor], None]) ->
             handle.remove()
 
 
-_Self = TypeVar("_Self", bound="OutputObserver")
+Self = TypeVar("Self", bound="OutputObserver")
 
 
 class OutputObserver(AbstractContextManager["OutputObserver"]):
-    """While entered, notes a number for each output (N, C, H, W).
-
-    Args:
-        modules: whose outputs.
-
-    Attributes:
-        values: in the order of the forward pass.
-    """
+    """While entered, keeps a number for each output (N, C, H, W) of some modules, in the order of the forward pass."""
 
     def __init__(self, modules: Sequence[nn.Module]) -> None:
         self.values: list[float] = []
         self._modules = modules
         self._stack = ExitStack()
 
-    def __enter__(self: _Self) -> _Self:
+    def __enter__(self: Self) -> Self:
         self.values = []
-        self._stack.enter_context(each_output(self._modules, lambda output: self.values.append(self._value(output))))
+        self._stack.enter_context(each_output(self._modules, lambda output: self.values.append(self.value_of(output))))
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._stack.close()
 
     @abstractmethod
-    def _value(self, output: Tensor) -> float:
+    def value_of(self, output: Tensor) -> float:
         """Return the number of an output."""

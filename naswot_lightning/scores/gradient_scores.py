@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from naswot_lightning.logits import logits_of
 from naswot_lightning.score.image_dimension import functions_named
-from naswot_lightning.score.memory_format import in_channels_last
+from naswot_lightning.score.isolation import in_channels_last
 from naswot_lightning.scores.base import ABDELFATTAH, ONE_PASS, PAPER, Measured, score
 from naswot_lightning.scores.gradients import (
     cross_entropy,
@@ -80,10 +79,7 @@ def fisher(measured: Measured) -> float:
     return positive_sum([sums.cpu().double().square().sum() / (2 * len(sums)) for sums in gradients.of_channels])
 
 
-_COST = "one forward and backward pass, and a backward pass through both"
-
-
-@score("grasp", source=f"Wang et al. 2020; {ABDELFATTAH}", cost=_COST)
+@score("grasp", source=f"Wang et al. 2020; {ABDELFATTAH}", cost=f"{ONE_PASS}, and a backward pass through both")
 def grasp(measured: Measured) -> float:
     """Return -sum w * (H g) over the weights of convolutions and linear layers.
 
@@ -97,27 +93,25 @@ def grasp(measured: Measured) -> float:
     Raises:
         ValueError: the network does not return logits of the classes (:func:`~naswot_lightning.logits.logits_of`).
     """
-    probe = measured.probe
+    network, probe = measured.network, measured.probe
+
+    def change_of_flow(images: Tensor) -> tuple[float, float]:  # g'g and w'(H g)
+        with differentiable(network, images.device):
+            weights = list((state := free_weights(network)).values())
+            loss = cross_entropy(network, state, images, probe.labels, probe.num_classes)
+            if not weights or not loss.requires_grad:
+                return 0.0, 0.0
+            found = torch.autograd.grad(loss, weights, create_graph=True, allow_unused=True, materialize_grads=True)
+            flow = torch.stack([gradient.square().sum() for gradient in found]).sum()
+            changes = gradients(flow / 2, weights)
+        products = [(w.detach() * change).sum() for w, change in zip(weights, changes, strict=True)]
+        return float(flow.detach()), float(torch.stack(products).cpu().double().sum())
+
     with one_thread():
-        change_of_flow = partial(_change_of_flow, measured.network, probe.labels, probe.num_classes)
-        flow, change = in_channels_last(change_of_flow, measured.network, probe.images)
+        flow, change = in_channels_last(change_of_flow, network, probe.images)
     if not math.isfinite(flow) or not math.isfinite(change):
         return math.nan
     return -change if flow > 0 else -math.inf
-
-
-def _change_of_flow(network: nn.Module, labels: Tensor, num_classes: int, images: Tensor) -> tuple[float, float]:
-    """Return g'g and w'(H g)."""
-    with differentiable(network, images.device):
-        weights = list((state := free_weights(network)).values())
-        loss = cross_entropy(network, state, images, labels, num_classes)
-        if not weights or not loss.requires_grad:
-            return 0.0, 0.0
-        found = torch.autograd.grad(loss, weights, create_graph=True, allow_unused=True, materialize_grads=True)
-        flow = torch.stack([gradient.square().sum() for gradient in found]).sum()
-        changes = gradients(flow / 2, weights)
-    products = [(w.detach() * change).sum() for w, change in zip(weights, changes, strict=True)]
-    return float(flow.detach()), float(torch.stack(products).cpu().double().sum())
 
 
 _PARTS = 2  # as published; each has a mini-batch's statistics of its own, so that the pass of the whole is of no use

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -17,9 +16,12 @@ from torch.overrides import TorchFunctionMode
 
 from naswot_lightning.logits import logits_of, tensors_of
 from naswot_lightning.score.image_dimension import functions_named
-from naswot_lightning.score.isolation import UnseenCallError, all_modules, isolated
-from naswot_lightning.score.memory_format import in_channels_last
+from naswot_lightning.score.isolation import UnseenCallError, all_modules, in_channels_last, isolated
 from naswot_lightning.score.recorder import BatchStatistics
+
+PLAIN_CONVOLUTIONS = functions_named("conv1d conv2d conv3d")
+CONVOLUTIONS = PLAIN_CONVOLUTIONS | functions_named("conv_transpose1d conv_transpose2d conv_transpose3d")
+LINEAR = functions_named("linear")
 
 
 @contextmanager
@@ -112,23 +114,14 @@ def positive_sum(parts: Sequence[Tensor]) -> float:
     return total if total > 0 else -math.inf
 
 
-PLAIN_CONVOLUTIONS = functions_named("conv1d conv2d conv3d")
-CONVOLUTIONS = PLAIN_CONVOLUTIONS | functions_named("conv_transpose1d conv_transpose2d conv_transpose3d")
-LINEAR = functions_named("linear")
-
-
 @dataclass(frozen=True)
 class Convolutions:
-    """What one forward pass shows of a network's convolutions, transposed ones too.
-
-    Attributes:
-        widths: output channels of each, in the order of the calls; one that is called twice is there twice.
-        depth: the most convolutions with a kernel above 1 on a path from the images to an output; None where there is
-            no path.
-    """
+    """What one forward pass shows of a network's convolutions, transposed ones too."""
 
     widths: tuple[int, ...]
+    """output channels of each, in the order of the calls; one that is called twice is there twice."""
     depth: int | None
+    """the most convolutions with a kernel above 1 on a path from the images to an output; None without a path."""
 
 
 def list_convolutions(network: nn.Module, images: Tensor) -> Convolutions:
@@ -143,17 +136,17 @@ def list_convolutions(network: nn.Module, images: Tensor) -> Convolutions:
         network: any module; it is left as it was found.
         images: (N, C, H, W); two suffice: of one, BatchNorm refuses to take the statistics of 1 x 1 feature maps.
     """
-    return in_channels_last(lambda batch: _list_convolutions(network, batch), network, images)
 
+    def measure(batch: Tensor) -> Convolutions:
+        with differentiable(network, batch.device):
+            fixed = {name: parameter.detach() for name, parameter in network.named_parameters()}
+            with _ConvolutionRecorder() as recorder:
+                output = run_with(network, fixed, batch.detach().clone().requires_grad_())
+            ends = [tensor.grad_fn for tensor in tensors_of(output) if tensor.grad_fn is not None]
+            depth = max((_longest_path(end, recorder.kernels) for end in ends), default=None)
+        return Convolutions(tuple(recorder.widths), depth)
 
-def _list_convolutions(network: nn.Module, images: Tensor) -> Convolutions:
-    with differentiable(network, images.device):
-        fixed = {name: parameter.detach() for name, parameter in network.named_parameters()}
-        with _Recorder() as recorder:
-            output = run_with(network, fixed, images.detach().clone().requires_grad_())
-        ends = [tensor.grad_fn for tensor in tensors_of(output) if tensor.grad_fn is not None]
-        depth = max((_longest_path(end, recorder.kernels) for end in ends), default=None)
-    return Convolutions(tuple(recorder.widths), depth)
+    return in_channels_last(measure, network, images)
 
 
 def kernel_of(args: Any, kwargs: dict[str, Any] | None) -> tuple[int, ...]:
@@ -162,7 +155,7 @@ def kernel_of(args: Any, kwargs: dict[str, Any] | None) -> tuple[int, ...]:
     return tuple(weight.shape[2:])  # of (C_out, C_in / groups, *kernel)
 
 
-class _Recorder(TorchFunctionMode):
+class _ConvolutionRecorder(TorchFunctionMode):
     """While active, notes the output channels of every convolution, and the side of its kernel by its graph node."""
 
     def __init__(self) -> None:
@@ -204,15 +197,12 @@ def _longest_path(output: Any, kernels: dict[Any, int]) -> int:
 
 @dataclass(frozen=True)
 class LossGradients:
-    """What one backward pass of the cross-entropy L says of convolutions and linear layers.
-
-    Attributes:
-        of_weights: (weight, dL/dweight) of every layer; a shared weight once.
-        of_channels: for every call of a layer (N, C), the sum over the pixels of a * dL/da, where a is its output.
-    """
+    """What one backward pass of the cross-entropy L says of convolutions and linear layers."""
 
     of_weights: list[tuple[Tensor, Tensor]]
+    """(weight, dL/dweight) of every layer; a shared weight once."""
     of_channels: list[Tensor]
+    """for every call of a layer (N, C), the sum over the pixels of a * dL/da, where a is its output."""
 
 
 def loss_gradients(network: nn.Module, images: Tensor, labels: Tensor, num_classes: int) -> LossGradients:
@@ -221,23 +211,23 @@ def loss_gradients(network: nn.Module, images: Tensor, labels: Tensor, num_class
     Raises:
         ValueError: the network does not return logits of the classes (:func:`~naswot_lightning.logits.logits_of`).
     """
-    with one_thread():
-        return in_channels_last(partial(_loss_gradients, network, labels, num_classes), network, images)
 
-
-def _loss_gradients(network: nn.Module, labels: Tensor, num_classes: int, images: Tensor) -> LossGradients:
-    with differentiable(network, images.device):
-        inputs = free_weights(network)
-        channels = _Channels()
-        with channels:
-            loss = cross_entropy(network, inputs, images, labels, num_classes)
-        if channels.are_changed():  # a rectifier in place behind a convolution, say: once more, with copies
-            channels = _Channels(copies=True)
+    def measure(batch: Tensor) -> LossGradients:
+        with differentiable(network, batch.device):
+            inputs = free_weights(network)
+            channels = _Channels()
             with channels:
-                loss = cross_entropy(network, inputs, images, labels, num_classes)
-        found = gradients(loss, list(inputs.values()))
-    of_weights = [(weight.detach(), gradient) for weight, gradient in zip(inputs.values(), found, strict=True)]
-    return LossGradients(of_weights, list(channels.sums.values()))
+                loss = cross_entropy(network, inputs, batch, labels, num_classes)
+            if channels.are_changed():  # a ReLU in place behind a convolution, say: once more, with copies
+                channels = _Channels(copies=True)
+                with channels:
+                    loss = cross_entropy(network, inputs, batch, labels, num_classes)
+            found = gradients(loss, list(inputs.values()))
+        of_weights = [(weight.detach(), gradient) for weight, gradient in zip(inputs.values(), found, strict=True)]
+        return LossGradients(of_weights, list(channels.sums.values()))
+
+    with one_thread():
+        return in_channels_last(measure, network, images)
 
 
 def free_weights(network: nn.Module) -> dict[str, Tensor]:
@@ -262,18 +252,15 @@ def cross_entropy(
 
 
 class _Channels(TorchFunctionMode):
-    """While active, watches the outputs of convolutions and linear layers; a backward pass then fills ``sums``.
+    """While active, observes the outputs of convolutions and linear layers; a backward pass then fills ``sums``.
 
     Args:
         copies: of the outputs are kept, for networks that change them in place.
-
-    Attributes:
-        sums: (N, C) by the number of the call, the sum over the pixels of a * dL/da.
     """
 
     def __init__(self, copies: bool = False) -> None:
         super().__init__()
-        self.sums: dict[int, Tensor] = {}
+        self.sums: dict[int, Tensor] = {}  # (N, C) by the number of the call, the sum over the pixels of a * dL/da
         self._copies = copies
         self._outputs: list[tuple[Tensor, int]] = []  # without graph; how often written to when they were returned
 
@@ -281,13 +268,10 @@ class _Channels(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         output = func(*args, **(kwargs or {}))
-        if (func in LINEAR or func in CONVOLUTIONS) and output.requires_grad:
-            # (N, ..., C) of a linear layer, (N, C, ...) of a convolution
-            pixels = range(1, output.dim() - 1) if func in LINEAR else range(-len(kernel_of(args, kwargs)), 0)
-            self._watch(output, tuple(pixels))
-        return output
-
-    def _watch(self, output: Tensor, pixels: tuple[int, ...]) -> None:
+        if not ((func in LINEAR or func in CONVOLUTIONS) and output.requires_grad):
+            return output
+        # (N, ..., C) of a linear layer, (N, C, ...) of a convolution
+        pixels = tuple(range(1, output.dim() - 1) if func in LINEAR else range(-len(kernel_of(args, kwargs)), 0))
         values = output.detach().clone() if self._copies else output.detach()
         position = len(self._outputs)
         self._outputs.append((values, values._version))
@@ -298,6 +282,7 @@ class _Channels(TorchFunctionMode):
             self.sums[position] = products.sum(pixels) if pixels else products.clone()
 
         output.register_hook(keep)
+        return output
 
     def are_changed(self) -> bool:
         """Return whether an output was written to since, so that its values are not those of the layer."""

@@ -1,15 +1,14 @@
-"""The score of the paper's first version: how little the images' Jacobians are correlated."""
+"""The score of the paper's first version, and the Jacobian that it looks at."""
 
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from naswot_lightning.logits import logits_of
-from naswot_lightning.score.memory_format import in_channels_last
+from naswot_lightning.score.isolation import in_channels_last
 from naswot_lightning.scores.base import ONE_PASS, Measured, score
 from naswot_lightning.scores.gradients import differentiable, gradients, run_with
 
@@ -43,10 +42,17 @@ def jacob_cov(measured: Measured) -> float:
 
 def jacobian_of(measured: Measured) -> Tensor:
     """Return J = d(sum of all logits) / d(images), (N, C * H * W) float64 on the CPU, of the augmented images."""
-    probe = measured.probe
+    network, probe = measured.network, measured.probe
+
+    def jacobian(images: Tensor) -> Tensor:
+        with differentiable(network, images.device):
+            inputs = images.clone().detach().requires_grad_()
+            fixed = {name: parameter.detach() for name, parameter in network.named_parameters()}
+            total = logits_of(run_with(network, fixed, inputs), len(inputs), probe.num_classes).sum()
+            return gradients(total, [inputs])[0].flatten(1)
+
     images = probe.images if probe.augmented is None else probe.augmented
-    jacobian = partial(_jacobian, measured.network, probe.num_classes)
-    return in_channels_last(jacobian, measured.network, images).cpu().double()
+    return in_channels_last(jacobian, network, images).cpu().double()
 
 
 def correlations_of_rows(jacobian: Tensor) -> Tensor | None:
@@ -61,12 +67,3 @@ def correlations_of_rows(jacobian: Tensor) -> Tensor | None:
         return None
     rows = centred / lengths
     return rows @ rows.T
-
-
-def _jacobian(network: nn.Module, num_classes: int, images: Tensor) -> Tensor:
-    """Return d(sum of all logits) / d(images), (N, C * H * W)."""
-    with differentiable(network, images.device):
-        inputs = images.clone().detach().requires_grad_()
-        fixed = {name: parameter.detach() for name, parameter in network.named_parameters()}
-        total = logits_of(run_with(network, fixed, inputs), len(inputs), num_classes).sum()
-        return gradients(total, [inputs])[0].flatten(1)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from naswot_lightning.logits import logits_of
-from naswot_lightning.score.memory_format import in_channels_last
+from naswot_lightning.score.isolation import in_channels_last
 from naswot_lightning.scores.base import Measured, score
 from naswot_lightning.scores.gradients import LINEAR, PLAIN_CONVOLUTIONS, differentiable, run_with
 
@@ -41,12 +40,24 @@ def vkdnw(measured: Measured) -> float:
         The sum; -inf where the quantiles vanish, so that no weight but a few changes the logits, or there is none; nan
         where a value is not finite.
     """
-    count = len(list(measured.network.parameters()))
+    network = measured.network
+    count = len(list(network.parameters()))
     if count == 0:
         return -math.inf
     images = measured.probe.images[:_IMAGES]
-    of_images = partial(_jacobian, measured.network, measured.probe.num_classes)
-    logits, jacobian = in_channels_last(of_images, measured.network, images)
+
+    def jacobian_of(batch: Tensor) -> tuple[Tensor, Tensor]:
+        with differentiable(network, batch.device):
+            fixed = {name: parameter.detach() for name, parameter in network.named_parameters()}
+            first_weights = _FirstWeights(list(fixed.values())[:_WEIGHTS], len(batch))
+            inputs = batch.detach().clone().requires_grad_()
+            with first_weights:
+                logits = logits_of(run_with(network, fixed, inputs), len(inputs), measured.probe.num_classes)
+            rows = [first_weights.row(value, inputs) for value in logits.sum(dim=0)]
+        # (N, classes) and (N, classes, weights)
+        return logits.detach().cpu().double(), torch.stack(rows, dim=1)
+
+    logits, jacobian = in_channels_last(jacobian_of, network, images)
     if not bool(logits.isfinite().all() and jacobian.isfinite().all()):
         return math.nan
     values = torch.linalg.eigvalsh(_fisher_information(logits, jacobian)).clamp(min=0)
@@ -69,20 +80,8 @@ def _fisher_information(logits: Tensor, jacobian: Tensor) -> Tensor:
     return information / len(logits)
 
 
-def _jacobian(network: nn.Module, num_classes: int, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Return logits (N, classes), and their Jacobian (N, classes, weights) by the chosen weights, in float64."""
-    with differentiable(network, images.device):
-        fixed = {name: parameter.detach() for name, parameter in network.named_parameters()}
-        watch = _FirstWeights(list(fixed.values())[:_WEIGHTS], len(images))
-        inputs = images.detach().clone().requires_grad_()
-        with watch:
-            logits = logits_of(run_with(network, fixed, inputs), len(inputs), num_classes)
-        rows = [watch.row(value, inputs) for value in logits.sum(dim=0)]
-    return logits.detach().cpu().double(), torch.stack(rows, dim=1)
-
-
 class _FirstWeights(TorchFunctionMode):
-    """While active, watches the layers that hold the given parameters; afterwards, backward passes give Jacobians.
+    """While active, observes the layers that hold the given parameters; afterwards, backward passes give Jacobians.
 
     Images share no statistics: a gradient of the sum over images holds, for each, that of its own. A layer's gradient
     by its first weight is the product of the output's gradient with what that weight is multiplied with.
@@ -108,12 +107,12 @@ class _FirstWeights(TorchFunctionMode):
             return self._normalized(*args, **kwargs)
         output = func(*args, **kwargs)
         if func in PLAIN_CONVOLUTIONS:
-            self._watch_convolution(func, output, *args, **kwargs)
+            self._observe_convolution(func, output, *args, **kwargs)
         elif func in LINEAR:
-            self._watch_linear(output, *args, **kwargs)
+            self._observe_linear(output, *args, **kwargs)
         return output
 
-    def _watch_convolution(
+    def _observe_convolution(
         self,
         func: Callable[..., Tensor],
         output: Tensor,
@@ -129,12 +128,12 @@ class _FirstWeights(TorchFunctionMode):
             first = torch.zeros_like(weight[:1, :1])
             first[(0,) * first.dim()] = 1
             factor = func(input.detach()[:, :1], first, None, stride, padding, dilation)[:, 0]
-            self._watch(output, weight, factor)
-        self._watch(output, bias, None)
+            self._observe(output, weight, factor)
+        self._observe(output, bias, None)
 
-    def _watch_linear(self, output: Tensor, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> None:
-        self._watch(output, weight, input.detach()[..., 0].clone(), channels=-1)
-        self._watch(output, bias, None, channels=-1)
+    def _observe_linear(self, output: Tensor, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> None:
+        self._observe(output, weight, input.detach()[..., 0].clone(), channels=-1)
+        self._observe(output, bias, None, channels=-1)
 
     def _normalized(
         self,
@@ -151,11 +150,11 @@ class _FirstWeights(TorchFunctionMode):
         values = input.detach().movedim(1, 0).flatten(1)  # (C, N * pixels)
         variance, mean = torch.var_mean(values, dim=1, correction=0)
         output = F.batch_norm(input, mean, variance, weight, bias, training=False, eps=eps)
-        self._watch(output, weight, (input.detach()[:, 0] - mean[0]) / torch.sqrt(variance[0] + eps))
-        self._watch(output, bias, None)
+        self._observe(output, weight, (input.detach()[:, 0] - mean[0]) / torch.sqrt(variance[0] + eps))
+        self._observe(output, bias, None)
         return output
 
-    def _watch(self, output: Tensor, parameter: Tensor | None, factor: Tensor | None, channels: int = 1) -> None:
+    def _observe(self, output: Tensor, parameter: Tensor | None, factor: Tensor | None, channels: int = 1) -> None:
         """In a backward pass, add the gradient of the output's first channel times ``factor`` to the column."""
         column = self._columns.get(id(parameter))
         if column is None or not output.requires_grad:

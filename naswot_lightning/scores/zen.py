@@ -12,10 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from naswot_lightning.score.isolation import isolated
-from naswot_lightning.score.memory_format import in_channels_last
+from naswot_lightning.score.isolation import in_channels_last, isolated
 from naswot_lightning.scores.base import Measured, score
-from naswot_lightning.scores.feature_maps import each_feature_map
+from naswot_lightning.scores.feature_maps import each_output, feature_modules
 from naswot_lightning.scores.gradients import run_with, weights
 
 _SEED = 20210201  # of weights and images, the same for every network
@@ -32,34 +31,34 @@ def zen(measured: Measured) -> float:
     weights of convolutions and linear layers, and of 16 images x and e, all from N(0, 1), by a generator of the score's
     own; biases are 0 and the weights of other layers 1. E is the mean over the images. The sum is over the BatchNorm
     layers up to that map, whose division by the deviation it undoes: the variance is that of their input over the
-    mini-batch, one a channel, where the published code has the running average of it; one that does not vary, of a dead
-    branch, is left out. The probe gives the images' shape
-    and nothing else.
+    mini-batch, one per channel, where the published code has its running average. One that does not vary, of a dead
+    branch, is left out. The probe gives the images' shape and nothing else.
 
     Returns:
         The mean; -inf where nothing changes or there is no feature map, nan where a value is not finite, as in a deep
         network without BatchNorm.
     """
+    network, probe_images = measured.network, measured.probe.images
     generator = torch.Generator().manual_seed(_SEED)
-    values = [_of_draw(measured.network, measured.probe.images, generator) for _ in range(_REPEATS)]
+    values = []
+    for _ in range(_REPEATS):
+        state = _gaussian_state(network, generator)
+        images, noise = torch.randn(2, _IMAGES, *probe_images.shape[1:], generator=generator).to(probe_images.device)
+        last_map = partial(_last_map, network, state)
+        first, log_spread = in_channels_last(last_map, network, images)
+        second, _ = in_channels_last(last_map, network, images + _STEP * noise)
+        if first is None or second is None:
+            return -math.inf
+        distance = float(torch.linalg.vector_norm((first - second).flatten(1).cpu().double(), dim=1).mean())
+        if not math.isfinite(distance) or math.isnan(log_spread):
+            return math.nan
+        values.append(math.log(distance) + log_spread if distance > 0 else -math.inf)
     total = sum(values) / _REPEATS
     return total if total < math.inf else math.nan
 
 
-def _of_draw(network: nn.Module, probe_images: Tensor, generator: torch.Generator) -> float:
-    state = _gaussian_state(network, generator)
-    images, noise = torch.randn(2, _IMAGES, *probe_images.shape[1:], generator=generator).to(probe_images.device)
-    first, log_spread = in_channels_last(partial(_last_map, network, state), network, images)
-    second, _ = in_channels_last(partial(_last_map, network, state), network, images + _STEP * noise)
-    if first is None or second is None:
-        return -math.inf
-    distance = float(torch.linalg.vector_norm((first - second).flatten(1).cpu().double(), dim=1).mean())
-    if not math.isfinite(distance) or math.isnan(log_spread):
-        return math.nan
-    return math.log(distance) + log_spread if distance > 0 else -math.inf
-
-
 def _gaussian_state(network: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
+    """Return normal weights of convolutions and linear layers, biases of 0, and 1 for all other parameters."""
     layers = weights(network)
     state = {}
     for name, parameter in network.named_parameters():
@@ -85,7 +84,7 @@ def _last_map(network: nn.Module, state: dict[str, Tensor], images: Tensor) -> t
         torch.inference_mode(False),
         torch.no_grad(),
         torch.autocast(images.device.type, enabled=False),
-        each_feature_map(network, look),
+        each_output(feature_modules(network), look),
         spread,
     ):
         run_with(network, state, images)

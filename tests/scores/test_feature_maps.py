@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torchvision.models import resnet18, vgg11
 
-from naswot_lightning.scores.feature_maps import each_feature_map, feature_modules
+from naswot_lightning.scores.feature_maps import each_output, feature_modules
 from spaces import get_space
 from tests.scores.networks import SPACE, Branches, branches, probe_of, score, with_batch_statistics
 
@@ -34,7 +34,7 @@ def narrowing():
 def maps_of(network, images):
     """Feature maps (N, C, H, W) by their modules' hooks, with a graph, in float64."""
     maps, clone = [], with_batch_statistics(network).double()
-    with each_feature_map(clone, maps.append):
+    with each_output(feature_modules(clone), maps.append):
         clone(images.double())
     return maps
 

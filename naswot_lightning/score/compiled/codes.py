@@ -19,6 +19,7 @@ from torch import Tensor
 
 from naswot_lightning.errors import UserError
 from naswot_lightning.score.compiled.jit import compiled, pointer
+from naswot_lightning.score.kernel import ActivationKernel, NoRectifierError
 
 # Of each type, as integers of its width: all bits but the sign, and infinity. A larger magnitude is NaN.
 _BITS = {
@@ -52,14 +53,6 @@ _MOST_THREADS = _start_threads()
 _set = threading.local()  # numba's number of threads is each thread's own
 
 
-def _follow_torch() -> None:
-    """Let compiled loops of this thread use as many threads as torch does; numba takes 50 us to set the same again."""
-    count = min(torch.get_num_threads(), _MOST_THREADS)
-    if getattr(_set, "count", None) != count:
-        numba.set_num_threads(count)
-        _set.count = count
-
-
 def is_plain(tensor: Tensor) -> bool:
     """Return whether the values lie at the tensor's address as they are, and nobody records what is done to them."""
     recorded = tensor.requires_grad and torch.is_grad_enabled()
@@ -76,7 +69,7 @@ def is_channels_last(tensor: Tensor) -> bool:
     )
 
 
-def is_packable(tensor: Tensor) -> bool:
+def _is_packable(tensor: Tensor) -> bool:
     """Return whether the codes of a rectifier's input can be packed where it lies in memory."""
     return is_plain(tensor) and tensor.dtype in _BITS and tensor.dim() > 1 and _is_dense(tensor)
 
@@ -92,7 +85,11 @@ class PackedCodes:
     """
 
     def __init__(self, images: int, capacity: int = 4096) -> None:
-        _follow_torch()  # in all compiled loops of this pass
+        # Compiled loops of this thread use as many threads as torch does; numba takes 50 us to set the same again.
+        count = min(torch.get_num_threads(), _MOST_THREADS)
+        if getattr(_set, "count", None) != count:
+            numba.set_num_threads(count)
+            _set.count = count
         self._words = np.empty((images, capacity), np.uint64)
         self._filled = 0
         self._distances: np.ndarray | None = None  # of what is compared
@@ -103,7 +100,7 @@ class PackedCodes:
 
         Args:
             pre_activations: its input, (N, ...) on the CPU in a floating point type.
-            rectified: where :func:`is_packable` says so, a tensor like the input that receives max(x, 0).
+            rectified: where its memory can be read as it is, a tensor like the input that receives max(x, 0).
         """
         if rectified is None:
             if not is_plain(pre_activations):
@@ -113,7 +110,11 @@ class PackedCodes:
         magnitude, infinity = _BITS[pre_activations.dtype]
         units = pre_activations.numel() // self._words.shape[0]
         width = (units + 63) // 64
-        self._make_room(width)
+        capacity = self._words.shape[1]
+        if self._filled + width > capacity:
+            self._compare()
+        if width > capacity:
+            self._words = np.empty((len(self._words), width), np.uint64)
         given, target = pre_activations.data_ptr(), None if rectified is None else rectified.data_ptr()
         if not given and units:
             raise ValueError(f"a rectifier met a {type(pre_activations).__name__} that does not hold its values itself")
@@ -127,13 +128,6 @@ class PackedCodes:
             self._distances = np.zeros((len(self._words), len(self._words)), np.int64)
         return torch.from_numpy(self._distances)
 
-    def _make_room(self, width: int) -> None:
-        images, capacity = self._words.shape
-        if self._filled + width > capacity:
-            self._compare()
-        if width > capacity:
-            self._words = np.empty((images, width), np.uint64)
-
     def _compare(self) -> None:
         if self._filled == 0:
             return
@@ -141,6 +135,71 @@ class PackedCodes:
         _count_differing(self._words, self._filled, distances)
         self._distances = distances if self._distances is None else self._distances + distances
         self._filled = 0
+
+
+class CodeDistances:
+    """Sum of the Hamming distances of the codes of ReLUs, layer by layer.
+
+    Args:
+        images: N, the size of the mini-batch.
+    """
+
+    def __init__(self, images: int) -> None:
+        self.images = images
+        self._packed: PackedCodes | None = None  # of tensors on the CPU
+        self._products: Tensor | None = None  # of tensors elsewhere
+        self._n_units = 0
+        self._nan: list[Tensor] = []
+
+    def add(self, pre_activations: Tensor) -> None:
+        """Count the codes of one ReLU's input, (N, ...) or (N * k, ...) with images outermost."""
+        tensor = pre_activations
+        if tensor.dim() == 0 or tensor.shape[0] % self.images:
+            raise ValueError(
+                f"a rectifier met a tensor of shape {tuple(tensor.shape)}: its first dimension is not a "
+                f"multiple of the {self.images} images"
+            )
+        if tensor.shape[0] != self.images:
+            tensor = tensor.reshape(self.images, -1)
+        if tensor.device.type == "cpu" and tensor.is_floating_point():
+            self._on_cpu().add(tensor)
+        else:
+            distances, nan = product_distances(tensor.flatten(1))
+            self._products = distances if self._products is None else self._products.add_(distances)
+            self._nan.append(nan)
+        self._n_units += pre_activations.numel() // self.images
+
+    def rectify(self, pre_activations: Tensor, inplace: bool) -> Tensor | None:
+        """Count the codes of one ReLU and return max(x, 0), or None where only :meth:`add` will do.
+
+        The values are read once for both. (A tensor that feeds several ReLUs is read once for each.)
+        """
+        if pre_activations.shape[:1] != (self.images,) or not _is_packable(pre_activations):
+            return None
+        if inplace:
+            # Written behind torch's back: whoever has saved the tensor for a backward pass must learn of it.
+            torch.autograd.graph.increment_version(pre_activations)
+        rectified = pre_activations if inplace else torch.empty_like(pre_activations)
+        self._on_cpu().add(pre_activations, rectified)
+        self._n_units += pre_activations.numel() // self.images
+        return rectified
+
+    def kernel(self, smooth_units: int = 0) -> ActivationKernel:
+        """Return K_H = N_A - d_H, with the number of units that are no ReLUs."""
+        parts = [] if self._packed is None else [self._packed.distances()]
+        parts += [] if self._products is None else [self._products.cpu()]
+        if not parts:
+            raise NoRectifierError(
+                "the network called no rectified linear unit (ReLU, ReLU6, LeakyReLU, PReLU, clamp at 0): "
+                "the score needs at least one"
+            )
+        nan = any(bool(flag) for flag in self._nan) or (self._packed is not None and self._packed.has_nan)
+        return ActivationKernel(self._n_units - sum(parts[1:], parts[0]), self._n_units, nan, smooth_units)
+
+    def _on_cpu(self) -> PackedCodes:
+        if self._packed is None:
+            self._packed = PackedCodes(self.images)
+        return self._packed
 
 
 def hamming_distances(pre_activations: Tensor) -> tuple[Tensor, bool | Tensor]:
