@@ -1,3 +1,5 @@
+"""The comparison of trained picks: its tables, its evidence and what it prints. Figures are drawn once."""
+
 import csv
 import json
 
@@ -5,10 +7,16 @@ import pytest
 from scipy import stats
 
 from naswot_lightning.errors import UserError
+from naswot_lightning.report import compare as module
 from naswot_lightning.report.compare import NAMES, compare
 from naswot_lightning.storage.run_folder import RunFolder
 from tests.report.run_folders import FAILED, write_noisy
 from tests.runs import result, write_pick
+
+
+@pytest.fixture
+def _without_figures(monkeypatch):
+    monkeypatch.setattr(module, "draw_figures", lambda *_: {})
 
 
 def compared(run, capsys):
@@ -27,8 +35,9 @@ def table(path):
         return list(csv.DictReader(file))
 
 
-def test_one_row_a_pick_and_the_evidence_beside_it(tmp_path, capsys):
+def test_compare_writes_a_row_per_pick_and_the_evidence(tmp_path, capsys):
     write_noisy(tmp_path)
+    (tmp_path / "comparison_seeds.csv").write_text("of an earlier comparison")
     found, whole, printed = compared(tmp_path, capsys)
     rows = table(tmp_path / "comparison.csv")
     assert tuple(rows[0]) == NAMES
@@ -38,35 +47,28 @@ def test_one_row_a_pick_and_the_evidence_beside_it(tmp_path, capsys):
     for name in ("score_init", "score_final", "params", "macs"):
         values = [float(row[name]) for row in rows]
         each = found["correlations"]["test_acc"][name]
-        assert each["kendall_tau"]["value"] == pytest.approx(stats.kendalltau(values, accuracy).statistic)
+        tau = each["kendall_tau"]
+        assert tau["value"] == pytest.approx(stats.kendalltau(values, accuracy).statistic)
         assert each["spearman_rho"]["value"] == pytest.approx(stats.spearmanr(values, accuracy).statistic)
-        assert each["kendall_tau"]["low"] <= each["kendall_tau"]["value"] <= each["kendall_tau"]["high"]
-        assert f"{each['kendall_tau']['value']:.3f}" in printed
+        assert tau["low"] <= tau["value"] <= tau["high"]
+        assert f"{tau['value']:.3f} [{tau['low']:.3f}, {tau['high']:.3f}]" in printed
     assert found["correlations"]["best_val_acc"]["score_init"]["kendall_tau"]["value"] == 1
     assert found["verdict"]["sentence"] in printed
     assert printed.count("plain size") == 1
     assert found["trajectory"]["change_first_epoch"]["n"] == found["networks"] == 8
     assert "Score during training:" in printed
     assert whole["method"]["resamples"] == 2000
-    for name in ("figure6", "score_vs_accuracy"):
-        assert (tmp_path / "figures" / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
+    files = {name: (tmp_path / name).read_bytes() for name in ("evidence.json", "comparison.csv", "report.html")}
+    pictures = {path: path.read_bytes() for path in (tmp_path / "figures").iterdir()}
+    assert {path.stem for path in pictures} >= {"figure6", "score_vs_accuracy"}
+    assert all(content.startswith(b"\x89PNG") for content in pictures.values())
+    compared(tmp_path, capsys)  # the same again
+    assert files == {name: (tmp_path / name).read_bytes() for name in files}
+    assert pictures == {path: path.read_bytes() for path in pictures}
 
 
-def test_comparing_again_gives_the_same_bytes(tmp_path, capsys):
-    write_noisy(tmp_path / "first", seeds=(1, 2))
-    (tmp_path / "second" / "picks").mkdir(parents=True)
-    for folder in sorted((tmp_path / "first" / "picks").iterdir(), reverse=True):
-        copy = tmp_path / "second" / "picks" / folder.name
-        copy.mkdir()
-        for path in folder.iterdir():
-            (copy / path.name).write_bytes(path.read_bytes())
-    for name in ("first", "second", "first"):
-        compared(tmp_path / name, capsys)
-    for name in ("evidence.json", "comparison.csv", "comparison_seeds.csv", "figures/figure6.png"):
-        assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
-
-
-def test_seeds_have_means_and_deviations_and_are_one_point(tmp_path, capsys):
+@pytest.mark.usefixtures("_without_figures")
+def test_compare_seeds_are_means_deviations_and_one_point(tmp_path, capsys):
     write_noisy(tmp_path, seeds=(777, 888, 999))
     lost = tmp_path / "picks" / "2-c2-seed888" / "result.json"
     lost.write_text(json.dumps({**json.loads(lost.read_text()), **FAILED}))
@@ -80,23 +82,14 @@ def test_seeds_have_means_and_deviations_and_are_one_point(tmp_path, capsys):
     assert float(rows[0]["test_acc_mean"]) == pytest.approx(mean)
     assert float(rows[0]["test_acc_std"]) == pytest.approx((sum((a - mean) ** 2 for a in of_first) / 2) ** 0.5)
     assert "Mean ± sample standard deviation over seeds" in printed
-    assert (
-        "Left out of the statistics: 1 diverged of 24 results; networks without a score and a test accuracy: 0 of 8"
-        in printed
-    )
+    assert "1 diverged of 24 results; networks without a score and a test accuracy: 0 of 8" in printed
     assert (found["networks"], found["seeds"]) == (8, [777, 888, 999])
     tau = stats.kendalltau([-int(row["rank"]) for row in rows], [float(row["test_acc_mean"]) for row in rows]).statistic
     assert found["correlations"]["test_acc"]["score_init"]["kendall_tau"]["value"] == pytest.approx(tau)
 
 
-def test_a_table_of_seeds_is_removed_once_there_are_none(tmp_path, capsys):
-    (tmp_path / "comparison_seeds.csv").write_text("old")
-    write_noisy(tmp_path)
-    compared(tmp_path, capsys)
-    assert not (tmp_path / "comparison_seeds.csv").exists()
-
-
-def test_a_diverged_pick_is_shown_and_left_out(tmp_path, capsys):
+@pytest.mark.usefixtures("_without_figures")
+def test_compare_diverged_pick_is_shown_and_left_out(tmp_path, capsys):
     write_noisy(tmp_path)
     whole, _, before = compared(tmp_path, capsys)
     write_pick(tmp_path, result(9, **FAILED), (1400.0, None, None, None))
@@ -112,45 +105,33 @@ def test_a_diverged_pick_is_shown_and_left_out(tmp_path, capsys):
     assert table(tmp_path / "comparison.csv")[-1]["test_acc"] == ""
 
 
-@pytest.mark.parametrize("count", [1, 12])
-def test_all_diverged(tmp_path, capsys, count):
-    for number in range(1, count + 1):
-        write_pick(tmp_path, result(number, **FAILED), ())
-    found, _, printed = compared(tmp_path, capsys)
+@pytest.mark.usefixtures("_without_figures")
+def test_compare_too_little_is_said(tmp_path, capsys):
+    for number in range(1, 13):
+        write_pick(tmp_path / "diverged", result(number, **FAILED), ())
+    found, _, printed = compared(tmp_path / "diverged", capsys)
     assert found["networks"] == 0
-    assert f"{count} diverged of {count} results" in printed
+    assert "12 diverged of 12 results" in printed
     assert "Too little evidence" in printed
     assert "Score during training" not in printed
-
-
-def test_one_pick_without_a_trajectory(tmp_path, capsys):
-    folder = write_pick(tmp_path, result(1))
-    (folder / "trajectory.csv").unlink()
-    found, _, printed = compared(tmp_path, capsys)
+    (write_pick(tmp_path / "one", result(1)) / "trajectory.csv").unlink()
+    found, _, printed = compared(tmp_path / "one", capsys)
     assert found["verdict"]["outcome"] == "too little evidence"
     assert "1 network is too few" in printed
     assert "networks without a trajectory: 1" in printed
     assert found["correlations"]["test_acc"]["score_init"]["kendall_tau"]["value"] is None
-
-
-def test_equal_accuracies_and_an_empty_trajectory(tmp_path, capsys):
     for number in range(1, 7):
-        write_pick(tmp_path, result(number, test_acc=0.5))
-    (tmp_path / "picks" / "1-c1" / "trajectory.csv").write_text("")
-    found, _, printed = compared(tmp_path, capsys)
+        pick = write_pick(tmp_path / "equal", result(number, test_acc=0.5, best_val_acc=None, val_set=None))
+    (pick / "trajectory.csv").write_text("")
+    found, _, printed = compared(tmp_path / "equal", capsys)
     assert "not defined" in printed
+    assert "tau with val acc" not in printed  # a protocol without validation
     assert "the 6 networks are equal in size or in test accuracy" in found["verdict"]["sentence"]
     assert found["trajectory"]["without_points"] == 1
 
 
-def test_a_protocol_without_validation_has_no_column_for_it(tmp_path, capsys):
-    for number in range(1, 4):
-        write_pick(tmp_path, result(number, best_val_acc=None, val_set=None))
-    _, _, printed = compared(tmp_path, capsys)
-    assert "tau with val acc" not in printed
-
-
-def test_results_that_cannot_be_compared_have_statistics_of_their_own(tmp_path, capsys):
+@pytest.mark.usefixtures("_without_figures")
+def test_compare_results_that_differ_have_statistics_of_their_own(tmp_path, capsys):
     write_noisy(tmp_path, 6)
     alone, _, _ = compared(tmp_path, capsys)
     for number in range(1, 4):
@@ -163,7 +144,8 @@ def test_results_that_cannot_be_compared_have_statistics_of_their_own(tmp_path, 
     assert len(table(tmp_path / "comparison.csv")) == 9
 
 
-def test_the_top_of_the_ranking_is_warned_of(tmp_path, capsys):
+@pytest.mark.usefixtures("_without_figures")
+def test_compare_top_of_the_ranking_is_warned_of(tmp_path, capsys):
     write_noisy(tmp_path)
     found, _, printed = compared(tmp_path, capsys)
     assert found["ranked"] is None
@@ -181,15 +163,12 @@ def test_the_top_of_the_ranking_is_warned_of(tmp_path, capsys):
     assert compared(tmp_path, capsys)[0]["note"] is None
 
 
-def test_a_damaged_result_is_named(tmp_path):
+def test_compare_damaged_result_is_named_and_none_is_a_page(tmp_path):
+    compare(RunFolder(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
     write_pick(tmp_path, result(1))
     path = write_pick(tmp_path, result(2)) / "result.json"
     path.write_text("{")
     with pytest.raises(UserError, match=r"picks/2-c2/result\.json is damaged"):
         compare(RunFolder(tmp_path))
     assert not (tmp_path / "evidence.json").exists()
-
-
-def test_no_result_is_a_page_alone(tmp_path):
-    compare(RunFolder(tmp_path))
-    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]

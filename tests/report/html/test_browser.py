@@ -16,7 +16,7 @@ from tests.report.html.folders import (
     write_unfinished,
 )
 from tests.report.html.test_document import hostile_folder
-from tests.report.several.runs import write_ranked
+from tests.report.run_folders import write_ranked
 from tests.runs import result, write_pick
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -224,10 +224,10 @@ def test_table_ten_thousand_rows_are_a_screenful(view, tmp_path):
     assert page.text_content("#rows") == "111 of 10,000"
 
 
-def test_page_any_width_and_theme_fits_the_screen(view, run):
+def test_page_any_width_and_theme_fits_the_screen(tab, view, run):
     for width, scheme in ((390, "light"), (768, "dark"), (1400, "light"), (390, "dark")):
+        tab[0].emulate_media(color_scheme=scheme)
         page = view(run, width, 844)
-        page.emulate_media(color_scheme=scheme)
         assert page.evaluate("document.documentElement.scrollWidth") == width
         ground = sum(map(int, page.evaluate("getComputedStyle(document.body).backgroundColor")[4:-1].split(", ")))
         assert ground > 600 if scheme == "light" else ground < 150

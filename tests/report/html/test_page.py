@@ -11,7 +11,7 @@ from naswot_lightning.report.findings import find
 from naswot_lightning.report.html import cells as cells_module
 from naswot_lightning.report.html.cells import MOST_DRAWN, MOST_LAYOUTS, Cells
 from naswot_lightning.report.html.page import page_of
-from naswot_lightning.report.html.tables import candidates_of, progress_of
+from naswot_lightning.report.html.tables import progress_of
 from naswot_lightning.report.run import BenchmarkEvidence, read_rows, read_run
 from naswot_lightning.storage.files import write_json
 from naswot_lightning.storage.run_folder import RunFolder
@@ -38,7 +38,7 @@ def values(page, name):
     return page.candidates.column(name).values
 
 
-def test_the_table_is_the_ranking(tmp_path):
+def test_table_is_the_ranking(tmp_path):
     rows = [*sampled_rows(12), failed_row("odd", "RuntimeError: no"), failed_row("flat", "equal codes", "degenerate")]
     shown = page(write_search(tmp_path, rows))
     ranking = json.loads((tmp_path / "ranking.json").read_text())
@@ -52,21 +52,17 @@ def test_the_table_is_the_ranking(tmp_path):
     assert shown.headline == "14 networks of nasbench201, drawn at random, ranked by naswot on digits."
 
 
-def test_columns_without_a_value_are_left_out(tmp_path):
-    shown = page(write_search(tmp_path, [replace(row, n_units=None) for row in sampled_rows(3)]))
+def test_columns_without_a_value_and_rows_beyond_ten_thousand_are_left_out(tmp_path):
+    rows = [score_row(number, f"a{number}", n_units=None) for number in range(10_050)]
+    shown = page(write_search(tmp_path, rows, space="unknown"))
     assert [column.name for column in shown.candidates.columns] == [
         "rank", "architecture", "score", "params", "macs", "evaluated", "status",
     ]  # fmt: skip
-
-
-def test_only_the_first_ten_thousand_rows_are_shown(tmp_path):
-    rows = [score_row(number, f"a{number}") for number in range(10_050)]
-    shown = page(write_search(tmp_path, rows, space="unknown"))
     assert (shown.candidates.total, shown.candidates.shown) == (10_050, 10_000)
     assert values(shown, "rank")[-1] == 10_000
 
 
-def test_a_search_under_way_is_ranked_by_what_it_has(tmp_path):
+def test_search_under_way_is_ranked_by_what_it_has(tmp_path):
     rows = sampled_rows(5)
     write_search(tmp_path, rows, ranked=False)
     with open(tmp_path / "scores.jsonl", "a") as file:
@@ -78,19 +74,16 @@ def test_a_search_under_way_is_ranked_by_what_it_has(tmp_path):
     assert (tmp_path / "scores.jsonl").read_text().endswith("archit")
 
 
-def test_a_search_that_goes_on_says_so(tmp_path):
+def test_states_of_a_search_that_goes_on_or_has_nothing_whole(tmp_path):
     rows = sampled_rows(6)
-    write_search(tmp_path, rows[:4])
-    with open(tmp_path / "scores.jsonl", "a") as file:
+    write_search(tmp_path / "more", rows[:4])
+    with open(tmp_path / "more" / "scores.jsonl", "a") as file:
         file.writelines(json.dumps(row.to_json()) + "\n" for row in rows[4:])
-    assert page(tmp_path).states == ("The ranking holds 4 of 6 finished candidates: a search is going on.",)
-
-
-def test_a_search_without_a_whole_evaluation_has_no_ranking(tmp_path):
-    write_search(tmp_path, [replace(sampled_rows(1)[0], fidelity=0.0)], ranked=False)
-    shown = page(tmp_path)
-    assert shown.candidates is None
-    assert shown.progress is None
+    states = page(tmp_path / "more").states
+    assert states == ("The ranking holds 4 of 6 finished candidates: a search is going on.",)
+    write_search(tmp_path / "parts", [replace(rows[0], fidelity=0.0)], ranked=False)
+    shown = page(tmp_path / "parts")
+    assert shown.candidates is shown.progress is None
     assert "no candidate is ranked yet (1 evaluations so far)" in shown.states[0]
 
 
@@ -150,7 +143,7 @@ def test_cells_beyond_so_many_layouts_are_not_drawn(monkeypatch):
     assert drawn[3:] == [()] * 5
 
 
-def test_cells_of_the_first_rows_and_of_all_picks_are_drawn(tmp_path):
+def test_cells_of_first_rows_and_all_picks_are_drawn(tmp_path):
     far = get_space("nasbench201")[9]
     rows = [score_row(number, get_space("nasbench201")[number + 20]) for number in range(MOST_DRAWN + 5)]
     rows.append(score_row(MOST_DRAWN + 9, far))
@@ -162,7 +155,7 @@ def test_cells_of_the_first_rows_and_of_all_picks_are_drawn(tmp_path):
     assert len(shown.picks[0].cells) == 1
 
 
-def test_what_cannot_be_drawn_is_shown_as_a_string():
+def test_cells_not_drawable_are_none():
     cells = Cells()
     for space in ("nasbench201", "no_such_space", "tests.report.own.Space"):
         assert cells.add(space, "|odd~0|") == ()
@@ -185,7 +178,7 @@ def test_trainings_with_and_without_a_result(tmp_path):
     assert shown.headline == "Trainings of nasbench201, without a search."
 
 
-def test_a_damaged_learning_curve_is_named_and_the_rest_shown(tmp_path):
+def test_damaged_learning_curve_is_named_and_the_rest_shown(tmp_path):
     pick = write_pick(tmp_path, result(1))
     (pick / "metrics.csv").write_text("epoch,step\none,two\n")
     shown = page(tmp_path)
@@ -193,7 +186,7 @@ def test_a_damaged_learning_curve_is_named_and_the_rest_shown(tmp_path):
     assert shown.picks[0].trainings[0].trajectory.points
 
 
-def test_evidence_is_that_of_evidence_json(tmp_path):
+def test_evidence_is_that_of_the_findings(tmp_path):
     write_noisy(tmp_path, seeds=(0, 1))
     run = read_run(RunFolder(tmp_path))
     found = find(run).groups[0]
@@ -205,38 +198,33 @@ def test_evidence_is_that_of_evidence_json(tmp_path):
     assert len(page(tmp_path).picks) == 8
 
 
-@pytest.mark.parametrize(
-    ("changes", "value", "note"),
-    [
-        ({}, "93.00 %", "best by validation (90.00 %): rank 2, seed 0, digits"),
-        ({"best_val_acc": None}, "50.00 %", "no validation set to choose by, so the best rank: rank 1, seed 0, digits"),
-        ({"best_val_acc": None, "rank": None}, None, None),
-    ],
-)
-def test_the_best_is_chosen_by_validation_and_never_by_test_accuracy(tmp_path, changes, value, note):
-    for number, val_acc, test_acc in ((1, 0.6, 0.5), (2, 0.9, 0.93), (3, 0.7, 0.99)):
-        write_pick(tmp_path, result(number, **{"best_val_acc": val_acc, "test_acc": test_acc, **changes}))
-    shown = {fact.label: (fact.value, fact.note) for fact in page(tmp_path).facts}
-    assert shown.get("test accuracy", (None, None)) == (value, note)
+def test_best_is_chosen_by_validation_and_never_by_test_accuracy(tmp_path):
+    for name, changes, value, note in (
+        ("a", {}, "93.00 %", "best by validation (90.00 %): rank 2, seed 0, digits"),
+        ("b", {"best_val_acc": None}, "50.00 %",
+         "no validation set to choose by, so the best rank: rank 1, seed 0, digits"),
+        ("c", {"best_val_acc": None, "rank": None}, None, None),
+    ):  # fmt: skip
+        for number, val_acc, test_acc in ((1, 0.6, 0.5), (2, 0.9, 0.93), (3, 0.7, 0.99)):
+            row = result(number, **{"best_val_acc": val_acc, "test_acc": test_acc, **changes})
+            write_pick(tmp_path / name, row)
+        shown = {fact.label: (fact.value, fact.note) for fact in page(tmp_path / name).facts}
+        assert shown.get("test accuracy", (None, None)) == (value, note)
 
 
-def test_accuracies_of_trained_picks_stand_in_the_table(tmp_path):
+def test_accuracies_of_picks_and_of_a_table_stand_in_the_table(tmp_path):
     rows = [score_row(number, f"a{number}", canonical=f"c{number}") for number in range(1, 6)]
     write_search(tmp_path, rows, space="unknown")
     write_pick(tmp_path, result(2, test_acc=0.75))
-    assert values(page(tmp_path), "test_acc") == (None, 0.75, None, None, None)
-
-
-def test_accuracies_of_a_table_are_shares(tmp_path):
-    write_search(tmp_path, sampled_rows(2))
     ranking = json.loads((tmp_path / "ranking.json").read_text())
     (tmp_path / "ranking.json").write_text(json.dumps([{**row, "benchmark_acc": 0.9} for row in ranking]))
-    run = read_run(RunFolder(tmp_path))
-    column = candidates_of(run).column("benchmark_acc")
-    assert (column.kind, column.values, column.label) == ("share", (0.9, 0.9), "benchmark acc")
+    shown = page(tmp_path)
+    assert values(shown, "test_acc") == (None, 0.75, None, None, None)
+    column = shown.candidates.column("benchmark_acc")
+    assert (column.kind, column.values, column.label) == ("share", (0.9,) * 5, "benchmark acc")
 
 
-def test_the_evidence_of_a_table_is_shown(tmp_path):
+def test_evidence_of_a_table_is_shown(tmp_path):
     networks = [Network((training_result(number, score_final=None),)) for number in range(1, 9)]
     found = BenchmarkEvidence(
         networks=8, candidates=9, pick=0.91, best_candidate=0.93, best=0.95,

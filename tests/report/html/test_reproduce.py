@@ -1,7 +1,6 @@
 import shlex
 import subprocess
 
-import pytest
 import yaml
 
 from naswot_lightning.cli.parser import parse
@@ -17,26 +16,30 @@ def commands(folder):
     return [shlex.split(command) for command in commands_of(read_run(RunFolder(folder)))]
 
 
-@pytest.mark.parametrize(
-    "chosen",
-    [
-        {},
-        {"space": "nds_darts:depth=8,width=16", "seed": 3, "batch_size": 128, "canonical": False},
-        {"score": "naswot,jacob_cov+params:mean_rank", "repeats": 2, "max_params": 10**6},
-        {"algorithm": "rea:population=20", "evaluator": "train", "epochs": 3, "train": {"batch_size": 64, "lr": 0.5}},
-        {"architectures": "a list; of 'mine'.txt", "workers": 4, "wandb": {"mode": "online", "project": "x"}},
-    ],
-)
-def test_the_command_of_a_search_gives_its_settings(tmp_path, chosen):
-    settings = {**SETTINGS, **chosen}
-    write_search(tmp_path, sampled_rows(1), **chosen)
-    ((python, script, *words),) = commands(tmp_path)
-    assert (python, script) == ("python", "search.py")
-    parsed = parse(SearchConfig, words, "search.py")
-    for name in set(settings) - {"run_dir", "wandb", "workers"}:
-        assert getattr(parsed, name) == settings[name], name
-    assert parsed.run_dir == "runs/again"
-    assert parsed.wandb.mode == "auto"
+def test_command_of_a_search_gives_its_settings(tmp_path):
+    for number, chosen in enumerate(
+        (
+            {},
+            {"space": "nds_darts:depth=8,width=16", "seed": 3, "batch_size": 128, "canonical": False},
+            {"score": "naswot,jacob_cov+params:mean_rank", "repeats": 2, "max_params": 10**6},
+            {
+                "algorithm": "rea:population=20",
+                "evaluator": "train",
+                "epochs": 3,
+                "train": {"batch_size": 64, "lr": 0.5},
+            },
+            {"architectures": "a list; of 'mine'.txt", "workers": 4, "wandb": {"mode": "online", "project": "x"}},
+        )
+    ):
+        settings = {**SETTINGS, **chosen}
+        folder = write_search(tmp_path / str(number), sampled_rows(1), **chosen)
+        ((python, script, *words),) = commands(folder)
+        assert (python, script) == ("python", "search.py")
+        parsed = parse(SearchConfig, words, "search.py")
+        for name in set(settings) - {"run_dir", "wandb", "workers"}:
+            assert getattr(parsed, name) == settings[name], name
+        assert parsed.run_dir == "runs/again"
+        assert parsed.wandb.mode == "auto"
 
 
 def test_the_commands_of_trainings_give_their_picks_recipes_and_seeds(tmp_path):

@@ -108,6 +108,7 @@ def test_best_so_far_up_and_down_with_and_without_scores():
         assert best_so_far(np.array(scores), higher) == best
 
 
+@pytest.mark.slow
 def test_search_online_and_synced_are_equal(tmp_path, monkeypatch, folder):
     """The same search, sent as it ends and afterwards: what the server has differs in times alone."""
     online = tmp_path / folder.name  # the same name, group and id

@@ -1,3 +1,5 @@
+"""Several runs beside each other: what is compared, printed and written."""
+
 import json
 import re
 
@@ -5,13 +7,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from naswot_lightning.cli.report import PROG, main
 from naswot_lightning.errors import UserError
-from naswot_lightning.report.compare_runs import compare_runs, read_runs, tau_of_shared
+from naswot_lightning.report.compare_runs import RunsComparison, compare_runs, read_runs, tau_of_shared
 from naswot_lightning.report.figures.curves import relative
+from naswot_lightning.report.show_runs import print_runs, render_comparison
 from naswot_lightning.storage.run_folder import RunFolder
-from tests.report.html.folders import failed_row, sampled_rows, write_search
-from tests.report.run_folders import write_noisy
-from tests.report.several.runs import write_ranked
+from tests.commands.ends import contents
+from tests.report.html.folders import HOSTILE, failed_row, sampled_rows, write_search
+from tests.report.run_folders import write_noisy, write_ranked
 
 
 def compared(*paths):
@@ -134,3 +138,72 @@ def test_a_run_is_not_compared_with_itself(two, tmp_path):
     (tmp_path / "link").symlink_to(two[0])
     with pytest.raises(UserError, match="it is given twice"):
         compared(two[0], tmp_path / "link")
+
+
+def run_report(two, *words):
+    return main(["--run_dir", *map(str, two), *map(str, words)])
+
+
+def test_the_comparison_is_printed_and_written_beside_not_into_the_runs(two, tmp_path, monkeypatch, capsys):
+    before = [contents(folder) for folder in two]
+    place = tmp_path / "here"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    assert run_report(two) == 0
+    assert [contents(folder) for folder in two] == before
+    assert sorted(contents(place)) == ["comparison.html", "trajectories_of_runs.png"]
+    printed = capsys.readouterr().out
+    assert printed.endswith("\nReport: comparison.html\n")
+    assert re.search(r"^seed +0 +1$", printed, re.M)
+    assert "a and b: 0." in printed
+    assert "n = 24 networks" in printed
+    first = contents(place)
+    assert run_report(two) == 0  # a page of ours is written anew, the same
+    assert contents(place) == first
+
+
+def test_report_formats_and_folder_are_chosen(two, tmp_path, capsys):
+    assert run_report(two, "--out", tmp_path / "out", "--format", "svg", "pdf") == 0
+    files = ["comparison.html", "trajectories_of_runs.pdf", "trajectories_of_runs.svg"]
+    assert sorted(contents(tmp_path / "out")) == files
+    capsys.readouterr()
+    untrained = [write_ranked(tmp_path / name, trained=0) for name in "cd"]
+    assert run_report(untrained, "--out", tmp_path / "none") == 0
+    assert sorted(contents(tmp_path / "none")) == ["comparison.html"]
+    assert "Figure:" not in capsys.readouterr().out
+
+
+def test_mistakes_are_one_line(two, tmp_path, capsys):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "comparison.html").write_text("my own")
+    for words, message in (
+        ((two[0], two[0]), f"--run_dir {two[0]}: it is given twice"),
+        ((two[0], tmp_path / "none"), f"--run_dir {tmp_path / 'none'}: no run in it"),
+        ((*two, "--figure", "figure6"), "--figure figure6: figures are of one run"),
+        ((*two, "--out", tmp_path / "mine"), "comparison.html is not a page of ours"),
+    ):
+        assert main(["--run_dir", *map(str, words)]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith(f"{PROG}: error: ")
+        assert message in error
+        assert error.count("\n") == 1
+    assert (tmp_path / "mine" / "comparison.html").read_text() == "my own"
+
+
+def test_tables_are_as_wide_as_the_terminal_at_most(terminal):
+    names = ("first", "a-run-with-a-long-name", "third")
+    rows = (("a setting with a long name of its own", ("12345.67 ± 0.12",) * 3), ("recipe", ("x" * 80,) * 3))
+    for width in (40, 60, 80, 120):
+        printed = terminal(width)
+        print_runs(RunsComparison(names, (), rows, (), ()))
+        lines = [re.sub(r"\x1b\[\d*m", "", line) for line in printed().splitlines()]
+        assert all(len(line) <= width for line in lines)
+        assert "\n".join(lines).count("12345.67 ± 0.12") == 3
+
+
+def test_texts_of_files_are_escaped():
+    hostile = RunsComparison((HOSTILE, "b"), (), ((HOSTILE, (HOSTILE, "-")),), (), (((((0.0, 1.0)),),), ()))
+    page = render_comparison(hostile)
+    assert "hacked=1</script>" not in page
+    assert "<img" not in page
+    assert page == render_comparison(hostile)
