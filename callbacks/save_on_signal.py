@@ -13,15 +13,12 @@ import pytorch_lightning as pl
 
 
 class TrainingInterrupted(Exception):
-    """Training was ended before its end; the checkpoint holds everything up to the last step.
-
-    Attributes:
-        out_of_time: by its own limit, not by a signal.
-    """
+    """Training was ended before its end; the checkpoint holds everything up to the last step."""
 
     def __init__(self, out_of_time: bool = False) -> None:
         super().__init__()
         self.out_of_time = out_of_time
+        """By its own limit, not by a signal."""
 
 
 class SaveOnSignal(pl.Callback):

