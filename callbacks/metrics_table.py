@@ -1,4 +1,4 @@
-"""metrics.csv: one row an epoch, without gap or duplicate however often a run is interrupted."""
+"""metrics.csv: one row per epoch, without gaps or duplicates however often a run is interrupted."""
 
 from __future__ import annotations
 
@@ -48,10 +48,7 @@ class MetricsTable(pl.Callback):
         when = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step}
         self.rows.append({**when, **row, **when, "seconds": round(time.perf_counter() - self._start, 3)})
         if trainer.is_global_zero:
-            self._write()
+            names = list(dict.fromkeys(name for each in self.rows for name in each))
+            write_csv(self.path, self.rows, names)
             if self._announce is not None:
                 self._announce(self.rows[-1])
-
-    def _write(self) -> None:
-        names = list(dict.fromkeys(name for row in self.rows for name in row))
-        write_csv(self.path, self.rows, names)

@@ -14,9 +14,11 @@ from naswot_lightning.score.naswot import expect_tensor
 from naswot_lightning.storage.files import write_csv
 
 COLUMNS = ("step", "epoch", "score", "status")
-RUNNING = "score_running"  # the column after these of the second score
+# The column of the second score, after these.
+RUNNING = "score_running"
 Modes = Literal["batch", "running", "both"]
-_EARLY_EPOCHS = 2  # the left panel of Figure 6
+# The left panel of Figure 6.
+_EARLY_EPOCHS = 2
 
 
 class ScoreTrajectory(pl.Callback):
@@ -33,12 +35,12 @@ class ScoreTrajectory(pl.Callback):
         every_n_epochs: distance of the points at ends of epochs.
         csv_path: the file; ``trajectory.csv`` in the Trainer's default_root_dir by default.
         name: of the logged metric.
-        batch_norm: the statistics by which BatchNorm normalises the images: "batch" for their own, as in a search,
-            "running" for those gathered in training, as in evaluation. "both" takes both scores: the second, of the
-            running statistics, is in a column ``score_running`` and logged under ``name`` with ``_running``.
+        batch_norm: the statistics that BatchNorm uses for the score: "batch" for those of the images, as in a search,
+            "running" for the running averages, as in evaluation. "both" takes both scores: the second, with the
+            running averages, is in a column ``score_running`` and logged under ``name`` with ``_running``.
 
     Raises:
-        TypeError: the images are no tensor, but a list or an array, say.
+        TypeError: the images are not a tensor.
         ValueError: fewer than two images, a count below its minimum, or an unknown ``batch_norm``.
     """
 
@@ -88,7 +90,14 @@ class ScoreTrajectory(pl.Callback):
         """Score the untrained network, unless training is being continued."""
         if trainer.global_step == 0:
             self.rows = []
-        self._define_axes(trainer)
+        # Loggers of wandb are known by their method: lightning.pytorch has a WandbLogger of its own.
+        for logger in trainer.loggers if trainer.is_global_zero else []:
+            define_metric = getattr(getattr(logger, "experiment", None), "define_metric", None)
+            if define_metric is not None:
+                define_metric("epoch")
+                # By exact name: wandb resolves competing patterns in random order.
+                for name in self._modes():
+                    define_metric(name, step_metric="epoch")
         if not self.rows:
             self._score(trainer, pl_module, epoch=float(trainer.current_epoch))
 
@@ -96,9 +105,12 @@ class ScoreTrajectory(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Score inside the first two epochs."""
-        if trainer.current_epoch < _EARLY_EPOCHS and batch_idx + 1 in self._early_batches(trainer):
-            fraction = (batch_idx + 1) / trainer.num_training_batches
-            self._score(trainer, pl_module, trainer.current_epoch + fraction)
+        batches = trainer.num_training_batches
+        if trainer.current_epoch >= _EARLY_EPOCHS or self.early_points == 0 or math.isinf(batches):
+            return
+        inside = {round(batches * point / self.early_points) for point in range(1, self.early_points)}
+        if batch_idx + 1 in inside - {batches}:
+            self._score(trainer, pl_module, trainer.current_epoch + (batch_idx + 1) / batches)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Score at the end of an epoch."""
@@ -108,58 +120,37 @@ class ScoreTrajectory(pl.Callback):
             scores = self._score(trainer, pl_module, float(epoch))
             pl_module.log_dict(scores, logger=False)  # for those that monitor it; loggers have it already
 
-    def _early_batches(self, trainer: pl.Trainer) -> set[int]:
-        batches = trainer.num_training_batches
-        if self.early_points == 0 or math.isinf(batches):
-            return set()
-        inside = {round(batches * point / self.early_points) for point in range(1, self.early_points)}
-        return inside - {0, batches}
-
     def _score(self, trainer: pl.Trainer, pl_module: pl.LightningModule, epoch: float) -> dict[str, float]:
         """Add a point; return its scores by the names under which they are logged."""
         self.images = self.images.to(pl_module.device, pl_module.dtype)  # type: ignore[arg-type]
-        scores = self._scores(trainer, pl_module)
-        self.rows.append(_row(trainer.global_step, epoch, list(scores.values())))
+        modes = self._modes()
+        # Every process computes the scores, so that none waits for another. With statistics of the mini-batch all get
+        # the same, since they hold the same weights. Running averages are each process's own: those of rank 0 count.
+        scores = {name: naswot_score(pl_module, self.images, batch_norm=mode) for name, mode in modes.items()}
+        if trainer.world_size > 1 and "running" in modes.values():
+            scores = trainer.strategy.broadcast(scores)
+        finite = {name: score for name, score in scores.items() if math.isfinite(score)}
+        # The status is that of the first score; a second has a column of its own.
+        first, *second = scores
+        status = "ok" if first in finite else "failed" if math.isnan(scores[first]) else "degenerate"
+        row: dict[str, Any] = {
+            "step": trainer.global_step,
+            "epoch": epoch,
+            "score": finite.get(first),
+            "status": status,
+        }
+        if second:
+            row[RUNNING] = finite.get(second[0])
+        self.rows.append(row)
         if trainer.is_global_zero:
-            finite = {name: score for name, score in scores.items() if math.isfinite(score)}
             for logger in trainer.loggers if finite else []:
                 logger.log_metrics({**finite, "epoch": epoch}, step=trainer.global_step)
-            self._write(trainer)
+            columns = (*COLUMNS, RUNNING) if self.batch_norm == "both" else COLUMNS
+            write_csv(self.csv_path or Path(trainer.default_root_dir) / "trajectory.csv", self.rows, columns)
         return scores
 
-    def _scores(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, float]:
-        # Every process computes them: with statistics of the mini-batch all get the same, since they hold the same
-        # weights, and nothing waits for another. Running statistics are each process's own: those of the first count.
-        names = self._names()
-        scores = {name: naswot_score(pl_module, self.images, batch_norm=mode) for name, mode in names.items()}
-        if trainer.world_size > 1 and "running" in names.values():
-            scores = trainer.strategy.broadcast(scores)
-        return scores
-
-    def _names(self) -> dict[str, BatchNorm]:
-        """Return the modes by the names of the logged metrics, that of the column ``score`` first."""
+    def _modes(self) -> dict[str, BatchNorm]:
+        """Return the BatchNorm modes by the names of the logged metrics, that of the column ``score`` first."""
         if self.batch_norm == "both":
             return {self.name: "batch", f"{self.name}_running": "running"}
         return {self.name: self.batch_norm}
-
-    def _write(self, trainer: pl.Trainer) -> None:
-        columns = (*COLUMNS, RUNNING) if self.batch_norm == "both" else COLUMNS
-        write_csv(self.csv_path or Path(trainer.default_root_dir) / "trajectory.csv", self.rows, columns)
-
-    def _define_axes(self, trainer: pl.Trainer) -> None:
-        # Known by its method: lightning.pytorch has a WandbLogger of its own.
-        for logger in trainer.loggers if trainer.is_global_zero else []:
-            define_metric = getattr(getattr(logger, "experiment", None), "define_metric", None)
-            if define_metric is not None:
-                define_metric("epoch")
-                # By exact name: wandb resolves competing patterns in random order.
-                for name in self._names():
-                    define_metric(name, step_metric="epoch")
-
-
-def _row(step: int, epoch: float, scores: list[float]) -> dict[str, Any]:
-    """Return a row of the file: the status is that of the first score, a second has a column of its own."""
-    finite = [score if math.isfinite(score) else None for score in scores]
-    status = "ok" if finite[0] is not None else "failed" if math.isnan(scores[0]) else "degenerate"
-    row = {"step": step, "epoch": epoch, "score": finite[0], "status": status}
-    return row | ({RUNNING: finite[1]} if len(finite) > 1 else {})

@@ -96,7 +96,7 @@ class ImageDataModule(pl.LightningDataModule):
     Args:
         name: see :func:`naswot_lightning.data.sources.load_dataset`.
         data_dir: where the data set lies.
-        batch_size: images a step.
+        batch_size: images per step.
         seed: of the order of the training images.
         image_size: side of the images of an imagefolder.
         split_file: the official x-valid and x-test lists of a data set that is split by them.

@@ -101,17 +101,7 @@ def train_pick(folder: Path, images: Path | None = None) -> TrainingResult:
     )
 
     def announce(row: dict[str, Any]) -> None:
-        """Tell the command of an epoch."""
-        told = Epoch(
-            name=pick.run.name,
-            epoch=row["epoch"],
-            epochs=settings.values.epochs,
-            train_loss=row["train/loss"],
-            val_acc=row.get("val/acc"),
-            score=row.get("score/naswot"),
-            seconds=row["seconds"],
-        )
-        print(told.to_line(), flush=True)
+        print(Epoch.from_metrics(pick.run.name, settings.values.epochs, row).to_line(), flush=True)
 
     metrics = MetricsTable(folder / "metrics.csv", announce)
     checkpoints = best_and_last(folder, None if data.dataset.val is None else "val/acc")
@@ -139,7 +129,7 @@ def _fit(
     folder: Path,
     describe: Callable[[], dict[str, Any]],
 ) -> TrainingResult:
-    """Train and test; ``describe`` tells what the callbacks have seen of the training."""
+    """Train and test; ``describe`` returns what the callbacks have seen of the training."""
     checkpoint = checkpoint_to_resume(folder, model)
     try:
         trainer.fit(model, data, ckpt_path=checkpoint)
@@ -172,7 +162,7 @@ def _fit(
 def _described(
     pick: SavedPick, data: ImageDataModule, trajectory: ScoreTrajectory, metrics: MetricsTable
 ) -> dict[str, Any]:
-    """Return the arguments of the result, so far as they are known without a test."""
+    """Return the fields of the result that are known without a test."""
     settings, dataset = pick.settings, data.dataset
     space = known_space(settings.space)
     size = space.complexity(settings.canonical, dataset.num_classes, image_size=dataset.image_size)
@@ -195,16 +185,16 @@ def _described(
 
 
 def main(folder: Path, images: Path | None = None, space: str | None = None) -> int:
-    """Train the pick of ``folder``; how it ended lies in its ``outcome.json``.
+    """Train the pick of ``folder`` and write how it ended to its ``outcome.json``.
 
     Args:
         folder: of the pick.
-        images: the stored data set.
+        images: the file of the data set.
         space: the import path of a space that the user trusts.
 
     Returns:
-        0, 2 for a user's mistake, 130 where training was interrupted, 140 and more where the disk took no word of it,
-        1 for any other end.
+        0; 2 for a user's mistake; 130 if training was interrupted; 140 and more if the outcome could not be written
+        (:data:`EXIT_OS_ERROR`); 1 for any other end.
     """
     tune_process()
     if space is not None:
@@ -212,20 +202,21 @@ def main(folder: Path, images: Path | None = None, space: str | None = None) -> 
     silence_lightning()
     is_first = os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("NODE_RANK", "0") == "0"
     try:
-        # A command that was killed leaves a pick that ends within a training step. Of several processes the first
-        # holds the folder.
+        # The pick of a command that was killed ends within a training step: wait for it. With several processes, the
+        # first holds the folder.
         with lock_folder(folder, patience=PATIENCE_SECONDS) if is_first else nullcontext():
             result = train_pick(folder, images)
-    except BaseException as error:  # noqa: BLE001 - of whatever kind, the command is told of it
+    except BaseException as error:  # noqa: BLE001 - the command is told of every kind
         outcome, code = classify_error(error)
         if outcome.status in ("failed", "out of memory"):
             traceback.print_exc()
     else:
         outcome, code = Outcome(result.status, result.reason), 0
     try:
-        if is_first or not outcome.has_result:  # of several processes the first, or another that failed
+        # With several processes, the first writes the outcome, or another that failed.
+        if is_first or not outcome.has_result:
             outcome.write(folder)
-    except OSError as error:  # a full disk takes no word of itself
+    except OSError as error:  # a full disk, say: the exit code has to do
         return EXIT_OS_ERROR + (error.errno or 0)
     return code
 

@@ -25,7 +25,7 @@ from naswot_lightning.training.recipes import NAMES, Recipe, resolve_recipe
 from naswot_lightning.training.settings import PickSettings, seconds_of
 from spaces import EnumerableSpace, Space, get_space, known_space, trust
 
-# Arguments of Lightning's Trainer that have an option of their own, or decide where results lie.
+# Arguments of Lightning's Trainer that are refused, each with the option to use instead, if there is one.
 TRAINER_ARGUMENTS_WITH_OPTIONS = {
     "max_epochs": "--epochs",
     "min_epochs": "--epochs",
@@ -44,7 +44,8 @@ TRAINER_ARGUMENTS_WITH_OPTIONS = {
     "use_distributed_sampler": None,
     "default_root_dir": "--run_dir",
 }
-_MOST_RANKS = 1_000_000  # of one span of --picks, far beyond what can be trained
+# The longest span of ranks in --picks, far more than can be trained.
+_MOST_RANKS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -236,7 +237,7 @@ def _check_trainer_arguments(config: TrainConfig) -> None:
     arguments = {name: value for name, value in config.trainer.items() if name != "max_time"}
     silence_lightning()
     try:
-        # LightningEnvironment: whatever cluster this command runs in is no matter of the Trainer.
+        # With Lightning's own environment: the Trainer must not look for a cluster that this command may run in.
         Trainer(
             accelerator="cpu", precision=config.precision, logger=False, enable_checkpointing=False,  # type: ignore[arg-type]
             plugins=LightningEnvironment(), **arguments,  # type: ignore[arg-type]

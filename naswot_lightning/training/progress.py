@@ -6,11 +6,11 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.progress import (
@@ -91,6 +91,12 @@ class Epoch:
 
     __pydantic_config__ = STRICT
 
+    @classmethod
+    def from_metrics(cls, name: str, epochs: int, row: Mapping[str, Any]) -> Epoch:
+        """Return the epoch of a row of ``metrics.csv``."""
+        validated, score = row.get("val/acc"), row.get("score/naswot")
+        return cls(name, row["epoch"], epochs, row["train/loss"], validated, score, row["seconds"])
+
     def describe(self, brief: bool = False) -> str:
         """Return loss, accuracy and score in words, in fewer for a narrow terminal."""
         loss = "-" if self.train_loss is None else f"{self.train_loss:.{2 if brief else 4}f}"
@@ -109,7 +115,7 @@ class Epoch:
 
 
 def read_epoch(line: str) -> Epoch | None:
-    """Return the epoch that a line tells of; None where it says something else."""
+    """Return the epoch that a line describes; None for any other line."""
     if not line.startswith("{"):
         return None
     try:

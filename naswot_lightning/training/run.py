@@ -163,7 +163,7 @@ class TrainPick:
             if outcome.status == "out of memory" and (half := read_pick(item).half()):
                 self._display.say(
                     f"{item.name}: out of memory; trained again with half the mini-batch: each step takes 2 x {half} "
-                    "images a device, their gradients added (BatchNorm then sees the halves)"
+                    "images per device, their gradients added (BatchNorm then sees the halves)"
                 )
                 write_retry(item, 2)
                 outcome = self._run(item, slot)

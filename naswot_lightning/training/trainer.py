@@ -50,7 +50,7 @@ def make_classifier(pick: SavedPick, data: ImageDataModule) -> ImageClassifier:
 
 
 def choose_strategy(pick: SavedPick, model: ImageClassifier, data: ImageDataModule) -> str:
-    """Return Lightning's strategy; DDP must be told of parameters that have no part in the output."""
+    """Return Lightning's strategy; DDP must be told if some parameters do not reach the output."""
     if pick.settings.strategy == "ddp" and has_unused_parameters(model, data.dataset.image_size):
         return "ddp_find_unused_parameters_true"
     return pick.settings.strategy
@@ -75,7 +75,8 @@ def make_trainer(folder: Path, pick: SavedPick, callbacks: list[pl.Callback], st
         "enable_model_summary": False,
         "enable_progress_bar": sys.stderr.isatty(),
         "accumulate_grad_batches": pick.accumulate,
-        **{name: value for name, value in settings.trainer.items() if name != "max_time"},  # see SaveOnSignal
+        # SaveOnSignal ends a training whose time is up, with a checkpoint of the last step.
+        **{name: value for name, value in settings.trainer.items() if name != "max_time"},
     }
     return pl.Trainer(
         accelerator=settings.accelerator,
@@ -89,7 +90,8 @@ def make_trainer(folder: Path, pick: SavedPick, callbacks: list[pl.Callback], st
         callbacks=callbacks,
         logger=False if resolve_mode(run.mode) == "disabled" else SentOnceLogger(start, folder / ".sent.json"),
         plugins=[AtomicCheckpointIO()],
-        use_distributed_sampler=False,  # the data module deals images out to processes
+        # The data module deals the images out to processes, in the order of one process.
+        use_distributed_sampler=False,
         **arguments,
     )
 

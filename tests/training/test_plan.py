@@ -202,7 +202,7 @@ def test_prepare_pick_keeps_a_halved_step_and_refuses_other_settings(listed, tmp
     odd = replace(settings, values=replace(settings.values, batch_size=6))
     prepare_pick(tmp_path, odd, RUN, overwrite=True)
     assert read_pick(folder).accumulate == 1
-    assert read_pick(folder).half() is None  # of 3 images a device
+    assert read_pick(folder).half() is None  # of 3 images per device
     with pytest.raises(UserError, match="was not made by this run: nothing is removed"):
         prepare_pick(tmp_path, settings, replace(RUN, id="other-1-0"), overwrite=True)
 
