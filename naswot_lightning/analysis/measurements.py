@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,9 +12,8 @@ from typing import Literal
 import numpy as np
 
 from naswot_lightning.errors import UserError
-from naswot_lightning.storage.arrays import read_array, write_array
-from naswot_lightning.storage.faults import reading
 from naswot_lightning.storage.files import atomic_path
+from naswot_lightning.storage.foreign import reading
 from naswot_lightning.storage.json_lines import damaged_line, whole_lines
 from naswot_lightning.storage.records import STRICT, Count, Number, Positive, from_json
 
@@ -25,7 +23,6 @@ ABLATIONS = (BATCHES, NOISE, WEIGHTS, SIZES)
 MatrixKind = Literal["kernels", "jacobians"]
 # Images of a mini-batch whose similarities are kept and shown.
 MOST_IMAGES = 256
-_HEADER, _MATRICES = "header", "matrices"
 
 
 @dataclass(frozen=True)
@@ -184,9 +181,8 @@ class Similarities:
     def write(self, path: Path) -> None:
         """Write them atomically; the same matrices give the same bytes."""
         header = json.dumps(asdict(self.metadata)).encode()
-        with atomic_path(path) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
-            write_array(archive, _HEADER, np.frombuffer(header, np.uint8))
-            write_array(archive, _MATRICES, self.matrices.astype(np.float32))
+        with atomic_path(path) as part, open(part, "wb") as file:
+            np.savez_compressed(file, header=np.frombuffer(header, np.uint8), matrices=self.matrices.astype(np.float32))
 
 
 def similarities_path(folder: Path, kind: MatrixKind) -> Path:
@@ -203,9 +199,9 @@ def read_similarities(folder: Path, kind: MatrixKind) -> Similarities | None:
     path = similarities_path(folder, kind)
     try:
         with reading(path, "measurement", "remove the file: it is measured again when asked for"):
-            with zipfile.ZipFile(path) as archive:
-                metadata = from_json(SimilarityMetadata, read_array(archive, _HEADER).tobytes())
-                matrices = read_array(archive, _MATRICES)
+            with np.load(path, allow_pickle=False) as archive:
+                metadata = from_json(SimilarityMetadata, archive["header"].tobytes())
+                matrices = archive["matrices"]
             _expect_shapes(metadata, matrices, kind)
     except FileNotFoundError:
         return None

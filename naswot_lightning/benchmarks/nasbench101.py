@@ -16,8 +16,7 @@ import google_crc32c
 
 from naswot_lightning.benchmarks.records import TRAINING, Format, Key, Reading, Record, cell_hash
 from naswot_lightning.errors import UserError
-from naswot_lightning.storage.faults import damaged, reading
-from naswot_lightning.storage.plain_pickle import load_plain
+from naswot_lightning.storage.foreign import damaged, load_plain, reading
 from spaces.nasbench101.graph import format_graph, graph_from_matrix
 
 SPACE = "nasbench101"

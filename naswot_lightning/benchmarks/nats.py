@@ -18,8 +18,7 @@ from typing import Any, BinaryIO, cast
 
 from naswot_lightning.benchmarks.records import TRAINING, Format, Key, Reading, Record
 from naswot_lightning.errors import UserError
-from naswot_lightning.storage.faults import damaged, reading
-from naswot_lightning.storage.plain_pickle import load_plain
+from naswot_lightning.storage.foreign import damaged, load_plain, reading
 
 # Epochs of the longest recipe of which accuracies on the way are kept.
 SHORT = 12

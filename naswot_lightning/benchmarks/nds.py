@@ -14,7 +14,7 @@ from typing import Any
 
 from naswot_lightning.benchmarks.records import TRAINING, Format, Key, Reading, Record
 from naswot_lightning.errors import UserError, reason_of
-from naswot_lightning.storage.faults import FAULTS, damaged, reading
+from naswot_lightning.storage.foreign import FAULTS, damaged, reading
 from spaces import get_space
 from spaces.errors import SpaceError
 from spaces.nds.genotype import Cell, CellArchitecture, format_architecture

@@ -15,8 +15,8 @@ import numpy as np
 
 from naswot_lightning.benchmarks.records import TRAINING, Key, Measure, cell_hash, is_hashed
 from naswot_lightning.errors import UserError, expect_name
-from naswot_lightning.storage.faults import reading
 from naswot_lightning.storage.files import atomic_path
+from naswot_lightning.storage.foreign import reading
 from naswot_lightning.storage.records import STRICT, Count, from_json
 from spaces.errors import SpaceError
 

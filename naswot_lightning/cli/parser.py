@@ -24,7 +24,7 @@ from naswot_lightning.report.figures import FIGURES
 from naswot_lightning.scores import AGGREGATES, SCORES
 from naswot_lightning.search.algorithms import ALGORITHMS
 from naswot_lightning.search.evaluators import EVALUATORS
-from naswot_lightning.storage.plain_yaml import MOST_CHARACTERS, parse_yaml
+from naswot_lightning.storage.records import MOST_CHARACTERS, parse_yaml
 from naswot_lightning.storage.run_folder import MovedError
 from naswot_lightning.training.recipes import RECIPES
 from spaces import is_import_path, list_spaces, trust

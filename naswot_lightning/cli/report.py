@@ -88,5 +88,5 @@ def _only(path: str) -> RunFolder:
     folder = RunFolder(path)
     if not folder.config.exists() and not folder.picks.is_dir():
         raise UserError(f"--run_dir {path}: no run in it; expected the folder of search.py or train.py")
-    folder.expect_own_folders()
+    folder.reject_symlinks()
     return folder

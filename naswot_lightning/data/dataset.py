@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from naswot_lightning.errors import UserError, reason_of
-from naswot_lightning.storage.faults import FAULTS
 from naswot_lightning.storage.files import atomic_path, remove_unfinished
+from naswot_lightning.storage.foreign import FAULTS
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from naswot_lightning.data.dataset import Dataset, ImageSplit, channel_statistic
 from naswot_lightning.data.image_folder import load_image_folder
 from naswot_lightning.data.splits import cifar10_valid_halves, divide_test_set, expect_split_file_fits, held_out
 from naswot_lightning.errors import UserError, expect_name
-from naswot_lightning.storage.plain_pickle import load_plain
+from naswot_lightning.storage.foreign import load_plain
 
 DIGITS_SIZE = 16
 

@@ -82,7 +82,7 @@ def read_runs(folders: Sequence[RunFolder]) -> list[NamedRun]:
             raise UserError(f"--run_dir {folder.path}: no run in it; expected the folder of search.py or train.py")
         if paths.count(path) > 1:
             raise UserError(f"--run_dir {folder.path}: it is given twice; a run is compared with others")
-        folder.expect_own_folders()
+        folder.reject_symlinks()
     called = [folder.name for folder in folders]
     found = []
     for folder in folders:

@@ -23,11 +23,9 @@ from naswot_lightning.benchmarks.targets import Target
 from naswot_lightning.columns import VAL_ACC, Column, Criterion
 from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import no_rows, rank, read_ranking
-from naswot_lightning.storage.plain_yaml import parse_yaml
-from naswot_lightning.storage.records import STRICT, Count, Positive, Share, from_plain, parse_json
-from naswot_lightning.storage.run_folder import RunFolder
+from naswot_lightning.storage.records import STRICT, Count, Positive, Share, from_plain, parse_json, parse_yaml
+from naswot_lightning.storage.run_folder import RunFolder, Versions, read_versions
 from naswot_lightning.storage.score_rows import ScoreRow, read_score_rows
-from naswot_lightning.storage.versions import Versions, read_versions
 
 UNFINISHED = "not finished"
 

@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import Any, Literal
 
 from naswot_lightning.report.figures.bars import Spread
-from naswot_lightning.storage.plain_yaml import parse_yaml
+from naswot_lightning.storage.records import parse_yaml
 
 Kind = Literal["naswot", "random", "optimal", "algorithm", "weight sharing"]
 

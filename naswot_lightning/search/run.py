@@ -15,8 +15,8 @@ from naswot_lightning.report.run import BenchmarkEvidence
 from naswot_lightning.search.algorithms.base import Proposal, proposal_of
 from naswot_lightning.search.benchmark import find_benchmark_evidence, write_benchmark_evidence
 from naswot_lightning.search.plan import Search
+from naswot_lightning.storage.run_folder import note_versions
 from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows
-from naswot_lightning.storage.versions import note_versions
 
 
 @dataclass(frozen=True)

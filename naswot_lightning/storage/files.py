@@ -1,4 +1,4 @@
-"""Files that are never half-written, tables as CSV, and folders that one process at a time may write."""
+"""Atomic writes, CSV, and the lock of a folder that one process at a time may write."""
 
 from __future__ import annotations
 
@@ -25,40 +25,28 @@ except ImportError:  # Windows
 
 _UNFINISHED = ".part"
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # what a formula of a spreadsheet begins with
-_GLANCE_S = 0.1  # between looks whether a lock is free
-
-
-@contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Let an error of the file system name ``path``, which those of an open file do not.
-
-    Raises:
-        OSError: the same, with the path.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
+_RETRY_S = 0.1  # between attempts to take a lock
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Give a path to write to, and rename it to ``path`` at the end: a reader sees the old content or the new.
 
-    What was written may be a file or a folder. Where the block raises, nothing is left behind. It is written in a new
-    folder of a random name beside ``path``: no link that lies there can have that name.
+    What was written may be a file or a folder. Where the block raises, nothing is left behind.
 
     Raises:
-        OSError: the disk is full or cannot be written; it names ``path``.
+        OSError: the disk is full or cannot be written; it names ``path``, which errors of an open file do not.
     """
-    with naming(path):
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(_UNFINISHED, f".{path.name}.", path.parent, ignore_cleanup_errors=True) as folder:
-            beside = Path(folder) / path.name
-            yield beside
-            if beside.is_dir() and path.is_dir():
+            unfinished = Path(folder) / path.name
+            yield unfinished
+            if unfinished.is_dir() and path.is_dir():
                 shutil.rmtree(path)  # a folder cannot be renamed over another
-            os.replace(beside, path)
+            os.replace(unfinished, path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def remove_unfinished(path: Path) -> None:
@@ -68,15 +56,15 @@ def remove_unfinished(path: Path) -> None:
 
 
 def atomic_write(path: Path, content: str | bytes) -> None:
-    """Write a file beside ``path``, then rename it."""
-    with atomic_path(path) as beside:
-        beside.write_bytes(content.encode() if isinstance(content, str) else content)
+    """Write a file, whole or not at all."""
+    with atomic_path(path) as unfinished:
+        unfinished.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 @contextmanager
 def atomic_open(path: Path) -> Iterator[TextIO]:
     """Give a text file to write to that takes the place of ``path`` at the end (:func:`atomic_path`)."""
-    with atomic_path(path) as beside, open(beside, "w", encoding="utf-8", newline="") as file:
+    with atomic_path(path) as unfinished, open(unfinished, "w", encoding="utf-8", newline="") as file:
         yield file
 
 
@@ -152,27 +140,22 @@ def lock_folder(folder: Path, patience: float = 0.0, option: str = "--run_dir") 
 
     Args:
         folder: an existing folder.
-        patience: seconds to wait for another process to let it go.
-        option: of the command, that names another folder.
+        patience: seconds to wait for another process to release it.
+        option: the option that names another folder, for the message.
 
     Raises:
         UserError: another process holds it, or a link stands in the place of its lock.
         OSError: it cannot be locked; it names the file.
     """
     path = folder / ".lock"
+    if path.is_symlink():  # to lock what it leads to would lock somebody else's file
+        raise UserError(f"{path} is a link where a run keeps a file: move it away, or remove it")
     end = time.monotonic() + patience
-    try:
-        # Never through a link, which would lead to a file of somebody else's.
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
-    except OSError as error:
-        if error.errno != errno.ELOOP:
-            raise
-        raise UserError(f"{path} is a link where a run keeps a file: move it away, or remove it") from None
-    with open(descriptor, "rb") as file:
+    with open(path, "ab") as file:
         while not _lock(path, file.fileno()):
             if time.monotonic() >= end:
                 raise UserError(f"{folder} is in use by another process; wait for it, or choose another {option}")
-            time.sleep(_GLANCE_S)
+            time.sleep(_RETRY_S)
         yield
 
 

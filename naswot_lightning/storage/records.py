@@ -1,4 +1,4 @@
-"""From the bytes of a file to a record: JSON is parsed and checked against the record's types in one pass.
+"""From the text of a file to checked values: JSON against a record's types in one pass, YAML as plain values.
 
 A record is a frozen dataclass with ``__pydantic_config__ = STRICT``. What is checked: the type of every field, its
 bounds, missing and unknown fields, NaN, infinity and numbers beyond 64 bits, nesting, text that is no Unicode.
@@ -6,10 +6,12 @@ bounds, missing and unknown fields, NaN, infinity and numbers beyond 64 bits, ne
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
+import yaml
 from annotated_types import Ge, Le
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ Share = Annotated[float, Ge(0), Le(1)]
 Plain = None | bool | int | float | str
 
 STRICT: dict[str, Any] = {"strict": True, "extra": "forbid", "allow_inf_nan": False}
+MOST_CHARACTERS = 1_000_000  # of a YAML file
 _SHOWN = 60  # characters of a value in a message
 
 
@@ -131,3 +134,53 @@ def _shown(value: object) -> str:
     except (ValueError, RecursionError):  # an integer of more than 4,300 digits, nesting without end
         return "a value too long to show"
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Refuses aliases, by which a small file becomes a large value, and numbers that are not finite."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("an alias (*) is not allowed")
+        return super().compose_node(parent, index)
+
+    def construct_finite(self, node: yaml.ScalarNode) -> float:
+        value: float = self.construct_yaml_float(node)
+        if not math.isfinite(value):
+            raise yaml.YAMLError(f"{node.value} is no finite number")
+        return value
+
+
+_PlainLoader.add_constructor("tag:yaml.org,2002:float", _PlainLoader.construct_finite)
+
+
+def parse_yaml(text: str) -> Any:
+    r"""Return the plain values of a YAML text.
+
+    Raises:
+        ValueError: it is too long, no YAML, or holds an object, an alias, NaN or infinity; the message is one line.
+
+    >>> parse_yaml("epochs: 12\nwandb: {mode: offline}")
+    {'epochs': 12, 'wandb': {'mode': 'offline'}}
+    >>> parse_yaml("a: &x [1]\nb: *x")
+    Traceback (most recent call last):
+    ValueError: an alias (*) is not allowed
+    """
+    if len(text) > MOST_CHARACTERS:
+        raise ValueError(f"{len(text):,} characters, more than {MOST_CHARACTERS:,}")
+    try:
+        return yaml.load(text, _PlainLoader)
+    # The constructors raise many kinds of errors for a text that only looks like a number or a date.
+    except (
+        yaml.YAMLError,
+        ValueError,
+        RecursionError,
+        AttributeError,
+        TypeError,
+        LookupError,
+        ArithmeticError,
+    ) as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or str(error) or type(error).__name__
+        where = "" if mark is None else f"line {mark.line + 1}: "
+        raise ValueError(where + " ".join(str(problem).split())[:200]) from None

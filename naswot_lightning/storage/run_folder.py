@@ -3,40 +3,41 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from naswot_lightning.errors import UserError
-from naswot_lightning.storage.files import atomic_write, lock_folder, remove_within
-from naswot_lightning.storage.plain_yaml import parse_yaml
+from naswot_lightning.storage.files import atomic_write, lock_folder, remove_within, write_json
+from naswot_lightning.storage.records import parse_json, parse_yaml
 
 # What a run writes, hence what --overwrite removes; anything else in the folder is the user's.
-_RUN_FILES = (
+_FILES = (
     "config.yaml", "scores.jsonl", "ranking.json", "ranking.csv", "calibration.csv", "comparison.csv",
     "comparison_seeds.csv", "evidence.json", "benchmark_evidence.json", "report.html", "versions.json", ".run_id",
-    ".wandb_runs.json",
+    ".wandb_runs.json", "study/study.csv", "study/study.json", "study/study.png", "measured/kernels.npz",
+    "measured/jacobians.npz", "measured/ablation.jsonl", "measured/.lock",
 )  # fmt: skip
-_RUN_FOLDERS = ("picks", "trials", "trials/picks", "figures", "wandb", "jobs", "study", "measured")
-_STUDY = ("study.csv", "study.json", "study.png")
-_MEASURED = ("kernels.npz", "jacobians.npz", "ablation.jsonl", ".lock")
-_MARK = re.compile(r"[0-9a-f]{8}\n?")  # the content of .run_id
-_PICK = re.compile(r"(given|[1-9]\d*)-[0-9a-f]+(-seed\d+)?")
-_TRIAL = re.compile(r"[0-9a-f]{12}-\d+")  # a short training of a search
-_JOBS = re.compile(r"\d{8}-\d{6}-\w{8}")  # the jobs of one command
+_FOLDERS = ("picks", "trials", "trials/picks", "figures", "wandb", "jobs", "study", "measured")
+_NAMES_WITHIN = {  # of the folders that a run makes in these
+    "picks": r"(given|[1-9]\d*)-[0-9a-f]+(-seed\d+)?",
+    "trials/picks": r"[0-9a-f]{12}-\d+",
+    "jobs": r"\d{8}-\d{6}-\w{8}",
+}
 FIGURE_MARK = b"naswot-lightning"  # in the first or the last bytes of a figure
 _FIGURES = (".png", ".svg", ".pdf")
 _END = 2000  # bytes
-# What a run did before these options existed.
-_FORMERLY: dict[str, Any] = {
-    "split_file": None, "select": "top", "evaluator": "scores", "shard": None, "budget": None, "epochs": None,
-    "train": {}, "benchmark_dataset": None,
-}  # fmt: skip
+# What the last bits of a score can depend on.
+_LIBRARIES = ("naswot-lightning", "torch", "torchvision", "numpy", "numba")
+
+Versions = Mapping[str, str]
 
 
 class MovedError(UserError):
@@ -113,7 +114,7 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError):
             raise UserError(f"{self._option} {self.path}: there is a file of that name; choose another") from None
-        self.expect_own_folders()
+        self.reject_symlinks()
         with lock_folder(self.path, option=self._option):
             self._held = self.path.stat()
             try:
@@ -132,9 +133,12 @@ class RunFolder:
             f"of where it lies now{remains}"
         )
 
-    def expect_own_folders(self) -> None:
-        """Raise :class:`UserError` where a link stands in the place of a folder of the run."""
-        for name in (*_RUN_FOLDERS, ".images"):
+    def reject_symlinks(self) -> None:
+        """Raise :class:`UserError` where a link stands in the place of a folder of the run.
+
+        A folder that somebody else sent could otherwise have files written elsewhere.
+        """
+        for name in (*_FOLDERS, ".images"):
             if (self.path / name).is_symlink():
                 raise UserError(f"{self.path / name} is a link where a run keeps a folder: move it away, or remove it")
 
@@ -170,7 +174,7 @@ class RunFolder:
             run_id = uuid.uuid4().hex[:8]
             atomic_write(file, run_id + "\n")
             return run_id
-        if not _MARK.fullmatch(content.decode("latin-1")):
+        if not re.fullmatch(rb"[0-9a-f]{8}\n?", content):
             raise UserError(f"{file} is damaged: expected eight digits from 0 to f; remove the file")
         return content.decode().strip()
 
@@ -193,30 +197,24 @@ class RunFolder:
         except ValueError as error:
             cure = "restore it, or use --overwrite to begin anew"
             raise UserError(f"{self.config} is damaged ({error}): {cure}") from None
-        return {**_FORMERLY, **saved}
+        return saved
 
     def _continue_or_clear(self, identity: Mapping[str, Any], overwrite: bool) -> None:
         if not self.config.exists() and not self.scores.exists():
             return
-        if overwrite:
-            differing = ["unreadable"] if not self._readable() else self._differing(identity)
-            if differing:
-                self._clear()
-        elif differing := self._differing(identity):
+        try:
+            changed = differing(self.read_config(), identity)
+        except UserError:
+            if not overwrite:
+                raise
+            changed = ["unreadable"]
+        if changed and overwrite:
+            self._clear()
+        elif changed:
             raise UserError(
-                f"{self.path} was made with other settings: {'; '.join(differing)}; "
+                f"{self.path} was made with other settings: {'; '.join(changed)}; "
                 f"choose another {self._option}, or use --overwrite to begin anew"
             )
-
-    def _readable(self) -> bool:
-        try:
-            self.read_config()
-        except UserError:
-            return False
-        return True
-
-    def _differing(self, identity: Mapping[str, Any]) -> list[str]:
-        return differing(self.read_config(), identity)
 
     def _clear(self) -> None:
         """Remove what the run wrote; what else lies in the folder stays.
@@ -229,43 +227,26 @@ class RunFolder:
                 f"{self.path} does not carry the mark of a run of ours (.run_id), so nothing in it is removed; "
                 f"choose another {self._option}, or remove it yourself"
             )
-        files = [*self._figures(), *self._of_study(), *(self.path / name for name in _RUN_FILES)]
-        for path in files:  # before anything is removed
-            if path.is_dir() and not path.is_symlink():
-                raise UserError(f"{path} is a folder where a run keeps a file: nothing is removed; move it away")
-        for folder in self._folders_of(self.run_id()):
+        run_id = self.run_id()
+        folders = [path for path in self.path.glob("wandb/*run-*/") if run_id in path.name.split("-")]
+        for name, pattern in _NAMES_WITHIN.items():
+            folders += [path for path in self.path.glob(f"{name}/*/") if re.fullmatch(pattern, path.name)]
+        figures = [path for path in self.figures.glob("*") if path.suffix in _FIGURES and path.is_file()]
+        for folder in folders:
             remove_within(self.path, folder)
-        for path in files:
-            path.unlink(missing_ok=True)  # of a link the link alone
-        for folder in (self.picks, self.figures, self.path / "jobs", self.path / "study", self.path / "measured"):
-            if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
-                folder.rmdir()
-
-    def _folders_of(self, run_id: str) -> list[Path]:
-        """Return the folders of picks, of jobs, and of this run's runs in wandb."""
-        picks = [path for path in self.picks.glob("*/") if _PICK.fullmatch(path.name)]
-        trials = [path for path in self.path.glob("trials/picks/*/") if _TRIAL.fullmatch(path.name)]
-        jobs = [path for path in self.path.glob("jobs/*/") if _JOBS.fullmatch(path.name)]
-        runs = [path for path in self.path.glob("wandb/*run-*/") if run_id in path.name.split("-")]
-        return [*picks, *trials, *jobs, *runs]
-
-    def _of_study(self) -> list[Path]:
-        """Return what a study wrote, and what was measured for figures."""
-        names = [*(f"study/{name}" for name in _STUDY), *(f"measured/{name}" for name in _MEASURED)]
-        return [path for name in names if (path := self.path / name).is_file()]
-
-    def _figures(self) -> list[Path]:
-        """Return the figures that carry our mark."""
-        files = (path for path in self.figures.glob("*") if path.suffix in _FIGURES and path.is_file())
-        return [path for path in files if FIGURE_MARK in _ends(path)]
+        for path in (*(self.path / name for name in _FILES), *filter(_is_marked, figures)):
+            path.unlink(missing_ok=True)
+        for name in reversed(_FOLDERS):
+            with suppress(OSError):  # it is not there, or holds what is the user's
+                (self.path / name).rmdir()
 
 
-def _ends(path: Path) -> bytes:
-    """Return the first and the last bytes of a file: PDF keeps at its end what PNG and SVG keep at the beginning."""
-    with open(path, "rb") as file:
+def _is_marked(figure: Path) -> bool:
+    """Return whether a figure is ours: PDF keeps at its end what PNG and SVG keep at the beginning."""
+    with open(figure, "rb") as file:
         head = file.read(_END)
-        file.seek(max(path.stat().st_size - _END, len(head)))
-        return head + file.read()
+        file.seek(max(figure.stat().st_size - _END, len(head)))
+        return FIGURE_MARK in head + file.read()
 
 
 def differing(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -275,3 +256,43 @@ def differing(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     ['seed was 0, now 1']
     """
     return [f"{name} was {saved.get(name)!r}, now {value!r}" for name, value in now.items() if saved.get(name) != value]
+
+
+def versions_here() -> Versions:
+    """Return the versions of Python and of the libraries that scores depend on; of what is installed."""
+    found = {"python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # a checkout that is not installed has no version of its own
+            continue
+    return found
+
+
+def note_versions(path: Path) -> None:
+    """Add the versions of this process where the last ones of the file are others.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    known, here = read_versions(path), versions_here()
+    if not known or known[-1] != here:
+        write_json(path, [*known, here])
+
+
+def read_versions(path: Path) -> Sequence[Versions]:
+    """Return the sets of versions of a ``versions.json``, the first one first; none where there is no such file.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    try:
+        content = parse_json(path.read_bytes())
+        entries: list[Any] = content if isinstance(content, list) else [None]
+        if not all(isinstance(each, dict) and all(isinstance(text, str) for text in each.values()) for each in entries):
+            raise ValueError("expected a list of objects of texts")
+    except FileNotFoundError:
+        return ()
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}): remove it; no result depends on it") from None
+    return entries

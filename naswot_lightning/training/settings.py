@@ -15,8 +15,7 @@ import yaml
 from naswot_lightning.config import ProbeSplit, ScoreBatchNorm, TrainConfig, settings_affecting
 from naswot_lightning.errors import UserError
 from naswot_lightning.storage.files import atomic_write, remove_within
-from naswot_lightning.storage.plain_yaml import parse_yaml
-from naswot_lightning.storage.records import STRICT, Count, Plain, Positive, from_plain
+from naswot_lightning.storage.records import STRICT, Count, Plain, Positive, from_plain, parse_yaml
 from naswot_lightning.storage.run_folder import differing
 from naswot_lightning.training.recipes import NAMES, Recipe, changes_of
 

@@ -19,8 +19,8 @@ from naswot_lightning.data.module import ImageDataModule
 from naswot_lightning.report.wandb.content import define_metrics
 from naswot_lightning.report.wandb.logger import SentOnceLogger
 from naswot_lightning.report.wandb.runs import resolve_mode, start_run
-from naswot_lightning.storage.faults import FAULTS
 from naswot_lightning.storage.files import atomic_path, remove_unfinished
+from naswot_lightning.storage.foreign import FAULTS
 from naswot_lightning.training.classifier import ImageClassifier, has_unused_parameters
 from naswot_lightning.training.settings import SavedPick
 

@@ -13,7 +13,7 @@ from naswot_lightning.config import SearchConfig, TrainConfig, WandbConfig
 from naswot_lightning.data import image_folder
 from naswot_lightning.report.settings import ReportConfig
 from naswot_lightning.reproduce import RESULTS
-from naswot_lightning.storage import plain_yaml
+from naswot_lightning.storage import records
 from naswot_lightning.study.settings import StudyConfig
 from naswot_lightning.training.plan import TRAINER_ARGUMENTS_WITH_OPTIONS
 from spaces import SpaceError, errors
@@ -209,7 +209,7 @@ def test_every_named_option_exists():
 @pytest.mark.parametrize(
     ("page", "shown"),
     [
-        ("security.md", f"{plain_yaml.MOST_CHARACTERS:,} characters, nested {plain_yaml.MOST_NESTING} deep"),
+        ("security.md", f"{records.MOST_CHARACTERS:,} characters"),
         ("security.md", f"{errors.MAX_PARAMS // 10**9} billion parameters"),
         ("security.md", f"{genotype.MAX_DEPTH} cells or blocks, {genotype.MAX_WIDTH} channels"),
         ("security.md", f"or {standard.MAX_WIDTH:,} (other `nds_*`)"),

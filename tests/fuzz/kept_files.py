@@ -26,8 +26,7 @@ from naswot_lightning.report.figures import draw_figure
 from naswot_lightning.report.findings import find
 from naswot_lightning.report.run import read_run
 from naswot_lightning.storage.json_lines import JsonLines
-from naswot_lightning.storage.run_folder import RunFolder
-from naswot_lightning.storage.versions import note_versions, read_versions
+from naswot_lightning.storage.run_folder import RunFolder, note_versions, read_versions
 from tests.fuzz.run_files import dumped, make_run
 from tests.report.html.folders import write_page
 from tests.runs import training_result

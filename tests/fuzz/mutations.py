@@ -12,8 +12,8 @@ from collections.abc import Callable
 import numpy as np
 import yaml
 
-from naswot_lightning.storage.faults import FAULTS
-from naswot_lightning.storage.plain_yaml import parse_yaml
+from naswot_lightning.storage.foreign import FAULTS
+from naswot_lightning.storage.records import parse_yaml
 
 _HOLE = "@@HOLE@@"  # where a token goes that no library writes
 _DEEP = 100_000

@@ -7,11 +7,9 @@ import time
 import zipfile
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from naswot_lightning.errors import UserError
-from naswot_lightning.storage.plain_yaml import parse_yaml
 from spaces import SpaceError
 from tests.fuzz.inputs import run_input
 from tests.fuzz.readers import READERS
@@ -19,70 +17,10 @@ from tests.fuzz.run_files import draw_results_of_a_run, read_a_ranking, read_res
 from tests.runs import result, write_pick
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("a: !!bool x", "a tag"),
-        ("a: !!int ''", "a tag"),
-        ("a: !!timestamp x", "a tag"),
-        ("!!set {a, b}", "a tag"),
-        (f"a: {'9:' * 200}9.5", "OverflowError|too large"),
-        (f"a: [{'1,' * 20_000}]", "more than 10,000 values"),
-    ],
-)
-def test_yaml(text, message):
-    start = time.perf_counter()
-    with pytest.raises(ValueError, match=message) as caught:
-        parse_yaml(text)
-    assert "\n" not in str(caught.value)
-    assert time.perf_counter() - start < 2
-
-
 def test_a_ranking_of_nothing(tmp_path):
     (tmp_path / "ranking.json").write_text("[]")
     with pytest.raises(UserError, match="expected a candidate at least"):
         read_a_ranking(tmp_path)
-
-
-def _stored(folder):
-    for name, content in READERS["stored images"].make(random.Random(0)).items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
-    return folder / "images"
-
-
-def _header(images):
-    path = images / "train-images.npy"
-    path.write_bytes(path.read_bytes().replace(b"}", b"(", 1))
-
-
-def _labels(images):
-    np.save(images / "test-labels.npy", np.array([0, 1, 2, 0, 1, 3]))
-
-
-def _empty(images):
-    np.save(images / "train-images.npy", np.zeros((6, 0, 0, 3), np.uint8))
-
-
-def _mean(images):
-    description = json.loads((images / "dataset.json").read_text())
-    description["plain"]["mean"] = {}
-    (images / "dataset.json").write_text(json.dumps(description))
-
-
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (_header, "train-images.npy is no array"),
-        (_labels, "test has labels from 0 to 3, expected 0 to 2"),
-        (_empty, "train has 6 images of 0x0, expected squares"),
-        (_mean, "mean: "),
-    ],
-)
-def test_stored_images(tmp_path, damage, message):
-    damage(_stored(tmp_path))
-    with pytest.raises(UserError, match=message):
-        READERS["stored images"].read(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ import pytest
 
 from naswot_lightning.cli.reproduce import PROG, main
 from naswot_lightning.reproduce import RESULTS
-from naswot_lightning.storage import files
 from naswot_lightning.storage.files import lock_folder
 from tests.commands.test_imports import HEAVY, loaded_by
 from tests.reproduce.tables import SIZE_COLUMNS, run, write_table
@@ -73,10 +72,10 @@ def test_a_folder_that_cannot_be_used_is_named_with_the_option(tmp_path, mistake
         error = mistake(run("figure3", table, tmp_path / "out"))
     assert "is in use by another process; wait for it, or choose another --out" in error
 
-    def refuse(path, descriptor):
-        raise PermissionError(13, "Permission denied", str(path))
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(files, "_lock", refuse)
+    monkeypatch.setattr("fcntl.flock", refuse)
     error = mistake(run("figure3", table, tmp_path / "out"))
     assert "Permission denied; choose a folder that can be written" in error
 

@@ -1,13 +1,15 @@
 """The file of finished candidates: what was appended is read, whatever a crash cut off."""
 
+import errno
 import json
-import random
+import resource
 from dataclasses import replace
 
 import pytest
 
 from naswot_lightning.errors import UserError
 from naswot_lightning.storage import json_lines
+from naswot_lightning.storage.json_lines import JsonLines
 from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows, read_score_rows
 
 BEST = ScoreRow(
@@ -55,29 +57,28 @@ def test_file_without_an_end_of_line_is_emptied(tmp_path):
     assert path.read_bytes() == b""
 
 
-@pytest.mark.parametrize(
-    ("line", "reason"),
-    [
-        ("", "invalid JSON: EOF while parsing a value at line 1 column 0"),
-        ("{}, {}", "invalid JSON: trailing characters at line 1 column 3"),
-        ("3", "input should be an object"),
-        (json.dumps({**BEST.to_json(), "macs": -1}), "macs: input should be greater than or equal to 0, got -1"),
-        (json.dumps({**BEST.to_json(), "macs": 2**63}), "macs: input should be less than or equal to 922337"),
-        (json.dumps({**BEST.to_json(), "score": None}), "status is ok, and score is null"),
-        (json.dumps({**BEST.to_json(), "score": float("nan")}), "score: input should be a finite number, got nan"),
-        (json.dumps({**BEST.to_json(), "more": 1}), "more: unexpected keyword argument, got 1"),
-        ('{"space": "space"}', "architecture: field required"),
-    ],
-)
-def test_damaged_line_is_named_by_its_number(tmp_path, line, reason):
+DAMAGED = [
+    ("", "invalid JSON: EOF while parsing a value at line 1 column 0"),
+    ("{}, {}", "invalid JSON: trailing characters at line 1 column 3"),
+    ("3", "input should be an object"),
+    (json.dumps({**BEST.to_json(), "macs": -1}), "macs: input should be greater than or equal to 0, got -1"),
+    (json.dumps({**BEST.to_json(), "macs": 2**63}), "macs: input should be less than or equal to 922337"),
+    (json.dumps({**BEST.to_json(), "score": None}), "status is ok, and score is null"),
+    (json.dumps({**BEST.to_json(), "score": float("nan")}), "score: input should be a finite number, got nan"),
+    (json.dumps({**BEST.to_json(), "more": 1}), "more: unexpected keyword argument, got 1"),
+    ('{"space": "space"}', "architecture: field required"),
+]
+
+
+def test_damaged_line_is_named_by_its_number(tmp_path):
     path = tmp_path / "scores.jsonl"
     good = json.dumps(BEST.to_json())
-    place = random.Random(line).randrange(200)
-    path.write_text("".join(each + "\n" for each in [good] * place + [line] + [good] * 10))
-    with pytest.raises(UserError) as error:
-        ScoreRows(path)
-    assert str(error.value).startswith(f"{path}, line {place + 1}: not a finished candidate ({reason}")
-    assert str(error.value).endswith("remove the line (it is scored again), or use --overwrite to begin anew")
+    for number, (line, reason) in enumerate(DAMAGED, start=1):
+        path.write_text("".join(each + "\n" for each in [good] * (number - 1) + [line] + [good] * 3))
+        with pytest.raises(UserError) as error:
+            ScoreRows(path)
+        assert str(error.value).startswith(f"{path}, line {number}: not a finished candidate ({reason}")
+        assert str(error.value).endswith("remove the line (it is scored again), or use --overwrite to begin anew")
 
 
 def test_append_writes_each_line_in_one_call(tmp_path, monkeypatch):
@@ -106,3 +107,29 @@ def test_reading_a_growing_file_leaves_out_its_last_part(tmp_path):
         read_score_rows(path)
     with pytest.raises(FileNotFoundError):
         read_score_rows(tmp_path / "none")
+
+
+def test_full_disk_loses_nothing_that_was_finished(tmp_path):
+    path = tmp_path / "scores.jsonl"
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with JsonLines(path) as rows:
+        rows.append({"n": 1})
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20, limit[1]))
+            with pytest.raises(OSError, match=r"scores\.jsonl") as caught:
+                rows.append({"text": "x" * 100})
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        assert caught.value.errno == errno.EFBIG
+        assert path.read_text() == '{"n": 1}\n'
+        rows.append({"n": 2})
+    with JsonLines(path) as again:
+        assert list(again) == [b'{"n": 1}', b'{"n": 2}']
+
+
+def test_text_that_is_no_unicode_is_refused_before_it_is_written(tmp_path):
+    with JsonLines(tmp_path / "scores.jsonl") as rows:
+        rows.append({"text": "\N{OWL}"})
+        with pytest.raises(UserError, match=r"scores\.jsonl: .*n3\\udc80 is no Unicode text"):
+            rows.append({"text": "n3\udc80"})
+    assert (tmp_path / "scores.jsonl").read_text() == '{"text": "\\ud83e\\udd89"}\n'
