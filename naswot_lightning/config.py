@@ -29,7 +29,7 @@ Affected = Literal[
     "scores",  # at initialization
     "training",  # of the picks, or of candidates that are trained
     "source",  # a path to files whose content decides: a fingerprint tells whether they are the same
-    "machine",  # what computes, and how fast; no result
+    "machine",  # what computes, and where the files lie; no result
     "display",  # what is printed, shown and kept, and where
 ]
 
@@ -43,7 +43,7 @@ def settings_affecting(settings: Any, *what: Affected) -> tuple[str, ...]:
     """Return the names of the options that affect any of these, in their order.
 
     >>> settings_affecting(SearchConfig, "machine")
-    ('device', 'engine', 'workers', 'timeout', 'slurm')
+    ('device', 'engine', 'workers', 'timeout', 'slurm', 'run_dir')
     """
     return tuple(each.name for each in fields(settings) if each.metadata.get("affects", set()) & set(what))
 
@@ -193,7 +193,7 @@ class SearchRun:
     """how many of the ranking to print."""
     select: Select = field(default="top", metadata=affects("display"))
     """which networks train.py picks: the top, or as many spread evenly over the ranking."""
-    run_dir: str = field(default="runs/search", metadata=affects("display"))
+    run_dir: str = field(default="runs/search", metadata=affects("machine"))
     """the folder of all results; the command continues what it finds there."""
     overwrite: bool = field(default=False, metadata=affects("display"))
     """begin anew where run_dir was made with other settings."""
@@ -273,7 +273,7 @@ class MergeConfig:
 class TrainPicks:
     """Which networks are trained, and with which seeds."""
 
-    run_dir: str = field(default="runs/search", metadata=affects("display"))
+    run_dir: str = field(default="runs/search", metadata=affects("machine"))
     """the run folder of a search, or a new one with --architecture."""
     top: int = field(default=3, metadata=affects("candidates"))
     """how many of the ranking to train."""

@@ -44,7 +44,7 @@ def python_that(clone, statement):
 
 
 @pytest.mark.parametrize("target", ["quickstart", "test"])
-def test_no_python(clone, target):
+def test_make_without_python_names_the_cure(clone, target):
     code, printed, said = make(clone, target, "PYTHON=python-that-is-not-there")
     assert (code, printed) == (2, [])
     assert said == [
@@ -54,23 +54,22 @@ def test_no_python(clone, target):
     assert not (clone / ".venv").exists()
 
 
-def test_a_python_that_is_too_old(clone):
-    old = python_that(clone, "import sys; sys.version_info = (3, 9, 2)")
-    code, printed, said = make(clone, "quickstart", f"PYTHON={old}")
-    assert (code, printed) == (2, [])
-    assert said == [f"install: {old} is Python 3.9, expected 3.10 or newer: make PYTHON=python3.12"]
-    assert not (clone / ".venv").exists()
-
-
-def test_no_venv_module(clone):
-    bare = python_that(clone, "import sys; sys.modules['ensurepip'] = None")
-    code, printed, said = make(clone, "quickstart", f"PYTHON={bare}")
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ("import sys; sys.version_info = (3, 9, 2)", "is Python 3.9, expected 3.10 or newer: make PYTHON=python3.12"),
+        ("import sys; sys.modules['ensurepip'] = None", "has no venv module: apt install python3-venv"),
+    ],
+)
+def test_make_with_a_python_that_cannot_do_names_the_cure(clone, statement, message):
+    python = python_that(clone, statement)
+    code, printed, said = make(clone, "quickstart", f"PYTHON={python}")
     assert (code, printed, len(said)) == (2, [], 1)
-    assert said[0].startswith(f"install: {bare} has no venv module: apt install python3-venv")
+    assert said[0].startswith(f"install: {python} {message}")
     assert not (clone / ".venv").exists()
 
 
-def test_an_environment_made_with_an_old_python(clone):
+def test_make_in_an_environment_of_an_old_python_names_the_cure(clone):
     (clone / ".venv" / "bin").mkdir(parents=True)
     python_that(clone, "import sys; sys.version_info = (3, 8, 1)").rename(clone / ".venv" / "bin" / "python")
     code, _, said = make(clone, "quickstart")
@@ -95,43 +94,31 @@ def test_no_network_and_the_next_make_tries_again(clone):
         assert not (clone / ".venv" / ".installed").exists()
 
 
-@pytest.fixture
-def installed(clone):
+def test_make_says_in_one_line_what_pip_said(clone):
     """An environment with a pip that says what a test wants."""
     program = clone / ".venv" / "bin" / "python"
     program.parent.mkdir(parents=True)
-
-    def saying(text):
-        (clone / "said").write_text(text)
-        program.write_text('#!/bin/sh\ncase "$*" in *install*) cat said; exit 1;; esac\n')
-        program.chmod(0o755)
-        return clone
-
-    return saying
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
+    for text, said in (
         (
-            "  ERROR: Could not find a version that satisfies the requirement setuptools>=77 (from versions: none)\n",
+            "  ERROR: Could not find a version that satisfies the requirement setuptools>=77 (from versions: none)",
             "no package index could be reached, or it has no setuptools>=77: check the network,",
         ),
         (
-            "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device\n\nmore\n",
+            "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device\n\nmore",
             "Could not install packages due to an OSError: [Errno 28] No space left on device (pip's own words:",
         ),
         (
-            "ERROR: Cannot install torch==9: conflict\nERROR: ResolutionImpossible: for help visit a page\n",
+            "ERROR: Cannot install torch==9: conflict\nERROR: ResolutionImpossible: for help visit a page",
             "Cannot install torch==9: conflict (pip's own words:",
         ),
         (
-            "Traceback\n  more\npip._vendor.urllib3.exceptions.ReadTimeoutError: Read timed out.\n",
+            "Traceback\n  more\npip._vendor.urllib3.exceptions.ReadTimeoutError: Read timed out.",
             "the connection to the package index broke: check the network,",
         ),
-    ],
-)
-def test_what_pip_says_is_one_line(installed, text, said):
-    code, _, lines = make(installed(text), "quickstart")
-    assert (code, len(lines)) == (2, 1)
-    assert lines[0].startswith(f"install: {said}")
+    ):
+        (clone / "said").write_text(text + "\n")
+        program.write_text('#!/bin/sh\ncase "$*" in *install*) cat said; exit 1;; esac\n')
+        program.chmod(0o755)
+        code, _, lines = make(clone, "quickstart")
+        assert (code, len(lines)) == (2, 1)
+        assert lines[0].startswith(f"install: {said}")

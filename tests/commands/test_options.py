@@ -1,71 +1,146 @@
-"""Options beyond any bound, or of no meaning: one line before any work, nothing written."""
+"""Options that are misspelt, out of bounds, or would run something: one line before any work, nothing written."""
+
+import json
+import os
 
 import pytest
 
-from naswot_lightning.cli.parser import run_command
-from naswot_lightning.cli.search import run_search
-from naswot_lightning.cli.train import run_training
-from naswot_lightning.config import SearchConfig, TrainConfig
+from naswot_lightning.cli.search import main as search_main
+from tests.commands.ends import contents, refused
 
 SMALL = "|skip_connect~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"
-COMMANDS = {
-    "search.py": (run_search, SearchConfig, ()),
-    "train.py": (run_training, TrainConfig, ("--architecture", SMALL)),
-}
+GIVEN = {"search.py": ("--run_dir", "run"), "train.py": ("--run_dir", "run", "--architecture", SMALL)}
 BILLION = "1000000000"
+CALL = {"class_path": "subprocess.Popen", "init_args": {"args": "touch canary", "shell": True}}
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 @pytest.mark.parametrize(
-    ("script", "option", "value"),
+    ("words", "message"),
     [
-        ("search.py", "--space", "."),
-        ("search.py", "--space", ".."),
-        ("search.py", "--space", ""),
-        ("search.py", "--probe_size", BILLION),
-        ("search.py", "--batch_size", BILLION),
-        ("search.py", "--repeats", BILLION),
-        ("search.py", "--samples", BILLION),
-        ("search.py", "--workers", BILLION),
-        ("search.py", "--seed", str(2**32)),
-        ("search.py", "--seed", "9" * 5000),
-        ("search.py", "--seed", "-1"),
-        ("search.py", "--device", "gpu9"),
-        ("search.py", "--precision", "17"),
-        ("search.py", "--wandb.project", "a/b"),
-        ("search.py", "--wandb.group", ""),
-        ("train.py", "--space", "."),
-        ("train.py", "--space", ".."),
-        ("train.py", "--early_points", BILLION),
-        ("train.py", "--batch_size", BILLION),
-        ("train.py", "--epochs", BILLION),
-        ("train.py", "--probe_batch_size", BILLION),
-        ("train.py", "--probe_batch_size", "1"),
-        ("train.py", "--probe_split", "val"),
-        ("train.py", "--score_batch_norm", "eval"),
-        ("train.py", "--devices", BILLION),
-        ("train.py", "--image_size", BILLION),
-        ("train.py", "--seed", str(2**32)),
-        ("train.py", "--seeds", f"1,{2**32}"),
-        ("train.py", "--seeds", "7,07"),
-        ("train.py", "--seeds", "7,"),
-        ("train.py", "--precision", "17"),
-        ("train.py", "--strategy", "dpp"),
-        ("train.py", "--accelerator", "qpu"),
-        ("train.py", "--lr", "nan"),
-        ("train.py", "--lr", "inf"),
-        ("train.py", "--drop_path", "nan"),
-        ("train.py", "--wandb.project", "a/b"),
-        ("train.py", "--trainer.limit_train_batches", "abc"),
-        ("train.py", "--trainer.profiler", "cProfile.Profile"),
-        ("train.py", "--trainer.limit_train_batches", "-1"),
+        ("--space nasbench202", "unknown space 'nasbench202', expected one of nasbench201"),
+        ("--dataset cifar11", "did you mean 'cifar10'?"),
+        ("--score naswto", "did you mean 'naswot'?"),
+        ("--algorithm rnd", "expected one of random"),
+        ("--sampels 3", "unknown option --sampels; did you mean --samples?"),
+        ("--samples many", "--samples: expected int or ['all'], got many"),
+        ("--batch_size 1", "--batch_size 1: expected at least 2"),
+        ("--samples 0", "--samples 0: expected at least 1"),
+        ("--device cuda:77", "--device cuda:77"),
+        ("--dataset imagefolder --data_dir absent", "absent has no train/ folder"),
+        ("--architectures absent.txt", "--architectures absent.txt: no such file"),
+        ("--wandb.mode maybe", "--wandb.mode"),
+        ("--run_dir /proc/run --samples 2", "/proc/run"),
     ],
 )
-def test_one_line_names_the_option_and_nothing_is_written(tmp_path, monkeypatch, capsys, script, option, value):
-    monkeypatch.chdir(tmp_path)
-    function, settings, more = COMMANDS[script]
-    assert run_command(function, settings, script, ["--run_dir", "run", *more, option, value]) == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1, error
-    assert option.rpartition("--")[2] in error, error
-    assert len(error) < 1000
-    assert not list(tmp_path.iterdir())
+def test_search_mistake_is_one_line_with_the_cure(place, capsys, words, message):
+    assert message in refused(capsys, "search.py", *GIVEN["search.py"], *words.split())
+    assert not contents(place)
+
+
+@pytest.mark.parametrize(
+    ("script", "options"),
+    [
+        (
+            "search.py",
+            "--space . --space .. --space= --probe_size N --batch_size N --repeats N --samples N --workers N "
+            f"--seed {2**32} --seed {'9' * 5000} --seed -1 --device gpu9 --precision 17 --wandb.project a/b "
+            "--wandb.group=",
+        ),
+        (
+            "train.py",
+            "--space . --early_points N --batch_size N --epochs N --probe_batch_size N --probe_batch_size 1 "
+            "--probe_split val --score_batch_norm eval --devices N --image_size N "
+            f"--seed {2**32} --seeds 1,{2**32} --seeds 7,07 --seeds 7, --precision 17 --strategy dpp "
+            "--accelerator qpu --lr nan --lr inf --drop_path nan --wandb.project a/b "
+            "--trainer.limit_train_batches abc --trainer.profiler cProfile.Profile --trainer.limit_train_batches=-1",
+        ),
+    ],
+)
+def test_value_out_of_bounds_is_one_short_line_that_names_the_option(place, capsys, script, options):
+    for option in options.replace(" N", f" {BILLION}").split(" --"):
+        words = f"--{option.removeprefix('--')}".split(" ")
+        error = refused(capsys, script, *GIVEN[script], *words)
+        assert words[0].partition("=")[0].removeprefix("--") in error, error
+        assert len(error) < 1000
+        assert not contents(place)
+
+
+def test_list_of_architectures_that_is_bad_leaves_a_finished_run_as_it_was(place, capsys):
+    words = ["--run_dir", "run", "--samples", "2", "--batch_size", "4", "--wandb.mode", "disabled"]
+    assert search_main(words) == 0
+    for content in ("", "nonsense\n", "index,arch\n1,oops\n", "\xff\n"):
+        (place / "list").write_bytes(content.encode("latin-1"))
+        before = contents(place)
+        refused(capsys, "search.py", *words, "--architectures", "list", "--overwrite")
+        assert contents(place) == before
+
+
+@pytest.mark.parametrize(
+    ("script", "content"),
+    [
+        ("train.py", {"trainer": {"profiler": CALL}}),
+        ("train.py", {"trainer": {"callbacks": [CALL]}}),
+        ("train.py", {"trainer": CALL}),
+        ("train.py", {"wandb": {"group": CALL}}),
+        ("train.py", {"seeds": [CALL]}),
+        ("search.py", {"space": CALL}),
+        ("search.py", {"samples": CALL}),
+        ("search.py", CALL),
+    ],
+)
+def test_value_of_a_file_is_never_called(place, capsys, script, content):
+    (place / "c.yaml").write_text(json.dumps(content))
+    refused(capsys, script, "--config", "c.yaml", "--run_dir", "run")
+    assert list(contents(place)) == ["c.yaml"]
+
+
+def test_value_of_an_option_is_never_called(place, capsys):
+    for words in (
+        ("--trainer.profiler", json.dumps(CALL)),
+        ("--trainer.profiler.class_path", "subprocess.Popen", "--trainer.profiler.init_args.args", "touch canary"),
+        ("--trainer.callbacks+", json.dumps(CALL)),
+        ("--trainer.logger", "subprocess.Popen"),
+        ("--trainer.profiler", "!!python/object/apply:os.system ['touch canary']"),
+        ("--wandb", json.dumps(CALL)),
+    ):
+        refused(capsys, "train.py", *GIVEN["train.py"], "--wandb.mode", "disabled", *words)
+        assert not contents(place)
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        ("samples: 5\nspaec: nasbench201\n", "unknown option --spaec; did you mean --space?"),
+        ("samples: !!python/object/apply:os.system ['touch canary']\n", "c.yaml"),
+        ("? !!python/object/apply:os.system ['touch canary']\n: 1\n", "c.yaml"),
+        ("# " + "x" * 2_000_000 + "\n", "2,000,003 bytes"),
+        ("\ud800", "utf-8"),
+        ("- samples\n", "expected options"),
+        ("config: other.yaml\n", "names no other"),
+        ("wandb: other.yaml\n", "wandb"),
+        ("overwrite: 'true'\n", "--overwrite"),
+        ("trust: yes\n", "--trust"),
+    ],
+    ids=lambda value: None if len(value) > 20 else value.strip(),
+)
+def test_file_of_options_that_is_none_or_says_too_much_is_refused(place, capsys, content, word):
+    (place / "c.yaml").write_bytes(content.encode(errors="surrogatepass"))
+    (place / "other.yaml").write_text("overwrite: true\n")
+    assert word in refused(capsys, "search.py", "--config=c.yaml", "--run_dir", "run")
+    assert list(contents(place)) == ["c.yaml", "other.yaml"]
+    # A second file is checked like the first.
+    (place / "good.yaml").write_text("samples: 3\n")
+    assert word in refused(capsys, "search.py", "--config", "good.yaml", "--config", "c.yaml", "--run_dir", "run")
+
+
+def test_file_of_options_that_is_no_file_is_not_read(place, capsys):
+    os.mkfifo(place / "pipe")
+    for name in ("pipe", ".", "/dev/zero", "absent", "", json.dumps({"trainer": {"profiler": CALL}})):
+        assert "no such file" in refused(capsys, "train.py", "--config", name, "--run_dir", "run")
+    assert [path.name for path in place.iterdir()] == ["pipe"]

@@ -27,7 +27,7 @@ def shell(line, folder, **environment):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("end", ["| head -1", ">&- 2>&-", *slow("| true", "2>&-", ">&-", "</dev/null <&-")])
+@pytest.mark.parametrize("end", ["| head -1", ">&- 2>&-", *slow("| true", "2>&-", ">&-")])
 def test_whoever_reads_the_output_the_search_is_complete_and_quiet(tmp_path, end):
     done = shell(f"$SEARCH --run_dir run {end}", tmp_path)
     assert done.returncode == 0, done.stderr
@@ -81,15 +81,9 @@ def assert_quiet_end(code, error):
     assert code in (0, 130) or (code, error) == (-signal.SIGINT, "")  # Python had not begun
 
 
-@pytest.mark.slow
-def test_ctrl_c_at_any_moment_of_the_start_is_one_line(tmp_path):
-    # Before the first line of the script runs, the interpreter itself answers.
-    for n in range(20):
-        assert_quiet_end(*interrupted_after(0.1 + 2.9 * n / 19, tmp_path))
-
-
-@pytest.mark.parametrize("seconds", [0.2, 0.8, 1.6])
+@pytest.mark.parametrize("seconds", [0.8, *slow(*(0.1 + 2.9 * n / 19 for n in range(20)))])
 def test_ctrl_c_while_libraries_load_is_one_line(tmp_path, seconds):
+    # Before the first line of the script runs, the interpreter itself answers.
     assert_quiet_end(*interrupted_after(seconds, tmp_path))
 
 
@@ -116,25 +110,19 @@ def test_any_other_error_of_a_command_is_not_hidden():
 @pytest.mark.slow
 def test_ctrl_c_while_workers_start_is_one_line(tmp_path):
     for n in range(10):
-        words = ("--workers", "2", "--samples", "500")
-        assert_quiet_end(*interrupted_after(2.0 + 0.4 * n, tmp_path, *words))
-
-
-@pytest.fixture(scope="module")
-def installation(tmp_path_factory):
-    """The packages, in each of whose folders numba can make no cache."""
-    folder = tmp_path_factory.mktemp("installation")
-    for package in ("naswot_lightning", "callbacks", "spaces"):
-        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
-        for inner in [folder / package, *(path for path in (folder / package).rglob("*") if path.is_dir())]:
-            (inner / "__pycache__").write_text("")
-    shutil.copy(ROOT / "search.py", folder)
-    return folder
+        assert_quiet_end(*interrupted_after(2.0 + 0.4 * n, tmp_path, "--workers", "2", "--samples", "500"))
 
 
 @pytest.mark.parametrize("temporary", ["private", "unusable"])
 @pytest.mark.slow
-def test_an_installation_that_cannot_be_written(installation, tmp_path, temporary):
+def test_installation_that_cannot_be_written_keeps_its_cache_elsewhere_or_nowhere(tmp_path, temporary):
+    """The packages, in each of whose folders numba can make no cache."""
+    installation = tmp_path / "installation"
+    for package in ("naswot_lightning", "callbacks", "spaces"):
+        shutil.copytree(ROOT / package, installation / package, ignore=shutil.ignore_patterns("__pycache__"))
+        for path in [installation / package, *(installation / package).rglob("*/")]:
+            (path / "__pycache__").write_text("")
+    shutil.copy(ROOT / "search.py", installation)
     nowhere = {"HOME": "/dev/null", "XDG_CACHE_HOME": "/dev/null/x", "PYTHONPATH": str(installation)}
     (tmp_path / "private").mkdir()
     if temporary == "unusable":  # somebody else could write it: what is read from a cache is run
