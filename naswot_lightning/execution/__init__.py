@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from naswot_lightning.registry import resolve
 
@@ -17,19 +18,11 @@ ENGINES = {
 }
 
 
-class MakesExecutor(Protocol):
-    """The constructor of an executor."""
-
-    def __call__(self, request: ResourceRequest, /) -> Executor:
-        """Return an executor for what is asked; UserError where this engine cannot do it."""
-        ...
-
-
-def get_engine(name: str) -> MakesExecutor:
-    """Return the constructor of the executors of that engine.
+def get_engine(name: str) -> Callable[[ResourceRequest], Executor]:
+    """Return what makes an executor for a request, or raises UserError where the engine cannot do what is asked.
 
     Raises:
         UserError: no such engine; the message lists the names.
     """
-    made: MakesExecutor = resolve("engine", name, ENGINES)
+    made: Callable[[ResourceRequest], Executor] = resolve("engine", name, ENGINES)
     return made

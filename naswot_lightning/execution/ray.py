@@ -51,7 +51,8 @@ def ray_executor(request: ResourceRequest) -> Executor:
         raise UserError(f"--device {request.device}: Ray chooses among the GPUs; use --device {request.device.type}")
     # Ray reads these in every process, before it is imported; what the user has set stays.
     settings = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
-    if "RAY_AUTH_MODE" not in os.environ and _address() == "local":
+    address = os.environ.get("RAY_ADDRESS") or "local"
+    if "RAY_AUTH_MODE" not in os.environ and address == "local":
         # A private cluster takes a token of its own, which is nowhere stored.
         settings |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     for name, value in settings.items():
@@ -60,11 +61,7 @@ def ray_executor(request: ResourceRequest) -> Executor:
         import ray
     except ImportError as error:
         raise UserError(f"--engine ray: {error}; pip install 'naswot-lightning[ray]'") from None
-    return RayExecutor(ray, request)
-
-
-def _address() -> str:
-    return os.environ.get("RAY_ADDRESS") or "local"
+    return RayExecutor(ray, address, request)
 
 
 class RayWorker:
@@ -115,8 +112,8 @@ class RayExecutor:
     with none beside it that could want the same memory. A training is tried again at once, up to three times in all.
     """
 
-    def __init__(self, ray: Any, request: ResourceRequest) -> None:
-        self._ray, self._request, self._trains = ray, request, request.runs_subprocess
+    def __init__(self, ray: Any, address: str, request: ResourceRequest) -> None:
+        self._ray, self._address, self._request, self._trains = ray, address, request, request.runs_subprocess
         self._is_ours = False
         self._spec: TaskSpec | None = None
         self._sent: ObjectRef | None = None
@@ -170,7 +167,7 @@ class RayExecutor:
         """Join the cluster of ``RAY_ADDRESS``, or start one of this machine, which ends with this process."""
         if self._ray.is_initialized():
             return
-        address = _address()
+        address = self._address
         expect_cluster(address)
         own = {"include_dashboard": False} if address == "local" else {}
         handler, folder = signal.getsignal(signal.SIGTERM), os.getcwd()
@@ -194,7 +191,7 @@ class RayExecutor:
         with folder as output:
             try:
                 while waiting or self._calls:
-                    self._start_workers(min(workers or len(waiting), len(waiting)))
+                    self._start_workers(len(waiting) + len(self._calls), workers)
                     while waiting and self._idle:
                         self._give(waiting, output, is_retry)
                     for call in self._calls.values():
@@ -205,7 +202,7 @@ class RayExecutor:
                 self._stop()
                 raise
 
-    def _start_workers(self, most: int) -> None:
+    def _start_workers(self, wanted: int, most: int | None) -> None:
         """Start workers where the cluster has room for them, also on machines that have joined it meanwhile."""
         machines = [machine["Resources"] for machine in self._ray.nodes() if machine["Alive"]]
         if not machines:
@@ -220,7 +217,7 @@ class RayExecutor:
         # Nothing is tried again by Ray itself, which would begin with the first item. The second thread is for stop().
         options = {"num_cpus": needs["CPU"], "num_gpus": needs.get("GPU", 0), "max_restarts": 0, "max_concurrency": 2}
         path = {"PYTHONPATH": os.pathsep.join(module_path()), "PYTHONSAFEPATH": "1"}
-        for _ in range(min(slots, most) - len(self._calls) - len(self._idle)):
+        for _ in range(min(slots, wanted, most or slots) - len(self._calls) - len(self._idle)):
             worker = self._ray.remote(**options, runtime_env={"env_vars": path})(RayWorker).remote()
             self._calls[worker.prepare.remote(self._sent)] = _Call(worker, [])
 

@@ -145,7 +145,7 @@ def output_to(file: Path) -> Iterator[None]:
     """Print into a file, line by line, and errors into another beside it: for the process that shows them."""
     with (
         open(file, "a", buffering=1) as out,
-        open(file.with_suffix(".err"), "a", buffering=1) as err,
+        open(f"{file}.err", "a", buffering=1) as err,
         redirect_stdout(out),
         redirect_stderr(err),
     ):
@@ -156,7 +156,7 @@ class OutputReader:
     """Shows what another process prints with :func:`output_to`."""
 
     def __init__(self, file: Path) -> None:
-        self._files = {file: 0, file.with_suffix(".err"): 0}
+        self._files = {str(file): 0, f"{file}.err": 0}
 
     def show(self) -> None:
         """Print the lines that have come since the last call."""

@@ -126,10 +126,12 @@ class Training:
 
 
 def wait_until(condition, seconds=60):
+    """Return what the condition gives, as soon as it is true."""
     end = time.monotonic() + seconds
-    while not condition():
+    while not (found := condition()):
         assert time.monotonic() < end
         time.sleep(0.05)
+    return found
 
 
 def begin(run, begun):

@@ -1,9 +1,14 @@
 """The engine of this machine: in this process, in threads, and in processes that die, hang, or are never ready."""
 
+import json
 import os
 import random
 import signal
+import subprocess
+import sys
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -21,7 +26,8 @@ from naswot_lightning.execution.local import (
 )
 from naswot_lightning.scorer import ScoreEvaluator
 from spaces import get_space
-from tests.execution.tasks import Fatal, Forking, Halved, NeverReady, Odd, Stopped, Where
+from tests.conftest import ROOT
+from tests.execution.tasks import Fatal, Forking, Halved, NeverReady, Odd, Stopped, Where, wait_until
 
 SPACE = get_space("nasbench201")
 DISCONNECTED = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
@@ -36,19 +42,6 @@ def always_worthwhile(monkeypatch):
     monkeypatch.setattr(local, "_WORTHWHILE_S", 0.0)
 
 
-def test_every_executor_gives_the_same_results(always_worthwhile):
-    scores = ("naswot", "synflow", "params")
-    evaluator = ScoreEvaluator(get_space("nasbench201"), [load_probe("digits", "", 8, 0)], scores, seed=5)
-    networks = [DISCONNECTED, *(SPACE[index] for index in (3, 11, 284, 1462, 7000))]
-    expected = {network: replace(values, seconds=0.0) for network, values in SerialExecutor().run(evaluator, networks)}
-    assert list(expected) == networks
-    assert {values.status for values in expected.values()} == {"ok", "degenerate"}
-    for executor in (ProcessExecutor(2), AutomaticExecutor(ProcessExecutor(2)), AutomaticExecutor(ProcessExecutor(1))):
-        pairs = list(executor.run(evaluator, iter(networks)))
-        assert len(pairs) == len(networks)
-        assert {network: replace(values, seconds=0.0) for network, values in pairs} == expected
-
-
 @pytest.mark.parametrize(
     ("name", "bf16"),
     [
@@ -57,23 +50,29 @@ def test_every_executor_gives_the_same_results(always_worthwhile):
         pytest.param("tests.own_networks.networks", False, marks=pytest.mark.slow),
     ],
 )
-def test_scores_are_those_of_one_process_whatever_its_threads(name, bf16):
+def test_scores_are_the_same_in_one_process_in_workers_and_with_any_threads(name, bf16):
     space, rng = get_space(name), random.Random(1)
     scores = ("naswot", "jacob_cov", "grad_norm", "snip", "synflow")
     precision = "bf16" if bf16 else "32"
     evaluator = ScoreEvaluator(space, [load_probe("noise", "", 16, 0, probe_size=16)], scores, precision=precision)
-    networks = list(dict.fromkeys(space.sample(rng) for _ in range(2)))
-    in_workers = dict(ProcessExecutor(2).run(evaluator, networks))
-    assert sorted(in_workers) == sorted(networks)
+    networks = list(dict.fromkeys(space.sample(rng) for _ in range(3)))
+    if name == "nasbench201":
+        networks.append(DISCONNECTED)
+    pairs = list(ProcessExecutor(2).run(evaluator, iter(networks)))
+    assert sorted(network for network, _ in pairs) == sorted(networks)
+    expected = {network: replace(values, seconds=0.0) for network, values in pairs}
     threads = torch.get_num_threads()
     for count in (1, 2):
         torch.set_num_threads(count)
         try:
-            here = [evaluator(network).scores for network in networks]
+            here = [
+                (network, replace(values, seconds=0.0)) for network, values in SerialExecutor().run(evaluator, networks)
+            ]
             assert torch.get_num_threads() == count
         finally:
             torch.set_num_threads(threads)
-        assert here == [in_workers[network].scores for network in networks]
+        assert [network for network, _ in here] == networks
+        assert all(replace(values, seconds=0.0) == expected[network] for network, values in here)
 
 
 def test_items_are_answered_once_each_also_none_and_by_a_task_that_forks(always_worthwhile):
@@ -186,3 +185,43 @@ def test_what_hangs_when_all_is_done_is_ended():
 def test_workers_that_cannot_get_ready_are_one_line():
     with pytest.raises(UserError, match=r"^a worker ended with exit code 7 before it was ready, 3 times.* --workers$"):
         list(ProcessExecutor(2).run(NeverReady(), [1, 2, 3]))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
+def test_workers_end_with_their_parent_also_in_the_middle_of_an_item():
+    program = "import sys; from tests.execution.test_local import *\nif __name__ == '__main__': list("
+    program += "ProcessExecutor(2).run(Fatal(), [99, 99]))"
+    parent = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT)
+    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+    workers = wait_until(lambda: [pid for pid in children.read_text().split() if is_at_work(pid)][1:])
+    parent.kill()
+    parent.wait()
+    wait_until(lambda: not any(map(is_at_work, workers)))
+
+
+def is_at_work(pid):
+    """Whether a process is a worker that has not ended."""
+    with suppress(OSError):
+        return b"multiprocessing.spawn" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False
+
+
+@pytest.mark.slow
+def test_a_killed_worker_of_a_search_is_one_line(tmp_path):
+    command = ["search.py", "--samples", "60", "--batch_size", "16", "--workers", "2", "--wandb.mode", "disabled"]
+    process = subprocess.Popen(
+        [sys.executable, *command, "--run_dir", tmp_path / "run"],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    rows = tmp_path / "run" / "scores.jsonl"
+    wait_until(lambda: rows.exists() and rows.read_text().count("\n") >= 4)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    os.kill(int(next(pid for pid in children.read_text().split() if is_at_work(pid))), signal.SIGKILL)
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0
+    (told,) = [line for line in errors.splitlines() if line and "scoring" not in line]
+    assert told.startswith(
+        "warning: a worker was killed by SIGKILL, as Linux does where memory runs out; what it was at"
+    )
+    assert len({json.loads(line)["architecture"] for line in rows.read_text().splitlines()}) == 60
+    assert "best 10 of 60" in output

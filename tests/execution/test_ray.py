@@ -63,12 +63,9 @@ def test_what_kills_its_worker_is_tried_again_and_then_lost_and_the_others_go_on
     assert all("a worker died, perhaps for want of memory; what it was at" in message for message in caplog.messages)
 
 
-def test_what_hangs_is_lost_in_time(cluster):
+def test_what_hangs_fails_in_time_and_workers_that_cannot_get_ready_are_one_line(cluster):
     results = dict(run(Fatal(), [1, 99, 2, 3], timeout=0.5))
     assert results == {1: 1, 2: 2, 3: 3, 99: WorkerFailure("gave no answer in 0.5 s")}
-
-
-def test_workers_that_cannot_get_ready_are_one_line(cluster):
     with pytest.raises(UserError, match="a worker died, perhaps for want of memory before it was ready, 3 times"):
         run(NeverReady(), [1, 2, 3])
 
@@ -156,18 +153,18 @@ def test_picks_are_those_of_the_local_engine(cluster, trained, trained_here):
     assert trained("--engine", "ray", env={**os.environ, "RAY_ADDRESS": cluster}) == trained_here
 
 
-def test_a_space_of_ones_own_is_scored_and_one_that_cannot_be_sent_is_one_line(cluster):
+def test_a_space_of_ones_own_is_scored_and_workers_stay_for_the_next_batch(cluster):
     space = get_space("tests.own_networks.networks")
     evaluator = ScoreEvaluator(space, [load_probe("noise", "", 8, 0, probe_size=16)])
     networks = list(space)[:2]
-    found = {name: replace(values, seconds=0.0) for name, values in run(evaluator, networks)}
-    assert found == {name: replace(evaluator(name), seconds=0.0) for name in networks}
-
-    class Local(type(get_space("nasbench201"))):
-        """A class that no other process can find."""
-
-    with pytest.raises(UserError, match="--engine ray: another process cannot make the space 'nasbench201'"):
-        run(ScoreEvaluator(Local(), evaluator.probes), ["x"])
+    executor = ray_executor(ResourceRequest(1, CPU))
+    found = dict(executor.run(evaluator, networks[:1]))
+    workers = list(executor._idle)
+    found |= dict(executor.run(evaluator, networks[1:]))
+    assert executor._idle == workers
+    assert {name: replace(values, seconds=0.0) for name, values in found.items()} == {
+        name: replace(evaluator(name), seconds=0.0) for name in networks
+    }
 
 
 def test_what_is_no_address_of_a_cluster_is_one_line():

@@ -4,21 +4,17 @@ import re
 import signal
 import sys
 import threading
-from dataclasses import replace
 
 import pytest
 import torch
 
-from naswot_lightning.data.probe import load_probe
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution import get_engine, slurm
 from naswot_lightning.execution.base import ResourceRequest, WorkerFailure
 from naswot_lightning.execution.slurm import slurm_executor, split_into_jobs, to_minutes
-from naswot_lightning.scorer import ScoreEvaluator
-from spaces import get_space
 from tests.execution import fake_slurm
 from tests.execution.conftest import SMALL
-from tests.execution.tasks import Fatal, Forking, Halved, KillsItsParent, NeverReady, Odd, Training, begin, wait_until
+from tests.execution.tasks import Fatal, Forking, Halved, KillsItsParent, Odd, Training, begin, wait_until
 
 submitit = pytest.importorskip("submitit")
 CPU = torch.device("cpu")
@@ -86,11 +82,6 @@ def test_the_items_of_a_job_that_is_lost_are_submitted_again_and_the_one_that_en
 def test_jobs_that_are_lost_one_after_the_other_are_one_line(run):
     with pytest.raises(UserError, match=r"5 jobs one after the other gave no result: the last ended .*err; what is"):
         list(run(KillsItsParent(), [0] * 8, workers=1))
-
-
-def test_workers_that_cannot_get_ready_are_one_line(run):
-    with pytest.raises(UserError, match=r"^a worker ended with exit code 7 before it was ready, 3 times"):
-        list(run(NeverReady(), [1, 2, 3]))
 
 
 @pytest.fixture
@@ -198,15 +189,6 @@ def test_the_command_gives_the_ranking_of_one_process_wherever_it_is_run(foreign
 @pytest.mark.slow
 def test_picks_are_those_of_the_local_engine(trained, trained_here):
     assert trained("--engine", "slurm", "--slurm.cluster", "local") == trained_here
-
-
-@pytest.mark.slow
-def test_a_space_of_ones_own_is_scored(run):
-    space = get_space("tests.own_networks.networks")
-    evaluator = ScoreEvaluator(space, [load_probe("noise", "", 8, 0, probe_size=16)])
-    networks = list(space)[:1]
-    found = {name: replace(values, seconds=0.0) for name, values in run(evaluator, networks)}
-    assert found == {name: replace(evaluator(name), seconds=0.0) for name in networks}
 
 
 @pytest.mark.parametrize(
