@@ -105,23 +105,18 @@ def test_wide_form_columns_name_data_set_split_and_epochs(tmp_path):
         assert (table.number(FIRST), table.number(SECOND)) == (7, 9)
 
 
-def test_two_columns_are_enough_and_lines_of_one_architecture_are_repeats(tmp_path):
+def test_lines_of_one_architecture_are_repeats(tmp_path):
     cells = ["conv3x3~0+conv1x1~+output~1", "conv1x1~+conv3x3~0+output~2", "conv3x3~0+output~1"]  # one and the same
-    table = opened(
-        tmp_path, "\n".join(["architecture,accuracy", *(f'"{cell}",{50 + i}' for i, cell in enumerate(cells))])
-    )
-    assert table.space == "nasbench101"
+    lines = [f'"{cell}",{50 + number}' for number, cell in enumerate(cells)]
+    table = opened(tmp_path, "\n".join(["architecture,accuracy", *lines]))
     assert list(table.architectures) == ["conv3x3~0+output~1"]
     assert table.known == (AvailableAccuracy("own", "test", 0, (0, 1, 2)),)
     assert table.accuracy("conv3x3~0+output~1", "own", "test") == 51
 
 
-def test_space_follows_from_the_string(tmp_path):
+def test_space_follows_from_the_string_or_is_named(tmp_path):
     for architecture, space in {FIRST: "nasbench201", "8:16:24:32:64": "nats_size", "output~0": "nasbench101"}.items():
         assert opened(tmp_path, f"architecture,accuracy\n{architecture},50\n").space == space
-
-
-def test_the_space_can_be_named(tmp_path):
     text = "architecture,accuracy\nds=1;ws=16;ss=1,50\n"
     with pytest.raises(UserError, match="the space of 'ds=1;ws=16;ss=1' cannot be told; name it with --space"):
         opened(tmp_path, text)

@@ -11,7 +11,7 @@ from spaces import Space, SpaceError, get_space, list_spaces
 from spaces.__main__ import main
 from spaces.drawing.layout import GAP, lay_out
 from spaces.drawing.picture import draw, wrapped
-from spaces.graph import CellGraph, Edge, Node, cell_graph
+from spaces.graph import Edge
 from spaces.named import NamedNetworks
 
 SIGNATURES = {"png": b"\x89PNG\r\n\x1a\n", "svg": b"<?xml"}
@@ -117,13 +117,6 @@ def test_what_nothing_reaches_and_what_leads_nowhere_is_dead():
     (graph,) = get_space("nasbench101").graph("conv3x3~0+conv1x1~+maxpool3x3~1,2+output~1")
     assert [node.live for node in graph.nodes] == [True, True, False, False, True]
     assert [(edge.source, edge.target) for edge in graph.edges if not edge.live] == [(1, 3), (2, 3)]
-
-
-def test_zero_through_and_through_leaves_the_ends():
-    graph = cell_graph("cell", ["in", "middle", "out"], [(0, 1, "none"), (1, 2, "skip")])
-    assert graph == CellGraph(
-        "cell", (Node("in"), Node("middle", False), Node("out")), (Edge(0, 1, "none", False), Edge(1, 2, "skip", False))
-    )
 
 
 def test_graphs_of_the_other_spaces():

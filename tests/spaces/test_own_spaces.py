@@ -1,7 +1,6 @@
-"""A user's own space: a class by import path, or a function that returns networks by name."""
+"""A user's own networks: a function that returns them by name, and what cannot be a space."""
 
 import random
-import textwrap
 
 import pytest
 import torch
@@ -11,63 +10,23 @@ from naswot_lightning import naswot_score
 from spaces import EnumerableSpace, SpaceError, get_space
 from spaces.named import NamedNetworks
 
-OWN = '''
-import random
-from torch import nn
-from spaces import Space, SpaceError
-
-class Widths(Space):
-    """Two convolutions; the architecture is their widths, such as 8-16."""
-
-    def __init__(self, kernel: int = 3, bias: bool = True):
-        self.convolution = {"kernel_size": kernel, "bias": bias}
-
-    def sample(self, rng):
-        return f"{rng.choice((4, 8))}-{rng.choice((8, 16))}"
-
-    def mutate(self, architecture, rng):
-        first, second = architecture.split("-")
-        return f"{12 - int(first)}-{second}"
-
-    def build(self, architecture, num_classes=10, in_channels=3):
-        try:
-            first, second = map(int, architecture.split("-"))
-        except ValueError:
-            raise SpaceError(f"{architecture!r}: expected two widths such as 8-16") from None
-        return nn.Sequential(
-            nn.Conv2d(in_channels, first, **self.convolution), nn.ReLU(),
-            nn.Conv2d(first, second, **self.convolution), nn.ReLU(),
-            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(second, num_classes),
-        )
-
+OWN = """
 def networks():
     from torchvision.models import resnet18, resnet34
     return {"resnet18": lambda n: resnet18(num_classes=n), "resnet34": lambda n: resnet34(num_classes=n)}
 
 number = 3
-'''
+"""
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    (tmp_path / "own_spaces_of_a_test.py").write_text(textwrap.dedent(OWN))
+    (tmp_path / "own_spaces_of_a_test.py").write_text(OWN)
     monkeypatch.chdir(tmp_path)
     get_space.cache_clear()
-    return tmp_path
 
 
-def test_a_class_by_import_path(folder):
-    space = get_space("own_spaces_of_a_test.Widths")
-    assert space.name == "own_spaces_of_a_test.Widths"
-    architecture = space.sample(random.Random(0))
-    assert space.mutate(architecture, random.Random(0)) != architecture
-    assert space.complexity("8-16", num_classes=5).params == (27 + 1) * 8 + (72 + 1) * 16 + 17 * 5
-    assert space.canonical("8-16") == "8-16"
-    with pytest.raises(SpaceError, match="expected two widths"):
-        space.validate("8")
-
-
-def test_a_function_that_returns_networks(folder):
+def test_function_that_returns_networks_is_a_space(folder):
     space = get_space("own_spaces_of_a_test.networks")
     assert isinstance(space, EnumerableSpace)
     assert list(space) == ["resnet18", "resnet34"]
@@ -93,10 +52,7 @@ def test_what_cannot_be_a_space_is_one_line(folder):
 
 
 def test_torchvision_networks_are_scored():
-    space = NamedNetworks(
-        {"resnet18": lambda n: resnet18(num_classes=n), "mobilenet": lambda n: mobilenet_v3_small(num_classes=n)}, "tv"
-    )
-    images = torch.randn(4, 3, 64, 64)
-    scores = {name: naswot_score(space.build(name), images) for name in space}
-    assert all(score > 0 for score in scores.values())
+    builders = {"resnet18": lambda n: resnet18(num_classes=n), "mobilenet": lambda n: mobilenet_v3_small(num_classes=n)}
+    space, images = NamedNetworks(builders, "tv"), torch.randn(4, 3, 64, 64)
+    assert all(naswot_score(space.build(name), images) > 0 for name in space)
     assert space.complexity("resnet18", 10).params == 11_181_642
