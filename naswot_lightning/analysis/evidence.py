@@ -144,7 +144,7 @@ def judge(networks: Sequence[Network], ranked: int | None = None) -> Verdict:
         }
         numbers = (
             f"Kendall tau with test accuracy {taus[SCORE_INIT.name]} against {taus[size]} for {_SIZES[size].label}, "
-            f"difference {difference.value:+.2f} {difference.interval} "
+            f"difference {difference.value:+.2f} [{difference.low:.2f}, {difference.high:.2f}] "
             f"(95 % intervals, paired bootstrap, n = {n} networks)"
         )
         return Verdict(outcome, f"{said[outcome]}: {numbers}.", size, difference)
@@ -198,5 +198,5 @@ def agreement_with_size(ranking: pd.DataFrame) -> dict[str, float | None]:
     for size in SIZES:
         counts = scored[size].to_numpy(float, na_value=np.nan)
         counted = ~np.isnan(counts)
-        taus[size] = kendall_tau(scores[counted].tolist(), counts[counted].tolist())
+        taus[size] = kendall_tau(scores[counted], counts[counted])
     return taus

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
 Indices = NDArray[np.intp]
-Statistic = Callable[[Sequence[float], Sequence[float], Array], Array]
+Values = Sequence[float] | np.ndarray
+Statistic = Callable[[Values, Values, Array], Array]
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
@@ -30,8 +31,8 @@ class Estimate:
     """A statistic of n networks with its bootstrap interval.
 
     >>> estimate = Estimate(0.5, 0.25, 0.75, n=20, undefined_resamples=0)
-    >>> print(estimate, f"{estimate:.3f}", estimate.interval)
-    0.50 [0.25, 0.75] 0.500 [0.250, 0.750] [0.25, 0.75]
+    >>> print(estimate, f"{estimate:.3f}")
+    0.50 [0.25, 0.75] 0.500 [0.250, 0.750]
     """
 
     value: float | None
@@ -55,13 +56,8 @@ class Estimate:
             return format(self.value, spec)
         return f"{self.value:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
 
-    @property
-    def interval(self) -> str:
-        """The interval as text."""
-        return "-" if self.low is None else f"[{self.low:.2f}, {self.high:.2f}]"
 
-
-def kendall_tau(first: Sequence[float], second: Sequence[float]) -> float | None:
+def kendall_tau(first: Values, second: Values) -> float | None:
     """Return Kendall's tau-b, or None where it is not defined (fewer than two values, or all equal).
 
     In O(n log n), for rankings of any length; :func:`resampled_tau` gives the same in each of many resamples.
@@ -79,18 +75,18 @@ def kendall_tau(first: Sequence[float], second: Sequence[float]) -> float | None
     return None if math.isnan(tau) else tau
 
 
-def with_the_worst(merits: Array) -> Array:
-    """Return merits in which those that are missing (NaN) are below all others, equal to each other.
+def with_missing_last(scores: np.ndarray) -> Array:
+    """Return scores in which those that are missing (NaN) are below all others, equal to each other.
 
-    >>> with_the_worst(np.array([np.nan, -5.0, 2.0]))
+    >>> with_missing_last(np.array([np.nan, -5.0, 2.0]))
     array([-11.,  -5.,   2.])
     """
-    missing = np.isnan(merits)
-    lowest = 0.0 if missing.all() else float(np.nanmin(merits))
-    return np.where(missing, lowest - 1 - abs(lowest), merits)
+    missing = np.isnan(scores)
+    lowest = 0.0 if missing.all() else float(np.nanmin(scores))
+    return np.where(missing, lowest - 1 - abs(lowest), scores)
 
 
-def resampled_tau(first: Sequence[float], second: Sequence[float], counts: Array) -> Array:
+def resampled_tau(first: Values, second: Values, counts: Array) -> Array:
     """Return Kendall's tau-b in each resample, NaN where all values of one variable are equal.
 
     Exact, and all resamples at once, in O(n log n) each. Counts, (resamples, n), say how often each
@@ -116,7 +112,7 @@ def partial_tau(xy: Array, xz: Array, yz: Array) -> Array:
     return np.where(known, (xy - xz * yz) / np.sqrt(np.where(known, left, 1.0)), np.nan)
 
 
-def resampled_rho(first: Sequence[float], second: Sequence[float], counts: Array) -> Array:
+def resampled_rho(first: Values, second: Values, counts: Array) -> Array:
     """Return Spearman's rho in each resample, with mean ranks for equals; arguments as in :func:`resampled_tau`.
 
     >>> resampled_rho([1, 2, 3], [1, 3, 2], np.array([[1.0, 1.0, 1.0], [2.0, 1.0, 0.0]]))
@@ -126,7 +122,7 @@ def resampled_rho(first: Sequence[float], second: Sequence[float], counts: Array
     return _ratio(*((counts * product).sum(1) for product in (a * b, a * a, b * b)))
 
 
-def _centred_ranks(values: Sequence[float], counts: Array) -> Array:
+def _centred_ranks(values: Values, counts: Array) -> Array:
     """Return (resamples, n): the rank of each network among those drawn, the mean rank for equals, less the mean."""
     codes = _codes(values)
     drawn = _drawn_of_each(codes, counts)
@@ -168,7 +164,7 @@ def describe_method(n: int) -> dict[str, str | int | float]:
     }
 
 
-def estimate(statistic: Statistic, first: Sequence[float], second: Sequence[float]) -> Estimate:
+def estimate(statistic: Statistic, first: Values, second: Values) -> Estimate:
     """Return a rank correlation with its interval.
 
     >>> print(estimate(resampled_tau, [1, 2, 3, 4, 5, 6, 7, 8], [2, 1, 3, 4, 6, 5, 7, 8]))
@@ -212,7 +208,7 @@ def estimate_of(values: Array, n: int) -> Estimate:
     return Estimate(value, float(low), float(high), n, undefined)
 
 
-def concordance(first: Sequence[float], second: Sequence[float], counts: Array) -> Array:
+def concordance(first: Values, second: Values, counts: Array) -> Array:
     """Return the concordant less the discordant pairs of drawn networks in each resample; ties are neither.
 
     In O(n log n) for each, where the matrix of all pairs takes O(n^2): 3,000 networks in 2,000 resamples take 0.2 s in
@@ -228,7 +224,7 @@ def concordance(first: Sequence[float], second: Sequence[float], counts: Array) 
     return 2 * _concordant(a, b, counts) + tied_in_first - untied(b, counts)
 
 
-def untied(values: Sequence[float] | Codes, counts: Array) -> Array:
+def untied(values: Values, counts: Array) -> Array:
     """Return how many pairs of drawn networks differ in a value, in each resample; arguments as above.
 
     >>> untied([1, 1, 3], np.array([[1.0, 1.0, 1.0], [2.0, 1.0, 0.0]]))
@@ -264,7 +260,7 @@ def _concordant(first: Codes, second: Codes, counts: Array) -> Array:
     return found.astype(np.float64)
 
 
-def _codes(values: Sequence[float] | Codes) -> Codes:
+def _codes(values: Values) -> Codes:
     """Return 1 for the lowest value, 2 for the next, ..., the same for equals."""
     return np.asarray(np.unique(np.asarray(values), return_inverse=True)[1].reshape(-1) + 1, np.int64)
 

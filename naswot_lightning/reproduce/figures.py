@@ -16,7 +16,7 @@ from naswot_lightning.analysis.measurements import (
     SelectedNetwork,
     relative_scores,
 )
-from naswot_lightning.analysis.statistics import Estimate, estimate, resampled_tau, with_the_worst
+from naswot_lightning.analysis.statistics import Estimate, estimate, resampled_tau, with_missing_last
 from naswot_lightning.benchmarks import Table
 from naswot_lightning.console import print_table
 from naswot_lightning.diagnostics.ablation import AblationPlan, measure_ablation, select_by_percentile
@@ -189,9 +189,9 @@ def _bars(table: Table, known: KnownAccuracies, settings: BarSettings, published
     architectures = [table.architectures[row] for row in drawn.tolist()]
     images = images_of(settings.dataset, known.dataset)
     scores = scores_by_name(settings, scored_space(settings, table), images, architectures, settings.scores)
-    accuracies = known.values[drawn].tolist()
+    accuracies = known.values[drawn]
     for name, values in scores.items():
-        tau = estimate(resampled_tau, with_the_worst(values).tolist(), accuracies)
+        tau = estimate(resampled_tau, with_missing_last(values), accuracies)
         paper = published.find(table.space, known.dataset, name)
         yield Bar(table.name, table.space, known.label, images, name, tau, paper)
 

@@ -13,7 +13,6 @@ import numpy as np
 
 from naswot_lightning.analysis.evidence import TAU_DECIMALS, Outcome, outcome_of
 from naswot_lightning.analysis.statistics import (
-    Array,
     Estimate,
     describe_method,
     estimate_of,
@@ -152,11 +151,11 @@ def assess_scores(ranks: Mapping[str, ScoreRanks], accuracies: CandidateAccuraci
     known = np.flatnonzero(~np.isnan(accuracies.values))
     n, counts, accuracy = len(known), with_resamples(len(known)), accuracies.values[known]
     # (1 + resamples,) each: all networks, then the same resamples for every score, so that differences are paired.
-    taus = {name: _taus(each.ranks[known], accuracy, counts) for name, each in ranks.items()}
+    taus = {name: resampled_tau(each.ranks[known], accuracy, counts) for name, each in ranks.items()}
     size = max(SIZES, key=lambda name: np.nan_to_num(taus[name][0], nan=-1.0))
     found = []
     for name, each in ranks.items():
-        with_size = _taus(each.ranks[known], ranks[size].ranks[known], counts)
+        with_size = resampled_tau(each.ranks[known], ranks[size].ranks[known], counts)
         gain = estimate_of(np.round(taus[name] - taus[size], TAU_DECIMALS), n)
         assessment = ScoreAssessment(
             score=name,
@@ -171,10 +170,6 @@ def assess_scores(ranks: Mapping[str, ScoreRanks], accuracies: CandidateAccuraci
     # Scores without a tau stand last.
     found.sort(key=lambda each: -2.0 if each.tau.value is None else each.tau.value, reverse=True)
     return AccuracyPanel(accuracies.label, accuracies.source, n, size, accuracies.note, tuple(found))
-
-
-def _taus(first: np.ndarray, second: np.ndarray, counts: Array) -> Array:
-    return resampled_tau(first.tolist(), second.tolist(), counts)
 
 
 @dataclass(frozen=True)
@@ -240,7 +235,7 @@ def measure_stability(
     for criterion in criteria:
         pairs = zip(ranks, orders, strict=True)
         own = [by_name[criterion.name].ranks[order] for by_name, order in pairs if criterion.name in by_name]
-        between = [tau for a, b in combinations(own, 2) if (tau := kendall_tau(a.tolist(), b.tolist())) is not None]
+        between = [tau for a, b in combinations(own, 2) if (tau := kendall_tau(a, b)) is not None]
         taus = tuple(kendall_tau(each[known], accuracies.values[known]) for each in own)
         mean, lowest = (fmean(between), min(between)) if between else (None, None)
         found.append(ScoreStability(criterion.name, mean, lowest, taus, _share_of_repeats(runs[0], criterion)))

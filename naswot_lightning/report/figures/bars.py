@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from naswot_lightning.analysis.statistics import Estimate, estimate, resampled_tau, with_the_worst
+from naswot_lightning.analysis.statistics import Estimate, estimate, resampled_tau, with_missing_last
 from naswot_lightning.report.figures import style
 from naswot_lightning.report.networks import networks_with_accuracy
 
@@ -60,7 +60,7 @@ def draw_figure4(run: Run, findings: Findings) -> Figure | None:
     bars = [
         Bar(
             table="", space=found.space, accuracy=found.source, images=found.images, score=name,
-            tau=estimate(resampled_tau, with_the_worst(values).tolist(), accuracies),
+            tau=estimate(resampled_tau, with_missing_last(values), accuracies),
         )
         for name, values in {**found.scores, **found.sizes}.items()
         if not np.isnan(values).all()

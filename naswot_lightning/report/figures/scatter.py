@@ -48,7 +48,7 @@ def draw_score_vs_params(run: Run, findings: Findings) -> Figure | None:
     axis.set_xscale(style.scale(params[known]))
     axis.set_yscale(style.scale(values[known]))
     axis.set(xlabel=f"{PARAMS.label} (millions)", ylabel=f"score: {style.plain(found.name)}")
-    tau = kendall_tau(values[known].tolist(), found.params[known].tolist())
+    tau = kendall_tau(values[known], found.params[known])
     missing = len(known) - int(known.sum())
     heading = f"Kendall tau of score and parameters {'not defined' if tau is None else f'{tau:.2f}'}"
     axis.set_title(heading + (f", {missing:,} more of unknown size" if missing else ""), fontsize="medium")
@@ -80,12 +80,12 @@ class ScorePanel:
     @cached_property
     def tau(self) -> Estimate:
         """Kendall's tau of score and accuracy."""
-        return estimate(resampled_tau, self.scores.tolist(), self.accuracies.tolist())
+        return estimate(resampled_tau, self.scores, self.accuracies)
 
     @cached_property
     def tau_of_params(self) -> Estimate:
         """The same of model size, on the same networks."""
-        return estimate(resampled_tau, self.params.tolist(), self.accuracies.tolist())
+        return estimate(resampled_tau, self.params, self.accuracies)
 
 
 def draw_score_panels(panels: Sequence[ScorePanel]) -> Figure:
@@ -119,7 +119,7 @@ def draw_figure3(run: Run, findings: Findings) -> Figure | None:
     for axis, (name, values) in zip(axes, scores.items(), strict=False):
         there = ~np.isnan(values)
         points = _draw_points(axis, values[there], found.accuracies[there], params[there], of=params)
-        tau = estimate(resampled_tau, values[there].tolist(), found.accuracies[there].tolist())
+        tau = estimate(resampled_tau, values[there], found.accuracies[there])
         missing = len(there) - int(there.sum())
         axis.set_title(_heading(tau) + (f"; {missing:,} without a score" if missing else ""), fontsize="small")
         axis.set_xscale(style.scale(values[there]))
