@@ -102,15 +102,7 @@ def _seeds_row(group: Group, network: Network) -> dict[str, Any]:
 def print_comparison(
     folder: Path, run: Run, findings: Findings, networks: Sequence[Network], drawn: Mapping[str, Path]
 ) -> None:
-    """Print the tables, where the files lie, and what is found of each group: at last the verdict.
-
-    Args:
-        folder: of the run.
-        run: with results.
-        findings: about it.
-        networks: those of ``comparison_seeds.csv``.
-        drawn: files of figures by their names.
-    """
+    """Print the tables, where the files lie, and what is found of each group: at last the verdict."""
     _print_results(run.results)
     if networks:
         _print_networks(networks)

@@ -182,10 +182,6 @@ class TrainingRun:
 def read_trainings(folder: Path, results: Sequence[TrainingResult]) -> tuple[TrainingRun, ...]:
     """Return all trainings whose folders say what is trained: those with a result first, then by rank.
 
-    Args:
-        folder: of the run.
-        results: those it has.
-
     Raises:
         UserError: a trajectory is damaged. Other damaged files are a ``fault`` of their training.
     """

@@ -97,14 +97,7 @@ class Page:
 
 
 def write_report(folder: RunFolder, run: Run, findings: Findings, to: Path | None = None) -> Path:
-    """Write the page of a run, and return its file; the same files give the same bytes.
-
-    Args:
-        folder: of the run, which may be at work.
-        run: its content, with its rows.
-        findings: about it.
-        to: the file, in place of ``report.html`` in the folder.
-    """
+    """Write the page of a run, which has its rows, to a file or into its folder; return the file."""
     page = page_of(run, findings)
     title = f"{page.name} · naswot-lightning"
     html = render("run.html", title, _SCRIPTS, "startRun", page.to_json(), page=page)

@@ -155,10 +155,6 @@ def progress_of(rows: Sequence[ScoreRow], criterion: Criterion) -> dict[str, Any
 
     Trainings of a part of the epochs count for that part, and are never the best.
 
-    Args:
-        rows: finished candidates in their order.
-        criterion: what ranks them.
-
     Returns:
         ``effort``: what an evaluation is; ``steps``: (evaluations, best so far) where it became better, and at the
         end; ``dots``: (evaluations, score) of single candidates. None where no candidate has a score, and for ranks by
@@ -220,12 +216,7 @@ class Pick:
 
 
 def picks_of(run: Run, cells: Mapping[str, tuple[int, ...]]) -> tuple[Pick, ...]:
-    """Return the networks that are trained, the best rank first, those given by hand last.
-
-    Args:
-        run: with its trainings.
-        cells: positions of cells, by architecture.
-    """
+    """Return the trained networks, the best rank first, those given by hand last, with cells by architecture."""
     canonicals = run.ranking["canonical"].head(MOST_ROWS).drop_duplicates()
     rows = dict(zip(canonicals, canonicals.index, strict=True))
     members: dict[tuple[str, str, str], list[TrainingRun]] = {}

@@ -93,12 +93,7 @@ class SearchShown:
 
 
 def search_config(settings: Mapping[str, Any], probe: str) -> dict[str, Any]:
-    """Return the config of a search: every setting but what is shown and where, and what decides the scores besides.
-
-    Args:
-        settings: of the search.
-        probe: the fingerprint of the mini-batch.
-    """
+    """Return the config of a search: every setting but what is shown and where, and what decides the scores besides."""
     import torch
 
     return {**_shown_settings(settings), "probe": probe, "torch": torch.__version__}
@@ -273,13 +268,7 @@ def cell_pictures(space: str, architectures: Sequence[str]) -> list[Any]:
 
 
 def scatter(rows: Sequence[tuple[Any, ...]], columns: tuple[str, ...], title: str) -> Any:
-    """Return a chart of points: the first column along, the second up; further ones are shown with a point.
-
-    Args:
-        rows: values of the columns; those beyond :data:`CHART_ROWS` are left out.
-        columns: their names.
-        title: of the chart.
-    """
+    """Return a chart of at most 10,000 points: the first column along, the second up; others are shown with a point."""
     import wandb
 
     table = wandb.Table(columns=list(columns), data=[list(row) for row in rows[:CHART_ROWS]])
@@ -287,13 +276,7 @@ def scatter(rows: Sequence[tuple[Any, ...]], columns: tuple[str, ...], title: st
 
 
 def lines(points: Mapping[str, Points], along: str, title: str) -> Any:
-    """Return a chart of one line a name, thinned out to what wandb draws.
-
-    Args:
-        points: of each line, (x, y).
-        along: what x is.
-        title: of the chart.
-    """
+    """Return a chart of one line a name, thinned out to what wandb draws."""
     import wandb
 
     shown = {name: thinned(each, CHART_ROWS // len(points)) for name, each in points.items() if each}

@@ -61,8 +61,8 @@ class Panel {
     const architecture = this.details.architecture(item);
     const copy = element("button", { type: "button", class: "plain", text: "copy" });
     copy.addEventListener("click", async () => {
-      const done = await copyText(architecture);
-      copy.textContent = done ? "copied" : "select it by hand";
+      const done = await navigator.clipboard.writeText(architecture).then(() => true, () => false);
+      copy.textContent = done ? "copied" : "select it by hand"; // a page from a file may not be allowed to
       setTimeout(() => (copy.textContent = "copy"), 1500);
     });
     const heading = element("h3", { text: this.details.name(item) });
@@ -71,21 +71,6 @@ class Panel {
     const drawing = figures.length ? figures : [element("p", { class: "hint", text: "This architecture is not drawn: its string says what it is." })];
     this.host.replaceChildren(
       element("div", { class: "panel-head" }, heading, copy), code, this.details.numbers(item), ...drawing);
-  }
-}
-
-async function copyText(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch { // a page from a file may not be allowed to
-    const field = element("textarea");
-    field.value = text;
-    document.body.append(field);
-    field.select();
-    const done = document.execCommand("copy");
-    field.remove();
-    return done;
   }
 }
 
