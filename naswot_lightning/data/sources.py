@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import io
 import socket
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,43 +49,34 @@ IMAGENET16_SIZE = 16
 _IMAGENET16_STATISTICS = ((122.68, 116.66, 104.01), (63.22, 61.26, 65.09))
 
 
-def list_datasets() -> list[str]:
-    """Return the names of the data sets that can be trained on.
-
-    >>> "digits" in list_datasets()
-    True
-    """
-    return list(DATASETS)
-
-
 def load_dataset(
     name: str, data_dir: str | Path = "data", image_size: int | None = None, split_file: str | Path | None = None
 ) -> Dataset:
     """Load a data set into memory.
 
     Args:
-        name: one of :func:`list_datasets`.
+        name: one of :data:`naswot_lightning.data.DATASETS`.
         data_dir: where its files lie, or are downloaded to.
         image_size: side of the images, for an imagefolder only.
         split_file: the official x-valid and x-test lists, for ``cifar100`` and ``imagenet16-120`` only.
 
     Raises:
         UserError: unknown name, or missing or damaged files; the message says what to put where.
+
+    >>> len(load_dataset("digits").train)
+    1203
     """
     expect_name("dataset", name, DATASETS)
     if image_size is not None and name != "imagefolder":
         raise UserError(f"--image_size {image_size}: the size of {name} is fixed; the option is for imagefolder")
     expect_split_file_fits(name, split_file)
-    folder = Path(data_dir)
-    load: dict[str, Callable[[], Dataset]] = {
-        "digits": load_digits,
-        "imagefolder": lambda: load_image_folder(folder, image_size),
-        "cifar10": lambda: load_cifar10(folder),
-        "cifar10-valid": lambda: load_cifar10_valid(folder),
-        "cifar100": lambda: load_cifar100(folder, split_file),
-        "imagenet16-120": lambda: load_imagenet16_120(folder, split_file),
-    }
-    return load[name]()
+    if name == "digits":
+        return load_digits()
+    if name == "imagefolder":
+        return load_image_folder(Path(data_dir), image_size)
+    if name == "imagenet16-120":
+        return load_imagenet16_120(Path(data_dir), split_file)
+    return load_cifar(name, Path(data_dir), split_file)
 
 
 def load_digits() -> Dataset:
@@ -108,43 +98,39 @@ def load_digits() -> Dataset:
     return Dataset("digits", train, val, whole.take(test), 10, mean, std, flip=False, crop_padding=1)
 
 
-def load_cifar10(data_dir: Path) -> Dataset:
-    """Return CIFAR-10 as NAS-Bench-201's ``cifar10``: 50,000 images to train, none to validate, 10,000 to test.
+def load_cifar(name: str, data_dir: Path, split_file: str | Path | None = None) -> Dataset:
+    """Return a data set of NAS-Bench-201 that consists of CIFAR's images.
+
+    - ``cifar10``: 50,000 images to train, none to validate, 10,000 to test;
+    - ``cifar10-valid``: 25,000 of the training images to train, the other 25,000 to validate, 10,000 to test;
+    - ``cifar100``: 50,000 images to train; 5,000 of the test images to validate, the other 5,000 to test.
 
     Args:
+        name: one of these.
         data_dir: where the extracted archive lies, or is downloaded to where there is a network.
+        split_file: the official x-valid and x-test lists of ``cifar100``; without it they are drawn by our own seed.
 
     Raises:
-        UserError: the files are missing or damaged and cannot be downloaded.
+        UserError: the files are missing or damaged and cannot be downloaded, or the lists are invalid.
     """
-    train, test = _cifar_splits("cifar10", data_dir)
-    return _cifar("cifar10", train, None, test, (None, "ori-test"))
+    from torchvision import datasets
 
-
-def load_cifar10_valid(data_dir: Path) -> Dataset:
-    """Return CIFAR-10 as ``cifar10-valid``: 25,000 images to train, the other 25,000 to validate, 10,000 to test.
-
-    Raises:
-        UserError: as :func:`load_cifar10`.
-    """
-    both, test = _cifar_splits("cifar10", data_dir)
-    train, valid = cifar10_valid_halves(len(both))
-    return _cifar("cifar10-valid", both.take(train), both.take(valid), test, ("x-valid", "ori-test"))
-
-
-def load_cifar100(data_dir: Path, split_file: str | Path | None = None) -> Dataset:
-    """Return CIFAR-100: 50,000 images to train; the test images as 5,000 to validate and 5,000 to test.
-
-    Args:
-        data_dir: as for :func:`load_cifar10`.
-        split_file: the official x-valid and x-test lists; without it the two are drawn by our own seed.
-
-    Raises:
-        UserError: as :func:`load_cifar10`, or the lists are invalid.
-    """
-    train, both = _cifar_splits("cifar100", data_dir)
-    (valid, test), names = divide_test_set("cifar100", len(both), split_file)
-    return _cifar("cifar100", train, both.take(valid), both.take(test), names)
+    source: Any = datasets.CIFAR100 if name == "cifar100" else datasets.CIFAR10
+    train, test = (_read_cifar(source, name.removesuffix("-valid"), data_dir, part) for part in (True, False))
+    val: ImageSplit | None = None
+    val_name: str | None = None
+    test_name = "ori-test"
+    if name == "cifar10-valid":
+        halves = cifar10_valid_halves(len(train))
+        (train, val), val_name = (train.take(half) for half in halves), "x-valid"
+    elif name == "cifar100":
+        halves, (val_name, test_name) = divide_test_set(name, len(test), split_file)
+        val, test = (test.take(half) for half in halves)
+    mean, std = _CIFAR_STATISTICS[name.removesuffix("-valid")]
+    return Dataset(
+        name, train, val, test, 100 if name == "cifar100" else 10, mean, std,
+        flip=True, crop_padding=4, val_name=val_name, test_name=test_name,
+    )  # fmt: skip
 
 
 def load_imagenet16_120(data_dir: Path, split_file: str | Path | None = None) -> Dataset:
@@ -170,47 +156,28 @@ def load_imagenet16_120(data_dir: Path, split_file: str | Path | None = None) ->
     )  # fmt: skip
 
 
-def _cifar(
-    name: str, train: ImageSplit, val: ImageSplit | None, test: ImageSplit, sets: tuple[str | None, str]
-) -> Dataset:
-    source = name.removesuffix("-valid")
-    mean, std = _CIFAR_STATISTICS[source]
-    classes = int(source.removeprefix("cifar"))
-    return Dataset(name, train, val, test, classes, mean, std, True, 4, val_name=sets[0], test_name=sets[1])
-
-
-def _cifar_splits(name: str, data_dir: Path) -> tuple[ImageSplit, ImageSplit]:
-    """Return the training images and the test images."""
-    from torchvision import datasets
-
-    source = datasets.CIFAR10 if name == "cifar10" else datasets.CIFAR100
-    splits = []
-    for train in (True, False):
-        try:
-            images: Any = source(str(data_dir), train=train)
-        except RuntimeError:  # absent or damaged: torchvision compares the checksum of every file
-            images = _download_cifar(source, name, data_dir, train)
-        splits.append(ImageSplit(torch.from_numpy(images.data), torch.tensor(images.targets, dtype=torch.int64)))
-    return splits[0], splits[1]
-
-
-def _download_cifar(source: Any, name: str, data_dir: Path, train: bool) -> Any:
-    archive = data_dir / source.filename
-    state = "damaged or incomplete" if (data_dir / source.base_folder).exists() or archive.exists() else "not there"
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(_DOWNLOAD_TIMEOUT_S)
+def _read_cifar(source: Any, name: str, data_dir: Path, train: bool) -> ImageSplit:
+    """Return the training or the test images, downloaded where they are absent or damaged."""
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            return source(str(data_dir), train=train, download=True)
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(getattr(error, "reason", error)).splitlines()[0]
-        raise UserError(
-            f"{name} in {data_dir} is {state} and cannot be downloaded ({reason}): put the official "
-            f"{source.filename} (md5 {source.tgz_md5}) or its extracted folder {source.base_folder}/ there, "
-            "or name its folder with --data_dir"
-        ) from error
-    finally:
-        socket.setdefaulttimeout(before)
+        images = source(str(data_dir), train=train)
+    except RuntimeError:  # torchvision compares the checksum of every file
+        archive = data_dir / source.filename
+        state = "damaged or incomplete" if (data_dir / source.base_folder).exists() or archive.exists() else "not there"
+        before = socket.getdefaulttimeout()
+        socket.setdefaulttimeout(_DOWNLOAD_TIMEOUT_S)
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                images = source(str(data_dir), train=train, download=True)
+        except (OSError, RuntimeError, EOFError, ValueError) as error:
+            reason = str(getattr(error, "reason", error)).splitlines()[0]
+            raise UserError(
+                f"{name} in {data_dir} is {state} and cannot be downloaded ({reason}): put the official "
+                f"{source.filename} (md5 {source.tgz_md5}) or its extracted folder {source.base_folder}/ there, "
+                "or name its folder with --data_dir"
+            ) from error
+        finally:
+            socket.setdefaulttimeout(before)
+    return ImageSplit(torch.from_numpy(images.data), torch.tensor(images.targets, dtype=torch.int64))
 
 
 def _expect_checksums(folder: Path, checksums: dict[str, str]) -> None:

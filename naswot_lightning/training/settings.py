@@ -187,9 +187,6 @@ def prepare_pick(
         overwrite: begin anew where these or the images differ.
         images: the fingerprint of the data set; None where it was not loaded.
 
-    Returns:
-        The folder.
-
     Raises:
         UserError: it was trained with other settings, or its settings are damaged.
     """
