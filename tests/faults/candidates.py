@@ -55,17 +55,11 @@ _GOOD = [f"good-{width}" for width in range(4, 12)]
 
 @dataclass(frozen=True)
 class Bad:
-    """A candidate that fails.
-
-    Attributes:
-        name: in the space.
-        reason: that its row gives, in part.
-        told: what the command says of it, in part; None for nothing.
-    """
+    """A candidate that fails."""
 
     name: str
-    reason: str
-    told: str | None = None
+    reason: str  # that its row gives, in part
+    told: str | None = None  # what the command says of it, in part
 
 
 _RAISES = Bad("raises", "ValueError: of its own")

@@ -30,13 +30,7 @@ class MissedError(Exception):
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended.
-
-    Attributes:
-        code: its exit code.
-        output: what it printed.
-        errors: what it printed on the standard error.
-    """
+    """How a command ended: its exit code, and what it printed."""
 
     code: int
     output: str
@@ -51,17 +45,7 @@ class Ended:
 
 
 class Running:
-    """A command under way.
-
-    Args:
-        script: search.py or train.py.
-        words: of its command line.
-        mark: of the round.
-        log: where its output goes; another's of the same round lies elsewhere.
-        cwd: the folder that its user stands in.
-        environment: beside ours.
-        before: is called in its process, before the command begins.
-    """
+    """A command under way; ``before`` is called in its process, before the command begins."""
 
     def __init__(self, script, words, mark, log: Path, cwd=ROOT, environment=(), before=None) -> None:
         self._files = log.with_suffix(".out"), log.with_suffix(".err")

@@ -21,22 +21,13 @@ _LEFT_S = 20.0  # that processes may take to end after their command
 
 @dataclass
 class Verdict:
-    """What a round found.
+    """What a round found."""
 
-    Attributes:
-        lost: candidates or picks that were finished before the fault, and no longer are.
-        twice: architectures that have several rows.
-        identical: the ranking, or the bits of the training, are those of an undisturbed run; None: not looked at.
-        left: processes that are still there.
-        one_line: whether it was told as it should be; None: nobody is left who could.
-        wrong: what is not as it should be.
-    """
-
-    lost: int = 0
-    twice: int = 0
-    identical: bool | None = None
-    left: int = 0
-    one_line: bool | None = None
+    lost: int = 0  # candidates or picks that were finished before the fault, and no longer are
+    twice: int = 0  # architectures that have several rows
+    identical: bool | None = None  # to an undisturbed run, in its ranking or its weights; None: not looked at
+    left: int = 0  # processes that are still there
+    one_line: bool | None = None  # whether it was told as it should be; None: nobody is left who could
     wrong: list[str] = field(default_factory=list)
 
     def expect(self, holds: object, what: str) -> bool:
@@ -84,14 +75,7 @@ def copy_search(searched: Path, run: Path) -> None:
 
 
 class Round:
-    """One round of a fault.
-
-    Args:
-        number: of the round; a fault of several kinds takes them in turns.
-        seed: of its random moments.
-        folder: an empty one, of this round alone.
-        references: what nothing disturbed.
-    """
+    """One round of a fault, in an empty folder; a fault of several kinds takes them in turns, by its number."""
 
     def __init__(self, number: int, seed: str, folder: Path, references: References) -> None:
         self.number, self.rng = number, random.Random(seed)
@@ -117,12 +101,10 @@ class Round:
         return self.start("train.py", *TRAIN, *QUIET, "--run_dir", self.run_dir, *words, **more)
 
     def wait_for_rows(self, running: Running, after_start: float = 8.0, end: int = 0) -> int:
-        """Wait for a random moment of a search, one in five before its first row; return the rows it waited for.
+        """Wait for a random moment of a search; return the rows it waited for.
 
-        Args:
-            running: the search.
-            after_start: seconds that pass until then, at most.
-            end: how many rows before the last it is reached.
+        One in five comes before the first row, at most ``after_start`` seconds after the start; the others at least
+        ``end`` rows before the last.
         """
         whole = len(whole_rows(self.references.search()))
         rows = 0 if after_start and self.rng.random() < 0.2 else self.rng.randrange(1, whole - end)
@@ -182,16 +164,9 @@ def points_of(run: Path) -> int:
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault that is caused on purpose.
-
-    Attributes:
-        name: of its row, and of ``--fault``.
-        run_round: causes it once.
-        most: rounds that make sense; None for as many as are asked for.
-        needs: returns why it cannot be caused here; None where it can.
-    """
+    """A fault that is caused on purpose."""
 
     name: str
     run_round: Callable[[Round], None]
-    most: int | None = None
-    needs: Callable[[], str | None] = lambda: None
+    most: int | None = None  # rounds that make sense; None for as many as are asked for
+    needs: Callable[[], str | None] = lambda: None  # why it cannot be caused here
