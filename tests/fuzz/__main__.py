@@ -1,157 +1,119 @@
-"""Hostile inputs to every reader: ``python -m tests.fuzz --inputs 10000 [--reader NAME...] [--seed S]``.
+"""Damaged files for every reader: ``python -m tests.fuzz --inputs 10000 [--reader FILE...] [--seed S]``.
 
-Each ends within its time in a result, or in an error of one line; anything else is a fault, and exit code 1. A reader
-has processes of its own with bounded memory, so that one that dies is found, too.
+Each ends in a result, or in an error of one line; anything else is a fault, and exit code 1.
 """
 
 import argparse
-import faulthandler
+import contextlib
+import io
 import multiprocessing
 import os
+import random
 import resource
 import sys
-from collections import Counter
-from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
+import tempfile
+import time
+import traceback
+import warnings
+from collections import Counter, defaultdict
+from concurrent.futures import TimeoutError as TimedOut
+from pathlib import Path
+from typing import NamedTuple
 
-from tests.fuzz.inputs import run_input
-from tests.fuzz.readers import READERS, Reader, inputs_of
+from pebble import ProcessExpired, ProcessPool
 
+from naswot_lightning.errors import UserError
+from spaces import SpaceError
+from tests.fuzz.mutations import mutated
+from tests.fuzz.readers import FILES, READERS
+
+MOST_CHARACTERS = 2_000  # of a message
+_MOST_SECONDS = 10.0  # of work on one input
+_TIMEOUT_S = 60  # that may pass: other processes work, too
 _MEMORY = 4 * 2**30  # beyond what the libraries take
-_SHOWN = 3  # faults of one kind
-_FORK = multiprocessing.get_context("fork")  # the libraries are loaded once
+_SHOWN = 3  # faults of a reader
 
 
-@dataclass
-class Tally:
-    """What became of the inputs of one reader."""
+class Ending(NamedTuple):
+    """How an input ended: in a result, in an error of one line, or in a fault and what is known of it."""
 
-    reader: str
-    results: int = 0
-    errors: int = 0
-    slowest: float = 0.0
-    slowest_number: int = 0
-    faults: Counter = field(default_factory=Counter)
-    found: list[str] = field(default_factory=list)
+    kind: str
+    text: str = ""
+    seconds: float = 0.0
 
-    @property
-    def inputs(self) -> int:
-        return self.results + self.errors + sum(self.faults.values())
 
-    def add(self, number: int, seed: int, ending) -> None:
-        if ending.seconds > self.slowest:
-            self.slowest, self.slowest_number = ending.seconds, number
-        if ending.fault is None:
-            self.results += ending.message is None
-            self.errors += ending.message is not None
-            return
-        self.fault(number, seed, ending.fault, ending.details)
+def damaged_files(name: str, number: int, seed: int) -> dict[str, bytes]:
+    """Return the files of an input: that of the reader is damaged, those that it needs are valid."""
+    rng, reader = random.Random(f"{seed} {name} {number}"), READERS[name]
+    content = mutated(rng, FILES[name](rng), Path(name).suffix)
+    return {name: content, **{other: FILES[other](rng) for other in reader.needs}}
 
-    def fault(self, number: int, seed: int, kind: str, details: str) -> None:
-        self.faults[kind] += 1
-        if self.faults[kind] <= _SHOWN:
-            again = f"python -m tests.fuzz --reader {self.reader!r} --number {number} --seed {seed}"
-            self.found.append(f"{kind}: {again}\n{details}")
+
+def run_input(name: str, number: int, seed: int) -> Ending:
+    """Let a reader read an input."""
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
+        return read(name, damaged_files(name, number, seed), Path(folder))
+
+
+def read(name: str, files: dict[str, bytes], folder: Path) -> Ending:
+    """Let a reader read files, and judge how it ends."""
+    for file, content in files.items():
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).write_bytes(content)
+    start, printed = time.process_time(), io.StringIO()
+    try:
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            READERS[name].read(folder)
+    except (UserError, SpaceError) as error:
+        ending = Ending("error" if is_short_line(str(error)) else "fault", str(error)[:500])
+    except Exception:  # noqa: BLE001 - what is looked for
+        ending = Ending("fault", traceback.format_exc()[-2_500:])
+    else:
+        odd = [line for line in printed.getvalue().split("\n") if not line.isprintable()]
+        ending = Ending("fault", f"printed {odd[0][:100]!r}") if odd else Ending("result")
+    seconds = time.process_time() - start
+    return Ending("fault", f"{seconds:.1f} s") if seconds > _MOST_SECONDS else ending._replace(seconds=seconds)
+
+
+def is_short_line(message: str) -> bool:
+    """Return whether a message is one line that can be printed."""
+    return bool(message.strip()) and len(message) < MOST_CHARACTERS and message.isprintable()
 
 
 def _limit_memory() -> None:
-    with open("/proc/self/statm") as file:
-        taken = int(file.read().split()[0]) * resource.getpagesize()
+    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (taken + _MEMORY, resource.RLIM_INFINITY))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def _work(reader: Reader, numbers: range, seed: int, pipe: Connection) -> None:
-    _limit_memory()
-    faulthandler.enable()
-    for number in numbers:
-        pipe.send(number)
-        pipe.send(run_input(reader, number, seed))
-
-
-class Worker:
-    """A process that reads the inputs of one reader; another takes its place where it dies."""
-
-    def __init__(self, reader: Reader, numbers: range, seed: int) -> None:
-        self._reader, self._numbers, self._seed = reader, numbers, seed
-        self.tally, self._at = Tally(reader.name), None
-        self._start()
-
-    def _start(self) -> None:
-        self.pipe, theirs = _FORK.Pipe(duplex=False)
-        self._process = _FORK.Process(target=_work, args=(self._reader, self._numbers, self._seed, theirs))
-        self._process.start()
-        theirs.close()
-
-    def take(self) -> bool:
-        """Take what the process says next; whether there is more."""
-        try:
-            said = self.pipe.recv()
-        except EOFError:
-            return self._ended()
-        if isinstance(said, int):
-            self._at = said
-        else:
-            self.tally.add(self._at, self._seed, said)
-            self._numbers, self._at = range(self._at + 1, self._numbers.stop), None
-        return True
-
-    def _ended(self) -> bool:
-        self._process.join()
-        if self._at is None and self._process.exitcode == 0:
-            return False
-        at = self._numbers.start if self._at is None else self._at
-        self.tally.fault(at, self._seed, f"died, exit code {self._process.exitcode}", "")
-        self._numbers, self._at = range(at + 1, self._numbers.stop), None
-        if not self._numbers:
-            return False
-        self._start()
-        return True
-
-
-def run_all(work: list[tuple[Reader, range]], seed: int, processes: int) -> list[Tally]:
-    """Run the inputs of all readers, so many readers at a time."""
-    waiting, running, tallies = list(work), [], []
-    while waiting or running:
-        while waiting and len(running) < processes:
-            running.append(Worker(*waiting.pop(0), seed))
-            tallies.append(running[-1].tally)
-        ready = set(wait([worker.pipe for worker in running]))
-        running = [worker for worker in running if worker.pipe not in ready or worker.take()]
-    return tallies
-
-
-def _print_table(tallies: list[Tally]) -> None:
-    print(f"{'reader':34} {'inputs':>7} {'results':>8} {'errors':>7} {'faults':>7} {'slowest':>9}")
-    for each in tallies:
-        kinds = ", ".join(f"{count} {kind}" for kind, count in each.faults.most_common())
-        print(
-            f"{each.reader:34} {each.inputs:7,} {each.results:8,} {each.errors:7,} {sum(each.faults.values()):7,} "
-            f"{1000 * each.slowest:6.0f} ms  {kinds}"
-        )
-    whole = [sum(getattr(each, name) for each in tallies) for name in ("inputs", "results", "errors")]
-    faults = sum(sum(each.faults.values()) for each in tallies)
-    print(f"{'all':34} {whole[0]:7,} {whole[1]:8,} {whole[2]:7,} {faults:7,}")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__.split("\n")[0])
-    parser.add_argument("--inputs", type=int, default=10_000, help="at least so many over all readers")
-    parser.add_argument("--reader", choices=READERS, nargs="+", help="these alone, each with all inputs")
-    parser.add_argument("--number", type=int, help="one input instead of many")
+    parser.add_argument("--inputs", type=int, default=10_000, help="over all readers")
+    parser.add_argument("--reader", choices=READERS, nargs="+", default=list(READERS), help="these alone")
+    parser.add_argument("--number", type=int, help="one input in place of many")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--processes", type=int, default=os.cpu_count())
     options = parser.parse_args()
-    readers = [READERS[name] for name in options.reader or READERS]
-    count = options.inputs if options.reader else None
-    work = [(reader, range(count or inputs_of(reader, options.inputs))) for reader in readers]
-    if options.number is not None:
-        work = [(reader, range(options.number, options.number + 1)) for reader in readers]
-    tallies = run_all(work, options.seed, options.processes)
-    for each in tallies:
-        print("".join(f"\n{each.reader}: {text}\n" for text in each.found), end="")
-    _print_table(tallies)
-    return int(any(each.faults for each in tallies))
+    numbers = range(-(-options.inputs // len(options.reader))) if options.number is None else [options.number]
+    fork = multiprocessing.get_context("fork")  # the libraries are loaded once
+    endings: dict[str, list[Ending]] = defaultdict(list)
+    with ProcessPool(os.cpu_count(), context=fork, initializer=_limit_memory) as pool:
+        work = [(name, number) for name in options.reader for number in numbers]
+        futures = [pool.schedule(run_input, (*each, options.seed), timeout=_TIMEOUT_S) for each in work]
+        for (name, number), future in zip(work, futures, strict=True):
+            try:
+                ending = future.result()
+            except (TimedOut, ProcessExpired) as error:
+                ending = Ending("fault", f"{type(error).__name__}: {error}")
+            endings[name].append(ending)
+            if ending.kind == "fault" and sum(each.kind == "fault" for each in endings[name]) <= _SHOWN:
+                again = f"python -m tests.fuzz --reader '{name}' --number {number} --seed {options.seed}"
+                print(f"{again}\n{ending.text}\n")
+    print(f"{'reader':34} {'results':>8} {'errors':>7} {'faults':>7} {'slowest':>9}")
+    for name, found in endings.items():
+        kinds, slowest = Counter(each.kind for each in found), max(each.seconds for each in found)
+        counts = f"{kinds['result']:8,} {kinds['error']:7,} {kinds['fault']:7,}"
+        print(f"{name:34} {counts} {1000 * slowest:6.0f} ms")
+    return int(any(each.kind == "fault" for found in endings.values() for each in found))
 
 
 if __name__ == "__main__":

@@ -1,85 +1,391 @@
-"""Every reader of what comes from outside: how a valid file is made, and how the product reads it."""
+"""Every reader of a file from outside: how a valid file is made, and how the product reads it and goes on."""
 
+import contextlib
+import io
+import json
 import random
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import cache, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 
-from naswot_lightning.analysis.measurements import MatrixKind
+import numpy as np
+import pandas as pd
+import yaml
+from PIL import Image
+
+from naswot_lightning.analysis.evidence import correlations, judge
+from naswot_lightning.analysis.measurements import (
+    ABLATIONS,
+    AblationHeader,
+    SelectedNetwork,
+    Similarities,
+    SimilarityMetadata,
+    read_ablation,
+)
+from naswot_lightning.analysis.results import Network
+from naswot_lightning.cli.parser import parse
+from naswot_lightning.columns import Column, Criterion
 from naswot_lightning.config import SearchConfig, TrainConfig
-from spaces import list_spaces
-from tests.fuzz import given_files, kept_files, run_files, spaces_text
+from naswot_lightning.data.image_folder import load_image_folder
+from naswot_lightning.data.splits import read_split_file
+from naswot_lightning.ranking import as_dicts, rank, read_ranking, write_ranking
+from naswot_lightning.report.compare import NAMES, comparison_rows, print_comparison, write_seeds
+from naswot_lightning.report.figures import draw_figure
+from naswot_lightning.report.findings import find
+from naswot_lightning.report.run import read_run
+from naswot_lightning.report.wandb import runs
+from naswot_lightning.report.wandb.logger import SentOnceLogger
+from naswot_lightning.search.algorithms.base import Limits
+from naswot_lightning.search.algorithms.random import Listed, read_architectures
+from naswot_lightning.search.loop import Loop
+from naswot_lightning.search.plan import plan_search
+from naswot_lightning.storage.files import write_csv, write_json
+from naswot_lightning.storage.json_lines import JsonLines
+from naswot_lightning.storage.run_folder import RunFolder, note_versions
+from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows
+from naswot_lightning.training.plan import choose_picks, named_picks, plan_training
+from naswot_lightning.training.progress import read_outcome
+from naswot_lightning.training.settings import PickRun, prepare_pick, read_pick
+from spaces import EnumerableSpace, get_space, known_space, list_spaces
+from spaces.errors import TooLargeError
+from tests.report.html.folders import write_page
+from tests.runs import result, training_result, trajectory
+
+SPACE = get_space("nasbench201")
+_NASWOT, _SNIP = Column("naswot", "naswot"), Column("snip", "snip")
+_CRITERIA = ([Criterion((_NASWOT,))], [Criterion((_NASWOT, _SNIP))], [Criterion((_NASWOT,)), Criterion((_SNIP,))])
+_PICK = PickRun("disabled", "fuzz", "fuzz", "0badcafe-1-x-1234", "1-x")
+_EXTREMES = (1e308, -1e308, 5e-324, 0.0, -0.0, 1.0, 2.0**63)
+_LISTED = ("nasbench201", "nasbench101", "nds_darts", "nds_resnext_b")
+_CONFIGS = {
+    SearchConfig: {"samples": 100, "space": "nds_darts:depth=8", "score": "naswot,snip", "seed": 3, "max_params": 9},
+    TrainConfig: {"picks": "1,3-4", "epochs": 12, "lr": 0.1, "seeds": "7,8", "trainer": {"max_time": "00:01:00:00"}},
+}  # fmt: skip
+_SPACE_NAMES = (
+    "nasbench201",
+    "nds_darts:depth=8,width=16",
+    "nasbench101:stem_channels=64",
+    "my_package.MySpace:most=3",
+)
+
+
+# How a valid file is made.
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value).encode()
+
+
+def _yaml(value: object) -> bytes:
+    return yaml.safe_dump(value, sort_keys=False).encode()
+
+
+def _row(rng: random.Random) -> ScoreRow:
+    architecture, score = SPACE.sample(rng), rng.choice((None, *(rng.gauss(300, 9) for _ in range(4))))
+    status = "ok" if score is not None else rng.choice(("degenerate", "failed"))
+    return ScoreRow(
+        "nasbench201", architecture, SPACE.canonical(architecture), score,
+        {"naswot": score, "snip": rng.choice((None, rng.random()))}, 16384, rng.randrange(10**6), 10**6, 0, "probe",
+        rng.random(), status, None if status == "ok" else "no reason", rng.choice((None, {"naswot": 1.0})),
+    )  # fmt: skip
+
+
+def _rows(rng: random.Random) -> list[ScoreRow]:
+    return [_row(rng) for _ in range(rng.randrange(1, 6))]
+
+
+def _result(rng: random.Random) -> bytes:
+    texts = {"dataset": rng.choice(("$x", "\x1b[31m", "digits" * 1_000)), "space": "$\\frac{1$"}
+    extremes = {rng.choice(("score_init", "score_final", "test_acc", "test_loss")): rng.choice(_EXTREMES)}
+    changes = rng.choice(({}, {}, {}, {"epochs": 4}, {"test_acc": None, "status": "diverged"}, texts, extremes))
+    return _json(result(1, **changes))
+
+
+@cache
+def _pick_settings():
+    with TemporaryDirectory() as name:
+        for file in ("config.yaml", "ranking.json"):
+            Path(name, file).write_bytes(FILES[file](random.Random(0)))
+        config = TrainConfig(run_dir=name, top=1, recipe="nasbench201-12", trainer={"max_time": "00:01:00:00"})
+        return plan_training(config).picks[0].settings
+
+
+def _evidence(rng: random.Random) -> bytes:
+    found = [Network((training_result(number),)) for number in range(1, rng.choice((2, 3, 8)))]
+    target = {"dataset": "cifar10", "split": "test", "epochs": 200}
+    known = {
+        "networks": len(found), "candidates": 9, "pick": 0.94, "best_candidate": 0.94, "best": 0.95,
+        "correlations": {name: asdict(each) for name, each in correlations(found, "test_acc").items()},
+        "verdict": asdict(judge(found)),
+    }  # fmt: skip
+    return _json({"benchmark": "mine", "target": target, **known})
+
+
+def _matrices(rng: random.Random, kind) -> bytes:
+    count = rng.randrange(1, 4)
+    numbers = tuple(range(count))
+    metadata = SimilarityMetadata(
+        kind, "nasbench201", "digits", 4, "probe", 0, "mine", count, tuple(f"a{number}" for number in numbers),
+        tuple(50.0 + number for number in numbers), numbers, 0,
+    )  # fmt: skip
+    with TemporaryDirectory() as folder:
+        Similarities(metadata, np.full((count, 4, 4), 0.5, np.float32)).write(Path(folder, "x.npz"))
+        return Path(folder, "x.npz").read_bytes()
+
+
+def _ablation(rng: random.Random) -> bytes:
+    chosen = tuple(SelectedNetwork(50 + 5 * number, f"a{number}", 60.0 + number) for number in range(3))
+    header = AblationHeader("nasbench201", "digits", None, None, None, 16, 0, True, "mine", chosen)
+    lines = [asdict(header)]
+    for number, ablation in enumerate(rng.sample(ABLATIONS, rng.randrange(5))):
+        scores = [rng.choice((rng.gauss(300, 9), None)) for _ in chosen]
+        lines.append({"ablation": ablation, "number": number, "batch_size": 16, "scores": scores})
+    return b"".join(_json(line) + b"\n" for line in lines)
+
+
+def _split(rng: random.Random) -> bytes:
+    order = rng.sample(range(20), 20)
+    lists = {"xvalid": ["int", [str(i) for i in order[:10]]], "xtest": ["int", [str(i) for i in order[10:]]]}
+    return _json(rng.choice((lists, {"cifar100": {"xvalid": order[:10], "xtest": order[10:]}})))
+
+
+def _image(rng: random.Random, kind: str) -> bytes:
+    content = io.BytesIO()
+    Image.fromarray(np.frombuffer(rng.randbytes(8 * 8 * 3), np.uint8).reshape(8, 8, 3)).save(content, kind)
+    return content.getvalue()
+
+
+def _list(rng: random.Random, space: str) -> bytes:
+    return "".join(f"{get_space(space).sample(rng)}\n" for _ in range(rng.randrange(1, 5))).encode()
+
+
+FILES: dict[str, Callable[[random.Random], bytes]] = {
+    "config.yaml": lambda _: _yaml(asdict(SearchConfig(samples=4))),
+    "scores.jsonl": lambda rng: b"".join(_json(row.to_json()) + b"\n" for row in _rows(rng)),
+    "ranking.json": lambda rng: _json(list(as_dicts(rank(_rows(rng), rng.choice(_CRITERIA))))),
+    "versions.json": lambda rng: _json([{"python": f"3.{rng.randrange(9, 14)}", "torch": "2.4.0+cpu"}]),
+    "benchmark_evidence.json": _evidence,
+    ".run_id": lambda rng: f"{rng.randrange(16**8):08x}\n".encode(),
+    ".wandb_runs.json": lambda rng: _json([f"{rng.randrange(16**8):08x}-search", "another"]),
+    "measured/kernels.npz": partial(_matrices, kind="kernels"),
+    "measured/jacobians.npz": partial(_matrices, kind="jacobians"),
+    "measured/ablation.jsonl": _ablation,
+    "picks/1-x/config.yaml": lambda _: _yaml({**_pick_settings().to_plain(), "wandb": asdict(_PICK)}),
+    "picks/1-x/retry.yaml": lambda _: b"accumulate: 2\n",
+    "picks/1-x/result.json": _result,
+    "picks/1-x/trajectory.csv": lambda rng: trajectory(
+        [rng.choice((300.0 + rng.random(),) * 40 + _EXTREMES) for _ in range(4)] + [None]
+    ).encode(),
+    "picks/1-x/outcome.json": lambda rng: _json({"status": rng.choice(("ok", "failed")), "message": "a reason"}),
+    "picks/1-x/.sent.json": lambda rng: _json({"train/loss": rng.randrange(1_000), "val/acc": 3}),
+    "search.yaml": lambda _: _yaml(_CONFIGS[SearchConfig]),
+    "train.yaml": lambda _: _yaml(_CONFIGS[TrainConfig]),
+    "split.json": _split,
+    **{f"{part}/{name}/0.png": partial(_image, kind="PNG") for part in ("train", "test") for name in "ab"},
+    "train/a/0.jpg": partial(_image, kind="JPEG"),
+    **{f"list {space}.txt": partial(_list, space=space) for space in _LISTED},
+    **{f"{space}.txt": lambda rng, space=space: get_space(space).sample(rng).encode() for space in list_spaces()},
+    "space.txt": lambda rng: rng.choice(_SPACE_NAMES).encode(),
+}
+
+
+# How the product reads it, and goes on with what it read.
+
+
+def _read_scores(folder: Path) -> None:
+    """Continue a search that proposes nothing new, and rank what was read."""
+    evaluator = SimpleNamespace(fingerprint="probe", columns=(_NASWOT, _SNIP))
+    with ScoreRows(folder / "scores.jsonl") as finished:
+        Loop("nasbench201", SPACE.canonical, evaluator, None, 0, finished)
+    with ScoreRows(folder / "again.jsonl") as again:
+        for row in finished.rows:
+            again.append(row)
+    with ScoreRows(folder / "again.jsonl") as again:
+        assert again.rows == finished.rows
+    for criteria in _CRITERIA if finished.rows else ():
+        write_ranking(folder, rank(finished.rows, criteria))
+        _read_ranking(folder)
+
+
+def _read_ranking(folder: Path) -> None:
+    ranking = read_ranking(folder)
+    write_ranking(folder, ranking)
+    pd.testing.assert_frame_equal(read_ranking(folder), ranking)
+    named_picks(ranking, "all")
+    choose_picks(ranking, 1, "spread")
+
+
+def _continue_run(folder: Path) -> None:
+    """Plan the training of a search's picks, and open its folder."""
+    for pick in plan_training(TrainConfig(run_dir=str(folder), top=1)).picks:
+        prepared = prepare_pick(folder, pick.settings, replace(_PICK, name=pick.name), overwrite=False)
+        assert read_pick(prepared).settings == pick.settings
+    settings = asdict(SearchConfig(samples=4))
+    with RunFolder(folder).open(settings, settings):
+        RunFolder(folder).run_id()
+
+
+def _compare_picks(folder: Path) -> None:
+    """Compare the picks of a run, as train.py does, with a figure."""
+    run = read_run(RunFolder(folder))
+    findings = find(run)
+    write_csv(folder / "comparison.csv", comparison_rows(run.results), NAMES)
+    write_json(folder / "evidence.json", findings.to_json())
+    print_comparison(folder, run, findings, write_seeds(folder, run.groups), {})
+    draw_figure("figure6", run, findings, [folder / "figures" / "figure6.png"])
+
+
+def _read_pick(folder: Path) -> None:
+    """Read a pick as its process does, then as the command does that finds it."""
+    pick = read_pick(folder / "picks" / "1-x")
+    pick.half()
+    pick.settings.digest()
+    if pick.run.name == "1-x":
+        prepare_pick(folder, pick.settings, pick.run, overwrite=False)
+    assert read_pick(folder / "picks" / "1-x").settings == pick.settings
+
+
+def _read_outcome(folder: Path) -> None:
+    outcome = read_outcome(folder / "picks" / "1-x")
+    outcome.write(folder)
+    assert read_outcome(folder) == outcome
+
+
+def _continue_logging(folder: Path) -> None:
+    logged = SimpleNamespace(log=lambda *_, **__: None, define_metric=lambda *_, **__: None)
+    logger = SentOnceLogger(lambda: logged, folder / "picks" / "1-x" / ".sent.json")
+    logger.log_metrics({"train/loss": 1.0, "epoch": 3}, 2_000)
+    logger.log_metrics({"val/acc": 1.0}, 2)
+
+
+def _mark_wandb_run(folder: Path) -> None:
+    runs.mark_sent(RunFolder(folder), "mine")
+    assert runs.was_sent(RunFolder(folder), "mine")
+
+
+def _show_versions(folder: Path) -> None:
+    note_versions(folder / "versions.json")
+    write_page(folder)
+
+
+def _draw(name: str) -> Callable[[Path], None]:
+    def read(folder: Path) -> None:
+        run = read_run(RunFolder(folder))
+        draw_figure(name, run, find(run), [folder / "figures" / f"{name}.png"])
+
+    return read
+
+
+def _continue_ablation(folder: Path) -> None:
+    path = folder / "measured" / "ablation.jsonl"
+    before = read_ablation(path)
+    with JsonLines(path) as file:
+        if before is not None and len(before.header.networks) == 3:
+            file.append({"ablation": ABLATIONS[0], "number": 77, "batch_size": 16, "scores": [1.0, None, 3.0]})
+    _draw("figure5")(folder)
+
+
+def _read_config(kind: type, name: str) -> Callable[[Path], None]:
+    def read(folder: Path) -> None:
+        """Read the options, write them as a run folder does, read them again, and plan the command."""
+        config = parse(kind, ["--config", str(folder / name)], name)
+        plain = {key: value for key, value in asdict(config).items() if key not in ("overwrite", "trust")}
+        (folder / "again.yaml").write_bytes(_yaml(plain))
+        assert asdict(parse(kind, ["--config", str(folder / "again.yaml")], name)) == asdict(config)
+        if kind is SearchConfig:
+            plan_search(replace(config, calibrate=False, samples=1 if config.samples == "all" else config.samples))
+        else:
+            changes = {"architecture": None, "space": None, "split_file": None, "picks": None, "top": 1}
+            plan_training(replace(config, run_dir=str(folder), **changes))
+
+    return read
+
+
+def _read_list(space_name: str) -> Callable[[Path], None]:
+    def read(folder: Path) -> None:
+        space = get_space(space_name)
+        architectures = read_architectures(space, folder / f"list {space_name}.txt")
+        for architecture in Listed(architectures[:2], Limits(10**9, 10**12, space.complexity)).propose(()):
+            with contextlib.suppress(TooLargeError):
+                space.canonical(architecture)
+
+    return read
+
+
+def _read_split(folder: Path) -> None:
+    valid, test = read_split_file(folder / "split.json", "cifar100", 20)
+    assert sorted(valid + test) == list(range(20))
+
+
+def _read_images(folder: Path) -> None:
+    for side in (8, None):
+        assert load_image_folder(folder, side).train.images.shape[1:] == (8, 8, 3)
+
+
+def _read_text(path: Path) -> str:
+    """Return a text as the command line passes it: bytes that are no UTF-8 are lone surrogates."""
+    return path.read_bytes().decode("utf-8", "surrogateescape")
+
+
+def _read_architecture(space_name: str) -> Callable[[Path], None]:
+    def read(folder: Path) -> None:
+        """Ask a space all that the commands ask of an architecture."""
+        space, architecture = get_space(space_name), _read_text(folder / f"{space_name}.txt")
+        canonical = space.canonical(architecture)
+        assert space.canonical(canonical) == canonical
+        space.complexity(canonical)
+        space.graph(architecture)
+        space.validate(space.mutate(architecture, random.Random(0)))
+        if isinstance(space, EnumerableSpace):
+            assert space[space.index(canonical)] == canonical
+
+    return read
+
+
+def _read_space(folder: Path) -> None:
+    space = known_space(_read_text(folder / "space.txt"))
+    with contextlib.suppress(TooLargeError):
+        space.validate(space.sample(random.Random(0)))
 
 
 @dataclass(frozen=True)
 class Reader:
-    """A reader.
+    """A file, how it is read, and the valid files beside it that this needs."""
 
-    Attributes:
-        name: of the report.
-        make: valid files by their names.
-        read: as the product reads them, and goes on with what it read.
-        share: of the inputs, relative to the others.
-        whole: files that are never mutated.
-        most_seconds: of work on one input.
-    """
-
-    name: str
-    make: Callable[[random.Random], Mapping[str, bytes]]
+    file: str
     read: Callable[[Path], None]
-    share: float = 1.0
-    whole: tuple[str, ...] = ()
-    most_seconds: float = 2.0
+    needs: tuple[str, ...] = ()
 
 
-_LISTED = ("nasbench201", "nasbench101", "nds_darts", "nds_resnext_b")
-_KINDS: tuple[MatrixKind, ...] = ("kernels", "jacobians")
-_SAMPLES = ("ablation.jsonl", "figure5.jsonl")  # of a run, and of a reproduction
-
+_SEARCH = ("config.yaml", "ranking.json")
+_IMAGES = ("train/a/0.png", "train/b/0.png", "test/a/0.png", "test/b/0.png")
 _ALL = (
-    Reader("scores.jsonl", run_files.make_scores, run_files.read_scores, 2.0),
-    Reader("ranking.json", run_files.make_ranking, run_files.read_a_ranking, 2.0),
-    Reader("result.json, trajectory.csv", run_files.make_results, run_files.read_results_of_a_run, 2.0),
-    Reader("figures of results", run_files.make_results, run_files.draw_results_of_a_run, 0.25, (), 10.0),
-    Reader("config.yaml of a run", run_files.make_run, run_files.read_a_run, 2.0),
-    Reader("config.yaml of a pick", run_files.make_pick, run_files.read_a_pick, 2.0),
-    Reader("config.yaml of a planned pick", run_files.make_pick, run_files.read_a_pick_that_is_planned),
-    Reader("outcome.json", run_files.make_outcome, run_files.read_an_outcome),
-    Reader(".sent.json", run_files.make_sent, run_files.read_sent),
-    Reader(".wandb_runs.json", run_files.make_wandb_runs, run_files.read_wandb_runs),
-    Reader(".run_id", run_files.make_run_id, run_files.read_run_id, 0.5),
-    Reader("versions.json", kept_files.make_versions, kept_files.read_the_versions, 1.0, kept_files.RUN),
-    Reader("benchmark_evidence.json", kept_files.make_evidence, kept_files.read_the_evidence, 1.0, kept_files.RUN),
-    *(
-        Reader(f"measured/{kind}.npz", kept_files.make_matrices_of(kind), kept_files.read_matrices_of(kind))
-        for kind in _KINDS
-    ),
-    *(Reader(name, kept_files.make_samples_of(name), kept_files.read_samples_of(name)) for name in _SAMPLES),
-    Reader(
-        "figures of what was measured",
-        kept_files.make_measured,
-        kept_files.draw_what_was_measured,
-        0.25,
-        kept_files.RUN,
-        10.0,
-    ),
-    Reader("--config of search.py", given_files.make_config_of(SearchConfig), given_files.read_search_config),
-    Reader("--config of train.py", given_files.make_config_of(TrainConfig), given_files.read_train_config),
-    *(
-        Reader(f"--architectures, {name}", given_files.make_list_of(name), given_files.read_list_of(name))
-        for name in _LISTED
-    ),
-    Reader("--split_file", given_files.make_split, given_files.read_split),
-    Reader("image folder", given_files.make_images, given_files.read_images, 2.0),
-    *(
-        Reader(f"architecture, {name}", spaces_text.make_architecture_of(name), spaces_text.read_architecture_of(name))
-        for name in list_spaces()
-    ),
-    Reader("name of a space", spaces_text.make_space_name, spaces_text.read_space_name),
+    Reader("scores.jsonl", _read_scores),
+    Reader("ranking.json", _read_ranking),
+    Reader("config.yaml", _continue_run, ("ranking.json", ".run_id")),
+    Reader(".run_id", _continue_run, _SEARCH),
+    Reader(".wandb_runs.json", _mark_wandb_run),
+    Reader("versions.json", _show_versions, _SEARCH),
+    Reader("benchmark_evidence.json", write_page, _SEARCH),
+    Reader("measured/kernels.npz", _draw("figure1"), _SEARCH),
+    Reader("measured/jacobians.npz", _draw("jacobian_histograms"), _SEARCH),
+    Reader("measured/ablation.jsonl", _continue_ablation, _SEARCH),
+    Reader("picks/1-x/config.yaml", _read_pick),
+    Reader("picks/1-x/retry.yaml", _read_pick, ("picks/1-x/config.yaml",)),
+    Reader("picks/1-x/result.json", _compare_picks, ("picks/1-x/trajectory.csv",)),
+    Reader("picks/1-x/trajectory.csv", _compare_picks, ("picks/1-x/result.json",)),
+    Reader("picks/1-x/outcome.json", _read_outcome),
+    Reader("picks/1-x/.sent.json", _continue_logging),
+    Reader("search.yaml", _read_config(SearchConfig, "search.yaml")),
+    Reader("train.yaml", _read_config(TrainConfig, "train.yaml"), _SEARCH),
+    Reader("split.json", _read_split),
+    Reader("train/a/0.png", _read_images, _IMAGES[1:]),
+    Reader("train/a/0.jpg", _read_images, _IMAGES[1:]),
+    *(Reader(f"list {space}.txt", _read_list(space)) for space in _LISTED),
+    *(Reader(f"{space}.txt", _read_architecture(space)) for space in list_spaces()),
+    Reader("space.txt", _read_space),
 )
-READERS = {reader.name: reader for reader in _ALL}
-
-
-def inputs_of(reader: Reader, inputs: int) -> int:
-    """How many of so many inputs over all readers one of them gets: its share, rounded up."""
-    return -int(-inputs * reader.share // sum(each.share for each in _ALL))
+READERS = {reader.file: reader for reader in _ALL}

@@ -1,56 +1,100 @@
-"""A sample of the fuzz (``make faults`` runs all of it): each input ends in a result, or in an error of one line."""
+"""One damaged file per reader, and what the fuzz has found; ``make faults`` runs the fuzz itself."""
 
+import io
+import json
 import random
+import zipfile
 
-import pytest
-
-from tests.fuzz.inputs import MOST_CHARACTERS, _fault_of, hostile_files, run_input
-from tests.fuzz.readers import READERS, inputs_of
-
-SEED = 0
-INPUTS = 400
+from naswot_lightning.errors import UserError
+from spaces import SpaceError
+from tests.fuzz.__main__ import MOST_CHARACTERS, damaged_files, is_short_line, read, run_input
+from tests.fuzz.readers import FILES, READERS
 
 
-@pytest.mark.parametrize("name", READERS)
-def test_every_input_ends_in_a_result_or_in_one_line(name):
-    reader = READERS[name]
-    for number in range(inputs_of(reader, INPUTS)):
-        ending = run_input(reader, number, SEED)
-        assert ending.fault is None, f"number {number}: {ending.fault}\n{ending.details}"
-        assert len((ending.message or "").splitlines()) <= 1
+def made(name, seed=0):
+    rng = random.Random(seed)
+    return {file: FILES[file](rng) for file in (name, *READERS[name].needs)}
 
 
-@pytest.mark.parametrize("name", READERS)
-def test_a_valid_file_is_read(name, tmp_path):
-    reader = READERS[name]
-    for file, content in reader.make(random.Random(0)).items():
-        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / file).write_bytes(content)
-    reader.read(tmp_path)
+def test_every_reader_reads_a_valid_file_and_refuses_a_damaged_one(tmp_path):
+    for number, name in enumerate(READERS):
+        files = made(name)
+        assert read(name, files, tmp_path / str(number)).kind == "result", name
+        ending = read(name, {**files, name: files[name][:-1] + b"\0\xff"}, tmp_path / f"{number} damaged")
+        assert ending.kind != "fault", f"{name}: {ending.text}"
+        ending = run_input(name, 1, 0)
+        assert ending.kind != "fault", f"{name}: {ending.text}"
 
 
-def test_an_input_is_a_function_of_reader_number_and_seed():
-    for reader in READERS.values():
-        assert hostile_files(reader, 3, SEED) == hostile_files(reader, 3, SEED)
-        assert any(hostile_files(reader, 3, SEED) != hostile_files(reader, number, SEED) for number in (4, 5, 6))
+def test_input_is_a_function_of_reader_number_and_seed():
+    assert damaged_files("ranking.json", 3, 0) == damaged_files("ranking.json", 3, 0)
+    assert damaged_files("ranking.json", 3, 0) != damaged_files("ranking.json", 4, 0)
 
 
-def test_every_reader_has_its_share():
-    counts = [inputs_of(reader, 10_000) for reader in READERS.values()]
-    assert sum(counts) >= 10_000
-    assert min(counts) >= 50
+def test_message_of_one_short_line_is_no_fault():
+    assert is_short_line("a line")
+    for message in ("", "two\nlines", "\x1b[2J", "\udcff", "x" * MOST_CHARACTERS):
+        assert not is_short_line(message)
 
 
-@pytest.mark.parametrize(
-    ("message", "fault"),
-    [
-        ("a line", None),
-        ("", "no message"),
-        ("two\nlines", "a message that cannot be printed as one line"),
-        ("\x1b[2J", "a message that cannot be printed as one line"),
-        ("\udcff", "a message that cannot be printed as one line"),
-        ("x" * MOST_CHARACTERS, "a long message"),
-    ],
-)
-def test_what_is_no_short_line_is_a_fault(message, fault):
-    assert _fault_of(message) == fault
+def test_message_of_an_error_is_one_line_whatever_it_quotes():
+    for kind in (UserError, SpaceError):
+        assert str(kind("no\nfile\x1b \udcff")) == "no\\nfile\\x1b \\udcff"
+        assert len(str(kind("\n" * 1_000_000))) < 2_000
+        assert str(kind("x" * 5_000 + " and the cure")).endswith(" and the cure")
+
+
+def without_some_bytes(archive):
+    """Its table of contents then places the first part before the file."""
+    return archive[:100] + archive[110:]
+
+
+def without_end_of_header(archive):
+    changed = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(archive)) as old, zipfile.ZipFile(changed, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name).replace(b"}", b" ", 1) if name == "matrices.npy" else old.read(name))
+    return changed.getvalue()
+
+
+def changed_json(change):
+    def damage(content):
+        value = json.loads(content)
+        change(value)
+        return json.dumps(value).encode()
+
+    return damage
+
+
+FOUND = [
+    ("ranking.json", lambda _: b"[]", "expected a candidate at least"),
+    ("measured/kernels.npz", without_some_bytes, "is damaged, or no measurement"),
+    ("measured/kernels.npz", without_end_of_header, "is damaged, or no measurement"),
+    ("picks/1-x/trajectory.csv", lambda _: b"step,epoch,score,status\n1,1e300,3.5,ok\n", "is damaged"),
+    ("benchmark_evidence.json", changed_json(lambda known: known["correlations"].pop("score_init")), "score_init"),
+    (
+        "benchmark_evidence.json",
+        changed_json(lambda known: known["correlations"]["macs"]["spearman_rho"].update(low=None)),
+        "an interval with one end",
+    ),
+    *(
+        ("picks/1-x/result.json", changed_json(lambda row, change=change: row.update(change)), "is damaged")
+        for change in ({"score_init": 1e308}, {"test_acc": 1.5}, {"best_val_acc": -0.1}, {"score_final": 1e41})
+    ),
+]
+
+
+def test_faults_that_the_fuzz_found_are_errors(tmp_path):
+    for number, (name, damage, message) in enumerate(FOUND):
+        files = made(name, seed=5)
+        ending = read(name, {**files, name: damage(files[name])}, tmp_path / str(number))
+        assert ending.kind == "error", (name, number, ending)
+        assert message in ending.text, (name, number, ending)
+
+
+def test_texts_of_a_result_are_no_controls_of_the_terminal(tmp_path):
+    files = made("picks/1-x/result.json")
+    odd = {"space": r"$\frac{1$", "dataset": "x" * 5_000 + "\x1b[2J", "test_set": "$", "canonical": "1\n"}
+    content = changed_json(lambda row: row.update(odd))(files["picks/1-x/result.json"])
+    ending = read("picks/1-x/result.json", {**files, "picks/1-x/result.json": content}, tmp_path)
+    assert ending.kind == "result", ending
