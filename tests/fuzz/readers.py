@@ -68,7 +68,6 @@ _SPACE_NAMES = (
     "nasbench201",
     "nds_darts:depth=8,width=16",
     "nasbench101:stem_channels=64",
-    "my_package.MySpace:most=3",
 )
 
 
