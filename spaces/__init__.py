@@ -146,6 +146,7 @@ def _imported(path: str) -> Any:
     module, _, attribute = path.rpartition(".")
     if not all(part.isidentifier() for part in path.split(".")):
         raise SpaceError(f"space {path!r}: expected an import path such as my_package.MySpace")
+    # A script's folder is on the path, the folder that the user stands in is not.
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:

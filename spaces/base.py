@@ -99,6 +99,7 @@ class Space(ABC):
 
     def validate(self, architecture: str) -> None:
         """Raise :class:`SpaceError` with the position of the fault unless the architecture is of this space."""
+        # Weights are drawn for nothing: the caller's generator must not notice.
         with torch.random.fork_rng(devices=[]):
             self.build(architecture)
 

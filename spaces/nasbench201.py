@@ -95,6 +95,7 @@ class NASBench201(EnumerableSpace):
     ) -> Complexity:
         """Return the closed forms of parameters and MACs, exact for image sizes divisible by 4."""
         cell = parse_cell(architecture)
+        # Each stage doubles the width and quarters the image: a convolution has the same MACs in all three.
         n1, n3 = cell.count("nor_conv_1x1"), cell.count("nor_conv_3x3")
         stem_extra = (in_channels - 3) * 9 * CHANNELS
         params = 72_656 + 65 * num_classes + 28_000 * n1 + 243_040 * n3 + stem_extra
@@ -209,6 +210,7 @@ def expression(cell: Cell, keep_zeros: bool = False) -> str:
         keep_zeros: keep dead terms in the sums, which is the benchmark API's rule (6,466 classes); without
             them the expression is that of the network with its dead branches removed (5,390 classes).
     """
+    # The expression of each node so far; node 0 is the input.
     nodes = ["0"]
     for node in (1, 2, 3):
         terms = []

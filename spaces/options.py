@@ -94,6 +94,7 @@ def _parameters(constructor: object) -> Iterator[inspect.Parameter]:
 
 def _kind(annotation: object) -> type[Value] | None:
     """Return what ``int``, ``int | None`` or ``Optional[int]`` says, written out or as a text."""
+    # "Optional[int]" and "int | None" leave one word of a known kind.
     words = set(re.findall(r"\w+", inspect.formatannotation(annotation))) - _NOT_A_KIND
     return _KINDS.get(words.pop()) if len(words) == 1 else None
 

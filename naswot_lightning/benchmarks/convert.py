@@ -18,6 +18,7 @@ from naswot_lightning.benchmarks.records import Format, Key, Record, identity, l
 from naswot_lightning.benchmarks.table import Table, write_table
 from naswot_lightning.errors import UserError
 
+# Asked in this order; the first that recognises a path reads it.
 FORMATS = (csv_table.FORMAT, nats.NASBENCH201, nats.NATS, nasbench101.FORMAT, nds.FORMAT)
 _ENDINGS = (".pickle.pbz2", ".pbz2", ".tfrecord", ".pth", ".pt", ".pickle", ".pkl", ".json", ".csv")
 _MOST_COLUMNS = 10_000
@@ -183,6 +184,7 @@ class _Rows:
             if len(self.columns) == _MOST_COLUMNS:
                 raise UserError(f"{self._source}: more than {_MOST_COLUMNS:,} data sets, splits, epochs and seeds")
             column = self.columns[key] = array("d")
+        # A column is as long as its last known row; what lies between is not known.
         if len(column) <= row:
             column.extend([math.nan] * (row - len(column)))
             column.append(value)

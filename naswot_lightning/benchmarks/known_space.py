@@ -80,6 +80,7 @@ class KnownSpace(EnumerableSpace):
             mutant = self._space.mutate(mutant, rng)
             if mutant != architecture and mutant in self._benchmark:
                 return mutant
+        # An island: nothing known was met on the walk.
         others = [other for other in self._architectures if other != architecture]
         if not others:
             raise SpaceError(f"{self._benchmark.name} knows no other architecture than {quoted(architecture)}")

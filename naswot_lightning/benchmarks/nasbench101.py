@@ -71,6 +71,7 @@ def _records_of_rows(path: Path) -> Iterator[Record]:
     with reading(path, _CONTENT):
         for row in _read_tfrecord(path):
             name, epochs, entries, labels, metrics = json.loads(row)
+            # The adjacency matrix is a text of 0 and 1, the metrics are a protobuf message in base64.
             architecture = _cell_of_row(name, entries, labels)
             end = _end(int(epochs), repeats[epochs][name])
             repeats[epochs][name] += 1
@@ -125,6 +126,7 @@ def _records_of_dump(path: Path, content: Mapping[str, Any]) -> Iterator[Record]
             for epochs, trainings in computed.items():
                 for repeat, training in enumerate(trainings):
                     end = _end(int(epochs), repeat)
+                    # Each training was evaluated twice.
                     for when, epoch in {"halfway": end.epochs // 2, "final": end.epochs}.items():
                         shares = {split: training[f"{when}_{word}_accuracy"] for word, split in SPLITS.items()}
                         values |= _values_at(end, epoch, shares, training[f"{when}_training_time"])

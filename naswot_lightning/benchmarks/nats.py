@@ -184,6 +184,7 @@ def _condensed(value: Any, empty: bool = False) -> Any:
     """
     if not isinstance(value, dict) or isinstance(value, CondensedTraining):
         return value
+    # One training: {"train_acc1es": {epoch: percent}, "eval_acc1es": {"x-valid@11": percent}, ...}.
     if "train_acc1es" in value and "eval_acc1es" in value:
         parts = [each for each in value.values() if isinstance(each, dict)]
         if any(_EMPTIED in each for each in parts):
@@ -196,6 +197,7 @@ def _condensed(value: Any, empty: bool = False) -> Any:
                 each[_EMPTIED] = None
             value.clear()
         return trial
+    # One architecture: {"arch_str": ..., "all_results": {(data set, seed): training}}.
     if "all_results" in value:
         results = value["all_results"]
         for key in results:
@@ -240,6 +242,7 @@ def _values_of(trial: Mapping[str, Any]) -> Values:
     end = Key("accuracy", dataset, TRAINING, epochs, seed, epochs)
     values = _accuracies_of(trial, end)
     seconds = end._replace(measure="seconds")
+    # Of all epochs; of a test the mean pass.
     if times := trial["train_times"]:
         values[seconds] = float(sum(times[epoch] for epoch in range(epochs)))
     passes = trial["eval_times"] or {}

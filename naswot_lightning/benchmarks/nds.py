@@ -107,6 +107,7 @@ def describe_network(net: Mapping[str, Any], imagenet: bool = False) -> str:
     if "genotype" not in net:
         bottleneck = _BOTTLENECK in net.get("block_type", _BOTTLENECK)
         there = [name for name in _LISTS if name not in _OPTIONAL or (bottleneck and net.get(name))]
+        # The stem is a stage of the file, but no stage of our string.
         first = int(tuple(net[name][0] for name in _STEM) == tuple(_STEM.values()))
         decimals = {name: [f"{Decimal(repr(value)).normalize():f}" for value in net[name][first:]] for name in there}
         return ";".join(f"{_LISTS[name]}={','.join(values)}" for name, values in decimals.items())

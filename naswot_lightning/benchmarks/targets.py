@@ -61,6 +61,7 @@ def search_target(benchmark: Benchmark, dataset: str, epochs: int | None = None,
     Raises:
         UserError: the table has none for the data set, or not for so many epochs.
     """
+    # The best pair of data set and split that has a recipe of so many epochs.
     known = _of_dataset(benchmark, dataset, exact)
     order = _VALIDATION.get(dataset, ())
     for pair in _by_preference(known, order):

@@ -139,6 +139,7 @@ def is_in_domain(graph: Graph) -> bool:
 def prune(graph: Graph) -> Graph | None:
     """Return the graph without vertices off every path from input to output; None where there is no path."""
     last = len(graph)
+    # Forwards from the input, then backwards from the output.
     reached = {0}
     for number, vertex in enumerate(graph, start=1):
         if reached.intersection(vertex.sources):
@@ -186,6 +187,7 @@ def graph_hash(graph: Graph) -> str:
     targets = [[t for t in range(size) if s in sources[t]] for s in range(size)]
     numbers = {op: number for number, op in enumerate(OPS)}
     labels = [-1, *(numbers[vertex.op] for vertex in graph[:-1]), -2]
+    # Section 3.2 of the paper: each vertex begins with its degrees and label, then takes in its neighbours' hashes.
     hashes = [_md5(str((len(targets[v]), len(sources[v]), labels[v]))) for v in range(size)]
     for _ in range(size):
         before = ["".join(sorted(hashes[s] for s in sources[v])) for v in range(size)]

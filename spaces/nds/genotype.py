@@ -320,6 +320,7 @@ def estimate_cell_params(architecture: CellArchitecture) -> int:
     squares = {
         cell: sum(SQUARES.get(op, 0) for op, _ in cell.edges) for cell in (architecture.normal, architecture.reduce)
     }
+    # Two 1x1 convolutions bring both inputs to the width; then width^2 per weight of an operation.
     return sum(
         planned.width * (planned.before + planned.previous + squares[planned.cell] * planned.width)
         for planned in planned_cells(architecture)

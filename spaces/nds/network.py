@@ -57,6 +57,7 @@ class NDSNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor | TrainingOutput:
         """Return the logits, with the auxiliary logits while training."""
+        # Each cell sees the two before it.
         before, previous = self.stem(images)
         auxiliary = None
         drop_path = self.drop_path if self.training else 0.0
@@ -116,6 +117,7 @@ class NDSCell(nn.Module):
 
 def dropped_path(x: Tensor, probability: float) -> Tensor:
     """Set whole samples of ``x``, (N, C, H, W), to zero with ``probability``, and scale the others up."""
+    # (N, 1, 1, 1): one draw per sample.
     kept = torch.empty(x.shape[0], 1, 1, 1, dtype=x.dtype, device=x.device).bernoulli_(1.0 - probability)
     return x * kept / (1.0 - probability)
 
