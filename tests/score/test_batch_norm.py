@@ -94,8 +94,3 @@ def test_nan_in_running_statistics_is_a_score_that_failed():
     taught(network)[1].running_var.fill_(math.nan)
     assert math.isnan(naswot_score(network, images_of(), batch_norm="running"))
     assert math.isfinite(naswot_score(network, images_of()))
-
-
-def test_an_unknown_mode_is_named_with_those_that_exist():
-    with pytest.raises(ValueError, match="batch_norm 'eval': expected one of batch, running"):
-        naswot_score(nn.ReLU(), images_of(), batch_norm="eval")

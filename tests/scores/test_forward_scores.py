@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from naswot_lightning.score import NoRectifierError, activation_kernel
-from tests.scores.networks import cell, outputs_of, probe_of, score, with_batch_statistics
+from naswot_lightning.score import NoRectifierError, activation_kernel, naswot_score
+from tests.scores.networks import branches, cell, outputs_of, probe_of, score, with_batch_statistics
 
 
 def chain():
@@ -20,6 +20,11 @@ def chain():
 
 
 NETWORKS = [cell, chain]
+
+
+def test_naswot_is_equation_2():
+    network, probe = branches(), probe_of()
+    assert score("naswot", network, probe) == naswot_score(network, probe.images)
 
 
 @pytest.mark.parametrize("network", NETWORKS)

@@ -1,3 +1,5 @@
+"""Size as a score: counts by closed form, by hand and by modules' hooks."""
+
 import math
 import random
 
@@ -7,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 from torchvision.models import resnet18
 
+from naswot_lightning.score import activation_kernel
 from spaces import get_space
 from tests.scores.networks import SPACE, branches, probe_of, score
 
@@ -139,3 +142,38 @@ def test_widths_are_those_of_the_modules_that_are_called(name):
     network.eval()(torch.randn(2, 3, 32, 32))
     assert expected[0] == pytest.approx(sum(map(math.log, widths)))
     assert 0 < expected[1] <= len(widths)
+
+
+@pytest.mark.parametrize("index", [0, 11, 1462])
+def test_params_macs_and_rectified_units_by_closed_form(index):
+    """MACs are those of the data set's images, rectified units those of the probe's."""
+    network, probe = SPACE.build(SPACE[index]), probe_of(size=8, image_size=32)
+    expected = SPACE.complexity(SPACE[index])
+    assert score("params", network, probe) == expected.params
+    assert score("macs", network, probe) == expected.macs
+    assert score("rectified_units", network, probe) == activation_kernel(network, probe.images).n_units
+
+
+def test_params_are_those_that_train():
+    network = branches()
+    before = score("params", network)
+    network.stem.weight.requires_grad_(False)
+    assert score("params", network) == before - network.stem.weight.numel()
+
+
+def test_macs_where_feature_maps_shrink_to_one_pixel():
+    network = nn.Sequential(nn.Conv2d(3, 4, 8), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4, 4))
+    assert score("macs", network) == 4 * 192 + 4 * 5
+
+
+def test_random_depends_on_the_weights_alone():
+    networks = [branches(seed) for seed in range(40)]
+    first = [score("random", network) for network in networks]
+    assert [score("random", network, probe_of(seed=9)) for network in networks[::-1]] == first[::-1]
+    assert score("random", branches(0).to(memory_format=torch.channels_last)) == first[0]
+    assert len(set(first)) == 40
+    assert all(0 <= value < 1 for value in first)
+    assert 0.3 < sum(first) / 40 < 0.7
+    with torch.no_grad():
+        networks[0].linear.bias[0] += 1
+    assert score("random", networks[0]) != first[0]
