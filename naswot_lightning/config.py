@@ -68,12 +68,6 @@ def _at_most(bound: int, why: str, **values: float | None) -> None:
             raise UserError(f"--{name} {value}: expected at most {bound:,}; {why}")
 
 
-def _share(**values: float | None) -> None:
-    for name, value in values.items():
-        if value is not None and not 0 <= value < 1:
-            raise UserError(f"--{name} {value}: expected at least 0 and less than 1")
-
-
 @dataclass
 class WandbConfig:
     """Where runs are shown."""
@@ -423,7 +417,9 @@ class TrainConfig(
         _at_most(1_000_000, "no device holds more", batch_size=self.batch_size)
         _at_most(2_048, "no benchmark has larger images", image_size=self.image_size)
         _at_most(1_024, "no machine has more", devices=self.devices, workers=self.workers, threads=self.threads)
-        _share(label_smoothing=self.label_smoothing, drop_path=self.drop_path)
+        for name, share in (("label_smoothing", self.label_smoothing), ("drop_path", self.drop_path)):
+            if share is not None and not 0 <= share < 1:
+                raise UserError(f"--{name} {share}: expected at least 0 and less than 1")
         self.all_seeds()
 
     def all_seeds(self) -> list[int]:

@@ -31,6 +31,7 @@ from spaces import is_import_path, list_spaces, trust
 from spaces.errors import SpaceError
 
 Settings = TypeVar("Settings")
+_BOOLS = ("true", "false", "yes", "no")
 
 
 class _OneLineParser(ArgumentParser):
@@ -79,7 +80,9 @@ def give_options(words: Sequence[str], settings: type[Any], positionals: Sequenc
                 lists.setdefault(name, []).extend([value] if value else [])
                 option = name
             elif (
-                word == f"--{name}" and name in switches and (after.startswith("--") or (left and not _is_bool(after)))
+                word == f"--{name}"
+                and name in switches
+                and (after.startswith("--") or (left and after.lower() not in _BOOLS))
             ):
                 others.append(f"{word}=true")
                 option = ""
@@ -99,10 +102,6 @@ def give_options(words: Sequence[str], settings: type[Any], positionals: Sequenc
         found = [int(word) if numbers and word.isdecimal() else word for word in values]
         others += [f"--{name}", json.dumps(found)]
     return others
-
-
-def _is_bool(word: str) -> bool:
-    return word.lower() in ("true", "false", "yes", "no")
 
 
 def _given(words: Sequence[str], option: str) -> list[str]:
@@ -211,7 +210,10 @@ def parse(settings: type[Settings], argv: Sequence[str] | None, prog: str, posit
     parser = _OneLineParser(prog=prog, description=doc, default_env=False, allow_abbrev=False)
     parser.add_argument("--config", action=ActionConfigFile, help="a YAML file of options; options override it")
     parser.add_class_arguments(settings)
-    _fill_in(parser)
+    for action in parser._actions:
+        for what, names in choices().items():
+            if action.help and f"{{{what}}}" in action.help:
+                action.help = action.help.replace(f"{{{what}}}", ", ".join(names))
     words = give_options(sys.argv[1:] if argv is None else argv, settings, positionals)
     for path in _given(words, "--config"):
         _check_config_file(path)
@@ -242,14 +244,6 @@ def choices() -> dict[str, Iterable[str]]:
         "spaces": list_spaces(),
     }
     return {what: list(names) for what, names in lists.items()}
-
-
-def _fill_in(parser: ArgumentParser) -> None:
-    """Put these names into the help, in place of ``{what}``."""
-    for action in parser._actions:
-        for what, names in choices().items():
-            if action.help and f"{{{what}}}" in action.help:
-                action.help = action.help.replace(f"{{{what}}}", ", ".join(names))
 
 
 def run_command(

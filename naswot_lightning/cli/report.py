@@ -43,7 +43,10 @@ def run_report(config: ReportConfig) -> int:
         from naswot_lightning.report.show_runs import compare_folders
 
         return compare_folders(config)
-    folder = _only(config.run_dir[0])
+    folder = RunFolder(config.run_dir[0])
+    if not folder.config.exists() and not folder.picks.is_dir():
+        raise UserError(f"--run_dir {folder.path}: no run in it; expected the folder of search.py or train.py")
+    folder.reject_symlinks()
     run = _measured(folder, config)
     out = folder.figures if config.out is None else Path(config.out)
     findings = find(run)
@@ -82,11 +85,3 @@ def _measured(folder: RunFolder, config: ReportConfig) -> Run:
                 raise
             print(error)
     return read_rows(folder, read_run(folder))
-
-
-def _only(path: str) -> RunFolder:
-    folder = RunFolder(path)
-    if not folder.config.exists() and not folder.picks.is_dir():
-        raise UserError(f"--run_dir {path}: no run in it; expected the folder of search.py or train.py")
-    folder.reject_symlinks()
-    return folder

@@ -88,7 +88,8 @@ def print_summary(search: Search, ranking: pd.DataFrame) -> None:
     sizes = ", ".join(f"{SIZES[size].label} {'not defined' if tau is None else f'{tau:.3f}'}" for size, tau in taus)
     print_text(f"What {search.criteria[0].label} adds over plain size: Kendall tau between it and {sizes}")
     if search.space.evidence:
-        print_text(f"Known of this space: {_in_short(search.space.evidence)}")
+        first, *others = re.split(r"(?<=\.)\s+(?=[A-Z])", search.space.evidence, maxsplit=1)
+        print_text(f"Known of this space: {first}{' (report.html)' if others else ''}")
     for status in ("degenerate", "failed"):
         found = ranking.loc[ranking["status"] == status, "architecture"]
         if len(found):
@@ -104,12 +105,6 @@ def print_doubts(rows: Iterable[ScoreRow]) -> None:
     if doubted:
         example = f"e.g. {doubted[0].architecture}: {doubted[0].reason}"
         print_text(one_line(f"{len(doubted)} with a reservation, {example} (all in scores.jsonl)"))
-
-
-def _in_short(evidence: str) -> str:
-    """Return the first sentence, and where the others stand."""
-    first, *others = re.split(r"(?<=\.)\s+(?=[A-Z])", evidence, maxsplit=1)
-    return f"{first} (report.html)" if others else first
 
 
 def describe_relative(criterion: Criterion, candidates: int) -> str:
@@ -176,20 +171,16 @@ def _track(search: Search, result: SearchResult) -> None:
     )
     if run is None:
         return
-    shown = _shown(search, result.evaluated, result.ranking)
-    if runs.send(run, lambda each: log_search(each, shown, search.folder, search.config.wandb.artifacts)):
-        runs.mark_sent(search.folder, run_id)
-
-
-def _shown(search: Search, rows: Sequence[ScoreRow], ranking: pd.DataFrame) -> SearchShown:
     first = search.criteria[0]
-    name = first.parts[0].name
-    evaluated = np.array([] if first.is_relative else [row.scores[name] for row in rows], dtype=float)
-    return SearchShown(
+    scores = [row.scores[first.parts[0].name] for row in result.evaluated]
+    shown = SearchShown(
         space=search.space.name,
         title=f"{first.label} against parameters, {search.space.name} on {search.config.dataset}",
-        ranking=ranking,
-        evaluated=evaluated,
+        ranking=result.ranking,
+        # A relative score depends on all that are ranked: there is no best so far.
+        evaluated=np.array([] if first.is_relative else scores, dtype=float),
         higher_is_better=first.parts[0].higher_is_better,
-        agreement=agreement_with_size(ranking),
+        agreement=agreement_with_size(result.ranking),
     )
+    if runs.send(run, lambda each: log_search(each, shown, search.folder, search.config.wandb.artifacts)):
+        runs.mark_sent(search.folder, run_id)

@@ -14,7 +14,7 @@ from naswot_lightning.data.sources import load_dataset
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution.resources import has_bf16_instructions
 from naswot_lightning.score import Precision
-from naswot_lightning.scorer import Evaluation, ScoreEvaluator
+from naswot_lightning.scorer import ScoreEvaluator
 from naswot_lightning.search.plan import Search
 from naswot_lightning.storage.files import write_csv
 
@@ -93,7 +93,13 @@ def calibrate(search: Search, networks: Sequence[str]) -> list[Measurement]:
                     evaluations.append(evaluator(network))
                     bar.update()
                 scored.append(evaluations)
-        found = [_measurement(setting, own, scored[0]) for setting, own in zip(settings, scored, strict=True)]
+        found = []
+        for setting, own in zip(settings, scored, strict=True):
+            both = [(a.scores["naswot"], b.scores["naswot"]) for a, b in zip(own, scored[0], strict=True)]
+            pairs = [(a, b) for a, b in both if a is not None and b is not None]
+            ms = round(1e3 * statistics.median(evaluation.seconds for evaluation in own), 2)
+            tau = kendall_tau([a for a, _ in pairs], [b for _, b in pairs])
+            found.append(Measurement(setting, setting.label(), ms, tau))
         if found[-1].tau is None:
             raise UserError("--calibrate: fewer than two of the networks have a score; choose more --samples")
         found[-1] = replace(found[-1], label=f"{found[-1].label}, another seed")
@@ -112,14 +118,6 @@ def list_settings(full: Setting, bf16: bool = True) -> list[Setting]:
     if full.dataset != "noise":
         found.append(replace(full, dataset="noise"))
     return found
-
-
-def _measurement(setting: Setting, own: Sequence[Evaluation], full: Sequence[Evaluation]) -> Measurement:
-    both = [(a.scores["naswot"], b.scores["naswot"]) for a, b in zip(own, full, strict=True)]
-    pairs = [(a, b) for a, b in both if a is not None and b is not None]
-    ms = round(1e3 * statistics.median(evaluation.seconds for evaluation in own), 2)
-    tau = kendall_tau([a for a, _ in pairs], [b for _, b in pairs])
-    return Measurement(setting, setting.label(), ms, tau)
 
 
 def recommend(found: Sequence[Measurement]) -> Measurement:

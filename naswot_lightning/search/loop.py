@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -54,13 +54,21 @@ class Loop:
     ) -> None:
         self._space, self._canonical, self._seed = space, canonical, seed
         self._evaluator, self._executor, self._finished = evaluator, executor, finished
-        _expect_fingerprint(finished.rows, evaluator.fingerprint)
-        _expect_columns(finished, [column.name for column in evaluator.columns])
         self._by_proposal: dict[Proposal, ScoreRow] = {}
         self._by_network: dict[Proposal, ScoreRow] = {}
-        for row in finished.rows:
-            self._remember(row)
         self.fresh = 0
+        names = {column.name for column in evaluator.columns}
+        for number, row in enumerate(finished.rows, start=1):
+            if row.probe != evaluator.fingerprint:
+                raise UserError(
+                    f"the mini-batch (fingerprint {evaluator.fingerprint}) is not the one of the finished candidates "
+                    f"({row.probe}): the data has changed; restore it, or use --overwrite to begin anew"
+                )
+            if row.scores.keys() != names or not (row.stds or {}).keys() <= names:
+                own = ", ".join(row.scores) or "nothing"
+                expected = ", ".join(column.name for column in evaluator.columns)
+                raise finished.damaged(number, f"scores of {own}, not of {expected}")
+            self._remember(row)
 
     def run(self, algorithm: Algorithm, first: Sequence[Proposal]) -> list[ScoreRow]:
         """Return the rows of all candidates that the algorithm proposes, in the order of their proposal.
@@ -72,18 +80,15 @@ class Loop:
         rows: list[ScoreRow] = []
         batch = first
         while batch:
-            self._expect_evaluator(batch)
+            if not isinstance(self._evaluator, TrialEvaluator) and any(isinstance(each, Trial) for each in batch):
+                raise UserError(
+                    "the algorithm begins with scores, or trains for a part of the epochs: give it an evaluator that "
+                    "trains, such as --evaluator train"
+                )
             self._finish(batch)
             rows.extend(map(self._by_proposal.__getitem__, batch))
             batch = algorithm.propose(rows)
         return rows
-
-    def _expect_evaluator(self, batch: Sequence[Proposal]) -> None:
-        if not isinstance(self._evaluator, TrialEvaluator) and any(isinstance(each, Trial) for each in batch):
-            raise UserError(
-                "the algorithm begins with scores, or trains for a part of the epochs: give it an evaluator that "
-                "trains, such as --evaluator train"
-            )
 
     def _finish(self, batch: Sequence[Proposal]) -> None:
         """Append a row for every candidate that has none."""
@@ -93,10 +98,27 @@ class Loop:
                 sharing.setdefault(network, []).append(proposal)
         unknown = [network for network in sharing if network not in self._by_network]
         for network in sharing:
-            if (known := self._by_network.get(network)) is not None:
-                self._append(network, sharing[network], _values_of(known))
-        for network, values in self._evaluate(unknown):
-            self._append(network, sharing[network], values)
+            if (row := self._by_network.get(network)) is not None:
+                # An equal network was evaluated before: its values count again, its seconds do not.
+                known = Evaluation(row.scores, row.status, row.reason, row.stds, row.n_units, row.params, row.macs)
+                self._append(network, sharing[network], known)
+        if not unknown:
+            return
+        # Trials without epochs are scores, whatever the evaluator does with whole ones.
+        scores = all(isinstance(each, Trial) and not each.fidelity for each in unknown)
+        with tqdm(
+            total=len(unknown),
+            unit=" networks",
+            desc="scoring" if scores else getattr(self._evaluator, "activity", "scoring"),
+            mininterval=0.2,
+            dynamic_ncols=True,
+            disable=not sys.stderr.isatty(),  # a file is no place for a bar
+        ) as bar:
+            task = cast(Task[Proposal, Evaluation], self._evaluator)  # it gets trials only where it takes them
+            for network, found in self._executor.run(task, unknown):
+                evaluation = self._failed(found.reason) if isinstance(found, WorkerFailure) else found
+                self._append(network, sharing[network], evaluation)
+                bar.update()
 
     def _network(self, proposal: Proposal) -> Proposal | None:
         """Return what is evaluated for a candidate, or None where its row says that there is nothing."""
@@ -113,25 +135,6 @@ class Loop:
     def _failed(self, reason: str) -> Evaluation:
         return Evaluation(dict.fromkeys(column.name for column in self._evaluator.columns), "failed", reason)
 
-    def _evaluate(self, networks: Sequence[Proposal]) -> Iterator[tuple[Proposal, Evaluation]]:
-        with tqdm(
-            total=len(networks),
-            unit=" networks",
-            desc=self._activity(networks),
-            mininterval=0.2,
-            dynamic_ncols=True,
-            disable=not networks or not sys.stderr.isatty(),  # a file is no place for a bar
-        ) as bar:
-            task = cast(Task[Proposal, Evaluation], self._evaluator)  # it gets trials only where it takes them
-            for network, values in self._executor.run(task, networks) if networks else ():
-                yield network, self._failed(values.reason) if isinstance(values, WorkerFailure) else values
-                bar.update()
-
-    def _activity(self, networks: Sequence[Proposal]) -> str:
-        """Return what is done for a batch: a score, unless the evaluator has another word for whole trials."""
-        scores = all(isinstance(each, Trial) and not each.fidelity for each in networks)
-        return "scoring" if scores else getattr(self._evaluator, "activity", "scoring")
-
     def _append(self, network: Proposal, proposals: Sequence[Proposal], values: Evaluation) -> None:
         evaluated_once = replace(values, seconds=0.0) if len(proposals) > 1 else values
         for proposal in proposals:
@@ -144,27 +147,6 @@ class Loop:
     def _remember(self, row: ScoreRow) -> None:
         self._by_proposal[proposal_of(row)] = row
         self._by_network.setdefault(with_architecture(proposal_of(row), row.canonical), row)
-
-
-def _values_of(row: ScoreRow) -> Evaluation:
-    return Evaluation(row.scores, row.status, row.reason, row.stds, row.n_units, row.params, row.macs)
-
-
-def _expect_fingerprint(rows: Sequence[ScoreRow], fingerprint: str) -> None:
-    for row in rows:
-        if row.probe != fingerprint:
-            raise UserError(
-                f"the mini-batch (fingerprint {fingerprint}) is not the one of the finished candidates "
-                f"({row.probe}): the data has changed; restore it, or use --overwrite to begin anew"
-            )
-
-
-def _expect_columns(finished: ScoreRows, names: Sequence[str]) -> None:
-    expected = set(names)
-    for number, row in enumerate(finished.rows, start=1):
-        if row.scores.keys() != expected or not (row.stds or {}).keys() <= expected:
-            own = ", ".join(row.scores) or "nothing"
-            raise finished.damaged(number, f"scores of {own}, not of {', '.join(names)}")
 
 
 def row_of(space: str, proposal: Proposal, network: Proposal, values: Evaluation, seed: int, probe: str) -> ScoreRow:

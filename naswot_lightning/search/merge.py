@@ -54,13 +54,27 @@ def merge_shards(config: MergeConfig) -> tuple[Search, list[str]]:
     if not config.shards:
         raise UserError("expected the run folders of all shards: --run_dir NEW SHARD SHARD ...")
     shards = sorted((_read_shard(path, config) for path in config.shards), key=lambda shard: shard.number)
+    compared = settings_affecting(SearchConfig, "candidates", "scores", "training")
+    first = shards[0].config
     for before, shard in pairwise(shards):
-        _expect_same_search(shards[0], shard)
+        if shard.parts != shards[0].parts:
+            raise UserError(
+                f"{shard.folder.path} is shard {shard.name}, and {shards[0].folder.path} is shard {shards[0].name}: "
+                "expected the shards of one search"
+            )
+        if differing := [
+            f"{name} {getattr(shard.config, name)!r}, not {getattr(first, name)!r}"
+            for name in compared
+            if name != "shard" and getattr(shard.config, name) != getattr(first, name)
+        ]:
+            raise UserError(
+                f"{shard.folder.path} is of another search than {shards[0].folder.path}: {'; '.join(differing)}; "
+                "expected the shards of one search"
+            )
         if before.number == shard.number:
             raise UserError(
                 f"{before.folder.path} and {shard.folder.path} are both shard {shard.name}: give one of them"
             )
-    first = shards[0].config
     if config.trust:
         trust(first.space)
     space = known_space(first.space)
@@ -83,7 +97,13 @@ def merge_shards(config: MergeConfig) -> tuple[Search, list[str]]:
     left = {number: sum(each not in lines.get(number, {}) for each in own) for number, own in dealt.items()}
     _expect_finished(shards, left)
     finished = {each: lines[number][each] for number, own in dealt.items() for each in own}
-    _write(search, [finished[candidate] for candidate in candidates])
+    folder = search.folder
+    with folder.open(search.settings, search.identity, search.config.overwrite):
+        # What an earlier merge left unfinished goes.
+        for path in (folder.config, folder.scores, folder.ranking, folder.ranking.with_suffix(".csv")):
+            remove_unfinished(path)
+        with atomic_path(folder.scores) as unfinished, open(unfinished, "wb") as file:
+            file.writelines(finished[candidate] + b"\n" for candidate in candidates)
     return search, candidates
 
 
@@ -103,26 +123,6 @@ def _read_shard(path: str, config: MergeConfig) -> _Shard:
     if listed is not None and not os.path.isfile(listed):
         raise UserError(f"--architectures {listed}: no such file; say where the candidates of {path} are listed here")
     return _Shard(folder, *part, replace(saved, architectures=listed))
-
-
-def _expect_same_search(first: _Shard, shard: _Shard) -> None:
-    if shard.parts != first.parts:
-        raise UserError(
-            f"{shard.folder.path} is shard {shard.name}, and {first.folder.path} is shard {first.name}: expected the "
-            "shards of one search"
-        )
-    names = settings_affecting(SearchConfig, "candidates", "scores", "training")
-    ours, theirs = vars(shard.config), vars(first.config)
-    differing = [
-        f"{name} {ours[name]!r}, not {theirs[name]!r}"
-        for name in names
-        if name != "shard" and ours[name] != theirs[name]
-    ]
-    if differing:
-        raise UserError(
-            f"{shard.folder.path} is of another search than {first.folder.path}: {'; '.join(differing)}; expected the "
-            "shards of one search"
-        )
 
 
 def _read_lines(search: Search, shard: _Shard) -> dict[str, bytes]:
@@ -180,13 +180,3 @@ def _expect_finished(shards: Sequence[_Shard], left: dict[int, int]) -> None:
     raise UserError(
         f"not all {parts} shards are finished: {', '.join(states)}{more}; run {shlex.join(words)}{likewise}"
     )
-
-
-def _write(search: Search, lines: Sequence[bytes]) -> None:
-    """Write the lines of all candidates in place of those of an earlier merge."""
-    folder = search.folder
-    with folder.open(search.settings, search.identity, search.config.overwrite):
-        for path in (folder.config, folder.scores, folder.ranking, folder.ranking.with_suffix(".csv")):
-            remove_unfinished(path)
-        with atomic_path(folder.scores) as unfinished, open(unfinished, "wb") as file:
-            file.writelines(line + b"\n" for line in lines)

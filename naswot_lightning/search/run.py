@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 
@@ -48,6 +48,9 @@ def run(search: Search, first: Sequence[Proposal]) -> SearchResult:
     Args:
         search: that is planned.
         first: its first batch.
+
+    Raises:
+        UserError: no candidate was evaluated whole.
     """
     folder = search.folder
     note_versions(folder.versions)
@@ -58,28 +61,15 @@ def run(search: Search, first: Sequence[Proposal]) -> SearchResult:
         loop = search.loop(finished)
         proposed = loop.run(search.algorithm, first)
     folder.expect_in_place()
-    evaluated = _whole({proposal_of(row): row for row in proposed}.values())
-    ranking = _rank(search, evaluated)
+    # Trials of a part of the epochs do not compare with whole evaluations: they are not ranked.
+    evaluated = [row for row in {proposal_of(row): row for row in proposed}.values() if row.fidelity is None]
+    if not evaluated:
+        raise UserError("no candidate was trained for all epochs: give a larger --samples or --budget")
+    accuracies = {} if search.benchmark is None else {BENCHMARK_ACC.name: search.benchmark.accuracies(evaluated)}
+    ranking = rank(evaluated, search.criteria, accuracies)
     write_ranking(folder.path, ranking)
     found = None
     if search.benchmark:
         found = find_benchmark_evidence(ranking, search.benchmark)
         write_benchmark_evidence(folder.path, found)
     return SearchResult(finished.rows, proposed, evaluated, ranking, found, loop.fresh)
-
-
-def _rank(search: Search, rows: Sequence[ScoreRow]) -> pd.DataFrame:
-    """Rank the candidates that were evaluated whole.
-
-    Raises:
-        UserError: there are none.
-    """
-    if not rows:
-        raise UserError("no candidate was trained for all epochs: give a larger --samples or --budget")
-    known = {} if search.benchmark is None else {BENCHMARK_ACC.name: search.benchmark.accuracies(rows)}
-    return rank(rows, search.criteria, known)
-
-
-def _whole(rows: Iterable[ScoreRow]) -> list[ScoreRow]:
-    """Return the candidates that were evaluated whole: of a training, for all epochs."""
-    return [row for row in rows if row.fidelity is None]

@@ -42,8 +42,12 @@ class History:
         whole trainings, and are left out.
         """
         best: list[ScoreRow | None] = []
+        latest: ScoreRow | None = None
         for row in self.rows:
-            best.append(_better(best[-1] if best else None, row))
+            counts = row.fidelity in (None, 1) and score_or_neg_inf(row) > -math.inf
+            if counts and (latest is None or score_or_neg_inf(row) > score_or_neg_inf(latest)):
+                latest = row
+            best.append(latest)
         return tuple(best)
 
     def curve(self, value: Callable[[ScoreRow], float] = score_or_neg_inf) -> Curve:
@@ -54,13 +58,6 @@ class History:
                 looks at the accuracy after 12 epochs can be shown by the accuracy after 200.
         """
         return Curve(self.evaluations, self.seconds, tuple(None if row is None else value(row) for row in self.best))
-
-
-def _better(best: ScoreRow | None, row: ScoreRow) -> ScoreRow | None:
-    whole = row.fidelity is None or row.fidelity == 1
-    if not whole or score_or_neg_inf(row) == -math.inf:
-        return best
-    return row if best is None or score_or_neg_inf(row) > score_or_neg_inf(best) else best
 
 
 def simulate(
@@ -108,28 +105,22 @@ class Budget:
 
     def propose(self, rows: Sequence[ScoreRow]) -> Sequence[Proposal]:
         """Return the next part of the batch; nothing when the budget is spent, or the algorithm has ended."""
-        self._add_up(rows)
+        if len(rows) < self._seen:  # another search
+            self.__init__(self._algorithm, self._max_seconds)  # type: ignore[misc]
+        for row in rows[self._seen :]:
+            self._seconds += row.seconds
+            self._longest = max(self._longest, row.seconds)
+        self._seen = len(rows)
         if self._seconds >= self._max_seconds:
             return ()
-        rest = self._rest(rows)
-        room = (self._max_seconds - self._seconds) / self._longest if self._longest else math.inf
-        return rest[: max(1, int(min(room, len(rest))))] if rows else rest[:1]
-
-    def _add_up(self, rows: Sequence[ScoreRow]) -> None:
-        if len(rows) < self._seen:  # another search
-            self._begin = self._seen = 0
-            self._batch = None
-            self._seconds = self._longest = 0.0
-        for place in range(self._seen, len(rows)):
-            self._seconds += rows[place].seconds
-            self._longest = max(self._longest, rows[place].seconds)
-        self._seen = len(rows)
-
-    def _rest(self, rows: Sequence[ScoreRow]) -> Sequence[Proposal]:
-        """Return what is left of the batch under way; batches before it are proposed again where they are not known."""
+        # Batches before the one under way are proposed again where they are not known.
         if self._batch is None:
             self._batch = self._algorithm.propose(rows[:0])
         while self._batch and self._begin + len(self._batch) <= len(rows):
             self._begin += len(self._batch)
             self._batch = self._algorithm.propose(rows[: self._begin])
-        return self._batch[len(rows) - self._begin :]
+        rest = self._batch[len(rows) - self._begin :]
+        if not rows:
+            return rest[:1]
+        room = (self._max_seconds - self._seconds) / self._longest if self._longest else math.inf
+        return rest[: max(1, int(min(room, len(rest))))]

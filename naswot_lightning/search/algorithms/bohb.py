@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -98,7 +99,8 @@ class BOHB:
         self._sizes = [len(options) for options in self._categorical.choices]
         self._eta, self._rungs, self._repeats = eta, rungs, repeats
         self._random_fraction, self._min_bandwidth, self._candidates = random_fraction, min_bandwidth, candidates
-        self._known: dict[str, tuple[int, ...]] = {}  # to read an architecture takes longer than all else
+        # To read an architecture takes longer than all else.
+        self._decisions = lru_cache(maxsize=None)(self._categorical.decisions)
 
     def propose(self, rows: Sequence[ScoreRow]) -> Sequence[Proposal]:
         """Return the next rung.
@@ -163,11 +165,6 @@ class BOHB:
                 decisions = np.array([self._decisions(row.architecture) for row in best_first])
                 return Densities(decisions, self._sizes, self._min_bandwidth)
         return None
-
-    def _decisions(self, architecture: str) -> tuple[int, ...]:
-        if architecture not in self._known:
-            self._known[architecture] = self._categorical.decisions(architecture)
-        return self._known[architecture]
 
 
 class Densities:

@@ -19,7 +19,7 @@ from spaces import EnumerableSpace, Space, SpaceError
 from spaces.errors import TooLargeError, quoted
 
 log = logging.getLogger(__name__)
-# A space is called exhausted after this many draws in a row that were all seen before.
+# A space of unknown size is called exhausted after this many draws in a row that were all seen before.
 _FRUITLESS_DRAWS = 10_000
 # Limits are called too strict after this many refusals for each candidate asked for.
 _MOST_REJECTED = 1_000
@@ -55,19 +55,15 @@ def sample_space(space: Space, samples: int, seed: int, limits: Limits | None = 
         if architecture not in found:
             found[architecture] = limits is None or limits.accepts(architecture)
             admitted += found[architecture]
-        exhausted = isinstance(space, EnumerableSpace) and len(found) == len(space)
+        # Where the size of the space is not known, many draws without anything new are its end.
+        exhausted = len(found) == len(space) if isinstance(space, EnumerableSpace) else fruitless == _FRUITLESS_DRAWS
         too_strict = limits is not None and limits.n_rejected >= _MOST_REJECTED * samples
-        if admitted < samples and (exhausted or too_strict or fruitless == _patience(space)):
+        if admitted < samples and (exhausted or too_strict):
             raise UserError(
                 f"--samples {samples}: found only {admitted} different architectures"
                 f"{'' if limits is None or not limits.n_rejected else ' within the limits'} in {space.name}"
             )
     return [architecture for architecture, within in found.items() if within]
-
-
-def _patience(space: Space) -> int | None:
-    """Return how many draws without anything new mean that there is nothing more; None where the size is known."""
-    return None if isinstance(space, EnumerableSpace) else _FRUITLESS_DRAWS
 
 
 class Listed:
@@ -198,13 +194,9 @@ def deal(candidates: Sequence[str], canonical: Callable[[str], str], parts: int)
     place: dict[str, int] = {}
     shards: list[list[str]] = [[] for _ in range(parts)]
     for candidate in candidates:
-        network = _network(candidate, canonical)
+        try:
+            network = canonical(candidate)
+        except Exception:  # noqa: BLE001 - any fault of one network is reported with it, when it is evaluated
+            network = candidate
         shards[place.setdefault(network, len(place)) % parts].append(candidate)
     return shards
-
-
-def _network(candidate: str, canonical: Callable[[str], str]) -> str:
-    try:
-        return canonical(candidate)
-    except Exception:  # noqa: BLE001 - any fault of one network is reported with it, when it is evaluated
-        return candidate

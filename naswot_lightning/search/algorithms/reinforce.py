@@ -89,19 +89,17 @@ class Reinforce:
         if self._learnt and (len(rows) < self._learnt or rows[self._learnt - 1] != self._latest):
             self._forget()
         for place in range(self._learnt, len(rows)):
-            self._latest = rows[place]
-            self._reward(self._latest)
+            self._latest = row = rows[place]
+            reward = score_or_neg_inf(row)
+            if reward == -math.inf:
+                reward = self._worst
+            if reward == math.inf:
+                # All failed so far: there is nothing to compare with.
+                continue
+            self._worst = min(self._worst, reward)
+            self._baseline.add(reward)
+            self._policy.learn(self._decisions.decisions(row.architecture), reward - self._baseline.value)
         self._learnt = len(rows)
-
-    def _reward(self, row: ScoreRow) -> None:
-        reward = score_or_neg_inf(row)
-        if reward == -math.inf:
-            reward = self._worst
-        if reward == math.inf:  # all failed so far: there is nothing to compare with
-            return
-        self._worst = min(self._worst, reward)
-        self._baseline.add(reward)
-        self._policy.learn(self._decisions.decisions(row.architecture), reward - self._baseline.value)
 
 
 class Average:

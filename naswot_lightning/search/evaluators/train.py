@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from naswot_lightning.analysis.results import TrainingResult, read_result
+from naswot_lightning.analysis.results import read_result
 from naswot_lightning.columns import VAL_ACC
 from naswot_lightning.config import TrainConfig, settings_affecting
 from naswot_lightning.data.dataset import map_dataset, store_dataset
@@ -101,13 +101,25 @@ class TrainingEvaluator(MultiFidelityEvaluator):
         with self._images_lock:
             pick = self._pick
         images = map_dataset(pick.images).fingerprint
-        folder = prepare_pick(self._folder / FOLDER, settings, _run(settings), overwrite=False, images=images)
+        # Its name: digits that another architecture does not share, and its epochs.
+        digits = hashlib.sha256(architecture.encode()).hexdigest()[:12]
+        run = PickRun("disabled", "", "", digits, f"{digits}-{epochs}")
+        folder = prepare_pick(self._folder / FOLDER, settings, run, overwrite=False, images=images)
         outcome = Outcome("ok") if (folder / "result.json").exists() else pick(folder)
         if not outcome.has_result:
             return Evaluation({VAL_ACC.name: None}, "failed", outcome.message or outcome.status)
         for checkpoint in folder.glob("*.ckpt"):  # 10 MB each, of hundreds of trainings
             checkpoint.unlink()
-        return _values_of(read_result(folder / "result.json"))
+        result = read_result(folder / "result.json")
+        failed = result.status != "ok" or result.best_val_acc is None
+        return Evaluation(
+            scores={VAL_ACC.name: None if failed else result.best_val_acc},
+            status="failed" if failed else "ok",
+            reason=result.reason or result.status if failed else None,
+            params=result.params,
+            macs=result.macs,
+            seconds=result.seconds or 0.0,
+        )
 
 
 class _Warnings(Lines):
@@ -130,24 +142,6 @@ def _store(settings: PickSettings, images: Path) -> None:
         )
     images.parent.mkdir(parents=True, exist_ok=True)
     store_dataset(dataset, images)
-
-
-def _run(settings: PickSettings) -> PickRun:
-    """Return the name of a training: digits that another architecture does not share, and its epochs."""
-    digits = hashlib.sha256(settings.architecture.encode()).hexdigest()[:12]
-    return PickRun("disabled", "", "", digits, f"{digits}-{settings.values.epochs}")
-
-
-def _values_of(result: TrainingResult) -> Evaluation:
-    failed = result.status != "ok" or result.best_val_acc is None
-    return Evaluation(
-        scores={VAL_ACC.name: None if failed else result.best_val_acc},
-        status="failed" if failed else "ok",
-        reason=result.reason or result.status if failed else None,
-        params=result.params,
-        macs=result.macs,
-        seconds=result.seconds or 0.0,
-    )
 
 
 def training_evaluator(context: EvaluatorContext) -> TrainingEvaluator:
