@@ -2,6 +2,7 @@ import shutil
 
 import pytest
 
+from naswot_lightning.report import figures
 from tests.diagnostics.runs import FEW, report, search
 
 
@@ -12,6 +13,12 @@ def measured(tmp_path_factory):
     assert report(run, "--figure", "figure1,jacobian_histograms") == 0
     assert report(run, *FEW) == 0
     return run
+
+
+@pytest.fixture
+def unsaved(monkeypatch):
+    """Figures are not written: that takes longer than all else."""
+    monkeypatch.setattr(figures, "save_figure", lambda figure, path: None)
 
 
 @pytest.fixture

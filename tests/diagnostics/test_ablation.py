@@ -42,7 +42,7 @@ def test_the_networks_of_the_figure_are_scored_under_every_condition(measured):
     assert medians == pytest.approx([np.median(scores["mini-batches", name]) for name in NAMES])
 
 
-def test_a_killed_command_goes_on_where_it_was(copy, monkeypatch):
+def test_a_killed_command_goes_on_where_it_was(copy, unsaved, monkeypatch):
     path = ablation_path(copy)
     whole = path.read_bytes()
     lines = whole.splitlines(keepends=True)
@@ -56,7 +56,7 @@ def test_a_killed_command_goes_on_where_it_was(copy, monkeypatch):
     assert len(done) == len(lines) - 7  # all is there
 
 
-def test_scores_of_other_settings_are_not_mixed(copy, capsys):
+def test_scores_of_other_settings_are_not_mixed(copy, unsaved, capsys):
     config, path = copy / "config.yaml", ablation_path(copy)
     config.write_text(config.read_text().replace(f"batch_size: {BATCH}", "batch_size: 6"))
     before = path.read_bytes()

@@ -14,6 +14,7 @@ from scipy import stats
 from naswot_lightning.cli.study import PROG
 from naswot_lightning.storage.files import lock_folder
 from naswot_lightning.storage.run_folder import RunFolder
+from naswot_lightning.study import report
 from tests.commands.ends import contents
 from tests.commands.test_imports import HEAVY, loaded_by
 from tests.runs import result, write_pick
@@ -43,7 +44,7 @@ def joint_rank(rows, *names):
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
+def drawn(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rows, accuracies = invented()
     write_run(tmp_path / "run", rows)
@@ -51,8 +52,15 @@ def place(tmp_path, monkeypatch):
     return tmp_path, rows, accuracies
 
 
-def test_all_scores_sizes_and_aggregates_are_studied(place, capsys):
-    folder, rows, accuracies = place
+@pytest.fixture
+def place(drawn, monkeypatch):
+    """The same, where figures are not written: that takes longer than all else."""
+    monkeypatch.setattr(report, "save_figure", lambda figure, path: None)
+    return drawn
+
+
+def test_all_scores_sizes_and_aggregates_are_studied(drawn, capsys):
+    folder, rows, accuracies = drawn
     assert run("--run_dir", "run", *TABLE, "--out", "mine/here") == 0
     assert not (folder / "run/study").exists()
     out = folder / "mine/here"
