@@ -27,7 +27,8 @@ COLUMNS = (
     Column("seconds", "seconds"), Column("pick", "pick"), Column("architecture", "architecture"),
 )  # fmt: skip
 NAMES = tuple(column.name for column in COLUMNS)
-_OPTIONAL = ("seconds", "macs", "architecture")  # where there is no room: a pick is known by its folder
+# Left out where there is no room: a pick is known by its folder.
+_OPTIONAL = ("seconds", "macs", "architecture")
 _HIDE_IF_CONSTANT = ("seed", "dataset", "val_set", "test_set", "epochs", "status")
 _AVERAGED = (TEST_ACC, BEST_VAL_ACC, SCORE_INIT, SCORE_FINAL)  # over seeds
 
@@ -54,7 +55,8 @@ def compare(folder: RunFolder) -> tuple[Run, Findings, Mapping[str, Path]]:
         networks = write_seeds(folder.path, run.groups)
         drawn = draw_figures(run, findings, folder.figures)
         print_comparison(folder.path, run, findings, networks, drawn)
-    with warn_of_failure(f"{folder.report} cannot be written"):  # what the command has done stands in any case
+    # What the command has done stands in any case.
+    with warn_of_failure(f"{folder.report} cannot be written"):
         whole = read_rows(folder, run)
         print(f"Report: {write_report(folder, whole, find(whole) if whole.provisional else findings)}")
     return run, findings, drawn
@@ -179,7 +181,8 @@ def _print_group(title: str | None, found: GroupFindings) -> None:
 
 def _print_correlations(found: GroupFindings) -> None:
     test, val = found.correlations[TEST_ACC.name], found.correlations[BEST_VAL_ACC.name]
-    if found.networks < MIN_NETWORKS:  # nothing is claimed of so few
+    # Nothing is claimed of so few.
+    if found.networks < MIN_NETWORKS:
         taus = (f"{each.label} {test[each.name].kendall_tau:.3f}" for each in PREDICTORS)
         print_text(f"Kendall tau with test accuracy over {found.networks} networks: {', '.join(taus)}")
         return

@@ -98,7 +98,8 @@ def _of_search(run: Run) -> SearchFindings | None:
     statuses = Counter(run.ranking["status"])
     try:
         known = known_space(str(run.settings.get("space", ""))).evidence
-    except SpaceError:  # not of the list, or not trusted
+    except SpaceError:
+        # Not of the list, or not trusted.
         known = ""
     return SearchFindings(
         candidates=len(run.ranking),

@@ -127,7 +127,8 @@ def _criteria(settings: Mapping[str, Any], rows: Sequence[ScoreRow]) -> Sequence
             criteria = parse_scores(str(settings.get("score")))
             if not rows or {part.name for criterion in criteria for part in criterion.parts} <= set(names):
                 return criteria
-        except UserError:  # of a score that this version does not have
+        except UserError:
+            # Of a score that this version does not have.
             pass
     known = {VAL_ACC.name: VAL_ACC}
     return [Criterion((known.get(name, Column(name, name)),)) for name in names]
@@ -200,7 +201,8 @@ def _read_training(path: Path, result: TrainingResult | None) -> TrainingRun | N
         plain = parse_yaml((path / "config.yaml").read_bytes().decode())
         planned = from_plain(Planned, {name: plain[name] for name in _PLANNED if name in plain} | own)
     except (OSError, ValueError, TypeError):
-        if result is None:  # training itself says what is wrong
+        # Training itself says what is wrong.
+        if result is None:
             return None
         planned = Planned(**own, options={"epochs": result.epochs})
     status, reason = _read_outcome(path) if result is None else (result.status, result.reason)
@@ -261,7 +263,8 @@ class BenchmarkEvidence:
     def source(self) -> str:
         """The table and the accuracy, in words."""
         target = self.target
-        epochs = f", {target.epochs} epochs" if target.epochs else ""  # a list of one's own does not tell
+        # A list of one's own does not tell.
+        epochs = f", {target.epochs} epochs" if target.epochs else ""
         return f"{self.benchmark}, {target.dataset} {target.split}{epochs}"
 
 

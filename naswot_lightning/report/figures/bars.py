@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from naswot_lightning.report.run import Run
 
 _GROUP = 0.8  # of the distance between two groups
-_DARKEST, _BRIGHTEST = 0.3, 0.9  # of the colour map: what is darker hides an interval
-_HATCHES = ("", "///", "...", "xxx", "\\\\\\", "+++", "ooo", "---")  # tell bars apart without colours
+# Of the colour map: what is darker hides an interval.
+_DARKEST, _BRIGHTEST = 0.3, 0.9
+# Tell bars apart without colours.
+_HATCHES = ("", "///", "...", "xxx", "\\\\\\", "+++", "ooo", "---")
 _OFFSET = 0.18  # of a line: published above, ours below
 _PUBLISHED, _OURS = ("0.45", "s"), ("#31688e", "o")  # colour, marker
 _ACROSS = 3  # panels in a line

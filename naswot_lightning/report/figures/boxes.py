@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 _FEWEST_BINS, _MOST_BINS = 12, 60
 _TICK = 0.06  # of the height of the figure
 _GROUP = 0.85  # of the distance between two batch sizes
-_LIGHT = 0.45  # of white in a box, on which its black median is seen
+# White in a box, on which its black median is seen.
+_LIGHT = 0.45
 
 
 def draw_distribution(run: Run, findings: Findings) -> Figure | None:

@@ -24,11 +24,13 @@ _SCORE_AXIS = r"score $s = \log|K_H|$ (natural log)"
 _LINES, _MARKERS = ("-", "--", "-.", ":"), "os^Dv"  # tell runs apart in grey
 # Told apart without colours; a line an algorithm, in the order in which they are given.
 _PATTERNS = ("-", ":", "-.", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 1, 1, 1)), (0, (3, 1, 1, 1)))
-_MOST_BANDS = 3  # of more the spread is shown at the end alone: so many bands over each other are one grey area
+# Of more searches the spread is shown at the end alone: bands over each other are one grey area.
+_MOST_BANDS = 3
 _SHADE = 0.1
 _FIRST_BAR, _NEXT_BAR = 1.025, 0.016  # of the axis: where the bars of the spread stand
 _EFFORTS: dict[Effort, str] = {"evaluations": "evaluations (whole trainings)", "seconds": "simulated time (s)"}
-_SETTLED = 0.05  # of an axis: what is lower than the means there is cut off, it would hide all else
+# Of an axis: what is lower than the means there is cut off, it would hide all else.
+_SETTLED = 0.05
 _BRIGHTEST = 0.7  # of the colour map
 _LETTERS = 70  # of the title, over each panel
 _NAMES = 2  # of the legend, below each panel
@@ -208,7 +210,8 @@ def _draw_bands(axis: Any, bands: Mapping[str, Band], looks: Mapping[str, Mappin
         axis.plot(band.effort, band.mean, linewidth=1.8, label=style.plain(name), **look)
         if as_bands:
             axis.fill_between(band.effort, band.low, band.high, color=look["color"], alpha=_SHADE, linewidth=0)
-        else:  # the spread at the end as a vertical line in its pattern, with its mean
+        else:
+            # The spread at the end as a vertical line in its pattern, with its mean.
             at, spread = end * (_FIRST_BAR + _NEXT_BAR * place), [band.low[-1], band.high[-1]]
             axis.plot([at, at], spread, linewidth=1.4, marker="_", markersize=5, **look)
             axis.plot([at], [band.mean[-1]], color=look["color"], marker="d", markersize=4)

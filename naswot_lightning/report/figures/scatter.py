@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 _ACROSS = 3  # panels in a line
 _MILLION = 1e6
-_MANY = 5000  # points above which they are pixels: a vector file is small, and 300,000 take less than a second
+# More points are pixels, which keeps a vector file small: 300,000 take less than a second.
+_MANY = 5000
 
 
 def draw_score_vs_params(run: Run, findings: Findings) -> Figure | None:
@@ -176,7 +177,8 @@ def draw_score_vs_accuracy(run: Run, findings: Findings) -> Figure | None:
             _draw_network(axis, network, column, color, marker)
         accuracy = TEST_ACC.axis + ("" if test_set is None else f", {style.plain(test_set)}")
         axis.set(xlabel=column.axis, ylabel=accuracy)
-        axis.locator_params(axis="x", nbins=6)  # scores have many digits: more labels touch each other
+        # Scores have many digits: more labels touch each other.
+        axis.locator_params(axis="x", nbins=6)
         tau = found.correlations[TEST_ACC.name][column.name].kendall_tau
         axis.set_title(f"{column.label}: {_heading(tau)}", fontsize="medium")
         axis.grid(alpha=0.3)

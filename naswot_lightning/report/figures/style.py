@@ -21,12 +21,15 @@ PICKED: dict[str, Any] = {  # dark, and of another form
     "color": "#b2182b", "marker": "D", "markersize": 7, "markeredgecolor": "black", "markeredgewidth": 0.8,
     "linestyle": "none",
 }  # fmt: skip
-_WIDE = 30  # times the smallest value is the largest, from which on an axis is logarithmic
+# An axis is logarithmic from where the largest value is so many times the smallest.
+_WIDE = 30
 _LONGEST = 200  # characters of a text
-_LEGEND_NETWORKS = 10  # of more, a legend hides the curves and its colours cannot be told apart
+# Of more networks a legend hides the curves, and its colours cannot be told apart.
+_LEGEND_NETWORKS = 10
 _COLORS = "viridis"
 _MARKERS = "os^DvP<X>*"
-_BRIGHTEST = 0.9  # of the colour map; what is brighter cannot be seen on white
+# Of the colour map: what is brighter cannot be seen on white.
+_BRIGHTEST = 0.9
 
 
 def plain(text: str) -> str:
@@ -66,7 +69,8 @@ def colors(networks: Sequence[Network]) -> list[Any]:
     accuracies = [network.mean(TEST_ACC.name) for network in networks]
     known = [accuracy for accuracy in accuracies if accuracy is not None]
     shares = [_scale(known)(value) for value in known]
-    if len(networks) <= _LEGEND_NETWORKS:  # equal accuracies are different networks and get different shares
+    # Equal accuracies are different networks and get different shares.
+    if len(networks) <= _LEGEND_NETWORKS:
         order = sorted(range(len(known)), key=known.__getitem__)
         shares = [order.index(position) / max(len(known) - 1, 1) for position in range(len(known))]
     shades = iter(tuple(color) for color in color_map()(shares))

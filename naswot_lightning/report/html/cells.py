@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from spaces.graph import CellGraph
 
 MOST_DRAWN = 3_000  # architectures
-MOST_LAYOUTS = 400  # 2 to 6 ms each; cells with the same edges and labels of the same lengths share one
+# A layout takes 2 to 6 ms; cells with the same edges and labels of the same lengths share one.
+MOST_LAYOUTS = 400
 
 
 @dataclass

@@ -102,7 +102,8 @@ def write_report(folder: RunFolder, run: Run, findings: Findings, to: Path | Non
     title = f"{page.name} · naswot-lightning"
     html = render("run.html", title, _SCRIPTS, "startRun", page.to_json(), page=page)
     path = to or folder.report
-    atomic_write(path, html.encode("utf-8", "replace"))  # the name of a folder need not be Unicode
+    # The name of a folder need not be Unicode.
+    atomic_write(path, html.encode("utf-8", "replace"))
     return path
 
 

@@ -20,8 +20,10 @@ Kind = Literal["count", "number", "share", "text", "label"]
 Line = tuple[tuple[float, ...], tuple[float | None, ...]]  # of a curve: epochs, values
 Bar = tuple[str, float, float | None, float | None, bool]  # predictor, tau, its interval, whether it is a size
 MOST_ROWS = 10_000
-MOST_PICKS = 60  # networks; more cards and curves tell nothing
-_MOST_POINTS = 300  # of a curve: more than it has pixels on a phone
+# Of networks: more cards and curves tell nothing.
+MOST_PICKS = 60
+# Of a curve: more than it has pixels on a phone.
+_MOST_POINTS = 300
 _MOST_DOTS = 2_000  # of single candidates, evenly spaced
 _PAPER = ("rank", "architecture", "score", TEST_ACC.name, BENCHMARK_ACC.name, "params", "macs")
 _PAPER_ROWS = 30
@@ -243,7 +245,8 @@ def _curves(training: TrainingRun) -> dict[str, Any]:
     metrics = {
         name: _thinned(curve.epochs, values)
         for name, values in curve.metrics.items()
-        if name not in ("seconds", "score/naswot")  # the trajectory has the score, more finely
+        # The trajectory has the score, more finely.
+        if name not in ("seconds", "score/naswot")
     }
     score_line = _thinned([epoch for epoch, _ in score.points], [value for _, value in score.points])
     return {"pick": training.pick, "seed": training.planned.seed, "metrics": metrics, "score": score_line}

@@ -19,7 +19,8 @@ from naswot_lightning.report.wandb.content import comparison_config, content_of,
 from naswot_lightning.storage.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
-_REST = 9  # times the processor time of an update: of many picks, updates take a tenth of one core at most
+# In processor times of an update: of many picks, updates take a tenth of one core at most.
+_REST = 9
 
 
 class ComparisonRun:

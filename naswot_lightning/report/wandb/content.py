@@ -24,20 +24,25 @@ from naswot_lightning.storage.files import to_csv
 from naswot_lightning.storage.run_folder import RunFolder
 from spaces import SpaceError, known_space
 
-CHART_ROWS = 10_000  # what wandb draws of one chart, and shows of one table
+# What wandb draws of one chart, and shows of one table.
+CHART_ROWS = 10_000
 _DPI = 72  # of a cell in a table: 10 to 60 kB
 
-CANDIDATES = "candidates"  # that were evaluated: the axis of the best so far
+# Candidates that were evaluated: the axis of the best so far.
+CANDIDATES = "candidates"
 BEST_SCORE = "best_score"
-_PICTURES = 10  # best rows of a ranking whose cells are drawn: 0.1 s each
+# Best rows of a ranking whose cells are drawn: 0.1 s each.
+_PICTURES = 10
 
-EPOCH = "epoch"  # epochs done, a fraction inside one: the axis of a training's metrics
+# Epochs done, a fraction inside one: the axis of a training's metrics.
+EPOCH = "epoch"
 METRICS = ("score/naswot", "score/naswot_running", "train/loss", "train/acc", "val/loss", "val/acc", "lr")
 _TRAINING_SUMMARY = (
     "score_init", "score_final", "best_val_acc", "test_acc", "test_loss", "params", "macs", "epochs_trained", "seconds",
     "status", "reason",
 )  # fmt: skip
-_TRAINING_CONFIG = ("score_init", "params", "macs")  # known only once the network is built, and a fact about it
+# Known only once the network is built, and a fact about it.
+_TRAINING_CONFIG = ("score_init", "params", "macs")
 _CHECKPOINT = ("rank", "space", "architecture", "canonical", "dataset", "seed", "epochs", "best_val_acc", "test_acc")
 
 
@@ -259,7 +264,8 @@ def cell_pictures(space: str, architectures: Sequence[str]) -> list[Any]:
             path = Path(folder, f"{number}.png")
             try:
                 draw(known_space(space), architecture, path, dpi=_DPI)
-            except SpaceError:  # the space does not describe its cells
+            except SpaceError:
+                # The space does not describe its cells.
                 drawn[architecture] = None
                 continue
             with Image.open(path) as image:

@@ -95,10 +95,12 @@ def start_run(wandb_mode: str, project: str | None, folder: Path, config: Mappin
     try:
         with _in_turn(folder) if mode == "online" else nullcontext():
             wandb = _import_wandb(folder)
-            logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # wandb's reports on itself
+            # Wandb's reports on itself.
+            logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
             arguments |= {
                 "project": resolve_project(project),
-                "dir": str(folder.resolve()),  # wandb's service has a working directory of its own
+                # Wandb's service has a working directory of its own.
+                "dir": str(folder.resolve()),
                 "config": dict(config),
                 "resume": "allow",
                 "settings": wandb.Settings(silent=True, console="off", init_timeout=_INIT_SECONDS),
@@ -110,7 +112,8 @@ def start_run(wandb_mode: str, project: str | None, folder: Path, config: Mappin
                     raise
                 reason = str(error).splitlines()[0]
                 log.warning("wandb cannot be reached (%s): the run is kept offline in %s/wandb", reason, folder)
-                wandb.teardown()  # the service keeps the settings of the run that it could not start
+                # The service keeps the settings of the run that it could not start.
+                wandb.teardown()
                 return wandb.init(mode="offline", **arguments)
     except Exception as error:  # noqa: BLE001 - of pydantic, of wandb, of the system
         reason = reason_of(error)
@@ -136,7 +139,8 @@ def _import_wandb(folder: Path) -> Any:
 
 
 def _is_writable(folder: Path) -> bool:
-    if not folder.is_absolute():  # "~" of a user without a home
+    # "~" of a user without a home.
+    if not folder.is_absolute():
         return False
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -166,6 +170,7 @@ def _in_turn(folder: Path) -> Iterator[None]:
     """Let the runs of a folder that start together ask the server one after the other, for as long as is bearable."""
     (folder / "wandb").mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        with suppress(UserError):  # another is still asking
+        # Another is still asking.
+        with suppress(UserError):
             stack.enter_context(lock_folder(folder / "wandb", _PATIENCE_S))
         yield
