@@ -6,17 +6,11 @@ from types import SimpleNamespace
 import pytest
 import wandb
 
-from naswot_lightning.cli.search import run_search
-from naswot_lightning.config import SearchConfig, WandbConfig
 from naswot_lightning.errors import UserError
-from naswot_lightning.report.compare import compare
 from naswot_lightning.report.wandb import runs
-from naswot_lightning.report.wandb.comparison import ComparisonRun
 from naswot_lightning.report.wandb.runs import resolve_mode, send, start_run, wandb_group
 from naswot_lightning.storage.files import lock_folder
 from naswot_lightning.storage.run_folder import RunFolder
-from tests.report.run_folders import write_noisy
-from tests.runs import wandb_files
 
 
 def test_resolve_mode_is_offline_unless_a_key_is_set(monkeypatch, tmp_path):
@@ -48,18 +42,6 @@ def test_wandb_group_is_one_however_the_folder_is_given(folders):
     assert [folder.name for folder in folders] == ["mine"] * 4
     assert {wandb_group(folder, None) for folder in folders} == {f"mine-{run_id}"}
     assert {wandb_group(folder, "ours") for folder in folders} == {"ours"}
-
-
-@pytest.mark.slow
-def test_search_from_inside_and_comparison_through_a_link_share_a_group(folders):
-    by_path, inside, link, _ = folders
-    assert run_search(SearchConfig(run_dir=str(inside.path), samples=3, batch_size=4)) == 0
-    write_noisy(by_path.path, 3)
-    ComparisonRun(link, WandbConfig("offline")).end(*compare(link))
-    group = wandb_group(by_path, None).encode()
-    files = wandb_files(by_path.path)
-    assert len(files) == 2
-    assert all(group in file.read_bytes() for file in files)
 
 
 def test_start_run_together_asks_the_server_in_turn(tmp_path, monkeypatch):

@@ -2,14 +2,12 @@ import json
 
 import numpy as np
 import pytest
-import wandb
 
 from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig, WandbConfig
 from naswot_lightning.report.wandb.content import best_so_far
 from naswot_lightning.storage.run_folder import RunFolder
-from tests.report.wandb.records import comparable, records, sync
-from tests.report.wandb.server import serving
+from tests.report.wandb.records import records
 
 
 def search(run, mode, **settings):
@@ -106,32 +104,3 @@ def test_best_so_far_up_and_down_with_and_without_scores():
         ([np.nan], True, []),
     ):
         assert best_so_far(np.array(scores), higher) == best
-
-
-@pytest.mark.slow
-def test_search_online_and_synced_are_equal(tmp_path, monkeypatch, folder):
-    """The same search, sent as it ends and afterwards: what the server has differs in times alone."""
-    online = tmp_path / folder.name  # the same name, group and id
-    online.mkdir()
-    (online / ".run_id").write_text((folder / ".run_id").read_text())
-    with serving() as server:
-        sync(folder, server.environment)
-        synced = server.runs
-    with serving() as server:
-        for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
-        wandb.teardown()
-        search(online, "online")
-        wandb.teardown()
-        sent = server.runs
-    (run_id,) = synced
-    assert list(sent) == [run_id]
-    one, other = comparable(synced[run_id]), comparable(sent[run_id])
-    assert one["config"].pop("run_dir") != other["config"].pop("run_dir")
-    assert one == other
-    assert one["summary"]["candidates"] == 12
-    assert len(one["artifacts"]) == 3
-    for run, kept in ((folder, synced[run_id]), (online, sent[run_id])):
-        files = kept.artifacts[f"ranking-{RunFolder(run).run_id()}"].files
-        for name in ("ranking.csv", "ranking.json", "config.yaml"):
-            assert files[name] == (run / name).read_bytes()
