@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -123,19 +124,11 @@ class AutomaticExecutor:
             quickest = min(quickest, time.perf_counter() - start)
             yield item, result
         rest = waiting[_TRIED:]
-        if rest and self.processes.count > 1 and quickest * len(rest) >= _WORTHWHILE_S and _can_be_sent(task):
-            yield from self.processes.run(task, rest)
-        else:
-            yield from ((item, run_item(task, item)) for item in rest)
-
-
-def _can_be_sent(task: object) -> bool:
-    """Return whether another process can have the task; a user's functions cannot be sent themselves."""
-    try:
-        pickle.dumps(task)
-    except (pickle.PicklingError, AttributeError, TypeError):
-        return False
-    return True
+        results: Iterator[tuple[T, R | WorkerFailure]] = ((item, run_item(task, item)) for item in rest)
+        if self.processes.count > 1 and quickest * len(rest) >= _WORTHWHILE_S:
+            with suppress(UserError):  # raised at once: a user's functions cannot be sent to another process
+                results = self.processes.run(task, rest)
+        yield from results
 
 
 class ProcessExecutor:

@@ -54,7 +54,6 @@ _LOOK_S = 60.0  # between questions to SLURM for jobs that ended without a word;
 _NO_FAULT = ("FINISHED", "COMPLETED", "UNKNOWN")  # states of jobs
 _OTHERS = {"additional_parameters", "nodes", "ntasks_per_node", "num_gpus"}  # a job is one process
 _LISTS = ("setup", "teardown", "srun_args")
-# Of other options: a second line would be a command in the script of a job.
 _PLAIN = re.compile(r"[\w.,:@%/+=?\[\] -]*")
 _CONSTRAINT = re.compile(r"[\w.,:@%/+=?\[\]&|()!* -]*")
 _TIME = re.compile(r"(?:(?P<d>\d+)-)?(?P<a>\d+)(?::(?P<b>\d+))?(?::(?P<c>\d+))?")
@@ -98,9 +97,19 @@ def make_submitter(cluster: str, request: ResourceRequest, parameters: Mapping[s
 
 
 def slurm_parameters(request: ResourceRequest) -> dict[str, Any]:
-    """Return what submitit is asked for: ours, where the user has not said otherwise."""
+    """Return what submitit is asked for: ours, where the user has not said otherwise.
+
+    Raises:
+        UserError: an option would be more than a word in the script of a job.
+    """
     given = {name: value for name, value in request.options.items() if name not in ("cluster", "max_num_timeout")}
-    _expect_plain(request.folder, given)
+    if not str(request.folder.absolute()).isprintable():
+        raise UserError(f"--run_dir {str(request.folder.absolute())!r}: SLURM takes no control characters in its name")
+    for name, value in given.items():
+        # A second line would be a command in the script of a job.
+        pattern = _CONSTRAINT if name == "constraint" else _PLAIN
+        if name not in _LISTS and (isinstance(value, list) or not pattern.fullmatch(str(value))):
+            raise UserError(f"--slurm.{name} {value!r}: expected a word or number of sbatch, without shell syntax")
     minutes = to_minutes(given.get("time", _MINUTES))
     cpus = request.threads * request.devices
     # Since SLURM 22.05 srun does not take the number of CPUs over from sbatch.
@@ -117,16 +126,6 @@ def slurm_parameters(request: ResourceRequest) -> dict[str, Any]:
     slurm = {**ours, **given, **lists, "time": minutes}
     common = {"timeout_min": minutes, **({"gpus_per_node": gpus} if gpus else {})}
     return {**common, **{f"slurm_{name}": value for name, value in slurm.items()}}
-
-
-def _expect_plain(folder: Path, given: Mapping[str, Any]) -> None:
-    """Raise :class:`UserError` where a name or a plain option would be more than that in the script of a job."""
-    if not str(folder.absolute()).isprintable():
-        raise UserError(f"--run_dir {str(folder.absolute())!r}: SLURM takes no control characters in its name")
-    for name, value in given.items():
-        pattern = _CONSTRAINT if name == "constraint" else _PLAIN
-        if name not in _LISTS and (isinstance(value, list) or not pattern.fullmatch(str(value))):
-            raise UserError(f"--slurm.{name} {value!r}: expected a word or number of sbatch, without shell syntax")
 
 
 def to_minutes(time_limit: Any) -> int:
@@ -319,12 +318,15 @@ class SlurmExecutor:
 
     def _collect(self, running: _Running) -> Iterator[tuple[Any, Any]]:
         """Yield what a job that has ended returned; submit its items again where it did not."""
-        from submitit.core.utils import UncompletedJobError  # also of one that failed
+        from submitit.core.utils import FailedJobError, UncompletedJobError
 
+        job = running.job
         try:
-            results, error = running.job.result()
+            results, error = job.result()
         except UncompletedJobError as lost:
-            yield from self._lose(running, _describe_end(running.job, lost))
+            ended = f"ended as {job.state}" if job.state not in _NO_FAULT else "ended without an answer"
+            ended = "ended with an error" if isinstance(lost, FailedJobError) else ended
+            yield from self._lose(running, f"{ended}, see {job.paths.stderr}")
             return
         for item, result in results:
             if isinstance(result, WorkerFailure) and self._request.runs_subprocess:
@@ -388,11 +390,3 @@ def split_into_jobs(items: list[Any], request: ResourceRequest) -> list[list[Any
     workers = request.workers or 1
     jobs = workers * -(-len(items) // (_ITEMS_OF_A_JOB * workers))
     return [chunk for number in range(jobs) if (chunk := items[number::jobs])]
-
-
-def _describe_end(job: SubmittedJob[Any], error: Exception) -> str:
-    """Return in words how a job ended that gave no result."""
-    from submitit.core.utils import FailedJobError
-
-    ended = f"ended as {job.state}" if job.state not in _NO_FAULT else "ended without an answer"
-    return f"{'ended with an error' if isinstance(error, FailedJobError) else ended}, see {job.paths.stderr}"

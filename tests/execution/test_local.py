@@ -86,16 +86,16 @@ def test_workers_are_started_where_they_are_worth_it_and_the_task_can_be_sent(mo
     networks = [SPACE[index] for index in range(6)]
     started = []
 
-    def start(self, task, items):
+    def start(self, spec, items):
         started.append(len(items))
-        return ((item, task(item)) for item in items)
+        return ((item, "in a worker") for item in items)
 
     class Local(type(SPACE)):
         """A class that no other process can find."""
 
     with pytest.raises(UserError, match=r"--workers 2: another process cannot make the space.*use --workers 1, with"):
         list(ProcessExecutor(2).run(small_evaluator(Local()), networks))
-    monkeypatch.setattr(ProcessExecutor, "run", start)
+    monkeypatch.setattr(ProcessExecutor, "run_packed", start)
     for worthwhile, workers, space, expected in (
         (30.0, 2, SPACE, []), (0.0, 2, SPACE, [3]), (0.0, 1, SPACE, [3]), (0.0, 2, Local(), [3]),
     ):  # fmt: skip
