@@ -61,8 +61,12 @@ class Panel {
     const architecture = this.details.architecture(item);
     const copy = element("button", { type: "button", class: "plain", text: "copy" });
     copy.addEventListener("click", async () => {
-      const done = await navigator.clipboard.writeText(architecture).then(() => true, () => false);
-      copy.textContent = done ? "copied" : "select it by hand"; // a page from a file may not be allowed to
+      try {
+        await navigator.clipboard.writeText(architecture);
+        copy.textContent = "copied";
+      } catch { // a page from a file may not be allowed to
+        copy.textContent = "select it by hand";
+      }
       setTimeout(() => (copy.textContent = "copy"), 1500);
     });
     const heading = element("h3", { text: this.details.name(item) });
