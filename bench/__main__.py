@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 
 import naswot_lightning
-from bench import data, engines, rows, scoring, search, training, training_settings, workers
+from bench import data, rows, scoring, search, training, training_settings, workers
 from naswot_lightning.console import print_table
 from naswot_lightning.errors import UserError, expect_name
 
@@ -28,7 +28,7 @@ _PARTS = {
     "search": ("Search", search.overhead_rows),
     "rows": (f"A search of {rows.ROWS:,} candidates, but for their scores", rows.row_rows),
     "workers": ("Workers of this machine", workers.worker_rows),
-    "engines": ("Whole searches by engine", engines.engine_rows),
+    "engines": ("Whole searches by engine", search.engine_rows),
     "data": ("Way of the images: 32x32, batch 256", data.data_rows),
     "storage": ("Data set of a pick's process: 50,000 and 10,000 images of 32x32", data.storage_rows),
     "training": ("A training epoch, batch 256", training.training_rows),

@@ -17,8 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.clock import Rows, medians
-from bench.published import two_products
-from bench.published_process import PublishedProcess
+from bench.published import PublishedProcess, two_products
 from naswot_lightning.analysis.statistics import kendall_tau
 from naswot_lightning.data.probe import Probe, load_probe
 from naswot_lightning.execution.local import ProcessExecutor

@@ -1,6 +1,6 @@
 import pytest
 
-from bench.engines import engine_rows
+from bench.search import engine_rows
 
 
 @pytest.mark.slow  # two whole searches
