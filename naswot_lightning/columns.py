@@ -1,4 +1,4 @@
-"""What a number is called, whatever shows it: a table, a file, a figure or wandb."""
+"""Names, labels and units of numbers, shared by tables, files, figures and wandb."""
 
 from __future__ import annotations
 
@@ -8,25 +8,21 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Column:
-    """One column of numbers.
-
-    Attributes:
-        name: in files.
-        label: in words.
-        unit: of its numbers; None where they are counts, shares or have none.
-        higher_is_better: its direction.
-        short: the label at the head of a table, where the words are too long for it.
-    """
+    """One column of numbers."""
 
     name: str
+    """in files."""
     label: str
+    """in words."""
     unit: str | None = None
+    """None for counts, shares and numbers without one."""
     higher_is_better: bool = True
     short: str | None = None
+    """the label in the header of a table, if the words are too long for it."""
 
     @property
     def heading(self) -> str:
-        """The label at the head of a table.
+        """The label in the header of a table.
 
         >>> Column("test_acc", "test accuracy", short="test acc").heading
         'test acc'
@@ -64,14 +60,6 @@ COMBINED = {"mean_log_rank": "mean of log(rank / n)", "mean_rank": "mean of rank
 class Criterion:
     """What networks are ranked by: one score, or the ranks by several.
 
-    Attributes:
-        parts: the columns of the scores.
-        combine: how the ranks by several become one number; rank 1 is the worst, equals have their mean rank, and of a
-            missing value the rank is the worst. "mean_log_rank", the mean of log(rank / n), lets one bad rank weigh
-            more than a good one (as Lee & Ham 2024 do); "mean_rank" is the mean of ranks, 1 for the best and 0 for
-            the last.
-        title: a name for all of that.
-
     >>> Criterion((Column("jacob_cov", "jacob_cov"), PARAMS)).name
     'jacob_cov+params'
     >>> Criterion((Column("jacob_cov", "jacob_cov"), PARAMS), "mean_rank").name
@@ -79,22 +67,27 @@ class Criterion:
     """
 
     parts: tuple[Column, ...]
+    """the scores."""
+    # Rank 1 is the worst, equal values have their mean rank, a missing value has the worst rank.
+    # The mean of log(rank / n) lets one bad rank weigh more than a good one, as Lee & Ham (2024) do.
     combine: Combination = "mean_log_rank"
+    """how the ranks become one number; "mean_rank" is their mean, 1 for the best and 0 for the last."""
     title: str | None = None
+    """a name for the combination."""
 
     @property
     def is_relative(self) -> bool:
-        """Whether its values depend on the candidates that are ranked together."""
+        """Whether the values depend on the candidates that are ranked together."""
         return len(self.parts) > 1
 
     @property
     def name(self) -> str:
-        """Its name in files: its title, or those of its parts joined by "+"."""
+        """The name in files: the title, or the names of the parts joined by "+"."""
         return self._joined([part.name for part in self.parts])
 
     @property
     def label(self) -> str:
-        """Its name in words, with the unit of a single score."""
+        """The name in words, with the unit of a single score."""
         return self._joined([part.label for part in self.parts]) if self.is_relative else self.parts[0].axis
 
     def _joined(self, names: list[str]) -> str:

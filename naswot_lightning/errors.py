@@ -1,4 +1,4 @@
-"""Mistakes that the user can mend: one line that says the value, what was expected and the cure."""
+"""User errors, reported in one line with the value, the expectation and a fix."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from spaces.errors import did_you_mean, one_line
 
 
 class UserError(ValueError):
-    """Bad input; the command prints the message alone and exits with 2."""
+    """Invalid input: the command prints only the message and exits with 2."""
 
     def __str__(self) -> str:
         return one_line(super().__str__())
@@ -32,7 +32,7 @@ def expect_name(what: str, value: str, names: Iterable[str]) -> str:
 
 
 def reason_of(error: BaseException) -> str:
-    """Return what an error says, in one line; its type where it says nothing.
+    """Return the message of an error in one line, or its type if it has no message.
 
     >>> reason_of(KeyError("net")), reason_of(ValueError())
     ("'net' is missing", 'ValueError')
@@ -42,7 +42,7 @@ def reason_of(error: BaseException) -> str:
 
 
 def describe_error(error: BaseException) -> str:
-    r"""Return the type of an error and what it says, in one line.
+    r"""Return the type and the message of an error in one line.
 
     >>> describe_error(KeyError("net")), describe_error(ValueError("one\ntwo"))
     ("KeyError: 'net'", 'ValueError: one')
@@ -51,13 +51,11 @@ def describe_error(error: BaseException) -> str:
 
 
 def _first_line(error: BaseException) -> str:
-    """Return the first line of a message, whoever wrote it: it may hold anything, or fail itself.
-
-    Of pydantic's, whose first line says nothing, it is all up to the advice for programmers.
-    """
+    """Return the first line of a message; of pydantic's, all up to its advice for programmers."""
     try:
         message = str(error)
-    except Exception as fault:  # noqa: BLE001 - any, of a class of the user's
+    # The error may be of a user's class, whose __str__ fails.
+    except Exception as fault:  # noqa: BLE001
         return f"(its message cannot be shown: {type(fault).__name__})"
     text, advice, _ = message.partition(" [type=")
     return one_line(" ".join(text.split()) if advice else next(iter(message.splitlines()), ""))
@@ -65,19 +63,20 @@ def _first_line(error: BaseException) -> str:
 
 @contextmanager
 def warn_of_failure(what: str) -> Iterator[None]:
-    """Turn an error inside the block into one line of warning: a view must not end a command whose work is done.
+    """Turn an error inside the block into a warning: a failed view must not end a command whose work is done.
 
     Args:
-        what: cannot be done, such as "figure6.png cannot be drawn".
+        what: the failure in words, such as "figure6.png cannot be drawn".
     """
     try:
         yield
-    except Exception as error:  # noqa: BLE001 - libraries that draw and send have errors of many kinds
+    # Plotting libraries and wandb raise errors of many kinds.
+    except Exception as error:  # noqa: BLE001
         print(f"warning: {what}: {reason_of(error)}", file=sys.stderr)
 
 
 def describe_os_error(error: OSError) -> str:
-    """Return one line for a disk that is full, read-only or closed to us."""
+    """Return one line with a fix for a disk that is full, read-only or not writable."""
     cures = {
         errno.ENOSPC: "free some space and run the command again",
         errno.EDQUOT: "free some of your quota and run the command again",

@@ -1,1 +1,1 @@
-"""Files of a run: whole or absent, written by one process at a time, read with a word for what is damaged."""
+"""Files of a run: written atomically by one process at a time, and checked when read."""

@@ -24,7 +24,8 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 _UNFINISHED = ".part"
-_FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # what a formula of a spreadsheet begins with
+# A cell that begins with one of these is computed as a formula by spreadsheets.
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 _RETRY_S = 0.1  # between attempts to take a lock
 
 
@@ -50,7 +51,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def remove_unfinished(path: Path) -> None:
-    """Remove what killed processes have left of ``path`` (:func:`atomic_path`); only where no other writes it."""
+    """Remove what killed processes left behind in :func:`atomic_path`; call it only where no other process writes."""
     for unfinished in path.parent.glob(f".{path.name}.*{_UNFINISHED}"):
         shutil.rmtree(unfinished, ignore_errors=True)
 
@@ -91,7 +92,7 @@ def to_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> str:
 
 
 def csv_writer(file: TextIO, columns: Sequence[str]) -> csv.DictWriter[str]:
-    """Write the names of the columns; return what writes rows, as :func:`to_csv` does."""
+    """Write the header, and return a writer of rows as :func:`to_csv` writes them."""
     writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     return writer
@@ -102,7 +103,7 @@ def _cells(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def to_cell(value: Any) -> Any:
-    """Return a value as a CSV file has it: a text that a spreadsheet would compute begins with an apostrophe.
+    """Return a value for a CSV cell: an apostrophe is put before a text that a spreadsheet would compute.
 
     >>> to_cell("=1+1"), to_cell("|none~0|"), to_cell("-1.5"), to_cell(-1.5)
     ("'=1+1", '|none~0|', '-1.5', -1.5)
@@ -117,12 +118,12 @@ def to_cell(value: Any) -> Any:
 
 
 def from_cell(text: str) -> str:
-    """Return the text that :func:`to_cell` made a cell of."""
+    """Return the text of a cell made by :func:`to_cell`."""
     return text[1:] if text.startswith("'") and text[1:].startswith(_FORMULAS) else text
 
 
 def remove_within(folder: Path, path: Path) -> None:
-    """Remove a folder with all that is in it; it must lie inside ``folder``, and links are not followed.
+    """Remove a folder and its content; it must lie inside ``folder``, and links are not followed.
 
     Raises:
         UserError: it lies elsewhere, by ``..`` or by a link.

@@ -1,4 +1,4 @@
-"""A file that grows by one JSON object a line and survives being killed at any moment."""
+"""A file that grows by one JSON object per line and stays readable if its process is killed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _encode = json.JSONEncoder(allow_nan=False).encode
 
 
 class JsonLines:
-    """An append-only file of JSON objects. To iterate over it yields the lines that are in it, without their ends.
+    """An append-only file of JSON objects; iterating yields its lines without line ends.
 
     Args:
         path: the file; a last line that a crash cut off is removed when it is opened.
@@ -48,7 +48,8 @@ class JsonLines:
             OSError: the disk is full or cannot be written; it names the file.
         """
         text = _encode(entry)
-        if "\\ud" in text:  # half a character, or both halves of one
+        # An escaped surrogate is half of a character, or one of two halves.
+        if "\\ud" in text:
             try:
                 json.dumps(entry, ensure_ascii=False).encode()
             except UnicodeEncodeError as error:
@@ -58,7 +59,8 @@ class JsonLines:
         end = self._file.seek(0, os.SEEK_END)
         try:
             written = self._file.write(line)
-            if written != len(line):  # the disk took a part and is now full
+            # The disk took a part and is now full: writing the rest raises the error.
+            if written != len(line):
                 self._file.write(line[written:])
         except OSError as error:
             self._file.truncate(end)

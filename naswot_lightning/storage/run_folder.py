@@ -1,4 +1,4 @@
-"""The run folder: the files that are the truth of a run, and the settings they belong to."""
+"""The run folder: its files, its lock, and the settings it belongs to."""
 
 from __future__ import annotations
 
@@ -49,58 +49,26 @@ class RunFolder:
 
     Args:
         path: the folder; it need not exist.
-        option: of the command, that names it or a folder around it; for messages.
+        option: the option that names it or a folder around it, for messages.
     """
 
     def __init__(self, path: str | Path, option: str = "--run_dir") -> None:
         if not str(path).strip() or any(character < " " for character in str(path)):
             raise UserError(f"{option} {str(path)!r}: expected the name of a folder, such as runs/mine")
         self.path, self._option = Path(path), option
+        self.config = self.path / "config.yaml"  # the settings, in the form that --config reads
+        self.scores = self.path / "scores.jsonl"  # one finished candidate per line
+        self.ranking = self.path / "ranking.json"
+        self.versions = self.path / "versions.json"  # of the libraries that the search ran with
+        self.picks = self.path / "picks"
+        self.figures = self.path / "figures"
+        self.report = self.path / "report.html"
+        self.wandb_runs = self.path / ".wandb_runs.json"  # ids of the runs that were logged whole
 
     @property
     def name(self) -> str:
         """The folder's own name, also where the path is "." or a link."""
         return self.path.resolve().name
-
-    @property
-    def scores(self) -> Path:
-        """The finished candidates, one JSON object a line."""
-        return self.path / "scores.jsonl"
-
-    @property
-    def ranking(self) -> Path:
-        """The ranking, best first."""
-        return self.path / "ranking.json"
-
-    @property
-    def wandb_runs(self) -> Path:
-        """The ids of the wandb runs of search and comparison that were logged whole."""
-        return self.path / ".wandb_runs.json"
-
-    @property
-    def config(self) -> Path:
-        """The settings of the run, in the form that ``--config`` reads."""
-        return self.path / "config.yaml"
-
-    @property
-    def versions(self) -> Path:
-        """The versions of the libraries that the search ran with."""
-        return self.path / "versions.json"
-
-    @property
-    def picks(self) -> Path:
-        """A folder for each trained pick."""
-        return self.path / "picks"
-
-    @property
-    def report(self) -> Path:
-        """The page of the run."""
-        return self.path / "report.html"
-
-    @property
-    def figures(self) -> Path:
-        """The figures."""
-        return self.path / "figures"
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -160,9 +128,9 @@ class RunFolder:
             yield
 
     def run_id(self) -> str:
-        """Return a name of this run that stays the same whenever it is continued; only under the lock.
+        """Return the id of this run, which stays the same when it is continued; call it only under the lock.
 
-        It is also the mark that the folder is a run's: without it nothing in the folder is ever removed.
+        Its file also marks the folder as a run's: without it nothing in the folder is ever removed.
 
         Raises:
             UserError: the file that holds it is damaged.
@@ -250,7 +218,7 @@ def _is_marked(figure: Path) -> bool:
 
 
 def differing(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Return in words what differs between saved settings and those of now.
+    """Return the differences between saved and current settings in words.
 
     >>> differing({"seed": 0, "top": 3}, {"seed": 1, "top": 3})
     ['seed was 0, now 1']

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,42 +19,34 @@ Status = Literal["ok", "degenerate", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class ScoreRow:
-    """A finished candidate.
-
-    Attributes:
-        space: the search space.
-        architecture: the candidate.
-        canonical: the architecture of the network that was scored for it.
-        score: of the first column; None unless it is a number.
-        scores: of all columns.
-        n_units: rectified units per image; None where there are none, or they were not counted.
-        params: trainable parameters.
-        macs: multiply-accumulates of one image.
-        seed: of the run.
-        probe: the fingerprint of the mini-batch.
-        seconds: that it took; 0 where an equal network was scored already.
-        status: "ok", "degenerate" or "failed".
-        reason: of another status than "ok", or what to doubt of a score, or why another is missing.
-        stds: standard deviations of the scores over repeats; None without repeats.
-        fidelity: the share of the epochs that it was trained for, 0 for a score at initialization; None where the
-            algorithm does not choose.
-    """
+    """A finished candidate."""
 
     space: str
     architecture: str
     canonical: str
+    """the architecture of the network that was scored for it."""
     score: float | None
+    """of the first column; None unless it is a number."""
     scores: Mapping[str, float | None]
     n_units: Count | None
+    """rectified units per image; None where there are none, or they were not counted."""
     params: Count | None
+    """trainable parameters."""
     macs: Count | None
+    """multiply-accumulates of one image."""
     seed: Count
+    """of the run."""
     probe: str
+    """fingerprint of the mini-batch."""
     seconds: Annotated[float, Ge(0)]
+    """0 where an equal network was scored already."""
     status: Status
     reason: str | None
+    """of another status than "ok", or what to doubt about a score, or why another is missing."""
     stds: Mapping[str, float | None] | None = None
+    """standard deviations of the scores over repeats; None without repeats."""
     fidelity: Annotated[float, Ge(0), Le(1)] | None = None
+    """share of the epochs it was trained for, 0 for none; None if the algorithm does not choose."""
 
     __pydantic_config__ = STRICT
 
@@ -66,21 +58,16 @@ class ScoreRow:
 
     def to_json(self) -> dict[str, Any]:
         """Return the object of its line."""
-        values = {name: getattr(self, name) for name in _FIELDS}
+        values = {name: getattr(self, name) for name in self.__slots__}
+        stds, fidelity = values.pop("stds"), values.pop("fidelity")
         values["scores"] = dict(self.scores)
-        if self.fidelity is not None:
-            values["fidelity"] = self.fidelity
-        if self.stds is None:
+        if fidelity is not None:
+            values["fidelity"] = fidelity
+        if stds is None:
             return values
-        ordered = {}  # deviations stand beside their means
-        for name, value in values.items():
-            ordered[name] = value
-            if name == "scores":
-                ordered["stds"] = dict(self.stds)
-        return ordered
-
-
-_FIELDS = tuple(each.name for each in fields(ScoreRow) if each.name not in ("stds", "fidelity"))
+        names = list(values)
+        at = names.index("scores") + 1  # deviations stand beside their means
+        return {name: values.get(name, stds) for name in [*names[:at], "stds", *names[at:]]}
 
 
 class ScoreRows:
@@ -89,12 +76,11 @@ class ScoreRows:
     Args:
         path: ``scores.jsonl``.
 
-    Attributes:
-        rows: all of them.
-
     Raises:
         UserError: a line is damaged.
     """
+
+    rows: list[ScoreRow]
 
     def __init__(self, path: Path) -> None:
         self._file = JsonLines(path)
