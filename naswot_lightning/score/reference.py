@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -24,8 +23,12 @@ def reference_kernel(network: nn.Module, images: Tensor, by_batch: bool) -> Acti
     codes = CodeDistances(len(images))
     with BatchStatistics() if by_batch else nullcontext():
         counted = _connected_relu_modules(network, images)
-        with _hooks(counted, before=lambda _, inputs: codes.add(inputs[0])):
+        handles = [module.register_forward_pre_hook(lambda _, inputs: codes.add(inputs[0])) for module in counted]
+        try:
             network(images)
+        finally:
+            for handle in handles:
+                handle.remove()
     return codes.kernel()
 
 
@@ -35,34 +38,20 @@ def _connected_relu_modules(network: nn.Module, images: Tensor) -> set[nn.Module
     def remember(module: nn.Module, inputs: Any, output: Any) -> None:
         outputs.extend((module, tensor.grad_fn) for tensor in tensors_of(output))
 
-    named = {module for module in network.modules() if "ReLU" in str(type(module))}
-    with torch.enable_grad(), _hooks(named, after=remember):
-        result = network(images.detach().clone().requires_grad_())
-    reachable = _ancestors([tensor.grad_fn for tensor in tensors_of(result)])
-    return {module for module, node in outputs if node in reachable}
-
-
-@contextmanager
-def _hooks(
-    modules: Iterable[nn.Module],
-    before: Callable[..., None] | None = None,
-    after: Callable[..., None] | None = None,
-) -> Iterator[None]:
-    handles = [module.register_forward_pre_hook(before) for module in modules if before]
-    handles += [module.register_forward_hook(after) for module in modules if after]
+    # Their class names may be those of wrappers, too, which the published code counts once more.
+    handles = [m.register_forward_hook(remember) for m in network.modules() if "ReLU" in str(type(m))]
     try:
-        yield
+        with torch.enable_grad():
+            result = network(images.detach().clone().requires_grad_())
     finally:
         for handle in handles:
             handle.remove()
-
-
-def _ancestors(roots: list[Any]) -> set[Any]:
-    found: set[Any] = set()
-    stack = [root for root in roots if root is not None]
-    while stack:
-        node = stack.pop()
-        if node not in found:
-            found.add(node)
-            stack += [parent for parent, _ in node.next_functions if parent is not None]
-    return found
+    # Back from the output through the graph of autograd, without recursion: networks are deep.
+    reached: set[Any] = set()
+    waiting = [tensor.grad_fn for tensor in tensors_of(result)]
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in reached:
+            reached.add(node)
+            waiting += [parent for parent, _ in node.next_functions]
+    return {module for module, node in outputs if node in reached}

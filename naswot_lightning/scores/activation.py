@@ -42,7 +42,7 @@ MOST_IMAGES = 16  # the mini-batch as published; 2^16 patterns are then possible
 
 
 class SignPatterns(RectifierObserver):
-    """While active, notes which sign patterns the units of all rectifiers have over the first images.
+    """While active, notes which sign patterns the units of all ReLUs have over the first images.
 
     A unit's pattern is a number: bit i says whether its pre-activation for image i is positive.
 
@@ -60,8 +60,11 @@ class SignPatterns(RectifierObserver):
         return self
 
     def see(self, pre_activations: Tensor) -> None:
-        """Add the patterns of one rectifier's units."""
-        units = _units(pre_activations[: self._first])
+        """Add the patterns of one ReLU's units."""
+        units = pre_activations[: self._first]
+        if units.dim() == 4 and units.is_contiguous(memory_format=torch.channels_last):
+            units = units.permute(0, 2, 3, 1)  # the order of the memory, so that nothing is copied
+        units = units.flatten(1)  # (N, units)
         powers = 2.0 ** torch.arange(self._first, device=units.device)
         patterns = torch.mv((units > 0).float().T, powers)  # exact: below 2^24
         self._seen = self._seen.to(units.device)
@@ -76,13 +79,6 @@ class SignPatterns(RectifierObserver):
     def tells_images_apart(self) -> bool:
         """Whether any unit is positive for some images and not for others."""
         return bool(self._seen[1:-1].any())
-
-
-def _units(tensor: Tensor) -> Tensor:
-    """Return (N, units) of (N, ...), the units in the order of the memory, so that nothing is copied."""
-    if tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last):
-        tensor = tensor.permute(0, 2, 3, 1)
-    return tensor.flatten(1)
 
 
 @score("swap", source="Peng et al. 2024", cost=FORWARD, exact_sums=False, observers=(SignPatterns,))

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from naswot_lightning import naswot_score
+from naswot_lightning.seeds import generators_restored, renewed_generators, seeded
 
 
 def images_of(count=8, size=8, seed=0):
@@ -80,12 +81,33 @@ def test_a_failing_forward_is_not_swallowed_and_restores_the_network(batch_norm)
     assert network.norm.running_mean is not None
 
 
+def test_renewed_generators_begin_anew_after_inner_blocks_and_are_restored_at_the_end():
+    def draw():
+        return random.random(), np.random.rand(), float(np.random.randn()), float(torch.rand(()))
+
+    cpu = torch.device("cpu")
+    with generators_restored(cpu):
+        expected = draw()
+    with seeded(7, cpu):
+        of_seven = draw()
+    with renewed_generators(7, cpu):
+        for inner in (lambda: seeded(8, cpu), lambda: generators_restored(cpu)):
+            with inner():
+                first = draw()
+                with generators_restored(cpu):
+                    second = draw()
+                assert draw() == second != first  # inside an inner block they go on from where they were
+        assert draw() == of_seven
+    assert draw() == expected
+
+
 def test_scoring_leaves_the_number_of_threads_alone():
     """In a process of its own, since threads start with the first score."""
     code = """
 import torch
 from spaces import get_space
 from naswot_lightning import naswot_score
+from naswot_lightning.seeds import generators_restored, renewed_generators, seeded
 space = get_space("nasbench201")
 network, images = space.build(space[284]), torch.randn(4, 3, 8, 8)
 before = torch.get_num_threads()
