@@ -11,12 +11,11 @@ import numpy as np
 
 from naswot_lightning.columns import SIZES
 from naswot_lightning.config import SearchConfig, settings_affecting
-from naswot_lightning.errors import UserError
 from naswot_lightning.reproduce.settings import Scoring
 from naswot_lightning.scorer import Evaluation
 from naswot_lightning.search.algorithms.random import Listed
 from naswot_lightning.search.plan import plan_search
-from naswot_lightning.storage.run_folder import RunFolder, differing
+from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows
 
 
@@ -79,11 +78,6 @@ def score_table(
     # Unlike a search's, these scores do not depend on which architectures are asked for, and do on the mini-batch.
     names = ("space", *settings_affecting(SearchConfig, "scores"))
     identity = {**{name: getattr(search.config, name) for name in names}, "probe": evaluator.fingerprint}
-    if not settings.overwrite and folder.config.exists() and (odd := differing(folder.read_config(), identity)):
-        raise UserError(
-            f"{folder.path}: its scores were made with other settings: {'; '.join(odd)}; choose another --out, "
-            "or use --overwrite to score anew"
-        )
     listed = Listed(list(dict.fromkeys(architectures)), search.limits)
     with folder.open({**search.settings, **identity}, identity, settings.overwrite):
         # The mark of a folder that --overwrite may clear.

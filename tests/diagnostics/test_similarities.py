@@ -107,6 +107,19 @@ def test_without_accuracies_one_line_says_what_is_missing(copy, capsys):
     assert "no accuracy is known" in capsys.readouterr().out
 
 
+def test_networks_without_a_matrix_are_left_out_and_counted(copy, unsaved, capsys, monkeypatch):
+    similarities_path(copy, "kernels").unlink()
+    compute, seen = similarities._matrix, []
+    monkeypatch.setattr(similarities, "_matrix", lambda *of: seen.append(of) or (compute(*of) if seen[1:] else None))
+    assert report(copy, "--figure", "figure1") == 0
+    found = read_similarities(copy, "kernels").metadata
+    assert (found.left_out, len(found.architectures)) == (1, 2)
+    similarities_path(copy, "kernels").unlink()
+    monkeypatch.setattr(similarities, "_matrix", lambda *of: None)
+    assert report(copy, "--figure", "figure1") == 2
+    assert "none of 3 networks of nats_size has kernels to show" in capsys.readouterr().err
+
+
 def test_damaged_matrices_are_one_line_with_the_cure(copy):
     found, (path, other) = read_similarities(copy, "kernels"), (similarities_path(copy, kind) for kind in KINDS)
     whole = path.read_bytes()

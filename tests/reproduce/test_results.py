@@ -10,6 +10,7 @@ from naswot_lightning.benchmarks import open_benchmark
 from naswot_lightning.diagnostics.ablation import select_by_percentile
 from naswot_lightning.reproduce import figures
 from naswot_lightning.reproduce.benchmark_tables import (
+    KnownAccuracies,
     best_of_all_trainings,
     draw_candidates,
     known_accuracies,
@@ -226,6 +227,8 @@ def test_accuracies_and_columns_are_those_of_the_published_plots(folder):
     known, columns = known_accuracies(table), known_columns(table)
     assert [each.label for each in known] == ["cifar10-valid ori-test, 200 epochs", "cifar100 x-test, 200 epochs"]
     assert known[0].values.tolist() == [accuracy(number, 1) for number in range(20)]
+    learned = KnownAccuracies("cifar10", "mine", np.array([9.0, 80.0, np.nan, 90.0]), 15.0).draw_learned(9, 0)
+    assert sorted(learned) == [1, 3]
     assert list(columns) == ["C10 val", "C10 test", "C100 test"]
     assert columns["C100 test"].values.tolist() == [accuracy(number, -20) for number in range(20)]
 
