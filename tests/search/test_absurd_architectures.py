@@ -8,14 +8,13 @@ from torch import nn
 
 from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
-from naswot_lightning.data.probe import load_probe
 from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import read_ranking
-from naswot_lightning.scorer import ScoreEvaluator
 from naswot_lightning.search.algorithms.base import Limits
-from spaces import Complexity, Space, get_space
+from spaces import Complexity, Space
 from spaces.errors import TooLargeError
 from spaces.nds.cells import GENOTYPES
+from tests.commands.ends import refused
 from tests.search.runs import QUICK, rows_of
 
 DARTS = GENOTYPES["DARTS_V2"]
@@ -51,14 +50,18 @@ def shuffled(name):
     return lines
 
 
-@each_space
-@pytest.mark.parametrize("canonical", [True, False])
-def test_the_rest_of_a_list_is_scored(tmp_path, name, canonical):
+def searched(tmp_path, name, **options):
     lines, run = shuffled(name), tmp_path / "run"
     config = SearchConfig(
-        space=name, architectures=listed(tmp_path, lines), run_dir=str(run), canonical=canonical, **QUICK
+        **{**QUICK, "space": name, "architectures": listed(tmp_path, lines), **options}, run_dir=str(run)
     )
     assert run_search(config) == 0
+    return run, lines
+
+
+@each_space
+def test_list_with_absurd_architectures_is_scored_and_they_fail_with_their_reason(tmp_path, name):
+    run, lines = searched(tmp_path, name, canonical=name == "nds_darts")
     rows = {row["architecture"]: row for row in rows_of(run)}
     assert set(rows) == set(lines)
     assert all(rows[architecture]["status"] == "ok" for architecture in GOOD[name])
@@ -70,40 +73,18 @@ def test_the_rest_of_a_list_is_scored(tmp_path, name, canonical):
         assert row["canonical"] == architecture
         assert [row[field] for field in ("score", "n_units", "params", "macs")] == [None] * 4
     assert read_ranking(run)["status"].tolist() == ["ok"] * 3 + ["failed"] * len(ABSURD[name])
-
-
-@each_space
-def test_a_run_that_holds_such_rows_is_continued(tmp_path, name):
-    lines, run = shuffled(name), tmp_path / "run"
-    config = SearchConfig(space=name, architectures=listed(tmp_path, lines), run_dir=str(run), **QUICK)
-    run_search(config)
+    # It is continued like any run.
     whole = (run / "scores.jsonl").read_text().splitlines()
     (run / "scores.jsonl").write_text("\n".join(whole[:4]) + "\n")
-    assert run_search(config) == 0
-    again = (run / "scores.jsonl").read_text().splitlines()
-
-    def without_seconds(line):
-        return {**json.loads(line), "seconds": None}
-
-    assert list(map(without_seconds, again)) == list(map(without_seconds, whole))
+    searched(tmp_path, name, canonical=name == "nds_darts")
+    again = [{**row, "seconds": None} for row in rows_of(run)]
+    assert again == [{**json.loads(line), "seconds": None} for line in whole]
 
 
-def test_joint_scores_place_them_last(tmp_path):
-    lines, run = shuffled("nds_resnet"), tmp_path / "run"
-    run_search(
-        SearchConfig(
-            space="nds_resnet", architectures=listed(tmp_path, lines), run_dir=str(run), score="naswot+params", **QUICK
-        )
-    )
+def test_absurd_architectures_are_last_by_several_scores_and_refused_by_limits(tmp_path):
+    run, _ = searched(tmp_path, "nds_resnet", score="naswot+params")
     assert set(read_ranking(run)["architecture"][:3]) == set(GOOD["nds_resnet"])
-
-
-def test_a_budget_refuses_them(tmp_path):
-    lines, run = shuffled("nds_resnet"), tmp_path / "run"
-    config = SearchConfig(
-        space="nds_resnet", architectures=listed(tmp_path, lines), run_dir=str(run), max_params=10**9, **QUICK
-    )
-    assert run_search(config) == 0
+    run, _ = searched(tmp_path, "nds_resnet", max_params=10**9, overwrite=True)
     assert {row["architecture"] for row in rows_of(run)} == set(GOOD["nds_resnet"])
 
 
@@ -114,29 +95,12 @@ def test_what_is_not_of_the_space_still_ends_it_with_its_line(tmp_path):
 
 
 @each_space
-def test_the_commands_say_it_in_one_line(tmp_path, name, search, train):
+def test_commands_say_of_an_absurd_architecture_in_one_line_why(tmp_path, name, capsys):
     absurd = next(iter(ABSURD[name]))
-    ended = train("--space", name, "--architecture", absurd, "--dataset", "digits", "--run_dir", tmp_path / "run")
-    assert ended.returncode == 2
-    assert ended.stderr.count("\n") == 1
-    assert ABSURD[name][absurd] in ended.stderr
-    ended = search("--space", "nds_darts:depth=99999999", "--run_dir", tmp_path / "other")
-    assert ended.returncode == 2
-    assert ended.stderr.count("\n") == 1
-    assert "depth 99999999: expected at most 200" in ended.stderr
-
-
-@each_space
-def test_the_evaluator_gives_a_failed_row(name):
-    evaluator = ScoreEvaluator(get_space(name), [load_probe("digits", "", 8, 0)], ("naswot", "params"))
-    for architecture, reason in ABSURD[name].items():
-        values = evaluator(architecture)
-        assert values.status == "failed"
-        assert values.reason.startswith("TooLargeError: architecture '")
-        assert reason in values.reason
-        assert values.scores == {"naswot": None, "params": None}
-        assert (values.n_units, values.params, values.macs) == (None, None, None)
-    assert evaluator(GOOD[name][0]).status == "ok"
+    words = ("--space", name, "--architecture", absurd, "--dataset", "digits", "--run_dir", tmp_path / "run")
+    assert ABSURD[name][absurd] in refused(capsys, "train.py", *words)
+    words = ("--space", "nds_darts:depth=99999999", "--run_dir", tmp_path / "other")
+    assert "depth 99999999: expected at most 200" in refused(capsys, "search.py", *words)
 
 
 def test_limits_refuse_what_is_too_large_and_leave_other_faults_to_the_row():
@@ -172,14 +136,8 @@ class Fragile(Space):
         return architecture
 
     def build(self, architecture, num_classes=10, in_channels=3):
-        layers = [
-            nn.Conv2d(in_channels, 4, 3),
-            nn.ReLU(),
-            nn.AdaptiveAvgPool2d(1),
-            nn.Flatten(),
-            nn.Linear(4, num_classes),
-        ]
-        return nn.Sequential(*layers)
+        head = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, num_classes)
+        return nn.Sequential(nn.Conv2d(in_channels, 4, 3), nn.ReLU(), *head)
 
 
 def test_a_space_that_fails_at_one_architecture_fails_there_alone(tmp_path, monkeypatch):

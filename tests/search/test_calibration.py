@@ -31,17 +31,8 @@ def test_calibration_measures_cheaper_settings_and_recommends_one(features, tmp_
 
 def test_the_recommended_setting_is_the_cheapest_that_agrees_well_enough():
     setting = Setting(16, 8, "32", "digits", 0)
-    found = [
-        Measurement(setting, label, ms, tau)
-        for label, ms, tau in (
-            ("full", 9, 1.0),
-            ("a", 5, 0.9),
-            ("b", 1, 0.7),
-            ("c", 2, None),
-            ("d", 4, 0.8),
-            ("self", 9, 0.8),
-        )
-    ]
+    table = [("full", 9, 1.0), ("a", 5, 0.9), ("b", 1, 0.7), ("c", 2, None), ("d", 4, 0.8), ("self", 9, 0.8)]
+    found = [Measurement(setting, label, ms, tau) for label, ms, tau in table]
     assert recommend(found).label == "d"
 
 

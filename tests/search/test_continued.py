@@ -25,29 +25,39 @@ def test_running_again_changes_nothing_and_scores_nothing(finished, monkeypatch)
         raise AssertionError("scored again")
 
     monkeypatch.setattr(type(SPACE), "build", refuse)
-    assert run_search(SearchConfig(run_dir=str(finished), **QUICK)) == 0
-    assert (files_of(finished), (finished / "scores.jsonl").read_bytes()) == before
+    for overwrite in (False, True):  # of the same settings, it keeps what is finished
+        assert run_search(SearchConfig(run_dir=str(finished), overwrite=overwrite, **QUICK)) == 0
+        assert (files_of(finished), (finished / "scores.jsonl").read_bytes()) == before
+
+
+@pytest.fixture
+def run(finished, tmp_path):
+    """A copy of what a finished search needs to go on."""
+    (tmp_path / "run").mkdir()
+    for name in ("scores.jsonl", "config.yaml"):
+        (tmp_path / "run" / name).write_bytes((finished / name).read_bytes())
+    return tmp_path / "run"
 
 
 @pytest.mark.parametrize("cut", [1, 30, 200])
-def test_a_line_cut_by_a_crash_is_scored_again(finished, tmp_path, cut):
-    run = tmp_path / "run"
-    run.mkdir()
-    content = (finished / "scores.jsonl").read_bytes()
-    (run / "scores.jsonl").write_bytes(content[:-cut])
-    (run / "config.yaml").write_bytes((finished / "config.yaml").read_bytes())
+def test_line_cut_by_a_crash_is_scored_again(finished, run, cut):
+    (run / "scores.jsonl").write_bytes((run / "scores.jsonl").read_bytes()[:-cut])
     assert run_search(SearchConfig(run_dir=str(run), **QUICK)) == 0
     assert files_of(run) == files_of(finished)
     assert len(rows_of(run)) == 6
 
 
-def test_a_damaged_line_inside_the_file_is_named(finished, tmp_path):
-    run = tmp_path / "run"
-    run.mkdir()
-    lines = (finished / "scores.jsonl").read_text().splitlines()
-    (run / "scores.jsonl").write_text("\n".join([lines[0], "{broken", *lines[1:]]) + "\n")
-    (run / "config.yaml").write_bytes((finished / "config.yaml").read_bytes())
+def test_damaged_line_inside_the_file_is_named(run):
+    first, *rest = (run / "scores.jsonl").read_text().splitlines()
+    (run / "scores.jsonl").write_text("\n".join([first, "{broken", *rest]) + "\n")
     with pytest.raises(UserError, match=r"scores.jsonl, line 2: not a finished candidate .*; remove the line"):
+        run_search(SearchConfig(run_dir=str(run), **QUICK))
+
+
+def test_changed_data_is_noticed(run):
+    rows = [{**row, "probe": "0" * 16} for row in rows_of(run)]
+    (run / "scores.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(UserError, match="the data has changed"):
         run_search(SearchConfig(run_dir=str(run), **QUICK))
 
 
@@ -62,22 +72,6 @@ def test_other_settings_are_refused_named_and_overwritten_on_request(tmp_path):
     assert run_search(SearchConfig(run_dir=run, seed=1, overwrite=True, **QUICK)) == 0
     assert {row["seed"] for row in rows_of(tmp_path / "run")} == {1}
     assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
-
-
-def test_overwrite_with_the_same_settings_keeps_what_is_finished(finished):
-    before = (finished / "scores.jsonl").read_bytes()
-    assert run_search(SearchConfig(run_dir=str(finished), overwrite=True, **QUICK)) == 0
-    assert (finished / "scores.jsonl").read_bytes() == before
-
-
-def test_changed_data_is_noticed(finished, tmp_path):
-    run = tmp_path / "run"
-    run.mkdir()
-    rows = rows_of(finished)[:3]
-    (run / "scores.jsonl").write_text("".join(json.dumps({**row, "probe": "0" * 16}) + "\n" for row in rows))
-    (run / "config.yaml").write_bytes((finished / "config.yaml").read_bytes())
-    with pytest.raises(UserError, match="the data has changed"):
-        run_search(SearchConfig(run_dir=str(run), **QUICK))
 
 
 def test_two_processes_cannot_share_a_folder(finished):

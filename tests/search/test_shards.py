@@ -1,15 +1,14 @@
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from naswot_lightning.cli.parser import run_command
 from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.search.algorithms import ALGORITHMS
 from naswot_lightning.search.algorithms.random import deal
 from naswot_lightning.search.plan import plan_search
+from tests.commands.ends import refused
 from tests.search.runs import QUICK, SPACE, rows_of
 
 NOISE = {**QUICK, "dataset": "noise", "batch_size": 2}
@@ -62,36 +61,20 @@ def test_the_shards_of_a_list_and_of_a_whole_space_are_its_candidates(tmp_path):
         assert sum(map(len, networks)) == len(set().union(*networks))
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["--shard", "0/4"], "--shard 0/4: expected one of several parts, such as 2/4"),
-        (["--shard", "5/4"], "--shard 5/4: expected"),
-        (["--shard", "1/0"], "--shard 1/0: expected"),
-        (["--shard=-1/4"], "--shard -1/4: expected"),
-        (["--shard", "a/b"], "--shard a/b: expected"),
-        (["--shard", "2"], "--shard 2: expected"),
-        (["--shard", "1/2/3"], "--shard 1/2/3: expected"),
-        (["--shard", "01/4"], "--shard 01/4: expected"),
-        (["--shard", "1/4.0"], "--shard 1/4.0: expected"),
-        (["--shard", "١/٤"], "expected one of several parts"),
-        (["--shard", ""], "--shard : expected"),
-        (["--shard", "1/9999999999"], "--shard 1/9999999999: expected"),
-        (["--shard", "1/4", "--calibrate"], "--shard 1/4 and --calibrate"),
-        (["--shard", "1/7"], "--shard 1/7: the candidates are 6 different networks; choose at most 6 shards"),
-        (["--shard", "7/7"], "--shard 7/7: the candidates are 6 different networks; choose at most 6 shards"),
-        (["--shard", "2/2", "--algorithm", "climbing"], "--shard 2/2: the candidates of --algorithm climbing depend"),
-        (["--shard", "1/2", "--samples", "1", "--max_params", "9"], "within the limits"),
-    ],
-)
-def test_what_is_no_shard_is_one_line_and_leaves_nothing(words, message, tmp_path, capsys, monkeypatch):
+def test_invalid_shard_is_one_line_and_leaves_nothing(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(ALGORITHMS, "climbing", ALGORITHMS["random"])
     monkeypatch.chdir(tmp_path)
-    given = ["--run_dir", "run", "--samples", "6", "--batch_size", "4", "--dataset", "noise", *words]
-    assert run_command(run_search, SearchConfig, "search.py", given) == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
-    assert message in error
+    given = ("--run_dir", "run", "--samples", "6", "--batch_size", "4", "--dataset", "noise")
+    for shard in ("0/4", "5/4", "1/0", "-1/4", "a/b", "2", "1/2/3", "01/4", "1/4.0", "١/٤", "1/9999999999"):
+        message = f"--shard {shard}: expected one of several parts, such as 2/4"
+        assert message in refused(capsys, "search.py", *given, f"--shard={shard}")
+    for words, message in (
+        ("1/4 --calibrate", "--shard 1/4 and --calibrate"),
+        ("1/7", "--shard 1/7: the candidates are 6 different networks; choose at most 6 shards"),
+        ("2/2 --algorithm climbing", "--shard 2/2: the candidates of --algorithm climbing depend"),
+        ("1/2 --samples 1 --max_params 9", "within the limits"),
+    ):
+        assert message in refused(capsys, "search.py", *given, "--shard", *words.split())
     assert not list(tmp_path.iterdir())
 
 
@@ -105,17 +88,4 @@ def test_a_ranking_of_a_shard_says_so_and_its_folder_belongs_to_it(tmp_path, cap
     for shard, now in (("1/4", "'1/4'"), (None, "None")):
         with pytest.raises(UserError, match=f"shard was '2/4', now {now}.*--overwrite"):
             run_search(SearchConfig(run_dir=str(run), shard=shard, **NOISE))
-    assert rows_of(run) == before
-
-
-def test_a_folder_from_before_there_were_shards_goes_on(tmp_path):
-    run = tmp_path / "run"
-    run_search(SearchConfig(run_dir=str(run), **NOISE))
-    saved = yaml.safe_load((run / "config.yaml").read_text())
-    assert saved.pop("shard") is None
-    (run / "config.yaml").write_text(yaml.safe_dump(saved))
-    before = rows_of(run)
-    with pytest.raises(UserError, match="shard was None, now '1/2'"):
-        run_search(SearchConfig(run_dir=str(run), shard="1/2", **NOISE))
-    assert run_search(SearchConfig(run_dir=str(run), **NOISE)) == 0
     assert rows_of(run) == before

@@ -3,7 +3,7 @@ import pytest
 from naswot_lightning.benchmarks.known_space import space_of
 from naswot_lightning.errors import UserError
 from naswot_lightning.search.algorithms import ALGORITHMS, get_algorithm, make_algorithm
-from naswot_lightning.search.algorithms.base import Limits, architecture_of, proposal_of
+from naswot_lightning.search.algorithms.base import Limits, proposal_of
 from naswot_lightning.search.simulation import simulate
 from spaces import SpaceError, get_space
 from tests.search.algorithms.tables import (
@@ -113,9 +113,3 @@ def test_a_space_of_one_architecture_has_no_neighbours():
     space = space_of(SmallTable([SPACE[7]]))
     with pytest.raises(SpaceError, match="knows no other"):
         simulate(made("rea", space), evaluator(params))
-
-
-def test_a_proposal_is_an_architecture_or_a_trial_of_one():
-    for name in WITH_FEEDBACK:
-        for proposal in made(name).propose([]):
-            SPACE.validate(architecture_of(proposal))
