@@ -50,7 +50,8 @@ def ray_executor(request: ResourceRequest) -> Executor:
     if request.device.index is not None:
         raise UserError(f"--device {request.device}: Ray chooses among the GPUs; use --device {request.device.type}")
     # Ray reads these in every process, before it is imported; what the user has set stays.
-    settings = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
+    # What it prints of lost workers is said in our words; the workers of a cluster that is started here are the work.
+    settings = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS_SKIP_REGEX": ".", "RAY_worker_niceness": "0"}
     address = os.environ.get("RAY_ADDRESS") or "local"
     if "RAY_AUTH_MODE" not in os.environ and address == "local":
         # A private cluster takes a token of its own, which is nowhere stored.
