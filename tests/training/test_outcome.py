@@ -105,7 +105,7 @@ def test_pick_that_fails_leaves_the_others(tmp_path, data, capfd):
 def test_process_ends_with_its_parent_also_while_libraries_are_loaded(tmp_path):
     process = subprocess.Popen([*COMMAND, str(tmp_path)], cwd=ROOT, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
     process.stdin.close()  # as when the parent dies
-    assert process.wait(timeout=60) == -signal.SIGTERM
+    assert process.wait(timeout=180) == -signal.SIGTERM
     assert process.stderr.read() == b""
 
 
@@ -122,4 +122,4 @@ def test_process_that_waits_for_others_ends_on_sigterm(tmp_path, data):
         with suppress(ConnectionError), socket.create_connection(("127.0.0.1", port), 1):
             break
     process.terminate()
-    assert process.wait(timeout=60) == -signal.SIGTERM
+    assert process.wait(timeout=180) == -signal.SIGTERM

@@ -50,7 +50,7 @@ def started(config):
 
 def wait_for_points(process, config, count):
     """Wait until more than so many lines of trajectories are written."""
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 600
     while process.poll() is None and time.monotonic() < deadline:
         tables = RunFolder(config.run_dir).picks.glob("*/trajectory.csv")
         if sum(len(path.read_text().splitlines()) for path in tables) > count:
@@ -64,7 +64,7 @@ def test_picks_side_by_side_interrupted_and_continued_are_those_of_one_after_the
     process = started(config)
     wait_for_points(process, config, 4)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=180)
     assert process.returncode == 130
     assert errors.strip().splitlines()[-1] == "train.py: error: interrupted; run the same command again to continue"
     assert "Traceback" not in errors
@@ -92,7 +92,7 @@ def test_a_signal_saves_the_step_at_hand_and_the_run_ends_as_if_nothing_had_been
         process = started(config)
         wait_for_points(process, config, points)
         process.send_signal(signum)
-        assert process.wait(timeout=60) == 130
+        assert process.wait(timeout=180) == 130
         assert "run the same command again to continue" in process.stderr.read()
         (last,) = RunFolder(config.run_dir).picks.glob("*/last.ckpt")
         steps.append(torch.load(last, weights_only=True)["global_step"])
