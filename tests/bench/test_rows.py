@@ -40,9 +40,9 @@ def test_figures_are_of_processes_of_their_own(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_million_rows_stay_within_2_gb(tmp_path):
+def test_a_million_rows_stay_within_2500_mb(tmp_path):
     rows.write_rows(tmp_path / "scores.jsonl", rows.ROWS, rows.SCORES)
     for step in (rows.resume, rows.read, rows.append):
         _, peak = rows.apart(step, tmp_path)
-        assert peak < 2_000, step.__name__
+        assert peak < 2_500, step.__name__
     assert len((tmp_path / "ranking.csv").read_bytes().splitlines()) == rows.ROWS + 1
