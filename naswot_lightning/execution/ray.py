@@ -191,7 +191,7 @@ class RayExecutor:
             folder = TemporaryDirectory(prefix=".output-", dir=self._request.folder.absolute())
         with folder as output:
             try:
-                while waiting or self._calls:
+                while waiting or any(call.items for call in self._calls.values()):
                     self._start_workers(len(waiting) + len(self._calls), workers)
                     while waiting and self._idle:
                         self._give(waiting, output, is_retry)
@@ -202,6 +202,10 @@ class RayExecutor:
             except BaseException:
                 self._stop()
                 raise
+            # A worker that has lost its machine, or its room to others, may never be ready.
+            for call in self._calls.values():
+                self._ray.kill(call.worker)
+            self._calls.clear()
 
     def _start_workers(self, wanted: int, most: int | None) -> None:
         """Start workers where the cluster has room for them, also on machines that have joined it meanwhile."""
