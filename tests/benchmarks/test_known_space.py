@@ -16,16 +16,14 @@ def distance(one, other):
     return sum(a != b for a, b in zip(parse_cell(one), parse_cell(other), strict=True))
 
 
-def test_it_lists_what_the_table_knows():
+def test_known_space_lists_and_samples_what_the_table_knows():
     assert isinstance(KNOWN, EnumerableSpace)
-    assert len(KNOWN) == 1_563
     assert list(KNOWN) == [SPACE[index] for index in range(0, 15_625, 10)]
     assert KNOWN.index(SPACE[120]) == 12
     with pytest.raises(SpaceError, match="small table does not list it"):
         KNOWN.index(SPACE[121])
-
-
-def test_samples_are_uniform():
+    with pytest.raises(SpaceError, match="has no architectures"):
+        space_of(SmallTable([]))
     rng = random.Random(0)
     twenty = space_of(SmallTable(SPACE[index] for index in range(20)))
     counts = Counter(twenty.sample(rng) for _ in range(4_000))
@@ -33,7 +31,7 @@ def test_samples_are_uniform():
     assert all(130 < count < 270 for count in counts.values())
 
 
-def test_mutants_are_known():
+def test_mutants_are_known_and_near_where_there_are_neighbours():
     rng = random.Random(0)
     distances = Counter()
     for architecture in KNOWN:
@@ -42,48 +40,23 @@ def test_mutants_are_known():
         distances[distance(architecture, mutant)] += 1
     assert distances[0] == 0
     assert distances[1] > 500  # of five mutants, one in ten known
-
-
-def test_mutants_of_a_table_that_knows_nearly_all_are_neighbours():
     full = space_of(SmallTable(SPACE[index] for index in range(15_000)))
-    rng = random.Random(0)
-    assert all(distance(full[index], full.mutate(full[index], rng)) == 1 for index in range(1_000))
+    assert all(distance(full[index], full.mutate(full[index], rng)) == 1 for index in range(500))
     whole = space_of(SmallTable(SPACE))
     assert whole.mutate(SPACE[5], random.Random(3)) == SPACE.mutate(SPACE[5], random.Random(3))
-
-
-def test_mutants_of_an_island_are_any_others():
     island = space_of(SmallTable([SPACE[0], SPACE[1], SPACE[2]]))
-    rng = random.Random(0)
     assert {island.mutate(SPACE[0], rng) for _ in range(30)} == {SPACE[1], SPACE[2]}
 
 
 def test_what_is_not_restricted_is_the_spaces_own():
-    architecture = SPACE[1]
+    architecture = SPACE[10]
     assert KNOWN.name == SPACE.name
-    assert KNOWN.evidence == SPACE.evidence
-    assert KNOWN.canonical(architecture) == SPACE.canonical(architecture)
     assert KNOWN.complexity(architecture) == SPACE.complexity(architecture)
-    assert KNOWN.graph(architecture) == SPACE.graph(architecture)
-    KNOWN.validate(architecture)
     assert sum(p.numel() for p in KNOWN.build(architecture).parameters()) == SPACE.complexity(architecture).params
-    assert KNOWN.with_training_parts(architecture, False, 0.0) == architecture
-
-
-def test_decisions_of_unknown_architectures_are_refused():
     assert isinstance(KNOWN, CategoricalSpace)
     assert KNOWN.choices == SPACE.choices
-    assert KNOWN.from_decisions(KNOWN.decisions(SPACE[10])) == SPACE[10]
+    assert KNOWN.from_decisions(KNOWN.decisions(architecture)) == architecture
     with pytest.raises(SpaceError, match="small table does not know it"):
         KNOWN.from_decisions(SPACE.decisions(SPACE[11]))
-
-
-def test_spaces_without_decisions_stay_without():
     darts = get_space("nds_darts")
-    known = space_of(SmallTable([darts.sample(random.Random(0))]), darts)
-    assert not isinstance(known, CategoricalSpace)
-
-
-def test_an_empty_table_is_no_space():
-    with pytest.raises(SpaceError, match="has no architectures"):
-        space_of(SmallTable([]))
+    assert not isinstance(space_of(SmallTable([darts.sample(random.Random(0))]), darts), CategoricalSpace)

@@ -4,7 +4,6 @@ import bz2
 import copy
 import itertools
 import pickle
-import zipfile
 from collections import Counter, OrderedDict
 
 import nas_201_api
@@ -15,7 +14,7 @@ import torch
 
 from naswot_lightning.benchmarks import open_benchmark
 from naswot_lightning.benchmarks.convert import convert
-from naswot_lightning.benchmarks.nats import CondensedTraining, _load_condensed
+from spaces import get_space
 from tests.conftest import shared_path
 
 _TESTS = {"train": "train", "valid": "x-valid", "test": "x-test", "valtest": "ori-test"}
@@ -106,6 +105,7 @@ def mini(tmp_path_factory):
 
 def test_nas_bench_201_accuracies_equal_the_official_reader(mini):
     table, api = mini
+    assert list(get_space("nasbench201")) == [api[index] for index in range(len(api))]
     assert len(api.evaluated_indexes) == len(table.architectures) == 1500
     compared = 0
     for number, architecture in zip(api.evaluated_indexes, table.architectures, strict=True):
@@ -155,29 +155,17 @@ def share(recipes):
         trials["cifar10", 888]["eval_times"] = trials["cifar10", 777]["eval_times"]
 
 
-@pytest.mark.parametrize("kind", ["zip", "legacy", "shared", "one file"])
-def test_every_file_of_the_same_trainings_makes_the_same_table(kind, recipes, tmp_path):
+def test_every_file_of_the_same_trainings_makes_the_same_table(recipes, tmp_path):
     folder = shared_path("nats-bench-samples", FOLDERS["nasbench201"])
     expected = open_benchmark(convert(folder, tmp_path / "folder.npz")[1])
-    recipes = copy.deepcopy(recipes)
-    path = tmp_path / ("one.pickle.pbz2" if kind == "one file" else "all.pth")
-    if kind == "shared":
-        share(recipes)
-    if kind == "one file":
-        write_one_file(path, recipes)
-    else:
-        write_pth(path, recipes, legacy=kind == "legacy")
-    table = open_benchmark(convert(path, tmp_path / "table.npz")[1])
-    assert list(table.architectures) == list(expected.architectures)
-    assert list(table.columns) == list(expected.columns)
-    for key in table.columns:
-        assert np.array_equal(table.columns[key], expected.columns[key], equal_nan=True), key
-
-
-def test_trainings_are_condensed_while_a_file_is_read(recipes, tmp_path):
-    write_pth(tmp_path / "all.pth", copy.deepcopy(recipes))
-    with zipfile.ZipFile(tmp_path / "all.pth") as archive, archive.open("all/data.pkl") as file:
-        content = _load_condensed(file, tmp_path / "all.pth")
-    trials = [trial for info in content["arch2infos"].values() for trial in info["full"]["all_results"].values()]
-    assert len(trials) == 36
-    assert {type(trial) for trial in trials} == {CondensedTraining}
+    shared = copy.deepcopy(recipes)
+    share(shared)
+    write_one_file(tmp_path / "one.pickle.pbz2", copy.deepcopy(recipes))
+    write_pth(tmp_path / "legacy.pth", copy.deepcopy(recipes), legacy=True)
+    write_pth(tmp_path / "shared.pth", shared)
+    for name in ("one.pickle.pbz2", "legacy.pth", "shared.pth"):
+        table = open_benchmark(convert(tmp_path / name, tmp_path / f"{name}.npz")[1])
+        assert list(table.architectures) == list(expected.architectures)
+        assert list(table.columns) == list(expected.columns)
+        for key in table.columns:
+            assert np.array_equal(table.columns[key], expected.columns[key], equal_nan=True), (name, key)

@@ -1,6 +1,5 @@
 """Look-ups: by recipe, seed and epoch; what is not known; users' own tables."""
 
-import math
 import pickle
 
 import numpy as np
@@ -37,38 +36,24 @@ def test_what_is_not_known_is_none(table):
     assert table.accuracies(SECOND, *AT) == {}
     for at in [("cifar10", "train"), ("cifar100", "test"), (*AT, 90), (*AT, 12, 5)]:
         assert table.accuracy(FIRST, *at) is None
-    assert table.accuracy("other", *AT) is None
-    assert table.accuracy_at(FIRST, *AT, 12, 4) is None
-    assert table.loss(FIRST, *AT, 200) is None
-    assert table.seconds(FIRST, "cifar10", 200) is None
-    assert table.macs(SECOND) is None
-    assert table.number(FIRST) is None
+    assert table.accuracy("other", *AT) is table.accuracy_at(FIRST, *AT, 12, 4) is table.loss(FIRST, *AT, 200) is None
+    assert table.seconds(FIRST, "cifar10", 200) is table.macs(SECOND) is table.number(FIRST) is None
     assert "other" not in table
-    assert 3 not in table
 
 
-def test_costs_and_sizes(table):
+def test_costs_sizes_and_what_there_is(table):
     assert table.seconds(FIRST, "cifar10", 12) == table.training_seconds(FIRST, "cifar10", 12) == 61
     assert table.seconds_at(FIRST, "cifar10", 12, 3) == 61 / 4
-    assert table.seconds_at(FIRST, "cifar10", 12, 13) is None
     assert (table.params(FIRST), table.macs(FIRST), table.params(SECOND)) == (1000, 5000, 500)
-    assert table.params(FIRST, "cifar100") is None
-
-
-def test_what_there_is(table):
     assert (table.name, table.space, list(table.architectures)) == ("mine", "nasbench201", [FIRST, SECOND])
     assert table.known == (
         AvailableAccuracy("cifar10", "test", 12, (0, 1)),
         AvailableAccuracy("cifar10", "test", 200, (0,)),
     )
-    assert table.expect(*AT).epochs == 200
-    assert f" {FIRST}\n" in table
-    mean = table.every_accuracy(*AT, 12)
-    assert mean.tolist() == [91, 10]
-    one = table.every_accuracy(*AT, 12, seed=1)
-    assert one[0] == 91.5
-    assert math.isnan(one[1])
-    assert np.isnan(table.every_accuracy("cifar100", "test")).all()
+    assert table.every_accuracy(*AT, 12).tolist() == [91, 10]
+    assert np.isnan(table.every_accuracy(*AT, 12, seed=1)).tolist() == [False, True]
+    copy = pickle.loads(pickle.dumps(table))  # as it is sent to a worker
+    assert copy.accuracies(FIRST, *AT, 12) == {0: 90.5, 1: 91.5}
 
 
 def test_expecting_an_unknown_accuracy_names_those_that_are(table):
@@ -82,20 +67,12 @@ def test_expecting_an_unknown_accuracy_names_those_that_are(table):
             table.expect(*at)
 
 
-def test_a_table_can_be_sent_to_a_worker(table):
-    table.accuracy(FIRST, *AT)
-    copy = pickle.loads(pickle.dumps(table))
-    assert copy.accuracies(FIRST, *AT, 12) == {0: 90.5, 1: 91.5}
-
-
 def test_wide_form_columns_name_data_set_split_and_epochs(tmp_path):
     columns = {
         "cifar10_valid_xvalid_200": ("cifar10-valid", "x-valid", 200),
-        "cifar10_xvalid_90": ("cifar10-valid", "x-valid", 90),
         "cifar10_oritest_200": ("cifar10", "ori-test", 200),
         "cifar100_xtest_200": ("cifar100", "x-test", 200),
         "imagenet16_120_xvalid_12": ("ImageNet16-120", "x-valid", 12),
-        "cifar10_validation_108": ("cifar10", "valid", 108),
         "digits_test_3": ("digits", "test", 3),
     }
     for header, at in columns.items():
@@ -123,9 +100,8 @@ def test_space_follows_from_the_string_or_is_named(tmp_path):
     assert opened(tmp_path, text, space="nds_resnet").accuracy("ds=1;ws=16;ss=1", "own", "test") == 50
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
+def test_damaged_csv_is_one_line(tmp_path):
+    for text, message in (
         ("", "no rows"),
         ("name,accuracy\nx,50\n", "no column architecture, arch, arch_str, but name, accuracy"),
         ("architecture,acc\nx,50\n", "no accuracies: expected a column accuracy"),
@@ -134,20 +110,16 @@ def test_space_follows_from_the_string_or_is_named(tmp_path):
         (f"architecture,accuracy\n{FIRST},0.93\n", "give percent, not shares"),
         (f"architecture,accuracy\n{FIRST},nan\n", "accuracy nan: expected percent"),
         (f"architecture,accuracy,seed\n{FIRST},50,-1\n", "seed '-1': expected a number from 0"),
-        (f"architecture,accuracy,seconds\n{FIRST},50,inf\n", "seconds inf: expected a finite"),
         (f"architecture,accuracy\n{FIRST},50,60\n", "line 2: other fields than columns"),
-        (f"architecture,accuracy\n{FIRST},50\n,50\n", "line 3: expected an architecture on one line"),
         ('architecture,accuracy\n"conv3x3~0+output~1",50\n"output~9",50\n', "line 3: .*source '9' is not"),
         (f"architecture,seed,accuracy\n{FIRST},0,50\n{FIRST},0,51\n", "two values of accuracy .*: 50 and 51"),
         (f"architecture,accuracy\n{FIRST},50\n" + "x" * 200_000, "no CSV file"),
         (b"architecture,accuracy\n\xff\xfe,50\n", "no CSV file in UTF-8"),
-    ],
-)
-def test_faults_of_a_csv_end_in_one_line(text, message, tmp_path):
-    (tmp_path / "mine.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises((UserError, SpaceError), match=message) as caught:
-        open_benchmark(tmp_path / "mine.csv")
-    assert "\n" not in str(caught.value)
+    ):
+        (tmp_path / "mine.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
+        with pytest.raises((UserError, SpaceError), match=message) as caught:
+            open_benchmark(tmp_path / "mine.csv")
+        assert "\n" not in str(caught.value)
 
 
 def test_real_accuracies_of_three_spaces():

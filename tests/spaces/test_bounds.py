@@ -6,7 +6,7 @@ import pytest
 
 from spaces import SpaceError, get_space
 from spaces.base import count_params
-from spaces.errors import MAX_PARAMS, TooLargeError, quoted
+from spaces.errors import MAX_PARAMS, TooLargeError
 from spaces.nasbench101.space import MAX_STEM_CHANNELS
 from spaces.nds.cells import GENOTYPES
 from spaces.nds.genotype import (
@@ -47,35 +47,27 @@ TOO_LARGE = [
     ("nds_vanilla", "ds=200;ws=4096;ss=1", ": about 60.2 billion parameters, expected at most 1 billion; make it"),
     ("nds_resnext_a", "ds=1;ws=64;ss=1;bm=1;gs=8192", "a number of groups of 8192, expected at most 4,096 groups"),
     ("nds_resnext_a", "ds=1;ws=64;ss=1;bm=100.5;gs=1", "a bottleneck of '100.5', expected at most 100"),
-    ("nds_resnext_b", "ds=1;ws=64;ss=1;bm=99;gs=5", "a width inside its blocks of 6336, expected at most 4,096"),
     ("nds_darts", f"C16-L99999999|{GENOTYPES['DARTS_V2']}", "a depth of 99999999, expected at most 200 cells"),
-    ("nds_darts", f"C16-L{'9' * 5_000}|{GENOTYPES['DARTS_V2']}", "(5,000 characters), expected at most 200 cells"),
     ("nds_amoeba", f"C9999-L8|{GENOTYPES['AmoebaNet']}", "a width of 9999, expected at most 512 channels"),
     ("nds_pnas", f"C512-L200|{GENOTYPES['PNASNet']}", "billion parameters, expected at most 1 billion"),
 ]
 MALFORMED = [
     ("nasbench201", "|" + "9" * 1_000_000),
-    ("nats_size", f"{'9' * 5_000}:8:8:8:8"),
     ("nats_size", ":".join(["8"] * 100_000)),
     ("nasbench101", f"conv3x3~{'9' * 5_000}+output~1"),
-    ("nasbench101", "+".join(["conv3x3~0"] * 100_000)),
     ("nasbench101", f"conv3x3~{','.join(['0'] * 100_000)}+output~1"),
     ("nds_resnet", ";".join(f"{key}={','.join(['1'] * 100_000)}" for key in ("ds", "ws", "ss"))),
     ("nds_resnext_a", written("nds_resnext_a", bm="0." + "3" * 5_000)),
     ("nds_darts", f"C16-L8-drop{'9' * 5_000}|{GENOTYPES['DARTS_V2']}"),
     ("nds_darts", f"C16-L８|{GENOTYPES['DARTS_V2']}"),  # a digit, but not of ASCII
     ("nds_darts", f"C16-L8|{GENOTYPES['DARTS_V2'].replace('~0', '~' + '0' * 100_000)}"),
-    ("nds_darts", f"C16-L8|{GENOTYPES['DARTS_V2']},{'9' * 5_000}"),
 ]
 
 
-def test_too_large_network_is_refused_with_its_bound():
+def test_too_large_or_long_architecture_is_refused_in_one_line():
     for name, architecture, message in TOO_LARGE:
         for method in METHODS:
             assert message in fault(getattr(get_space(name), method), architecture, kind=TooLargeError)
-
-
-def test_long_malformed_text_is_one_line():
     for name, architecture in MALFORMED:
         for method in METHODS:
             fault(getattr(get_space(name), method), architecture)
@@ -84,10 +76,8 @@ def test_long_malformed_text_is_one_line():
 def test_absurd_option_is_one_line():
     messages = {
         "nds_darts:depth=99999999,width=16": "depth 99999999: expected at most 200",
-        f"nds_darts:depth={'9' * 40}": "expected at most 200",
         f"nds_darts:depth={'9' * 5_000}": "expected depth= and a whole number of at most 40 digits",
         "nds_darts:depth=200,width=512": "width 512 with depth 200, the largest network: about 8.8 billion param",
-        "nds_nasnet:width=300": "width 300 with depth 20, the largest network: about 2.0 billion parameters",
         "nasbench101:stem_channels=99999999": "stem_channels 99999999: expected at most 512",
         f"nasbench101:{'x' * 10_000}=1": "(10,000 characters), expected one of stem_channels=int",
     }
@@ -144,10 +134,3 @@ def test_estimates_are_near_the_parameters_of_wide_networks():
         assert estimate == pytest.approx(space.complexity(architecture).params, rel=0.15)
     for op in OPERATIONS:
         assert SQUARES.get(op, 0) == count_params(operation(op, 200, 1)) // 200**2
-
-
-def test_long_texts_are_quoted_by_their_ends():
-    assert quoted("a\nb") == "'a\\nb'"
-    assert quoted("x" * 80) == f"'{'x' * 80}'"
-    assert quoted("x" * 1_000_000).endswith("xx' (1,000,000 characters)")
-    assert len(quoted("\n" * 1_000_000)) < 200

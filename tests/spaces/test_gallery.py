@@ -2,17 +2,14 @@
 
 import itertools
 import random
-import xml.etree.ElementTree as ET
 
 import pytest
 from torch import nn
 
-from spaces import Space, SpaceError, get_space, list_spaces
+from spaces import Space, get_space, list_spaces
 from spaces.__main__ import main
 from spaces.drawing.layout import GAP, lay_out
-from spaces.drawing.picture import draw, wrapped
 from spaces.graph import Edge
-from spaces.named import NamedNetworks
 
 SIGNATURES = {"png": b"\x89PNG\r\n\x1a\n", "svg": b"<?xml"}
 NB201 = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|avg_pool_3x3~2|"
@@ -47,13 +44,11 @@ def test_the_list_names_every_space(capsys):
     # The number of DARTS cells is that of the NDS paper: 242 billion.
     for size in ("15,625", "32,768", "423,624 cells", "(2.4e11 cells)^2", "108^3 = 1,259,712 networks"):
         assert f"  {size} " in listed
-    for space in map(get_space, list_spaces()):
-        assert all((space.skeleton, space.made_for, space.source))
-        assert hasattr(space, "__len__") != bool(space.size)
+    assert "width=int, depth=int, imagenet=bool" in listed
 
 
 def test_a_random_architecture_is_drawn(tmp_path, capsys):
-    names = ("nasbench201", "nats_size", "nasbench101", "nds_darts:width=16,imagenet=true", "nds_resnext_a")
+    names = ("nasbench201", "nasbench101", "nds_darts:width=16,imagenet=true", "nds_resnext_a")
     for name, kind in zip(names, itertools.cycle(SIGNATURES), strict=False):
         path = tmp_path / name / f"cell.{kind}"
         assert main([name, "--seed", "3", "--output", str(path)]) == 0
@@ -64,28 +59,16 @@ def test_a_random_architecture_is_drawn(tmp_path, capsys):
         assert list(path.parent.iterdir()) == [path]
 
 
-def test_the_same_picture_is_the_same_file(tmp_path):
-    for kind in SIGNATURES:
-        first, second = tmp_path / f"first.{kind}", tmp_path / f"second.{kind}"
-        for path in (first, second):
-            draw(get_space("nasbench201"), NB201, path)
-        assert first.read_bytes() == second.read_bytes()
-    ET.parse(first)
-
-
 def test_mistakes_are_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder.png").mkdir()
     messages = {
         "nasbench202 --output a.png": "did you mean 'nasbench201'",
         "nasbench201 --architecture |none~0| --output a.png": "expected 3 nodes joined by '+'",
-        "nasbench101 --architecture conv3x3~+output~1 --output a.svg": "no path from the input",
         "nasbench201 --output a.pdf": "output 'a.pdf': the name must end in .png or .svg",
         "nasbench201 --output folder.png": "folder.png cannot be written: Is a directory",
         "nasbench201": "--output FILE.png or FILE.svg is needed",
         "--output a.png": "name the space",
-        "nasbench201 --ouptut a.png": "unrecognized arguments: --ouptut",
-        "nds_darts:widht=16 --output a.png": "did you mean 'width'?",
         "tests.spaces.test_gallery.Undrawn --output a.png": "Undrawn' does not describe its cell",
     }
     for words, message in messages.items():
@@ -97,23 +80,14 @@ def test_mistakes_are_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys):
         assert message in error
         assert error.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["folder.png"]
-    with pytest.raises(SpaceError, match=r"does not describe its cell: its class has no method graph"):
-        draw(NamedNetworks({"linear": nn.Linear}, "mine"), "linear", tmp_path / "cell.png")
 
 
-def test_graph_of_a_known_cell():
+def test_graph_has_dead_parts_where_nothing_arrives_or_leads_on():
     (graph,) = get_space("nasbench201").graph(NB201)
-    assert [node.label.split("\n")[0] for node in graph.nodes] == ["0", "1", "2", "3"]
     assert all(node.live for node in graph.nodes)
     edges = {(edge.source, edge.target): edge.label for edge in graph.edges if edge.live}
     assert edges == {(0, 1): "nor_conv_3x3", (1, 2): "skip_connect", (2, 3): "avg_pool_3x3"}
     assert {(edge.source, edge.target) for edge in graph.edges if not edge.live} == {(0, 2), (0, 3), (1, 3)}
-
-
-def test_what_nothing_reaches_and_what_leads_nowhere_is_dead():
-    (graph,) = get_space("nasbench201").graph("|none~0|+|skip_connect~0|skip_connect~1|+|nor_conv_1x1~0|none~1|none~2|")
-    assert [node.live for node in graph.nodes] == [True, False, False, True]
-    assert [(edge.source, edge.target) for edge in graph.edges if edge.live] == [(0, 3)]
     (graph,) = get_space("nasbench101").graph("conv3x3~0+conv1x1~+maxpool3x3~1,2+output~1")
     assert [node.live for node in graph.nodes] == [True, True, False, False, True]
     assert [(edge.source, edge.target) for edge in graph.edges if not edge.live] == [(1, 3), (2, 3)]
@@ -128,9 +102,8 @@ def test_graphs_of_the_other_spaces():
     assert [node.live for node in normal.nodes] == [True, True, True, True, False, False, True]
     assert normal.edges[:2] == (Edge(0, 2, "sep_conv_3x3"),) * 2
     assert normal.edges[-1] == Edge(3, 6)
-    network, cell = get_space("nats_size").graph("8:16:24:32:40")
+    network, _ = get_space("nats_size").graph("8:16:24:32:40")
     assert [node.label.split()[1] for node in network.nodes[1:-1]] == ["8", "8", "16", "24", "32", "40"]
-    assert sum(edge.label == "nor_conv_3x3" for edge in cell.edges) == 5
     (network,) = get_space("nds_resnext_a").graph("ds=1,2;ws=16,32;ss=1,2;bm=1,0.5;gs=1,2")
     assert network.nodes[3].label == "stage 2\n2 blocks\nwidth 32\nstride 2\nbottleneck 0.5\ngroups 2"
 
@@ -148,12 +121,3 @@ def test_nothing_lies_on_a_text():
             left, right = layout.columns[box.column]
             assert left - 1e-6 <= box.x - box.width / 2 <= box.x + box.width / 2 <= right + 1e-6
             assert -1e-6 <= box.y - box.height / 2 <= box.y + box.height / 2 <= layout.height + 1e-6
-        labelled = [box is not None and box.width > 0 for box in layout.labels]
-        assert labelled == [bool(edge.label) for edge in graph.edges]
-
-
-def test_architectures_are_wrapped_at_their_separators():
-    assert wrapped(NB201, 40) == ["|nor_conv_3x3~0|+|none~0|skip_connect~1|", "+|none~0|none~1|avg_pool_3x3~2|"]
-    for width in (2, 7, 100):
-        assert "".join(wrapped(NB201, width)) == NB201
-        assert all(len(line) <= width for line in wrapped(NB201, width))

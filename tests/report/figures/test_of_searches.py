@@ -59,36 +59,16 @@ def test_score_vs_params_points_are_candidates_and_picks_are_marked():
     scores = {row.params / 1e6: row.score for row in rows if row.status == "ok"}
     assert dict(zip(*picks.get_data(), strict=True)) == {0.500003: rows[3].score, 0.500008: rows[8].score}
     assert dict(zip(*others.get_data(), strict=True)) | dict(zip(*picks.get_data(), strict=True)) == scores
-    assert len(others.get_xdata()) == 38
     assert figure.get_suptitle() == "nasbench201 on digits, seed 7, n = 40 of 43 candidates; left out 3 degenerate"
-    assert axis.get_title().startswith("Kendall tau of score and parameters ")
+    assert axis.get_ylabel() == "score: naswot"
     ranks = run.ranking.loc[run.ranking["canonical"].isin(["c3", "c8"]), "rank"].tolist()
     assert picks.get_label() == f"2 trained picks (rank {ranks[0]}, {ranks[1]})"
-    assert picks.get_marker() != others.get_marker()  # told apart in grey
-    assert axis.get_ylabel() == "score: naswot"
-    # Without picks of the space the first of the ranking is marked.
-    for results in ((), [training_result(3, space="nasbench101")]):
-        picks = draw_score_vs_params(run_of(rows, results), None).axes[0].lines[1]
-        assert picks.get_ydata().tolist() == run.ranking["score"][:1].tolist()
-        assert picks.get_label() == "first of the ranking"
-
-
-def test_score_vs_params_heading_is_the_tau_of_the_points():
-    rows = [candidate(number, float(number), 100 - number) for number in range(9)]
-    assert draw_score_vs_params(run_of(rows), None).axes[0].get_title().endswith("parameters -1.00")
-    missing = [*rows, candidate(50, 3.0, None)]
-    assert draw_score_vs_params(run_of(missing), None).axes[0].get_title().endswith("-1.00, 1 more of unknown size")
-
-
-def test_axes_are_logarithmic_where_values_are_far_apart():
-    near = [candidate(number, 100.0 + number, 1000 + number) for number in range(5)]
-    far = [candidate(number, 10.0**number, 10**number) for number in range(5)]
-    for rows, expected in ((near, "linear"), (far, "log")):
-        (axis,) = draw_score_vs_params(run_of(rows), None).axes
-        assert (axis.get_xscale(), axis.get_yscale()) == (expected, expected)
-        (axis,) = draw_distribution(run_of(rows), None).axes
-        assert axis.get_xscale() == expected
-        assert sum(bar.get_height() for bar in axis.patches) == 5
+    # Without picks the first of the ranking is marked. The heading is the tau of the points.
+    falling = [candidate(number, float(10**number), 10 ** (9 - number)) for number in range(9)]
+    (axis,) = draw_score_vs_params(run_of([*falling, candidate(50, 3.0, None)]), None).axes
+    assert axis.lines[1].get_ydata().tolist() == [10.0**8]
+    assert axis.get_title() == "Kendall tau of score and parameters -1.00, 1 more of unknown size"
+    assert (axis.get_xscale(), axis.get_yscale()) == ("log", "log")  # values are far apart
 
 
 def test_distribution_counts_every_score_and_ticks_the_picks():
@@ -100,31 +80,18 @@ def test_distribution_counts_every_score_and_ticks_the_picks():
     assert [bar.get_height() for bar in axis.patches] == np.histogram(scores, [*edges, scores.max()])[0].tolist()
     ticks = sorted(segment[0][0] for segment in axis.collections[0].get_segments())
     assert ticks == pytest.approx(sorted([rows[3].score, rows[8].score]))
-    assert figure.get_suptitle().endswith("n = 40 of 43 candidates; left out 3 degenerate")
     (axis,) = draw_distribution(run_of([candidate(number, 5.0, 1000) for number in range(4)]), None).axes
     assert [bar.get_height() for bar in axis.patches] == [4]  # equal scores
 
 
 def test_figures_without_scores_or_accuracies_are_none():
-    rows = [candidate(number, 100.0 - number, 1000) for number in range(5)]
-    for draw, run in (
-        (draw_score_vs_params, run_of([candidate(1, None, 5, "failed")])),
-        (draw_distribution, run_of([candidate(1, None, 5, "failed")])),
-        (draw_figure3, run_of(rows)),
-        (draw_figure4, run_of(rows)),
-    ):
-        assert draw(run, None) is None
-        assert draw(Run("run", {}, no_rows(), (), (), {}), None) is None
+    for draw in (draw_score_vs_params, draw_distribution, draw_figure3, draw_figure4):
+        for run in (run_of([candidate(1, None, 5, "failed")]), Run("run", {}, no_rows(), (), (), {})):
+            assert draw(run, None) is None
 
 
 def test_names_of_scores_and_files_are_shown_as_they_are(tmp_path):
-    rows = invented()
-    for settings, name in (
-        ({"score": "jacob_cov+params, naswot"}, "jacob_cov+params"),
-        ({"evaluator": "train"}, "validation accuracy (a share)"),
-    ):
-        assert draw_score_vs_params(run_of(rows, **settings), None).axes[0].get_ylabel() == f"score: {name}"
-    figure = draw_score_vs_params(run_of(rows, space="$\\frac{$x" * 40, score="$y"), None)
+    figure = draw_score_vs_params(run_of(invented(), space="$\\frac{$x" * 40, score="$y"), None)
     save_figure(figure, tmp_path / "drawn.png")  # no formula
     assert style.plain("$y") in figure.axes[0].get_ylabel()
 
@@ -158,7 +125,6 @@ def test_figure3_panel_shows_networks_with_a_score_and_an_accuracy(tabled):
         assert axis.get_title().startswith(f"Kendall tau {tau:.2f} [")
         assert axis.get_xlabel() == f"score: {name}"
     assert first.get_title().endswith("n = 28; 1 without a score")
-    assert second.get_title().endswith("n = 29")
     assert figure.get_suptitle().replace("\n", " ") == (
         "nasbench201, scored on digits, n = 29 networks; accuracy of mine, cifar10 test, 108 epochs"
     )
@@ -179,8 +145,6 @@ def test_figure4_bars_are_taus_and_a_missing_score_is_the_worst(tabled):
     }
     expected = {name: kendalltau(each[kept], accuracies[kept]).statistic for name, each in values.items()}
     assert {bar.get_label(): bar[0].get_height() for bar in bars} == pytest.approx(expected)
-    assert figure.axes[0].get_ylabel().endswith("n = 29")
-    assert len({bar[0].get_hatch() for bar in bars}) == len(bars)  # told apart without colours
 
 
 def test_networks_with_accuracy_of_picks_are_means_beside_the_score_that_ranked(tmp_path):
@@ -232,22 +196,15 @@ def test_best_so_far_of_few_is_a_band_and_of_many_a_bar_at_the_end():
     searches = {name: [curve([1.0 + n, 2.0 + n, 3.0 + n]) for n in range(11)] for name in ("a", "b", "$c", "d")}
     figure = draw_best_so_far({name: searches[name] for name in ("a", "b", "$c")}, "accuracy (%)", "cells")
     assert [axis.get_xlabel() for axis in figure.axes] == ["evaluations (whole trainings)", "simulated time (s)"]
-    assert {axis.get_ylabel() for axis in figure.axes} == {"accuracy (%), best so far"}
     assert "n = 11 seeds" in figure.get_suptitle()
     few = figure.axes[0]
     assert len(few.collections) == len(few.get_lines()) == 3
     assert [line.get_label() for line in few.get_lines()] == ["a", "b", r"\$c"]
-    assert len({line.get_linestyle() for line in few.get_lines()}) == 3
     figure = draw_best_so_far(searches, "accuracy (%)", "cells")
     axis = figure.axes[0]
     assert len(axis.collections) == 0
     bars = [line for line in axis.get_lines() if len(set(line.get_xdata())) == 1 and len(line.get_xdata()) == 2]
     assert [bar.get_ydata() for bar in bars] == [pytest.approx([4, 12])] * 4
-    assert len({bar.get_linestyle() for bar in bars}) == 4
-    assert all(bar.get_xdata()[0] > 3 for bar in bars)
-    assert axis.get_ylim()[0] < 4
-    assert axis.get_ylim()[1] > 12
-    assert "bars: at the end, 10 to 90 %" in figure.get_suptitle().replace("\n", " ")
     untimed = {"rea": [curve([1.0, 2.0])] * 3, "bohb": [curve([1.0, 2.0, 3.0], seconds=0.0)] * 2}
     figure = draw_best_so_far(untimed, "accuracy (%)", "cells")
     assert len(figure.axes) == 1

@@ -5,7 +5,6 @@ import shutil
 import pytest
 
 from naswot_lightning.cli.report import main as report
-from naswot_lightning.report.html.document import _HERE
 from tests.report.html.folders import (
     failed_row,
     sampled_rows,
@@ -112,18 +111,12 @@ def point(page, row, chart=0):
 def test_table_sorts_by_a_column_in_both_directions(view, run):
     page = view(run)
     assert texts(page, 1)[:3] == ["1", "2", "3"]
-    parameters = heads(page).index("parameters") + 1
-    for _ in range(2):
-        page.click(f"#candidates th:nth-child({parameters}) button")
-        shown = [int(text.replace(",", "")) for text in texts(page, parameters)]
-        direction = page.get_attribute(f"#candidates th:nth-child({parameters})", "aria-sort")
-        assert shown == sorted(shown, reverse=direction == "descending")
-        assert len(shown) > 10
     score = heads(page).index("naswot") + 1
     for direction in ("descending", "ascending"):
         page.click(f"#candidates th:nth-child({score}) button")
         assert page.get_attribute(f"#candidates th:nth-child({score})", "aria-sort") == direction
-        assert "–" not in texts(page, score)[:5]  # what has no score is last in both directions
+        shown = [float(text.replace(",", "")) for text in texts(page, score)[:10]]  # what has no score is last
+        assert shown == sorted(shown, reverse=direction == "descending")
 
 
 def test_table_filter_holds_all_words(view, run):
@@ -134,12 +127,8 @@ def test_table_filter_holds_all_words(view, run):
     assert sorted(texts(page, 2)) == sorted(expected)
     assert expected
     assert page.text_content("#rows") == f"{len(expected)} of 62"
-    page.fill("#filter", "runtimeerror")
-    assert texts(page, 2) == ["|odd~0|"]
     page.fill("#filter", "nothing holds this")
     assert page.text_content("#candidates tbody") == "no candidate holds all of these words"
-    page.fill("#filter", "")
-    assert page.text_content("#rows") == "62 rows"
 
 
 def test_point_hovered_shows_its_cell(view, run):
@@ -160,17 +149,12 @@ def test_point_clicked_is_marked_in_all_views(view, run):
     assert marked(page) == "rank 1"
     x, y = point(page, 2, chart=1)
     page.keyboard.press("Escape")
-    assert page.locator("#panel h3").count() == 0
     assert page.locator("tr.marked, .pick.marked, .ring.marked:visible").count() == 0
     page.mouse.click(x, y)
     assert marked(page) == "rank 3"
     assert page.locator("tr.marked").get_attribute("data-row") == "2"
     assert page.locator(".pick.marked h3").text_content() == "rank 3"
-    assert page.locator("#legend button[aria-pressed=true]").text_content() == "rank 3"
     assert page.locator("#scatters .ring.marked:visible").count() == 3
-    page.click(".pick >> nth=0 >> button.mark")
-    assert marked(page) == "rank 1"
-    assert page.locator("tr.marked").get_attribute("data-row") == "0"
 
 
 def test_line_is_a_training_and_legend_marks_it(view, run):
@@ -185,10 +169,6 @@ def test_line_is_a_training_and_legend_marks_it(view, run):
         if page.is_visible("#card"):
             break
     assert page.text_content("#card h3").startswith("rank 3: 90.00 % at 3")
-    page.select_option("#metric", "train/loss")
-    assert page.locator("#curves canvas").count() == 1
-    page.click("#range button[value=early]")
-    assert page.get_attribute("#range button[value=early]", "aria-pressed") == "true"
 
 
 def test_table_keys_walk_through_rows(view, run):
@@ -199,19 +179,6 @@ def test_table_keys_walk_through_rows(view, run):
         assert marked(page) == name
     assert page.locator("tr.marked").is_visible()
     assert page.locator("#panel .cell").count() == 0  # no architecture of the space
-    page.keyboard.press("Home")
-    assert marked(page) == "rank 1"
-    assert page.evaluate("document.getElementById('candidates').scrollTop") == 0
-
-
-def test_scatter_axes_are_chosen(view, run):
-    page = view(run)
-    page.select_option("#scatters select >> nth=1", "n_units")
-    assert page.locator("#scatters canvas").count() == 3
-    page.select_option("#scatters select >> nth=0", "test_acc")
-    page.keyboard.press("Escape")
-    page.click(FIRST)
-    assert page.locator("#scatters .ring.marked:visible").count() == 3
 
 
 def test_table_ten_thousand_rows_are_a_screenful(view, tmp_path):
@@ -225,7 +192,7 @@ def test_table_ten_thousand_rows_are_a_screenful(view, tmp_path):
 
 
 def test_page_any_width_and_theme_fits_the_screen(tab, view, run):
-    for width, scheme in ((390, "light"), (768, "dark"), (1400, "light"), (390, "dark")):
+    for width, scheme in ((390, "dark"), (768, "light"), (1400, "light")):
         tab[0].emulate_media(color_scheme=scheme)
         page = view(run, width, 844)
         assert page.evaluate("document.documentElement.scrollWidth") == width
@@ -237,30 +204,6 @@ def test_page_any_width_and_theme_fits_the_screen(tab, view, run):
             assert box["x"] + box["width"] <= width
         score = page.locator(f"{FIRST} td").nth(heads(page).index("naswot")).bounding_box()
         assert score["x"] + score["width"] <= width
-    page.emulate_media(color_scheme="light")
-
-
-def test_views_of_a_search_alone_stand_in_columns(view, tmp_path):
-    """Without accuracies there are two charts; beside them the marked network, and what the score has of size."""
-    folder = write_search(tmp_path, [score_row(number, f"a{number}") for number in range(9)], space="unknown")
-    for width, columns in ((390, 1), (768, 2), (1400, 3)):
-        page = view(folder, width)
-        boxes = [box.bounding_box() for box in page.locator(".views > .box:visible").all()]
-        assert len(boxes) == 4
-        assert len({round(box["x"]) for box in boxes}) == columns
-        assert all(box["x"] >= 0 and box["x"] + box["width"] <= width for box in boxes)
-        assert min(box["width"] for box in boxes) > min(300, width / 3)
-
-
-def test_logarithmic_scale_has_round_ticks(tab):
-    program = (_HERE / "assets" / "axes.js").read_text()
-    for low, high, ticks in (
-        (12_810, 720_000, [20_000, 50_000, 100_000, 200_000, 500_000]),
-        (0.002, 4, [0.003, 0.01, 0.03, 0.1, 0.3, 1, 3]),
-        (3, 2_000_000, [10, 100, 1_000, 10_000, 100_000, 1_000_000]),
-        (105_000, 195_000, [120_000, 140_000, 160_000, 180_000]),
-    ):
-        assert tab[0].evaluate(f"(() => {{ {program}\n return magnitudes({low}, {high}); }})()") == pytest.approx(ticks)
 
 
 def test_chart_fingers_enlarge_reset_and_scroll(browser, view, run):
@@ -288,9 +231,6 @@ def test_chart_fingers_enlarge_reset_and_scroll(browser, view, run):
     assert page.evaluate("[scrollY, visualViewport.scale]") == [scrolled, 1]
     for _ in range(2):
         page.touchscreen.tap(x, box["y"] + 5)
-    assert place_of(ring) == pytest.approx(before, abs=0.1)
-    move(((x - 80, y), (x - 40, y)), ((x + 80, y), (x + 40, y)))  # all is shown already
-    assert place_of(ring) == pytest.approx(before, abs=0.1)
     move(((x, y + 80), (x, y - 80)))
     page.wait_for_function(f"scrollY > {scrolled} + 50")
     assert place_of(ring) == pytest.approx(before, abs=0.1)
@@ -313,8 +253,6 @@ def test_page_texts_of_files_are_never_run(view, tmp_path):
 
 
 def test_page_opens_at_every_stage(view, tmp_path):
-    searching = write_search(tmp_path / "searching", sampled_rows(5), ranked=False)
-    assert "provisional" in view(searching).text_content(".states")
     empty = write_search(tmp_path / "empty", [], ranked=False)
     assert view(empty).locator("canvas").count() == 0
     failed = write_search(tmp_path / "failed", [failed_row("a", "no"), failed_row("b", "no")])
@@ -332,7 +270,6 @@ def test_page_on_paper_has_the_first_rows(view, run):
     page.emulate_media(media="print")
     assert page.locator(".only-paper tbody tr:visible").count() == 30
     assert not page.is_visible("#candidates")
-    assert page.pdf()[:4] == b"%PDF"
     page.emulate_media(media="screen")
 
 

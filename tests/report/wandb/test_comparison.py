@@ -22,7 +22,15 @@ from tests.runs import result, wandb_files, write_pick
 CELL = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|nor_conv_1x1~0|none~1|avg_pool_3x3~2|"
 
 
-def test_comparison_is_one_run_per_folder_and_taken_up(tmp_path, capsys, monkeypatch):
+def show(comparison):
+    comparison.end(*compare(comparison.folder))
+
+
+def tracked(run, mode="offline"):
+    return ComparisonRun(RunFolder(run), WandbConfig(mode))
+
+
+def test_comparison_is_one_run_per_folder_and_taken_up(tmp_path, monkeypatch):
     monkeypatch.setattr(compare_module, "draw_figures", lambda *given: draw_figures(*given, names=("figure6",)))
     write_noisy(tmp_path, 4)
     while_training = tracked(tmp_path)
@@ -37,57 +45,32 @@ def test_comparison_is_one_run_per_folder_and_taken_up(tmp_path, capsys, monkeyp
     for each in (first, second):
         assert each.run["run_id"] == f"{run_id}-comparison"
         assert (each.run["run_group"], each.run["job_type"]) == (f"{tmp_path.name}-{run_id}", "comparison")
-    _holds_the_evidence(tmp_path, second)
-    _holds_tables_and_charts(second)
+    evidence, summary = json.loads((tmp_path / "evidence.json").read_text())["groups"][0], second.summary
+    tau = evidence["correlations"]["test_acc"]["score_init"]["kendall_tau"]
+    found = [summary[f"tau/score_init{end}"] for end in ("", "_low", "_high")]
+    assert found == [tau[name] for name in ("value", "low", "high")]
+    assert summary["verdict_sentence"] == evidence["verdict"]["sentence"]
+    best = [summary[f"best_{name}"] for name in ("pick", "architecture", "val_acc", "test_acc")]
+    assert best == ["6-c6", CELL, 0.99, 0.5]  # by validation: others have a better test accuracy
+    config = [second.config[name] for name in ("space", "dataset", "train_epochs", "train_seeds")]
+    assert config == ["nasbench201", "digits", 3, [0]]
+    table = second.table("comparison")
+    assert table["columns"][:2] == ["cell", "rank"]
+    # The architecture of the last pick alone is one of the space: the others have no picture.
+    assert [row[0] is None for row in table["data"]] == [True] * 5 + [False]
+    points = second.table("test_acc_vs_score_init_table")
+    assert points["columns"] == ["score_init", "test_acc", "params", "pick"]
+    lines = second.table("trajectories_table")["data"]
+    steps = [(step, score) for step, of, score in lines if of == "6-c6"]
+    assert steps == [(0.0, 1500.0), (1.0, 1600.0), (2.0, 1601.0), (3.0, 1602.0)]
     with serving() as server:
         sync(tmp_path, server.environment)
         (kept,) = server.runs.values()
     assert [(row["_step"], row["comparison"]["nrows"], "figure6" in row) for row in kept.history] == [
         (0, 4, False), (1, 5, True), (2, 6, True),
     ]  # fmt: skip
-    assert kept.summary["picks"] == 6
-    assert kept.summary["comparison"]["nrows"] == 6
-    shown = comparable(kept)
-    assert set(shown["charts"]) == {"test_acc_vs_score_init", "trajectories"}
-    assert {"comparison", "figure6"} <= set(shown["media"])
-
-
-def show(comparison):
-    comparison.end(*compare(comparison.folder))
-
-
-def tracked(run, mode="offline"):
-    return ComparisonRun(RunFolder(run), WandbConfig(mode))
-
-
-def _holds_the_evidence(run, recorded):
-    evidence = json.loads((run / "evidence.json").read_text())["groups"][0]
-    summary = recorded.summary
-    tau = evidence["correlations"]["test_acc"]["score_init"]["kendall_tau"]
-    assert [summary[f"tau/score_init{end}"] for end in ("", "_low", "_high")] == [
-        tau[name] for name in ("value", "low", "high")
-    ]
-    assert summary["verdict_sentence"] == evidence["verdict"]["sentence"]
-    best = [summary[f"best_{name}"] for name in ("pick", "architecture", "val_acc", "test_acc")]
-    assert best == ["6-c6", CELL, 0.99, 0.5]  # by validation: others have a better test accuracy
-    config = recorded.config
-    assert (config["space"], config["dataset"], config["train_epochs"], config["train_seeds"]) == (
-        "nasbench201", "digits", 3, [0],
-    )  # fmt: skip
-
-
-def _holds_tables_and_charts(recorded):
-    table = recorded.table("comparison")
-    assert table["columns"][:2] == ["cell", "rank"]
-    # The architecture of the last pick alone is one of the space: the others have no picture.
-    assert [row[0] is None for row in table["data"]] == [True] * 5 + [False]
-    points = recorded.table("test_acc_vs_score_init_table")
-    assert points["columns"] == ["score_init", "test_acc", "params", "pick"]
-    assert [row[3] for row in points["data"]][-1] == "6-c6"
-    lines = recorded.table("trajectories_table")["data"]
-    steps = {name: [(step, score) for step, of, score in lines if of == name] for name in {row[1] for row in lines}}
-    assert len(steps) == 6
-    assert steps["6-c6"] == [(0.0, 1500.0), (1.0, 1600.0), (2.0, 1601.0), (3.0, 1602.0)]
+    assert kept.summary["picks"] == kept.summary["comparison"]["nrows"] == 6
+    assert set(comparable(kept)["charts"]) == {"test_acc_vs_score_init", "trajectories"}
 
 
 class Comparison:
@@ -127,18 +110,6 @@ def test_updates_picks_that_end_meanwhile_share_the_next(monkeypatch):
     assert (comparison.begun, comparison.abandoned) == (2, 0)
 
 
-def test_updates_rest_is_cut_short_by_the_end(monkeypatch):
-    monkeypatch.setattr(module, "_REST", 1e9)  # of some microseconds
-    comparison = Comparison()
-    comparison.let_go.set()
-    with ComparisonUpdates(comparison) as shown:
-        for number in (1, 2):
-            shown.pick_ended()
-            until(lambda number=number: comparison.begun == number)
-        shown.pick_ended()
-    assert comparison.begun == 2
-
-
 def test_updates_failure_is_one_line_and_the_last(caplog):
     for error, reason in (
         (UserError("run/x is damaged"), "run/x is damaged"),
@@ -160,11 +131,6 @@ def test_updates_interrupted_abandon_the_comparison():
     with pytest.raises(KeyboardInterrupt), ComparisonUpdates(comparison):
         raise KeyboardInterrupt
     assert comparison.abandoned == 1
-
-
-def test_update_without_wandb_reads_nothing(tmp_path):
-    (tmp_path / "ranking.json").write_text("damaged")
-    tracked(tmp_path, "disabled").update()
 
 
 @pytest.mark.slow

@@ -49,30 +49,24 @@ def _copy_by_edge(source, target):
     target.load_state_dict(weights)  # strict: every weight of the canonical network has a source
 
 
-def _assert_canonical_computes_the_same(space, architecture):
-    architecture = resized(architecture)
-    torch.manual_seed(0)
-    full = _randomized(space.build(architecture)).eval()
-    canonical = space.build(space.canonical(architecture)).eval()
-    _copy_by_edge(full, canonical)
-    images = torch.randn(2, 3, 8, 8)
-    torch.testing.assert_close(full(images), canonical(images), rtol=1e-4, atol=1e-4)
-
-
 def test_canonical_computes_the_same_function():
-    for space, architecture in sampled(3, concat_any=True):
-        _assert_canonical_computes_the_same(space, architecture)
-
-
-def test_canonical_computes_the_same_function_where_much_is_zero():
     rng = random.Random(0)
     ops = ("none", "none", "none", "sep_conv_5x5", "skip_connect", "max_pool_3x3", "avg_pool_3x3")
-    for _ in range(15):
+    compared = list(sampled(1, concat_any=True))
+    for _ in range(8):  # much is zero
         cells = []
         for _ in range(2):
             edges = [(rng.choice(ops), rng.randrange(2 + edge // 2)) for edge in range(2 * DARTS.nodes)]
             cells.append(Cell(tuple(edges), tuple(sorted(rng.sample(range(2, 6), rng.randint(1, 4))))))
-        _assert_canonical_computes_the_same(DARTS, format_architecture(CellArchitecture(*cells, 2, 3)))
+        compared.append((DARTS, format_architecture(CellArchitecture(*cells, 2, 3))))
+    for space, architecture in compared:
+        architecture = resized(architecture)
+        torch.manual_seed(0)
+        full = _randomized(space.build(architecture)).eval()
+        canonical = space.build(space.canonical(architecture)).eval()
+        _copy_by_edge(full, canonical)
+        images = torch.randn(2, 3, 8, 8)
+        torch.testing.assert_close(full(images), canonical(images), rtol=1e-4, atol=1e-4)
 
 
 def test_canonical_forms_of_small_cells():

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from spaces import SpaceError, get_space
-from spaces.nds.cells import DEPTHS, GENOTYPES, WIDTHS, DARTSSpace
+from spaces.nds.cells import DEPTHS, WIDTHS
 from spaces.nds.genotype import CellArchitecture, format_architecture, parse_architecture
 from tests.spaces.nds.architectures import CELL_SPACES, DARTS, SMALL, sampled
 
@@ -46,27 +46,6 @@ def test_mutation_changes_one_thing():
             assert set(cell.concat) == (set(cell.nodes) if space.concat_all else loose_ends(cell))
 
 
-def test_mutation_reaches_everything():
-    rng, changed = random.Random(0), set()
-    before = DARTS.parse(DARTS.sample(rng))
-    for _ in range(600):
-        after = DARTS.parse(DARTS.mutate(format_architecture(before), rng))
-        changed |= {
-            field for field in ("normal", "reduce", "width", "depth") if getattr(before, field) != getattr(after, field)
-        }
-        changed |= {i for i, (a, b) in enumerate(zip(before.normal.edges, after.normal.edges, strict=True)) if a != b}
-    assert changed == {"normal", "reduce", "width", "depth", *range(8)}
-
-
-def test_fixed_width_and_depth_stay_fixed():
-    space, rng = DARTSSpace(width=20, depth=9), random.Random(0)
-    architecture = space.sample(rng)
-    for _ in range(60):
-        assert architecture.startswith("C20-L9|")
-        architecture = space.mutate(architecture, rng)
-    assert DARTSSpace(imagenet=True).sample(rng).split("|")[0].endswith("-imagenet")
-
-
 def test_settings_round_trip():
     cells, drops = DARTS.parse(SMALL), (0.0, 0.1, 1e-9, 0.2999999999999999, 0.999)
     for width, depth, imagenet, auxiliary, drop in itertools.product(
@@ -82,13 +61,8 @@ def test_malformed_architecture_is_refused_with_its_position():
         ("C4-L3", "C4", "must begin with the width and depth, as C16-L8"),
         ("C4-L3", "C4-L3-imgnet", "unknown option 'imgnet', .* did you mean 'imagenet'"),
         ("C4-L3", "C4-L3-drop2", "'drop2' must be a probability below 1"),
-        ("C4-L3", "C4-L3-aux-aux", "option 'aux' is written twice"),
-        ("C4-L3", "C1-L3-imagenet", "it must be 2 or more"),
-        ("reduce:", "reduction:", "must begin with 'reduce:'"),
         ("->2,3,4,5|", "|", "normal cell: no '->'"),
         ("sep_conv_3x3~0+sep_conv_3x3~1;", "", "normal cell: expected 4 nodes separated by ';', found 2"),
-        ("dil_conv_3x3~2->", "none~2+none~0->", "normal cell, node 5: expected 2 edges joined by '\\+', found 3"),
-        ("dil_conv_3x3~2", "dil_conv_3x3", "node 5: 'dil_conv_3x3' must read 'operation~input'"),
         ("dil_conv_3x3", "dilconv_3x3", "node 5: unknown operation 'dilconv_3x3', .* did you mean 'dil_conv_3x3'"),
         ("dil_conv_3x3~2", "dil_conv_3x3~5", "has the input '5', expected one of 0, 1, 2, 3, 4"),
         ("->2,3,4,5|", "->2,3,4,6|", "normal cell: '6' after '->' is not a node, expected some of 2, 3, 4, 5"),
@@ -98,8 +72,3 @@ def test_malformed_architecture_is_refused_with_its_position():
         assert old in SMALL
         with pytest.raises(SpaceError, match=message):
             DARTS.build(SMALL.replace(old, new))
-
-
-def test_operations_of_another_space_are_refused():
-    with pytest.raises(SpaceError, match="unknown operation 'sep_conv_7x7'"):
-        get_space("nds_enas").validate(f"C16-L8|{GENOTYPES['AmoebaNet']}")

@@ -11,7 +11,6 @@ from naswot_lightning import activation_kernel
 from spaces import SpaceError, get_space
 from spaces.nds.anynet import Stage
 from spaces.nds.standard import ResNetSpace, ResNeXtASpace, ResNeXtBSpace, VanillaSpace
-from tests.spaces.training import assert_scores_and_trains
 
 CLASSES = {
     "nds_vanilla": VanillaSpace,
@@ -27,20 +26,11 @@ def small(name):
     return BASIC if name in ("nds_vanilla", "nds_resnet") else BOTTLENECK
 
 
-def test_rectified_units_of_the_published_code():
-    """10,240 on 32x32 images, with the published code's own stem: 12 channels, 7x7 at stride 2, pooling.
-
-    12 * 16^2 in the stem, then 2 rectifiers in each of 2 blocks on images of side 8, 4 and 2:
-    4 * (16 * 8^2 + 32 * 4^2 + 64 * 2^2).
-    """
-    network = ResNetSpace(naswot_quirks=True).build(BASIC, num_classes=1)
-    images = torch.randn(2, 3, 32, 32)
-    assert activation_kernel(network, images, variant="reference").n_units == 10_240
-    assert activation_kernel(network, images).n_units == 10_240
-
-
 def test_rectified_units_of_each_stem_and_block():
     expected = [
+        # 10,240 as published; its stem has 12 channels, 7x7 at stride 2, then pooling: 12 * 16^2, then 2 rectifiers
+        # in each of 2 blocks on images of side 8, 4 and 2: 4 * (16 * 8^2 + 32 * 4^2 + 64 * 2^2)
+        ("nds_resnet", True, 10_240),
         # stem 16 * 32^2, then 4 * (16 * 32^2 + 32 * 16^2 + 64 * 8^2)
         ("nds_resnet", False, 131_072),
         ("nds_vanilla", False, 131_072),
@@ -103,12 +93,6 @@ def test_sampling_draws_from_every_list_equally():
         assert [stage.stride for stage in stages[:6]] == [1, 2, 2, 1, 2, 2]
 
 
-def test_mutation_keeps_groups_that_can_be_built():
-    space, rng = ResNeXtASpace(), random.Random(0)
-    for _ in range(200):
-        space.validate(space.mutate("ds=1,1;ws=6,10;ss=1,2;bm=0.5,1;gs=3,5", rng))
-
-
 def test_other_spellings_become_canonical():
     space = get_space("nds_resnext_a")
     assert space.canonical("gs=1,2;bm=1.0,0.50;ss=1,2;ws=100,8;ds=10,1\n") == "ds=10,1;ws=100,8;ss=1,2;bm=1,0.5;gs=1,2"
@@ -120,11 +104,8 @@ def test_malformed_architecture_is_refused_with_its_position():
         ("nds_resnet", "", "the list '' is not one of ds, ws, ss; write it as ds=1,2,3;"),
         ("nds_resnet", "ds=1;wd=16;ss=1", "the list 'wd' is not one of ds, ws, ss; did you mean 'ws'"),
         ("nds_resnext_a", BASIC, "the list 'bm' is missing"),
-        ("nds_resnet", "ds=1;ds=1;ws=16;ss=1", "the list 'ds' is written twice"),
         ("nds_resnet", "ds=1,2;ws=16;ss=1", "ds has 2, ws has 1, ss has 1"),
         ("nds_resnet", "ds=1,0;ws=16,16;ss=1,1", "stage 2: '0' in the list 'ds' must be a positive integer"),
-        ("nds_resnet", "ds=1,1;ws=16,16;ss=1,3", "stage 2: '3' in the list 'ss' must be 1 or 2"),
-        ("nds_resnext_b", "ds=1;ws=16;ss=1;bm=a;gs=1", "stage 1: 'a' in the list 'bm' must be a positive decimal"),
         ("nds_resnext_b", "ds=1;ws=16;ss=1;bm=0;gs=1", "stage 1: a bottleneck of 0 leaves no channel of 16"),
         ("nds_resnext_b", "ds=1;ws=16;ss=1;bm=0.5;gs=3", "8 inner channels cannot be divided into 3 groups"),
     ]
@@ -133,12 +114,6 @@ def test_malformed_architecture_is_refused_with_its_position():
             get_space(name).build(architecture)
     with pytest.raises(SpaceError, match="stage 1: 8 inner channels cannot be divided into 16 channels per group"):
         ResNeXtBSpace(naswot_quirks=True).validate("ds=1;ws=16;ss=1;bm=0.5;gs=16")
-
-
-def test_quirky_networks_are_scored_and_train():
-    for name, space in CLASSES.items():
-        torch.manual_seed(0)
-        assert_scores_and_trains(space(naswot_quirks=True).build(small(name), 4))
 
 
 def test_weights_are_drawn_as_in_the_published_code():
