@@ -7,6 +7,7 @@ runs show, and what wandb gets all follow from that.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -58,7 +59,8 @@ def result_settings(settings: Any, saved: Mapping[str, Any]) -> dict[str, Any]:
 
 def _at_least(bound: float, **values: float | None) -> None:
     for name, value in values.items():
-        if value is not None and value < bound:
+        # NaN compares with nothing, and neither it nor infinity can be kept in the files of a run.
+        if value is not None and not bound <= value < math.inf:
             raise UserError(f"--{name} {value}: expected at least {bound}")
 
 
