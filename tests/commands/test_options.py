@@ -31,7 +31,7 @@ def place(tmp_path, monkeypatch):
         ("--samples many", "--samples: expected int or ['all'], got many"),
         ("--batch_size 1", "--batch_size 1: expected at least 2"),
         ("--samples 0", "--samples 0: expected at least 1"),
-        ("--budget nan", "--budget nan: expected at least 0"),
+        ("--budget .nan", "--budget nan: expected at least 0"),
         ("--device cuda:77", "--device cuda:77"),
         ("--dataset imagefolder --data_dir absent", "absent has no train/ folder"),
         ("--architectures absent.txt", "--architectures absent.txt: no such file"),
