@@ -105,7 +105,7 @@ class ScoreEvaluator:
         self.probes = [probe.to(self.device) for probe in self.probes]
 
     def __call__(self, architecture: str) -> Evaluation:
-        """Return the scores of one network with its plain size; a failure is a status, too."""
+        """Return the scores of one network with its model size; a failure is a status, too."""
         start = time.perf_counter()
         repeats: list[Mapping[str, float]] = []
         size, n_units = None, None

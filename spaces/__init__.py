@@ -136,39 +136,35 @@ def _constructor(name: str) -> Any:
     if name in SPACES:
         module, _, attribute = SPACES[name].partition(":")
         return getattr(importlib.import_module(module), attribute)
-    if "." in name:
-        return _imported(name)
-    near = did_you_mean(name, SPACES)
-    raise SpaceError(f"unknown space {name!r}, expected one of {', '.join(SPACES)}, or an import path{near}")
-
-
-def _imported(path: str) -> Any:
-    module, _, attribute = path.rpartition(".")
-    if not all(part.isidentifier() for part in path.split(".")):
-        raise SpaceError(f"space {path!r}: expected an import path such as my_package.MySpace")
+    if "." not in name:
+        near = did_you_mean(name, SPACES)
+        raise SpaceError(f"unknown space {name!r}, expected one of {', '.join(SPACES)}, or an import path{near}")
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise SpaceError(f"space {name!r}: expected an import path such as my_package.MySpace")
+    module, _, attribute = name.rpartition(".")
     # A script's folder is on the path, the folder that the user stands in is not.
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
         found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        raise SpaceError(f"space {path!r} cannot be imported from {os.getcwd()}: {error}") from error
+        raise SpaceError(f"space {name!r} cannot be imported from {os.getcwd()}: {error}") from error
     if not _makes_a_space(found, module):
         raise SpaceError(
-            f"space {path!r}: expected a subclass of spaces.Space, or a function that a module of your own defines"
+            f"space {name!r}: expected a subclass of spaces.Space, or a function that a module of your own defines"
         )
-    trust(path)
+    trust(name)
     return found
 
 
 def _makes_a_space(found: Any, module: str) -> bool:
-    """Return whether it may be called: never what an installed library happens to hold."""
     from spaces.base import Space
 
     if inspect.isclass(found):
         return issubclass(found, Space) and not inspect.isabstract(found)
     if not inspect.isfunction(found) or found.__module__ != module or module.partition(".")[0] in _OURS:
         return False
+    # Never what an installed library happens to hold.
     file = Path(inspect.getfile(found)).resolve()
     libraries = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     return not any(file.is_relative_to(Path(library).resolve()) for library in libraries)

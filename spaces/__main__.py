@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from spaces.errors import SpaceError
+from spaces.errors import SpaceError, one_line
 
 PROG = "python -m spaces"
 _COLUMNS = ("space", "architectures", "skeleton", "made for", "source", "options")
-_WIDTH_OF_A_FILE = 200  # where the output is no terminal
+# Where the output is no terminal.
+_WIDTH_OF_A_FILE = 200
 
 
 class _OneLineParser(argparse.ArgumentParser):
@@ -39,8 +40,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if options.output is None:
         parser.error("--output FILE.png or FILE.svg is needed to draw an architecture")
+    from spaces import get_space
+    from spaces.drawing.picture import check_suffix, draw
+
     try:
-        _draw(options.space, options.architecture, options.seed, options.output)
+        check_suffix(options.output)
+        space = get_space(options.space)
+        if options.architecture is None:
+            options.architecture = space.sample(random.Random(options.seed))
+            print(options.architecture)
+        draw(space, options.architecture, options.output)
+    except OSError as error:
+        parser.error(one_line(f"{options.output} cannot be written: {error.strerror or error}"))
     except SpaceError as error:
         parser.error(" ".join(str(error).split()))
     return 0
@@ -72,21 +83,6 @@ def space_rows() -> list[tuple[str, str, str, str, str, str]]:
         options = ", ".join(map(str, list_options(type(space)).values()))
         rows.append((name, size, space.skeleton, space.made_for, space.source, options))
     return rows
-
-
-def _draw(name: str, architecture: str | None, seed: int, output: Path) -> None:
-    from spaces import get_space
-    from spaces.drawing.picture import check_suffix, draw
-
-    check_suffix(output)
-    space = get_space(name)
-    if architecture is None:
-        architecture = space.sample(random.Random(seed))
-        print(architecture)
-    try:
-        draw(space, architecture, output)
-    except OSError as error:
-        raise SpaceError(f"{output} cannot be written: {error.strerror or error}") from error
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ class TooLargeError(SpaceError):
     """An architecture that is written as the space asks, and whose network is larger than is built."""
 
 
-_LONGEST_MESSAGE = 1_900  # characters
+# In characters.
+_LONGEST_MESSAGE = 1_900
 # Characters of a text that a message quotes whole, as they are written out.
 _LONGEST = 80
 # Characters of a longer one that it begins and ends with.
@@ -56,12 +57,7 @@ def _shortened(message: str) -> str:
 
 
 def did_you_mean(word: str, words: Iterable[str], cutoff: float = 0.6) -> str:
-    """Return the end of a message that names the word which is most like one that is unknown.
-
-    Args:
-        word: that is unknown.
-        words: those that are known.
-        cutoff: how like it must be, of 1.
+    """Return the end of a message that names the known word which is most like an unknown one, ``cutoff`` of 1 or more.
 
     >>> did_you_mean("nor_conv_3x2", ["nor_conv_3x3", "none"])
     "; did you mean 'nor_conv_3x3'?"
@@ -74,17 +70,10 @@ def did_you_mean(word: str, words: Iterable[str], cutoff: float = 0.6) -> str:
 
 
 def read_bounded(fault: str, what: str, text: str, most: int, unit: str) -> int:
-    """Read a positive number that is written in digits and does not begin with 0.
-
-    Args:
-        fault: what the message begins with.
-        what: the number is of.
-        text: the digits, however many: Python refuses to read more than 4,300.
-        most: the largest value.
-        unit: of the number.
+    """Read a positive number that is written in digits, however many, and does not begin with 0.
 
     Raises:
-        TooLargeError: the number is larger.
+        TooLargeError: the number is larger than ``most``; the message begins with ``fault``.
 
     >>> read_bounded("architecture 'C16-L8'", "depth", "8", 200, "cells")
     8
@@ -92,6 +81,7 @@ def read_bounded(fault: str, what: str, text: str, most: int, unit: str) -> int:
     Traceback (most recent call last):
     spaces.errors.TooLargeError: architecture 'C16-L999': a depth of 999, expected at most 200 cells
     """
+    # Python refuses to read more than 4,300 digits.
     if len(text) > len(str(most)) or int(text) > most:
         shown = text if len(text) <= 20 else quoted(text)
         raise TooLargeError(f"{fault}: a {what} of {shown}, expected at most {most:,} {unit}")
@@ -99,12 +89,7 @@ def read_bounded(fault: str, what: str, text: str, most: int, unit: str) -> int:
 
 
 def expect_buildable(fault: str, params: int) -> None:
-    """Raise :class:`TooLargeError` where a network has more parameters than are built.
-
-    Args:
-        fault: what the message begins with.
-        params: parameters, which need be no exact count.
-    """
+    """Raise :class:`TooLargeError` where a network has more parameters than are built; an estimate will do."""
     if params > MAX_PARAMS:
         raise TooLargeError(
             f"{fault}: about {params / 1e9:,.1f} billion parameters, expected at most {MAX_PARAMS // 10**9} billion; "

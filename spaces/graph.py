@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-NOTHING = "none"  # the operation that carries nothing from its source
+# The operation that carries nothing from its source.
+NOTHING = "none"
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,8 @@ class CellGraph:
 def cell_graph(title: str, labels: Sequence[str], edges: Sequence[tuple[int, int, str]], inputs: int = 1) -> CellGraph:
     """Return the graph with its dead nodes and edges marked.
 
-    Args:
-        title: what is drawn.
-        labels: of the nodes, the inputs first, the output last.
-        edges: source, target and operation; ``none`` carries nothing.
-        inputs: how many of the nodes are inputs. They and the output are never dead.
+    Labels are of the nodes, the ``inputs`` first, the output last; these are never dead. An edge is source, target and
+    operation.
     """
     last = len(labels) - 1
     links = [(source, target) for source, target, label in edges if label != NOTHING]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -36,3 +38,16 @@ class GlobalAveragePool(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the mean over the image plane."""
         return F.adaptive_avg_pool2d(x, 1).flatten(1)
+
+
+def draw_he_weights(network: nn.Module) -> None:
+    """Draw convolutions from N(0, sqrt(2 / (k^2 c_out))) and linear layers from N(0, 0.01), without bias.
+
+    As pycls draws the weights of AnyNet, and the published scoring code those of NAS-Bench-101.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.normal_(module.weight, std=math.sqrt(2 / (math.prod(module.kernel_size) * module.out_channels)))
+        elif isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=0.01)
+            nn.init.zeros_(module.bias)

@@ -19,7 +19,7 @@ class NamedNetworks(EnumerableSpace):
     Args:
         builders: for each name a function of the number of classes that returns an untrained network, which maps
             images (N, 3, H, W) to logits (N, num_classes).
-        name: of the space.
+        name: the space's.
 
     Raises:
         SpaceError: there is no network, or one of them is no function.

@@ -26,17 +26,17 @@ from spaces.graph import CellGraph, cell_graph
 from spaces.layers import GlobalAveragePool, ReLUConvBN, Zero
 
 OPS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
-EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))  # in the order of the string
-CHANNELS = 16
-STAGES = 3
-CELLS_PER_STAGE = 5
+# Source and target, in the order of the string.
+EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
+CHANNELS, STAGES, CELLS_PER_STAGE = 16, 3, 5
 
 # As NASLib writes a cell: its operations by number, on the edges in another order.
 _NASLIB = re.compile(r"\(\s*[0-4](\s*,\s*[0-4]){5}\s*\)")
 _NASLIB_OPS = ("skip_connect", "none", "nor_conv_3x3", "nor_conv_1x1", "avg_pool_3x3")
 _NASLIB_EDGES = ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))
 
-Cell = tuple[str, ...]  # one operation per edge, in the order of EDGES
+# One operation per edge, in the order of EDGES.
+Cell = tuple[str, ...]
 
 
 class NASBench201(EnumerableSpace):
@@ -47,7 +47,7 @@ class NASBench201(EnumerableSpace):
     made_for = "32x32: CIFAR-10, CIFAR-100; 16x16: ImageNet16-120"
     source = "Dong & Yang 2020"
     evidence = (
-        "plain size ranks it as well as naswot does. Kendall's tau with test accuracy on CIFAR-10 / CIFAR-100 / "
+        "model size ranks it as well as naswot does. Kendall's tau with test accuracy on CIFAR-10 / CIFAR-100 / "
         "ImageNet16-120, 128 CIFAR-10 images: over all 15,625 architectures parameters .651 / .625 / .606, naswot "
         ".627 / .640 / .624, jacob_cov+params .773 / .759 / .735; over 1,500 random ones (95 % intervals of 0.03 to "
         "0.05) parameters .659 / .636 / .618, naswot .637 / .652 / .637, --score robust .793 / .782 / .752."
@@ -181,19 +181,18 @@ def parse_cell(architecture: str) -> Cell:
         edges = text[1:-1].split("|")
         if len(edges) != node:
             raise SpaceError(f"{fault}: expected {node} edge(s), one from each earlier node, found {len(edges)}")
-        ops += [_parse_edge(f"{fault}, edge {source}->{node}", source, edge) for source, edge in enumerate(edges)]
+        for source, edge in enumerate(edges):
+            op, _, written = edge.partition("~")
+            at = f"{fault}, edge {source}->{node}"
+            if written != str(source):
+                raise SpaceError(f"{at}: {quoted(edge)} must read 'operation~{source}'")
+            if op not in OPS:
+                known = ", ".join(OPS)
+                raise SpaceError(
+                    f"{at}: unknown operation {quoted(op)}, expected one of {known}{did_you_mean(op, OPS)}"
+                )
+            ops.append(op)
     return tuple(ops)
-
-
-def _parse_edge(fault: str, source: int, edge: str) -> str:
-    op, _, written = edge.partition("~")
-    if written != str(source):
-        raise SpaceError(f"{fault}: {quoted(edge)} must read 'operation~{source}'")
-    if op not in OPS:
-        raise SpaceError(
-            f"{fault}: unknown operation {quoted(op)}, expected one of {', '.join(OPS)}{did_you_mean(op, OPS)}"
-        )
-    return op
 
 
 def graph_of_cell(cell: Cell) -> CellGraph:

@@ -33,7 +33,7 @@ class NATSSize(EnumerableSpace):
     made_for = "32x32: CIFAR-10, CIFAR-100; 16x16: ImageNet16-120"
     source = "Dong et al. 2021"
     evidence = (
-        "plain size ranks it far better than naswot does. Kendall's tau with validation accuracy on CIFAR-10 / "
+        "model size ranks it far better than naswot does. Kendall's tau with validation accuracy on CIFAR-10 / "
         "CIFAR-100 / ImageNet16-120 over 1,500 random architectures (95 % intervals of 0.02 to 0.06), 128 CIFAR-10 "
         "images: parameters .698 / .535 / .652, MACs .430 / .195 / .371, naswot .427 / .194 / .371, --score robust "
         ".812 / .674 / .785."
@@ -67,10 +67,11 @@ class NATSSize(EnumerableSpace):
     ) -> Complexity:
         """Return parameters and MACs in closed form, for image sizes divisible by 4: the network takes no others."""
         c1, c2, c3, c4, c5 = parse_widths(architecture)
+        # Weights by stage; each reduction quarters the image plane.
         convolutions = (
-            9 * in_channels * c1 + _cell_weights(c1, c1),  # of the full image plane
-            _reduction_weights(c1, c2) + _cell_weights(c2, c3),  # of a quarter of it
-            _reduction_weights(c3, c4) + _cell_weights(c4, c5),  # of a sixteenth
+            9 * in_channels * c1 + _cell_weights(c1, c1),
+            _reduction_weights(c1, c2) + _cell_weights(c2, c3),
+            _reduction_weights(c3, c4) + _cell_weights(c4, c5),
         )
         # BatchNorms: stem, five or six a cell (the sixth after a widening skip), two a reduction, head.
         norms = c1 + 5 * (c1 + c3 + c5) + c3 * (c2 != c3) + c5 * (c4 != c5) + 2 * (c2 + c4) + c5
@@ -182,10 +183,12 @@ class SizeCell(nn.Module):
 
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__()
-        self.edges = nn.ModuleList(
-            _skip(c_in, c_out) if edge == (0, 3) else ReLUConvBN(c_in if edge[0] == 0 else c_out, c_out, 3)
-            for edge in EDGES
-        )
+        self.edges = nn.ModuleList()
+        for edge in EDGES:
+            if edge == (0, 3):
+                self.edges.append(nn.Identity() if c_in == c_out else WidthProjection(c_in, c_out))
+            else:
+                self.edges.append(ReLUConvBN(c_in if edge[0] == 0 else c_out, c_out, 3))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return node 3."""
@@ -193,10 +196,6 @@ class SizeCell(nn.Module):
         node_1 = edge_01(x)
         node_2 = edge_02(x) + edge_12(node_1)
         return edge_03(x) + edge_13(node_1) + edge_23(node_2)
-
-
-def _skip(c_in: int, c_out: int) -> nn.Module:
-    return nn.Identity() if c_in == c_out else WidthProjection(c_in, c_out)
 
 
 class WidthProjection(nn.Sequential):

@@ -6,6 +6,7 @@ import inspect
 import math
 import re
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from spaces.errors import SpaceError, did_you_mean, quoted
@@ -93,7 +94,6 @@ def _parameters(constructor: object) -> Iterator[inspect.Parameter]:
 
 
 def _kind(annotation: object) -> type[Value] | None:
-    """Return what ``int``, ``int | None`` or ``Optional[int]`` says, written out or as a text."""
     # "Optional[int]" and "int | None" leave one word of a known kind.
     words = set(re.findall(r"\w+", inspect.formatannotation(annotation))) - _NOT_A_KIND
     return _KINDS.get(words.pop()) if len(words) == 1 else None
@@ -109,20 +109,13 @@ def _read(fault: str, written: str, options: dict[str, Option]) -> tuple[Option,
             f"{fault}: unknown option {quoted(name)}, expected one of {known}{did_you_mean(name, options)}"
         )
     option = options[name]
-    value = _value(text, option.kind) if equals else None
-    if value is None:
+    value: Value | None = None
+    if equals and option.kind is bool:
+        value = {"true": True, "false": False}.get(text.lower())
+    elif equals and (option.kind is not int or len(text) <= _MOST_DIGITS):
+        with suppress(ValueError):
+            value = option.kind(text)
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
         most = f" of at most {_MOST_DIGITS} digits" if option.kind is int and len(text) > _MOST_DIGITS else ""
         raise SpaceError(f"{fault}: {quoted(written)}, expected {name}= and {_EXPECTED[option.kind]}{most}")
     return option, value
-
-
-def _value(text: str, kind: type[Value]) -> Value | None:
-    if kind is bool:
-        return {"true": True, "false": False}.get(text.lower())
-    if kind is int and len(text) > _MOST_DIGITS:
-        return None
-    try:
-        value = kind(text)
-    except ValueError:
-        return None
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -105,7 +105,7 @@ def _points(networks: Sequence[Network], name: str, accuracy: str) -> Points:
 
 
 def judge(networks: Sequence[Network], ranked: int | None = None) -> Verdict:
-    """Return whether the score at init beats plain size: the better of parameters and MACs on these networks.
+    """Return whether the score at init beats model size: the better of parameters and MACs on these networks.
 
     The size is chosen once, on all networks. That favours size a little, hence never the score.
 
@@ -138,9 +138,9 @@ def judge(networks: Sequence[Network], ranked: int | None = None) -> Verdict:
     else:
         outcome = outcome_of(difference)
         said = {
-            "beats": "The score at init beats plain size on this evidence",
-            "loses": "The score at init loses to plain size on this evidence",
-            "cannot be told apart": f"The score at init and plain size cannot be told apart on {n} networks",
+            "beats": "The score at init beats model size on this evidence",
+            "loses": "The score at init loses to model size on this evidence",
+            "cannot be told apart": f"The score at init and model size cannot be told apart on {n} networks",
         }
         numbers = (
             f"Kendall tau with test accuracy {taus[SCORE_INIT.name]} against {taus[size]} for {_SIZES[size].label}, "
@@ -151,7 +151,7 @@ def judge(networks: Sequence[Network], ranked: int | None = None) -> Verdict:
     advice = f"train more of the ranking with train.py --select spread --top {min(_SPREAD, ranked or _SPREAD)}"
     if ranked is not None and ranked < max(n + 1, MIN_NETWORKS):
         advice = f"the ranking has {_plural(ranked)}: rank more with search.py --samples, then train a spread of them"
-    sentence = f"Too little evidence to say whether the score beats plain size: {reason}; {advice}."
+    sentence = f"Too little evidence to say whether the score beats model size: {reason}; {advice}."
     return Verdict("too little evidence", sentence, size, None)
 
 

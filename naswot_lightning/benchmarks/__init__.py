@@ -15,9 +15,7 @@ __all__ = ["AvailableAccuracy", "Benchmark", "Table", "open_benchmark"]
 def open_benchmark(path: str | os.PathLike[str], space: str | None = None) -> Table:
     """Return the table in a converted file (``.npz``) or a CSV file; torch is not loaded.
 
-    Args:
-        path: of the file.
-        space: of the architectures of a CSV, where their strings do not tell.
+    The ``space`` is that of the architectures of a CSV, where their strings do not tell.
 
     Raises:
         UserError: the file is missing or damaged; or it is an official one, which must be converted once.

@@ -22,7 +22,6 @@ from naswot_lightning.errors import UserError
 FORMATS = (csv_table.FORMAT, nats.NASBENCH201, nats.NATS, nasbench101.FORMAT, nds.FORMAT)
 _ENDINGS = (".pickle.pbz2", ".pbz2", ".tfrecord", ".pth", ".pt", ".pickle", ".pkl", ".json", ".csv")
 _MOST_COLUMNS = 10_000
-_BLOCK = 1 << 20
 _WHERE = "docs/benchmarks.md says where the official ones are"
 
 
@@ -65,12 +64,9 @@ OFFICIAL = (
 
 
 def convert(path: Path, output: Path | None = None, space: str | None = None) -> tuple[Table, Path]:
-    """Write the table of an official file, or of a CSV; return it and where it is.
+    """Write the table of an official file or folder, or of a CSV; return it and where it is.
 
-    Args:
-        path: a file or folder of one of the formats.
-        output: where it is written; beside ``path``, under its name, by default.
-        space: of its architectures, where the file does not tell.
+    It is written beside ``path``, under its name, by default; ``space`` is named where the file does not tell.
 
     Raises:
         UserError: the file is missing, damaged, carries code, or is of no known format.
@@ -148,7 +144,7 @@ def _not_official(path: Path, reason: str) -> UserError:
 def _digest(path: Path, kind: str) -> str:
     digest = hashlib.new(kind, usedforsecurity=False)
     with open(path, "rb") as file:
-        while block := file.read(_BLOCK):
+        while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
 

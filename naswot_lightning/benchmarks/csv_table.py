@@ -24,33 +24,37 @@ _SPACES = {
     "nats_size": re.compile(r"\d+(:\d+){4}"),
     "nasbench101": re.compile(r".*output~[\d,]+"),
 }
-_LONGEST = 100_000  # characters of a field
-
-_Values = dict[Key, float]
-
-
-def _recognises(path: Path) -> bool:
-    return path.is_file() and path.suffix.lower() == ".csv"
+# Characters of a field.
+_LONGEST = 100_000
 
 
-def _read(path: Path, space: str | None) -> Reading:
-    first = next(_rows(path), None)
-    if first is None:
-        raise UserError(f"{path} has no rows")
-    column = next((name for name in ARCHITECTURE if name in first), None)
-    if column is None:
-        raise UserError(f"{path} has no column {', '.join(ARCHITECTURE)}, but {', '.join(first)}")
-    wide = {name: _key_of(match) for name in first if (match := _WIDE.fullmatch(name))}
-    if "accuracy" not in first and not wide:
-        raise UserError(
-            f"{path} has no accuracies: expected a column accuracy, or columns such as cifar10_xvalid_200, "
-            f"not {', '.join(first)}"
-        )
-    text = first[column].strip()
-    space = space or next((name for name, pattern in _SPACES.items() if pattern.fullmatch(text)), None)
-    if space is None:
-        raise UserError(f"{path}: the space of {text[:60]!r} cannot be told; name it with --space")
-    return Reading(path.stem, space, _records(path, column, space, wide))
+class _Csv(Format):
+    title = "a table of one's own (.csv)"
+
+    def recognises(self, path: Path) -> bool:
+        return path.is_file() and path.suffix.lower() == ".csv"
+
+    def read(self, path: Path, space: str | None) -> Reading:
+        first = next(_rows(path), None)
+        if first is None:
+            raise UserError(f"{path} has no rows")
+        column = next((name for name in ARCHITECTURE if name in first), None)
+        if column is None:
+            raise UserError(f"{path} has no column {', '.join(ARCHITECTURE)}, but {', '.join(first)}")
+        wide = {name: _key_of(match) for name in first if (match := _WIDE.fullmatch(name))}
+        if "accuracy" not in first and not wide:
+            raise UserError(
+                f"{path} has no accuracies: expected a column accuracy, or columns such as cifar10_xvalid_200, "
+                f"not {', '.join(first)}"
+            )
+        text = first[column].strip()
+        space = space or next((name for name, pattern in _SPACES.items() if pattern.fullmatch(text)), None)
+        if space is None:
+            raise UserError(f"{path}: the space of {text[:60]!r} cannot be told; name it with --space")
+        return Reading(path.stem, space, _records(path, column, space, wide))
+
+
+FORMAT = _Csv()
 
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:
@@ -84,7 +88,10 @@ def _records(path: Path, column: str, space: str, wide: Mapping[str, Key]) -> It
                 raise ValueError(f"expected an architecture on one line, got {architecture[:40]!r}")
             cell, values = identity(space, architecture), _values_of(row, wide)
             if "seed" not in row:
-                values = _numbered(values, cell, repeats)
+                # Each line of one architecture is a repeat, with a seed of its own; its sizes have none.
+                seeds = {key: 0 if key.measure in _SIZES else repeats[cell, key] for key in values}
+                repeats.update((cell, key) for key in values)
+                values = {key._replace(seed=seeds[key]): value for key, value in values.items()}
             number = _count(NUMBER, row[NUMBER]) if row.get(NUMBER) else None
         except ValueError as error:
             raise UserError(f"{path}, line {line}: {error}") from None
@@ -94,16 +101,7 @@ def _records(path: Path, column: str, space: str, wide: Mapping[str, Key]) -> It
         raise UserError(f"{path}: no accuracy is above 1; give percent, not shares")
 
 
-def _numbered(values: _Values, architecture: str | bytes, repeats: Counter[tuple[str | bytes, Key]]) -> _Values:
-    """Give the values of each line of one architecture a seed of their own: they are repeats."""
-    numbered = {}
-    for key, value in values.items():
-        numbered[key._replace(seed=repeats[architecture, key]) if key.measure not in _SIZES else key] = value
-        repeats[architecture, key] += 1
-    return numbered
-
-
-def _values_of(row: Mapping[str, str], wide: Mapping[str, Key]) -> _Values:
+def _values_of(row: Mapping[str, str], wide: Mapping[str, Key]) -> dict[Key, float]:
     """Return what a row says: of the long form where there is a column of accuracies, of the wide form otherwise."""
     if "accuracy" in row:
         dataset, split = row.get("dataset") or DATASET, row.get("split") or SPLIT
@@ -136,6 +134,3 @@ def _count(column: str, text: str) -> int:
     if not re.fullmatch(r"\d{1,9}", text):
         raise ValueError(f"{column} {text[:40]!r}: expected a number from 0")
     return int(text)
-
-
-FORMAT = Format("a table of one's own (.csv)", _recognises, _read)

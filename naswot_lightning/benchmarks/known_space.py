@@ -9,9 +9,8 @@ from torch import nn
 
 from naswot_lightning.benchmarks.table import Benchmark
 from spaces import get_space
-from spaces.base import CategoricalSpace, Complexity, EnumerableSpace, Space
+from spaces.base import CategoricalSpace, EnumerableSpace, Space
 from spaces.errors import SpaceError, quoted
-from spaces.graph import CellGraph
 
 # Mutations of one parent before a walk begins. Where few neighbours are known, to insist on them leaves evolution on an
 # island: with a tenth of NAS-Bench-201, 200 evaluations end at 82.7 % after 100 mutations, at 84.2 % after 5, at 83.9 %
@@ -22,11 +21,7 @@ _STEPS = 300
 
 
 def space_of(benchmark: Benchmark, space: Space | None = None) -> KnownSpace:
-    """Return the architectures of a benchmark as a space.
-
-    Args:
-        benchmark: the table.
-        space: that they are of; by default the one that the benchmark names.
+    """Return the architectures of a benchmark as a space, by default that which the benchmark names.
 
     Raises:
         SpaceError: the table has no architectures.
@@ -41,10 +36,6 @@ class KnownSpace(EnumerableSpace):
 
     It has the name of the space, for seeds and files, and what it does not restrict is the space's own.
 
-    Args:
-        space: the whole space.
-        benchmark: what knows some of its architectures.
-
     Raises:
         SpaceError: the table has no architectures.
     """
@@ -53,7 +44,11 @@ class KnownSpace(EnumerableSpace):
         if not len(benchmark.architectures):
             raise SpaceError(f"{benchmark.name} has no architectures")
         self.name, self._space, self._benchmark = space.name, space, benchmark
-        own = ("skeleton", "made_for", "source", "evidence", "has_training_parts", "channels_last")
+        # What is not restricted, methods among it, takes the place of the class's own defaults.
+        own = (
+            "skeleton", "made_for", "source", "evidence", "has_training_parts", "channels_last", "canonical", "read",
+            "validate", "graph", "complexity", "with_training_parts",
+        )  # fmt: skip
         vars(self).update({attribute: getattr(space, attribute) for attribute in own})
         self._architectures: Sequence[str] = benchmark.architectures
         self._positions: dict[str, int] | None = None
@@ -89,32 +84,6 @@ class KnownSpace(EnumerableSpace):
     def build(self, architecture: str, num_classes: int = 10, in_channels: int = 3) -> nn.Module:
         """Return the network of the space."""
         return self._space.build(architecture, num_classes, in_channels)
-
-    def canonical(self, architecture: str) -> str:
-        """Return the canonical architecture of the space, known or not."""
-        return self._space.canonical(architecture)
-
-    def with_training_parts(self, architecture: str, auxiliary: bool, drop_path: float) -> str:
-        """Return the architecture with its parts, as the space does."""
-        return self._space.with_training_parts(architecture, auxiliary, drop_path)
-
-    def read(self, text: str) -> str:
-        """Return the architecture that a text spells, as the space does."""
-        return self._space.read(text)
-
-    def validate(self, architecture: str) -> None:
-        """Raise :class:`SpaceError` unless the architecture is of the space, known or not."""
-        self._space.validate(architecture)
-
-    def graph(self, architecture: str) -> list[CellGraph]:
-        """Return what the space draws."""
-        return self._space.graph(architecture)
-
-    def complexity(
-        self, architecture: str, num_classes: int = 10, in_channels: int = 3, image_size: int = 32
-    ) -> Complexity:
-        """Return the size that the space counts."""
-        return self._space.complexity(architecture, num_classes, in_channels, image_size)
 
     def __len__(self) -> int:
         return len(self._architectures)

@@ -45,24 +45,29 @@ _EVALUATIONS = 3
 _Values = dict[Key, float]
 
 
-def _recognises(path: Path) -> bool:
-    if not path.is_file():
-        return False
-    if path.suffix != ".json":
-        return path.suffix in (".tfrecord", *_PICKLES)
-    with open(path, "rb") as file:
-        return _JSON_HEAD.match(file.read(100)) is not None
+class _NASBench101(Format):
+    title = "NAS-Bench-101 (.tfrecord), or a dump of it (.pkl, .json)"
+
+    def recognises(self, path: Path) -> bool:
+        if not path.is_file():
+            return False
+        if path.suffix != ".json":
+            return path.suffix in (".tfrecord", *_PICKLES)
+        with open(path, "rb") as file:
+            return _JSON_HEAD.match(file.read(100)) is not None
+
+    def read(self, path: Path, space: str | None) -> Reading:
+        name, space = "NAS-Bench-101", space or SPACE
+        if path.suffix == ".tfrecord":
+            return Reading(name, space, _records_of_rows(path))
+        with reading(path, _CONTENT), open(path, "rb") as file:
+            content = load_plain(file, path, _CONTENT) if path.suffix in _PICKLES else json.load(file)
+        if not isinstance(content, dict):
+            raise damaged(path, _CONTENT, ValueError("no dictionary of cells"))
+        return Reading(name, space, _records_of_dump(path, content), len(content))
 
 
-def _read(path: Path, space: str | None) -> Reading:
-    name, space = "NAS-Bench-101", space or SPACE
-    if path.suffix == ".tfrecord":
-        return Reading(name, space, _records_of_rows(path))
-    with reading(path, _CONTENT), open(path, "rb") as file:
-        content = load_plain(file, path, _CONTENT) if path.suffix in _PICKLES else json.load(file)
-    if not isinstance(content, dict):
-        raise damaged(path, _CONTENT, ValueError("no dictionary of cells"))
-    return Reading(name, space, _records_of_dump(path, content), len(content))
+FORMAT = _NASBench101()
 
 
 def _records_of_rows(path: Path) -> Iterator[Record]:
@@ -214,6 +219,3 @@ def _varint(message: bytes, at: int) -> tuple[int, int]:
         if byte < 0x80:
             return number, at + count + 1
     raise ValueError("a number without an end")
-
-
-FORMAT = Format("NAS-Bench-101 (.tfrecord), or a dump of it (.pkl, .json)", _recognises, _read)

@@ -43,12 +43,18 @@ _TITLES = {"nasbench201": "NATS-Bench topology", "nats_size": "NATS-Bench size"}
 Values = dict[Key, float]
 
 
-def _read_pth(path: Path, space: str | None) -> Reading:
-    with reading(path, _CONTENT), _pickle_of(path) as file:
-        content = _load_condensed(file, path)
-        names, found = content["meta_archs"], content["arch2infos"]
-        total = len(found)
-    return Reading("NAS-Bench-201", space or "nasbench201", _records(path, names, found), total)
+class _NASBench201(Format):
+    title = "NAS-Bench-201 v1.0 or v1.1 (.pth)"
+
+    def recognises(self, path: Path) -> bool:
+        return path.is_file() and path.suffix in (".pth", ".pt")
+
+    def read(self, path: Path, space: str | None) -> Reading:
+        with reading(path, _CONTENT), _pickle_of(path) as file:
+            content = _load_condensed(file, path)
+            names, found = content["meta_archs"], content["arch2infos"]
+            total = len(found)
+        return Reading("NAS-Bench-201", space or "nasbench201", _records(path, names, found), total)
 
 
 @contextmanager
@@ -70,25 +76,36 @@ def _pickle_of(path: Path) -> Iterator[BinaryIO]:
         yield file
 
 
-def _read_nats(path: Path, space: str | None) -> Reading:
-    if path.is_file():
-        content = _load_pbz2(path)
-        names = _names(path, content)
-        with reading(path, _CONTENT):
-            found = content["arch2infos"]
-            total = len(found)
-        records = _records(path, names, found)
-    else:
-        if not (path / _META).is_file():
-            raise UserError(f"{path}: {_META} is missing, which names the architectures; unpack the archive anew")
-        names = _names(path, _load_pbz2(path / _META))
-        files = {int(match[1]): each for each in path.iterdir() if (match := _ONE.fullmatch(each.name))}
-        if not files:
-            raise UserError(f"{path}: no files such as 000000{_ENDING}; unpack the archive anew")
-        total = len(files)
-        records = (_record(names[number], number, _load_pbz2(files[number]), files[number]) for number in sorted(files))
-    space = space or ("nats_size" if ":" in names[0] else "nasbench201")
-    return Reading(_TITLES.get(space, "NATS-Bench"), space, records, total)
+class _NATS(Format):
+    title = "NATS-Bench, a folder or a file (.pickle.pbz2)"
+
+    def recognises(self, path: Path) -> bool:
+        if path.is_dir():
+            return (path / _META).is_file() or any(_ONE.fullmatch(each.name) for each in path.iterdir())
+        return path.name.endswith(".pbz2")
+
+    def read(self, path: Path, space: str | None) -> Reading:
+        if path.is_file():
+            content = _load_pbz2(path)
+            names = _names(path, content)
+            with reading(path, _CONTENT):
+                found = content["arch2infos"]
+                total = len(found)
+            records = _records(path, names, found)
+        else:
+            if not (path / _META).is_file():
+                raise UserError(f"{path}: {_META} is missing, which names the architectures; unpack the archive anew")
+            names = _names(path, _load_pbz2(path / _META))
+            files = {int(match[1]): each for each in path.iterdir() if (match := _ONE.fullmatch(each.name))}
+            if not files:
+                raise UserError(f"{path}: no files such as 000000{_ENDING}; unpack the archive anew")
+            total = len(files)
+            records = (_record(names[each], each, _load_pbz2(files[each]), files[each]) for each in sorted(files))
+        space = space or ("nats_size" if ":" in names[0] else "nasbench201")
+        return Reading(_TITLES.get(space, "NATS-Bench"), space, records, total)
+
+
+NASBENCH201, NATS = _NASBench201(), _NATS()
 
 
 def _names(path: Path, content: Any) -> list[str]:
@@ -223,17 +240,14 @@ def _record(architecture: str, number: int, recipes: Mapping[str, Any], path: Pa
         if not all(isinstance(trial, CondensedTraining) for trial in trials):
             raise ValueError(f"a training of {architecture} has no accuracies")
         values = {key: value for trial in trials for key, value in trial.items() if key.epochs}
-        return Record(architecture, values | _sizes_of(trials), number)
-
-
-def _sizes_of(trials: list[CondensedTraining]) -> Values:
-    """Return parameters and MACs, which a trial has under its seed; later recipes are longer, and count."""
-    found: dict[Key, dict[int, float]] = {}
-    for trial in sorted(trials, key=lambda trial: max((key.epochs for key in trial), default=0)):
-        for key, size in trial.items():
-            if not key.epochs:
-                found.setdefault(key._replace(seed=0), {})[key.seed] = size
-    return {key: sizes.get(_TRUSTED_SEED, next(reversed(sizes.values()))) for key, sizes in found.items()}
+        # Parameters and MACs, which a trial has under its seed; later recipes are longer, and count.
+        found: dict[Key, dict[int, float]] = {}
+        for trial in sorted(trials, key=lambda trial: max((key.epochs for key in trial), default=0)):
+            for key, size in trial.items():
+                if not key.epochs:
+                    found.setdefault(key._replace(seed=0), {})[key.seed] = size
+        sizes = {key: each.get(_TRUSTED_SEED, next(reversed(each.values()))) for key, each in found.items()}
+        return Record(architecture, values | sizes, number)
 
 
 def _values_of(trial: Mapping[str, Any]) -> Values:
@@ -274,15 +288,3 @@ def _accuracies_of(trial: Mapping[str, Any], end: Key) -> Values:
         if done == epochs and name in trial["eval_losses"]:
             values[end._replace(measure="loss", split=split)] = float(trial["eval_losses"][name])
     return values
-
-
-def _is_nats(path: Path) -> bool:
-    if path.is_dir():
-        return (path / _META).is_file() or any(_ONE.fullmatch(each.name) for each in path.iterdir())
-    return path.name.endswith(".pbz2")
-
-
-NASBENCH201 = Format(
-    "NAS-Bench-201 v1.0 or v1.1 (.pth)", lambda path: path.is_file() and path.suffix in (".pth", ".pt"), _read_pth
-)
-NATS = Format("NATS-Bench, a folder or a file (.pickle.pbz2)", _is_nats, _read_nats)

@@ -28,7 +28,8 @@ _NAME = re.compile(rf"({'|'.join(map(re.escape, _SPACES))})(?:_[\w-]+)?\.json")
 _HEAD = re.compile(rb'\s*(\[\s*\{|\[\s*\]|\{\s*"(top|mid)")')
 # The lists of a file of networks that were trained again.
 _RERUNS = ("top", "mid")
-_LARGE = "_in"  # at the end of the name: trained on ImageNet
+# At the end of the name: trained on ImageNet.
+_LARGE = "_in"
 _SPLIT = "test"
 # The lists of a standard network, by what its architecture string calls them.
 _LISTS = {"ds": "ds", "ws": "ws", "ss": "ss", "bot_muls": "bm", "num_gs": "gs"}
@@ -44,27 +45,34 @@ _Values = dict[Key, float]
 log = logging.getLogger(__name__)
 
 
-def _recognises(path: Path) -> bool:
-    if not path.is_file() or path.suffix != ".json":
-        return False
-    with open(path, "rb") as file:
-        return _HEAD.match(file.read(100)) is not None
+class _NDS(Format):
+    title = "NDS (.json)"
+
+    def recognises(self, path: Path) -> bool:
+        if not path.is_file() or path.suffix != ".json":
+            return False
+        with open(path, "rb") as file:
+            return _HEAD.match(file.read(100)) is not None
+
+    def read(self, path: Path, space: str | None) -> Reading:
+        named = _NAME.fullmatch(path.name)
+        if space is None and named is None:
+            known = ", ".join(_SPACES)
+            raise UserError(
+                f"{path}: the space cannot be told by the name (of {known}, with _in); name it with --space"
+            )
+        with reading(path, _CONTENT):
+            content = json.loads(path.read_bytes())
+        parts = [content.get(part, []) for part in _RERUNS] if isinstance(content, dict) else [content]
+        if not all(isinstance(part, list) for part in parts):
+            raise damaged(path, _CONTENT, ValueError("no list of trainings"))
+        jobs = [job for part in parts for job in part]
+        dataset = "imagenet" if path.stem.endswith(_LARGE) else "cifar10"
+        name = space or _SPACES[named[1]] if named else str(space)
+        return Reading(f"NDS {path.stem}", name, _records(path, jobs, name, dataset), len(jobs))
 
 
-def _read(path: Path, space: str | None) -> Reading:
-    named = _NAME.fullmatch(path.name)
-    if space is None and named is None:
-        known = ", ".join(_SPACES)
-        raise UserError(f"{path}: the space cannot be told by the name (of {known}, with _in); name it with --space")
-    with reading(path, _CONTENT):
-        content = json.loads(path.read_bytes())
-    parts = [content.get(part, []) for part in _RERUNS] if isinstance(content, dict) else [content]
-    if not all(isinstance(part, list) for part in parts):
-        raise damaged(path, _CONTENT, ValueError("no list of trainings"))
-    jobs = [job for part in parts for job in part]
-    dataset = "imagenet" if path.stem.endswith(_LARGE) else "cifar10"
-    name = space or _SPACES[named[1]] if named else str(space)
-    return Reading(f"NDS {path.stem}", name, _records(path, jobs, name, dataset), len(jobs))
+FORMAT = _NDS()
 
 
 def _records(path: Path, jobs: Sequence[Any], space: str, dataset: str) -> Iterator[Record]:
@@ -95,11 +103,9 @@ def _records(path: Path, jobs: Sequence[Any], space: str, dataset: str) -> Itera
 
 
 def describe_network(net: Mapping[str, Any], imagenet: bool = False) -> str:
-    """Return the architecture string of a network as the files describe it.
+    """Return the architecture string of a genotype with width, depth and options, or of lists of a standard network.
 
-    Args:
-        net: a genotype with width, depth and options, or lists of a standard network.
-        imagenet: it was made for large images; the file does not say.
+    The file does not say whether it was made for ``imagenet``, that is for large images.
 
     Raises:
         KeyError, TypeError, ValueError: it is described in another way.
@@ -121,15 +127,9 @@ def describe_network(net: Mapping[str, Any], imagenet: bool = False) -> str:
 
 
 def _values_of(job: Mapping[str, Any], dataset: str, repeats: Counter[int]) -> _Values:
-    """Return the values of one training.
-
-    Args:
-        job: as the file has it.
-        dataset: that it was trained on.
-        repeats: trainings of the same architecture before it, by their epochs: every training of the files has a
-            seed of its own, which says no more than its place.
-    """
+    """Return the values of one training; ``repeats`` are those of the same architecture before it, by their epochs."""
     epochs = len(job["test_ep_top1"])
+    # Every training of the files has a seed of its own, which says no more than its place.
     end = Key("accuracy", dataset, _SPLIT, epochs, repeats[epochs], epochs)
     values = {end: _accuracy(job["test_ep_top1"][-1])}
     if job.get("train_ep_top1"):
@@ -146,13 +146,9 @@ def _values_of(job: Mapping[str, Any], dataset: str, repeats: Counter[int]) -> _
 
 
 def _accuracy(error: float) -> float:
-    """Return percent; the files have the percentage of wrong answers."""
-    # It diverged: not known, which is no fault of the file.
+    # From the percentage of wrong answers; of NaN it diverged: not known, which is no fault of the file.
     if math.isnan(error):
         return math.nan
     if not 0 <= error <= 100:
         raise ValueError(f"an error of {error!r} percent")
     return 100 - float(error)
-
-
-FORMAT = Format("NDS (.json)", _recognises, _read)

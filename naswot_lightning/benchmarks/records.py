@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -54,15 +55,18 @@ class Reading:
     """How many records there are, where the file says."""
 
 
-@dataclass(frozen=True)
-class Format:
+class Format(ABC):
     """A format of files."""
 
     title: str
-    recognises: Callable[[Path], bool]
-    """Whether a path is of this format, by its name and first bytes."""
-    read: Callable[[Path, str | None], Reading]
-    """Begins to read a file; the space is the user's, None where the file must tell. Raises UserError."""
+
+    @abstractmethod
+    def recognises(self, path: Path) -> bool:
+        """Return whether a path is of this format, by its name and first bytes."""
+
+    @abstractmethod
+    def read(self, path: Path, space: str | None) -> Reading:
+        """Begin to read a file; the space is the user's, None where the file must tell. Raises UserError."""
 
 
 def is_hashed(space: str) -> bool:

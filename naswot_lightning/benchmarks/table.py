@@ -25,10 +25,12 @@ if TYPE_CHECKING:
 
 # What the benchmarks call the images that a search looks at.
 VALIDATION = ("x-valid", "valid")
-_WANTED = ("table of a benchmark", "convert the official file again")  # as messages say
+# What a file should be, and what to do where it is not, as messages say.
+_WANTED = ("table of a benchmark", "convert the official file again")
 _HASH_BYTES = 16
 
-_Query = tuple[Measure, str, str, int, int]  # a Key without its seed
+# A Key without its seed.
+_Query = tuple[Measure, str, str, int, int]
 
 
 class AvailableAccuracy(NamedTuple):
@@ -51,25 +53,19 @@ class Benchmark(Protocol):
     training recipe, and the default is the longest that the table has for the data set and split: an architecture
     that it knows only for a shorter one has none. Where a method takes ``seed``, the default is the mean over all
     trainings that the table has of the architecture.
-
-    Attributes:
-        name: of the table, for messages and plots.
-        space: the name of its search space, as :func:`spaces.get_space` takes it.
-        architectures: those that it knows, in its own order, each as one string of that space.
-        known: the accuracies that there are.
     """
 
-    @property
-    def name(self) -> str: ...  # noqa: D102 - above
+    name: str
+    """For messages and plots."""
+    space: str
+    """The name of its search space, as :func:`spaces.get_space` takes it."""
+    architectures: Sequence[str]
+    """Those that it knows, in its own order, each as one string of that space."""
 
     @property
-    def space(self) -> str: ...  # noqa: D102 - above
-
-    @property
-    def architectures(self) -> Sequence[str]: ...  # noqa: D102 - above
-
-    @property
-    def known(self) -> tuple[AvailableAccuracy, ...]: ...  # noqa: D102 - above
+    def known(self) -> tuple[AvailableAccuracy, ...]:
+        """The accuracies that there are."""
+        ...
 
     def __contains__(self, architecture: object, /) -> bool:
         """Return whether it knows anything of an architecture."""
@@ -103,8 +99,8 @@ class Table:
     """A :class:`Benchmark` of columns.
 
     Args:
-        name: of the table.
-        space: of its architectures.
+        name: for messages and plots.
+        space: the search space's name.
         source: the name of the file that the values are from.
         architectures: one string per row.
         columns: (n,) float64 each; NaN where a value is not known.
@@ -327,7 +323,8 @@ class Table:
             return {}
         columns = self._columns(measure, dataset, split, epochs, epoch)
         values = {seed: column.item(row) for seed, column in columns.items()}
-        return {seed: value for seed, value in values.items() if value == value}  # not NaN
+        # Without NaN, which does not equal itself.
+        return {seed: value for seed, value in values.items() if value == value}
 
     def _columns(
         self, measure: Measure, dataset: str, split: str, epochs: int | None, epoch: int | None = None

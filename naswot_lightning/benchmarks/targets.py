@@ -52,11 +52,7 @@ def search_target(benchmark: Benchmark, dataset: str, epochs: int | None = None,
 
     Where the table has no validation accuracies, test accuracies direct the search, and a warning says so.
 
-    Args:
-        benchmark: the table.
-        dataset: by our name.
-        epochs: of the training.
-        exact: do not take the only data set of a table for another.
+    The data set goes by our name; ``exact`` does not take the only data set of a table for another.
 
     Raises:
         UserError: the table has none for the data set, or not for so many epochs.

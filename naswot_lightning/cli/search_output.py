@@ -79,14 +79,14 @@ def calibrate_and_show(search: Search, first: Sequence[Proposal]) -> int:
 
 
 def print_summary(search: Search, ranking: pd.DataFrame) -> None:
-    """Print the top of the ranking, what the score adds over plain size, and what could not be scored."""
+    """Print the top of the ranking, what the score adds over model size, and what could not be scored."""
     _print_top(search, ranking)
     if search.criteria[0].is_relative:
         print_text(describe_relative(search.criteria[0], len(ranking)))
     print()
     taus = agreement_with_size(ranking).items()
     sizes = ", ".join(f"{SIZES[size].label} {'not defined' if tau is None else f'{tau:.3f}'}" for size, tau in taus)
-    print_text(f"What {search.criteria[0].label} adds over plain size: Kendall tau between it and {sizes}")
+    print_text(f"What {search.criteria[0].label} adds over model size: Kendall tau between it and {sizes}")
     if search.space.evidence:
         first, *others = re.split(r"(?<=\.)\s+(?=[A-Z])", search.space.evidence, maxsplit=1)
         print_text(f"Known of this space: {first}{' (report.html)' if others else ''}")

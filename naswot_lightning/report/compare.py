@@ -30,7 +30,8 @@ NAMES = tuple(column.name for column in COLUMNS)
 # Left out where there is no room: a pick is known by its folder.
 _OPTIONAL = ("seconds", "macs", "architecture")
 _HIDE_IF_CONSTANT = ("seed", "dataset", "val_set", "test_set", "epochs", "status")
-_AVERAGED = (TEST_ACC, BEST_VAL_ACC, SCORE_INIT, SCORE_FINAL)  # over seeds
+# Over seeds.
+_AVERAGED = (TEST_ACC, BEST_VAL_ACC, SCORE_INIT, SCORE_FINAL)
 
 
 def compare(folder: RunFolder) -> tuple[Run, Findings, Mapping[str, Path]]:
@@ -79,33 +80,36 @@ def write_seeds(folder: Path, groups: Sequence[Group]) -> list[Network]:
         "rank", "network", "n_seeds", "left_out", *spreads, "params", "macs", "dataset", "test_set", "epochs",
         "architecture",
     )  # fmt: skip
-    write_csv(path, (_seeds_row(group, network) for group, network in networks), names)
+    rows: list[dict[str, Any]] = []
+    for group, network in networks:
+        n_seeds, first = len(network.finished), network.results[0]
+        row = {"rank": network.rank, "network": network.name, "n_seeds": n_seeds, **asdict(group.settings)}
+        row["left_out"] = len(network.results) - n_seeds
+        row |= {name: getattr(first, name) for name in ("params", "macs", "architecture")}
+        row |= {f"{column.name}_mean": network.mean(column.name) for column in _AVERAGED}
+        rows.append(row | {f"{column.name}_std": network.deviation(column.name) for column in _AVERAGED})
+    write_csv(path, rows, names)
     return [network for _, network in networks]
-
-
-def _seeds_row(group: Group, network: Network) -> dict[str, Any]:
-    first = network.results[0]
-    row: dict[str, Any] = {
-        "rank": network.rank,
-        "network": network.name,
-        "n_seeds": len(network.finished),
-        "left_out": len(network.results) - len(network.finished),
-        "params": first.params,
-        "macs": first.macs,
-        "architecture": first.architecture,
-        **asdict(group.settings),
-    }
-    for column in _AVERAGED:
-        row[f"{column.name}_mean"] = network.mean(column.name)
-        row[f"{column.name}_std"] = network.deviation(column.name)
-    return row
 
 
 def print_comparison(
     folder: Path, run: Run, findings: Findings, networks: Sequence[Network], drawn: Mapping[str, Path]
 ) -> None:
     """Print the tables, where the files lie, and what is found of each group: at last the verdict."""
-    _print_results(run.results)
+    columns = []
+    for column in COLUMNS:
+        values = {getattr(result, column.name) for result in run.results}
+        varies = len(values) > 1 or (column.name == "status" and values != {"ok"})
+        if varies or column.name not in _HIDE_IF_CONSTANT:
+            columns.append(column)
+    print()
+    print_table(
+        f"{len(run.results)} trained picks",
+        [column.heading for column in columns],
+        ([getattr(result, column.name) for column in columns] for result in run.results),
+        optional=[column.heading for column in COLUMNS if column.name in _OPTIONAL],
+        complete_in="comparison.csv",
+    )
     if networks:
         _print_networks(networks)
     files = ("comparison.csv", *(("comparison_seeds.csv",) if networks else ()), "evidence.json", "picks/")
@@ -114,23 +118,6 @@ def print_comparison(
         print_text(f"Figures: {', '.join(path.name for path in drawn.values())}", indent=" " * 9)
     for group, found in zip(run.groups, findings.groups, strict=True):
         _print_group(group.title(found.networks) if len(run.groups) > 1 else None, found)
-
-
-def _print_results(results: Sequence[TrainingResult]) -> None:
-    columns = []
-    for column in COLUMNS:
-        values = {getattr(result, column.name) for result in results}
-        varies = len(values) > 1 or (column.name == "status" and values != {"ok"})
-        if varies or column.name not in _HIDE_IF_CONSTANT:
-            columns.append(column)
-    print()
-    print_table(
-        f"{len(results)} trained picks",
-        [column.heading for column in columns],
-        ([getattr(result, column.name) for column in columns] for result in results),
-        optional=[column.heading for column in COLUMNS if column.name in _OPTIONAL],
-        complete_in="comparison.csv",
-    )
 
 
 def _print_networks(networks: Sequence[Network]) -> None:

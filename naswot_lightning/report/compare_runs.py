@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -16,6 +15,7 @@ from naswot_lightning.config import SearchConfig, result_settings
 from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import as_dicts
 from naswot_lightning.report.findings import Findings, find
+from naswot_lightning.report.html.reproduce import in_words
 from naswot_lightning.report.run import Run, read_rows, read_run
 from naswot_lightning.storage.run_folder import RunFolder
 
@@ -94,13 +94,19 @@ def read_runs(folders: Sequence[RunFolder]) -> list[NamedRun]:
 
 
 def compare_runs(runs: Sequence[NamedRun]) -> RunsComparison:
-    """Return the comparison of runs, in their order; pure, and the same for the same files."""
+    """Return the comparison of runs, in their order; the same for the same files."""
     rows: dict[str, tuple[str, ...]] = {}
     for part in (_of_search, _of_benchmark, _of_trainings):
         columns = [part(each) for each in runs]
         for label in dict.fromkeys(label for column in columns for label in column):
             rows[label] = tuple(column.get(label, _NOTHING) for column in columns)
     settings = [_settings(each.run) for each in runs]
+    trajectories = []
+    for each in runs:
+        points = each.run.trajectories
+        networks = each.run.groups[0].by_rank if each.run.groups else []
+        bands = (seed_band([points[result.pick].points for result in network.finished]) for network in networks)
+        trajectories.append(tuple(band.points for band in bands if band.points))
     differences = [
         Difference(name, tuple(each.get(name, _NOTHING) for each in settings))
         for name in dict.fromkeys(name for each in settings for name in each)
@@ -110,27 +116,13 @@ def compare_runs(runs: Sequence[NamedRun]) -> RunsComparison:
         differences=tuple(each for each in differences if len(set(each.values)) > 1),
         rows=tuple(rows.items()),
         agreements=tuple(_agreement(first, second) for first, second in combinations(runs, 2)),
-        trajectories=tuple(_trajectories(each.run) for each in runs),
+        trajectories=tuple(trajectories),
     )
-
-
-def _trajectories(run: Run) -> tuple[Points, ...]:
-    networks = run.groups[0].by_rank if run.groups else []
-    points = run.trajectories
-    bands = (seed_band([points[result.pick].points for result in network.finished]) for network in networks)
-    return tuple(band.points for band in bands if band.points)
 
 
 def _settings(run: Run) -> dict[str, str]:
     """Return what decides a result: settings of the search, what trainings of the largest group share, their seeds."""
-    found: dict[str, str] = {}
-    pending = list(result_settings(SearchConfig, run.settings).items())
-    while pending:
-        name, value = pending.pop(0)
-        if isinstance(value, Mapping):
-            pending[:0] = [(f"{name}.{inner}", each) for inner, each in value.items()]
-        else:
-            found[name] = value if isinstance(value, str) else json.dumps(value)
+    found = in_words(result_settings(SearchConfig, run.settings))
     if run.groups:
         shared, seeds = run.groups[0].settings, ", ".join(map(str, run.groups[0].seeds))
         named = {"dataset": shared.dataset, "epochs": str(shared.epochs), "recipe": shared.recipe, "seeds": seeds}
@@ -166,13 +158,9 @@ def _of_benchmark(named: NamedRun) -> dict[str, str]:
     found = named.run.benchmark
     if found is None:
         return {}
-    pick = {} if found.pick is None else {"accuracy of the best, by the table": f"{100 * found.pick:.2f} %"}
     tau = found.correlations[SCORE_INIT.name].kendall_tau
-    return {
-        **pick,
-        "tau with the table's accuracy": f"{tau}, n = {tau.n}",
-        "verdict by the table": found.verdict.outcome,
-    }
+    rows = {"tau with the table's accuracy": f"{tau}, n = {tau.n}", "verdict by the table": found.verdict.outcome}
+    return rows if found.pick is None else {"accuracy of the best, by the table": f"{100 * found.pick:.2f} %", **rows}
 
 
 def _of_trainings(named: NamedRun) -> dict[str, str]:
@@ -202,7 +190,7 @@ def _of_trainings(named: NamedRun) -> dict[str, str]:
     ):
         tau = found.correlations[TEST_ACC.name][column.name].kendall_tau
         rows[label] = f"{tau}, n = {tau.n}"
-    rows["score against plain size"] = found.verdict.outcome
+    rows["score against model size"] = found.verdict.outcome
     if (settled := found.trajectory.settles_after.median) is not None:
         rows["settles after epoch (median)"] = f"{settled:g}"
     return rows

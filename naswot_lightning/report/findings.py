@@ -16,13 +16,11 @@ from naswot_lightning.analysis.evidence import (
     judge,
     note_on_range,
 )
-from naswot_lightning.analysis.results import Group, GroupSettings
+from naswot_lightning.analysis.results import GroupSettings
 from naswot_lightning.analysis.statistics import describe_method
 from naswot_lightning.analysis.trajectory import TrajectoryFacts, trajectory_facts
 from naswot_lightning.columns import BEST_VAL_ACC, TEST_ACC
 from naswot_lightning.report.run import Run
-
-_ACCURACIES = (TEST_ACC, BEST_VAL_ACC)
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ class GroupFindings:
     correlations: Mapping[str, Mapping[str, Correlation]]
     """with each accuracy, of each predictor."""
     verdict: Verdict
-    """whether the score beats plain size."""
+    """whether the score beats model size."""
     trajectory: TrajectoryFacts
     """the facts of Figure 6."""
 
@@ -87,7 +85,26 @@ class Findings:
 
 def find(run: Run) -> Findings:
     """Return what a run says about the score; pure, and the same for the same files."""
-    return Findings(tuple(_of_group(group, run) for group in run.groups), _of_search(run))
+    ranked = None if run.ranked is None else len(run.ranked)
+    groups = []
+    for group in run.groups:
+        networks = group.usable
+        statuses = Counter(result.status for result in group.results if result.status != "ok")
+        groups.append(
+            GroupFindings(
+                settings=group.settings,
+                networks=len(networks),
+                results=len(group.results),
+                seeds=tuple(group.seeds),
+                left_out={**dict(sorted(statuses.items())), "networks": len(group.networks) - len(networks)},
+                ranked=ranked,
+                note=note_on_range(group.networks, run.ranked),
+                correlations={each.name: correlations(networks, each.name) for each in (TEST_ACC, BEST_VAL_ACC)},
+                verdict=judge(networks, ranked),
+                trajectory=trajectory_facts(networks, run.trajectories),
+            )
+        )
+    return Findings(tuple(groups), _of_search(run))
 
 
 def _of_search(run: Run) -> SearchFindings | None:
@@ -107,24 +124,6 @@ def _of_search(run: Run) -> SearchFindings | None:
         statuses={status: statuses[status] for status in ("ok", "degenerate", "failed") if statuses[status]},
         agreement=agreement_with_size(run.ranking),
         known=known,
-    )
-
-
-def _of_group(group: Group, run: Run) -> GroupFindings:
-    networks = group.usable
-    ranked = None if run.ranked is None else len(run.ranked)
-    statuses = Counter(result.status for result in group.results if result.status != "ok")
-    return GroupFindings(
-        settings=group.settings,
-        networks=len(networks),
-        results=len(group.results),
-        seeds=tuple(group.seeds),
-        left_out={**dict(sorted(statuses.items())), "networks": len(group.networks) - len(networks)},
-        ranked=ranked,
-        note=note_on_range(group.networks, run.ranked),
-        correlations={accuracy.name: correlations(networks, accuracy.name) for accuracy in _ACCURACIES},
-        verdict=judge(networks, ranked),
-        trajectory=trajectory_facts(networks, run.trajectories),
     )
 
 

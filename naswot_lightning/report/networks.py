@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from naswot_lightning.analysis.evidence import NetworksWithAccuracy
 from naswot_lightning.analysis.results import Network
@@ -17,10 +18,12 @@ from naswot_lightning.report.run import Run
 from spaces.errors import one_line
 
 _DEVIATION = "_std"
-_NAMED = 3  # picks whose ranks a legend lists
+# Picks whose ranks a legend lists.
+_NAMED = 3
 _PERCENT = 100
 _SIZES = (PARAMS.name, MACS.name)
-_TRAINED = "naswot"  # the score that every training begins with
+# The score that every training begins with.
+_TRAINED = "naswot"
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,6 @@ def scored_candidates(run: Run) -> ScoredCandidates | None:
     if not kept.any():
         return None
     picks = {result.canonical for result in run.results if result.space == run.settings.get("space", result.space)}
-    counts = Counter(rows["status"])
     return ScoredCandidates(
         settings=run.settings,
         name=_ranking_score(run.settings),
@@ -85,7 +87,7 @@ def scored_candidates(run: Run) -> ScoredCandidates | None:
         params=rows["params"].to_numpy(float, na_value=np.nan)[kept],
         ranks=np.flatnonzero(kept) + 1,
         picked=rows["canonical"].isin(picks).to_numpy()[kept],
-        left_out={status: count for status, count in counts.items() if status != "ok"},
+        left_out=Counter(rows.loc[~kept, "status"]),
         provisional=run.provisional,
     )
 
@@ -113,17 +115,11 @@ def networks_with_accuracy(run: Run) -> NetworksWithAccuracy | None:
 
     None where no accuracy is known.
     """
-    return _of_table(run) or _of_picks(run)
-
-
-def _of_table(run: Run) -> NetworksWithAccuracy | None:
     rows = run.ranking
-    if BENCHMARK_ACC.name not in rows:
-        return None
+    if BENCHMARK_ACC.name not in rows or rows[BENCHMARK_ACC.name].isna().all():
+        return _of_picks(run)
     accuracies = rows[BENCHMARK_ACC.name].to_numpy()
     kept = ~np.isnan(accuracies)
-    if not kept.any():
-        return None
     source = None if run.benchmark is None else run.benchmark.source
     return NetworksWithAccuracy(
         space=str(run.settings.get("space")),
@@ -157,15 +153,11 @@ def _of_picks(run: Run) -> NetworksWithAccuracy | None:
 def _scores_of(networks: Sequence[Network], run: Run) -> Mapping[str, np.ndarray]:
     """Return the scores that a ranking has of networks; those at the beginning of their training where it has none."""
     canonicals = run.ranking["canonical"].drop_duplicates()
-    places = dict(zip(canonicals, canonicals.index, strict=True))
-    own = [places.get(network.canonical) for network in networks]
-    if all(place is None for place in own):
+    places = pd.Series(canonicals.index, canonicals).reindex([network.canonical for network in networks])
+    if places.isna().all():
         return _at_init(networks)
-    columns = _scores(run)
-    return {
-        name: np.array([np.nan if place is None else values[place] for place in own])
-        for name, values in columns.items()
-    }
+    known, rows = places.notna().to_numpy(), places.fillna(0).to_numpy(int)
+    return {name: np.where(known, values[rows], np.nan) for name, values in _scores(run).items()}
 
 
 def _at_init(networks: Sequence[Network]) -> Mapping[str, np.ndarray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -205,7 +206,14 @@ def _read_training(path: Path, result: TrainingResult | None) -> TrainingRun | N
         if result is None:
             return None
         planned = Planned(**own, options={"epochs": result.epochs})
-    status, reason = _read_outcome(path) if result is None else (result.status, result.reason)
+    status, reason = (UNFINISHED, None) if result is None else (result.status, result.reason)
+    if result is None:
+        # How the process ended; one that is at work, or was killed, has left no word.
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            outcome: Mapping[str, Any] = parse_json((path / "outcome.json").read_bytes())
+            if outcome["status"] != "ok":
+                told = outcome["message"]
+                status, reason = str(outcome["status"]), None if told is None else str(told)
     curve, fault = LearningCurve(), None
     try:
         curve = read_learning_curve(path / "metrics.csv")
@@ -214,16 +222,6 @@ def _read_training(path: Path, result: TrainingResult | None) -> TrainingRun | N
     return TrainingRun(
         path.name, planned, result, status, reason, curve, read_trajectory(path / "trajectory.csv"), fault
     )
-
-
-def _read_outcome(path: Path) -> tuple[str, str | None]:
-    """Return how the process ended; a process that is at work, or was killed, has left no word."""
-    try:
-        outcome: Mapping[str, Any] = parse_json((path / "outcome.json").read_bytes())
-        status, reason = outcome["status"], outcome["message"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return UNFINISHED, None
-    return (str(status), None if reason is None else str(reason)) if status != "ok" else (UNFINISHED, None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,9 +239,9 @@ class BenchmarkEvidence:
     best: Share | None
     """of the table."""
     correlations: Mapping[str, Correlation]
-    """of the score and of plain size with the accuracy."""
+    """of the score and of model size with the accuracy."""
     verdict: Verdict
-    """whether the score beats plain size."""
+    """whether the score beats model size."""
     benchmark: str
     """the name of the table."""
     target: Target

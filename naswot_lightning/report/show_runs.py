@@ -23,15 +23,13 @@ PAGE = "comparison.html"
 FIGURE = "trajectories_of_runs"
 _TITLE = "Runs compared · naswot-lightning"
 _MARK = b'<meta name="generator" content="naswot-lightning">'
-_LONGEST = 38  # columns of a value on a terminal
+# Columns of a value on a terminal.
+_LONGEST = 38
 Rows = Sequence[tuple[str, tuple[str, ...]]]
 
 
 def compare_folders(config: ReportConfig) -> int:
-    """Compare the runs of several folders, in which nothing is written, and name the files.
-
-    Returns:
-        0.
+    """Compare the runs of several folders, in which nothing is written, and name the files; return 0.
 
     Raises:
         UserError: a figure of one run is asked for, a folder holds no run, a file of it is damaged, or the page would

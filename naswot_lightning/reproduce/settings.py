@@ -79,7 +79,7 @@ class TableSettings(Scoring):
     evaluations: int | None = None
     """trainings after which they end where the table has no seconds; without it they are left out there."""
     scores: list[str] = field(default_factory=lambda: ["naswot", "params"])
-    """what picks by a score are made by: {scores}; params and macs are plain size."""
+    """what picks by a score are made by: {scores}; params and macs are model size."""
     samples: int | Literal["all"] = "all"
     """architectures of the table that are candidates, drawn by the seed; all that are to be scored."""
 
@@ -116,7 +116,7 @@ class BarSettings(PanelSettings):
     """Figure 4: Kendall's tau of several scores with accuracy, a group of bars for each table."""
 
     scores: list[str] = field(default_factory=lambda: ["naswot", "grad_norm", "synflow", "params"])
-    """the scores: {scores}; params and macs are plain size."""
+    """the scores: {scores}; params and macs are model size."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

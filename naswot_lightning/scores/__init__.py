@@ -37,7 +37,7 @@ SCORES = {
     "conv_depth": "size",
     "random": "size",
 }
-# Ranks by several scores under a name of their own. `robust`: chosen for being above plain size on NAS-Bench-201, its
+# Ranks by several scores under a name of their own. `robust`: chosen for being above model size on NAS-Bench-201, its
 # size space and NAS-Bench-101 alike; docs/scores.md says how, and out of how many.
 AGGREGATES: dict[str, tuple[str, ...]] = {
     "robust": (

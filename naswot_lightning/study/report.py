@@ -34,13 +34,13 @@ _COLUMNS = (
     "tau_between_runs", "lowest_tau_between_runs", "std_of_repeats",
 )  # fmt: skip
 _SAID: dict[Outcome, str] = {
-    "beats": "Better than plain size ({size}), by an interval that excludes 0",
+    "beats": "Better than model size ({size}), by an interval that excludes 0",
     "cannot be told apart": "Cannot be told apart from it",
     "loses": "Worse than it",
     "too little evidence": "No interval, for so many equal values",
 }
 _FORMULA = (
-    "given size: Kendall's partial tau (Kendall 1942) of score x and accuracy y given plain size z: "
+    "given size: Kendall's partial tau (Kendall 1942) of score x and accuracy y given model size z: "
     "(t_xy - t_xz t_yz) / sqrt((1 - t_xz^2)(1 - t_yz^2))"
 )
 _EACH = "Each interval is of one score alone: of 20 scores that are as good as size, one is expected to seem otherwise."
@@ -92,7 +92,7 @@ def print_study(found: Study) -> None:
     """Print a table for each accuracy, one for the stability, and what they come to in words."""
     columns = ("score", "Kendall tau, 95 %", "less that of size", "given size", "with size", "unscored", "beside size")
     for panel in found.panels:
-        print(f"\n{panel.accuracy} ({panel.source}), n = {panel.n:,}; plain size is {SIZES[panel.size].label}")
+        print(f"\n{panel.accuracy} ({panel.source}), n = {panel.n:,}; model size is {SIZES[panel.size].label}")
         lines = (
             (each.score, *map(_tau, (each.tau, each.gain_over_size, each.partial, each.tau_with_size)),
              each.unscored, _shown_outcome(each))

@@ -9,7 +9,7 @@ from naswot_lightning.errors import UserError
 
 @dataclass
 class StudyConfig:
-    """How well the scores of a search rank its candidates, what of that is plain size, and how stable they are."""
+    """How well the scores of a search rank its candidates, what of that is model size, and how stable they are."""
 
     run_dir: list[str] = field(default_factory=list)
     """the run folder of a search; after it further ones, of the same architectures with another seed, mini-batch or

@@ -13,15 +13,16 @@ from dataclasses import dataclass, field
 from spaces.graph import CellGraph, Edge
 
 FONT_SIZE = 10.0
-GAP, GAP_DOWN = 34.0, 20.0  # between columns, where the lines bend; rows need less
-SPACING = 12.0  # between what stands in one column
-PADDING = 7.0  # from a text to its frame
-LANE = 2.0  # height of a line that passes a column
+# Between columns, where the lines bend; rows need less.
+GAP, GAP_DOWN = 34.0, 20.0
+# Between what stands in one column, from a text to its frame, and the height of a line that passes a column.
+SPACING, PADDING, LANE = 12.0, 7.0, 2.0
 _CHARACTER = 0.62 * FONT_SIZE
 _LINE = 1.25 * FONT_SIZE
 _ROUNDS = 24
 _STRAIGHTNESS = 8
-_SETTLED = 0.01  # points: where no box moves further in a round, nothing is seen of another
+# Points: where no box moves further in a round, nothing is seen of another.
+_SETTLED = 0.01
 
 
 @dataclass(eq=False)
@@ -110,7 +111,8 @@ def _box(column: int, text: str, down: bool) -> Box:
 
 def _columns_of(graph: CellGraph) -> list[int]:
     """Return the length of the longest path to each node; an edge with a label is two columns long."""
-    columns = [0 if node.live else 1 for node in graph.nodes]  # a dead node without source is no input
+    # A dead node without source is no input.
+    columns = [0 if node.live else 1 for node in graph.nodes]
     for number in range(len(columns)):
         for edge in graph.edges:
             if edge.target == number:
@@ -209,15 +211,13 @@ def _set_heights(rows: list[list[Box]], nodes: set[Box]) -> float:
 
 
 def _spread(row: list[Box], pulls: dict[Box, list[tuple[Box, int]]]) -> float:
-    """Move the boxes of a column as near to their neighbours as their order and heights allow.
+    """Move the boxes of a column as near to their neighbours as their order and heights allow; return the longest move.
 
     Weighted least squares under order constraints, by pooling adjacent violators.
-
-    Returns:
-        the longest move.
     """
     offsets: list[float] = []
-    pools: list[tuple[float, int, int]] = []  # the sum of what their boxes want, its weight, boxes
+    # Of each pool the sum of what its boxes want, its weight, and how many boxes it has.
+    pools: list[tuple[float, int, int]] = []
     for number, box in enumerate(row):
         above = row[number - 1]
         offsets.append(offsets[-1] + (above.height + box.height) / 2 + SPACING if number else 0.0)

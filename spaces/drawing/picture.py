@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from spaces.base import Space
 from spaces.drawing.layout import FONT_SIZE, Box, Layout, lay_out
 from spaces.errors import SpaceError
-from spaces.graph import CellGraph
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,8 +21,8 @@ MARGIN = 22.0
 TITLE_FONT = 13.0
 STRING_FONT = 8.5
 MIN_WIDTH = 460.0
-_LINE = 1.4  # of a text, in font sizes
-_MONOSPACE = 0.61  # width of a character, in font sizes
+# In font sizes: the height of a line, and the width of a character.
+_LINE, _MONOSPACE = 1.4, 0.61
 _POINTS_PER_INCH = 72
 
 INK, DEAD_INK = "#2b3440", "#a9adb3"
@@ -60,7 +59,13 @@ def draw(space: Space, architecture: str, path: Path, dpi: int = 150) -> None:
     top = heading
     for graph, layout in zip(graphs, layouts, strict=True):
         layout.move(MARGIN + (width - layout.width) / 2, top + MARGIN + _LINE * FONT_SIZE)
-        _draw_graph(axes, graph, layout, top + MARGIN)
+        axes.text(MARGIN, top + MARGIN, graph.title, fontsize=FONT_SIZE, fontweight="bold", color=INK, va="center")
+        for edge, route, box in zip(graph.edges, layout.routes, layout.labels, strict=True):
+            _draw_line(axes, route, layout.columns, edge.live)
+            if box is not None:
+                _draw_box(axes, box, edge.label, edge.live, rounding=box.height / 2)
+        for node, box in zip(graph.nodes, layout.nodes, strict=True):
+            _draw_box(axes, box, node.label, node.live, rounding=3.0)
         top += _height(layout)
     _save(figure, path, dpi)
 
@@ -97,21 +102,11 @@ def _sheet(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _draw_graph(axes: Axes, graph: CellGraph, layout: Layout, title_y: float) -> None:
-    axes.text(MARGIN, title_y, graph.title, fontsize=FONT_SIZE, fontweight="bold", color=INK, va="center")
-    for edge, route, box in zip(graph.edges, layout.routes, layout.labels, strict=True):
-        _draw_line(axes, route, layout.columns, edge.live)
-        if box is not None:
-            _draw_box(axes, box, edge.label, edge.live, rounding=box.height / 2)
-    for node, box in zip(graph.nodes, layout.nodes, strict=True):
-        _draw_box(axes, box, node.label, node.live, rounding=3.0)
-
-
 def _draw_line(axes: Axes, route: list[Box], columns: list[tuple[float, float]], live: bool) -> None:
-    """Draw an edge: straight through columns, bent between them."""
     from matplotlib.patches import FancyArrowPatch
     from matplotlib.path import Path as Curve
 
+    # Straight through columns, bent between them.
     points = [(route[0].x + route[0].width / 2, route[0].y)]
     codes = [Curve.MOVETO]
     for start, end in itertools.pairwise(route):
@@ -132,14 +127,11 @@ def _draw_box(axes: Axes, box: Box, text: str, live: bool, rounding: float) -> N
 
     corner = (box.x - box.width / 2, box.y - box.height / 2)
     frame = FancyBboxPatch(corner, box.width, box.height, boxstyle=f"round,pad=0,rounding_size={rounding}")
-    frame.set(facecolor=_face(text) if live else "white", edgecolor=_ink(live), linestyle=_stroke(live), zorder=3)
+    face = next((face for pattern, face in FACES.items() if re.search(pattern, text)), PLAIN_FACE)
+    frame.set(facecolor=face if live else "white", edgecolor=_ink(live), linestyle=_stroke(live), zorder=3)
     axes.add_patch(frame)
     style = {"ha": "center", "va": "center", "color": _ink(live)}
     axes.text(box.x, box.y, text, style, fontsize=FONT_SIZE, zorder=4, parse_math=False)
-
-
-def _face(text: str) -> str:
-    return next((face for pattern, face in FACES.items() if re.search(pattern, text)), PLAIN_FACE)
 
 
 def _ink(live: bool) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from collections.abc import Iterator
 
 import torch
@@ -89,7 +91,8 @@ class NASBench101Cell(nn.Module):
         self.channels = vertex_channels(graph, c_in, c_out)
         self.interior = [tuple(source for source in vertex.sources if source > 0) for vertex in graph]
         self.operations = nn.ModuleList(
-            _operation(vertex.op, width) for vertex, width in zip(graph[:-1], self.channels[1:-1], strict=True)
+            ConvBnRelu(width, width, KERNELS[vertex.op]) if vertex.op in KERNELS else nn.MaxPool2d(3, 1, padding=1)
+            for vertex, width in zip(graph[:-1], self.channels[1:-1], strict=True)
         )
         self.projections = nn.ModuleDict(
             {str(v): ConvBnRelu(c_in, self.channels[v], 1) for v, vertex in enumerate(graph, 1) if 0 in vertex.sources}
@@ -109,10 +112,7 @@ class NASBench101Cell(nn.Module):
     def _sum(self, number: int, terms: list[Tensor], x: Tensor) -> Tensor:
         if str(number) in self.projections:
             terms = [*terms, self.projections[str(number)](x)]
-        total = terms[0]
-        for term in terms[1:]:
-            total = total + term
-        return total
+        return functools.reduce(operator.add, terms)
 
 
 class ConvBnRelu(nn.Sequential):
@@ -131,12 +131,6 @@ class ConvBnRelu(nn.Sequential):
         )
 
 
-def _operation(op: str, channels: int) -> nn.Module:
-    if op == "maxpool3x3":
-        return nn.MaxPool2d(3, stride=1, padding=1)
-    return ConvBnRelu(channels, channels, KERNELS[op])
-
-
 def draw_benchmark_weights(network: nn.Module) -> None:
     """Draw weights as the benchmark's TensorFlow code does.
 
@@ -150,17 +144,4 @@ def draw_benchmark_weights(network: nn.Module) -> None:
             nn.init.trunc_normal_(module.weight, std=spread, a=-2 * spread, b=2 * spread)
         elif isinstance(module, nn.Linear):
             nn.init.xavier_uniform_(module.weight)
-            nn.init.zeros_(module.bias)
-
-
-def draw_scoring_weights(network: nn.Module) -> None:
-    """Draw weights as the published scoring code does.
-
-    Convolutions: N(0, sqrt(2 / (k^2 C_out))); the classifier: N(0, 0.01), no bias.
-    """
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.normal_(module.weight, std=math.sqrt(2 / (math.prod(module.kernel_size) * module.out_channels)))
-        elif isinstance(module, nn.Linear):
-            nn.init.normal_(module.weight, std=0.01)
             nn.init.zeros_(module.bias)

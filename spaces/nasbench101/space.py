@@ -22,6 +22,7 @@ from torch import nn
 from spaces.base import Complexity, Space
 from spaces.errors import SpaceError, expect_option
 from spaces.graph import CellGraph, cell_graph
+from spaces.layers import draw_he_weights
 from spaces.nasbench101.graph import (
     MAX_EDGES,
     MAX_VERTICES,
@@ -39,7 +40,7 @@ from spaces.nasbench101.graph import (
     prune,
     renumberings,
 )
-from spaces.nasbench101.network import NASBench101Network, convolutions, draw_benchmark_weights, draw_scoring_weights
+from spaces.nasbench101.network import NASBench101Network, convolutions, draw_benchmark_weights
 
 # Different cells by number of vertices: 423,624.
 CELLS = {2: 1, 3: 6, 4: 84, 5: 2_441, 6: 62_010, 7: 359_082}
@@ -64,7 +65,7 @@ class NASBench101(Space):
     source = "Ying et al. 2019"
     size = f"{sum(CELLS.values()):,} cells"
     evidence = (
-        "plain size ranks it better than naswot does. Kendall's tau with validation accuracy on CIFAR-10 over 167 "
+        "model size ranks it better than naswot does. Kendall's tau with validation accuracy on CIFAR-10 over 167 "
         "cells that are no uniform sample, 16 channels in the stem, 128 CIFAR-10 images, with 95 % intervals: "
         "parameters .495 [.419, .565], naswot .320 [.217, .414], --score robust .598 [.537, .653]."
     )
@@ -77,8 +78,7 @@ class NASBench101(Space):
     ) -> None:
         # One channel for each vertex between input and output.
         expect_option("stem_channels", stem_channels, MAX_VERTICES - 2, MAX_STEM_CHANNELS)
-        self._stem_channels = stem_channels
-        self._uniform = uniform
+        self._stem_channels, self._uniform = stem_channels, uniform
         self._initialise = initialise or draw_benchmark_weights
 
     def sample(self, rng: random.Random) -> str:
@@ -201,7 +201,7 @@ class NASBench101Narrow(NASBench101):
     source = "Ying et al. 2019, as Mellor et al. 2021 score it"
 
     def __init__(self, uniform: bool = False) -> None:
-        super().__init__(stem_channels=16, uniform=uniform, initialise=draw_scoring_weights)
+        super().__init__(stem_channels=16, uniform=uniform, initialise=draw_he_weights)
 
 
 def uniform_cell(size: int, rng: random.Random) -> Graph:

@@ -5,15 +5,15 @@ Modules are made in the order of the published code, so that the same generator 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from spaces.layers import GlobalAveragePool
+from spaces.layers import GlobalAveragePool, draw_he_weights
 
-Block = Callable[["Stage", int, int], nn.Module]  # stage, input channels, stride
+# From stage, input channels and stride to one block.
+Block = Callable[["Stage", int, int], nn.Module]
 
 
 @dataclass(frozen=True)
@@ -37,15 +37,7 @@ class Stage:
 
 
 class AnyNet(nn.Module):
-    """Images (N, 3, H, W) to logits (N, num_classes).
-
-    Args:
-        stem: images to feature maps of ``stem_width`` channels.
-        stem_width: channels after the stem.
-        stages: in order.
-        block: makes one block of a stage.
-        num_classes: of the data set.
-    """
+    """Images (N, 3, H, W) to logits (N, num_classes), by a stem of ``stem_width`` channels and stages of blocks."""
 
     def __init__(
         self, stem: nn.Module, stem_width: int, stages: tuple[Stage, ...], block: Block, num_classes: int
@@ -61,21 +53,11 @@ class AnyNet(nn.Module):
             channels = stage.width
         self.pool = GlobalAveragePool()
         self.classifier = nn.Linear(channels, num_classes)
-        self.apply(_draw_weights)
+        draw_he_weights(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits."""
         return self.classifier(self.pool(self.stages(self.stem(images))))
-
-
-def _draw_weights(module: nn.Module) -> None:
-    """Draw convolutions from N(0, sqrt(2 / (k * k * c_out))) and linear layers from N(0, 0.01)."""
-    if isinstance(module, nn.Conv2d):
-        fan_out = module.kernel_size[0] * module.kernel_size[1] * module.out_channels
-        nn.init.normal_(module.weight, 0.0, math.sqrt(2.0 / fan_out))
-    elif isinstance(module, nn.Linear):
-        nn.init.normal_(module.weight, 0.0, 0.01)
-        nn.init.zeros_(module.bias)
 
 
 def estimate_stage_params(stages: tuple[Stage, ...], stem_width: int, has_bottleneck: bool) -> int:
@@ -92,14 +74,9 @@ def estimate_stage_params(stages: tuple[Stage, ...], stem_width: int, has_bottle
     return total
 
 
-def cifar_stem(in_channels: int, width: int) -> nn.Module:
-    """Return 3x3 convolution, BatchNorm, ReLU: (N, in_channels, H, W) to (N, width, H, W)."""
-    return nn.Sequential(*_conv_bn(in_channels, width, 3), nn.ReLU(inplace=True))
-
-
-def strided_stem(in_channels: int, width: int) -> nn.Module:
-    """Return the same with stride 2: (N, in_channels, H, W) to (N, width, H / 2, W / 2)."""
-    return nn.Sequential(*_conv_bn(in_channels, width, 3, stride=2), nn.ReLU(inplace=True))
+def cifar_stem(in_channels: int, width: int, stride: int = 1) -> nn.Module:
+    """Return 3x3 convolution, BatchNorm, ReLU: (N, in_channels, H, W) to (N, width, H / stride, W / stride)."""
+    return nn.Sequential(*_conv_bn(in_channels, width, 3, stride), nn.ReLU(inplace=True))
 
 
 def imagenet_stem(in_channels: int, width: int) -> nn.Module:

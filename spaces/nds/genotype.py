@@ -23,12 +23,14 @@ from typing import Any, NamedTuple
 
 from spaces.errors import SpaceError, did_you_mean, quoted, read_bounded
 
-Edge = tuple[str, int]  # operation, input
+# Operation, input.
+Edge = tuple[str, int]
 
 CELL_INPUTS = 2
 # Channels of the first cells; the last have four times as many.
 MAX_WIDTH = 512
-MAX_DEPTH = 200  # cells
+# Cells.
+MAX_DEPTH = 200
 _OPTIONS = ("imagenet", "aux", "drop")
 # Zero in, zero out, whatever the weights. A convolution is not: its BatchNorm adds a bias to the zeros.
 _KEEPS_ZERO = ("skip_connect", "avg_pool_3x3", "max_pool_3x3", "max_pool_5x5", "max_pool_7x7")
@@ -93,12 +95,7 @@ def format_architecture(architecture: CellArchitecture) -> str:
 
 
 def parse_architecture(text: str, ops: Sequence[str], nodes: int) -> CellArchitecture:
-    """Read an architecture string.
-
-    Args:
-        text: the string.
-        ops: the operations of the space.
-        nodes: nodes per cell of the space.
+    """Read an architecture string of a space of these operations, and of so many nodes per cell.
 
     Raises:
         SpaceError: naming the option, cell, node, operation or input at fault.
@@ -155,7 +152,6 @@ def _literal(node: ast.expr) -> Any:
 
 
 def _parse_cell(fault: str, text: str, ops: Sequence[str], nodes: int) -> Cell:
-    """Read one cell; see :func:`parse_architecture`. ``fault`` begins the message of an error."""
     body, arrow, concat = text.partition("->")
     if not arrow:
         raise SpaceError(f"{fault}: no '->' before the nodes to concatenate")
@@ -163,14 +159,21 @@ def _parse_cell(fault: str, text: str, ops: Sequence[str], nodes: int) -> Cell:
     if len(written) != nodes:
         raise SpaceError(f"{fault}: expected {nodes} nodes separated by ';', found {len(written)}")
     edges: list[Edge] = []
-    for state, node in enumerate(written, start=CELL_INPUTS):
-        pair = node.split("+")
+    for number, node in enumerate(written, start=CELL_INPUTS):
+        pair, at = node.split("+"), f"{fault}, node {number}"
         if len(pair) != 2:
+            raise SpaceError(f"{at}: expected 2 edges joined by '+', found {len(pair)} in {quoted(node)}")
+        edges += [_parse_edge(at, edge, ops, number) for edge in pair]
+    allowed = [str(state) for state in range(CELL_INPUTS, CELL_INPUTS + nodes)]
+    joined = concat.split(",")
+    for state in joined:
+        if state not in allowed:
             raise SpaceError(
-                f"{fault}, node {state}: expected 2 edges joined by '+', found {len(pair)} in {quoted(node)}"
+                f"{fault}: {quoted(state)} after '->' is not a node, expected some of {', '.join(allowed)}"
             )
-        edges += [_parse_edge(f"{fault}, node {state}", edge, ops, state) for edge in pair]
-    return Cell(tuple(edges), _parse_concat(fault, concat, range(CELL_INPUTS, CELL_INPUTS + nodes)))
+    if list(map(int, joined)) != sorted({*map(int, joined)}):
+        raise SpaceError(f"{fault}: the nodes after '->' must ascend, found {quoted(concat)}")
+    return Cell(tuple(edges), tuple(map(int, joined)))
 
 
 def _parse_head(fault: str, head: str) -> tuple[int, int, dict[str, float]]:
@@ -180,27 +183,19 @@ def _parse_head(fault: str, head: str) -> tuple[int, int, dict[str, float]]:
         raise SpaceError(f"{fault}: {quoted(head)} must begin with the width and depth, as C16-L8")
     options: dict[str, float] = {}
     for option in written:
-        name, value = _parse_option(fault, option)
+        name = "drop" if option.startswith("drop") else option
+        if name not in _OPTIONS:
+            known = f"{', '.join(_OPTIONS)}{did_you_mean(option, _OPTIONS)}"
+            raise SpaceError(f"{fault}: unknown option {quoted(option)}, expected one of {known}")
+        number = re.fullmatch(r"drop(0?\.[0-9]+|0)", option)
+        # 0.99999999999999999 is 1.0.
+        if name == "drop" and (number is None or float(number[1]) == 1):
+            raise SpaceError(f"{fault}: {quoted(option)} must be a probability below 1, as drop0.2")
         if name in options:
             raise SpaceError(f"{fault}: the option {name!r} is written twice")
-        options[name] = value
+        options[name] = float(number[1]) if number else 1.0
     width = read_bounded(fault, "width", size[1:], MAX_WIDTH, "channels")
     return width, read_bounded(fault, "depth", depth[1:], MAX_DEPTH, "cells"), options
-
-
-def _parse_option(fault: str, option: str) -> tuple[str, float]:
-    if option in ("imagenet", "aux"):
-        return option, 1.0
-    number = re.fullmatch(r"drop(0?\.[0-9]+|0)", option)
-    # 0.99999999999999999 is 1.0.
-    if number and float(number[1]) < 1:
-        return "drop", float(number[1])
-    if option.startswith("drop"):
-        raise SpaceError(f"{fault}: {quoted(option)} must be a probability below 1, as drop0.2")
-    raise SpaceError(
-        f"{fault}: unknown option {quoted(option)}, expected one of {', '.join(_OPTIONS)}"
-        f"{did_you_mean(option, _OPTIONS)}"
-    )
 
 
 def _parse_edge(fault: str, text: str, ops: Sequence[str], state: int) -> Edge:
@@ -214,18 +209,6 @@ def _parse_edge(fault: str, text: str, ops: Sequence[str], state: int) -> Edge:
     if source not in inputs:
         raise SpaceError(f"{fault}: {quoted(text)} has the input {quoted(source)}, expected one of {', '.join(inputs)}")
     return op, int(source)
-
-
-def _parse_concat(fault: str, text: str, nodes: range) -> tuple[int, ...]:
-    allowed = [str(node) for node in nodes]
-    written = text.split(",")
-    for node in written:
-        if node not in allowed:
-            raise SpaceError(f"{fault}: {quoted(node)} after '->' is not a node, expected some of {', '.join(allowed)}")
-    concat = tuple(map(int, written))
-    if list(concat) != sorted(set(concat)):
-        raise SpaceError(f"{fault}: the nodes after '->' must ascend, found {quoted(text)}")
-    return concat
 
 
 def canonical_architecture(architecture: CellArchitecture, ops: Sequence[str]) -> CellArchitecture:
@@ -269,12 +252,9 @@ def canonical_cell(cell: Cell, ops: Sequence[str], dead: Edge) -> Cell:
 
 
 def live_nodes(cell: Cell, through_none: bool) -> set[int]:
-    """Return the nodes from which the output can be reached.
+    """Return the nodes from which the output can be reached; with ``through_none`` also by ``none`` edges.
 
-    Args:
-        cell: any cell.
-        through_none: follow ``none`` edges too. They carry a (zero) gradient, which decides what the
-            published scoring code counts.
+    Those carry a (zero) gradient, which decides what the published scoring code counts.
     """
     live = set(cell.concat)
     for state in reversed(cell.nodes):

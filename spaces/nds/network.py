@@ -164,10 +164,7 @@ class ImageNetStem(nn.Module):
 class AuxiliaryHead(nn.Module):
     """A second classifier on the cell two thirds of the way: (N, c_in, H, W) to logits (N, num_classes).
 
-    Args:
-        c_in: channels of that cell.
-        num_classes: of the data set.
-        imagenet: made for 7x7 feature maps (224x224 images), otherwise for 8x8 (32x32 images).
+    ``imagenet`` makes it for 7x7 feature maps (224x224 images), otherwise it is for 8x8 (32x32 images).
     """
 
     def __init__(self, c_in: int, num_classes: int, imagenet: bool) -> None:
@@ -177,11 +174,13 @@ class AuxiliaryHead(nn.Module):
         self.features = nn.Sequential(
             # Not in place: the next cell reads the same tensor.
             nn.ReLU(),
-            nn.AvgPool2d(5, self.stride, count_include_pad=False),  # to 2x2
+            # To 2x2.
+            nn.AvgPool2d(5, self.stride, count_include_pad=False),
             nn.Conv2d(c_in, 128, 1, bias=False),
             nn.BatchNorm2d(128),
             nn.ReLU(inplace=True),
-            nn.Conv2d(128, 768, 2, bias=False),  # to 1x1
+            # To 1x1.
+            nn.Conv2d(128, 768, 2, bias=False),
             # The published ImageNet head has no BatchNorm here.
             nn.Identity() if imagenet else nn.BatchNorm2d(768),
             nn.ReLU(inplace=True),
@@ -243,22 +242,6 @@ def operation(name: str, channels: int, stride: int) -> nn.Module:
     return OPERATIONS[name](channels, stride)
 
 
-def _none(channels: int, stride: int) -> nn.Module:
-    return Zero() if stride == 1 else SubsampledZero()
-
-
-def _skip_connect(channels: int, stride: int) -> nn.Module:
-    return nn.Identity() if stride == 1 else FactorizedReduce(channels, channels)
-
-
-def _avg_pool(channels: int, stride: int) -> nn.Module:
-    return nn.AvgPool2d(3, stride, padding=1, count_include_pad=False)
-
-
-def _max_pool(channels: int, stride: int, kernel_size: int) -> nn.Module:
-    return nn.MaxPool2d(kernel_size, stride, padding=kernel_size // 2)
-
-
 def _conv(channels: int, stride: int, kernel_size: int) -> nn.Module:
     convolution = nn.Conv2d(channels, channels, kernel_size, stride, kernel_size // 2, bias=False)
     return nn.Sequential(nn.ReLU(), convolution, nn.BatchNorm2d(channels))
@@ -291,12 +274,12 @@ def _separable(channels: int, stride: int, kernel_size: int, repeats: int = 2, d
 
 # From a name to what makes the operation of channels and stride.
 OPERATIONS: dict[str, Callable[[int, int], nn.Module]] = {
-    "none": _none,
-    "skip_connect": _skip_connect,
-    "avg_pool_3x3": _avg_pool,
-    "max_pool_3x3": partial(_max_pool, kernel_size=3),
-    "max_pool_5x5": partial(_max_pool, kernel_size=5),
-    "max_pool_7x7": partial(_max_pool, kernel_size=7),
+    "none": lambda _, stride: Zero() if stride == 1 else SubsampledZero(),
+    "skip_connect": lambda width, stride: nn.Identity() if stride == 1 else FactorizedReduce(width, width),
+    "avg_pool_3x3": lambda _, stride: nn.AvgPool2d(3, stride, padding=1, count_include_pad=False),
+    "max_pool_3x3": lambda _, stride: nn.MaxPool2d(3, stride, padding=1),
+    "max_pool_5x5": lambda _, stride: nn.MaxPool2d(5, stride, padding=2),
+    "max_pool_7x7": lambda _, stride: nn.MaxPool2d(7, stride, padding=3),
     "conv_1x1": partial(_conv, kernel_size=1),
     "conv_3x3": partial(_conv, kernel_size=3),
     "conv_3x1_1x3": partial(_factorized_conv, kernel_size=3),

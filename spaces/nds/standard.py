@@ -34,7 +34,6 @@ from spaces.nds.anynet import (
     cifar_stem,
     estimate_stage_params,
     imagenet_stem,
-    strided_stem,
     vanilla_block,
 )
 
@@ -48,8 +47,10 @@ _FIELDS = {"ds": "depth", "ws": "width", "ss": "stride", "bm": "bottleneck", "gs
 _INTEGER = re.compile("[1-9][0-9]*")
 _DECIMAL = re.compile(r"[0-9]+(\.[0-9]{1,6})?")
 
-MAX_BLOCKS = 200  # of all stages
-MAX_WIDTH = 4_096  # channels of a block, inside it too
+# Of all stages.
+MAX_BLOCKS = 200
+# Channels of a block, inside it too.
+MAX_WIDTH = 4_096
 MAX_BOTTLENECK = 100
 # What each number is, its largest value and unit.
 _BOUNDS = {
@@ -108,10 +109,12 @@ class StandardSpace(Space):
     def build(self, architecture: str, num_classes: int = 10, in_channels: int = 3) -> nn.Module:
         """Return the network; weights are drawn in the order in which the published code draws them."""
         stages = self._real_stages(self.parse(architecture))
-        stem, width = cifar_stem, self._stem_width
-        if self.naswot_quirks:
-            stem = strided_stem if self.block == "vanilla" else imagenet_stem
-        return AnyNet(stem(in_channels, width), width, stages, _BLOCKS[self.block], num_classes)
+        width = self._stem_width
+        if self.naswot_quirks and self.block != "vanilla":
+            stem = imagenet_stem(in_channels, width)
+        else:
+            stem = cifar_stem(in_channels, width, stride=2 if self.naswot_quirks else 1)
+        return AnyNet(stem, width, stages, _BLOCKS[self.block], num_classes)
 
     def validate(self, architecture: str) -> None:
         """Raise :class:`SpaceError` naming the list or stage at fault."""
@@ -148,7 +151,7 @@ class StandardSpace(Space):
         # Before the stages are read: each has one block at least.
         _expect_few_blocks(fault, lengths["ds"])
         stages = tuple(
-            _stage(f"{fault}, stage {number}", dict(zip(lists, texts, strict=True)))
+            _read_stage(f"{fault}, stage {number}", dict(zip(lists, texts, strict=True)))
             for number, texts in enumerate(zip(*lists.values(), strict=True), start=1)
         )
         for position, stage in enumerate(stages, start=1):
@@ -172,22 +175,19 @@ class StandardSpace(Space):
 
     def _lists(self, fault: str, architecture: str) -> dict[str, list[str]]:
         parts = [part.partition("=") for part in architecture.strip().split(";")]
-        reason = self._list_fault([key for key, _, _ in parts])
-        if reason:
+        keys, written = self._keys(), [key for key, _, _ in parts]
+        reasons = [
+            f"the list {key!r} is written twice"
+            if key in keys
+            else f"the list {quoted(key)} is not one of {', '.join(keys)}{did_you_mean(key, keys, cutoff=0.5)}"
+            for key in written
+            if key not in keys or written.count(key) > 1
+        ]
+        reasons += [f"the list {key!r} is missing" for key in keys if key not in written]
+        if reasons:
             example = self._format((Stage(1, 16, 1), Stage(2, 32, 2), Stage(3, 64, 2)))
-            raise SpaceError(f"{fault}: {reason}; write it as {example}")
+            raise SpaceError(f"{fault}: {reasons[0]}; write it as {example}")
         return {key: values.split(",") for key, _, values in parts}
-
-    def _list_fault(self, written: list[str]) -> str:
-        """Return which list should not be there or is missing, or nothing."""
-        keys = self._keys()
-        for key in written:
-            if key not in keys:
-                return f"the list {quoted(key)} is not one of {', '.join(keys)}{did_you_mean(key, keys, cutoff=0.5)}"
-            if written.count(key) > 1:
-                return f"the list {key!r} is written twice"
-        missing = [key for key in keys if key not in written]
-        return f"the list {missing[0]!r} is missing" if missing else ""
 
     def _group_fault(self, stage: Stage) -> str:
         """Return why the groups of a stage cannot be built, or nothing."""
@@ -226,23 +226,23 @@ def _expect_few_blocks(fault: str, blocks: int) -> None:
     read_bounded(fault, what, str(blocks), most, unit)
 
 
-def _stage(fault: str, texts: dict[str, str]) -> Stage:
-    return Stage(**{_FIELDS[key]: _number(fault, key, text) for key, text in texts.items()})  # type: ignore[arg-type]
-
-
-def _number(fault: str, key: str, text: str) -> float:
-    pattern = _DECIMAL if key == "bm" else _INTEGER
-    if not pattern.fullmatch(text) or (key == "ss" and text not in ("1", "2")):
-        expected = {"bm": "a positive decimal of at most 6 decimal places", "ss": "1 or 2"}
-        raise SpaceError(
-            f"{fault}: {quoted(text)} in the list {key!r} must be {expected.get(key, 'a positive integer')}"
-        )
-    if key == "bm":
-        if float(text) > MAX_BOTTLENECK:
+def _read_stage(fault: str, texts: dict[str, str]) -> Stage:
+    values: dict[str, float] = {}
+    for key, text in texts.items():
+        pattern = _DECIMAL if key == "bm" else _INTEGER
+        if not pattern.fullmatch(text) or (key == "ss" and text not in ("1", "2")):
+            expected = {"bm": "a positive decimal of at most 6 decimal places", "ss": "1 or 2"}
+            raise SpaceError(
+                f"{fault}: {quoted(text)} in the list {key!r} must be {expected.get(key, 'a positive integer')}"
+            )
+        if key == "bm" and float(text) > MAX_BOTTLENECK:
             raise TooLargeError(f"{fault}: a bottleneck of {quoted(text)}, expected at most {MAX_BOTTLENECK}")
-        return float(text)
-    what, most, unit = _BOUNDS[key]
-    return read_bounded(fault, what, text, most, unit)
+        if key == "bm":
+            values[_FIELDS[key]] = float(text)
+        else:
+            what, most, unit = _BOUNDS[key]
+            values[_FIELDS[key]] = read_bounded(fault, what, text, most, unit)
+    return Stage(**values)  # type: ignore[arg-type]
 
 
 def _changed(stage: Stage, field: str, value: float) -> Stage:

@@ -35,9 +35,9 @@ def test_the_score_beats_size_and_size_beats_the_score():
     assert (wins.difference.low, wins.difference.high) == (-loses.difference.high, -loses.difference.low)
     tau = stats.kendalltau(MIXED, ACCURACIES).statistic
     assert wins.difference.value == pytest.approx(1 - tau)
-    for part in ("beats plain size", "1.00 [1.00, 1.00]", f"{tau:.2f} [", f"{1 - tau:+.2f} [", "n = 12 networks"):
+    for part in ("beats model size", "1.00 [1.00, 1.00]", f"{tau:.2f} [", f"{1 - tau:+.2f} [", "n = 12 networks"):
         assert part in wins.sentence
-    assert "loses to plain size" in loses.sentence
+    assert "loses to model size" in loses.sentence
     assert "\n" not in wins.sentence + loses.sentence
 
 

@@ -43,7 +43,7 @@ def test_the_quick_start_fits_one_screen_and_ends_with_the_verdict_and_what_to_o
     *_, last = printed.splitlines()
     assert last == f"Report: {run}/report.html"
     at_the_end = " ".join(printed.split())[-420:]
-    assert "Too little evidence to say whether the score beats plain size: 3 networks are too few" in at_the_end
+    assert "Too little evidence to say whether the score beats model size: 3 networks are too few" in at_the_end
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])

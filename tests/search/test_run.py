@@ -14,8 +14,8 @@ from tests.search.runs import QUICK, rows_of
 def test_the_ranking_stands_beside_plain_size(tmp_path, capsys):
     assert run_search(SearchConfig(run_dir=str(tmp_path / "run"), **QUICK)) == 0
     printed = " ".join(capsys.readouterr().out.split())
-    assert "What naswot adds over plain size: Kendall tau between it and parameters" in printed
-    assert "Known of this space: plain size ranks it as well as naswot does." in printed
+    assert "What naswot adds over model size: Kendall tau between it and parameters" in printed
+    assert "Known of this space: model size ranks it as well as naswot does." in printed
 
 
 def test_rows_and_ranking_follow_the_contract(finished):

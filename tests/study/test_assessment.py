@@ -1,4 +1,4 @@
-"""Each score beside plain size, against scipy's tau of networks drawn one by one."""
+"""Each score beside model size, against scipy's tau of networks drawn one by one."""
 
 import math
 

@@ -72,7 +72,7 @@ def test_all_scores_sizes_and_aggregates_are_studied(drawn, capsys):
     for name in ("naswot", "jacob_cov", "params"):
         assert float(found[name]["tau"]) == tau(column(rows, name), accuracies)
     assert float(found["jacob_cov+params"]["tau"]) == tau(joint_rank(rows, "jacob_cov", "params"), accuracies)
-    assert (found["naswot"]["outcome"], found["params"]["outcome"]) == ("beats", "plain size")
+    assert (found["naswot"]["outcome"], found["params"]["outcome"]) == ("beats", "model size")
     typed = json.loads((out / "study.json").read_text())
     assert typed["method"]["interval"] == "percentile bootstrap over networks"
     first = typed["panels"][0]["judged"][0]
@@ -80,8 +80,8 @@ def test_all_scores_sizes_and_aggregates_are_studied(drawn, capsys):
         ends = [float(found[first["score"]][f"{key}{end}"]) for end in ("", "_low", "_high")]
         assert [first[name][end] for end in ("value", "low", "high")] == ends
     printed = capsys.readouterr().out
-    assert "cifar10 test, 0 epochs (table), n = 40; plain size is parameters" in printed
-    assert "Better than plain size (parameters), by an interval that excludes 0: naswot" in printed
+    assert "cifar10 test, 0 epochs (table), n = 40; model size is parameters" in printed
+    assert "Better than model size (parameters), by an interval that excludes 0: naswot" in printed
     assert "40 architectures of nasbench201, drawn at random (seed 0)." in printed
     assert "How stable the scores are is not known of one run" in printed
 
@@ -102,7 +102,7 @@ def test_candidates_without_a_score_are_last_and_without_an_accuracy_no_points(p
     folder, rows, accuracies = place
     write_accuracies(folder / "part.csv", rows[:25], accuracies[:25])
     assert run("--run_dir", "run", "--benchmark", "part.csv") == 0
-    assert "n = 25; plain size" in capsys.readouterr().out
+    assert "n = 25; model size" in capsys.readouterr().out
     found = by_score(folder / "run/study/study.csv")
     joint = joint_rank(rows, "jacob_cov", "params")[:25]
     assert float(found["jacob_cov+params"]["tau"]) == tau(joint, accuracies[:25])
@@ -130,7 +130,7 @@ def test_trained_picks_are_the_accuracies_where_no_table_is_given(place, capsys)
     write_pick(folder / "run", result(9, test_acc=0.1, architecture="elsewhere", canonical="elsewhere"))
     assert run("--run_dir", "run") == 0
     printed = capsys.readouterr().out
-    assert "nasbench201 on digits, 3 epochs, seeds 0, 1 (trained picks), n = 8; plain size" in printed
+    assert "nasbench201 on digits, 3 epochs, seeds 0, 1 (trained picks), n = 8; model size" in printed
     assert "The picks are the top 9 of a ranking" in printed
     found = by_score(folder / "run/study/study.csv")
     assert float(found["naswot"]["tau"]) == tau(column(rows, "naswot")[1:9], accuracies[1:9])

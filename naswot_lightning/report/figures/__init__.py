@@ -42,14 +42,7 @@ FORMATS = tuple(_METADATA)
 def draw_figures(
     run: Run, findings: Findings, folder: Path, names: Sequence[str] = (), formats: Sequence[str] = ("png",)
 ) -> dict[str, Path]:
-    """Draw the figures that have something to show; one that cannot be drawn is a line of warning.
-
-    Args:
-        run: the run folder.
-        findings: about it.
-        folder: of the files.
-        names: of the figures; all by default.
-        formats: a file each.
+    """Draw the figures that have something to show, all by default; one that cannot be drawn is a line of warning.
 
     Returns:
         The files of the first format by the names of the figures.

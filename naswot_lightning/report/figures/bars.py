@@ -19,17 +19,23 @@ if TYPE_CHECKING:
     from naswot_lightning.report.findings import Findings
     from naswot_lightning.report.run import Run
 
-_GROUP = 0.8  # of the distance between two groups
+# Of the distance between two groups.
+_GROUP = 0.8
 # Of the colour map: what is darker hides an interval.
 _DARKEST, _BRIGHTEST = 0.3, 0.9
 # Tell bars apart without colours.
 _HATCHES = ("", "///", "...", "xxx", "\\\\\\", "+++", "ooo", "---")
-_OFFSET = 0.18  # of a line: published above, ours below
-_PUBLISHED, _OURS = ("0.45", "s"), ("#31688e", "o")  # colour, marker
-_ACROSS = 3  # panels in a line
-_LETTERS = 44  # of a small title, in the width of a panel
-SIZE = "plain size"
-_VERDICTS = {  # of a score against plain size: colour, what the legend says
+# Of a line: published above, ours below.
+_OFFSET = 0.18
+# Colour, marker.
+_PUBLISHED, _OURS = ("0.45", "s"), ("#31688e", "o")
+# Panels in a line.
+_ACROSS = 3
+# Of a small title, in the width of a panel.
+_LETTERS = 44
+SIZE = "model size"
+# Of a score against model size: colour, what the legend says.
+_VERDICTS = {
     "beats": ("#2a788e", "better than size"), "cannot be told apart": ("#9fb8c4", "not to be told apart from size"),
     "loses": ("#c46a4a", "worse than size"), "too little evidence": ("#dddddd", "no interval"), SIZE: ("0.35", SIZE),
 }  # fmt: skip
@@ -109,7 +115,7 @@ def draw_taus(bars: Sequence[Bar]) -> Figure:
 
 @dataclass(frozen=True)
 class VerdictBar:
-    """Kendall's tau of a score, and what it has over plain size."""
+    """Kendall's tau of a score, and what it has over model size."""
 
     score: str
     tau: Estimate
@@ -128,7 +134,7 @@ class VerdictPanel:
 
 
 def draw_verdicts(panels: Sequence[VerdictPanel], title: str) -> Figure:
-    """Draw a panel per accuracy with a bar per score, and a line where plain size is."""
+    """Draw a panel per accuracy with a bar per score, and a line where model size is."""
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
@@ -219,7 +225,18 @@ def draw_published(rows: Sequence[ResultRow], columns: Sequence[str], title: str
     figure = Figure(figsize=(2.2 + 2.6 * len(columns), height), layout="constrained")
     axes = figure.subplots(1, len(columns), squeeze=False, sharey=True)[0]
     for axis, column in zip(axes, columns, strict=True):
-        _draw_column(axis, rows, column)
+        means = [found.mean for row in rows for found in (row.published.get(column), row.ours.get(column)) if found]
+        # A range around the better three quarters of the means: searches that fail would hide all else.
+        ordered = sorted(means) or [0.0, 100.0]
+        low, high = ordered[len(ordered) // 4], ordered[-1]
+        margin = 0.6 * (high - low) or 1.0
+        axis.set_xlim(low - margin, high + margin / 2)
+        for place, row in enumerate(rows):
+            _draw_point(axis, row.published.get(column), place - _OFFSET, "published", *_PUBLISHED)
+            _draw_point(axis, row.ours.get(column), place + _OFFSET, "here", *_OURS)
+        axis.set_title(style.plain(column), fontsize="medium")
+        axis.set_xlabel("accuracy (%)")
+        axis.grid(axis="x", alpha=0.3)
     axes[0].set_yticks(range(len(rows)), [style.plain(row.label) for row in rows])
     axes[0].set_ylim(len(rows) - 0.5, -0.5)
     handles, labels = axes[0].get_legend_handles_labels()
@@ -229,29 +246,13 @@ def draw_published(rows: Sequence[ResultRow], columns: Sequence[str], title: str
     return figure
 
 
-def _draw_column(axis: Any, rows: Sequence[ResultRow], column: str) -> None:
-    means = [found.mean for row in rows for found in (row.published.get(column), row.ours.get(column)) if found]
-    # A range around the better three quarters of the means: searches that fail would hide all else.
-    ordered = sorted(means) or [0.0, 100.0]
-    low, high = ordered[len(ordered) // 4], ordered[-1]
-    margin = 0.6 * (high - low) or 1.0
-    axis.set_xlim(low - margin, high + margin / 2)
-    for place, row in enumerate(rows):
-        _draw_point(axis, row.published.get(column), place - _OFFSET, "published", *_PUBLISHED)
-        _draw_point(axis, row.ours.get(column), place + _OFFSET, "here", *_OURS)
-    axis.set_title(style.plain(column), fontsize="medium")
-    axis.set_xlabel("accuracy (%)")
-    axis.grid(axis="x", alpha=0.3)
-
-
 def _draw_point(axis: Any, found: Spread | None, place: float, label: str, color: str, marker: str) -> None:
     if found is None:
         return
     if found.mean < axis.get_xlim()[0]:
-        left = axis.get_yaxis_transform()  # x is a share of the panel
-        axis.text(
-            0.01, place, f"\N{LEFTWARDS ARROW} {found.mean:.2f}", color=color, transform=left, va="center", size=7
-        )
+        # In this transform x is a share of the panel.
+        look = {"color": color, "transform": axis.get_yaxis_transform(), "va": "center", "size": 7}
+        axis.text(0.01, place, f"\N{LEFTWARDS ARROW} {found.mean:.2f}", **look)
     else:
         axis.errorbar(
             [found.mean], [place], xerr=[found.std or 0.0], fmt=marker, color=color, markersize=4, elinewidth=1,

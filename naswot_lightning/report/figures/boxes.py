@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from naswot_lightning.report.run import Run
 
 _FEWEST_BINS, _MOST_BINS = 12, 60
-_TICK = 0.06  # of the height of the figure
-_GROUP = 0.85  # of the distance between two batch sizes
+# Of the height of the figure.
+_TICK = 0.06
+# Of the distance between two batch sizes.
+_GROUP = 0.85
 # White in a box, on which its black median is seen.
 _LIGHT = 0.45
 
@@ -33,7 +35,14 @@ def draw_distribution(run: Run, findings: Findings) -> Figure | None:
 
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axis = figure.subplots()
-    axis.hist(found.values, _edges(found.values).tolist(), color=style.CANDIDATES, edgecolor="white", linewidth=0.4)
+    # Bins of equal width on the axis: as many as the values fill (numpy's "auto").
+    log = style.scale(found.values) == "log"
+    shown = np.log10(found.values) if log else found.values
+    count = min(max(len(np.histogram_bin_edges(shown, "auto")) - 1, _FEWEST_BINS), _MOST_BINS) if np.ptp(shown) else 1
+    edges = np.histogram_bin_edges(shown, count)
+    axis.hist(
+        found.values, (10**edges if log else edges).tolist(), color=style.CANDIDATES, edgecolor="white", linewidth=0.4
+    )
     axis.vlines(
         found.values[found.marked], 0, _TICK, transform=axis.get_xaxis_transform(), color=style.PICKED["color"],
         linewidth=2.0, label=style.plain(found.mark),
@@ -45,15 +54,6 @@ def draw_distribution(run: Run, findings: Findings) -> Figure | None:
     axis.legend(loc="best", fontsize="small")
     figure.suptitle(style.wrapped(found.title, 80), fontsize="medium")
     return figure
-
-
-def _edges(values: np.ndarray) -> np.ndarray:
-    """Return the edges of bins of equal width on the axis: as many as the values fill (numpy's "auto")."""
-    log = style.scale(values) == "log"
-    shown = np.log10(values) if log else values
-    count = min(max(len(np.histogram_bin_edges(shown, "auto")) - 1, _FEWEST_BINS), _MOST_BINS) if np.ptp(shown) else 1
-    edges = np.histogram_bin_edges(shown, count)
-    return np.asarray(10**edges if log else edges)
 
 
 def draw_figure5(run: Run, findings: Findings) -> Figure | None:

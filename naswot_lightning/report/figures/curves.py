@@ -18,22 +18,27 @@ if TYPE_CHECKING:
     from naswot_lightning.report.findings import Findings
     from naswot_lightning.report.run import Run
 
-_ENDS = (2.0, float("inf"))  # epochs, of the panels of Figure 6
-_MARKED = 12  # points of a line that carry its marker
+# Epochs, of the panels of Figure 6.
+_ENDS = (2.0, float("inf"))
+# Points of a line that carry its marker.
+_MARKED = 12
 _SCORE_AXIS = r"score $s = \log|K_H|$ (natural log)"
-_LINES, _MARKERS = ("-", "--", "-.", ":"), "os^Dv"  # tell runs apart in grey
+# Tell runs apart in grey.
+_LINES, _MARKERS = ("-", "--", "-.", ":"), "os^Dv"
 # Told apart without colours; a line an algorithm, in the order in which they are given.
 _PATTERNS = ("-", ":", "-.", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 1, 1, 1)), (0, (3, 1, 1, 1)))
 # Of more searches the spread is shown at the end alone: bands over each other are one grey area.
 _MOST_BANDS = 3
 _SHADE = 0.1
-_FIRST_BAR, _NEXT_BAR = 1.025, 0.016  # of the axis: where the bars of the spread stand
+# Of the axis: where the bars of the spread stand.
+_FIRST_BAR, _NEXT_BAR = 1.025, 0.016
 _EFFORTS: dict[Effort, str] = {"evaluations": "evaluations (whole trainings)", "seconds": "simulated time (s)"}
 # Of an axis: what is lower than the means there is cut off, it would hide all else.
 _SETTLED = 0.05
-_BRIGHTEST = 0.7  # of the colour map
-_LETTERS = 70  # of the title, over each panel
-_NAMES = 2  # of the legend, below each panel
+# Of the colour map.
+_BRIGHTEST = 0.7
+# Of the title over each panel, and names of the legend below it.
+_LETTERS, _NAMES = 70, 2
 
 
 def draw_figure6(run: Run, findings: Findings) -> Figure | None:
@@ -74,10 +79,10 @@ def _draw_network(
     if _draw_band(axis, [_until(end, each.points) for each in of_seeds], {**look, "label": label}):
         label = "_"
     _draw_band(axis, [_until(end, each.running) for each in of_seeds], {**look, "linestyle": ":", "marker": ""})
-    for points in (_until(end, each.points) for each in failed):
-        if points:  # the legend shows the first
-            axis.plot(*zip(*points, strict=True), color=style.FAILED, linestyle="--", linewidth=1, label=label)
-            label = "_"
+    for points in filter(None, (_until(end, each.points) for each in failed)):
+        axis.plot(*zip(*points, strict=True), color=style.FAILED, linestyle="--", linewidth=1, label=label)
+        # The legend shows the first alone.
+        label = "_"
 
 
 def _draw_band(axis: Any, of_seeds: Sequence[Points], look: Mapping[str, Any]) -> bool:
@@ -104,9 +109,6 @@ def draw_runs(trajectories: Mapping[str, Sequence[Points]]) -> Figure | None:
     """Draw the scores of runs on the left, and on the right relative to each network's score at init.
 
     A colour is a run, a thin line a network, a thick one the mean over networks.
-
-    Args:
-        trajectories: of each run by its name, the lines of its networks.
     """
     if not any(trajectories.values()):
         return None
@@ -162,13 +164,8 @@ def draw_best_so_far(searches: Mapping[str, Sequence[Curve]], label: str, title:
     Of more than three algorithms it is no band, but a bar at the end, in the order of the legend. The panel of seconds
     is left out where they are not known.
 
-    Args:
-        searches: curves, one per seed, by the name of the algorithm.
-        label: what their values are, with the unit.
-        title: what was searched; the numbers of seeds are added.
-
-    Returns:
-        The figure, or None where no algorithm has found anything.
+    Searches are curves, one per seed, by the name of the algorithm; the label says what their values are, with the
+    unit. None where no algorithm has found anything.
     """
     timed = all(curve.is_timed for curves in searches.values() for curve in curves)
     kinds: list[Effort] = ["evaluations", "seconds"] if timed else ["evaluations"]

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from naswot_lightning.report.findings import Findings
     from naswot_lightning.report.run import Run
 
-_SIDE = 1.9  # inches, of a panel
+# Inches, of a panel.
+_SIDE = 1.9
 _BINS = 50
 
 
@@ -63,14 +64,7 @@ def draw_jacobians(run: Run, findings: Findings) -> Figure | None:
 
 
 def _grid(found: Similarities, what: str, draw_panel: Callable[[Any, np.ndarray], Any], aspect: float) -> Figure:
-    """Draw a panel per network under the accuracies of its range.
-
-    Args:
-        found: a matrix per network.
-        what: the matrices are, for the title.
-        draw_panel: draws one of them into its axes.
-        aspect: height of a panel by its width.
-    """
+    """Draw a panel per network under the accuracies of its range; ``aspect`` is height by width of a panel."""
     from matplotlib.figure import Figure
 
     metadata = found.metadata

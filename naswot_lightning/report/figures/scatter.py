@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from naswot_lightning.analysis.results import Network
 from naswot_lightning.analysis.statistics import Estimate, estimate, kendall_tau, resampled_tau
-from naswot_lightning.columns import PARAMS, SCORE_FINAL, SCORE_INIT, TEST_ACC, Column
+from naswot_lightning.columns import PARAMS, SCORE_FINAL, SCORE_INIT, TEST_ACC
 from naswot_lightning.report.figures import style
 from naswot_lightning.report.networks import networks_with_accuracy, scored_candidates
 
@@ -22,7 +21,8 @@ if TYPE_CHECKING:
     from naswot_lightning.report.findings import Findings
     from naswot_lightning.report.run import Run
 
-_ACROSS = 3  # panels in a line
+# Panels in a line.
+_ACROSS = 3
 _MILLION = 1e6
 # More points are pixels, which keeps a vector file small: 300,000 take less than a second.
 _MANY = 5000
@@ -104,11 +104,7 @@ def draw_score_panels(panels: Sequence[ScorePanel]) -> Figure:
 
 
 def draw_figure3(run: Run, findings: Findings) -> Figure | None:
-    """Draw the scores of a run against known accuracies, a panel per score (the paper's Figure 3).
-
-    Returns:
-        The figure, or None where no accuracy is known.
-    """
+    """Draw the scores of a run against known accuracies, a panel per score (the paper's Figure 3)."""
     found = networks_with_accuracy(run)
     if found is None:
         return None
@@ -174,7 +170,14 @@ def draw_score_vs_accuracy(run: Run, findings: Findings) -> Figure | None:
     for axis, column in zip(axes, (SCORE_INIT, SCORE_FINAL), strict=True):
         looks = zip(group.by_rank, style.colors(group.by_rank), style.markers(group.by_rank), strict=True)
         for network, color, marker in looks:
-            _draw_network(axis, network, column, color, marker)
+            score, mean = network.mean(column.name), network.mean(TEST_ACC.name)
+            across, along = network.deviation(column.name), network.deviation(TEST_ACC.name)
+            if score is not None and mean is not None:
+                axis.errorbar(
+                    [score], [100 * mean], xerr=across and [across], yerr=along and [100 * along], fmt=marker,
+                    color=color, markersize=6, markeredgecolor="0.3", markeredgewidth=0.4, elinewidth=1, capsize=2,
+                    label=style.label(network),
+                )  # fmt: skip
         accuracy = TEST_ACC.axis + ("" if test_set is None else f", {style.plain(test_set)}")
         axis.set(xlabel=column.axis, ylabel=accuracy)
         # Scores have many digits: more labels touch each other.
@@ -184,17 +187,6 @@ def draw_score_vs_accuracy(run: Run, findings: Findings) -> Figure | None:
         axis.grid(alpha=0.3)
     style.explain_colors(figure, axes[-1], group.by_rank)
     return figure
-
-
-def _draw_network(axis: Any, network: Network, column: Column, color: Any, marker: str) -> None:
-    score, accuracy = network.mean(column.name), network.mean(TEST_ACC.name)
-    if score is None or accuracy is None:
-        return
-    across, along = network.deviation(column.name), network.deviation(TEST_ACC.name)
-    axis.errorbar(
-        [score], [100 * accuracy], xerr=across and [across], yerr=along and [100 * along], fmt=marker, color=color,
-        markersize=6, markeredgecolor="0.3", markeredgewidth=0.4, elinewidth=1, capsize=2, label=style.label(network),
-    )  # fmt: skip
 
 
 def _heading(tau: Estimate) -> str:

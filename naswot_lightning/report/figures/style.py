@@ -15,15 +15,17 @@ from spaces.errors import one_line
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FAILED = "0.6"  # grey
-CANDIDATES = "#7a9cc6"  # light, also in grey
-PICKED: dict[str, Any] = {  # dark, and of another form
+# A grey; what is light also in grey; and what is dark, and of another form.
+FAILED = "0.6"
+CANDIDATES = "#7a9cc6"
+PICKED: dict[str, Any] = {
     "color": "#b2182b", "marker": "D", "markersize": 7, "markeredgecolor": "black", "markeredgewidth": 0.8,
     "linestyle": "none",
 }  # fmt: skip
 # An axis is logarithmic from where the largest value is so many times the smallest.
 _WIDE = 30
-_LONGEST = 200  # characters of a text
+# Characters of a text.
+_LONGEST = 200
 # Of more networks a legend hides the curves, and its colours cannot be told apart.
 _LEGEND_NETWORKS = 10
 _COLORS = "viridis"

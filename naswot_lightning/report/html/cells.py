@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from spaces.graph import CellGraph
 
-MOST_DRAWN = 3_000  # architectures
+# Architectures.
+MOST_DRAWN = 3_000
 # A layout takes 2 to 6 ms; cells with the same edges and labels of the same lengths share one.
 MOST_LAYOUTS = 400
 
@@ -36,16 +37,15 @@ class Cells:
             cells = known_space(space).graph(architecture)
         except Exception:  # noqa: BLE001 - a space of the user's own; the page shows the string instead
             return ()
-        layouts = [self._layout(graph) for graph in cells]
-        found = [self._add(graph, layout) for graph, layout in zip(cells, layouts, strict=True) if layout is not None]
-        return tuple(found) if len(found) == len(layouts) else ()
-
-    def _add(self, graph: CellGraph, layout: int) -> int:
-        code = [self._word(graph.title), layout, len(graph.nodes)]
-        code += [2 * self._word(node.label) + node.live for node in graph.nodes]
-        for edge in graph.edges:
-            code += [edge.source, edge.target, 2 * self._word(edge.label) + edge.live]
-        return self.graphs.setdefault(tuple(code), len(self.graphs))
+        found = []
+        for graph, layout in zip(cells, [self._layout(graph) for graph in cells], strict=True):
+            if layout is not None:
+                code = [self._word(graph.title), layout, len(graph.nodes)]
+                code += [2 * self._word(node.label) + node.live for node in graph.nodes]
+                for edge in graph.edges:
+                    code += [edge.source, edge.target, 2 * self._word(edge.label) + edge.live]
+                found.append(self.graphs.setdefault(tuple(code), len(self.graphs)))
+        return tuple(found) if len(found) == len(cells) else ()
 
     def _word(self, word: str) -> int:
         return self.words.setdefault(word, len(self.words))

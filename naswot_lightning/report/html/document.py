@@ -21,15 +21,10 @@ _MISSING = "–"
 
 
 def render(template: str, title: str, scripts: Sequence[str], start: str, data: Any, **values: Any) -> str:
-    """Return a page.
+    """Return a page of a template of ``templates/``, which escapes all texts among the values.
 
-    Args:
-        template: of ``templates/``; it extends ``base.html``.
-        title: of the window.
-        scripts: names of ``assets/`` without their ending, beside those that are shared.
-        start: the function of these that is called with the data.
-        data: plain values for it.
-        values: for the template, which escapes all texts.
+    Scripts are names of ``assets/`` without their ending, beside those that are shared; the function ``start`` of these
+    is called with the data.
     """
     from markupsafe import Markup
 

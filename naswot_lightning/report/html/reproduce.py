@@ -4,38 +4,63 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
 from naswot_lightning.config import SearchConfig, result_settings
 from naswot_lightning.report.run import Run, TrainingRun
 
-Setting = tuple[str, str]  # name, value in words
+# A name, and its value in words.
+Setting = tuple[str, str]
 AGAIN = "runs/again"
 _ALWAYS = ("space", "samples", "dataset", "score", "seed")
 
 
 def settings_of(settings: Mapping[str, Any]) -> tuple[tuple[Setting, ...], tuple[Setting, ...]]:
     """Return the settings of a search that were chosen, and the others; those of a group by ``group.name``."""
-    chosen = dict(_search_options(settings))
-    others: dict[str, Any] = {}
+    chosen = in_words(dict(_search_options(settings)))
+    return tuple(chosen.items()), tuple(each for each in in_words(settings).items() if each[0] not in chosen)
+
+
+def in_words(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Return settings as texts, those of a group by ``group.name``.
+
+    >>> in_words({"seed": 0, "wandb": {"mode": "offline"}})
+    {'seed': '0', 'wandb.mode': 'offline'}
+    """
+    found: dict[str, str] = {}
     for name, value in settings.items():
         if isinstance(value, Mapping):
-            others |= {f"{name}.{inner}": each for inner, each in value.items()}
+            found |= in_words({f"{name}.{inner}": each for inner, each in value.items()})
         else:
-            others[name] = value
-
-    def told(options: Mapping[str, Any]) -> tuple[Setting, ...]:
-        return tuple((name, each if isinstance(each, str) else json.dumps(each)) for name, each in options.items())
-
-    return told(chosen), told({name: value for name, value in others.items() if name not in chosen})
+            found[name] = value if isinstance(value, str) else json.dumps(value)
+    return found
 
 
 def commands_of(run: Run) -> tuple[str, ...]:
     """Return the command of the search, and one for each kind of trainings, as they are typed in a shell."""
-    search = (_joined("search.py", _search_options(run.settings)),) if run.settings else ()
-    return (*search, *_trainings(run.trainings))
+    commands = [_joined("search.py", _search_options(run.settings))] if run.settings else []
+    # One for the ranks that share recipe, data set and seeds, and one for each architecture given.
+    kinds: dict[str, list[TrainingRun]] = {}
+    for each in run.trainings:
+        if each.result is not None:
+            planned = each.planned
+            kind = json.dumps([planned.dataset, planned.recipe or "", dict(planned.options)], sort_keys=True)
+            kinds.setdefault(kind, []).append(each)
+    for _, members in sorted(kinds.items()):
+        planned = members[0].planned
+        recipe = [] if planned.recipe is None else [("recipe", planned.recipe)]
+        options: list[tuple[str, Any]] = [("dataset", planned.dataset), *recipe, *planned.options.items()]
+        seeds = sorted({each.planned.seed for each in members})
+        options.append(("seed", seeds[0]) if len(seeds) == 1 else ("seeds", ",".join(map(str, seeds))))
+        ranks = sorted({each.planned.rank for each in members if each.planned.rank is not None})
+        if ranks:
+            commands.append(_joined("train.py", [("picks", ",".join(map(str, ranks))), *options]))
+        given = {(each.planned.space, each.planned.architecture) for each in members if each.planned.rank is None}
+        for space, architecture in sorted(given):
+            commands.append(_joined("train.py", [("space", space), ("architecture", architecture), *options]))
+    return tuple(commands)
 
 
 def _joined(script: str, options: Iterable[tuple[str, Any]]) -> str:
@@ -76,25 +101,3 @@ def _search_options(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield from ((f"{name}.{inner}", one) for inner, one in value.items())
         else:
             yield name, value
-
-
-def _trainings(trainings: Sequence[TrainingRun]) -> Iterator[str]:
-    """Yield a command for the ranks that share recipe, data set and seeds, and one for each architecture given."""
-    kinds: dict[str, list[TrainingRun]] = {}
-    for each in trainings:
-        if each.result is not None:
-            planned = each.planned
-            kind = json.dumps([planned.dataset, planned.recipe or "", dict(planned.options)], sort_keys=True)
-            kinds.setdefault(kind, []).append(each)
-    for _, members in sorted(kinds.items()):
-        planned = members[0].planned
-        recipe = [] if planned.recipe is None else [("recipe", planned.recipe)]
-        options: list[tuple[str, Any]] = [("dataset", planned.dataset), *recipe, *planned.options.items()]
-        seeds = sorted({each.planned.seed for each in members})
-        options.append(("seed", seeds[0]) if len(seeds) == 1 else ("seeds", ",".join(map(str, seeds))))
-        ranks = sorted({each.planned.rank for each in members if each.planned.rank is not None})
-        if ranks:
-            yield _joined("train.py", [("picks", ",".join(map(str, ranks))), *options])
-        given = {(each.planned.space, each.planned.architecture) for each in members if each.planned.rank is None}
-        for space, architecture in sorted(given):
-            yield _joined("train.py", [("space", space), ("architecture", architecture), *options])

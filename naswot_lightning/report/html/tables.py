@@ -13,21 +13,25 @@ from naswot_lightning.analysis.evidence import PREDICTORS, Correlation, Verdict
 from naswot_lightning.columns import BENCHMARK_ACC, SCORE_INIT, SIZES, TEST_ACC, VAL_ACC, Column, Criterion
 from naswot_lightning.ranking import COLUMNS, as_dicts
 from naswot_lightning.report.findings import Findings, describe_trajectory
-from naswot_lightning.report.run import BenchmarkEvidence, Run, TrainingRun
+from naswot_lightning.report.run import Run, TrainingRun
 from naswot_lightning.storage.score_rows import ScoreRow
 
 Kind = Literal["count", "number", "share", "text", "label"]
-Line = tuple[tuple[float, ...], tuple[float | None, ...]]  # of a curve: epochs, values
-Bar = tuple[str, float, float | None, float | None, bool]  # predictor, tau, its interval, whether it is a size
+# Of a curve: epochs, values.
+Line = tuple[tuple[float, ...], tuple[float | None, ...]]
+# Predictor, tau, both ends of its interval, whether it is a size.
+Bar = tuple[str, float, float | None, float | None, bool]
 MOST_ROWS = 10_000
 # Of networks: more cards and curves tell nothing.
 MOST_PICKS = 60
 # Of a curve: more than it has pixels on a phone.
 _MOST_POINTS = 300
-_MOST_DOTS = 2_000  # of single candidates, evenly spaced
+# Of single candidates, evenly spaced.
+_MOST_DOTS = 2_000
 _PAPER = ("rank", "architecture", "score", TEST_ACC.name, BENCHMARK_ACC.name, "params", "macs")
 _PAPER_ROWS = 30
-_DIGITS = 7  # of a number: more than a score means
+# Of a number: more than a score means.
+_DIGITS = 7
 _SHARES = {TEST_ACC.name, VAL_ACC.name, BENCHMARK_ACC.name}
 _LABELS = {VAL_ACC.name: "val acc", BENCHMARK_ACC.name: "benchmark acc"}
 
@@ -46,6 +50,16 @@ class CandidateColumn:
     """one per row; None where there is none."""
     note: str = ""
     """what it is, in a sentence; empty where the label says it."""
+
+    def shown(self, value: Any) -> str:
+        """Return a value of it in words."""
+        if value is None:
+            return "–"
+        if self.kind == "share":
+            return f"{100 * value:.2f} %"
+        if self.kind == "number":
+            return f"{value:,.2f}" if abs(value) >= 1 else f"{value:.4g}"
+        return f"{value:,}" if self.kind == "count" else str(value)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the page's scripts read it; values of a "label" once, with their positions."""
@@ -77,17 +91,7 @@ class CandidateTable:
     def on_paper(self) -> list[tuple[CandidateColumn, list[str]]]:
         """Return the columns that paper has room for, and their first values as they are shown."""
         columns = [column for name in _PAPER if (column := self.column(name)) is not None]
-        return [(column, [_shown(column.kind, value) for value in column.values[:_PAPER_ROWS]]) for column in columns]
-
-
-def _shown(kind: Kind, value: Any) -> str:
-    if value is None:
-        return "–"
-    if kind == "share":
-        return f"{100 * value:.2f} %"
-    if kind == "number":
-        return f"{value:,.2f}" if abs(value) >= 1 else f"{value:.4g}"
-    return f"{value:,}" if kind == "count" else str(value)
+        return [(column, list(map(column.shown, column.values[:_PAPER_ROWS]))) for column in columns]
 
 
 def candidates_of(run: Run) -> CandidateTable | None:
@@ -293,19 +297,17 @@ def evidence_of(run: Run, findings: Findings) -> tuple[Evidence, ...]:
         trajectory = tuple(describe_trajectory(each.trajectory))
         title = group.title(each.networks)
         found.append(_evidence(title, each.verdict, each.correlations[TEST_ACC.name], tuple(notes), trajectory))
-    return (*found, *(() if run.benchmark is None else (_of_benchmark(run.benchmark),)))
-
-
-def _of_benchmark(table: BenchmarkEvidence) -> Evidence:
-    title = f"{table.source}: {table.networks:,} of {table.candidates:,} candidates are known"
-    notes = []
-    if table.pick is not None and table.best_candidate is not None and table.best is not None:
-        pick, best, of_table = 100 * table.pick, 100 * table.best_candidate, 100 * table.best
-        notes.append(
-            f"The first of the ranking reaches {pick:.2f} %: {best - pick:.2f} points below the best of the candidates "
-            f"({best:.2f} %), {of_table - pick:.2f} below the best of the table ({of_table:.2f} %)."
-        )
-    return _evidence(title, table.verdict, table.correlations, tuple(notes))
+    if (table := run.benchmark) is not None:
+        title = f"{table.source}: {table.networks:,} of {table.candidates:,} candidates are known"
+        notes = []
+        if table.pick is not None and table.best_candidate is not None and table.best is not None:
+            pick, best, of_table = 100 * table.pick, 100 * table.best_candidate, 100 * table.best
+            notes = [
+                f"The first of the ranking reaches {pick:.2f} %: {best - pick:.2f} points below the best of the "
+                f"candidates ({best:.2f} %), {of_table - pick:.2f} below the best of the table ({of_table:.2f} %)."
+            ]
+        found.append(_evidence(title, table.verdict, table.correlations, tuple(notes)))
+    return tuple(found)
 
 
 def _evidence(

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from naswot_lightning.config import WandbConfig
 from naswot_lightning.errors import UserError, describe_error
@@ -24,12 +24,7 @@ _REST = 9
 
 
 class ComparisonRun:
-    """The run of a folder's comparison, which is started by what is logged first; only under the folder's lock.
-
-    Args:
-        folder: of the picks.
-        wandb: where the run is shown.
-    """
+    """The run of a folder's comparison, which is started by what is logged first; only under the folder's lock."""
 
     def __init__(self, folder: RunFolder, wandb: WandbConfig) -> None:
         self.folder, self._wandb = folder, wandb
@@ -104,7 +99,7 @@ class ComparisonUpdates:
         self._next: Future[None] | None = None
         self._closed, self._is_begun = threading.Event(), False
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> ComparisonUpdates:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

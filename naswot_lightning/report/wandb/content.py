@@ -26,7 +26,8 @@ from spaces import SpaceError, known_space
 
 # What wandb draws of one chart, and shows of one table.
 CHART_ROWS = 10_000
-_DPI = 72  # of a cell in a table: 10 to 60 kB
+# Of a cell in a table: 10 to 60 kB.
+_DPI = 72
 
 # Candidates that were evaluated: the axis of the best so far.
 CANDIDATES = "candidates"
@@ -58,17 +59,14 @@ def define_metrics(run: Any) -> None:
 
 
 def log_result(run: Any, result: TrainingResult, last: Mapping[str, float], checkpoint: Path | None) -> None:
-    """Log how a training ended, in the names of ``result.json``.
+    """Log how a training ended, in the names of ``result.json``, with the metrics of its last epoch.
 
-    Args:
-        run: of wandb.
-        result: of the training.
-        last: metrics of its last epoch: ``wandb sync`` forgets those of an earlier part of a training that was cut.
-        checkpoint: of the best epoch, where it is to be kept as the artifact ``model-<id of the run>``.
+    The checkpoint, of the best epoch, is kept as the artifact ``model-<id of the run>``.
     """
     import wandb
 
     known = {name: value for name, value in vars(result).items() if value is not None}
+    # ``wandb sync`` forgets those of an earlier part of a training that was cut.
     run.summary.update({name: last[name] for name in METRICS if name in last})
     run.summary.update({name: known[name] for name in _TRAINING_SUMMARY if name in known})
     run.config.update({name: known[name] for name in _TRAINING_CONFIG if name in known}, allow_val_change=True)
@@ -110,14 +108,7 @@ def _shown_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def log_search(run: Any, shown: SearchShown, folder: RunFolder, artifacts: bool) -> None:
-    """Log a search.
-
-    Args:
-        run: of wandb.
-        shown: its content.
-        folder: that holds the ranking's files.
-        artifacts: keep these files in wandb, too, as the artifact ``ranking-<run id>``.
-    """
+    """Log a search; its files are kept in wandb, too, where they are to be ``artifacts``: ``ranking-<run id>``."""
     import wandb
 
     run.define_metric(CANDIDATES)
@@ -183,13 +174,9 @@ def content_of(run: Run) -> str:
 
 
 def log_comparison(tracked: Any, run: Run, findings: Findings, figures: Mapping[str, Path] | None) -> None:
-    """Log the trained picks of a run folder.
+    """Log the trained picks of a run folder to wandb's run, which may hold an earlier comparison.
 
-    Args:
-        tracked: wandb's run; it may hold an earlier comparison.
-        run: the run folder.
-        findings: about it.
-        figures: PNG files by their names; None while picks train: cells are not drawn then, either.
+    Figures are PNG files by their names; None while picks train: cells are not drawn then, either.
     """
     import wandb
 
@@ -249,9 +236,7 @@ def _evidence(findings: Findings) -> dict[str, Any]:
 def cell_pictures(space: str, architectures: Sequence[str]) -> list[Any]:
     """Return a ``wandb.Image`` of each architecture's cells, or None where they cannot be drawn.
 
-    Args:
-        space: its name; it must be a built-in one, or trusted.
-        architectures: the same one is drawn once. About 0.1 s each.
+    About 0.1 s each; the same one is drawn once. The space must be a built-in one, or trusted.
     """
     import wandb
     from PIL import Image

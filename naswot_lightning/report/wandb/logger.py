@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,12 @@ class SentOnceLogger(WandbLogger):
         super().__init__(log_model=False)
         self._start: Callable[[], Any] | None = start
         self._file = file
-        self._sent = _read_sent(file)
+        # The last step of every metric; where the file is damaged, wandb is sent some steps twice.
+        sent: Any = None
+        with suppress(FileNotFoundError, ValueError):
+            sent = parse_json(file.read_bytes())
+        steps = sent if isinstance(sent, dict) else {}
+        self._sent = {name: step for name, step in steps.items() if isinstance(step, int)}
 
     @property
     @rank_zero_experiment
@@ -66,13 +72,3 @@ class SentOnceLogger(WandbLogger):
         if step is not None:
             self._sent.update(dict.fromkeys(new, step))
             atomic_write(self._file, json.dumps(self._sent))
-
-
-def _read_sent(file: Path) -> dict[str, int]:
-    """Return the last step of every metric; none where the file is damaged: wandb is then sent some steps twice."""
-    try:
-        sent = parse_json(file.read_bytes())
-    except (FileNotFoundError, ValueError):
-        return {}
-    steps = sent if isinstance(sent, dict) else {}
-    return {name: step for name, step in steps.items() if isinstance(step, int)}

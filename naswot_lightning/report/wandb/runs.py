@@ -20,7 +20,8 @@ Mode = Literal["online", "offline", "disabled"]
 
 log = logging.getLogger(__name__)
 _INIT_SECONDS = 60.0
-_PATIENCE_S = 20.0  # for another run that starts
+# For another run that starts.
+_PATIENCE_S = 20.0
 
 
 def resolve_project(project: str | None) -> str:
@@ -58,19 +59,13 @@ def resolve_mode(mode: str) -> Mode:
     ``WANDB_MODE`` in the environment decides where the mode is ``auto``.
     """
     if mode == "auto":
-        mode = os.environ.get("WANDB_MODE", "online" if _has_api_key() else "offline")
+        host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
+        has_key = bool(os.environ.get("WANDB_API_KEY"))
+        with suppress(OSError, netrc.NetrcParseError):
+            has_key = has_key or netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
+        mode = os.environ.get("WANDB_MODE", "online" if has_key else "offline")
     modes: dict[str, Mode] = {"online": "online", "run": "online", "shared": "online", "disabled": "disabled"}
     return modes.get(mode, "offline")
-
-
-def _has_api_key() -> bool:
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
-    try:
-        return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
-    except (OSError, netrc.NetrcParseError):
-        return False
 
 
 def start_run(wandb_mode: str, project: str | None, folder: Path, config: Mapping[str, Any], **arguments: Any) -> Any:
@@ -79,12 +74,7 @@ def start_run(wandb_mode: str, project: str | None, folder: Path, config: Mappin
     Unless the mode is ``online``, an unreachable server means an offline run, to be sent with ``wandb sync``, and
     anything else that goes wrong (a variable of the environment, a folder) is one line of warning.
 
-    Args:
-        wandb_mode: auto, online, offline or disabled.
-        project: the wandb project; None for that of the environment, or ours.
-        folder: the run folder.
-        config: of the run.
-        arguments: of ``wandb.init``.
+    The project is by default that of the environment, or ours; further arguments are those of ``wandb.init``.
 
     Raises:
         UserError: the mode is online, and the run cannot start.

@@ -10,12 +10,12 @@ from torch import nn
 from naswot_lightning import activation_kernel
 from spaces import get_space
 from spaces.base import count_macs, count_params
+from spaces.layers import draw_he_weights
 from spaces.nasbench101.graph import assemble, parse_graph
 from spaces.nasbench101.network import (
     NASBench101Cell,
     NASBench101Network,
     draw_benchmark_weights,
-    draw_scoring_weights,
     vertex_channels,
 )
 from tests.spaces.nasbench101 import FIRST, INCEPTION
@@ -72,16 +72,16 @@ def test_weights_have_the_published_spread():
     def expect_std(weight, std):
         assert weight.std().item() == pytest.approx(std, rel=5 / math.sqrt(weight.numel()))
 
-    for initialise in (draw_scoring_weights, draw_benchmark_weights):
+    for initialise in (draw_he_weights, draw_benchmark_weights):
         torch.manual_seed(0)
         network = NASBench101Network(parse_graph("conv3x3~0+output~1"), 64, 100)
         initialise(network)
         for module in network.modules():
             if isinstance(module, nn.Conv2d):
                 k2, c_in, c_out = module.kernel_size[0] ** 2, module.in_channels, module.out_channels
-                variance = 2 / (k2 * c_out) if initialise is draw_scoring_weights else 1 / (k2 * c_in)
+                variance = 2 / (k2 * c_out) if initialise is draw_he_weights else 1 / (k2 * c_in)
                 expect_std(module.weight, math.sqrt(variance))
-        expect_std(network.classifier.weight, 0.01 if initialise is draw_scoring_weights else math.sqrt(2 / 356))
+        expect_std(network.classifier.weight, 0.01 if initialise is draw_he_weights else math.sqrt(2 / 356))
         assert not network.classifier.bias.any()
 
 
