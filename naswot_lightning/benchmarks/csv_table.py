@@ -41,7 +41,14 @@ class _Csv(Format):
         column = next((name for name in ARCHITECTURE if name in first), None)
         if column is None:
             raise UserError(f"{path} has no column {', '.join(ARCHITECTURE)}, but {', '.join(first)}")
-        wide = {name: _key_of(match) for name in first if (match := _WIDE.fullmatch(name))}
+        wide = {}
+        for match in filter(None, map(_WIDE.fullmatch, first)):
+            dataset, split, epochs = match["dataset"].lower(), match["split"], int(match["epochs"])
+            # Trained on all images, none is left to validate.
+            if (dataset, split) == ("cifar10", "xvalid"):
+                dataset = "cifar10_valid"
+            dataset, split = _DATASETS.get(dataset, dataset), _SPLITS.get(split, split)
+            wide[match[0]] = Key("accuracy", dataset, split, epochs, 0, epochs)
         if "accuracy" not in first and not wide:
             raise UserError(
                 f"{path} has no accuracies: expected a column accuracy, or columns such as cifar10_xvalid_200, "
@@ -68,14 +75,6 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
                 yield row
     except (csv.Error, UnicodeDecodeError) as error:
         raise UserError(f"{path} is no CSV file in UTF-8: {error}") from None
-
-
-def _key_of(match: re.Match[str]) -> Key:
-    dataset, split, epochs = match["dataset"].lower(), match["split"], int(match["epochs"])
-    if (dataset, split) == ("cifar10", "xvalid"):
-        # Trained on all images, none is left to validate.
-        dataset = "cifar10_valid"
-    return Key("accuracy", _DATASETS.get(dataset, dataset), _SPLITS.get(split, split), epochs, 0, epochs)
 
 
 def _records(path: Path, column: str, space: str, wide: Mapping[str, Key]) -> Iterator[Record]:
@@ -114,20 +113,20 @@ def _values_of(row: Mapping[str, str], wide: Mapping[str, Key]) -> dict[Key, flo
         texts = {key: row[name].strip() for name, key in wide.items()}
         end = None
     texts |= {Key(name, dataset): row.get(name) for name in _SIZES}
-    # An empty cell is not known, but for the accuracy of the long form.
-    return {key: _number(key.measure, text or "") for key, text in texts.items() if text or key == end}
-
-
-def _number(measure: Measure, text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise ValueError(f"{measure} {text[:40]!r}: expected a number") from None
-    if measure == "accuracy" and not 0 <= value <= 100:
-        raise ValueError(f"accuracy {value:g}: expected percent, 0 to 100")
-    if abs(value) == float("inf"):
-        raise ValueError(f"{measure} {value:g}: expected a finite number")
-    return value
+    values = {}
+    for key, text in texts.items():
+        # An empty cell is not known, but for the accuracy of the long form.
+        if not text and key != end:
+            continue
+        try:
+            value = values[key] = float(text or "")
+        except ValueError:
+            raise ValueError(f"{key.measure} {(text or '')[:40]!r}: expected a number") from None
+        if key.measure == "accuracy" and not 0 <= value <= 100:
+            raise ValueError(f"accuracy {value:g}: expected percent, 0 to 100")
+        if abs(value) == float("inf"):
+            raise ValueError(f"{key.measure} {value:g}: expected a finite number")
+    return values
 
 
 def _count(column: str, text: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
@@ -49,7 +49,7 @@ class GroupFindings:
 
     def to_json(self) -> dict[str, Any]:
         """Return them as plain JSON, what the results have in common flat among the rest."""
-        plain = {each.name: _plain(getattr(self, each.name)) for each in fields(self)}
+        plain = asdict(self)
         return {**plain.pop("settings"), **plain}
 
 
@@ -125,12 +125,6 @@ def _of_search(run: Run) -> SearchFindings | None:
         agreement=agreement_with_size(run.ranking),
         known=known,
     )
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _plain(each) for name, each in value.items()}
-    return asdict(value) if hasattr(value, "__dataclass_fields__") else value
 
 
 def describe_trajectory(facts: TrajectoryFacts) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from naswot_lightning.analysis.evidence import NetworksWithAccuracy
-from naswot_lightning.analysis.results import Network
 from naswot_lightning.columns import BENCHMARK_ACC, MACS, PARAMS, SCORE_INIT, TEST_ACC, VAL_ACC
 from naswot_lightning.ranking import COLUMNS
 from naswot_lightning.report.run import Run
@@ -137,6 +136,13 @@ def _of_picks(run: Run) -> NetworksWithAccuracy | None:
     if group is None:
         return None
     networks, settings = group.usable, group.settings
+    scores = {_TRAINED: np.array([network.mean(SCORE_INIT.name) for network in networks], float)}
+    # Those of the ranking, where it has any of the networks; else those at the beginning of their training.
+    canonicals = run.ranking["canonical"].drop_duplicates()
+    places = pd.Series(canonicals.index, canonicals).reindex([network.canonical for network in networks])
+    if settings.space == run.settings.get("space") and places.notna().any():
+        known, rows = places.notna().to_numpy(), places.fillna(0).to_numpy(int)
+        scores = {name: np.where(known, values[rows], np.nan) for name, values in _scores(run).items()}
     test_set = "" if settings.test_set is None else f" ({settings.test_set})"
     seeds = f"mean of {len(group.seeds)} seeds" if len(group.seeds) > 1 else f"seed {group.seeds[0]}"
     return NetworksWithAccuracy(
@@ -145,20 +151,6 @@ def _of_picks(run: Run) -> NetworksWithAccuracy | None:
         source=f"{settings.dataset} test accuracy{test_set} of trained picks, {settings.epochs} epochs, {seeds}",
         architectures=tuple(network.canonical for network in networks),
         accuracies=_PERCENT * np.array([network.mean(TEST_ACC.name) for network in networks], float),
-        scores=_scores_of(networks, run) if settings.space == run.settings.get("space") else _at_init(networks),
+        scores=scores,
         sizes={name: np.array([getattr(each.results[0], name) for each in networks], float) for name in _SIZES},
     )
-
-
-def _scores_of(networks: Sequence[Network], run: Run) -> Mapping[str, np.ndarray]:
-    """Return the scores that a ranking has of networks; those at the beginning of their training where it has none."""
-    canonicals = run.ranking["canonical"].drop_duplicates()
-    places = pd.Series(canonicals.index, canonicals).reindex([network.canonical for network in networks])
-    if places.isna().all():
-        return _at_init(networks)
-    known, rows = places.notna().to_numpy(), places.fillna(0).to_numpy(int)
-    return {name: np.where(known, values[rows], np.nan) for name, values in _scores(run).items()}
-
-
-def _at_init(networks: Sequence[Network]) -> Mapping[str, np.ndarray]:
-    return {_TRAINED: np.array([network.mean(SCORE_INIT.name) for network in networks], float)}

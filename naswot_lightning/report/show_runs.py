@@ -77,8 +77,22 @@ def print_runs(found: RunsComparison) -> None:
     settings = [(each.name, each.values) for each in found.differences]
     print_text("What differs in the settings" if settings else "The settings do not differ.")
     for rows in (settings, found.rows):
-        if rows:
-            _print_by_run(found.names, rows, width)
+        labels = [label for label, _ in rows]
+        room = max(map(cell_len, labels), default=0)
+        longest = max((cell_len(text) for _, texts in rows for text in (*found.names, *texts)), default=0)
+        if width is not None:
+            room = min(room, max(width // 2, 12))
+            longest = min(_LONGEST, max(width - room - GAP, 8))
+        texts_of = [[one_line(texts[place]) for _, texts in rows] for place in range(len(found.names))]
+        columns = list(zip(map(one_line, found.names), texts_of, strict=True)) if rows else []
+        widths = [min(longest, max(map(cell_len, (name, *cells)))) for name, cells in columns]
+        # As many runs beside each other as there is room for.
+        while columns:
+            ends = (room + sum(widths[:count]) + GAP * count for count in range(2, len(columns) + 1))
+            count = len(columns) if width is None else 1 + sum(end <= width for end in ends)
+            print_columns([("", labels), *columns[:count]], [room, *widths[:count]], numbers=False)
+            print()
+            del columns[:count], widths[:count]
     print_text("Kendall tau between the scores of networks that two runs share, with 95 % intervals")
     for each in found.agreements:
         print_text(f"  {describe_agreement(each)}", indent=" " * 4)
@@ -90,22 +104,3 @@ def describe_agreement(agreement: Agreement) -> str:
     if agreement.tau is None or agreement.why is not None:
         return f"{both}: not compared: {agreement.why}"
     return f"{both}: {agreement.tau}, n = {agreement.tau.n:,} networks"
-
-
-def _print_by_run(names: Sequence[str], rows: Rows, width: int | None) -> None:
-    """Print a column per run, as many beside each other as there is room for."""
-    labels = [label for label, _ in rows]
-    room = max(map(cell_len, labels))
-    longest = max(cell_len(text) for _, texts in rows for text in (*names, *texts))
-    if width is not None:
-        room = min(room, max(width // 2, 12))
-        longest = min(_LONGEST, max(width - room - GAP, 8))
-    columns = [(one_line(name), [one_line(texts[place]) for _, texts in rows]) for place, name in enumerate(names)]
-    widths = [min(longest, max(map(cell_len, (name, *cells)))) for name, cells in columns]
-    while columns:
-        count = 1
-        while count < len(columns) and (width is None or room + sum(widths[: count + 1]) + GAP * (count + 1) <= width):
-            count += 1
-        print_columns([("", labels), *columns[:count]], [room, *widths[:count]], numbers=False)
-        print()
-        del columns[:count], widths[:count]

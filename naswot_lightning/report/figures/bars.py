@@ -144,7 +144,21 @@ def draw_verdicts(panels: Sequence[VerdictPanel], title: str) -> Figure:
     figure = Figure(figsize=(2.6 + 3.6 * across, height), layout="constrained")
     axes = figure.subplots(along, across, squeeze=False, sharey=True).ravel().tolist()
     for axis, panel in zip(axes, panels, strict=False):
-        _draw_panel(axis, panel, order)
+        for bar in panel.bars:
+            if bar.tau.value is not None:
+                place = order.index(bar.score)
+                axis.barh([place], [bar.tau.value], 0.75, color=_VERDICTS[bar.verdict][0])
+                if (ends := _ends(bar.tau)) is not None:
+                    axis.errorbar([bar.tau.value], [place], xerr=ends, color="0.1", elinewidth=1, capsize=2)
+        if panel.tau_of_size is not None:
+            axis.axvline(panel.tau_of_size, color=_VERDICTS[SIZE][0], linestyle="--", linewidth=1)
+        axis.axvline(0.0, color="0.2", linewidth=0.8)
+        axis.set_yticks(range(len(order)), [style.plain(name) for name in order], fontsize="small")
+        # The best above.
+        axis.set_ylim(len(order) - 0.4, -0.6)
+        axis.set_xlabel("Kendall tau with accuracy, 95 % interval")
+        axis.set_title(f"{style.wrapped(panel.accuracy, _LETTERS)}\nn = {panel.n:,}", fontsize="small")
+        axis.grid(axis="x", alpha=0.3)
     for axis in axes[len(panels) :]:
         axis.set_visible(False)
     figure.suptitle(style.wrapped(title, _LETTERS * (1 + across)), fontsize="medium")
@@ -152,23 +166,6 @@ def draw_verdicts(panels: Sequence[VerdictPanel], title: str) -> Figure:
     handles = [Patch(color=color, label=label) for name, (color, label) in _VERDICTS.items() if name in there]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize="small")
     return figure
-
-
-def _draw_panel(axis: Any, panel: VerdictPanel, order: list[str]) -> None:
-    for bar in panel.bars:
-        if bar.tau.value is not None:
-            place = order.index(bar.score)
-            axis.barh([place], [bar.tau.value], 0.75, color=_VERDICTS[bar.verdict][0])
-            if (ends := _ends(bar.tau)) is not None:
-                axis.errorbar([bar.tau.value], [place], xerr=ends, color="0.1", elinewidth=1, capsize=2)
-    if panel.tau_of_size is not None:
-        axis.axvline(panel.tau_of_size, color=_VERDICTS[SIZE][0], linestyle="--", linewidth=1)
-    axis.axvline(0.0, color="0.2", linewidth=0.8)
-    axis.set_yticks(range(len(order)), [style.plain(name) for name in order], fontsize="small")
-    axis.set_ylim(len(order) - 0.4, -0.6)  # the best above
-    axis.set_xlabel("Kendall tau with accuracy, 95 % interval")
-    axis.set_title(f"{style.wrapped(panel.accuracy, _LETTERS)}\nn = {panel.n:,}", fontsize="small")
-    axis.grid(axis="x", alpha=0.3)
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,17 @@ def draw_ablation(networks: Sequence[SelectedNetwork], samples: Sequence[Sample]
     for axis, ablation in zip(figure.subplots(2, 2).ravel().tolist(), ABLATIONS, strict=True):
         own = [sample for sample in samples if sample.ablation == ablation and sample.score == sample.score]
         if ablation == SIZES:
-            _draw_sizes(axis, networks, own, colors)
+            sizes = sorted({sample.batch_size for sample in own})
+            scores = list(zip(relative_scores(own), own, strict=True))
+            width = _GROUP / len(networks)
+            for place, size in enumerate(sizes):
+                boxes = [
+                    [x for x, each in scores if (each.batch_size, each.network) == (size, net)] for net in networks
+                ]
+                places = [place + (number - (len(networks) - 1) / 2) * width for number in range(len(networks))]
+                _color(axis.boxplot(boxes, positions=places, widths=0.8 * width, patch_artist=True), colors)
+            axis.set_xticks(range(len(sizes)), [str(size) for size in sizes])
+            axis.set(xlabel="images (the ten networks from left to right)", ylabel="score / lowest score of this size")
         else:
             boxes = [[sample.score for sample in own if sample.network == network] for network in networks]
             _color(axis.boxplot(boxes, widths=0.6, patch_artist=True), colors)
@@ -89,19 +99,6 @@ def draw_ablation(networks: Sequence[SelectedNetwork], samples: Sequence[Sample]
         axis.grid(axis="y", alpha=0.3)
     figure.suptitle(style.wrapped(title, 130), fontsize="medium")
     return figure
-
-
-def _draw_sizes(axis: Any, networks: Sequence[SelectedNetwork], samples: Sequence[Sample], colors: Any) -> None:
-    values = relative_scores(samples)
-    sizes = sorted({sample.batch_size for sample in samples})
-    width = _GROUP / len(networks)
-    for place, size in enumerate(sizes):
-        pairs = [(value, each) for value, each in zip(values, samples, strict=True) if each.batch_size == size]
-        boxes = [[value for value, sample in pairs if sample.network == network] for network in networks]
-        places = [place + (number - (len(networks) - 1) / 2) * width for number in range(len(networks))]
-        _color(axis.boxplot(boxes, positions=places, widths=0.8 * width, patch_artist=True), colors)
-    axis.set_xticks(range(len(sizes)), [str(size) for size in sizes])
-    axis.set(xlabel="images (the ten networks from left to right)", ylabel="score / lowest score of this size")
 
 
 def _color(drawn: Any, colors: Any) -> None:

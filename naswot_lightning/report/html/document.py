@@ -26,6 +26,7 @@ def render(template: str, title: str, scripts: Sequence[str], start: str, data: 
     Scripts are names of ``assets/`` without their ending, beside those that are shared; the function ``start`` of these
     is called with the data.
     """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
     library = _asset(_LIBRARY)
@@ -39,7 +40,18 @@ def render(template: str, title: str, scripts: Sequence[str], start: str, data: 
         "scripts": [Markup(library), Markup(own)],
         **{name: Markup(text) for name, text in whole.items()},
     }
-    return str(_templates().get_template(template).render(title=title, document=document, **values))
+    environment = Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {
+        "percent": lambda share: _MISSING if share is None else f"{100 * share:.2f}",
+        "decimal": lambda value: _MISSING if value is None else f"{value:,.2f}",
+    }
+    return environment.get_template(template).render(title=title, document=document, **values)
 
 
 def to_json(data: Any) -> str:
@@ -62,21 +74,3 @@ def policy_of(style: str, scripts: Sequence[str]) -> str:
 @cache
 def _asset(name: str) -> str:
     return (_HERE / "assets" / name).read_text(encoding="utf-8").strip()
-
-
-@cache
-def _templates() -> Any:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(_HERE / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals |= {
-        "percent": lambda share: _MISSING if share is None else f"{100 * share:.2f}",
-        "decimal": lambda value: _MISSING if value is None else f"{value:,.2f}",
-    }
-    return environment

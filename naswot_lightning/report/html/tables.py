@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,7 @@ Kind = Literal["count", "number", "share", "text", "label"]
 Line = tuple[tuple[float, ...], tuple[float | None, ...]]
 # Predictor, tau, both ends of its interval, whether it is a size.
 Bar = tuple[str, float, float | None, float | None, bool]
+_Point = TypeVar("_Point")
 MOST_ROWS = 10_000
 # Of networks: more cards and curves tell nothing.
 MOST_PICKS = 60
@@ -217,7 +218,20 @@ class Pick:
             "row": self.row,
             "architecture": self.architecture,
             "cells": self.cells,
-            "trainings": [_curves(each) for each in self.trainings],
+            "trainings": [
+                {
+                    "pick": each.pick,
+                    "seed": each.planned.seed,
+                    "metrics": {
+                        name: _thinned(tuple(zip(each.curve.epochs, values, strict=True)))
+                        for name, values in each.curve.metrics.items()
+                        # The trajectory has the score, by the fractional epoch.
+                        if name not in ("seconds", "score/naswot")
+                    },
+                    "score": _thinned(each.trajectory.points),
+                }
+                for each in self.trainings
+            ],
         }
 
 
@@ -243,26 +257,21 @@ def picks_of(run: Run, cells: Mapping[str, tuple[int, ...]]) -> tuple[Pick, ...]
     return tuple(sorted(picks, key=lambda pick: (pick.rank is None, pick.rank or 0, pick.architecture)))[:MOST_PICKS]
 
 
-def _curves(training: TrainingRun) -> dict[str, Any]:
-    """Return the curves of a training: its metrics by epoch, and its score by the fractional epoch."""
-    curve, score = training.curve, training.trajectory
-    metrics = {
-        name: _thinned(curve.epochs, values)
-        for name, values in curve.metrics.items()
-        # The trajectory has the score, more finely.
-        if name not in ("seconds", "score/naswot")
-    }
-    score_line = _thinned([epoch for epoch, _ in score.points], [value for _, value in score.points])
-    return {"pick": training.pick, "seed": training.planned.seed, "metrics": metrics, "score": score_line}
+def _thinned(points: Sequence[tuple[float, float | None]]) -> Line:
+    shown = thinned(points, _MOST_POINTS)
+    return tuple(rounded(epoch) or 0.0 for epoch, _ in shown), tuple(rounded(value) for _, value in shown)
 
 
-def _thinned(epochs: Sequence[float], values: Sequence[float | None]) -> Line:
-    """Return at most so many points as can be seen, the first and the last among them."""
-    last = len(epochs) - 1
-    places: Iterable[int] = range(len(epochs))
-    if last >= _MOST_POINTS:
-        places = [round(step * last / (_MOST_POINTS - 1)) for step in range(_MOST_POINTS)]
-    return tuple(rounded(epochs[at]) or 0.0 for at in places), tuple(rounded(values[at]) for at in places)
+def thinned(points: Sequence[_Point], most: int) -> Sequence[_Point]:
+    """Return at most so many of the points, evenly chosen, the first and the last among them.
+
+    >>> thinned(((0.0, 5.0), (0.5, 6.0), (1.0, 7.0), (2.0, 8.0)), most=2)
+    [(0.0, 5.0), (2.0, 8.0)]
+    """
+    most = max(most, 2)
+    if len(points) <= most:
+        return points
+    return [points[round(place * (len(points) - 1) / (most - 1))] for place in range(most)]
 
 
 @dataclass(frozen=True)

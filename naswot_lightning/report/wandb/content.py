@@ -20,6 +20,7 @@ from naswot_lightning.report.run import Run
 from naswot_lightning.columns import SIZES
 from naswot_lightning.ranking import COLUMNS, as_dicts
 from naswot_lightning.report.compare import NAMES, comparison_rows
+from naswot_lightning.report.html.tables import thinned
 from naswot_lightning.storage.files import to_csv
 from naswot_lightning.storage.run_folder import RunFolder
 from spaces import SpaceError, known_space
@@ -278,15 +279,3 @@ def lines(points: Mapping[str, Points], along: str, title: str) -> Any:
         title=title,
         xname=along,
     )
-
-
-def thinned(points: Points, most: int) -> Points:
-    """Return at most so many of the points, evenly chosen, the first and the last among them.
-
-    >>> thinned(((0.0, 5.0), (0.5, 6.0), (1.0, 7.0), (2.0, 8.0)), most=2)
-    ((0.0, 5.0), (2.0, 8.0))
-    """
-    most = max(most, 2)
-    if len(points) <= most:
-        return points
-    return tuple(points[round(place * (len(points) - 1) / (most - 1))] for place in range(most))

@@ -124,19 +124,14 @@ def _import_wandb(folder: Path) -> Any:
 
     wandb.Settings.settings_workspace = property(lambda _: os.devnull)  # type: ignore[method-assign, assignment]
     for name, place in (("WANDB_CACHE_DIR", wandb.env.get_cache_dir()), ("WANDB_DATA_DIR", wandb.env.get_data_dir())):
-        os.environ[name] = str(place if _is_writable(Path(place)) else (folder / "wandb").resolve())
+        path, is_ready = Path(place), False
+        # "~" of a user without a home is not absolute.
+        if path.is_absolute():
+            with suppress(OSError):
+                path.mkdir(parents=True, exist_ok=True)
+                is_ready = os.access(path, os.W_OK)
+        os.environ[name] = str(place if is_ready else (folder / "wandb").resolve())
     return wandb
-
-
-def _is_writable(folder: Path) -> bool:
-    # "~" of a user without a home.
-    if not folder.is_absolute():
-        return False
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return False
-    return os.access(folder, os.W_OK)
 
 
 def send(run: Any, show: Callable[[Any], None]) -> bool:
