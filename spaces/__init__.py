@@ -132,7 +132,6 @@ def get_space(name: str) -> Space:
 
 
 def _constructor(name: str) -> Any:
-    """Return what makes the space of that name or import path."""
     if name in SPACES:
         module, _, attribute = SPACES[name].partition(":")
         return getattr(importlib.import_module(module), attribute)

@@ -16,12 +16,8 @@ class ReLUConvBN(nn.Sequential):
     """
 
     def __init__(self, c_in: int, c_out: int, kernel_size: int, stride: int = 1) -> None:
-        padding = (kernel_size - 1) // 2
-        super().__init__(
-            nn.ReLU(),
-            nn.Conv2d(c_in, c_out, kernel_size, stride, padding, bias=False),
-            nn.BatchNorm2d(c_out),
-        )
+        convolution = nn.Conv2d(c_in, c_out, kernel_size, stride, (kernel_size - 1) // 2, bias=False)
+        super().__init__(nn.ReLU(), convolution, nn.BatchNorm2d(c_out))
 
 
 class Zero(nn.Module):

@@ -31,9 +31,7 @@ class NamedNetworks(EnumerableSpace):
     def __init__(self, builders: Builders, name: str) -> None:
         if not isinstance(builders, Mapping) or not builders or not all(callable(b) for b in builders.values()):
             raise SpaceError(f"space {name!r}: expected a mapping from names to functions of the number of classes")
-        self.name = name
-        self._builders = dict(builders)
-        self._names = list(builders)
+        self.name, self._builders, self._names = name, dict(builders), list(builders)
 
     def sample(self, rng: random.Random) -> str:
         """Draw a name uniformly."""

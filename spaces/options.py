@@ -43,13 +43,9 @@ def list_options(constructor: object) -> dict[str, Option]:
 def read_options(
     name: str, constructor: object, what: str = "space", given: Collection[str] = ()
 ) -> tuple[str, dict[str, Value]]:
-    """Read the options in the name of a space, or of another thing that is made by name.
+    """Read the options in a name, ``SPACE`` or ``SPACE:OPTION=VALUE,...``, of a space or another thing made by name.
 
-    Args:
-        name: ``SPACE`` or ``SPACE:OPTION=VALUE,...``.
-        constructor: of that space.
-        what: the kind of thing, for the message.
-        given: arguments of the constructor that are no options: whoever calls it gives them.
+    Arguments of the constructor that are ``given`` are no options: whoever calls it gives them.
 
     Returns:
         The name with its options sorted and without those that have their default value, and the others as arguments.

@@ -33,7 +33,6 @@ class Official:
     """Of its name."""
     size: str
     place: str
-    """Where to look for it."""
     sha256: str | None = None
     md5_end: str | None = None
     """The last digits of the MD5, which its name holds."""

@@ -19,8 +19,7 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.storage.foreign import damaged, load_plain, reading
 from spaces.nasbench101.graph import format_graph, graph_from_matrix
 
-SPACE = "nasbench101"
-DATASET = "cifar10"
+SPACE, DATASET = "nasbench101", "cifar10"
 # The words of the dumps, and of the table.
 SPLITS = {"train": "train", "validation": "valid", "test": "test"}
 _CONTENT = "table of NAS-Bench-101"
@@ -73,8 +72,14 @@ FORMAT = _NASBench101()
 def _records_of_rows(path: Path) -> Iterator[Record]:
     """Yield one training per row; those of one cell and recipe are its repeats, in the order of the file."""
     repeats: defaultdict[int, Counter[str]] = defaultdict(Counter)
-    with reading(path, _CONTENT):
-        for row in _read_tfrecord(path):
+    number = 0
+    with reading(path, _CONTENT), open(path, "rb") as file:
+        while head := file.read(_LENGTH.size + _CHECKSUM.size):
+            number += 1
+            (length,) = _LENGTH.unpack(_checked(path, number, head, _LENGTH.size))
+            if length > _LONGEST_RECORD:
+                raise _damaged_record(path, number, f"{length:,} bytes long, more than {_LONGEST_RECORD:,}")
+            row = _checked(path, number, file.read(length + _CHECKSUM.size), length)
             name, epochs, entries, labels, metrics = json.loads(row)
             # The adjacency matrix is a text of 0 and 1, the metrics are a protobuf message in base64.
             architecture = _cell_of_row(name, entries, labels)
@@ -146,22 +151,6 @@ def _values_at(end: Key, epoch: int, accuracies: Mapping[str, Any], seconds: Any
         if not 0 <= accuracy <= 100:
             raise ValueError(f"{key.split} accuracy {accuracy / 100:g}, expected a share")
     return {**values, at._replace(measure="seconds"): float(seconds)}
-
-
-def _read_tfrecord(path: Path) -> Iterator[bytes]:
-    """Yield the content of each record.
-
-    Raises:
-        UserError: a checksum is another, or the file ends within a record.
-    """
-    with open(path, "rb") as file:
-        number = 0
-        while head := file.read(_LENGTH.size + _CHECKSUM.size):
-            number += 1
-            (length,) = _LENGTH.unpack(_checked(path, number, head, _LENGTH.size))
-            if length > _LONGEST_RECORD:
-                raise _damaged_record(path, number, f"{length:,} bytes long, more than {_LONGEST_RECORD:,}")
-            yield _checked(path, number, file.read(length + _CHECKSUM.size), length)
 
 
 def _checked(path: Path, number: int, written: bytes, length: int) -> bytes:

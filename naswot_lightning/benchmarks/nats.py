@@ -116,7 +116,6 @@ def _names(path: Path, content: Any) -> list[str]:
 
 
 def _records(path: Path, names: Any, found: Any) -> Iterator[Record]:
-    """Yield the records of a file that holds all architectures."""
     with reading(path, _CONTENT):
         for number in sorted(found):
             yield _record(str(names[number]), int(number), found[number], path)
@@ -251,7 +250,6 @@ def _record(architecture: str, number: int, recipes: Mapping[str, Any], path: Pa
 
 
 def _values_of(trial: Mapping[str, Any]) -> Values:
-    """Return accuracies, losses, seconds and sizes."""
     dataset, seed, epochs = str(trial["name"]), int(trial["seed"]), int(trial["epochs"])
     end = Key("accuracy", dataset, TRAINING, epochs, seed, epochs)
     values = _accuracies_of(trial, end)

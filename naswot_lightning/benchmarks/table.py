@@ -109,15 +109,9 @@ class Table:
     """
 
     def __init__(
-        self,
-        name: str,
-        space: str,
-        source: str,
-        architectures: Sequence[str],
-        columns: Mapping[Key, np.ndarray],
-        numbers: np.ndarray | None = None,
-        identities: Sequence[str | bytes] | None = None,
-    ) -> None:
+        self, name: str, space: str, source: str, architectures: Sequence[str], columns: Mapping[Key, np.ndarray],
+        numbers: np.ndarray | None = None, identities: Sequence[str | bytes] | None = None,
+    ) -> None:  # fmt: skip
         self.name, self.space, self.source = name, space, source
         self.architectures, self.columns, self.numbers = architectures, columns, numbers
         self._identity_of = cell_hash if is_hashed(space) else str.strip
@@ -200,10 +194,7 @@ class Table:
         return self._value("loss", architecture, dataset, split, epochs, seed)
 
     def seconds(self, architecture: str, dataset: str, epochs: int | None = None) -> float | None:
-        """Return seconds of training and of one pass of validation (:class:`Benchmark`).
-
-        Where the file has no time of a validation, or the data set no images for it, these of training alone.
-        """
+        """Return seconds of training, and of one pass of validation where its time is known (:class:`Benchmark`)."""
         epochs = self._recipe("seconds", dataset, TRAINING, epochs)
         return self.seconds_at(architecture, dataset, epochs, epochs)
 
@@ -342,8 +333,6 @@ class Table:
 
 @dataclass(frozen=True)
 class _Column:
-    """The fields of :class:`Key`, checked."""
-
     measure: Measure
     dataset: str
     split: str

@@ -35,14 +35,11 @@ _AVERAGED = (TEST_ACC, BEST_VAL_ACC, SCORE_INIT, SCORE_FINAL)
 
 
 def compare(folder: RunFolder) -> tuple[Run, Findings, Mapping[str, Path]]:
-    """Write tables, evidence, figures and the page of all trained picks, and print them.
+    """Write tables, evidence, figures and the page of all trained picks, and print them; return all but the page.
 
     Files: ``comparison.csv``, ``comparison_seeds.csv`` where a network has several seeds, ``evidence.json``,
     ``figures/*.png``, ``report.html``. Only results of one data set, test set, number of epochs, recipe and space enter
     one statistic: each such group has its own, and the figures show the largest.
-
-    Returns:
-        The run, its findings, and its figures by their names.
 
     Raises:
         UserError: a result, a trajectory or the ranking is damaged.

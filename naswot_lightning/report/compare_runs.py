@@ -31,15 +31,15 @@ class NamedRun:
     run: Run
     findings: Findings
 
-
-@dataclass(frozen=True)
-class Difference:
-    """A setting in which runs differ."""
-
-    name: str
-    """of the option; of trainings with "train.py" before it."""
-    values: tuple[str, ...]
-    """of each run, in words; "-" where it has none."""
+    @property
+    def settings(self) -> dict[str, str]:
+        """What decides a result: settings of the search, what trainings of the largest group share, their seeds."""
+        found = in_words(result_settings(SearchConfig, self.run.settings))
+        if self.run.groups:
+            shared, seeds = self.run.groups[0].settings, ", ".join(map(str, self.run.groups[0].seeds))
+            named = {"dataset": shared.dataset, "epochs": str(shared.epochs), "recipe": shared.recipe, "seeds": seeds}
+            found |= {f"train.py {name}": value for name, value in named.items() if value is not None}
+        return found
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ class RunsComparison:
     """Several runs beside each other."""
 
     names: tuple[str, ...]
-    differences: tuple[Difference, ...]
-    """in their settings."""
+    differences: tuple[tuple[str, tuple[str, ...]], ...]
+    """in their settings: the option, "train.py" before that of trainings, and a text per run, "-" where it has none."""
     rows: tuple[tuple[str, tuple[str, ...]], ...]
     """of the table: a label, and a text per run; without those in which no run has anything."""
     agreements: tuple[Agreement, ...]
@@ -100,38 +100,25 @@ def compare_runs(runs: Sequence[NamedRun]) -> RunsComparison:
         columns = [part(each) for each in runs]
         for label in dict.fromkeys(label for column in columns for label in column):
             rows[label] = tuple(column.get(label, _NOTHING) for column in columns)
-    settings = [_settings(each.run) for each in runs]
+    settings = [each.settings for each in runs]
     trajectories = []
     for each in runs:
         points = each.run.trajectories
         networks = each.run.groups[0].by_rank if each.run.groups else []
         bands = (seed_band([points[result.pick].points for result in network.finished]) for network in networks)
         trajectories.append(tuple(band.points for band in bands if band.points))
-    differences = [
-        Difference(name, tuple(each.get(name, _NOTHING) for each in settings))
-        for name in dict.fromkeys(name for each in settings for name in each)
-    ]
+    names = dict.fromkeys(name for each in settings for name in each)
+    differences = ((name, tuple(each.get(name, _NOTHING) for each in settings)) for name in names)
     return RunsComparison(
         names=tuple(each.name for each in runs),
-        differences=tuple(each for each in differences if len(set(each.values)) > 1),
+        differences=tuple((name, values) for name, values in differences if len(set(values)) > 1),
         rows=tuple(rows.items()),
         agreements=tuple(_agreement(first, second) for first, second in combinations(runs, 2)),
         trajectories=tuple(trajectories),
     )
 
 
-def _settings(run: Run) -> dict[str, str]:
-    """Return what decides a result: settings of the search, what trainings of the largest group share, their seeds."""
-    found = in_words(result_settings(SearchConfig, run.settings))
-    if run.groups:
-        shared, seeds = run.groups[0].settings, ", ".join(map(str, run.groups[0].seeds))
-        named = {"dataset": shared.dataset, "epochs": str(shared.epochs), "recipe": shared.recipe, "seeds": seeds}
-        found |= {f"train.py {name}": value for name, value in named.items() if value is not None}
-    return found
-
-
 def _of_search(named: NamedRun) -> dict[str, str]:
-    """Return what a search found, by the labels of the table."""
     run, search = named.run, named.findings.search
     if search is None:
         return {"space": run.groups[0].settings.space} if run.groups else {}
@@ -154,7 +141,6 @@ def _of_search(named: NamedRun) -> dict[str, str]:
 
 
 def _of_benchmark(named: NamedRun) -> dict[str, str]:
-    """Return what a table of accuracies says of the ranking."""
     found = named.run.benchmark
     if found is None:
         return {}
@@ -164,7 +150,6 @@ def _of_benchmark(named: NamedRun) -> dict[str, str]:
 
 
 def _of_trainings(named: NamedRun) -> dict[str, str]:
-    """Return what the largest group of trainings reached."""
     if not named.run.groups:
         return {}
     group, found = named.run.groups[0], named.findings.groups[0]

@@ -43,7 +43,6 @@ class GroupFindings:
     correlations: Mapping[str, Mapping[str, Correlation]]
     """with each accuracy, of each predictor."""
     verdict: Verdict
-    """whether the score beats model size."""
     trajectory: TrajectoryFacts
     """the facts of Figure 6."""
 

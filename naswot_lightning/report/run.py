@@ -76,11 +76,7 @@ class Run:
 
 
 def read_run(folder: RunFolder, ranking: pd.DataFrame | None = None) -> Run:
-    """Return what a run folder holds; of what is not there yet, nothing.
-
-    Args:
-        folder: which may be at work.
-        ranking: that of the folder, where it was just made.
+    """Return what a run folder holds, which may be at work; its ranking may be given where it was just made.
 
     Raises:
         UserError: the settings, the ranking, a result or a trajectory is damaged.
@@ -140,7 +136,7 @@ class Planned:
     """What is trained, of the settings of a pick."""
 
     rank: Positive | None
-    """in the ranking; None where the architecture was given."""
+    """None where the architecture was given."""
     space: str
     architecture: str
     canonical: str
@@ -168,15 +164,12 @@ class TrainingRun:
     """the name of its folder."""
     planned: Planned
     result: TrainingResult | None
-    """None where it has none yet."""
     status: str
     """of the result, or how its process ended, or "not finished"."""
     reason: str | None
     """of another status than "ok"; None where nothing is said."""
     curve: LearningCurve
-    """its epochs so far."""
     trajectory: Trajectory
-    """its scores so far."""
     fault: str | None
     """of a file of it that is damaged, in one line; None where there is none."""
 
@@ -235,17 +228,12 @@ class BenchmarkEvidence:
     pick: Share | None
     """accuracy of the first of the ranking; None where the table does not know it."""
     best_candidate: Share | None
-    """the best accuracy of all candidates."""
     best: Share | None
-    """of the table."""
     correlations: Mapping[str, Correlation]
     """of the score and of model size with the accuracy."""
     verdict: Verdict
-    """whether the score beats model size."""
     benchmark: str
-    """the name of the table."""
     target: Target
-    """which of its accuracies."""
 
     __pydantic_config__ = STRICT
 

@@ -74,9 +74,8 @@ def render_comparison(found: RunsComparison) -> str:
 def print_runs(found: RunsComparison) -> None:
     """Print what differs, the figures, and how far the rankings agree."""
     width = terminal_width()
-    settings = [(each.name, each.values) for each in found.differences]
-    print_text("What differs in the settings" if settings else "The settings do not differ.")
-    for rows in (settings, found.rows):
+    print_text("What differs in the settings" if found.differences else "The settings do not differ.")
+    for rows in (found.differences, found.rows):
         labels = [label for label, _ in rows]
         room = max(map(cell_len, labels), default=0)
         longest = max((cell_len(text) for _, texts in rows for text in (*found.names, *texts)), default=0)

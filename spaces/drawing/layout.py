@@ -69,12 +69,7 @@ class Layout:
 
 
 def lay_out(graph: CellGraph, down: bool = False) -> Layout:
-    """Lay out the nodes, edges and labels of a graph.
-
-    Args:
-        graph: a cell.
-        down: let its columns be rows from top to bottom, which is narrower.
-    """
+    """Lay out the nodes, edges and labels of a graph; ``down``: with rows from top to bottom, which is narrower."""
     nodes = [_box(column, node.label, down) for column, node in zip(_columns_of(graph), graph.nodes, strict=True)]
     routes = []
     for edge in graph.edges:

@@ -32,13 +32,9 @@ PLAIN_FACE = "#eceff3"
 
 
 def draw(space: Space, architecture: str, path: Path, dpi: int = 150) -> None:
-    """Draw the cells of an architecture.
+    """Draw the cells of an architecture (:meth:`spaces.Space.graph`) into a PNG or SVG file, whose folder is made.
 
-    Args:
-        space: that describes its cells (:meth:`spaces.Space.graph`).
-        architecture: of that space.
-        path: a PNG or SVG file; its folder is made.
-        dpi: pixels of a PNG file per inch; an inch is 72 points, a text 8 to 13.
+    An inch is 72 points, and a text 8 to 13: ``dpi`` are the pixels of a PNG file per inch.
 
     Raises:
         SpaceError: another suffix, an architecture not of the space, or a space that does not describe its cells.

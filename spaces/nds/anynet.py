@@ -88,34 +88,24 @@ def imagenet_stem(in_channels: int, width: int) -> nn.Module:
 
 def vanilla_block(stage: Stage, c_in: int, stride: int) -> nn.Module:
     """Return two of 3x3 convolution, BatchNorm, ReLU, without shortcut."""
-    return nn.Sequential(
-        *_conv_bn(c_in, stage.width, 3, stride),
-        nn.ReLU(inplace=True),
-        *_conv_bn(stage.width, stage.width, 3),
-        nn.ReLU(inplace=True),
-    )
+    first, second = _conv_bn(c_in, stage.width, 3, stride), _conv_bn(stage.width, stage.width, 3)
+    return nn.Sequential(*first, nn.ReLU(inplace=True), *second, nn.ReLU(inplace=True))
 
 
 def basic_block(stage: Stage, c_in: int, stride: int) -> nn.Module:
     """Return the residual block of two 3x3 convolutions."""
     shortcut = projection(c_in, stage.width, stride)
-    main = nn.Sequential(
-        *_conv_bn(c_in, stage.width, 3, stride), nn.ReLU(inplace=True), *_conv_bn(stage.width, stage.width, 3)
-    )
-    return ResidualBlock(shortcut, main)
+    first, second = _conv_bn(c_in, stage.width, 3, stride), _conv_bn(stage.width, stage.width, 3)
+    return ResidualBlock(shortcut, nn.Sequential(*first, nn.ReLU(inplace=True), *second))
 
 
 def bottleneck_block(stage: Stage, c_in: int, stride: int) -> nn.Module:
     """Return the residual block of 1x1, grouped 3x3 (with the stride) and 1x1 convolutions."""
     inner = stage.inner_width
     shortcut = projection(c_in, stage.width, stride)
-    main = nn.Sequential(
-        *_conv_bn(c_in, inner, 1),
-        nn.ReLU(inplace=True),
-        *_conv_bn(inner, inner, 3, stride, stage.groups),
-        nn.ReLU(inplace=True),
-        *_conv_bn(inner, stage.width, 1),
-    )
+    first, second = _conv_bn(c_in, inner, 1), _conv_bn(inner, inner, 3, stride, stage.groups)
+    third = _conv_bn(inner, stage.width, 1)
+    main = nn.Sequential(*first, nn.ReLU(inplace=True), *second, nn.ReLU(inplace=True), *third)
     return ResidualBlock(shortcut, main)
 
 
@@ -124,9 +114,7 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, shortcut: nn.Module, main: nn.Module) -> None:
         super().__init__()
-        self.shortcut = shortcut
-        self.main = main
-        self.relu = nn.ReLU(inplace=True)
+        self.shortcut, self.main, self.relu = shortcut, main, nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the block's output."""

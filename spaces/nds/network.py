@@ -75,13 +75,8 @@ class NDSCell(nn.Module):
     H' is H, or H / 2 where the cell reduces. Nodes that do not reach the output are built, as in the published
     code, but not run.
 
-    Args:
-        cell: edges and output.
-        c_before: channels of the cell before the previous one.
-        c_previous: channels of the previous cell.
-        width: channels of a node.
-        reduces: edges from the cell's inputs have stride 2.
-        after_reduction: the previous cell reduced, so that its input is twice as large as its output.
+    A node has ``width`` channels. Where the cell ``reduces``, edges from its inputs have stride 2; ``after_reduction``
+    says the same of the cell before it, whose input is then twice as large as its output.
     """
 
     def __init__(
@@ -107,10 +102,10 @@ class NDSCell(nn.Module):
                 terms = []
                 for edge in (first, first + 1):
                     module = self.operations[edge]
-                    term = module(states[self.cell.edges[edge][1]])
+                    terms.append(module(states[self.cell.edges[edge][1]]))
                     # The identity is spared, as in the published code.
-                    drops = drop_path > 0.0 and not isinstance(module, nn.Identity)
-                    terms.append(dropped_path(term, drop_path) if drops else term)
+                    if drop_path > 0.0 and not isinstance(module, nn.Identity):
+                        terms[-1] = dropped_path(terms[-1], drop_path)
                 states[state] = terms[0] + terms[1]
         return torch.cat([states[state] for state in self.cell.concat], dim=1)
 
@@ -127,9 +122,8 @@ class CifarStem(nn.Module):
 
     def __init__(self, in_channels: int, width: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
-            nn.Conv2d(in_channels, 3 * width, 3, padding=1, bias=False), nn.BatchNorm2d(3 * width)
-        )
+        convolution = nn.Conv2d(in_channels, 3 * width, 3, padding=1, bias=False)
+        self.layers = nn.Sequential(convolution, nn.BatchNorm2d(3 * width))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return both inputs of the first cell."""
@@ -151,9 +145,8 @@ class ImageNetStem(nn.Module):
         )
         # The ReLU is not in place, unlike the published one: its input is the other input of the first cell.
         # Both compute the same, since that cell begins with a ReLU.
-        self.eighth = nn.Sequential(
-            nn.ReLU(), nn.Conv2d(width, width, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(width)
-        )
+        halving = nn.Conv2d(width, width, 3, stride=2, padding=1, bias=False)
+        self.eighth = nn.Sequential(nn.ReLU(), halving, nn.BatchNorm2d(width))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return both inputs of the first cell."""

@@ -49,7 +49,6 @@ class Bar:
     """what knows the accuracies."""
     space: str
     accuracy: str
-    """which accuracy it is."""
     images: str
     """the data set of the mini-batch."""
     score: str

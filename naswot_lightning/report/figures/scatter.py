@@ -67,7 +67,6 @@ class ScorePanel:
     """what knows the accuracies."""
     space: str
     accuracy: str
-    """which accuracy it is."""
     images: str
     """the data set of the mini-batch."""
     architectures: Sequence[str]

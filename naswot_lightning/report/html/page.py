@@ -28,7 +28,8 @@ from naswot_lightning.storage.files import atomic_write
 from naswot_lightning.storage.run_folder import RunFolder
 
 _SCRIPTS = ("trainings", "evidence", "run")
-_OUTCOMES = {"beats": "yes", "loses": "no"}  # others stand as they are
+# Others stand as they are.
+_OUTCOMES = {"beats": "yes", "loses": "no"}
 _MOST_REASONS = 20
 
 
@@ -51,7 +52,6 @@ class Page:
     states: tuple[str, ...]
     """what is still under way, or left out, in sentences."""
     facts: tuple[Fact, ...]
-    """the figures that come first."""
     score: str
     """the score that ranks, in words."""
     candidates: CandidateTable | None
@@ -60,7 +60,6 @@ class Page:
     """positions of cells, one tuple per row of the table so far as they are drawn."""
     cells: Cells
     picks: tuple[Pick, ...]
-    """networks that are trained, or being trained."""
     progress: dict[str, Any] | None
     """the best so far; None where there is no search, or it has no score yet."""
     failures: tuple[tuple[str, str, int], ...]
@@ -68,17 +67,12 @@ class Page:
     agreement: tuple[Fact, ...]
     """of the score with sizes."""
     known: str
-    """what is known of scores on this space."""
     evidence: tuple[Evidence, ...]
-    """of trained picks."""
     chosen: tuple[Setting, ...]
     """settings of the search that are not the default, or that say the most."""
     others: tuple[Setting, ...]
-    """its further settings."""
     versions: tuple[Setting, ...]
-    """of the libraries."""
     commands: tuple[str, ...]
-    """that make it again."""
 
     def to_json(self) -> dict[str, Any]:
         """Return what the page's scripts read."""
@@ -208,7 +202,6 @@ def _states(run: Run) -> Iterator[str]:
 
 
 def _facts(run: Run, findings: Findings, evidence: Sequence[Evidence]) -> Iterator[Fact]:
-    """Yield the figures that come first."""
     if search := findings.search:
         others = [f"{count:,} {status}" for status, count in search.statuses.items() if status != "ok"]
         note = ", ".join([f"{search.networks:,} different networks", *others])

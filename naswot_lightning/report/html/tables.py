@@ -78,7 +78,6 @@ class CandidateTable:
     total: int
     """rows of the ranking."""
     columns: tuple[CandidateColumn, ...]
-    """the rank, the architecture and the score first."""
 
     @property
     def shown(self) -> int:
@@ -136,7 +135,6 @@ def _score_column(name: str, column: str, label: str, values: Iterable[float | N
 
 
 def _accuracies(run: Run, rows: Sequence[Mapping[str, Any]]) -> list[CandidateColumn]:
-    """Return the accuracies of the largest group of trained picks that can be compared."""
     if not run.groups:
         return []
     group = run.groups[0]
@@ -202,7 +200,6 @@ class Pick:
     architecture: str
     dataset: str
     cells: tuple[int, ...]
-    """positions of its cells."""
     trainings: tuple[TrainingRun, ...]
     """the lowest seed first."""
 
@@ -281,11 +278,8 @@ class Evidence:
     title: str
     """whose accuracies they are."""
     outcome: str
-    """of the verdict, in a few words."""
     sentence: str
-    """the verdict with its intervals."""
     tau: str
-    """of the score, with its interval."""
     notes: tuple[str, ...]
     """what else is to be said, and what limits it."""
     correlations: tuple[tuple[str, str, str, int], ...]

@@ -69,16 +69,9 @@ class ComparisonRun:
     def _start(self, run: Run) -> Any:
         config = comparison_config(run)
         if self._open is None:
-            self._open = runs.start_run(
-                self._wandb.mode,
-                self._wandb.project,
-                self.folder.path,
-                config,
-                id=self._id,
-                name=f"comparison {self.folder.name}",
-                group=runs.wandb_group(self.folder, self._wandb.group),
-                job_type="comparison",
-            )
+            name, group = f"comparison {self.folder.name}", runs.wandb_group(self.folder, self._wandb.group)
+            own = {"id": self._id, "name": name, "group": group, "job_type": "comparison"}
+            self._open = runs.start_run(self._wandb.mode, self._wandb.project, self.folder.path, config, **own)
         elif config != self._config:
             self._open.config.update(config, allow_val_change=True)
         self._config = config

@@ -272,10 +272,5 @@ def lines(points: Mapping[str, Points], along: str, title: str) -> Any:
     import wandb
 
     shown = {name: thinned(each, CHART_ROWS // len(points)) for name, each in points.items() if each}
-    return wandb.plot.line_series(
-        xs=[[x for x, _ in each] for each in shown.values()],
-        ys=[[y for _, y in each] for each in shown.values()],
-        keys=list(shown),
-        title=title,
-        xname=along,
-    )
+    xs, ys = ([[point[axis] for point in each] for each in shown.values()] for axis in (0, 1))
+    return wandb.plot.line_series(xs, ys, list(shown), title, along)

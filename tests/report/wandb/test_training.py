@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import wandb
 
-from naswot_lightning.report.wandb.content import METRICS, cell_pictures, define_metrics, log_result, thinned
+from naswot_lightning.report.wandb.content import METRICS, cell_pictures, define_metrics, log_result
 from naswot_lightning.report.wandb.logger import SentOnceLogger
 from naswot_lightning.report.wandb.runs import send, start_run
 from tests.report.wandb.records import Records, comparable, sync
