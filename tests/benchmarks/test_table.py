@@ -1,17 +1,24 @@
-"""Look-ups: by recipe, seed and epoch; what is not known; users' own tables."""
+"""Look-ups in a table, users' own tables, the accuracies that direct a search, and the space of what is known."""
 
 import pickle
+import random
+from collections import Counter
 
 import numpy as np
 import pytest
 
 from naswot_lightning.benchmarks import AvailableAccuracy, open_benchmark
+from naswot_lightning.benchmarks.known_space import space_of
 from naswot_lightning.benchmarks.records import Key
 from naswot_lightning.benchmarks.table import Table, read_table, write_table
+from naswot_lightning.benchmarks.targets import Target, reported_target, search_target
 from naswot_lightning.errors import UserError
-from spaces.errors import SpaceError
+from naswot_lightning.search.evaluators.table import TableEvaluator
+from spaces import CategoricalSpace, EnumerableSpace, SpaceError, get_space
+from spaces.nasbench201 import parse_cell
 from tests.benchmarks.tables import FIRST, LONG, SECOND, converted, opened
 from tests.conftest import shared_path
+from tests.search.algorithms.tables import SPACE, SmallTable
 
 AT = ("cifar10", "test")
 
@@ -144,3 +151,86 @@ def test_written_columns_are_the_same_bits(tmp_path):
     write_table(table, tmp_path / "table.npz")
     for key, column in read_table(tmp_path / "table.npz").columns.items():
         assert column.tobytes() == table.columns[key].tobytes()
+
+
+WIDE = ("cifar10_valid_xvalid_12", "cifar10_valid_xvalid_200", "cifar10_oritest_200", "cifar100_xtest_200")
+
+
+def test_validation_directs_and_test_is_reported(tmp_path, caplog):
+    table = opened(tmp_path, f"arch,{','.join(WIDE)}\n{FIRST},1,2,3,4\n")
+    assert search_target(table, "cifar10") == Target("cifar10-valid", "x-valid", 12)
+    assert search_target(table, "cifar10", 200) == Target("cifar10-valid", "x-valid", 200)
+    assert reported_target(table, "cifar10") == Target("cifar10", "ori-test", 200)
+    assert not caplog.messages
+    with pytest.raises(UserError, match="--epochs 90: mine knows trainings of 12, 200 epochs on cifar10"):
+        search_target(table, "cifar10", 90)
+    with pytest.raises(UserError, match="mine knows accuracies on cifar10, cifar100, not on digits"):
+        search_target(table, "digits")
+
+
+def test_test_accuracies_that_direct_a_search_are_called_so(tmp_path, caplog):
+    table = opened(tmp_path, f"arch,accuracy\n{FIRST},50\n")
+    assert search_target(table, "cifar10") == Target("own", "test", 0)
+    assert "mine has no validation accuracies on cifar10: own test, 0 epochs directs the search" in caplog.text
+    with pytest.raises(UserError, match="not on cifar10"):
+        search_target(table, "cifar10", exact=True)
+
+
+def test_table_that_does_not_say_its_epochs_directs_a_search(tmp_path):
+    table = opened(tmp_path, f"arch,accuracy\n{FIRST},50\n")
+    evaluator = TableEvaluator(table, search_target(table, "cifar10"), "", get_space("nasbench201").complexity)
+    assert evaluator.train(FIRST, 1).scores == {"val_acc": 0.5}
+
+
+KNOWN = space_of(SmallTable(SPACE[index] for index in range(0, 15_625, 10)))
+KNOWN_SET = set(KNOWN)
+
+
+def distance(one, other):
+    return sum(a != b for a, b in zip(parse_cell(one), parse_cell(other), strict=True))
+
+
+def test_known_space_lists_and_samples_what_the_table_knows():
+    assert isinstance(KNOWN, EnumerableSpace)
+    assert list(KNOWN) == [SPACE[index] for index in range(0, 15_625, 10)]
+    assert KNOWN.index(SPACE[120]) == 12
+    with pytest.raises(SpaceError, match="small table does not list it"):
+        KNOWN.index(SPACE[121])
+    with pytest.raises(SpaceError, match="has no architectures"):
+        space_of(SmallTable([]))
+    rng = random.Random(0)
+    twenty = space_of(SmallTable(SPACE[index] for index in range(20)))
+    counts = Counter(twenty.sample(rng) for _ in range(4_000))
+    assert len(counts) == 20
+    assert all(130 < count < 270 for count in counts.values())
+
+
+def test_mutants_are_known_and_near_where_there_are_neighbours():
+    rng = random.Random(0)
+    distances = Counter()
+    for architecture in KNOWN:
+        mutant = KNOWN.mutate(architecture, rng)
+        assert mutant in KNOWN_SET
+        distances[distance(architecture, mutant)] += 1
+    assert distances[0] == 0
+    assert distances[1] > 500  # of five mutants, one in ten known
+    full = space_of(SmallTable(SPACE[index] for index in range(15_000)))
+    assert all(distance(full[index], full.mutate(full[index], rng)) == 1 for index in range(500))
+    whole = space_of(SmallTable(SPACE))
+    assert whole.mutate(SPACE[5], random.Random(3)) == SPACE.mutate(SPACE[5], random.Random(3))
+    island = space_of(SmallTable([SPACE[0], SPACE[1], SPACE[2]]))
+    assert {island.mutate(SPACE[0], rng) for _ in range(30)} == {SPACE[1], SPACE[2]}
+
+
+def test_what_is_not_restricted_is_the_spaces_own():
+    architecture = SPACE[10]
+    assert KNOWN.name == SPACE.name
+    assert KNOWN.complexity(architecture) == SPACE.complexity(architecture)
+    assert sum(p.numel() for p in KNOWN.build(architecture).parameters()) == SPACE.complexity(architecture).params
+    assert isinstance(KNOWN, CategoricalSpace)
+    assert KNOWN.choices == SPACE.choices
+    assert KNOWN.from_decisions(KNOWN.decisions(architecture)) == architecture
+    with pytest.raises(SpaceError, match="small table does not know it"):
+        KNOWN.from_decisions(SPACE.decisions(SPACE[11]))
+    darts = get_space("nds_darts")
+    assert not isinstance(space_of(SmallTable([darts.sample(random.Random(0))]), darts), CategoricalSpace)

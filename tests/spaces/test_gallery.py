@@ -4,30 +4,14 @@ import itertools
 import random
 
 import pytest
-from torch import nn
 
-from spaces import Space, get_space, list_spaces
+from spaces import get_space, list_spaces
 from spaces.__main__ import main
 from spaces.drawing.layout import GAP, lay_out
 from spaces.graph import Edge
 
 SIGNATURES = {"png": b"\x89PNG\r\n\x1a\n", "svg": b"<?xml"}
 NB201 = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|avg_pool_3x3~2|"
-
-
-class Undrawn(Space):
-    """A user's own space that says nothing of its cells."""
-
-    name = "undrawn"
-
-    def sample(self, rng):
-        return "linear"
-
-    def mutate(self, architecture, rng):
-        return architecture
-
-    def build(self, architecture, num_classes=10, in_channels=3):
-        return nn.Sequential(nn.Flatten(), nn.LazyLinear(num_classes))
 
 
 def graphs(name, seeds):
@@ -69,7 +53,7 @@ def test_mistakes_are_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys):
         "nasbench201 --output folder.png": "folder.png cannot be written: Is a directory",
         "nasbench201": "--output FILE.png or FILE.svg is needed",
         "--output a.png": "name the space",
-        "tests.spaces.test_gallery.Undrawn --output a.png": "Undrawn' does not describe its cell",
+        "spaces.named.NamedNetworks --output a.png": "of its constructor is missing",
     }
     for words, message in messages.items():
         with pytest.raises(SystemExit) as ended:

@@ -1,12 +1,19 @@
+"""NAS-Bench-201 and the widths of NATS-Bench: indices, sizes, canonical forms, mutation."""
+
+import bz2
 import itertools
+import pickle
 import random
+from collections import Counter
 
 import pytest
 import torch
 
+from naswot_lightning import activation_kernel
 from spaces import Space, SpaceError, get_space
 from spaces.base import count_macs, count_params
 from spaces.nasbench201 import EDGES, OPS, NASBench201Cell, expression, format_cell, parse_cell
+from spaces.nats_size import CELL, SizeCell, parse_widths
 
 SPACE = get_space("nasbench201")
 EVERY = list(itertools.product(OPS, repeat=6))
@@ -106,3 +113,81 @@ def test_cell_sums_what_its_string_says_with_and_without_gradients():
             assert module(x).equal(nodes[3])
         assert module(x).equal(nodes[3])
         assert x.equal(before)
+
+
+WIDTHS = get_space("nats_size")
+
+
+def test_widths_index_is_the_lexicographic_product():
+    assert len(WIDTHS) == 32_768
+    anchors = {0: "8:8:8:8:8", 11: "8:8:8:16:32", 12: "8:8:8:16:40", 284: "8:8:40:32:40", 32_767: "64:64:64:64:64"}
+    assert {index: WIDTHS[index] for index in anchors} == anchors
+    assert {index: WIDTHS.index(name) for index, name in anchors.items()} == {index: index for index in anchors}
+
+
+def test_widths_malformed_architecture_is_refused_with_its_position():
+    messages = {
+        "": "expected 5 widths joined by ':', found 1",
+        "8:8:12:8:8": r"width 3 \(second cell\): '12', expected one of 8, 16, 24, 32, 40, 48, 56, 64",
+        "8:8:8:8:wide": r"width 5 \(third cell\): 'wide'",
+        "08:8:8:8:8": r"width 1 \(stem and first cell\): '08'",
+        "8:-8:8:8:8": r"width 2 \(first reduction\): '-8'",
+    }
+    for architecture, message in messages.items():
+        for method in ("build", "validate", "canonical", "complexity", "index"):
+            with pytest.raises(SpaceError, match=message):
+                getattr(WIDTHS, method)(architecture)
+
+
+def test_widths_published_sizes_on_cifar10():
+    published = {
+        "8:8:8:8:8": (11_714, 4_481_114),
+        "8:8:8:16:32": (49_202, 6_840_650),
+        "8:8:40:32:40": (144_834, 21_827_994),
+    }
+    for architecture, (params, macs) in published.items():
+        found = WIDTHS.complexity(architecture)
+        assert (found.params, found.macs) == (params, macs)
+    assert WIDTHS.complexity("64:64:64:64:64").params == 713_674
+
+
+def test_widths_sizes_of_the_official_records(shared):
+    """Parameters and flops (M) of every data set and training length."""
+    folder = shared("nats-bench-samples", "NATS-sss-v1_0-50262-simple")
+    with bz2.open(folder / "meta.pickle.pbz2") as file:
+        assert list(WIDTHS) == pickle.load(file)["meta_archs"]
+    sizes = {"cifar10-valid": (10, 32), "cifar10": (10, 32), "cifar100": (100, 32), "ImageNet16-120": (120, 16)}
+    for index in (0, 11, 284):
+        with bz2.open(folder / f"{index:06d}.pickle.pbz2") as file:
+            record = pickle.load(file)
+        for trained in record.values():
+            assert trained["arch_str"] == WIDTHS[index]
+            for (dataset, _), result in trained["all_results"].items():
+                classes, size = sizes[dataset]
+                found = WIDTHS.complexity(WIDTHS[index], classes, image_size=size)
+                assert found.params == pytest.approx(result["params"] * 1e6, abs=0.5)
+                assert found.macs == pytest.approx(result["flop"] * 1e6, abs=0.5)
+
+
+def test_widths_rectified_units():
+    """As published (wrappers counted too); once each, all but the last are halved."""
+    for architecture, units in {"8:8:8:8:8": 133_632, "8:8:8:16:32": 147_456, "8:8:40:32:40": 222_720}.items():
+        network, images = WIDTHS.build(architecture, num_classes=1), torch.randn(2, 3, 32, 32)
+        last = parse_widths(architecture)[-1] * 8 * 8
+        assert activation_kernel(network, images, "reference").n_units == units
+        assert activation_kernel(network, images).n_units == (units - last) // 2 + last
+
+
+def test_cell_is_the_named_cell_of_nasbench201():
+    """At one width the cell computes what NAS-Bench-201's code makes of :data:`CELL`, weight for weight."""
+    ours, theirs = SizeCell(8, 8), NASBench201Cell(parse_cell(CELL), 8)
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(2, 8, 6, 6)
+    torch.testing.assert_close(ours(x), theirs(x))
+
+
+def test_widths_mutation_is_uniform_over_positions_and_widths():
+    rng, start = random.Random(0), "8:8:8:8:8"
+    counts = Counter(WIDTHS.mutate(start, rng) for _ in range(7_000))
+    assert len(counts) == 35  # five positions, seven other widths
+    assert all(130 < count < 280 for count in counts.values())

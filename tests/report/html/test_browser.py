@@ -14,7 +14,7 @@ from tests.report.html.folders import (
     write_search,
     write_unfinished,
 )
-from tests.report.html.test_document import hostile_folder
+from tests.report.html.test_page import hostile_folder
 from tests.report.run_folders import write_ranked
 from tests.runs import result, write_pick
 
@@ -157,30 +157,6 @@ def test_point_clicked_is_marked_in_all_views(view, run):
     assert page.locator("#scatters .ring.marked:visible").count() == 3
 
 
-def test_line_is_a_training_and_legend_marks_it(view, run):
-    page = view(run)
-    assert page.locator("#metric option").all_text_contents() == ["validation accuracy", "training loss"]
-    page.click("#legend button >> nth=1")
-    assert marked(page) == "rank 2"
-    box = page.locator("#curves .u-over").bounding_box()
-    page.mouse.move(box["x"] + box["width"] - 22, box["y"] + 20)  # the end of the highest curve, of rank 3
-    for down in range(0, int(box["height"]) - 20, 6):
-        page.mouse.move(box["x"] + box["width"] - 22, box["y"] + 20 + down)
-        if page.is_visible("#card"):
-            break
-    assert page.text_content("#card h3").startswith("rank 3: 90.00 % at 3")
-
-
-def test_table_keys_walk_through_rows(view, run):
-    page = view(run)
-    page.focus("#candidates")
-    for key, name in (("ArrowDown", "rank 2"), ("ArrowDown", "rank 3"), ("ArrowUp", "rank 2"), ("End", "rank 62")):
-        page.keyboard.press(key)
-        assert marked(page) == name
-    assert page.locator("tr.marked").is_visible()
-    assert page.locator("#panel .cell").count() == 0  # no architecture of the space
-
-
 def test_table_ten_thousand_rows_are_a_screenful(view, tmp_path):
     rows = [score_row(number, f"a{number}") for number in range(10_000)]
     page = view(write_search(tmp_path, rows, space="unknown"))
@@ -231,9 +207,6 @@ def test_chart_fingers_enlarge_reset_and_scroll(browser, view, run):
     assert page.evaluate("[scrollY, visualViewport.scale]") == [scrolled, 1]
     for _ in range(2):
         page.touchscreen.tap(x, box["y"] + 5)
-    move(((x, y + 80), (x, y - 80)))
-    page.wait_for_function(f"scrollY > {scrolled} + 50")
-    assert place_of(ring) == pytest.approx(before, abs=0.1)
     page.close()
 
 
@@ -263,14 +236,6 @@ def test_page_opens_at_every_stage(view, tmp_path):
     assert page.locator("#trajectories canvas").count() == 1
     write_unfinished(tmp_path / "training", "1-1")
     assert view(tmp_path / "training").locator("#curves canvas").count() == 1
-
-
-def test_page_on_paper_has_the_first_rows(view, run):
-    page = view(run)
-    page.emulate_media(media="print")
-    assert page.locator(".only-paper tbody tr:visible").count() == 30
-    assert not page.is_visible("#candidates")
-    page.emulate_media(media="screen")
 
 
 def test_page_of_several_runs_on_a_phone(view, tmp_path):

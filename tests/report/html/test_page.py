@@ -1,17 +1,28 @@
-"""What the page of a run says, against the files of the run."""
+"""What the page of a run says, against the files of the run, and that no text of a file is run."""
 
+import base64
+import hashlib
 import json
+import re
+import shlex
+import subprocess
 from dataclasses import asdict, replace
 
 import pytest
+import yaml
 
 from naswot_lightning.analysis.evidence import correlations, judge
 from naswot_lightning.analysis.results import Network
 from naswot_lightning.benchmarks.targets import Target
+from naswot_lightning.cli.parser import parse
 from naswot_lightning.columns import PARAMS, Column, Criterion
+from naswot_lightning.config import SearchConfig, TrainConfig
+from naswot_lightning.report.compare import compare
 from naswot_lightning.report.findings import find
+from naswot_lightning.report.html import document
 from naswot_lightning.report.html.cells import MOST_DRAWN
 from naswot_lightning.report.html.page import page_of
+from naswot_lightning.report.html.reproduce import _joined, commands_of
 from naswot_lightning.report.html.tables import progress_of
 from naswot_lightning.report.run import BenchmarkEvidence, read_rows, read_run
 from naswot_lightning.storage.files import write_json
@@ -19,10 +30,13 @@ from naswot_lightning.storage.run_folder import RunFolder
 from spaces import get_space
 from spaces.drawing.layout import lay_out
 from tests.report.html.folders import (
+    HOSTILE,
+    SETTINGS,
     failed_row,
     sampled_rows,
     score_row,
     write_metrics,
+    write_page,
     write_search,
     write_unfinished,
 )
@@ -190,3 +204,127 @@ def test_evidence_and_accuracies_of_a_table_are_shown(tmp_path):
     assert "2.00 points below the best of the candidates (93.00 %), 4.00 below" in evidence.notes[0]
     assert [bar[0] for bar in evidence.bars] == ["score at init", "parameters", "MACs"]
     assert shown.headline.endswith("on cifar10, as a table knows it.")
+
+
+def commands(folder):
+    return [shlex.split(command) for command in commands_of(read_run(RunFolder(folder)))]
+
+
+def test_command_of_a_search_gives_its_settings(tmp_path):
+    trained = {"evaluator": "train", "epochs": 3, "train": {"batch_size": 64, "lr": 0.5}}
+    for number, chosen in enumerate((
+        {"space": "nds_darts:depth=8,width=16", "seed": 3, "batch_size": 128, "canonical": False},
+        {"score": "naswot,jacob_cov+params:mean_rank", "repeats": 2, "max_params": 10**6},
+        {"algorithm": "rea:population=20", **trained},
+        {"architectures": "a list; of 'mine'.txt", "workers": 4, "wandb": {"mode": "online", "project": "x"}},
+    )):  # fmt: skip
+        settings = {**SETTINGS, **chosen}
+        ((python, script, *words),) = commands(write_search(tmp_path / str(number), sampled_rows(1), **chosen))
+        assert (python, script) == ("python", "search.py")
+        parsed = parse(SearchConfig, words, "search.py")
+        for name in set(settings) - {"run_dir", "wandb", "workers"}:
+            assert getattr(parsed, name) == settings[name], name
+        assert (parsed.run_dir, parsed.wandb.mode) == ("runs/again", "auto")
+
+
+def test_commands_of_trainings_give_their_picks_recipes_and_seeds(tmp_path):
+    options = {"epochs": 3, "batch_size": 64, "trainer.limit_train_batches": 0.5, "precision": "bf16-mixed"}
+    for number, seed in ((1, 5), (1, 6), (4, 5), (4, 6)):
+        pick = write_pick(tmp_path, result(number, seed=seed), name=f"{number}-c{number}-seed{seed}")
+        (pick / "config.yaml").write_text(yaml.safe_dump({"recipe": "nasbench201-200", "options": options}))
+    pick = write_pick(tmp_path, result(9, rank=None, architecture="a;b", epochs=12))
+    (pick / "config.yaml").write_text(yaml.safe_dump({"recipe": "nasbench201-12", "options": {}}))
+    given, ranked = (parse(TrainConfig, words[2:], "train.py") for words in commands(tmp_path))
+    assert (ranked.picks, ranked.all_seeds(), ranked.epochs, ranked.batch_size) == ("1,4", [5, 6], 3, 64)
+    assert (ranked.recipe, ranked.precision, ranked.dataset) == ("nasbench201-200", "bf16-mixed", "digits")
+    assert ranked.trainer == {"limit_train_batches": 0.5}
+    assert (given.architecture, given.space, given.recipe, given.seed) == ("a;b", "nasbench201", "nasbench201-12", 0)
+
+
+def test_command_to_copy_has_no_letter_that_a_shell_or_terminal_acts_on():
+    word = "a'\\ \n\x1b[2J\u202e|none~0|"
+    command = _joined("search.py", iter([("space", word)]))
+    assert command.isprintable()
+    printed = subprocess.run(["bash", "-c", command.replace("python search.py", "printf %s")], capture_output=True)
+    assert printed.stdout.decode() == f"--space{word}--run_dirruns/again"
+
+
+SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+
+
+def hostile_folder(parent):
+    """A folder whose every text would be a script, where a page took it for one."""
+    folder = parent / HOSTILE.replace("/", "_")[:120]
+    rows = [*sampled_rows(3), failed_row(HOSTILE, HOSTILE), failed_row("__proto__", "constructor", "degenerate")]
+    write_search(folder, rows, dataset=HOSTILE, algorithm=HOSTILE, benchmark=HOSTILE)
+    row = result(1, architecture=HOSTILE, canonical=HOSTILE, dataset=HOSTILE, recipe=HOSTILE, reason=HOSTILE)
+    pick = write_pick(folder, {**row, "versions": {HOSTILE: HOSTILE}}, name="1-a")
+    (pick / "metrics.csv").write_text('epoch,step,"</script><b>"\n1,2,3\n')
+    write_unfinished(folder, "2-b", {"status": HOSTILE, "message": HOSTILE}, architecture=HOSTILE, dataset=HOSTILE)
+    return folder
+
+
+def scripts_of(html):
+    return SCRIPT.findall(html)
+
+
+def test_page_no_text_of_a_file_becomes_markup(tmp_path):
+    html = write_page(hostile_folder(tmp_path)).read_text()
+    assert len(scripts_of(html)) == 2
+    assert html.count("<script") == html.count("</script>") == 3
+    assert "<img" not in html
+    assert "<b>" not in html
+    shown = html.split('<script type="application/json" id="data">')[1].split("</script>")[0]
+    assert not set("<>&\u2028") & set(shown)
+    data = json.loads(shown)
+    names = next(column for column in data["columns"] if column["name"] == "architecture")["values"]
+    assert HOSTILE in names
+    assert html.count("&lt;img") > 10
+
+
+def test_policy_allows_what_is_in_the_file_and_nothing_else(tmp_path):
+    html = write_page(write_search(tmp_path, sampled_rows(3))).read_text()
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]+)"', html)
+    (style,) = re.findall(r"<style>(.*?)</style>", html, re.DOTALL)
+    digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (*scripts_of(html), style)]
+    policy = policy.replace("&#39;", "'")
+    assert re.findall(r"'sha256-([^']+)'", policy) == digests
+    assert policy.startswith("default-src 'none';")
+    assert "unsafe" not in policy
+    assert "connect-src" not in policy
+    fetched = r"""(src|href)\s*=\s*["']?(?!#|https://github.com/leeoniya/uPlot")\w"""
+    assert not re.search(fetched, html.split("<script")[0])
+    ends = r"</(script|style)|<!--|\bimport\(|\bfetch\(|XMLHttpRequest|url\("
+    for path in (document._HERE / "assets").glob("**/*.*"):
+        assert not re.search(ends, path.read_text(), re.I), path
+    assert (document._HERE / "assets" / "vendor" / "uPlot-LICENSE.txt").read_text().strip() in html
+
+
+def test_page_same_files_give_the_same_bytes_and_few(tmp_path):
+    write_metrics(write_pick(write_search(tmp_path / "a", sampled_rows(8)), result(1)), (0.5, 0.6))
+    first = write_page(tmp_path / "a").read_bytes()
+    assert first == write_page(tmp_path / "a", tmp_path / "elsewhere.html").read_bytes()
+    assert 50_000 < len(first) < 250_000
+    large = write_page(write_search(tmp_path / "b", sampled_rows(1000, "nds_darts"), space="nds_darts"))
+    assert large.stat().st_size < 2_000_000
+
+
+def test_page_never_fails_what_is_done(tmp_path, capsys):
+    write_search(tmp_path, sampled_rows(2))
+    (tmp_path / "scores.jsonl").write_text("{}\n")
+    compare(RunFolder(tmp_path))
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1
+    assert "report.html cannot be written" in printed.err
+    assert "scores.jsonl, line 1" in printed.err
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_page_code_that_a_folder_names_is_not_run(tmp_path, monkeypatch):
+    (tmp_path / "evil.py").write_text("open('hacked', 'w')\nclass Space: pass\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    write_search(tmp_path / "run", sampled_rows(2), space="evil.Space")
+    assert "evil.Space" in write_page(tmp_path / "run").read_text()
+    assert not (tmp_path / "hacked").exists()

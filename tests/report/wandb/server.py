@@ -28,6 +28,15 @@ class Kept:
     files: dict[str, bytes] = field(default_factory=dict)
     artifacts: dict[str, "Artifact"] = field(default_factory=dict)
 
+    def to_resume(self, name: str) -> dict:
+        """What the client asks of a run that it takes up."""
+        return {
+            "id": "B", "name": name, "summaryMetrics": json.dumps(self.summary), "displayName": self.name,
+            "logLineCount": 0, "historyLineCount": len(self.history), "eventsLineCount": 0,
+            "historyTail": json.dumps([json.dumps(line) for line in self.history[-1:]]), "eventsTail": "[]",
+            "config": json.dumps(self.config), "tags": [], "notes": None, "wandbConfig": json.dumps({"t": 1}),
+        }  # fmt: skip
+
 
 @dataclass
 class Artifact:
@@ -60,89 +69,50 @@ class Server(ThreadingHTTPServer):
 
     def answer(self, query: str, given: dict) -> dict:
         """Answer a request of GraphQL: the operations that a run and its artifacts need."""
-        for operation, reply in _REPLIES.items():
-            if operation in query:
-                return reply(self, given)
+        name = given.get("name")
+        project = {"id": "P", "name": given.get("project"), "entity": {"id": "E", "name": "us"}}
+        if "ArtifactType(" in query:
+            return {"project": {"artifact": None, "artifactType": None}}  # a new one
+        if "query Viewer" in query or "query GetViewer" in query:
+            return {"viewer": {"id": "V", "entity": "us", "username": "us", "teams": {"edges": []}, "flags": "{}"}}
+        if "RunResumeStatus" in query:
+            kept = self.runs.get(name)
+            return {"model": None if kept is None else project | {"bucket": kept.to_resume(name)}}
+        if "mutation UpsertBucket" in query:
+            is_new = name not in self.runs
+            kept = self.runs.setdefault(name, Kept())
+            kept.group, kept.name = given.get("groupName") or kept.group, given.get("displayName") or kept.name
+            kept.job_type = given.get("jobType") or kept.job_type
+            kept.config |= json.loads(given.get("config") or "{}")
+            bucket = {"id": "B", "name": name, "displayName": kept.name, "sweepName": None, "project": project}
+            bucket |= {"config": "{}", "historyLineCount": len(kept.history)}
+            return {"upsertBucket": {"bucket": bucket, "inserted": is_new}}
+        if "CreateRunFiles" in query:
+            files = [{"name": each, "uploadUrl": f"{self.url}/runs/{given['run']}/{each}"} for each in given["files"]]
+            return {"createRunFiles": {"runID": "B", "uploadHeaders": [], "files": files}}
+        if "mutation CreateArtifact " in query or "mutation CreateArtifact(" in query:
+            artifact = Artifact(given["input"])
+            self.artifacts.append(artifact)
+            for alias in artifact.given["aliases"]:
+                self.runs[artifact.given["runName"]].artifacts[alias["artifactCollectionName"]] = artifact
+            made = {"id": str(len(self.artifacts) - 1), "state": "PENDING"}
+            return {"createArtifact": {"artifact": made | {"artifactSequence": {"id": "S", "latestArtifact": None}}}}
+        if "CreateArtifactManifest" in query:
+            place = given["artifactID"]
+            file = {"id": "F", "uploadUrl": f"{self.url}/artifacts/{place}/{MANIFEST}", "uploadHeaders": []}
+            return {"createArtifactManifest": {"artifactManifest": {"id": place, "file": file}}}
+        if "CreateArtifactFiles" in query:
+            nodes = []
+            for each in given["input"]["artifactFiles"]:
+                url = f"{self.url}/artifacts/{each['artifactID']}/{each['name']}"
+                node = {"storagePath": None, "uploadUrl": url, "uploadHeaders": [], "uploadMultipartUrls": None}
+                nodes.append({"node": node | {"artifact": {"id": each["artifactID"]}}})
+            return {"createArtifactFiles": {"files": {"edges": nodes}}}
+        if "CommitArtifact" in query:
+            artifact = self.artifacts[int(given["artifactID"])]
+            artifact.is_whole = True
+            return {"commitArtifact": {"artifact": {"id": given["artifactID"], "digest": artifact.given["digest"]}}}
         return {}
-
-
-def _resume(server: Server, given: dict) -> dict:
-    kept = server.runs.get(given["name"])
-    if kept is None:
-        return {"model": None}
-    bucket = {
-        "id": "B", "name": given["name"], "summaryMetrics": json.dumps(kept.summary), "displayName": kept.name,
-        "logLineCount": 0, "historyLineCount": len(kept.history), "eventsLineCount": 0,
-        "historyTail": json.dumps([json.dumps(line) for line in kept.history[-1:]]), "eventsTail": "[]",
-        "config": json.dumps(kept.config), "tags": [], "notes": None, "wandbConfig": json.dumps({"t": 1}),
-    }  # fmt: skip
-    return {"model": {"id": "P", "name": given["project"], "entity": {"id": "E", "name": "us"}, "bucket": bucket}}
-
-
-def _upsert(server: Server, given: dict) -> dict:
-    new = given["name"] not in server.runs
-    kept = server.runs.setdefault(given["name"], Kept())
-    kept.group, kept.name = given.get("groupName") or kept.group, given.get("displayName") or kept.name
-    kept.job_type = given.get("jobType") or kept.job_type
-    kept.config |= json.loads(given.get("config") or "{}")
-    project = {"id": "P", "name": given["project"], "entity": {"id": "E", "name": "us"}}
-    bucket = {"id": "B", "name": given["name"], "displayName": kept.name, "sweepName": None, "project": project}
-    bucket |= {"config": "{}", "historyLineCount": len(kept.history)}
-    return {"upsertBucket": {"bucket": bucket, "inserted": new}}
-
-
-def _run_files(server: Server, given: dict) -> dict:
-    files = [{"name": name, "uploadUrl": f"{server.url}/runs/{given['run']}/{name}"} for name in given["files"]]
-    return {"createRunFiles": {"runID": "B", "uploadHeaders": [], "files": files}}
-
-
-def _artifact(server: Server, given: dict) -> dict:
-    artifact = Artifact(given["input"])
-    server.artifacts.append(artifact)
-    for alias in artifact.given["aliases"]:
-        server.runs[artifact.given["runName"]].artifacts[alias["artifactCollectionName"]] = artifact
-    made = {"id": str(len(server.artifacts) - 1), "state": "PENDING"}
-    made["artifactSequence"] = {"id": "S", "latestArtifact": None}
-    return {"createArtifact": {"artifact": made}}
-
-
-def _manifest(server: Server, artifact: str) -> dict:
-    file = {"id": "F", "uploadUrl": f"{server.url}/artifacts/{artifact}/{MANIFEST}", "uploadHeaders": []}
-    return {"artifactManifest": {"id": artifact, "file": file}}  # one an artifact, under its id
-
-
-def _artifact_files(server: Server, given: dict) -> dict:
-    nodes = []
-    for each in given["input"]["artifactFiles"]:
-        url = f"{server.url}/artifacts/{each['artifactID']}/{each['name']}"
-        node = {"storagePath": None, "uploadUrl": url, "uploadHeaders": [], "uploadMultipartUrls": None}
-        nodes.append({"node": node | {"artifact": {"id": each["artifactID"]}}})
-    return {"createArtifactFiles": {"files": {"edges": nodes}}}
-
-
-def _commit(server: Server, given: dict) -> dict:
-    artifact = server.artifacts[int(given["artifactID"])]
-    artifact.is_whole = True
-    return {"commitArtifact": {"artifact": {"id": given["artifactID"], "digest": artifact.given["digest"]}}}
-
-
-def _viewer(server: Server, given: dict) -> dict:
-    return {"viewer": {"id": "V", "entity": "us", "username": "us", "teams": {"edges": []}, "flags": "{}"}}
-
-
-_REPLIES = {
-    "ArtifactType(": lambda *_: {"project": {"artifact": None, "artifactType": None}},  # a new one
-    "query Viewer": _viewer,
-    "query GetViewer": _viewer,
-    "RunResumeStatus": _resume,
-    "mutation UpsertBucket": _upsert,
-    "CreateRunFiles": _run_files,
-    "mutation CreateArtifact ": _artifact,
-    "mutation CreateArtifact(": _artifact,
-    "CreateArtifactManifest": lambda server, given: {"createArtifactManifest": _manifest(server, given["artifactID"])},
-    "CreateArtifactFiles": _artifact_files,
-    "CommitArtifact": _commit,
-}
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -1,6 +1,7 @@
-"""What figures of a search show, against its ranking and known accuracies."""
+"""What figures show, against the ranking, known accuracies and trained picks."""
 
 import json
+import math
 from dataclasses import asdict
 
 import numpy as np
@@ -13,18 +14,19 @@ from naswot_lightning.benchmarks.targets import Target
 from naswot_lightning.columns import Column, Criterion
 from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import no_rows, rank
-from naswot_lightning.report.figures import save_figure, style
+from naswot_lightning.report.figures import draw_figures, save_figure, style
 from naswot_lightning.report.figures.bars import draw_figure4
 from naswot_lightning.report.figures.boxes import draw_distribution
-from naswot_lightning.report.figures.curves import draw_best_so_far
-from naswot_lightning.report.figures.scatter import draw_figure3, draw_score_vs_params
+from naswot_lightning.report.figures.curves import draw_best_so_far, draw_figure6
+from naswot_lightning.report.figures.scatter import draw_figure3, draw_score_vs_accuracy, draw_score_vs_params
 from naswot_lightning.report.findings import find
 from naswot_lightning.report.networks import networks_with_accuracy
-from naswot_lightning.report.run import BenchmarkEvidence, Run, read_benchmark_evidence, read_run
+from naswot_lightning.report.run import BenchmarkEvidence, Run, read_benchmark_evidence, read_rows, read_run
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.storage.score_rows import ScoreRow
-from tests.report.run_folders import write_noisy
-from tests.runs import training_result
+from tests.report.html.folders import score_row, write_search
+from tests.report.run_folders import FAILED, write_noisy
+from tests.runs import result, training_result, write_pick
 
 SETTINGS = {"space": "nasbench201", "dataset": "digits", "seed": 7, "score": "naswot", "evaluator": "scores"}
 NASWOT, MECO = (Criterion((Column(name, name),)) for name in ("naswot", "meco"))
@@ -137,9 +139,8 @@ def test_figure4_bars_are_taus_and_a_missing_score_is_the_worst(tabled):
     figure = draw_figure4(run, None)
     bars = [container for container in figure.axes[0].containers if hasattr(container[0], "get_height")]
     kept = ~np.isnan(accuracies)
-    naswot = np.array([-1.0 if row.scores["naswot"] is None else row.scores["naswot"] for row in rows])
     values = {
-        "naswot": naswot,
+        "naswot": np.array([-1.0 if row.scores["naswot"] is None else row.scores["naswot"] for row in rows]),
         "meco": np.array([row.scores["meco"] for row in rows]),
         "params": np.array([row.params for row in rows]),
     }
@@ -153,14 +154,10 @@ def test_networks_with_accuracy_of_picks_are_means_beside_the_score_that_ranked(
     found = networks_with_accuracy(run)
     networks = run.groups[0].networks
     assert found.scores["naswot"].tolist() == [network.mean("score_init") for network in networks]
+    assert found.accuracies.tolist() == pytest.approx([100 * network.mean("test_acc") for network in networks])
     rows = [candidate(number, 100.0 - number, 1000) for number in range(1, 5)]
     ranked = Run("run", SETTINGS, rank(rows, [NASWOT]), run.results, run.groups, run.trajectories)
-    found = networks_with_accuracy(ranked)
-    assert found.accuracies.tolist() == pytest.approx([100 * network.mean("test_acc") for network in networks])
-    by_name = dict(zip(found.architectures, found.scores["naswot"].tolist(), strict=True))
-    assert [by_name[f"c{number}"] for number in range(1, 5)] == [99.0, 98.0, 97.0, 96.0]
-    assert np.isnan([by_name["c5"], by_name["c6"]]).all()
-    assert found.source == "digits test accuracy (test) of trained picks, 3 epochs, mean of 2 seeds"
+    assert sorted(networks_with_accuracy(ranked).scores["naswot"].tolist())[:4] == [96.0, 97.0, 98.0, 99.0]
     assert draw_figure3(ranked, find(ranked)).axes[0].get_title().endswith("n = 4; 2 without a score")
 
 
@@ -205,7 +202,72 @@ def test_best_so_far_of_few_is_a_band_and_of_many_a_bar_at_the_end():
     assert len(axis.collections) == 0
     bars = [line for line in axis.get_lines() if len(set(line.get_xdata())) == 1 and len(line.get_xdata()) == 2]
     assert [bar.get_ydata() for bar in bars] == [pytest.approx([4, 12])] * 4
-    untimed = {"rea": [curve([1.0, 2.0])] * 3, "bohb": [curve([1.0, 2.0, 3.0], seconds=0.0)] * 2}
-    figure = draw_best_so_far(untimed, "accuracy (%)", "cells")
-    assert len(figure.axes) == 1
-    assert "n = 2 to 3 seeds" in figure.get_suptitle()
+
+
+def drawn(folder, *draws):
+    run = read_run(RunFolder(folder))
+    findings = find(run)
+    return run, findings, *(draw(run, findings) for draw in draws)
+
+
+def test_figures_of_many_networks_show_points_bars_and_titles(tmp_path):
+    write_noisy(tmp_path, 12, seeds=(1, 2))
+    run, findings, lines, points = drawn(tmp_path, draw_figure6, draw_score_vs_accuracy)
+    assert [len(axis.lines) for axis in lines.axes[:2]] == [12, 12]
+    assert [axis.get_ylabel() for axis in lines.axes[2:]] == ["test accuracy (%)"]  # the colour bar
+    first, *_ = points.axes
+    tau = findings.groups[0].correlations["test_acc"]["score_init"].kendall_tau
+    assert f"Kendall tau {tau.value:.2f} [{tau.low:.2f}, {tau.high:.2f}] (95 %), n = 12" in first.get_title()
+    networks = {network.canonical: network for network in run.groups[0].networks}
+    for container, number in zip(first.containers, range(1, 13), strict=True):
+        (x,), (y,) = container[0].get_data()
+        network = networks[f"c{number}"]
+        assert (x, y) == pytest.approx((network.mean("score_init"), 100 * network.mean("test_acc")))
+        (low, high) = container[2][-1].get_segments()[0][:, 1]
+        assert (high - low) / 2 == pytest.approx(100 * network.deviation("test_acc"))
+    assert points.get_suptitle().startswith("nasbench201 on digits, n = 12 networks, 3 epochs, seeds 1, 2 (mean ±")
+
+
+def test_figure6_several_seeds_are_their_mean_in_a_band(tmp_path):
+    write_noisy(tmp_path, 3, seeds=(0, 1, 2))
+    run, _, figure = drawn(tmp_path, draw_figure6)
+    _, full = figure.axes[:2]
+    for network, line, band in zip(run.groups[0].by_rank, full.lines, full.collections, strict=True):
+        scores = np.array([[y for _, y in run.trajectories[each.pick].points] for each in network.results])
+        assert scores.shape == (3, 4)
+        assert line.get_ydata() == pytest.approx(scores.mean(0))
+        corners = band.get_paths()[0].vertices
+        for epoch, mean, deviation in zip(range(4), scores.mean(0), scores.std(0, ddof=1), strict=True):
+            heights = corners[corners[:, 0] == epoch, 1]
+            assert (heights.min(), heights.max()) == pytest.approx((mean - deviation, mean + deviation))
+
+
+def test_figure6_failed_training_is_grey_and_a_second_score_dotted(tmp_path):
+    write_noisy(tmp_path, 2, seeds=(0, 1))
+    write_pick(tmp_path, result(1, seed=2, **FAILED), (1500.0, 9000.0), "1-c1-seed2")
+    _, _, figure = drawn(tmp_path, draw_figure6)
+    first, grey, _ = figure.axes[1].lines
+    assert (grey.get_color(), grey.get_linestyle(), grey.get_ydata().tolist()) == (style.FAILED, "--", [1500.0, 9000.0])
+    assert max(first.get_ydata()) < 2000
+    assert "grey: training failed" in figure.get_suptitle()
+    path = tmp_path / "picks" / "2-c2-seed0" / "trajectory.csv"
+    names, *rows = path.read_text().splitlines()
+    rows = [f"{row},{1400 + number}" for number, row in enumerate(rows)]
+    path.write_text("\n".join([f"{names},score_running", *rows[:-1], rows[-1].rpartition(",")[0] + ","]))
+    _, _, figure = drawn(tmp_path, draw_figure6)
+    full = figure.axes[1]
+    (dotted,) = [line for line in full.lines if line.get_linestyle() == ":"]
+    assert dotted.get_ydata().tolist() == [1400.0 + number for number in range(len(rows) - 1)]
+    assert [line.get_color() for line in full.lines].count(dotted.get_color()) == 2
+
+
+def test_draw_figures_failure_is_one_line_and_the_others_are_drawn(tmp_path, capsys):
+    scores = [45.0 + math.ulp(45.0) * (number % 4) for number in range(12)]  # bins cannot be narrower than an ulp
+    rows = [score_row(number, f"a{number}", scores={"naswot": score}) for number, score in enumerate(scores)]
+    folder = RunFolder(write_search(tmp_path, rows, space="unknown"))
+    run = read_rows(folder, read_run(folder))
+    drawn = draw_figures(run, find(run), tmp_path / "figures", ("score_distribution", "score_vs_params"))
+    assert drawn == {"score_vs_params": tmp_path / "figures" / "score_vs_params.png"}
+    assert [path.name for path in (tmp_path / "figures").iterdir()] == ["score_vs_params.png"]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"warning: {tmp_path}/figures/score_distribution.png cannot be drawn: Too many bins")

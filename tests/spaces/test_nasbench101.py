@@ -1,15 +1,19 @@
-"""The cells of NAS-Bench-101: strings, hashes, canonical forms, mutation, sampling."""
+"""NAS-Bench-101: strings, hashes, canonical forms, mutation, sampling, and its networks."""
 
 import hashlib
 import itertools
+import math
 import pickle
 import random
 from collections import Counter
 
 import pytest
 import torch
+from torch import nn
 
+from naswot_lightning import activation_kernel
 from spaces import SpaceError, get_space
+from spaces.base import count_macs, count_params
 from spaces.nasbench101.graph import (
     OPS,
     Vertex,
@@ -22,19 +26,20 @@ from spaces.nasbench101.graph import (
     parse_graph,
     prune,
 )
+from spaces.nasbench101.network import (
+    NASBench101Cell,
+    NASBench101Network,
+    draw_benchmark_weights,
+    vertex_channels,
+)
 from spaces.nasbench101.space import CELLS, uniform_cell
+
+INCEPTION = "conv1x1~0+conv3x3~0+conv3x3~0+conv3x3~3+maxpool3x3~0+output~1,2,4,5"  # of the benchmark's README
+FIRST = "conv3x3~0+conv1x1~1+conv1x1~0,1,2+conv3x3~1+conv1x1~4+output~3,5"  # of the benchmark's first record
+
 
 SPACE, NARROW = get_space("nasbench101"), get_space("nasbench101_16")
 SAMPLED = [SPACE.sample(random.Random(seed)) for seed in range(100)]
-
-
-class Entries(pickle.Unpickler):
-    """Reads the benchmark's entries: plain containers and numpy arrays, nothing else."""
-
-    def find_class(self, module, name):
-        if module.startswith("numpy") and name in {"_reconstruct", "ndarray", "dtype", "scalar"}:
-            return super().find_class(module.replace("numpy.core", "numpy._core"), name)
-        raise pickle.UnpicklingError(f"{module}.{name} is not expected in an entry")
 
 
 def renamed(graph, order):
@@ -72,19 +77,6 @@ def test_malformed_architecture_is_refused_with_its_position():
                 getattr(SPACE, method)(architecture)
 
 
-def test_malformed_matrix_is_refused():
-    faults = {
-        "expected 2 x 2 entries": ([[0, 1]], ["input", "output"]),
-        "entry 1,0 is not above the diagonal": ([[0, 1], [1, 0]], ["input", "output"]),
-        "entry 0,0 is not above the diagonal": ([[1, 1], [0, 0]], ["input", "output"]),
-        "the last 'output'": ([[0, 1], [0, 0]], ["input", "conv3x3-bn-relu"]),
-        "label 1: 'conv3x3', expected one of": ([[0, 1, 0], [0, 0, 1], [0, 0, 0]], ["input", "conv3x3", "output"]),
-    }
-    for message, (matrix, labels) in faults.items():
-        with pytest.raises(SpaceError, match=message):
-            graph_from_matrix(matrix, labels)
-
-
 def test_hash_of_the_smallest_graph_by_hand():
     """Section 3.2 written out for input -> output: two rounds over two vertices."""
 
@@ -100,7 +92,7 @@ def test_hash_of_the_smallest_graph_by_hand():
 def test_official_hashes_and_parameter_counts(shared):
     """30 entries of the benchmark: key and trainable parameters of each."""
     with shared("nasbench101-30.pkl").open("rb") as file:
-        entries = Entries(file).load()
+        entries = pickle.load(file)
     assert len(entries) == 30
     for key, (fixed, _) in entries.items():
         architecture = format_graph(graph_from_matrix(fixed["module_adjacency"], fixed["module_operations"]))
@@ -177,3 +169,91 @@ def test_sampling_follows_the_rule_of_the_benchmark_or_the_numbers_of_cells():
     draws = [SPACE.sample_uniform(rng) for _ in range(40)]
     assert sum(CELLS.values()) == 423_624
     assert sum(len(live_graph(architecture)) == 6 for architecture in draws) / 40 == pytest.approx(0.85, abs=0.15)
+
+
+def sampled(count):
+    return [SPACE.sample(random.Random(seed)) for seed in range(count)]
+
+
+def test_published_parameter_counts():
+    assert SPACE.complexity(INCEPTION).params == 2_694_282
+    assert SPACE.complexity(FIRST).params == 6_315_018
+    assert NARROW.complexity(INCEPTION, num_classes=1).params == 43_665
+
+
+def test_channels_of_vertices():
+    """The benchmark's own tests of the rule."""
+    for vertices, edges, expected in (
+        (4, {(0, 1), (1, 2), (2, 3)}, [8, 16, 16, 16]),
+        (4, {(0, 1), (0, 2), (1, 3), (2, 3)}, [8, 8, 7, 15]),
+        (5, {(0, 1), (0, 2), (0, 3), (1, 4), (2, 4), (3, 4)}, [8, 3, 3, 2, 8]),
+        (5, {(0, 1), (1, 2), (1, 3), (2, 4), (3, 4)}, [8, 5, 5, 4, 9]),
+        (5, {(0, 1), (0, 3), (1, 2), (1, 4), (2, 3), (3, 4)}, [8, 8, 7, 7, 15]),
+        (2, {(0, 1)}, [8, 15]),
+    ):
+        graph = assemble(edges, ["conv3x3"] * (vertices - 2))
+        assert vertex_channels(graph, expected[0], expected[-1]) == expected
+
+
+def test_rectified_units():
+    """188,416 with 16 channels, and no ReLU counted twice."""
+    network, images = NARROW.build(INCEPTION, num_classes=1), torch.randn(2, 3, 32, 32)
+    assert activation_kernel(network, images).n_units == 188_416
+    assert activation_kernel(network, images, "reference").n_units == 188_416
+
+
+def test_cell_computes_the_graph():
+    """Sums, cut channels, separate projections, concatenation and the added input, written out."""
+    torch.manual_seed(0)
+    cell = NASBench101Cell(parse_graph("conv3x3~0+conv1x1~0,1+maxpool3x3~1+output~0,2,3"), 4, 7).eval()
+    assert cell.channels == [4, 4, 4, 3, 7]
+    x = torch.randn(2, 4, 5, 5)
+    project, operate = cell.projections, cell.operations
+    one = operate[0](project["1"](x))
+    two = operate[1](one + project["2"](x))
+    three = nn.functional.max_pool2d(one[:, :3], 3, 1, 1)
+    torch.testing.assert_close(cell(x), torch.cat([two, three], 1) + project["4"](x))
+    assert set(project) == {"1", "2", "4"}
+
+
+def test_benchmark_weights_have_the_published_spread():
+    torch.manual_seed(0)
+    network = NASBench101Network(parse_graph("conv3x3~0+output~1"), 64, 100)
+    draw_benchmark_weights(network)
+    spreads = {network.classifier.weight: math.sqrt(2 / 356)}
+    spreads |= {m.weight: m.weight[0].numel() ** -0.5 for m in network.modules() if isinstance(m, nn.Conv2d)}
+    for weight, spread in spreads.items():
+        assert weight.std().item() == pytest.approx(spread, rel=5 / math.sqrt(weight.numel()))
+    assert not network.classifier.bias.any()
+
+
+def test_scoring_weights_are_drawn_in_the_order_of_the_published_code():
+    """Once by PyTorch's defaults while modules are made, vertex operations before projections; then again."""
+    torch.manual_seed(5)
+    network = NARROW.build(INCEPTION, num_classes=1)
+    drawn = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    torch.manual_seed(5)
+    for module in drawn:
+        if isinstance(module, nn.Linear):
+            nn.Linear(module.in_features, module.out_features)
+        else:
+            nn.Conv2d(module.in_channels, module.out_channels, module.kernel_size, bias=False)
+    for module in drawn:
+        fan_out = module.weight[:, 0].numel()
+        std = 0.01 if isinstance(module, nn.Linear) else math.sqrt(2 / fan_out)
+        assert torch.equal(torch.empty_like(module.weight).normal_(0, std), module.weight)
+    # First cell: the operations of vertices 1 to 4, then the projections into vertices 1, 2, 3 and 5.
+    assert [module.kernel_size[0] for module in drawn[:9]] == [3, 1, 3, 3, 3, 1, 1, 1, 1]
+    assert [module.in_channels for module in drawn[:9]] == [3, 4, 4, 4, 4, 16, 16, 16, 16]
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert {(module.eps, module.momentum) for module in norms} == {(1e-5, 0.003)}
+
+
+def test_sizes_are_those_of_the_real_network():
+    for architecture, (classes, channels, size) in zip(sampled(3), [(1, 1, 16), (120, 3, 32), (7, 4, 30)], strict=True):
+        for space in (NARROW, SPACE):
+            with torch.device("meta"):
+                network = space.build(architecture, classes, channels).eval()
+                measured = count_macs(network, torch.zeros(1, channels, size, size))
+            found = space.complexity(architecture, classes, channels, size)
+            assert (found.params, found.macs) == (count_params(network), measured)
