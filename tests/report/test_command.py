@@ -63,7 +63,7 @@ def test_mistakes_are_one_line_and_write_nothing(run, tmp_path, monkeypatch, cap
         ("--run_dir run --format gif", "unknown format 'gif', expected one of png, svg, pdf"),
         ("--run_dir run --samples 1", "--samples 1: expected 2 to 1,000"),
         ("--run_dir run --batch_sizes 32 1", "--batch_sizes 1: expected 2 to 10,000"),
-        ("--run_dir run ./run --out x", "--run_dir ./run: it is given twice"),
+        ("--run_dir run ./run --out x", "--run_dir run: it is given twice"),
         ("--run_dir run other --figure figure6", "--figure figure6: figures are of one run"),
         ("--run_dir run other", "comparison.html is not a page of ours"),
     ):

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from naswot_lightning.config import SearchConfig, settings_affecting
 from naswot_lightning.analysis.results import TrainingResult
 from naswot_lightning.analysis.trajectory import Points
-from naswot_lightning.report.findings import Findings
-from naswot_lightning.report.run import Run
 from naswot_lightning.columns import SIZES
+from naswot_lightning.config import SearchConfig, settings_affecting
 from naswot_lightning.ranking import COLUMNS, as_dicts
 from naswot_lightning.report.compare import NAMES, comparison_rows
+from naswot_lightning.report.findings import Findings
 from naswot_lightning.report.html.tables import thinned
+from naswot_lightning.report.run import Run
 from naswot_lightning.storage.files import to_csv
 from naswot_lightning.storage.run_folder import RunFolder
 from spaces import SpaceError, known_space
@@ -166,7 +166,12 @@ def comparison_config(run: Run) -> dict[str, Any]:
     largest = run.groups[0]
     shared = largest.settings
     trained = {name: getattr(shared, name) for name in ("space", "dataset", "test_set", "recipe")}
-    return {**_shown_settings(run.settings), **trained, "train_epochs": shared.epochs, "train_seeds": list(largest.seeds)}
+    return {
+        **_shown_settings(run.settings),
+        **trained,
+        "train_epochs": shared.epochs,
+        "train_seeds": list(largest.seeds),
+    }
 
 
 def content_of(run: Run) -> str:

@@ -71,8 +71,6 @@ class Server(ThreadingHTTPServer):
         """Answer a request of GraphQL: the operations that a run and its artifacts need."""
         name = given.get("name")
         project = {"id": "P", "name": given.get("project"), "entity": {"id": "E", "name": "us"}}
-        if "ArtifactType(" in query:
-            return {"project": {"artifact": None, "artifactType": None}}  # a new one
         if "query Viewer" in query or "query GetViewer" in query:
             return {"viewer": {"id": "V", "entity": "us", "username": "us", "teams": {"edges": []}, "flags": "{}"}}
         if "RunResumeStatus" in query:
@@ -90,6 +88,11 @@ class Server(ThreadingHTTPServer):
         if "CreateRunFiles" in query:
             files = [{"name": each, "uploadUrl": f"{self.url}/runs/{given['run']}/{each}"} for each in given["files"]]
             return {"createRunFiles": {"runID": "B", "uploadHeaders": [], "files": files}}
+        return self._answer_artifact(query, given)
+
+    def _answer_artifact(self, query: str, given: dict) -> dict:
+        if "ArtifactType(" in query:
+            return {"project": {"artifact": None, "artifactType": None}}  # a new one
         if "mutation CreateArtifact " in query or "mutation CreateArtifact(" in query:
             artifact = Artifact(given["input"])
             self.artifacts.append(artifact)

@@ -1,0 +1,200 @@
+"""Runs in wandb: how they start, what a training sends, and what becomes of them where that fails."""
+
+import json
+import time
+from functools import partial
+from threading import Thread
+from types import SimpleNamespace
+
+import pytest
+import wandb
+
+from naswot_lightning.errors import UserError
+from naswot_lightning.report.wandb import runs
+from naswot_lightning.report.wandb.content import METRICS, define_metrics, log_result
+from naswot_lightning.report.wandb.logger import SentOnceLogger
+from naswot_lightning.report.wandb.runs import resolve_mode, send, start_run
+from naswot_lightning.storage.files import lock_folder
+from tests.report.wandb.records import Records, comparable, sync
+from tests.report.wandb.server import MANIFEST, serving
+from tests.runs import training_result, wandb_files
+
+
+def test_resolve_mode_is_offline_unless_a_key_is_set(monkeypatch, tmp_path):
+    assert resolve_mode("auto") == "offline"
+    monkeypatch.setenv("WANDB_API_KEY", "x" * 40)
+    assert resolve_mode("auto") == "online"
+    assert resolve_mode("disabled") == "disabled"
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert resolve_mode("auto") == "disabled"
+    monkeypatch.delenv("WANDB_MODE")
+    monkeypatch.delenv("WANDB_API_KEY")
+    (tmp_path / "netrc").write_text("machine api.wandb.ai login user password " + "x" * 40)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    assert resolve_mode("auto") == "online"
+
+
+def test_start_run_together_asks_the_server_in_turn(tmp_path, monkeypatch):
+    asking, most = [], []
+
+    def init(mode, **arguments):
+        asking.append(mode)
+        most.append(len(asking))
+        time.sleep(0.02)
+        asking.pop()
+        return mode
+
+    monkeypatch.setattr(wandb, "init", init)
+    threads = [Thread(target=start_run, args=("online", None, tmp_path, {})) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1, 1, 1, 1]
+    monkeypatch.setattr(runs, "_PATIENCE_S", 0.1)
+    with lock_folder(tmp_path / "wandb"):  # beside one that hangs it starts
+        assert start_run("online", None, tmp_path, {}) == "online"
+
+
+@pytest.fixture
+def fresh_wandb():
+    """Wandb reads its settings once a process."""
+    wandb.teardown()
+    yield
+    wandb.teardown()
+
+
+@pytest.mark.usefixtures("fresh_wandb")
+def test_start_run_odd_environment_is_one_line_and_no_run(tmp_path, monkeypatch, caplog):
+    for name, value in (("MODE", "odd"), ("BASE_URL", "odd"), ("PROJECT", "a/b")):
+        with monkeypatch.context() as patch:
+            patch.setenv(f"WANDB_{name}", value)
+            assert start_run("auto", None, tmp_path, {}) is None
+        (message,) = said(caplog)
+        assert message.startswith("wandb cannot start (")
+        assert "\n" not in message
+        caplog.clear()
+        wandb.teardown()
+
+
+def said(caplog):
+    return [each.message for each in caplog.records if each.name.startswith("naswot_lightning")]
+
+
+@pytest.mark.usefixtures("fresh_wandb")
+def test_start_run_reads_no_settings_of_the_working_directory(tmp_path, monkeypatch):
+    (tmp_path / "wandb").mkdir()
+    (tmp_path / "wandb" / "settings").write_text("[default]\nbase_url = http://127.0.0.1:9\n")
+    monkeypatch.chdir(tmp_path)
+    run = start_run("offline", None, tmp_path / "run", {})
+    run.finish()
+    assert run.settings.base_url != "http://127.0.0.1:9"
+
+
+def test_start_run_refused_is_one_line_or_kept_offline(tmp_path, monkeypatch, caplog):
+    def init(mode, **arguments):
+        if mode == "online":
+            raise wandb.errors.CommError("returned error 403\nand more")
+        return mode
+
+    monkeypatch.setattr(wandb, "init", init)
+    monkeypatch.setenv("WANDB_MODE", "online")
+    with pytest.raises(UserError, match=r"^--wandb\.mode online: returned error 403; use --wandb\.mode offline"):
+        start_run("online", None, tmp_path, {})
+    assert start_run("auto", None, tmp_path, {}) == "offline"
+    assert said(caplog) == [
+        f"wandb cannot be reached (returned error 403): the run is kept offline in {tmp_path}/wandb"
+    ]
+
+
+def start(folder, mode="offline"):
+    started = start_run(mode, None, folder, {"lr": 0.1}, id="mine", name="1-c1", job_type="train")
+    define_metrics(started)
+    return started
+
+
+def train(folder, points, last, mode="offline"):
+    """Log points of (step, metrics); where it is the last part end the training, else be cut off."""
+    logger = SentOnceLogger(partial(start, folder, mode), folder / ".sent.json")
+    for step, metrics in points:
+        logger.log_metrics(metrics, step)
+    checkpoint = folder / "best.ckpt"
+    checkpoint.write_bytes(WEIGHTS)
+    if last:
+        row = {name: value for _, metrics in POINTS for name, value in metrics.items()}
+        assert send(logger.experiment, lambda run: log_result(run, training_result(1, reason=None), row, checkpoint))
+    else:
+        logger.experiment.finish()
+    wandb.teardown()
+
+
+WEIGHTS = bytes(range(256)) * 100
+POINTS = [
+    (0, {"score/naswot": 300.0, "epoch": 0.0}),
+    (4, {"score/naswot": 310.0, "epoch": 0.5}),
+    (8, {"val/acc": 0.25, "val/loss": 1.5, "epoch": 1.0}),
+    (8, {"score/naswot": 320.0, "epoch": 1.0}),
+    (9, {"train/loss": 1.25, "lr": 0.1, "epoch": 1.0}),
+]
+
+
+def test_logger_run_that_cannot_start_or_is_lost_warns_once(tmp_path, caplog):
+    def lose(*_):
+        raise ConnectionResetError("Connection lost")
+
+    for number, run in enumerate((None, SimpleNamespace(log=lose))):
+        starts = []
+        logger = SentOnceLogger(lambda run=run, starts=starts: starts.append(1) or run, tmp_path / f"{number}.json")
+        for step, metrics in POINTS:
+            logger.log_metrics(metrics, step)
+        assert starts == [1]
+        assert not (tmp_path / f"{number}.json").exists()
+    assert caplog.messages == ["wandb is sent nothing more of this training (Connection lost)"]
+
+
+def test_logger_cut_training_is_one_run_to_the_server(tmp_path, monkeypatch):
+    """Its steps since the checkpoint are trained again and sent once; online it is the same."""
+    cut, online = tmp_path / "cut", tmp_path / "online"
+    for folder in (cut, online):
+        folder.mkdir()
+    train(cut, POINTS[:3], last=False)
+    train(cut, POINTS[1:], last=True)
+    first, second = (Records(path) for path in sorted(wandb_files(cut)))
+    for each in (first, second):
+        assert each.axes == {"epoch": None, "trainer/global_step": None, **dict.fromkeys(METRICS, "epoch")}
+    assert [row["epoch"] for row in first.history + second.history] == [0.0, 0.5, 1.0, 1.0, 1.0]
+    with serving() as server:
+        sync(cut, server.environment)
+        of_cut = server.runs["mine"]
+    with serving() as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        train(online, POINTS[:3], last=False, mode="online")
+        train(online, POINTS[1:], last=True, mode="online")
+        of_online = server.runs["mine"]
+    synced, sent = comparable(of_cut), comparable(of_online)
+    assert synced == sent
+    assert [row["epoch"] for row in sent["history"]] == [0.0, 0.5, 1.0, 1.0, 1.0]
+    for kept in (of_cut, of_online):
+        (artifact,) = kept.artifacts.values()
+        assert artifact.files["best.ckpt"] == WEIGHTS
+        assert json.loads(artifact.given["metadata"])["test_acc"] == 0.94
+    assert sent["artifacts"] == {"model-mine": ["best.ckpt", MANIFEST]}
+    summary = sent["summary"]
+    assert (summary["test_acc"], summary["best_val_acc"], summary["status"]) == (0.94, 0.89, "ok")
+    assert (summary["score_init"], summary["score_final"]) == (1490.0, 1590.0)
+    assert sent["config"]["score_init"]["value"] == 1490.0
+
+
+def test_send_refused_or_killed_is_one_line(tmp_path, caplog):
+    def fail(run):
+        raise wandb.errors.CommError("returned error 502\nand more")
+
+    def lose(*_, **__):
+        raise ConnectionResetError("Connection lost")
+
+    assert not send(start(tmp_path), fail)
+    assert "wandb has not all of run 1-c1 (returned error 502)" in caplog.messages
+    assert not send(SimpleNamespace(name="mine", finish=lose), lambda run: None)
+    assert "wandb has not all of run mine (Connection lost)" in caplog.messages
+    wandb.teardown()
