@@ -100,7 +100,7 @@ def scores_of(folder):
 
 
 def test_differences_are_settings_that_change_a_result(two, tmp_path):
-    named = {each.name: each.values for each in compared(*two).differences}
+    named = dict(compared(*two).differences)
     assert named == {"seed": ("0", "1"), "batch_size": ("64", "32"), "train.py seeds": ("0", "1, 2, 3")}
     same = write_ranked(tmp_path / "a", run_dir="elsewhere", top=3)
     found = compared(two[0], same)
@@ -108,7 +108,7 @@ def test_differences_are_settings_that_change_a_result(two, tmp_path):
     assert found.names == (str(two[0]), str(same))  # of one name: told apart by their paths
     write_noisy(tmp_path / "given", 3)
     found = compared(two[0], tmp_path / "given")
-    assert {each.name: each.values for each in found.differences}["batch_size"] == ("64", "-")
+    assert dict(found.differences)["batch_size"] == ("64", "-")
     assert dict(found.rows)["candidates"] == ("30 scored", "-")
     assert dict(found.rows)["trained networks"] == ("5, 1 seed", "3, 1 seed")
 
