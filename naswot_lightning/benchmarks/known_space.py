@@ -105,21 +105,12 @@ class KnownSpace(EnumerableSpace):
 
 
 class KnownCategoricalSpace(KnownSpace):
-    """The same of a space whose architectures are a fixed number of decisions."""
+    """The same of a space whose architectures are a fixed number of decisions; its choices are all of the space's."""
 
     def __init__(self, space: Space, benchmark: Benchmark) -> None:
         super().__init__(space, benchmark)
         assert isinstance(space, CategoricalSpace)
-        self._categorical = space
-
-    @property
-    def choices(self) -> Sequence[Sequence[str]]:
-        """The options of each decision, known or not."""
-        return self._categorical.choices
-
-    def decisions(self, architecture: str) -> tuple[int, ...]:
-        """Return the decisions of the space."""
-        return self._categorical.decisions(architecture)
+        self.choices, self.decisions, self._from_decisions = space.choices, space.decisions, space.from_decisions
 
     def from_decisions(self, decisions: Sequence[int]) -> str:
         """Return the architecture.
@@ -127,7 +118,7 @@ class KnownCategoricalSpace(KnownSpace):
         Raises:
             SpaceError: the space has none for these decisions, or the table does not know it.
         """
-        architecture = self._categorical.from_decisions(decisions)
+        architecture = self._from_decisions(decisions)
         if architecture not in self._benchmark:
             raise SpaceError(f"architecture {quoted(architecture)}: {self._benchmark.name} does not know it")
         return architecture
