@@ -108,6 +108,15 @@ def test_updates_picks_that_end_meanwhile_share_the_next(monkeypatch):
         comparison.let_go.set()
         until(lambda: comparison.begun == 2)
     assert (comparison.begun, comparison.abandoned) == (2, 0)
+    monkeypatch.setattr(module, "_REST", 1e9)  # the end cuts a rest short
+    comparison = Comparison()
+    comparison.let_go.set()
+    with ComparisonUpdates(comparison) as shown:
+        for number in (1, 2):
+            shown.pick_ended()
+            until(lambda number=number: comparison.begun == number)
+        shown.pick_ended()
+    assert comparison.begun == 2
 
 
 def test_updates_failure_is_one_line_and_the_last(caplog):
