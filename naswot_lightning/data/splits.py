@@ -132,6 +132,9 @@ def read_split_file(path: str | Path, name: str, total: int) -> Halves:
 
 
 def _content(path: Path) -> bytes:
+    # A pipe or a device may have no end.
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise UserError(f"--split_file {path}: not a regular file; write the list to one")
     try:
         return path.read_bytes()
     except OSError as error:

@@ -24,6 +24,7 @@ from naswot_lightning.execution.local import (
     ThreadExecutor,
     local_executor,
 )
+from naswot_lightning.execution.worker import pack_task
 from naswot_lightning.scorer import ScoreEvaluator
 from spaces import get_space
 from tests.conftest import ROOT
@@ -95,6 +96,7 @@ def test_workers_are_started_where_they_are_worth_it_and_the_task_can_be_sent(mo
 
     with pytest.raises(UserError, match=r"--workers 2: another process cannot make the space.*use --workers 1, with"):
         list(ProcessExecutor(2).run(small_evaluator(Local()), networks))
+    assert pack_task(small_evaluator(SPACE), 1, "--workers 2", "--workers 1").threads == 1
     monkeypatch.setattr(ProcessExecutor, "run_packed", start)
     for worthwhile, workers, space, expected in (
         (30.0, 2, SPACE, []), (0.0, 2, SPACE, [3]), (0.0, 1, SPACE, [3]), (0.0, 2, Local(), [3]),

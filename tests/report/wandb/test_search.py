@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import wandb
 import yaml
 from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
@@ -28,6 +29,8 @@ def search(run, mode, **settings):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     run = tmp_path_factory.mktemp("searched")
+    # A test before may have ended wandb's service of this process.
+    wandb.teardown()
     with pytest.MonkeyPatch.context() as patch:
         for name in ("CONFIG", "DATA", "CACHE"):
             patch.setenv(f"WANDB_{name}_DIR", str(run / ".home"))
