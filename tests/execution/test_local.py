@@ -24,7 +24,6 @@ from naswot_lightning.execution.local import (
     ThreadExecutor,
     local_executor,
 )
-from naswot_lightning.execution.worker import pack_task
 from naswot_lightning.scorer import ScoreEvaluator
 from spaces import get_space
 from tests.conftest import ROOT
@@ -34,8 +33,9 @@ SPACE = get_space("nasbench201")
 DISCONNECTED = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
 
 
-def small_evaluator(space=SPACE):
-    return ScoreEvaluator(space, [load_probe("noise", "", 4, 0, probe_size=8)])
+def small_evaluator(space=None):
+    # Looked up at the call: other tests forget the spaces that were made, and workers are sent its name.
+    return ScoreEvaluator(space or get_space("nasbench201"), [load_probe("noise", "", 4, 0, probe_size=8)])
 
 
 @pytest.fixture
@@ -84,7 +84,8 @@ def test_items_are_answered_once_each_also_none_and_by_a_task_that_forks(always_
 
 
 def test_workers_are_started_where_they_are_worth_it_and_the_task_can_be_sent(monkeypatch):
-    networks = [SPACE[index] for index in range(6)]
+    known = get_space("nasbench201")
+    networks = [known[index] for index in range(6)]
     started = []
 
     def start(self, spec, items):
@@ -96,10 +97,9 @@ def test_workers_are_started_where_they_are_worth_it_and_the_task_can_be_sent(mo
 
     with pytest.raises(UserError, match=r"--workers 2: another process cannot make the space.*use --workers 1, with"):
         list(ProcessExecutor(2).run(small_evaluator(Local()), networks))
-    assert pack_task(small_evaluator(SPACE), 1, "--workers 2", "--workers 1").threads == 1
     monkeypatch.setattr(ProcessExecutor, "run_packed", start)
     for worthwhile, workers, space, expected in (
-        (30.0, 2, SPACE, []), (0.0, 2, SPACE, [3]), (0.0, 1, SPACE, [3]), (0.0, 2, Local(), [3]),
+        (30.0, 2, known, []), (0.0, 2, known, [3]), (0.0, 1, known, [3]), (0.0, 2, Local(), [3]),
     ):  # fmt: skip
         monkeypatch.setattr(local, "_WORTHWHILE_S", worthwhile)
         executor = AutomaticExecutor(ProcessExecutor(workers))

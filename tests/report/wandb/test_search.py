@@ -29,8 +29,9 @@ def search(run, mode, **settings):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     run = tmp_path_factory.mktemp("searched")
-    # A test before may have ended wandb's service of this process.
+    # A test before may have ended wandb's service and put the name of its socket back.
     wandb.teardown()
+    os.environ.pop("WANDB_SERVICE", None)
     with pytest.MonkeyPatch.context() as patch:
         for name in ("CONFIG", "DATA", "CACHE"):
             patch.setenv(f"WANDB_{name}_DIR", str(run / ".home"))
