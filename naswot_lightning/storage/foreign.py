@@ -19,8 +19,9 @@ import numpy as np
 
 from naswot_lightning.errors import UserError, reason_of
 
-# RuntimeError is zipfile's for an encrypted member, and what it cannot unpack (NotImplementedError) and nesting
-# without end (RecursionError) are one; TokenError is numpy's for the header of an array.
+# What readers raise for damaged content. zipfile raises RuntimeError for an encrypted member and its subclass
+# NotImplementedError for an unknown compression; RecursionError, also one, comes of deep nesting. numpy raises
+# TokenError for the header of an array.
 FAULTS = (
     ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError, AssertionError, RuntimeError,
     EOFError, MemoryError, struct.error, pickle.UnpicklingError, zipfile.BadZipFile, zlib.error, lzma.LZMAError,

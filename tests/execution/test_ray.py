@@ -59,8 +59,9 @@ def test_what_kills_its_worker_is_tried_again_and_then_lost_and_the_others_go_on
     assert dict(results)[0] == WorkerFailure("died, perhaps for want of memory")
     assert all(result == item for item, result in results if item != 0)
     # Ray may not deliver the word of a worker that dies at once: then it is replaced as one that was never ready.
-    assert 1 <= len(caplog.messages) <= 2
-    assert all("a worker died, perhaps for want of memory; what it was at" in message for message in caplog.messages)
+    (kind,) = {message.partition(";")[0] for message in caplog.messages}
+    assert "a worker died, perhaps for want of memory" in kind
+    assert len(caplog.messages) in (1, 2)
 
 
 def test_what_hangs_fails_in_time_and_workers_that_cannot_get_ready_are_one_line(cluster):
