@@ -107,23 +107,20 @@ def _points(networks: Sequence[Network], name: str, accuracy: str) -> Points:
 def judge(networks: Sequence[Network], ranked: int | None = None) -> Verdict:
     """Return whether the score at init beats model size: the better of parameters and MACs on these networks.
 
-    The size is chosen once, on all networks. That favours size a little, hence never the score.
-
-    Args:
-        networks: usable ones.
-        ranked: how many different networks the ranking holds, for the advice; None where there is no ranking.
+    The networks are usable ones; ``ranked`` is how many the ranking holds, for the advice, None where there is none.
     """
     n = len(networks)
     points = {name: _points(networks, name, TEST_ACC.name) for name in (SCORE_INIT.name, *_SIZES)}
     taus = {name: estimate(resampled_tau, *each) for name, each in points.items()}
     defined = {name: taus[name].value or 0.0 for name in _SIZES if taus[name].value is not None and taus[name].n == n}
-    # Chosen once, on all networks, not in each resample.
+    # Chosen once, on all networks, not in each resample: that favours size a little, hence never the score.
     size = max(defined, key=lambda name: defined[name], default=None)
     difference = None
     if size is not None:
         score, rival = points[SCORE_INIT.name], points[size]
 
         def gain(counts: Array) -> Array:
+            # Paired: both taus are of the same resamples.
             return np.round(resampled_tau(*score, counts) - resampled_tau(*rival, counts), TAU_DECIMALS)
 
         difference = bootstrap(gain, len(score[0]))
@@ -166,22 +163,19 @@ def _plural(n: int) -> str:
     return f"{n} network{'' if n == 1 else 's'}"
 
 
-def is_top_only(networks: Sequence[Network], ranked: Sequence[str] | None) -> bool:
-    """Return whether the networks are a ranking's top and not all of it.
+def note_on_range(networks: Sequence[Network], ranked: Sequence[str] | None) -> str | None:
+    """Return a warning where the networks are a ranking's top and not all of it, else None.
 
     ``ranked`` are the canonical names of the ranking's networks, best first; without it ranks 1 to n are a top.
     """
     if ranked is None:
         # Picks of another machine's ranking: their ranks alone are known.
         ranks = [network.rank for network in networks]
-        return len(ranks) > 1 and set(ranks) == set(range(1, len(ranks) + 1))
-    names = {network.canonical for network in networks}
-    return 1 < len(names) < len(ranked) and names == set(ranked[: len(names)])
-
-
-def note_on_range(networks: Sequence[Network], ranked: Sequence[str] | None) -> str | None:
-    """Return a warning where the networks are a ranking's top, else None; arguments as in :func:`is_top_only`."""
-    if not is_top_only(networks, ranked):
+        is_top = len(ranks) > 1 and set(ranks) == set(range(1, len(ranks) + 1))
+    else:
+        names = {network.canonical for network in networks}
+        is_top = 1 < len(names) < len(ranked) and names == set(ranked[: len(names)])
+    if not is_top:
         return None
     whole = "a ranking" if ranked is None else f"a ranking of {len(ranked)}"
     return (

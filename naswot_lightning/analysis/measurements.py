@@ -101,11 +101,7 @@ def ablation_path(folder: Path) -> Path:
 
 
 def read_ablation(path: Path) -> AblationFile | None:
-    """Return what a file holds so far; None where there is none, or nothing in it yet.
-
-    Raises:
-        UserError: a line is damaged.
-    """
+    """Return what a file holds so far, None where that is nothing; a damaged line is a UserError."""
     try:
         # A line that a killed command has cut off is not whole, and left out.
         lines = list(whole_lines(path))
@@ -191,26 +187,18 @@ def similarities_path(folder: Path, kind: MatrixKind) -> Path:
 
 
 def read_similarities(folder: Path, kind: MatrixKind) -> Similarities | None:
-    """Return what a run folder keeps; None where it keeps none.
-
-    Raises:
-        UserError: the file is damaged.
-    """
+    """Return what a run folder keeps; None where it keeps none. A damaged file is a UserError."""
     path = similarities_path(folder, kind)
     try:
         with reading(path, "measurement", "remove the file: it is measured again when asked for"):
             with np.load(path, allow_pickle=False) as archive:
                 metadata = from_json(SimilarityMetadata, archive["header"].tobytes())
                 matrices = archive["matrices"]
-            _expect_shapes(metadata, matrices, kind)
+            count, side = len(metadata.architectures), min(metadata.batch_size, MOST_IMAGES)
+            if metadata.kind != kind or not len(metadata.accuracies) == len(metadata.columns) == count > 0:
+                raise ValueError("other networks than it names")
+            if matrices.dtype != np.float32 or matrices.shape != (count, side, side) or not np.isfinite(matrices).all():
+                raise ValueError("other matrices than it names")
     except FileNotFoundError:
         return None
     return Similarities(metadata, matrices)
-
-
-def _expect_shapes(metadata: SimilarityMetadata, matrices: np.ndarray, kind: MatrixKind) -> None:
-    count, side = len(metadata.architectures), min(metadata.batch_size, MOST_IMAGES)
-    if metadata.kind != kind or not len(metadata.accuracies) == len(metadata.columns) == count > 0:
-        raise ValueError("other networks than it names")
-    if matrices.dtype != np.float32 or matrices.shape != (count, side, side) or not np.isfinite(matrices).all():
-        raise ValueError("other matrices than it names")

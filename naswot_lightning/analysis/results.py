@@ -79,11 +79,7 @@ class TrainingResult:
 
     @classmethod
     def from_json(cls, entry: object, pick: str) -> TrainingResult:
-        """Return the result of the content of a ``result.json``; unknown entries are left out.
-
-        Raises:
-            ValueError: it is no such content.
-        """
+        """Return the result of the content of a ``result.json``, else ValueError; unknown entries are left out."""
         if not isinstance(entry, dict):
             raise ValueError("no JSON object")
         known = {each.name for each in fields(cls)}
@@ -91,21 +87,13 @@ class TrainingResult:
 
 
 def read_results(folder: Path) -> list[TrainingResult]:
-    """Return the results of all finished picks: best rank first, then those given by hand, then by seed.
-
-    Raises:
-        UserError: a ``result.json`` is damaged.
-    """
+    """Return the results of all finished picks: best rank first, then those given by hand, then by seed."""
     results = [read_result(path) for path in folder.glob("picks/*/result.json")]
     return sorted(results, key=lambda each: (each.rank is None, each.rank or 0, each.canonical, each.seed, each.pick))
 
 
 def read_result(path: Path) -> TrainingResult:
-    """Return the result of one training.
-
-    Raises:
-        UserError: the ``result.json`` is damaged.
-    """
+    """Return the result of one training; a damaged ``result.json`` is a UserError."""
     content = path.read_bytes()
     try:
         return TrainingResult.from_json(parse_json(content), path.parent.name)
@@ -140,7 +128,7 @@ class Network:
 
     @property
     def best_val_acc(self) -> float | None:
-        """The mean of the best validation accuracies of its finished seeds; None without a validation set."""
+        """The mean over its finished seeds; None without a validation set."""
         return self.mean("best_val_acc")
 
     @property
@@ -196,11 +184,6 @@ class GroupSettings:
     epochs: int
     recipe: str | None
 
-    @classmethod
-    def of(cls, result: TrainingResult) -> GroupSettings:
-        """Return those of one result."""
-        return cls(result.space, result.dataset, result.test_set, result.epochs, result.recipe)
-
 
 @dataclass(frozen=True)
 class Group:
@@ -248,15 +231,17 @@ class Group:
 
 def comparable(results: Iterable[TrainingResult]) -> list[Group]:
     """Return the groups of results that can be compared, that with the most usable networks first."""
-    members: dict[str, list[TrainingResult]] = {}
-    for result in results:
-        members.setdefault(json.dumps(astuple(GroupSettings.of(result)), sort_keys=True), []).append(result)
+    members: dict[GroupSettings, list[TrainingResult]] = {}
+    for each in results:
+        settings = GroupSettings(each.space, each.dataset, each.test_set, each.epochs, each.recipe)
+        members.setdefault(settings, []).append(each)
     groups = []
-    for _, own in sorted(members.items()):
+    # As texts, since None and a text have no order.
+    for settings, own in sorted(members.items(), key=lambda member: json.dumps(astuple(member[0]))):
         by_name: dict[str, dict[int, TrainingResult]] = {}
         for result in sorted(own, key=lambda each: (each.seed, each.pick)):
             # A seed trained twice (by rank, and by hand) is the same training, and must not weigh more.
             by_name.setdefault(result.canonical, {}).setdefault(result.seed, result)
         networks = tuple(Network(tuple(by_name[name].values())) for name in sorted(by_name))
-        groups.append(Group(GroupSettings.of(own[0]), networks))
+        groups.append(Group(settings, networks))
     return sorted(groups, key=lambda group: (-len(group.usable), -len(group.results)))

@@ -89,13 +89,19 @@ def with_missing_last(scores: np.ndarray) -> Array:
 def resampled_tau(first: Values, second: Values, counts: Array) -> Array:
     """Return Kendall's tau-b in each resample, NaN where all values of one variable are equal.
 
-    Exact, and all resamples at once, in O(n log n) each. Counts, (resamples, n), say how often each
-    of the n networks was drawn.
+    Counts, (resamples, n), say how often each of the n networks was drawn. Exact, and all resamples at once, in
+    O(n log n) each, where the matrix of all pairs takes O(n^2): 3,000 networks in 2,000 resamples take 0.2 s, not 8.
 
     >>> resampled_tau([1, 2, 3], [1, 3, 2], np.array([[1.0, 1.0, 1.0], [2.0, 1.0, 0.0]])).round(4)
     array([0.3333, 1.    ])
     """
-    return _ratio(concordance(first, second, counts), untied(first, counts), untied(second, counts))
+    a, b = _codes(first), _codes(second)
+    untied_a, untied_b = _untied(a, counts), _untied(b, counts)
+    # Pairs that are tied in a and not in b.
+    tied_in_a = _untied(a * (b.max(initial=0) + 1) + b, counts) - untied_a
+    # Of the pairs that differ in b, those that are neither concordant nor tied in a are discordant:
+    # concordant - discordant = 2 concordant + tied in a - differing in b.
+    return _ratio(2 * _concordant(a, b, counts) + tied_in_a - untied_b, untied_a, untied_b)
 
 
 def partial_tau(xy: Array, xz: Array, yz: Array) -> Array:
@@ -137,19 +143,21 @@ def _ratio(joint: Array, first: Array, second: Array) -> Array:
 
 
 @lru_cache(maxsize=8)
-def resample_counts(n: int) -> Array:
-    """Return (resamples, n): how often each of n networks is drawn in each resample; the same at every call.
+def with_resamples(n: int) -> Array:
+    """Return (1 + resamples, n): each of n networks once, then how often it is drawn in each resample.
 
-    >>> resample_counts(5).shape
-    (2000, 5)
-    >>> resample_counts(5)[0]
-    array([0., 2., 1., 1., 1.])
+    >>> with_resamples(5).shape
+    (2001, 5)
+    >>> with_resamples(5)[:2]
+    array([[1., 1., 1., 1., 1.],
+           [0., 2., 1., 1., 1.]])
     """
     resamples = _FEWER_RESAMPLES if n > _LARGE else RESAMPLES
-    # The same draws for the same n: differences of two statistics are then paired.
+    # The same draws for the same n, at every call: differences of two statistics are then paired.
     drawn = np.random.default_rng(SEED).integers(0, n, (resamples, n))
-    counts = np.zeros((resamples, n))
-    np.add.at(counts, (np.arange(resamples)[:, None], drawn), 1.0)
+    counts = np.zeros((1 + resamples, n))
+    counts[0] = 1.0
+    np.add.at(counts, (np.arange(1, 1 + resamples)[:, None], drawn), 1.0)
     counts.setflags(write=False)
     return counts
 
@@ -185,16 +193,6 @@ def bootstrap(statistic: Callable[[Array], Array], n: int) -> Estimate:
     return estimate_of(statistic(with_resamples(n)), n)
 
 
-def with_resamples(n: int) -> Array:
-    """Return (1 + resamples, n): each of n networks once, then how often it is drawn in each resample.
-
-    >>> with_resamples(5)[:2]
-    array([[1., 1., 1., 1., 1.],
-           [0., 2., 1., 1., 1.]])
-    """
-    return np.concatenate([np.ones((1, n)), resample_counts(n)])
-
-
 def estimate_of(values: Array, n: int) -> Estimate:
     """Return the estimate that (1 + resamples,) values come to, which are in the order of :func:`with_resamples`."""
     value, resampled = float(values[0]), values[1:]
@@ -208,29 +206,9 @@ def estimate_of(values: Array, n: int) -> Estimate:
     return Estimate(value, float(low), float(high), n, undefined)
 
 
-def concordance(first: Values, second: Values, counts: Array) -> Array:
-    """Return the concordant less the discordant pairs of drawn networks in each resample; ties are neither.
-
-    In O(n log n) for each, where the matrix of all pairs takes O(n^2): 3,000 networks in 2,000 resamples take 0.2 s in
-    place of 8.
-
-    >>> concordance([1, 2, 3], [1, 3, 2], np.array([[1.0, 1.0, 1.0], [2.0, 1.0, 0.0]]))
-    array([1., 2.])
-    """
-    a, b = _codes(first), _codes(second)
-    # Pairs that are tied in first and not in second.
-    tied_in_first = untied(a * (b.max(initial=0) + 1) + b, counts) - untied(a, counts)
-    # Of the pairs that differ in second, those that are neither concordant nor tied in first are discordant.
-    return 2 * _concordant(a, b, counts) + tied_in_first - untied(b, counts)
-
-
-def untied(values: Values, counts: Array) -> Array:
-    """Return how many pairs of drawn networks differ in a value, in each resample; arguments as above.
-
-    >>> untied([1, 1, 3], np.array([[1.0, 1.0, 1.0], [2.0, 1.0, 0.0]]))
-    array([2., 0.])
-    """
-    drawn = _drawn_of_each(_codes(values), counts)
+def _untied(codes: Codes, counts: Array) -> Array:
+    """Return how many pairs of drawn networks differ in their codes, in each resample."""
+    drawn = _drawn_of_each(codes, counts)
     return np.asarray((np.square(counts.sum(1)) - np.square(drawn).sum(1)) / 2)
 
 
@@ -241,18 +219,16 @@ def _drawn_of_each(codes: Codes, counts: Array) -> Array:
 
 
 def _concordant(first: Codes, second: Codes, counts: Array) -> Array:
-    """Return the concordant pairs.
-
-    Networks are put, in the order of ``second``, into a tree of partial sums over the ranks by ``first`` (Fenwick
-    1994), which says of each how many are below it in both.
-    """
+    """Return the concordant pairs of drawn networks in each resample, (resamples,)."""
+    # Networks are put, in the order of second, into a tree of partial sums over the ranks by first (Fenwick 1994),
+    # which says of each how many are below it in both.
     drawn = np.ascontiguousarray(counts.T, np.int32)
     sums = np.zeros((int(first.max(initial=0)) + 1, len(counts)), np.int32)
     below, above = _paths(len(sums))
     found = np.zeros(len(counts), np.int64)
     order, starts = _groups(second)
     for group in np.split(order, starts[1:]):
-        # Equals in ``second`` are looked up before any of them is added: they are not below each other.
+        # Equals in second are looked up before any of them is added: they are not below each other.
         for network in group.tolist():
             found += drawn[network] * sums.take(below[first[network] - 1], 0).sum(0, dtype=np.int32)
         for network in group.tolist():

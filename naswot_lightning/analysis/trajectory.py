@@ -46,18 +46,9 @@ class Trajectory:
     running: Points = ()
     """those of the second score, by BatchNorm's running statistics; empty where there is none."""
 
-    @property
-    def at_epochs(self) -> Scores:
-        """The scores at init (0) and at the ends of epochs."""
-        return {round(epoch): score for epoch, score in self.points if epoch == round(epoch)}
-
 
 def read_trajectory(path: Path) -> Trajectory:
-    """Read a ``trajectory.csv``; one that is missing or empty has no points.
-
-    Raises:
-        UserError: the file is damaged.
-    """
+    """Read a ``trajectory.csv``; one that is missing or empty has no points, one that is damaged is a UserError."""
     points, running, left_out = [], [], 0
     try:
         for row in _csv_rows(path):
@@ -87,11 +78,7 @@ class LearningCurve:
 
 
 def read_learning_curve(path: Path) -> LearningCurve:
-    """Read a ``metrics.csv``; one that is missing or empty has no epochs.
-
-    Raises:
-        UserError: the file is damaged.
-    """
+    """Read a ``metrics.csv``; one that is missing or empty has no epochs, one that is damaged is a UserError."""
     try:
         rows = _csv_rows(path)
         epochs = tuple(int(row["epoch"]) for row in rows)
@@ -115,19 +102,6 @@ def _number(text: str | None) -> float | None:
     """Return a number; None where there is none, or one that is infinite or cannot be drawn."""
     number = float(text) if text else math.inf
     return number if abs(number) <= MOST else None
-
-
-def mean_scores(trajectories: Sequence[Trajectory]) -> Scores:
-    """Return a network's mean score over its seeds, at the epochs where all of them have one.
-
-    An epoch that only some have would be a jump that no training made.
-
-    >>> mean_scores([Trajectory(((0.0, 300.0), (1.0, 310.0))), Trajectory(((0.0, 302.0), (0.5, 305.0)))])
-    {0: 301.0}
-    """
-    scores = [trajectory.at_epochs for trajectory in trajectories if trajectory.points]
-    shared = set.intersection(*(set(each) for each in scores)) if scores else set()
-    return {epoch: fmean(each[epoch] for each in scores) for epoch in sorted(shared)}
 
 
 @dataclass(frozen=True)
@@ -176,12 +150,10 @@ def settles_after(scores: Scores, bound: float = SETTLED) -> int | None:
 
 @dataclass(frozen=True)
 class Change:
-    """How the score changes in the first epoch, over the n networks with a score at init and after one epoch.
-
-    The numbers are None where there are no such networks.
-    """
+    """How the score changes in the first epoch, over the n networks with a score at init and after one epoch."""
 
     median: float | None
+    """None, as ``min`` and ``max``, where there are no such networks."""
     min: float | None
     max: float | None
     n: int
@@ -203,13 +175,11 @@ class Settling:
 
 @dataclass(frozen=True)
 class EpochRanking:
-    """Whether the ranking between networks is still the same at the end of an epoch.
-
-    Both are Kendall's tau, None where it is not defined.
-    """
+    """Whether the ranking between networks is still the same at the end of an epoch."""
 
     epoch: int
     tau_with_previous: float | None
+    """Kendall's tau, as the other: None where it is not defined."""
     tau_with_init: float | None
     n: int
 
@@ -255,7 +225,9 @@ class TrajectoryFacts:
 def trajectory_facts(networks: Sequence[Network], trajectories: Mapping[str, Trajectory]) -> TrajectoryFacts:
     """Return the facts of Figure 6 of usable networks; trajectories are given by the name of the pick."""
     courses = [[trajectories[result.pick] for result in network.finished] for network in networks]
-    scores = [mean_scores(each) for each in courses]
+    # An epoch that only some seeds have would be a jump in the mean that no training made.
+    means = [seed_band([each.points for each in course]).points for course in courses]
+    scores: list[Scores] = [{round(epoch): s for epoch, s in each if epoch == round(epoch)} for each in means]
     facts = tuple(
         NetworkFacts(
             network=network.name,
@@ -270,13 +242,21 @@ def trajectory_facts(networks: Sequence[Network], trajectories: Mapping[str, Tra
     changes = [each.change_first_epoch for each in facts if each.change_first_epoch is not None]
     settled = [each.settles_after for each in facts if each.points > 1]
     settling = [epoch for epoch in settled if epoch is not None]
+    # Epoch 0 is init, with which the others are compared.
+    ends = sorted({epoch for each in scores for epoch in each} - {0})
+    rankings = tuple(
+        EpochRanking(
+            end, _tau_between(scores, end - 1, end), _tau_between(scores, 0, end), sum(end in each for each in scores)
+        )
+        for end in ends
+    )
     return TrajectoryFacts(
         bound=SETTLED,
         points_left_out=sum(each.points_left_out for each in facts),
         without_points=sum(each.points == 0 for each in facts),
         change_first_epoch=Change(*_range(changes), risen=sum(change > 0 for change in changes)),
         settles_after=Settling(*_range(settling), never=settled.count(None)),
-        ranking=_stability(scores),
+        ranking=Stability(rankings, rankings[-1].tau_with_init if rankings else None),
         networks=facts,
     )
 
@@ -284,21 +264,6 @@ def trajectory_facts(networks: Sequence[Network], trajectories: Mapping[str, Tra
 def _range(values: Sequence[float]) -> tuple[float | None, float | None, float | None, int]:
     """Return median, lowest, highest and number."""
     return (median(values), min(values), max(values), len(values)) if values else (None, None, None, 0)
-
-
-def _stability(scores: Sequence[Scores]) -> Stability:
-    # Epoch 0 is init, with which the others are compared.
-    present = {epoch for each in scores for epoch in each} - {0}
-    epochs = tuple(
-        EpochRanking(
-            epoch=epoch,
-            tau_with_previous=_tau_between(scores, epoch - 1, epoch),
-            tau_with_init=_tau_between(scores, 0, epoch),
-            n=sum(epoch in each for each in scores),
-        )
-        for epoch in sorted(present)
-    )
-    return Stability(epochs, epochs[-1].tau_with_init if epochs else None)
 
 
 def _tau_between(scores: Sequence[Scores], first: int, second: int) -> float | None:

@@ -7,7 +7,6 @@ from naswot_lightning.analysis.trajectory import (
     Settling,
     Stability,
     Trajectory,
-    mean_scores,
     read_learning_curve,
     read_trajectory,
     settles_after,
@@ -55,7 +54,6 @@ def test_reading_leaves_out_points_without_a_finite_score(tmp_path):
     path = tmp_path / "trajectory.csv"
     path.write_text("step,epoch,score,status\n0,0.0,10.5,ok\n3,0.5,,failed\n6,1.0,nan,ok\n9,2.0,12.5,ok\n9,3.0,1,odd\n")
     assert read_trajectory(path) == Trajectory(((0.0, 10.5), (2.0, 12.5)), 3)
-    assert read_trajectory(path).at_epochs == {0: 10.5, 2: 12.5}
 
 
 def test_a_missing_or_empty_file_has_no_points(tmp_path):
@@ -92,10 +90,12 @@ def test_a_learning_curve_has_metrics_by_epoch(tmp_path):
     assert curve.metrics == {"lr": (0.1, 0.05, None), "val/acc": (0.25, None, 0.5)}
 
 
-def test_the_mean_over_seeds_is_of_epochs_that_all_have():
-    early = Trajectory(((0.0, 1.0), (0.125, 9.0), (1.0, 2.0), (2.0, 3.0)))  # 0.125 is no end of an epoch
-    assert mean_scores([early, course(3, None, 5), Trajectory()]) == {0: 2, 2: 4}
-    assert mean_scores([Trajectory()]) == mean_scores([]) == {}
+def test_facts_are_of_the_epochs_that_all_seeds_have():
+    early = Trajectory(((0.0, 100.0), (0.125, 900.0), (1.0, 200.0), (2.0, 120.0)))  # 0.125 is no end of an epoch
+    results = tuple(training_result(1, str(seed), seed=seed) for seed in range(3))
+    courses = {"0": early, "1": course(102, None, 120), "2": Trajectory()}
+    (found,) = trajectory_facts([Network(results)], courses).networks
+    assert (found.points, found.change_first_epoch, found.settles_after) == (2, None, None)
 
 
 def test_facts_by_hand():
