@@ -45,16 +45,18 @@ def reproduce(name: str, settings: Scoring) -> int:
     Raises:
         UserError: invalid settings, or a table or a data set that cannot be read.
     """
+    from functools import partial
+
     from naswot_lightning.reproduce import algorithms, figures, paper_tables
 
     functions: Mapping[str, Callable[[Any], int]] = {
         "table1": paper_tables.reproduce_table1,
         "table2": paper_tables.reproduce_table2,
-        "figure3": figures.reproduce_figure3,
+        "figure3": partial(figures.reproduce_panels, "figure3"),
         "figure4": figures.reproduce_figure4,
         "figure5": figures.reproduce_figure5,
-        "figure9": figures.reproduce_figure9,
-        "figure10": figures.reproduce_figure10,
+        "figure9": partial(figures.reproduce_panels, "figure9"),
+        "figure10": partial(figures.reproduce_panels, "figure10"),
         "algorithms": algorithms.reproduce_algorithms,
     }
     return functions[name](settings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,6 @@ from naswot_lightning.reproduce.settings import AlgorithmSettings
 from naswot_lightning.search.algorithms import get_algorithm
 from naswot_lightning.storage.score_rows import ScoreRow
 
-_CSV = ("algorithm", "effort", "at", "mean", "p10", "p90", "seeds")
 # Of the effort, after which the terminal shows the best.
 _SHARES = (0.25, 0.5, 1.0)
 
@@ -28,9 +27,9 @@ def reproduce_algorithms(settings: AlgorithmSettings) -> int:
     """Search with each algorithm, one search per seed; print, write and draw the best so far.
 
     Raises:
-        UserError: an algorithm, a data set or the table is at fault.
+        UserError: an unknown algorithm or data set, or a table that lacks what it asks for.
     """
-    # A name or a table that is at fault is said before anything is scored.
+    # Before anything is scored.
     for name in settings.algorithms:
         get_algorithm(name)
     table = open_table(settings)
@@ -54,8 +53,21 @@ def reproduce_algorithms(settings: AlgorithmSettings) -> int:
     title = f"{table.name}, searches by {search.target}"
     print(f"{title}, best so far by {shown}")
     _print(curves, budget.seconds)
+    rows: list[dict[str, object]] = []
+    for name, each in curves.items():
+        bands = {"evaluations": band_of(each, "evaluations")}
+        # Seconds are of no use where the table does not know them.
+        if all(curve.is_timed for curve in each):
+            bands["seconds"] = band_of(each, "seconds")
+        for kind, band in bands.items():
+            if band is not None:
+                for at, mean, low, high in np.round([band.effort, band.mean, band.low, band.high], 4).T.tolist():
+                    rows.append(
+                        {"algorithm": name, "effort": kind, "at": at, "mean": mean, "p10": low, "p90": high,
+                         "seeds": band.seeds}
+                    )  # fmt: skip
     path = Path(settings.out) / "algorithms"
-    write_results(path, _CSV, _band_rows(curves), lambda: draw_best_so_far(curves, f"accuracy (%), {shown}", title))
+    write_results(path, rows, lambda: draw_best_so_far(curves, f"accuracy (%), {shown}", title))
     return 0
 
 
@@ -75,14 +87,3 @@ def _print(curves: Mapping[str, Sequence[Curve]], max_seconds: float | None) -> 
     print_table("", ("algorithm", "seeds", "seconds", *after), lines)
     what = "so many whole trainings" if kind == "evaluations" else "so many seconds"
     print(f"Percent, mean ± standard deviation over seeds, after {what}; seconds are the table's.")
-
-
-def _band_rows(curves: Mapping[str, Sequence[Curve]]) -> Iterator[tuple[object, ...]]:
-    kinds: tuple[Effort, ...] = ("evaluations", "seconds")
-    for name, each in curves.items():
-        for kind in kinds:
-            # Seconds are of no use where the table does not know them.
-            band = band_of(each, kind) if kind == "evaluations" or all(curve.is_timed for curve in each) else None
-            if band is not None:
-                for numbers in zip(band.effort, band.mean, band.low, band.high, strict=True):
-                    yield name, kind, *(round(float(number), 4) for number in numbers), band.seeds

@@ -40,11 +40,7 @@ def open_tables(settings: Scoring, spaces: Collection[str] = ()) -> list[Table]:
 
 
 def open_table(settings: Scoring, spaces: Collection[str] = ()) -> Table:
-    """Return the only table of a command.
-
-    Raises:
-        UserError: there are several, or as :func:`open_tables`.
-    """
+    """Return the only table of a command; several are a UserError."""
     if len(settings.benchmark) > 1:
         raise UserError(f"--benchmark {' '.join(settings.benchmark)}: expected one table; give one a command")
     return open_tables(settings, spaces)[0]
@@ -103,17 +99,15 @@ class KnownAccuracies:
 
 
 def known_accuracies(table: Table) -> list[KnownAccuracies]:
-    """Return the accuracies of each data set of a table, by their names."""
-    tested = [known for known in table.known if known.split != "train"]
-    return [accuracies_on(table, each) for each in sorted({_our_name(known.dataset) for known in tested})]
+    """Return the accuracies of each data set of a table, by their names; a table without any is a UserError."""
+    datasets = {_our_name(known.dataset) for known in table.known if known.split != "train"}
+    if not datasets:
+        raise UserError(f"{table.name} knows accuracies on training images alone; give a table of tested networks")
+    return [accuracies_on(table, each) for each in sorted(datasets)]
 
 
 def accuracies_on(table: Table, dataset: str) -> KnownAccuracies:
-    """Return the accuracies on one data set, by our name.
-
-    Raises:
-        UserError: the table has none.
-    """
+    """Return the accuracies on one data set, by our name; a table without them is a UserError."""
     there = {(known.dataset, known.split) for known in table.known}
     if space_of_table(table) == "nasbench101" and ("cifar10", "test") in there:
         label = "cifar10 test, the best of all recipes and repeats"
@@ -128,13 +122,13 @@ def accuracies_on(table: Table, dataset: str) -> KnownAccuracies:
     return KnownAccuracies(dataset, str(target), values, _LEARNED)
 
 
-def best_of_all_trainings(table: Table, dataset: str = "cifar10", split: str = "test") -> np.ndarray:
-    """Return the highest accuracy of each architecture over all recipes and repeats, (n,) percent.
+def best_of_all_trainings(table: Table) -> np.ndarray:
+    """Return the highest test accuracy of each cell over all recipes and repeats, (n,) percent.
 
     The published script takes it for NAS-Bench-101.
     """
-    recipes = [known for known in table.known if (known.dataset, known.split) == (dataset, split)]
-    found = [table.every_accuracy(dataset, split, known.epochs, seed) for known in recipes for seed in known.seeds]
+    recipes = [known for known in table.known if (known.dataset, known.split) == ("cifar10", "test")]
+    found = [table.every_accuracy("cifar10", "test", known.epochs, seed) for known in recipes for seed in known.seeds]
     best: np.ndarray = np.fmax.reduce(found)
     return best
 

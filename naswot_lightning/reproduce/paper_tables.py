@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -45,9 +46,6 @@ _COLUMNS = {
     "IN16 val": ("imagenet16-120", "ImageNet16-120", "x-valid"),
     "IN16 test": ("imagenet16-120", "ImageNet16-120", "x-test"),
 }
-_CSV = (
-    "row", "column", "published_mean", "published_std", "mean", "std", "runs", "published_seconds", "seconds", "note",
-)  # fmt: skip
 
 
 def reproduce_table1(settings: CellSettings) -> int:
@@ -122,10 +120,22 @@ class PaperTable:
 
     def rows(self) -> list[ResultRow]:
         """Return the paper's rows with ours, and after its picks by the score ours by other scores."""
-        by_score = [row for row in self.published.rows if row.kind == "naswot"]
-        found = []
+        by_score, found = [row for row in self.published.rows if row.kind == "naswot"], []
         for row in self.published.rows:
-            found.append(self._row(row))
+            if row.kind == "weight sharing":
+                note = "weights are shared between candidates: quoted as published, not run"
+                found.append(ResultRow(row.label, row.values, {}, row.seconds, note=note))
+            elif row.kind == "naswot":
+                found.append(self._scored(row, "naswot"))
+            elif row.kind == "algorithm":
+                found.append(self._searched_by_algorithm(row))
+            elif row.kind == "random":
+                found.append(self._picked(row, dict.fromkeys(self.searches, self._drawn(row.samples)[:, 0])))
+            else:
+                drawn = self._drawn(row.samples)
+                best = {label: each.values[pick_best(each.values, drawn)] for label, each in self.columns.items()}
+                note = "the best of each sample in each column"
+                found.append(ResultRow(row.label, row.values, _spreads(best), runs=len(drawn), note=note))
             if row is by_score[-1]:
                 for name in self.settings.scores:
                     label = SIZES[name].label if name in SIZES else name
@@ -152,21 +162,6 @@ class PaperTable:
     def _searched(self, dataset: str) -> str:
         return dataset if self.each_dataset else "cifar10"
 
-    def _row(self, row: PublishedRow) -> ResultRow:
-        if row.kind == "weight sharing":
-            note = "weights are shared between candidates: quoted as published, not run"
-            return ResultRow(row.label, row.values, {}, row.seconds, note=note)
-        if row.kind == "naswot":
-            return self._scored(row, "naswot")
-        if row.kind == "algorithm":
-            return self._searched_by_algorithm(row)
-        drawn = self._drawn(row.samples)
-        if row.kind == "random":
-            return self._picked(row, dict.fromkeys(self.searches, drawn[:, 0]))
-        best = {label: column.values[pick_best(column.values, drawn)] for label, column in self.columns.items()}
-        note = "the best of each sample in each column"
-        return ResultRow(row.label, row.values, _spreads(best), runs=len(drawn), note=note)
-
     def _drawn(self, samples: int) -> np.ndarray:
         """Return (runs, samples) rows of the table."""
         settings = self.settings
@@ -175,26 +170,21 @@ class PaperTable:
     def _scored(self, row: PublishedRow, score: str) -> ResultRow:
         """Return what the best by a score of N architectures reaches."""
         drawn = self._drawn(row.samples)
+        chosen = [self.table.architectures[each] for each in self.candidates.tolist()]
         picked, spent = {}, []
         for dataset in self.searches:
-            scores, seconds = self._scores(dataset, score)
+            images, name = images_of(self.settings.dataset, dataset), "naswot" if score in SIZES else score
+            if (images, name) not in self._score_tables:
+                space = scored_space(self.settings, self.table)
+                self._score_tables[images, name] = score_table(self.settings, space, images, chosen, name)
+            scored = self._score_tables[images, name]
+            # Over the whole table, of whose rows samples are drawn: NaN where an architecture is no candidate.
+            scores, seconds = np.full((2, len(self.table.architectures)), np.nan)
+            scores[self.candidates] = scored.sizes(score, chosen) if score in SIZES else scored.scores(chosen)
+            seconds[self.candidates] = scored.seconds(chosen)
             picked[dataset] = pick_best(scores, drawn)
             spent.append(seconds[drawn].sum(1).mean())
         return self._picked(row, picked, None if score in SIZES else float(np.mean(spent)))
-
-    def _scores(self, dataset: str, score: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return the scores of all architectures of the table and the seconds of each; NaN where not candidates."""
-        # Arrays are over the whole table, of which samples are rows.
-        chosen = [self.table.architectures[row] for row in self.candidates.tolist()]
-        images, name = images_of(self.settings.dataset, dataset), "naswot" if score in SIZES else score
-        if (images, name) not in self._score_tables:
-            space = scored_space(self.settings, self.table)
-            self._score_tables[images, name] = score_table(self.settings, space, images, chosen, name)
-        scored = self._score_tables[images, name]
-        scores, seconds = np.full((2, len(self.table.architectures)), np.nan)
-        scores[self.candidates] = scored.sizes(score, chosen) if score in SIZES else scored.scores(chosen)
-        seconds[self.candidates] = scored.seconds(chosen)
-        return scores, seconds
 
     def _searched_by_algorithm(self, row: PublishedRow) -> ResultRow:
         """Return what a search with feedback reaches, or why it is not run."""
@@ -265,9 +255,16 @@ def _report(paper: PaperTable, path: Path, remarks: Sequence[str], left_out: Seq
     candidates = f"{total:,} architectures" if count == total else f"{count:,} of {total:,} architectures"
     title = f"{paper.published.source}, and here: {paper.table.name}, {candidates}"
     print(title)
-    print_table(
-        "", ("method", "", "seconds", "runs", *columns), [line for row in rows for line in _lines(row, columns)]
-    )
+    lines: list[list[Any]] = []
+    for row in rows:
+        if row.published:
+            values = (row.published.get(column) for column in columns)
+            lines.append([row.label, "published", row.published_seconds, None, *values])
+        if row.ours:
+            # Beneath the published line, which has the label.
+            label = "" if row.published else row.label
+            lines.append([label, "here", row.seconds, row.runs, *(row.ours.get(column) for column in columns)])
+    print_table("", ("method", "", "seconds", "runs", *columns), lines)
     notes: dict[str, dict[str, None]] = {}
     for row in rows:
         if row.note:
@@ -287,27 +284,15 @@ def _report(paper: PaperTable, path: Path, remarks: Sequence[str], left_out: Seq
         sep="\n",
     )
     every = list(paper.published.columns) + [label for label in columns if label not in paper.published.columns]
-    lines = [line for row in rows for column in every if (line := _csv_line(row, column))]
-    write_results(path, _CSV, lines, lambda: draw_published(rows, columns, title))
-
-
-def _lines(row: ResultRow, columns: Sequence[str]) -> Iterator[list[Any]]:
-    """Yield two lines, published and ours."""
-    label = row.label
-    if row.published:
-        yield [label, "published", row.published_seconds, None, *(row.published.get(column) for column in columns)]
-        label = ""
-    if row.ours:
-        yield [label, "here", row.seconds, row.runs, *(row.ours.get(column) for column in columns)]
-
-
-def _csv_line(row: ResultRow, column: str) -> tuple[object, ...] | None:
-    published, ours = row.published.get(column), row.ours.get(column)
-    if published is None and ours is None:
-        return None
-    return (
-        row.label, column,
-        *((published.mean, published.std) if published else (None, None)),
-        *((round(ours.mean, 4), ours.std and round(ours.std, 4)) if ours else (None, None)),
-        row.runs if ours else None, row.published_seconds, row.seconds and round(row.seconds, 3), row.note,
-    )  # fmt: skip
+    records = []
+    for row, column in itertools.product(rows, every):
+        published, ours = row.published.get(column), row.ours.get(column)
+        if published or ours:
+            records.append(
+                {"row": row.label, "column": column, "published_mean": published and published.mean,
+                 "published_std": published and published.std, "mean": ours and round(ours.mean, 4),
+                 "std": ours and ours.std and round(ours.std, 4), "runs": row.runs if ours else None,
+                 "published_seconds": row.published_seconds, "seconds": row.seconds and round(row.seconds, 3),
+                 "note": row.note}
+            )  # fmt: skip
+    write_results(path, records, lambda: draw_published(rows, columns, title))
