@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from naswot_lightning.benchmarks.table import AvailableAccuracy, Benchmark, Table
+from naswot_lightning.benchmarks.table import AvailableAccuracy, Benchmark, Table, read_table
+from naswot_lightning.errors import UserError
 
 __all__ = ["AvailableAccuracy", "Benchmark", "Table", "open_benchmark"]
 
@@ -20,9 +19,8 @@ def open_benchmark(path: str | os.PathLike[str], space: str | None = None) -> Ta
     Raises:
         UserError: the file is missing or damaged; or it is an official one, which must be converted once.
     """
+    # The readers of other formats are loaded with the first such file.
     from naswot_lightning.benchmarks.convert import converted_name, csv_table, find_format, read_any
-    from naswot_lightning.benchmarks.table import read_table
-    from naswot_lightning.errors import UserError
 
     path = Path(path)
     # A pipe has no end.
@@ -35,12 +33,3 @@ def open_benchmark(path: str | os.PathLike[str], space: str | None = None) -> Ta
         f"{path} is an official file ({found.title}): convert it once, with python -m naswot_lightning.benchmarks "
         f"convert {path}, and give {converted_name(path)}"
     )
-
-
-# Numpy and pydantic are loaded with the first table.
-def __getattr__(attribute: str) -> object:
-    if attribute in __all__:
-        from naswot_lightning.benchmarks import table
-
-        return getattr(table, attribute)
-    raise AttributeError(f"module 'naswot_lightning.benchmarks' has no attribute {attribute!r}")

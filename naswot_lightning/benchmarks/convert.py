@@ -96,11 +96,7 @@ def converted_name(path: Path) -> Path:
 
 
 def find_format(path: Path) -> Format:
-    """Return the format of a file or folder.
-
-    Raises:
-        UserError: there is no such file, or it is of none of the formats.
-    """
+    """Return the format of a file or folder; a missing file, or one of no known format, is a UserError."""
     if not path.exists():
         official = _official(path)
         where = f"it has {official.size}, look at {official.place}" if official else _WHERE
@@ -115,9 +111,7 @@ def find_format(path: Path) -> Format:
 def read_any(path: Path, found: Format, space: str | None) -> Table:
     """Return the table of a file in memory; a bar shows the progress on a terminal.
 
-    Raises:
-        UserError: the file has nothing, contradicts itself, or as its reader.
-        SpaceError: an architecture is not of the space.
+    A file that has nothing or contradicts itself is a UserError, an architecture of another space a SpaceError.
     """
     reading, source = found.read(path, space), path.resolve().name
     rows = _Rows(reading.space, source)
@@ -170,27 +164,22 @@ class _Rows:
         if record.number is not None:
             self.numbers[row] = record.number
         for key, value in record.values.items():
-            if not math.isnan(value):
-                self._set(row, key, value)
-
-    def _set(self, row: int, key: Key, value: float) -> None:
-        column = self.columns.get(key)
-        if column is None:
-            if len(self.columns) == _MOST_COLUMNS:
-                raise UserError(f"{self._source}: more than {_MOST_COLUMNS:,} data sets, splits, epochs and seeds")
-            column = self.columns[key] = array("d")
-        # A column is as long as its last known row; what lies between is not known.
-        if len(column) <= row:
-            column.extend([math.nan] * (row - len(column)))
-            column.append(value)
-        elif math.isnan(column[row]):
+            if math.isnan(value):
+                continue
+            column = self.columns.get(key)
+            if column is None:
+                if len(self.columns) == _MOST_COLUMNS:
+                    raise UserError(f"{self._source}: more than {_MOST_COLUMNS:,} data sets, splits, epochs and seeds")
+                column = self.columns[key] = array("d")
+            # A column is as long as its last known row; what lies between is not known.
+            column.extend([math.nan] * (row + 1 - len(column)))
+            if not math.isnan(column[row]) and column[row] != value:
+                raise UserError(
+                    f"{self._source}: {self.architectures[row][:100]} has two values of {key.measure} ({key.dataset} "
+                    f"{key.split}, {key.epochs} epochs, seed {key.seed}): {column[row]:g} and {value:g}; keep one, or "
+                    "give them seeds"
+                )
             column[row] = value
-        elif column[row] != value:
-            raise UserError(
-                f"{self._source}: {self.architectures[row][:100]} has two values of {key.measure} ({key.dataset} "
-                f"{key.split}, {key.epochs} epochs, seed {key.seed}): {column[row]:g} and {value:g}; keep one, or "
-                "give them seeds"
-            )
 
     def finished(self) -> dict[Key, np.ndarray]:
         """Return the columns, each as long as there are rows."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from functools import cached_property
 
 from torch import nn
 
@@ -21,11 +22,7 @@ _STEPS = 300
 
 
 def space_of(benchmark: Benchmark, space: Space | None = None) -> KnownSpace:
-    """Return the architectures of a benchmark as a space, by default that which the benchmark names.
-
-    Raises:
-        SpaceError: the table has no architectures.
-    """
+    """Return the architectures of a benchmark as a space, by default that which the benchmark names."""
     space = get_space(benchmark.space) if space is None else space
     kind = KnownCategoricalSpace if isinstance(space, CategoricalSpace) else KnownSpace
     return kind(space, benchmark)
@@ -51,7 +48,6 @@ class KnownSpace(EnumerableSpace):
         )  # fmt: skip
         vars(self).update({attribute: getattr(space, attribute) for attribute in own})
         self._architectures: Sequence[str] = benchmark.architectures
-        self._positions: dict[str, int] | None = None
 
     def sample(self, rng: random.Random) -> str:
         """Draw one of the known architectures, all equally likely."""
@@ -92,16 +88,14 @@ class KnownSpace(EnumerableSpace):
         return self._architectures[index]
 
     def index(self, architecture: str) -> int:
-        """Return the position in the table's order.
-
-        Raises:
-            SpaceError: the table has no architecture that is written so.
-        """
-        if self._positions is None:
-            self._positions = {each: position for position, each in enumerate(self._architectures)}
+        """Return the position in the table's order; what it does not list so is a SpaceError."""
         if architecture not in self._positions:
             raise SpaceError(f"architecture {quoted(architecture)}: {self._benchmark.name} does not list it")
         return self._positions[architecture]
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        return {each: position for position, each in enumerate(self._architectures)}
 
 
 class KnownCategoricalSpace(KnownSpace):
@@ -113,11 +107,7 @@ class KnownCategoricalSpace(KnownSpace):
         self.choices, self.decisions, self._from_decisions = space.choices, space.decisions, space.from_decisions
 
     def from_decisions(self, decisions: Sequence[int]) -> str:
-        """Return the architecture.
-
-        Raises:
-            SpaceError: the space has none for these decisions, or the table does not know it.
-        """
+        """Return the architecture; one that the space or the table does not know is a SpaceError."""
         architecture = self._from_decisions(decisions)
         if architecture not in self._benchmark:
             raise SpaceError(f"architecture {quoted(architecture)}: {self._benchmark.name} does not know it")

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import google_crc32c
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
 
 from naswot_lightning.benchmarks.records import TRAINING, Format, Key, Reading, Record, cell_hash
 from naswot_lightning.errors import UserError
@@ -25,20 +27,11 @@ SPLITS = {"train": "train", "validation": "valid", "test": "test"}
 _CONTENT = "table of NAS-Bench-101"
 _JSON_HEAD = re.compile(rb'\s*\{\s*"[0-9a-f]{32}"')
 _PICKLES = (".pkl", ".pickle")
-# Numbers of the fields of a message ModelMetrics, and of each evaluation in it.
-_EVALUATION, _PARAMS = 1, 2
-_SECONDS = 2
-_ACCURACIES = {3: "train", 4: "valid", 5: "test"}
 # A record is its length and the checksum of that, its content and the checksum of it.
 _LENGTH = struct.Struct("<Q")
 _CHECKSUM = struct.Struct("<I")
 # Bytes; those of NAS-Bench-101 are of a few hundred.
 _LONGEST_RECORD = 1 << 24
-# The kinds of fields of a protobuf message.
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-_FIXED = {_FIXED64: struct.Struct("<d"), _FIXED32: struct.Struct("<f")}
-_LONGEST_VARINT = 10
-# Evaluations of a training: before it begins, halfway, and at its end.
 _EVALUATIONS = 3
 
 _Values = dict[Key, float]
@@ -111,20 +104,37 @@ def _end(epochs: int, repeat: int) -> Key:
     return Key("accuracy", DATASET, TRAINING, epochs, repeat, epochs)
 
 
+@lru_cache
+def _metrics_class() -> Any:
+    """Return the message class of the benchmark's ``nasbench/lib/model_metrics.proto``, as far as it is read."""
+    field = descriptor_pb2.FieldDescriptorProto
+    file = descriptor_pb2.FileDescriptorProto(name="model_metrics.proto", package="nasbench", syntax="proto2")
+    metrics, evaluation = (file.message_type.add(name=name) for name in ("ModelMetrics", "EvaluationData"))
+    metrics.field.add(
+        name="evaluation_data", number=1, type=field.TYPE_MESSAGE, type_name=".nasbench.EvaluationData",
+        label=field.LABEL_REPEATED,
+    )  # fmt: skip
+    metrics.field.add(name="trainable_parameters", number=2, type=field.TYPE_INT32, label=field.LABEL_OPTIONAL)
+    for number, name in enumerate(("training_time", *(f"{word}_accuracy" for word in SPLITS)), start=2):
+        evaluation.field.add(name=name, number=number, type=field.TYPE_DOUBLE, label=field.LABEL_OPTIONAL)
+    # A pool of its own: the benchmark's package may have registered the same names.
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(file.SerializeToString())
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("nasbench.ModelMetrics"))
+
+
 def _values_of_metrics(message: bytes, end: Key) -> _Values:
-    values: _Values = {}
-    evaluations = []
-    for number, value in _fields_of(message):
-        if number == _EVALUATION and isinstance(value, bytes):
-            evaluations.append(dict(_fields_of(value)))
-        elif number == _PARAMS:
-            values[Key("params", DATASET)] = float(value)
-    if len(evaluations) != _EVALUATIONS:
-        raise ValueError(f"a training of {len(evaluations)} evaluations, expected {_EVALUATIONS}")
-    for epoch, found in zip((end.epochs // 2, end.epochs), evaluations[1:], strict=True):
-        # A double of 0 is not written.
-        accuracies = {split: found.get(field, 0.0) for field, split in _ACCURACIES.items()}
-        values |= _values_at(end, epoch, accuracies, found.get(_SECONDS, 0.0))
+    try:
+        metrics = _metrics_class().FromString(message)
+    except DecodeError as error:
+        raise ValueError(str(error)) from None
+    # Before the training begins, halfway, and at its end.
+    if len(metrics.evaluation_data) != _EVALUATIONS:
+        raise ValueError(f"a training of {len(metrics.evaluation_data)} evaluations, expected {_EVALUATIONS}")
+    values = {Key("params", DATASET): float(metrics.trainable_parameters)}
+    for epoch, found in zip((end.epochs // 2, end.epochs), metrics.evaluation_data[1:], strict=True):
+        accuracies = {split: getattr(found, f"{word}_accuracy") for word, split in SPLITS.items()}
+        values |= _values_at(end, epoch, accuracies, found.training_time)
     return values
 
 
@@ -166,45 +176,3 @@ def _checked(path: Path, number: int, written: bytes, length: int) -> bytes:
 
 def _damaged_record(path: Path, number: int, reason: str) -> UserError:
     return UserError(f"{path}: damaged, record {number:,} is {reason}; get it anew")
-
-
-def _fields_of(message: bytes) -> Iterator[tuple[int, int | float | bytes]]:
-    """Yield number and value of each field of a protobuf message, in its order.
-
-    A varint is an int of 64 bits without sign; what is fixed in width is read as a double or float.
-
-    Raises:
-        ValueError: the bytes are no message.
-
-    >>> list(_fields_of(bytes([0x10, 0xAC, 0x02])))
-    [(2, 300)]
-    """
-    at = 0
-    while at < len(message):
-        tag, at = _varint(message, at)
-        number, kind = tag >> 3, tag & 7
-        if kind == _VARINT:
-            whole, at = _varint(message, at)
-            yield number, whole
-            continue
-        if kind in _FIXED:
-            length = _FIXED[kind].size
-        elif kind == _BYTES:
-            length, at = _varint(message, at)
-        else:
-            raise ValueError(f"a field of the unknown kind {kind}")
-        part = message[at : at + length]
-        if len(part) != length:
-            raise ValueError("a field that ends early")
-        yield number, part if kind == _BYTES else _FIXED[kind].unpack(part)[0]
-        at += length
-
-
-def _varint(message: bytes, at: int) -> tuple[int, int]:
-    """Return the number at a position, and the position behind it."""
-    number = 0
-    for count, byte in enumerate(message[at : at + _LONGEST_VARINT]):
-        number |= (byte & 0x7F) << (7 * count)
-        if byte < 0x80:
-            return number, at + count + 1
-    raise ValueError("a number without an end")

@@ -193,11 +193,7 @@ def _load_condensed(file: BinaryIO, path: Path) -> Any:
 
 
 def _condensed(value: Any, empty: bool = False) -> Any:
-    """Return the values of a training, or of all trainings of an architecture; anything else as it is.
-
-    Raises:
-        ValueError, KeyError, TypeError, AttributeError: it is not written as a training is.
-    """
+    """Return the values of a training, or of all trainings of an architecture; anything else as it is."""
     if not isinstance(value, dict) or isinstance(value, CondensedTraining):
         return value
     # One training: {"train_acc1es": {epoch: percent}, "eval_acc1es": {"x-valid@11": percent}, ...}.
@@ -229,7 +225,7 @@ def _kept(key: Key) -> Key:
 
 
 def _record(architecture: str, number: int, recipes: Mapping[str, Any], path: Path) -> Record:
-    """Return the record of an architecture: ``recipes`` has a state of ``ArchResults`` for each recipe."""
+    """Return the record of an architecture; ``recipes`` has a state of the benchmark's ``ArchResults`` for each."""
     with reading(path, _CONTENT):
         trials: list[CondensedTraining] = []
         for state in map(_condensed, recipes.values()):

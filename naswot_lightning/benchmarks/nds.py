@@ -76,11 +76,7 @@ FORMAT = _NDS()
 
 
 def _records(path: Path, jobs: Sequence[Any], space: str, dataset: str) -> Iterator[Record]:
-    """Yield a record per training; those that have no values are left out, and counted.
-
-    Raises:
-        UserError: one is of another space, or more than one in a hundred have none.
-    """
+    """Yield a record per training; those that have no values are left out and counted, up to one in a hundred."""
     bad: dict[int, Exception] = {}
     repeats: defaultdict[str, Counter[int]] = defaultdict(Counter)
     for number, job in enumerate(jobs, start=1):
@@ -106,9 +102,6 @@ def describe_network(net: Mapping[str, Any], imagenet: bool = False) -> str:
     """Return the architecture string of a genotype with width, depth and options, or of lists of a standard network.
 
     The file does not say whether it was made for ``imagenet``, that is for large images.
-
-    Raises:
-        KeyError, TypeError, ValueError: it is described in another way.
     """
     if "genotype" not in net:
         bottleneck = _BOTTLENECK in net.get("block_type", _BOTTLENECK)

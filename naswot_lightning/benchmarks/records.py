@@ -75,11 +75,7 @@ def is_hashed(space: str) -> bool:
 
 
 def identity(space: str, architecture: str) -> str | bytes:
-    """Return what all strings of one architecture have in common.
-
-    Raises:
-        SpaceError: the string is malformed.
-    """
+    """Return what all strings of one architecture have in common; a malformed string is a SpaceError."""
     return cell_hash(architecture) if is_hashed(space) else architecture.strip()
 
 
@@ -90,9 +86,5 @@ def listed_as(space: str, architecture: str) -> str:
 
 @lru_cache(maxsize=1 << 16)
 def cell_hash(architecture: str) -> bytes:
-    """Return NAS-Bench-101's hash of a cell, 16 bytes.
-
-    Raises:
-        SpaceError: the string is malformed, or its cell is not of the space.
-    """
+    """Return NAS-Bench-101's hash of a cell, 16 bytes; what is no cell of the space is a SpaceError."""
     return bytes.fromhex(graph_hash(live_graph(architecture)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ from naswot_lightning.benchmarks.records import TRAINING, Key, Measure, cell_has
 from naswot_lightning.errors import UserError, expect_name
 from naswot_lightning.storage.files import atomic_path
 from naswot_lightning.storage.foreign import reading
-from naswot_lightning.storage.records import STRICT, Count, from_json
+from naswot_lightning.storage.records import STRICT, from_json
 from spaces.errors import SpaceError
 
 if TYPE_CHECKING:
@@ -49,10 +48,9 @@ class AvailableAccuracy(NamedTuple):
 class Benchmark(Protocol):
     """A table of known accuracies, as a search uses it.
 
-    Names of data sets and splits are the benchmark's own. Where a method takes ``epochs``, they are those of the
-    training recipe, and the default is the longest that the table has for the data set and split: an architecture
-    that it knows only for a shorter one has none. Where a method takes ``seed``, the default is the mean over all
-    trainings that the table has of the architecture.
+    Names of data sets and splits are the benchmark's own. ``epochs`` are those of the training recipe, by default the
+    longest that the table has for the data set and split: an architecture that it knows only for a shorter one has
+    none. The default of ``seed`` is the mean over all trainings that the table has of the architecture.
     """
 
     name: str
@@ -84,10 +82,7 @@ class Benchmark(Protocol):
         ...
 
     def seconds(self, architecture: str, dataset: str, epochs: int | None = None) -> float | None:
-        """Return what a search would have paid for an accuracy: seconds of training and of one pass of validation.
-
-        None where the table does not know it.
-        """
+        """Return what a search would have paid, or None: seconds of training and of one pass of validation."""
         ...
 
     def seconds_at(self, architecture: str, dataset: str, epochs: int, epoch: int) -> float | None:
@@ -99,8 +94,7 @@ class Table:
     """A :class:`Benchmark` of columns.
 
     Args:
-        name: for messages and plots.
-        space: the search space's name.
+        name, space: for messages and plots, and that of the search space.
         source: the name of the file that the values are from.
         architectures: one string per row.
         columns: (n,) float64 each; NaN where a value is not known.
@@ -118,7 +112,6 @@ class Table:
         self._identities = identities or [self._identity_of(each) for each in architectures]
         self._seeds: dict[_Query, dict[int, Key]] = defaultdict(dict)
         self._longest: dict[tuple[Measure, str, str], int] = {}
-        self._loaded: dict[_Query, dict[int, np.ndarray]] = {}
         for key in sorted(columns):
             self._seeds[(*key[:4], key.epoch)][key.seed] = key
             # The keys ascend.
@@ -322,23 +315,10 @@ class Table:
     ) -> dict[int, np.ndarray]:
         epochs = self._recipe(measure, dataset, split, epochs)
         query = (measure, dataset, split, epochs, epochs if epoch is None else epoch)
-        # A column of a file is decompressed once: 8 ms of NAS-Bench-201, 50 ms of NAS-Bench-101.
-        if query not in self._loaded:
-            self._loaded[query] = {seed: self.columns[key] for seed, key in self._seeds.get(query, {}).items()}
-        return self._loaded[query]
+        return {seed: self.columns[key] for seed, key in self._seeds.get(query, {}).items()}
 
     def _recipe(self, measure: Measure, dataset: str, split: str, epochs: int | None) -> int:
         return self._longest.get((measure, dataset, split), 0) if epochs is None else epochs
-
-
-@dataclass(frozen=True)
-class _Column:
-    measure: Measure
-    dataset: str
-    split: str
-    epochs: Count
-    seed: Count
-    epoch: Count
 
 
 @dataclass(frozen=True)
@@ -350,19 +330,17 @@ class _Header:
     name: str
     space: str
     source: str
-    columns: tuple[_Column, ...]
+    columns: tuple[Key, ...]
 
 
 def write_table(table: Table, path: Path) -> None:
-    """Write a table as ``.npz``: float64 columns, compressed, and a JSON header that says what each of them is.
-
-    Raises:
-        OSError: the disk is full or cannot be written; nothing is left behind.
-    """
-    columns = tuple(_Column(*key) for key in table.columns)
-    header = _Header("naswot-lightning benchmark", 2, table.name, table.space, table.source, columns)
+    """Write a table as ``.npz``: float64 columns, compressed, and a JSON header that says what each of them is."""
+    header = {
+        "kind": "naswot-lightning benchmark", "version": 2, "name": table.name, "space": table.space,
+        "source": table.source, "columns": [key._asdict() for key in table.columns],
+    }  # fmt: skip
     arrays = {
-        "header": _bytes(json.dumps(dataclasses.asdict(header), separators=(",", ":")).encode()),
+        "header": _bytes(json.dumps(header, separators=(",", ":")).encode()),
         "architectures": _bytes("\n".join(table.architectures).encode()),
         **{f"column{place}": column for place, column in enumerate(table.columns.values())},
     }
@@ -380,11 +358,7 @@ def _bytes(content: bytes) -> np.ndarray:
 
 
 def read_table(path: Path) -> Table:
-    """Open a table; its columns are read when they are asked for.
-
-    Raises:
-        UserError: the file is missing, damaged, of another version, or no table.
-    """
+    """Open a table, whose columns are read when they are asked for; what is no such file is a UserError."""
     if not path.exists():
         raise UserError(f"{path}: no such file")
     with reading(path, *_WANTED), np.load(path) as archive:
@@ -397,7 +371,7 @@ def read_table(path: Path) -> Table:
         numbers = archive.get("numbers")
         if len(identities) != len(architectures) or (numbers is not None and len(numbers) != len(architectures)):
             raise ValueError("hashes or indices of other architectures")
-    columns = _FileColumns(path, [Key(*dataclasses.astuple(each)) for each in header.columns], len(architectures))
+    columns = _FileColumns(path, header.columns, len(architectures))
     return Table(header.name, header.space, header.source, architectures, columns, numbers, identities)
 
 
@@ -411,6 +385,7 @@ class _FileColumns(Mapping[Key, np.ndarray]):
 
     def __getitem__(self, key: Key) -> np.ndarray:
         name = self._names[key]
+        # To decompress a column takes 8 ms of NAS-Bench-201, 50 ms of NAS-Bench-101.
         if key not in self._read:
             with reading(self._path, *_WANTED), np.load(self._path) as archive:
                 column = archive[name]

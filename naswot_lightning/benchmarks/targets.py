@@ -50,9 +50,8 @@ class Target:
 def search_target(benchmark: Benchmark, dataset: str, epochs: int | None = None, exact: bool = False) -> Target:
     """Return the accuracy that directs a search: on validation images, after 12 epochs where the table has them.
 
-    Where the table has no validation accuracies, test accuracies direct the search, and a warning says so.
-
-    The data set goes by our name; ``exact`` does not take the only data set of a table for another.
+    Where the table has no validation accuracies, test accuracies direct the search, and a warning says so. The data
+    set goes by our name; ``exact`` does not take the only data set of a table for another.
 
     Raises:
         UserError: the table has none for the data set, or not for so many epochs.
@@ -78,11 +77,7 @@ def search_target(benchmark: Benchmark, dataset: str, epochs: int | None = None,
 
 
 def reported_target(benchmark: Benchmark, dataset: str, exact: bool = False) -> Target:
-    """Return the accuracy that is reported: on test images, after the longest training.
-
-    Raises:
-        UserError: the table has none for the data set.
-    """
+    """Return the accuracy that is reported, on test images after the longest training; none is a UserError."""
     known = _of_dataset(benchmark, dataset, exact)
     pair = _by_preference(known, _TEST.get(dataset, ()))[0]
     return Target(*pair, max(each.epochs for each in known if (each.dataset, each.split) == pair))
@@ -94,11 +89,7 @@ def _by_preference(known: list[AvailableAccuracy], order: tuple[tuple[str, str],
 
 
 def _of_dataset(benchmark: Benchmark, dataset: str, exact: bool) -> list[AvailableAccuracy]:
-    """Return the tested accuracies on a data set; of a table of one data set these, whatever that is called.
-
-    Raises:
-        UserError: there are several data sets and none is that one, or it must be exact.
-    """
+    """Return the tested accuracies on a data set; of a table of one data set these, whatever that is called."""
     by_name: dict[str, list[AvailableAccuracy]] = {}
     for each in benchmark.known:
         if each.split != TRAINING:

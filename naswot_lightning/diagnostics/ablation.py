@@ -22,8 +22,7 @@ from naswot_lightning.analysis.measurements import (
     SelectedNetwork,
     read_ablation,
 )
-from naswot_lightning.data.dataset import Dataset
-from naswot_lightning.data.probe import Probe, draw_probe, load_probe
+from naswot_lightning.data.probe import draw_probe, load_probe
 from naswot_lightning.data.sources import load_dataset
 from naswot_lightning.errors import UserError
 from naswot_lightning.scorer import ScoreEvaluator
@@ -117,7 +116,7 @@ def measure_ablation(plan: AblationPlan, path: Path, overwrite: bool = False) ->
     Each condition is written as soon as it is measured, so that a killed command continues behind the last one.
 
     Raises:
-        UserError: the data set is at fault, or the file is damaged or belongs to other settings.
+        UserError: the data set cannot be read, or the file is damaged or belongs to other settings.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     wanted = list(plan.conditions)
@@ -152,8 +151,15 @@ def _measure(plan: AblationPlan, missing: Sequence[AblationCondition], wanted: i
     if own.images != "noise":
         dataset = load_dataset(own.images, plan.data_dir, own.image_size, own.split_file)
     for each in tqdm(missing, "scoring", wanted, initial=wanted - len(missing), unit=" conditions", mininterval=10.0):
+        if dataset is None or each.ablation == NOISE:
+            # Noise has the size of the data set's images.
+            side = None if dataset is None else dataset.image_size
+            size = own.probe_size
+            probe = load_probe("noise", "", each.batch_size, each.images, probe_size=size, image_size=side)
+        else:
+            probe = draw_probe(dataset, each.batch_size, each.images, own.probe_size)
         # All networks share the mini-batch and the seed of the weights.
-        evaluator = ScoreEvaluator(space, [_draw(each, own, dataset)], ("naswot",), each.weights, plan.device)
+        evaluator = ScoreEvaluator(space, [probe], ("naswot",), each.weights, plan.device)
         evaluator.prepare()
         scores = []
         for network in own.networks:
@@ -161,12 +167,3 @@ def _measure(plan: AblationPlan, missing: Sequence[AblationCondition], wanted: i
             score = evaluator(built).score
             scores.append(None if score is None or math.isnan(score) else score)
         file.append(asdict(AblationLine(each.ablation, each.number, each.batch_size, tuple(scores))))
-
-
-def _draw(condition: AblationCondition, header: AblationHeader, dataset: Dataset | None) -> Probe:
-    """Return the mini-batch of a condition; noise has the size of the data set's images."""
-    size, seed = condition.batch_size, condition.images
-    if dataset is None or condition.ablation == NOISE:
-        side = None if dataset is None else dataset.image_size
-        return load_probe("noise", "", size, seed, probe_size=header.probe_size, image_size=side)
-    return draw_probe(dataset, size, seed, header.probe_size)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from naswot_lightning.analysis.evidence import NetworksWithAccuracy
 from naswot_lightning.analysis.measurements import AblationHeader, MatrixKind, ablation_path, similarities_path
 from naswot_lightning.diagnostics.ablation import AblationPlan, measure_ablation, select_best, select_by_percentile
 from naswot_lightning.diagnostics.similarities import RunNetworks, are_current, compute_similarities
@@ -22,7 +21,7 @@ def measure_for_figure(figure: str, folder: RunFolder, run: Run, config: ReportC
     """Measure what a figure shows, unless the run folder keeps it; of any other figure nothing.
 
     Raises:
-        UserError: no accuracy is known by which networks can be chosen; or invalid space, data set or device.
+        UserError: no accuracy is known by which networks can be chosen; or an invalid space, data set or device.
     """
     if figure not in ("figure1", "figure5", "jacobian_histograms"):
         return
@@ -37,8 +36,21 @@ def measure_for_figure(figure: str, folder: RunFolder, run: Run, config: ReportC
     data_dir = str(run.settings.get("data_dir", "data")) if config.data_dir is None else config.data_dir
     networks = RunNetworks(known_space(found.space), found.images, data_dir, run.settings, get_device(config.device))
     if figure == "figure5":
+        known = found.architectures, found.accuracies
+        few, seed = len(found.accuracies) < _FEW, networks.setting("seed")
+        header = AblationHeader(
+            space=networks.space.name,
+            images=networks.images,
+            image_size=networks.setting("image_size"),
+            probe_size=networks.setting("probe_size"),
+            split_file=networks.setting("split_file"),
+            batch_size=networks.setting("batch_size"),
+            seed=seed,
+            canonical=bool(run.settings.get("canonical", True)),
+            source=found.source,
+            networks=tuple(select_best(*known) if few else select_by_percentile(*known, seed)),
+        )
         sizes = tuple(dict.fromkeys(config.batch_sizes))
-        header = _ablation_header(run, found, networks)
         plan = AblationPlan(networks.space, header, data_dir, config.samples, sizes, networks.device)
         measure_ablation(plan, ablation_path(folder.path), config.overwrite)
         return
@@ -46,20 +58,3 @@ def measure_for_figure(figure: str, folder: RunFolder, run: Run, config: ReportC
     kind, kept = ("kernels", run.kernels) if figure == "figure1" else ("jacobians", run.jacobians)
     if kept is None or not are_current(kept, found, networks):
         compute_similarities(kind, found, networks).write(similarities_path(folder.path, kind))
-
-
-def _ablation_header(run: Run, found: NetworksWithAccuracy, networks: RunNetworks) -> AblationHeader:
-    own = found.architectures, found.accuracies
-    few = len(found.accuracies) < _FEW
-    return AblationHeader(
-        space=networks.space.name,
-        images=networks.images,
-        image_size=networks.setting("image_size"),
-        probe_size=networks.setting("probe_size"),
-        split_file=networks.setting("split_file"),
-        batch_size=networks.setting("batch_size"),
-        seed=networks.setting("seed"),
-        canonical=bool(run.settings.get("canonical", True)),
-        source=found.source,
-        networks=tuple(select_best(*own) if few else select_by_percentile(*own, networks.setting("seed"))),
-    )

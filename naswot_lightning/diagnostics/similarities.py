@@ -24,7 +24,6 @@ from spaces import Space
 
 # Of Figure 1: columns, and networks in each.
 _RANGES, _EACH = 5, 3
-# Of a search, where picks were given by hand.
 
 
 @dataclass(frozen=True)
@@ -45,11 +44,7 @@ class RunNetworks:
 
     @cached_property
     def probe(self) -> Probe:
-        """The mini-batch of the search.
-
-        Raises:
-            UserError: the data set is at fault.
-        """
+        """The mini-batch of the search."""
         rest = (self.setting(name) for name in ("batch_size", "seed", "probe_size", "image_size", "split_file"))
         return load_probe(self.images, self.data_dir, *rest).to(self.device)
 
@@ -61,11 +56,7 @@ class RunNetworks:
 
 
 def compute_similarities(kind: MatrixKind, known: NetworksWithAccuracy, networks: RunNetworks) -> Similarities:
-    """Return the matrices of a few networks of each range of accuracy.
-
-    Raises:
-        UserError: the data set is at fault, or none of the networks has such a matrix.
-    """
+    """Return the matrices of a few networks of each range of accuracy; where none has one, a UserError."""
     chosen = _chosen(known, networks)
     kept, matrices = [], []
     for column, index in chosen:

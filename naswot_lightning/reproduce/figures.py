@@ -61,9 +61,9 @@ def reproduce_panels(figure: str, settings: PanelSettings) -> int:
         UserError: a table is of another space; or, of Figure 10, its widths and depths vary.
     """
     tables, published = open_tables(settings, _SPACES[figure]), published_taus(figure)
-    for path, table in zip(settings.benchmark, tables, strict=True):
+    for name, table in zip(settings.benchmark, tables, strict=True):
         if figure == "figure10" and _FIXED not in table.name:
-            raise UserError(f"--benchmark {path}: it is {table.name}; expected one of fixed width and depth ({_FIXED})")
+            raise UserError(f"--benchmark {name}: it is {table.name}; expected one of fixed width and depth ({_FIXED})")
     panels = []
     for table, known in [(each, known) for each in tables for known in known_accuracies(each)]:
         architectures, accuracies, images = _draw(table, known, settings)

@@ -33,11 +33,7 @@ SIZES = (PARAMS.name, MACS.name)
 
 
 def choose_scores(candidates: Candidates, text: str | None) -> list[Criterion]:
-    """Return the scores to study: those of the option, or all that there are; parameters and MACs among them.
-
-    Raises:
-        UserError: a score, or a part of one, is not in the run folder.
-    """
+    """Return the scores to study: those of the option, or all that there are; parameters and MACs among them."""
     names = candidates.names
     sizes = [_single(name) for name in SIZES]
     if text is None:
@@ -144,29 +140,23 @@ class AccuracyPanel:
 
 
 def assess_scores(ranks: Mapping[str, ScoreRanks], accuracies: CandidateAccuracies) -> AccuracyPanel:
-    """Return what an accuracy says of scores; pure.
-
-    The size is chosen once, on all networks. That favours size a little, hence never a score.
-    """
+    """Return what an accuracy says of scores."""
     known = np.flatnonzero(~np.isnan(accuracies.values))
     n, counts, accuracy = len(known), with_resamples(len(known)), accuracies.values[known]
     # (1 + resamples,) each: all networks, then the same resamples for every score, so that differences are paired.
     taus = {name: resampled_tau(each.ranks[known], accuracy, counts) for name, each in ranks.items()}
+    # Chosen once, on all networks: that favours size a little, hence never a score.
     size = max(SIZES, key=lambda name: np.nan_to_num(taus[name][0], nan=-1.0))
     found = []
     for name, each in ranks.items():
         with_size = resampled_tau(each.ranks[known], ranks[size].ranks[known], counts)
         gain = estimate_of(np.round(taus[name] - taus[size], TAU_DECIMALS), n)
-        assessment = ScoreAssessment(
-            score=name,
-            unscored=int(each.unscored[known].sum()),
-            tau=estimate_of(taus[name], n),
-            gain_over_size=gain,
-            partial=estimate_of(partial_tau(taus[name], with_size, taus[size]), n),
-            tau_with_size=None if math.isnan(with_size[0]) else float(with_size[0]),
-            outcome=outcome_of(gain),
+        partial = estimate_of(partial_tau(taus[name], with_size, taus[size]), n)
+        size_tau = None if math.isnan(with_size[0]) else float(with_size[0])
+        unscored = int(each.unscored[known].sum())
+        found.append(
+            ScoreAssessment(name, unscored, estimate_of(taus[name], n), gain, partial, size_tau, outcome_of(gain))
         )
-        found.append(assessment)
     # Scores without a tau stand last.
     found.sort(key=lambda each: -2.0 if each.tau.value is None else each.tau.value, reverse=True)
     return AccuracyPanel(accuracies.label, accuracies.source, n, size, accuracies.note, tuple(found))
@@ -189,11 +179,7 @@ class ScoreStability:
 
 
 def expect_same_candidates(first: Candidates, other: Candidates) -> str:
-    """Return in words what differs between two runs of the same candidates.
-
-    Raises:
-        UserError: the candidates differ, or nothing does.
-    """
+    """Return in words what differs between two runs; of other candidates, or of the same scores, a UserError."""
     missing = [architecture for architecture in first.index if architecture not in other.index]
     further = len(other.rows) + len(missing) - len(first.rows)
     if missing or further or first.settings.get("space") != other.settings.get("space"):
@@ -220,13 +206,9 @@ def measure_stability(
     criteria: Sequence[Criterion],
     accuracies: CandidateAccuracies,
 ) -> list[ScoreStability]:
-    """Return how stable each score is.
+    """Return how stable each score of the first run is, over runs of the same candidates.
 
-    Args:
-        runs: of the same candidates.
-        ranks: by each run, those by each score that it has, in its own order of the candidates.
-        criteria: the scores of the first run.
-        accuracies: of the candidates of the first run.
+    ``ranks`` are by run and score, in the run's own order of the candidates; ``accuracies`` are of the first run.
     """
     # Each run finished the same architectures in an order of its own.
     orders = [[run.index[row.architecture] for row in runs[0].rows] for run in runs]
@@ -238,19 +220,14 @@ def measure_stability(
         between = [tau for a, b in combinations(own, 2) if (tau := kendall_tau(a, b)) is not None]
         taus = tuple(kendall_tau(each[known], accuracies.values[known]) for each in own)
         mean, lowest = (fmean(between), min(between)) if between else (None, None)
-        found.append(ScoreStability(criterion.name, mean, lowest, taus, _share_of_repeats(runs[0], criterion)))
+        name, share = criterion.parts[0].name, None
+        deviations, values = runs[0].deviations(name), runs[0].scores(name)
+        both = ~np.isnan(deviations) & ~np.isnan(values)
+        # The mean of several ranks has no deviation over repeats.
+        if not criterion.is_relative and both.sum() > 1 and (spread := values[both].std(ddof=1)) > 0:
+            share = float(deviations[both].mean() / spread)
+        found.append(ScoreStability(criterion.name, mean, lowest, taus, share))
     return found
-
-
-def _share_of_repeats(run: Candidates, criterion: Criterion) -> float | None:
-    name = criterion.parts[0].name
-    deviations, values = run.deviations(name), run.scores(name)
-    both = ~np.isnan(deviations) & ~np.isnan(values)
-    # The mean of several ranks has no deviation over repeats.
-    if criterion.is_relative or both.sum() < 2:
-        return None
-    spread = float(values[both].std(ddof=1))
-    return float(deviations[both].mean()) / spread if spread > 0 else None
 
 
 @dataclass(frozen=True)

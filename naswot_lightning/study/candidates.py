@@ -97,11 +97,7 @@ class Candidates:
 
 
 def read_candidates(path: str) -> Candidates:
-    """Return the candidates of a run folder, which is only read.
-
-    Raises:
-        UserError: there is no search in it, its candidates have no scores, or a file is damaged.
-    """
+    """Return the candidates of a run folder, which is only read; one without scores is a UserError."""
     folder = RunFolder(path)
     if not folder.config.exists() or not folder.scores.exists():
         raise UserError(f"{path}: no search in it; expected the run folder of search.py, with its scores.jsonl")
@@ -142,8 +138,7 @@ class CandidateAccuracies:
 def find_accuracies(candidates: Candidates, benchmark: str | None, dataset: str | None) -> list[CandidateAccuracies]:
     """Return the accuracies of each data set of a table (or of one, by our name), or of each kind of trained picks.
 
-    Raises:
-        UserError: fewer than five candidates have one, or a file cannot be read.
+    Fewer than five candidates with an accuracy are a UserError.
     """
     found = _of_picks(candidates) if benchmark is None else _of_table(candidates, benchmark, dataset)
     enough = [each for each in found if each.count >= MIN_NETWORKS]

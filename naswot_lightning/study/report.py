@@ -28,11 +28,6 @@ from naswot_lightning.study.assessment import (
 from naswot_lightning.study.candidates import Candidates, find_accuracies, read_candidates
 from naswot_lightning.study.settings import StudyConfig
 
-_COLUMNS = (
-    "accuracy", "source", "n", "score", "unscored", "tau", "tau_low", "tau_high", "size", "less_size", "less_size_low",
-    "less_size_high", "partial_tau", "partial_tau_low", "partial_tau_high", "tau_with_size", "outcome",
-    "tau_between_runs", "lowest_tau_between_runs", "std_of_repeats",
-)  # fmt: skip
 _SAID: dict[Outcome, str] = {
     "beats": "Better than model size ({size}), by an interval that excludes 0",
     "cannot be told apart": "Cannot be told apart from it",
@@ -66,11 +61,7 @@ def study(config: StudyConfig) -> int:
 
 
 def make_study(runs: list[Candidates], config: StudyConfig) -> Study:
-    """Return what accuracies say of the scores of runs of the same candidates.
-
-    Raises:
-        UserError: as :func:`study`.
-    """
+    """Return what accuracies say of the scores of runs of the same candidates."""
     first, *others = runs
     repeats = first.settings.get("repeats")
     differences = tuple(expect_same_candidates(first, other) for other in others)
@@ -155,7 +146,8 @@ def write_study(found: Study, run: Candidates, out: str | None) -> None:
     folder = run.folder.path / "study" if out is None else Path(out)
     # In the run folder, no other command may begin anew meanwhile.
     with run.folder.lock() if out is None else nullcontext():
-        write_csv(folder / "study.csv", _csv_rows(found), _COLUMNS)
+        rows = list(_csv_rows(found))
+        write_csv(folder / "study.csv", rows, list(rows[0]))
         write_json(folder / "study.json", found.to_json())
         written = [folder / "study.csv", folder / "study.json"]
         with warn_of_failure(f"{folder / 'study.png'} cannot be drawn"):
@@ -171,21 +163,17 @@ def write_study(found: Study, run: Candidates, out: str | None) -> None:
 
 
 def _csv_rows(found: Study) -> Iterator[dict[str, object]]:
-    """Yield a row for each score and accuracy."""
+    """Yield a row for each score and accuracy, in the order of the columns."""
     stability = {each.score: each for each in found.stability}
     for panel in found.panels:
         for each in panel.assessments:
-            estimates = {"tau": each.tau, "less_size": each.gain_over_size, "partial_tau": each.partial}
-            intervals = {
-                f"{name}{end}": value
-                for name, own in estimates.items()
-                for end, value in (("", own.value), ("_low", own.low), ("_high", own.high))
-            }
+            tau, gain, partial, stable = each.tau, each.gain_over_size, each.partial, stability[each.score]
             yield {
                 "accuracy": panel.accuracy, "source": panel.source, "n": panel.n, "score": each.score,
-                "unscored": each.unscored, "size": panel.size, "tau_with_size": each.tau_with_size,
-                "outcome": _shown_outcome(each), **intervals,
-                "tau_between_runs": stability[each.score].between_runs,
-                "lowest_tau_between_runs": stability[each.score].lowest,
-                "std_of_repeats": stability[each.score].of_repeats,
+                "unscored": each.unscored, "tau": tau.value, "tau_low": tau.low, "tau_high": tau.high,
+                "size": panel.size, "less_size": gain.value, "less_size_low": gain.low, "less_size_high": gain.high,
+                "partial_tau": partial.value, "partial_tau_low": partial.low, "partial_tau_high": partial.high,
+                "tau_with_size": each.tau_with_size, "outcome": _shown_outcome(each),
+                "tau_between_runs": stable.between_runs, "lowest_tau_between_runs": stable.lowest,
+                "std_of_repeats": stable.of_repeats,
             }  # fmt: skip

@@ -114,7 +114,7 @@ def test_damaged_file_is_one_line(tmp_path):
         ("tfrecord", replaced(0, "0" * 32), "another hash"),
         ("tfrecord", replaced(3, "input,output"), "adjacency matrix"),
         ("tfrecord", replaced(1, 0), "0 epochs"),
-        ("tfrecord", replaced(4, "CgE="), "ends early|without an end|evaluations"),
+        ("tfrecord", replaced(4, "CgE="), "message|evaluations"),
         ("tfrecord", b"", "no accuracies"),
         ("json", json.dumps({HASH: 1}).encode(), "cells.json"),
         ("pkl", pickle.dumps(too_large), "expected a share"),

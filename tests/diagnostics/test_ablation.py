@@ -47,8 +47,8 @@ def test_a_killed_command_goes_on_where_it_was(copy, unsaved, monkeypatch):
     whole = path.read_bytes()
     lines = whole.splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:7]) + lines[7][:-7])  # a last line that was cut off
-    done, draw = [], ablation._draw
-    monkeypatch.setattr(ablation, "_draw", lambda condition, *rest: done.append(condition) or draw(condition, *rest))
+    done, evaluator = [], ablation.ScoreEvaluator
+    monkeypatch.setattr(ablation, "ScoreEvaluator", lambda *of: done.append(of) or evaluator(*of))
     assert report(copy, *FEW) == 0
     assert path.read_bytes() == whole
     assert len(done) == len(lines) - 7
