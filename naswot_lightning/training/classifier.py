@@ -39,22 +39,13 @@ class ImageClassifier(pl.LightningModule):
     All arguments are plain, so that ``ImageClassifier.load_from_checkpoint(path)`` needs no others.
 
     Args:
-        space: name of the search space; an import path of your own must be trusted (:func:`spaces.trust`), since a
-            checkpoint may name it.
+        space: an import path of your own must be trusted (:func:`spaces.trust`), since a checkpoint may name it.
         architecture: the network to build.
-        num_classes: of the data set.
-        mean: of each channel, of 255.
-        std: of each channel, of 255.
-        flip: mirror training images at random.
-        crop_padding: zero padding before a random crop of the training images.
-        lr: initial learning rate.
-        momentum: of the optimizer.
-        weight_decay: L2 penalty of all parameters.
+        num_classes, mean, std: of the data set; mean and std per channel, of 255.
+        flip, crop_padding: mirror training images at random, and crop them at random out of so much zero padding.
         seed: of the weights (the same as those the search scored) and of the augmentation.
-        optimizer: sgd (Nesterov) or rmsprop.
-        label_smoothing: share of the target spread over all classes, in training.
-        auxiliary_weight: of the loss of an auxiliary head; 0 for none.
-        drop_path: probability of drop path at the end of training, growing from 0 over the epochs.
+        lr, momentum, weight_decay, optimizer, label_smoothing, auxiliary_weight, drop_path: those of
+            :class:`~naswot_lightning.training.recipes.Recipe`.
         compiled: train through torch.compile; the score is taken of the network itself.
     """
 
@@ -87,8 +78,10 @@ class ImageClassifier(pl.LightningModule):
         if known_space(space).channels_last:
             self.network.to(memory_format=torch.channels_last)
             work_around_channels_last_bug(self.network)
-        self.has_begun = False  # with an epoch: all that a checkpoint holds was taken
-        self._lr = lr  # that the epoch began with
+        # With an epoch: all that a checkpoint holds was taken.
+        self.has_begun = False
+        # That the epoch began with.
+        self._lr = lr
         self._so_far: dict[str, Tensor] | None = None
         self.register_buffer("mean", torch.tensor(mean), persistent=False)
         self.register_buffer("std", torch.tensor(std), persistent=False)
@@ -182,10 +175,11 @@ class ImageClassifier(pl.LightningModule):
         first = not mean_loss.update_called
         mean_loss.update(loss.detach(), weight=len(labels))
         accuracy.update(logits.detach(), labels)
-        if first:  # Lightning takes the values at the end of the epoch: one announcement is enough
-            self.log(f"{stage}/loss", mean_loss, on_step=False, on_epoch=True)
-            self.log(f"{stage}/acc", accuracy, on_step=False, on_epoch=True)
-            if stage != "test":  # epochs done, as the trajectory counts them; Lightning's own is the index of the epoch
+        # Lightning takes the values at the end of the epoch: one announcement is enough.
+        if first:
+            self.log_dict({f"{stage}/loss": mean_loss, f"{stage}/acc": accuracy}, on_step=False, on_epoch=True)
+            # Epochs done, as the trajectory counts them; Lightning's own is the index of the epoch.
+            if stage != "test":
                 self.log("epoch", float(self.current_epoch + 1), on_step=False, on_epoch=True, reduce_fx="max")
             if stage == "train":
                 self.log("lr", self._lr, on_step=False, on_epoch=True)

@@ -42,14 +42,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from callbacks import (
-    DivergedError,
-    MetricsTable,
-    SaveOnSignal,
-    ScoreTrajectory,
-    StopOnDivergence,
-    TrainingInterrupted,
-)
+from callbacks import DivergedError, MetricsTable, SaveOnSignal, ScoreTrajectory, StopOnDivergence, TrainingInterrupted
 from naswot_lightning.analysis.results import TrainingResult
 from naswot_lightning.data.dataset import map_dataset
 from naswot_lightning.data.module import ImageDataModule
@@ -73,25 +66,22 @@ from spaces import SpaceError, known_space, trust
 
 
 def train_pick(folder: Path, images: Path | None = None) -> TrainingResult:
-    """Train the pick whose settings lie in ``folder``, continuing from its last checkpoint.
+    """Train the pick of a folder, continuing from its last checkpoint; return what ``result.json`` then holds.
 
-    Args:
-        folder: of the pick.
-        images: the file of the data set, instead of loading it again.
-
-    Returns:
-        What was written to ``result.json``; its status is "ok", or "diverged" where a loss was not finite.
+    The data set is that of the file ``images``, or loaded again.
     """
     pick = read_pick(folder)
     settings = pick.settings
+    per_device = settings.values.batch_size // settings.devices // pick.accumulate
+    dataset = None if images is None else map_dataset(images)
     data = ImageDataModule(
         settings.dataset,
         settings.data_dir,
-        settings.values.batch_size // settings.devices // pick.accumulate,
+        per_device,
         settings.seed,
         settings.image_size,
         settings.split_file,
-        None if images is None else map_dataset(images),
+        dataset,
     )
     pl.seed_everything(settings.seed, verbose=False)
     model = make_classifier(pick, data)
@@ -108,7 +98,7 @@ def train_pick(folder: Path, images: Path | None = None) -> TrainingResult:
     end = SaveOnSignal(folder / "last.ckpt", seconds_of(settings.trainer.get("max_time")))
     callbacks = [StopOnDivergence(), trajectory, metrics, *checkpoints, end]
     trainer = make_trainer(folder, pick, callbacks, choose_strategy(pick, model, data))
-    result = _fit(trainer, model, data, folder, lambda: _described(pick, data, trajectory, metrics))
+    result = _fit(trainer, model, data, folder, lambda: _describe(pick, data, trajectory, metrics))
     if trainer.is_global_zero:
         best = folder / "best.ckpt" if pick.run.artifacts and result.status == "ok" else None
         last = metrics.rows[-1] if metrics.rows else {}
@@ -123,13 +113,9 @@ def train_pick(folder: Path, images: Path | None = None) -> TrainingResult:
 
 
 def _fit(
-    trainer: pl.Trainer,
-    model: ImageClassifier,
-    data: ImageDataModule,
-    folder: Path,
-    describe: Callable[[], dict[str, Any]],
+    trainer: pl.Trainer, model: ImageClassifier, data: ImageDataModule, folder: Path, describe: Callable[[], Any]
 ) -> TrainingResult:
-    """Train and test; ``describe`` returns what the callbacks have seen of the training."""
+    """Train and test; ``describe`` returns the fields of the result that are known without a test."""
     checkpoint = checkpoint_to_resume(folder, model)
     try:
         trainer.fit(model, data, ckpt_path=checkpoint)
@@ -159,10 +145,9 @@ def _fit(
     )
 
 
-def _described(
+def _describe(
     pick: SavedPick, data: ImageDataModule, trajectory: ScoreTrajectory, metrics: MetricsTable
 ) -> dict[str, Any]:
-    """Return the fields of the result that are known without a test."""
     settings, dataset = pick.settings, data.dataset
     space = known_space(settings.space)
     size = space.complexity(settings.canonical, dataset.num_classes, image_size=dataset.image_size)
@@ -185,12 +170,7 @@ def _described(
 
 
 def main(folder: Path, images: Path | None = None, space: str | None = None) -> int:
-    """Train the pick of ``folder`` and write how it ended to its ``outcome.json``.
-
-    Args:
-        folder: of the pick.
-        images: the file of the data set.
-        space: the import path of a space that the user trusts.
+    """Train the pick of ``folder``, of a trusted ``space``, and write how it ended to its ``outcome.json``.
 
     Returns:
         0; 2 for a user's mistake; 130 if training was interrupted; 140 and more if the outcome could not be written

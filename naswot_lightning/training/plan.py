@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import inspect
 import re
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import pandas as pd
 import torch
@@ -19,9 +19,9 @@ from naswot_lightning.execution import get_engine
 from naswot_lightning.execution.base import Executor, ResourceRequest
 from naswot_lightning.execution.resources import ResourceSlot, split_resources
 from naswot_lightning.ranking import as_dicts, read_ranking
-from naswot_lightning.storage.records import STRICT, Count, Positive, from_plain, parse_json
+from naswot_lightning.storage.records import STRICT, Count, Positive, from_plain
 from naswot_lightning.storage.run_folder import RunFolder
-from naswot_lightning.training.recipes import NAMES, Recipe, resolve_recipe
+from naswot_lightning.training.recipes import NAMES, resolve_recipe
 from naswot_lightning.training.settings import PickSettings, seconds_of
 from spaces import EnumerableSpace, Space, get_space, known_space, trust
 
@@ -58,43 +58,7 @@ class PlannedPick:
 
 
 @dataclass(frozen=True)
-class SearchProbe:
-    """The mini-batch of a search: what decides it, and the fingerprint that it had."""
-
-    batch_size: int
-    seed: int
-    fingerprint: str
-
-
-@dataclass(frozen=True)
-class Training:
-    """The picks of a run folder, ready to be trained."""
-
-    folder: RunFolder
-    picks: tuple[PlannedPick, ...]
-    """Every pick once per seed."""
-    overwrite: bool
-    """Train again those whose results were made with other settings."""
-    executor: Executor
-    slots: tuple[ResourceSlot, ...]
-    """Where picks train on this machine, one at a time each."""
-    wandb: WandbConfig
-    search_probe: SearchProbe | None = None
-    """Of the search on the same images; None where they are others, or it is not known."""
-
-
-@dataclass(frozen=True)
-class _Candidate:
-    """A network to train: of a ranking, or given."""
-
-    rank: int | None
-    architecture: str
-    canonical: str
-    score: float | None
-
-
-@dataclass(frozen=True)
-class _SearchSettings:
+class SearchSettings:
     """The settings that training takes over from the search."""
 
     space: str
@@ -111,6 +75,22 @@ class _SearchSettings:
     __pydantic_config__ = STRICT
 
 
+@dataclass(frozen=True)
+class Training:
+    """The picks of a run folder, ready to be trained."""
+
+    folder: RunFolder
+    picks: tuple[PlannedPick, ...]
+    """Every pick once per seed."""
+    overwrite: bool
+    """Train again those whose results were made with other settings."""
+    executor: Executor
+    slots: tuple[ResourceSlot, ...]
+    """Where picks train on this machine, one at a time each."""
+    wandb: WandbConfig
+    searched: SearchSettings
+
+
 def plan_training(config: TrainConfig) -> Training:
     """Return the training that ``config`` describes; nothing is written.
 
@@ -120,22 +100,18 @@ def plan_training(config: TrainConfig) -> Training:
     _check_trainer_arguments(config)
     make_executor = get_engine(config.engine)
     folder = RunFolder(config.run_dir)
-    searched = _read_search_settings(config, folder)
+    if config.architecture is not None and not folder.config.exists():
+        saved = asdict(SearchConfig())
+    else:
+        saved = folder.read_config()
+    try:
+        names = SearchSettings.__dataclass_fields__
+        searched = from_plain(SearchSettings, {name: saved[name] for name in names if name in saved})
+    except ValueError as error:
+        raise UserError(f"{folder.config} is damaged ({error}); run search.py again, which rewrites it") from None
     if config.trust:
         trust(searched.space)
-    space = known_space(searched.space) if config.space is None else get_space(config.space)
-    candidates = _candidates(config, folder, searched, space)
-    seeds = config.all_seeds() or [searched.seed if config.seed is None else config.seed]
-    dataset = config.dataset or searched.dataset
-    if dataset == "noise":
-        raise UserError("noise has no labels to train on: name a data set with --dataset")
-    expect_name("dataset", dataset, DATASETS)
-    recipe = _recipe(config, space)
-    picks = [
-        _plan_pick(config, searched, space, candidate, dataset, recipe, seed)
-        for candidate in candidates
-        for seed in seeds
-    ]
+    picks = _plan_picks(config, searched, folder)
     slots = split_resources(config.accelerator, config.devices, len(picks), config.workers, config.threads)
     # Each pick is a process of its own, which opens its devices itself.
     request = ResourceRequest(
@@ -148,21 +124,84 @@ def plan_training(config: TrainConfig) -> Training:
         folder=folder.path,
         options=config.slurm,
     )
-    probe = _search_probe(folder, searched, picks[0].settings)
-    return Training(folder, tuple(picks), config.overwrite, make_executor(request), tuple(slots), config.wandb, probe)
+    executor = make_executor(request)
+    return Training(folder, tuple(picks), config.overwrite, executor, tuple(slots), config.wandb, searched)
+
+
+def _plan_picks(config: TrainConfig, searched: SearchSettings, folder: RunFolder) -> list[PlannedPick]:
+    """Return every pick once per seed, with all that its process must know."""
+    space = known_space(searched.space) if config.space is None else get_space(config.space)
+    candidates = _candidates(config, searched, folder, space)
+    dataset = config.dataset or searched.dataset
+    if dataset == "noise":
+        raise UserError("noise has no labels to train on: name a data set with --dataset")
+    expect_name("dataset", dataset, DATASETS)
+    recipe = resolve_recipe(config.recipe, {name: getattr(config, name) for name in NAMES}, space.has_training_parts)
+    if recipe.batch_size % config.devices:
+        raise UserError(
+            f"--devices {config.devices}: a mini-batch of {recipe.batch_size} cannot be shared out evenly; "
+            "choose another --batch_size"
+        )
+    every = config.trainer.get("check_val_every_n_epoch")
+    if isinstance(every, int) and every > recipe.epochs:
+        raise UserError(
+            f"--trainer.check_val_every_n_epoch {every}: nothing would be validated in {recipe.epochs} epochs, so that "
+            f"there is no best one; expected at most {recipe.epochs}"
+        )
+    # Official lists are those that are given, else those of the ranking where it is of the same data set.
+    lists = config.split_file or (searched.split_file if dataset == searched.dataset else None)
+    shared = {each.name: getattr(config, each.name) for each in fields(PickSettings) if hasattr(config, each.name)} | {
+        "space": space.name,
+        "dataset": dataset,
+        "data_dir": str(config.data_dir or searched.data_dir),
+        "image_size": config.image_size or searched.image_size,
+        "split_file": lists,
+        "split": describe_split(dataset, lists),
+        "values": recipe,
+        "probe_seed": searched.seed,
+        "probe_batch_size": config.probe_batch_size or searched.batch_size,
+    }
+    seeds = config.all_seeds() or [searched.seed if config.seed is None else config.seed]
+    picks = []
+    for candidate in candidates:
+        architecture, rank = candidate["architecture"], candidate["rank"]
+        # The name begins with the rank; the benchmark's index follows, or the first digits of a hash.
+        if isinstance(space, EnumerableSpace):
+            identifier = str(space.index(architecture))
+        else:
+            identifier = hashlib.sha256(architecture.encode()).hexdigest()[:8]
+        for seed in seeds:
+            name = f"{'given' if rank is None else rank}-{identifier}{f'-seed{seed}' if config.all_seeds() else ''}"
+            picks.append(PlannedPick(name, PickSettings(**{**shared, **candidate, "seed": seed})))
+    return picks
+
+
+def _candidates(config: TrainConfig, searched: SearchSettings, folder: RunFolder, space: Space) -> list[dict[str, Any]]:
+    """Return rank, architecture, canonical form and score of each network to train, of a ranking or given."""
+    if config.architecture is not None:
+        if config.picks is not None:
+            raise UserError(f"--picks {config.picks}: it chooses from a ranking; leave it or --architecture out")
+        space.validate(config.architecture)
+        network = space.canonical(config.architecture) if config.canonical else config.architecture
+        return [{"rank": None, "architecture": config.architecture, "canonical": network, "score": None}]
+    if space.name != known_space(searched.space).name:
+        raise UserError(f"--space {space.name}: the ranking of {folder.path} is of {searched.space}")
+    ranking = read_ranking(folder.path)
+    if config.picks is not None:
+        picks = named_picks(ranking, str(config.picks))
+    else:
+        picks = choose_picks(ranking, config.top, config.select or searched.select)
+    rows = list(as_dicts(picks[["rank", "architecture", "canonical", "score"]]))
+    for row in rows:
+        space.validate(row["canonical"])
+    return rows
 
 
 def choose_picks(ranking: pd.DataFrame, top: int, select: str = "top") -> pd.DataFrame:
-    """Return ``top`` networks that differ; those that are degenerate or failed are no picks.
+    """Return ``top`` networks of a ranking that differ, none without a score; UserError where there are fewer.
 
-    Args:
-        ranking: best first.
-        top: how many.
-        select: "top" for the best, "spread" for evenly spaced ranks from the best to the last, which is what a check
-            of the score on a space without a benchmark needs.
-
-    Raises:
-        UserError: there are fewer.
+    With ``select="spread"`` they have evenly spaced ranks from the best to the last, which is what a check of the score
+    on a space without a benchmark needs.
 
     >>> ranking = pd.DataFrame({"rank": range(1, 10), "canonical": list("abcdefghi"), "status": "ok"})
     >>> choose_picks(ranking, 3)["rank"].tolist(), choose_picks(ranking, 3, "spread")["rank"].tolist()
@@ -180,14 +219,9 @@ def choose_picks(ranking: pd.DataFrame, top: int, select: str = "top") -> pd.Dat
 
 
 def named_picks(ranking: pd.DataFrame, text: str) -> pd.DataFrame:
-    """Return the networks of a ranking that ``text`` names, each once, best first; those without a score, too.
+    """Return the networks that ``text`` names, each once, best first: ranks such as "1,5,10-12", also without a score.
 
-    Args:
-        ranking: best first.
-        text: "all" for every one that could be built, or ranks such as "1,5,10-12".
-
-    Raises:
-        UserError: another text, a rank that the ranking has not, or a network that failed.
+    "all" is every one that could be built. UserError for another text, an unknown rank, or a network that failed.
 
     >>> ranking = pd.DataFrame({"rank": range(1, 10), "canonical": list("abcdefghi"), "status": "ok"})
     >>> named_picks(ranking, "1,3,7-9")["rank"].tolist()
@@ -249,106 +283,3 @@ def _check_trainer_arguments(config: TrainConfig) -> None:
         if config.precision != "32-true":
             shown.append(f"--precision {config.precision}")
         raise UserError(f"{' '.join(shown)}: {' '.join(str(error).split())}") from None
-
-
-def _read_search_settings(config: TrainConfig, folder: RunFolder) -> _SearchSettings:
-    """Return the settings of the search, or the defaults where there was none."""
-    if config.architecture is not None and not folder.config.exists():
-        saved = asdict(SearchConfig())
-    else:
-        saved = folder.read_config()
-    try:
-        names = _SearchSettings.__dataclass_fields__
-        return from_plain(_SearchSettings, {name: saved[name] for name in names if name in saved})
-    except ValueError as error:
-        raise UserError(f"{folder.config} is damaged ({error}); run search.py again, which rewrites it") from None
-
-
-def _search_probe(folder: RunFolder, searched: _SearchSettings, pick: PickSettings) -> SearchProbe | None:
-    """Return the mini-batch that a search drew, not resized, from the images that are trained on now.
-
-    Resized ones are left out: their pixels are not the same on every machine.
-    """
-    names = ("dataset", "data_dir", "image_size", "split_file")
-    same = all(getattr(searched, name) == getattr(pick, name) for name in names)
-    if not same or searched.probe_size is not None or searched.evaluator not in ("scores", "train"):
-        return None
-    try:
-        with open(folder.scores, "rb") as file:
-            fingerprint = parse_json(file.readline(2**20))["probe"]
-    except (OSError, ValueError, KeyError, TypeError):  # there was no search, or its first line is damaged
-        return None
-    return SearchProbe(searched.batch_size, searched.seed, str(fingerprint))
-
-
-def _candidates(
-    config: TrainConfig, folder: RunFolder, searched: _SearchSettings, space: Space
-) -> Sequence[_Candidate]:
-    if config.architecture is not None:
-        if config.picks is not None:
-            raise UserError(f"--picks {config.picks}: it chooses from a ranking; leave it or --architecture out")
-        space.validate(config.architecture)
-        network = space.canonical(config.architecture) if config.canonical else config.architecture
-        return [_Candidate(None, config.architecture, network, None)]
-    if space.name != known_space(searched.space).name:
-        raise UserError(f"--space {space.name}: the ranking of {folder.path} is of {searched.space}")
-    ranking = read_ranking(folder.path)
-    if config.picks is not None:
-        picks = named_picks(ranking, str(config.picks))
-    else:
-        picks = choose_picks(ranking, config.top, config.select or searched.select)
-    rows = list(as_dicts(picks))
-    for row in rows:
-        space.validate(row["canonical"])
-    return [_Candidate(row["rank"], row["architecture"], row["canonical"], row["score"]) for row in rows]
-
-
-def _recipe(config: TrainConfig, space: Space) -> Recipe:
-    recipe = resolve_recipe(config.recipe, {name: getattr(config, name) for name in NAMES}, space.has_training_parts)
-    if recipe.batch_size % config.devices:
-        raise UserError(
-            f"--devices {config.devices}: a mini-batch of {recipe.batch_size} cannot be shared out evenly; "
-            "choose another --batch_size"
-        )
-    every = config.trainer.get("check_val_every_n_epoch")
-    if isinstance(every, int) and every > recipe.epochs:
-        raise UserError(
-            f"--trainer.check_val_every_n_epoch {every}: nothing would be validated in {recipe.epochs} epochs, so that "
-            f"there is no best one; expected at most {recipe.epochs}"
-        )
-    return recipe
-
-
-def _plan_pick(
-    config: TrainConfig,
-    searched: _SearchSettings,
-    space: Space,
-    candidate: _Candidate,
-    dataset: str,
-    recipe: Recipe,
-    seed: int,
-) -> PlannedPick:
-    # Official lists are those that are given, else those of the ranking where it is of the same data set.
-    lists = config.split_file or (searched.split_file if dataset == searched.dataset else None)
-    same = {each.name: getattr(config, each.name) for each in fields(PickSettings) if hasattr(config, each.name)}
-    resolved = {
-        **asdict(candidate),
-        "space": space.name,
-        "dataset": dataset,
-        "data_dir": str(config.data_dir or searched.data_dir),
-        "image_size": config.image_size or searched.image_size,
-        "split_file": lists,
-        "split": describe_split(dataset, lists),
-        "values": recipe,
-        "seed": seed,
-        "probe_seed": searched.seed,
-        "probe_batch_size": config.probe_batch_size or searched.batch_size,
-    }
-    # The name begins with the rank; the benchmark's index follows, or the first digits of a hash.
-    if isinstance(space, EnumerableSpace):
-        identifier = str(space.index(candidate.architecture))
-    else:
-        identifier = hashlib.sha256(candidate.architecture.encode()).hexdigest()[:8]
-    rank = "given" if candidate.rank is None else candidate.rank
-    name = f"{rank}-{identifier}{f'-seed{seed}' if config.all_seeds() else ''}"
-    return PlannedPick(name, PickSettings(**{**same, **resolved}))

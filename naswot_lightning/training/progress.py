@@ -13,15 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
 from naswot_lightning.storage.files import write_json
@@ -33,7 +25,8 @@ EXIT_OS_ERROR = 140
 
 _OUTCOME_FILE = "outcome.json"
 _SECONDS_BETWEEN_LINES = 60.0
-_WIDE, _NARROW = 110, 75  # columns of a terminal
+# Columns of a terminal.
+_WIDE, _NARROW = 110, 75
 
 
 @dataclass(frozen=True)
@@ -116,8 +109,6 @@ class Epoch:
 
 def read_epoch(line: str) -> Epoch | None:
     """Return the epoch that a line describes; None for any other line."""
-    if not line.startswith("{"):
-        return None
     try:
         return from_json(Epoch, line.encode())
     except ValueError:
@@ -155,16 +146,18 @@ class Bars(Lines):
     def __init__(self, progress: Progress) -> None:
         super().__init__()
         self._progress = progress
-        self._bars: dict[str, TaskID] = {}
-        self._last: dict[str, Epoch] = {}
+        # The task of each pick with its last epoch.
+        self._bars: dict[str, tuple[Any, Epoch]] = {}
 
     def show(self, epoch: Epoch) -> None:
         """Move the pick's bar."""
-        if epoch.name not in self._bars:
-            self._bars[epoch.name] = self._progress.add_task(epoch.name, total=epoch.epochs, state="")
-        self._last[epoch.name] = epoch
+        if epoch.name in self._bars:
+            task, _ = self._bars[epoch.name]
+        else:
+            task = self._progress.add_task(epoch.name, total=epoch.epochs, state="")
+        self._bars[epoch.name] = task, epoch
         state = epoch.describe(brief=self._progress.console.width < _WIDE)
-        self._progress.update(self._bars[epoch.name], completed=epoch.epoch, state=state)
+        self._progress.update(task, completed=epoch.epoch, state=state)
 
     def say(self, text: str) -> None:
         """Print a line above the bars."""
@@ -173,17 +166,18 @@ class Bars(Lines):
     def end(self, name: str) -> None:
         """Leave the last epoch as a line in place of the bar."""
         if name in self._bars:
-            self._progress.remove_task(self._bars.pop(name))
-            self.say(str(self._last.pop(name)))
+            task, last = self._bars.pop(name)
+            self._progress.remove_task(task)
+            self.say(str(last))
 
 
 @contextmanager
 def display() -> Iterator[Lines]:
     """Give what suits the standard output."""
+    console = Console(file=sys.stdout)
     if not sys.stdout.isatty():
         yield Lines()
         return
-    console = Console(file=sys.stdout)
     with Progress(*columns_of(console.width), console=console, transient=True) as progress:
         yield Bars(progress)
 

@@ -63,14 +63,8 @@ def changes_of(name: str, recipe: Recipe) -> dict[str, Any]:
 def resolve_recipe(name: str, chosen: Mapping[str, Any], has_parts: bool) -> Recipe:
     """Return a recipe, the values of ``chosen`` that are not None in place of its own.
 
-    Args:
-        name: one of ``RECIPES``.
-        chosen: values by the names of :class:`Recipe`.
-        has_parts: the space's networks can have an auxiliary head and drop path; where they cannot, a recipe's own
-            do not apply.
-
-    Raises:
-        UserError: no such recipe, or an auxiliary head or drop path is chosen for a space without.
+    Where the space's networks do not have the parts (auxiliary head, drop path), the recipe's own do not apply, and to
+    choose them is a UserError, as an unknown recipe is.
 
     >>> resolve_recipe("nasbench201-12", {"lr": 0.05, "epochs": None}, has_parts=False).lr
     0.05

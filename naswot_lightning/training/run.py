@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 from typing import BinaryIO
@@ -21,6 +22,7 @@ from naswot_lightning.errors import UserError, describe_os_error
 from naswot_lightning.execution.base import WorkerFailure
 from naswot_lightning.execution.resources import ResourceSlot
 from naswot_lightning.report.wandb.runs import resolve_project, wandb_group
+from naswot_lightning.storage.records import parse_json
 from naswot_lightning.training.plan import Training
 from naswot_lightning.training.progress import (
     EXIT_OS_ERROR,
@@ -33,7 +35,10 @@ from naswot_lightning.training.progress import (
 )
 from naswot_lightning.training.settings import PickRun, PickSettings, prepare_pick, read_pick, write_retry
 
-IMAGES_FILE = ".images.pt"  # the data set of all picks, while they train
+# The data set of all picks, while they train.
+IMAGES_FILE = ".images.pt"
+# What decides which images are loaded.
+_IMAGES = ("dataset", "data_dir", "image_size", "split_file")
 # Of the command, not for its picks: a service of wandb that outlives a killed pick would refuse the run to the next; a
 # sweep has one run, which is the comparison.
 _NOT_FOR_PICKS = ("WANDB_SERVICE", "WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_SWEEP_PARAM_PATH")
@@ -48,20 +53,27 @@ _OF_A_LAUNCHER = re.compile(
 def load_images(training: Training) -> list[Dataset]:
     """Return the data set in a list from which it can be let go; an empty list where there is nothing to train.
 
-    Raises:
-        UserError: it cannot be read, or has changed since the search.
+    UserError where it cannot be read, or has changed since the search.
     """
     finished = all(_is_finished(training.folder.picks / pick.name) for pick in training.picks)
     if finished and not training.overwrite:
         return []
-    dataset = _load(training.picks[0].settings)
-    search = training.search_probe
-    if search is not None and not training.overwrite:
-        found = draw_probe(dataset, search.batch_size, search.seed).fingerprint
-        if found != search.fingerprint:
+    searched, pick = training.searched, training.picks[0].settings
+    dataset = _load(pick)
+    of_same = all(getattr(searched, name) == getattr(pick, name) for name in _IMAGES)
+    # Resized images are not compared: their pixels are not the same on every machine.
+    if training.overwrite or not of_same or searched.probe_size is not None:
+        return [dataset]
+    fingerprint = None
+    # There was no search, or its first line is damaged.
+    with suppress(OSError, ValueError, KeyError, TypeError), open(training.folder.scores, "rb") as file:
+        fingerprint = str(parse_json(file.readline(2**20))["probe"])
+    if fingerprint is not None and searched.evaluator in ("scores", "train"):
+        found = draw_probe(dataset, searched.batch_size, searched.seed).fingerprint
+        if found != fingerprint:
             raise UserError(
                 f"the images of {dataset.name} are not those of the search (its mini-batch has the fingerprint "
-                f"{search.fingerprint}, now {found}): restore them, or use --overwrite to train on these all the same"
+                f"{fingerprint}, now {found}): restore them, or use --overwrite to train on these all the same"
             )
     return [dataset]
 
@@ -87,12 +99,9 @@ def prepare_picks(training: Training, loaded: list[Dataset]) -> list[Path]:
 def train_picks(
     training: Training, folders: list[Path], loaded: list[Dataset]
 ) -> Generator[tuple[Path, Outcome], None, None]:
-    """Train picks; yield the folder of each with how it ended, as they end.
+    """Train the picks of some folders; yield each folder with how it ended, as they end.
 
-    Args:
-        training: that is planned.
-        folders: of the picks.
-        loaded: holds the data set, which is taken out and let go; where it is empty, the data set is loaded.
+    The data set is taken out of ``loaded`` and let go; where that is empty, it is loaded.
     """
     if not folders:
         return
@@ -109,7 +118,7 @@ def train_picks(
 
 
 def _load(settings: PickSettings) -> Dataset:
-    return load_dataset(settings.dataset, settings.data_dir, settings.image_size, settings.split_file)
+    return load_dataset(*(getattr(settings, name) for name in _IMAGES))
 
 
 def _is_finished(folder: Path) -> bool:
@@ -117,17 +126,10 @@ def _is_finished(folder: Path) -> bool:
 
 
 class TrainPick:
-    """Trains the pick of a folder, in one of several slots.
+    """Trains the pick of a folder, in one of several slots, each of which trains one at a time.
 
-    Args:
-        images: the file of the data set, which all picks map.
-        space: the space of the picks, which the user trusts.
-        slots: where picks train, one at a time each.
-        display: where they show how far they are.
-
-    Raises:
-        KeyboardInterrupt: the training was interrupted; it is saved.
-        UserError: a setting or a file is invalid.
+    All picks map the file ``images`` of the data set, and are of a space that the user trusts. A training that was
+    interrupted is saved, and raises KeyboardInterrupt.
     """
 
     def __init__(self, images: Path, space: str, slots: Sequence[ResourceSlot], display: Lines) -> None:

@@ -89,17 +89,15 @@ class PickSettings:
 
         Those of Lightning's Trainer are called ``trainer.NAME``.
         """
-        changed = changes_of(self.recipe, self.values)
         trainer = decisive_settings(self.to_plain())["trainer"]
         options = {f"trainer.{name}": value for name, value in trainer.items()}
-        if self.precision != "32-true":
-            options["precision"] = self.precision
-        if self.compile:
-            options["compile"] = True
-        if self.probe_split != "train":
-            options["probe_split"] = self.probe_split
-        if self.score_batch_norm == "running":  # of "both", the first score is that of the mini-batch
+        for name, default in (("precision", "32-true"), ("compile", False), ("probe_split", "train")):
+            if getattr(self, name) != default:
+                options[name] = getattr(self, name)
+        # Of "both", the first score is that of the mini-batch.
+        if self.score_batch_norm == "running":
             options["score_batch_norm"] = self.score_batch_norm
+        changed = changes_of(self.recipe, self.values)
         return changed | dict(sorted(options.items(), key=lambda each: each[0].removeprefix("trainer.")))
 
     def describe_recipe(self) -> str:
@@ -123,10 +121,7 @@ def decisive_settings(plain: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def seconds_of(duration: object) -> float | None:
-    """Return the seconds of a ``max_time`` as Lightning writes it, ``DD:HH:MM:SS``; None for no limit.
-
-    Raises:
-        UserError: it is written in another way.
+    """Return the seconds of a ``max_time`` as Lightning writes it, ``DD:HH:MM:SS``; None for no limit, else UserError.
 
     >>> seconds_of("00:01:30:00")
     5400.0
@@ -178,17 +173,10 @@ class SavedPick:
 def prepare_pick(
     run_dir: Path, settings: PickSettings, run: PickRun, overwrite: bool, images: str | None = None
 ) -> Path:
-    """Write the settings of a pick into its folder; a folder belongs to one set of them, and to one set of images.
+    """Write the settings of a pick into its folder, which belongs to one set of them and of images; return the folder.
 
-    Args:
-        run_dir: the run folder.
-        settings: of the training.
-        run: in wandb.
-        overwrite: begin anew where these or the images differ.
-        images: the fingerprint of the data set; None where it was not loaded.
-
-    Raises:
-        UserError: it was trained with other settings, or its settings are damaged.
+    With ``overwrite`` it begins anew where these differ. ``images`` is the fingerprint of the data set, if it was
+    loaded. UserError where the pick was trained with other settings, or its settings are damaged.
     """
     folder = run_dir / "picks" / run.name
     if folder.is_symlink():
@@ -216,11 +204,7 @@ def prepare_pick(
 
 
 def read_pick(folder: Path) -> SavedPick:
-    """Return the settings of a pick's folder.
-
-    Raises:
-        UserError: they are damaged.
-    """
+    """Return the settings of a pick's folder; UserError where they are damaged."""
     plain = _read_plain(folder, "config.yaml")
     retry = _read_plain(folder, _RETRY) if (folder / _RETRY).exists() else {"accumulate": 1}
     try:

@@ -34,18 +34,11 @@ _PARTS = (
 def make_classifier(pick: SavedPick, data: ImageDataModule) -> ImageClassifier:
     """Return the untrained network of a pick with its recipe."""
     settings, dataset = pick.settings, data.dataset
+    of_data = (dataset.num_classes, list(dataset.mean), list(dataset.std), dataset.flip, dataset.crop_padding)
     names = ("lr", "momentum", "weight_decay", "optimizer", "label_smoothing", "auxiliary_weight", "drop_path")
+    of_recipe = {name: getattr(settings.values, name) for name in names}
     return ImageClassifier(
-        settings.space,
-        settings.canonical,
-        dataset.num_classes,
-        list(dataset.mean),
-        list(dataset.std),
-        dataset.flip,
-        dataset.crop_padding,
-        seed=settings.seed,
-        compiled=settings.compile,
-        **{name: getattr(settings.values, name) for name in names},
+        settings.space, settings.canonical, *of_data, seed=settings.seed, compiled=settings.compile, **of_recipe
     )
 
 
@@ -59,10 +52,10 @@ def choose_strategy(pick: SavedPick, model: ImageClassifier, data: ImageDataModu
 def make_trainer(folder: Path, pick: SavedPick, callbacks: list[pl.Callback], strategy: str) -> pl.Trainer:
     """Return the Trainer of the pick of ``folder``; ``strategy`` is that of :func:`choose_strategy`."""
     settings, run = pick.settings, pick.run
-    shown = {**settings.to_plain(), "accumulate": pick.accumulate}
 
     def start() -> Any:
         """Start the wandb run; all runs of a run folder lie side by side, so that one viewer shows them together."""
+        shown = {**settings.to_plain(), "accumulate": pick.accumulate}
         named = {"id": run.id, "name": run.name, "group": run.group, "job_type": "train"}
         started = start_run(run.mode, run.project, folder.parent.parent, shown, **named)
         if started is not None:
@@ -155,9 +148,8 @@ def best_and_last(folder: Path, monitor: str | None = "val/acc") -> list[ModelCh
 def checkpoint_to_resume(folder: Path, model: ImageClassifier) -> Path | None:
     """Return the checkpoint that a training of ``model`` continues from; None to begin at the start.
 
-    That is ``last.ckpt``; where it is damaged, or of another network, ``best.ckpt``, an earlier epoch of the same
-    training; where the best epoch is lost the start. What is lost is said in one line: training it again gives the same
-    result.
+    That is ``last.ckpt``; where it is damaged, or of another network, ``best.ckpt``, an earlier epoch; where the best
+    epoch is lost the start. What is lost is said in one line: training it again gives the same result.
     """
     last, best = folder / "last.ckpt", folder / "best.ckpt"
     if not last.exists() and not best.exists():
