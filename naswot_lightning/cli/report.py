@@ -40,7 +40,7 @@ def run_report(config: ReportConfig) -> int:
 
     restore_keyboard_interrupt()
     if len(config.run_dir) > 1:
-        from naswot_lightning.report.show_runs import compare_folders
+        from naswot_lightning.report.compare_runs import compare_folders
 
         return compare_folders(config)
     folder = RunFolder(config.run_dir[0])

@@ -7,7 +7,7 @@ from naswot_lightning.diagnostics.ablation import AblationPlan, measure_ablation
 from naswot_lightning.diagnostics.similarities import RunNetworks, are_current, compute_similarities
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution.resources import get_device
-from naswot_lightning.report.networks import networks_with_accuracy
+from naswot_lightning.report.findings import networks_with_accuracy
 from naswot_lightning.report.run import Run
 from naswot_lightning.report.settings import ReportConfig
 from naswot_lightning.storage.run_folder import RunFolder

@@ -37,12 +37,8 @@ _AVERAGED = (TEST_ACC, BEST_VAL_ACC, SCORE_INIT, SCORE_FINAL)
 def compare(folder: RunFolder) -> tuple[Run, Findings, Mapping[str, Path]]:
     """Write tables, evidence, figures and the page of all trained picks, and print them; return all but the page.
 
-    Files: ``comparison.csv``, ``comparison_seeds.csv`` where a network has several seeds, ``evidence.json``,
-    ``figures/*.png``, ``report.html``. Only results of one data set, test set, number of epochs, recipe and space enter
-    one statistic: each such group has its own, and the figures show the largest.
-
-    Raises:
-        UserError: a result, a trajectory or the ranking is damaged.
+    Only results of one data set, test set, number of epochs, recipe and space enter one statistic: each such group has
+    its own, and the figures show the largest. UserError where a result, a trajectory or the ranking is damaged.
     """
     run = read_run(folder)
     findings = find(run)
@@ -152,7 +148,25 @@ def _print_group(title: str | None, found: GroupFindings) -> None:
             f"networks without a score and a test accuracy: {networks} of {found.networks + networks}"
         )
     print()
-    _print_correlations(found)
+    test, val = found.correlations[TEST_ACC.name], found.correlations[BEST_VAL_ACC.name]
+    with_val = ["tau with val acc"] if any(each.kendall_tau.n for each in val.values()) else []
+    rows = []
+    for each in PREDICTORS:
+        tau, rho = test[each.name].kendall_tau, test[each.name].spearman_rho
+        of_val = [f"{val[each.name].kendall_tau:.3f}" for _ in with_val]
+        rows.append([f"{tau:.3f}", f"{rho:.3f}", *of_val, tau.n, each.label])
+    # Nothing is claimed of so few.
+    if found.networks < MIN_NETWORKS:
+        taus = ", ".join(f"{label} {tau}" for tau, *_, label in rows)
+        print_text(f"Kendall tau with test accuracy over {found.networks} networks: {taus}")
+    else:
+        print_table(
+            f"Kendall tau with test accuracy over {found.networks} networks, Spearman rho, 95 % bootstrap intervals",
+            ["tau", "rho", *with_val, "n", "of"],
+            rows,
+            optional=("tau with val acc", "rho"),
+            complete_in="evidence.json",
+        )
     if lines := describe_trajectory(found.trajectory):
         print("\nScore during training:")
         for line in lines:
@@ -161,25 +175,3 @@ def _print_group(title: str | None, found: GroupFindings) -> None:
     print_text(found.verdict.sentence)
     if found.note is not None:
         print_text(found.note)
-
-
-def _print_correlations(found: GroupFindings) -> None:
-    test, val = found.correlations[TEST_ACC.name], found.correlations[BEST_VAL_ACC.name]
-    # Nothing is claimed of so few.
-    if found.networks < MIN_NETWORKS:
-        taus = (f"{each.label} {test[each.name].kendall_tau:.3f}" for each in PREDICTORS)
-        print_text(f"Kendall tau with test accuracy over {found.networks} networks: {', '.join(taus)}")
-        return
-    with_val = any(each.kendall_tau.n for each in val.values())
-    rows = []
-    for each in PREDICTORS:
-        tau, rho = test[each.name].kendall_tau, test[each.name].spearman_rho
-        of_val = [f"{val[each.name].kendall_tau:.3f}"] if with_val else []
-        rows.append([f"{tau:.3f}", f"{rho:.3f}", *of_val, tau.n, each.label])
-    print_table(
-        f"Kendall tau with test accuracy over {found.networks} networks, Spearman rho, 95 % bootstrap intervals",
-        ["tau", "rho", *(["tau with val acc"] if with_val else []), "n", "of"],
-        rows,
-        optional=("tau with val acc", "rho"),
-        complete_in="evidence.json",
-    )

@@ -1,25 +1,42 @@
-"""What several runs say beside each other."""
+"""Several runs beside each other: on the terminal, as a page and as a figure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any
+
+from rich.cells import cell_len
 
 from naswot_lightning.analysis.results import choose_best
 from naswot_lightning.analysis.statistics import Estimate, estimate, resampled_tau
 from naswot_lightning.analysis.trajectory import Points, seed_band
 from naswot_lightning.columns import PARAMS, SCORE_FINAL, SCORE_INIT, TEST_ACC
 from naswot_lightning.config import SearchConfig, result_settings
-from naswot_lightning.errors import UserError
+from naswot_lightning.console import GAP, print_columns, print_text, terminal_width
+from naswot_lightning.errors import UserError, warn_of_failure
 from naswot_lightning.ranking import as_dicts
+from naswot_lightning.report.figures import save_figure
+from naswot_lightning.report.figures.curves import draw_runs, relative
 from naswot_lightning.report.findings import Findings, find
-from naswot_lightning.report.html.reproduce import in_words
+from naswot_lightning.report.html.document import render
+from naswot_lightning.report.html.page import in_words
 from naswot_lightning.report.run import Run, read_rows, read_run
+from naswot_lightning.report.settings import ReportConfig
+from naswot_lightning.storage.files import atomic_write
 from naswot_lightning.storage.run_folder import RunFolder
+from spaces.errors import one_line
 
 _NOTHING = "-"
+PAGE = "comparison.html"
+FIGURE = "trajectories_of_runs"
+_TITLE = "Runs compared · naswot-lightning"
+_MARK = b'<meta name="generator" content="naswot-lightning">'
+# Columns of a value on a terminal.
+_LONGEST = 38
 
 
 @dataclass(frozen=True)
@@ -71,11 +88,7 @@ class RunsComparison:
 
 
 def read_runs(folders: Sequence[RunFolder]) -> list[NamedRun]:
-    """Return the runs of some folders, in their order; a search that is under way has a provisional ranking.
-
-    Raises:
-        UserError: a folder is given twice or holds no run, or a file of it is damaged.
-    """
+    """Return the runs of some folders, in their order; a search that is under way has a provisional ranking."""
     paths = [folder.path.resolve() for folder in folders]
     for folder, path in zip(folders, paths, strict=True):
         if not folder.config.exists() and not folder.picks.is_dir():
@@ -141,8 +154,7 @@ def _of_search(named: NamedRun) -> dict[str, str]:
 
 
 def _of_benchmark(named: NamedRun) -> dict[str, str]:
-    found = named.run.benchmark
-    if found is None:
+    if (found := named.run.benchmark) is None:
         return {}
     tau = found.correlations[SCORE_INIT.name].kendall_tau
     rows = {"tau with the table's accuracy": f"{tau}, n = {tau.n}", "verdict by the table": found.verdict.outcome}
@@ -195,6 +207,7 @@ def _count_seeds(n: int) -> str:
 
 
 def _agreement(first: NamedRun, second: NamedRun) -> Agreement:
+    """Return Kendall's tau with its interval between the scores of the networks that two runs share."""
     names = first.name, second.name
     for each in (first, second):
         if each.run.ranking.empty:
@@ -205,18 +218,10 @@ def _agreement(first: NamedRun, second: NamedRun) -> Agreement:
     spaces = [str(each.run.settings.get("space", "")).partition(":")[0] for each in (first, second)]
     if spaces[0] != spaces[1]:
         return Agreement(*names, None, f"they are of {spaces[0]} and of {spaces[1]}")
-    tau = tau_of_shared(_scores(first.run), _scores(second.run))
+    scores = [_scores(each.run) for each in (first, second)]
+    shared = sorted(scores[0].keys() & scores[1].keys())
+    tau = estimate(resampled_tau, *([each[name] for name in shared] for each in scores))
     return Agreement(*names, tau, None if tau.n else "they share no scored network")
-
-
-def tau_of_shared(first: Mapping[str, float], second: Mapping[str, float]) -> Estimate:
-    """Return Kendall's tau with its interval between two scores of the networks that have both.
-
-    >>> tau_of_shared({"a": 1.0, "b": 2.0, "c": 3.0}, {"c": 9.0, "b": 7.0, "d": 1.0}).n
-    2
-    """
-    shared = sorted(first.keys() & second.keys())
-    return estimate(resampled_tau, [first[name] for name in shared], [second[name] for name in shared])
 
 
 def _scores(run: Run) -> dict[str, float]:
@@ -224,3 +229,74 @@ def _scores(run: Run) -> dict[str, float]:
     scored = run.ranking[run.ranking["status"] == "ok"]
     scores = scored["score"] if run.criterion.parts[0].higher_is_better else -scored["score"]
     return dict(zip(scored["canonical"], scores.tolist(), strict=True))
+
+
+def compare_folders(config: ReportConfig) -> int:
+    """Compare the runs of several folders, in which nothing is written, and name the files; return 0.
+
+    UserError where a figure of one run is asked for, a folder holds no run or is given twice, a file of it is damaged,
+    or the page would take the place of a file that is not ours.
+    """
+    if config.figure:
+        raise UserError(f"--figure {' '.join(config.figure)}: figures are of one run; leave it out to compare several")
+    out = Path(config.out or ".")
+    if (page := out / PAGE).exists() and (not page.is_file() or _MARK not in page.read_bytes()[:4000]):
+        raise UserError(f"{page} is not a page of ours: move it away, or give another folder with --out")
+    found = compare_runs(read_runs([RunFolder(path) for path in config.run_dir]))
+    print_runs(found)
+    files = [out / f"{FIGURE}.{ending}" for ending in config.format]
+    with warn_of_failure(f"{files[0]} cannot be drawn"):
+        if (figure := draw_runs(dict(zip(found.names, found.trajectories, strict=True)))) is not None:
+            for file in files:
+                save_figure(figure, file)
+            print(f"\nFigure: {', '.join(map(str, files))}")
+    atomic_write(page, render_comparison(found).encode("utf-8", "replace"))
+    print(f"\nReport: {page}")
+    return 0
+
+
+def render_comparison(found: RunsComparison) -> str:
+    """Return the page; the same comparison gives the same text."""
+
+    def axes(points: Any) -> list[list[float]]:
+        return [[x for x, _ in points], [y for _, y in points]]
+
+    # Of each run its lines as (epochs, scores), and relative to init.
+    runs = [
+        {
+            "name": name,
+            "lines": [axes(points) for points in lines],
+            "relative": [axes(each) for points in lines if (each := relative(points))],
+        }
+        for name, lines in zip(found.names, found.trajectories, strict=True)
+    ]
+    return render("runs.html", _TITLE, ("trainings", "runs"), "startRuns", {"runs": runs}, page=found)
+
+
+def print_runs(found: RunsComparison) -> None:
+    """Print what differs, the figures, and how far the rankings agree."""
+    width = terminal_width()
+    print_text("What differs in the settings" if found.differences else "The settings do not differ.")
+    for rows in (found.differences, found.rows):
+        labels = [label for label, _ in rows]
+        room = max(map(cell_len, labels), default=0)
+        longest = max((cell_len(text) for _, texts in rows for text in (*found.names, *texts)), default=0)
+        if width is not None:
+            room = min(room, max(width // 2, 12))
+            longest = min(_LONGEST, max(width - room - GAP, 8))
+        texts_of = [[one_line(texts[place]) for _, texts in rows] for place in range(len(found.names))]
+        columns = list(zip(map(one_line, found.names), texts_of, strict=True)) if rows else []
+        widths = [min(longest, max(map(cell_len, (name, *cells)))) for name, cells in columns]
+        # As many runs beside each other as there is room for.
+        while columns:
+            ends = (room + sum(widths[:count]) + GAP * count for count in range(2, len(columns) + 1))
+            count = len(columns) if width is None else 1 + sum(end <= width for end in ends)
+            print_columns([("", labels), *columns[:count]], [room, *widths[:count]], numbers=False)
+            print()
+            del columns[:count], widths[:count]
+    print_text("Kendall tau between the scores of networks that two runs share, with 95 % intervals")
+    for each in found.agreements:
+        said = f"not compared: {each.why}"
+        if each.tau is not None and each.why is None:
+            said = f"{each.tau}, n = {each.tau.n:,} networks"
+        print_text(f"  {one_line(each.first)} and {one_line(each.second)}: {said}", indent=" " * 4)

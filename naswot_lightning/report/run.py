@@ -78,8 +78,7 @@ class Run:
 def read_run(folder: RunFolder, ranking: pd.DataFrame | None = None) -> Run:
     """Return what a run folder holds, which may be at work; its ranking may be given where it was just made.
 
-    Raises:
-        UserError: the settings, the ranking, a result or a trajectory is damaged.
+    UserError where the settings, the ranking, a result or a trajectory is damaged.
     """
     if ranking is None:
         ranking = read_ranking(folder.path) if folder.ranking.exists() else no_rows()
@@ -102,11 +101,7 @@ def read_run(folder: RunFolder, ranking: pd.DataFrame | None = None) -> Run:
 
 
 def read_rows(folder: RunFolder, run: Run) -> Run:
-    """Return a run with its finished candidates, which are ranked where the search has not ranked them yet.
-
-    Raises:
-        UserError: a finished candidate is damaged.
-    """
+    """Return a run with its finished candidates, which are ranked where the search has not ranked them yet."""
     rows = read_score_rows(folder.scores) if folder.scores.exists() else ()
     whole = [row for row in rows if row.fidelity is None]
     if not run.ranking.empty or not whole:
@@ -177,8 +172,7 @@ class TrainingRun:
 def read_trainings(folder: Path, results: Sequence[TrainingResult]) -> tuple[TrainingRun, ...]:
     """Return all trainings whose folders say what is trained: those with a result first, then by rank.
 
-    Raises:
-        UserError: a trajectory is damaged. Other damaged files are a ``fault`` of their training.
+    A damaged trajectory is a UserError; other damaged files are a ``fault`` of their training.
     """
     finished = [_read_training(folder / "picks" / result.pick, result) for result in results]
     known = {result.pick for result in results}
@@ -212,9 +206,8 @@ def _read_training(path: Path, result: TrainingResult | None) -> TrainingRun | N
         curve = read_learning_curve(path / "metrics.csv")
     except UserError as error:
         fault = str(error)
-    return TrainingRun(
-        path.name, planned, result, status, reason, curve, read_trajectory(path / "trajectory.csv"), fault
-    )
+    trajectory = read_trajectory(path / "trajectory.csv")
+    return TrainingRun(path.name, planned, result, status, reason, curve, trajectory, fault)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,11 +248,7 @@ class BenchmarkEvidence:
 
 
 def read_benchmark_evidence(path: Path) -> BenchmarkEvidence | None:
-    """Return the evidence of a ``benchmark_evidence.json``; None where there is no such file.
-
-    Raises:
-        UserError: the file is damaged.
-    """
+    """Return the evidence of a ``benchmark_evidence.json``; None where there is none, UserError for a damaged one."""
     try:
         content = parse_json(path.read_bytes())
         return from_plain(BenchmarkEvidence, {each.name: content[each.name] for each in fields(BenchmarkEvidence)})

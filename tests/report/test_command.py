@@ -8,9 +8,8 @@ import pytest
 from scipy import stats
 
 from naswot_lightning.cli.report import PROG, main
-from naswot_lightning.report.compare_runs import RunsComparison, compare_runs, read_runs
+from naswot_lightning.report.compare_runs import RunsComparison, compare_runs, read_runs, render_comparison
 from naswot_lightning.report.figures.curves import relative
-from naswot_lightning.report.show_runs import render_comparison
 from naswot_lightning.storage.run_folder import RunFolder
 from tests.commands.ends import contents
 from tests.commands.test_imports import HEAVY, loaded_by

@@ -19,8 +19,7 @@ from naswot_lightning.report.figures.bars import draw_figure4
 from naswot_lightning.report.figures.boxes import draw_distribution
 from naswot_lightning.report.figures.curves import draw_best_so_far, draw_figure6
 from naswot_lightning.report.figures.scatter import draw_figure3, draw_score_vs_accuracy, draw_score_vs_params
-from naswot_lightning.report.findings import find
-from naswot_lightning.report.networks import networks_with_accuracy
+from naswot_lightning.report.findings import find, networks_with_accuracy
 from naswot_lightning.report.run import BenchmarkEvidence, Run, read_benchmark_evidence, read_rows, read_run
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.storage.score_rows import ScoreRow

@@ -11,13 +11,11 @@ import numpy as np
 
 from naswot_lightning.analysis.statistics import Estimate, estimate, resampled_tau, with_missing_last
 from naswot_lightning.report.figures import style
-from naswot_lightning.report.networks import networks_with_accuracy
+from naswot_lightning.report.findings import Findings, networks_with_accuracy
+from naswot_lightning.report.run import Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from naswot_lightning.report.findings import Findings
-    from naswot_lightning.report.run import Run
 
 # Of the distance between two groups.
 _GROUP = 0.8

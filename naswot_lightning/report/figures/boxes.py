@@ -9,13 +9,11 @@ import numpy as np
 
 from naswot_lightning.analysis.measurements import ABLATIONS, SIZES, Sample, SelectedNetwork, relative_scores
 from naswot_lightning.report.figures import style
-from naswot_lightning.report.networks import scored_candidates
+from naswot_lightning.report.findings import Findings, scored_candidates
+from naswot_lightning.report.run import Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from naswot_lightning.report.findings import Findings
-    from naswot_lightning.report.run import Run
 
 _FEWEST_BINS, _MOST_BINS = 12, 60
 # Of the height of the figure.

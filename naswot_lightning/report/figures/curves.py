@@ -11,12 +11,11 @@ import numpy as np
 from naswot_lightning.analysis.results import Network
 from naswot_lightning.analysis.trajectory import Band, Curve, Effort, Points, Trajectory, band_of, seed_band
 from naswot_lightning.report.figures import style
+from naswot_lightning.report.findings import Findings
+from naswot_lightning.report.run import Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from naswot_lightning.report.findings import Findings
-    from naswot_lightning.report.run import Run
 
 # Epochs, of the panels of Figure 6.
 _ENDS = (2.0, float("inf"))

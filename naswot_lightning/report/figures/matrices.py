@@ -9,12 +9,11 @@ import numpy as np
 
 from naswot_lightning.analysis.measurements import Similarities
 from naswot_lightning.report.figures import style
+from naswot_lightning.report.findings import Findings
+from naswot_lightning.report.run import Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from naswot_lightning.report.findings import Findings
-    from naswot_lightning.report.run import Run
 
 # Inches, of a panel.
 _SIDE = 1.9

@@ -13,13 +13,11 @@ import numpy as np
 from naswot_lightning.analysis.statistics import Estimate, estimate, kendall_tau, resampled_tau
 from naswot_lightning.columns import PARAMS, SCORE_FINAL, SCORE_INIT, TEST_ACC
 from naswot_lightning.report.figures import style
-from naswot_lightning.report.networks import networks_with_accuracy, scored_candidates
+from naswot_lightning.report.findings import Findings, networks_with_accuracy, scored_candidates
+from naswot_lightning.report.run import Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from naswot_lightning.report.findings import Findings
-    from naswot_lightning.report.run import Run
 
 # Panels in a line.
 _ACROSS = 3

@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from naswot_lightning.columns import COMBINED, SIZES, VAL_ACC, Criterion
+from naswot_lightning.columns import COMBINED, SIZES, VAL_ACC
+from naswot_lightning.config import SearchConfig, result_settings
 from naswot_lightning.ranking import as_dicts
 from naswot_lightning.report.findings import Findings
-from naswot_lightning.report.html.cells import MOST_DRAWN, Cells
 from naswot_lightning.report.html.document import render
-from naswot_lightning.report.html.reproduce import Setting, commands_of, settings_of
-from naswot_lightning.report.html.tables import (
-    CandidateTable,
-    Evidence,
-    Pick,
-    candidates_of,
-    evidence_of,
-    picks_of,
-    progress_of,
-)
-from naswot_lightning.report.run import Run
+from naswot_lightning.report.html.tables import MOST_DRAWN, Cells, candidates_of, evidence_of, picks_of, progress_of
+from naswot_lightning.report.run import Run, TrainingRun
 from naswot_lightning.storage.files import atomic_write
 from naswot_lightning.storage.run_folder import RunFolder
 
-_SCRIPTS = ("trainings", "evidence", "run")
+# A name, and its value in words.
+Setting = tuple[str, str]
+AGAIN = "runs/again"
+_ALWAYS = ("space", "samples", "dataset", "score", "seed")
+_SCRIPTS = ("trainings", "run")
 # Others stand as they are.
 _OUTCOMES = {"beats": "yes", "loses": "no"}
 _MOST_REASONS = 20
@@ -42,44 +39,44 @@ class Fact:
     note: str = ""
 
 
-@dataclass(frozen=True)
-class Page:
-    """What stands on the page of a run."""
+def write_report(folder: RunFolder, run: Run, findings: Findings, to: Path | None = None) -> Path:
+    """Write the page of a run, which has its rows, to a file or into its folder; return the file."""
+    page = Page(run, findings)
+    html = render("run.html", f"{run.name} · naswot-lightning", _SCRIPTS, "startRun", page.to_json(), page=page)
+    path = to or folder.report
+    # The name of a folder need not be Unicode.
+    atomic_write(path, html.encode("utf-8", "replace"))
+    return path
 
-    name: str
-    headline: str
-    """what was searched and how, in a sentence."""
-    states: tuple[str, ...]
-    """what is still under way, or left out, in sentences."""
-    facts: tuple[Fact, ...]
-    score: str
-    """the score that ranks, in words."""
-    candidates: CandidateTable | None
-    """the table; None where there is no ranking."""
-    drawn: tuple[tuple[int, ...], ...]
-    """positions of cells, one tuple per row of the table so far as they are drawn."""
-    cells: Cells
-    picks: tuple[Pick, ...]
-    progress: dict[str, Any] | None
-    """the best so far; None where there is no search, or it has no score yet."""
-    failures: tuple[tuple[str, str, int], ...]
-    """status, reason, and how many candidates."""
-    agreement: tuple[Fact, ...]
-    """of the score with sizes."""
-    known: str
-    evidence: tuple[Evidence, ...]
-    chosen: tuple[Setting, ...]
-    """settings of the search that are not the default, or that say the most."""
-    others: tuple[Setting, ...]
-    versions: tuple[Setting, ...]
-    commands: tuple[str, ...]
+
+class Page:
+    """What stands on the page of a run; the same for the same files."""
+
+    def __init__(self, run: Run, findings: Findings) -> None:
+        self.run, self.search = run, findings.search
+        self.evidence = evidence_of(run, findings)
+        self.candidates = candidates_of(run)
+        self.progress = progress_of(run.rows, run.criterion)
+        self.commands = commands_of(run)
+        # The settings of the search that are not the default, or that say the most.
+        chosen = in_words(dict(_search_options(run.settings)))
+        self.chosen = tuple(chosen.items())
+        self.others = tuple(each for each in in_words(run.settings).items() if each[0] not in chosen)
+        # Picks first: they are drawn, however many the candidates are.
+        self.cells = Cells()
+        planned = [each.planned for each in run.trainings]
+        of_picks = {each.architecture: self.cells.add(each.space, each.architecture) for each in planned}
+        self.picks = picks_of(run, of_picks)
+        # Positions of cells, a tuple per row of the table so far as they are drawn.
+        column = self.candidates.column("architecture") if self.candidates else None
+        space = str(run.settings.get("space", ""))
+        self.drawn = tuple(self.cells.add(space, each) for each in (column.values[:MOST_DRAWN] if column else ()))
 
     def to_json(self) -> dict[str, Any]:
         """Return what the page's scripts read."""
-        columns = self.candidates.columns if self.candidates else ()
         return {
             "score": self.score,
-            "columns": [column.to_json() for column in columns],
+            "columns": [column.to_json() for column in (self.candidates.columns if self.candidates else ())],
             "words": list(self.cells.words),
             "graphs": list(self.cells.graphs),
             "layouts": self.cells.layouts,
@@ -89,139 +86,183 @@ class Page:
             "evidence": [each.bars for each in self.evidence],
         }
 
+    @property
+    def score(self) -> str:
+        """What ranks, in words: a share is shown in percent."""
+        criterion = self.run.criterion
+        if criterion.parts == (VAL_ACC,):
+            return "validation accuracy"
+        return criterion.name if criterion.is_relative else criterion.label
 
-def write_report(folder: RunFolder, run: Run, findings: Findings, to: Path | None = None) -> Path:
-    """Write the page of a run, which has its rows, to a file or into its folder; return the file."""
-    page = page_of(run, findings)
-    title = f"{page.name} · naswot-lightning"
-    html = render("run.html", title, _SCRIPTS, "startRun", page.to_json(), page=page)
-    path = to or folder.report
-    # The name of a folder need not be Unicode.
-    atomic_write(path, html.encode("utf-8", "replace"))
-    return path
+    @property
+    def headline(self) -> str:
+        """What was searched and how, in a sentence."""
+        settings, criterion = self.run.settings, self.run.criterion
+        if not settings:
+            spaces = ", ".join(dict.fromkeys(each.planned.space for each in self.run.trainings))
+            return f"Trainings of {spaces or 'no network yet'}, without a search."
+        where = settings.get("dataset")
+        if settings.get("evaluator") == "table":
+            where = f"{settings.get('benchmark_dataset') or where}, as a table knows it"
+        algorithm = settings.get("algorithm", "random")
+        found = "drawn at random" if algorithm == "random" else f"found by {algorithm}"
+        if settings.get("samples") == "all":
+            found = "all of the space"
+        if settings.get("architectures"):
+            found = "from a list"
+        how = f"by {self.score}"
+        if criterion.is_relative:
+            how = f"by the {COMBINED[criterion.combine]} by {', '.join(part.label for part in criterion.parts)}"
+        count = f"{self.search.candidates:,} networks" if self.search else "Networks"
+        return f"{count} of {settings.get('space')}, {found}, ranked {how} on {where}."
 
+    @property
+    def states(self) -> list[str]:
+        """What is still under way, and what could not be read, in sentences."""
+        run, ranked = self.run, len(self.run.ranking)
+        whole = sum(row.fidelity is None for row in run.rows)
+        found = []
+        if run.provisional:
+            found.append(f"The search is not finished: a provisional ranking of the {ranked:,} candidates so far.")
+        elif 0 < ranked < whole:
+            found.append(f"The ranking holds {ranked:,} of {whole:,} finished candidates: a search is going on.")
+        elif run.rows and not ranked:
+            done = f"{len(run.rows):,} evaluations so far"
+            found.append(f"The search is not finished: no candidate is ranked yet ({done}).")
+        elif not ranked and not run.trainings:
+            found.append("Nothing is finished yet.")
+        counts = Counter(each.status for each in run.trainings if each.result is None)
+        if counts:
+            parts = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+            found.append(f"{counts.total()} of {len(run.trainings)} trainings have no result yet ({parts}).")
+        return found + [each.fault for each in run.trainings if each.fault is not None]
 
-def page_of(run: Run, findings: Findings) -> Page:
-    """Return the page of a run; pure, and the same for the same files."""
-    candidates = candidates_of(run)
-    chosen, others = settings_of(run.settings)
-    cells = Cells()
-    # Picks first: they are drawn, however many the candidates are.
-    of_picks = {
-        each.planned.architecture: cells.add(each.planned.space, each.planned.architecture) for each in run.trainings
-    }
-    column = candidates.column("architecture") if candidates else None
-    shown = column.values[:MOST_DRAWN] if column else ()
-    space = str(run.settings.get("space", ""))
-    evidence = evidence_of(run, findings)
-    reasons = Counter((row.status, row.reason or "no reason given") for row in run.rows if row.status != "ok")
-    search = findings.search
-    return Page(
-        name=run.name,
-        headline=_headline(run, findings),
-        states=tuple(_states(run)),
-        facts=tuple(_facts(run, findings, evidence)),
-        score=_score_name(run.criterion),
-        candidates=candidates,
-        drawn=tuple(cells.add(space, architecture) for architecture in shown),
-        cells=cells,
-        picks=picks_of(run, of_picks),
-        progress=progress_of(run.rows, run.criterion),
-        failures=tuple((*why, count) for why, count in reasons.most_common(_MOST_REASONS)),
-        agreement=tuple(
-            Fact(SIZES[name].label, f"{tau:.3f}")
-            for name, tau in (search.agreement if search else {}).items()
-            if tau is not None
-        ),
-        known=search.known if search else "",
-        evidence=evidence,
-        chosen=chosen,
-        others=others,
-        versions=_versions(run),
-        commands=commands_of(run),
-    )
+    @property
+    def facts(self) -> list[Fact]:
+        """The tiles at the head of the page."""
+        run, found = self.run, []
+        if search := self.search:
+            others = [f"{count:,} {status}" for status, count in search.statuses.items() if status != "ok"]
+            note = ", ".join([f"{search.networks:,} different networks", *others])
+            found.append(Fact("candidates", f"{search.candidates:,}", note))
+        first = next(as_dicts(run.ranking.head(1)), None)
+        if first is not None and (score := first["score"]) is not None:
+            size = "" if first["params"] is None else f"{first['params']:,} parameters"
+            if run.criterion.parts == (VAL_ACC,):
+                found.append(Fact("best validation accuracy", f"{100 * score:.2f} %", size))
+            else:
+                found.append(Fact("best score", f"{score:,.2f}" if abs(score) >= 1 else f"{score:.4g}", size))
+        if run.trainings:
+            found.append(Fact("trainings", f"{len(run.results)}", f"of {len(run.trainings)} begun"))
+        # Chosen by validation accuracy, never by the test accuracy that is shown.
+        if run.groups and (best := run.groups[0].best):
+            why = "no validation set to choose by"
+            if best.best_val_acc is not None:
+                why = f"best by validation ({100 * best.best_val_acc:.2f} %)"
+            elif best.rank is not None:
+                why = "first of the ranking (no validation set to choose by)"
+            which = f"{'given by hand' if best.rank is None else f'rank {best.rank}'}, seed {best.seed}, {best.dataset}"
+            found.append(Fact("test accuracy", f"{100 * (best.test_acc or 0.0):.2f} %", f"{why}: {which}"))
+        if self.evidence:
+            outcome = self.evidence[0].verdict.outcome
+            answer = _OUTCOMES.get(outcome, outcome)
+            found.append(Fact("does the score beat size?", answer, f"tau {self.evidence[0].tau}"))
+        return found
 
+    @property
+    def failures(self) -> list[tuple[str, str, int]]:
+        """Status, reason, and how many candidates have no score for it."""
+        failed = ((row.status, row.reason or "no reason given") for row in self.run.rows if row.status != "ok")
+        return [(*why, count) for why, count in Counter(failed).most_common(_MOST_REASONS)]
 
-def _versions(run: Run) -> tuple[Setting, ...]:
-    """Return the versions of the libraries that scored and trained; several where they changed in between."""
-    found: dict[str, dict[str, None]] = {}
-    for versions in (*run.versions, *(result.versions for result in run.results)):
-        for name, version in versions.items():
-            found.setdefault(name, {})[version] = None
-    # Without those that another one names with its build: 2.4 beside 2.4+cpu.
-    return tuple(
-        (name, ", ".join(each for each in every if not any(other.startswith(f"{each}+") for other in every)))
-        for name, every in sorted(found.items())
-    )
+    @property
+    def agreement(self) -> list[Fact]:
+        """Kendall's tau of the score with each size."""
+        agreement = self.search.agreement if self.search else {}
+        return [Fact(SIZES[name].label, f"{tau:.3f}") for name, tau in agreement.items() if tau is not None]
 
-
-def _score_name(criterion: Criterion) -> str:
-    """Return what ranks, in words: a share is shown in percent."""
-    if criterion.parts == (VAL_ACC,):
-        return "validation accuracy"
-    return criterion.name if criterion.is_relative else criterion.label
-
-
-def _headline(run: Run, findings: Findings) -> str:
-    settings, search, criterion = run.settings, findings.search, run.criterion
-    if not settings:
-        spaces = ", ".join(dict.fromkeys(each.planned.space for each in run.trainings))
-        return f"Trainings of {spaces or 'no network yet'}, without a search."
-    where = settings.get("dataset")
-    if settings.get("evaluator") == "table":
-        where = f"{settings.get('benchmark_dataset') or where}, as a table knows it"
-    algorithm = settings.get("algorithm", "random")
-    found = "drawn at random" if algorithm == "random" else f"found by {algorithm}"
-    if settings.get("samples") == "all":
-        found = "all of the space"
-    if settings.get("architectures"):
-        found = "from a list"
-    how = f"by {_score_name(criterion)}"
-    if criterion.is_relative:
-        how = f"by the {COMBINED[criterion.combine]} by {', '.join(part.label for part in criterion.parts)}"
-    count = f"{search.candidates:,} networks" if search else "Networks"
-    return f"{count} of {settings.get('space')}, {found}, ranked {how} on {where}."
-
-
-def _states(run: Run) -> Iterator[str]:
-    """Yield what is still under way, and what could not be read, in sentences."""
-    ranked, whole = len(run.ranking), sum(row.fidelity is None for row in run.rows)
-    if run.provisional:
-        yield f"The search is not finished: a provisional ranking of the {ranked:,} candidates so far."
-    elif 0 < ranked < whole:
-        yield f"The ranking holds {ranked:,} of {whole:,} finished candidates: a search is going on."
-    elif run.rows and not ranked:
-        yield f"The search is not finished: no candidate is ranked yet ({len(run.rows):,} evaluations so far)."
-    elif not ranked and not run.trainings:
-        yield "Nothing is finished yet."
-    counts = Counter(each.status for each in run.trainings if each.result is None)
-    if counts:
-        parts = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
-        yield f"{sum(counts.values())} of {len(run.trainings)} trainings have no result yet ({parts})."
-    yield from (each.fault for each in run.trainings if each.fault is not None)
+    @property
+    def versions(self) -> tuple[Setting, ...]:
+        """The versions of the libraries that scored and trained; several where they changed in between."""
+        found: dict[str, dict[str, None]] = {}
+        for versions in (*self.run.versions, *(result.versions for result in self.run.results)):
+            for name, version in versions.items():
+                found.setdefault(name, {})[version] = None
+        # Without those that another one names with its build: 2.4 beside 2.4+cpu.
+        return tuple(
+            (name, ", ".join(each for each in every if not any(other.startswith(f"{each}+") for other in every)))
+            for name, every in sorted(found.items())
+        )
 
 
-def _facts(run: Run, findings: Findings, evidence: Sequence[Evidence]) -> Iterator[Fact]:
-    if search := findings.search:
-        others = [f"{count:,} {status}" for status, count in search.statuses.items() if status != "ok"]
-        note = ", ".join([f"{search.networks:,} different networks", *others])
-        yield Fact("candidates", f"{search.candidates:,}", note)
-    first = next(as_dicts(run.ranking.head(1)), None)
-    if first is not None and (score := first["score"]) is not None:
-        size = "" if first["params"] is None else f"{first['params']:,} parameters"
-        if run.criterion.parts == (VAL_ACC,):
-            yield Fact("best validation accuracy", f"{100 * score:.2f} %", size)
+def in_words(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Return settings as texts, those of a group by ``group.name``.
+
+    >>> in_words({"seed": 0, "wandb": {"mode": "offline"}})
+    {'seed': '0', 'wandb.mode': 'offline'}
+    """
+    found: dict[str, str] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            found |= in_words({f"{name}.{inner}": each for inner, each in value.items()})
         else:
-            yield Fact("best score", f"{score:,.2f}" if abs(score) >= 1 else f"{score:.4g}", size)
-    if run.trainings:
-        yield Fact("trainings", f"{len(run.results)}", f"of {len(run.trainings)} begun")
-    if run.groups and (best := run.groups[0].best):
-        by_hand = best.rank is None
-        why = "no validation set to choose by" + ("" if by_hand else ", so the best rank")
-        if best.best_val_acc is not None:
-            why = f"best by validation ({100 * best.best_val_acc:.2f} %)"
-        which = f"{'given by hand' if by_hand else f'rank {best.rank}'}, seed {best.seed}, {best.dataset}"
-        yield Fact("test accuracy", f"{100 * (best.test_acc or 0.0):.2f} %", f"{why}: {which}")
-    if evidence:
-        outcome = evidence[0].outcome
-        yield Fact("does the score beat size?", _OUTCOMES.get(outcome, outcome), f"tau {evidence[0].tau}")
+            found[name] = value if isinstance(value, str) else json.dumps(value)
+    return found
+
+
+def commands_of(run: Run) -> tuple[str, ...]:
+    """Return the command of the search, and one for each kind of trainings, as they are typed in a shell."""
+    commands = [_joined("search.py", _search_options(run.settings))] if run.settings else []
+    # One for the ranks that share recipe, data set and seeds, and one for each architecture given.
+    kinds: dict[str, list[TrainingRun]] = {}
+    for each in run.trainings:
+        if each.result is not None:
+            planned = each.planned
+            kind = json.dumps([planned.dataset, planned.recipe or "", dict(planned.options)], sort_keys=True)
+            kinds.setdefault(kind, []).append(each)
+    for _, members in sorted(kinds.items()):
+        planned = members[0].planned
+        recipe = [] if planned.recipe is None else [("recipe", planned.recipe)]
+        options: list[tuple[str, Any]] = [("dataset", planned.dataset), *recipe, *planned.options.items()]
+        seeds = sorted({each.planned.seed for each in members})
+        options.append(("seed", seeds[0]) if len(seeds) == 1 else ("seeds", ",".join(map(str, seeds))))
+        ranks = sorted({each.planned.rank for each in members if each.planned.rank is not None})
+        if ranks:
+            commands.append(_joined("train.py", [("picks", ",".join(map(str, ranks))), *options]))
+        given = {(each.planned.space, each.planned.architecture) for each in members if each.planned.rank is None}
+        for space, architecture in sorted(given):
+            commands.append(_joined("train.py", [("space", space), ("architecture", architecture), *options]))
+    return tuple(commands)
+
+
+def _joined(script: str, options: Iterable[tuple[str, Any]]) -> str:
+    words = ["python", script]
+    for name, value in options:
+        words += [f"--{name}", str(value).lower() if isinstance(value, bool) else str(value)]
+    return " ".join(map(_quoted, [*words, "--run_dir", AGAIN]))
+
+
+def _quoted(word: str) -> str:
+    r"""Return a word as a shell takes it; where it holds what cannot be seen, as a line's end, this is written out.
+
+    >>> print(_quoted("a b"), _quoted("a'\n"))
+    'a b' $'a\U00000027\U0000000a'
+    """
+    if word.isprintable():
+        return shlex.quote(word)
+    plain = (letter if letter.isprintable() and letter not in "\\'" else f"\\U{ord(letter):08x}" for letter in word)
+    return f"$'{''.join(plain)}'"
+
+
+def _search_options(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield what differs from the defaults, the space, the data set and the seed always."""
+    shown = result_settings(SearchConfig, settings)
+    for each in fields(SearchConfig):
+        name, default = each.name, each.default if each.default is not MISSING else {}
+        value = settings.get(name)
+        if name not in shown or (value == default and name not in _ALWAYS):
+            continue
+        if isinstance(value, Mapping):
+            yield from ((f"{name}.{inner}", one) for inner, one in value.items())
+        else:
+            yield name, value

@@ -1,11 +1,11 @@
-"""The parts of the page as records of plain values: candidates, best so far, trained picks, evidence."""
+"""The parts of the page as plain values: candidates, best so far, cells as numbers, trained picks, evidence."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
@@ -16,13 +16,18 @@ from naswot_lightning.report.findings import Findings, describe_trajectory
 from naswot_lightning.report.run import Run, TrainingRun
 from naswot_lightning.storage.score_rows import ScoreRow
 
+if TYPE_CHECKING:
+    from spaces.graph import CellGraph
+
 Kind = Literal["count", "number", "share", "text", "label"]
 # Of a curve: epochs, values.
 Line = tuple[tuple[float, ...], tuple[float | None, ...]]
-# Predictor, tau, both ends of its interval, whether it is a size.
-Bar = tuple[str, float, float | None, float | None, bool]
 _Point = TypeVar("_Point")
 MOST_ROWS = 10_000
+# Architectures whose cells are drawn.
+MOST_DRAWN = 3_000
+# A layout takes 2 to 6 ms; cells with the same edges and labels of the same lengths share one.
+_MOST_LAYOUTS = 400
 # Of networks: more cards and curves tell nothing.
 MOST_PICKS = 60
 # Of a curve: more than it has pixels on a phone.
@@ -63,7 +68,7 @@ class CandidateColumn:
         return f"{value:,}" if self.kind == "count" else str(value)
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as the page's scripts read it; values of a "label" once, with their positions."""
+        """Return it as the page's scripts read it; each value of a "label" once, with its positions."""
         plain: dict[str, Any] = {"name": self.name, "label": self.label, "kind": self.kind, "note": self.note}
         if self.kind != "label":
             return {**plain, "values": self.values}
@@ -111,37 +116,32 @@ def candidates_of(run: Run) -> CandidateTable | None:
             places.setdefault(row.architecture, place)
     evaluated = [places.get(architecture) for architecture in architectures]
     reasons = [None if place is None else run.rows[place].reason for place in evaluated]
+    accuracies = []
+    if run.groups:
+        group = run.groups[0]
+        known = {network.canonical: network.mean(TEST_ACC.name) for network in group.networks}
+        shares = tuple(rounded(known.get(row["canonical"])) for row in rows)
+        note = f"of the trained picks: {group.title(len(group.usable))}"
+        accuracies = [CandidateColumn(TEST_ACC.name, TEST_ACC.heading, "share", shares, note)]
     columns = [
         CandidateColumn("rank", "rank", "count", tuple(row["rank"] for row in rows)),
         CandidateColumn("architecture", "architecture", "text", tuple(architectures)),
         _score_column("score", own.name, own.label, [row["score"] for row in rows]),
         *(_score_column(name, name, _LABELS.get(name, name), [row[name] for row in rows]) for name in further),
-        *_accuracies(run, rows),
+        *accuracies,
         *(CandidateColumn(each, size.label, "count", tuple(row[each] for row in rows)) for each, size in SIZES.items()),
-        CandidateColumn(
-            "evaluated", "evaluation", "count", tuple(None if place is None else place + 1 for place in evaluated)
-        ),
+        CandidateColumn("evaluated", "evaluation", "count", tuple(at if at is None else at + 1 for at in evaluated)),
         CandidateColumn("status", "status", "label", tuple(row["status"] for row in rows)),
         CandidateColumn("reason", "reason", "label", tuple(reasons)),
     ]
-    known = (each for each in columns if any(value is not None for value in each.values))
-    return CandidateTable(len(run.ranking), tuple(known))
+    told = (each for each in columns if any(value is not None for value in each.values))
+    return CandidateTable(len(run.ranking), tuple(told))
 
 
 def _score_column(name: str, column: str, label: str, values: Iterable[float | None]) -> CandidateColumn:
     if column in _SHARES:
         return CandidateColumn(name, _LABELS.get(column, label), "share", tuple(map(rounded, values)))
     return CandidateColumn(name, label, "number", tuple(map(rounded, values)))
-
-
-def _accuracies(run: Run, rows: Sequence[Mapping[str, Any]]) -> list[CandidateColumn]:
-    if not run.groups:
-        return []
-    group = run.groups[0]
-    accuracies = {network.canonical: network.mean(TEST_ACC.name) for network in group.networks}
-    values = tuple(rounded(accuracies.get(row["canonical"])) for row in rows)
-    note = f"of the trained picks: {group.title(len(group.usable))}"
-    return [CandidateColumn(TEST_ACC.name, TEST_ACC.heading, "share", values, note)]
 
 
 def rounded(value: float | None) -> float | None:
@@ -158,12 +158,12 @@ def rounded(value: float | None) -> float | None:
 def progress_of(rows: Sequence[ScoreRow], criterion: Criterion) -> dict[str, Any] | None:
     """Return the best so far of a search, in the order in which candidates were evaluated.
 
-    Trainings of a part of the epochs count for that part, and are never the best.
+    Trainings of a part of the epochs count for that part, and are never the best. None where no candidate has a score,
+    and for ranks by several scores, which change with each further candidate.
 
     Returns:
         ``effort``: what an evaluation is; ``steps``: (evaluations, best so far) where it became better, and at the
-        end; ``dots``: (evaluations, score) of single candidates. None where no candidate has a score, and for ranks by
-        several scores, which change with each further candidate.
+        end; ``dots``: (evaluations, score) of single candidates.
     """
     whole = np.array([row.fidelity is None for row in rows], dtype=bool)
     scores = np.array([row.score if row.status == "ok" else None for row in rows], dtype=float)
@@ -179,13 +179,68 @@ def progress_of(rows: Sequence[ScoreRow], criterion: Criterion) -> dict[str, Any
     is_better = np.concatenate(([True], worth[1:] > np.maximum.accumulate(worth)[:-1]))
     steps = points(known[is_better])
     some = np.unique(np.linspace(0, known.size - 1, min(known.size, _MOST_DOTS)).round().astype(np.int64))
-    return {
-        "effort": "different candidates evaluated"
-        if whole.all()
-        else "trainings of different candidates, in whole ones",
-        "steps": [*steps, (rounded(float(effort[-1])) or 0.0, steps[-1][1])],
-        "dots": points(known[some]),
-    }
+    what = "different candidates evaluated" if whole.all() else "trainings of different candidates, in whole ones"
+    end = rounded(float(effort[-1])) or 0.0
+    return {"effort": what, "steps": [*steps, (end, steps[-1][1])], "dots": points(known[some])}
+
+
+@dataclass
+class Cells:
+    """Cells that are drawn, each once."""
+
+    words: dict[str, int] = field(default_factory=dict)
+    """titles, labels of nodes and operations, with their positions."""
+    graphs: dict[tuple[int, ...], int] = field(default_factory=dict)
+    """each as title, layout, nodes, (label * 2 + live) per node, (source, target, label * 2 + live) per edge.
+    Titles and labels are positions in ``words``, layouts in ``layouts``."""
+    layouts: list[dict[str, Any]] = field(default_factory=list)
+    _shapes: dict[Any, int] = field(default_factory=dict)
+
+    def add(self, space: str, architecture: str) -> tuple[int, ...]:
+        """Return the positions of an architecture's cells in ``graphs``; none where it cannot be drawn."""
+        from spaces import known_space
+
+        # Code that a file names as its space is not run, and the page shows the string instead.
+        try:
+            cells = known_space(space).graph(architecture)
+        except Exception:  # noqa: BLE001 - of a space of the user's own
+            return ()
+        found = []
+        for graph, layout in zip(cells, [self._layout(graph) for graph in cells], strict=True):
+            if layout is not None:
+                code = [self._word(graph.title), layout, len(graph.nodes)]
+                code += [2 * self._word(node.label) + node.live for node in graph.nodes]
+                for edge in graph.edges:
+                    code += [edge.source, edge.target, 2 * self._word(edge.label) + edge.live]
+                found.append(self.graphs.setdefault(tuple(code), len(self.graphs)))
+        return tuple(found) if len(found) == len(cells) else ()
+
+    def _word(self, word: str) -> int:
+        return self.words.setdefault(word, len(self.words))
+
+    def _layout(self, graph: CellGraph) -> int | None:
+        """Return the position of a graph's layout; None where it would be one too many."""
+        from spaces.drawing.layout import lay_out, text_size
+
+        # All that a layout depends on.
+        shape = (
+            tuple((text_size(node.label), node.live) for node in graph.nodes),
+            tuple((edge.source, edge.target, edge.label and text_size(edge.label)) for edge in graph.edges),
+        )
+        if shape not in self._shapes and len(self.layouts) < _MOST_LAYOUTS:
+            layout = lay_out(graph, down=True)
+            box = lambda each: each and [round(value, 1) for value in (each.x, each.y, each.width, each.height)]  # noqa: E731
+            self._shapes[shape] = len(self.layouts)
+            self.layouts.append(
+                {
+                    "size": [round(layout.width, 1), round(layout.height, 1)],
+                    "rows": [[round(top, 1), round(bottom, 1)] for top, bottom in layout.columns],
+                    "nodes": list(map(box, layout.nodes)),
+                    "labels": list(map(box, layout.labels)),
+                    "routes": [[route[0].column, *(round(lane.x, 1) for lane in route)] for route in layout.routes],
+                }
+            )
+        return self._shapes.get(shape)
 
 
 @dataclass(frozen=True)
@@ -217,12 +272,11 @@ class Pick:
             "cells": self.cells,
             "trainings": [
                 {
-                    "pick": each.pick,
                     "seed": each.planned.seed,
+                    # The trajectory has the score, by the fractional epoch.
                     "metrics": {
                         name: _thinned(tuple(zip(each.curve.epochs, values, strict=True)))
                         for name, values in each.curve.metrics.items()
-                        # The trajectory has the score, by the fractional epoch.
                         if name not in ("seconds", "score/naswot")
                     },
                     "score": _thinned(each.trajectory.points),
@@ -239,18 +293,13 @@ def picks_of(run: Run, cells: Mapping[str, tuple[int, ...]]) -> tuple[Pick, ...]
     members: dict[tuple[str, str, str], list[TrainingRun]] = {}
     for each in run.trainings:
         members.setdefault((each.planned.space, each.planned.canonical, each.planned.dataset), []).append(each)
-    picks = [
-        Pick(
-            rank=min((each.planned.rank for each in trainings if each.planned.rank is not None), default=None),
-            row=rows.get(trainings[0].planned.canonical),
-            space=trainings[0].planned.space,
-            architecture=trainings[0].planned.architecture,
-            dataset=trainings[0].planned.dataset,
-            cells=cells.get(trainings[0].planned.architecture, ()),
-            trainings=tuple(sorted(trainings, key=lambda each: (each.planned.seed, each.pick))),
-        )
-        for trainings in members.values()
-    ]
+    picks = []
+    for trainings in members.values():
+        first = trainings[0].planned
+        rank = min((each.planned.rank for each in trainings if each.planned.rank is not None), default=None)
+        drawn, by_seed = cells.get(first.architecture, ()), sorted(trainings, key=lambda e: (e.planned.seed, e.pick))
+        row = rows.get(first.canonical)
+        picks.append(Pick(rank, row, first.space, first.architecture, first.dataset, drawn, tuple(by_seed)))
     return tuple(sorted(picks, key=lambda pick: (pick.rank is None, pick.rank or 0, pick.architecture)))[:MOST_PICKS]
 
 
@@ -277,29 +326,43 @@ class Evidence:
 
     title: str
     """whose accuracies they are."""
-    outcome: str
-    sentence: str
-    tau: str
-    notes: tuple[str, ...]
+    verdict: Verdict
+    correlations: Mapping[str, Correlation]
+    """of each predictor with the accuracy."""
+    notes: list[str]
     """what else is to be said, and what limits it."""
-    correlations: tuple[tuple[str, str, str, int], ...]
-    """predictor, Kendall's tau, Spearman's rho, and how many networks."""
-    bars: tuple[Bar, ...]
-    """of the drawing; only where tau is defined."""
-    trajectory: tuple[str, ...] = ()
+    trajectory: list[str] = field(default_factory=list)
     """the score during training, in lines."""
 
+    @property
+    def tau(self) -> str:
+        """Kendall's tau of the score, with its interval."""
+        return str(self.correlations[SCORE_INIT.name].kendall_tau)
 
-def evidence_of(run: Run, findings: Findings) -> tuple[Evidence, ...]:
+    @property
+    def rows(self) -> list[tuple[str, str, str, int]]:
+        """Predictor, Kendall's tau, Spearman's rho, and how many networks."""
+        known = ((column.label, self.correlations[column.name]) for column in PREDICTORS)
+        return [
+            (label, str(e.kendall_tau), str(e.spearman_rho), e.kendall_tau.n) for label, e in known if e.kendall_tau.n
+        ]
+
+    @property
+    def bars(self) -> list[tuple[str, float, float | None, float | None, bool]]:
+        """Predictor, tau, both ends of its interval, whether it is a size; only where tau is defined."""
+        taus = [(column, self.correlations[column.name].kendall_tau) for column in PREDICTORS]
+        return [(c.label, tau.value, tau.low, tau.high, c.name in SIZES) for c, tau in taus if tau.value is not None]
+
+
+def evidence_of(run: Run, findings: Findings) -> list[Evidence]:
     """Return the evidence of a run, that of its own trainings first, the group with the most networks first of all."""
     found = []
     for group, each in zip(run.groups, findings.groups, strict=True):
         notes = [] if each.note is None else [each.note]
         if left_out := [f"{count} {what}" for what, count in each.left_out.items() if count]:
             notes.append(f"Left out of the statistics: {', '.join(left_out)}.")
-        trajectory = tuple(describe_trajectory(each.trajectory))
-        title = group.title(each.networks)
-        found.append(_evidence(title, each.verdict, each.correlations[TEST_ACC.name], tuple(notes), trajectory))
+        title, lines = group.title(each.networks), describe_trajectory(each.trajectory)
+        found.append(Evidence(title, each.verdict, each.correlations[TEST_ACC.name], notes, lines))
     if (table := run.benchmark) is not None:
         title = f"{table.source}: {table.networks:,} of {table.candidates:,} candidates are known"
         notes = []
@@ -309,23 +372,5 @@ def evidence_of(run: Run, findings: Findings) -> tuple[Evidence, ...]:
                 f"The first of the ranking reaches {pick:.2f} %: {best - pick:.2f} points below the best of the "
                 f"candidates ({best:.2f} %), {of_table - pick:.2f} below the best of the table ({of_table:.2f} %)."
             ]
-        found.append(_evidence(title, table.verdict, table.correlations, tuple(notes)))
-    return tuple(found)
-
-
-def _evidence(
-    title: str,
-    verdict: Verdict,
-    correlations: Mapping[str, Correlation],
-    notes: tuple[str, ...],
-    trajectory: tuple[str, ...] = (),
-) -> Evidence:
-    rows, bars = [], []
-    for column in PREDICTORS:
-        tau, rho = correlations[column.name].kendall_tau, correlations[column.name].spearman_rho
-        if tau.n:
-            rows.append((column.label, str(tau), str(rho), tau.n))
-        if tau.n and tau.value is not None:
-            bars.append((column.label, tau.value, tau.low, tau.high, column.name in SIZES))
-    of_score = str(correlations[SCORE_INIT.name].kendall_tau)
-    return Evidence(title, verdict.outcome, verdict.sentence, of_score, notes, tuple(rows), tuple(bars), trajectory)
+        found.append(Evidence(title, table.verdict, table.correlations, notes))
+    return found

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import netrc
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlparse
@@ -72,18 +72,20 @@ def start_run(wandb_mode: str, project: str | None, folder: Path, config: Mappin
     """Start a wandb run in ``folder``/wandb, or return None where wandb is disabled or cannot start.
 
     Unless the mode is ``online``, an unreachable server means an offline run, to be sent with ``wandb sync``, and
-    anything else that goes wrong (a variable of the environment, a folder) is one line of warning.
-
-    The project is by default that of the environment, or ours; further arguments are those of ``wandb.init``.
-
-    Raises:
-        UserError: the mode is online, and the run cannot start.
+    anything else that goes wrong (a variable of the environment, a folder) is one line of warning. With ``online`` it
+    is a UserError. Further arguments are those of ``wandb.init``.
     """
     mode = resolve_mode(wandb_mode)
     if mode == "disabled":
         return None
     try:
-        with _in_turn(folder) if mode == "online" else nullcontext():
+        (folder / "wandb").mkdir(parents=True, exist_ok=True)
+        with ExitStack() as stack:
+            # Runs of a folder that start together ask the server one after the other, for as long as is bearable:
+            # another may still be asking.
+            with suppress(UserError):
+                if mode == "online":
+                    stack.enter_context(lock_folder(folder / "wandb", _PATIENCE_S))
             wandb = _import_wandb(folder)
             # Wandb's reports on itself.
             logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
@@ -119,7 +121,6 @@ def _import_wandb(folder: Path) -> Any:
     ``wandb/settings`` in the working directory could name another server, which would get the API key: it is not read.
     Where the home folder cannot be written, as in many containers, logs and staged files lie in ``folder``/wandb.
     """
-    (folder / "wandb").mkdir(parents=True, exist_ok=True)
     import wandb
 
     wandb.Settings.settings_workspace = property(lambda _: os.devnull)  # type: ignore[method-assign, assignment]
@@ -148,14 +149,3 @@ def send(run: Any, show: Callable[[Any], None]) -> bool:
             run.finish(exit_code=1)
         return False
     return True
-
-
-@contextmanager
-def _in_turn(folder: Path) -> Iterator[None]:
-    """Let the runs of a folder that start together ask the server one after the other, for as long as is bearable."""
-    (folder / "wandb").mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
-        # Another is still asking.
-        with suppress(UserError):
-            stack.enter_context(lock_folder(folder / "wandb", _PATIENCE_S))
-        yield

@@ -20,10 +20,8 @@ from naswot_lightning.config import SearchConfig, TrainConfig
 from naswot_lightning.report.compare import compare
 from naswot_lightning.report.findings import find
 from naswot_lightning.report.html import document
-from naswot_lightning.report.html.cells import MOST_DRAWN
-from naswot_lightning.report.html.page import page_of
-from naswot_lightning.report.html.reproduce import _joined, commands_of
-from naswot_lightning.report.html.tables import progress_of
+from naswot_lightning.report.html.page import Page, _joined, commands_of
+from naswot_lightning.report.html.tables import MOST_DRAWN, progress_of
 from naswot_lightning.report.run import BenchmarkEvidence, read_rows, read_run
 from naswot_lightning.storage.files import write_json
 from naswot_lightning.storage.run_folder import RunFolder
@@ -46,7 +44,7 @@ from tests.runs import result, training_result, write_pick
 
 def page(folder):
     run = read_rows(RunFolder(folder), read_run(RunFolder(folder)))
-    return page_of(run, find(run))
+    return Page(run, find(run))
 
 
 def values(page, name):
@@ -63,7 +61,7 @@ def test_table_is_the_ranking(tmp_path):
     assert list(values(shown, "evaluated")) == [order[row["architecture"]] for row in ranking]
     assert values(shown, "reason")[-2:] == ("equal codes", "RuntimeError: no")
     assert sorted(shown.failures) == [("degenerate", "equal codes", 1), ("failed", "RuntimeError: no", 1)]
-    assert shown.states == ()
+    assert shown.states == []
     assert shown.headline == "14 networks of nasbench201, drawn at random, ranked by naswot on digits."
 
 
@@ -90,7 +88,7 @@ def test_search_under_way_is_ranked_by_what_it_has(tmp_path):
     write_search(tmp_path, rows[:4])
     with open(tmp_path / "scores.jsonl", "a") as file:
         file.writelines(json.dumps(row.to_json()) + "\n" for row in rows[4:])
-    assert page(tmp_path).states == ("The ranking holds 4 of 6 finished candidates: a search is going on.",)
+    assert page(tmp_path).states == ["The ranking holds 4 of 6 finished candidates: a search is going on."]
 
 
 def test_progress_is_the_best_so_far_in_the_direction_of_the_score(tmp_path):
@@ -147,7 +145,7 @@ def test_trainings_with_and_without_a_result(tmp_path):
     ]  # fmt: skip
     assert shown.picks[1].to_json()["trainings"][0]["metrics"]["val/acc"] == ((1.0, 2.0), (0.3, 0.4))
     assert shown.picks[0].to_json()["trainings"][0]["score"][0] == (0.0, 1.0, 2.0, 3.0)
-    assert shown.states == ("2 of 3 trainings have no result yet (1 not finished, 1 out of time).",)
+    assert shown.states == ["2 of 3 trainings have no result yet (1 not finished, 1 out of time)."]
     assert shown.versions == (("python", "3.12"), ("torch", "2.8, 2.9+cu1"))
     assert shown.headline == "Trainings of nasbench201, without a search."
     # A damaged learning curve is named, damaged settings leave a training out, and the rest is shown.
@@ -164,7 +162,7 @@ def test_evidence_is_that_of_the_findings(tmp_path):
     write_noisy(tmp_path, seeds=(0, 1))
     found = find(read_run(RunFolder(tmp_path))).groups[0]
     (shown,) = page(tmp_path).evidence
-    assert shown.sentence == found.verdict.sentence
+    assert shown.verdict == found.verdict
     taus = {name: each.kendall_tau for name, each in found.correlations["test_acc"].items()}
     assert [bar[1:4] for bar in shown.bars] == [(tau.value, tau.low, tau.high) for tau in taus.values()]
     assert len(page(tmp_path).picks) == 8
@@ -174,7 +172,7 @@ def test_best_is_chosen_by_validation_and_never_by_test_accuracy(tmp_path):
     for name, changes, value, note in (
         ("a", {}, "93.00 %", "best by validation (90.00 %): rank 2, seed 0, digits"),
         ("b", {"best_val_acc": None}, "50.00 %",
-         "no validation set to choose by, so the best rank: rank 1, seed 0, digits"),
+         "first of the ranking (no validation set to choose by): rank 1, seed 0, digits"),
         ("c", {"best_val_acc": None, "rank": None}, None, None),
     ):  # fmt: skip
         for number, val_acc, test_acc in ((1, 0.6, 0.5), (2, 0.9, 0.93), (3, 0.7, 0.99)):
@@ -200,7 +198,7 @@ def test_evidence_and_accuracies_of_a_table_are_shown(tmp_path):
     assert (column.kind, column.values, column.label) == ("share", (0.9,) * 9, "benchmark acc")
     (evidence,) = shown.evidence
     assert evidence.title == "mine, cifar10 x-valid, 12 epochs: 8 of 9 candidates are known"
-    assert evidence.sentence == found.verdict.sentence
+    assert evidence.verdict == found.verdict
     assert "2.00 points below the best of the candidates (93.00 %), 4.00 below" in evidence.notes[0]
     assert [bar[0] for bar in evidence.bars] == ["score at init", "parameters", "MACs"]
     assert shown.headline.endswith("on cifar10, as a table knows it.")
