@@ -1,5 +1,5 @@
 """Timing: ``make bench``."""
 
-from naswot_lightning.execution.tuning import tune_process
+from naswot_lightning.execution.worker import tune_process
 
 tune_process()  # as the commands do

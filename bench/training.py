@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from bench.clock import Rows
 from bench.data import BATCH, random_dataset
 from callbacks import MetricsTable, SaveOnSignal, ScoreTrajectory, StopOnDivergence
-from naswot_lightning.data.augmentation import augmented
+from naswot_lightning.data.augmentation import draw_placements, placed
 from naswot_lightning.data.dataset import Dataset
 from naswot_lightning.data.module import ImageDataModule
 from naswot_lightning.training.classifier import ImageClassifier
@@ -63,7 +63,8 @@ class BareLoop:
         self._network.train()
         for chosen in torch.randperm(len(self._split)).split(BATCH):
             images = self._split.images.index_select(0, chosen)
-            logits = self._network(augmented(images, *self._treatment, *self._statistics))
+            placements = draw_placements(len(images), *self._treatment)
+            logits = self._network(placed(images, placements, *self._statistics))
             loss = F.cross_entropy(logits, self._split.labels.index_select(0, chosen))
             self._optimizer.zero_grad()
             loss.backward()

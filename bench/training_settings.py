@@ -130,7 +130,7 @@ def main(size: int, batch: int) -> None:
 
 
 if __name__ == "__main__":
-    from naswot_lightning.execution.tuning import tune_process
+    from naswot_lightning.execution.worker import tune_process
 
     tune_process()
     main(*map(int, sys.argv[1:]))

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from naswot_lightning.execution.tuning import limit_spinning
-
-limit_spinning()  # as the commands do, before torch is loaded
+# As the commands do, before torch is loaded: threads that wait sleep soon.
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 # A job in the background may be started with Ctrl-C ignored, and its children would be, too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

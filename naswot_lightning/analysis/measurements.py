@@ -12,9 +12,8 @@ from typing import Literal
 import numpy as np
 
 from naswot_lightning.errors import UserError
-from naswot_lightning.storage.files import atomic_path
+from naswot_lightning.storage.files import atomic_path, damaged_line, whole_lines
 from naswot_lightning.storage.foreign import reading
-from naswot_lightning.storage.json_lines import damaged_line, whole_lines
 from naswot_lightning.storage.records import STRICT, Count, Number, Positive, from_json
 
 BATCHES, NOISE, WEIGHTS, SIZES = "mini-batches", "noise", "initializations", "mini-batch sizes"

@@ -19,7 +19,7 @@ from naswot_lightning.console import harden_streams
 from naswot_lightning.data import DATASETS
 from naswot_lightning.errors import UserError, describe_error, describe_os_error
 from naswot_lightning.execution import ENGINES
-from naswot_lightning.execution.tuning import tune_process
+from naswot_lightning.execution.worker import tune_process
 from naswot_lightning.report.figures import FIGURES
 from naswot_lightning.scores import AGGREGATES, SCORES
 from naswot_lightning.search.algorithms import ALGORITHMS

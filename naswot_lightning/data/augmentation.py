@@ -34,7 +34,7 @@ def draw_placements(count: int, flip: bool, crop_padding: int, generator: torch.
         count: N.
         flip: mirror each with probability 1/2.
         crop_padding: zeros on each side out of which the original size is cut; 0 for no crop.
-        generator: decides all of it.
+        generator: of the draws.
     """
     common: dict[str, Any] = {"generator": generator, "device": generator.device}
     mirrored = torch.rand(count, **common) < 0.5 if flip else torch.zeros(count, dtype=torch.bool)
@@ -43,41 +43,18 @@ def draw_placements(count: int, flip: bool, crop_padding: int, generator: torch.
     return Placements(mirrored, top, left)
 
 
-def augmented(
-    images: Tensor, flip: bool, crop_padding: int, generator: torch.Generator, mean: Tensor, std: Tensor
-) -> Tensor:
-    """Flip, crop and normalise each image of a mini-batch.
-
-    Args:
-        images: (N, H, W, 3) uint8.
-        flip: see :func:`draw_placements`.
-        crop_padding: see :func:`draw_placements`.
-        generator: of the draws.
-        mean: (3,) of 255.
-        std: (3,) of 255.
-
-    Returns:
-        (N, 3, H, W) float32 in channels_last memory, on the device of the images.
-    """
-    return placed(images, draw_placements(len(images), flip, crop_padding, generator), mean, std)
-
-
 def placed(images: Tensor, placements: Placements, mean: Tensor, std: Tensor) -> Tensor:
-    """Return (N, H, W, 3) uint8 as (N, 3, H, W) float32 in channels_last memory, placed, then (x - mean) / std."""
+    """Return (N, H, W, 3) uint8 as (N, 3, H, W) float32 in channels_last memory, placed, then (x - mean) / std.
+
+    Mean and standard deviation are (3,), of 255.
+    """
     if not _is_compiled_for(images):
         return placed_by_indices(images, placements, mean, std)
     output = torch.empty(images.shape, dtype=torch.float32)
     mirrored, top, left = (draw.cpu().numpy() for draw in placements)
     pixels, results = (tensor.flatten(1).numpy() for tensor in (images.contiguous(), output))
-    _place(
-        pixels,
-        mirrored,
-        top,
-        left,
-        images.shape[2],
-        _normalized_bytes(tuple(mean.tolist()), tuple(std.tolist())),
-        results,
-    )
+    values = _normalized_bytes(tuple(mean.tolist()), tuple(std.tolist()))
+    _place(pixels, mirrored, top, left, images.shape[2], values, results)
     return output.permute(0, 3, 1, 2)
 
 
@@ -85,8 +62,9 @@ def placed_by_indices(images: Tensor, placements: Placements, mean: Tensor, std:
     """Return what :func:`placed` does, in vectorised operations of torch, on any device."""
     count, height, width, _ = images.shape
     mirrored, top, left = (draw.to(images.device, non_blocking=True)[:, None] for draw in placements)
-    rows = top + torch.arange(height, device=images.device)  # (N, H)
-    columns = left + torch.arange(width, device=images.device)  # (N, W)
+    # (N, H) rows and (N, W) columns that each pixel comes from; what lies outside of the image is zero.
+    rows = top + torch.arange(height, device=images.device)
+    columns = left + torch.arange(width, device=images.device)
     inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
     columns = torch.where(mirrored, width - 1 - columns, columns)
     each = torch.arange(count, device=images.device)[:, None, None]

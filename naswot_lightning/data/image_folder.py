@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 import warnings
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -63,13 +62,15 @@ def load_image_folder(data_dir: Path, image_size: int | None = None) -> Dataset:
         keep, hold = held_out(len(train), _VALIDATION_FRACTION)
         train, val = train.take(keep), train.take(hold)
     mean, std = channel_statistics(train.images)
-    crop_padding = max(1, train.images.shape[1] // 8)  # 4 for 32x32, as on CIFAR
+    # 4 for 32x32, as on CIFAR.
+    crop_padding = max(1, train.images.shape[1] // 8)
     return Dataset("imagefolder", train, val, test, len(classes), mean, std, flip=True, crop_padding=crop_padding)
 
 
 def _read_split(
     data_dir: Path, split: str, image_size: int | None, expected: list[str] | None = None
 ) -> tuple[ImageSplit, list[str]]:
+    """Return the images of a split and its classes, in the order of torchvision's ``ImageFolder``."""
     folder = data_dir / split
     if not folder.is_dir():
         raise UserError(
@@ -79,9 +80,8 @@ def _read_split(
     try:
         # Names with a dot are what programs leave behind: .DS_Store, ._cat.png, .ipynb_checkpoints.
         classes = sorted(each.name for each in os.scandir(folder) if each.is_dir() and not each.name.startswith("."))
-        found = [
-            _images_of(folder / name, {data_dir, folder, *(folder / each for each in classes)}) for name in classes
-        ]
+        others = [data_dir, folder, *(folder / name for name in classes)]
+        found = [_images_of(folder / name, others) for name in classes]
     except OSError as error:
         raise UserError(" ".join(str(error).split())) from None
     if not classes:
@@ -92,61 +92,68 @@ def _read_split(
     if expected is not None and classes != expected:
         odd = ", ".join(sorted(set(classes) ^ set(expected)))
         raise UserError(f"{folder}: its classes are not those of train/; in one of them only: {odd}")
-    images = _decode_all([path for paths in found for path in paths], image_size)
-    labels = torch.tensor([label for label, paths in enumerate(found) for _ in paths], dtype=torch.int64)
-    return ImageSplit(torch.from_numpy(np.stack(images)), labels), classes
+    paths = [path for each in found for path in each]
+    labels = torch.tensor([label for label, each in enumerate(found) for _ in each], dtype=torch.int64)
+    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
+        # What Pillow only warns of is too large for us, too.
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        shape = None if image_size else _decode(paths[0], None, None).shape
+        images = np.stack(list(pool.map(lambda path: _decode(path, image_size, shape), paths)))
+    return ImageSplit(torch.from_numpy(images), labels), classes
 
 
-def _images_of(folder: Path, others: set[Path]) -> list[str]:
-    """Return the image files of a class, in the order of torchvision's ``ImageFolder``.
+def _images_of(folder: Path, others: list[Path]) -> list[str]:
+    """Return the image files of a class.
 
     Links are followed, to each folder once, and not to those that hold this one or are another class.
     """
-    seen = {_place(each) for each in others} - {_place(folder)}
+
+    def identity(path: str | Path) -> tuple[int, int]:
+        status = os.stat(path)
+        return status.st_dev, status.st_ino
+
+    seen = {identity(each) for each in others} - {identity(folder)}
     found = []
     for root, folders, names in os.walk(folder, followlinks=True):
-        if (place := _place(root)) in seen:
+        if (this := identity(root)) in seen:
             folders.clear()
             continue
-        seen.add(place)
+        seen.add(this)
         # Of two links to a folder the first counts, in whatever order a file system gives them.
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         found += [(root, name) for name in names if name.lower().endswith(_SUFFIXES) and not name.startswith(".")]
     return [os.path.join(*each) for each in sorted(found)]
 
 
-def _place(folder: str | Path) -> tuple[int, int]:
-    status = os.stat(folder)
-    return status.st_dev, status.st_ino
-
-
-def _decode_all(paths: Sequence[str], image_size: int | None) -> list[np.ndarray]:
-    """Return images of one size: that which is given, or that of the first image."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)  # too large for us, too
-        with ThreadPoolExecutor() as pool:
-            if image_size is not None:
-                return list(pool.map(lambda path: np.asarray(_resize_and_crop(_decode(path), image_size)), paths))
-            first = _decode(paths[0])
-            return list(pool.map(lambda path: np.asarray(_decode(path, first.size)), paths))
-
-
-def _decode(path: str, expected: tuple[int, int] | None = None) -> Image.Image:
+def _decode(path: str, image_size: int | None, shape: tuple[int, ...] | None) -> np.ndarray:
     """Read one image.
 
     Args:
         path: of the file.
-        expected: width and height that it must have, or None.
+        image_size: side to which it is resized and cropped, or None.
+        shape: height, width and channels of a square that it must have, or None.
+
+    Returns:
+        (H, W, 3) uint8.
 
     Raises:
         UserError: it is no image, or one of another size or larger than is decoded, which its header says.
     """
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # a device or pipe may have no end
+        # A device or pipe may have no end.
+        if not stat.S_ISREG(os.stat(path).st_mode):
             raise UserError(f"{path} is not a regular file; replace or remove it")
         with Image.open(path, formats=_FORMATS) as file:
-            _expect_size(path, file.size, expected)
-            return _to_bytes(path, file).convert("RGB")
+            width, height = file.size
+            if max(file.size) > _MAX_SIDE or width * height > _MAX_PIXELS:
+                raise UserError(f"{path} is too large an image: {width}x{height}, {_LARGEST}")
+            if max(file.size) > _MAX_RATIO * min(file.size):
+                longer = f"its longer side is more than {_MAX_RATIO} times the shorter one; crop or remove it"
+                raise UserError(f"{path} is {width}x{height}: {longer}")
+            if shape is not None and ((height, width) != shape[:2] or width != height):
+                odd = "others differ or are not square: give a side with --image_size"
+                raise UserError(f"{path} is {width}x{height}, {odd}")
+            image = _to_bytes(path, file).convert("RGB")
     except UserError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -154,38 +161,22 @@ def _decode(path: str, expected: tuple[int, int] | None = None) -> Image.Image:
     except Exception as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{path} is not a readable image ({reason}); replace or remove it") from error
+    if image_size is None or image.size == (image_size, image_size):
+        return np.asarray(image)
+    scale = image_size / min(image.size)
+    width, height = (max(image_size, round(side * scale)) for side in image.size)
+    left, top = (width - image_size) // 2, (height - image_size) // 2
+    resized = image.resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(resized.crop((left, top, left + image_size, top + image_size)))
 
 
 def _to_bytes(path: str, file: ImageFile) -> Image.Image:
-    """Return an image of 8 bits a channel; Pillow would read all above 255 as white."""
+    """Return an image of 8 bits per channel; Pillow would read all above 255 as white."""
     if file.mode not in ("I", "F") and not file.mode.startswith("I;16"):
         return file
     if file.mode == "F" or (file.mode == "I" and file.format not in ("PNG", "PPM")):
-        raise UserError(
-            f"{path} has floats, or integers of 32 bits, whose range is not known; save it with 8 or 16 bits"
-        )
+        unknown = "whose range is not known; save it with 8 or 16 bits"
+        raise UserError(f"{path} has floats, or integers of 32 bits, {unknown}")
+    # As Pillow reads colours of 16 bits.
     bits = file.tag_v2.get(BITSPERSAMPLE, (16,))[0] if isinstance(file, TiffImageFile) else 16
-    return Image.fromarray((np.asarray(file) >> (bits - 8)).astype(np.uint8))  # as Pillow reads colours of 16 bits
-
-
-def _expect_size(path: str, size: tuple[int, int], expected: tuple[int, int] | None) -> None:
-    width, height = size
-    if max(size) > _MAX_SIDE or width * height > _MAX_PIXELS:
-        raise UserError(f"{path} is too large an image: {width}x{height}, {_LARGEST}")
-    if max(size) > _MAX_RATIO * min(size):
-        raise UserError(
-            f"{path} is {width}x{height}: its longer side is more than {_MAX_RATIO} times the shorter one; crop or "
-            "remove it"
-        )
-    if expected is not None and (size != expected or width != height):
-        raise UserError(f"{path} is {width}x{height}, others differ or are not square: give a side with --image_size")
-
-
-def _resize_and_crop(image: Image.Image, size: int) -> Image.Image:
-    if image.size == (size, size):
-        return image
-    scale = size / min(image.size)
-    width, height = (max(size, round(side * scale)) for side in image.size)
-    left, top = (width - size) // 2, (height - size) // 2
-    resized = image.resize((width, height), Image.Resampling.BILINEAR)
-    return resized.crop((left, top, left + size, top + size))
+    return Image.fromarray((np.asarray(file) >> (bits - 8)).astype(np.uint8))

@@ -125,10 +125,6 @@ class ImageDataModule(pl.LightningDataModule):
             self._dataset = load_dataset(hyper["name"], hyper["data_dir"], hyper["image_size"], hyper["split_file"])
         return self._dataset
 
-    def setup(self, stage: str) -> None:
-        """Load the data set on every process."""
-        _ = self.dataset
-
     def probe(self, batch_size: int, seed: int, split: ProbeSplit = "train") -> Probe:
         """Return the fixed mini-batch of the training images, or of the test images, for scoring."""
         return draw_probe(self.dataset, batch_size, seed, option="probe_batch_size", split=split)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from naswot_lightning.config import ProbeSplit
 from naswot_lightning.data import DATASETS
-from naswot_lightning.data.augmentation import augmented, normalized
+from naswot_lightning.data.augmentation import draw_placements, normalized, placed
 from naswot_lightning.data.dataset import Dataset
 from naswot_lightning.data.sources import load_dataset
 from naswot_lightning.data.splits import expect_split_file_fits
@@ -41,7 +41,12 @@ def load_probe(
     expect_name("dataset", name, [*DATASETS, "noise"])
     if name == "noise":
         expect_split_file_fits(name, split_file)
-        return _noise_probe(batch_size, seed, probe_size or image_size)
+        generator = torch.Generator().manual_seed(derived_seed(seed, "probe"))
+        channels, height, width = _NOISE_SHAPE
+        size = probe_size or image_size
+        images = torch.randn(batch_size, channels, size or height, size or width, generator=generator)
+        labels = torch.randint(_NOISE_CLASSES, (batch_size,), generator=generator)
+        return _probe(images, labels, _NOISE_CLASSES, height)
     return draw_probe(load_dataset(name, data_dir, image_size, split_file), batch_size, seed, probe_size)
 
 
@@ -72,31 +77,17 @@ def draw_probe(
     generator = torch.Generator().manual_seed(derived_seed(seed, "probe"))
     chosen = torch.randperm(len(drawn), generator=generator)[:batch_size].sort().values
     pixels, statistics = drawn.images[chosen], (torch.tensor(dataset.mean), torch.tensor(dataset.std))
+    # Augmented by a generator of their own, so that the images are the same with and without.
     treatment = torch.Generator().manual_seed(derived_seed(seed, "probe", "augmentation"))
-    sides = [
-        normalized(pixels, *statistics),
-        augmented(pixels, dataset.flip, dataset.crop_padding, treatment, *statistics),
-    ]
+    placements = draw_placements(batch_size, dataset.flip, dataset.crop_padding, treatment)
+    sides = [normalized(pixels, *statistics), placed(pixels, placements, *statistics)]
     if probe_size is not None and probe_size != dataset.image_size:
         sides = [F.interpolate(side, size=probe_size, mode="bilinear", antialias=True) for side in sides]
     probe = _probe(sides[0], drawn.labels[chosen], dataset.num_classes, dataset.image_size)
     return replace(probe, augmented=sides[1].contiguous(memory_format=torch.channels_last))
 
 
-def _noise_probe(batch_size: int, seed: int, size: int | None) -> Probe:
-    generator = torch.Generator().manual_seed(derived_seed(seed, "probe"))
-    channels, height, width = _NOISE_SHAPE
-    images = torch.randn(batch_size, channels, size or height, size or width, generator=generator)
-    labels = torch.randint(_NOISE_CLASSES, (batch_size,), generator=generator)
-    return _probe(images, labels, _NOISE_CLASSES, height)
-
-
 def _probe(images: Tensor, labels: Tensor, num_classes: int, image_size: int) -> Probe:
-    digest = hashlib.sha256(images.contiguous().numpy().tobytes())
-    return Probe(
-        images.contiguous(memory_format=torch.channels_last),
-        labels,
-        num_classes,
-        image_size,
-        digest.hexdigest()[:16],
-    )
+    fingerprint = hashlib.sha256(images.contiguous().numpy().tobytes()).hexdigest()[:16]
+    dense = images.contiguous(memory_format=torch.channels_last)
+    return Probe(dense, labels, num_classes, image_size, fingerprint)

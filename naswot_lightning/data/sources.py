@@ -87,7 +87,8 @@ def load_digits() -> Dataset:
     from sklearn.datasets import load_digits as load_arrays
 
     arrays = load_arrays()
-    small = torch.from_numpy(arrays.images).float()[:, None] * (255 / 16)  # (N, 1, 8, 8), 0..16 in the source
+    # (N, 1, 8, 8), 0 to 16 in the source.
+    small = torch.from_numpy(arrays.images).float()[:, None] * (255 / 16)
     large = F.interpolate(small, size=DIGITS_SIZE, mode="bilinear", align_corners=False)
     images = large.round().to(torch.uint8).permute(0, 2, 3, 1).expand(-1, -1, -1, 3).contiguous()
     whole = ImageSplit(images, torch.as_tensor(arrays.target, dtype=torch.int64))
@@ -147,7 +148,20 @@ def load_imagenet16_120(data_dir: Path, split_file: str | Path | None = None) ->
     """
     folder = data_dir / "ImageNet16" if (data_dir / "ImageNet16").is_dir() else data_dir
     # Every file is compared with its checksum before any is read as a pickle.
-    _expect_checksums(folder, IMAGENET16_TRAIN_MD5 | IMAGENET16_VAL_MD5)
+    faults = []
+    for name, expected in (IMAGENET16_TRAIN_MD5 | IMAGENET16_VAL_MD5).items():
+        if not (folder / name).is_file():
+            faults.append(f"missing {name} (md5 {expected})")
+            continue
+        found = hashlib.md5((folder / name).read_bytes(), usedforsecurity=False).hexdigest()
+        if found != expected:
+            faults.append(f"damaged {name} (md5 {found}, expected {expected})")
+    if faults:
+        raise UserError(
+            f"imagenet16-120 in {folder}: {', '.join(faults)}; get the downsampled 16x16 images from image-net.org "
+            "(after a login) or from the shared drive that NAS-Bench-201's README links, and put them there, "
+            "or name their folder with --data_dir"
+        )
     train, both = (_read_imagenet16(folder, names) for names in (IMAGENET16_TRAIN_MD5, IMAGENET16_VAL_MD5))
     (valid, test), (val_name, test_name) = divide_test_set("imagenet16-120", len(both), split_file)
     return Dataset(
@@ -158,9 +172,10 @@ def load_imagenet16_120(data_dir: Path, split_file: str | Path | None = None) ->
 
 def _read_cifar(source: Any, name: str, data_dir: Path, train: bool) -> ImageSplit:
     """Return the training or the test images, downloaded where they are absent or damaged."""
+    # torchvision compares the checksum of every file.
     try:
         images = source(str(data_dir), train=train)
-    except RuntimeError:  # torchvision compares the checksum of every file
+    except RuntimeError:
         archive = data_dir / source.filename
         state = "damaged or incomplete" if (data_dir / source.base_folder).exists() or archive.exists() else "not there"
         before = socket.getdefaulttimeout()
@@ -180,30 +195,13 @@ def _read_cifar(source: Any, name: str, data_dir: Path, train: bool) -> ImageSpl
     return ImageSplit(torch.from_numpy(images.data), torch.tensor(images.targets, dtype=torch.int64))
 
 
-def _expect_checksums(folder: Path, checksums: dict[str, str]) -> None:
-    faults = []
-    for name, expected in checksums.items():
-        if not (folder / name).is_file():
-            faults.append(f"missing {name} (md5 {expected})")
-            continue
-        found = hashlib.md5((folder / name).read_bytes(), usedforsecurity=False).hexdigest()
-        if found != expected:
-            faults.append(f"damaged {name} (md5 {found}, expected {expected})")
-    if faults:
-        raise UserError(
-            f"imagenet16-120 in {folder}: {', '.join(faults)}; get the downsampled 16x16 images from image-net.org "
-            "(after a login) or from the shared drive that NAS-Bench-201's README links, and put them there, "
-            "or name their folder with --data_dir"
-        )
-
-
 def _read_imagenet16(folder: Path, names: dict[str, str]) -> ImageSplit:
     """Read the images of the first 120 classes; in the files their labels begin at 1."""
     images, labels = [], []
     for path in (folder / name for name in names):
         content = load_plain(io.BytesIO(path.read_bytes()), path)
         data, targets = (content.get(key) for key in ("data", "labels")) if isinstance(content, dict) else (None, None)
-        # (n, 768): the channels of an image one after the other
+        # (n, 768): the channels of an image one after the other.
         shape = (len(targets) if isinstance(targets, list) else 0, 3 * IMAGENET16_SIZE**2)
         if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape != shape:
             raise UserError(

@@ -6,13 +6,11 @@ import hashlib
 import json
 import random
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from naswot_lightning.errors import UserError
 
-_HALVES_SEED = 1021
 _OWN = "our own, drawn by a seed: not the benchmark's official lists"
 # NAS-Bench-201 splits the test images of these in two, by lists that come from no known seed.
 TEST_SPLIT_FILES = {
@@ -32,13 +30,10 @@ def held_out(total: int, fraction: float, seed: int = 0) -> Halves:
 
 
 def cifar10_valid_halves(total: int = 50_000) -> Halves:
-    """Return the sorted train and x-valid indices of NAS-Bench-201's ``cifar10-valid``.
-
-    They are the benchmark's for its ``total`` of 50,000 (Dong & Yang, 2020): its published lists are the sorted
-    halves of a shuffle under seed 1021.
-    """
+    """Return the sorted train and x-valid indices of NAS-Bench-201's ``cifar10-valid`` (Dong & Yang, 2020)."""
+    # The published lists are the sorted halves of a shuffle of 50,000 under this seed.
     order = list(range(total))
-    random.Random(_HALVES_SEED).shuffle(order)
+    random.Random(1021).shuffle(order)
     return sorted(order[: total // 2]), sorted(order[total // 2 :])
 
 
@@ -116,7 +111,7 @@ def read_split_file(path: str | Path, name: str, total: int) -> Halves:
             f"--split_file {path}: {fault or f'no xvalid and xtest lists of {name} in it'}; expected NAS-Bench-201's "
             f'{TEST_SPLIT_FILES[name]}, or JSON {{"{name}": {{"xvalid": [...], "xtest": [...]}}}}'
         )
-    valid, test = (sorted(_indices(path, key, lists[key])) for key in ("xvalid", "xtest"))
+    valid, test = (_indices(path, key, lists[key]) for key in ("xvalid", "xtest"))
     seen, expected = set(valid) | set(test), set(range(total))
     if both := set(valid) & set(test):
         fault = f"xvalid and xtest overlap, both hold {min(both)}"
@@ -143,7 +138,8 @@ def _content(path: Path) -> bytes:
         ) from None
 
 
-def _indices(path: Path, key: str, entry: Any) -> Iterable[int]:
+def _indices(path: Path, key: str, entry: Any) -> list[int]:
+    """Return a list of indices, sorted; in the benchmark's own format a type stands beside a list of words."""
     typed = isinstance(entry, list) and len(entry) == 2 and entry[0] == "int"
     values = entry[1] if typed else entry
     if not isinstance(values, list):
@@ -151,4 +147,4 @@ def _indices(path: Path, key: str, entry: Any) -> Iterable[int]:
     for value in values:
         if not re.fullmatch(r"\d{1,9}", str(value), re.ASCII):
             raise UserError(f"--split_file {path}: {key} holds {str(value)[:40]!r}, expected whole numbers from 0")
-    return map(int, values)
+    return sorted(map(int, values))

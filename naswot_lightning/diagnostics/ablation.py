@@ -27,8 +27,7 @@ from naswot_lightning.data.sources import load_dataset
 from naswot_lightning.errors import UserError
 from naswot_lightning.scorer import ScoreEvaluator
 from naswot_lightning.seeds import derived_seed
-from naswot_lightning.storage.files import lock_folder
-from naswot_lightning.storage.json_lines import JsonLines
+from naswot_lightning.storage.files import JsonLines, lock_folder
 from spaces import Space
 
 # Percentiles of accuracy: one network of each 5 % of the better half, as in the paper.

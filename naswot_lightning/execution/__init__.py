@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 # The registry: a name, and where its constructor is.
 ENGINES = {
     "local": "naswot_lightning.execution.local:local_executor",
-    "ray": "naswot_lightning.execution.ray:ray_executor",
-    "slurm": "naswot_lightning.execution.slurm:slurm_executor",
+    "ray": "naswot_lightning.execution.ray:RayExecutor",
+    "slurm": "naswot_lightning.execution.slurm:SlurmExecutor",
 }
 
 

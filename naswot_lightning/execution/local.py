@@ -20,6 +20,7 @@ from typing import Any
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution.base import Executor, R, ResourceRequest, Stoppable, T, Task, WorkerFailure, run_item
 from naswot_lightning.execution.worker import (
+    MOST_STARTS,
     TaskSpec,
     answer_item,
     changed_environment,
@@ -28,13 +29,14 @@ from naswot_lightning.execution.worker import (
     start_worker,
 )
 
-MOST_WORKERS = 16  # each holds torch and the feature maps of one network, half a gigabyte
-_TRIED = 3  # items in this process, before workers are started
-_WORTHWHILE_S = 30.0  # of work in this process: a worker takes 3 s to start
-_START_S = 60.0  # beside the timeout, for a worker that gets ready: libraries come over slow networks, too
-_MOST_STARTS = 3  # of workers that die before they are ready, one after the other
-_GLANCE_S = 1.0  # between looks for a worker that hangs
-_PATIENCE_S = 5.0  # for a worker that is told to end
+# Each holds torch and the feature maps of one network, half a gigabyte.
+MOST_WORKERS = 16
+# Items that are tried in this process, and seconds of work left here that are worth workers, which take 3 s to start.
+_TRIED, _WORTHWHILE_S = 3, 30.0
+# Beside the timeout, for a worker that gets ready: libraries come over slow networks, too.
+_START_S = 60.0
+# Between looks for a worker that hangs, and for a worker that is told to end.
+_GLANCE_S, _PATIENCE_S = 1.0, 5.0
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +47,7 @@ def local_executor(request: ResourceRequest) -> Executor:
     Where no number of workers is asked for, a process per core or accelerator, if they are worth their start. A timeout
     always asks for processes: this one cannot end a call that hangs.
     """
-    # Workers import this module, and tune their process before torch is loaded.
+    # Jobs of SLURM import this module, and tune their process before torch is loaded.
     import torch
 
     from naswot_lightning.execution.resources import accelerators
@@ -126,7 +128,8 @@ class AutomaticExecutor:
         rest = waiting[_TRIED:]
         results: Iterator[tuple[T, R | WorkerFailure]] = ((item, run_item(task, item)) for item in rest)
         if self.processes.count > 1 and quickest * len(rest) >= _WORTHWHILE_S:
-            with suppress(UserError):  # raised at once: a user's functions cannot be sent to another process
+            # Raised at once where a user's functions cannot be sent to another process.
+            with suppress(UserError):
                 results = self.processes.run(task, rest)
         yield from results
 
@@ -196,11 +199,16 @@ class ProcessExecutor:
                     del workers[number]
                     at, *others = worker.calls.values() or [_START]
                     waiting.extendleft(reversed(others))
-                    unready = unready + 1 if at is _START else 0
                     if at is not _START:
+                        unready = 0
                         yield at, WorkerFailure(reason)
-                    elif unready == _MOST_STARTS:
-                        raise _cannot_start(reason)
+                        continue
+                    unready += 1
+                    if unready == MOST_STARTS:
+                        raise UserError(
+                            f"a worker {reason} before it was ready, {MOST_STARTS} times, perhaps for want of memory; "
+                            "what is finished is kept: run the same command again with fewer --workers"
+                        )
         finally:
             for worker in workers.values():
                 worker.dismiss()
@@ -208,14 +216,8 @@ class ProcessExecutor:
                 worker.end()
 
 
-def _cannot_start(reason: str) -> UserError:
-    return UserError(
-        f"a worker {reason} before it was ready, {_MOST_STARTS} times, perhaps for want of memory; "
-        "what is finished is kept: run the same command again with fewer --workers"
-    )
-
-
-_START = object()  # in place of an item: a worker gets ready
+# In place of an item: a worker gets ready.
+_START = object()
 
 
 class _Worker:
@@ -225,7 +227,8 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(1, context, start_worker, (str(file), environment))
         self._is_lost = False
-        self._since = time.monotonic()  # it has been at the first of its calls
+        # It has been at the first of its calls since then.
+        self._since = time.monotonic()
         before = set(multiprocessing.active_children())
         with interrupts_blocked():  # the threads of the pool keep this
             self.calls: dict[Future[Any], Any] = {self._pool.submit(os.getpid): _START}
@@ -258,7 +261,11 @@ class _Worker:
         """Return in words why it answers no more, and end it; None where nothing is wrong."""
         if self._is_lost:
             self._pool.shutdown()
-            return describe_exit(self._process.exitcode)
+            code = self._process.exitcode
+            if code is None or code >= 0:
+                return f"ended with exit code {code}"
+            memory = ", as Linux does where memory runs out" if code == -signal.SIGKILL else ""
+            return f"was killed by {signal.Signals(-code).name}{memory}"
         if timeout is None or not self.calls:
             return None
         allowed = timeout + (_START_S if _START in self.calls.values() else 0.0)
@@ -279,16 +286,3 @@ class _Worker:
         self._process.join(_PATIENCE_S)
         self._process.kill()
         self._process.join()
-
-
-def describe_exit(code: int | None) -> str:
-    """Return in words how a process ended.
-
-    >>> describe_exit(-9)
-    'was killed by SIGKILL, as Linux does where memory runs out'
-    """
-    if code == -signal.SIGKILL:
-        return "was killed by SIGKILL, as Linux does where memory runs out"
-    if code is not None and code < 0:
-        return f"was killed by {signal.Signals(-code).name}"
-    return f"ended with exit code {code}"

@@ -12,57 +12,32 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from naswot_lightning.errors import UserError
-from naswot_lightning.execution.base import Executor, R, ResourceRequest, Stoppable, T, Task, WorkerFailure, run_item
-from naswot_lightning.execution.worker import (
-    OutputReader,
-    TaskSpec,
-    module_path,
-    output_to,
-    pack_task,
-    sendable,
-)
+from naswot_lightning.execution.base import R, ResourceRequest, Stoppable, T, Task, WorkerFailure, run_item
+from naswot_lightning.execution.worker import MOST_STARTS, PrintedFile, TaskSpec, module_path, pack_task, sendable
 
 if TYPE_CHECKING:
     from ray import ObjectRef
 
-_CHUNK_S = 1.5  # that a chunk of items takes: a hundred times what it costs to send
-_GLANCE_S = 0.5  # between looks for workers that hang, and for what trainings print
-_MOST_TRIES = 3  # of a training whose worker is lost
-_MOST_STARTS = 3  # of workers that die before they are ready, one after the other
-_PATIENCE_S = 75.0  # for trainings that are told to save
-_CONNECTION_S = 10.0  # for the head of a cluster to answer; Ray itself waits for two minutes
-_SHARES = 10_000  # of a GPU, as Ray counts them
+# That a chunk of items takes: a hundred times what it costs to send.
+_CHUNK_S = 1.5
+# Between looks for workers that hang, and for what trainings print.
+_GLANCE_S = 0.5
+# Of a training whose worker is lost.
+_MOST_TRIES = 3
+# For trainings that are told to save.
+_PATIENCE_S = 75.0
+# For the head of a cluster to answer; Ray itself waits for two minutes.
+_CONNECTION_S = 10.0
+# Of a GPU, as Ray counts them.
+_SHARES = 10_000
 
 log = logging.getLogger(__name__)
-
-
-def ray_executor(request: ResourceRequest) -> Executor:
-    """Return what runs tasks on the cluster of ``RAY_ADDRESS``, or on one of this machine that it starts.
-
-    Raises:
-        UserError: Ray is not installed, or a device is asked for by its number.
-    """
-    if request.device.index is not None:
-        raise UserError(f"--device {request.device}: Ray chooses among the GPUs; use --device {request.device.type}")
-    # Ray reads these in every process, before it is imported; what the user has set stays.
-    # What it prints of lost workers is said in our words; the workers of a cluster that is started here are the work.
-    settings = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS_SKIP_REGEX": ".", "RAY_worker_niceness": "0"}
-    address = os.environ.get("RAY_ADDRESS") or "local"
-    if "RAY_AUTH_MODE" not in os.environ and address == "local":
-        # A private cluster takes a token of its own, which is nowhere stored.
-        settings |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    for name, value in settings.items():
-        os.environ.setdefault(name, value)
-    try:
-        import ray
-    except ImportError as error:
-        raise UserError(f"--engine ray: {error}; pip install 'naswot-lightning[ray]'") from None
-    return RayExecutor(ray, address, request)
 
 
 class RayWorker:
@@ -76,11 +51,11 @@ class RayWorker:
             return [], sendable(error)
         return [], None
 
-    def run(self, items: Sequence[Any], output: Path | None) -> tuple[list[Any], Exception | None]:
+    def run(self, items: Sequence[Any], output: PrintedFile | None) -> tuple[list[Any], Exception | None]:
         """Return the results of items, and the error of the task that ended it early."""
         results: list[Any] = []
         try:
-            with nullcontext() if output is None else output_to(output):
+            with nullcontext() if output is None else output.printing():
                 for item in items:
                     results.append(run_item(self._task, item))
         except KeyboardInterrupt:  # a training was stopped
@@ -101,7 +76,7 @@ class _Call:
 
     worker: Any
     items: list[Any]
-    output: OutputReader | None = None
+    output: PrintedFile | None = None
     since: float = field(default_factory=time.monotonic)
     is_hung: bool = False
 
@@ -109,27 +84,49 @@ class _Call:
 class RayExecutor:
     """Runs chunks of items in workers of Ray, or each item in one where it starts a process.
 
-    Where a worker dies or hangs, the items of its chunk are tried once more when all others are finished, each alone,
-    with none beside it that could want the same memory. A training is tried again at once, up to three times in all.
+    They are on the cluster of ``RAY_ADDRESS``, or on one of this machine that is started for them. Where a worker dies
+    or hangs, the items of its chunk are tried once more when all others are finished, each alone, with none beside it
+    that could want the same memory. A training is tried again at once, up to three times in all.
+
+    Raises:
+        UserError: Ray is not installed, or a device is asked for by its number.
     """
 
-    def __init__(self, ray: Any, address: str, request: ResourceRequest) -> None:
-        self._ray, self._address, self._request, self._trains = ray, address, request, request.runs_subprocess
+    def __init__(self, request: ResourceRequest) -> None:
+        self._request, self._trains = request, request.runs_subprocess
+        kind, _, number = str(request.device).partition(":")
+        if number:
+            raise UserError(f"--device {request.device}: Ray chooses among the GPUs; use --device {kind}")
+        # Ray reads these in every process, before it is imported; what the user has set stays. What it prints of lost
+        # workers is said in our words; the workers of a cluster that is started here are the work.
+        settings = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS_SKIP_REGEX": ".", "RAY_worker_niceness": "0"}
+        self._address = os.environ.get("RAY_ADDRESS") or "local"
+        if "RAY_AUTH_MODE" not in os.environ and self._address == "local":
+            # A private cluster takes a token of its own, which is nowhere stored.
+            settings |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        for name, value in settings.items():
+            os.environ.setdefault(name, value)
+        try:
+            self._ray: Any = import_module("ray")
+        except ImportError as error:
+            raise UserError(f"--engine ray: {error}; pip install 'naswot-lightning[ray]'") from None
         self._is_ours = False
         self._spec: TaskSpec | None = None
         self._sent: ObjectRef | None = None
-        self._idle: list[Any] = []  # workers that are ready for the task of ``_spec``
+        # Workers that are ready for the task of ``_spec``: they stay for the next batch of a search.
+        self._idle: list[Any] = []
         self._calls: dict[ObjectRef, _Call] = {}
         self._losses = Counter[Any]()
         self._unready = 0
-        self._pace: float | None = None  # seconds of an item
+        # Seconds of an item.
+        self._pace: float | None = None
 
     def __enter__(self) -> RayExecutor:
         return self
 
     def __exit__(self, *exception: object) -> None:
         """Leave the cluster; one that was started here ends."""
-        self._kill([])
+        self._kill_workers()
         if self._is_ours:
             self._is_ours = False
             self._ray.shutdown()
@@ -141,18 +138,18 @@ class RayExecutor:
             UserError: there is no cluster, it has not what is asked for, its workers cannot get ready, or the task
                 cannot be sent to one.
         """
-        request = self._request
-        spec = pack_task(task, request.threads, "--engine ray", "--engine local --workers 1")
+        spec = pack_task(task, self._request.threads, "--engine ray", "--engine local --workers 1")
         waiting = deque(items)
         if not waiting:
             return
-        self._connect()
+        if not self._ray.is_initialized():
+            self._connect()
         if spec != self._spec:
-            self._kill([])
+            self._kill_workers()
             self._spec, self._sent, self._pace = spec, self._ray.put(spec), None
         suspects: list[T] = []
         told = None
-        for item, result in self._results(waiting, request.workers):
+        for item, result in self._results(waiting, self._request.workers):
             if isinstance(result, WorkerFailure) and not self._trains:
                 if result is not told:  # all items of a chunk share one
                     log.warning("warning: a worker %s; what it was at is tried again at the end", result.reason)
@@ -161,40 +158,48 @@ class RayExecutor:
             else:
                 yield item, result
         if suspects:
-            self._kill([])  # for their memory
+            self._kill_workers()  # for their memory
             yield from self._results(deque(suspects), 1, is_retry=True)
 
     def _connect(self) -> None:
         """Join the cluster of ``RAY_ADDRESS``, or start one of this machine, which ends with this process."""
-        if self._ray.is_initialized():
-            return
-        address = self._address
-        expect_cluster(address)
-        own = {"include_dashboard": False} if address == "local" else {}
+        expect_cluster(self._address)
+        own = {"include_dashboard": False} if self._address == "local" else {}
         handler, folder = signal.getsignal(signal.SIGTERM), os.getcwd()
-        os.chdir(os.path.abspath(os.sep))  # workers look for modules in the folder of this call, even for Ray's own
+        # Workers look for modules in the folder of this call, even for Ray's own.
+        os.chdir(os.path.abspath(os.sep))
         try:
-            self._ray.init(address, log_to_driver=False, logging_level="ERROR", **own)
+            self._ray.init(self._address, log_to_driver=False, logging_level="ERROR", **own)
         except (OSError, RuntimeError, ValueError) as error:
             cure = "expected one of the same version, and RAY_AUTH_MODE as it was started with: token, or disabled"
-            raise UserError(f"RAY_ADDRESS {address}: {str(error).splitlines()[0]}; {cure}") from None
+            raise UserError(f"RAY_ADDRESS {self._address}: {str(error).splitlines()[0]}; {cure}") from None
         finally:
             os.chdir(folder)
+            # Ray has set its own.
             if callable(handler):
-                signal.signal(signal.SIGTERM, handler)  # Ray has set its own
+                signal.signal(signal.SIGTERM, handler)
         self._is_ours = True
 
     def _results(self, waiting: deque[Any], workers: int | None, is_retry: bool = False) -> Iterator[tuple[Any, Any]]:
         """Yield each item with its result or failure, with so many workers, or as many as the cluster takes."""
-        folder: Any = nullcontext()
-        if self._trains:  # what trainings print goes through files, which all machines see
-            folder = TemporaryDirectory(prefix=".output-", dir=self._request.folder.absolute())
-        with folder as output:
+        shared_folder: Any = nullcontext()
+        # What trainings print goes through files, which all machines see.
+        if self._trains:
+            shared_folder = TemporaryDirectory(prefix=".output-", dir=self._request.folder.absolute())
+        with shared_folder as folder:
             try:
                 while waiting or any(call.items for call in self._calls.values()):
                     self._start_workers(len(waiting) + len(self._calls), workers)
                     while waiting and self._idle:
-                        self._give(waiting, output, is_retry)
+                        count = 1
+                        if self._pace and not self._trains and not is_retry:
+                            # Towards the end fewer, so that all workers end together.
+                            share = -(-len(waiting) // (2 * (len(self._calls) + len(self._idle))))
+                            count = max(1, min(int(_CHUNK_S / self._pace), share))
+                        items = [waiting.popleft() for _ in range(min(count, len(waiting)))]
+                        worker = self._idle.pop()
+                        output = PrintedFile(Path(folder, f"{time.monotonic_ns()}.out")) if folder else None
+                        self._calls[worker.run.remote(items, output)] = _Call(worker, items, output)
                     for call in self._calls.values():
                         self._watch(call)
                     for ref in self._ray.wait(list(self._calls), timeout=_GLANCE_S)[0]:
@@ -221,22 +226,10 @@ class RayExecutor:
             raise UserError(f"--engine ray: {asked}; {cure}, or add machines")
         # Nothing is tried again by Ray itself, which would begin with the first item. The second thread is for stop().
         options = {"num_cpus": needs["CPU"], "num_gpus": needs.get("GPU", 0), "max_restarts": 0, "max_concurrency": 2}
-        path = {"PYTHONPATH": os.pathsep.join(module_path()), "PYTHONSAFEPATH": "1"}
+        path = {"PYTHONPATH": module_path(), "PYTHONSAFEPATH": "1"}
         for _ in range(min(slots, wanted, most or slots) - len(self._calls) - len(self._idle)):
             worker = self._ray.remote(**options, runtime_env={"env_vars": path})(RayWorker).remote()
             self._calls[worker.prepare.remote(self._sent)] = _Call(worker, [])
-
-    def _give(self, waiting: deque[Any], folder: str | None, is_retry: bool) -> None:
-        """Let an idle worker run a chunk."""
-        count = 1
-        if self._pace and not self._trains and not is_retry:
-            # Towards the end fewer, so that all workers end together.
-            share = -(-len(waiting) // (2 * (len(self._calls) + len(self._idle))))
-            count = max(1, min(int(_CHUNK_S / self._pace), share))
-        items = [waiting.popleft() for _ in range(min(count, len(waiting)))]
-        worker = self._idle.pop()
-        file = None if folder is None else Path(folder, f"{time.monotonic_ns()}.out")
-        self._calls[worker.run.remote(items, file)] = _Call(worker, items, OutputReader(file) if file else None)
 
     def _watch(self, call: _Call) -> None:
         """Show what a training has printed; end a worker that hangs."""
@@ -260,9 +253,9 @@ class RayExecutor:
             reason = f"gave no answer in {timeout:g} s" if call.is_hung else "died, perhaps for want of memory"
             results, failure = [WorkerFailure(reason)] * len(call.items), None
             self._unready += not call.items
-            if self._unready == _MOST_STARTS:
+            if self._unready == MOST_STARTS:
                 raise UserError(
-                    f"--engine ray: a worker {reason} before it was ready, {_MOST_STARTS} times; "
+                    f"--engine ray: a worker {reason} before it was ready, {MOST_STARTS} times; "
                     "what is finished is kept: run the same command again with fewer --workers"
                 ) from None
         except self._ray.exceptions.RayTaskError as error:  # our modules cannot be imported there
@@ -297,13 +290,13 @@ class RayExecutor:
                 for call in training.values():
                     self._watch(call)
         finally:
-            self._kill([call.worker for call in self._calls.values()])
-            self._calls.clear()
+            self._kill_workers()
 
-    def _kill(self, workers: list[Any]) -> None:
-        """End workers, and those that are idle."""
-        for worker in [*workers, *self._idle]:
+    def _kill_workers(self) -> None:
+        """End all workers, whatever they are at."""
+        for worker in [*(call.worker for call in self._calls.values()), *self._idle]:
             self._ray.kill(worker)
+        self._calls.clear()
         self._idle.clear()
 
 

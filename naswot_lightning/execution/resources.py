@@ -10,21 +10,19 @@ import torch
 
 from naswot_lightning.errors import UserError
 
-_BYTES = 2 * 2**30  # of a process that trains: torch takes 0.5 GB, a network of NAS-Bench-201 and its batch 0.6 GB
+# Bytes of a process that trains: torch takes 0.5 GB, a network of NAS-Bench-201 and its batch 0.6 GB.
+_BYTES = 2 * 2**30
 _ON_GPUS = ("auto", "gpu", "cuda")
 
 
 @dataclass(frozen=True)
 class ResourceSlot:
-    """Where one task at a time is run.
-
-    Attributes:
-        threads: of each of its processes.
-        environment: that gives its processes the devices of this slot and no others.
-    """
+    """Where one task at a time is run."""
 
     threads: int
+    """Of each of its processes."""
     environment: Mapping[str, str] = field(default_factory=dict)
+    """Gives its processes the devices of this slot and no others."""
 
 
 def split_resources(
@@ -32,16 +30,11 @@ def split_resources(
 ) -> list[ResourceSlot]:
     """Return the slots of this machine, one for each task that is run side by side.
 
-    Left to it, there is one for each ``devices`` GPUs; on the CPU one a core with one thread, within 2 GiB each. Short
-    trainings (4 of digits, 6 epochs, whole commands) finish 1.42 to 1.48 times as many an hour as one after the other
-    with two threads. Steps alone gain nothing where the machine is quiet (0.99 times at 32x32, 1.05 at 16x16), and 1.48
-    times where other programs hold the threads of one step up.
-
     Args:
         accelerator: of Lightning's Trainer: auto, cpu, gpu, ...
         devices: how many of them a task takes together.
         tasks: how many there are.
-        workers: how many slots; several may share a GPU.
+        workers: how many slots; several may share a GPU. None: one for each ``devices`` GPUs, or a core each.
         threads: of each process; by default the cores, shared out evenly.
 
     >>> [slot.threads for slot in split_resources("cpu", 1, 3, 2, threads=1)]
@@ -49,16 +42,16 @@ def split_resources(
     """
     gpus = visible_gpus() if accelerator in _ON_GPUS else []
     groups = [",".join(gpus[at : at + devices]) for at in range(0, len(gpus) - devices + 1, devices)]
+    # On the CPU one slot per core, within 2 GiB each. Short trainings (4 of digits, 6 epochs, whole commands) finish
+    # 1.42 to 1.48 times as many an hour as one after the other with two threads. Steps alone gain nothing where the
+    # machine is quiet (0.99 times at 32x32, 1.05 at 16x16), and 1.48 times where other programs hold threads up.
     cores = torch.get_num_threads()
-    count = workers or max(1, min(tasks, len(groups) or _most_on_cpu(cores, devices * (threads or 1))))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else _BYTES
+    on_cpu = min(cores // (devices * (threads or 1)), memory // _BYTES)
+    count = workers or max(1, min(tasks, len(groups) or on_cpu))
     each = threads or max(1, cores // (count * devices))
     shown = [{"CUDA_VISIBLE_DEVICES": group} for group in groups] or [{}]
     return [ResourceSlot(each, {**shown[number % len(shown)], "OMP_NUM_THREADS": str(each)}) for number in range(count)]
-
-
-def _most_on_cpu(cores: int, threads: int) -> int:
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else _BYTES
-    return min(cores // threads, memory // _BYTES)
 
 
 def get_device(name: str) -> torch.device:
@@ -84,13 +77,6 @@ def has_bf16_instructions(device: torch.device) -> bool:
     from naswot_lightning.score.compiled.jit import cpu_multiplies_bf16
 
     return device.type != "cpu" or cpu_multiplies_bf16()
-
-
-def warn_of_slow_bf16(device: torch.device) -> str | None:
-    """Return a warning where float32 is faster than bfloat16, else None."""
-    if has_bf16_instructions(device):
-        return None
-    return "--precision bf16: this CPU has no bfloat16 instructions and is slower with it, up to 8 times; use 32"
 
 
 def accelerators(device: torch.device) -> list[dict[str, str]]:

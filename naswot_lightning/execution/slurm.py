@@ -12,9 +12,8 @@ import sys
 import time
 import uuid
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import wait as wait_for
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -23,14 +22,13 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 from naswot_lightning.errors import UserError, expect_name
-from naswot_lightning.execution.base import Executor, R, ResourceRequest, Stoppable, T, Task, WorkerFailure, run_item
+from naswot_lightning.execution.base import R, ResourceRequest, Stoppable, T, Task, WorkerFailure, run_item
 from naswot_lightning.execution.local import ProcessExecutor
 from naswot_lightning.execution.worker import (
-    OutputReader,
+    PrintedFile,
     changed_environment,
     interrupts_blocked,
     module_path,
-    output_to,
     pack_task,
     sendable,
 )
@@ -41,59 +39,30 @@ if TYPE_CHECKING:
     from submitit import Job as SubmittedJob
     from submitit.core.utils import DelayedSubmission
 
-_ITEMS_OF_A_JOB = 100  # what a lost job takes with it; half a minute of scoring, for ten seconds to load torch
-_MOST_JOBS = 16  # of candidates, at a time
-_MOST_LOSSES = 5  # of jobs, one after the other with no result between them
-_MOST_TRIES = 2  # of an item that is alone in its job
-_MINUTES = 240  # of a job; what takes longer is requeued
-_MOST_TIMEOUTS = 100  # of one job: a long training may need many
-_PATIENCE_S = 75.0  # for trainings that are told to save
-_SHORT_PATIENCE_S = 5.0  # for others
-_POLL_S, _LOCAL_POLL_S = 2.0, 0.2  # between looks for results
-_LOOK_S = 60.0  # between questions to SLURM for jobs that ended without a word; submitit asks every ten minutes
-_NO_FAULT = ("FINISHED", "COMPLETED", "UNKNOWN")  # states of jobs
-_OTHERS = {"additional_parameters", "nodes", "ntasks_per_node", "num_gpus"}  # a job is one process
+# What a lost job takes with it: half a minute of scoring, for ten seconds to load torch.
+_ITEMS_OF_A_JOB = 100
+# Jobs of candidates at a time.
+_MOST_JOBS = 16
+# Jobs that are lost one after the other with no result between them, and jobs that one item is given to.
+_MOST_LOSSES, _MOST_TRIES = 5, 2
+# Of a job. What takes longer is requeued, a long training many times.
+_MINUTES, _MOST_TIMEOUTS = 240, 100
+# Seconds for trainings that are told to save, and for others.
+_PATIENCE_S, _SHORT_PATIENCE_S = 75.0, 5.0
+# Between looks for results.
+_POLL_S, _LOCAL_POLL_S = 2.0, 0.2
+# Between questions to SLURM for jobs that ended without a word; submitit asks every ten minutes.
+_LOOK_S = 60.0
+# States of jobs that say nothing of a fault.
+_NO_FAULT = ("FINISHED", "COMPLETED", "UNKNOWN")
+# A job is one process.
+_OTHERS = {"additional_parameters", "nodes", "ntasks_per_node", "num_gpus"}
 _LISTS = ("setup", "teardown", "srun_args")
 _PLAIN = re.compile(r"[\w.,:@%/+=?\[\] -]*")
 _CONSTRAINT = re.compile(r"[\w.,:@%/+=?\[\]&|()!* -]*")
 _TIME = re.compile(r"(?:(?P<d>\d+)-)?(?P<a>\d+)(?::(?P<b>\d+))?(?::(?P<c>\d+))?")
 
 log = logging.getLogger(__name__)
-
-
-def slurm_executor(request: ResourceRequest) -> Executor:
-    """Return what runs tasks as jobs of SLURM, or as processes of this machine with ``--slurm.cluster local``.
-
-    Raises:
-        UserError: submitit is not installed, there is no SLURM here, or an option is invalid.
-    """
-    try:
-        import submitit
-    except ImportError as error:
-        raise UserError(f"--engine slurm: {error}; pip install 'naswot-lightning[slurm]'") from None
-    logging.getLogger("submitit").setLevel(logging.ERROR)  # what it says of jobs is said in our words
-    names = {"cluster", "max_num_timeout", *submitit.SlurmExecutor._valid_parameters()} - _OTHERS
-    for name in request.options:
-        expect_name("option of --slurm", name, sorted(names))
-    cluster = expect_name("--slurm.cluster", str(request.options.get("cluster", "slurm")), ("slurm", "local"))
-    parameters = slurm_parameters(request)
-    if cluster == "slurm":
-        make_submitter(cluster, request, parameters, request.folder)  # raises what is wrong before the work begins
-    return SlurmExecutor(cluster, request, parameters)
-
-
-def make_submitter(cluster: str, request: ResourceRequest, parameters: Mapping[str, Any], folder: Path) -> AutoExecutor:
-    """Return submitit's executor, with the files of its jobs in a folder."""
-    import submitit
-
-    timeouts = {f"{cluster}_max_num_timeout": request.options.get("max_num_timeout", _MOST_TIMEOUTS)}
-    try:
-        made: AutoExecutor = submitit.AutoExecutor(folder, cluster, **timeouts)
-        made.update_parameters(**parameters)
-    except (RuntimeError, TypeError, ValueError) as error:
-        cure = "; there are machines with SLURM, and --slurm.cluster local" if "srun" in str(error) else ""
-        raise UserError(f"--engine slurm: {error}{cure}") from None
-    return made
 
 
 def slurm_parameters(request: ResourceRequest) -> dict[str, Any]:
@@ -111,21 +80,18 @@ def slurm_parameters(request: ResourceRequest) -> dict[str, Any]:
         if name not in _LISTS and (isinstance(value, list) or not pattern.fullmatch(str(value))):
             raise UserError(f"--slurm.{name} {value!r}: expected a word or number of sbatch, without shell syntax")
     minutes = to_minutes(given.get("time", _MINUTES))
-    cpus = request.threads * request.devices
+    cpus = given.get("cpus_per_task", request.threads * request.devices)
     # Since SLURM 22.05 srun does not take the number of CPUs over from sbatch.
-    ours: dict[str, Any] = {"job_name": "naswot-lightning", "cpus_per_task": cpus, "srun_args": [f"-c{cpus}"]}
+    slurm: dict[str, Any] = {"job_name": "naswot-lightning", "cpus_per_task": cpus, "srun_args": [f"-c{cpus}"]}
     at_a_time = request.workers or (None if request.runs_subprocess else _MOST_JOBS)
     if at_a_time is not None:
-        ours["array_parallelism"] = at_a_time
-    gpus = request.devices if request.device.type == "cuda" else 0
-    if {"gres", "gpus_per_node", "gpus_per_task"} & set(given):
-        gpus = 0  # said otherwise
-    if "cpus_per_task" in given:
-        ours["srun_args"] = [f"-c{given['cpus_per_task']}"]
+        slurm["array_parallelism"] = at_a_time
     lists = {name: [given[name]] for name in _LISTS if isinstance(given.get(name), str)}
-    slurm = {**ours, **given, **lists, "time": minutes}
-    common = {"timeout_min": minutes, **({"gpus_per_node": gpus} if gpus else {})}
-    return {**common, **{f"slurm_{name}": value for name, value in slurm.items()}}
+    slurm |= {**given, **lists, "time": minutes}
+    parameters = {"timeout_min": minutes, **{f"slurm_{name}": value for name, value in slurm.items()}}
+    if request.device.type == "cuda" and not {"gres", "gpus_per_node", "gpus_per_task"} & set(given):
+        parameters["gpus_per_node"] = request.devices
+    return parameters
 
 
 def to_minutes(time_limit: Any) -> int:
@@ -155,8 +121,8 @@ class JobCall:
     task: Path
     """The file of the pickled :class:`~naswot_lightning.execution.worker.TaskSpec`."""
     items: Sequence[Any]
-    output: Path
-    """Where a training prints."""
+    output: PrintedFile
+    """What a training prints."""
     runs_subprocess: bool
     timeout: float | None
     results: list[tuple[Any, Any]] = field(default_factory=list)
@@ -174,7 +140,7 @@ class JobCall:
         try:
             spec = pickle.loads(self.task.read_bytes())  # noqa: S301 - of the command that submitted this
             if self.runs_subprocess:
-                with output_to(self.output):
+                with self.output.printing():
                     task = spec.load()
                     self.results += [(item, self._train(task, item)) for item in left]
             else:
@@ -188,10 +154,9 @@ class JobCall:
     def _train(self, task: Task[Any, Any], item: Any) -> Any:
         """Wait for a training in another thread, so that this one can answer signals."""
         with ThreadPoolExecutor(1) as pool:
-            call = pool.submit(run_item, task, item)
-            self._training = task, call
+            self._training = task, pool.submit(run_item, task, item)
             try:
-                return call.result()
+                return self._training[1].result()
             except KeyboardInterrupt:
                 self._stop_training()
                 return WorkerFailure("was interrupted")
@@ -202,7 +167,7 @@ class JobCall:
             task, call = self._training
             if isinstance(task, Stoppable):
                 task.stop()
-            wait_for([call], _PATIENCE_S)
+            wait([call], _PATIENCE_S)
 
     def checkpoint(self) -> DelayedSubmission:
         """Let a training save, and return what goes on with it."""
@@ -217,42 +182,64 @@ class _Running:
     """A job that is under way."""
 
     job: SubmittedJob[Any]
-    items: list[Any]
+    call: JobCall
     tries: int
     """How often its only item was given to a job."""
-    output: OutputReader
 
 
 class SlurmExecutor:
-    """Runs items in jobs: a training in one of its own, up to 100 candidates together.
+    """Runs items in jobs of SLURM, or in processes of this machine with ``--slurm.cluster local``.
 
-    Half of the items of a job that is lost are submitted again in one job, half in another; one that is alone in its
-    job once more.
+    A training has a job of its own, up to 100 candidates share one. Half of the items of a job that is lost are
+    submitted again in one job, half in another; one that is alone in its job once more.
 
-    Args:
-        cluster: slurm, or local.
-        request: what the command asks for.
-        parameters: of submitit.
+    Raises:
+        UserError: submitit is not installed, there is no SLURM here, or an option is invalid.
     """
 
-    def __init__(self, cluster: str, request: ResourceRequest, parameters: Mapping[str, Any]) -> None:
-        self._cluster, self._request, self._parameters = cluster, request, parameters
+    def __init__(self, request: ResourceRequest) -> None:
+        try:
+            import submitit
+        except ImportError as error:
+            raise UserError(f"--engine slurm: {error}; pip install 'naswot-lightning[slurm]'") from None
+        # What it says of jobs is said in our words.
+        logging.getLogger("submitit").setLevel(logging.ERROR)
+        names = {"cluster", "max_num_timeout", *submitit.SlurmExecutor._valid_parameters()} - _OTHERS
+        for name in request.options:
+            expect_name("option of --slurm", name, sorted(names))
+        cluster = expect_name("--slurm.cluster", str(request.options.get("cluster", "slurm")), ("slurm", "local"))
+        self._request, self._cluster, self._parameters = request, cluster, slurm_parameters(request)
+        self._poll_s = _LOCAL_POLL_S
+        # Jobs at a time; SLURM has a queue of its own.
+        self._most: int | None = request.workers or (request.slots if request.runs_subprocess else os.cpu_count() or 1)
         self._is_slurm = cluster == "slurm"
-        self._poll_s = _POLL_S if self._is_slurm else _LOCAL_POLL_S
-        self._most: int | None = None  # jobs at a time; SLURM has a queue of its own
-        if not self._is_slurm:
-            self._most = request.workers or (request.slots if request.runs_subprocess else os.cpu_count() or 1)
+        if self._is_slurm:
+            self._poll_s, self._most = _POLL_S, None
+            self._submitter_of(request.folder)  # raises what is wrong before the work begins
+        # Items of a job that is to be submitted, and the how manyth it is for an item that is alone.
         self._waiting: deque[tuple[list[Any], int]] = deque()
         self._running: list[_Running] = []
         self._losses, self._looked = 0, time.monotonic()
+
+    def _submitter_of(self, folder: Path) -> AutoExecutor:
+        """Return submitit's executor, with the files of its jobs in a folder."""
+        import submitit
+
+        timeouts = {f"{self._cluster}_max_num_timeout": self._request.options.get("max_num_timeout", _MOST_TIMEOUTS)}
+        try:
+            made: AutoExecutor = submitit.AutoExecutor(folder, self._cluster, **timeouts)
+            made.update_parameters(**self._parameters)
+        except (RuntimeError, TypeError, ValueError) as error:
+            cure = "; there are machines with SLURM, and --slurm.cluster local" if "srun" in str(error) else ""
+            raise UserError(f"--engine slurm: {error}{cure}") from None
+        return made
 
     @cached_property
     def _submitter(self) -> AutoExecutor:
         """With a new folder for the files of jobs, which are unpickled: those of a foreign run folder are not."""
         jobs = self._request.folder.absolute() / "jobs"
         jobs.mkdir(parents=True, exist_ok=True)
-        folder = Path(mkdtemp(prefix=time.strftime("%Y%m%d-%H%M%S-"), dir=jobs))
-        return make_submitter(self._cluster, self._request, self._parameters, folder)
+        return self._submitter_of(Path(mkdtemp(prefix=time.strftime("%Y%m%d-%H%M%S-"), dir=jobs)))
 
     def run(self, task: Task[T, R], items: Iterable[T]) -> Iterator[tuple[T, R | WorkerFailure]]:
         """Yield each item with its result, as their jobs are finished.
@@ -260,23 +247,21 @@ class SlurmExecutor:
         Raises:
             UserError: jobs are refused or lost one after the other, or the task cannot be sent to one.
         """
-        request = self._request
-        spec = pack_task(task, request.threads, "--engine slurm", "--engine local --workers 1")
-        self._waiting.extend((chunk, 1) for chunk in split_into_jobs(list(items), request))
+        spec = pack_task(task, self._request.threads, "--engine slurm", "--engine local --workers 1")
+        self._waiting.extend((chunk, 1) for chunk in split_into_jobs(list(items), self._request))
         if not self._waiting:
             return
         file = Path(self._submitter.folder, f"{uuid.uuid4().hex}.task")
         atomic_write(file, pickle.dumps(spec))
-        call = JobCall(file, (), file, request.runs_subprocess, request.timeout)
         try:
             while self._waiting or self._running:
-                self._submit(call)
+                self._submit(file)
                 if self._is_slurm and time.monotonic() - self._looked > _LOOK_S:
                     self._looked = time.monotonic()
                     self._running[0].job.get_info(mode="force")  # of all jobs
                 for running in list(self._running):
                     is_done = running.job.done()
-                    running.output.show()
+                    running.call.output.show()
                     if is_done:
                         self._running.remove(running)
                         yield from self._collect(running)
@@ -287,34 +272,35 @@ class SlurmExecutor:
             raise
         finally:
             for running in self._running:
-                running.output.show()
+                running.call.output.show()
             self._running.clear()
             self._waiting.clear()
             for path in file.parent.glob(f"{file.stem}.*"):
                 path.unlink(missing_ok=True)
 
-    def _submit(self, call: JobCall) -> None:
+    def _submit(self, file: Path) -> None:
+        """Submit what is waiting and has room as one array."""
         room = len(self._waiting) if self._most is None else self._most - len(self._running)
         chunks = [self._waiting.popleft() for _ in range(min(room, len(self._waiting)))]
         if not chunks:
             return
+        outputs = [PrintedFile(file.with_suffix(f".{time.monotonic_ns()}")) for _ in chunks]
+        runs_subprocess, timeout = self._request.runs_subprocess, self._request.timeout
         calls = [
-            replace(call, items=items, output=call.task.with_suffix(f".{time.monotonic_ns()}")) for items, _ in chunks
+            JobCall(file, items, output, runs_subprocess, timeout)
+            for (items, _), output in zip(chunks, outputs, strict=True)
         ]
         try:
             # Ctrl-C waits until we know the jobs.
-            with interrupts_blocked(), changed_environment(PYTHONPATH=os.pathsep.join(module_path())):
+            with interrupts_blocked(), changed_environment(PYTHONPATH=module_path()):
                 jobs = self._submitter.submit_array(calls)
-                self._running += [
-                    _Running(job, items, tries, OutputReader(each.output))
-                    for job, each, (items, tries) in zip(jobs, calls, chunks, strict=True)
-                ]
+                tries = [tries for _, tries in chunks]
+                self._running += [_Running(*each) for each in zip(jobs, calls, tries, strict=True)]
         except (RuntimeError, TypeError, ValueError, OSError) as error:
             said = (str(error).strip() or type(error).__name__).splitlines()[-1]
             raise UserError(f"--engine slurm: {said}; see --slurm.NAME in docs/clusters.md") from None
         if self._is_slurm:
-            first, folder = jobs[0].job_id, self._submitter.folder
-            print(f"{len(jobs)} jobs of SLURM, from {first}; logs in {folder}", file=sys.stderr)
+            print(f"{len(jobs)} jobs of SLURM, from {jobs[0].job_id}; logs in {file.parent}", file=sys.stderr)
 
     def _collect(self, running: _Running) -> Iterator[tuple[Any, Any]]:
         """Yield what a job that has ended returned; submit its items again where it did not."""
@@ -339,7 +325,7 @@ class SlurmExecutor:
 
     def _lose(self, running: _Running, reason: str) -> Iterator[tuple[Any, Any]]:
         """Submit the items of a job again, or yield the only one as a failure."""
-        items, half = running.items, len(running.items) // 2
+        items, half = list(running.call.items), len(running.call.items) // 2
         self._losses += 1
         if self._losses == _MOST_LOSSES:
             raise UserError(
@@ -361,7 +347,8 @@ class SlurmExecutor:
         left = [running.job for running in self._running if not running.job.done()]
         if trains and left:
             log.warning("%d trainings are told to save and end; Ctrl-C ends them at once", len(left))
-        self._signal(left, "--state=PENDING")
+        if self._is_slurm:
+            self._signal(left, "--state=PENDING")
         self._signal(left, "--signal=INT")
         end = time.monotonic() + (_PATIENCE_S if trains else _SHORT_PATIENCE_S)
         try:
@@ -377,7 +364,7 @@ class SlurmExecutor:
         """Call scancel; a local job is interrupted: the first time it saves, the second time it ends at once."""
         if self._is_slurm and jobs:
             subprocess.run(["scancel", option, *(job.job_id for job in jobs)], capture_output=True, check=False)
-        elif option != "--state=PENDING":
+        elif not self._is_slurm:
             for job in jobs:
                 with suppress(ProcessLookupError):
                     os.kill(int(job.job_id), signal.SIGTERM)

@@ -20,7 +20,7 @@ from naswot_lightning.data.sources import load_dataset
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution import get_engine
 from naswot_lightning.execution.base import Executor, ResourceRequest
-from naswot_lightning.execution.resources import get_device, warn_of_slow_bf16
+from naswot_lightning.execution.resources import get_device, has_bf16_instructions
 from naswot_lightning.scores.registry import parse_scores
 from naswot_lightning.search.algorithms import get_algorithm
 from naswot_lightning.search.algorithms.base import Algorithm, Limits, Proposal
@@ -88,8 +88,9 @@ def plan_search(config: SearchConfig, scored: bool = False) -> Search:
     space = get_space(config.space)
     config = replace(config, space=space.name)  # the one spelling of its options
     device = get_device(machine.device)
-    if config.precision == "bf16" and not scored and (warning := warn_of_slow_bf16(device)):
-        print(f"search.py: warning: {warning}", file=sys.stderr)
+    if config.precision == "bf16" and not scored and not has_bf16_instructions(device):
+        slow = "this CPU has no bfloat16 instructions and is slower with it, up to 8 times; use 32"
+        print(f"search.py: warning: --precision bf16: {slow}", file=sys.stderr)
     folder, load_probes, benchmark = RunFolder(config.run_dir), _cache_probes(config), _open_benchmark(config, space)
     if config.evaluator == "table" and benchmark is not None:
         space = space_of(benchmark, space)

@@ -1,4 +1,4 @@
-"""Atomic writes, CSV, and the lock of a folder that one process at a time may write."""
+"""Atomic writes, CSV, files of JSON lines, and the lock of a folder that one process at a time may write."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import csv
 import errno
 import io
 import json
+import mmap
 import os
 import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TextIO
@@ -26,7 +28,9 @@ except ImportError:  # Windows
 _UNFINISHED = ".part"
 # A cell that begins with one of these is computed as a formula by spreadsheets.
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r")
-_RETRY_S = 0.1  # between attempts to take a lock
+# Between attempts to take a lock.
+_RETRY_S = 0.1
+_encode = json.JSONEncoder(allow_nan=False).encode
 
 
 @contextmanager
@@ -75,9 +79,8 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def write_csv(path: Path, rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    """Write rows as a CSV file; what is missing is empty."""
-    with atomic_open(path) as file:
-        csv_writer(file, columns).writerows(map(_cells, rows))
+    """Write rows as a CSV file, as :func:`to_csv` has them."""
+    atomic_write(path, to_csv(rows, columns))
 
 
 def to_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> str:
@@ -87,19 +90,15 @@ def to_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> str:
     'rank,score\n1,\n2,1.5\n'
     """
     text = io.StringIO()
-    csv_writer(text, columns).writerows(map(_cells, rows))
+    csv_writer(text, columns).writerows({name: to_cell(value) for name, value in row.items()} for row in rows)
     return text.getvalue()
 
 
 def csv_writer(file: TextIO, columns: Sequence[str]) -> csv.DictWriter[str]:
-    """Write the header, and return a writer of rows as :func:`to_csv` writes them."""
+    """Write the header, and return a writer of rows whose values are cells already."""
     writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     return writer
-
-
-def _cells(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: to_cell(value) for name, value in row.items()}
 
 
 def to_cell(value: Any) -> Any:
@@ -149,29 +148,96 @@ def lock_folder(folder: Path, patience: float = 0.0, option: str = "--run_dir") 
         OSError: it cannot be locked; it names the file.
     """
     path = folder / ".lock"
-    if path.is_symlink():  # to lock what it leads to would lock somebody else's file
+    # To lock what a link leads to would lock somebody else's file.
+    if path.is_symlink():
         raise UserError(f"{path} is a link where a run keeps a file: move it away, or remove it")
     end = time.monotonic() + patience
     with open(path, "ab") as file:
-        while not _lock(path, file.fileno()):
-            if time.monotonic() >= end:
-                raise UserError(f"{folder} is in use by another process; wait for it, or choose another {option}")
-            time.sleep(_RETRY_S)
+        while True:
+            try:
+                if fcntl is None:
+                    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= end:
+                    busy = f"{folder} is in use by another process; wait for it, or choose another {option}"
+                    raise UserError(busy) from None
+                time.sleep(_RETRY_S)
+                continue
+            except OSError as error:
+                if error.errno not in (errno.ENOSYS, errno.EOPNOTSUPP):
+                    raise OSError(error.errno, error.strerror, str(path)) from error
+                without = "this file system has no locks; let one command at a time use it"
+                print(f"warning: {folder}: {without}", file=sys.stderr)
+            break
         yield
 
 
-def _lock(path: Path, descriptor: int) -> bool:
-    """Return False where another process holds the lock."""
-    try:
-        if fcntl is None:
-            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        if error.errno not in (errno.ENOSYS, errno.EOPNOTSUPP):
-            raise OSError(error.errno, error.strerror, str(path)) from error
-        print(
-            f"warning: {path.parent}: this file system has no locks; let one command at a time use it", file=sys.stderr
-        )
-    return True
+class JsonLines:
+    """An append-only file of JSON objects, one per line; iterating yields its lines without line ends.
+
+    It stays readable where its process is killed: a last line that was cut off is removed when it is opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = FileIO(path, "a+")
+        if size := self._file.seek(0, os.SEEK_END):
+            with mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                whole = content.rfind(b"\n") + 1
+            if size > whole:
+                self._file.truncate(whole)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return whole_lines(self.path)
+
+    def __enter__(self) -> JsonLines:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._file.close()
+
+    def append(self, entry: Mapping[str, Any]) -> None:
+        """Write one object as one line, in one system call; NaN and infinity are refused.
+
+        Raises:
+            UserError: a text of it is no Unicode, which no reader would take.
+            OSError: the disk is full or cannot be written; it names the file.
+        """
+        text = _encode(entry)
+        # An escaped surrogate is half of a character, or one of two halves.
+        if "\\ud" in text:
+            try:
+                json.dumps(entry, ensure_ascii=False).encode()
+            except UnicodeEncodeError as error:
+                cut = error.object[max(0, error.start - 40) : error.end]
+                raise UserError(f"{self.path}: ...{cut} is no Unicode text; give it another name") from None
+        line = (text + "\n").encode()
+        end = self._file.seek(0, os.SEEK_END)
+        try:
+            written = self._file.write(line)
+            # The disk took a part and is now full: writing the rest raises the error.
+            if written != len(line):
+                self._file.write(line[written:])
+        except OSError as error:
+            self._file.truncate(end)
+            raise OSError(error.errno, error.strerror, str(self.path)) from error
+
+
+def whole_lines(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a file that another process may be adding to, without their ends; a last part is left out.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    with open(path, "rb") as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                yield line.removesuffix(b"\n")
+
+
+def damaged_line(path: Path, number: int, reason: str) -> UserError:
+    """Return the error of a line that cannot be used; the first line has number 1."""
+    return UserError(
+        f"{path}, line {number}: {reason}; remove the line (it is scored again), or use --overwrite to begin anew"
+    )

@@ -87,13 +87,16 @@ class _PlainUnpickler(pickle.Unpickler):
     def __init__(self, file: BinaryIO, path: Path, content: str, mapping: Callable[..., Any]) -> None:
         self._path, self._content = path, content
         self._needed: dict[tuple[str, str], Any] = {
-            ("collections", "OrderedDict"): lambda *items: mapping(*items),  # of a class itself attributes could be set
+            # Of a class itself attributes could be set.
+            ("collections", "OrderedDict"): lambda *items: mapping(*items),
             ("builtins", "set"): set,
-            ("_codecs", "encode"): _encoded,  # how protocol 2 writes bytes
+            # How protocol 2 writes bytes.
+            ("_codecs", "encode"): _encoded,
+            # Arrays are made by name of ndarray, empty ones first.
+            ("numpy", "ndarray"): None,
             ("numpy", "dtype"): _Dtype,
-            ("numpy", "ndarray"): None,  # of which arrays are made by name
             ("numpy.core.multiarray", "scalar"): _scalar,
-            ("numpy.core.multiarray", "_reconstruct"): _empty_array,
+            ("numpy.core.multiarray", "_reconstruct"): lambda *_: np.zeros(0).view(_PlainArray),
         }
         super().__init__(file, encoding="latin1")
 
@@ -125,10 +128,6 @@ class _PlainArray(np.ndarray):
         """Take shape and content, whose size numpy compares."""
         version, shape, described, by_columns, content = state
         super().__setstate__((version, shape, _dtype_of(described), by_columns, content))
-
-
-def _empty_array(*_: object) -> np.ndarray:
-    return np.zeros(0).view(_PlainArray)
 
 
 def _scalar(described: object, content: str | bytes) -> Any:

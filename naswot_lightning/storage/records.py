@@ -15,19 +15,24 @@ import yaml
 from annotated_types import Ge, Le
 
 if TYPE_CHECKING:
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import TypeAdapter
 
 Record = TypeVar("Record")
 Count = Annotated[int, Ge(0), Le(2**63 - 1)]
 Positive = Annotated[int, Ge(1), Le(2**63 - 1)]
-MOST = 1e40  # beyond all of 32 bits; sums and squares of such numbers are finite, and they can be drawn
+# Beyond all of 32 bits; sums and squares of such numbers are finite, and they can be drawn.
+MOST = 1e40
 Number = Annotated[float, Ge(-MOST), Le(MOST)]
 Share = Annotated[float, Ge(0), Le(1)]
 Plain = None | bool | int | float | str
 
 STRICT: dict[str, Any] = {"strict": True, "extra": "forbid", "allow_inf_nan": False}
-MOST_CHARACTERS = 1_000_000  # of a YAML file
-_SHOWN = 60  # characters of a value in a message
+# Of a YAML file.
+MOST_CHARACTERS = 1_000_000
+# Characters of a value in a message.
+_SHOWN = 60
+# What the constructors of YAML raise for a text that only looks like a number or a date.
+_FAULTS = (ValueError, RecursionError, AttributeError, TypeError, LookupError, ArithmeticError)
 
 
 def from_json(kind: Callable[..., Record], content: bytes | str) -> Record:
@@ -70,6 +75,7 @@ def checked_list(kind: Any, values: list[Any]) -> list[Any]:
 
 
 def _validated(validate: Callable[[Any], Record], content: object) -> Record:
+    """Return what pydantic makes of a content, or raise what is wrong first: field, expectation, and a short value."""
     try:
         return validate(content)
     except ValueError as error:
@@ -77,7 +83,19 @@ def _validated(validate: Callable[[Any], Record], content: object) -> Record:
 
         if not isinstance(error, ValidationError):
             raise
-        raise ValueError(_one_line(error)) from None
+        first = error.errors(include_url=False)[0]
+    # Of a record's own __post_init__.
+    if first["type"] == "value_error":
+        raise ValueError(str(first["ctx"]["error"]))
+    message = first["msg"][:1].lower() + first["msg"][1:]
+    if first["type"] not in ("json_invalid", "missing", "dataclass_type", "model_type"):
+        try:
+            text = repr(first["input"])
+        except (ValueError, RecursionError):  # an integer of more than 4,300 digits, nesting without end
+            text = "a value too long to show"
+        message += f", got {text if len(text) <= _SHOWN else text[:_SHOWN] + '...'}"
+    field = ".".join(map(str, first["loc"]))
+    raise ValueError(f"{field}: {message}" if field else message)
 
 
 def from_plain(kind: Callable[..., Record], values: object) -> Record:
@@ -116,26 +134,6 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
-def _one_line(error: ValidationError) -> str:
-    """Return what is wrong first: the field, what was expected, and the value where it is short."""
-    first = error.errors(include_url=False)[0]
-    field = ".".join(map(str, first["loc"]))
-    message = first["msg"][:1].lower() + first["msg"][1:]
-    if first["type"] == "value_error":  # of a record's own __post_init__
-        return str(first["ctx"]["error"])
-    if first["type"] in ("json_invalid", "missing", "dataclass_type", "model_type"):
-        return f"{field}: {message}" if field else message
-    return f"{field}: {message}, got {_shown(first['input'])}"
-
-
-def _shown(value: object) -> str:
-    try:
-        text = repr(value)
-    except (ValueError, RecursionError):  # an integer of more than 4,300 digits, nesting without end
-        return "a value too long to show"
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
-
-
 class _PlainLoader(yaml.SafeLoader):
     """Refuses aliases, by which a small file becomes a large value, and numbers that are not finite."""
 
@@ -170,16 +168,7 @@ def parse_yaml(text: str) -> Any:
         raise ValueError(f"{len(text):,} characters, more than {MOST_CHARACTERS:,}")
     try:
         return yaml.load(text, _PlainLoader)
-    # The constructors raise many kinds of errors for a text that only looks like a number or a date.
-    except (
-        yaml.YAMLError,
-        ValueError,
-        RecursionError,
-        AttributeError,
-        TypeError,
-        LookupError,
-        ArithmeticError,
-    ) as error:
+    except (yaml.YAMLError, *_FAULTS) as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or str(error) or type(error).__name__
         where = "" if mark is None else f"line {mark.line + 1}: "

@@ -26,14 +26,16 @@ _FILES = (
     "measured/jacobians.npz", "measured/ablation.jsonl", "measured/.lock",
 )  # fmt: skip
 _FOLDERS = ("picks", "trials", "trials/picks", "figures", "wandb", "jobs", "study", "measured")
-_NAMES_WITHIN = {  # of the folders that a run makes in these
+# Names of the folders that a run makes in these.
+_NAMES_WITHIN = {
     "picks": r"(given|[1-9]\d*)-[0-9a-f]+(-seed\d+)?",
     "trials/picks": r"[0-9a-f]{12}-\d+",
     "jobs": r"\d{8}-\d{6}-\w{8}",
 }
-FIGURE_MARK = b"naswot-lightning"  # in the first or the last bytes of a figure
+# What a figure of ours holds within so many bytes of its beginning or its end.
+FIGURE_MARK = b"naswot-lightning"
+_END = 2000
 _FIGURES = (".png", ".svg", ".pdf")
-_END = 2000  # bytes
 # What the last bits of a score can depend on.
 _LIBRARIES = ("naswot-lightning", "torch", "torchvision", "numpy", "numba")
 
@@ -123,7 +125,20 @@ class RunFolder:
             UserError: the folder was made with other settings, or another process is at work in it.
         """
         with self.lock():
-            self._continue_or_clear(identity, overwrite)
+            if self.config.exists() or self.scores.exists():
+                try:
+                    changed = differing(self.read_config(), identity)
+                except UserError:
+                    if not overwrite:
+                        raise
+                    changed = ["unreadable"]
+                if changed and not overwrite:
+                    raise UserError(
+                        f"{self.path} was made with other settings: {'; '.join(changed)}; "
+                        f"choose another {self._option}, or use --overwrite to begin anew"
+                    )
+                if changed:
+                    self._clear()
             atomic_write(self.config, yaml.safe_dump(config, sort_keys=False))
             yield
 
@@ -167,23 +182,6 @@ class RunFolder:
             raise UserError(f"{self.config} is damaged ({error}): {cure}") from None
         return saved
 
-    def _continue_or_clear(self, identity: Mapping[str, Any], overwrite: bool) -> None:
-        if not self.config.exists() and not self.scores.exists():
-            return
-        try:
-            changed = differing(self.read_config(), identity)
-        except UserError:
-            if not overwrite:
-                raise
-            changed = ["unreadable"]
-        if changed and overwrite:
-            self._clear()
-        elif changed:
-            raise UserError(
-                f"{self.path} was made with other settings: {'; '.join(changed)}; "
-                f"choose another {self._option}, or use --overwrite to begin anew"
-            )
-
     def _clear(self) -> None:
         """Remove what the run wrote; what else lies in the folder stays.
 
@@ -200,21 +198,16 @@ class RunFolder:
         for name, pattern in _NAMES_WITHIN.items():
             folders += [path for path in self.path.glob(f"{name}/*/") if re.fullmatch(pattern, path.name)]
         figures = [path for path in self.figures.glob("*") if path.suffix in _FIGURES and path.is_file()]
+        # PDF keeps at its end what PNG and SVG keep at the beginning.
+        ours = [path for path in figures if FIGURE_MARK in (content := path.read_bytes())[:_END] + content[-_END:]]
         for folder in folders:
             remove_within(self.path, folder)
-        for path in (*(self.path / name for name in _FILES), *filter(_is_marked, figures)):
+        for path in (*(self.path / name for name in _FILES), *ours):
             path.unlink(missing_ok=True)
         for name in reversed(_FOLDERS):
-            with suppress(OSError):  # it is not there, or holds what is the user's
+            # It is not there, or holds what is the user's.
+            with suppress(OSError):
                 (self.path / name).rmdir()
-
-
-def _is_marked(figure: Path) -> bool:
-    """Return whether a figure is ours: PDF keeps at its end what PNG and SVG keep at the beginning."""
-    with open(figure, "rb") as file:
-        head = file.read(_END)
-        file.seek(max(figure.stat().st_size - _END, len(head)))
-        return FIGURE_MARK in head + file.read()
 
 
 def differing(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -226,24 +219,18 @@ def differing(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return [f"{name} was {saved.get(name)!r}, now {value!r}" for name, value in now.items() if saved.get(name) != value]
 
 
-def versions_here() -> Versions:
-    """Return the versions of Python and of the libraries that scores depend on; of what is installed."""
-    found = {"python": platform.python_version()}
-    for name in _LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:  # a checkout that is not installed has no version of its own
-            continue
-    return found
-
-
 def note_versions(path: Path) -> None:
-    """Add the versions of this process where the last ones of the file are others.
+    """Add the versions of Python and of the libraries of this process where the last ones of the file are others.
 
     Raises:
         UserError: the file is damaged.
     """
-    known, here = read_versions(path), versions_here()
+    here = {"python": platform.python_version()}
+    for name in _LIBRARIES:
+        # A checkout that is not installed has no version of its own.
+        with suppress(PackageNotFoundError):
+            here[name] = version(name)
+    known = read_versions(path)
     if not known or known[-1] != here:
         write_json(path, [*known, here])
 

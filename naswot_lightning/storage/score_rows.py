@@ -1,4 +1,4 @@
-"""scores.jsonl: one finished candidate a line."""
+"""scores.jsonl: one finished candidate per line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Le
 
 from naswot_lightning.errors import UserError
-from naswot_lightning.storage.json_lines import JsonLines, damaged_line, whole_lines
+from naswot_lightning.storage.files import JsonLines, damaged_line, whole_lines
 from naswot_lightning.storage.records import STRICT, Count, from_json
 
 Status = Literal["ok", "degenerate", "failed"]
@@ -53,7 +53,8 @@ class ScoreRow:
     def __post_init__(self) -> None:
         if self.status == "ok" and self.score is None:
             raise ValueError("status is ok, and score is null")
-        if self.canonical == self.architecture:  # one text in memory, not two: 250 MB of a million cells
+        # One text in memory, not two: 250 MB of a million cells.
+        if self.canonical == self.architecture:
             object.__setattr__(self, "canonical", self.architecture)
 
     def to_json(self) -> dict[str, Any]:
@@ -65,27 +66,23 @@ class ScoreRow:
             values["fidelity"] = fidelity
         if stds is None:
             return values
+        # Deviations stand beside their means.
         names = list(values)
-        at = names.index("scores") + 1  # deviations stand beside their means
+        at = names.index("scores") + 1
         return {name: values.get(name, stds) for name in [*names[:at], "stds", *names[at:]]}
 
 
 class ScoreRows:
     """The finished candidates of a run, in the order in which they were finished.
 
-    Args:
-        path: ``scores.jsonl``.
-
     Raises:
         UserError: a line is damaged.
     """
 
-    rows: list[ScoreRow]
-
     def __init__(self, path: Path) -> None:
         self._file = JsonLines(path)
         try:
-            self.rows = _parse(path, self._file)
+            self.rows: list[ScoreRow] = _parse(path, self._file)
         except BaseException:
             self._file.__exit__()
             raise
@@ -103,7 +100,7 @@ class ScoreRows:
 
     def damaged(self, number: int, reason: str) -> UserError:
         """Return the error of a row that cannot be used; the first has number 1."""
-        return self._file.damaged(number, reason)
+        return damaged_line(self._file.path, number, reason)
 
 
 def read_score_rows(path: Path) -> list[ScoreRow]:

@@ -47,7 +47,7 @@ from naswot_lightning.analysis.results import TrainingResult
 from naswot_lightning.data.dataset import map_dataset
 from naswot_lightning.data.module import ImageDataModule
 from naswot_lightning.errors import UserError, describe_error, describe_os_error
-from naswot_lightning.execution.tuning import tune_process
+from naswot_lightning.execution.worker import tune_process
 from naswot_lightning.report.wandb.content import log_result
 from naswot_lightning.report.wandb.runs import send
 from naswot_lightning.storage.files import lock_folder

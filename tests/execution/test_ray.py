@@ -11,7 +11,7 @@ from naswot_lightning.data.probe import load_probe
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution import get_engine
 from naswot_lightning.execution.base import ResourceRequest, WorkerFailure
-from naswot_lightning.execution.ray import expect_cluster, ray_executor, resources_of_a_task
+from naswot_lightning.execution.ray import RayExecutor, expect_cluster, resources_of_a_task
 from naswot_lightning.scorer import ScoreEvaluator
 from spaces import get_space
 from tests.execution.conftest import SMALL
@@ -36,7 +36,7 @@ def cluster():
 
 
 def run(task, items, workers=2, device=CPU, **asked):
-    return list(ray_executor(ResourceRequest(workers, device, **asked)).run(task, items))
+    return list(RayExecutor(ResourceRequest(workers, device, **asked)).run(task, items))
 
 
 def test_an_error_of_a_task_ends_the_run_with_that_error(cluster):
@@ -73,7 +73,7 @@ def test_what_hangs_fails_in_time_and_workers_that_cannot_get_ready_are_one_line
 
 def test_a_killed_worker_loses_nothing_and_its_items_are_answered_once(cluster):
     results, killed = [], None
-    for item, (process, threads, _) in ray_executor(ResourceRequest(2, CPU)).run(Where(), range(60)):
+    for item, (process, threads, _) in RayExecutor(ResourceRequest(2, CPU)).run(Where(), range(60)):
         results.append(item)
         assert threads == "1"
         if killed is None and len(results) > 20:
@@ -103,7 +103,7 @@ def test_what_no_machine_has_is_one_line(cluster):
     with pytest.raises(UserError, match=r"no machine of the cluster has 3 CPUs and 3 GPUs"):
         run(Halved(), [2], 1, CUDA, devices=3)
     with pytest.raises(UserError, match=r"--device cuda:1: Ray chooses among the GPUs; use --device cuda"):
-        ray_executor(ResourceRequest(1, torch.device("cuda:1")))
+        RayExecutor(ResourceRequest(1, torch.device("cuda:1")))
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_trainings_save_where_the_command_ends(cluster, folders, capsys, caplog)
         wait_until(lambda: all((folder / "process").exists() for folder in folders))
         signal.raise_signal(signal.SIGINT)
 
-    executor = ray_executor(ResourceRequest(2, CPU, runs_subprocess=True))
+    executor = RayExecutor(ResourceRequest(2, CPU, runs_subprocess=True))
     threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
         list(executor.run(Training(), folders))
@@ -158,7 +158,7 @@ def test_a_space_of_ones_own_is_scored_and_workers_stay_for_the_next_batch(clust
     space = get_space("tests.own_networks.networks")
     evaluator = ScoreEvaluator(space, [load_probe("noise", "", 8, 0, probe_size=16)])
     networks = list(space)[:2]
-    executor = ray_executor(ResourceRequest(1, CPU))
+    executor = RayExecutor(ResourceRequest(1, CPU))
     found = dict(executor.run(evaluator, networks[:1]))
     workers = list(executor._idle)
     found |= dict(executor.run(evaluator, networks[1:]))

@@ -11,7 +11,7 @@ import torch
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution import get_engine, slurm
 from naswot_lightning.execution.base import ResourceRequest, WorkerFailure
-from naswot_lightning.execution.slurm import slurm_executor, split_into_jobs, to_minutes
+from naswot_lightning.execution.slurm import SlurmExecutor, split_into_jobs, to_minutes
 from tests.execution import fake_slurm
 from tests.execution.conftest import SMALL
 from tests.execution.tasks import Fatal, Forking, Halved, KillsItsParent, Odd, Training, begin, wait_until
@@ -28,7 +28,7 @@ def run(tmp_path, monkeypatch):
 
     def run(task, items, options=LOCAL, workers=2, device=CPU, **asked):
         request = ResourceRequest(workers, device, folder=tmp_path, options=options, **asked)
-        return slurm_executor(request).run(task, items)
+        return SlurmExecutor(request).run(task, items)
 
     return run
 
@@ -208,7 +208,7 @@ def test_picks_are_those_of_the_local_engine(trained, trained_here):
 def test_what_is_at_fault_with_the_options_is_one_line(options, said, monkeypatch):
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(UserError, match=said) as error:
-        slurm_executor(ResourceRequest(1, CPU, options=options))
+        SlurmExecutor(ResourceRequest(1, CPU, options=options))
     assert "\n" not in str(error.value)
 
 

@@ -42,8 +42,7 @@ from naswot_lightning.search.algorithms.base import Limits
 from naswot_lightning.search.algorithms.random import Listed, read_architectures
 from naswot_lightning.search.loop import Loop
 from naswot_lightning.search.plan import plan_search
-from naswot_lightning.storage.files import write_csv, write_json
-from naswot_lightning.storage.json_lines import JsonLines
+from naswot_lightning.storage.files import JsonLines, write_csv, write_json
 from naswot_lightning.storage.run_folder import RunFolder, note_versions
 from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows
 from naswot_lightning.training.plan import choose_picks, named_picks, plan_training

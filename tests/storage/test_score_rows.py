@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from naswot_lightning.errors import UserError
-from naswot_lightning.storage import json_lines
-from naswot_lightning.storage.json_lines import JsonLines
+from naswot_lightning.storage import files
+from naswot_lightning.storage.files import JsonLines
 from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows, read_score_rows
 
 BEST = ScoreRow(
@@ -27,9 +27,7 @@ ROWS = [
 ]
 
 
-@pytest.mark.parametrize("block", [1, 7, 10**6])
-def test_rows_after_a_crash_are_those_of_whole_lines(tmp_path, monkeypatch, block):
-    monkeypatch.setattr(json_lines, "_BLOCK", block)
+def test_rows_after_a_crash_are_those_of_whole_lines(tmp_path):
     path = tmp_path / "scores.jsonl"
     with ScoreRows(path) as finished:
         for row in ROWS:
@@ -84,12 +82,12 @@ def test_damaged_line_is_named_by_its_number(tmp_path):
 def test_append_writes_each_line_in_one_call(tmp_path, monkeypatch):
     calls = []
 
-    class Counted(json_lines.FileIO):
+    class Counted(files.FileIO):
         def write(self, content):
             calls.append(bytes(content))
             return super().write(content)
 
-    monkeypatch.setattr(json_lines, "FileIO", Counted)
+    monkeypatch.setattr(files, "FileIO", Counted)
     with ScoreRows(tmp_path / "scores.jsonl") as finished:
         for row in ROWS:
             finished.append(row)
