@@ -1,8 +1,8 @@
 """The settings of the two commands: plain types, checked once, written to the run folder.
 
-The groups are for the reader; an option is called as its field. ``{...}`` is a list of names, filled in by the command.
-Each option says what it affects: the identity of a run folder, what a merge compares, what the page and a comparison of
-runs show, and what wandb gets all follow from that.
+An option is called as its field. ``{...}`` is a list of names, filled in by the command. Each option says what it
+affects: the identity of a run folder, what a merge compares, what the page and a comparison of runs show, and what
+wandb gets all follow from that.
 """
 
 from __future__ import annotations
@@ -19,12 +19,9 @@ WandbMode = Literal["auto", "online", "offline", "disabled"]
 Select = Literal["top", "spread"]
 ProbeSplit = Literal["train", "test"]
 ScoreBatchNorm = Literal["batch", "running", "both"]
-_MOST_SEED = 2**32 - 1
-_MOST_BYTES = 4 * 2**30  # of a mini-batch
 Plain = None | bool | int | float | str
-PlainValue = Plain | list[Plain]  # never an object, which a file could name
-
-
+# Never an object, which a file could name.
+PlainValue = Plain | list[Plain]
 Affected = Literal[
     "candidates",  # which networks there are
     "scores",  # at initialization
@@ -34,10 +31,24 @@ Affected = Literal[
     "display",  # what is printed, shown and kept, and where
 ]
 
+# Of a mini-batch.
+_MOST_BYTES = 4 * 2**30
+# Upper bounds, and why there is one.
+_MOST_SEED = 2**32 - 1, "seeds have 32 bits"
+_MOST_IMAGES = 10_000, "the kernel of N images takes 8 N^2 bytes"
+_MOST_SIDE = 2_048, "no benchmark has larger images"
+_MOST_EPOCHS = 100_000, "each is a row of every table"
+_MOST_DEVICES = 1_024, "no machine has more"
+_MOST_WORKERS = 1_024, "each worker takes half a gigabyte"
+_MOST_REPEATS = 1_000, "each repeat takes as long as the first"
+_MOST_POINTS = 1_000, "each takes as long as a score"
+_MOST_BATCH = 1_000_000, "no device holds more"
+_MOST_SAMPLES = 10_000_000, "a row a candidate is held in memory, 1 kB each; split the search by --seed"
 
-def affects(*what: Affected) -> dict[str, Any]:
-    """Return the metadata of an option's field."""
-    return {"affects": frozenset(what)}
+
+def affects(*what: Affected, least: float | None = None, most: tuple[int, str] | None = None) -> dict[str, Any]:
+    """Return the metadata of an option's field: what it affects, and the bounds of its numbers."""
+    return {"affects": frozenset(what), "least": least, "most": most}
 
 
 def settings_affecting(settings: Any, *what: Affected) -> tuple[str, ...]:
@@ -57,17 +68,17 @@ def result_settings(settings: Any, saved: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in saved.items() if name not in without_effect}
 
 
-def _at_least(bound: float, **values: float | None) -> None:
-    for name, value in values.items():
+def _check_bounds(settings: Any) -> None:
+    for option in fields(settings):
+        value, least, most = getattr(settings, option.name), option.metadata.get("least"), option.metadata.get("most")
+        # What is not given, and a word such as "all", have no bounds.
+        if not isinstance(value, int | float):
+            continue
         # NaN compares with nothing, and neither it nor infinity can be kept in the files of a run.
-        if value is not None and not bound <= value < math.inf:
-            raise UserError(f"--{name} {value}: expected at least {bound}")
-
-
-def _at_most(bound: int, why: str, **values: float | None) -> None:
-    for name, value in values.items():
-        if value is not None and value > bound:
-            raise UserError(f"--{name} {value}: expected at most {bound:,}; {why}")
+        if least is not None and not least <= value < math.inf:
+            raise UserError(f"--{option.name} {value}: expected at least {least}")
+        if most is not None and value > most[0]:
+            raise UserError(f"--{option.name} {value}: expected at most {most[0]:,}; {most[1]}")
 
 
 @dataclass
@@ -91,55 +102,48 @@ class WandbConfig:
 
 
 @dataclass
-class SearchCandidates:
-    """Which networks are ranked."""
+class SearchConfig:
+    """Rank untrained networks of a search space by their score."""
 
+    # Which networks are ranked.
     space: str = field(default="nasbench201", metadata=affects("candidates"))
     """the search space: {spaces}, or one of your own (module.name)."""
     algorithm: str = field(default="random", metadata=affects("candidates"))
     """where candidates come from: {algorithms}."""
-    samples: int | Literal["all"] = field(default=1000, metadata=affects("candidates"))
+    samples: int | Literal["all"] = field(default=1000, metadata=affects("candidates", least=1, most=_MOST_SAMPLES))
     """candidates to draw (N of Algorithm 1), or all of the space."""
     architectures: str | None = field(default=None, metadata=affects("candidates"))
     """a file with one architecture a line (or a CSV file with a column arch or architecture) to rank instead of
     sampling."""
-    max_params: int | None = field(default=None, metadata=affects("candidates"))
+    max_params: int | None = field(default=None, metadata=affects("candidates", least=1))
     """score only networks with at most so many parameters."""
-    max_macs: int | None = field(default=None, metadata=affects("candidates"))
+    max_macs: int | None = field(default=None, metadata=affects("candidates", least=1))
     """score only networks with at most so many multiply-accumulates an image."""
     canonical: bool = field(default=True, metadata=affects("candidates", "scores"))
     """score networks without their dead branches, equal networks once; false for the paper's count."""
-    budget: float | None = field(default=None, metadata=affects("candidates"))
+    budget: float | None = field(default=None, metadata=affects("candidates", least=0))
     """seconds of training, real ones or those of the table, after which nothing more is proposed."""
-    seed: int = field(default=0, metadata=affects("candidates", "scores"))
+    seed: int = field(default=0, metadata=affects("candidates", "scores", least=0, most=_MOST_SEED))
     """seeds the candidates, the mini-batch and the weights."""
 
-
-@dataclass
-class SearchImages:
-    """The data set of the mini-batch."""
-
+    # The data set of the mini-batch.
     dataset: str = field(default="digits", metadata=affects("scores", "training"))
     """where the mini-batch comes from: {datasets} or noise."""
     data_dir: str = field(default="data", metadata=affects("source"))
     """the folder of the data set."""
-    image_size: int | None = field(default=None, metadata=affects("scores", "training"))
+    image_size: int | None = field(default=None, metadata=affects("scores", "training", least=1, most=_MOST_SIDE))
     """side of the images of an imagefolder; their own size by default."""
     split_file: str | None = field(default=None, metadata=affects("source"))
     """the official x-valid and x-test lists of cifar100 or imagenet16-120, for the training of the picks."""
-    batch_size: int = field(default=128, metadata=affects("scores"))
+    batch_size: int = field(default=128, metadata=affects("scores", least=2, most=_MOST_IMAGES))
     """images in the mini-batch."""
-    probe_size: int | None = field(default=None, metadata=affects("scores"))
+    probe_size: int | None = field(default=None, metadata=affects("scores", least=1, most=_MOST_SIDE))
     """side to which the mini-batch is resized before scoring; its own size by default."""
 
-
-@dataclass
-class SearchScores:
-    """How they are scored."""
-
+    # How they are scored.
     evaluator: str = field(default="scores", metadata=affects("candidates"))
     """what says how good an architecture is: {evaluators}."""
-    epochs: int | None = field(default=None, metadata=affects("training"))
+    epochs: int | None = field(default=None, metadata=affects("training", least=1, most=_MOST_EPOCHS))
     """of --evaluator train and table: how long each candidate is trained; 12 by default."""
     benchmark: str | None = field(default=None, metadata=affects("source"))
     """a table of known accuracies (python -m naswot_lightning.benchmarks convert), which the ranking shows, or by which
@@ -149,7 +153,7 @@ class SearchScores:
     score: str = field(default="naswot", metadata=affects("scores"))
     """the score to rank by: {scores}; several as columns (naswot,synflow), the first decides; joined by + for their
     ranks put together: the mean of log(rank / n) (jacob_cov+params), or of the ranks (jacob_cov+params:mean_rank)."""
-    repeats: int = field(default=1, metadata=affects("scores"))
+    repeats: int = field(default=1, metadata=affects("scores", least=1, most=_MOST_REPEATS))
     """score each network with so many initializations, each on a mini-batch of its own; the ranking holds mean and
     standard deviation."""
     precision: Literal["32", "bf16"] = field(default="32", metadata=affects("scores"))
@@ -158,19 +162,15 @@ class SearchScores:
     """instead of a search, measure what cheaper settings of naswot cost and how well they rank, on up to 100 of the
     candidates, and recommend one."""
 
-
-@dataclass
-class SearchMachine:
-    """What runs them."""
-
+    # What runs them.
     device: str = field(default="auto", metadata=affects("machine"))
     """auto, cpu, cuda, cuda:1, ..."""
     engine: str = field(default="local", metadata=affects("machine"))
     """what runs the candidates: {engines}."""
-    workers: int | None = field(default=None, metadata=affects("machine"))
+    workers: int | None = field(default=None, metadata=affects("machine", least=1, most=_MOST_WORKERS))
     """processes that score side by side, one thread each; by default one a core, or one a GPU, where the search would
     take longer than half a minute."""
-    timeout: float | None = field(default=None, metadata=affects("machine"))
+    timeout: float | None = field(default=None, metadata=affects("machine", least=1))
     """seconds after which a candidate counts as hung: its worker is ended, and it is tried once more."""
     shard: str | None = field(default=None, metadata=affects("candidates"))
     """score only a part of the candidates, such as 2/4 for the second of four, in a run folder of its own; python -m
@@ -180,12 +180,8 @@ class SearchMachine:
     train: dict[str, PlainValue] = field(default_factory=dict, metadata=affects("training"))
     """options of train.py for --evaluator train, as --train.NAME VALUE, such as --train.batch_size 128."""
 
-
-@dataclass
-class SearchRun:
-    """What becomes of the ranking."""
-
-    top: int = field(default=10, metadata=affects("display"))
+    # What becomes of the ranking.
+    top: int = field(default=10, metadata=affects("display", least=1))
     """how many of the ranking to print."""
     select: Select = field(default="top", metadata=affects("display"))
     """which networks train.py picks: the top, or as many spread evenly over the ranking."""
@@ -198,34 +194,14 @@ class SearchRun:
     wandb: WandbConfig = field(default_factory=WandbConfig, metadata=affects("display"))
     """where runs are shown."""
 
-
-@dataclass
-class SearchConfig(SearchRun, SearchMachine, SearchScores, SearchImages, SearchCandidates):
-    """Rank untrained networks of a search space by their score."""
-
     def __post_init__(self) -> None:
-        _at_least(2, batch_size=self.batch_size)
-        _at_least(1, top=self.top, repeats=self.repeats, probe_size=self.probe_size, image_size=self.image_size)
-        _at_least(1, workers=self.workers, timeout=self.timeout, epochs=self.epochs)
-        _at_least(0, seed=self.seed, budget=self.budget)
-        _at_most(100_000, "each is a row of every table", epochs=self.epochs)
-        _at_most(_MOST_SEED, "seeds have 32 bits", seed=self.seed)
-        _at_most(10_000, "the kernel of N images takes 8 N^2 bytes", batch_size=self.batch_size)
-        _at_most(2_048, "no benchmark has larger images", probe_size=self.probe_size)
-        _at_most(2_048, "no benchmark has larger images", image_size=self.image_size)
+        _check_bounds(self)
         side = self.probe_size or self.image_size or 32
         if 12 * self.batch_size * side**2 > _MOST_BYTES:
             raise UserError(
                 f"--batch_size {self.batch_size} of {side} x {side} images: they alone take "
                 f"{12 * self.batch_size * side**2 / 2**30:.0f} GiB; choose fewer, or smaller ones with --probe_size"
             )
-        _at_most(1_000, "each repeat takes as long as the first", repeats=self.repeats)
-        _at_most(1_024, "each worker takes half a gigabyte", workers=self.workers)
-        _at_least(1, max_params=self.max_params, max_macs=self.max_macs)
-        if self.samples != "all":
-            _at_least(1, samples=self.samples)
-            most = "a row a candidate is held in memory, 1 kB each; split the search by --seed"
-            _at_most(10_000_000, most, samples=self.samples)
         if self.part() and self.calibrate:
             raise UserError(f"--shard {self.shard} and --calibrate: a sample is calibrated on; leave one of them out")
 
@@ -266,12 +242,13 @@ class MergeConfig:
 
 
 @dataclass
-class TrainPicks:
-    """Which networks are trained, and with which seeds."""
+class TrainConfig:
+    """Train the picks of a ranking, each in its own process, and compare them."""
 
+    # Which networks are trained, and with which seeds.
     run_dir: str = field(default="runs/search", metadata=affects("machine"))
     """the run folder of a search, or a new one with --architecture."""
-    top: int = field(default=3, metadata=affects("candidates"))
+    top: int = field(default=3, metadata=affects("candidates", least=1))
     """how many of the ranking to train."""
     select: Select | None = field(default=None, metadata=affects("candidates"))
     """the top of the ranking, or spread evenly over it; as the search said by default."""
@@ -283,7 +260,7 @@ class TrainPicks:
     """the search space of --architecture; that of the ranking by default."""
     canonical: bool = field(default=True, metadata=affects("candidates"))
     """with --architecture, train the network without its dead branches; a ranking's own setting otherwise."""
-    seed: int | None = field(default=None, metadata=affects("candidates"))
+    seed: int | None = field(default=None, metadata=affects("candidates", least=0, most=_MOST_SEED))
     """seeds the weights, the order of images and the augmentation; that of the ranking by default."""
     seeds: str | int | list[int] | None = field(default=None, metadata=affects("candidates"))
     """several seeds, such as 777,888,999: each pick is trained with each, and the comparison has their mean and
@@ -293,62 +270,46 @@ class TrainPicks:
     trust: bool = field(default=False, metadata=affects("display"))
     """import the space that the run folder or a --config file names by its import path."""
 
-
-@dataclass
-class TrainImages:
-    """What they are trained on."""
-
+    # What they are trained on.
     dataset: str | None = field(default=None, metadata=affects("training"))
     """the data set to train on; that of the ranking by default."""
     data_dir: str | None = field(default=None, metadata=affects("source"))
     """the folder of the data set; that of the ranking by default."""
-    image_size: int | None = field(default=None, metadata=affects("training"))
+    image_size: int | None = field(default=None, metadata=affects("training", least=1, most=_MOST_SIDE))
     """side of the images of an imagefolder; that of the ranking by default."""
     split_file: str | None = field(default=None, metadata=affects("source"))
     """the official x-valid and x-test lists of cifar100 or imagenet16-120; that of the ranking by default."""
 
-
-@dataclass
-class TrainOptimisation:
-    """How they are trained: a recipe, and what differs from it."""
-
+    # How they are trained: a recipe, and what differs from it.
     recipe: str = field(default="nasbench201-200", metadata=affects("training"))
     """how a benchmark trains its networks ({recipes}); the options from --epochs to --drop_path override it."""
-    epochs: int | None = field(default=None, metadata=affects("training"))
+    epochs: int | None = field(default=None, metadata=affects("training", least=1, most=_MOST_EPOCHS))
     """training epochs; the learning rate falls to zero over them."""
-    batch_size: int | None = field(default=None, metadata=affects("training"))
+    batch_size: int | None = field(default=None, metadata=affects("training", least=2, most=_MOST_BATCH))
     """images a training step, of all devices together."""
     optimizer: Literal["sgd", "rmsprop"] | None = field(default=None, metadata=affects("training"))
     """sgd (Nesterov) or rmsprop."""
-    lr: float | None = field(default=None, metadata=affects("training"))
+    lr: float | None = field(default=None, metadata=affects("training", least=0))
     """initial learning rate."""
-    momentum: float | None = field(default=None, metadata=affects("training"))
+    momentum: float | None = field(default=None, metadata=affects("training", least=0))
     """of the optimizer."""
-    weight_decay: float | None = field(default=None, metadata=affects("training"))
+    weight_decay: float | None = field(default=None, metadata=affects("training", least=0))
     """L2 penalty of all parameters."""
-    gradient_clip: float | None = field(default=None, metadata=affects("training"))
+    gradient_clip: float | None = field(default=None, metadata=affects("training", least=0))
     """largest norm of the gradient."""
 
-
-@dataclass
-class TrainRegularisation:
-    """Targets, heads and paths; of the recipe, too."""
-
+    # Targets, heads and paths; of the recipe, too.
     label_smoothing: float | None = field(default=None, metadata=affects("training"))
     """share of the target spread over all classes."""
-    auxiliary_weight: float | None = field(default=None, metadata=affects("training"))
+    auxiliary_weight: float | None = field(default=None, metadata=affects("training", least=0))
     """weight of the loss of an auxiliary head (cell spaces nds_*); 0 for no head."""
     drop_path: float | None = field(default=None, metadata=affects("training"))
     """probability of drop path (cell spaces nds_*), growing from 0 over the epochs."""
 
-
-@dataclass
-class TrainTrajectory:
-    """The score during training."""
-
-    early_points: int = field(default=8, metadata=affects("training"))
+    # The score during training.
+    early_points: int = field(default=8, metadata=affects("training", least=0, most=_MOST_POINTS))
     """score points in each of the first two epochs (left panel of Figure 6)."""
-    probe_batch_size: int | None = field(default=None, metadata=affects("training"))
+    probe_batch_size: int | None = field(default=None, metadata=affects("training", least=2, most=_MOST_IMAGES))
     """images in the mini-batch of the trajectory; that of the ranking (128) by default."""
     probe_split: ProbeSplit = field(default="train", metadata=affects("training"))
     """where they are from: training images, or test images, which the network never learns from."""
@@ -356,11 +317,7 @@ class TrainTrajectory:
     """BatchNorm while the score is taken: by the mini-batch (the paper's), by its running statistics, or one score of
     each."""
 
-
-@dataclass
-class TrainDevices:
-    """What trains a pick."""
-
+    # What trains a pick.
     precision: str = field(default="32-true", metadata=affects("training"))
     """a precision of Lightning's Trainer, such as 32-true, bf16-mixed or 16-mixed."""
     compile: bool = field(default=False, metadata=affects("training"))
@@ -371,11 +328,11 @@ class TrainDevices:
     """auto, cpu, gpu, ..."""
     engine: str = field(default="local", metadata=affects("machine"))
     """what runs the picks: {engines}."""
-    workers: int | None = field(default=None, metadata=affects("machine"))
+    workers: int | None = field(default=None, metadata=affects("machine", least=1, most=_MOST_DEVICES))
     """picks that train side by side; by default one a GPU, or one a core."""
-    threads: int | None = field(default=None, metadata=affects("machine"))
+    threads: int | None = field(default=None, metadata=affects("machine", least=1, most=_MOST_DEVICES))
     """threads of a pick's process; by default the cores, shared out among the workers."""
-    devices: int = field(default=1, metadata=affects("machine"))
+    devices: int = field(default=1, metadata=affects("machine", least=1, most=_MOST_DEVICES))
     """how many devices train one pick together."""
     slurm: dict[str, PlainValue] = field(default_factory=dict, metadata=affects("machine"))
     """options of the jobs of --engine slurm, as --slurm.NAME VALUE, such as --slurm.partition gpu."""
@@ -384,41 +341,19 @@ class TrainDevices:
     trainer: dict[str, PlainValue] = field(default_factory=dict, metadata=affects("training"))
     """any other argument of Lightning's Trainer, as --trainer.NAME VALUE."""
 
-
-@dataclass
-class TrainTracking:
-    """Where runs are shown."""
-
+    # Where runs are shown.
     wandb: WandbConfig = field(default_factory=WandbConfig, metadata=affects("display"))
     """where runs are shown."""
 
-
-@dataclass
-class TrainConfig(
-    TrainTracking, TrainDevices, TrainTrajectory, TrainRegularisation, TrainOptimisation, TrainImages, TrainPicks
-):
-    """Train the picks of a ranking, each in its own process, and compare them."""
-
     def __post_init__(self) -> None:
         for name in ("accelerator", "devices", "strategy", "deterministic"):
-            if name in self.trainer:  # the same by Lightning's name
+            # The same by Lightning's name.
+            if name in self.trainer:
                 self.trainer = dict(self.trainer)
                 setattr(self, name, self.trainer.pop(name))
         if not isinstance(self.devices, int):
             raise UserError(f"--devices {self.devices}: expected the number of devices that train one pick together")
-        _at_least(1, top=self.top, epochs=self.epochs, image_size=self.image_size, devices=self.devices)
-        _at_least(1, workers=self.workers, threads=self.threads)
-        _at_least(2, batch_size=self.batch_size, probe_batch_size=self.probe_batch_size)
-        _at_least(0, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay)
-        _at_least(0, seed=self.seed, early_points=self.early_points, auxiliary_weight=self.auxiliary_weight)
-        _at_least(0, gradient_clip=self.gradient_clip)
-        _at_most(_MOST_SEED, "seeds have 32 bits", seed=self.seed)
-        _at_most(100_000, "each is a row of every table", epochs=self.epochs)
-        _at_most(1_000, "each takes as long as a score", early_points=self.early_points)
-        _at_most(10_000, "the kernel of N images takes 8 N^2 bytes", probe_batch_size=self.probe_batch_size)
-        _at_most(1_000_000, "no device holds more", batch_size=self.batch_size)
-        _at_most(2_048, "no benchmark has larger images", image_size=self.image_size)
-        _at_most(1_024, "no machine has more", devices=self.devices, workers=self.workers, threads=self.threads)
+        _check_bounds(self)
         for name, share in (("label_smoothing", self.label_smoothing), ("drop_path", self.drop_path)):
             if share is not None and not 0 <= share < 1:
                 raise UserError(f"--{name} {share}: expected at least 0 and less than 1")
@@ -432,11 +367,9 @@ class TrainConfig(
         """
         if self.seeds is None:
             return []
-        words = (
-            [str(word).strip() for word in self.seeds] if isinstance(self.seeds, list) else str(self.seeds).split(",")
-        )
-        seeds = [int(word) for word in words if re.fullmatch(r"\s*\d{1,10}\s*", word, re.ASCII)]
-        if len(set(seeds)) < len(words) or max(seeds) > _MOST_SEED:
+        words = self.seeds if isinstance(self.seeds, list) else str(self.seeds).split(",")
+        seeds = [int(word) for word in map(str, words) if re.fullmatch(r"\s*\d{1,10}\s*", word, re.ASCII)]
+        if not seeds or len(set(seeds)) < len(words) or max(seeds) > _MOST_SEED[0]:
             raise UserError(f"--seeds {self.seeds}: expected different whole numbers from 0, such as 777,888,999")
         if self.seed is not None:
             raise UserError(f"--seed {self.seed} and --seeds {self.seeds}: give one of them")

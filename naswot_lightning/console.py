@@ -11,9 +11,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 _INTERRUPTED = 130
-GAP = 2  # columns of the terminal between two of a table
-_LEAST_TEXT = 24  # columns of a folded text before a column of numbers is left out for it
-_PLAIN = {"…": "~", "±": "+-"}  # where the encoding has no such letter
+# Columns of the terminal between two of a table.
+GAP = 2
+# Columns of a folded text before a column of numbers is left out for it.
+_LEAST_TEXT = 24
+# Where the encoding has no such letter.
+_PLAIN = {"…": "~", "±": "+-"}
 
 
 class _PatientStream(io.TextIOWrapper):
@@ -38,11 +41,6 @@ class _PatientStream(io.TextIOWrapper):
         os.close(nobody)
 
 
-def _patient(stream: io.TextIOWrapper) -> _PatientStream:
-    encoding, by_line, at_once = stream.encoding, stream.line_buffering, stream.write_through  # not known once detached
-    return _PatientStream(stream.detach(), encoding, "backslashreplace", line_buffering=by_line, write_through=at_once)
-
-
 def harden_streams() -> None:
     """Let output never end a command: closed, its reader gone, or in an encoding without the letters of a name."""
     for name in ("stdout", "stderr"):
@@ -50,7 +48,9 @@ def harden_streams() -> None:
         if stream is None:  # closed by the shell
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - as long as the process
         elif stream is getattr(sys, f"__{name}__") and isinstance(stream, io.TextIOWrapper):
-            setattr(sys, name, _patient(stream))
+            # Not known once it is detached.
+            encoding, by_line, at_once = stream.encoding, stream.line_buffering, stream.write_through
+            setattr(sys, name, _PatientStream(stream.detach(), encoding, "backslashreplace", None, by_line, at_once))
 
 
 def exit_on_signal() -> None:

@@ -77,13 +77,12 @@ def warn_of_failure(what: str) -> Iterator[None]:
 
 def describe_os_error(error: OSError) -> str:
     """Return one line with a fix for a disk that is full, read-only or not writable."""
+    unwritable = dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), "choose a folder that can be written")
     cures = {
         errno.ENOSPC: "free some space and run the command again",
         errno.EDQUOT: "free some of your quota and run the command again",
         errno.EFBIG: "raise the limit on file sizes and run the command again",
-        errno.EROFS: "choose a folder that can be written",
-        errno.EACCES: "choose a folder that can be written",
-        errno.EPERM: "choose a folder that can be written",
+        **unwritable,
     }
     cure = cures.get(error.errno or 0, "check the path and run the command again")
     file = f"{error.filename}: " if error.filename else ""

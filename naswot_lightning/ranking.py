@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
 
-from naswot_lightning.columns import SIZES, Combination, Criterion
+from naswot_lightning.columns import SIZES, Criterion
 from naswot_lightning.errors import UserError
 from naswot_lightning.storage.files import atomic_open, csv_writer, to_cell
 from naswot_lightning.storage.records import Count, Positive, checked_list, parse_json
@@ -31,7 +31,8 @@ _KINDS: dict[str, Any] = {
     **dict.fromkeys(SIZES, Count | None),
     "status": Status,
 }
-_ROWS_AT_ONCE = 100_000  # that are plain objects while a ranking is written
+# Rows that are plain objects while a ranking is written, and bytes while one is read: of a million all take 1.5 GB.
+_ROWS_AT_ONCE = 100_000
 _BYTES_AT_ONCE = 1 << 25
 
 
@@ -63,41 +64,44 @@ def rank(
     1     2            a  310.5
     2     3            b    NaN
     """
-    scores = _scores_by_name(rows, criteria)
+    names = dict.fromkeys(part.name for criterion in criteria for part in criterion.parts)
+    scores = {name: np.array([row.scores.get(name) for row in rows], dtype=float) for name in names}
     values = [_values(scores, criterion) for criterion in criteria]
     states = np.array([_STATUS_ORDER[row.status] for row in rows])
-    for part in criteria[0].parts:  # a row that has only some of the scores is degenerate
+    # A row that has only some of the scores is degenerate.
+    for part in criteria[0].parts:
         states[(states == 0) & np.isnan(scores[part.name])] = _STATUS_ORDER["degenerate"]
     own = {name: [getattr(row, name) for row in rows] for name in ("architecture", "canonical", *SIZES)}
     statuses = np.array(list(_STATUS_ORDER), dtype=object)[states]
     ranking = _to_frame({**own, "score": values[0], "status": statuses})[list(COLUMNS[1:])]
-    several = {each.name: column for each, column in zip(criteria, values, strict=True)} if len(criteria) > 1 else {}
-    for name, column in (several | _deviations(rows) | dict(known or {})).items():
-        ranking[name] = column  # a score of the name of a size takes its place
+    further = {each.name: column for each, column in zip(criteria, values, strict=True)} if len(criteria) > 1 else {}
+    for name in dict.fromkeys(name for row in rows for name in row.stds or ()):
+        further[f"{name}_std"] = np.array([(row.stds or {}).get(name) for row in rows], dtype=float)
+    # A score of the name of a size takes its place.
+    for name, column in (further | dict(known or {})).items():
+        ranking[name] = column
     higher_is_better = criteria[0].is_relative or criteria[0].parts[0].higher_is_better
     worth = np.where(np.isnan(values[0]), 0.0, values[0])
-    order = np.lexsort((-worth if higher_is_better else worth, states))  # stable
+    # A stable order, by the last of its keys first.
+    order = np.lexsort((-worth if higher_is_better else worth, states))
     ranking = ranking.iloc[order].reset_index(drop=True)
     ranking.insert(0, "rank", range(1, len(rows) + 1))
     return ranking
-
-
-def _scores_by_name(rows: Sequence[ScoreRow], criteria: Sequence[Criterion]) -> dict[str, np.ndarray]:
-    names = dict.fromkeys(part.name for criterion in criteria for part in criterion.parts)
-    return {name: np.array([row.scores.get(name) for row in rows], dtype=float) for name in names}
-
-
-def _deviations(rows: Sequence[ScoreRow]) -> dict[str, np.ndarray]:
-    names = dict.fromkeys(name for row in rows for name in row.stds or ())
-    return {f"{name}_std": np.array([(row.stds or {}).get(name) for row in rows], dtype=float) for name in names}
 
 
 def _values(scores: Mapping[str, np.ndarray], criterion: Criterion) -> np.ndarray:
     """Return one score's values, NaN where one is missing, or what the ranks by several come to."""
     if not criterion.is_relative:
         return scores[criterion.parts[0].name]
-    worth = _WORTH[criterion.combine]
-    by_part = [worth(ranks_of(scores[part.name], part.higher_is_better)) for part in criterion.parts]
+    by_part = []
+    for part in criterion.parts:
+        ranks = ranks_of(scores[part.name], part.higher_is_better)
+        if criterion.combine == "mean_rank":
+            # 1 for the best, 0 for the last.
+            by_part.append(((ranks - 1) / max(len(ranks) - 1, 1)).tolist())
+        else:
+            # log(rank / n), 0 for the best, by Python's own logarithm: numpy's last bits depend on the processor.
+            by_part.append([math.log(rank / len(ranks)) for rank in ranks.tolist()])
     return np.array([sum(each) / len(each) for each in zip(*by_part, strict=True)])
 
 
@@ -107,23 +111,6 @@ def ranks_of(values: np.ndarray, higher_is_better: bool = True) -> np.ndarray:
 
     worth = values if higher_is_better else -values
     return np.asarray(rankdata(np.where(np.isnan(values), -np.inf, worth)))
-
-
-def _log_ranks(ranks: np.ndarray) -> list[float]:
-    """Return log(rank / n): 0 for the best. By Python's own logarithm: numpy's last bits depend on the processor."""
-    return [math.log(rank / len(ranks)) for rank in ranks.tolist()]
-
-
-def _relative_ranks(ranks: np.ndarray) -> list[float]:
-    """Return 1 for the best, 0 for the last."""
-    shares: list[float] = ((ranks - 1) / max(len(ranks) - 1, 1)).tolist()
-    return shares
-
-
-_WORTH: dict[Combination, Callable[[np.ndarray], list[float]]] = {
-    "mean_log_rank": _log_ranks,
-    "mean_rank": _relative_ranks,
-}
 
 
 def as_dicts(ranking: pd.DataFrame) -> Iterator[dict[str, Any]]:
@@ -158,7 +145,8 @@ def read_ranking(folder: Path) -> pd.DataFrame:
         with open(path, "rb") as file:
             try:
                 return _checked(_parts_by_lines(file))
-            except ValueError:  # laid out otherwise, or damaged
+            except ValueError:
+                # It is laid out otherwise, or damaged.
                 file.seek(0)
                 return _checked([parse_json(file.read())])
     except FileNotFoundError:
@@ -169,7 +157,7 @@ def read_ranking(folder: Path) -> pd.DataFrame:
 
 
 def _parts_by_lines(file: BinaryIO) -> Iterator[Any]:
-    """Yield parts of a ranking that holds a row per line: as plain objects a million rows would take 1.5 GB."""
+    """Yield parts of a ranking that holds a row per line, as :func:`write_ranking` does."""
     end = file.readline()
     if end == b"[\n":
         while lines := file.readlines(_BYTES_AT_ONCE):
@@ -200,18 +188,14 @@ def _checked_columns(entries: Any) -> dict[str, list[Any]]:
     names = dict.fromkeys(COLUMNS) | dict.fromkeys(name for entry in entries for name in entry)
     columns = {name: [entry.get(name) for entry in entries] for name in names}
     for name in SIZES:
-        columns[name] = list(map(_to_size, columns[name]))
+        # A score of the name of a size, which is a float, stands in its column.
+        columns[name] = [int(each) if isinstance(each, float) and each.is_integer() else each for each in columns[name]]
     for name, column in columns.items():
         try:
             columns[name] = checked_list(_KINDS.get(name, float | None), column)
         except ValueError as error:
             raise ValueError(f"{name}.{error}") from None
     return columns
-
-
-def _to_size(value: object) -> object:
-    """Return a size as it is counted: a score of its name, which is a float, stands in its column."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def as_read(ranking: pd.DataFrame) -> pd.DataFrame:

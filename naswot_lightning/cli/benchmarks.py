@@ -6,15 +6,11 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from naswot_lightning.cli.parser import run_command
 from naswot_lightning.console import restore_keyboard_interrupt
 from naswot_lightning.errors import UserError
 from spaces.errors import one_line
-
-if TYPE_CHECKING:
-    from naswot_lightning.benchmarks import AvailableAccuracy, Table
 
 PROG = "python -m naswot_lightning.benchmarks"
 _USAGE = "convert FILE [--output TABLE.npz], show TABLE [ARCHITECTURE], or export TABLE --parquet FILE"
@@ -87,24 +83,18 @@ def show_table(config: ShowConfig) -> int:
     if config.architecture not in table:
         raise UserError(f"{table.name} does not know {config.architecture}")
     columns = ("data set", "split", "epochs", "accuracy (%)", "loss", "training (s)", "params", "MACs", "by seed (%)")
-    number = table.number(config.architecture)
+    number, known = table.number(config.architecture), []
+    for dataset, split, epochs, _ in table.known:
+        asked = config.architecture, dataset, split, epochs
+        # A table knows some of its architectures on some of its data sets only.
+        if trainings := table.accuracies(*asked):
+            seconds = table.training_seconds(config.architecture, dataset, epochs)
+            size = table.params(config.architecture, dataset), table.macs(config.architecture, dataset)
+            by_seed = ", ".join(f"{seed}: {accuracy:.2f}" for seed, accuracy in trainings.items())
+            known.append([*asked[1:], table.accuracy(*asked), table.loss(*asked), seconds, *size, by_seed])
     print(one_line(config.architecture if number is None else f"{config.architecture} (index {number:,})"))
-    print_table("", columns, filter(None, (_row(table, config.architecture, known) for known in table.known)))
+    print_table("", columns, known)
     return 0
-
-
-def _row(table: Table, architecture: str, known: AvailableAccuracy) -> list[object] | None:
-    """Return what is known of an architecture on one set of images; None where it is nothing."""
-    dataset, split, epochs, _ = known
-    trainings = table.accuracies(architecture, dataset, split, epochs)
-    if not trainings:
-        return None
-    return [
-        dataset, split, epochs, table.accuracy(architecture, dataset, split, epochs),
-        table.loss(architecture, dataset, split, epochs), table.training_seconds(architecture, dataset, epochs),
-        table.params(architecture, dataset), table.macs(architecture, dataset),
-        ", ".join(f"{seed}: {accuracy:.2f}" for seed, accuracy in trainings.items()),
-    ]  # fmt: skip
 
 
 def export_table(config: ExportConfig) -> int:

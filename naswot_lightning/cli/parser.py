@@ -32,6 +32,7 @@ from spaces.errors import SpaceError
 
 Settings = TypeVar("Settings")
 _BOOLS = ("true", "false", "yes", "no")
+_INTERRUPTED = "interrupted; run the same command again to continue"
 
 
 class _OneLineParser(ArgumentParser):
@@ -269,7 +270,7 @@ def run_command(
     except (UserError, SpaceError) as error:
         return _fail(prog, str(error))
     except KeyboardInterrupt:
-        return _interrupted(prog)
+        return _fail(prog, _INTERRUPTED, code=130)
     except (ImportError, MemoryError) as error:
         if isinstance(error, ImportError) and "failed to map segment" not in str(error):
             raise
@@ -277,11 +278,8 @@ def run_command(
     except RuntimeError as error:
         if not isinstance(error.__cause__, KeyboardInterrupt):
             raise
-        return _interrupted(prog)  # while a class was made, of a library that is loaded late
-
-
-def _interrupted(prog: str) -> int:
-    return _fail(prog, "interrupted; run the same command again to continue", code=130)
+        # It came while a class was made, of a library that is loaded late.
+        return _fail(prog, _INTERRUPTED, code=130)
 
 
 def _fail(prog: str, message: str, code: int = 2) -> int:

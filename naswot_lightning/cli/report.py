@@ -37,6 +37,7 @@ def run_report(config: ReportConfig) -> int:
     from naswot_lightning.report.figures import draw_figures
     from naswot_lightning.report.findings import find
     from naswot_lightning.report.html.page import write_report
+    from naswot_lightning.report.run import read_rows, read_run
 
     restore_keyboard_interrupt()
     if len(config.run_dir) > 1:
@@ -47,35 +48,30 @@ def run_report(config: ReportConfig) -> int:
     if not folder.config.exists() and not folder.picks.is_dir():
         raise UserError(f"--run_dir {folder.path}: no run in it; expected the folder of search.py or train.py")
     folder.reject_symlinks()
-    run = _measured(folder, config)
-    out = folder.figures if config.out is None else Path(config.out)
-    findings = find(run)
+    run = read_rows(folder, read_run(folder))
+    if config.figure:
+        _measure_figures(folder, run, config)
+        run = read_rows(folder, read_run(folder))
+    out, findings = folder.figures if config.out is None else Path(config.out), find(run)
     drawn = draw_figures(run, findings, out, config.figures, config.format)
     for name, file in drawn.items():
         print(f"{name}: {', '.join(str(file.with_suffix(f'.{ending}')) for ending in config.format)}")
-    missing = [name for name in config.figures if name not in drawn]
-    for name in missing if config.figure else ():
-        print(f"{name}: nothing to show in {folder.path}")
-    if not drawn and not config.figure:
+    if config.figure:
+        for name in config.figures:
+            if name not in drawn:
+                print(f"{name}: nothing to show in {folder.path}")
+        return 0 if drawn else 1
+    if not drawn:
         print(f"{folder.path}: nothing to draw yet")
-    if not config.figure:
-        page = None if config.out is None else Path(config.out) / folder.report.name
-        print(f"\nReport: {write_report(folder, run, findings, page)}")
-    return 0 if drawn or not config.figure else 1
+    page = None if config.out is None else Path(config.out) / folder.report.name
+    print(f"\nReport: {write_report(folder, run, findings, page)}")
+    return 0
 
 
-def _measured(folder: RunFolder, config: ReportConfig) -> Run:
-    """Return the run, with all that its figures need where they are named; what cannot be measured is said.
-
-    Raises:
-        UserError: the only figure that was asked for cannot be measured.
-    """
-    from naswot_lightning.report.run import read_rows, read_run
-
-    run = read_rows(folder, read_run(folder))
-    if not config.figure:
-        return run
-    from naswot_lightning.diagnostics.measure import measure_for_figure  # loads torch
+def _measure_figures(folder: RunFolder, run: Run, config: ReportConfig) -> None:
+    """Measure what the figures need that are asked for; one that cannot be measured is an error where it is alone."""
+    # Loads torch.
+    from naswot_lightning.diagnostics.measure import measure_for_figure
 
     for name in config.figures:
         try:
@@ -84,4 +80,3 @@ def _measured(folder: RunFolder, config: ReportConfig) -> Run:
             if len(config.figures) == 1:
                 raise
             print(error)
-    return read_rows(folder, read_run(folder))

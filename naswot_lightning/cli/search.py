@@ -26,11 +26,10 @@ def run_search(config: SearchConfig) -> int:
         UserError: an invalid setting, an unreadable file or run folder.
     """
     from naswot_lightning.cli.search_output import calibrate_and_show, run_and_show
-    from naswot_lightning.search.plan import first_batch, plan_search
+    from naswot_lightning.search.plan import plan_search
 
     restore_keyboard_interrupt()
     search = plan_search(config)
-    first = first_batch(search)  # faults of the candidates are reported before the folder is touched
-    if config.calibrate:
-        return calibrate_and_show(search, first)
-    return run_and_show(search, first)
+    # Faults of the candidates are reported before the folder is touched.
+    first = search.first_batch()
+    return calibrate_and_show(search, first) if config.calibrate else run_and_show(search, first)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from naswot_lightning.analysis.evidence import agreement_with_size
-from naswot_lightning.columns import COMBINED, SCORE_INIT, SIZES, Criterion
+from naswot_lightning.columns import COMBINED, SCORE_INIT, SIZES
 from naswot_lightning.console import fold, print_table, print_text, terminal_width
 from naswot_lightning.errors import warn_of_failure
 from naswot_lightning.ranking import COLUMNS, as_dicts, as_read
@@ -24,13 +24,14 @@ from naswot_lightning.report.wandb.content import SearchShown, log_search, searc
 from naswot_lightning.search.algorithms.base import Proposal, architecture_of
 from naswot_lightning.search.algorithms.random import Shard
 from naswot_lightning.search.calibration import MOST_NETWORKS, calibrate, recommend
-from naswot_lightning.search.plan import Search
-from naswot_lightning.search.run import SearchResult, run
+from naswot_lightning.search.plan import Search, SearchResult
 from naswot_lightning.storage.score_rows import ScoreRow
 from spaces.errors import one_line
 
-_FIGURES = ("score_vs_params", "score_distribution", "figure3")  # the last where a table knows accuracies
-_EXAMPLE = 22  # columns of an architecture that is named as an example: its line fits 80
+# The last where a table knows accuracies.
+_FIGURES = ("score_vs_params", "score_distribution", "figure3")
+# Columns of an architecture that is named as an example: its line fits 80.
+_EXAMPLE = 22
 
 
 def run_and_show(search: Search, first: Sequence[Proposal]) -> int:
@@ -40,11 +41,11 @@ def run_and_show(search: Search, first: Sequence[Proposal]) -> int:
         0, or 1 where no candidate could be scored.
     """
     with search.folder.open(search.settings, search.identity, search.config.overwrite):
-        result = run(search, first)
+        result = search.run(first)
         print_summary(search, result.ranking)
-        print_doubts(result.proposed)
+        _print_doubts(result.proposed)
         if result.benchmark:
-            print_benchmark(result.benchmark, search.criteria[0].label)
+            _print_benchmark(result.benchmark, search.criteria[0].label)
         if isinstance(search.algorithm, Shard):
             print(search.algorithm)
         with warn_of_failure(f"{search.folder.report} cannot be written"):
@@ -80,16 +81,21 @@ def calibrate_and_show(search: Search, first: Sequence[Proposal]) -> int:
 
 def print_summary(search: Search, ranking: pd.DataFrame) -> None:
     """Print the top of the ranking, what the score adds over model size, and what could not be scored."""
+    first = search.criteria[0]
     _print_top(search, ranking)
-    if search.criteria[0].is_relative:
-        print_text(describe_relative(search.criteria[0], len(ranking)))
+    if first.is_relative:
+        parts = ", ".join(part.label for part in first.parts)
+        print_text(
+            f"{first.label} is the {COMBINED[first.combine]} by {parts} among these {len(ranking)} candidates: "
+            "it does not compare with the same network's in another ranking"
+        )
     print()
     taus = agreement_with_size(ranking).items()
     sizes = ", ".join(f"{SIZES[size].label} {'not defined' if tau is None else f'{tau:.3f}'}" for size, tau in taus)
-    print_text(f"What {search.criteria[0].label} adds over model size: Kendall tau between it and {sizes}")
+    print_text(f"What {first.label} adds over model size: Kendall tau between it and {sizes}")
     if search.space.evidence:
-        first, *others = re.split(r"(?<=\.)\s+(?=[A-Z])", search.space.evidence, maxsplit=1)
-        print_text(f"Known of this space: {first}{' (report.html)' if others else ''}")
+        sentence, *others = re.split(r"(?<=\.)\s+(?=[A-Z])", search.space.evidence, maxsplit=1)
+        print_text(f"Known of this space: {sentence}{' (report.html)' if others else ''}")
     for status in ("degenerate", "failed"):
         found = ranking.loc[ranking["status"] == status, "architecture"]
         if len(found):
@@ -99,7 +105,23 @@ def print_summary(search: Search, ranking: pd.DataFrame) -> None:
     print(f"Ranking: {search.folder.path / 'ranking.csv'}")
 
 
-def print_doubts(rows: Iterable[ScoreRow]) -> None:
+def _print_top(search: Search, ranking: pd.DataFrame) -> None:
+    top, first = list(as_dicts(ranking.head(search.config.top))), search.criteria[0]
+    extra = [name for name in top[0] if name not in COLUMNS and name != first.name]
+    labels = {criterion.name: criterion.label for criterion in search.criteria}
+    labels |= {name: column.label for name, column in SIZES.items()}
+    labels["score"] = first.label if extra else "score"
+    names = ("rank", "score", *extra, *("params", "macs", "n_units"), "architecture")
+    print_table(
+        f"{search.space.name} on {search.config.dataset}: best {len(top)} of {len(ranking)} by {first.label}",
+        [labels.get(name, name) for name in names],
+        ([row[name] for name in names] for row in top),
+        optional=[labels.get(name, name) for name in ("n_units", "macs", *extra)],
+        complete_in="ranking.csv",
+    )
+
+
+def _print_doubts(rows: Iterable[ScoreRow]) -> None:
     """Say how many candidates have a score and a reason to doubt it, or miss another score, and one of the reasons."""
     doubted = [row for row in rows if row.status == "ok" and row.reason is not None]
     if doubted:
@@ -107,42 +129,11 @@ def print_doubts(rows: Iterable[ScoreRow]) -> None:
         print_text(one_line(f"{len(doubted)} with a reservation, {example} (all in scores.jsonl)"))
 
 
-def describe_relative(criterion: Criterion, candidates: int) -> str:
-    """Return what a score is that depends on the candidates which are ranked together."""
-    parts = ", ".join(part.label for part in criterion.parts)
-    return (
-        f"{criterion.label} is the {COMBINED[criterion.combine]} by {parts} among these {candidates} candidates: "
-        "it does not compare with the same network's in another ranking"
-    )
-
-
-def _print_top(search: Search, ranking: pd.DataFrame) -> None:
-    top, first = list(as_dicts(ranking.head(search.config.top))), search.criteria[0]
-    labels = {criterion.name: criterion.label for criterion in search.criteria}
-    extra = [name for name in top[0] if name not in COLUMNS and name != first.name]
-    sizes = ("params", "macs", "n_units")
-    names = ("rank", "score", *extra, *sizes, "architecture")
-    print_table(
-        f"{search.space.name} on {search.config.dataset}: best {len(top)} of {len(ranking)} by {first.label}",
-        (
-            "rank",
-            first.label if extra else "score",
-            *(labels.get(name, name) for name in extra),
-            *(SIZES[name].label for name in sizes),
-            "architecture",
-        ),
-        ([row[name] for name in names] for row in top),
-        optional=[SIZES["n_units"].label, SIZES["macs"].label, *(labels.get(name, name) for name in extra)],
-        complete_in="ranking.csv",
-    )
-
-
-def print_benchmark(found: BenchmarkEvidence, score: str) -> None:
+def _print_benchmark(found: BenchmarkEvidence, score: str) -> None:
     """Print what a table of known accuracies says of a ranking."""
     print()
     print_text(f"Known of {found.networks} of {found.candidates} candidates ({found.benchmark}): {found.target}")
-    names = {SCORE_INIT.name: score, "params": "parameters", "macs": "MACs"}
-    for name, label in names.items():
+    for name, label in {SCORE_INIT.name: score, "params": "parameters", "macs": "MACs"}.items():
         tau = found.correlations[name].kendall_tau
         print(f"  Kendall tau of {label:16s} {tau}, n = {tau.n}")
     print_text(found.verdict.sentence)
@@ -155,23 +146,24 @@ def print_benchmark(found: BenchmarkEvidence, score: str) -> None:
 
 
 def _track(search: Search, result: SearchResult) -> None:
-    run_id = f"{search.folder.run_id()}-search"
-    if not result.n_new and runs.was_sent(search.folder, run_id):
+    """Show the search in wandb, once; a search that was continued without anything new is there already."""
+    folder, wandb, first = search.folder, search.config.wandb, search.criteria[0]
+    run_id = f"{folder.run_id()}-search"
+    if not result.n_new and runs.was_sent(folder, run_id):
         return
     config = search_config({**search.settings, **search.identity}, search.evaluator.fingerprint)
     run = runs.start_run(
-        search.config.wandb.mode,
-        search.config.wandb.project,
-        search.folder.path,
+        wandb.mode,
+        wandb.project,
+        folder.path,
         json.loads(json.dumps(config)),
         id=run_id,
-        name=f"search {search.folder.name}",
-        group=runs.wandb_group(search.folder, search.config.wandb.group),
+        name=f"search {folder.name}",
+        group=runs.wandb_group(folder, wandb.group),
         job_type="search",
     )
     if run is None:
         return
-    first = search.criteria[0]
     scores = [row.scores[first.parts[0].name] for row in result.evaluated]
     shown = SearchShown(
         space=search.space.name,
@@ -182,5 +174,5 @@ def _track(search: Search, result: SearchResult) -> None:
         higher_is_better=first.parts[0].higher_is_better,
         agreement=agreement_with_size(result.ranking),
     )
-    if runs.send(run, lambda each: log_search(each, shown, search.folder, search.config.wandb.artifacts)):
-        runs.mark_sent(search.folder, run_id)
+    if runs.send(run, lambda each: log_search(each, shown, folder, wandb.artifacts)):
+        runs.mark_sent(folder, run_id)

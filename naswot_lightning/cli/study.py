@@ -13,11 +13,11 @@ PROG = "python -m naswot_lightning.study"
 
 def main(words: Sequence[str]) -> int:
     """Study a run; return the exit code."""
-    return run_command(run_study, StudyConfig, PROG, words)
+    return run_command(_study, StudyConfig, PROG, words)
 
 
-def run_study(config: StudyConfig) -> int:
-    """Study a run; imported late so that --help is quick."""
+def _study(config: StudyConfig) -> int:
+    # Imported late so that --help is quick.
     from naswot_lightning.study.report import study
 
     restore_keyboard_interrupt()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Sequence
+from contextlib import closing
+from typing import TYPE_CHECKING
 
 from naswot_lightning.cli.parser import run_command
 from naswot_lightning.config import TrainConfig
@@ -48,16 +47,18 @@ def train_and_compare(training: Training) -> int:
     settings = training.picks[0].settings
     if warning := warn_of_own_split(settings.dataset, settings.split_file):
         print(f"train.py: warning: {warning}", file=sys.stderr)
-    loaded = load_images(training)  # faults of the data are reported before anything is written
+    # Faults of the data are reported before anything is written.
+    loaded = load_images(training)
     unfinished = {}
-    with _interrupted_by_sigterm(), training.folder.lock():
+    with training.folder.lock():
         comparison = ComparisonRun(training.folder, training.wandb)
         folders = prepare_picks(training, loaded)
         with ComparisonUpdates(comparison) as shown, closing(train_picks(training, folders, loaded)) as ended:
             for number, (folder, outcome) in enumerate(ended, start=1):
                 if not outcome.has_result:
                     unfinished[folder] = outcome
-                if number < len(folders):  # the comparison that follows shows the last
+                # The comparison that follows shows the last.
+                if number < len(folders):
                     shown.pick_ended()
         training.folder.expect_in_place()
         run, findings, figures = compare(training.folder)
@@ -67,17 +68,3 @@ def train_and_compare(training: Training) -> int:
         if outcome.status != "out of time":
             print(f"FAILED: {folder.name}, see {folder / 'train.log'}", file=sys.stderr)
     return 1 if unfinished else 0
-
-
-@contextmanager
-def _interrupted_by_sigterm() -> Iterator[None]:
-    """Take SIGTERM, with which schedulers announce the end, as Ctrl-C: the pick saves before it ends."""
-
-    def interrupt(signum: int, frame: object) -> NoReturn:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

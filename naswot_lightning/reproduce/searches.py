@@ -18,8 +18,7 @@ from naswot_lightning.reproduce.settings import Scoring
 from naswot_lightning.search.algorithms import make_algorithm
 from naswot_lightning.search.algorithms.base import Algorithm, Limits, Proposal, Trial
 from naswot_lightning.search.evaluators.table import TableEvaluator
-from naswot_lightning.search.loop import row_of
-from naswot_lightning.search.simulation import History, simulate
+from naswot_lightning.search.loop import History, row_of, simulate
 from naswot_lightning.seeds import derived_seed
 from naswot_lightning.storage.score_rows import ScoreRow
 

@@ -14,7 +14,7 @@ from naswot_lightning.data.sources import load_dataset
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution.resources import has_bf16_instructions
 from naswot_lightning.score import Precision
-from naswot_lightning.scorer import ScoreEvaluator
+from naswot_lightning.scorer import Evaluation, ScoreEvaluator
 from naswot_lightning.search.plan import Search
 from naswot_lightning.storage.files import write_csv
 
@@ -32,12 +32,9 @@ class Setting:
     dataset: str
     seed: int
 
-    def label(self) -> str:
-        """Return it as the table shows it."""
-        noise = ", noise" if self.dataset == "noise" else ""
-        return (
-            f"{self.probe_size} px, batch {self.batch_size}, {'float32' if self.precision == '32' else 'bf16'}{noise}"
-        )
+    def __str__(self) -> str:
+        precision, noise = "float32" if self.precision == "32" else "bf16", ", noise" * (self.dataset == "noise")
+        return f"{self.probe_size} px, batch {self.batch_size}, {precision}{noise}"
 
 
 @dataclass(frozen=True)
@@ -70,36 +67,16 @@ def calibrate(search: Search, networks: Sequence[str]) -> list[Measurement]:
     config = search.config
     side = search.load_probes()[0].images.shape[-1]
     full = Setting(side, config.batch_size, config.precision, config.dataset, config.seed)
-    settings = list_settings(full, has_bf16_instructions(search.device))
-    settings.append(replace(full, seed=full.seed + 1))
-    dataset = None
-    if config.dataset != "noise":
-        dataset = load_dataset(config.dataset, config.data_dir, config.image_size)
+    settings = [*list_settings(full, has_bf16_instructions(search.device)), replace(full, seed=full.seed + 1)]
     with search.folder.lock():
-        scored = []
-        with tqdm(total=len(settings) * len(networks), unit=" networks", desc="calibrating") as bar:
-            for setting in settings:
-                source = setting.batch_size, setting.seed, setting.probe_size
-                if dataset is None or setting.dataset == "noise":
-                    probe = load_probe("noise", config.data_dir, *source)
-                else:
-                    probe = draw_probe(dataset, *source)
-                evaluator = ScoreEvaluator(
-                    search.space, [probe], ("naswot",), setting.seed, search.device, setting.precision
-                )
-                evaluator.prepare()
-                evaluations = []
-                for network in networks:
-                    evaluations.append(evaluator(network))
-                    bar.update()
-                scored.append(evaluations)
+        scored = _score_all(search, settings, networks)
         found = []
         for setting, own in zip(settings, scored, strict=True):
-            both = [(a.scores["naswot"], b.scores["naswot"]) for a, b in zip(own, scored[0], strict=True)]
+            both = [(a.score, b.score) for a, b in zip(own, scored[0], strict=True)]
             pairs = [(a, b) for a, b in both if a is not None and b is not None]
             ms = round(1e3 * statistics.median(evaluation.seconds for evaluation in own), 2)
             tau = kendall_tau([a for a, _ in pairs], [b for _, b in pairs])
-            found.append(Measurement(setting, setting.label(), ms, tau))
+            found.append(Measurement(setting, str(setting), ms, tau))
         if found[-1].tau is None:
             raise UserError("--calibrate: fewer than two of the networks have a score; choose more --samples")
         found[-1] = replace(found[-1], label=f"{found[-1].label}, another seed")
@@ -108,8 +85,34 @@ def calibrate(search: Search, networks: Sequence[str]) -> list[Measurement]:
     return found
 
 
+def _score_all(search: Search, settings: Sequence[Setting], networks: Sequence[str]) -> list[list[Evaluation]]:
+    """Return what each network scores at each setting."""
+    config = search.config
+    scored: list[list[Evaluation]] = []
+    dataset = None
+    if config.dataset != "noise":
+        dataset = load_dataset(config.dataset, config.data_dir, config.image_size)
+    with tqdm(total=len(settings) * len(networks), unit=" networks", desc="calibrating") as bar:
+        for setting in settings:
+            source = setting.batch_size, setting.seed, setting.probe_size
+            if dataset is None or setting.dataset == "noise":
+                probe = load_probe("noise", config.data_dir, *source)
+            else:
+                probe = draw_probe(dataset, *source)
+            evaluator = ScoreEvaluator(
+                search.space, [probe], ("naswot",), setting.seed, search.device, setting.precision
+            )
+            evaluator.prepare()
+            scored.append([])
+            for network in networks:
+                scored[-1].append(evaluator(network))
+                bar.update()
+    return scored
+
+
 def list_settings(full: Setting, bf16: bool = True) -> list[Setting]:
     """Return the settings to measure: half the side, fewer images, ``bf16``, noise; the full one first."""
+    # Below 8 pixels or 8 images networks of most spaces cannot be built, or score alike.
     sides = [full.probe_size] + ([full.probe_size // 2] if full.probe_size >= 16 else [])
     batches = [full.batch_size // part for part in (1, 2, 4, 8) if full.batch_size // part >= 8] or [full.batch_size]
     found = [replace(full, probe_size=side, batch_size=batch) for side in sides for batch in batches]

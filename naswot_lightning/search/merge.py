@@ -12,14 +12,15 @@ from naswot_lightning.config import MergeConfig, SearchConfig, settings_affectin
 from naswot_lightning.errors import UserError
 from naswot_lightning.search.algorithms.base import architecture_of
 from naswot_lightning.search.algorithms.random import deal
-from naswot_lightning.search.plan import Search, first_batch, plan_search
+from naswot_lightning.search.plan import Search, plan_search
 from naswot_lightning.storage.files import atomic_path, remove_unfinished
 from naswot_lightning.storage.records import STRICT, from_json, from_plain
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.storage.score_rows import ScoreRow
 from spaces import get_space, is_import_path, known_space, trust
 
-_MOST_NAMED = 8  # shards in a message
+# Shards that a message names one by one.
+_MOST_NAMED = 8
 
 
 @dataclass
@@ -36,9 +37,8 @@ class _Shard:
     parts: int
     config: SearchConfig
 
-    @property
-    def name(self) -> str:
-        return f"{self.number}/{self.parts}"
+    def __str__(self) -> str:
+        return f"{self.folder.path} is shard {self.number}/{self.parts}"
 
 
 def merge_shards(config: MergeConfig) -> tuple[Search, list[str]]:
@@ -54,49 +54,22 @@ def merge_shards(config: MergeConfig) -> tuple[Search, list[str]]:
     if not config.shards:
         raise UserError("expected the run folders of all shards: --run_dir NEW SHARD SHARD ...")
     shards = sorted((_read_shard(path, config) for path in config.shards), key=lambda shard: shard.number)
-    compared = settings_affecting(SearchConfig, "candidates", "scores", "training")
+    _expect_one_search(shards)
     first = shards[0].config
-    for before, shard in pairwise(shards):
-        if shard.parts != shards[0].parts:
-            raise UserError(
-                f"{shard.folder.path} is shard {shard.name}, and {shards[0].folder.path} is shard {shards[0].name}: "
-                "expected the shards of one search"
-            )
-        if differing := [
-            f"{name} {getattr(shard.config, name)!r}, not {getattr(first, name)!r}"
-            for name in compared
-            if name != "shard" and getattr(shard.config, name) != getattr(first, name)
-        ]:
-            raise UserError(
-                f"{shard.folder.path} is of another search than {shards[0].folder.path}: {'; '.join(differing)}; "
-                "expected the shards of one search"
-            )
-        if before.number == shard.number:
-            raise UserError(
-                f"{before.folder.path} and {shard.folder.path} are both shard {shard.name}: give one of them"
-            )
     if config.trust:
         trust(first.space)
     space = known_space(first.space)
     if config.space is not None and get_space(config.space).name != space.name:
         raise UserError(f"--space {config.space}: {shards[0].folder.path} is of {space.name}")
-    whole = replace(
-        first,
-        shard=None,
-        data_dir=config.data_dir or first.data_dir,
-        # What this command says itself is not taken from a shard's file.
-        run_dir=config.run_dir,
-        overwrite=config.overwrite,
-        trust=config.trust,
-        wandb=config.wandb,
-    )
-    search = plan_search(whole, scored=True)
-    candidates = list(map(architecture_of, first_batch(search)))
-    lines = {shard.number: _read_lines(search, shard) for shard in shards}
+    # What this command says itself is not taken from a shard's file.
+    own = {name: getattr(config, name) for name in ("run_dir", "overwrite", "trust", "wandb")}
+    search = plan_search(replace(first, shard=None, data_dir=config.data_dir or first.data_dir, **own), scored=True)
+    candidates = list(map(architecture_of, search.first_batch()))
     dealt = dict(enumerate(deal(candidates, search.canonical, shards[0].parts), start=1))
-    left = {number: sum(each not in lines.get(number, {}) for each in own) for number, own in dealt.items()}
+    lines = {shard.number: _read_lines(search, shard) for shard in shards}
+    left = {number: sum(each not in lines.get(number, {}) for each in part) for number, part in dealt.items()}
     _expect_finished(shards, left)
-    finished = {each: lines[number][each] for number, own in dealt.items() for each in own}
+    finished = {each: lines[number][each] for number, part in dealt.items() for each in part}
     folder = search.folder
     with folder.open(search.settings, search.identity, search.config.overwrite):
         # What an earlier merge left unfinished goes.
@@ -123,6 +96,27 @@ def _read_shard(path: str, config: MergeConfig) -> _Shard:
     if listed is not None and not os.path.isfile(listed):
         raise UserError(f"--architectures {listed}: no such file; say where the candidates of {path} are listed here")
     return _Shard(folder, *part, replace(saved, architectures=listed))
+
+
+def _expect_one_search(shards: Sequence[_Shard]) -> None:
+    """Raise :class:`UserError` where shards, in their order, are not of one search, or one of them is there twice."""
+    first = shards[0]
+    for before, shard in pairwise(shards):
+        if shard.parts != first.parts:
+            raise UserError(f"{shard}, and {first}: expected the shards of one search")
+        differing = [
+            f"{name} {getattr(shard.config, name)!r}, not {getattr(first.config, name)!r}"
+            for name in settings_affecting(SearchConfig, "candidates", "scores", "training")
+            if name != "shard" and getattr(shard.config, name) != getattr(first.config, name)
+        ]
+        if differing:
+            raise UserError(
+                f"{shard.folder.path} is of another search than {first.folder.path}: {'; '.join(differing)}; "
+                "expected the shards of one search"
+            )
+        if before.number == shard.number:
+            name = f"{shard.number}/{shard.parts}"
+            raise UserError(f"{before.folder.path} and {shard.folder.path} are both shard {name}: give one of them")
 
 
 def _read_lines(search: Search, shard: _Shard) -> dict[str, bytes]:
@@ -168,15 +162,13 @@ def _expect_finished(shards: Sequence[_Shard], left: dict[int, int]) -> None:
     ]
     more = f", and {len(unfinished) - _MOST_NAMED:,} more" if len(unfinished) > _MOST_NAMED else ""
     likewise = ", and the others likewise" if len(unfinished) > 1 else ""
-    shard = given.get(unfinished[0], shards[0])
+    # A missing shard is run as the first one was, in a folder beside it.
+    number, shard = unfinished[0], given.get(unfinished[0], shards[0])
     words = ["python", "search.py", "--config", str(shard.folder.config)]
-    if unfinished[0] in given:
-        words += ["--run_dir", str(shard.folder.path)]
-    else:
-        folder = shard.folder.path.parent / f"shard{unfinished[0]}of{parts}"
-        words += ["--shard", f"{unfinished[0]}/{parts}", "--run_dir", str(folder)]
-    if is_import_path(shard.config.space):
-        words += ["--space", shard.config.space]
+    words += [] if number in given else ["--shard", f"{number}/{parts}"]
+    folder = shard.folder.path if number in given else shard.folder.path.parent / f"shard{number}of{parts}"
+    words += ["--run_dir", str(folder)]
+    words += ["--space", shard.config.space] if is_import_path(shard.config.space) else []
     raise UserError(
         f"not all {parts} shards are finished: {', '.join(states)}{more}; run {shlex.join(words)}{likewise}"
     )

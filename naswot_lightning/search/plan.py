@@ -1,39 +1,64 @@
-"""From the settings of the command to a search: every name is resolved here, once."""
+"""A search: every name of its settings is resolved here, once; then it runs in its folder."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+import pandas as pd
 import torch
 
 from naswot_lightning.benchmarks import Benchmark, open_benchmark
 from naswot_lightning.benchmarks.known_space import space_of
 from naswot_lightning.benchmarks.targets import reported_target
-from naswot_lightning.columns import Criterion
-from naswot_lightning.config import SearchConfig, SearchMachine, settings_affecting
+from naswot_lightning.columns import BENCHMARK_ACC, Criterion
+from naswot_lightning.config import SearchConfig, settings_affecting
 from naswot_lightning.data.probe import Probe, draw_probe, load_probe
 from naswot_lightning.data.sources import load_dataset
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution import get_engine
 from naswot_lightning.execution.base import Executor, ResourceRequest
 from naswot_lightning.execution.resources import get_device, has_bf16_instructions
+from naswot_lightning.ranking import rank, write_ranking
+from naswot_lightning.report.run import BenchmarkEvidence
 from naswot_lightning.scores.registry import parse_scores
 from naswot_lightning.search.algorithms import get_algorithm
-from naswot_lightning.search.algorithms.base import Algorithm, Limits, Proposal
-from naswot_lightning.search.algorithms.random import Listed, Shard, list_space, read_architectures
-from naswot_lightning.search.benchmark import BenchmarkLookup
+from naswot_lightning.search.algorithms.base import Algorithm, Budget, Limits, Proposal, proposal_of
+from naswot_lightning.search.algorithms.random import Listed, Shard, read_architectures
 from naswot_lightning.search.evaluators import get_evaluator
 from naswot_lightning.search.evaluators.base import Evaluator, EvaluatorContext, MultiFidelityEvaluator
-from naswot_lightning.search.evaluators.table import TableEvaluator
+from naswot_lightning.search.evaluators.table import BenchmarkLookup, TableEvaluator
 from naswot_lightning.search.loop import Loop
-from naswot_lightning.search.simulation import Budget
-from naswot_lightning.storage.run_folder import RunFolder
-from naswot_lightning.storage.score_rows import ScoreRows
-from spaces import Complexity, Space, get_space
+from naswot_lightning.storage.run_folder import RunFolder, note_versions
+from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows
+from spaces import Complexity, EnumerableSpace, Space, get_space
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What came out of a search."""
+
+    finished: Sequence[ScoreRow]
+    """all candidates of the folder in the order in which they were finished."""
+    proposed: Sequence[ScoreRow]
+    """all candidates in the order of their proposal; one that was proposed again is there again."""
+    evaluated: Sequence[ScoreRow]
+    """those that were evaluated whole, each once."""
+    ranking: pd.DataFrame
+    """of those, best first (:func:`~naswot_lightning.ranking.rank`)."""
+    benchmark: BenchmarkEvidence | None
+    """what a table of known accuracies says of the ranking."""
+    n_new: int
+    """candidates that were not finished before."""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether any candidate has a score."""
+        return bool(self.ranking["status"].iloc[0] == "ok")
 
 
 @dataclass(frozen=True)
@@ -53,8 +78,6 @@ class Search:
     load_probes: Callable[[], Sequence[Probe]]
     benchmark: BenchmarkLookup | None
     """known accuracies of the candidates, for the ranking."""
-    identity: Mapping[str, Any]
-    """the settings that decide the results: the folder belongs to one set of them."""
 
     @property
     def criteria(self) -> tuple[Criterion, ...]:
@@ -66,9 +89,57 @@ class Search:
         """All settings as they are saved: those of this command alone are not."""
         return asdict(self.config) | {"overwrite": False, "trust": False}
 
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """The settings that decide the candidates, and what is said of them: the folder belongs to one set of them."""
+        affecting = settings_affecting(self.config, "candidates")
+        if isinstance(self.evaluator, MultiFidelityEvaluator):
+            affecting += settings_affecting(self.config, "training")
+        if not isinstance(self.evaluator, MultiFidelityEvaluator) or self.evaluator.scorer:
+            affecting += settings_affecting(self.config, "scores")
+        return {name: getattr(self.config, name) for name in affecting}
+
     def loop(self, finished: ScoreRows) -> Loop:
         """Return what runs it, from the rows that are finished."""
         return Loop(self.space.name, self.canonical, self.evaluator, self.executor, self.config.seed, finished)
+
+    def first_batch(self) -> Sequence[Proposal]:
+        """Return the first candidates.
+
+        Raises:
+            UserError: there are none within its limits.
+        """
+        batch = self.algorithm.propose([])
+        if not batch:
+            raise UserError(f"{self.limits}; raise the limits")
+        if self.limits.n_rejected:
+            print(self.limits)
+        return batch
+
+    def run(self, first: Sequence[Proposal]) -> SearchResult:
+        """Evaluate, in the open folder, what the algorithm proposes after its first batch; write the ranking.
+
+        Raises:
+            UserError: no candidate was evaluated whole.
+        """
+        folder = self.folder
+        note_versions(folder.versions)
+        with ExitStack() as opened, ScoreRows(folder.scores) as finished:
+            for each in (self.evaluator, self.executor):  # what they hold is let go before the ranking
+                if isinstance(each, AbstractContextManager):
+                    opened.enter_context(each)
+            loop = self.loop(finished)
+            proposed = loop.run(self.algorithm, first)
+        folder.expect_in_place()
+        # Trials of a part of the epochs do not compare with whole evaluations: they are not ranked.
+        evaluated = [row for row in {proposal_of(row): row for row in proposed}.values() if row.fidelity is None]
+        if not evaluated:
+            raise UserError("no candidate was trained for all epochs: give a larger --samples or --budget")
+        known = {} if self.benchmark is None else {BENCHMARK_ACC.name: self.benchmark.accuracies(evaluated)}
+        ranking = rank(evaluated, self.criteria, known)
+        write_ranking(folder.path, ranking)
+        evidence = self.benchmark.write_evidence(folder.path, ranking) if self.benchmark else None
+        return SearchResult(finished.rows, proposed, evaluated, ranking, evidence, loop.fresh)
 
 
 def plan_search(config: SearchConfig, scored: bool = False) -> Search:
@@ -81,28 +152,24 @@ def plan_search(config: SearchConfig, scored: bool = False) -> Search:
     Raises:
         UserError: an invalid name or number, or an unreadable file.
     """
-    machine = SearchMachine(device="cpu", workers=1) if scored else config
+    machine = replace(config, device="cpu", engine="local", workers=1, timeout=None, slurm={}) if scored else config
     make_algorithm, options = get_algorithm(config.algorithm)
     make_evaluator, make_executor = get_evaluator(config.evaluator), get_engine(machine.engine)
-    _expect_consistent(config)
+    criteria = tuple(parse_scores(config.score))
+    needs_scores = getattr(make_algorithm, "needs_initial_scores", False)
+    _expect_consistent(config, criteria[0], needs_scores)
     space = get_space(config.space)
-    config = replace(config, space=space.name)  # the one spelling of its options
+    # The one spelling of the options of a space.
+    config = replace(config, space=space.name)
     device = get_device(machine.device)
     if config.precision == "bf16" and not scored and not has_bf16_instructions(device):
         slow = "this CPU has no bfloat16 instructions and is slower with it, up to 8 times; use 32"
         print(f"search.py: warning: --precision bf16: {slow}", file=sys.stderr)
-    folder, load_probes, benchmark = RunFolder(config.run_dir), _cache_probes(config), _open_benchmark(config, space)
+    benchmark = _open_benchmark(config, space)
     if config.evaluator == "table" and benchmark is not None:
         space = space_of(benchmark, space)
-
-    needs_scores = getattr(make_algorithm, "needs_initial_scores", False)
-    criteria = tuple(parse_scores(config.score))
-    if config.evaluator == "scores" or needs_scores:
-        _expect_absolute(config, criteria[0])
-    context = EvaluatorContext(config, space, criteria, device, load_probes, benchmark, needs_scores)
-    evaluator = make_evaluator(context)
-    executor = make_executor(_request(machine, device, folder, evaluator))
-
+    load_probes = _cache_probes(config)
+    evaluator = make_evaluator(EvaluatorContext(config, space, criteria, device, load_probes, benchmark, needs_scores))
     canonical = space.canonical if config.canonical and config.evaluator != "table" else str
 
     def complexity(architecture: str) -> Complexity:
@@ -113,55 +180,26 @@ def plan_search(config: SearchConfig, scored: bool = False) -> Search:
     algorithm: Algorithm
     if config.architectures is not None:
         algorithm = Listed(read_architectures(space, config.architectures), limits)
-    elif config.samples == "all":
-        algorithm = Listed(list_space(space), limits)
-    else:
+    elif config.samples != "all":
         algorithm = make_algorithm(space, config.samples, config.seed, limits, **options)
+    elif isinstance(space, EnumerableSpace):
+        algorithm = Listed(list(space), limits)
+    else:
+        raise UserError(f"--samples all: {space.name} cannot be enumerated; give a number")
     if config.budget is not None:
         algorithm = Budget(algorithm, config.budget)
     if part := config.part():
         algorithm = Shard(algorithm, canonical, *part)
-    return Search(
-        config=config,
-        space=space,
-        canonical=canonical,
-        algorithm=algorithm,
-        limits=limits,
-        evaluator=evaluator,
-        executor=executor,
-        folder=folder,
-        device=device,
-        load_probes=load_probes,
-        benchmark=_lookup(config, benchmark),
-        identity=_identity(config, evaluator),
-    )
+    lookup = None
+    if benchmark is not None:
+        dataset = config.benchmark_dataset or config.dataset
+        lookup = BenchmarkLookup(benchmark, reported_target(benchmark, dataset, config.benchmark_dataset is not None))
+    folder = RunFolder(config.run_dir)
+    executor = make_executor(_request(machine, device, folder, evaluator))
+    return Search(config, space, canonical, algorithm, limits, evaluator, executor, folder, device, load_probes, lookup)
 
 
-def first_batch(search: Search) -> Sequence[Proposal]:
-    """Return the first candidates of a search.
-
-    Raises:
-        UserError: there are none within its limits.
-    """
-    batch = search.algorithm.propose([])
-    if not batch:
-        raise UserError(f"{search.limits}; raise the limits")
-    if search.limits.n_rejected:
-        print(search.limits)
-    return batch
-
-
-def _identity(config: SearchConfig, evaluator: Evaluator) -> dict[str, Any]:
-    """Return the settings that decide the candidates, and those that decide what the evaluator says of them."""
-    affecting = settings_affecting(config, "candidates")
-    if isinstance(evaluator, MultiFidelityEvaluator):
-        affecting += settings_affecting(config, "training")
-    if not isinstance(evaluator, MultiFidelityEvaluator) or evaluator.scorer:
-        affecting += settings_affecting(config, "scores")
-    return {name: getattr(config, name) for name in affecting}
-
-
-def _expect_consistent(config: SearchConfig) -> None:
+def _expect_consistent(config: SearchConfig, criterion: Criterion, needs_scores: bool) -> None:
     """Raise :class:`UserError` where options exclude each other."""
     algorithm, evaluator = config.algorithm, config.evaluator
     if config.shard is not None and algorithm != "random":
@@ -177,14 +215,11 @@ def _expect_consistent(config: SearchConfig) -> None:
         raise UserError(f"{option}: it is of candidates that are trained; add --evaluator train, or leave it out")
     if evaluator not in ("scores", "train") and config.train:
         raise UserError(f"--train: --evaluator {evaluator} trains nothing; leave it out")
-
-
-def _expect_absolute(config: SearchConfig, criterion: Criterion) -> None:
-    """Raise :class:`UserError` where an algorithm would learn from a score that changes with the candidates."""
-    if config.algorithm != "random" and criterion.is_relative:
+    # An algorithm cannot learn from a score that changes with the candidates.
+    if criterion.is_relative and algorithm != "random" and (evaluator == "scores" or needs_scores):
         raise UserError(
             f"--score {criterion.name}: ranks by several scores change with each candidate, and --algorithm "
-            f"{config.algorithm} learns from what they were; give a single score first, such as naswot, or use "
+            f"{algorithm} learns from what they were; give a single score first, such as naswot, or use "
             "--algorithm random"
         )
 
@@ -222,17 +257,11 @@ def _open_benchmark(config: SearchConfig, space: Space) -> Benchmark | None:
     return benchmark
 
 
-def _lookup(config: SearchConfig, benchmark: Benchmark | None) -> BenchmarkLookup | None:
-    if benchmark is None:
-        return None
-    exact = config.benchmark_dataset is not None
-    return BenchmarkLookup(benchmark, reported_target(benchmark, config.benchmark_dataset or config.dataset, exact))
-
-
-def _request(machine: SearchMachine, device: torch.device, folder: RunFolder, evaluator: Evaluator) -> ResourceRequest:
+def _request(machine: SearchConfig, device: torch.device, folder: RunFolder, evaluator: Evaluator) -> ResourceRequest:
     """Return what is asked of the engine; trainings are processes of their own, in the slots of this machine."""
     slots = getattr(evaluator, "slots", ())
-    looks_up = isinstance(evaluator, TableEvaluator)  # in microseconds
+    # A table is looked up in microseconds.
+    looks_up = isinstance(evaluator, TableEvaluator)
     return ResourceRequest(
         workers=1 if looks_up else machine.workers,
         device=device,

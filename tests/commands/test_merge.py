@@ -241,7 +241,7 @@ def test_merge_into_a_folder_in_use_is_refused(place, capsys):
 
 
 def test_merge_that_was_cut_off_is_mended_by_the_next(place, scored, monkeypatch, capsys):
-    for step in ("search.merge.atomic_path", "search.merge.plan_search", "cli.search_output.run"):
+    for step in ("search.merge.atomic_path", "search.merge.plan_search", "search.plan.Search.run"):
         for fault, code in ((OSError(28, "full", "x"), 2), (KeyboardInterrupt(), 130)):
             with monkeypatch.context() as patch:
                 patch.setattr(f"naswot_lightning.{step}", Mock(side_effect=fault))

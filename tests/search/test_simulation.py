@@ -1,8 +1,8 @@
 import pytest
 
 from naswot_lightning.search.algorithms import make_algorithm
-from naswot_lightning.search.algorithms.base import Trial
-from naswot_lightning.search.simulation import Budget, History, simulate
+from naswot_lightning.search.algorithms.base import Budget, Trial
+from naswot_lightning.search.loop import History, simulate
 from tests.search.algorithms.tables import NO_LIMITS, SPACE, convolutions, evaluator, row_of
 
 

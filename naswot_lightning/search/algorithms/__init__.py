@@ -19,7 +19,7 @@ ALGORITHMS = {
     "rea": "naswot_lightning.search.algorithms.evolution:RegularizedEvolution",
     "area": "naswot_lightning.search.algorithms.evolution:AssistedEvolution",
     "reinforce": "naswot_lightning.search.algorithms.reinforce:Reinforce",
-    "bohb": "naswot_lightning.search.algorithms.bohb:BOHB",
+    "bohb": "naswot_lightning.search.algorithms.halving:BOHB",
     "halving": "naswot_lightning.search.algorithms.halving:SuccessiveHalving",
 }
 

@@ -1,10 +1,10 @@
-"""What proposes candidates, and what the algorithms share: trials, limits, and draws within them."""
+"""What proposes candidates, and what the algorithms share: trials, limits, budgets, and draws within them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from naswot_lightning.errors import UserError
@@ -34,15 +34,12 @@ class Trial:
             raise ValueError(f"fidelity {self.fidelity}: expected a share from 0 to 1")
 
 
-Proposal = str | Trial  # an architecture alone is evaluated as the evaluator does by default, a network once
+# An architecture alone is evaluated as the evaluator does by default, a network once.
+Proposal = str | Trial
 
 
 def architecture_of(proposal: Proposal) -> str:
-    """Return the architecture that is proposed.
-
-    >>> architecture_of("a"), architecture_of(Trial("a", 0.5))
-    ('a', 'a')
-    """
+    """Return the architecture that is proposed."""
     return proposal.architecture if isinstance(proposal, Trial) else proposal
 
 
@@ -70,36 +67,33 @@ class Algorithm(Protocol):
     def propose(self, rows: Sequence[ScoreRow]) -> Sequence[Proposal]:
         """Return the next batch of architectures, or of cheaper trials of them; an empty one is the end.
 
-        Args:
-            rows: all candidates proposed so far, finished, in the order of their proposal, whatever the executor.
+        ``rows`` are all candidates proposed so far, finished, in the order of their proposal, whatever the executor.
         """
         ...
 
 
+@dataclass
 class Limits:
-    """Keeps candidates within a number of parameters and of multiply-accumulates, and counts those it rejected.
+    """Keeps candidates within a number of parameters and of multiply-accumulates, and counts those it rejected."""
 
-    Args:
-        max_params: most parameters, or None.
-        max_macs: most multiply-accumulates, or None.
-        complexity: returns parameters and multiply-accumulates of an architecture.
-    """
-
-    def __init__(self, max_params: int | None, max_macs: int | None, complexity: Callable[[str], Complexity]) -> None:
-        self._max_params, self._max_macs, self._complexity = max_params, max_macs, complexity
-        self.n_seen = self.n_rejected = 0
+    max_params: int | None
+    max_macs: int | None
+    complexity: Callable[[str], Complexity]
+    """counts both, of an architecture."""
+    n_seen: int = field(default=0, init=False)
+    n_rejected: int = field(default=0, init=False)
 
     def accepts(self, architecture: str) -> bool:
         """Return whether the architecture is within the limits.
 
         One that is larger than its space builds is not. One whose size cannot be counted is: its row says why.
         """
-        if self._max_params is None and self._max_macs is None:
+        if self.max_params is None and self.max_macs is None:
             return True
         try:
-            size = self._complexity(architecture)
-            within = (self._max_params is None or size.params <= self._max_params) and (
-                self._max_macs is None or size.macs <= self._max_macs
+            size = self.complexity(architecture)
+            within = (self.max_params is None or size.params <= self.max_params) and (
+                self.max_macs is None or size.macs <= self.max_macs
             )
         except TooLargeError:
             within = False
@@ -116,6 +110,56 @@ class Limits:
         return f"--max_params, --max_macs: {self.n_rejected} of {self.n_seen} candidates refused ({share:.1f} %)"
 
 
+@dataclass
+class SpaceAlgorithm:
+    """What the algorithms are made of; the options of each are further fields."""
+
+    space: Space
+    samples: int
+    """how many candidates are evaluated; scores do not count where they only choose what is trained."""
+    seed: int
+    limits: Limits
+
+
+class Budget:
+    """Ends another algorithm when the seconds of its candidates reach ``max_seconds``.
+
+    The evaluation during which the time runs out is the last one, and counts, as in
+    :func:`~naswot_lightning.search.loop.simulate`. ``algorithm`` sees its own whole batches, never a part of one. Where
+    candidates take longer than any before, the last part goes beyond the budget by their difference.
+    """
+
+    def __init__(self, algorithm: Algorithm, max_seconds: float) -> None:
+        self._algorithm, self._max_seconds = algorithm, max_seconds
+        self._begin = self._seen = 0  # of the batch under way; rows whose seconds are added up
+        self._batch: Sequence[Proposal] | None = None
+        self._seconds = self._longest = 0.0
+
+    def propose(self, rows: Sequence[ScoreRow]) -> Sequence[Proposal]:
+        """Return the next part of the batch; nothing when the budget is spent, or the algorithm has ended."""
+        if len(rows) < self._seen:  # another search
+            self.__init__(self._algorithm, self._max_seconds)  # type: ignore[misc]
+        for row in rows[self._seen :]:
+            self._seconds += row.seconds
+            self._longest = max(self._longest, row.seconds)
+        self._seen = len(rows)
+        if self._seconds >= self._max_seconds:
+            return ()
+        # Batches before the one under way are proposed again where they are not known.
+        if self._batch is None:
+            self._batch = self._algorithm.propose(rows[:0])
+        while self._batch and self._begin + len(self._batch) <= len(rows):
+            self._begin += len(self._batch)
+            self._batch = self._algorithm.propose(rows[: self._begin])
+        rest = self._batch[len(rows) - self._begin :]
+        if not rows:
+            return rest[:1]
+        # As many as the rest of the budget has room for if none takes longer than the longest so far: parts depend on
+        # the rows alone, not on how many workers there are.
+        room = (self._max_seconds - self._seconds) / self._longest if self._longest else math.inf
+        return rest[: max(1, int(min(room, len(rest))))]
+
+
 def score_or_neg_inf(row: ScoreRow) -> float:
     """Return the score of a candidate; one that is not ok is worse than all others."""
     return row.score if row.status == "ok" and row.score is not None else -math.inf
@@ -126,38 +170,28 @@ def best_of(rows: Sequence[ScoreRow], count: int) -> list[str]:
     return [row.architecture for row in sorted(rows, key=score_or_neg_inf, reverse=True)[:count]]
 
 
-def sample_within_limits(draw: Callable[[], str | None], count: int, limits: Limits) -> list[str]:
+def sample_within_limits(draw: Callable[[], str | None], count: int, limits: Limits, unique: bool = False) -> list[str]:
     """Return ``count`` architectures, each drawn by itself; fewer where no more are found.
 
     Args:
         draw: returns an architecture, or None where what it drew is not of the space.
         count: how many.
         limits: what they are within.
+        unique: no architecture twice.
     """
     found: list[str] = []
+    seen: set[str] = set()
     fruitless = 0
     while len(found) < count and fruitless < _FRUITLESS_DRAWS:
         architecture = draw()
-        if architecture is not None and limits.accepts(architecture):
+        fruitless += 1
+        if architecture is None or (unique and architecture in seen):
+            continue
+        seen.add(architecture)
+        if limits.accepts(architecture):
             found.append(architecture)
             fruitless = 0
-        else:
-            fruitless += 1
     return found
-
-
-def sample_unique(draw: Callable[[], str | None], count: int, limits: Limits) -> list[str]:
-    """Return ``count`` different architectures, as :func:`sample_within_limits`."""
-    found: set[str] = set()
-
-    def draw_new() -> str | None:
-        architecture = draw()
-        if architecture is None or architecture in found:
-            return None
-        found.add(architecture)
-        return architecture
-
-    return sample_within_limits(draw_new, count, limits)
 
 
 def require_nonempty(found: list[str]) -> list[str]:

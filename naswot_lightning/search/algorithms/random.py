@@ -7,12 +7,13 @@ import logging
 import os
 import random
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from naswot_lightning.benchmarks.csv_table import ARCHITECTURE
 from naswot_lightning.errors import UserError
-from naswot_lightning.search.algorithms.base import Algorithm, Limits, architecture_of
+from naswot_lightning.search.algorithms.base import Algorithm, Limits, SpaceAlgorithm, architecture_of
 from naswot_lightning.storage.files import from_cell
 from naswot_lightning.storage.score_rows import ScoreRow
 from spaces import EnumerableSpace, Space, SpaceError
@@ -25,15 +26,12 @@ _FRUITLESS_DRAWS = 10_000
 _MOST_REJECTED = 1_000
 
 
-class RandomSampling:
+class RandomSampling(SpaceAlgorithm):
     """Proposes all candidates at once: distinct, drawn by the seed, within the limits."""
-
-    def __init__(self, space: Space, samples: int, seed: int, limits: Limits) -> None:
-        self._space, self._samples, self._seed, self._limits = space, samples, seed, limits
 
     def propose(self, rows: Sequence[ScoreRow]) -> Sequence[str]:
         """Return the sample, and after it nothing more."""
-        return () if rows else sample_space(self._space, self._samples, self._seed, self._limits)
+        return () if rows else sample_space(self.space, self.samples, self.seed, self.limits)
 
 
 def sample_space(space: Space, samples: int, seed: int, limits: Limits | None = None) -> list[str]:
@@ -66,26 +64,16 @@ def sample_space(space: Space, samples: int, seed: int, limits: Limits | None = 
     return [architecture for architecture, within in found.items() if within]
 
 
+@dataclass(frozen=True)
 class Listed:
     """Proposes the architectures of a list, in its order, all at once: those within the limits."""
 
-    def __init__(self, architectures: Sequence[str], limits: Limits) -> None:
-        self._architectures, self._limits = architectures, limits
+    architectures: Sequence[str]
+    limits: Limits
 
     def propose(self, rows: Sequence[ScoreRow]) -> Sequence[str]:
         """Return the list, and after it nothing more."""
-        return () if rows else [each for each in self._architectures if self._limits.accepts(each)]
-
-
-def list_space(space: Space) -> list[str]:
-    """Return every architecture of the space, in its official order.
-
-    Raises:
-        UserError: the space cannot be enumerated.
-    """
-    if not isinstance(space, EnumerableSpace):
-        raise UserError(f"--samples all: {space.name} cannot be enumerated; give a number")
-    return list(space)
+        return () if rows else [each for each in self.architectures if self.limits.accepts(each)]
 
 
 def read_architectures(space: Space, file: str | Path) -> list[str]:
@@ -118,17 +106,19 @@ def read_architectures(space: Space, file: str | Path) -> list[str]:
     return list(found)
 
 
-def _entries(file: str | Path) -> list[tuple[int, str]]:
-    """Return the texts of a list, each with its line."""
+def _entries(file: str | Path) -> Iterator[tuple[int, str]]:
+    """Yield the texts of a list, each with its line."""
     try:
-        if not stat.S_ISREG(os.stat(file).st_mode) and not os.path.isdir(file):  # it may have no end
+        # A pipe or a device may have no end.
+        if not stat.S_ISREG(os.stat(file).st_mode) and not os.path.isdir(file):
             raise UserError(f"--architectures {file}: not a regular file; write the list to one")
         lines = Path(file).read_text(encoding="utf-8-sig").splitlines()
         header = next(csv.reader(lines[:1]), [])
         column = next((header.index(name) for name in ARCHITECTURE if name in header), None)
         if column is not None:
             rows = enumerate(csv.reader(lines[1:]), start=2)
-            return [(number, from_cell(row[column].strip())) for number, row in rows if len(row) > column]
+            yield from ((number, from_cell(row[column].strip())) for number, row in rows if len(row) > column)
+            return
     except UserError:
         raise
     except (FileNotFoundError, IsADirectoryError):
@@ -137,8 +127,9 @@ def _entries(file: str | Path) -> list[tuple[int, str]]:
         raise UserError(f"--architectures {file}: not a text file; expected one architecture a line") from None
     except csv.Error as error:
         raise UserError(f"--architectures {file}: no CSV file ({error}); expected one architecture a line") from None
-    entries = ((number, line.strip()) for number, line in enumerate(lines, start=1))
-    return [(number, line) for number, line in entries if line and not line.startswith("#")]
+    for number, line in enumerate(map(str.strip, lines), start=1):
+        if line and not line.startswith("#"):
+            yield number, line
 
 
 class Shard:
@@ -164,14 +155,13 @@ class Shard:
         """
         if rows or not (batch := self._algorithm.propose([])):
             return ()
-        candidates = list(map(architecture_of, batch))
-        shards = deal(candidates, self._canonical, self._parts)
+        shards = deal(list(map(architecture_of, batch)), self._canonical, self._parts)
         if not shards[-1]:
             networks = sum(map(bool, shards))
             cure = f"choose at most {networks} shards"
             raise UserError(f"--shard {self._name}: the candidates are {networks} different networks; {cure}")
         own = shards[self._number - 1]
-        self._own, self._all = len(own), len(candidates)
+        self._own, self._all = len(own), len(batch)
         return own
 
     def __str__(self) -> str:
@@ -191,12 +181,12 @@ def deal(candidates: Sequence[str], canonical: Callable[[str], str], parts: int)
     >>> deal(["a", "b", "A", "c", "d"], str.lower, 2)
     [['a', 'A', 'c'], ['b', 'd']]
     """
-    place: dict[str, int] = {}
+    numbers: dict[str, int] = {}
     shards: list[list[str]] = [[] for _ in range(parts)]
     for candidate in candidates:
         try:
             network = canonical(candidate)
         except Exception:  # noqa: BLE001 - any fault of one network is reported with it, when it is evaluated
             network = candidate
-        shards[place.setdefault(network, len(place)) % parts].append(candidate)
+        shards[numbers.setdefault(network, len(numbers)) % parts].append(candidate)
     return shards

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from naswot_lightning.search.algorithms.base import (
-    Limits,
+    SpaceAlgorithm,
     architecture_from_decisions,
     require_categorical,
     require_nonempty,
@@ -18,13 +19,14 @@ from naswot_lightning.search.algorithms.base import (
 )
 from naswot_lightning.seeds import derived_seed
 from naswot_lightning.storage.score_rows import ScoreRow
-from spaces import Space
 
-_DECAYS = (0.9, 0.999)  # of Adam's averages of gradients and of their squares
+# Of Adam's averages of gradients and of their squares, as in its paper.
+_DECAYS = (0.9, 0.999)
 _EPSILON = 1e-8
 
 
-class Reinforce:
+@dataclass
+class Reinforce(SpaceAlgorithm):
     """Draws one architecture after the other from a policy that learns from each.
 
     As the authors of NAS-Bench-201 and NATS-Bench run it: a softmax for each decision, Adam, and the average reward as
@@ -33,37 +35,24 @@ class Reinforce:
     that failed is rewarded like the worst before it.
 
     Decisions that exclude each other, or are not within the limits, are drawn again; where the policy draws nothing
-    else any more, the architecture is drawn from the space.
-
-    Args:
-        space: of independent decisions.
-        samples: how many are evaluated; an architecture that is drawn again counts again.
-        seed: of the run.
-        limits: what candidates are within.
-        learning_rate: of Adam.
-        momentum: the weight of the past in the average reward.
+    else any more, the architecture is drawn from the space. One that is drawn again counts again.
 
     Raises:
         UserError: the space is not one of decisions.
     """
 
-    def __init__(
-        self,
-        space: Space,
-        samples: int,
-        seed: int,
-        limits: Limits,
-        learning_rate: float = 0.01,
-        momentum: float = 0.9,
-    ) -> None:
-        self._space, self._samples, self._seed, self._limits = space, samples, seed, limits
-        self._decisions = require_categorical(space, "reinforce")
-        self._learning_rate, self._momentum = learning_rate, momentum
+    learning_rate: float = 0.01
+    """of Adam."""
+    momentum: float = 0.9
+    """the weight of the past in the average reward."""
+
+    def __post_init__(self) -> None:
+        self._categorical = require_categorical(self.space, "reinforce")
         self._forget()
 
     def _forget(self) -> None:
-        self._policy = Policy([len(options) for options in self._decisions.choices], self._learning_rate)
-        self._baseline = Average(self._momentum)
+        self._policy = Policy([len(options) for options in self._categorical.choices], self.learning_rate)
+        self._rewards = self._weights = 0.0
         self._worst = math.inf
         self._learnt = 0
         self._latest: ScoreRow | None = None
@@ -74,54 +63,33 @@ class Reinforce:
         Raises:
             UserError: nothing is within the limits.
         """
-        if len(rows) >= self._samples:
+        if len(rows) >= self.samples:
             return ()
-        self._learn(rows)
-        rng = random.Random(derived_seed(self._seed, "reinforce", len(rows)))
-        found = sample_within_limits(
-            lambda: architecture_from_decisions(self._decisions, self._policy.draw(rng)), 1, self._limits
-        )
-        found = found or sample_within_limits(lambda: self._space.sample(rng), 1, self._limits)
-        return found if rows else require_nonempty(found)
-
-    def _learn(self, rows: Sequence[ScoreRow]) -> None:
-        """Learn from the rows that are new; from all of them, where those learnt from were others."""
+        # Learnt are the rows that are new; all of them, where those learnt from were others.
         if self._learnt and (len(rows) < self._learnt or rows[self._learnt - 1] != self._latest):
             self._forget()
-        for place in range(self._learnt, len(rows)):
-            self._latest = row = rows[place]
-            reward = score_or_neg_inf(row)
-            if reward == -math.inf:
-                reward = self._worst
-            if reward == math.inf:
-                # All failed so far: there is nothing to compare with.
-                continue
-            self._worst = min(self._worst, reward)
-            self._baseline.add(reward)
-            self._policy.learn(self._decisions.decisions(row.architecture), reward - self._baseline.value)
-        self._learnt = len(rows)
+        for index in range(self._learnt, len(rows)):
+            self._learn(rows[index])
+        rng = random.Random(derived_seed(self.seed, "reinforce", len(rows)))
+        found = sample_within_limits(
+            lambda: architecture_from_decisions(self._categorical, self._policy.draw(rng)), 1, self.limits
+        )
+        found = found or sample_within_limits(lambda: self.space.sample(rng), 1, self.limits)
+        return found if rows else require_nonempty(found)
 
-
-class Average:
-    """An exponential moving average, without a bias towards 0.
-
-    Args:
-        momentum: the weight of the past.
-    """
-
-    def __init__(self, momentum: float) -> None:
-        self._momentum = momentum
-        self._sum = self._weight = 0.0
-
-    def add(self, value: float) -> None:
-        """Add a value."""
-        self._sum = self._momentum * self._sum + (1 - self._momentum) * value
-        self._weight = self._momentum * self._weight + (1 - self._momentum)
-
-    @property
-    def value(self) -> float:
-        """The average of the values so far."""
-        return self._sum / self._weight
+    def _learn(self, row: ScoreRow) -> None:
+        self._learnt, self._latest = self._learnt + 1, row
+        reward = score_or_neg_inf(row)
+        if reward == -math.inf:
+            reward = self._worst
+        if reward == math.inf:
+            # All failed so far: there is nothing to compare with.
+            return
+        self._worst = min(self._worst, reward)
+        # The baseline is an exponential moving average; divided by its weights, it has no bias towards 0.
+        self._rewards = self.momentum * self._rewards + (1 - self.momentum) * reward
+        self._weights = self.momentum * self._weights + (1 - self.momentum)
+        self._policy.learn(self._categorical.decisions(row.architecture), reward - self._rewards / self._weights)
 
 
 class Policy:
@@ -168,6 +136,7 @@ class Policy:
 
     def gradient(self, decisions: Sequence[int], advantage: float) -> np.ndarray:
         """Return the gradient of -advantage x log-probability of the decisions, by the logits."""
+        # d(-log softmax) / d(logits) = softmax - one-hot of the decision.
         gradient = self.probabilities()
         gradient[self._rows, list(decisions)] -= 1
         return advantage * gradient

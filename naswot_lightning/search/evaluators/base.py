@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol
 
 from naswot_lightning.columns import VAL_ACC, Column, Criterion
 from naswot_lightning.errors import UserError
@@ -45,6 +45,8 @@ class EvaluatorContext:
 class Evaluator(Protocol):
     """A :class:`~naswot_lightning.execution.base.Task` from architectures to evaluations.
 
+    One that also takes trials of an architecture, with a part of the effort, has ``epochs``: those of a whole one.
+
     Attributes:
         columns: what it measures; the first decides the status.
         criteria: what the ranking is ordered by, out of these columns; the first decides.
@@ -69,34 +71,11 @@ class Evaluator(Protocol):
         ...
 
 
-@runtime_checkable
-class TrialEvaluator(Protocol):
-    """An evaluator that also takes trials of an architecture, with a part of the effort.
-
-    Attributes:
-        epochs: of a whole evaluation.
-    """
-
-    @property
-    def epochs(self) -> int: ...  # noqa: D102 - above
-
-    def __call__(self, proposal: Proposal, /) -> Evaluation:
-        """Return the evaluation of an architecture, or of a trial of it."""
-        ...
-
-
 def score_evaluator(context: EvaluatorContext) -> ScoreEvaluator:
-    """Return the evaluator of the scores that are asked for."""
-    names = dict.fromkeys(part.name for criterion in context.criteria for part in criterion.parts)
-    return ScoreEvaluator(
-        context.space,
-        context.load_probes(),
-        list(names),
-        context.config.seed,
-        context.device,
-        context.config.precision,
-        context.criteria,
-    )
+    """Return the evaluator of the scores that are asked for, each computed once."""
+    config, probes = context.config, context.load_probes()
+    names = list(dict.fromkeys(part.name for criterion in context.criteria for part in criterion.parts))
+    return ScoreEvaluator(context.space, probes, names, config.seed, context.device, config.precision, context.criteria)
 
 
 class MultiFidelityEvaluator(ABC):
@@ -113,7 +92,8 @@ class MultiFidelityEvaluator(ABC):
 
     def __init__(self, epochs: int, scorer: ScoreEvaluator | None) -> None:
         self.epochs, self.scorer = epochs, scorer
-        self._lock = Lock()  # threads that wait for trainings share the random numbers of this process
+        # Threads that wait for trainings share the random numbers of this process.
+        self._lock = Lock()
 
     @property
     def columns(self) -> tuple[Column, ...]:

@@ -1,17 +1,28 @@
-"""The accuracies of a benchmark's table: a search without any training."""
+"""A benchmark's table: a search by its accuracies without any training, and what they say of a ranking."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+
+from naswot_lightning.analysis.evidence import correlations, judge
+from naswot_lightning.analysis.results import Network, TrainingResult
+from naswot_lightning.analysis.statistics import describe_method
 from naswot_lightning.benchmarks import Benchmark
 from naswot_lightning.benchmarks.targets import Target, search_target
-from naswot_lightning.columns import VAL_ACC
+from naswot_lightning.columns import BENCHMARK_ACC, TEST_ACC, VAL_ACC
 from naswot_lightning.errors import UserError
+from naswot_lightning.ranking import as_dicts
+from naswot_lightning.report.run import BenchmarkEvidence
 from naswot_lightning.scorer import Evaluation, ScoreEvaluator
 from naswot_lightning.search.evaluators.base import EvaluatorContext, MultiFidelityEvaluator
+from naswot_lightning.storage.files import write_json
+from naswot_lightning.storage.score_rows import ScoreRow
 from spaces import Complexity
 
 
@@ -74,10 +85,63 @@ def table_evaluator(context: EvaluatorContext) -> TableEvaluator:
         raise UserError("--evaluator table: give the table with --benchmark FILE")
     exact = config.benchmark_dataset is not None
     target = search_target(context.benchmark, config.benchmark_dataset or config.dataset, config.epochs, exact)
-    fingerprint = table_fingerprint(Path(config.benchmark))
+    # 64 bits, which another table does not share.
+    fingerprint = hashlib.sha256(Path(config.benchmark).read_bytes()).hexdigest()[:16]
     return TableEvaluator(context.benchmark, target, fingerprint, context.space.complexity, context.initial_scorer())
 
 
-def table_fingerprint(path: Path) -> str:
-    """Return 16 digits that another table does not share."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+@dataclass(frozen=True)
+class BenchmarkLookup:
+    """A table, and which of its accuracies are reported: those on test images after the longest training."""
+
+    benchmark: Benchmark
+    target: Target
+
+    def accuracies(self, rows: Sequence[ScoreRow]) -> np.ndarray:
+        """Return the accuracy of each candidate as a share; NaN where the table does not know it."""
+        values = (self.target.accuracy(self.benchmark, row.architecture) for row in rows)
+        return np.array([np.nan if value is None else value for value in values])
+
+    def write_evidence(self, folder: Path, ranking: pd.DataFrame) -> BenchmarkEvidence:
+        """Return what the table says of a ranking, which ``benchmark_evidence.json`` then holds."""
+        rows, target = list(as_dicts(ranking)), self.target
+        accuracies = [row[BENCHMARK_ACC.name] for row in rows]
+        # A network of the table is as one that was trained here, once.
+        networks = [
+            Network(
+                (
+                    TrainingResult(
+                        rank=row["rank"],
+                        space="",
+                        architecture=row["architecture"],
+                        canonical=row["canonical"],
+                        dataset=target.dataset,
+                        seed=0,
+                        epochs=target.epochs,
+                        score_init=row["score"],
+                        score_final=None,
+                        test_set=target.split,
+                        best_val_acc=None,
+                        test_acc=accuracy,
+                        params=row["params"],
+                        macs=row["macs"],
+                    ),
+                )
+            )
+            for row, accuracy in zip(rows, accuracies, strict=True)
+            if accuracy is not None and row["score"] is not None
+        ]
+        of_table = (target.accuracy(self.benchmark, each) for each in self.benchmark.architectures)
+        found = BenchmarkEvidence(
+            benchmark=self.benchmark.name,
+            target=target,
+            networks=len(networks),
+            candidates=len(rows),
+            pick=accuracies[0],
+            best_candidate=max((each for each in accuracies if each is not None), default=None),
+            best=max((each for each in of_table if each is not None), default=None),
+            correlations=correlations(networks, TEST_ACC.name),
+            verdict=judge(networks),
+        )
+        write_json(folder / "benchmark_evidence.json", {"method": describe_method(found.networks), **asdict(found)})
+        return found

@@ -26,10 +26,14 @@ from naswot_lightning.training.progress import Epoch, Lines, Outcome
 from naswot_lightning.training.run import IMAGES_FILE, TrainPick
 from naswot_lightning.training.settings import PickRun, PickSettings, prepare_pick
 
-_MANY = 1_000  # candidates, for which slots are shared out
-_EPOCHS = 12  # of NAS-Bench-201's short trainings
-FOLDER = "trials"  # of a run folder; a training in it is one of train.py, but no pick
-_NOT_OF_A_CANDIDATE = {"engine", "slurm", "trainer"}  # options of train.py
+# Candidates among which slots are shared out: more than any machine takes side by side.
+_MANY = 1_000
+# Of NAS-Bench-201's short trainings.
+_EPOCHS = 12
+# Of a run folder: a training in it is one of train.py, but no pick.
+FOLDER = "trials"
+# Options of train.py that make no sense for one candidate out of many.
+_NOT_OF_A_CANDIDATE = {"engine", "slurm", "trainer"}
 
 
 class TrainingEvaluator(MultiFidelityEvaluator):
@@ -75,10 +79,17 @@ class TrainingEvaluator(MultiFidelityEvaluator):
 
     @cached_property
     def _pick(self) -> TrainPick:
-        images = self._folder / IMAGES_FILE
+        settings, images = self._template, self._folder / IMAGES_FILE
         if not images.exists():
-            _store(self._template, images)
-        return TrainPick(images, self._template.space, self.slots, _Warnings())
+            dataset = load_dataset(settings.dataset, settings.data_dir, settings.image_size, settings.split_file)
+            if dataset.val is None:
+                raise UserError(
+                    f"--dataset {settings.dataset}: it has no validation images, and a search must not look at test "
+                    "images; use one that has, such as cifar10-valid"
+                )
+            images.parent.mkdir(parents=True, exist_ok=True)
+            store_dataset(dataset, images)
+        return TrainPick(images, settings.space, self.slots, _Warnings())
 
     def stop(self) -> None:
         """Let all trainings save and end."""
@@ -101,14 +112,15 @@ class TrainingEvaluator(MultiFidelityEvaluator):
         with self._images_lock:
             pick = self._pick
         images = map_dataset(pick.images).fingerprint
-        # Its name: digits that another architecture does not share, and its epochs.
+        # Its name: digits that another architecture does not share (48 bits), and its epochs.
         digits = hashlib.sha256(architecture.encode()).hexdigest()[:12]
         run = PickRun("disabled", "", "", digits, f"{digits}-{epochs}")
         folder = prepare_pick(self._folder / FOLDER, settings, run, overwrite=False, images=images)
         outcome = Outcome("ok") if (folder / "result.json").exists() else pick(folder)
         if not outcome.has_result:
             return Evaluation({VAL_ACC.name: None}, "failed", outcome.message or outcome.status)
-        for checkpoint in folder.glob("*.ckpt"):  # 10 MB each, of hundreds of trainings
+        # Checkpoints take 10 MB each, of hundreds of trainings.
+        for checkpoint in folder.glob("*.ckpt"):
             checkpoint.unlink()
         result = read_result(folder / "result.json")
         failed = result.status != "ok" or result.best_val_acc is None
@@ -133,36 +145,15 @@ class _Warnings(Lines):
     def end(self, name: str) -> None: ...
 
 
-def _store(settings: PickSettings, images: Path) -> None:
-    dataset = load_dataset(settings.dataset, settings.data_dir, settings.image_size, settings.split_file)
-    if dataset.val is None:
-        raise UserError(
-            f"--dataset {settings.dataset}: it has no validation images, and a search must not look at test images; "
-            "use one that has, such as cifar10-valid"
-        )
-    images.parent.mkdir(parents=True, exist_ok=True)
-    store_dataset(dataset, images)
-
-
 def training_evaluator(context: EvaluatorContext) -> TrainingEvaluator:
     """Return the evaluator that trains on the data set of the search.
 
     Raises:
         UserError: an invalid option of the training.
     """
-    config = _training_config(context)
-    template = plan_training(config).picks[0].settings
-    slots = split_resources(config.accelerator, config.devices, _MANY, config.workers, config.threads)
-    fingerprint = context.load_probes()[0].fingerprint
-    folder = Path(context.config.run_dir)
-    return TrainingEvaluator(template, tuple(slots), folder, fingerprint, context.initial_scorer())
-
-
-def _training_config(context: EvaluatorContext) -> TrainConfig:
-    """Return the settings of train.py; with one thread, a result does not depend on how many train side by side."""
-    search = context.config
+    search, folder = context.config, Path(context.config.run_dir)
     given = {
-        "run_dir": str(Path(search.run_dir) / FOLDER),
+        "run_dir": str(folder / FOLDER),
         "architecture": context.space.sample(random.Random(0)),
         "space": context.space.name,
         "seed": search.seed,
@@ -180,6 +171,11 @@ def _training_config(context: EvaluatorContext) -> TrainConfig:
         if name not in allowed:
             raise UserError(f"--train.{name}: expected one of {', '.join(allowed)}")
     try:
-        return from_plain(TrainConfig, {**given, "early_points": 0, "threads": 1, **search.train})
+        # With one thread, a result does not depend on how many train side by side.
+        config = from_plain(TrainConfig, {**given, "early_points": 0, "threads": 1, **search.train})
     except ValueError as error:
         raise UserError(f"--train: {error}") from None
+    template = plan_training(config).picks[0].settings
+    slots = split_resources(config.accelerator, config.devices, _MANY, config.workers, config.threads)
+    fingerprint = context.load_probes()[0].fingerprint
+    return TrainingEvaluator(template, tuple(slots), folder, fingerprint, context.initial_scorer())

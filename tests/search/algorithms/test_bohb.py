@@ -8,8 +8,8 @@ import pytest
 from naswot_lightning.errors import UserError
 from naswot_lightning.search.algorithms import make_algorithm
 from naswot_lightning.search.algorithms.base import Trial
-from naswot_lightning.search.algorithms.bohb import Densities, Density
-from naswot_lightning.search.simulation import simulate
+from naswot_lightning.search.algorithms.halving import Density
+from naswot_lightning.search.loop import simulate
 from tests.search.algorithms.tables import NO_LIMITS, SPACE, convolutions, evaluator, row_of
 
 SIZES = np.array([3, 2, 4])
@@ -104,15 +104,10 @@ def test_a_bandwidth_does_not_depend_on_the_order_of_the_options():
     assert Density(observations, sizes, 1.0).bandwidths == 0.75
 
 
-def test_draws_are_of_the_good_ones_and_ordered_by_the_ratio():
-    rng = np.random.default_rng(0)
-    good, bad = np.tile([[0, 1, 3]], (4, 1)), rng.integers(SIZES, size=(4, 3))
-    densities = Densities(np.concatenate([good, bad]), SIZES.tolist(), 0.1)
-    found = np.array(densities.candidates(2_000, rng))
-    ratio = Density(good, SIZES, 0.1)(found) / Density(bad, SIZES, 0.1)(found)
-    assert (np.diff(ratio) <= 1e-12).all()
-    shares = (found == [0, 1, 3]).mean(0)  # kept, or drawn again by chance
-    assert shares == pytest.approx(0.9 + 0.1 / SIZES, abs=0.02)
+def test_draws_of_a_density_are_kept_or_drawn_again():
+    observations = np.tile([[0, 1, 3]], (4, 1))
+    found = Density(observations, SIZES, 0.1).draw(2_000, np.random.default_rng(0))
+    assert (found == [0, 1, 3]).mean(0) == pytest.approx(0.9 + 0.1 / SIZES, abs=0.02)
 
 
 def test_the_model_is_of_the_highest_rung_with_enough_trainings():
@@ -120,14 +115,14 @@ def test_the_model_is_of_the_highest_rung_with_enough_trainings():
     cells = [SPACE[number] for number in range(30)]
     low = [row_of(Trial(cell, 1 / 9), float(number)) for number, cell in enumerate(cells)]
     whole = [row_of(cell, float(-number)) for number, cell in enumerate(cells)]
-    assert algorithm._densities(low[:13]) is None
+    assert algorithm.fit(low[:13]) is None
     for rows, best in (
         (low[:14], range(13, 6, -1)),
         (low + whole[:13], range(29, 22, -1)),
         (low + whole[:14], range(7)),
     ):
-        good = algorithm._densities(rows)._good._observations
-        assert good.tolist() == [list(SPACE.decisions(SPACE[number])) for number in best]
+        good, _ = algorithm.fit(rows)
+        assert good.observations.tolist() == [list(SPACE.decisions(SPACE[number])) for number in best]
 
 
 def test_it_finds_more_than_chance():
@@ -156,8 +151,8 @@ def test_what_was_proposed_is_passed_over_and_counts_once():
     again = simulate(made("bohb:rungs=1,repeats=true", 120), evaluator(convolutions)).rows
     assert len({row.architecture for row in again}) < 80
     once = [row_of(SPACE[number], float(number)) for number in range(14)]
-    assert made()._densities(once[:13] * 2) is None
-    assert made("bohb:repeats=true")._densities(once[:13] * 2) is not None
+    assert made().fit(once[:13] * 2) is None
+    assert made("bohb:repeats=true").fit(once[:13] * 2) is not None
 
 
 def test_options_are_checked():

@@ -4,7 +4,7 @@ from naswot_lightning.benchmarks.known_space import space_of
 from naswot_lightning.errors import UserError
 from naswot_lightning.search.algorithms import ALGORITHMS, get_algorithm, make_algorithm
 from naswot_lightning.search.algorithms.base import Limits, proposal_of
-from naswot_lightning.search.simulation import simulate
+from naswot_lightning.search.loop import simulate
 from spaces import SpaceError, get_space
 from tests.search.algorithms.tables import (
     NO_LIMITS,

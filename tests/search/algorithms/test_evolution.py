@@ -4,7 +4,7 @@ import pytest
 
 from naswot_lightning.search.algorithms.base import Trial
 from naswot_lightning.search.algorithms.evolution import AssistedEvolution, RegularizedEvolution
-from naswot_lightning.search.simulation import simulate
+from naswot_lightning.search.loop import simulate
 from naswot_lightning.seeds import derived_seed
 from spaces.nasbench201 import parse_cell
 from tests.search.algorithms.tables import NO_LIMITS, SPACE, convolutions, evaluator, row_of

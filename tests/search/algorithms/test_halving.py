@@ -5,7 +5,7 @@ import pytest
 from naswot_lightning.errors import UserError
 from naswot_lightning.search.algorithms import make_algorithm
 from naswot_lightning.search.algorithms.random import sample_space
-from naswot_lightning.search.simulation import simulate
+from naswot_lightning.search.loop import simulate
 from tests.search.algorithms.tables import NO_LIMITS, SPACE, convolutions, evaluator, params
 
 

@@ -5,9 +5,9 @@ import random
 import numpy as np
 import pytest
 
-from naswot_lightning.search.algorithms.bohb import BOHB
 from naswot_lightning.search.algorithms.evolution import RegularizedEvolution
-from naswot_lightning.search.simulation import simulate
+from naswot_lightning.search.algorithms.halving import BOHB
+from naswot_lightning.search.loop import simulate
 from spaces.nasbench201 import OPS, NASBench201
 from tests.search.algorithms.tables import NO_LIMITS, SPACE, evaluator, read_columns
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from naswot_lightning.search.algorithms import make_algorithm
-from naswot_lightning.search.algorithms.reinforce import Average, Policy
-from naswot_lightning.search.simulation import simulate
+from naswot_lightning.search.algorithms.reinforce import Policy
+from naswot_lightning.search.loop import simulate
 from tests.search.algorithms.tables import NO_LIMITS, SPACE, convolutions, evaluator, row_of
 
 SIZES = [5, 2, 3]
@@ -54,11 +54,13 @@ def test_draws_have_the_probabilities_of_the_policy():
 
 
 def test_the_baseline_is_an_average_without_bias():
-    average, values = Average(0.9), [3.0, 5.0, 4.0]
-    for value in values:
-        average.add(value)
-    weights = [0.81, 0.9, 1.0]
-    assert average.value == pytest.approx(np.average(values, weights=weights))
+    algorithm, policy = made(), Policy([5] * 6, 0.01)
+    rewards = [3.0, 5.0, 4.0, 9.0]
+    algorithm.propose([row_of(SPACE[number], reward) for number, reward in enumerate(rewards)])
+    for number, reward in enumerate(rewards):
+        weights = 0.9 ** np.arange(number, -1, -1)
+        policy.learn(SPACE.decisions(SPACE[number]), reward - np.average(rewards[: number + 1], weights=weights))
+    assert algorithm._policy.logits == pytest.approx(policy.logits)
 
 
 def test_it_climbs_a_separable_objective():
