@@ -6,9 +6,7 @@ import importlib
 import inspect
 import os
 import sys
-import sysconfig
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spaces.errors import SpaceError, did_you_mean
@@ -32,7 +30,6 @@ SPACES = {
     "nds_resnext_b": "spaces.nds.standard:ResNeXtBSpace",
     "nds_vanilla": "spaces.nds.standard:VanillaSpace",
 }
-_OURS = ("spaces", "naswot_lightning", "callbacks")
 _EXPORTS = ("CategoricalSpace", "Complexity", "EnumerableSpace", "Space")
 
 __all__ = [
@@ -148,25 +145,19 @@ def _constructor(name: str) -> Any:
         found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise SpaceError(f"space {name!r} cannot be imported from {os.getcwd()}: {error}") from error
-    if not _makes_a_space(found, module):
+    from spaces.base import Space
+
+    if inspect.isclass(found):
+        makes_a_space = issubclass(found, Space) and not inspect.isabstract(found)
+    else:
+        # Not what a module has imported from elsewhere.
+        makes_a_space = inspect.isfunction(found) and found.__module__ == module
+    if not makes_a_space:
         raise SpaceError(
             f"space {name!r}: expected a subclass of spaces.Space, or a function that a module of your own defines"
         )
     trust(name)
     return found
-
-
-def _makes_a_space(found: Any, module: str) -> bool:
-    from spaces.base import Space
-
-    if inspect.isclass(found):
-        return issubclass(found, Space) and not inspect.isabstract(found)
-    if not inspect.isfunction(found) or found.__module__ != module or module.partition(".")[0] in _OURS:
-        return False
-    # Never what an installed library happens to hold.
-    file = Path(inspect.getfile(found)).resolve()
-    libraries = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    return not any(file.is_relative_to(Path(library).resolve()) for library in libraries)
 
 
 # Torch costs seconds: loaded with the first space, not before.

@@ -13,7 +13,6 @@ from typing import NoReturn
 from spaces.errors import SpaceError, one_line
 
 PROG = "python -m spaces"
-_COLUMNS = ("space", "architectures", "skeleton", "made for", "source", "options")
 # Where the output is no terminal.
 _WIDTH_OF_A_FILE = 200
 
@@ -62,27 +61,20 @@ def print_spaces() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(*_COLUMNS, box=None, pad_edge=False, header_style="bold")
-    table.columns[0].no_wrap = True
-    for row in space_rows():
-        table.add_row(*row)
-    terminal = sys.stdout.isatty()
-    width = None if terminal else max(_WIDTH_OF_A_FILE, shutil.get_terminal_size().columns)
-    Console(width=width, highlight=False, markup=False).print(table)
-
-
-def space_rows() -> list[tuple[str, str, str, str, str, str]]:
-    """Return name, size, skeleton, images, source and options of every registered space."""
     from spaces import EnumerableSpace, get_space, list_spaces
     from spaces.options import list_options
 
-    rows = []
+    columns = ("space", "architectures", "skeleton", "made for", "source", "options")
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    table.columns[0].no_wrap = True
     for name in list_spaces():
         space = get_space(name)
         size = f"{len(space):,}" if isinstance(space, EnumerableSpace) else space.size
         options = ", ".join(map(str, list_options(type(space)).values()))
-        rows.append((name, size, space.skeleton, space.made_for, space.source, options))
-    return rows
+        table.add_row(name, size, space.skeleton, space.made_for, space.source, options)
+    terminal = sys.stdout.isatty()
+    width = None if terminal else max(_WIDTH_OF_A_FILE, shutil.get_terminal_size().columns)
+    Console(width=width, highlight=False, markup=False).print(table)
 
 
 if __name__ == "__main__":

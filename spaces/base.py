@@ -82,16 +82,14 @@ class Space(ABC):
     def read(self, text: str) -> str:
         """Return the architecture that a text spells in a form of another library; the text itself in any other case.
 
-        Raises:
-            SpaceError: it is of such a form, and leaves open which architecture it is.
+        A text of such a form that leaves open which architecture it is raises a SpaceError.
         """
         return text
 
     def with_training_parts(self, architecture: str, auxiliary: bool, drop_path: float) -> str:
         """Return the architecture with an auxiliary head and drop path, which are on only while it trains.
 
-        Raises:
-            SpaceError: the space has no such parts and one is asked for.
+        A space without such parts raises a SpaceError where one is asked for.
         """
         if auxiliary or drop_path:
             raise SpaceError(f"space {self.name!r}: its networks have no auxiliary head and no drop path")
@@ -104,11 +102,7 @@ class Space(ABC):
             self.build(architecture)
 
     def graph(self, architecture: str) -> list[CellGraph]:
-        """Return what is drawn of an architecture: one graph per cell.
-
-        Raises:
-            SpaceError: the architecture is not of this space, or the space does not describe its cells.
-        """
+        """Return what is drawn of an architecture: one graph per cell."""
         name = getattr(self, "name", type(self).__name__)
         raise SpaceError(f"space {name!r} does not describe its cell: its class has no method graph(architecture)")
 
@@ -149,19 +143,11 @@ class CategoricalSpace(Protocol):
         ...
 
     def decisions(self, architecture: str) -> tuple[int, ...]:
-        """Return the position of the option that each decision takes.
-
-        Raises:
-            SpaceError: the architecture is not of this space.
-        """
+        """Return the position of the option that each decision takes."""
         ...
 
     def from_decisions(self, decisions: Sequence[int]) -> str:
-        """Return the architecture of these decisions.
-
-        Raises:
-            SpaceError: there is none: the decisions exclude each other.
-        """
+        """Return the architecture of these decisions; decisions that exclude each other are a SpaceError."""
         ...
 
 
@@ -205,14 +191,9 @@ def count_params(network: nn.Module) -> int:
 def count_macs(network: nn.Module, images: Tensor) -> int:
     """Return the multiply-accumulates of convolutions and linear layers for one image.
 
-    Normalisation, pooling and additions are not counted (the convention of NAS-Bench-201's "flop").
-
-    Args:
-        network: any module; it is run once as it stands, so put it in eval mode first.
-        images: (N, C, H, W); the count is divided by N.
-
-    Raises:
-        ValueError: a part of it is TorchScript, whose calls are not seen.
+    Normalisation, pooling and additions are not counted (the convention of NAS-Bench-201's "flop"). The network is run
+    once on images, (N, C, H, W), as it stands, so put it in eval mode first. TorchScript, whose calls are not seen, is
+    a ValueError.
     """
     if any(isinstance(module, torch.jit.ScriptModule) for module in network.modules()):
         raise ValueError("calls of TorchScript cannot be counted: give the network as it was before torch.jit.script")

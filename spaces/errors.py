@@ -70,10 +70,7 @@ def did_you_mean(word: str, words: Iterable[str], cutoff: float = 0.6) -> str:
 
 
 def read_bounded(fault: str, what: str, text: str, most: int, unit: str) -> int:
-    """Read a positive number that is written in digits, however many, and does not begin with 0.
-
-    Raises:
-        TooLargeError: the number is larger than ``most``; the message begins with ``fault``.
+    """Read a positive number of digits that do not begin with 0; one above ``most`` raises a TooLargeError.
 
     >>> read_bounded("architecture 'C16-L8'", "depth", "8", 200, "cells")
     8

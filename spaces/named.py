@@ -16,13 +16,8 @@ Builders = Mapping[str, Callable[[int], nn.Module]]
 class NamedNetworks(EnumerableSpace):
     """Networks by name, such as torchvision's models.
 
-    Args:
-        builders: for each name a function of the number of classes that returns an untrained network, which maps
-            images (N, 3, H, W) to logits (N, num_classes).
-        name: the space's.
-
-    Raises:
-        SpaceError: there is no network, or one of them is no function.
+    ``builders`` are, for each name, a function of the number of classes that returns an untrained network, which maps
+    images (N, 3, H, W) to logits (N, num_classes).
     """
 
     # Networks from elsewhere may call .view on feature maps.

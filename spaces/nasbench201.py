@@ -14,6 +14,7 @@ from __future__ import annotations
 import itertools
 import random
 import re
+from collections import OrderedDict
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -162,11 +163,7 @@ def format_cell(ops: Sequence[str]) -> str:
 
 
 def parse_cell(architecture: str) -> Cell:
-    """Read an architecture string into six operations, in the order of :data:`EDGES`.
-
-    Raises:
-        SpaceError: naming the node, the edge or the operation at fault.
-    """
+    """Read an architecture string into six operations, in the order of :data:`EDGES`; a SpaceError names a fault."""
     nodes = architecture.strip().split("+")
     if len(nodes) != 3:
         raise SpaceError(
@@ -201,36 +198,30 @@ def graph_of_cell(cell: Cell) -> CellGraph:
     return cell_graph("cell", ["0\ninput", "1", "2", "3\noutput"], edges)
 
 
-def expression(cell: Cell, keep_zeros: bool = False) -> str:
-    """Write what node 3 computes: a sum is its sorted terms joined by '+', a dead term is ``#``.
+def expression(cell: Cell) -> str:
+    """Write what node 3 computes: a sum is its sorted terms joined by '+'; ``#`` where no path leads to it.
 
-    Args:
-        cell: six operations.
-        keep_zeros: keep dead terms in the sums, which is the benchmark API's rule (6,466 classes); without
-            them the expression is that of the network with its dead branches removed (5,390 classes).
+    Dead terms are left out, which makes 5,390 classes of cells. The benchmark's API keeps them in the sums: 6,466.
     """
     # The expression of each node so far; node 0 is the input.
     nodes = ["0"]
     for node in (1, 2, 3):
         terms = []
         for op, (source, target) in zip(cell, EDGES, strict=True):
-            if target == node:
-                dead = op == "none" or nodes[source] == "#"
-                terms.append("#" if dead else nodes[source] if op == "skip_connect" else f"({nodes[source]})@{op}")
-        live = terms if keep_zeros else [term for term in terms if term != "#"]
-        nodes.append("+".join(sorted(live)) or "#")
+            if target == node and op != "none" and nodes[source] != "#":
+                terms.append(nodes[source] if op == "skip_connect" else f"({nodes[source]})@{op}")
+        nodes.append("+".join(sorted(terms)) or "#")
     return nodes[3]
 
 
-class NASBench201Network(nn.Module):
+class NASBench201Network(nn.Sequential):
     """Stem, three stages of cells with residual reductions between them, classifier.
 
     Images (N, in_channels, H, W) to logits (N, num_classes).
     """
 
     def __init__(self, cell: Cell, num_classes: int, in_channels: int = 3) -> None:
-        super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(in_channels, CHANNELS, 3, padding=1, bias=False), nn.BatchNorm2d(CHANNELS))
+        stem = nn.Sequential(nn.Conv2d(in_channels, CHANNELS, 3, padding=1, bias=False), nn.BatchNorm2d(CHANNELS))
         blocks: list[nn.Module] = []
         channels = CHANNELS
         for stage in range(STAGES):
@@ -238,13 +229,9 @@ class NASBench201Network(nn.Module):
                 blocks.append(ReductionBlock(channels, 2 * channels))
                 channels *= 2
             blocks += [NASBench201Cell(cell, channels) for _ in range(CELLS_PER_STAGE)]
-        self.cells = nn.Sequential(*blocks)
-        self.head = nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU(inplace=True), GlobalAveragePool())
-        self.classifier = nn.Linear(channels, num_classes)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the logits."""
-        return self.classifier(self.head(self.cells(self.stem(images))))
+        head = nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU(inplace=True), GlobalAveragePool())
+        classifier = nn.Linear(channels, num_classes)
+        super().__init__(OrderedDict(stem=stem, cells=nn.Sequential(*blocks), head=head, classifier=classifier))
 
 
 class NASBench201Cell(nn.Module):

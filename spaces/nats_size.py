@@ -7,6 +7,7 @@ first reduction, the second cell, the second reduction and the third cell. The c
 from __future__ import annotations
 
 import random
+from collections import OrderedDict
 from collections.abc import Sequence
 
 from torch import Tensor, nn
@@ -121,11 +122,7 @@ class NATSSize(EnumerableSpace):
 
 
 def parse_widths(architecture: str) -> Widths:
-    """Read ``c1:c2:c3:c4:c5`` into five widths.
-
-    Raises:
-        SpaceError: naming the position and the text at fault.
-    """
+    """Read ``c1:c2:c3:c4:c5`` into five widths; a SpaceError names a fault."""
     texts = architecture.strip().split(":")
     if len(texts) != len(POSITIONS):
         raise SpaceError(
@@ -154,25 +151,20 @@ def _reduction_weights(c_in: int, c_out: int) -> int:
     return 9 * c_in * c_out + 9 * c_out * c_out + c_in * c_out
 
 
-class SizeNetwork(nn.Module):
+class SizeNetwork(nn.Sequential):
     """Stem, cell, reduction, cell, reduction, cell, classifier.
 
     Images (N, in_channels, H, W), H and W divisible by 4, to logits (N, num_classes).
     """
 
     def __init__(self, widths: Widths, num_classes: int, in_channels: int = 3) -> None:
-        super().__init__()
         c1, c2, c3, c4, c5 = widths
-        self.stem = nn.Sequential(nn.Conv2d(in_channels, c1, 3, padding=1, bias=False), nn.BatchNorm2d(c1))
-        self.cells = nn.Sequential(
+        stem = nn.Sequential(nn.Conv2d(in_channels, c1, 3, padding=1, bias=False), nn.BatchNorm2d(c1))
+        cells = nn.Sequential(
             SizeCell(c1, c1), ReductionBlock(c1, c2), SizeCell(c2, c3), ReductionBlock(c3, c4), SizeCell(c4, c5)
         )
-        self.head = nn.Sequential(nn.BatchNorm2d(c5), nn.ReLU(inplace=True), GlobalAveragePool())
-        self.classifier = nn.Linear(c5, num_classes)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the logits."""
-        return self.classifier(self.head(self.cells(self.stem(images))))
+        head = nn.Sequential(nn.BatchNorm2d(c5), nn.ReLU(inplace=True), GlobalAveragePool())
+        super().__init__(OrderedDict(stem=stem, cells=cells, head=head, classifier=nn.Linear(c5, num_classes)))
 
 
 class SizeCell(nn.Module):

@@ -36,8 +36,13 @@ class Option:
 
 def list_options(constructor: object) -> dict[str, Option]:
     """Return the options of a class or function: its arguments of type bool, int, float or str, or None beside it."""
-    options = (Option(p.name, kind, p.default) for p in _parameters(constructor) if (kind := _kind(p.annotation)))
-    return {option.name: option for option in options}
+    options = {}
+    for parameter in _parameters(constructor):
+        # "Optional[int]" and "int | None" leave one word of a known kind.
+        words = set(re.findall(r"\w+", inspect.formatannotation(parameter.annotation))) - _NOT_A_KIND
+        if len(words) == 1 and (kind := _KINDS.get(words.pop())):
+            options[parameter.name] = Option(parameter.name, kind, parameter.default)
+    return options
 
 
 def read_options(
@@ -87,12 +92,6 @@ def _parameters(constructor: object) -> Iterator[inspect.Parameter]:
         parameters = {}
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return (parameter for parameter in parameters.values() if parameter.kind in named)
-
-
-def _kind(annotation: object) -> type[Value] | None:
-    # "Optional[int]" and "int | None" leave one word of a known kind.
-    words = set(re.findall(r"\w+", inspect.formatannotation(annotation))) - _NOT_A_KIND
-    return _KINDS.get(words.pop()) if len(words) == 1 else None
 
 
 def _read(fault: str, written: str, options: dict[str, Option]) -> tuple[Option, Value]:

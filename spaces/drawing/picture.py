@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import re
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from spaces.base import Space
@@ -35,10 +35,9 @@ def draw(space: Space, architecture: str, path: Path, dpi: int = 150) -> None:
     """Draw the cells of an architecture (:meth:`spaces.Space.graph`) into a PNG or SVG file, whose folder is made.
 
     An inch is 72 points, and a text 8 to 13: ``dpi`` are the pixels of a PNG file per inch.
-
-    Raises:
-        SpaceError: another suffix, an architecture not of the space, or a space that does not describe its cells.
     """
+    import matplotlib
+
     check_suffix(path)
     graphs = space.graph(architecture)
     layouts = [lay_out(graph) for graph in graphs]
@@ -63,7 +62,12 @@ def draw(space: Space, architecture: str, path: Path, dpi: int = 150) -> None:
         for node, box in zip(graph.nodes, layout.nodes, strict=True):
             _draw_box(axes, box, node.label, node.live, rounding=3.0)
         top += _height(layout)
-    _save(figure, path, dpi)
+    kind, picture = path.suffix.lower()[1:], io.BytesIO()
+    # The same picture is the same file: without dates, and with fixed names in an SVG.
+    with matplotlib.rc_context({"svg.hashsalt": "spaces"}):
+        figure.savefig(picture, dpi=dpi, format=kind, metadata={"Date": None} if kind == "svg" else None)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(picture.getvalue())
 
 
 def _height(layout: Layout) -> float:
@@ -136,17 +140,3 @@ def _ink(live: bool) -> str:
 
 def _stroke(live: bool) -> str | tuple[float, tuple[float, float]]:
     return "solid" if live else (0.0, (4.0, 3.0))
-
-
-def _save(figure: Figure, path: Path, dpi: int) -> None:
-    import matplotlib
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    kind = path.suffix.lower()[1:]
-    # A folder of a random name: no link that lies there leads the picture elsewhere.
-    with TemporaryDirectory(".part", f".{path.name}.", path.parent, ignore_cleanup_errors=True) as folder:
-        beside = Path(folder) / path.name
-        # The same picture is the same file.
-        with matplotlib.rc_context({"svg.hashsalt": "spaces"}):
-            figure.savefig(beside, dpi=dpi, format=kind, metadata={"Date": None} if kind == "svg" else None)
-        beside.replace(path)

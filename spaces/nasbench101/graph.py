@@ -38,8 +38,7 @@ def format_graph(graph: Graph) -> str:
 def parse_graph(architecture: str) -> Graph:
     """Read an architecture string; dead vertices are kept and the limit of edges is not applied.
 
-    Raises:
-        SpaceError: naming the vertex, the operation or the source at fault.
+    A SpaceError names the vertex with an unknown operation or source.
     """
     texts = architecture.strip().split("+")
     if len(texts) > MAX_VERTICES - 1:
@@ -58,19 +57,14 @@ def parse_graph(architecture: str) -> Graph:
             raise SpaceError(
                 f"{fault}: unknown operation {quoted(op)}, expected one of {', '.join(OPS)}{did_you_mean(op, OPS)}"
             )
-        vertices.append(Vertex(op, _parse_sources(fault, number, sources)))
+        written, earlier = sources.split(",") if sources else [], [str(source) for source in range(number)]
+        for source in written:
+            if source not in earlier:
+                raise SpaceError(f"{fault}: source {quoted(source)} is not an earlier vertex (0 to {number - 1})")
+        if written != sorted(set(written)):
+            raise SpaceError(f"{fault}: sources {quoted(sources)} must be different and in rising order")
+        vertices.append(Vertex(op, tuple(map(int, written))))
     return tuple(vertices)
-
-
-def _parse_sources(fault: str, number: int, text: str) -> tuple[int, ...]:
-    earlier = [str(source) for source in range(number)]
-    sources = text.split(",") if text else []
-    for source in sources:
-        if source not in earlier:
-            raise SpaceError(f"{fault}: source {quoted(source)} is not an earlier vertex (0 to {number - 1})")
-    if sources != sorted(set(sources)):
-        raise SpaceError(f"{fault}: sources {quoted(text)} must be different and in rising order")
-    return tuple(map(int, sources))
 
 
 def graph_from_matrix(matrix: Sequence[Sequence[int]], labels: Sequence[str]) -> Graph:
@@ -114,11 +108,7 @@ def edges_of(graph: Graph) -> set[tuple[int, int]]:
 
 
 def live_graph(architecture: str) -> Graph:
-    """Return the pruned graph of an architecture string, checked.
-
-    Raises:
-        SpaceError: the string is malformed, no path leads to the output, or more than 9 edges are live.
-    """
+    """Return the pruned graph of an architecture string; one that is not of the space is a SpaceError."""
     pruned = prune(parse_graph(architecture))
     if pruned is None:
         raise SpaceError(f"architecture {quoted(architecture)}: no path from the input (vertex 0) to the output")

@@ -6,6 +6,7 @@ An architecture is a normal and a reduce cell with the width and depth of the ne
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 import re
@@ -40,32 +41,6 @@ DEPTHS = (4, 8, 12, 16, 20)
 
 # As DARTS prints it, or as its file of genotypes has it.
 _GENOTYPE = re.compile(r"(\w+\s*=\s*)?Genotype\(")
-_PNAS_CELL = (
-    "sep_conv_5x5~0+max_pool_3x3~0;sep_conv_7x7~1+max_pool_3x3~1;sep_conv_5x5~1+sep_conv_3x3~1;"
-    "sep_conv_3x3~4+max_pool_3x3~1;sep_conv_3x3~0+skip_connect~1->2,3,4,5,6"
-)
-# Published cells: f"C16-L8|{GENOTYPES['DARTS_V2']}" is an architecture.
-GENOTYPES = {
-    "NASNet": (  # Zoph et al., 2018; of nds_nasnet
-        "normal:sep_conv_5x5~1+sep_conv_3x3~0;sep_conv_5x5~0+sep_conv_3x3~0;avg_pool_3x3~1+skip_connect~0;"
-        "avg_pool_3x3~0+avg_pool_3x3~0;sep_conv_3x3~1+skip_connect~1->2,3,4,5,6"
-        "|reduce:sep_conv_5x5~1+sep_conv_7x7~0;max_pool_3x3~1+sep_conv_7x7~0;avg_pool_3x3~1+sep_conv_5x5~0;"
-        "skip_connect~3+avg_pool_3x3~2;sep_conv_3x3~2+max_pool_3x3~1->4,5,6"
-    ),
-    "AmoebaNet": (  # Real et al., 2019; of nds_amoeba
-        "normal:avg_pool_3x3~0+max_pool_3x3~1;sep_conv_3x3~0+sep_conv_5x5~2;sep_conv_3x3~0+avg_pool_3x3~3;"
-        "sep_conv_3x3~1+skip_connect~1;skip_connect~0+avg_pool_3x3~1->4,5,6"
-        "|reduce:avg_pool_3x3~0+sep_conv_3x3~1;max_pool_3x3~0+sep_conv_7x7~2;sep_conv_7x7~0+avg_pool_3x3~1;"
-        "max_pool_3x3~0+max_pool_3x3~1;conv_7x1_1x7~0+sep_conv_3x3~5->3,4,6"
-    ),
-    "PNASNet": f"normal:{_PNAS_CELL}|reduce:{_PNAS_CELL}",  # Liu et al., 2018; of nds_pnas
-    "DARTS_V2": (  # Liu et al., 2019; of nds_darts
-        "normal:sep_conv_3x3~0+sep_conv_3x3~1;sep_conv_3x3~0+sep_conv_3x3~1;sep_conv_3x3~1+skip_connect~0;"
-        "skip_connect~0+dil_conv_3x3~2->2,3,4,5"
-        "|reduce:max_pool_3x3~0+max_pool_3x3~1;skip_connect~2+max_pool_3x3~1;max_pool_3x3~0+skip_connect~2;"
-        "skip_connect~2+max_pool_3x3~1->2,3,4,5"
-    ),
-}
 
 
 def _count(ops: Sequence[str], nodes: int) -> str:
@@ -124,34 +99,27 @@ class CellSpace(Space):
 
         The mutated cell concatenates its nodes by the rule of the space. What would be too large is drawn again.
         """
-        parent = self.parse(architecture)
-        changes: list[tuple[str, int, int]] = []
-        for name in ("normal", "reduce"):
-            for edge in range(2 * self.nodes):
-                changes += [(name, edge, 0), (name, edge, 1)]
-        for name, values in (("width", self.widths), ("depth", self.depths)):
-            if any(value != getattr(parent, name) for value in values):
-                changes.append((name, 0, 0))
+        parent, sizes = self.parse(architecture), {"width": self.widths, "depth": self.depths}
+        # Cell, edge and part: its operation (0) or its input (1).
+        changes = list(itertools.product(("normal", "reduce"), range(2 * self.nodes), (0, 1)))
+        changes += [(name, 0, 0) for name in sizes if any(each != getattr(parent, name) for each in sizes[name])]
         while True:
-            child = self._changed(parent, rng.choice(changes), rng)
+            name, edge, part = rng.choice(changes)
+            if name in sizes:
+                value = rng.choice([each for each in sizes[name] if each != getattr(parent, name)])
+                child = replace(parent, width=value) if name == "width" else replace(parent, depth=value)
+            else:
+                edges = list(getattr(parent, name).edges)
+                op, source = edges[edge]
+                if part == 0:
+                    op = rng.choice([each for each in self.ops if each != op])
+                else:
+                    source = rng.choice([each for each in range(CELL_INPUTS + edge // 2) if each != source])
+                edges[edge] = (op, source)
+                cell = self._cell(edges)
+                child = replace(parent, normal=cell) if name == "normal" else replace(parent, reduce=cell)
             if estimate_cell_params(child) <= MAX_PARAMS:
                 return format_architecture(child)
-
-    def _changed(self, parent: CellArchitecture, change: tuple[str, int, int], rng: random.Random) -> CellArchitecture:
-        """Return the architecture with another width, depth, or operation (part 0) or input (part 1) of an edge."""
-        name, edge, part = change
-        if name == "width":
-            return replace(parent, width=rng.choice([each for each in self.widths if each != parent.width]))
-        if name == "depth":
-            return replace(parent, depth=rng.choice([each for each in self.depths if each != parent.depth]))
-        edges = list(getattr(parent, name).edges)
-        op, source = edges[edge]
-        if part == 0:
-            edges[edge] = (rng.choice([each for each in self.ops if each != op]), source)
-        else:
-            edges[edge] = (op, rng.choice([each for each in range(CELL_INPUTS + edge // 2) if each != source]))
-        cell = self._cell(edges)
-        return replace(parent, normal=cell) if name == "normal" else replace(parent, reduce=cell)
 
     def build(self, architecture: str, num_classes: int = 10, in_channels: int = 3) -> nn.Module:
         """Return the network; weights are drawn in the order in which the published code draws them.
@@ -173,7 +141,7 @@ class CellSpace(Space):
         return format_architecture(CellArchitecture(normal, reduce, self.widths[0], self.depths[0], self.imagenet))
 
     def validate(self, architecture: str) -> None:
-        """Raise :class:`SpaceError` naming the cell, node, operation or input at fault."""
+        """Raise :class:`SpaceError` naming the cell, node, operation or input that is not of the space."""
         self.parse(architecture)
 
     def canonical(self, architecture: str) -> str:
@@ -184,12 +152,7 @@ class CellSpace(Space):
         return format_architecture(canonical_architecture(self.parse(architecture), self.ops))
 
     def parse(self, architecture: str) -> CellArchitecture:
-        """Read an architecture of this space.
-
-        Raises:
-            SpaceError: naming the cell, node, operation or input at fault.
-            TooLargeError: its network is larger than is built.
-        """
+        """Read an architecture of this space; a SpaceError names what is not, a TooLargeError what is too large."""
         parsed = parse_architecture(architecture, self.ops, self.nodes)
         expect_buildable(f"architecture {quoted(architecture)}", estimate_cell_params(parsed))
         return parsed

@@ -97,8 +97,7 @@ def format_architecture(architecture: CellArchitecture) -> str:
 def parse_architecture(text: str, ops: Sequence[str], nodes: int) -> CellArchitecture:
     """Read an architecture string of a space of these operations, and of so many nodes per cell.
 
-    Raises:
-        SpaceError: naming the option, cell, node, operation or input at fault.
+    A SpaceError names the option, cell, node, operation or input that is not allowed.
     """
     parts = text.strip().split("|")
     if len(parts) != 3:
@@ -122,12 +121,9 @@ def parse_architecture(text: str, ops: Sequence[str], nodes: int) -> CellArchite
 
 
 def read_genotype(text: str) -> tuple[Cell, Cell]:
-    """Return the normal and the reduce cell of a genotype as DARTS prints it.
+    """Return the normal and the reduce cell of a genotype as DARTS prints it; anything else is a SpaceError.
 
     ``Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=range(2, 6), reduce=[...], reduce_concat=[2, 3, 4, 5])``
-
-    Raises:
-        SpaceError: it is written in another way.
     """
     try:
         call = ast.parse(text[text.index("Genotype(") :], mode="eval").body

@@ -181,11 +181,7 @@ class AuxiliaryHead(nn.Module):
         self.classifier = nn.Linear(768, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the auxiliary logits.
-
-        Raises:
-            ValueError: the feature maps have another size than the head is made for.
-        """
+        """Return the auxiliary logits; feature maps of a size that the head is not made for are a ValueError."""
         if any((side - 5) // self.stride != 1 for side in x.shape[2:]):
             found = "x".join(map(str, x.shape[2:]))
             raise ValueError(
@@ -225,12 +221,9 @@ class SubsampledZero(nn.Module):
 
 
 def operation(name: str, channels: int, stride: int) -> nn.Module:
-    """Return the untrained operation: (N, C, H, W) to (N, C, H / stride, W / stride).
+    """Return the untrained operation, of :data:`OPERATIONS`: (N, C, H, W) to (N, C, H / stride, W / stride).
 
     ``nn.Identity``, and nothing else, is the identity: drop path spares it.
-
-    Raises:
-        KeyError: no operation of that name in :data:`OPERATIONS`.
     """
     return OPERATIONS[name](channels, stride)
 

@@ -15,33 +15,22 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
-from dataclasses import replace
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import ClassVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from spaces.base import Space
 from spaces.errors import MAX_PARAMS, SpaceError, TooLargeError, did_you_mean, expect_buildable, quoted, read_bounded
 from spaces.graph import CellGraph, chain_graph
-from spaces.nds.anynet import (
-    AnyNet,
-    Block,
-    Stage,
-    basic_block,
-    bottleneck_block,
-    cifar_stem,
-    estimate_stage_params,
-    imagenet_stem,
-    vanilla_block,
-)
+from spaces.layers import GlobalAveragePool, draw_he_weights
 
 STRIDES = (1, 2, 2)
 STEM_WIDTH = 16
 QUIRKS_STEM_WIDTH = 12
-
-Stages = tuple[Stage, ...]
 
 _FIELDS = {"ds": "depth", "ws": "width", "ss": "stride", "bm": "bottleneck", "gs": "groups"}
 _INTEGER = re.compile("[1-9][0-9]*")
@@ -59,6 +48,33 @@ _BOUNDS = {
     "ss": ("stride", 2, "pixels"),
     "gs": ("number of groups", MAX_WIDTH, "groups"),
 }
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Blocks of one width; the first has the stride."""
+
+    depth: int
+    """Number of blocks."""
+    width: int
+    """Output channels of each block."""
+    stride: int
+    bottleneck: float = 1.0
+    """Channels inside a bottleneck block, as a multiple of ``width``."""
+    groups: int = 1
+    """Of the 3x3 convolution of a bottleneck block."""
+
+    @property
+    def inner_width(self) -> int:
+        """Channels inside a bottleneck block."""
+        return round(self.width * self.bottleneck)
+
+    def changed(self, field: str, value: float) -> Stage:
+        """Return the stage with another value of a field."""
+        return replace(self, **{field: value})  # type: ignore[arg-type]
+
+
+Stages = tuple[Stage, ...]
 
 
 class StandardSpace(Space):
@@ -88,7 +104,7 @@ class StandardSpace(Space):
         """Draw every number uniformly from its list; strides are 1, 2, 2."""
         stages = [Stage(1, 1, stride) for stride in STRIDES]
         for field, values in self._choices().items():
-            stages = [_changed(stage, field, rng.choice(values)) for stage in stages]
+            stages = [stage.changed(field, rng.choice(values)) for stage in stages]
         return self._format(tuple(stages))
 
     def mutate(self, architecture: str, rng: random.Random) -> str:
@@ -97,7 +113,7 @@ class StandardSpace(Space):
         neighbours = []
         for position, stage in enumerate(stages):
             for field, values in self._choices().items():
-                changed = [_changed(stage, field, value) for value in values if value != getattr(stage, field)]
+                changed = [stage.changed(field, value) for value in values if value != getattr(stage, field)]
                 neighbours += [(*stages[:position], new, *stages[position + 1 :]) for new in changed]
         neighbours = [n for n in neighbours if not any(map(self._group_fault, n))]
         while True:
@@ -138,9 +154,7 @@ class StandardSpace(Space):
     def parse(self, architecture: str) -> Stages:
         """Read an architecture; any number of stages and any positive numbers are allowed, within the bounds.
 
-        Raises:
-            SpaceError: naming the list or stage at fault.
-            TooLargeError: naming the number that is too large, or its network is larger than is built.
+        A SpaceError names the list or the stage, a TooLargeError the number that is too large.
         """
         fault = f"architecture {quoted(architecture)}"
         lists = self._lists(fault, architecture)
@@ -148,8 +162,6 @@ class StandardSpace(Space):
         if len(set(lengths.values())) != 1:
             counts = ", ".join(f"{key} has {length}" for key, length in lengths.items())
             raise SpaceError(f"{fault}: every list needs one number per stage, but {counts}")
-        # Before the stages are read: each has one block at least.
-        _expect_few_blocks(fault, lengths["ds"])
         stages = tuple(
             _read_stage(f"{fault}, stage {number}", dict(zip(lists, texts, strict=True)))
             for number, texts in enumerate(zip(*lists.values(), strict=True), start=1)
@@ -159,7 +171,7 @@ class StandardSpace(Space):
             read_bounded(at, "width inside its blocks", str(stage.inner_width), MAX_WIDTH, "channels")
             if reason := self._group_fault(stage):
                 raise SpaceError(f"{at}: {reason}")
-        _expect_few_blocks(fault, sum(stage.depth for stage in stages))
+        read_bounded(fault, "depth", str(sum(stage.depth for stage in stages)), MAX_BLOCKS, "blocks in all")
         expect_buildable(fault, self._params(stages))
         return stages
 
@@ -191,12 +203,10 @@ class StandardSpace(Space):
 
     def _group_fault(self, stage: Stage) -> str:
         """Return why the groups of a stage cannot be built, or nothing."""
-        if not self.bottlenecks:
-            return ""
         inner, groups = stage.inner_width, self._real_groups(stage)
-        if inner < 1:
+        if self.bottlenecks and inner < 1:
             return f"a bottleneck of {stage.bottleneck:g} leaves no channel of {stage.width}"
-        if groups < 1 or inner % groups:
+        if self.bottlenecks and (groups < 1 or inner % groups):
             read = "channels per group" if self.naswot_quirks else "groups"
             return f"{inner} inner channels cannot be divided into {stage.groups} {read}"
         return ""
@@ -221,11 +231,6 @@ class StandardSpace(Space):
         return ";".join(lists)
 
 
-def _expect_few_blocks(fault: str, blocks: int) -> None:
-    what, most, unit = _BOUNDS["ds"]
-    read_bounded(fault, what, str(blocks), most, unit)
-
-
 def _read_stage(fault: str, texts: dict[str, str]) -> Stage:
     values: dict[str, float] = {}
     for key, text in texts.items():
@@ -243,13 +248,6 @@ def _read_stage(fault: str, texts: dict[str, str]) -> Stage:
             what, most, unit = _BOUNDS[key]
             values[_FIELDS[key]] = read_bounded(fault, what, text, most, unit)
     return Stage(**values)  # type: ignore[arg-type]
-
-
-def _changed(stage: Stage, field: str, value: float) -> Stage:
-    return replace(stage, **{field: value})  # type: ignore[arg-type]
-
-
-_BLOCKS: dict[str, Block] = {"vanilla": vanilla_block, "basic": basic_block, "bottleneck": bottleneck_block}
 
 
 class VanillaSpace(StandardSpace):
@@ -291,3 +289,104 @@ class ResNeXtBSpace(ResNeXtASpace):
     size = "375^3 = 52,734,375 networks"
     widths = (64, 128, 256, 512, 1024)
     groups = (1, 2, 4, 8, 16)
+
+
+# From stage, input channels and stride to one block.
+Block = Callable[[Stage, int, int], nn.Module]
+
+
+class AnyNet(nn.Sequential):
+    """The network of pycls: a stem of ``stem_width`` channels, stages of blocks, a classifier.
+
+    Images (N, 3, H, W) to logits (N, num_classes). Modules are made in the order of the published code, so that the
+    same generator draws the same weights.
+    """
+
+    def __init__(
+        self, stem: nn.Module, stem_width: int, stages: tuple[Stage, ...], block: Block, num_classes: int
+    ) -> None:
+        stage_blocks, channels = nn.Sequential(), stem_width
+        for stage in stages:
+            blocks = [block(stage, channels, stage.stride)]
+            blocks += [block(stage, stage.width, 1) for _ in range(stage.depth - 1)]
+            stage_blocks.append(nn.Sequential(*blocks))
+            channels = stage.width
+        pool, classifier = GlobalAveragePool(), nn.Linear(channels, num_classes)
+        super().__init__(OrderedDict(stem=stem, stages=stage_blocks, pool=pool, classifier=classifier))
+        draw_he_weights(self)
+
+
+def estimate_stage_params(stages: tuple[Stage, ...], stem_width: int, has_bottleneck: bool) -> int:
+    """Return the weights of the convolutions in all blocks, without those of shortcuts."""
+    total, c_in = 0, stem_width
+    for stage in stages:
+        if has_bottleneck:
+            outer, inner = stage.inner_width, 9 * stage.inner_width**2 // stage.groups + stage.inner_width * stage.width
+        else:
+            outer, inner = 9 * stage.width, 9 * stage.width**2
+        # Weights per block: as many as ``outer`` from each input channel, and ``inner`` behind them.
+        total += outer * (c_in + (stage.depth - 1) * stage.width) + stage.depth * inner
+        c_in = stage.width
+    return total
+
+
+def cifar_stem(in_channels: int, width: int, stride: int = 1) -> nn.Module:
+    """Return 3x3 convolution, BatchNorm, ReLU: (N, in_channels, H, W) to (N, width, H / stride, W / stride)."""
+    return nn.Sequential(*_conv_bn(in_channels, width, 3, stride), nn.ReLU(inplace=True))
+
+
+def imagenet_stem(in_channels: int, width: int) -> nn.Module:
+    """Return 7x7 convolution and max pooling: (N, in_channels, H, W) to (N, width, H / 4, W / 4)."""
+    return nn.Sequential(
+        *_conv_bn(in_channels, width, 7, stride=2), nn.ReLU(inplace=True), nn.MaxPool2d(3, stride=2, padding=1)
+    )
+
+
+def vanilla_block(stage: Stage, c_in: int, stride: int) -> nn.Module:
+    """Return two of 3x3 convolution, BatchNorm, ReLU, without shortcut."""
+    first, second = _conv_bn(c_in, stage.width, 3, stride), _conv_bn(stage.width, stage.width, 3)
+    return nn.Sequential(*first, nn.ReLU(inplace=True), *second, nn.ReLU(inplace=True))
+
+
+def basic_block(stage: Stage, c_in: int, stride: int) -> nn.Module:
+    """Return the residual block of two 3x3 convolutions."""
+    shortcut = projection(c_in, stage.width, stride)
+    first, second = _conv_bn(c_in, stage.width, 3, stride), _conv_bn(stage.width, stage.width, 3)
+    return ResidualBlock(shortcut, nn.Sequential(*first, nn.ReLU(inplace=True), *second))
+
+
+def bottleneck_block(stage: Stage, c_in: int, stride: int) -> nn.Module:
+    """Return the residual block of 1x1, grouped 3x3 (with the stride) and 1x1 convolutions."""
+    inner = stage.inner_width
+    shortcut = projection(c_in, stage.width, stride)
+    first, second = _conv_bn(c_in, inner, 1), _conv_bn(inner, inner, 3, stride, stage.groups)
+    third = _conv_bn(inner, stage.width, 1)
+    main = nn.Sequential(*first, nn.ReLU(inplace=True), *second, nn.ReLU(inplace=True), *third)
+    return ResidualBlock(shortcut, main)
+
+
+class ResidualBlock(nn.Module):
+    """ReLU of shortcut plus main branch: (N, c_in, H, W) to (N, width, H / stride, W / stride)."""
+
+    def __init__(self, shortcut: nn.Module, main: nn.Module) -> None:
+        super().__init__()
+        self.shortcut, self.main, self.relu = shortcut, main, nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the block's output."""
+        return self.relu(self.shortcut(x) + self.main(x))
+
+
+def projection(c_in: int, c_out: int, stride: int) -> nn.Module:
+    """Return the shortcut: the identity, or 1x1 convolution and BatchNorm where the shape changes."""
+    if c_in == c_out and stride == 1:
+        return nn.Identity()
+    return nn.Sequential(*_conv_bn(c_in, c_out, 1, stride))
+
+
+def _conv_bn(c_in: int, c_out: int, kernel_size: int, stride: int = 1, groups: int = 1) -> tuple[nn.Module, nn.Module]:
+    convolution = nn.Conv2d(c_in, c_out, kernel_size, stride, kernel_size // 2, groups=groups, bias=False)
+    return convolution, nn.BatchNorm2d(c_out)
+
+
+_BLOCKS: dict[str, Block] = {"vanilla": vanilla_block, "basic": basic_block, "bottleneck": bottleneck_block}

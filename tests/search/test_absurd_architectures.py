@@ -13,9 +13,9 @@ from naswot_lightning.ranking import read_ranking
 from naswot_lightning.search.algorithms.base import Limits
 from spaces import Complexity, Space
 from spaces.errors import TooLargeError
-from spaces.nds.cells import GENOTYPES
 from tests.commands.ends import refused
 from tests.search.runs import QUICK, rows_of
+from tests.spaces.nds.architectures import GENOTYPES
 
 DARTS = GENOTYPES["DARTS_V2"]
 GOOD = {

@@ -8,8 +8,8 @@ from naswot_lightning.data.splits import read_split_file
 from naswot_lightning.errors import UserError
 from naswot_lightning.search.algorithms.random import read_architectures, sample_space
 from spaces import get_space
-from spaces.nds.cells import GENOTYPES
 from tests.search.runs import QUICK, SPACE, rows_of
+from tests.spaces.nds.architectures import GENOTYPES
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,13 @@ import pytest
 from spaces import SpaceError, get_space
 from spaces.errors import MAX_PARAMS, TooLargeError
 from spaces.nasbench101.space import MAX_STEM_CHANNELS
-from spaces.nds.cells import GENOTYPES
 from spaces.nds.genotype import (
     MAX_DEPTH,
     MAX_WIDTH,
     format_architecture,
     largest_architecture,
 )
-from tests.spaces.nds.architectures import CELL_SPACES, DARTS
+from tests.spaces.nds.architectures import CELL_SPACES, DARTS, GENOTYPES
 
 STANDARD = ("nds_vanilla", "nds_resnet", "nds_resnext_a", "nds_resnext_b")
 METHODS = ("validate", "canonical", "complexity", "build", "graph")

@@ -26,13 +26,14 @@ from spaces.nasbench101.graph import (
     parse_graph,
     prune,
 )
-from spaces.nasbench101.network import (
+from spaces.nasbench101.space import (
+    CELLS,
     NASBench101Cell,
     NASBench101Network,
     draw_benchmark_weights,
+    uniform_cell,
     vertex_channels,
 )
-from spaces.nasbench101.space import CELLS, uniform_cell
 
 INCEPTION = "conv1x1~0+conv3x3~0+conv3x3~0+conv3x3~3+maxpool3x3~0+output~1,2,4,5"  # of the benchmark's README
 FIRST = "conv3x3~0+conv1x1~1+conv1x1~0,1,2+conv3x3~1+conv1x1~4+output~3,5"  # of the benchmark's first record
@@ -166,7 +167,8 @@ def test_sampling_follows_the_rule_of_the_benchmark_or_the_numbers_of_cells():
     shares = [sum(op in text for text in draws) / len(draws) for op in OPS]
     assert shares == pytest.approx([1 - (2 / 3) ** 5] * 3, abs=0.06)
     rng = random.Random(0)
-    draws = [SPACE.sample_uniform(rng) for _ in range(40)]
+    uniform = get_space("nasbench101:uniform=true")
+    draws = [uniform.sample(rng) for _ in range(40)]
     assert sum(CELLS.values()) == 423_624
     assert sum(len(live_graph(architecture)) == 6 for architecture in draws) / 40 == pytest.approx(0.85, abs=0.15)
 

@@ -18,9 +18,9 @@ from naswot_lightning.training.classifier import (
     work_around_channels_last_bug,
 )
 from spaces import get_space, trust
-from spaces.nds.cells import GENOTYPES
 from tests.conftest import ROOT
 from tests.images import make_image_folder
+from tests.spaces.nds.architectures import GENOTYPES
 from tests.training.runs import OWN, SMALL
 
 CELL = f"C4-L4|{GENOTYPES['DARTS_V2']}"

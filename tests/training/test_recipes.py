@@ -10,8 +10,8 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.training.classifier import ImageClassifier
 from naswot_lightning.training.plan import plan_training
 from naswot_lightning.training.recipes import NAMES, RECIPES, changes_of, resolve_recipe
-from spaces.nds.cells import GENOTYPES
 from tests.images import make_image_folder
+from tests.spaces.nds.architectures import GENOTYPES
 from tests.training.runs import SMALL, config_of
 
 CELL = f"C4-L4|{GENOTYPES['DARTS_V2']}"

@@ -12,11 +12,10 @@ from torch import nn
 
 from naswot_lightning import activation_kernel, naswot_score
 from spaces import SpaceError, get_space
-from spaces.nds.cells import GENOTYPES
 from spaces.nds.genotype import Cell
 from spaces.nds.network import OPERATIONS, FactorizedReduce, NDSCell, NDSNetwork, dropped_path, operation
 from spaces.nds.standard import ResNetSpace, ResNeXtASpace, ResNeXtBSpace, VanillaSpace
-from tests.spaces.nds.architectures import DARTS, SMALL, resized
+from tests.spaces.nds.architectures import DARTS, GENOTYPES, SMALL, resized
 
 HOME = {"DARTS_V2": "nds_darts", "PNASNet": "nds_pnas", "AmoebaNet": "nds_amoeba", "NASNet": "nds_nasnet"}
 
