@@ -83,14 +83,10 @@ class Criterion:
     @property
     def name(self) -> str:
         """The name in files: the title, or the names of the parts joined by "+"."""
-        return self._joined([part.name for part in self.parts])
+        suffix = ":mean_rank" if self.is_relative and self.combine == "mean_rank" else ""
+        return self.title or "+".join(part.name for part in self.parts) + suffix
 
     @property
     def label(self) -> str:
         """The name in words, with the unit of a single score."""
-        return self._joined([part.label for part in self.parts]) if self.is_relative else self.parts[0].axis
-
-    def _joined(self, names: list[str]) -> str:
-        if self.title is not None:
-            return self.title
-        return "+".join(names) + (":mean_rank" if self.is_relative and self.combine == "mean_rank" else "")
+        return self.name if self.is_relative else self.parts[0].axis

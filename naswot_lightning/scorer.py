@@ -18,7 +18,7 @@ from naswot_lightning.errors import describe_error
 from naswot_lightning.networks import alarms_raised, build_network, move_network
 from naswot_lightning.score import Precision
 from naswot_lightning.score.isolation import process_restored
-from naswot_lightning.scores.base import Measured, Probe
+from naswot_lightning.scores.base import Measured, Probe, Score
 from naswot_lightning.scores.registry import get_score, observers_of
 from naswot_lightning.seeds import derived_seed, renewed_generators
 from naswot_lightning.storage.score_rows import Status
@@ -118,7 +118,7 @@ class ScoreEvaluator:
                     network = build_network(self.space, architecture, self.seed, probe.num_classes, repeat)
                     network = move_network(network, self.device, self.space.channels_last)
                     measured = Measured(network, probe, size, self.precision, observers_of(self.scores))
-                    repeats.append(self._values(measured, faults))
+                    repeats.append({score.name: self._score(score, measured, faults) for score in self.scores})
                     # Where units cannot be counted, the scores that need them have said why; the others do without.
                     with suppress(Exception):
                         n_units = measured.n_units
@@ -142,16 +142,13 @@ class ScoreEvaluator:
             faults.append(f"its size cannot be counted: {describe_error(error)}")
             return None
 
-    def _values(self, measured: Measured, faults: list[str]) -> Mapping[str, float]:
-        """Return the scores; one that fails is nan, and leaves the others."""
-        values = {}
-        for score in self.scores:
-            try:
-                values[score.name] = score(measured)
-            except Exception as error:  # noqa: BLE001 - any fault of one network is reported with it
-                values[score.name] = math.nan
-                faults.append(f"{score.name}: " * (len(self.scores) > 1) + describe_error(error))
-        return values
+    def _score(self, score: Score, measured: Measured, faults: list[str]) -> float:
+        """Return a score; one that fails is nan, and leaves the others."""
+        try:
+            return score(measured)
+        except Exception as error:  # noqa: BLE001 - any fault of one network is reported with it
+            faults.append(f"{score.name}: " * (len(self.scores) > 1) + describe_error(error))
+            return math.nan
 
     def __reduce__(self) -> tuple[Callable[..., ScoreEvaluator], tuple[Any, ...]]:
         """Send the space by its name: a user's functions cannot be sent themselves."""
@@ -163,8 +160,8 @@ class ScoreEvaluator:
             raise pickle.PicklingError(f"another process cannot make the space {self.space.name!r} of its name")
         names = tuple(score.name for score in self.scores)
         probes = [probe.to(_CPU) for probe in self.probes]
-        arguments = (names, self.seed, self.device, self.precision, self.criteria)
-        return _evaluator_of_named_space, (self.space.name, probes, *arguments)
+        arguments = (self.space.name, probes, names, self.seed, self.device, self.precision, self.criteria)
+        return _evaluator_of_named_space, arguments
 
 
 def _evaluator_of_named_space(space: str, *arguments: Any) -> ScoreEvaluator:
@@ -178,15 +175,13 @@ def summarize(
     size: Complexity | None,
     seconds: float,
 ) -> Evaluation:
-    """Return mean and population standard deviation over the repeats, and what the values say of the network.
-
-    Its size is None where it could not be counted.
-    """
+    """Return mean and population standard deviation over the repeats, and what the values say of the network."""
     by_name = {name: [values[name] for values in repeats] for name in repeats[0]}
     states: dict[str, Status] = {}
     for name, values in by_name.items():
         failed = any(math.isnan(value) or value == math.inf for value in values)
         states[name] = "failed" if failed else "degenerate" if -math.inf in values else "ok"
+    # Scores with the same fault are named together.
     said = []
     for state, reason in _REASONS.items():
         names = [name for name, found in states.items() if found == state]

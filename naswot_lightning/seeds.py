@@ -24,19 +24,18 @@ def derived_seed(*parts: int | str) -> int:
 
 
 def seed_device(device: torch.device, seed: int) -> None:
-    """Seed torch's default generator of one device.
-
-    ``torch.manual_seed`` seeds those of all kinds of devices, absent ones too: 1 ms a training step.
-    """
+    """Seed torch's default generator of one device."""
     import torch
 
+    # ``torch.manual_seed`` seeds those of all kinds of devices, absent ones too: 1 ms per training step.
     if device.type == "cpu":
         torch.default_generator.manual_seed(seed)
     else:
         torch.get_device_module(device).manual_seed(seed)
 
 
-_renewed = threading.local()  # .seed: of the block of renewed_generators that this thread is in
+# ``seed``: of the block of renewed_generators that this thread is in.
+_renewed = threading.local()
 
 
 @contextmanager
@@ -75,11 +74,9 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def renewed_generators(seed: int, device: torch.device) -> Iterator[None]:
-    """As :func:`seeded`; and after each inner block that restores the generators, they start from ``seed`` again.
-
-    For code that draws within such blocks alone, which is then the same: to seed all takes 10 us, to read and restore
-    numpy's generator alone 50.
-    """
+    """As :func:`seeded`; and after each inner block that restores the generators, they start from ``seed`` again."""
+    # For code that draws within such blocks alone, which is then the same: to seed all takes 10 us, to read and restore
+    # numpy's generator alone 50.
     with seeded(seed, device):
         _renewed.seed = seed
         try:

@@ -1,4 +1,4 @@
-"""Which dimension of a rectifier's input holds the images.
+"""Which dimension of a ReLU's input holds the images.
 
 Most networks keep the images outermost, and that can be followed from call to call. Where a call may have moved them
 (a transpose, an index, several crops per image), a second mini-batch tells: of another size, so that the dimension of
@@ -7,7 +7,6 @@ the images is the one that grows with it, and with the last image twice, so that
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -45,7 +44,7 @@ def functions_named(names: str) -> set[Callable[..., Any]]:
     return found
 
 
-# Whether the images stay outermost only where the number of dimensions stays, too.
+# True: the images stay outermost where the number of dimensions stays, too; False: whatever it becomes.
 _KEEPS_RANK = {
     **dict.fromkeys(functions_named(f"{_ELEMENTWISE} {_LAYERS}"), True),
     **dict.fromkeys(functions_named(_RESHAPES), False),
@@ -53,20 +52,20 @@ _KEEPS_RANK = {
 
 
 class UnknownDimensionError(Exception):
-    """A rectifier's input may hold the images in any dimension, or not at all."""
+    """A ReLU's input may hold the images in any dimension, or not at all."""
 
 
-class Dimensions(ABC):
+class Dimensions:
     """Tells which dimension of the inputs of a forward pass's ReLUs holds the images."""
 
-    def follow(self, func: Callable[..., Any], args: Any, output: Any) -> None:  # noqa: B027 - not all need it
+    def follow(self, func: Callable[..., Any], args: Any, output: Any) -> None:
         """Note what a call has returned."""
 
-    @abstractmethod
     def by_image(self, pre_activations: Tensor) -> Tensor | None:
         """Return a ReLU's input as (N, ...); None where it is not to be counted."""
+        raise NotImplementedError
 
-    def end(self) -> None:  # noqa: B027 - not all need it
+    def end(self) -> None:
         """Check the whole pass."""
 
 
@@ -84,12 +83,14 @@ class ImagesOutermost(Dimensions):
     def follow(self, func: Callable[..., Any], args: Any, output: Any) -> None:
         """Note what a call has returned."""
         first: Any = args[0] if args else None
+        # A size, a number, several tensors.
         if type(output) is not Tensor and not (output is first and isinstance(first, Tensor)):
-            return  # a size, a number, several tensors
+            return
         keeps_rank = _KEEPS_RANK.get(func)
+        # An index such as x[:, :16].
         if func is Tensor.__getitem__ and isinstance(args[1], tuple):
             index = args[1][0] if args[1] else None
-            keeps_rank = True if isinstance(index, slice) and index == slice(None) else None  # such as x[:, :16]
+            keeps_rank = True if isinstance(index, slice) and index == slice(None) else None
         # What holds the images: the first argument, one of a list, or the second, as of 1 - x.
         source: Any = first
         if getattr(first, "_images_outermost_in", None) is not self:
@@ -101,23 +102,19 @@ class ImagesOutermost(Dimensions):
             if (not keeps_rank or rank == source.dim()) and rank and output.size(0) == self._count:
                 holds._images_outermost_in = self
                 return
+        # What changes a tensor in place without being known may have moved its images.
         if output is first:
-            # What changes a tensor in place without being known may have moved its images.
             holds._images_outermost_in = None
 
     def by_image(self, pre_activations: Tensor) -> Tensor:
-        """Return a rectifier's input, (N, ...).
-
-        Raises:
-            UnknownDimensionError: it is not known to be that.
-        """
+        """Return a ReLU's input, (N, ...), or raise :class:`UnknownDimensionError` where it is not known to be that."""
         if getattr(pre_activations, "_images_outermost_in", None) is self:
             return pre_activations
         raise UnknownDimensionError
 
 
-class RectifierInputs(Dimensions):
-    """Keeps the inputs of the rectifiers of a pass, in the order of the calls, for :class:`FoundDimensions`."""
+class ReLUInputs(Dimensions):
+    """Keeps the inputs of the ReLUs of a pass, in the order of the calls, for :class:`FoundDimensions`."""
 
     def __init__(self) -> None:
         self.inputs: list[Tensor] = []
@@ -128,19 +125,19 @@ class RectifierInputs(Dimensions):
 
 
 class FoundDimensions(Dimensions):
-    """Finds the images in the inputs of rectifiers by those of a second forward pass, call by call.
+    """Finds the images in the inputs of ReLUs by those of a second forward pass, call by call.
 
     Args:
         images: N of the mini-batch.
         few: of the second one, whose last two images are the same.
-        inputs: of its rectifiers, in the order of the calls.
+        inputs: of its ReLUs, in the order of the calls.
     """
 
     def __init__(self, images: int, few: int, inputs: list[Tensor]) -> None:
         self._images, self._few, self._inputs = images, few, iter(inputs)
 
     def by_image(self, pre_activations: Tensor) -> Tensor | None:
-        """Return the input of the next rectifier as (N, ...); None where it does not depend on the images.
+        """Return the input of the next ReLU as (N, ...); None where it does not depend on the images.
 
         Raises:
             ValueError: it cannot be told which dimension is that of the images.
@@ -148,6 +145,7 @@ class FoundDimensions(Dimensions):
         other = next(self._inputs, None)
         if other is None or pre_activations.dim() != other.dim():
             raise self._differs()
+        # The dimension of the images is the one that grows with their number.
         sizes = list(zip(pre_activations.shape, other.shape, strict=True))
         grown = [d for d, (size, small) in enumerate(sizes) if size != small]
         if not grown:
@@ -158,29 +156,30 @@ class FoundDimensions(Dimensions):
                 f"a rectifier met a tensor of shape {tuple(pre_activations.shape)} for {self._images} images and of "
                 f"{tuple(other.shape)} for {self._few}: which dimension holds the images cannot be told"
             )
-        moved = pre_activations.movedim(d, 0)
-        per_image = small // self._few
-        if per_image == 1:
+        # (N * k, ...), k rows per image.
+        moved, k = pre_activations.movedim(d, 0), small // self._few
+        if k == 1:
             return moved
-        if self._innermost(other.movedim(d, 0), per_image):
-            return moved.reshape(per_image, self._images, -1).transpose(0, 1).flatten(1)
+        if self._innermost(other.movedim(d, 0), k):
+            return moved.reshape(k, self._images, -1).transpose(0, 1).flatten(1)
         return moved.reshape(self._images, -1)
 
     def end(self) -> None:
-        """Raise :class:`ValueError` unless all rectifiers of the second pass were met."""
+        """Raise :class:`ValueError` unless all ReLUs of the second pass were met."""
         if next(self._inputs, None) is not None:
             raise self._differs()
 
-    def _innermost(self, small: Tensor, per_image: int) -> bool:
-        """Return whether several rows per image lie with the images innermost: as crops, one behind the other."""
+    def _innermost(self, small: Tensor, k: int) -> bool:
+        """Return whether the k rows per image lie as crops do, all first ones and then all second ones."""
         rows = small.reshape(len(small), -1).float()
-        inner = rows.reshape(per_image, self._few, -1).transpose(0, 1)
-        outer = rows.reshape(self._few, per_image, -1)
-        # Of the two images that are the same; rounding may differ with the place of a row.
+        inner = rows.reshape(k, self._few, -1).transpose(0, 1)
+        outer = rows.reshape(self._few, k, -1)
+        # The two images that are the same have equal rows in the right order, but for rounding, which may differ with
+        # the position of a row.
         apart = [float((order[-1] - order[-2]).abs().max()) for order in (outer, inner)]
         if min(apart) > 1e-3 * float(rows.abs().max()):
             raise ValueError(
-                f"a rectifier met {per_image} rows per image in an order that is neither by image nor by row: "
+                f"a rectifier met {k} rows per image in an order that is neither by image nor by row: "
                 "which rows are those of an image cannot be told"
             )
         return apart[1] < apart[0]

@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +17,6 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from naswot_lightning.seeds import generators_restored
 
-Result = TypeVar("Result")
-_REFUSED = "view size is not compatible with input tensor's size and stride"
 # Settings of the whole process that a network may change.
 _SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
     (torch.get_default_dtype, torch.set_default_dtype),
@@ -31,6 +29,7 @@ _SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
 # What it may replace functions of, and where hooks of all modules are kept.
 _NAMESPACES = (torch, torch.nn.functional, nn, nn.init, torch.Tensor, nn.Module)
 _GLOBAL_HOOKS = [value for name, value in vars(nn.modules.module).items() if name.startswith("_global_")]
+# Classes of torch's own modules, and what every class defines.
 _OWN = {each for each in vars(nn).values() if isinstance(each, type) and issubclass(each, nn.Module)} - {nn.Module}
 _OF_EVERY_CLASS = {"__init__", *vars(type("_", (), {"__annotations__": {}})), "__annotations__"}
 
@@ -54,37 +53,6 @@ def isolated(network: nn.Module, device: torch.device) -> Iterator[None]:
         yield
 
 
-def in_channels_last(run: Callable[[Tensor], Result], network: nn.Module, images: Tensor) -> Result:
-    """Return ``run(images)`` with 4-dimensional images in channels_last memory, which feature maps take over.
-
-    NAS-Bench-201, 128 images of 3x32x32, two cores: 0.11 s a score where images in contiguous memory take 0.30 s, with
-    weights as they are. A network that calls ``.view`` on a feature map may refuse that memory; it is then run once
-    more with contiguous images and weights. What ``run`` is given is a copy, since a network may rectify its images in
-    place.
-
-    Args:
-        run: called once or twice; it must leave nothing behind when it raises.
-        network: that is run.
-        images: (N, C, H, W), or of another dimension and then handed on as they are.
-    """
-    if images.dim() != 4:
-        return run(images.clone())
-    try:
-        return run(images.clone(memory_format=torch.channels_last))
-    except RuntimeError as error:
-        if _REFUSED not in str(error):
-            raise
-    # A convolution returns channels_last where either its input or its weight is.
-    before = [(weight, weight.data) for weight in network.parameters() if weight.dim() == 4]
-    try:
-        for weight, data in before:
-            weight.data = data.contiguous()
-        return run(images.clone(memory_format=torch.contiguous_format))
-    finally:
-        for weight, data in before:
-            weight.data = data
-
-
 def unwrapped(network: nn.Module) -> nn.Module:
     """Return the network inside torch.compile's, DistributedDataParallel's and DataParallel's wrappers.
 
@@ -97,6 +65,18 @@ def unwrapped(network: nn.Module) -> nn.Module:
             network = network._orig_mod  # type: ignore[assignment]
         else:
             return network
+
+
+def all_modules(network: nn.Module) -> list[nn.Module]:
+    """Return the network and all modules in it, each once; ``network.modules()`` takes four times as long."""
+    found: dict[nn.Module, None] = {}
+    waiting: list[nn.Module | None] = [network]
+    while waiting:
+        module = waiting.pop()
+        if module is not None and module not in found:
+            found[module] = None
+            waiting += module._modules.values()
+    return list(found)
 
 
 @contextmanager
@@ -142,23 +122,9 @@ def _modules_restored(modules: list[nn.Module], kinds: set[type[nn.Module]]) -> 
 
 
 def _runs_as_torch_wrote_it(kind: type) -> bool:
-    """Return whether modules of a class are torch's own, with another constructor at most.
-
-    Their forward in eval mode sets no attribute and writes to no buffer.
-    """
+    """Return whether modules of a class are torch's own, with another constructor at most."""
+    # Their forward in eval mode sets no attribute and writes to no buffer.
     return kind in _OWN or (vars(kind).keys() <= _OF_EVERY_CLASS and all(map(_runs_as_torch_wrote_it, kind.__bases__)))
-
-
-def all_modules(network: nn.Module) -> list[nn.Module]:
-    """Return the network and all modules in it, each once; ``network.modules()`` takes four times as long."""
-    found: dict[nn.Module, None] = {}
-    waiting: list[nn.Module | None] = [network]
-    while waiting:
-        module = waiting.pop()
-        if module is not None and module not in found:
-            found[module] = None
-            waiting += module._modules.values()
-    return list(found)
 
 
 @contextmanager
@@ -169,45 +135,48 @@ def process_restored() -> Iterator[None]:
     """
     settings = [(restore, read(), read) for read, restore in _SETTINGS]
     hooks = [(own, own.copy()) for own in _GLOBAL_HOOKS if isinstance(own, dict)]
-    _note_functions()
-    try:
-        yield
-    finally:
-        for restore, before, read in settings:
-            if read() != before:
-                restore(before)
-        _restore_functions()
-        for own, before in hooks:
-            if own != before:
-                own.clear()
-                own.update(before)
+    with _functions_restored():
+        try:
+            yield
+        finally:
+            for restore, before, read in settings:
+                if read() != before:
+                    restore(before)
+            for own, before in hooks:
+                if own != before:
+                    own.clear()
+                    own.update(before)
 
 
 _noted: list[dict[str, Any]] = [{} for _ in _NAMESPACES]
 
 
-def _note_functions() -> None:
+@contextmanager
+def _functions_restored() -> Iterator[None]:
     for position, space in enumerate(_NAMESPACES):
-        if vars(space) != _noted[position]:  # to compare 3,000 names takes 20 us, to copy them twice as long
+        # To compare 3,000 names takes 20 us, to copy them twice as long.
+        if vars(space) != _noted[position]:
             _noted[position] = dict(vars(space))
+    try:
+        yield
+    finally:
+        for space, noted in zip(_NAMESPACES, _noted, strict=True):
+            now = vars(space)
+            if now != noted:
+                for name, each in noted.items():
+                    if callable(each) and now.get(name) is not each:
+                        setattr(space, name, each)
 
 
-def _restore_functions() -> None:
-    for space, noted in zip(_NAMESPACES, _noted, strict=True):
-        now = vars(space)
-        if now != noted:
-            for name, each in noted.items():
-                if callable(each) and now.get(name) is not each:
-                    setattr(space, name, each)
-
-
-# What a score must see: rectifiers, and the norms whose statistics it chooses.
+# What a score must see: ReLUs, and the norms whose statistics it chooses.
 _LOOKED_FOR = re.compile(r"aten::(\w*(?:relu|clamp|clip|hardtanh|threshold|batch_norm|instance_norm)\w*)")
 _SCRIPTED = (torch._C.ScriptFunction, torch._C.ScriptMethod)
+# Libraries that start no threads in a forward pass.
 _WITHOUT_THREADS = {"torch", "torchvision", "timm", "spaces"}
 _lock = threading.Lock()
-_passes = 0  # that are going on in any thread
-_here = threading.local()  # .passes: those of this thread
+# Forward passes that are going on in any thread, and those of this one.
+_passes = 0
+_here = threading.local()
 
 
 class UnseenCallError(ValueError):
@@ -216,14 +185,10 @@ class UnseenCallError(ValueError):
 
 @contextmanager
 def _unseen_calls_refused(modules: list[nn.Module], kinds: set[type[nn.Module]]) -> Iterator[None]:
-    """Within the block, a scripted call that holds what is looked for raises; so does, at the end, another thread.
-
-    Raises:
-        UnseenCallError: a call of TorchScript holds a rectifier or a norm, or one of the modules ran in another thread.
-    """
+    """Raise :class:`UnseenCallError` at a call of TorchScript with a ReLU or norm, or, at the end, for a thread."""
     owner = threading.get_ident()
     strayed: list[str] = []
-    # Of libraries that start no threads in a forward pass, a hook is not needed: it takes 1 us per module.
+    # A hook takes 1 us per module.
     foreign = any(kind.__module__.partition(".")[0] not in _WITHOUT_THREADS for kind in kinds)
     watched = set(modules) if foreign else set()
 
@@ -232,14 +197,14 @@ def _unseen_calls_refused(modules: list[nn.Module], kinds: set[type[nn.Module]])
             strayed.append(type(module).__name__)
 
     hook = register_module_forward_pre_hook(note) if foreign else None
-    _count(+1)
+    _count_passes(+1)
     fault: Exception | None = None
     try:
         yield
     except Exception as error:  # noqa: BLE001 - raised again below
         fault = error
     finally:
-        _count(-1)
+        _count_passes(-1)
         if hook is not None:
             hook.remove()
     if strayed:
@@ -251,14 +216,14 @@ def _unseen_calls_refused(modules: list[nn.Module], kinds: set[type[nn.Module]])
         raise fault
 
 
-def _count(change: int) -> None:
-    """Guard the calls of TorchScript while any pass goes on, in all threads; each looks at those of its own."""
+def _count_passes(change: int) -> None:
+    """Replace the calls of TorchScript while any pass goes on, in all threads; each looks at those of its own."""
     global _passes
     with _lock:
         _here.passes = getattr(_here, "passes", 0) + change
         _passes += change
-        for kind, original in _ORIGINAL.items():
-            kind.__call__ = _guarded(original) if _passes else original
+        for kind, (original, guarded) in _CALLS.items():
+            kind.__call__ = guarded if _passes else original
 
 
 def _guarded(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -274,4 +239,6 @@ def _guarded(original: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-_ORIGINAL: dict[Any, Callable[..., Any]] = {kind: kind.__call__ for kind in _SCRIPTED}
+_CALLS: dict[Any, tuple[Callable[..., Any], Callable[..., Any]]] = {
+    kind: (kind.__call__, _guarded(kind.__call__)) for kind in _SCRIPTED
+}

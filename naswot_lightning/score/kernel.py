@@ -30,7 +30,7 @@ class ActivationKernel:
     has_nan: bool = False
     """a rectifier met NaN, so that the codes mean nothing."""
     smooth_units: int = 0
-    """per image, units of activations without a bend (GELU, SiLU and the like), which have no code."""
+    """per image, units of smooth activations (GELU, SiLU and the like), which have no code."""
 
     @property
     def blind_spot(self) -> str | None:
@@ -44,16 +44,15 @@ class ActivationKernel:
         )
 
     def logdet(self) -> float:
-        """Return log|K_H| in float64; -inf where K_H is singular, nan where a rectifier met NaN.
-
-        K_H is positive semi-definite: each unit adds z z^T + (1 - z)(1 - z)^T. So log|K_H| is the log-sum of
-        Cholesky pivots, and a pivot that vanishes beside rounding means a singular matrix. (General LU
-        factorisations return a finite number with a wrong or random sign for many singular matrices.)
-        """
+        """Return log|K_H| in float64; -inf where K_H is singular, nan where a rectifier met NaN."""
         if self.has_nan:
             return math.nan
-        if int((self.matrix == self.n_units).sum()) > self.matrix.shape[0]:  # off the diagonal, too: equal codes
+        # N_A off the diagonal: two images have the same code.
+        if int((self.matrix == self.n_units).sum()) > self.matrix.shape[0]:
             return -math.inf
+        # K_H is positive semi-definite: each unit adds z z^T + (1 - z)(1 - z)^T. With K_H = L L^T, log|K_H| is the sum
+        # of log(L_ii^2), and a pivot L_ii^2 that vanishes beside rounding means a singular matrix. (LU factorisations
+        # return a finite number with a random sign for many singular matrices.)
         matrix = self.matrix.to(torch.float64)
         factor, failed = torch.linalg.cholesky_ex(matrix)
         pivots = factor.diagonal().square()

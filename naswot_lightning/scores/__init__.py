@@ -6,13 +6,13 @@ whose sums have no fixed order. While a score runs, BatchNorm normalises by the 
 is in eval mode (:func:`naswot_lightning.score.isolation.isolated`).
 """
 
-# The registry: a score, and the file of this folder that defines it. Importing a family loads torch, which takes
-# seconds; the names are needed for --help and for checking options without it.
+# A score, and the file of this folder that defines it. Names are needed for --help and for checking options; to import
+# a file loads torch, which takes seconds.
 SCORES = {
-    "naswot": "activation",
+    "naswot": "base",
     "nwot_normalised": "activation",
     "swap": "activation",
-    "jacob_cov": "jacobian",
+    "jacob_cov": "gradient_scores",
     "grad_norm": "gradient_scores",
     "snip": "gradient_scores",
     "fisher": "gradient_scores",
@@ -24,11 +24,11 @@ SCORES = {
     "relu_input_rank": "channels",
     "relu_volume": "channels",
     "relu_meco": "channels",
-    "meco": "channels",
-    "az_expressivity": "az_nas",
-    "az_progressivity": "az_nas",
-    "az_trainability": "az_nas",
-    "zen": "zen",
+    "meco": "feature_maps",
+    "az_expressivity": "feature_maps",
+    "az_progressivity": "feature_maps",
+    "az_trainability": "feature_maps",
+    "zen": "feature_maps",
     "vkdnw": "vkdnw",
     "params": "size",
     "macs": "size",

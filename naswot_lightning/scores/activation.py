@@ -1,4 +1,4 @@
-"""Scores of the binary codes of the ReLUs: the paper's, and two others of the same forward pass."""
+"""Two more scores of the binary codes of the ReLUs; each raises NoRectifierError for a network without ReLUs."""
 
 from __future__ import annotations
 
@@ -7,44 +7,28 @@ import math
 import torch
 from torch import Tensor, nn
 
-from naswot_lightning.score.recorder import RectifierObserver
+from naswot_lightning.score.naswot import ReLUObserver
 from naswot_lightning.scores.base import FORWARD, PAPER, Measured, score
 
 
-@score("naswot", source=f"{PAPER}, Eq. 2", cost="one forward pass", exact_sums=False)
-def naswot(measured: Measured) -> float:
-    """Return log|K_H| (Eq. 2); codes are bits and their distances integers, exact by any number of threads.
-
-    Raises:
-        NoRectifierError: the network has no rectified linear unit.
-    """
-    return measured.kernel.logdet()
-
-
-@score("nwot_normalised", source=f"{PAPER}, Eq. 2 of K_H / N_A", cost="one forward pass", exact_sums=False)
+@score("nwot_normalised", source=f"{PAPER}, Eq. 2 of K_H / N_A", cost=FORWARD, exact_sums=False)
 def nwot_normalised(measured: Measured) -> float:
-    """Return log|K_H| - N log N_A = log|K_H / N_A|, for N images: at most 0 (Hadamard's inequality).
-
-    K_H / N_A has ones on its diagonal, and off it the share of the units whose codes agree. With codes drawn at random
-    that share is 1/2 and the score -N log 2 + log(N + 1), whatever N_A: what is left measures how far the codes of
-    different images are from that, not how many units there are.
-
-    Raises:
-        NoRectifierError: the network has no rectified linear unit.
-    """
+    """Return log|K_H| - N log N_A = log|K_H / N_A|, for N images: at most 0 (Hadamard's inequality)."""
     logdet = measured.kernel.logdet()
     if not math.isfinite(logdet):
         return logdet
+    # K_H / N_A has ones on its diagonal, and off it the share of the units whose codes agree. With codes drawn at
+    # random that share is 1/2 and the score -N log 2 + log(N + 1), whatever N_A: what is left measures how far the
+    # codes of different images are from that, not how many units there are.
     return logdet - len(measured.kernel.matrix) * math.log(measured.kernel.n_units)
 
 
-MOST_IMAGES = 16  # the mini-batch as published; 2^16 patterns are then possible
+# The mini-batch as published; 2^16 patterns are then possible.
+MOST_IMAGES = 16
 
 
-class SignPatterns(RectifierObserver):
+class SignPatterns(ReLUObserver):
     """While active, notes which sign patterns the units of all ReLUs have over the first images.
-
-    A unit's pattern is a number: bit i says whether its pre-activation for image i is positive.
 
     Args:
         network: not looked at.
@@ -62,11 +46,14 @@ class SignPatterns(RectifierObserver):
     def see(self, pre_activations: Tensor) -> None:
         """Add the patterns of one ReLU's units."""
         units = pre_activations[: self._first]
+        # In the order of the memory, so that nothing is copied.
         if units.dim() == 4 and units.is_contiguous(memory_format=torch.channels_last):
-            units = units.permute(0, 2, 3, 1)  # the order of the memory, so that nothing is copied
-        units = units.flatten(1)  # (N, units)
+            units = units.permute(0, 2, 3, 1)
+        units = units.flatten(1)
+        # A unit's pattern is a number: bit i says whether its pre-activation for image i is positive.
+        # (units, N) times (N,), exact in float32: below 2^24.
         powers = 2.0 ** torch.arange(self._first, device=units.device)
-        patterns = torch.mv((units > 0).float().T, powers)  # exact: below 2^24
+        patterns = torch.mv((units > 0).float().T, powers)
         self._seen = self._seen.to(units.device)
         self._seen[patterns.long()] = True
 
@@ -86,16 +73,14 @@ def swap(measured: Measured) -> float:
     """Return how many distinct sign patterns the rectified units have over the first 16 images of the probe.
 
     A pattern is a unit's, over the images; ``naswot`` compares those of an image, over the units. 16 images, as
-    published, allow 65,536 patterns: large networks reach nearly all of them. The forward pass, and with it the
-    statistics of BatchNorm, is that of the whole probe. The published factor exp(-(params - mu)^2 / sigma), whose mu
-    and sigma are set for each space, is left out: that is tuning on accuracies.
+    published, allow 65,536 patterns: large networks reach nearly all of them.
 
     Returns:
-        The count; -inf where no unit tells any two images apart, nan where a rectifier met NaN.
-
-    Raises:
-        NoRectifierError: the network has no rectified linear unit.
+        The count; -inf where no unit tells any two images apart, nan where a ReLU met NaN.
     """
+    # The forward pass, and with it the statistics of BatchNorm, is that of the whole probe. The published factor
+    # exp(-(params - mu)^2 / sigma), whose mu and sigma are set for each space, is left out: that is tuning on
+    # accuracies.
     patterns = measured.observed(SignPatterns)
     if measured.kernel.has_nan:
         return math.nan

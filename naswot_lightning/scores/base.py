@@ -1,4 +1,4 @@
-"""What a score is: a function of a network on one mini-batch, and what is known of it."""
+"""What a score is: a function of a network on one mini-batch, and what is known of it; the paper's score."""
 
 from __future__ import annotations
 
@@ -14,14 +14,9 @@ from torch.nn.modules.lazy import LazyModuleMixin
 
 from naswot_lightning.columns import Column
 from naswot_lightning.score import ActivationKernel, NoRectifierError, Precision, activation_kernel
-from naswot_lightning.score.isolation import all_modules, in_channels_last, isolated, unwrapped
-from naswot_lightning.scores.gradients import (
-    Convolutions,
-    LossGradients,
-    list_convolutions,
-    loss_gradients,
-    one_thread,
-)
+from naswot_lightning.score.isolation import all_modules, isolated, unwrapped
+from naswot_lightning.score.naswot import in_channels_last
+from naswot_lightning.scores import gradients
 from spaces import Complexity
 from spaces.base import count_macs, count_params
 
@@ -53,8 +48,7 @@ class Probe:
     fingerprint: str
     """of the images' bytes: equal fingerprints, equal mini-batches."""
     augmented: Tensor | None = None
-    """the same images flipped and cropped at random as for training, which the score of the paper's first version
-    looks at; None where there is no such treatment."""
+    """the same images flipped and cropped at random as for training; None where there is no such treatment."""
 
     def to(self, device: torch.device) -> Probe:
         """Return it with its tensors on a device."""
@@ -83,9 +77,10 @@ class Measured:
         observers: Iterable[ObserverType] = (),
     ) -> None:
         self.network: nn.Module = unwrapped(network)
+        # A lazy network draws its weights in its first forward pass.
         if any(issubclass(kind, LazyModuleMixin) for kind in set(map(type, all_modules(self.network)))):
             with isolated(self.network, probe.images.device), torch.no_grad():
-                self.network(probe.images[:2].clone())  # which draws its weights
+                self.network(probe.images[:2].clone())
         self.probe = probe
         self.precision: Precision = precision
         self._size = size
@@ -94,19 +89,15 @@ class Measured:
 
     @cached_property
     def kernel(self) -> ActivationKernel:
-        """K_H (Eq. 1).
-
-        Raises:
-            NoRectifierError: the network has no rectified linear unit.
-        """
+        """K_H (Eq. 1); :class:`NoRectifierError` where the network has no rectified linear unit."""
         count = len(self.probe.images)
         new = {kind: kind(self.network, count) for kind in self._observers if kind not in self._observed}
+        observers = list(new.values())
         try:
-            kernel = activation_kernel(
-                self.network, self.probe.images, precision=self.precision, observers=list(new.values())
-            )
+            kernel = activation_kernel(self.network, self.probe.images, precision=self.precision, observers=observers)
         except NoRectifierError:
-            self._observed.update(new)  # they have seen the whole pass all the same
+            # They have seen the whole pass all the same.
+            self._observed.update(new)
             raise
         self._observed.update(new)
         return kernel
@@ -126,8 +117,8 @@ class Measured:
         try:
             if "kernel" in self.__dict__:
                 return self.kernel.n_units
-            two = self.probe.images[:2]  # suffice to count
-            return activation_kernel(self.network, two, precision=self.precision).n_units
+            # Two images suffice to count.
+            return activation_kernel(self.network, self.probe.images[:2], precision=self.precision).n_units
         except NoRectifierError:
             return None
 
@@ -137,14 +128,14 @@ class Measured:
         return self.kernel.blind_spot if "kernel" in self.__dict__ else None
 
     @cached_property
-    def loss_gradients(self) -> LossGradients:
+    def loss_gradients(self) -> gradients.LossGradients:
         """Gradients of the cross-entropy of the probe's labels, by the weights and outputs of its layers."""
-        return loss_gradients(self.network, self.probe.images, self.probe.labels, self.probe.num_classes)
+        return gradients.loss_gradients(self.network, self.probe.images, self.probe.labels, self.probe.num_classes)
 
     @cached_property
-    def convolutions(self) -> Convolutions:
+    def convolutions(self) -> gradients.Convolutions:
         """The convolutions, as a forward pass of two images of the probe calls them."""
-        return list_convolutions(self.network, self.probe.images[:2])
+        return gradients.list_convolutions(self.network, self.probe.images[:2])
 
     @cached_property
     def params(self) -> int:
@@ -187,7 +178,7 @@ class Score:
 
     def __call__(self, measured: Measured) -> float:
         """Return the score of a network."""
-        with one_thread() if self.exact_sums else nullcontext():
+        with gradients.one_thread() if self.exact_sums else nullcontext():
             return self.function(measured)
 
     @property
@@ -209,11 +200,7 @@ def score(
     exact_sums: bool = True,
     observers: tuple[ObserverType, ...] = (),
 ) -> Callable[[ScoreFunction], ScoreFunction]:
-    """Register a function as the score of that name; arguments as :class:`Score` describes them.
-
-    Raises:
-        ValueError: another function has the name.
-    """
+    """Register a function as the score of a name that no other function has; arguments as :class:`Score` has them."""
 
     def register(function: ScoreFunction) -> ScoreFunction:
         known = REGISTERED.get(name)
@@ -223,3 +210,12 @@ def score(
         return function
 
     return register
+
+
+@score("naswot", source=f"{PAPER}, Eq. 2", cost=FORWARD, exact_sums=False)
+def naswot(measured: Measured) -> float:
+    """Return log|K_H| (Eq. 2), or raise :class:`NoRectifierError`.
+
+    Codes are bits and their distances integers, exact by any number of threads.
+    """
+    return measured.kernel.logdet()

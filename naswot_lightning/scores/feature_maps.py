@@ -1,17 +1,33 @@
-"""The feature maps of a network: which of its modules' outputs they are, and what looks at them as they are made."""
+"""Scores of the feature maps: which of a network's modules return them, and what the scores see in them."""
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from itertools import pairwise
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
+from torch.overrides import TorchFunctionMode
 
-_MOST_IN_A_BLOCK = 3  # convolutions of a Sequential of layers that is one block; one of more is a chain of layers
+from naswot_lightning.score.isolation import isolated
+from naswot_lightning.score.naswot import in_channels_last
+from naswot_lightning.scores.base import AZ_NAS, FORWARD, ONE_PASS, Measured, score
+from naswot_lightning.scores.gradients import differentiable, one_thread, run_on, run_with, weights
+
+# Convolutions of a Sequential of layers that is one block; one of more is a chain of layers.
+_MOST_IN_A_BLOCK = 3
+# Of AZ-NAS: of its logarithm and its reciprocal as published, and of its signs, the same for every network.
+_LOG_EPSILON, _EPSILON, _SIGNS_SEED = 1e-8, 1e-6, 20240615
+# Of Zen-NAS: of weights and images, the same for every network; draws (published: 32; four cost what one pass of 128
+# images costs), their images, and the length of the step.
+_ZEN_SEED, _DRAWS, _ZEN_IMAGES, _STEP = 20210201, 4, 16, 0.01
 
 
 def feature_modules(network: nn.Module) -> list[nn.Module]:
@@ -19,8 +35,8 @@ def feature_modules(network: nn.Module) -> list[nn.Module]:
 
     A network says so itself by a method ``feature_modules()``. Of any other they are its children, less single layers
     that are no convolutions. A ModuleList, and a Sequential of blocks, stands for what it holds; a Sequential of single
-    layers (convolution, BatchNorm, rectifier) is a block, unless it holds more than three convolutions, or is the
-    network. A module around a single other, a wrapper, stands for that.
+    layers (convolution, BatchNorm, ReLU) is a block, unless it holds more than three convolutions, or is the network. A
+    module around a single other, a wrapper, stands for that.
     """
     own = getattr(network, "feature_modules", None)
     if callable(own):
@@ -48,14 +64,14 @@ def _blocks(modules: Sequence[nn.Module]) -> list[nn.Module]:
 def each_output(modules: Sequence[nn.Module], look: Callable[[Tensor], None]) -> Iterator[None]:
     """Within the block, ``look`` is called with every output (N, C, H, W) of the modules when it is made.
 
-    Of a tuple, the first tensor counts. What has another number of dimensions is no feature map. No mode that watches
-    the network, for its rectifiers, say, sees what ``look`` does.
+    Of a tuple, the first tensor counts. What has another number of dimensions is no feature map.
     """
 
     def hook(module: nn.Module, inputs: Any, output: Any) -> None:
         while isinstance(output, list | tuple) and output:
             output = output[0]
         if isinstance(output, Tensor) and output.dim() == 4:
+            # No mode that watches the network, for its ReLUs, say, sees what ``look`` does.
             with torch._C.DisableTorchFunction():
                 look(output)
 
@@ -89,3 +105,256 @@ class OutputObserver(AbstractContextManager["OutputObserver"]):
     @abstractmethod
     def value_of(self, output: Tensor) -> float:
         """Return the number of an output."""
+
+
+class SmallestEigenvalues(OutputObserver):
+    """Keeps that of the channels' correlation for the first image's output of every module without submodules."""
+
+    def __init__(self, network: nn.Module, images: int) -> None:
+        super().__init__([m for m in network.modules() if not list(m.children()) and not isinstance(m, nn.Identity)])
+
+    def value_of(self, output: Tensor) -> float:
+        """Return it, 0 where the matrix is singular; nan where the output is not finite."""
+        # (C, H * W)
+        channels = output[0].flatten(1).cpu().double()
+        if not bool(channels.isfinite().all()):
+            return math.nan
+        count, pixels = channels.shape
+        with one_thread():
+            centred = channels - channels.mean(dim=1, keepdim=True)
+            lengths = torch.linalg.vector_norm(centred, dim=1, keepdim=True)
+            # A constant channel is correlated with none, itself included, and makes the matrix singular.
+            if count >= pixels or bool((lengths == 0).any()):
+                return 0.0
+            rows = centred / lengths
+            smallest = float(torch.linalg.eigvalsh(rows @ rows.T)[0])
+        return smallest if smallest > count * torch.finfo(torch.float64).eps * count else 0.0
+
+
+@score("meco", source="Jiang et al. 2023", cost=FORWARD, exact_sums=False, observers=(SmallestEigenvalues,))
+def meco(measured: Measured) -> float:
+    """Return the sum over the layers of the smallest eigenvalue of their channels' correlation matrix.
+
+    A layer is a module without submodules, each call of one counts; its output for the first image of the probe is C
+    channels of H * W pixels. With as many channels as pixels or more the eigenvalue is 0.
+
+    Returns:
+        The sum; -inf where the channels of every layer are linearly dependent, nan where an output is not finite.
+    """
+    # The authors' code counts modules that hold others, too, and runs one image of noise; here the forward pass is that
+    # of the kernel.
+    total = sum(measured.observed(SmallestEigenvalues).values)
+    return total if total > 0 or math.isnan(total) else -math.inf
+
+
+class SpectralEntropies(OutputObserver):
+    """Keeps -sum p log(p + 1e-8) of every feature map, p the normalised eigenvalues of its channels' covariance."""
+
+    def __init__(self, network: nn.Module, images: int) -> None:
+        super().__init__(feature_modules(network))
+
+    def value_of(self, output: Tensor) -> float:
+        """Return the entropy in nats; -inf for a map that is constant, nan for one that is not finite."""
+        with one_thread(), torch.autocast(output.device.type, enabled=False):
+            # (N * H * W, C), their covariance (C, C) and its eigenvalues (C,).
+            rows = output.permute(0, 2, 3, 1).flatten(0, 2).float()
+            centred = rows - rows.mean(dim=0)
+            covariance = (centred.T @ centred).cpu().double() / len(rows)
+            if not bool(covariance.isfinite().all()):
+                return math.nan
+            values = torch.linalg.eigvalsh(covariance).clamp(min=0)
+            total = values.sum()
+            if float(total) <= 0:
+                return -math.inf
+            shares = values / total
+            return -float((shares * (shares + _LOG_EPSILON).log()).sum())
+
+
+# Lee & Ham draw Kaiming-normal weights and N(0, 1) inputs for the scores of AZ-NAS; here both are those of the search,
+# so that the forward pass is that of the kernel.
+
+
+@score("az_expressivity", source=AZ_NAS, cost=FORWARD, exact_sums=False, observers=(SpectralEntropies,))
+def az_expressivity(measured: Measured) -> float:
+    """Return the sum over the feature maps of the entropy of their spectrum.
+
+    A map of (N, C, H, W) is N * H * W rows of C channels; p are the eigenvalues of their covariance, divided by their
+    sum, and the entropy is -sum p log(p + 1e-8). The maps are those of :func:`feature_modules`.
+
+    Returns:
+        The sum; -inf where a map is constant, or there is none; nan where one is not finite.
+    """
+    # nan comes before -inf in a sum.
+    entropies = measured.observed(SpectralEntropies).values
+    return sum(entropies) if entropies else -math.inf
+
+
+@score("az_progressivity", source=AZ_NAS, cost=FORWARD, exact_sums=False, observers=(SpectralEntropies,))
+def az_progressivity(measured: Measured) -> float:
+    """Return the smallest increase of the spectrum's entropy from one feature map to the next.
+
+    Returns:
+        The increase, mostly negative; -inf where a map is constant or there are fewer than two, nan where one is not
+        finite.
+    """
+    entropies = measured.observed(SpectralEntropies).values
+    if any(math.isnan(entropy) for entropy in entropies):
+        return math.nan
+    if len(entropies) < 2 or -math.inf in entropies:
+        return -math.inf
+    return min(after - before for before, after in pairwise(entropies))
+
+
+@score("az_trainability", source=AZ_NAS, cost=f"{ONE_PASS}, without gradients of weights")
+def az_trainability(measured: Measured) -> float:
+    """Return the mean over the cells of 2 - s - 1 / (s + 1e-6), at most 0 where s, of each, is 1.
+
+    Random signs are propagated back from a cell's output to its input, each a feature map (N, C, H, W) of
+    :func:`feature_modules`; s is the largest singular value of their mean product over images and pixels,
+    (C_in, C_out). The input is the map before, or, where a cell of two inputs does not look at that, the last one that
+    it looks at.
+
+    Returns:
+        The mean; -inf where a cell hands on no gradient, or the very same, or there are fewer than two maps; nan where
+        a gradient is not finite.
+    """
+    network = measured.network
+
+    def values_of_cells(images: Tensor) -> list[float]:
+        maps: list[Tensor] = []
+        values: list[float] = []
+        generator = np.random.default_rng(_SIGNS_SEED)
+        with differentiable(network, images.device):
+            with each_output(feature_modules(network), maps.append):
+                run_on(network, images)
+            for position in range(1, len(maps)):
+                signs = _draw_signs(maps[position], generator)
+                values.append(_trainability(maps[:position], maps[position], signs))
+                # The first that is not finite decides the mean.
+                if not math.isfinite(values[-1]):
+                    break
+        return values
+
+    values = in_channels_last(values_of_cells, network, measured.probe.images)
+    return sum(values) / len(values) if values else -math.inf
+
+
+def _draw_signs(like: Tensor, generator: np.random.Generator) -> Tensor:
+    """Return random signs of the shape and in the memory of ``like``, from bits: a tenth of the time of floats."""
+    bits = np.unpackbits(np.frombuffer(generator.bytes(like.numel() // 8 + 1), np.uint8), count=like.numel())
+    images, channels, height, width = like.shape
+    signs = torch.from_numpy(bits).reshape(images, height, width, channels).permute(0, 3, 1, 2)
+    return signs.to(like.device, like.dtype).mul_(2).sub_(1)
+
+
+def _trainability(earlier: Sequence[Tensor], after: Tensor, signs: Tensor) -> float:
+    """Return 2 - s - 1 / (s + 1e-6) of the cell that made a map; -inf where it hands on nothing or the very same."""
+    for before in reversed(earlier):
+        if not (before.requires_grad and after.requires_grad):
+            continue
+        # A node of one cell may serve the next, too, so that the graph is kept.
+        (found,) = torch.autograd.grad(after, before, signs, retain_graph=True, allow_unused=True)
+        if found is None or not bool(found.ne(0).any()):
+            continue
+        if found.shape == signs.shape and bool(found.eq(signs).all()):
+            break
+        # (N * H * W, C_in) and (N * H * W, C_out), at the smaller of both resolutions; their mean product (C_in, C_out)
+        height, width = (min(found.shape[side], signs.shape[side]) for side in (2, 3))
+        rows = [_folded(gradient, height, width).permute(0, 2, 3, 1).flatten(0, 2) for gradient in (found, signs)]
+        product = (rows[0].T @ rows[1]).cpu().double() / len(rows[0])
+        if not bool(product.isfinite().all()):
+            return math.nan
+        s = float(torch.linalg.matrix_norm(product, ord=2))
+        return 2 - s - 1 / (s + _EPSILON) if s > 0 or math.isnan(s) else -math.inf
+    return -math.inf
+
+
+def _folded(gradient: Tensor, height: int, width: int) -> Tensor:
+    """Return (N, C, H, W) as (N, C * a * b, height, width), a block of a x b pixels as channels; zeros fill it up."""
+    a, b = (-(-side // wanted) for side, wanted in zip(gradient.shape[2:], (height, width), strict=True))
+    if a == b == 1:
+        return gradient
+    filled = F.pad(gradient, (0, b * width - gradient.shape[3], 0, a * height - gradient.shape[2]))
+    images, channels = gradient.shape[:2]
+    blocks = filled.reshape(images, channels, height, a, width, b)
+    return blocks.permute(0, 1, 3, 5, 2, 4).reshape(images, channels * a * b, height, width)
+
+
+@score("zen", source="Lin et al. 2021", cost=f"{2 * _DRAWS} forward passes of {_ZEN_IMAGES} images")
+def zen(measured: Measured) -> float:
+    """Return the mean over 4 draws of log E||f(x) - f(x + 0.01 e)|| + sum of log sqrt(mean variance).
+
+    f(x) is the last feature map (:func:`feature_modules`), E the mean over 16 images. The sum is over the BatchNorm
+    layers up to that map, whose division by the deviation it undoes: the variance is that of their input over the
+    mini-batch, one per channel. The probe gives the images' shape and nothing else.
+
+    Returns:
+        The mean; -inf where nothing changes or there is no feature map, nan where a value is not finite, as in a deep
+        network without BatchNorm.
+    """
+    network, like = measured.network, measured.probe.images
+    generator, layers, values = torch.Generator().manual_seed(_ZEN_SEED), weights(network), []
+    for _ in range(_DRAWS):
+        # Weights of convolutions and linear layers, images x and e from N(0, 1); biases 0, and other parameters 1.
+        state = {}
+        for name, parameter in network.named_parameters():
+            if name in layers:
+                drawn = torch.randn(parameter.shape, generator=generator)
+                state[name] = drawn.to(parameter.device, parameter.dtype)
+            else:
+                state[name] = torch.full_like(parameter.detach(), float(not name.endswith("bias")))
+        images, noise = torch.randn(2, _ZEN_IMAGES, *like.shape[1:], generator=generator).to(like.device)
+
+        def last_map(images: Tensor, state: dict[str, Tensor] = state) -> tuple[Tensor | None, float]:
+            return _last_map(network, state, images)
+
+        first, log_spread = in_channels_last(last_map, network, images)
+        second, _ = in_channels_last(last_map, network, images + _STEP * noise)
+        if first is None or second is None:
+            return -math.inf
+        distance = float(torch.linalg.vector_norm((first - second).flatten(1).cpu().double(), dim=1).mean())
+        if not math.isfinite(distance) or math.isnan(log_spread):
+            return math.nan
+        values.append(math.log(distance) + log_spread if distance > 0 else -math.inf)
+    total = sum(values) / _DRAWS
+    return total if total < math.inf else math.nan
+
+
+def _last_map(network: nn.Module, state: dict[str, Tensor], images: Tensor) -> tuple[Tensor | None, float]:
+    """Return the last feature map (N, C, H, W), and the sum of log sqrt(mean variance) over BatchNorm before it."""
+    spread = _BatchSpread()
+    last: tuple[Tensor | None, float] = None, 0.0
+
+    def look(feature_map: Tensor) -> None:
+        nonlocal last
+        last = feature_map.clone(), spread.log_sum
+
+    with (
+        isolated(network, images.device),
+        torch.inference_mode(False),
+        torch.no_grad(),
+        torch.autocast(images.device.type, enabled=False),
+        each_output(feature_modules(network), look),
+        spread,
+    ):
+        run_with(network, state, images)
+    return last
+
+
+class _BatchSpread(TorchFunctionMode):
+    """While active, sums the logarithm of the deviation of the input of every BatchNorm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_sum = 0.0
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is F.batch_norm:
+            inputs: Tensor = args[0] if args else (kwargs or {})["input"]
+            # Over all but the channels; the published code has the running average.
+            over = [dimension for dimension in range(inputs.dim()) if dimension != 1]
+            variance = float(inputs.var(dim=over, correction=0).cpu().double().mean())
+            # Nothing varies in a dead branch, whose scale does not matter.
+            if variance != 0:
+                self.log_sum += 0.5 * math.log(variance)
+        return func(*args, **(kwargs or {}))

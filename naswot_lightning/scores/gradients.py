@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +16,8 @@ from torch.overrides import TorchFunctionMode
 
 from naswot_lightning.logits import logits_of, tensors_of
 from naswot_lightning.score.image_dimension import functions_named
-from naswot_lightning.score.isolation import UnseenCallError, all_modules, in_channels_last, isolated
-from naswot_lightning.score.recorder import BatchStatistics
+from naswot_lightning.score.isolation import UnseenCallError, all_modules, isolated
+from naswot_lightning.score.naswot import BatchStatistics, in_channels_last
 
 PLAIN_CONVOLUTIONS = functions_named("conv1d conv2d conv3d")
 CONVOLUTIONS = PLAIN_CONVOLUTIONS | functions_named("conv_transpose1d conv_transpose2d conv_transpose3d")
@@ -26,10 +26,8 @@ LINEAR = functions_named("linear")
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Compute by one thread: sums depend on how many threads share them, and BatchNorm carries their rounding far.
-
-    With one and with two threads ``grad_norm`` differed by up to 3 % for a plain network of NDS.
-    """
+    """Compute by one thread: sums depend on how many threads share them, and BatchNorm carries their rounding far."""
+    # With one and with two threads ``grad_norm`` differed by up to 3 % for a plain network of NDS.
     count = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -53,13 +51,12 @@ def differentiable(network: nn.Module, device: torch.device) -> Iterator[None]:
 def run_with(network: nn.Module, state: dict[str, Tensor], images: Tensor) -> Any:
     """Return what the network returns, with tensors of ``state`` in place of its own, BatchNorm by the mini-batch.
 
-    Images and buffers are copies, since a network may change both in place.
-
     Args:
         network: any module.
         state: by the names of ``named_parameters()`` and ``named_buffers()``, which name a shared tensor once.
         images: the mini-batch.
     """
+    # Images and buffers are copies, since a network may change both in place.
     named = dict(network.named_buffers())
     buffers = {name: buffer.clone() for name, buffer in named.items()}
     named.update(network.named_parameters())
@@ -68,16 +65,26 @@ def run_with(network: nn.Module, state: dict[str, Tensor], images: Tensor) -> An
         return network(images.clone())
 
 
+def run_on(network: nn.Module, images: Tensor) -> tuple[Tensor, Any]:
+    """Return images to differentiate by, and what the network returns for them with constant parameters."""
+    inputs = images.detach().clone().requires_grad_()
+    return inputs, run_with(network, detached_parameters(network), inputs)
+
+
+def detached_parameters(network: nn.Module) -> dict[str, Tensor]:
+    """Return the parameters by name, without gradients of their own."""
+    return {name: parameter.detach() for name, parameter in network.named_parameters()}
+
+
 @contextmanager
 def replaced(network: nn.Module, tensors: dict[int, Tensor]) -> Iterator[None]:
     """Within the block, parameters and buffers are others, by the ``id`` of the tensors that they take the place of.
 
-    ``torch.func.functional_call`` goes by names: where a module has two, it computes with one of them and leaves the
-    replaced tensors behind.
-
     Raises:
         UnseenCallError: a part of the network is TorchScript, which keeps its tensors to itself.
     """
+    # ``torch.func.functional_call`` goes by names: where a module has two, it computes with one of them and leaves the
+    # replaced tensors behind.
     modules = all_modules(network)
     if any(isinstance(module, torch.jit.ScriptModule) for module in modules):
         raise UnseenCallError("a part of the network is TorchScript: score it as it was before torch.jit.script")
@@ -127,10 +134,7 @@ class Convolutions:
 def list_convolutions(network: nn.Module, images: Tensor) -> Convolutions:
     """Return the convolutions that a forward pass calls, whether modules or functions.
 
-    Paths are those of the autograd graph, so that they are the same for every network that computes the same way, and
-    a branch that the output does not need is on none of them. (A product with zero is a path: the operation ``none``
-    of NAS-Bench-201 carries one where nothing else joins its source to the output.) Convolutions within an
-    ``autograd.Function`` of the network's own are not seen.
+    Convolutions within an ``autograd.Function`` of the network's own are not seen.
 
     Args:
         network: any module; it is left as it was found.
@@ -139,9 +143,11 @@ def list_convolutions(network: nn.Module, images: Tensor) -> Convolutions:
 
     def measure(batch: Tensor) -> Convolutions:
         with differentiable(network, batch.device):
-            fixed = {name: parameter.detach() for name, parameter in network.named_parameters()}
             with _ConvolutionRecorder() as recorder:
-                output = run_with(network, fixed, batch.detach().clone().requires_grad_())
+                _, output = run_on(network, batch)
+            # Paths are those of the autograd graph, so that they are the same for every network that computes the same
+            # way, and a branch that the output does not need is on none of them. (A product with zero is a path: the
+            # operation ``none`` of NAS-Bench-201 carries one where nothing else joins its source to the output.)
             ends = [tensor.grad_fn for tensor in tensors_of(output) if tensor.grad_fn is not None]
             depth = max((_longest_path(end, recorder.kernels) for end in ends), default=None)
         return Convolutions(tuple(recorder.widths), depth)
@@ -151,8 +157,9 @@ def list_convolutions(network: nn.Module, images: Tensor) -> Convolutions:
 
 def kernel_of(args: Any, kwargs: dict[str, Any] | None) -> tuple[int, ...]:
     """Return the sides of the kernel of a convolution that was called with these arguments."""
+    # (C_out, C_in / groups, *kernel)
     weight: Tensor = args[1] if len(args) > 1 else (kwargs or {})["weight"]
-    return tuple(weight.shape[2:])  # of (C_out, C_in / groups, *kernel)
+    return tuple(weight.shape[2:])
 
 
 class _ConvolutionRecorder(TorchFunctionMode):
@@ -161,11 +168,10 @@ class _ConvolutionRecorder(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self.widths: list[int] = []
-        self.kernels: dict[Any, int] = {}  # keeps the nodes: another node in their place would take over their entry
+        # Keeps the nodes: another node at their address would take over their entry.
+        self.kernels: dict[Any, int] = {}
 
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         output = func(*args, **(kwargs or {}))
         if func in CONVOLUTIONS:
             kernel = kernel_of(args, kwargs)
@@ -176,11 +182,9 @@ class _ConvolutionRecorder(TorchFunctionMode):
 
 
 def _longest_path(output: Any, kernels: dict[Any, int]) -> int:
-    """Return the most nodes with a kernel above 1 on a path of the graph that ends in ``output``.
-
-    Every node is looked at once, when those that it needs are known: the number of paths does not matter, and there is
-    no recursion.
-    """
+    """Return the most nodes with a kernel above 1 on a path of the graph that ends in ``output``."""
+    # Every node is looked at once, when those that it needs are known: the number of paths does not matter, and there
+    # is no recursion.
     longest: dict[Any, int] = {}
     waiting = [output]
     while waiting:
@@ -218,7 +222,8 @@ def loss_gradients(network: nn.Module, images: Tensor, labels: Tensor, num_class
             channels = _Channels()
             with channels:
                 loss = cross_entropy(network, inputs, batch, labels, num_classes)
-            if channels.are_changed():  # a ReLU in place behind a convolution, say: once more, with copies
+            # By a ReLU in place behind a convolution, say: once more, with copies.
+            if channels.are_changed():
                 channels = _Channels(copies=True)
                 with channels:
                     loss = cross_entropy(network, inputs, batch, labels, num_classes)
@@ -231,24 +236,18 @@ def loss_gradients(network: nn.Module, images: Tensor, labels: Tensor, num_class
 
 
 def free_weights(network: nn.Module) -> dict[str, Tensor]:
-    """Return the weights of convolutions and linear layers by name, to differentiate by.
-
-    Views of the same memory: gradients reach them whatever the parameters' own flags, and leave ``.grad`` alone.
-    """
+    """Return the weights of convolutions and linear layers by name, to differentiate by."""
+    # Views of the same memory: gradients reach them whatever the parameters' own flags, and leave ``.grad`` alone.
     return {name: weight.detach().requires_grad_() for name, weight in weights(network).items()}
 
 
 def cross_entropy(
     network: nn.Module, state: dict[str, Tensor], images: Tensor, labels: Tensor, num_classes: int
 ) -> Tensor:
-    """Return the mean cross-entropy of the labels, with tensors of ``state`` in place of the network's own.
-
-    Raises:
-        ValueError: the network does not return logits of the classes (:func:`~naswot_lightning.logits.logits_of`).
-    """
+    """Return the mean cross-entropy of the labels, with tensors of ``state`` in place of the network's own."""
     logits = logits_of(run_with(network, state, images), len(images), num_classes)
-    labels = labels.to(images.device).clone()  # the caller's may be an inference tensor
-    return F.cross_entropy(logits, labels)
+    # A copy: the caller's labels may be an inference tensor.
+    return F.cross_entropy(logits, labels.to(images.device).clone())
 
 
 class _Channels(TorchFunctionMode):
@@ -260,13 +259,13 @@ class _Channels(TorchFunctionMode):
 
     def __init__(self, copies: bool = False) -> None:
         super().__init__()
-        self.sums: dict[int, Tensor] = {}  # (N, C) by the number of the call, the sum over the pixels of a * dL/da
+        # By the number of the call (N, C), the sum over the pixels of a * dL/da.
+        self.sums: dict[int, Tensor] = {}
         self._copies = copies
-        self._outputs: list[tuple[Tensor, int]] = []  # without graph; how often written to when they were returned
+        # Outputs without graph, and how often they had been written to when they were returned.
+        self._outputs: list[tuple[Tensor, int]] = []
 
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         output = func(*args, **(kwargs or {}))
         if not ((func in LINEAR or func in CONVOLUTIONS) and output.requires_grad):
             return output

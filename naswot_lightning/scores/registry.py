@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from importlib import import_module
-from typing import get_args
+from typing import cast, get_args
 
 from torch import nn
 
@@ -20,10 +20,7 @@ __all__ = ["REGISTERED", "compute_scores", "get_score", "observers_of", "parse_s
 
 
 def get_score(name: str) -> Score:
-    """Return the score of that name.
-
-    Raises:
-        UserError: no such score; the message lists the names and the nearest one.
+    """Return the score of that name; an unknown one is a :class:`UserError` with the names and the nearest one.
 
     >>> get_score("snip").source
     'Lee et al. 2019; Abdelfattah et al. 2021'
@@ -33,10 +30,6 @@ def get_score(name: str) -> Score:
 
 def compute_scores(network: nn.Module, probe: Probe, names: Sequence[str]) -> dict[str, float]:
     """Return several scores of one network, those of one forward pass or of one backward pass from the same.
-
-    Raises:
-        UserError: no such score.
-        NoRectifierError: a score needs rectified linear units, and the network has none.
 
     >>> from naswot_lightning.data.probe import load_probe
     >>> network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 8), nn.ReLU(), nn.Linear(8, 10))
@@ -88,7 +81,6 @@ def _parse(column: str, text: str) -> Criterion:
         return Criterion(parts)
     if len(names) == 1:
         raise UserError(f"score {text!r}: {combine!r} is for the ranks by several scores, such as jacob_cov+params")
-    for known in get_args(Combination):
-        if combine == known:
-            return Criterion(parts, known)
-    raise UserError(f"score {text!r}: {combine!r}: expected one of {', '.join(get_args(Combination))}")
+    if combine not in get_args(Combination):
+        raise UserError(f"score {text!r}: {combine!r}: expected one of {', '.join(get_args(Combination))}")
+    return Criterion(parts, cast(Combination, combine))

@@ -27,11 +27,7 @@ def macs(measured: Measured) -> float:
 
 @score("rectified_units", source=f"{PAPER}, N_A of Eq. 1", cost=TWO_IMAGES)
 def rectified_units(measured: Measured) -> float:
-    """Return N_A, the rectified units per image at the probe's size.
-
-    Raises:
-        NoRectifierError: the network has no rectified linear unit.
-    """
+    """Return N_A, the rectified units per image at the probe's size, or raise :class:`NoRectifierError`."""
     if measured.n_units is None:
         raise NoRectifierError("the network called no rectified linear unit: there is none to count")
     return float(measured.n_units)
@@ -39,11 +35,9 @@ def rectified_units(measured: Measured) -> float:
 
 @score("log_width", source="sum of log(output channels) of convolutions", cost=TWO_IMAGES)
 def log_width(measured: Measured) -> float:
-    """Return the sum of log(output channels) over the convolutions that a forward pass calls.
-
-    Where the number of convolutions is fixed, as in the size space of NATS-Bench, it ranks as the product of the
-    widths, each as often as it occurs; elsewhere it grows with the number of convolutions. 0 without convolutions.
-    """
+    """Return the sum of log(output channels) over the convolutions that a forward pass calls; 0 without any."""
+    # Where the number of convolutions is fixed, as in the size space of NATS-Bench, it ranks as the product of the
+    # widths, each as often as it occurs; elsewhere it grows with the number of convolutions.
     return math.fsum(math.log(width) for width in measured.convolutions.widths)
 
 
@@ -51,11 +45,10 @@ def log_width(measured: Measured) -> float:
 def conv_depth(measured: Measured) -> float:
     """Return the most convolutions with a kernel above 1 on one path from the images to the output.
 
-    Paths are those of the network as it is scored: a dead branch counts where it is built into the graph.
-
     Returns:
         The count; 0 without such convolutions, -inf where no path leads from the images to the output.
     """
+    # Paths are those of the network as it is scored: a dead branch counts where it is built into the graph.
     depth = measured.convolutions.depth
     return -math.inf if depth is None else float(depth)
 

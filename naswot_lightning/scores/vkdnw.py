@@ -12,14 +12,21 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from naswot_lightning.logits import logits_of
-from naswot_lightning.score.isolation import in_channels_last
+from naswot_lightning.score.naswot import in_channels_last
 from naswot_lightning.scores.base import Measured, score
-from naswot_lightning.scores.gradients import LINEAR, PLAIN_CONVOLUTIONS, differentiable, run_with
+from naswot_lightning.scores.gradients import (
+    LINEAR,
+    PLAIN_CONVOLUTIONS,
+    detached_parameters,
+    differentiable,
+    run_with,
+)
 
 _IMAGES = 16
 _WEIGHTS = 128
 _SMOOTHING = 0.05
-_QUANTILES = 9  # 10 %, 20 %, ..., 90 %
+# 10 %, 20 %, ..., 90 %
+_QUANTILES = 9
 _COST = f"one forward pass of {_IMAGES} images, and a backward pass for each class"
 
 
@@ -31,36 +38,38 @@ def vkdnw(measured: Measured) -> float:
     tensors; p are its softmax probabilities, a twentieth of them spread evenly. F = mean over images of
     J' (diag(p) - pp') J, and the entropy is that of the 10, 20, ..., 90 % quantiles of its singular values, divided by
     their sum: at most log 9, by which it is divided. So the score ranks by the number, and by the entropy where numbers
-    are equal, as published. The images are the first 16 of the probe. BatchNorm takes their statistics as constants, so
-    that the logits of an image depend on it alone; the published code leaves it at mean 0 and variance 1, to which its
-    Kaiming-normal weights keep the activations close, and those of a search do not. Weights of other layers than
-    convolutions, linear layers and BatchNorm have no part in J.
+    are equal, as published. The images are the first 16 of the probe.
 
     Returns:
         The sum; -inf where the quantiles vanish, so that no weight but a few changes the logits, or there is none; nan
         where a value is not finite.
     """
-    network = measured.network
+    network, classes = measured.network, measured.probe.num_classes
     count = len(list(network.parameters()))
     if count == 0:
         return -math.inf
-    images = measured.probe.images[:_IMAGES]
 
     def jacobian_of(batch: Tensor) -> tuple[Tensor, Tensor]:
         with differentiable(network, batch.device):
-            fixed = {name: parameter.detach() for name, parameter in network.named_parameters()}
+            fixed = detached_parameters(network)
             first_weights = _FirstWeights(list(fixed.values())[:_WEIGHTS], len(batch))
             inputs = batch.detach().clone().requires_grad_()
             with first_weights:
-                logits = logits_of(run_with(network, fixed, inputs), len(inputs), measured.probe.num_classes)
+                logits = logits_of(run_with(network, fixed, inputs), len(inputs), classes)
             rows = [first_weights.row(value, inputs) for value in logits.sum(dim=0)]
         # (N, classes) and (N, classes, weights)
         return logits.detach().cpu().double(), torch.stack(rows, dim=1)
 
-    logits, jacobian = in_channels_last(jacobian_of, network, images)
+    logits, jacobian = in_channels_last(jacobian_of, network, measured.probe.images[:_IMAGES])
     if not bool(logits.isfinite().all() and jacobian.isfinite().all()):
         return math.nan
-    values = torch.linalg.eigvalsh(_fisher_information(logits, jacobian)).clamp(min=0)
+    p = logits.softmax(dim=1) * (1 - _SMOOTHING) + _SMOOTHING / classes
+    # diag(p) J, (N, classes, weights), and p' J, (N, weights)
+    weighted = p[:, :, None] * jacobian
+    means = weighted.sum(dim=1)
+    # F, (weights, weights)
+    information = (torch.einsum("nkv,nkw->vw", jacobian, weighted) - means.T @ means) / len(logits)
+    values = torch.linalg.eigvalsh(information).clamp(min=0)
     levels = torch.arange(1, _QUANTILES + 1, dtype=torch.float64) / (_QUANTILES + 1)
     quantiles = torch.quantile(values, levels)
     total = float(quantiles.sum())
@@ -70,26 +79,21 @@ def vkdnw(measured: Measured) -> float:
     return count + entropy / math.log(_QUANTILES)
 
 
-def _fisher_information(logits: Tensor, jacobian: Tensor) -> Tensor:
-    """Return (weights, weights) of logits (N, classes) and Jacobian (N, classes, weights), in float64."""
-    classes = logits.shape[1]
-    p = logits.softmax(dim=1) * (1 - _SMOOTHING) + _SMOOTHING / classes
-    weighted = p[:, :, None] * jacobian  # diag(p) J
-    means = weighted.sum(dim=1)  # p' J, (N, weights)
-    information = torch.einsum("nkv,nkw->vw", jacobian, weighted) - means.T @ means
-    return information / len(logits)
-
-
 class _FirstWeights(TorchFunctionMode):
     """While active, observes the layers that hold the given parameters; afterwards, backward passes give Jacobians.
 
-    Images share no statistics: a gradient of the sum over images holds, for each, that of its own. A layer's gradient
-    by its first weight is the product of the output's gradient with what that weight is multiplied with.
+    Weights of other layers than convolutions, linear layers and BatchNorm have no part in them.
     """
 
+    # BatchNorm takes the statistics of the images as constants, so that the logits of an image depend on it alone: a
+    # gradient of the sum over images holds, for each, that of its own. (The published code leaves BatchNorm at mean 0
+    # and variance 1, to which its Kaiming-normal weights keep the activations close, and those of a search do not.)
+    # A layer's gradient by its first weight is the product of the output's gradient with what that weight is multiplied
+    # with.
     def __init__(self, parameters: list[Tensor], images: int) -> None:
         super().__init__()
         self._columns = {id(parameter): column for column, parameter in enumerate(parameters)}
+        # (N, weights)
         self._found = torch.zeros(images, len(parameters), dtype=torch.float64)
 
     def row(self, output: Tensor, images: Tensor) -> Tensor:
@@ -99,12 +103,10 @@ class _FirstWeights(TorchFunctionMode):
             torch.autograd.grad(output, images, retain_graph=True, allow_unused=True)
         return self._found.clone()
 
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func is F.batch_norm:
-            return self._normalized(*args, **kwargs)
+            return self._normalize(*args, **kwargs)
         output = func(*args, **kwargs)
         if func in PLAIN_CONVOLUTIONS:
             self._observe_convolution(func, output, *args, **kwargs)
@@ -125,6 +127,7 @@ class _FirstWeights(TorchFunctionMode):
         groups: int = 1,
     ) -> None:
         if id(weight) in self._columns:
+            # The first weight alone: the first channel, shifted.
             first = torch.zeros_like(weight[:1, :1])
             first[(0,) * first.dim()] = 1
             factor = func(input.detach()[:, :1], first, None, stride, padding, dilation)[:, 0]
@@ -135,7 +138,7 @@ class _FirstWeights(TorchFunctionMode):
         self._observe(output, weight, input.detach()[..., 0].clone(), channels=-1)
         self._observe(output, bias, None, channels=-1)
 
-    def _normalized(
+    def _normalize(
         self,
         input: Tensor,
         running_mean: Tensor | None = None,
@@ -146,8 +149,8 @@ class _FirstWeights(TorchFunctionMode):
         momentum: float = 0.1,
         eps: float = 1e-5,
     ) -> Tensor:
-        """Return what BatchNorm returns, with the statistics of its input as constants."""
-        values = input.detach().movedim(1, 0).flatten(1)  # (C, N * pixels)
+        # (C, N * pixels)
+        values = input.detach().movedim(1, 0).flatten(1)
         variance, mean = torch.var_mean(values, dim=1, correction=0)
         output = F.batch_norm(input, mean, variance, weight, bias, training=False, eps=eps)
         self._observe(output, weight, (input.detach()[:, 0] - mean[0]) / torch.sqrt(variance[0] + eps))

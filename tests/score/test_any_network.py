@@ -205,7 +205,7 @@ def test_the_dimension_of_the_images_is_found():
 
 
 def test_networks_of_our_spaces_are_run_once(monkeypatch):
-    monkeypatch.setattr("naswot_lightning.score.naswot.RectifierInputs", lambda: pytest.fail("a second pass"))
+    monkeypatch.setattr("naswot_lightning.score.naswot.ReLUInputs", lambda: pytest.fail("a second pass"))
     for name in ("nasbench201", "nasbench101", "nats_size"):
         space, rng = get_space(name), random.Random(1)
         assert all(units(space.build(space.sample(rng)), images_of(2, 32)) > 0 for _ in range(3))

@@ -24,9 +24,9 @@ from naswot_lightning.errors import describe_error
 
 
 def compiled(parallel: bool = False) -> Callable[[Callable[..., Any]], Any]:
-    """Compile a function with numba and keep the result beside its file, in the user's cache, or in a temporary folder.
+    """Compile a function with numba, and keep the result beside its file or in the user's cache.
 
-    An installation and a home that cannot be written leave the last, one for each user and all of its processes; where
+    Where neither can be written it is kept in a temporary folder, one for each user and all of its processes; where
     there is none either, every process compiles for itself.
     """
 
@@ -70,14 +70,13 @@ class _Cache(FunctionCache):
 
 @lru_cache(maxsize=1)
 def _temporary_cache() -> Path | None:
-    """Return this user's folder for compiled functions; None where somebody else's, or none, can be had.
-
-    A folder that others can write is not used: what is read from a cache is run.
-    """
+    """Return this user's temporary folder for compiled functions, or None where there is none."""
     user = os.getuid() if hasattr(os, "getuid") else "user"
     folder = Path(tempfile.gettempdir()) / f"naswot-lightning-{user}"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
+        # What is read from a cache is run: a folder that belongs to somebody else, or that others can write, is not
+        # used.
         found = folder.lstat()
         ours = not hasattr(os, "getuid") or found.st_uid == user
         private = ours and stat.S_ISDIR(found.st_mode) and not found.st_mode & 0o022
@@ -89,28 +88,23 @@ def _temporary_cache() -> Path | None:
     return folder if private else None
 
 
-# Compiled loops take tensors of the CPU by their addresses: a tensor as a numpy array costs 4 us, and another 1 us
-# where compiled code takes it, its address .2 us; a network of NAS-Bench-201 asks for 250 in one forward pass.
-
-
 @intrinsic
 def pointer(typingctx, address, like):  # type: ignore[no-untyped-def]
-    """The pointer to values of the type of ``like`` at an address, which ``numba.carray`` takes with a shape."""
+    """Return the pointer to values of the type of ``like`` at an address, for ``numba.carray``."""
 
+    # Compiled loops take tensors by their addresses, .2 us each: as a numpy array a tensor costs 4 us, and another 1 us
+    # where compiled code takes it, and a network of NAS-Bench-201 asks for 250 in one forward pass.
     def codegen(context, builder: ir.IRBuilder, signature, arguments):  # type: ignore[no-untyped-def]
         return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
 
     return types.CPointer(like)(types.intp, like), codegen
 
 
-# That multiply bfloat16: of AVX-512, of AMX, of ARM.
-_BF16 = ("avx512bf16", "amx-bf16", "bf16")
-
-
 def cpu_multiplies_bf16() -> bool:
-    """Return whether the CPU has instructions for bfloat16; one that nothing is known of gets the benefit of the doubt.
+    """Return whether the CPU has instructions for bfloat16; an unknown CPU is taken to have them.
 
     Other CPUs convert every value: 1183 ms a score of NAS-Bench-201 instead of 142 ms, with AVX2.
     """
     features = get_host_cpu_features()
-    return not features or any(features.get(name) for name in _BF16)
+    # Of AVX-512, of AMX, of ARM.
+    return not features or any(features.get(name) for name in ("avx512bf16", "amx-bf16", "bf16"))
