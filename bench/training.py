@@ -19,8 +19,7 @@ from naswot_lightning.data.augmentation import draw_placements, placed
 from naswot_lightning.data.dataset import Dataset
 from naswot_lightning.data.module import ImageDataModule
 from naswot_lightning.training.classifier import ImageClassifier
-from naswot_lightning.training.recipes import resolve_recipe
-from naswot_lightning.training.settings import PickRun, PickSettings, SavedPick
+from naswot_lightning.training.settings import PickRun, PickSettings, SavedPick, resolve_recipe
 from naswot_lightning.training.trainer import best_and_last, make_classifier, make_trainer, silence_lightning
 from spaces import get_space
 

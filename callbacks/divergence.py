@@ -8,7 +8,8 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-_BATCHES_BETWEEN_LOOKS = 50  # on an accelerator, where to look at a loss means to wait for it
+# On an accelerator, where to look at a loss means to wait for it.
+_BATCHES_BETWEEN_LOOKS = 50
 
 
 class DivergedError(RuntimeError):

@@ -118,7 +118,8 @@ class ScoreTrajectory(pl.Callback):
         is_added = self._max_epochs not in (None, -1) and epoch > self._max_epochs
         if epoch % self.every_n_epochs == 0 and not is_added:
             scores = self._score(trainer, pl_module, float(epoch))
-            pl_module.log_dict(scores, logger=False)  # for those that monitor it; loggers have it already
+            # For those that monitor it; loggers have it already.
+            pl_module.log_dict(scores, logger=False)
 
     def _score(self, trainer: pl.Trainer, pl_module: pl.LightningModule, epoch: float) -> dict[str, float]:
         """Add a point; return its scores by the names under which they are logged."""

@@ -26,7 +26,7 @@ from naswot_lightning.search.algorithms import ALGORITHMS
 from naswot_lightning.search.evaluators import EVALUATORS
 from naswot_lightning.storage.records import MOST_CHARACTERS, parse_yaml
 from naswot_lightning.storage.run_folder import MovedError
-from naswot_lightning.training.recipes import RECIPES
+from naswot_lightning.training.settings import RECIPES
 from spaces import is_import_path, list_spaces, trust
 from spaces.errors import SpaceError
 

@@ -171,70 +171,37 @@ def describe_trajectory(facts: TrajectoryFacts) -> list[str]:
     return lines
 
 
-@dataclass(frozen=True)
 class ScoredCandidates:
-    """Candidates with a score, best first, and how many have none."""
+    """The n candidates of a run with a score, best first, as arrays (n,), and how many have none."""
 
-    settings: Mapping[str, Any]
-    """of the search."""
-    name: str
-    """the score that ranks."""
-    values: np.ndarray
-    """(n,) of that score."""
-    params: np.ndarray
-    """(n,) trainable parameters; NaN where they could not be counted."""
-    ranks: np.ndarray
-    """(n,) in the ranking."""
-    picked: np.ndarray
-    """(n,) whether each is a trained pick."""
-    left_out: Mapping[str, int]
-    """how many candidates have another status than "ok", by status."""
-    provisional: bool = False
-    """whether the search is still at work."""
-
-    @property
-    def marked(self) -> np.ndarray:
-        """Which candidates a figure marks, (n,): the picks, or the first of the ranking where there are none."""
-        return self.picked if self.picked.any() else self.ranks == self.ranks[:1]
-
-    @property
-    def mark(self) -> str:
-        """What the marked ones are."""
-        ranks = self.ranks[self.marked].tolist()
-        if not self.picked.any():
-            return "first of the ranking"
-        shown = ", ".join(map(str, ranks[:_NAMED])) + (", ..." if len(ranks) > _NAMED else "")
-        return f"{len(ranks)} trained pick{'s' if len(ranks) > 1 else ''} (rank {shown})"
-
-    @property
-    def title(self) -> str:
-        """What was searched on what, with the numbers of candidates."""
-        n, others = len(self.ranks), sum(self.left_out.values())
-        count = f"n = {n:,} candidates" if not others else f"n = {n:,} of {n + others:,} candidates"
-        count += " so far" if self.provisional else ""
-        counted = "".join(f", {number:,} {status}" for status, number in self.left_out.items())
-        where, seed = self.settings.get("dataset", "?"), self.settings.get("seed", "?")
-        left_out = f"; left out{counted[1:]}" if counted else ""
-        return one_line(f"{self.settings.get('space', '?')} on {where}, seed {seed}, {count}{left_out}")
+    def __init__(self, run: Run) -> None:
+        rows, settings = run.ranking, run.settings
+        scored = (rows["status"] == "ok").to_numpy(bool)
+        picks = {result.canonical for result in run.results if result.space == settings.get("space", result.space)}
+        # The score that ranks.
+        self.name = _ranking_score(settings)
+        self.values = rows["score"].to_numpy()[scored]
+        # NaN where they could not be counted.
+        self.params = rows["params"].to_numpy(float, na_value=np.nan)[scored]
+        ranks, picked = np.flatnonzero(scored) + 1, rows["canonical"].isin(picks).to_numpy()[scored]
+        # Which of them a figure marks, and what these are: the picks, or the first of the ranking where there are none.
+        self.marked, self.mark = ranks == ranks[:1], "first of the ranking"
+        if picked.any():
+            shown = ", ".join(map(str, ranks[picked][:_NAMED])) + (", ..." if picked.sum() > _NAMED else "")
+            self.marked = picked
+            self.mark = f"{picked.sum()} trained pick{'s' if picked.sum() > 1 else ''} (rank {shown})"
+        # What was searched on what, with the numbers of candidates.
+        n, left_out = len(ranks), Counter(rows.loc[~scored, "status"])
+        count = f"n = {n:,} of {n + left_out.total():,} candidates" if left_out else f"n = {n:,} candidates"
+        others = ", ".join(f"{number:,} {status}" for status, number in left_out.items())
+        where = f"{settings.get('space', '?')} on {settings.get('dataset', '?')}, seed {settings.get('seed', '?')}"
+        so_far = " so far" if run.provisional else ""
+        self.title = one_line(f"{where}, {count}{so_far}{f'; left out {others}' if others else ''}")
 
 
 def scored_candidates(run: Run) -> ScoredCandidates | None:
     """Return the candidates of a run's ranking; None where there is none, or no candidate has a score."""
-    rows = run.ranking
-    kept = (rows["status"] == "ok").to_numpy(bool)
-    if not kept.any():
-        return None
-    picks = {result.canonical for result in run.results if result.space == run.settings.get("space", result.space)}
-    return ScoredCandidates(
-        settings=run.settings,
-        name=_ranking_score(run.settings),
-        values=rows["score"].to_numpy()[kept],
-        params=rows["params"].to_numpy(float, na_value=np.nan)[kept],
-        ranks=np.flatnonzero(kept) + 1,
-        picked=rows["canonical"].isin(picks).to_numpy()[kept],
-        left_out=Counter(rows.loc[~kept, "status"]),
-        provisional=run.provisional,
-    )
+    return ScoredCandidates(run) if (run.ranking["status"] == "ok").any() else None
 
 
 def _scores(run: Run) -> dict[str, np.ndarray]:

@@ -45,7 +45,7 @@ class ImageClassifier(pl.LightningModule):
         flip, crop_padding: mirror training images at random, and crop them at random out of so much zero padding.
         seed: of the weights (the same as those the search scored) and of the augmentation.
         lr, momentum, weight_decay, optimizer, label_smoothing, auxiliary_weight, drop_path: those of
-            :class:`~naswot_lightning.training.recipes.Recipe`.
+            :class:`~naswot_lightning.training.settings.Recipe`.
         compiled: train through torch.compile; the score is taken of the network itself.
     """
 

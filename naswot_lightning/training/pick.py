@@ -30,13 +30,15 @@ def end_with_parent() -> None:
             pass
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(PATIENCE_SECONDS)
-        os._exit(EXIT_INTERRUPTED)  # waiting for another process, which is gone
+        # Still here: it waits for another process, which is gone.
+        os._exit(EXIT_INTERRUPTED)
 
     threading.Thread(target=watch, daemon=True).start()
 
 
 if __name__ == "__main__":
-    end_with_parent()  # also while the libraries are loaded, which takes seconds
+    # Also while the libraries are loaded, which takes seconds.
+    end_with_parent()
 
 import pytorch_lightning as pl
 import torch
@@ -74,15 +76,8 @@ def train_pick(folder: Path, images: Path | None = None) -> TrainingResult:
     settings = pick.settings
     per_device = settings.values.batch_size // settings.devices // pick.accumulate
     dataset = None if images is None else map_dataset(images)
-    data = ImageDataModule(
-        settings.dataset,
-        settings.data_dir,
-        per_device,
-        settings.seed,
-        settings.image_size,
-        settings.split_file,
-        dataset,
-    )
+    of_images = (settings.seed, settings.image_size, settings.split_file, dataset)
+    data = ImageDataModule(settings.dataset, settings.data_dir, per_device, *of_images)
     pl.seed_everything(settings.seed, verbose=False)
     model = make_classifier(pick, data)
     probe = data.probe(settings.probe_batch_size, settings.probe_seed, settings.probe_split)
@@ -182,8 +177,8 @@ def main(folder: Path, images: Path | None = None, space: str | None = None) -> 
     silence_lightning()
     is_first = os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("NODE_RANK", "0") == "0"
     try:
-        # The pick of a command that was killed ends within a training step: wait for it. With several processes, the
-        # first holds the folder.
+        # The pick of a command that was killed ends within a training step: wait for it. Of several processes the first
+        # holds the folder.
         with lock_folder(folder, patience=PATIENCE_SECONDS) if is_first else nullcontext():
             result = train_pick(folder, images)
     except BaseException as error:  # noqa: BLE001 - the command is told of every kind
@@ -196,7 +191,8 @@ def main(folder: Path, images: Path | None = None, space: str | None = None) -> 
         # With several processes, the first writes the outcome, or another that failed.
         if is_first or not outcome.has_result:
             outcome.write(folder)
-    except OSError as error:  # a full disk, say: the exit code has to do
+    # On a full disk, say, the exit code has to do.
+    except OSError as error:
         return EXIT_OS_ERROR + (error.errno or 0)
     return code
 

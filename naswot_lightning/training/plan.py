@@ -21,8 +21,7 @@ from naswot_lightning.execution.resources import ResourceSlot, split_resources
 from naswot_lightning.ranking import as_dicts, read_ranking
 from naswot_lightning.storage.records import STRICT, Count, Positive, from_plain
 from naswot_lightning.storage.run_folder import RunFolder
-from naswot_lightning.training.recipes import NAMES, resolve_recipe
-from naswot_lightning.training.settings import PickSettings, seconds_of
+from naswot_lightning.training.settings import NAMES, PickSettings, resolve_recipe, seconds_of
 from spaces import EnumerableSpace, Space, get_space, known_space, trust
 
 # Arguments of Lightning's Trainer that are refused, each with the option to use instead, if there is one.
@@ -247,8 +246,9 @@ def named_picks(ranking: pd.DataFrame, text: str) -> pd.DataFrame:
 def _check_trainer_arguments(config: TrainConfig) -> None:
     """Refuse what Lightning's Trainer would refuse once the folders of the picks are written."""
     usual = config.precision == "32-true" and config.accelerator in ("auto", "cpu", "gpu")
+    # Without loading Lightning, which takes seconds.
     if usual and config.strategy in ("auto", "ddp") and not config.trainer:
-        return  # without loading Lightning, which takes seconds
+        return
     from lightning_fabric.plugins.environments import LightningEnvironment
     from pytorch_lightning import Trainer
     from pytorch_lightning.accelerators import AcceleratorRegistry
@@ -276,8 +276,9 @@ def _check_trainer_arguments(config: TrainConfig) -> None:
             accelerator="cpu", precision=config.precision, logger=False, enable_checkpointing=False,  # type: ignore[arg-type]
             plugins=LightningEnvironment(), **arguments,  # type: ignore[arg-type]
         )  # fmt: skip
+    # A precision whose library only the machine that trains has.
     except ImportError:
-        pass  # a precision whose library only the machine that trains has
+        return
     except (MisconfigurationException, TypeError, ValueError, LookupError) as error:
         shown = [f"--trainer.{name} {value}" for name, value in arguments.items()]
         if config.precision != "32-true":

@@ -143,7 +143,7 @@ class TrainPick:
         self._lock, self._stopped = threading.Lock(), False
 
     def __reduce__(self) -> tuple[type[TrainPick], tuple[object, ...]]:
-        """Sent elsewhere, a pick has the devices of the process that it is sent to."""
+        # Sent elsewhere, a pick has the devices of the process that it is sent to.
         own = ResourceSlot(self._threads, {"OMP_NUM_THREADS": str(self._threads)})
         return TrainPick, (self.images, self._space, (own,), Lines())
 
@@ -210,7 +210,8 @@ class TrainPick:
             if name not in _NOT_FOR_PICKS and not _OF_A_LAUNCHER.fullmatch(name)
         }
         environment |= {
-            "PYTHONFAULTHANDLER": "1",  # a crash of a library leaves a traceback in train.log
+            # A crash of a library leaves a traceback in train.log.
+            "PYTHONFAULTHANDLER": "1",
             # Libraries from where this process has them: with -m alone the folder that the user stands in comes first.
             "PYTHONSAFEPATH": "1",
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
@@ -238,7 +239,8 @@ def _free_port() -> int:
 
 def outcome_from_exit_code(code: int, folder: Path) -> Outcome:
     """Return how a process ended that wrote no outcome."""
-    if code in (-signal.SIGTERM, -signal.SIGINT):  # while it was loading: there was nothing to save yet
+    # While it was loading: there was nothing to save yet.
+    if code in (-signal.SIGTERM, -signal.SIGINT):
         return Outcome("interrupted")
     if code == -signal.SIGKILL:
         return Outcome("killed", "killed by SIGKILL, as Linux does where memory runs out")

@@ -1,4 +1,4 @@
-"""Everything that decides the training of one pick, and the files of its folder that say so."""
+"""Everything that decides the training of one pick: its recipe, its settings, and the files that say so."""
 
 from __future__ import annotations
 
@@ -6,23 +6,85 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
 from naswot_lightning.config import ProbeSplit, ScoreBatchNorm, TrainConfig, settings_affecting
-from naswot_lightning.errors import UserError
+from naswot_lightning.errors import UserError, expect_name
 from naswot_lightning.storage.files import atomic_write, remove_within
 from naswot_lightning.storage.records import STRICT, Count, Plain, Positive, from_plain, parse_yaml
 from naswot_lightning.storage.run_folder import differing
-from naswot_lightning.training.recipes import NAMES, Recipe, changes_of
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One way to train; the learning rate always falls to zero along a cosine, step by step, over all epochs."""
+
+    epochs: Positive
+    batch_size: Positive = 256
+    """Images per step, of all processes together."""
+    optimizer: Literal["sgd", "rmsprop"] = "sgd"
+    """``sgd`` is Nesterov's."""
+    lr: float = 0.1
+    """Initial learning rate."""
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    """L2 penalty of all parameters."""
+    label_smoothing: float = 0.0
+    """Share of the target spread over all classes."""
+    gradient_clip: float | None = None
+    """Largest norm of the gradient; None for no limit."""
+    auxiliary_weight: float = 0.0
+    """Weight of the loss of an auxiliary head; 0 for no head."""
+    drop_path: float = 0.0
+    """Probability of drop path in the last epoch, growing from 0 in the first."""
+
+    __pydantic_config__ = STRICT
+
+
+# How the benchmarks train their networks: every value that a table's accuracy depends on.
+RECIPES = {
+    "nasbench201-200": Recipe(200),
+    "nasbench201-12": Recipe(12),
+    "nats-size-90": Recipe(90),
+    # Ying et al. 2019: two halves of a mini-batch, each at 0.1; RMSprop with epsilon 1 (see classifier.py).
+    "nasbench101-108": Recipe(108, optimizer="rmsprop", lr=0.2, weight_decay=1e-4),
+    # Radosavovic et al. 2019, with the weight of the head and drop path of DARTS (Liu et al. 2019).
+    "nds-100": Recipe(100, batch_size=128, auxiliary_weight=0.4, drop_path=0.2),
+}
+NAMES = tuple(field.name for field in fields(Recipe))
+
+
+def resolve_recipe(name: str, chosen: Mapping[str, Any], has_parts: bool) -> Recipe:
+    """Return a recipe, the values of ``chosen`` that are not None in place of its own.
+
+    Where the space's networks do not have the parts (auxiliary head, drop path), the recipe's own do not apply, and to
+    choose them is a UserError, as an unknown recipe is.
+
+    >>> resolve_recipe("nasbench201-12", {"lr": 0.05, "epochs": None}, has_parts=False).lr
+    0.05
+    """
+    recipe = RECIPES[expect_name("recipe", name, RECIPES)]
+    chosen = {key: value for key, value in chosen.items() if value is not None}
+    if not has_parts:
+        for part in ("auxiliary_weight", "drop_path"):
+            if chosen.get(part):
+                raise UserError(
+                    f"--{part} {chosen[part]}: the networks of this space have no such part; leave the option out "
+                    "(the cell spaces nds_* have)"
+                )
+        recipe = replace(recipe, auxiliary_weight=0.0, drop_path=0.0)
+    return replace(recipe, **chosen)
+
 
 # What may differ when a pick is continued.
 _FREE = ("options", *settings_affecting(TrainConfig, "source", "machine", "display"))
 _RETRY = "retry.yaml"
-_IMAGES = "images_fingerprint"  # in config.yaml
+# In config.yaml.
+_IMAGES = "images_fingerprint"
 # Arguments of Lightning's Trainer that change no result.
 _FREE_TRAINER = (
     "max_time", "enable_progress_bar", "enable_model_summary", "log_every_n_steps", "profiler",
@@ -97,7 +159,8 @@ class PickSettings:
         # Of "both", the first score is that of the mini-batch.
         if self.score_batch_norm == "running":
             options["score_batch_norm"] = self.score_batch_norm
-        changed = changes_of(self.recipe, self.values)
+        own = asdict(RECIPES[self.recipe])
+        changed = {name: value for name, value in asdict(self.values).items() if value != own[name]}
         return changed | dict(sorted(options.items(), key=lambda each: each[0].removeprefix("trainer.")))
 
     def describe_recipe(self) -> str:

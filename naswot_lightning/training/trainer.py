@@ -95,7 +95,8 @@ def silence_lightning() -> None:
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     # The images are in memory: a worker process would only copy them.
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
-    warnings.filterwarnings("ignore", ".*LeafSpec.*is deprecated.*")  # Lightning's own call, with torch >= 2.14
+    # Lightning's own call, with torch >= 2.14.
+    warnings.filterwarnings("ignore", ".*LeafSpec.*is deprecated.*")
     # The empty list of a data set without validation.
     warnings.filterwarnings("ignore", "Total length of `list` across ranks is zero.*")
     warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")

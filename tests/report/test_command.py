@@ -170,15 +170,12 @@ def test_trajectories_are_means_over_seeds_and_relative_to_init(two):
     assert relative(((0.5, 3.0), (1.0, 4.0))) == relative(((0.0, -1.0), (1.0, 4.0))) == ()
 
 
-def run_report(runs, *words):
-    return main(["--run_dir", *map(str, runs), *map(str, words)])
-
-
 def test_comparison_is_printed_and_written_beside_not_into_the_runs(two, tmp_path, monkeypatch, capsys):
     before = [contents(folder) for folder in two]
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    assert run_report(two) == 0
+    words = ["--run_dir", *map(str, two)]
+    assert main(words) == 0
     assert [contents(folder) for folder in two] == before
     first = contents(tmp_path / "here")
     assert sorted(first) == ["comparison.html", "trajectories_of_runs.png"]
@@ -186,12 +183,12 @@ def test_comparison_is_printed_and_written_beside_not_into_the_runs(two, tmp_pat
     assert printed.endswith("\nReport: comparison.html\n")
     assert re.search(r"^seed +0 +1$", printed, re.M)
     assert "n = 24 networks" in printed
-    assert run_report(two, "--format", "png", "svg") == 0  # a page of ours is written anew, the same
+    assert main([*words, "--format", "png", "svg"]) == 0  # a page of ours is written anew, the same
     again = contents(tmp_path / "here")
     assert again.pop("trajectories_of_runs.svg").startswith(b"<?xml")
     assert again == first
-    untrained = [write_ranked(tmp_path / name, trained=0) for name in "cd"]
-    assert run_report(untrained, "--out", tmp_path / "none") == 0
+    untrained = [str(write_ranked(tmp_path / name, trained=0)) for name in "cd"]
+    assert main(["--run_dir", *untrained, "--out", str(tmp_path / "none")]) == 0
     assert sorted(contents(tmp_path / "none")) == ["comparison.html"]
 
 

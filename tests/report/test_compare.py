@@ -84,28 +84,29 @@ def test_compare_seeds_are_means_deviations_and_one_point(tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("_without_figures")
-def test_compare_diverged_pick_is_shown_and_left_out(tmp_path, capsys):
+def test_compare_diverged_or_cut_training_is_shown_and_left_out(tmp_path, capsys):
     write_noisy(tmp_path)
     whole, _, _ = compared(tmp_path, capsys)
     write_pick(tmp_path, result(9, **FAILED), (1400.0, None, None, None))
+    write_pick(tmp_path, result(10, epochs_trained=2))
     found, _, printed = compared(tmp_path, capsys)
     for name in ("correlations", "trajectory"):
         assert found[name] == whole[name]
-    assert found["left_out"] == {"diverged": 1, "networks": 1}
-    assert "1 diverged of 9 results; networks without a score and a test accuracy: 1 of 9" in printed
+    assert found["left_out"] == {"diverged": 1, "networks": 2}
+    assert "1 diverged of 10 results; networks without a score and a test accuracy: 2 of 10" in printed
     (line,) = (line for line in printed.splitlines() if "9-c9" in line)
     assert line.split()[:7] == ["9", "1410.00", "-", "-", "-", "1,009", "5,009"]
-    assert table(tmp_path / "comparison.csv")[-1]["test_acc"] == ""
+    assert table(tmp_path / "comparison.csv")[-2]["test_acc"] == ""
 
 
 @pytest.mark.usefixtures("_without_figures")
 def test_compare_too_little_is_said(tmp_path, capsys):
     for number in range(1, 7):
-        write_pick(tmp_path / "diverged", result(number, **FAILED), ())
         pick = write_pick(tmp_path / "equal", result(number, test_acc=0.5, best_val_acc=None, val_set=None))
+    write_pick(tmp_path / "diverged", result(1, **FAILED), ())
     found, _, printed = compared(tmp_path / "diverged", capsys)
     assert found["networks"] == 0
-    assert "6 diverged of 6 results" in printed
+    assert "1 diverged of 1 results" in printed
     assert "Too little evidence" in printed
     (write_pick(tmp_path / "one", result(1)) / "trajectory.csv").unlink()
     found, _, printed = compared(tmp_path / "one", capsys)

@@ -51,17 +51,18 @@ def invented(count=40, failed=3):
     return [*rows, *(candidate(1000 + number, None, 5, "degenerate") for number in range(failed))]
 
 
-def test_score_vs_params_points_are_candidates_and_picks_are_marked():
+def test_score_vs_params_points_are_candidates_and_picks_are_marked(tmp_path):
     rows = invented()
-    run = run_of(rows, [training_result(3), training_result(3, seed=1), training_result(8)])
+    run = run_of(rows, [training_result(3), training_result(3, seed=1), training_result(8)], score="$\\frac{$x")
     figure = draw_score_vs_params(run, None)
+    save_figure(figure, tmp_path / "drawn.png")  # no formula
     (axis,) = figure.axes
     others, picks = axis.lines
     scores = {row.params / 1e6: row.score for row in rows if row.status == "ok"}
     assert dict(zip(*picks.get_data(), strict=True)) == {0.500003: rows[3].score, 0.500008: rows[8].score}
     assert dict(zip(*others.get_data(), strict=True)) | dict(zip(*picks.get_data(), strict=True)) == scores
     assert figure.get_suptitle() == "nasbench201 on digits, seed 7, n = 40 of 43 candidates; left out 3 degenerate"
-    assert axis.get_ylabel() == "score: naswot"
+    assert axis.get_ylabel() == r"score: \$\frac{\$x"
     ranks = run.ranking.loc[run.ranking["canonical"].isin(["c3", "c8"]), "rank"].tolist()
     assert picks.get_label() == f"2 trained picks (rank {ranks[0]}, {ranks[1]})"
     # Without picks the first of the ranking is marked. The heading is the tau of the points.
@@ -89,12 +90,6 @@ def test_figures_without_scores_or_accuracies_are_none():
     for draw in (draw_score_vs_params, draw_distribution, draw_figure3, draw_figure4):
         for run in (run_of([candidate(1, None, 5, "failed")]), Run("run", {}, no_rows(), (), (), {})):
             assert draw(run, None) is None
-
-
-def test_names_of_scores_and_files_are_shown_as_they_are(tmp_path):
-    figure = draw_score_vs_params(run_of(invented(), space="$\\frac{$x" * 40, score="$y"), None)
-    save_figure(figure, tmp_path / "drawn.png")  # no formula
-    assert style.plain("$y") in figure.axes[0].get_ylabel()
 
 
 @pytest.fixture(scope="module")
@@ -165,10 +160,9 @@ def test_benchmark_evidence_names_its_table_or_is_damaged(tmp_path):
     assert read_benchmark_evidence(path) is None
     path.write_text(json.dumps(asdict(TABLE)))
     assert read_benchmark_evidence(path) == TABLE
-    for content in ("[]", '{"benchmark": "x"}', '{"target": 1}', "nonsense", '{"target": {}}'):
-        path.write_text(content)
-        with pytest.raises(UserError, match=r"benchmark_evidence\.json is damaged"):
-            read_benchmark_evidence(path)
+    path.write_text('{"target": {}}')
+    with pytest.raises(UserError, match=r"benchmark_evidence\.json is damaged"):
+        read_benchmark_evidence(path)
 
 
 def curve(values, seconds=2.0):

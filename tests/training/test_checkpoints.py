@@ -1,8 +1,6 @@
 """Checkpoints: saved whole, never those of elsewhere, and what is done about one that is damaged."""
 
 import shutil
-import subprocess
-import sys
 import zipfile
 
 import pytest
@@ -12,29 +10,16 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.training.classifier import ImageClassifier
 from naswot_lightning.training.pick import train_pick
 from naswot_lightning.training.trainer import AtomicCheckpointIO, best_and_last, checkpoint_to_resume
-from tests.conftest import ROOT
 from tests.images import make_image_folder
 from tests.training.runs import config_of, keeping_handlers, outcome_of, prepared
 
-_KILLED = """
-import os, sys
-from pathlib import Path
-from naswot_lightning.storage.files import atomic_path
-with atomic_path(Path(sys.argv[1])) as beside:
-    beside.write_bytes(b"half of a checkpoint")
-    os._exit(9)
-"""
 
-
-def test_a_killed_save_leaves_the_checkpoint_before_and_the_next_removes_its_remains(tmp_path):
+def test_a_save_that_fails_leaves_the_checkpoint_before(tmp_path):
     path = tmp_path / "last.ckpt"
     AtomicCheckpointIO().save_checkpoint({"step": 1}, path)
-    killed = subprocess.run([sys.executable, "-c", _KILLED, str(path)], cwd=ROOT, check=False)
-    assert killed.returncode == 9
-    assert len(list(tmp_path.iterdir())) == 2
+    with pytest.raises(AttributeError, match="lambda"):
+        AtomicCheckpointIO().save_checkpoint({"step": 2, "no pickle": lambda: None}, path)
     assert torch.load(path, weights_only=True) == {"step": 1}
-    AtomicCheckpointIO().save_checkpoint({"step": 2}, path)
-    assert torch.load(path, weights_only=True) == {"step": 2}
     assert [each.name for each in tmp_path.iterdir()] == ["last.ckpt"]
 
 
@@ -105,11 +90,10 @@ def test_a_damaged_checkpoint_is_never_the_one_to_resume_from(whole, copy, capsy
     assert checkpoint_to_resume(copy, network) == copy / "last.ckpt"
 
 
-@pytest.mark.parametrize("name", ["last.ckpt", pytest.param("best.ckpt", marks=pytest.mark.slow)])
-def test_a_training_with_a_damaged_checkpoint_goes_on_to_the_same_result(whole, copy, capsys, name):
-    damage(copy / name, "truncated")
+def test_a_training_with_a_damaged_checkpoint_goes_on_to_the_same_result(whole, copy, capsys):
+    damage(copy / "last.ckpt", "truncated")
     keeping_handlers(lambda: train_pick(copy))
-    assert f"{name} is missing, damaged or of another network" in capsys.readouterr().out
+    assert "last.ckpt is missing, damaged or of another network" in capsys.readouterr().out
     assert outcome_of(copy) == outcome_of(whole)
 
 

@@ -1,8 +1,6 @@
 """The network that is trained, its losses, and their means."""
 
 import math
-import subprocess
-import sys
 
 import pytest
 import pytorch_lightning as pl
@@ -18,7 +16,6 @@ from naswot_lightning.training.classifier import (
     work_around_channels_last_bug,
 )
 from spaces import get_space, trust
-from tests.conftest import ROOT
 from tests.images import make_image_folder
 from tests.spaces.nds.architectures import GENOTYPES
 from tests.training.runs import OWN, SMALL
@@ -114,25 +111,6 @@ def test_logits_are_trained_and_not_the_features_before_them():
     alike = ImageClassifier(OWN, "features", 16, *STATISTICS)
     with pytest.raises(ValueError, match=r"returned \(6, 16\) and \(6, 16\): .* a dict with 'logits'"):
         alike._evaluate(images, labels, "train")
-
-
-_TRAINING = """
-import torch
-from naswot_lightning.training.classifier import work_around_channels_last_bug
-torch.set_num_threads(2)
-torch.manual_seed(0)
-for channels in (3, 6, 12):
-    network = torch.nn.Conv2d(channels, 16, 1, stride=2, bias=False).to(memory_format=torch.channels_last)
-    work_around_channels_last_bug(network)
-    for _ in range(30):
-        images = torch.randn(51, channels, 16, 16).contiguous(memory_format=torch.channels_last).requires_grad_()
-        network(images).sum().backward()
-"""
-
-
-def test_channels_last_bug_does_not_crash_with_an_odd_number_of_images():
-    done = subprocess.run([sys.executable, "-c", _TRAINING], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
 
 
 def test_channels_last_bug_worked_around_computes_the_same_in_small_strided_convolutions_only():

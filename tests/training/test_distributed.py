@@ -78,8 +78,3 @@ def test_two_processes_with_batch_norm_are_one_wandb_run_that_starts_with_the_sc
     result = json.loads((folder / "result.json").read_text())
     # The checkpoint's accuracy counts each test image once, also where the processes' shares are unequal.
     assert round(result["test_acc"] * 15) == pytest.approx(result["test_acc"] * 15)
-
-
-@pytest.mark.slow
-def test_two_processes_with_parameters_without_a_part_in_the_output(tmp_path, data):
-    trained(data, tmp_path / "run", OWN, "unused", **TWO, epochs=1)

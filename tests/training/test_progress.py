@@ -36,15 +36,13 @@ def test_outcome_written_is_read_and_without_one_the_process_was_killed(tmp_path
         outcome.write(tmp_path)
         assert read_outcome(tmp_path) == outcome
         assert outcome.has_result == (outcome.status != "failed")
-    for content in ("", "{", "[]", "null", "{}", '{"status": "x", "message": ""}', "\x00"):
-        (tmp_path / "outcome.json").write_text(content)
+    (tmp_path / "outcome.json").write_text('{"status": "x", "message": ""}')
+    for _ in range(3):
         assert read_outcome(tmp_path) == Outcome("killed")
-    for _ in range(2):
         clear_outcome(tmp_path)
-        assert read_outcome(tmp_path) == Outcome("killed")
 
 
-def test_bars_one_line_per_pick_however_narrow_the_terminal():
+def test_bars_one_line_per_pick_however_narrow_the_terminal_and_text_as_it_is():
     for width in (60, 80, 120):
         console = Console(file=io.StringIO(), force_terminal=True, width=width, color_system=None)
         shown = Progress(*columns_of(width), console=console, auto_refresh=False)
@@ -57,24 +55,13 @@ def test_bars_one_line_per_pick_however_narrow_the_terminal():
         assert len(lines) == 2
         for line in lines:
             assert len(line) <= width
-            assert "7/200" in line
-            assert "-12345-s" in line
-            assert "score 1534.5" in line or "score 153…" in line
-
-
-def test_bars_leave_a_line_of_a_pick_that_ended_and_print_text_as_it_is():
-    shown = io.StringIO()
-    console = Console(file=shown, force_terminal=True, width=120, color_system=None)
-    with Progress(*columns_of(120), console=console, auto_refresh=False, transient=True) as progress:
-        bars = Bars(progress)
-        for number in (1, 2):
-            bars.show(Epoch(f"{number}-c", 1, 4, 1.0, 0.25, 300.0, 2.0))
-        bars.say("1-c: out of [memory]")
-        bars.end("1-c")
-        bars.end("never begun")
-        assert [task.description for task in progress.tasks] == ["2-c"]
-    assert "1-c: out of [memory]\n" in shown.getvalue()
-    assert "1-c: epoch 1/4  train loss 1.0000  val acc 25.00 %  score 300.00  2.0 s" in shown.getvalue()
+            assert all(part in line for part in ("7/200", "-12345-s", "score 153"))
+    bars.say("out of [memory]")
+    bars.end("1-12345-seed777")
+    bars.end("never begun")
+    assert [task.description for task in shown.tasks] == ["2-12345-seed777"]
+    assert "out of [memory]\n" in console.file.getvalue()
+    assert "1-12345-seed777: epoch 7/200  train loss 1.5000  val acc 25.00 %  score 1534.50" in console.file.getvalue()
 
 
 def test_lines_first_epoch_last_epoch_and_one_per_minute_between(capsys, monkeypatch):

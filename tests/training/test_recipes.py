@@ -1,15 +1,20 @@
+"""Recipes: of the benchmarks, changed by options, and as results and Figure 6 name them."""
+
+import csv
 from dataclasses import asdict
 
 import pytest
 import torch
 import yaml
 
+from naswot_lightning.cli.parser import parse
 from naswot_lightning.cli.train import run_training
-from naswot_lightning.config import TrainConfig
+from naswot_lightning.config import SearchConfig, TrainConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.training.classifier import ImageClassifier
 from naswot_lightning.training.plan import plan_training
-from naswot_lightning.training.recipes import NAMES, RECIPES, changes_of, resolve_recipe
+from naswot_lightning.training.settings import NAMES, Recipe, resolve_recipe
+from tests.conftest import ROOT, shared_path
 from tests.images import make_image_folder
 from tests.spaces.nds.architectures import GENOTYPES
 from tests.training.runs import SMALL, config_of
@@ -30,17 +35,10 @@ def test_resolve_recipe_is_that_of_the_benchmark():
         assert set(resolved) == set(NAMES)
         assert tuple(resolved[key] for key in keys) == values
         assert (resolved["label_smoothing"], resolved["gradient_clip"]) == (0.0, None)
-
-
-def test_every_value_can_be_overridden():
-    chosen = {
-        "epochs": 3, "batch_size": 8, "optimizer": "rmsprop", "lr": 0.5, "momentum": 0.1, "weight_decay": 0.2,
-        "label_smoothing": 0.3, "gradient_clip": 4.0, "auxiliary_weight": 0.6, "drop_path": 0.7,
-    }  # fmt: skip
-    assert set(chosen) == set(NAMES)
-    for name in RECIPES:
-        assert asdict(resolve_recipe(name, chosen, has_parts=True)) == chosen
-        assert resolve_recipe(name, dict.fromkeys(chosen), True) == resolve_recipe(name, {}, True)
+    chosen = {name: 7 for name in NAMES}
+    assert asdict(resolve_recipe("nds-100", chosen, has_parts=True)) == chosen
+    config = TrainConfig()
+    assert (config.recipe, {getattr(config, name) for name in NAMES}) == ("nasbench201-200", {None})
 
 
 def test_options_are_those_that_change_a_result_and_describe_the_recipe():
@@ -66,7 +64,6 @@ def test_options_are_those_that_change_a_result_and_describe_the_recipe():
         "epochs": 3,
         "trainer.limit_val_batches": 2,
     }
-    assert changes_of("nds-100", resolve_recipe("nds-100", {}, has_parts=True)) == {}
 
 
 def test_parts_that_a_space_has_not():
@@ -76,12 +73,6 @@ def test_parts_that_a_space_has_not():
         resolve_recipe("nds-100", {"drop_path": 0.1}, has_parts=False)
     with pytest.raises(UserError, match="did you mean 'nds-100'"):
         resolve_recipe("nds-10", {}, has_parts=True)
-
-
-def test_the_default_recipe_is_that_of_the_paper():
-    config = TrainConfig()
-    assert config.recipe == "nasbench201-200"
-    assert all(getattr(config, name) is None for name in NAMES)
 
 
 def test_train_config_with_bad_settings_is_refused():
@@ -105,6 +96,20 @@ def test_trainer_arguments_with_an_option_of_their_own_are_the_same():
     assert config.trainer == {"max_time": "00:01:00:00"}
     assert TrainConfig(seeds="777, 888").all_seeds() == [777, 888]
     assert TrainConfig(seeds=777).all_seeds() == [777]
+
+
+def test_figure_6_trains_three_good_networks_by_the_recipe_of_nas_bench_201(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    config = parse(TrainConfig, ["--config", "configs/train/figure6.yaml"], "train.py")
+    recipe = resolve_recipe(config.recipe, {name: getattr(config, name) for name in NAMES}, has_parts=False)
+    assert recipe == Recipe(100, 256, "sgd", 0.1, 0.9, 5e-4)
+    assert (config.score_batch_norm, config.probe_split, config.picks) == ("both", "train", "all")
+    search = parse(SearchConfig, ["--config", "configs/search/figure6.yaml"], "search.py")
+    assert (search.run_dir, search.space, search.dataset) == (config.run_dir, "nasbench201", "cifar10-valid")
+    with open(shared_path("nasbench201-accuracies-1500.csv"), newline="") as file:
+        accuracies = {row["arch"]: float(row["cifar10_valid_xvalid_200"]) for row in csv.DictReader(file)}
+    networks = (ROOT / search.architectures).read_text().split()
+    assert [round(accuracies[each], 1) for each in networks] == [90.5, 91.3, 91.6]
 
 
 @pytest.mark.slow

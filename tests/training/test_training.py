@@ -11,16 +11,17 @@ import torch
 import yaml
 
 from naswot_lightning.cli.search import run_search
-from naswot_lightning.cli.train import run_training
+from naswot_lightning.cli.train import run_training, train_and_compare
 from naswot_lightning.config import SearchConfig, TrainConfig, WandbConfig
 from naswot_lightning.errors import UserError
-from naswot_lightning.report.wandb.logger import SentOnceLogger
+from naswot_lightning.report.wandb.comparison import ComparisonRun, ComparisonUpdates
 from naswot_lightning.training.classifier import ImageClassifier
+from naswot_lightning.training.plan import plan_training
 from naswot_lightning.training.progress import Outcome, read_outcome
 from spaces import get_space
 from tests.images import make_image_folder
 from tests.runs import wandb_files
-from tests.training.runs import table
+from tests.training.runs import SMALL, table
 
 SPACE = get_space("nasbench201")
 
@@ -116,28 +117,26 @@ def test_run_training_again_trains_nothing_and_refuses_other_settings(trained):
     assert len(results_of(run)) == 2
 
 
-def test_logger_sends_no_step_twice_when_a_training_is_continued(tmp_path):
-    class Run:
-        def __init__(self):
-            self.logged = []
+class Executor:
+    """Ends every pick at once, and keeps what had been updated by then."""
 
-        def define_metric(self, *_, **__):
-            pass
+    def __init__(self, ended):
+        self._ended, self.updates = ended, []
 
-        def log(self, metrics, **_):
-            self.logged.append(metrics)
+    def run(self, task, items):
+        for item in items:
+            self.updates.append(len(self._ended))
+            yield item, Outcome("ok")
 
-    first, second = Run(), Run()
-    log = SentOnceLogger(lambda: first, tmp_path / "sent.json")
-    log.log_metrics({"score/naswot": 1.0, "epoch": 0.0}, 0)
-    log.log_metrics({"score/naswot": 2.0, "epoch": 0.5}, 4)
-    log.log_metrics({"val/acc": 0.5, "epoch": 0}, 4)
-    log = SentOnceLogger(lambda: second, tmp_path / "sent.json")
-    log.log_metrics({"score/naswot": 2.0, "epoch": 0.5}, 4)
-    log.log_metrics({"val/acc": 0.5, "epoch": 0}, 4)
-    log.log_metrics({"score/naswot": 3.0, "epoch": 1.0}, 8)
-    assert len(first.logged) == 3
-    assert second.logged == [{"score/naswot": 3.0, "epoch": 1.0, "trainer/global_step": 8}]
-    for content in ("", '{"train/loss": 3', "[1]", "null", '{"a": "b"}', "\x00"):
-        (tmp_path / "sent.json").write_text(content)
-        SentOnceLogger(lambda: None, tmp_path / "sent.json")
+
+def test_before_the_next_pick_is_asked_for_the_one_before_is_shown(tmp_path, monkeypatch):
+    ended, shown = [], []
+    monkeypatch.setattr(ComparisonUpdates, "pick_ended", lambda self: ended.append(self))
+    monkeypatch.setattr(ComparisonRun, "end", lambda self, *_: shown.append(self))
+    options = {"architecture": SMALL, "space": "nasbench201", "seeds": "1,2,3", "wandb": WandbConfig("offline")}
+    training = plan_training(TrainConfig(run_dir=str(tmp_path / "run"), **options))
+    executor = Executor(ended)
+    assert train_and_compare(replace(training, executor=executor)) == 0
+    assert executor.updates == [0, 1, 2]
+    assert len(ended) == 2
+    assert shown == []  # the executor leaves no result

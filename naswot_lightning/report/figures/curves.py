@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from naswot_lightning.analysis.results import Network
-from naswot_lightning.analysis.trajectory import Band, Curve, Effort, Points, Trajectory, band_of, seed_band
+from naswot_lightning.analysis.trajectory import Band, Curve, Effort, Points, band_of, seed_band
 from naswot_lightning.report.figures import style
 from naswot_lightning.report.findings import Findings
 from naswot_lightning.report.run import Run
@@ -61,27 +60,22 @@ def draw_figure6(run: Run, findings: Findings) -> Figure | None:
     looks = list(zip(networks, style.colors(networks), style.markers(networks), strict=True))
     for axis, end, name in zip(axes, _ENDS, ("first two epochs", "all epochs"), strict=True):
         for network, color, marker in looks:
-            _draw_network(axis, network, run.trajectories, end, {"color": color, "marker": marker})
+            look, label = {"color": color, "marker": marker}, style.label(network)
+            of_seeds = [run.trajectories[result.pick] for result in network.results if result.status == "ok"]
+            failed = [run.trajectories[result.pick] for result in network.results if result.status != "ok"]
+            # The legend shows the first line of a network alone.
+            if _draw_band(axis, [_until(end, each.points) for each in of_seeds], {**look, "label": label}):
+                label = "_"
+            running = [_until(end, each.running) for each in of_seeds]
+            _draw_band(axis, running, {**look, "linestyle": ":", "marker": ""})
+            for points in filter(None, (_until(end, each.points) for each in failed)):
+                axis.plot(*zip(*points, strict=True), color=style.FAILED, linestyle="--", linewidth=1, label=label)
+                label = "_"
         axis.set(xlabel="epochs", ylabel=_SCORE_AXIS, title=name)
         axis.grid(alpha=0.3)
     axes[0].set_xlim(-0.05, 2.05)
     style.explain_colors(figure, axes[1], networks)
     return figure
-
-
-def _draw_network(
-    axis: Any, network: Network, trajectories: Mapping[str, Trajectory], end: float, look: Mapping[str, Any]
-) -> None:
-    label = style.label(network)
-    of_seeds = [trajectories[result.pick] for result in network.results if result.status == "ok"]
-    failed = [trajectories[result.pick] for result in network.results if result.status != "ok"]
-    if _draw_band(axis, [_until(end, each.points) for each in of_seeds], {**look, "label": label}):
-        label = "_"
-    _draw_band(axis, [_until(end, each.running) for each in of_seeds], {**look, "linestyle": ":", "marker": ""})
-    for points in filter(None, (_until(end, each.points) for each in failed)):
-        axis.plot(*zip(*points, strict=True), color=style.FAILED, linestyle="--", linewidth=1, label=label)
-        # The legend shows the first alone.
-        label = "_"
 
 
 def _draw_band(axis: Any, of_seeds: Sequence[Points], look: Mapping[str, Any]) -> bool:
@@ -129,21 +123,12 @@ def draw_runs(trajectories: Mapping[str, Sequence[Points]]) -> Figure | None:
 def _draw_run(axis: Any, lines: Sequence[Points], label: str, look: dict[str, Any]) -> None:
     for points in filter(None, lines):
         axis.plot(*zip(*points, strict=True), linewidth=0.7, alpha=0.35, label="_", **{**look, "marker": ""})
-    mean = mean_line([points for points in lines if points])
-    if mean:
-        every = max(1, len(mean) // _MARKED)
-        axis.plot(*zip(*mean, strict=True), linewidth=2.2, markersize=4, markevery=every, label=label, **look)
-
-
-def mean_line(lines: Sequence[Points]) -> Points:
-    """Return the mean over lines where all of them have a point: of longer trainings, only what all have.
-
-    >>> mean_line([((0.0, 1.0), (1.0, 3.0)), ((0.0, 2.0), (1.0, 4.0), (2.0, 5.0))])
-    ((0.0, 1.5), (1.0, 3.5))
-    """
-    values = [dict(points) for points in lines]
-    shared = sorted(set.intersection(*map(set, values))) if values else []
-    return tuple((epoch, fmean(each[epoch] for each in values)) for epoch in shared)
+    scores = [dict(points) for points in lines if points]
+    # The mean is where all of them have a point: of longer trainings, only what all have.
+    shared = sorted(set.intersection(*map(set, scores))) if scores else []
+    if shared:
+        mean, every = [fmean(each[epoch] for each in scores) for epoch in shared], max(1, len(shared) // _MARKED)
+        axis.plot(shared, mean, linewidth=2.2, markersize=4, markevery=every, label=label, **look)
 
 
 def relative(points: Points) -> Points:
@@ -158,13 +143,11 @@ def relative(points: Points) -> Points:
 
 
 def draw_best_so_far(searches: Mapping[str, Sequence[Curve]], label: str, title: str) -> Figure | None:
-    """Draw the mean over seeds of each algorithm, and the band from the 10 to the 90 % quantile.
+    """Draw the mean over seeds of each algorithm, and the band from the 10 to the 90 % quantile; None without any.
 
     Of more than three algorithms it is no band, but a bar at the end, in the order of the legend. The panel of seconds
-    is left out where they are not known.
-
-    Searches are curves, one per seed, by the name of the algorithm; the label says what their values are, with the
-    unit. None where no algorithm has found anything.
+    is left out where they are not known. Searches are curves, one per seed, by the name of the algorithm; the label
+    says what their values are, with the unit.
     """
     timed = all(curve.is_timed for curves in searches.values() for curve in curves)
     kinds: list[Effort] = ["evaluations", "seconds"] if timed else ["evaluations"]

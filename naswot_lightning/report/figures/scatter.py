@@ -155,8 +155,7 @@ def _draw_points(
 def draw_score_vs_accuracy(run: Run, findings: Findings) -> Figure | None:
     """Draw the score of trained networks against test accuracy: at init left, after training right.
 
-    Colours are those of Figure 6; networks without a score or a test accuracy are left out. A point is the mean over
-    seeds; where there are several, bars are their sample standard deviations.
+    Colours are those of Figure 6. A point is the mean over seeds, with their sample standard deviations as bars.
     """
     if not run.groups:
         return None

@@ -15,7 +15,7 @@ _STYLES = ("vendor/uPlot.min.css", "page.css")
 _LIBRARY = "vendor/uPlot.iife.min.js"
 _LICENCE = "vendor/uPlot-LICENSE.txt"
 # What every page's own scripts may use, in an order in which each knows those before it.
-SHARED = ("format", "elements", "candidates", "cells", "axes", "touch", "details", "table", "scatter", "lines")
+SHARED = ("format", "elements", "candidates", "cells", "axes", "details", "table", "scatter", "lines")
 _ESCAPES = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&"}
 _MISSING = "–"
 
@@ -23,30 +23,22 @@ _MISSING = "–"
 def render(template: str, title: str, scripts: Sequence[str], start: str, data: Any, **values: Any) -> str:
     """Return a page of a template of ``templates/``, which escapes all texts among the values.
 
-    Scripts are names of ``assets/`` without their ending, beside those that are shared; the function ``start`` of these
-    is called with the data.
+    Scripts are names of ``assets/`` without their ending; the function ``start`` of these is called with the data.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    library = _asset(_LIBRARY)
+    library, style = _asset(_LIBRARY), "\n".join(map(_asset, _STYLES))
     ours = "\n".join(_asset(f"{name}.js") for name in (*SHARED, *scripts))
     own = f'"use strict";(() => {{\n{ours}\n{start}(JSON.parse(document.getElementById("data").textContent));\n}})();'
-    style = "\n".join(map(_asset, _STYLES))
     # Put into the file as they are; the data hold no "<", so that they end no script.
     whole = {"style": style, "licence": _asset(_LICENCE), "data": to_json(data)}
-    document = {
-        "policy": policy_of(style, [library, own]),
-        "scripts": [Markup(library), Markup(own)],
-        **{name: Markup(text) for name, text in whole.items()},
-    }
+    document: dict[str, Any] = {name: Markup(text) for name, text in whole.items()}
+    document |= {"policy": policy_of(style, [library, own]), "scripts": [Markup(library), Markup(own)]}
     environment = Environment(
-        loader=FileSystemLoader(_HERE / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
+        loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
-    )
+    )  # fmt: skip
     environment.globals |= {
         "percent": lambda share: _MISSING if share is None else f"{100 * share:.2f}",
         "decimal": lambda value: _MISSING if value is None else f"{value:,.2f}",

@@ -32,11 +32,7 @@ class ComparisonRun:
         self._config: dict[str, Any] = {}
 
     def update(self) -> None:
-        """Log the picks that have ended so far, without pictures; the run stays open.
-
-        Raises:
-            UserError: a file is damaged, or the server cannot be reached.
-        """
+        """Log the picks that have ended so far, without pictures; the run stays open."""
         if runs.resolve_mode(self._wandb.mode) == "disabled":
             return
         run = read_run(self.folder)
@@ -44,11 +40,7 @@ class ComparisonRun:
             log_comparison(tracked, run, find(run), None)
 
     def end(self, run: Run, findings: Findings, figures: Mapping[str, Path]) -> None:
-        """Log all picks with pictures, and end the run; nothing is done where a command before has logged all that.
-
-        Raises:
-            UserError: the server cannot be reached.
-        """
+        """Log all picks with pictures, and end the run; nothing is done where a command before has logged all that."""
         content = f"{self._id}-{content_of(run)}"
         if self._open is None and runs.was_sent(self.folder, content):
             return
@@ -82,8 +74,7 @@ class ComparisonUpdates:
     """Updates a comparison in a thread of its own for as long as picks train, so that no training waits for wandb.
 
     Picks that end while an update is under way share the next one. What goes wrong is one line of warning and ends the
-    updates; the comparison at the end of the command tries once more. Where the training is interrupted, the comparison
-    is abandoned.
+    updates. Where the training is interrupted, the comparison is abandoned.
     """
 
     def __init__(self, comparison: ComparisonRun) -> None:

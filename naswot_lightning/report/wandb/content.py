@@ -122,13 +122,9 @@ def log_search(run: Any, shown: SearchShown, folder: RunFolder, artifacts: bool)
     data: list[Iterable[Any]] = [[picture, *row.values()] for picture, row in zip(pictures, rows, strict=True)]
     points = [(row["params"], row["score"]) for row in rows if row["status"] == "ok" and row["params"] is not None]
     scores = shown.ranking.loc[shown.ranking["status"] == "ok", "score"].tolist()
-    run.log(
-        {
-            "ranking": wandb.Table(columns=["cell", *rows[0]], data=data),
-            "score_vs_params": scatter(points, ("params", "score"), shown.title),
-            **({"scores": wandb.Histogram(scores)} if scores else {}),
-        }
-    )
+    table = wandb.Table(columns=["cell", *rows[0]], data=data)
+    histogram = {"scores": wandb.Histogram(scores)} if scores else {}
+    run.log({"ranking": table, "score_vs_params": scatter(points, ("params", "score"), shown.title), **histogram})
     summary = {
         BEST_SCORE: rows[0]["score"],
         "best_architecture": rows[0]["architecture"],
@@ -163,15 +159,10 @@ def best_so_far(scores: np.ndarray, higher_is_better: bool) -> list[tuple[int, f
 
 def comparison_config(run: Run) -> dict[str, Any]:
     """Return the config of a comparison: the settings of the search, and those that the largest group shares."""
-    largest = run.groups[0]
-    shared = largest.settings
+    shared = run.groups[0].settings
     trained = {name: getattr(shared, name) for name in ("space", "dataset", "test_set", "recipe")}
-    return {
-        **_shown_settings(run.settings),
-        **trained,
-        "train_epochs": shared.epochs,
-        "train_seeds": list(largest.seeds),
-    }
+    of_training = {"train_epochs": shared.epochs, "train_seeds": list(run.groups[0].seeds)}
+    return {**_shown_settings(run.settings), **trained, **of_training}
 
 
 def content_of(run: Run) -> str:
@@ -187,56 +178,42 @@ def log_comparison(tracked: Any, run: Run, findings: Findings, figures: Mapping[
     import wandb
 
     results = run.results
-    pictures: list[Any] = [None] * len(results)
+    pictures: dict[tuple[str, str], Any] = {}
     for space in {each.space for each in results} if figures is not None else ():
-        places = [place for place, each in enumerate(results) if each.space == space]
-        for place, picture in zip(places, cell_pictures(space, [results[p].architecture for p in places]), strict=True):
-            pictures[place] = picture
-    rows: list[Iterable[Any]] = [
-        [picture, *row.values()] for picture, row in zip(pictures, comparison_rows(results), strict=True)
-    ]
+        architectures = [each.architecture for each in results if each.space == space]
+        drawn = zip(architectures, cell_pictures(space, architectures), strict=True)
+        pictures |= {(space, architecture): picture for architecture, picture in drawn}
+    cells = (pictures.get((each.space, each.architecture)) for each in results)
+    rows: list[Any] = [[cell, *row.values()] for cell, row in zip(cells, comparison_rows(results), strict=True)]
     columns = ("score_init", "test_acc", "params", "pick")
     points = [tuple(getattr(each, name) for name in columns) for each in results if each.is_whole]
+    shown = {
+        "comparison": wandb.Table(columns=["cell", *NAMES], data=rows),
+        "test_acc_vs_score_init": scatter(
+            [point for point in points if None not in point], columns, "test accuracy against score at init"
+        ),
+        **{name: wandb.Image(str(path)) for name, path in (figures or {}).items()},
+    }
     trajectories = {result.pick: run.trajectories[result.pick].points for result in results}
-    tracked.log(
-        {
-            "comparison": wandb.Table(columns=["cell", *NAMES], data=rows),
-            "test_acc_vs_score_init": scatter(
-                [point for point in points if None not in point], columns, "test accuracy against score at init"
-            ),
-            **(
-                {"trajectories": lines(trajectories, "epoch", "score during training")}
-                if any(trajectories.values())
-                else {}
-            ),
-            **{name: wandb.Image(str(path)) for name, path in (figures or {}).items()},
-        }
-    )
-    summary = {"picks": len(results), **_evidence(findings)}
+    if any(trajectories.values()):
+        shown["trajectories"] = lines(trajectories, "epoch", "score during training")
+    tracked.log(shown)
+    # The evidence of the largest group, in flat names.
+    found = findings.groups[0]
+    verdict, estimates = found.verdict, {}
+    for name, each in found.correlations["test_acc"].items():
+        estimates |= {f"tau/{name}": each.kendall_tau, f"rho/{name}": each.spearman_rho}
+    if verdict.difference is not None:
+        estimates["tau/score_init_less_size"] = verdict.difference
+    summary = {"picks": len(results), "networks": found.networks}
+    summary |= {"verdict": verdict.outcome, "verdict_sentence": verdict.sentence}
+    for name, estimate in estimates.items():
+        summary |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
     # The pick to choose in the largest group, by its validation accuracy, and its test accuracy.
     if (best := run.groups[0].best) is not None:
         summary |= {"best_pick": best.pick, "best_architecture": best.architecture}
         summary |= {"best_val_acc": best.best_val_acc, "best_test_acc": best.test_acc}
     tracked.summary.update({name: value for name, value in summary.items() if value is not None})
-
-
-def _evidence(findings: Findings) -> dict[str, Any]:
-    """Return the evidence as wandb's summary shows it: flat names, that of the largest group."""
-    found = findings.groups[0]
-    correlations = found.correlations["test_acc"]
-    estimates = {
-        **{f"tau/{name}": each.kendall_tau for name, each in correlations.items()},
-        **{f"rho/{name}": each.spearman_rho for name, each in correlations.items()},
-    }
-    verdict = found.verdict
-    if verdict.difference is not None:
-        estimates["tau/score_init_less_size"] = verdict.difference
-    summary: dict[str, Any] = {
-        "networks": found.networks, "verdict": verdict.outcome, "verdict_sentence": verdict.sentence
-    }  # fmt: skip
-    for name, each in estimates.items():
-        summary |= {name: each.value, f"{name}_low": each.low, f"{name}_high": each.high}
-    return summary
 
 
 def cell_pictures(space: str, architectures: Sequence[str]) -> list[Any]:

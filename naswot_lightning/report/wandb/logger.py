@@ -23,11 +23,8 @@ log = logging.getLogger(__name__)
 class SentOnceLogger(WandbLogger):
     """Sends each metric of each step once, however often the steps since a checkpoint are trained again.
 
-    wandb cannot take back what it was sent, so the last step of every metric is kept in a file.
-
-    Args:
-        start: starts or continues the wandb run, and defines its metrics; called on rank zero only, and late.
-        file: where the last steps are kept.
+    wandb cannot take back what it was sent, so the last step of every metric is kept in a file. ``start`` starts or
+    continues the wandb run, and defines its metrics; it is called on rank zero only, and late.
     """
 
     def __init__(self, start: Callable[[], Any], file: Path) -> None:

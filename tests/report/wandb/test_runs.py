@@ -56,16 +56,12 @@ def test_start_run_together_asks_the_server_in_turn(tmp_path, monkeypatch):
         assert start_run("online", None, tmp_path, {}) == "online"
 
 
-@pytest.fixture
-def fresh_wandb():
-    """Wandb reads its settings once a process."""
-    wandb.teardown()
-    yield
-    wandb.teardown()
+def said(caplog):
+    return [each.message for each in caplog.records if each.name.startswith("naswot_lightning")]
 
 
-@pytest.mark.usefixtures("fresh_wandb")
-def test_start_run_odd_environment_is_one_line_and_no_run(tmp_path, monkeypatch, caplog):
+def test_start_run_odd_surroundings_are_one_line_or_not_read(tmp_path, monkeypatch, caplog):
+    wandb.teardown()  # it reads its settings once a process
     for name, value in (("MODE", "odd"), ("BASE_URL", "odd"), ("PROJECT", "a/b")):
         with monkeypatch.context() as patch:
             patch.setenv(f"WANDB_{name}", value)
@@ -75,20 +71,13 @@ def test_start_run_odd_environment_is_one_line_and_no_run(tmp_path, monkeypatch,
         assert "\n" not in message
         caplog.clear()
         wandb.teardown()
-
-
-def said(caplog):
-    return [each.message for each in caplog.records if each.name.startswith("naswot_lightning")]
-
-
-@pytest.mark.usefixtures("fresh_wandb")
-def test_start_run_reads_no_settings_of_the_working_directory(tmp_path, monkeypatch):
-    (tmp_path / "wandb").mkdir()
+    (tmp_path / "wandb").mkdir(exist_ok=True)
     (tmp_path / "wandb" / "settings").write_text("[default]\nbase_url = http://127.0.0.1:9\n")
     monkeypatch.chdir(tmp_path)
     run = start_run("offline", None, tmp_path / "run", {})
     run.finish()
     assert run.settings.base_url != "http://127.0.0.1:9"
+    wandb.teardown()
 
 
 def test_start_run_refused_is_one_line_or_kept_offline(tmp_path, monkeypatch, caplog):
@@ -154,29 +143,26 @@ def test_logger_run_that_cannot_start_or_is_lost_warns_once(tmp_path, caplog):
 
 def test_logger_cut_training_is_one_run_to_the_server(tmp_path, monkeypatch):
     """Its steps since the checkpoint are trained again and sent once; online it is the same."""
-    cut, online = tmp_path / "cut", tmp_path / "online"
-    for folder in (cut, online):
+    kept = []
+    for mode in ("offline", "online"):
+        folder = tmp_path / mode
         folder.mkdir()
-    train(cut, POINTS[:3], last=False)
-    train(cut, POINTS[1:], last=True)
-    first, second = (Records(path) for path in sorted(wandb_files(cut)))
-    for each in (first, second):
-        assert each.axes == {"epoch": None, "trainer/global_step": None, **dict.fromkeys(METRICS, "epoch")}
-    assert [row["epoch"] for row in first.history + second.history] == [0.0, 0.5, 1.0, 1.0, 1.0]
-    with serving() as server:
-        sync(cut, server.environment)
-        of_cut = server.runs["mine"]
-    with serving() as server:
-        for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
-        train(online, POINTS[:3], last=False, mode="online")
-        train(online, POINTS[1:], last=True, mode="online")
-        of_online = server.runs["mine"]
-    synced, sent = comparable(of_cut), comparable(of_online)
+        with serving() as server, monkeypatch.context() as patch:
+            for name, value in server.environment.items() if mode == "online" else ():
+                patch.setenv(name, value)
+            train(folder, POINTS[:3], last=False, mode=mode)
+            train(folder, POINTS[1:], last=True, mode=mode)
+            if mode == "offline":
+                for path in wandb_files(folder):
+                    axes = {"epoch": None, "trainer/global_step": None, **dict.fromkeys(METRICS, "epoch")}
+                    assert Records(path).axes == axes
+                sync(folder, server.environment)
+            kept.append(server.runs["mine"])
+    synced, sent = map(comparable, kept)
     assert synced == sent
     assert [row["epoch"] for row in sent["history"]] == [0.0, 0.5, 1.0, 1.0, 1.0]
-    for kept in (of_cut, of_online):
-        (artifact,) = kept.artifacts.values()
+    for each in kept:
+        (artifact,) = each.artifacts.values()
         assert artifact.files["best.ckpt"] == WEIGHTS
         assert json.loads(artifact.given["metadata"])["test_acc"] == 0.94
     assert sent["artifacts"] == {"model-mine": ["best.ckpt", MANIFEST]}

@@ -72,3 +72,75 @@ function scale(all, wide) {
     range: (chart, from, to) => (chart.chosen && from !== null && to > from ? [from, to] : whole),
   };
 }
+
+// A chart of uPlot in its place, drawn again where the width or the colors change. What kinds differ in: draw() and how
+// tall they are.
+class Chart {
+  constructor(plot, selection, card, tallest, ratio) {
+    Object.assign(this, { plot, selection, card, tallest, ratio, chart: null });
+    onWidth(plot, (width) => (this.chart ? this.chart.setSize(this.size(width)) : this.draw()));
+    onTheme(() => this.draw());
+  }
+
+  size(width) {
+    return { width, height: Math.round(Math.max(230, Math.min(this.tallest, width * this.ratio))) };
+  }
+
+  // Replaces the chart by one with these options and data; where they are null by a hint.
+  put(options, data, hint) {
+    this.chart?.destroy();
+    this.plot.replaceChildren();
+    this.chart = null;
+    if (!options) {
+      this.plot.append(element("p", { class: "hint", text: hint }));
+      return;
+    }
+    const size = this.size(Math.floor(this.plot.clientWidth));
+    this.chart = new uPlot({ ...size, legend: { show: false }, padding: [10, 12, 0, 0], ...options }, data, this.plot);
+  }
+
+  // keys: of the scales that the reader enlarges; mark: what a click does.
+  listen(keys, mark) {
+    const { chart } = this;
+    chart.over.addEventListener("mouseleave", () => this.leave());
+    chart.over.addEventListener("click", mark);
+    chart.over.addEventListener("dblclick", () => (chart.chosen = false), true);
+    listenToFingers(chart, keys);
+  }
+
+  leave() {
+    this.selection.hover(-1);
+    this.card.hide();
+  }
+}
+
+// Two fingers enlarge a part of a chart, as dragging does with a mouse; two taps are a double click and show all again.
+// One finger scrolls the page, as everywhere. keys: of the scales that are enlarged.
+function listenToFingers(chart, keys) {
+  const { over } = chart;
+  let last = null;
+  // The middle of two fingers and how far apart they are, in pixels of the chart.
+  const hold = ({ targetTouches: [one, other] }) => {
+    const { left, top } = over.getBoundingClientRect();
+    const [x, y] = [(one.clientX + other.clientX) / 2 - left, (one.clientY + other.clientY) / 2 - top];
+    return { x, y, apart: Math.max(Math.hypot(one.clientX - other.clientX, one.clientY - other.clientY), 1) };
+  };
+  const onTouch = (event) => {
+    const before = last;
+    last = event.targetTouches.length === 2 ? hold(event) : null;
+    if (!last) return;
+    event.preventDefault(); // the browser would enlarge the page
+    if (!before) return;
+    chart.chosen = true;
+    const factor = last.apart / before.apart;
+    // What was between the fingers stays between them, but never more than all is shown.
+    const parts = keys.map((key) => {
+      const length = key === "x" ? over.clientWidth : over.clientHeight;
+      const ends = [0, length].map((end) => chart.posToVal(before[key] + (end - last[key]) / factor, key));
+      const [low, high] = chart.scales[key].range(chart, null, null, key);
+      return [key, { min: Math.max(Math.min(...ends), low), max: Math.min(Math.max(...ends), high) }];
+    });
+    chart.batch(() => parts.forEach(([key, part]) => chart.setScale(key, part)));
+  };
+  for (const name of ["touchstart", "touchmove", "touchend"]) over.addEventListener(name, onTouch, { passive: false });
+}

@@ -56,3 +56,11 @@ function onWidth(host, callback) {
     if (width > 0 && width !== last) callback((last = width));
   }).observe(host);
 }
+
+// What every page listens to, once its views are in their places.
+function start(selection, card) {
+  document.addEventListener("keydown", (event) => event.key === "Escape" && selection.mark(-1));
+  addEventListener("scroll", () => card.hide(), { passive: true });
+  watchTheme();
+  document.documentElement.classList.add("started");
+}

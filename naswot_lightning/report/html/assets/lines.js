@@ -8,12 +8,11 @@ function strokeOf(number) {
   return { stroke: color(`line-${number % COLORS}`), dash: DASHES[Math.floor(number / COLORS) % DASHES.length] };
 }
 
-class LineChart {
-  // lines: [{ item, name, x, y, stroke, dash, width, stepped }]; labels: { x, y, kind, isWhole }
+class LineChart extends Chart {
+  // lines: [{ item, name, x, y, color, dots, stepped }]; labels: { x, y, kind, isWhole }
   constructor(host, selection, card) {
-    Object.assign(this, { host, selection, card, lines: [], labels: { x: "", y: "", kind: "number" } });
-    onWidth(host, (width) => (this.chart ? this.chart.setSize(this.size(width)) : this.draw()));
-    onTheme(() => this.draw());
+    super(host, selection, card, 320, 0.6);
+    Object.assign(this, { lines: [], labels: { x: "", y: "", kind: "number" } });
     selection.listen(() => this.focus());
   }
 
@@ -22,36 +21,30 @@ class LineChart {
     this.draw();
   }
 
-  size(width) {
-    return { width, height: Math.round(Math.max(230, Math.min(320, width * 0.6))) };
-  }
-
   draw() {
-    const width = Math.floor(this.host.clientWidth);
-    if (!width) return;
-    this.chart?.destroy();
-    this.chart = this.pointer = null;
-    this.host.replaceChildren();
-    const lines = this.lines.filter((line) => line.x.length);
-    if (!lines.length) {
-      this.host.append(element("p", { class: "hint", text: "no point yet" }));
-      return;
-    }
-    this.shown = lines;
-    const data = uPlot.join(lines.map((line) => [line.x, line.y]));
-    this.chart = new uPlot(this.options(lines, width), data, this.host);
-    this.listen();
+    if (!Math.floor(this.plot.clientWidth)) return;
+    this.pointer = null;
+    const lines = this.shown = this.lines.filter((line) => line.x.length);
+    if (!lines.length) return this.put(null, null, "no point yet");
+    this.put(this.options(lines), uPlot.join(lines.map((line) => [line.x, line.y])));
+    this.chart.over.addEventListener("mousemove", (event) => (this.pointer = event), true);
+    this.listen(["x"], () => {
+      const line = this.nearest();
+      if (line && line.item >= 0) this.selection.mark(line.item);
+    });
     this.focus();
   }
 
-  options(lines, width) {
+  leave() {
+    this.pointer = null;
+    super.leave();
+  }
+
+  options(lines) {
     const ys = lines.flatMap((line) => line.y);
     const wide = this.labels.kind === "number" && isWide(ys);
     const y = wide ? `${this.labels.y}, log scale` : this.labels.y;
     return {
-      ...this.size(width),
-      legend: { show: false },
-      padding: [10, 12, 0, 0],
       cursor: { x: false, y: false, focus: { prox: 24 }, points: { size: 7 }, drag: { x: true, y: false, dist: 8 } },
       focus: { alpha: 0.22 },
       scales: { x: scale(lines.flatMap((line) => line.x), false), y: { ...scale(ys, wide) } },
@@ -73,22 +66,6 @@ class LineChart {
       paths: line.dots ? () => null : line.stepped ? uPlot.paths.stepped({ align: 1 }) : uPlot.paths.linear(),
       points: line.dots ? { show: true, size: 5.5, fill: stroke, width: 0 } : { show: few && !line.stepped, size: 6, fill: stroke, width: 0 },
     };
-  }
-
-  listen() {
-    const { over } = this.chart;
-    over.addEventListener("mousemove", (event) => (this.pointer = event), true);
-    over.addEventListener("mouseleave", () => {
-      this.pointer = null;
-      this.selection.hover(-1);
-      this.card.hide();
-    });
-    over.addEventListener("click", () => {
-      const line = this.nearest();
-      if (line && line.item >= 0) this.selection.mark(line.item);
-    });
-    over.addEventListener("dblclick", () => (this.chart.chosen = false), true);
-    listenToFingers(this.chart, ["x"]);
   }
 
   // Called when the chart has found the epoch under the pointer.

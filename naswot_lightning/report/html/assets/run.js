@@ -22,10 +22,7 @@ function startRun(data) {
     onWidth(host, (width) => drawEvidence(host, data.evidence[Number(host.dataset.bars)], Math.min(width, 640))));
   put("candidates", (host) => new CandidateTable(
     host, document.getElementById("filter"), document.getElementById("rows"), candidates, selection));
-  document.addEventListener("keydown", (event) => event.key === "Escape" && selection.mark(-1));
-  addEventListener("scroll", () => card.hide(), { passive: true });
-  watchTheme();
-  document.documentElement.classList.add("started");
+  start(selection, card);
 }
 
 // Score against size, and accuracy against score where there is one.

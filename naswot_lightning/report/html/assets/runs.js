@@ -19,8 +19,5 @@ function startRuns(data) {
   }
   const legend = document.getElementById("legend");
   if (legend) new Legend(legend, data.runs.map(({ name }) => ({ name, architecture: name })), details, selection);
-  document.addEventListener("keydown", (event) => event.key === "Escape" && selection.mark(-1));
-  addEventListener("scroll", () => card.hide(), { passive: true });
-  watchTheme();
-  document.documentElement.classList.add("started");
+  start(selection, card);
 }

@@ -2,17 +2,15 @@
 
 const NEAR = 14; // pixels from a point to the pointer
 
-class Scatter {
+class Scatter extends Chart {
   // host: of the panel; axes: names of the columns.
   constructor(host, candidates, selection, card, details, axes) {
-    Object.assign(this, { host, candidates, selection, card, details });
+    super(element("div", { class: "plot" }), selection, card, 340, 0.72);
+    this.candidates = candidates;
     [this.xName, this.yName] = axes;
     this.picked = new Set(details.picks.map((_, number) => details.itemOf(number)));
-    this.plot = element("div", { class: "plot" });
-    this.host.replaceChildren(this.choices(), this.plot);
-    onWidth(this.plot, (width) => (this.chart ? this.chart.setSize(this.size(width)) : this.draw()));
-    onTheme(() => this.draw());
-    this.selection.listen((what) => {
+    host.replaceChildren(this.choices(), this.plot);
+    selection.listen((what) => {
       if (!this.chart) return;
       if ("filtered" in what) this.chart.redraw(false);
       this.placeMarks();
@@ -35,37 +33,35 @@ class Scatter {
     return element("div", { class: "choices" }, y, element("span", { text: "against" }), x);
   }
 
-  size(width) {
-    return { width, height: Math.round(Math.max(230, Math.min(340, width * 0.72))) };
-  }
-
   draw() {
-    const width = Math.floor(this.plot.clientWidth);
-    if (!width) return;
+    if (!Math.floor(this.plot.clientWidth)) return;
     const [x, y] = [this.candidates.column(this.xName), this.candidates.column(this.yName)];
     const known = (row) => x.values[row] !== null && y.values[row] !== null;
     this.rows = Array.from({ length: this.candidates.size }, (_, row) => row).filter(known);
     this.rows.sort((a, b) => x.values[a] - x.values[b]);
     this.xs = this.rows.map((row) => x.values[row]);
     this.ys = this.rows.map((row) => y.values[row]);
-    this.chart?.destroy();
-    this.plot.replaceChildren();
-    this.chart = null;
-    if (!this.rows.length) {
-      this.plot.append(element("p", { class: "hint", text: `no candidate has both ${x.label} and ${y.label}` }));
-      return;
-    }
-    this.chart = new uPlot(this.options(x, y, width), [this.xs, this.ys], this.plot);
-    this.listen(this.chart);
+    if (!this.rows.length) return this.put(null, null, `no candidate has both ${x.label} and ${y.label}`);
+    this.put(this.options(x, y), [this.xs, this.ys]);
+    this.marks = { hovered: element("i", { class: "ring hovered" }), marked: element("i", { class: "ring marked" }) };
+    this.chart.over.append(this.marks.marked, this.marks.hovered);
+    this.chart.over.addEventListener("mousemove", (event) => {
+      const row = this.nearest(event);
+      this.selection.hover(row);
+      if (row < 0) this.card.hide();
+      else this.card.show(row, event.clientX, event.clientY);
+    });
+    this.listen(["x", "y"], (event) => {
+      const row = this.nearest(event);
+      if (row >= 0) this.selection.mark(row);
+    });
+    this.placeMarks();
   }
 
-  options(x, y, width) {
+  options(x, y) {
     const [wideX, wideY] = [isWide(this.xs), isWide(this.ys)];
     const name = (column, wide) => (wide ? `${column.label}, log scale` : column.label);
     return {
-      ...this.size(width),
-      legend: { show: false },
-      padding: [10, 12, 0, 0],
       cursor: { x: false, y: false, points: { show: false }, drag: { x: true, y: true, dist: 8 } },
       scales: { x: scale(this.xs, wideX), y: scale(this.ys, wideY) },
       axes: [
@@ -111,30 +107,9 @@ class Scatter {
     });
   }
 
-  listen(chart) {
-    const over = chart.over;
-    this.marks = { hovered: element("i", { class: "ring hovered" }), marked: element("i", { class: "ring marked" }) };
-    over.append(this.marks.marked, this.marks.hovered);
-    over.addEventListener("mousemove", (event) => {
-      const number = this.nearest(chart, event);
-      this.selection.hover(number < 0 ? -1 : this.rows[number]);
-      if (number < 0) this.card.hide();
-      else this.card.show(this.rows[number], event.clientX, event.clientY);
-    });
-    over.addEventListener("mouseleave", () => {
-      this.selection.hover(-1);
-      this.card.hide();
-    });
-    over.addEventListener("click", (event) => {
-      const number = this.nearest(chart, event);
-      if (number >= 0) this.selection.mark(this.rows[number]);
-    });
-    over.addEventListener("dblclick", () => (chart.chosen = false), true);
-    listenToFingers(chart, ["x", "y"]);
-    this.placeMarks();
-  }
-
-  nearest(chart, event) {
+  // The row whose point is next to the pointer; -1 for none.
+  nearest(event) {
+    const { chart } = this;
     const bounds = chart.over.getBoundingClientRect();
     const [x, y] = [event.clientX - bounds.left, event.clientY - bounds.top];
     let [best, least] = [-1, NEAR * NEAR];
@@ -143,7 +118,7 @@ class Scatter {
       if (dx > NEAR || dx < -NEAR) continue;
       const dy = chart.valToPos(this.ys[number], "y") - y;
       const distance = dx * dx + dy * dy;
-      if (distance < least) [best, least] = [number, distance];
+      if (distance < least) [best, least] = [this.rows[number], distance];
     }
     return best;
   }

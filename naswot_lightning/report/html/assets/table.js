@@ -10,12 +10,8 @@ class CandidateTable {
   // host: the frame that scrolls; input: of the filter; told: where the number of rows is said.
   constructor(host, input, told, candidates, selection) {
     Object.assign(this, { host, input, told, candidates, selection });
-    this.sortName = "rank";
-    this.descending = false;
-    this.rows = Array.from({ length: candidates.size }, (_, row) => row);
+    Object.assign(this, { sortName: "rank", descending: false, rows: [], drawnFrom: -1, heads: new Map() });
     this.body = element("tbody");
-    this.heads = new Map();
-    this.drawnFrom = -1;
     this.build();
     this.listen();
     this.apply();
@@ -80,7 +76,7 @@ class CandidateTable {
   apply() {
     const text = this.input.value.trim();
     const found = text ? this.candidates.matching(text) : null;
-    this.rows = this.candidates.sorted(found ?? this.rowsOfAll(), this.sortName, this.descending);
+    this.rows = this.candidates.sorted(found ?? [...Array(this.candidates.size).keys()], this.sortName, this.descending);
     for (const [name, cell] of this.heads) {
       const direction = this.descending ? "descending" : "ascending";
       cell.setAttribute("aria-sort", name === this.sortName ? direction : "none");
@@ -93,10 +89,6 @@ class CandidateTable {
     this.selection.change({ filtered: found && new Set(found) });
   }
 
-  rowsOfAll() {
-    return Array.from({ length: this.candidates.size }, (_, row) => row);
-  }
-
   draw() {
     const count = Math.ceil(this.host.clientHeight / ROW_HEIGHT) + 2 * SPARE_ROWS;
     const from = Math.max(0, Math.min(Math.floor(this.host.scrollTop / ROW_HEIGHT) - SPARE_ROWS, this.rows.length - count));
@@ -104,7 +96,8 @@ class CandidateTable {
     [this.drawnFrom, this.drawnCount] = [from, count];
     const rows = this.rows.slice(from, from + count).map((row, number) => this.line(row, from + number));
     const below = Math.max(0, this.rows.length - from - count);
-    const message = this.rows.length ? [] : [this.nothing()];
+    const none = { colspan: this.candidates.columns.length, text: "no candidate holds all of these words" };
+    const message = this.rows.length ? [] : [element("tr", { class: "nothing" }, element("td", none))];
     this.body.replaceChildren(...this.space(from), ...rows, ...message, ...this.space(below));
     this.paint();
   }
@@ -116,12 +109,6 @@ class CandidateTable {
     const line = element("tr", { class: "space", "aria-hidden": "true" }, cell);
     cell.style.height = `${rows * ROW_HEIGHT}px`;
     return [line];
-  }
-
-  nothing() {
-    return element("tr", { class: "nothing" }, element("td", {
-      colspan: this.candidates.columns.length, text: "no candidate holds all of these words",
-    }));
   }
 
   line(row, place) {
