@@ -86,7 +86,8 @@ def train_pick(folder: Path, images: Path | None = None) -> TrainingResult:
     )
 
     def announce(row: dict[str, Any]) -> None:
-        print(Epoch.from_metrics(pick.run.name, settings.values.epochs, row).to_line(), flush=True)
+        measured = row["train/loss"], row.get("val/acc"), row.get("score/naswot"), row["seconds"]
+        print(Epoch(pick.run.name, row["epoch"], settings.values.epochs, *measured).to_line(), flush=True)
 
     metrics = MetricsTable(folder / "metrics.csv", announce)
     checkpoints = best_and_last(folder, None if data.dataset.val is None else "val/acc")

@@ -26,22 +26,16 @@ from spaces import EnumerableSpace, Space, get_space, known_space, trust
 
 # Arguments of Lightning's Trainer that are refused, each with the option to use instead, if there is one.
 TRAINER_ARGUMENTS_WITH_OPTIONS = {
-    "max_epochs": "--epochs",
-    "min_epochs": "--epochs",
-    "max_steps": "--epochs",
-    "min_steps": "--epochs",
+    **dict.fromkeys(("max_epochs", "min_epochs", "max_steps", "min_steps"), "--epochs"),
     "fast_dev_run": "--epochs 1 --trainer.limit_train_batches 2",
     "accumulate_grad_batches": "--batch_size",
     "precision": "--precision",
     "gradient_clip_val": "--gradient_clip",
     "logger": "--wandb.mode",
-    "barebones": None,
-    "callbacks": None,
-    "enable_checkpointing": None,
-    "num_nodes": None,
-    "plugins": None,
-    "use_distributed_sampler": None,
     "default_root_dir": "--run_dir",
+    **dict.fromkeys(
+        ("barebones", "callbacks", "enable_checkpointing", "num_nodes", "plugins", "use_distributed_sampler")
+    ),
 }
 # The longest span of ranks in --picks, far more than can be trained.
 _MOST_RANKS = 1_000_000

@@ -6,7 +6,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -35,7 +35,7 @@ class Outcome:
 
     status: Ending
     """"ok" and "diverged" have a result; "out of time" continues when the command is run again; a "user error" the user
-    can mend; "killed": the process died without writing an outcome."""
+    can mend; "killed" died without a word."""
     message: str | None = None
     """One line for the user, or None."""
 
@@ -83,12 +83,6 @@ class Epoch:
     seconds: float
 
     __pydantic_config__ = STRICT
-
-    @classmethod
-    def from_metrics(cls, name: str, epochs: int, row: Mapping[str, Any]) -> Epoch:
-        """Return the epoch of a row of ``metrics.csv``."""
-        validated, score = row.get("val/acc"), row.get("score/naswot")
-        return cls(name, row["epoch"], epochs, row["train/loss"], validated, score, row["seconds"])
 
     def describe(self, brief: bool = False) -> str:
         """Return loss, accuracy and score in words, in fewer for a narrow terminal."""

@@ -105,8 +105,7 @@ def train_picks(
     """
     if not folders:
         return
-    settings = training.picks[0].settings
-    images = training.folder.path / IMAGES_FILE
+    settings, images = training.picks[0].settings, training.folder.path / IMAGES_FILE
     try:
         store_dataset(loaded.pop() if loaded else _load(settings), images)
         with display() as progress:

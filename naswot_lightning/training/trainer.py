@@ -133,12 +133,10 @@ class RelocatableModelCheckpoint(ModelCheckpoint):
 def best_and_last(folder: Path, monitor: str | None = "val/acc") -> list[ModelCheckpoint]:
     """Return the callbacks that keep ``best.ckpt`` (highest ``monitor``) and ``last.ckpt`` (every epoch).
 
-    Without a monitor the best is the last epoch. ``save_last`` is not used: beside a monitor it saves the last *best*
-    epoch only. The best is saved first, so that the last knows of it.
+    Without a monitor the best is the last epoch.
     """
-    shared: dict[str, Any] = {
-        "dirpath": folder, "save_top_k": 1, "enable_version_counter": False, "save_on_train_epoch_end": True
-    }  # fmt: skip
+    shared: dict[str, Any] = {"dirpath": folder, "enable_version_counter": False, "save_on_train_epoch_end": True}
+    # Not by ``save_last``: beside a monitor it saves the last *best* epoch only. The last knows of the best before it.
     return [
         # Its mode also tells its state in a checkpoint from the other's where neither has a monitor.
         RelocatableModelCheckpoint(filename="best", monitor=monitor, mode="max", **shared),

@@ -116,22 +116,18 @@ def test_figure_6_trains_three_good_networks_by_the_recipe_of_nas_bench_201(monk
 def test_run_training_with_a_recipe_of_parts_saves_and_trains_it(tmp_path):
     """RMSprop, auxiliary head, drop path, smoothing, clipping and two seeds in one run."""
     data = make_image_folder(tmp_path / "images", {"train": 8, "test": 3}, size=32)
-    run = tmp_path / "run"
     options = {
         "space": "nds_darts", "architecture": CELL, "recipe": "nds-100", "epochs": 2, "batch_size": 8,
         "probe_batch_size": 8, "optimizer": "rmsprop", "lr": 0.01, "label_smoothing": 0.1, "gradient_clip": 1.0,
     }  # fmt: skip
-    assert run_training(config_of(run, data, seeds="777,888", **options)) == 0
-    folders = sorted((run / "picks").iterdir())
-    assert [folder.name.rpartition("-")[2] for folder in folders] == ["seed777", "seed888"]
-    saved = [yaml.safe_load((folder / "config.yaml").read_text()) for folder in folders]
-    assert [(s["seed"], s["recipe"], s["auxiliary_weight"], s["drop_path"]) for s in saved] == [
-        (777, "nds-100", 0.4, 0.2), (888, "nds-100", 0.4, 0.2),
-    ]  # fmt: skip
-    weights = [
-        torch.load(folder / "last.ckpt", weights_only=True)["state_dict"]["network.classifier.weight"]
-        for folder in folders
-    ]
+    assert run_training(config_of(tmp_path / "run", data, seeds="777,888", **options)) == 0
+    folders, weights = sorted((tmp_path / "run" / "picks").iterdir()), []
+    for folder, seed in zip(folders, (777, 888), strict=True):
+        saved = yaml.safe_load((folder / "config.yaml").read_text())
+        assert folder.name.endswith(f"-seed{seed}")
+        names = ("seed", "recipe", "auxiliary_weight", "drop_path")
+        assert [saved[name] for name in names] == [seed, "nds-100", 0.4, 0.2]
+        weights.append(torch.load(folder / "last.ckpt", weights_only=True)["state_dict"]["network.classifier.weight"])
     assert not weights[0].equal(weights[1])
 
 

@@ -1,7 +1,5 @@
 """What a search and the training of its picks leave, from the ranking to the comparison and wandb."""
 
-import contextlib
-import io
 import json
 import os
 from dataclasses import replace
@@ -28,7 +26,7 @@ SPACE = get_space("nasbench201")
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A search in "." and the training of its two best through a link, wandb offline; with what was printed."""
+    """A search in "." and the training of its two best through a link, wandb offline."""
     data = make_image_folder(tmp_path_factory.mktemp("data") / "images", {"train": 40, "test": 10})
     run = tmp_path_factory.mktemp("trained") / "run"
     run.mkdir()
@@ -42,9 +40,8 @@ def trained(tmp_path_factory):
     finally:
         os.chdir(before)
     config = TrainConfig(run_dir=str(link), top=2, epochs=2, batch_size=20, **shared)
-    with contextlib.redirect_stdout(io.StringIO()) as printed:
-        assert run_training(config) == 0
-    return run, replace(config, run_dir=str(run)), printed.getvalue()
+    assert run_training(config) == 0
+    return run, replace(config, run_dir=str(run))
 
 
 def results_of(run):
@@ -52,7 +49,7 @@ def results_of(run):
 
 
 def test_pick_folder_has_the_files_of_the_contract_and_the_score_of_the_ranking_first(trained):
-    run, _, _ = trained
+    run, _ = trained
     ranking = {row["architecture"]: row for row in json.loads((run / "ranking.json").read_text())}
     assert [folder.name.split("-")[0] for folder in results_of(run)] == ["1", "2"]
     for folder, result in results_of(run).items():
@@ -70,17 +67,9 @@ def test_pick_folder_has_the_files_of_the_contract_and_the_score_of_the_ranking_
         assert result["seconds"] > 0
 
 
-def test_comparison_has_a_row_per_pick_a_figure_and_tau_on_the_terminal(trained):
-    run, _, printed = trained
-    rows = table(run / "comparison.csv")
-    assert [row["rank"] for row in rows] == ["1", "2"]
-    assert set(rows[0]) >= {"score_init", "score_final", "best_val_acc", "test_acc", "params", "macs", "architecture"}
-    assert (run / "figures" / "figure6.png").read_bytes()[:4] == b"\x89PNG"
-    assert "Kendall tau with test accuracy over 2 networks" in printed
-
-
 def test_wandb_has_one_run_per_pick_in_the_group_of_search_and_comparison(trained):
-    run, _, _ = trained
+    run, _ = trained
+    assert [row["rank"] for row in table(run / "comparison.csv")] == ["1", "2"]
     group = f"run-{(run / '.run_id').read_text().strip()}"
     for folder in results_of(run):
         (path,) = wandb_files(run, f"*-{folder.name}-*")
@@ -95,7 +84,7 @@ def test_wandb_has_one_run_per_pick_in_the_group_of_search_and_comparison(traine
 
 
 def test_checkpoint_loads_without_arguments_and_without_running_code(trained):
-    run, _, _ = trained
+    run, _ = trained
     for path in run.glob("picks/*/best.ckpt"):
         torch.load(path, weights_only=True)
         model = ImageClassifier.load_from_checkpoint(path, map_location="cpu")
@@ -103,7 +92,7 @@ def test_checkpoint_loads_without_arguments_and_without_running_code(trained):
 
 
 def test_run_training_again_trains_nothing_and_refuses_other_settings(trained):
-    run, config, _ = trained
+    run, config = trained
     before = {path: path.stat().st_mtime_ns for path in run.glob("picks/*/last.ckpt")}
     assert run_training(config) == 0
     assert {path: path.stat().st_mtime_ns for path in run.glob("picks/*/last.ckpt")} == before

@@ -199,13 +199,13 @@ def log_comparison(tracked: Any, run: Run, findings: Findings, figures: Mapping[
         shown["trajectories"] = lines(trajectories, "epoch", "score during training")
     tracked.log(shown)
     # The evidence of the largest group, in flat names.
-    found = findings.groups[0]
-    verdict, estimates = found.verdict, {}
+    found, estimates = findings.groups[0], dict[str, Any]()
+    verdict = found.verdict
     for name, each in found.correlations["test_acc"].items():
         estimates |= {f"tau/{name}": each.kendall_tau, f"rho/{name}": each.spearman_rho}
     if verdict.difference is not None:
         estimates["tau/score_init_less_size"] = verdict.difference
-    summary = {"picks": len(results), "networks": found.networks}
+    summary: dict[str, Any] = {"picks": len(results), "networks": found.networks}
     summary |= {"verdict": verdict.outcome, "verdict_sentence": verdict.sentence}
     for name, estimate in estimates.items():
         summary |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}

@@ -130,18 +130,15 @@ class _Handler(BaseHTTPRequestHandler):
         with self.server.lock:
             if self.path.endswith("/graphql"):
                 self._reply({"data": self.server.answer(asked["query"], asked.get("variables") or {})})
-            else:
-                self._stream(self.path.split("/")[-2], asked)
-                self._reply({"limits": {}})
-
-    def _stream(self, run: str, asked: dict) -> None:
-        kept = self.server.runs[run]
-        for name, chunk in asked.get("files", {}).items():
-            lines = [json.loads(line) for line in chunk["content"]] if name.endswith((".jsonl", ".json")) else []
-            if name == "wandb-history.jsonl":
-                kept.history[chunk["offset"] : chunk["offset"] + len(lines)] = lines
-            elif name == "wandb-summary.json":
-                kept.summary = lines[-1]
+                return
+            kept = self.server.runs[self.path.split("/")[-2]]
+            for name, chunk in asked.get("files", {}).items():
+                lines = [json.loads(line) for line in chunk["content"]] if name.endswith((".jsonl", ".json")) else []
+                if name == "wandb-history.jsonl":
+                    kept.history[chunk["offset"] : chunk["offset"] + len(lines)] = lines
+                elif name == "wandb-summary.json":
+                    kept.summary = lines[-1]
+            self._reply({"limits": {}})
 
     def do_PUT(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
