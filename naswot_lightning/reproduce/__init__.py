@@ -43,7 +43,8 @@ def reproduce(name: str, settings: Scoring) -> int:
     """Make one of the results; return the exit code.
 
     Raises:
-        UserError: invalid settings, or a table or a data set that cannot be read.
+        UserError: a table that is damaged, of another space or without what the result shows; a data set that cannot
+            be read; or scores in the folder that were made with other settings.
     """
     from functools import partial
 

@@ -24,11 +24,7 @@ _SHARES = (0.25, 0.5, 1.0)
 
 
 def reproduce_algorithms(settings: AlgorithmSettings) -> int:
-    """Search with each algorithm, one search per seed; print, write and draw the best so far.
-
-    Raises:
-        UserError: an unknown algorithm or data set, or a table that lacks what it asks for.
-    """
+    """Search with each algorithm, one search per seed; print, write and draw the best so far."""
     # Before anything is scored.
     for name in settings.algorithms:
         get_algorithm(name)

@@ -23,11 +23,7 @@ _LEARNED_CELL = 50.0
 
 
 def open_tables(settings: Scoring, spaces: Collection[str] = ()) -> list[Table]:
-    """Return the tables of a command, of some spaces by their names without options, or of any.
-
-    Raises:
-        UserError: one cannot be read, or is of another space.
-    """
+    """Return the tables of a command, of some spaces by their names without options, or of any."""
     tables = []
     for path in settings.benchmark:
         table = open_benchmark(path, settings.space)

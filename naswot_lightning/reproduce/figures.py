@@ -56,9 +56,6 @@ def reproduce_panels(figure: str, settings: PanelSettings) -> int:
 
     A panel is made as the published script makes it: networks that learned nothing are left out, then so many are
     drawn, and those without a score are left out.
-
-    Raises:
-        UserError: a table is of another space; or, of Figure 10, its widths and depths vary.
     """
     tables, published = open_tables(settings, _SPACES[figure]), published_taus(figure)
     for name, table in zip(settings.benchmark, tables, strict=True):
@@ -119,11 +116,7 @@ def _draw(table: Table, known: KnownAccuracies, settings: PanelSettings) -> tupl
 
 
 def reproduce_figure4(settings: BarSettings) -> int:
-    """Print, write and draw Kendall's tau of several scores with accuracy, in each space.
-
-    Raises:
-        UserError: a table cannot be used, or a score is not defined.
-    """
+    """Print, write and draw Kendall's tau of several scores with accuracy, in each space."""
     published, bars = published_taus("figure4"), []
     for table in open_tables(settings):
         for known in known_accuracies(table):
@@ -151,11 +144,7 @@ def reproduce_figure4(settings: BarSettings) -> int:
 
 
 def reproduce_figure5(settings: AblationSettings) -> int:
-    """Print, write and draw what the score of ten networks depends on besides the network.
-
-    Raises:
-        UserError: the table, the data set or the device cannot be used.
-    """
+    """Print, write and draw what the score of ten networks depends on besides the network."""
     table = open_table(settings)
     datasets = [known.dataset for known in known_accuracies(table)]
     known = accuracies_on(table, _FIGURE5 if _FIGURE5 in datasets else datasets[0])

@@ -49,11 +49,7 @@ _COLUMNS = {
 
 
 def reproduce_table1(settings: CellSettings) -> int:
-    """Print, write and draw what searches of NAS-Bench-101 pick.
-
-    Raises:
-        UserError: the benchmark is of another space, or has no test accuracies.
-    """
+    """Print, write and draw what searches of NAS-Bench-101 pick."""
     table = open_table(settings, ("nasbench101",))
     if not any((known.dataset, known.split) == ("cifar10", "test") for known in table.known):
         raise UserError(
@@ -70,11 +66,7 @@ def reproduce_table1(settings: CellSettings) -> int:
 
 
 def reproduce_table2(settings: TableSettings) -> int:
-    """Print, write and draw what searches of NAS-Bench-201 (part a) or NATS-Bench's size space (part b) pick.
-
-    Raises:
-        UserError: the benchmark is of another space, or knows none of the columns.
-    """
+    """Print, write and draw what searches of NAS-Bench-201 (part a) or NATS-Bench's size space (part b) pick."""
     table = open_table(settings, _TABLE2)
     name, columns = _TABLE2[space_of_table(table)], known_columns(table)
     missing = [f"{label} ({' '.join(own[1:])})" for label, own in _COLUMNS.items() if label not in columns]

@@ -54,11 +54,7 @@ class ScoreTable:
 def score_table(
     settings: Scoring, space: str, dataset: str, architectures: Sequence[str], score: str = "naswot"
 ) -> ScoreTable:
-    """Return the scores of architectures; those that an earlier command has not computed are computed now.
-
-    Raises:
-        UserError: the folder's scores were made with other settings, or the data set is at fault.
-    """
+    """Return the scores of architectures; those that an earlier command has not computed are computed now."""
     folder = RunFolder(scores_folder(Path(settings.out), space, dataset, score), "--out")
     config = SearchConfig(
         space=space,

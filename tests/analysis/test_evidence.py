@@ -1,14 +1,11 @@
 import random
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from scipy import stats
 
 from naswot_lightning.analysis.evidence import correlations, judge, note_on_range
 from naswot_lightning.analysis.results import Network
-from naswot_lightning.analysis.statistics import RESAMPLES, SEED
-from tests.analysis.reference import tau_of_pairs
 from tests.runs import training_result
 
 
@@ -39,16 +36,6 @@ def test_the_score_beats_size_and_size_beats_the_score():
         assert part in wins.sentence
     assert "loses to model size" in loses.sentence
     assert "\n" not in wins.sentence + loses.sentence
-
-
-def test_the_interval_of_the_difference_is_of_the_same_resamples():
-    found = judge(networks(RISING, ACCURACIES, MIXED)).difference
-    drawn = np.random.default_rng(SEED).integers(0, 12, (RESAMPLES, 12))
-    taus = [
-        [tau_of_pairs(np.array(values)[row], np.array(ACCURACIES)[row]) for row in drawn] for values in (RISING, MIXED)
-    ]
-    differences = np.subtract(*taus)
-    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(differences, [2.5, 97.5])))
 
 
 def test_a_score_that_is_size_cannot_be_told_apart_from_it():

@@ -5,7 +5,6 @@ from naswot_lightning.analysis.trajectory import (
     Change,
     LearningCurve,
     Settling,
-    Stability,
     Trajectory,
     read_learning_curve,
     read_trajectory,
@@ -54,6 +53,10 @@ def test_reading_leaves_out_points_without_a_finite_score(tmp_path):
     path = tmp_path / "trajectory.csv"
     path.write_text("step,epoch,score,status\n0,0.0,10.5,ok\n3,0.5,,failed\n6,1.0,nan,ok\n9,2.0,12.5,ok\n9,3.0,1,odd\n")
     assert read_trajectory(path) == Trajectory(((0.0, 10.5), (2.0, 12.5)), 3)
+    rows = ("0,0.0,1500.0,ok,1400.0", "4,0.5,,degenerate,1401.0", "8,1.0,1502.0,ok,", "16,2.0,1503.0,ok,inf")
+    path.write_text("\n".join(["step,epoch,score,status,score_running", *rows]))
+    first, second = ((0.0, 1500.0), (1.0, 1502.0), (2.0, 1503.0)), ((0.0, 1400.0), (0.5, 1401.0))
+    assert read_trajectory(path) == Trajectory(first, 1, second)
 
 
 def test_a_missing_or_empty_file_has_no_points(tmp_path):
@@ -129,18 +132,3 @@ def test_missing_points_are_counted_and_leave_the_rest():
     assert found.ranking.epochs[0].tau_with_init is None
     assert found.ranking.init_to_final == -1
     assert "points without a finite score: 4, networks without a trajectory: 2" in describe_trajectory(found)[-1]
-
-
-def test_nothing_is_said_of_nothing():
-    found = facts()
-    assert describe_trajectory(found) == []
-    assert found.ranking == Stability(epochs=(), init_to_final=None)
-
-
-def test_a_second_score_is_read_beside_the_first(tmp_path):
-    path = tmp_path / "trajectory.csv"
-    rows = ("0,0.0,1500.0,ok,1400.0", "4,0.5,,degenerate,1401.0", "8,1.0,1502.0,ok,", "16,2.0,1503.0,ok,inf")
-    path.write_text("\n".join(["step,epoch,score,status,score_running", *rows]))
-    assert read_trajectory(path) == Trajectory(
-        ((0.0, 1500.0), (1.0, 1502.0), (2.0, 1503.0)), 1, ((0.0, 1400.0), (0.5, 1401.0))
-    )

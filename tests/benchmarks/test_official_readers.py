@@ -78,15 +78,6 @@ def test_nats_curves_and_costs_equal_the_official_reader(pair):
         assert mean[12] == table.accuracy(architecture, dataset, "x-valid", 12)
 
 
-def test_nats_seconds_are_those_of_a_simulated_training(pair):
-    table, api = pair
-    for (number, architecture), recipe in itertools.product(indices(table), RECIPES[table.space]):
-        for dataset, ours in {"cifar10": "cifar10-valid", "cifar100": "cifar100"}.items():
-            accuracy, _, cost, _ = api.simulate_train_eval(number, dataset, hp=recipe)
-            assert table.seconds(architecture, ours, int(recipe)) == pytest.approx(cost, rel=1e-12)
-            assert accuracy in table.accuracies(architecture, ours, "x-valid", int(recipe)).values()
-
-
 def test_nats_sizes_equal_the_official_reader(pair):
     table, api = pair
     for (number, architecture), dataset in itertools.product(indices(table), DATASETS):

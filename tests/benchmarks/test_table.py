@@ -17,7 +17,6 @@ from naswot_lightning.search.evaluators.table import TableEvaluator
 from spaces import CategoricalSpace, EnumerableSpace, SpaceError, get_space
 from spaces.nasbench201 import parse_cell
 from tests.benchmarks.tables import FIRST, LONG, SECOND, converted, opened
-from tests.conftest import shared_path
 from tests.search.algorithms.tables import SPACE, SmallTable
 
 AT = ("cifar10", "test")
@@ -127,15 +126,6 @@ def test_damaged_csv_is_one_line(tmp_path):
         with pytest.raises((UserError, SpaceError), match=message) as caught:
             open_benchmark(tmp_path / "mine.csv")
         assert "\n" not in str(caught.value)
-
-
-def test_real_accuracies_of_three_spaces():
-    rows = {"nasbench201-accuracies-1500.csv": 1500, "nats-size-1500.csv": 1500, "nasbench101-250.csv": 250}
-    for name, expected in rows.items():
-        table = open_benchmark(shared_path(name))
-        assert table.space.replace("_", "") in name.replace("-", "")
-        trainings = sum(len(table.accuracies(each, *table.known[-1][:3])) for each in table.architectures)
-        assert trainings == expected  # of which some are of equal cells
 
 
 def test_written_columns_are_the_same_bits(tmp_path):

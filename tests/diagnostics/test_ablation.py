@@ -15,7 +15,6 @@ from naswot_lightning.analysis.measurements import (
     relative_scores,
 )
 from naswot_lightning.diagnostics import ablation
-from naswot_lightning.diagnostics.ablation import select_best
 from naswot_lightning.errors import UserError
 from naswot_lightning.report.figures.boxes import draw_figure5
 from naswot_lightning.report.run import read_run
@@ -79,12 +78,6 @@ def test_a_damaged_line_is_named(copy):
         path.write_text("\n".join(damaged) + "\n")
         with pytest.raises(UserError, match=rf"ablation\.jsonl, line {number + 1}: "):
             read_run(RunFolder(copy))
-
-
-def test_few_networks_are_the_best_ones_with_their_percentiles():
-    chosen = select_best([f"n{number}" for number in range(15)], np.arange(15.0))
-    assert [each.accuracy for each in chosen] == list(range(5, 15))
-    assert [each.percentile for each in chosen] == [35, 40, 50, 55, 60, 70, 75, 85, 90, 95]
 
 
 def test_scores_are_divided_by_the_lowest_of_their_size():

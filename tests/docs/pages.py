@@ -1,5 +1,6 @@
 """README and docs: their fenced blocks, their commands, and how each command is run here."""
 
+import importlib.util
 import os
 import re
 import shlex
@@ -10,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import spaces
+from bench.__main__ import _PARTS as BENCH_PARTS
 from naswot_lightning.cli.benchmarks import main as run_benchmarks
 from naswot_lightning.cli.merge import main as run_merge
 from naswot_lightning.cli.parser import parse
@@ -19,6 +21,9 @@ from naswot_lightning.cli.search import run_search
 from naswot_lightning.cli.study import main as run_study
 from naswot_lightning.cli.train import train_and_compare
 from naswot_lightning.config import SearchConfig, TrainConfig
+from naswot_lightning.report.settings import ReportConfig
+from naswot_lightning.reproduce import RESULTS
+from naswot_lightning.study.settings import StudyConfig
 from naswot_lightning.training.pick import train_pick
 from naswot_lightning.training.plan import plan_training
 from naswot_lightning.training.progress import Outcome
@@ -104,6 +109,20 @@ NOT_RUN = {
 }
 
 
+MAINS = {
+    "spaces": run_spaces, "naswot_lightning.merge": run_merge, "naswot_lightning.benchmarks": run_benchmarks,
+    "naswot_lightning.reproduce": run_reproduce, "naswot_lightning.study": run_study,
+    "naswot_lightning.report": run_report,
+}  # fmt: skip
+FURTHER = {
+    "naswot_lightning.merge": ["--wandb.mode", "disabled"],
+    "naswot_lightning.reproduce": ["--batch_size", "8", "--workers", "1"],
+}
+# Files that a command names and the reader brings.
+OF_THE_READER = {"cifar100-test-split.txt"}
+SETTINGS = {"naswot_lightning.study": StudyConfig, "naswot_lightning.report": ReportConfig}
+
+
 @dataclass(frozen=True)
 class Block:
     """A fenced block of a page: its language, its text, and the text of the page before it."""
@@ -161,6 +180,62 @@ def smaller(words: Sequence[str]) -> list[str]:
     return words + [word for option, value in beside.items() if option not in words for word in (option, value)]
 
 
+def read(words: Sequence[str]) -> None:
+    """Look up the names in a command that is not run."""
+    match list(words):
+        case ["python", "search.py", *options]:
+            parse(SearchConfig, options, "search.py")
+        case ["python", "train.py", *options]:
+            parse(TrainConfig, options, "train.py")
+        case ["python", "-m", module, *options]:
+            _read_module(module, options)
+        case ["python" | "pytest", *options]:
+            assert any((ROOT / option).is_file() for option in options), f"{options}: no file of ours"
+        case ["make", target]:
+            assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        case other:
+            _read_of_others(other)
+    for word in words:
+        if re.search(r"\.(py|yaml|csv|txt)$", word) and word not in OF_THE_READER:
+            assert (ROOT / word).exists(), word
+
+
+def read_script(text: str) -> None:
+    """Check the shell's grammar of a script that is not run, and read the commands of ours in it."""
+    subprocess.run(["sh", "-n", "-c", text], check=True)
+    found = re.findall(r"python ((?:search|train)\.py[^\n\"&]*)", text)
+    assert found
+    for command in found:
+        read(["python", *shlex.split(command.replace("$i", "1"))])
+
+
+def _read_module(module: str, options: Sequence[str]) -> None:
+    assert importlib.util.find_spec(module), module
+    if module == "naswot_lightning.reproduce" and options:
+        parse(RESULTS[options[0]].settings, options[1:], module)
+    elif module in SETTINGS and options:
+        parse(SETTINGS[module], options, module)
+    elif module == "bench":
+        assert set(options) <= set(BENCH_PARTS)
+    else:
+        assert not options, f"{module} {options}: not known"
+
+
+def _read_of_others(words: list[str]) -> None:
+    match words:
+        case ["pip", "install", "-e", what] | ["pip", "install", what]:
+            name, named = re.fullmatch(r"([\w.-]+)\[([\w,]+)\]", what).groups()
+            assert name in (".", "naswot-lightning")
+            project = (ROOT / "pyproject.toml").read_text().partition("[project.optional-dependencies]")[2]
+            assert set(named.split(",")) <= set(re.findall(r"^(\w+) = \[", project, re.MULTILINE))
+        case ["ray", "start", *_] | [".venv/bin/wandb", _, _]:
+            pass
+        case ["export", setting]:
+            assert f'"{setting.split("=")[0]}"' in (ROOT / "naswot_lightning/execution/ray.py").read_text()
+        case other:
+            raise AssertionError(f"{shlex.join(other)}: not known")
+
+
 class _Here:
     """Trains picks in this process, which spares each the seconds that a process of its own needs to start."""
 
@@ -189,19 +264,8 @@ def run(words: Sequence[str]) -> None:
             _call(lambda: run_search(parse(SearchConfig, options, "search.py")))
         case ["python", "train.py", *options]:
             _call(lambda: _train(options))
-        case ["python", "-m", "spaces", *options]:
-            _call(lambda: run_spaces(options))
-        case ["python", "-m", "naswot_lightning.merge", *options]:
-            options += ["--wandb.mode", "disabled"]
-            _call(lambda: run_merge(options))
-        case ["python", "-m", "naswot_lightning.benchmarks", *options]:
-            _call(lambda: run_benchmarks(options))
-        case ["python", "-m", "naswot_lightning.reproduce", *options]:
-            _call(lambda: run_reproduce([*options, "--batch_size", "8", "--workers", "1"]))
-        case ["python", "-m", "naswot_lightning.study", *options]:
-            _call(lambda: run_study(options))
-        case ["python", "-m", "naswot_lightning.report", *options]:
-            _call(lambda: run_report(options))
+        case ["python", "-m", module, *options] if module in MAINS:
+            _call(lambda: MAINS[module]([*options, *FURTHER.get(module, [])]))
         case ["cat" as program, *files]:
             subprocess.run([program, *files], check=True, stdout=subprocess.DEVNULL)
         case other:

@@ -40,21 +40,23 @@ def product(tmp_path_factory):
     return copy
 
 
+def checked(product, *words):
+    """Run Python in the copy; return what it printed."""
+    done = subprocess.run([sys.executable, *words], cwd=product, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+FILES = [part["file"] for part in PARTS.values()]
+
+
 def run(product, part):
     """Run a part's commands as they stand; return what they printed."""
     printed = ""
     for command in PARTS[part]["commands"].splitlines():
         python, *words = shlex.split(command)
         assert python == "python"
-        done = subprocess.run(
-            [sys.executable, *words, "--wandb.mode", "disabled"],
-            cwd=product,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        printed += done.stdout
+        printed += checked(product, *words, "--wandb.mode", "disabled")
     return printed
 
 
@@ -67,28 +69,19 @@ def test_the_page_has_the_six_changes():
         "A space", "A score", "An algorithm with feedback", "An executor", "A figure", "An evaluator",
     ]  # fmt: skip
     assert PAGE.read_text().count("```python") == 2 * len(PARTS)
-
-
-@pytest.mark.parametrize("part", PARTS)
-def test_each_is_under_forty_lines_and_one_in_a_registry(part):
-    assert len(PARTS[part]["code"].splitlines()) < 40
-    assert PARTS[part]["line"].count("\n") == 1
-
-
-def checked(product, *words):
-    command = [sys.executable, "-m", *words, *(part["file"] for part in PARTS.values())]
-    done = subprocess.run(command, cwd=product, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    for part in PARTS.values():
+        assert len(part["code"].splitlines()) < 40
+        assert part["line"].count("\n") == 1
 
 
 def test_the_code_of_the_page_is_linted(product):
-    checked(product, "ruff", "check", "--config", str(ROOT / "pyproject.toml"), "--ignore", "D")
+    checked(product, "-m", "ruff", "check", "--config", str(ROOT / "pyproject.toml"), "--ignore", "D", *FILES)
 
 
 @pytest.mark.slow  # half a minute and more: nothing of a copy is in mypy's cache
 def test_the_code_of_the_page_is_typed(product):
     settings = ["--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", str(ROOT / ".mypy_cache")]
-    checked(product, "mypy", *settings, "--allow-untyped-defs", "--no-warn-unused-ignores")
+    checked(product, "-m", "mypy", *settings, "--allow-untyped-defs", "--no-warn-unused-ignores", *FILES)
 
 
 @pytest.mark.slow
@@ -125,13 +118,8 @@ def test_an_algorithm_with_feedback_climbs_and_continues(product):
 @pytest.mark.slow
 def test_an_executor_gives_the_ranking_of_the_serial_one(product):
     run(product, "An executor")
-    command = [sys.executable, "search.py", "--workers", "1", "--samples", "6", "--batch_size", "16"]
-    subprocess.run(
-        [*command, "--run_dir", "runs/serial", "--wandb.mode", "disabled"],
-        cwd=product,
-        check=True,
-        capture_output=True,
-    )
+    words = ["--workers", "1", "--samples", "6", "--batch_size", "16", "--wandb.mode", "disabled"]
+    checked(product, "search.py", *words, "--run_dir", "runs/serial")
     names = ("ranking.json", "ranking.csv")
     assert all((product / "runs/renewed" / n).read_bytes() == (product / "runs/serial" / n).read_bytes() for n in names)
 

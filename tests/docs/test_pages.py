@@ -23,8 +23,7 @@ from spaces.nds import genotype, standard
 from tests.benchmarks.nasbench101_files import invented, tfrecord
 from tests.conftest import ROOT
 from tests.docs import pages
-from tests.docs.pages import PAGES, blocks
-from tests.docs.reading import read, read_script
+from tests.docs.pages import PAGES, blocks, read, read_script
 from tests.images import make_image_folder
 from tests.reproduce.tables import COLUMNS, SIZE_COLUMNS, write_table
 from tests.study.runs import write_own_table

@@ -257,15 +257,6 @@ def test_picks_are_those_of_algorithm_1_run_by_run():
         assert pick == best
 
 
-def test_the_mean_of_the_best_is_the_expectation_of_a_maximum():
-    values = np.sort(np.random.default_rng(2).normal(90, 3, 300))
-    share = np.arange(301) / 300  # of draws with replacement: P(max <= v_k) = (k / n)^N
-    for samples in (1, 10, 100):
-        expected = (values * np.diff(share**samples)).sum()
-        found = values[pick_best(values, draw_samples(300, samples, 5000, seed=0))]
-        assert found.mean() == pytest.approx(expected, abs=4 * found.std() / np.sqrt(5000))
-
-
 def test_draws_are_with_replacement_and_candidates_are_different():
     drawn = draw_samples(30, 30, 400, seed=0)
     assert drawn.shape == (400, 30)

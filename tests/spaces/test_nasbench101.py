@@ -1,6 +1,5 @@
 """NAS-Bench-101: strings, hashes, canonical forms, mutation, sampling, and its networks."""
 
-import hashlib
 import itertools
 import math
 import pickle
@@ -16,7 +15,6 @@ from spaces import SpaceError, get_space
 from spaces.base import count_macs, count_params
 from spaces.nasbench101.graph import (
     OPS,
-    Vertex,
     assemble,
     canonical_graph,
     format_graph,
@@ -40,17 +38,6 @@ FIRST = "conv3x3~0+conv1x1~1+conv1x1~0,1,2+conv3x3~1+conv1x1~4+output~3,5"  # of
 
 
 SPACE, NARROW = get_space("nasbench101"), get_space("nasbench101_16")
-SAMPLED = [SPACE.sample(random.Random(seed)) for seed in range(100)]
-
-
-def renamed(graph, order):
-    """The same graph with its interior vertices in another order, or None where that order has a loop."""
-    place = {old: new for new, old in enumerate([0, *order, len(graph)])}
-    vertices = [
-        Vertex(graph[old - 1].op, tuple(sorted(place[s] for s in graph[old - 1].sources))) for old in place if old
-    ]
-    fits = all(source < number for number, vertex in enumerate(vertices, 1) for source in vertex.sources)
-    return tuple(vertices) if fits else None
 
 
 def test_the_smallest_cell_is_one_edge():
@@ -76,18 +63,6 @@ def test_malformed_architecture_is_refused_with_its_position():
         for method in ("build", "validate", "canonical", "complexity", "graph_hash"):
             with pytest.raises(SpaceError, match=message):
                 getattr(SPACE, method)(architecture)
-
-
-def test_hash_of_the_smallest_graph_by_hand():
-    """Section 3.2 written out for input -> output: two rounds over two vertices."""
-
-    def md5(text):
-        return hashlib.md5(text.encode()).hexdigest()
-
-    source, target = md5("(1, 0, -1)"), md5("(0, 1, -2)")
-    for _ in range(2):
-        source, target = md5(f"|{target}|{source}"), md5(f"{source}||{target}")
-    assert graph_hash((Vertex("output", (0,)),)) == md5(str(sorted([source, target])))
 
 
 def test_official_hashes_and_parameter_counts(shared):
@@ -120,29 +95,6 @@ def test_all_small_cells_have_one_canonical_form_per_hash():
     assert len(set.union(*forms.values())) == len(forms)
 
 
-def test_canonical_form_is_that_of_every_isomorphic_graph():
-    rng, compared = random.Random(0), 0
-    for architecture in SAMPLED:
-        graph, canonical = live_graph(architecture), SPACE.canonical(architecture)
-        assert SPACE.canonical(canonical) == canonical == SPACE.canonical(format_graph(graph))
-        assert SPACE.graph_hash(canonical) == SPACE.graph_hash(architecture)
-        assert SPACE.complexity(format_graph(graph)) == SPACE.complexity(architecture)  # dead vertices are not built
-        other = renamed(graph, rng.sample(range(1, len(graph)), len(graph) - 1))
-        if other is not None:
-            assert SPACE.canonical(format_graph(other)) == canonical
-            assert graph_hash(other) == SPACE.graph_hash(architecture)
-            compared += other != graph
-    assert compared > 5
-
-
-def test_mutation_stays_in_the_space_and_differs():
-    for seed, architecture in enumerate(SAMPLED):
-        mutated = SPACE.mutate(architecture, random.Random(seed))
-        SPACE.validate(mutated)
-        assert mutated != architecture
-        assert len(parse_graph(mutated)) == 6
-
-
 def test_mutation_rates():
     """One of 21 edges in 7 and one of 5 operations in 5, where no child is refused (few edges, many paths)."""
     rng, start = random.Random(0), parse_graph("conv3x3~+conv3x3~+conv3x3~+conv3x3~+conv3x3~+output~0")
@@ -171,10 +123,6 @@ def test_sampling_follows_the_rule_of_the_benchmark_or_the_numbers_of_cells():
     draws = [uniform.sample(rng) for _ in range(40)]
     assert sum(CELLS.values()) == 423_624
     assert sum(len(live_graph(architecture)) == 6 for architecture in draws) / 40 == pytest.approx(0.85, abs=0.15)
-
-
-def sampled(count):
-    return [SPACE.sample(random.Random(seed)) for seed in range(count)]
 
 
 def test_published_parameter_counts():
@@ -252,7 +200,8 @@ def test_scoring_weights_are_drawn_in_the_order_of_the_published_code():
 
 
 def test_sizes_are_those_of_the_real_network():
-    for architecture, (classes, channels, size) in zip(sampled(3), [(1, 1, 16), (120, 3, 32), (7, 4, 30)], strict=True):
+    for seed, (classes, channels, size) in enumerate([(1, 1, 16), (120, 3, 32), (7, 4, 30)]):
+        architecture = SPACE.sample(random.Random(seed))
         for space in (NARROW, SPACE):
             with torch.device("meta"):
                 network = space.build(architecture, classes, channels).eval()

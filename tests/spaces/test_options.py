@@ -164,12 +164,3 @@ def test_space_of_the_docs_is_a_space(small_resnets):
     assert space.build("1x8-2x16-1x8", 7)(torch.randn(2, 3, 16, 16)).shape == (2, 7)
     (graph,) = space.graph("1x16-2x32-1x64")
     assert [node.label.split()[0] for node in graph.nodes] == ["images", "1", "2", "1", "classifier"]
-
-
-def test_space_of_the_docs_has_mistakes_and_an_option(small_resnets):
-    space = get_space("small_resnets.SmallResNets")
-    for wrong in ("", "1x16", "1x16-2x32-4x64", "1x16-2x32-1x64-1x8"):
-        with pytest.raises(SpaceError, match="expected 3 of 1x8, 1x16"):
-            space.validate(wrong)
-    space = get_space("small_resnets.SmallResNets:stages=2")
-    assert space.build("1x8-1x8")(torch.randn(2, 3, 8, 8)).shape == (2, 10)

@@ -16,7 +16,6 @@ from naswot_lightning.storage.files import lock_folder
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.study import report
 from tests.commands.ends import contents
-from tests.commands.test_imports import HEAVY, loaded_by
 from tests.runs import result, write_pick
 from tests.study.runs import invented, run, write_accuracies, write_run
 
@@ -148,7 +147,7 @@ def test_candidates_of_one_trained_network_are_one_point(place):
 
 
 def test_odd_runs_are_studied(place, capsys):
-    folder, rows, accuracies = place
+    folder, rows, _ = place
     one = [{**row, "scores": {"naswot": row["scores"]["naswot"]}} for row in rows]
     unknown = [{**row, "scores": {**row["scores"], "my_own": float(number)}} for number, row in enumerate(rows)]
     begun = [{**row, "fidelity": 0.0} for row in rows]
@@ -167,11 +166,6 @@ def test_odd_runs_are_studied(place, capsys):
     printed = capsys.readouterr().out
     assert "proposed by rea:population=10 (seed 0), at most 500,000 parameters" in printed
     assert "restricted range" in printed
-    own = [{**row, "space": "mine.Own", "architecture": f"n{n}", "canonical": f"n{n}"} for n, row in enumerate(rows)]
-    write_run(folder / "own", own, space="mine.Own")
-    write_accuracies(folder / "own.csv", own, accuracies)
-    assert run("--run_dir", "own", "--benchmark", "own.csv") == 0
-    assert by_score(folder / "own/study/study.csv")["naswot"]["n"] == "40"
 
 
 def test_taus_between_runs_are_those_of_the_same_architectures(place, capsys):
@@ -211,12 +205,6 @@ def test_the_deviation_over_repeats_is_a_share_of_that_over_candidates(place, ca
     assert float(found["naswot"]["std_of_repeats"]) == pytest.approx((0.1 + 0.01 * 39 / 2) / spread)
     assert found["jacob_cov"]["std_of_repeats"] == found["params"]["std_of_repeats"] == ""
     assert "std over 3 repeats / over candidates" in capsys.readouterr().out
-
-
-def test_help_loads_neither_torch_nor_what_draws():
-    loaded, printed = loaded_by("-m", "naswot_lightning.study", "--help")
-    assert "--benchmark_dataset" in printed
-    assert not loaded.intersection(HEAVY)
 
 
 @pytest.fixture
