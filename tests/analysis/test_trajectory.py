@@ -96,9 +96,10 @@ def test_a_learning_curve_has_metrics_by_epoch(tmp_path):
 def test_facts_are_of_the_epochs_that_all_seeds_have():
     early = Trajectory(((0.0, 100.0), (0.125, 900.0), (1.0, 200.0), (2.0, 120.0)))  # 0.125 is no end of an epoch
     results = tuple(training_result(1, str(seed), seed=seed) for seed in range(3))
-    courses = {"0": early, "1": course(102, None, 120), "2": Trajectory()}
+    other = Trajectory(((0.0, 102.0), (0.125, 700.0), (2.0, 82.0)))
+    courses = {"0": early, "1": other, "2": Trajectory()}
     (found,) = trajectory_facts([Network(results)], courses).networks
-    assert (found.points, found.change_first_epoch, found.settles_after) == (2, None, None)
+    assert (found.points, found.change_first_epoch, found.settles_after) == (2, None, 0)
 
 
 def test_facts_by_hand():
