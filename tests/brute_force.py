@@ -1,6 +1,11 @@
-"""What the library computes fast, computed plainly."""
+"""What the library computes fast, computed plainly, and images to compute it on."""
 
 import numpy as np
+import torch
+
+
+def images_of(count=8, size=8, seed=0):
+    return torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(seed))
 
 
 def brute_force_kernel(layers):

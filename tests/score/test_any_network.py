@@ -21,11 +21,7 @@ from naswot_lightning.scorer import ScoreEvaluator
 from naswot_lightning.scores.registry import REGISTERED, compute_scores
 from spaces import get_space
 from spaces.named import NamedNetworks
-from tests.brute_force import brute_force_kernel
-
-
-def images_of(count=8, size=8, channels=3):
-    return torch.randn(count, channels, size, size, generator=torch.Generator().manual_seed(0))
+from tests.brute_force import brute_force_kernel, images_of
 
 
 def units(network, images=None):
@@ -47,18 +43,17 @@ class Calls(nn.Module):
 
 def evaluated(scores=("naswot",), images=8, **builders):
     space = NamedNetworks({name: lambda classes, make=make: make() for name, make in builders.items()}, "own")
+    space.channels_last = True  # the default of a class of one's own
     evaluator = ScoreEvaluator(space, [load_probe("noise", "", images, 0)], scores)
     return {name: evaluator(name) for name in builders}
 
 
-class LooksAtValues(Calls):
-    def forward(self, x):
-        steps = [step.item() for step in torch.linspace(0, 1, 2)]
-        return super().forward(x * (2 if x.sum() > 1e9 else steps[-1]))
+def looks_at_values(module, x):
+    return F.relu(x * (2 if x.sum() > 1e9 else torch.linspace(0, 1, 2)[1].item()))
 
 
 def test_networks_that_the_meta_device_cannot_build_or_run_are_scored_and_counted():
-    found = evaluated(regnet=lambda: regnet_y_400mf(num_classes=10), looks=LooksAtValues)
+    found = evaluated(regnet=lambda: regnet_y_400mf(num_classes=10), looks=lambda: Calls(looks_at_values))
     assert [(each.status, each.reason) for each in found.values()] == [("ok", None)] * 2
     assert (found["regnet"].params, found["looks"].params) == (3_907_554, 186)
 
@@ -117,17 +112,17 @@ def lazy():
     return nn.Sequential(nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d(), nn.ReLU(), nn.Flatten(), nn.LazyLinear(10))
 
 
-@pytest.mark.parametrize("make", [Calls, SharedModules, KeepsWhatItMade, pruned, weight_normed, lazy])
-@pytest.mark.parametrize("ambient", [torch.enable_grad, torch.inference_mode])
-def test_a_network_trains_after_it_was_scored(make, ambient):
-    network = make()
-    with ambient():
-        score = naswot_score(network, images_of())
-    assert math.isfinite(score)
-    for _ in range(2):
-        network.train()(images_of(count=6)).sum().backward()
-    assert all(parameter.grad is not None for name, parameter in network.named_parameters() if "conv" in name)
-    assert math.isfinite(naswot_score(network, images_of(count=6)))
+def test_a_network_trains_after_it_was_scored():
+    for make in (Calls, SharedModules, KeepsWhatItMade, pruned, weight_normed, lazy):
+        for ambient in (torch.enable_grad, torch.inference_mode):
+            network = make()
+            with ambient():
+                score = naswot_score(network, images_of())
+            assert math.isfinite(score)
+            for _ in range(2):
+                network.train()(images_of(count=6)).sum().backward()
+            assert all(parameter.grad is not None for name, parameter in network.named_parameters() if "conv" in name)
+            assert math.isfinite(naswot_score(network, images_of(count=6)))
 
 
 class OwnNorm(nn.BatchNorm2d):
@@ -214,9 +209,6 @@ def test_networks_of_our_spaces_are_run_once(monkeypatch):
 def test_what_does_not_depend_on_the_images_is_no_unit_of_theirs():
     assert units(Calls(lambda module, x: F.relu(x + F.relu(module.weight).sum()))) == 144
     assert units(Calls(lambda module, x: F.relu(x).mean(0, keepdim=True).relu().expand_as(x))) == 144
-
-
-def test_a_dimension_that_cannot_be_told_is_refused():
     with pytest.raises(ValueError, match="which dimension holds the images cannot be told"):
         units(Calls(lambda module, x: x * F.relu(x.flatten(1) @ x.flatten(1).T).mean()))
 
@@ -297,10 +289,7 @@ def test_a_network_that_views_its_feature_maps_has_every_score():
             x = F.max_pool2d(F.relu(self.conv1(x)), 2)
             return self.fc(F.max_pool2d(F.relu(self.conv2(x)), 2).view(-1, 400))
 
-    space = NamedNetworks({"lenet": lambda classes: LeNet()}, "own")
-    space.channels_last = True  # the default of a class of one's own
-    (probe,) = [load_probe("noise", "", 8, 0)]
-    found = ScoreEvaluator(space, [probe], ("naswot", "log_width", "conv_depth", "macs", "zico"))("lenet")
+    (found,) = evaluated(("naswot", "log_width", "conv_depth", "macs", "zico"), own=LeNet).values()
     assert (found.status, found.reason) == ("ok", None)
     assert found.scores["log_width"] == pytest.approx(math.log(6) + math.log(16))
 

@@ -32,8 +32,17 @@ def cell():
     return SPACE.build("|nor_conv_3x3~0|+|nor_conv_1x1~0|none~1|+|skip_connect~0|avg_pool_3x3~1|nor_conv_3x3~2|", 4)
 
 
+def chain():
+    """The first 37 channels are two blocks of 16, and five over."""
+    torch.manual_seed(3)
+    return nn.Sequential(
+        nn.Conv2d(3, 37, 3), nn.ReLU(), nn.BatchNorm2d(37), nn.Conv2d(37, 5, 3), nn.ReLU(), nn.Flatten(),
+        nn.Linear(80, 6), nn.ReLU(), nn.Linear(6, 4),
+    )  # fmt: skip
+
+
 class Branches(nn.Module):
-    """Grouped and plain convolutions, BatchNorm, a sum, an in-place rectifier, biases and a linear layer."""
+    """Grouped and plain convolutions, BatchNorm, a sum, an in-place ReLU, biases and a linear layer."""
 
     def __init__(self):
         super().__init__()
@@ -60,28 +69,28 @@ def branches(seed=0):
 
 
 def with_batch_statistics(network):
-    """A clone whose BatchNorm is in train mode and nothing else."""
+    """A clone whose BatchNorm is in train mode and nothing else, and whose ReLUs are not in place."""
     clone = copy.deepcopy(network).eval()
     for module in clone.modules():
         module.training = isinstance(module, nn.BatchNorm2d)
+        if isinstance(module, nn.ReLU):
+            module.inplace = False
     return clone
 
 
 def outputs_of(network, kinds, images, inputs=False):
     """Copies of what the modules of these kinds return while the network runs, or of what they are given, in order."""
     found = []
-    hooks = [
-        module.register_forward_hook(
-            lambda module, given, output: found.append((given[0] if inputs else output).clone())
-        )
-        for module in network.modules()
-        if isinstance(module, kinds)
-    ]
-    network(images)
-    for hook in hooks:
-        hook.remove()
+    clone = with_batch_statistics(network)
+    for module in clone.modules():
+        if isinstance(module, kinds):
+            module.register_forward_hook(
+                lambda module, given, output: found.append((given[0] if inputs else output).clone())
+            )
+    with torch.no_grad():
+        clone(images)
     return found
 
 
 def conv_and_linear_weights(network):
-    return [m.weight for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    return [m.weight for m in network.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d | nn.Linear)]

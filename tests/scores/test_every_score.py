@@ -1,3 +1,5 @@
+"""What holds for every score: golden values, nothing is changed, degenerate networks, NaN, sharing of passes."""
+
 import math
 import random
 
@@ -17,8 +19,16 @@ FORWARD_SCORES = [*OF_RECTIFIERS, "meco", "az_expressivity", "az_progressivity",
 # Scores that see whether a network computes anything, and whether what it computes is a number.
 SIGHTED = ["naswot", *GRADIENT_SCORES, *FORWARD_SCORES, "vkdnw"]
 DISCONNECTED = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
-
-
+CELL = "|nor_conv_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|skip_connect~0|avg_pool_3x3~1|nor_conv_3x3~2|"
+# Of CELL, as they were when the formulas were checked.
+GOLDEN = {
+    "naswot": 177.4505, "jacob_cov": -16.28114, "grad_norm": 35.9466, "snip": 75.30546, "fisher": 0.01230434,
+    "grasp": 22.57364, "zico": 546.0401, "synflow": 82.82277, "nwot_normalised": -9.372005, "swap": 42230,
+    "meco": 14.41432, "relu_entropy": 163.2984, "relu_rank": 1447.331, "relu_input_rank": 1311.460,
+    "relu_volume": 1457.443, "relu_meco": 52.28220, "az_expressivity": 56.78897, "az_progressivity": -0.01336939,
+    "az_trainability": -0.2933987, "zen": 162.6428, "vkdnw": 156.4553, "params": 587386, "macs": 20624010,
+    "rectified_units": 117760, "log_width": 181.6046, "conv_depth": 35,
+}  # fmt: skip
 NETWORKS = {
     "one convolution": lambda: nn.Sequential(nn.Conv2d(3, 4, 8), nn.Flatten()),
     "no rectifier": lambda: nn.Sequential(
@@ -46,6 +56,14 @@ class Returning(nn.Module):
 
     def forward(self, x):
         return self.give(x, self.network(x))
+
+
+def test_golden_values():
+    torch.manual_seed(0)
+    found = every_score(SPACE.build(CELL), probe_of(count=16, size=16, classes=10))
+    assert found.keys() == REGISTERED.keys() == {*GOLDEN, "random"}
+    del found["random"]  # of every bit of the weights
+    assert found == pytest.approx(GOLDEN, rel=1e-3)
 
 
 def test_every_score_leaves_network_probe_and_generators_as_found():
@@ -99,49 +117,31 @@ def test_finite_and_different_on_networks_of_nas_bench_201():
         assert len(set(values)) >= 3, name
 
 
-def test_a_disconnected_cell_is_degenerate():
+def test_degenerate_networks():
     found = every_score(SPACE.build(DISCONNECTED, 4))
-    del found["meco"]  # the stem's channels are independent
-    assert {name: found[name] for name in SIGHTED if name != "meco"} == dict.fromkeys(
-        (name for name in SIGHTED if name != "meco"), -math.inf
-    )
-
-
-def test_an_output_that_depends_on_nothing_is_degenerate():
-    class Constant(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.conv = nn.Conv2d(3, 4, 1)
-
-        def forward(self, x):
-            F.relu(self.conv(x))
-            return x.new_zeros(len(x), 4)
-
-    assert compute_scores(Constant(), probe_of(), GRADIENT_SCORES) == dict.fromkeys(GRADIENT_SCORES, -math.inf)
-
-
-def test_one_image_without_gradient_is_degenerate():
+    sighted = [name for name in SIGHTED if name != "meco"]  # the stem's channels are independent
+    assert {name: found[name] for name in sighted} == dict.fromkeys(sighted, -math.inf)
+    # An output that depends on nothing, and one image without a gradient.
+    constant = Returning(nn.Conv2d(3, 4, 1), lambda x, maps: F.relu(maps).new_zeros(len(x), 4))
+    names = [*GRADIENT_SCORES, "vkdnw"]
+    assert compute_scores(constant, probe_of(), names) == dict.fromkeys(names, -math.inf)
     probe = probe_of()
     probe.images[2] = -9.0
-    network = nn.Sequential(nn.ReLU(), nn.Flatten(), nn.Linear(192, 4))
-    assert score("jacob_cov", network, probe) == -math.inf
+    assert score("jacob_cov", nn.Sequential(nn.ReLU(), nn.Flatten(), nn.Linear(192, 4)), probe) == -math.inf
 
 
-def test_nan_weights_give_nan():
+def test_nan_and_overflow_give_nan():
     for network in (SPACE.build(SPACE[11], 4), branches()):
         with torch.no_grad():
             next(network.parameters()).view(-1)[0] = math.nan
         found = compute_scores(network, probe_of(), SIGHTED)
         assert all(math.isnan(value) for value in found.values()), found
-
-
-def test_overflow_of_the_network_is_a_failure_and_not_a_good_score():
-    network = nn.Sequential(nn.Flatten(), nn.Linear(192, 8), nn.ReLU(), nn.Linear(8, 4))
+    network = NETWORKS["no convolution"]()
     with torch.no_grad():
         for layer in (network[1], network[3]):
             layer.weight.fill_(3e38)
-    assert math.isnan(score("snip", network))
-    assert math.isnan(score("grad_norm", network))
+    found = compute_scores(network, probe_of(), ["snip", "grad_norm"])
+    assert all(math.isnan(value) for value in found.values()), found
 
 
 def test_features_beside_the_logits_change_no_score():
@@ -209,12 +209,11 @@ def test_a_shared_weight_counts_once():
 
 
 def test_networks_without_the_usual_parts_are_scored():
-    """A score is a number, or says that a rectifier is missing."""
+    """A score is a number, or says that a ReLU is missing."""
     for name in REGISTERED:
         if name in ("naswot", "rectified_units"):
             continue
         for network, make in NETWORKS.items():
-            torch.manual_seed(0)
             if name in OF_RECTIFIERS and network not in ("no batch norm", "no convolution"):
                 with pytest.raises(NoRectifierError):
                     score(name, make())
@@ -237,12 +236,12 @@ def test_threads_change_no_score():
 def test_all_scores_at_once_are_those_of_each():
     """From one forward and one backward pass, which every score leaves as it was."""
     network, probe = SPACE.build(SPACE[284]), probe_of(classes=10)
-    together = compute_scores(network, probe, list(REGISTERED))
+    together = every_score(network, probe)
     assert together == {name: score(name, network, probe) for name in REGISTERED}
     assert compute_scores(network, probe, list(REGISTERED)[::-1]) == together
 
 
-def test_scores_of_the_forward_pass_share_it():
+def test_scores_of_a_pass_share_it(monkeypatch):
     """However many ask, and whoever asks first; asked for without notice, one pass more for each that observes."""
     calls = []
     network = SPACE.build(SPACE[11])
@@ -253,12 +252,7 @@ def test_scores_of_the_forward_pass_share_it():
     measured = Measured(network, probe_of())
     assert {name: REGISTERED[name](measured) for name in names} == compute_scores(network, probe_of(), names)
     assert len(calls) == 2 + 4
-
-
-def test_scores_of_the_backward_pass_share_it(monkeypatch):
-    calls = []
-    monkeypatch.setattr(
-        torch.autograd, "grad", lambda *args, grad=torch.autograd.grad, **kw: calls.append(0) or grad(*args, **kw)
-    )
+    grad = torch.autograd.grad
+    monkeypatch.setattr(torch.autograd, "grad", lambda *args, **kwargs: calls.append(0) or grad(*args, **kwargs))
     compute_scores(branches(), probe_of(), ["snip", "fisher", "grad_norm"])
-    assert len(calls) == 1
+    assert len(calls) == 2 + 4 + 1

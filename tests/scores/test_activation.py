@@ -1,0 +1,68 @@
+"""naswot, nwot_normalised and swap against numpy, from what modules return."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from naswot_lightning.score import activation_kernel, naswot_score
+from tests.scores.networks import branches, cell, chain, outputs_of, probe_of, score
+
+
+def test_naswot_is_equation_2_and_nwot_normalised_that_of_the_shares():
+    network, probe = branches(), probe_of()
+    assert score("naswot", network, probe) == naswot_score(network, probe.images)
+    for make in (cell, chain):
+        probe = probe_of(count=12)
+        kernel = activation_kernel(make(), probe.images)
+        sign, expected = np.linalg.slogdet(kernel.matrix.double().numpy() / kernel.n_units)
+        assert score("nwot_normalised", make(), probe) == pytest.approx(expected, rel=1e-6)
+        assert sign == 1
+        assert expected < 0
+
+
+def test_nwot_normalised_does_not_grow_with_the_units():
+    class Copies(nn.Module):
+        """Every unit several times: each entry of K_H is multiplied."""
+
+        def __init__(self, copies):
+            super().__init__()
+            self.copies, self.layer = copies, nn.Linear(192, 30)
+
+        def forward(self, x):
+            return torch.relu(torch.cat([self.layer(x.flatten(1))] * self.copies, 1))
+
+    once, twice = Copies(1), Copies(2)
+    twice.load_state_dict(once.state_dict())
+    assert score("nwot_normalised", once) == pytest.approx(score("nwot_normalised", twice), rel=1e-9)
+    assert score("naswot", twice) == pytest.approx(score("naswot", once) + 6 * math.log(2), rel=1e-9)
+
+
+@pytest.mark.parametrize("network", [cell, chain])
+def test_swap_counts_distinct_columns(network):
+    for count in (5, 16, 20):
+        probe = probe_of(count=count)
+        layers = outputs_of(network(), nn.ReLU, probe.images)
+        signs = np.concatenate([(layer.flatten(1) > 0).numpy()[:16] for layer in layers], axis=1)
+        assert score("swap", network(), probe) == len(np.unique(signs, axis=1).T)
+
+
+def test_swap_by_hand():
+    """All 2^3 patterns of more units; rows of an image are units of its own; equal images have no pattern."""
+
+    class Folded(nn.Module):
+        def __init__(self, rows):
+            super().__init__()
+            self.rows = rows
+
+        def forward(self, x):
+            return torch.relu(x.reshape(len(x) * self.rows, -1)).reshape(len(x), -1)
+
+    torch.manual_seed(0)
+    assert score("swap", nn.Sequential(nn.Flatten(), nn.Linear(192, 500), nn.ReLU()), probe_of(count=3)) == 8
+    assert score("swap", Folded(4), probe_of(count=16)) == score("swap", Folded(1), probe_of(count=16))
+    probe = probe_of()
+    probe.images[:] = probe.images[:1].clone()
+    assert score("swap", chain(), probe) == -math.inf

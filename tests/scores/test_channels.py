@@ -1,0 +1,82 @@
+"""Scores of the channels' correlation against numpy, from what ReLUs are given and return."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tests.scores.networks import cell, chain, outputs_of, probe_of, score
+
+SCORES = ["relu_entropy", "relu_rank", "relu_input_rank", "relu_volume", "relu_meco"]
+
+
+def correlations(network, probe, inputs=False):
+    """Yield the correlation matrix of each ReLU's channels over the first 32 images; 0 for constant channels."""
+    for output in outputs_of(network, nn.ReLU, probe.images, inputs):
+        rows = np.stack([channel.flatten().double().numpy() for channel in output[:32].unbind(1)])
+        with np.errstate(invalid="ignore"):
+            yield np.nan_to_num(np.corrcoef(rows))
+
+
+def entropy_of(matrix):
+    shares = [value / np.trace(matrix) for value in np.linalg.eigvalsh(matrix) if value > 1e-9]
+    return -sum(share * math.log(share) for share in shares)
+
+
+def volume_of(matrix):
+    sign, logarithm = np.linalg.slogdet(matrix + 1e-4 * np.eye(len(matrix)))
+    assert sign == 1
+    return len(matrix) * math.exp(logarithm / len(matrix))
+
+
+def smallest_of(matrix):
+    side, total = min(16, len(matrix)), 0.0
+    for block in range(len(matrix) // side):
+        place = slice(block * side, (block + 1) * side)
+        total += max(0.0, np.linalg.eigvalsh(matrix[place, place]).min())
+    return total
+
+
+@pytest.mark.parametrize(("network", "count"), [(cell, 12), (chain, 12), (chain, 40)])
+def test_relu_by_relu(network, count):
+    probe = probe_of(count=count, size=16 if network is cell else 8)
+    rectified, given = list(correlations(network(), probe)), correlations(network(), probe, inputs=True)
+    for name, expected, tolerance in (
+        ("relu_entropy", sum(map(entropy_of, rectified)), 1e-4),
+        ("relu_rank", sum(math.exp(entropy_of(matrix)) for matrix in rectified), 1e-4),
+        ("relu_input_rank", sum(math.exp(entropy_of(matrix)) for matrix in given), 1e-4),
+        ("relu_volume", sum(map(volume_of, rectified)), 1e-3),
+        ("relu_meco", sum(map(smallest_of, rectified)), 1e-3),
+    ):
+        assert score(name, network(), probe) == pytest.approx(expected, rel=tolerance), name
+
+
+def test_four_channels_by_hand():
+    class Signs(nn.Module):
+        """Four channels of which each is on where no other is: correlations of -1/3, eigenvalues 4/3 three times, 0."""
+
+        def forward(self, x):
+            place = torch.arange(64).reshape(8, 8) % 4
+            return torch.relu(torch.stack([(place == each).float() for each in range(4)]).expand(len(x), 4, 8, 8))
+
+    assert score("relu_entropy", Signs()) == pytest.approx(math.log(3), rel=1e-4)
+    assert score("relu_rank", Signs()) == pytest.approx(3, rel=1e-4)
+    assert score("relu_volume", Signs()) == pytest.approx(4 * (1e-4 * (4 / 3 + 1e-4) ** 3) ** (1 / 4), rel=1e-2)
+    assert score("relu_meco", Signs()) < 1e-4
+
+
+def test_a_relu_is_seen_however_it_is_called_and_one_without_a_channel_that_changes_is_degenerate():
+    class Functional(nn.Module):
+        def __init__(self, layer):
+            super().__init__()
+            self.layer = layer
+
+        def forward(self, x):
+            return self.layer(x).clamp_(min=0)
+
+    layer = nn.Conv2d(3, 5, 3)
+    for name in SCORES:
+        assert score(name, Functional(layer)) == score(name, nn.Sequential(layer, nn.ReLU(inplace=True)))
+        assert score(name, Functional(lambda x: x * 0 - 1)) == -math.inf
