@@ -137,12 +137,8 @@ def _print_benchmark(found: BenchmarkEvidence, score: str) -> None:
         tau = found.correlations[name].kendall_tau
         print(f"  Kendall tau of {label:16s} {tau}, n = {tau.n}")
     print_text(found.verdict.sentence)
-    if found.pick is not None and found.best_candidate is not None and found.best is not None:
-        pick, best, of_table = 100 * found.pick, 100 * found.best_candidate, 100 * found.best
-        print_text(
-            f"The first of the ranking reaches {pick:.2f} %: {best - pick:.2f} points below the best of the candidates "
-            f"({best:.2f} %), {of_table - pick:.2f} below the best of the table ({of_table:.2f} %)"
-        )
+    if found.regret is not None:
+        print_text(found.regret)
 
 
 def _track(search: Search, result: SearchResult) -> None:

@@ -239,6 +239,17 @@ class BenchmarkEvidence:
                 raise ValueError(f"correlations.{column.name}: an interval with one end")
 
     @property
+    def regret(self) -> str | None:
+        """How far the first of the ranking is from the best, in a sentence; None where that is not known."""
+        if self.pick is None or self.best_candidate is None or self.best is None:
+            return None
+        pick, best, of_table = 100 * self.pick, 100 * self.best_candidate, 100 * self.best
+        return (
+            f"The first of the ranking reaches {pick:.2f} %: {best - pick:.2f} points below the best of the candidates "
+            f"({best:.2f} %), {of_table - pick:.2f} below the best of the table ({of_table:.2f} %)"
+        )
+
+    @property
     def source(self) -> str:
         """The table and the accuracy, in words."""
         target = self.target

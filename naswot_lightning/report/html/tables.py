@@ -365,12 +365,6 @@ def evidence_of(run: Run, findings: Findings) -> list[Evidence]:
         found.append(Evidence(title, each.verdict, each.correlations[TEST_ACC.name], notes, lines))
     if (table := run.benchmark) is not None:
         title = f"{table.source}: {table.networks:,} of {table.candidates:,} candidates are known"
-        notes = []
-        if table.pick is not None and table.best_candidate is not None and table.best is not None:
-            pick, best, of_table = 100 * table.pick, 100 * table.best_candidate, 100 * table.best
-            notes = [
-                f"The first of the ranking reaches {pick:.2f} %: {best - pick:.2f} points below the best of the "
-                f"candidates ({best:.2f} %), {of_table - pick:.2f} below the best of the table ({of_table:.2f} %)."
-            ]
+        notes = [f"{table.regret}."] if table.regret else []
         found.append(Evidence(title, table.verdict, table.correlations, notes))
     return found
