@@ -62,17 +62,21 @@ def _first_line(error: BaseException) -> str:
 
 
 @contextmanager
-def warn_of_failure(what: str) -> Iterator[None]:
+def warn_of_failure(what: str, raised: tuple[type[Exception], ...] = ()) -> Iterator[None]:
     """Turn an error inside the block into a warning: a failed view must not end a command whose work is done.
 
     Args:
         what: the failure in words, such as "figure6.png cannot be drawn".
+        raised: errors that are raised all the same.
     """
     try:
         yield
+    except raised:
+        raise
     # Plotting libraries and wandb raise errors of many kinds.
     except Exception as error:  # noqa: BLE001
-        print(f"warning: {what}: {reason_of(error)}", file=sys.stderr)
+        reason = describe_os_error(error) if isinstance(error, OSError) else reason_of(error)
+        print(f"warning: {what}: {reason}", file=sys.stderr)
 
 
 def describe_os_error(error: OSError) -> str:

@@ -47,7 +47,8 @@ def compare(folder: RunFolder) -> tuple[Run, Findings, Mapping[str, Path]]:
         write_csv(folder.path / "comparison.csv", comparison_rows(run.results), NAMES)
         write_json(folder.path / "evidence.json", findings.to_json())
         networks = write_seeds(folder.path, run.groups)
-        drawn = draw_figures(run, findings, folder.figures)
+        with warn_of_failure(f"{folder.figures} cannot be written"):
+            drawn = draw_figures(run, findings, folder.figures)
         print_comparison(folder.path, run, findings, networks, drawn)
     # What the command has done stands in any case.
     with warn_of_failure(f"{folder.report} cannot be written"):

@@ -46,11 +46,14 @@ def draw_figures(
 
     Returns:
         The files of the first format by the names of the figures.
+
+    Raises:
+        OSError: the disk is full or cannot be written; it would take none of the others either.
     """
     drawn = {}
     for name in names or FIGURES:
         files = [folder / f"{name}.{ending}" for ending in formats]
-        with warn_of_failure(f"{files[0]} cannot be drawn"):
+        with warn_of_failure(f"{files[0]} cannot be drawn", (OSError,)):
             if draw_figure(name, run, findings, files):
                 drawn[name] = files[0]
     return drawn
