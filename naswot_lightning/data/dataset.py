@@ -80,14 +80,15 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
 
 
 def store_dataset(dataset: Dataset, path: Path) -> None:
-    """Write a data set and its fingerprint into one file, which other processes map (:func:`map_dataset`).
+    """Write a data set into one file, which other processes map; those that have mapped another one there keep it.
 
-    A file that was there is replaced; processes that have mapped it keep it. Only one process may write it at a time.
+    Only one process may write it at a time.
 
     Raises:
         OSError: the disk is full or cannot be written; nothing is left behind.
     """
-    _ = dataset.fingerprint  # computed once, here, and stored with the fields
+    # The fingerprint is computed once, here, and stored with the fields.
+    _ = dataset.fingerprint
     content = {
         name: (value.images.contiguous(), value.labels) if isinstance(value, ImageSplit) else value
         for name, value in vars(dataset).items()
@@ -119,5 +120,6 @@ def map_dataset(path: Path) -> Dataset:
     except (OSError, *FAULTS) as error:
         reason = reason_of(error)
         raise UserError(f"{path}: the stored images cannot be used ({reason}); run the command again") from None
-    vars(dataset)["fingerprint"] = fingerprint  # what the cached property would compute from all images
+    # What the cached property would compute from all images.
+    vars(dataset)["fingerprint"] = fingerprint
     return dataset

@@ -126,15 +126,7 @@ def _images_of(folder: Path, others: list[Path]) -> list[str]:
 
 
 def _decode(path: str, image_size: int | None, shape: tuple[int, ...] | None) -> np.ndarray:
-    """Read one image.
-
-    Args:
-        path: of the file.
-        image_size: side to which it is resized and cropped, or None.
-        shape: height, width and channels of a square that it must have, or None.
-
-    Returns:
-        (H, W, 3) uint8.
+    """Return one image, (H, W, 3) uint8, resized and cropped to a side where that is given, else of that shape.
 
     Raises:
         UserError: it is no image, or one of another size or larger than is decoded, which its header says.

@@ -58,7 +58,8 @@ def load_dataset(
         name: one of :data:`naswot_lightning.data.DATASETS`.
         data_dir: where its files lie, or are downloaded to.
         image_size: side of the images, for an imagefolder only.
-        split_file: the official x-valid and x-test lists, for ``cifar100`` and ``imagenet16-120`` only.
+        split_file: the official x-valid and x-test lists, for ``cifar100`` and ``imagenet16-120`` only; without it
+            they are drawn by a seed of our own.
 
     Raises:
         UserError: unknown name, or missing or damaged files; the message says what to put where.
@@ -100,16 +101,11 @@ def load_digits() -> Dataset:
 
 
 def load_cifar(name: str, data_dir: Path, split_file: str | Path | None = None) -> Dataset:
-    """Return a data set of NAS-Bench-201 that consists of CIFAR's images.
+    """Return a data set of NAS-Bench-201 that consists of CIFAR's images, downloaded where there is a network.
 
     - ``cifar10``: 50,000 images to train, none to validate, 10,000 to test;
     - ``cifar10-valid``: 25,000 of the training images to train, the other 25,000 to validate, 10,000 to test;
     - ``cifar100``: 50,000 images to train; 5,000 of the test images to validate, the other 5,000 to test.
-
-    Args:
-        name: one of these.
-        data_dir: where the extracted archive lies, or is downloaded to where there is a network.
-        split_file: the official x-valid and x-test lists of ``cifar100``; without it they are drawn by our own seed.
 
     Raises:
         UserError: the files are missing or damaged and cannot be downloaded, or the lists are invalid.
@@ -135,13 +131,9 @@ def load_cifar(name: str, data_dir: Path, split_file: str | Path | None = None) 
 
 
 def load_imagenet16_120(data_dir: Path, split_file: str | Path | None = None) -> Dataset:
-    """Return ImageNet16-120: 151,700 images to train, 3,000 to validate, 3,000 to test.
+    """Return ImageNet16-120, the first 120 classes of ImageNet at 16x16: 151,700 images to train, 3,000 and 3,000.
 
-    They are the first 120 classes of ImageNet at 16x16, read from the official files alone.
-
-    Args:
-        data_dir: the folder of the eleven official files, or the one that holds them in ``ImageNet16/``.
-        split_file: the official x-valid and x-test lists; without it the two are drawn by our own seed.
+    The eleven official files lie in ``data_dir``, or in its folder ``ImageNet16``.
 
     Raises:
         UserError: files are missing or are not the official ones, or the lists are invalid.

@@ -52,11 +52,7 @@ def divide_test_set(name: str, total: int, split_file: str | Path | None) -> tup
 
 
 def describe_split(name: str, split_file: str | Path | None) -> str | None:
-    """Return what decides the splits of a data set beside its files; None where nothing does.
-
-    Raises:
-        UserError: the data set takes no split file, or the file cannot be read.
-    """
+    """Return what decides the splits of a data set beside its files; None where nothing does."""
     expect_split_file_fits(name, split_file)
     if split_file is not None:
         return f"--split_file, sha256 {hashlib.sha256(_content(Path(split_file))).hexdigest()[:16]}"
@@ -87,11 +83,6 @@ def read_split_file(path: str | Path, name: str, total: int) -> Halves:
     Two formats, both JSON: the benchmark's own (``cifar100-test-split.txt``, as its configuration files are written):
     ``{"xvalid": ["int", ["1", "3", ...]], "xtest": ["int", [...]]}``; and plain lists for several data sets:
     ``{"cifar100": {"xvalid": [1, 3, ...], "xtest": [...]}, "imagenet16-120": {...}}``.
-
-    Args:
-        path: the file.
-        name: of the data set.
-        total: its test images.
 
     Returns:
         The sorted indices of x-valid and of x-test.

@@ -35,9 +35,9 @@ _encode = json.JSONEncoder(allow_nan=False).encode
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a path to write to, and rename it to ``path`` at the end: a reader sees the old content or the new.
+    """Give a path to write a file or folder to, and rename it at the end: a reader sees the old content or the new.
 
-    What was written may be a file or a folder. Where the block raises, nothing is left behind.
+    Where the block raises, nothing is left behind.
 
     Raises:
         OSError: the disk is full or cannot be written; it names ``path``, which errors of an open file do not.
@@ -48,7 +48,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
             unfinished = Path(folder) / path.name
             yield unfinished
             if unfinished.is_dir() and path.is_dir():
-                shutil.rmtree(path)  # a folder cannot be renamed over another
+                # A folder cannot be renamed over another.
+                shutil.rmtree(path)
             os.replace(unfinished, path)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
@@ -134,14 +135,14 @@ def remove_within(folder: Path, path: Path) -> None:
 
 @contextmanager
 def lock_folder(folder: Path, patience: float = 0.0, option: str = "--run_dir") -> Iterator[None]:
-    """Hold ``folder`` for this process; the lock dies with the process, however it ends.
+    """Hold an existing folder for this process; the lock dies with the process, however it ends.
 
     Where the file system has no locks, a warning says so.
 
     Args:
-        folder: an existing folder.
+        folder: is held.
         patience: seconds to wait for another process to release it.
-        option: the option that names another folder, for the message.
+        option: names another folder, for the message.
 
     Raises:
         UserError: another process holds it, or a link stands in the place of its lock.

@@ -31,12 +31,7 @@ FAULTS = (
 
 @contextmanager
 def reading(path: Path, content: str, cure: str = "get it anew") -> Iterator[None]:
-    """Turn what is raised for the content of a file into one line that names it.
-
-    Args:
-        path: of the file.
-        content: what it should hold.
-        cure: what the user can do where it does not.
+    """Turn what is raised for a file that does not hold the content it should into one line with its name and a cure.
 
     Raises:
         UserError: the content is damaged, or something else.
@@ -49,7 +44,8 @@ def reading(path: Path, content: str, cure: str = "get it anew") -> Iterator[Non
     except FAULTS as error:
         raise damaged(path, content, error, cure) from None
     except OSError as error:
-        if error.errno not in (None, errno.EINVAL):  # of the disk; bz2 and zipfile raise it of the content, too
+        # Of the disk; bz2 and zipfile raise it of the content, too.
+        if error.errno not in (None, errno.EINVAL):
             raise
         raise damaged(path, content, error, cure) from None
 
@@ -66,18 +62,12 @@ _DTYPE = re.compile(r"b1|[iufc](1|2|4|8|16)|[SU][1-9]\d{0,5}")
 
 
 def load_plain(file: BinaryIO, path: Path, content: str = "array", mapping: Callable[..., Any] = dict) -> Any:
-    """Return what the next pickle of a file holds; no code of it is imported or called.
+    """Return what the next pickle of a file holds, with ``mapping`` for an ``OrderedDict``; no code of it is called.
 
     How much memory it takes, and how deep it is nested, is bounded only where it was looked at before.
 
-    Args:
-        file: at the beginning of a pickle.
-        path: of the file, for messages.
-        content: what it should hold, for messages.
-        mapping: what stands for an ``OrderedDict``.
-
     Raises:
-        UserError: the pickle asks for code, or is damaged.
+        UserError: the pickle asks for code, or is damaged; the message names the path and the content it should have.
     """
     with reading(path, content):
         return _PlainUnpickler(file, path, content, mapping).load()

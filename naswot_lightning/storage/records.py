@@ -36,11 +36,7 @@ _FAULTS = (ValueError, RecursionError, AttributeError, TypeError, LookupError, A
 
 
 def from_json(kind: Callable[..., Record], content: bytes | str) -> Record:
-    """Return the record of a JSON object.
-
-    Args:
-        kind: the class of the record.
-        content: the text, UTF-8.
+    """Return the record of a JSON object, whose class is ``kind``.
 
     Raises:
         ValueError: it is none; the message says in one line what is wrong.

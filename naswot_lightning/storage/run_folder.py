@@ -16,7 +16,7 @@ import yaml
 
 from naswot_lightning.errors import UserError
 from naswot_lightning.storage.files import atomic_write, lock_folder, remove_within, write_json
-from naswot_lightning.storage.records import parse_json, parse_yaml
+from naswot_lightning.storage.records import checked_list, parse_json, parse_yaml
 
 # What a run writes, hence what --overwrite removes; anything else in the folder is the user's.
 _FILES = (
@@ -47,25 +47,24 @@ class MovedError(UserError):
 
 
 class RunFolder:
-    """One run's folder.
-
-    Args:
-        path: the folder; it need not exist.
-        option: the option that names it or a folder around it, for messages.
-    """
+    """One run's folder, which need not exist; ``option`` names it or a folder around it, for messages."""
 
     def __init__(self, path: str | Path, option: str = "--run_dir") -> None:
         if not str(path).strip() or any(character < " " for character in str(path)):
             raise UserError(f"{option} {str(path)!r}: expected the name of a folder, such as runs/mine")
         self.path, self._option = Path(path), option
-        self.config = self.path / "config.yaml"  # the settings, in the form that --config reads
-        self.scores = self.path / "scores.jsonl"  # one finished candidate per line
+        # The settings, in the form that --config reads.
+        self.config = self.path / "config.yaml"
+        # One finished candidate per line.
+        self.scores = self.path / "scores.jsonl"
         self.ranking = self.path / "ranking.json"
-        self.versions = self.path / "versions.json"  # of the libraries that the search ran with
+        # Of the libraries that the search ran with.
+        self.versions = self.path / "versions.json"
         self.picks = self.path / "picks"
         self.figures = self.path / "figures"
         self.report = self.path / "report.html"
-        self.wandb_runs = self.path / ".wandb_runs.json"  # ids of the runs that were logged whole
+        # Ids of the runs that were logged whole.
+        self.wandb_runs = self.path / ".wandb_runs.json"
 
     @property
     def name(self) -> str:
@@ -114,12 +113,9 @@ class RunFolder:
 
     @contextmanager
     def open(self, config: dict[str, Any], identity: Mapping[str, Any], overwrite: bool = False) -> Iterator[None]:
-        """Create or continue the folder under its lock.
+        """Create or continue the folder under its lock, and save all settings in it.
 
-        Args:
-            config: all settings, saved.
-            identity: those that decide the results; a folder belongs to one set of them.
-            overwrite: begin anew where they differ, instead of an error.
+        Those of ``identity`` decide the results: where they differ, it begins anew if it may overwrite.
 
         Raises:
             UserError: the folder was made with other settings, or another process is at work in it.
@@ -243,11 +239,8 @@ def read_versions(path: Path) -> Sequence[Versions]:
     """
     try:
         content = parse_json(path.read_bytes())
-        entries: list[Any] = content if isinstance(content, list) else [None]
-        if not all(isinstance(each, dict) and all(isinstance(text, str) for text in each.values()) for each in entries):
-            raise ValueError("expected a list of objects of texts")
+        return checked_list(dict[str, str], content if isinstance(content, list) else [None])
     except FileNotFoundError:
         return ()
     except ValueError as error:
         raise UserError(f"{path} is damaged ({error}): remove it; no result depends on it") from None
-    return entries

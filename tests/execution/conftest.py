@@ -1,27 +1,37 @@
-"""A small search, and what one process makes of it."""
+"""A small search, a cluster of Ray, and what the engines are given."""
 
-import json
+import os
 import shutil
 
 import pytest
 
-from naswot_lightning.cli.parser import parse
-from naswot_lightning.cli.search import run_search
-from naswot_lightning.config import SearchConfig
 from tests.commands.test_shadowing import NAMES
 from tests.conftest import run_script
 
-SMALL = ("--samples", "12", "--batch_size", "16", "--score", "naswot,synflow", "--wandb.mode", "disabled")
+SMALL = ("--samples", "12", "--batch_size", "16", "--score", "naswot,synflow")
+# Before Ray is imported: then it reads what holds for the process, also for commands that other tests run in it.
+os.environ.update(RAY_DEDUP_LOGS_SKIP_REGEX=".", RAY_AUTH_MODE="disabled")
 
 
 @pytest.fixture(scope="session")
-def ranking_of_one(tmp_path_factory):
-    """The ranking that one process, with one thread, makes of the small search."""
-    folder = tmp_path_factory.mktemp("one") / "run"
-    run_search(parse(SearchConfig, [*SMALL, "--workers", "1", "--run_dir", str(folder)], "search.py"))
-    ranking = (folder / "ranking.json").read_bytes()
-    assert len(json.loads(ranking)) == 12
-    return ranking
+def ray_cluster():
+    """The address of a cluster of two cores, which takes itself for one with two GPUs."""
+    ray = pytest.importorskip("ray")
+    ray.shutdown()  # of a command that another test has run in this process
+    ray.init(
+        "local", num_cpus=2, num_gpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR",
+        object_store_memory=100 * 2**20,
+    )  # fmt: skip
+    yield ray.get_runtime_context().gcs_address
+    ray.shutdown()
+
+
+@pytest.fixture
+def folders(tmp_path):
+    made = [tmp_path / name for name in ("1-a", "2-b")]
+    for folder in made:
+        folder.mkdir()
+    return made
 
 
 @pytest.fixture
@@ -51,11 +61,3 @@ def trained(tmp_path_factory):
         return {path.parent.name: path.read_bytes() for path in folder.glob("picks/*/trajectory.csv")}
 
     return train
-
-
-@pytest.fixture(scope="session")
-def trained_here(trained):
-    """The trajectories of the local engine."""
-    found = trained("--engine", "local")
-    assert len(found) == 2
-    return found

@@ -1,13 +1,11 @@
-"""The engine of this machine: in this process, in threads, and in processes that die, hang, or are never ready."""
+"""The engine of this machine: in this process, in threads and in processes, and their shares of the machine."""
 
-import json
 import os
-import random
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +14,7 @@ import torch
 from naswot_lightning.data.probe import load_probe
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution import local, resources
-from naswot_lightning.execution.base import ResourceRequest, WorkerFailure
+from naswot_lightning.execution.base import ResourceRequest
 from naswot_lightning.execution.local import (
     AutomaticExecutor,
     ProcessExecutor,
@@ -24,13 +22,13 @@ from naswot_lightning.execution.local import (
     ThreadExecutor,
     local_executor,
 )
+from naswot_lightning.execution.resources import split_resources
 from naswot_lightning.scorer import ScoreEvaluator
 from spaces import get_space
 from tests.conftest import ROOT
-from tests.execution.tasks import Fatal, Forking, Halved, NeverReady, Odd, Stopped, Where, wait_until
+from tests.execution.tasks import Forking, Halved, Stopped, Where, wait_until
 
 SPACE = get_space("nasbench201")
-DISCONNECTED = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
 
 
 def small_evaluator(space=None):
@@ -38,45 +36,8 @@ def small_evaluator(space=None):
     return ScoreEvaluator(space or get_space("nasbench201"), [load_probe("noise", "", 4, 0, probe_size=8)])
 
 
-@pytest.fixture
-def always_worthwhile(monkeypatch):
+def test_items_are_answered_once_each_also_none_and_by_a_task_that_forks(monkeypatch):
     monkeypatch.setattr(local, "_WORTHWHILE_S", 0.0)
-
-
-@pytest.mark.parametrize(
-    ("name", "bf16"),
-    [
-        ("nasbench201", True),
-        pytest.param("nds_vanilla", False, marks=pytest.mark.slow),
-        pytest.param("tests.own_networks.networks", False, marks=pytest.mark.slow),
-    ],
-)
-def test_scores_are_the_same_in_one_process_in_workers_and_with_any_threads(name, bf16):
-    space, rng = get_space(name), random.Random(1)
-    scores = ("naswot", "jacob_cov", "grad_norm", "snip", "synflow")
-    precision = "bf16" if bf16 else "32"
-    evaluator = ScoreEvaluator(space, [load_probe("noise", "", 16, 0, probe_size=16)], scores, precision=precision)
-    networks = list(dict.fromkeys(space.sample(rng) for _ in range(3)))
-    if name == "nasbench201":
-        networks.append(DISCONNECTED)
-    pairs = list(ProcessExecutor(2).run(evaluator, iter(networks)))
-    assert sorted(network for network, _ in pairs) == sorted(networks)
-    expected = {network: replace(values, seconds=0.0) for network, values in pairs}
-    threads = torch.get_num_threads()
-    for count in (1, 2):
-        torch.set_num_threads(count)
-        try:
-            here = [
-                (network, replace(values, seconds=0.0)) for network, values in SerialExecutor().run(evaluator, networks)
-            ]
-            assert torch.get_num_threads() == count
-        finally:
-            torch.set_num_threads(threads)
-        assert [network for network, _ in here] == networks
-        assert all(replace(values, seconds=0.0) == expected[network] for network, values in here)
-
-
-def test_items_are_answered_once_each_also_none_and_by_a_task_that_forks(always_worthwhile):
     executors = SerialExecutor(), ProcessExecutor(2), AutomaticExecutor(ProcessExecutor(2)), ThreadExecutor(2)
     for executor in executors:
         assert list(executor.run(Halved(), [])) == []
@@ -137,39 +98,6 @@ def test_each_process_has_its_devices_and_its_threads():
     assert dict(os.environ) == before
 
 
-def test_an_error_of_a_task_ends_the_run_with_that_error():
-    assert dict(ProcessExecutor(2).run(Halved(), iter([2, 4, 6, 8, 10]))) == {2: 1, 4: 2, 6: 3, 8: 4, 10: 5}
-    with pytest.raises(ValueError, match="3 is odd"):
-        list(ProcessExecutor(2).run(Halved(), [2, 3, 4]))
-    with pytest.raises(RuntimeError, match="Unsendable: 1 and more"):
-        list(ProcessExecutor(1).run(Odd(), [1]))
-
-
-def test_what_kills_its_worker_or_hangs_is_tried_again_and_then_fails_and_the_others_go_on(tmp_path, caplog):
-    once = str(tmp_path / "died")
-    items = [5, 0, 6, once, 99, 7, 8]
-    for workers in (2, 1):
-        caplog.clear()
-        results = list(ProcessExecutor(workers, timeout=1.0).run(Fatal(), items))
-        assert sorted(map(str, dict(results))) == sorted(map(str, items))
-        assert len(results) == len(items)
-        assert dict(results)[0] == WorkerFailure("was killed by SIGKILL, as Linux does where memory runs out")
-        assert dict(results)[99] == WorkerFailure("gave no answer in 1 s")
-        assert all(result == item for item, result in results if item not in (0, 99))
-        assert len(caplog.messages) == 3
-        assert any("ended with exit code 3; what it was at is tried again" in message for message in caplog.messages)
-        os.remove(once)
-
-
-def test_a_killed_worker_loses_nothing_and_its_items_are_answered_once():
-    results = []
-    for item, (process, _, _) in ProcessExecutor(2).run(Where(), range(30)):
-        results.append(item)
-        if len(results) == 10:
-            os.kill(process, signal.SIGKILL)
-    assert sorted(results) == list(range(30))
-
-
 def test_what_hangs_before_it_is_ready_is_replaced(tmp_path, monkeypatch):
     monkeypatch.setattr(local, "_START_S", 3.0)
     assert dict(ProcessExecutor(1, timeout=1.0).run(Stopped(str(tmp_path / "mark")), [1, 2])) == {1: 1, 2: 2}
@@ -184,14 +112,9 @@ def test_what_hangs_when_all_is_done_is_ended():
         os.kill(process, 0)
 
 
-def test_workers_that_cannot_get_ready_are_one_line():
-    with pytest.raises(UserError, match=r"^a worker ended with exit code 7 before it was ready, 3 times.* --workers$"):
-        list(ProcessExecutor(2).run(NeverReady(), [1, 2, 3]))
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
 def test_workers_end_with_their_parent_also_in_the_middle_of_an_item():
-    program = "import sys; from tests.execution.test_local import *\nif __name__ == '__main__': list("
+    program = "from tests.execution.test_engines import *\nif __name__ == '__main__': list("
     program += "ProcessExecutor(2).run(Fatal(), [99, 99]))"
     parent = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT)
     children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
@@ -208,22 +131,53 @@ def is_at_work(pid):
     return False
 
 
-@pytest.mark.slow
-def test_a_killed_worker_of_a_search_is_one_line(tmp_path):
-    command = ["search.py", "--samples", "60", "--batch_size", "16", "--workers", "2", "--wandb.mode", "disabled"]
-    process = subprocess.Popen(
-        [sys.executable, *command, "--run_dir", tmp_path / "run"],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    rows = tmp_path / "run" / "scores.jsonl"
-    wait_until(lambda: rows.exists() and rows.read_text().count("\n") >= 4)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    os.kill(int(next(pid for pid in children.read_text().split() if is_at_work(pid))), signal.SIGKILL)
-    output, errors = process.communicate(timeout=120)
-    assert process.returncode == 0
-    (told,) = [line for line in errors.splitlines() if line and "scoring" not in line]
-    assert told.startswith(
-        "warning: a worker was killed by SIGKILL, as Linux does where memory runs out; what it was at"
-    )
-    assert len({json.loads(line)["architecture"] for line in rows.read_text().splitlines()}) == 60
-    assert "best 10 of 60" in output
+def test_split_resources_gives_each_slot_its_gpus_and_threads(monkeypatch):
+    monkeypatch.setattr(resources, "visible_gpus", lambda: ["0", "1", "2", "3"])
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
+    for asked, threads, shown in (
+        (("auto", 1, 9, None, None), 2, ["0", "1", "2", "3"]),
+        (("gpu", 2, 9, None, None), 2, ["0,1", "2,3"]),
+        (("gpu", 3, 9, None, None), 2, ["0,1,2"]),
+        (("auto", 1, 9, 6, None), 1, ["0", "1", "2", "3", "0", "1"]),
+        (("auto", 1, 3, None, 1), 1, ["0", "1", "2"]),
+        (("auto", 8, 3, None, None), 1, [None]),  # Lightning says that there are fewer
+        (("cpu", 1, 3, None, None), 2, [None] * 3),
+        (("cpu", 2, 9, None, None), 1, [None] * 4),
+        (("cpu", 1, 9, None, 4), 4, [None] * 2),
+        (("cpu", 1, 1, None, None), 8, [None]),
+        (("cpu", 1, 9, 16, None), 1, [None] * 16),
+    ):
+        slots = split_resources(*asked)
+        assert [slot.environment.get("CUDA_VISIBLE_DEVICES") for slot in slots] == shown, asked
+        assert {slot.threads for slot in slots} == {threads}
+        assert {slot.environment["OMP_NUM_THREADS"] for slot in slots} == {str(threads)}
+
+
+class Waits:
+    """Each item waits for the end, and one is an error."""
+
+    def __init__(self):
+        self.stopped = False
+
+    def prepare(self): ...
+
+    def stop(self):
+        self.stopped = True
+
+    def __call__(self, item):
+        if item == "error":
+            time.sleep(0.3)  # after the first
+            raise ValueError(item)
+        if item == "first":
+            return "done"
+        while not self.stopped:
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+
+
+def test_thread_executor_with_an_error_stops_the_others_and_raises_it():
+    task, results = Waits(), []
+    with pytest.raises(ValueError, match="error"):
+        results.extend(ThreadExecutor(3).run(task, ["first", "waits", "error", "never begun", "nor this"]))
+    assert task.stopped
+    assert results == [("first", "done")]

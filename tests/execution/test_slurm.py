@@ -2,19 +2,17 @@ import os
 import pickle
 import re
 import signal
-import sys
 import threading
 
 import pytest
 import torch
 
 from naswot_lightning.errors import UserError
-from naswot_lightning.execution import get_engine, slurm
-from naswot_lightning.execution.base import ResourceRequest, WorkerFailure
+from naswot_lightning.execution import slurm
+from naswot_lightning.execution.base import ResourceRequest
 from naswot_lightning.execution.slurm import SlurmExecutor, split_into_jobs, to_minutes
 from tests.execution import fake_slurm
-from tests.execution.conftest import SMALL
-from tests.execution.tasks import Fatal, Forking, Halved, KillsItsParent, Odd, Training, begin, wait_until
+from tests.execution.tasks import Halved, KillsItsParent, Training, begin, wait_until
 
 submitit = pytest.importorskip("submitit")
 CPU = torch.device("cpu")
@@ -48,27 +46,6 @@ def asked(cluster, program):
     return [line for line in (cluster / "asked").read_text().splitlines() if line.startswith(program)]
 
 
-def test_an_error_of_a_task_ends_the_run_with_that_error(run, tmp_path):
-    assert list(run(Halved(), [])) == []
-    assert sorted(run(Forking(), range(6))) == [(item, -item) for item in range(6)]
-    with pytest.raises(ValueError, match=r"^3 is odd$"):
-        list(run(Halved(), [2, 4, 3]))
-    with pytest.raises(RuntimeError, match=r"^Unsendable: 1 and more$"):
-        list(run(Odd(), [1]))
-    assert [path.suffix for path in (tmp_path / "jobs").rglob("*") if "task" in path.name] == []
-
-
-def test_what_kills_its_process_or_hangs_fails_and_the_others_go_on(run, tmp_path):
-    once = str(tmp_path / "died")
-    items = [5, 0, 6, once, 99, 7, 8]
-    results = list(run(Fatal(), items, timeout=1.0, workers=3))
-    assert sorted(map(str, dict(results))) == sorted(map(str, items))
-    assert len(results) == len(items)
-    assert dict(results)[0] == WorkerFailure("was killed by SIGKILL, as Linux does where memory runs out")
-    assert dict(results)[99] == WorkerFailure("gave no answer in 1 s")
-    assert all(result == item for item, result in results if item not in (0, 99))
-
-
 def test_the_items_of_a_job_that_is_lost_are_submitted_again_and_the_one_that_ends_it_fails(run, caplog):
     results = list(run(KillsItsParent(), [1, 2, 0, 3], workers=1))
     assert sorted(item for item, _ in results) == [0, 1, 2, 3]
@@ -84,14 +61,6 @@ def test_jobs_that_are_lost_one_after_the_other_are_one_line(run):
         list(run(KillsItsParent(), [0] * 8, workers=1))
 
 
-@pytest.fixture
-def folders(tmp_path):
-    made = [tmp_path / name for name in ("1-a", "2-b")]
-    for folder in made:
-        folder.mkdir()
-    return made
-
-
 def are_training(folders):
     return lambda: all((folder / "process").exists() for folder in folders)
 
@@ -103,18 +72,6 @@ def test_a_training_that_must_make_room_saves_and_goes_on(run, folders, capsys):
     assert results == [(folders[0], "continued")]
     assert (folders[0] / "saved").exists()
     assert capsys.readouterr().out.splitlines() == ["1-a: begun"] * 2
-
-
-def test_trainings_save_where_the_command_ends(run, folders, caplog):
-    def interrupt():
-        wait_until(are_training(folders))
-        signal.raise_signal(signal.SIGINT)
-
-    threading.Thread(target=interrupt, daemon=True).start()
-    with pytest.raises(KeyboardInterrupt):
-        list(run(Training(), folders, runs_subprocess=True))
-    assert all((folder / "saved").exists() for folder in folders)
-    assert caplog.messages == ["2 trainings are told to save and end; Ctrl-C ends them at once"]
 
 
 def test_an_array_of_slurm_is_asked_for_with_the_options(cluster, run, folders, capsys):
@@ -178,22 +135,9 @@ def test_candidates_are_split_into_jobs_of_a_hundred_at_most():
         assert [len(jobs) for jobs in split_into_jobs(list(range(number)), ResourceRequest(workers, CPU))] == sizes
 
 
-def test_the_command_gives_the_ranking_of_one_process_wherever_it_is_run(foreign, search, ranking_of_one):
-    done = search(*SMALL, "--engine", "slurm", "--slurm.cluster", "local", "--run_dir", "run", cwd=foreign)
-    assert done.returncode == 0, done.stderr
-    assert [line for line in done.stderr.splitlines() if line and "scoring" not in line] == []
-    assert (foreign / "run" / "ranking.json").read_bytes() == ranking_of_one
-    assert not (foreign / "canary").exists()
-
-
-@pytest.mark.slow
-def test_picks_are_those_of_the_local_engine(trained, trained_here):
-    assert trained("--engine", "slurm", "--slurm.cluster", "local") == trained_here
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
+def test_what_is_wrong_with_the_options_is_one_line(monkeypatch):
+    monkeypatch.setenv("PATH", "/nonexistent")
+    for options, said in (
         ({}, r"Could not detect .srun.*and --slurm.cluster local"),
         ({"clustr": "local"}, r"unknown option of --slurm 'clustr', expected one of account, .*did you mean 'cluster'"),
         ({"cluster": "lokal"}, r"unknown --slurm.cluster 'lokal', expected one of slurm, local"),
@@ -203,13 +147,10 @@ def test_picks_are_those_of_the_local_engine(trained, trained_here):
         ({"partition": "x\ntouch y"}, r"--slurm.partition 'x\\ntouch y': expected a word or number"),
         ({"account": "$(touch y)"}, r"--slurm.account '\$\(touch y\)': expected a word or number"),
         ({"qos": ["a", "b"]}, r"--slurm.qos \['a', 'b'\]: expected a word or number"),
-    ],
-)
-def test_what_is_at_fault_with_the_options_is_one_line(options, said, monkeypatch):
-    monkeypatch.setenv("PATH", "/nonexistent")
-    with pytest.raises(UserError, match=said) as error:
-        SlurmExecutor(ResourceRequest(1, CPU, options=options))
-    assert "\n" not in str(error.value)
+    ):
+        with pytest.raises(UserError, match=said) as error:
+            SlurmExecutor(ResourceRequest(1, CPU, options=options))
+        assert "\n" not in str(error.value)
 
 
 def test_what_jobs_tell_is_read_only_from_files_of_this_command(run, tmp_path):
@@ -227,9 +168,3 @@ def test_what_jobs_tell_is_read_only_from_files_of_this_command(run, tmp_path):
 def test_limits_of_time_are_read_as_slurm_reads_them():
     limits = {"15": 15, 15: 15, "15:01": 16, "01:30:00": 90, "2-0": 2880, "2-01:30": 2970, "1-00:00:01": 1441}
     assert {limit: to_minutes(limit) for limit in limits} == limits
-
-
-def test_without_the_package_it_is_one_line_with_the_cure(monkeypatch):
-    monkeypatch.setitem(sys.modules, "submitit", None)
-    with pytest.raises(UserError, match=r"--engine slurm: .*; pip install 'naswot-lightning\[slurm\]'"):
-        get_engine("slurm")(ResourceRequest(1, CPU))

@@ -11,65 +11,45 @@ import signal
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from naswot_lightning.console import print_table
 from tests.faults import candidates, folders, kills, ray_kills, tracking
-from tests.faults.commands import MissedError, StuckError, end_all_within
+from tests.faults.commands import MissedError, StuckError, end_all
 from tests.faults.rounds import Fault, References, Round, Verdict
 
 FAULTS = [*kills.FAULTS, *folders.FAULTS, *candidates.FAULTS, *ray_kills.FAULTS, *tracking.FAULTS]
 _MOST_MISSED = 10  # moments of one round that never came
 
 
-@dataclass
-class Row:
-    """What all rounds of a fault found."""
-
-    fault: Fault
-    verdicts: list[Verdict] = field(default_factory=list)
-    slowest: float = 0.0
-    skipped: str | None = None
-
-    def cells(self) -> list[str]:
-        if self.skipped:
-            return [self.fault.name, "0", "-", "-", "-", "-", "-", self.skipped]
-        sums = [sum(getattr(each, name) for each in self.verdicts) for name in ("lost", "twice", "left")]
-        return [
-            self.fault.name, str(len(self.verdicts)), str(sums[0]), str(sums[1]), self._share("identical"),
-            str(sums[2]), self._share("one_line"), f"{self.slowest:.0f}",
-        ]  # fmt: skip
-
-    def _share(self, name: str) -> str:
-        values = [value for each in self.verdicts if (value := getattr(each, name)) is not None]
-        return f"{sum(values)} of {len(values)}" if values else "-"
+_TITLES = ("rounds", "finished lost", "scored twice", "identical", "left", "told in one line", "worst seconds", "fault")
 
 
-_TITLES = [
-    "fault", "rounds", "finished lost", "scored twice", "identical", "processes left", "told in one line",
-    "worst seconds",
-]  # fmt: skip
-
-
-def _print_table(rows: list[Row]) -> None:
-    table = [_TITLES, *(row.cells() for row in rows)]
-    widths = [max(len(line[column]) for line in table) for column in range(len(_TITLES))]
-    for name, *cells in table:
-        aligned = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
-        print("  ".join([name.ljust(widths[0]), *aligned]))
-
-
-def run_fault(row: Row, count: int, seed: int, references: References) -> None:
-    """Run so many rounds of a row's fault, and tell of each what it finds wrong."""
-    fault = row.fault
-    row.skipped = fault.needs()
-    for number in range(0 if row.skipped else count if fault.most is None else min(count, fault.most)):
+def run_fault(fault: Fault, count: int, seed: int, references: References) -> list[Verdict]:
+    """Run so many rounds of a fault, and tell of each what it finds wrong."""
+    verdicts = []
+    for number in range(count if fault.most is None else min(count, fault.most)):
         start = time.monotonic()
         verdict = run_round(fault, number, seed, references, references.folder)
-        row.slowest = max(row.slowest, time.monotonic() - start)
-        row.verdicts.append(verdict)
+        verdict.seconds = time.monotonic() - start
+        verdicts.append(verdict)
         told = "".join(f"\n    {each}" for each in verdict.wrong)
-        print(f"{fault.name}, round {number}: {time.monotonic() - start:.0f} s{told}", flush=True)
+        print(f"{fault.name}, round {number}: {verdict.seconds:.0f} s{told}", flush=True)
+    return verdicts
+
+
+def cells_of(fault: Fault, verdicts: list[Verdict]) -> list[object]:
+    """Return the row of a fault in the table."""
+
+    def share(name: str) -> str:
+        values = [value for each in verdicts if (value := getattr(each, name)) is not None]
+        return f"{sum(values)} of {len(values)}" if values else "-"
+
+    lost, twice, left = (sum(getattr(each, name) for each in verdicts) for name in ("lost", "twice", "left"))
+    slowest = max((each.seconds for each in verdicts), default=0)
+    return [
+        len(verdicts), lost, twice, share("identical"), left, share("one_line"), round(slowest), fault.name,
+    ]  # fmt: skip
 
 
 def run_round(fault: Fault, number: int, seed: int, references: References, folder: Path) -> Verdict:
@@ -104,20 +84,23 @@ def main() -> int:
     if not faults:
         parser.error(f"no such fault; there are {', '.join(fault.name for fault in FAULTS)}")
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background has it ignored
+    found: dict[Fault, list[Verdict]] = {}
+    interrupted = False
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
         references = References(Path(folder))
-        rows = [Row(fault) for fault in faults]
-        interrupted = False
         try:
-            for row in rows:
-                run_fault(row, options.rounds, options.seed, references)
+            for fault in faults:
+                if skipped := fault.needs():
+                    print(f"{fault.name}: {skipped}")
+                else:
+                    found[fault] = run_fault(fault, options.rounds, options.seed, references)
         except KeyboardInterrupt:
             print("interrupted; so far:")
             interrupted = True
         finally:
-            end_all_within(references.folder)
-    _print_table(rows)
-    return 130 if interrupted else int(any(each.wrong for row in rows for each in row.verdicts))
+            end_all(folder)
+    print_table("", _TITLES, (cells_of(*each) for each in found.items()))
+    return 130 if interrupted else int(any(each.wrong for verdicts in found.values() for each in verdicts))
 
 
 if __name__ == "__main__":

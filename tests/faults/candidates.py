@@ -6,8 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from naswot_lightning.ranking import as_dicts, read_ranking
-from tests.faults.results import rows_of
-from tests.faults.rounds import QUIET, Fault, Round
+from tests.faults.rounds import QUIET, Fault, Round, rows_of
 
 _MOST_BYTES = 16 * 2**30  # of a process's addresses; torch and a network take 3
 _CODE = """

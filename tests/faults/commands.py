@@ -51,10 +51,17 @@ class Running:
         self._files = log.with_suffix(".out"), log.with_suffix(".err")
         self._mark = mark
         command = [sys.executable, str(ROOT / script), *map(str, words)]
+        # Nobody's accounts.
+        nobody = {
+            "NETRC": str(log.parent / "netrc"),
+            "WANDB_CONFIG_DIR": str(log.parent / "wandb-settings"),
+            MARK: mark,
+        }
+        ours = {name: value for name, value in os.environ.items() if name not in _ACCOUNTS}
         with open(self._files[0], "wb") as out, open(self._files[1], "wb") as err:
             self.process = subprocess.Popen(
                 command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=out, stderr=err, preexec_fn=before,
-                env=_environment(log.parent, mark, dict(environment)), start_new_session=True,
+                env={**ours, **nobody, **dict(environment), MARK: mark}, start_new_session=True,
             )  # fmt: skip
 
     @property
@@ -103,7 +110,7 @@ class Running:
 
     def children(self, words: str) -> list[int]:
         """Return its running processes whose command line holds the words."""
-        return [pid for pid in processes_of(self._mark) if words in _command_line(pid) and pid != self.pid]
+        return [pid for pid in processes_of(self._mark) if words in command_line(pid) and pid != self.pid]
 
 
 def kill(pid: int, signum: int = signal.SIGKILL) -> None:
@@ -118,21 +125,11 @@ def kill(pid: int, signum: int = signal.SIGKILL) -> None:
         raise MissedError from None
 
 
-def _environment(folder: Path, mark: str, more: dict[str, str]) -> dict[str, str]:
-    """Return an environment without anybody's accounts."""
-    ours = {name: value for name, value in os.environ.items() if name not in _ACCOUNTS}
-    nobody = {"NETRC": str(folder / "netrc"), "WANDB_CONFIG_DIR": str(folder / "wandb-settings")}
-    return {**ours, **nobody, **more, MARK: mark}
-
-
 def processes_of(mark: str) -> list[int]:
-    """Return all processes of a round that are still running, whoever is their parent now."""
+    """Return all processes of a round, or of all whose marks begin so, whoever is their parent now."""
     wanted = f"{MARK}={mark}".encode()
-    return [pid for pid in _running() if wanted in environment_of(pid)]
-
-
-def _running() -> list[int]:
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    running = map(int, filter(str.isdigit, os.listdir("/proc")))
+    return [pid for pid in running if any(each.startswith(wanted) for each in environment_of(pid))]
 
 
 def environment_of(pid: int) -> list[bytes]:
@@ -143,35 +140,17 @@ def environment_of(pid: int) -> list[bytes]:
         return []
 
 
-def _command_line(pid: int) -> str:
+def command_line(pid: int) -> str:
+    """Return the command line of a process; empty where it is gone."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     except OSError:
         return ""
 
 
-def describe_processes(pids: list[int]) -> str:
-    """Return what is running."""
-    return "; ".join(f"{pid} {_command_line(pid)[:100]}" for pid in pids)
-
-
 def end_all(mark: str) -> None:
-    """Kill what is left of a round."""
-    _end(processes_of(mark))
-
-
-def end_all_within(folder: Path) -> None:
-    """Kill what is left of all rounds whose files lie in a folder, which their marks name."""
-    begin, end = f"{MARK}=".encode(), f" in {folder}/round".encode()
-    _end([pid for pid in _running() if any(_between(each, begin, end) for each in environment_of(pid))])
-
-
-def _between(text: bytes, begin: bytes, end: bytes) -> bool:
-    return text.startswith(begin) and text.endswith(end)
-
-
-def _end(pids: list[int]) -> None:
-    for pid in pids:
+    """Kill what is left of a round, or of all whose marks begin so."""
+    for pid in processes_of(mark):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 

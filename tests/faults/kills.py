@@ -5,8 +5,7 @@ import signal
 from functools import partial
 
 from tests.faults.commands import PATIENCE_S, MissedError, kill
-from tests.faults.results import whole_rows
-from tests.faults.rounds import ASIDE, Fault, Round, points_of
+from tests.faults.rounds import ASIDE, Fault, Round, points_of, whole_rows
 
 _WORKER, _PICK = "multiprocessing.spawn", "naswot_lightning.training.pick"
 

@@ -1,15 +1,17 @@
-"""A fault, a round of it, and what the round found."""
+"""A fault, a round of it, and what the round found: what a run folder holds, beside what it should hold."""
 
+import json
 import random
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.faults import commands
-from tests.faults.commands import Ended, MissedError, Running
-from tests.faults.results import search_is, training_is, whole_rows
+import torch
+
+from tests.faults.commands import Ended, MissedError, Running, command_line, end_all, left_after
 
 SEARCH = ("--samples", 120, "--batch_size", 32, "--max_params", 200_000)
 TRAIN = ("--top", 2, "--epochs", 2, "--batch_size", 64, "--early_points", 2, "--trainer.limit_train_batches", 4)
@@ -29,6 +31,7 @@ class Verdict:
     left: int = 0  # processes that are still there
     one_line: bool | None = None  # whether it was told as it should be; None: nobody is left who could
     wrong: list[str] = field(default_factory=list)
+    seconds: float = 0.0
 
     def expect(self, holds: object, what: str) -> bool:
         if not holds and what not in self.wrong:
@@ -56,7 +59,7 @@ class References:
 
     def _run(self, run: Path, script: str, *words) -> None:
         command = [*words, *QUIET, "--run_dir", run]
-        ended = Running(script, command, f"reference in {self.folder}/round", self.folder / f"{run.name}.log").wait()
+        ended = Running(script, command, f"{self.folder}: reference;", self.folder / f"{run.name}.log").wait()
         if ended.code:
             raise RuntimeError(f"an undisturbed {script} ended with {ended.code}: {ended.errors}")
 
@@ -81,7 +84,7 @@ class Round:
         self.number, self.rng = number, random.Random(seed)
         self.folder, self.references = folder, references
         self.run_dir = folder / "run"
-        self.mark = f"{seed} in {folder}"
+        self.mark = f"{references.folder}: {seed};"
         self.verdict = Verdict()
         self._started = 0
 
@@ -124,10 +127,10 @@ class Round:
 
     def look_for_processes(self, patience: float = _LEFT_S) -> None:
         """Count what is still there after 20 s, or so many, and end it."""
-        pids = commands.left_after(self.mark, patience)
+        pids = left_after(self.mark, patience)
         self.verdict.left += len(pids)
-        self.verdict.expect(not pids, f"left behind: {commands.describe_processes(pids)}")
-        commands.end_all(self.mark)
+        self.verdict.expect(not pids, f"left behind: {[f'{pid} {command_line(pid)[:100]}' for pid in pids]}")
+        end_all(self.mark)
 
     def expect_told(self, ended: Ended, code: int, *words: str) -> None:
         """Expect an exit code, and one line with the words on the standard error."""
@@ -155,6 +158,49 @@ class Round:
         """Compare a training that has come to its end with the reference."""
         self.expect_code(ended, 0)
         training_is(self.verdict, self.run_dir, self.references.training())
+
+
+def whole_rows(run: Path) -> list[bytes]:
+    """Return the lines of a search's finished candidates, without one that a kill has cut."""
+    path = run / "scores.jsonl"
+    content = path.read_bytes() if path.exists() else b""
+    return content.split(b"\n")[:-1]
+
+
+def rows_of(run: Path) -> dict[str, dict]:
+    """Return the rows of a search by their architectures."""
+    rows = [json.loads(line) for line in whole_rows(run)]
+    return {row["architecture"]: row for row in rows}
+
+
+def search_is(verdict, run: Path, reference: Path, before: list[bytes]) -> None:
+    """Judge a search by the rows that it had before the fault, and by one that nothing disturbed."""
+    after = whole_rows(run)
+    kept = after[: len(before)] == before
+    verdict.lost += 0 if kept else len(set(before) - set(after))
+    verdict.expect(kept, f"{len(before)} finished candidates are not as they were")
+    counts = Counter(json.loads(line)["architecture"] for line in after)
+    verdict.twice += sum(count - 1 for count in counts.values())
+    verdict.expect(len(counts) == len(after), "architectures that were scored twice")
+    ranking, expected = (folder / "ranking.json" for folder in (run, reference))
+    verdict.identical = ranking.exists() and ranking.read_bytes() == expected.read_bytes()
+    verdict.expect(verdict.identical, "the ranking is not that of an undisturbed search")
+
+
+def training_is(verdict, run: Path, reference: Path) -> None:
+    """Judge a training by the bits of one that nothing disturbed."""
+    names = sorted(path.name for path in (reference / "picks").iterdir())
+    differing = [name for name in names if not _same_pick(run / "picks" / name, reference / "picks" / name)]
+    verdict.identical = not differing
+    verdict.expect(not differing, f"not the bits of an undisturbed training: {differing}")
+
+
+def _same_pick(folder: Path, reference: Path) -> bool:
+    if not (folder / "result.json").exists():
+        return False
+    same = (folder / "trajectory.csv").read_bytes() == (reference / "trajectory.csv").read_bytes()
+    ours, theirs = (torch.load(each / "last.ckpt", weights_only=True)["state_dict"] for each in (folder, reference))
+    return same and ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in theirs)
 
 
 def points_of(run: Path) -> int:

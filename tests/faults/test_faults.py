@@ -7,7 +7,7 @@ import pytest
 from naswot_lightning.cli.parser import parse
 from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
-from tests.faults.__main__ import FAULTS, Row, run_fault
+from tests.faults.__main__ import FAULTS, run_fault
 from tests.faults.rounds import QUIET, SEARCH, References
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
@@ -26,9 +26,8 @@ def references(tmp_path_factory):
     "name", ["candidate: is-nan, --workers 1", pytest.param("search: two on one run folder", marks=pytest.mark.slow)]
 )
 def test_a_round_finds_nothing_wrong(references, name):
-    row = Row(*(fault for fault in FAULTS if fault.name == name))
-    run_fault(row, 1, 0, references)
-    (verdict,) = row.verdicts
+    (fault,) = (fault for fault in FAULTS if fault.name == name)
+    (verdict,) = run_fault(fault, 1, 0, references)
     assert verdict.wrong == []
     assert (verdict.lost, verdict.twice, verdict.left) == (0, 0, 0)
     assert verdict.identical

@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from tests.faults.results import search_is, training_is
-from tests.faults.rounds import ASIDE, SEARCH, TRAIN, Fault, Round, copy_search
+from tests.faults.rounds import ASIDE, SEARCH, TRAIN, Fault, Round, copy_search, search_is, training_is
 
 _KEY = "0123456789" * 4
 _MOST_S = 420.0  # wandb asks for a minute before it gives up, each of a training's three runs

@@ -7,7 +7,7 @@ import zipfile
 
 from naswot_lightning.errors import UserError
 from spaces import SpaceError
-from tests.fuzz.__main__ import MOST_CHARACTERS, damaged_files, is_short_line, read, run_input
+from tests.fuzz.__main__ import MOST_CHARACTERS, is_short_line, read, run_input
 from tests.fuzz.readers import FILES, READERS
 
 
@@ -26,18 +26,10 @@ def test_every_reader_reads_a_valid_file_and_refuses_a_damaged_one(tmp_path):
         assert ending.kind != "fault", f"{name}: {ending.text}"
 
 
-def test_input_is_a_function_of_reader_number_and_seed():
-    assert damaged_files("ranking.json", 3, 0) == damaged_files("ranking.json", 3, 0)
-    assert damaged_files("ranking.json", 3, 0) != damaged_files("ranking.json", 4, 0)
-
-
-def test_message_of_one_short_line_is_no_fault():
+def test_message_of_an_error_is_one_line_whatever_it_quotes():
     assert is_short_line("a line")
     for message in ("", "two\nlines", "\x1b[2J", "\udcff", "x" * MOST_CHARACTERS):
         assert not is_short_line(message)
-
-
-def test_message_of_an_error_is_one_line_whatever_it_quotes():
     for kind in (UserError, SpaceError):
         assert str(kind("no\nfile\x1b \udcff")) == "no\\nfile\\x1b \\udcff"
         assert len(str(kind("\n" * 1_000_000))) < 2_000

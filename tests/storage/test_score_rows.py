@@ -27,7 +27,15 @@ ROWS = [
 ]
 
 
-def test_rows_after_a_crash_are_those_of_whole_lines(tmp_path):
+def test_rows_are_written_in_one_call_each_and_after_a_crash_are_those_of_whole_lines(tmp_path, monkeypatch):
+    calls = []
+
+    class Counted(files.FileIO):
+        def write(self, content):
+            calls.append(bytes(content))
+            return super().write(content)
+
+    monkeypatch.setattr(files, "FileIO", Counted)
     path = tmp_path / "scores.jsonl"
     with ScoreRows(path) as finished:
         for row in ROWS:
@@ -36,6 +44,7 @@ def test_rows_after_a_crash_are_those_of_whole_lines(tmp_path):
     content = path.read_bytes()
     assert content == b"".join(json.dumps(row.to_json()).encode() + b"\n" for row in ROWS)
     whole = content.splitlines(keepends=True)
+    assert calls == whole
     for cut in (0, 1, len(whole[-1]) - 1, len(whole[-1]), len(whole[-1]) + 30):
         path.write_bytes(content[: len(content) - cut])
         kept = content[: len(content) - cut].count(b"\n")
@@ -45,10 +54,6 @@ def test_rows_after_a_crash_are_those_of_whole_lines(tmp_path):
             again.append(ROWS[2])
             assert again.rows == [*ROWS[:kept], ROWS[2]]
         assert path.read_bytes() == b"".join([*whole[:kept], whole[2]])
-
-
-def test_file_without_an_end_of_line_is_emptied(tmp_path):
-    path = tmp_path / "scores.jsonl"
     path.write_bytes(b"x" * 3_000_000)
     with ScoreRows(path) as finished:
         assert finished.rows == []
@@ -77,21 +82,6 @@ def test_damaged_line_is_named_by_its_number(tmp_path):
             ScoreRows(path)
         assert str(error.value).startswith(f"{path}, line {number}: not a finished candidate ({reason}")
         assert str(error.value).endswith("remove the line (it is scored again), or use --overwrite to begin anew")
-
-
-def test_append_writes_each_line_in_one_call(tmp_path, monkeypatch):
-    calls = []
-
-    class Counted(files.FileIO):
-        def write(self, content):
-            calls.append(bytes(content))
-            return super().write(content)
-
-    monkeypatch.setattr(files, "FileIO", Counted)
-    with ScoreRows(tmp_path / "scores.jsonl") as finished:
-        for row in ROWS:
-            finished.append(row)
-    assert calls == (tmp_path / "scores.jsonl").read_bytes().splitlines(keepends=True)
 
 
 def test_reading_a_growing_file_leaves_out_its_last_part(tmp_path):

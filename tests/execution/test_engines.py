@@ -1,0 +1,174 @@
+"""What all engines do alike: local processes, Ray on a cluster of this machine, jobs of SLURM as local processes."""
+
+import json
+import os
+import random
+import signal
+import sys
+import threading
+from dataclasses import replace
+
+import pytest
+import torch
+
+from naswot_lightning.data.probe import load_probe
+from naswot_lightning.errors import UserError
+from naswot_lightning.execution import get_engine
+from naswot_lightning.execution.base import ResourceRequest, WorkerFailure
+from naswot_lightning.execution.local import ProcessExecutor, SerialExecutor
+from naswot_lightning.scorer import ScoreEvaluator
+from spaces import get_space
+from tests.execution.conftest import SMALL
+from tests.execution.tasks import Fatal, Forking, Halved, NeverReady, Odd, Training, Where, wait_until
+
+CPU = torch.device("cpu")
+LOCAL = {"cluster": "local"}
+DISCONNECTED = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
+
+
+@pytest.fixture
+def run(request, tmp_path, monkeypatch):
+    """Run items with the engine of the test's parameter."""
+    name = request.param
+    if name == "ray":
+        request.getfixturevalue("ray_cluster")
+    elif name == "slurm":
+        submitit = pytest.importorskip("submitit")
+        # Another machine's file may be late, which submitit waits for.
+        monkeypatch.setattr(submitit.core.core.Job, "_results_timeout_s", 0.5)
+
+    def run(task, items, workers=2, timeout=None, **asked):
+        if name == "local":
+            return ProcessExecutor(workers, timeout=timeout).run(task, items)
+        options = LOCAL if name == "slurm" else {}
+        asked = ResourceRequest(workers, CPU, timeout=timeout, folder=tmp_path, options=options, **asked)
+        return get_engine(name)(asked).run(task, items)
+
+    run.engine = name
+    return run
+
+
+def with_engines(*names):
+    return pytest.mark.parametrize("run", names, indirect=True)
+
+
+@with_engines("local", "ray", "slurm")
+def test_an_error_of_a_task_ends_the_run_with_that_error(run, tmp_path):
+    assert list(run(Halved(), [])) == []
+    assert sorted(run(Forking(), range(6))) == [(item, -item) for item in range(6)]
+    with pytest.raises(ValueError, match=r"^3 is odd$"):
+        list(run(Halved(), [2, 4, 3]))
+    with pytest.raises(RuntimeError, match=r"^Unsendable: 1 and more$"):
+        list(run(Odd(), [1]))
+    assert dict(run(Halved(), iter([2, 4, 6, 8, 10]))) == {2: 1, 4: 2, 6: 3, 8: 4, 10: 5}
+    assert [path.suffix for path in (tmp_path / "jobs").rglob("*") if "task" in path.name] == []
+
+
+@with_engines("local", "ray", "slurm")
+def test_what_kills_its_worker_or_hangs_is_tried_again_and_then_fails_and_the_others_go_on(run, tmp_path, caplog):
+    once = str(tmp_path / "died")
+    items = [5, 0, 6, once, 99, 7, 8]
+    # With one worker of Ray, what dies once can be in a chunk behind what dies always, and then has one try alone.
+    for workers in (3,) if run.engine == "ray" else (3, 1):
+        results = list(run(Fatal(), items, workers, timeout=2.0))
+        assert sorted(map(str, dict(results))) == sorted(map(str, items))
+        assert len(results) == len(items)
+        killed = "was killed by SIGKILL, as Linux does where memory runs out", "died, perhaps for want of memory"
+        assert dict(results)[0].reason in killed
+        assert dict(results)[99] == WorkerFailure("gave no answer in 2 s")
+        assert [(item, result) for item, result in results if item not in (0, 99) and item != result] == []
+        assert all("what it was at is" in message for message in caplog.messages)
+        os.remove(once)
+
+
+@with_engines("local", "ray")
+def test_a_killed_worker_loses_nothing_and_its_items_are_answered_once(run):
+    results, killed = [], None
+    for item, (process, threads, _) in run(Where(), range(60)):
+        results.append(item)
+        assert threads == "1"
+        if killed is None and len(results) > 20:
+            killed = process
+            os.kill(process, signal.SIGKILL)
+    assert killed is not None
+    assert sorted(results) == list(range(60))
+
+
+@with_engines("local", "ray")
+def test_workers_that_cannot_get_ready_are_one_line(run):
+    with pytest.raises(UserError, match=r"a worker .* before it was ready, 3 times.* with fewer --workers$"):
+        list(run(NeverReady(), [1, 2, 3]))
+
+
+@with_engines("ray", "slurm")
+def test_trainings_save_where_the_command_ends(run, folders, capsys, caplog):
+    def interrupt():
+        wait_until(lambda: all((folder / "process").exists() for folder in folders))
+        signal.raise_signal(signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        list(run(Training(), folders, runs_subprocess=True))
+    assert all((folder / "saved").exists() for folder in folders)
+    assert sorted(run(Training(), folders, runs_subprocess=True)) == [(folder, "continued") for folder in folders]
+    assert sorted(capsys.readouterr().out.splitlines()) == ["1-a: begun"] * 2 + ["2-b: begun"] * 2
+    assert caplog.messages == ["2 trainings are told to save and end; Ctrl-C ends them at once"]
+
+
+@pytest.mark.parametrize(
+    ("name", "bf16"),
+    [
+        ("nasbench201", True),
+        pytest.param("nds_vanilla", False, marks=pytest.mark.slow),
+        pytest.param("tests.own_networks.networks", False, marks=pytest.mark.slow),
+    ],
+)
+def test_scores_are_the_same_in_one_process_in_workers_and_with_any_threads(name, bf16):
+    space, rng = get_space(name), random.Random(1)
+    scores = ("naswot", "jacob_cov", "grad_norm", "snip", "synflow")
+    precision = "bf16" if bf16 else "32"
+    evaluator = ScoreEvaluator(space, [load_probe("noise", "", 16, 0, probe_size=16)], scores, precision=precision)
+    networks = list(dict.fromkeys(space.sample(rng) for _ in range(3)))
+    if name == "nasbench201":
+        networks.append(DISCONNECTED)
+    pairs = list(ProcessExecutor(2).run(evaluator, iter(networks)))
+    assert sorted(network for network, _ in pairs) == sorted(networks)
+    expected = {network: replace(values, seconds=0.0) for network, values in pairs}
+    threads = torch.get_num_threads()
+    for count in (1, 2):
+        torch.set_num_threads(count)
+        try:
+            here = list(SerialExecutor().run(evaluator, networks))
+            assert torch.get_num_threads() == count
+        finally:
+            torch.set_num_threads(threads)
+        assert [network for network, _ in here] == networks
+        assert all(replace(values, seconds=0.0) == expected[network] for network, values in here)
+
+
+def test_the_command_gives_the_ranking_of_one_process_wherever_it_is_run(ray_cluster, foreign, search, tmp_path):
+    assert search(*SMALL, "--workers", "1", "--run_dir", tmp_path / "one").returncode == 0
+    environment = {**os.environ, "RAY_ADDRESS": ray_cluster}
+    for words in (("--engine", "ray"), ("--engine", "slurm", "--slurm.cluster", "local")):
+        done = search(*SMALL, *words, "--run_dir", words[1], cwd=foreign, env=environment)
+        assert done.returncode == 0, done.stderr
+        assert [line for line in done.stderr.splitlines() if line and "scoring" not in line] == []
+        ranking = (foreign / words[1] / "ranking.json").read_bytes()
+        assert ranking == (tmp_path / "one" / "ranking.json").read_bytes()
+        assert len(json.loads(ranking)) == 12
+    assert not (foreign / "canary").exists()
+
+
+@pytest.mark.slow
+def test_picks_are_those_of_the_local_engine(trained, ray_cluster):
+    expected = trained("--engine", "local")
+    assert len(expected) == 2
+    assert trained("--engine", "ray", env={**os.environ, "RAY_ADDRESS": ray_cluster}) == expected
+    assert trained("--engine", "slurm", "--slurm.cluster", "local") == expected
+
+
+def test_without_the_package_it_is_one_line_with_the_cure(monkeypatch):
+    for name, package in (("ray", "ray"), ("slurm", "submitit")):
+        monkeypatch.setitem(sys.modules, package, None)
+        with pytest.raises(UserError, match=rf"--engine {name}: .*; pip install 'naswot-lightning\[{name}\]'"):
+            get_engine(name)(ResourceRequest(1, CPU))
