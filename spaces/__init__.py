@@ -93,8 +93,7 @@ def get_space(name: str) -> Space:
     The space's own name has them sorted and without those that are the default; the same name is the same object.
 
     Raises:
-        SpaceError: no such space; the message lists the names and the nearest one, or says what could not be imported
-            or which option is at fault.
+        SpaceError: no such space, or no such option; the message lists the names that there are, and the nearest one.
 
     >>> space = get_space("nasbench201")
     >>> len(space), space[0]

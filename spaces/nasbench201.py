@@ -15,7 +15,7 @@ import itertools
 import random
 import re
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import torch
@@ -81,7 +81,7 @@ class NASBench201(EnumerableSpace):
         return format_cell([ops[edge] for edge in EDGES])
 
     def validate(self, architecture: str) -> None:
-        """Raise :class:`SpaceError` naming the edge or operation at fault."""
+        """Raise :class:`SpaceError` naming the edge or the operation that is not of the space."""
         parse_cell(architecture)
 
     def canonical(self, architecture: str) -> str:
@@ -239,7 +239,7 @@ class NASBench201Cell(nn.Module):
 
     def __init__(self, cell: Cell, channels: int) -> None:
         super().__init__()
-        self.edges = nn.ModuleList(_operation(op, channels) for op in cell)
+        self.edges = nn.ModuleList(_OPERATIONS[op](channels) for op in cell)
         kept = _summed_edges(cell)
         self.inputs = _inputs(cell, kept)
         # What gives a value: zeros are added for the sake of gradient paths alone.
@@ -296,14 +296,14 @@ def _with_every_node(kept: set[int]) -> set[int]:
     return kept | {edges[0] for edges in incoming if not kept.intersection(edges)}
 
 
-def _operation(op: str, channels: int) -> nn.Module:
-    if op == "none":
-        return Zero()
-    if op == "skip_connect":
-        return nn.Identity()
-    if op == "avg_pool_3x3":
-        return nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
-    return ReLUConvBN(channels, channels, kernel_size=1 if op == "nor_conv_1x1" else 3)
+# From an operation's name to what makes it, at stride 1 and so many channels.
+_OPERATIONS: dict[str, Callable[[int], nn.Module]] = {
+    "none": lambda _: Zero(),
+    "skip_connect": lambda _: nn.Identity(),
+    "nor_conv_1x1": lambda channels: ReLUConvBN(channels, channels, 1),
+    "nor_conv_3x3": lambda channels: ReLUConvBN(channels, channels, 3),
+    "avg_pool_3x3": lambda _: nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False),
+}
 
 
 class ReductionBlock(nn.Module):

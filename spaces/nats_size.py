@@ -56,7 +56,7 @@ class NATSSize(EnumerableSpace):
         return SizeNetwork(parse_widths(architecture), num_classes, in_channels)
 
     def validate(self, architecture: str) -> None:
-        """Raise :class:`SpaceError` naming the width at fault."""
+        """Raise :class:`SpaceError` naming the width that is not of the space."""
         parse_widths(architecture)
 
     def canonical(self, architecture: str) -> str:

@@ -50,13 +50,9 @@ def read_options(
 ) -> tuple[str, dict[str, Value]]:
     """Read the options in a name, ``SPACE`` or ``SPACE:OPTION=VALUE,...``, of a space or another thing made by name.
 
-    Arguments of the constructor that are ``given`` are no options: whoever calls it gives them.
-
-    Returns:
-        The name with its options sorted and without those that have their default value, and the others as arguments.
-
-    Raises:
-        SpaceError: naming the option at fault, or the one that is missing.
+    Arguments of the constructor that are ``given`` are no options: whoever calls it gives them. Returned are the name
+    with its options sorted, without those that have their default value, and the others as arguments. A SpaceError
+    names the option that is unknown, missing or of another type.
     """
     space, colon, text = name.partition(":")
     options = {option: each for option, each in list_options(constructor).items() if option not in given}

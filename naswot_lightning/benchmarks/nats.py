@@ -12,7 +12,6 @@ import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -41,6 +40,8 @@ _ONE = re.compile(rf"0*(\d+){re.escape(_ENDING)}")
 _TITLES = {"nasbench201": "NATS-Bench topology", "nats_size": "NATS-Bench size"}
 
 Values = dict[Key, float]
+# The first of equal keys, of which NAS-Bench-201 has 217: they would be half of what is kept of each architecture.
+_KEYS: dict[Key, Key] = {}
 
 
 class _NASBench201(Format):
@@ -201,7 +202,7 @@ def _condensed(value: Any, empty: bool = False) -> Any:
         parts = [each for each in value.values() if isinstance(each, dict)]
         if any(_EMPTIED in each for each in parts):
             raise _SharedError
-        trial = CondensedTraining({_kept(key): each for key, each in _values_of(value).items()})
+        trial = CondensedTraining({_KEYS.setdefault(key, key): each for key, each in _values_of(value).items()})
         if empty:
             # The unpickler keeps every dictionary itself until the end of the file.
             for each in filter(None, parts):
@@ -215,13 +216,6 @@ def _condensed(value: Any, empty: bool = False) -> Any:
         for key in results:
             dict.__setitem__(results, key, _condensed(results[key], empty))
     return value
-
-
-# NAS-Bench-201 has 217.
-@lru_cache(maxsize=1_000)
-def _kept(key: Key) -> Key:
-    """Return the first of equal keys, which would be half of what is kept of each architecture."""
-    return key
 
 
 def _record(architecture: str, number: int, recipes: Mapping[str, Any], path: Path) -> Record:

@@ -136,7 +136,7 @@ class NASBench101(Space):
         return network
 
     def validate(self, architecture: str) -> None:
-        """Raise :class:`SpaceError` naming the vertex at fault, or the limit that the live graph breaks."""
+        """Raise :class:`SpaceError` naming the vertex that is malformed, or the limit that the live graph breaks."""
         live_graph(architecture)
 
     def canonical(self, architecture: str) -> str:

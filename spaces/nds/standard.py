@@ -133,7 +133,7 @@ class StandardSpace(Space):
         return AnyNet(stem, width, stages, _BLOCKS[self.block], num_classes)
 
     def validate(self, architecture: str) -> None:
-        """Raise :class:`SpaceError` naming the list or stage at fault."""
+        """Raise :class:`SpaceError` naming the list or the stage that is not of the space."""
         self.parse(architecture)
 
     def canonical(self, architecture: str) -> str:
