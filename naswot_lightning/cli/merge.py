@@ -13,10 +13,11 @@ PROG = "python -m naswot_lightning.merge"
 
 def main(words: Sequence[str]) -> int:
     """Merge shards and show the ranking as the whole search would; return the exit code."""
-    return run_command(_merge, MergeConfig, PROG, words, ["shards"])
+    return run_command(run_merge, MergeConfig, PROG, words, ["shards"])
 
 
-def _merge(config: MergeConfig) -> int:
+def run_merge(config: MergeConfig) -> int:
+    """Merge, then show; return 1 where no candidate could be scored."""
     from naswot_lightning.cli.search_output import run_and_show
     from naswot_lightning.search.merge import merge_shards
 

@@ -65,13 +65,13 @@ def calibrate_and_show(search: Search, first: Sequence[Proposal]) -> int:
         f"naswot on {search.space.name}, {search.config.dataset}: {len(networks)} networks; "
         "tau is Kendall's, to the full setting",
         ("ms a network", "tau", "setting"),
-        ([each.ms, each.tau, each.label] for each in found),
+        ([each.ms, each.tau, each.name] for each in found),
     )
     best, yardstick = recommend(found), found[-1].tau
-    noise = " --dataset noise" if best.setting.dataset == "noise" else ""
+    noise = " --dataset noise" if best.dataset == "noise" else ""
     print(
-        f"\nRecommended: --probe_size {best.setting.probe_size} --batch_size {best.setting.batch_size} "
-        f"--precision {best.setting.precision}{noise}\n"
+        f"\nRecommended: --probe_size {best.probe_size} --batch_size {best.batch_size} "
+        f"--precision {best.precision}{noise}\n"
         f"the cheapest ({best.ms} ms, {found[0].ms / best.ms:.1f} times less than the full one) whose tau,\n"
         f"{best.tau:.3f}, is not below that of the full setting with another seed, {yardstick:.3f}."
         f"\n\nTable: {search.folder.path / 'calibration.csv'}"

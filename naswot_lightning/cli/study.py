@@ -13,10 +13,11 @@ PROG = "python -m naswot_lightning.study"
 
 def main(words: Sequence[str]) -> int:
     """Study a run; return the exit code."""
-    return run_command(_study, StudyConfig, PROG, words)
+    return run_command(run_study, StudyConfig, PROG, words)
 
 
-def _study(config: StudyConfig) -> int:
+def run_study(config: StudyConfig) -> int:
+    """Study a run; return the exit code."""
     # Imported late so that --help is quick.
     from naswot_lightning.study.report import study
 

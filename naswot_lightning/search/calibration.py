@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -24,33 +25,23 @@ _COLUMNS = ("setting", "ms", "tau", "probe_size", "batch_size", "precision", "da
 
 @dataclass(frozen=True)
 class Setting:
-    """One way to score: side of the images, images, precision, data set and seed of the weights."""
+    """One way to score, what it costs, and how well it ranks."""
 
     probe_size: int
+    """side of the images."""
     batch_size: int
     precision: Precision
     dataset: str
     seed: int
-
-    def __str__(self) -> str:
-        precision, noise = "float32" if self.precision == "32" else "bf16", ", noise" * (self.dataset == "noise")
-        return f"{self.probe_size} px, batch {self.batch_size}, {precision}{noise}"
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """What a setting costs, and how well it ranks."""
-
-    setting: Setting
-    label: str
-    """of the setting, in the table."""
-    ms: float
+    """of the weights."""
+    name: str = ""
+    ms: float = math.nan
     """per network, the median."""
-    tau: float | None
+    tau: float | None = None
     """Kendall's, to the full setting; None where it is not defined."""
 
 
-def calibrate(search: Search, networks: Sequence[str]) -> list[Measurement]:
+def calibrate(search: Search, networks: Sequence[str]) -> list[Setting]:
     """Score a few networks at every setting; return and write to ``calibration.csv`` the cost and agreement of each.
 
     The full setting comes first, and once more with another seed last. That is the yardstick: a setting that agrees
@@ -74,14 +65,18 @@ def calibrate(search: Search, networks: Sequence[str]) -> list[Measurement]:
         for setting, own in zip(settings, scored, strict=True):
             both = [(a.score, b.score) for a, b in zip(own, scored[0], strict=True)]
             pairs = [(a, b) for a, b in both if a is not None and b is not None]
+            precision = "float32" if setting.precision == "32" else "bf16"
+            name = f"{setting.probe_size} px, batch {setting.batch_size}, {precision}"
+            name += ", noise" * (setting.dataset == "noise") + ", another seed" * (setting.seed != full.seed)
             ms = round(1e3 * statistics.median(evaluation.seconds for evaluation in own), 2)
             tau = kendall_tau([a for a, _ in pairs], [b for _, b in pairs])
-            found.append(Measurement(setting, str(setting), ms, tau))
+            found.append(replace(setting, name=name, ms=ms, tau=tau))
         if found[-1].tau is None:
             raise UserError("--calibrate: fewer than two of the networks have a score; choose more --samples")
-        found[-1] = replace(found[-1], label=f"{found[-1].label}, another seed")
-        rows = [{"setting": each.label, "ms": each.ms, "tau": each.tau, **asdict(each.setting)} for each in found]
-        write_csv(search.folder.path / "calibration.csv", rows, _COLUMNS)
+        rows = [{"setting": each.name, **asdict(each)} for each in found]
+        write_csv(
+            search.folder.path / "calibration.csv", [{name: row[name] for name in _COLUMNS} for row in rows], _COLUMNS
+        )
     return found
 
 
@@ -123,7 +118,7 @@ def list_settings(full: Setting, bf16: bool = True) -> list[Setting]:
     return found
 
 
-def recommend(found: Sequence[Measurement]) -> Measurement:
+def recommend(found: Sequence[Setting]) -> Setting:
     """Return the cheapest setting that agrees with the full one as well as the full one with itself reseeded."""
     yardstick = found[-1].tau
     assert yardstick is not None

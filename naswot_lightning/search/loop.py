@@ -68,12 +68,7 @@ class Loop:
             self._remember(row)
 
     def run(self, algorithm: Algorithm, first: Sequence[Proposal]) -> list[ScoreRow]:
-        """Return the rows of all candidates that the algorithm proposes, in the order of their proposal.
-
-        Args:
-            algorithm: what proposes them.
-            first: its first batch.
-        """
+        """Return the rows of all candidates that the algorithm proposes after its first batch, in their order."""
         rows: list[ScoreRow] = []
         batch = first
         while batch:
@@ -150,16 +145,7 @@ class Loop:
 def row_of(
     space: str, proposal: Proposal, network: Proposal, evaluation: Evaluation, seed: int, probe: str
 ) -> ScoreRow:
-    """Return the row of a finished candidate.
-
-    Args:
-        space: by its name.
-        proposal: the candidate.
-        network: what was evaluated for it.
-        evaluation: what came out.
-        seed: of the weights.
-        probe: the fingerprint of the mini-batch.
-    """
+    """Return the row of a finished candidate, for which ``network`` was evaluated on the mini-batch ``probe``."""
     return ScoreRow(
         space=space,
         architecture=architecture_of(proposal),

@@ -125,9 +125,8 @@ def _read_lines(search: Search, shard: _Shard) -> dict[str, bytes]:
     Raises:
         UserError: a line is damaged, or was scored on other data than lies here.
     """
-    path = shard.folder.scores
+    path, found = shard.folder.scores, {}
     names = {column.name for column in search.evaluator.columns}
-    found = {}
     content = path.read_bytes() if path.exists() else b""
     for number, line in enumerate(content.split(b"\n")[:-1], start=1):
         try:

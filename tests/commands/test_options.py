@@ -20,9 +20,8 @@ def place(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
+def test_search_mistake_is_one_line_with_the_cure(place, capsys):
+    for words, message in (
         ("--space nasbench202", "unknown space 'nasbench202', expected one of nasbench201"),
         ("--dataset cifar11", "did you mean 'cifar10'?"),
         ("--score naswto", "did you mean 'naswot'?"),
@@ -32,16 +31,16 @@ def place(tmp_path, monkeypatch):
         ("--batch_size 1", "--batch_size 1: expected at least 2"),
         ("--samples 0", "--samples 0: expected at least 1"),
         ("--budget .nan", "--budget nan: expected at least 0"),
+        ("--batch_size 10001", "--batch_size 10001: expected at most 10,000; the kernel of N images takes 8 N^2 bytes"),
+        ("--batch_size 10000 --probe_size 600", "600 x 600 images: they alone take 40 GiB; choose fewer"),
         ("--device cuda:77", "--device cuda:77"),
         ("--dataset imagefolder --data_dir absent", "absent has no train/ folder"),
         ("--architectures absent.txt", "--architectures absent.txt: no such file"),
         ("--wandb.mode maybe", "--wandb.mode"),
         ("--run_dir /proc/run --samples 2", "/proc/run"),
-    ],
-)
-def test_search_mistake_is_one_line_with_the_cure(place, capsys, words, message):
-    assert message in refused(capsys, "search.py", *GIVEN["search.py"], *words.split())
-    assert not contents(place)
+    ):
+        assert message in refused(capsys, "search.py", *GIVEN["search.py"], *words.split())
+        assert not contents(place)
 
 
 @pytest.mark.parametrize(
@@ -49,15 +48,15 @@ def test_search_mistake_is_one_line_with_the_cure(place, capsys, words, message)
     [
         (
             "search.py",
-            "--space . --space .. --space= --probe_size N --batch_size N --repeats N --samples N --workers N "
+            "--space . --space .. --space= --probe_size N --repeats N --samples N --workers N "
             f"--seed {2**32} --seed {'9' * 5000} --seed -1 --device gpu9 --precision 17 --wandb.project a/b "
             "--wandb.group=",
         ),
         (
             "train.py",
             "--space . --early_points N --batch_size N --epochs N --probe_batch_size N --probe_batch_size 1 "
-            "--probe_split val --score_batch_norm eval --devices N --image_size N "
-            f"--seed {2**32} --seeds 1,{2**32} --seeds 7,07 --seeds 7, --precision 17 --strategy dpp "
+            "--probe_split val --score_batch_norm eval --devices N --image_size N --threads 0 "
+            f"--seed {2**32} --seeds 1,{2**32} --seeds 7,07 --seeds 7, --seeds [] --precision 17 --strategy dpp "
             "--accelerator qpu --lr nan --lr inf --drop_path nan --wandb.project a/b "
             "--trainer.limit_train_batches abc --trainer.profiler cProfile.Profile --trainer.limit_train_batches=-1",
         ),
@@ -82,9 +81,8 @@ def test_list_of_architectures_that_is_bad_leaves_a_finished_run_as_it_was(place
         assert contents(place) == before
 
 
-@pytest.mark.parametrize(
-    ("script", "content"),
-    [
+def test_value_of_a_file_or_an_option_is_never_called(place, capsys):
+    for script, content in (
         ("train.py", {"trainer": {"profiler": CALL}}),
         ("train.py", {"trainer": {"callbacks": [CALL]}}),
         ("train.py", {"trainer": CALL}),
@@ -93,15 +91,11 @@ def test_list_of_architectures_that_is_bad_leaves_a_finished_run_as_it_was(place
         ("search.py", {"space": CALL}),
         ("search.py", {"samples": CALL}),
         ("search.py", CALL),
-    ],
-)
-def test_value_of_a_file_is_never_called(place, capsys, script, content):
-    (place / "c.yaml").write_text(json.dumps(content))
-    refused(capsys, script, "--config", "c.yaml", "--run_dir", "run")
-    assert list(contents(place)) == ["c.yaml"]
-
-
-def test_value_of_an_option_is_never_called(place, capsys):
+    ):
+        (place / "c.yaml").write_text(json.dumps(content))
+        refused(capsys, script, "--config", "c.yaml", "--run_dir", "run")
+        assert list(contents(place)) == ["c.yaml"]
+    (place / "c.yaml").unlink()
     for words in (
         ("--trainer.profiler", json.dumps(CALL)),
         ("--trainer.profiler.class_path", "subprocess.Popen", "--trainer.profiler.init_args.args", "touch canary"),
@@ -114,34 +108,27 @@ def test_value_of_an_option_is_never_called(place, capsys):
         assert not contents(place)
 
 
-@pytest.mark.parametrize(
-    ("content", "word"),
-    [
+def test_file_of_options_that_is_none_or_says_too_much_is_refused(place, capsys):
+    (place / "other.yaml").write_text("overwrite: true\n")
+    (place / "good.yaml").write_text("samples: 3\n")
+    os.mkfifo(place / "pipe")
+    for content, word in (
         ("samples: 5\nspaec: nasbench201\n", "unknown option --spaec; did you mean --space?"),
         ("samples: !!python/object/apply:os.system ['touch canary']\n", "c.yaml"),
         ("? !!python/object/apply:os.system ['touch canary']\n: 1\n", "c.yaml"),
         ("# " + "x" * 2_000_000 + "\n", "2,000,003 bytes"),
         ("\ud800", "utf-8"),
         ("- samples\n", "expected options"),
+        ("seed: null\n", "--seed null: expected a value"),
         ("config: other.yaml\n", "names no other"),
         ("wandb: other.yaml\n", "wandb"),
         ("overwrite: 'true'\n", "--overwrite"),
         ("trust: yes\n", "--trust"),
-    ],
-    ids=lambda value: None if len(value) > 20 else value.strip(),
-)
-def test_file_of_options_that_is_none_or_says_too_much_is_refused(place, capsys, content, word):
-    (place / "c.yaml").write_bytes(content.encode(errors="surrogatepass"))
-    (place / "other.yaml").write_text("overwrite: true\n")
-    assert word in refused(capsys, "search.py", "--config=c.yaml", "--run_dir", "run")
-    assert list(contents(place)) == ["c.yaml", "other.yaml"]
-    # A second file is checked like the first.
-    (place / "good.yaml").write_text("samples: 3\n")
-    assert word in refused(capsys, "search.py", "--config", "good.yaml", "--config", "c.yaml", "--run_dir", "run")
-
-
-def test_file_of_options_that_is_no_file_is_not_read(place, capsys):
-    os.mkfifo(place / "pipe")
+    ):
+        (place / "c.yaml").write_bytes(content.encode(errors="surrogatepass"))
+        # A second file is checked like the first.
+        for words in (("--config=c.yaml",), ("--config", "good.yaml", "--config", "c.yaml")):
+            assert word in refused(capsys, "search.py", *words, "--run_dir", "run")
     for name in ("pipe", ".", "/dev/zero", "absent", "", json.dumps({"trainer": {"profiler": CALL}})):
         assert "no such file" in refused(capsys, "train.py", "--config", name, "--run_dir", "run")
-    assert [path.name for path in place.iterdir()] == ["pipe"]
+    assert sorted(path.name for path in place.iterdir()) == ["c.yaml", "good.yaml", "other.yaml", "pipe"]

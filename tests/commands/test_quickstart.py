@@ -7,35 +7,19 @@ import tempfile
 import pytest
 
 from tests.conftest import ROOT
-from tests.terminal import Screen, seen
+from tests.terminal import seen
 
 ONE_SCREEN = 45
 
 
-def test_a_screen_shows_what_is_left_of_bars():
-    screen = Screen(10)
-    screen.write("50 %\r100 %\r\nfirst\r\nsecond\x1b[2K\x1b[1A\rA\x1b[Kon\r\n\x1b[32mb\x1b[0m" + "x" * 10)
-    assert screen.lines == ["100 %", "Aon", "bxxxxxxxxx", "x"]
-
-
-def test_a_program_sees_a_terminal_of_that_size():
-    code = "import os, sys; print(sys.stdout.isatty(), *os.get_terminal_size(1)); sys.exit(3)"
-    assert seen([sys.executable, "-c", code], 81, 24) == (3, ["True 81 24", ""])
-
-
-@pytest.fixture
-def short_folder():
-    """A folder with a name like that of a reader: lines must not be broken for a long one."""
-    with tempfile.TemporaryDirectory() as folder:
-        yield folder
-
-
 @pytest.mark.slow  # three minutes: the quick start
 @pytest.mark.parametrize(("columns", "rows"), [(80, 24), (140, 50)])
-def test_the_quick_start_fits_one_screen_and_ends_with_the_verdict_and_what_to_open(short_folder, columns, rows):
-    run = f"{short_folder}/quick"
-    command = ["make", "quickstart", f"RUN_DIR={run}", "-o", ".venv/.installed"]
-    code, lines = seen(command, columns, rows, cwd=ROOT, env={**os.environ, "WANDB_MODE": "offline"})
+def test_the_quick_start_fits_one_screen_and_ends_with_the_verdict_and_what_to_open(columns, rows):
+    # A folder with a name like that of a reader: lines must not be broken for a long one.
+    with tempfile.TemporaryDirectory() as folder:
+        run = f"{folder}/quick"
+        command = ["make", "quickstart", f"RUN_DIR={run}", "-o", ".venv/.installed"]
+        code, lines = seen(command, columns, rows, cwd=ROOT, env={**os.environ, "WANDB_MODE": "offline"})
     printed = "\n".join(lines).rstrip()
     assert code == 0, printed
     assert len(printed.splitlines()) <= ONE_SCREEN, printed

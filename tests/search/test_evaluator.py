@@ -1,3 +1,4 @@
+import copy
 import csv
 import signal
 import time
@@ -19,6 +20,13 @@ from naswot_lightning.training.plan import choose_picks
 from tests.search.runs import QUICK, SPACE, rows_of
 
 
+def counted_builds(monkeypatch):
+    """The architectures that the space builds from now on."""
+    built, original = [], SPACE.build
+    monkeypatch.setattr(type(SPACE), "build", lambda self, a, *rest: built.append(a) or original(a, *rest))
+    return built
+
+
 def test_scores_are_those_of_the_network_built_from_seed_and_architecture(finished):
     row = rows_of(finished)[0]
     assert row["canonical"] == SPACE.canonical(row["architecture"])
@@ -30,11 +38,10 @@ def test_scores_are_those_of_the_network_built_from_seed_and_architecture(finish
 def test_a_score_depends_neither_on_order_nor_on_generators():
     evaluator = ScoreEvaluator(SPACE, [load_probe("digits", "", 8, 0)], seed=3)
     torch.manual_seed(1)
-    first = [evaluator(SPACE[i]).scores["naswot"] for i in (11, 284)]
+    first = [evaluator(SPACE[i]).score for i in (11, 284)]
     torch.manual_seed(2)
-    assert [evaluator(SPACE[i]).scores["naswot"] for i in (284, 11)] == first[::-1]
-    other = ScoreEvaluator(SPACE, [load_probe("digits", "", 8, 0)], seed=4)
-    assert other(SPACE[11]).scores["naswot"] != first[0]
+    assert [evaluator(SPACE[i]).score for i in (284, 11)] == first[::-1]
+    assert ScoreEvaluator(SPACE, evaluator.probes, seed=4)(SPACE[11]).score != first[0]
 
 
 def test_scores_of_one_forward_pass_share_it(monkeypatch):
@@ -47,21 +54,16 @@ def test_scores_of_one_forward_pass_share_it(monkeypatch):
         return network
 
     monkeypatch.setattr(SPACE, "build", counted)
-    probe = load_probe("digits", "", 8, 0)
-    names = ["naswot", "relu_entropy", "relu_meco", "az_expressivity", "az_progressivity", "swap", "meco"]
-    together = ScoreEvaluator(SPACE, [probe], names)
-    size = SPACE.complexity(SPACE[284])
+    probe, size = load_probe("digits", "", 8, 0), SPACE.complexity(SPACE[284])
     monkeypatch.setattr(SPACE, "complexity", lambda *_: size)
-    scores = together(SPACE[284]).scores
+    names = ["naswot", "relu_entropy", "relu_meco", "az_expressivity", "az_progressivity", "swap", "meco"]
+    scores = ScoreEvaluator(SPACE, [probe], names)(SPACE[284]).scores
     assert len(calls) == 1
-    assert scores == {name: ScoreEvaluator(SPACE, [probe], [name])(SPACE[284]).scores[name] for name in names}
+    assert scores == {name: ScoreEvaluator(SPACE, [probe], [name])(SPACE[284]).score for name in names}
 
 
 def test_equal_networks_are_scored_once(tmp_path, monkeypatch):
-    built = []
-    original = SPACE.build
-    monkeypatch.setattr(type(SPACE), "build", lambda self, a, *rest: built.append(a) or original(a, *rest))
-    listed = tmp_path / "list.txt"
+    built, listed = counted_builds(monkeypatch), tmp_path / "list.txt"
     twin = "|nor_conv_3x3~0|+|nor_conv_1x1~0|none~1|+|skip_connect~0|avg_pool_3x3~1|none~2|"
     base = "|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|avg_pool_3x3~1|none~2|"
     listed.write_text(f"# equal but for a dead branch\n{twin}\n\n{base}\n{base}\n")
@@ -79,9 +81,7 @@ def test_equal_networks_are_scored_once(tmp_path, monkeypatch):
 
 def test_scores_with_the_same_fault_are_named_together():
     values = {"naswot": -np.inf, "params": 3.0, "snip": np.nan, "synflow": -np.inf}
-    reason = summarize([values], None, 1, None, 0.1).reason
-    assert reason is not None
-    failed, degenerate = reason.split("; ")
+    failed, degenerate = summarize([values], None, 1, None, 0.1).reason.split("; ")
     assert failed.startswith("snip: not a number")
     assert degenerate.startswith("naswot, synflow: the network gives")
 
@@ -144,20 +144,16 @@ def test_degenerate_and_failed_candidates_are_rows_with_their_reason(tmp_path, m
 
 
 def test_several_scores_are_columns_of_one_build(tmp_path, monkeypatch):
-    builds = []
-    original = SPACE.build
-    monkeypatch.setattr(type(SPACE), "build", lambda self, a, *rest: builds.append(a) or original(a, *rest))
-    config = SearchConfig(run_dir=str(tmp_path / "run"), score="synflow,naswot,params+naswot", **QUICK)
-    run_search(config)
-    rows = rows_of(tmp_path / "run")
-    assert len(builds) == len({row["canonical"] for row in rows})
-    assert [row["score"] for row in rows] == [row["scores"]["synflow"] for row in rows]
+    builds = counted_builds(monkeypatch)
+    run_search(SearchConfig(run_dir=str(tmp_path / "run"), score="synflow,naswot,params+naswot", **QUICK))
+    rows = {row["architecture"]: row for row in rows_of(tmp_path / "run")}
+    assert len(builds) == len({row["canonical"] for row in rows.values()})
+    assert all(row["score"] == row["scores"]["synflow"] for row in rows.values())
     ranking = list(as_dicts(read_ranking(tmp_path / "run")))
     best = [row["synflow"] for row in ranking if row["status"] == "ok"]
     assert best == sorted(best, reverse=True)
-    by_architecture = {row["architecture"]: row for row in rows}
     for row in ranking:
-        assert row["naswot"] == by_architecture[row["architecture"]]["scores"]["naswot"]
+        assert row["naswot"] == rows[row["architecture"]]["scores"]["naswot"]
         assert row["score"] == row["synflow"]
     with open(tmp_path / "run" / "ranking.csv") as file:
         assert {"synflow", "naswot", "params+naswot"} <= set(csv.DictReader(file).fieldnames)
@@ -187,42 +183,34 @@ def smooth_networks():
     """Networks without a rectifier, a wide one and a narrow one."""
 
     def of_width(width):
-        return lambda classes: nn.Sequential(
-            nn.Conv2d(3, width, 3), nn.GELU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, classes)
-        )
+        body = nn.Conv2d(3, width, 3), nn.GELU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        return lambda classes: nn.Sequential(*map(copy.deepcopy, body), nn.Linear(width, classes))
 
     return {"narrow": of_width(4), "wide": of_width(16)}
 
 
-SMOOTH = {"space": "tests.search.test_evaluator.smooth_networks", **QUICK, "samples": "all"}
-
-
 def test_networks_without_relu_have_every_score_that_needs_none(tmp_path):
+    smooth = {"space": "tests.search.test_evaluator.smooth_networks", **QUICK, "samples": "all"}
+
+    def searched(score, code, **options):
+        run = tmp_path / score
+        assert run_search(SearchConfig(run_dir=str(run), score=score, **smooth, **options)) == code
+        return rows_of(run)
+
     names = ("params", "macs", "synflow", "grad_norm", "jacob_cov", "random")
-    assert run_search(SearchConfig(run_dir=str(tmp_path / "run"), score=",".join(names), **SMOOTH)) == 0
-    rows = rows_of(tmp_path / "run")
+    rows = searched(",".join(names), 0)
     assert [(row["status"], row["reason"], row["n_units"]) for row in rows] == [("ok", None, None)] * 2
     assert all(isinstance(row["scores"][name], float) for row in rows for name in names)
     assert [row["params"] for row in rows] == [28 * width + (width + 1) * 10 for width in (4, 16)]
-    assert read_ranking(tmp_path / "run")["architecture"].tolist() == ["wide", "narrow"]
-    with open(tmp_path / "run" / "ranking.csv") as file:
-        assert [row["n_units"] for row in csv.DictReader(file)] == ["", ""]
-
-
-def test_networks_without_relu_fail_where_the_score_needs_some(tmp_path):
+    with open(tmp_path / ",".join(names) / "ranking.csv") as file:
+        assert [(row["architecture"], row["n_units"]) for row in csv.DictReader(file)] == [("wide", ""), ("narrow", "")]
     for score in ("rectified_units", "naswot,params", "naswot+params"):
-        assert run_search(SearchConfig(run_dir=str(tmp_path / score), score=score, **SMOOTH)) == 1
-        rows = rows_of(tmp_path / score)
+        rows = searched(score, 1)
         assert [(row["status"], row["score"], row["n_units"]) for row in rows] == [("failed", None, None)] * 2
         assert all("NoRectifierError: the network called no rectified linear unit" in row["reason"] for row in rows)
-        if "params" in score:
-            assert all(row["scores"]["params"] == row["params"] for row in rows)
-
-
-def test_a_further_score_that_needs_rectifiers_leaves_the_first_one_alone(tmp_path):
-    assert run_search(SearchConfig(run_dir=str(tmp_path / "run"), score="params,naswot", repeats=2, **SMOOTH)) == 0
-    rows = rows_of(tmp_path / "run")
-    assert [row["status"] for row in rows] == ["ok", "ok"]
+        assert all(row["scores"]["params"] == row["params"] for row in rows if "params" in score)
+    # A further score that needs rectifiers leaves the first one alone.
+    rows = searched("params,naswot", 0, repeats=2)
     assert [row["scores"] for row in rows] == [{"params": row["params"], "naswot": None} for row in rows]
-    assert [row["stds"] for row in rows] == [{"params": 0.0, "naswot": None}] * 2
-    assert read_ranking(tmp_path / "run")["architecture"].tolist() == ["wide", "narrow"]
+    assert [(row["status"], row["stds"]) for row in rows] == [("ok", {"params": 0.0, "naswot": None})] * 2
+    assert read_ranking(tmp_path / "params,naswot")["architecture"].tolist() == ["wide", "narrow"]

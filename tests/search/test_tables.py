@@ -64,18 +64,16 @@ def test_candidates_that_the_table_does_not_know_are_blank_and_the_order_is_the_
     assert [{**row, "benchmark_acc": None} for row in alone] == beside
 
 
-@pytest.mark.parametrize("algorithm", ["random", "rea:population=4", "reinforce", "bohb:rungs=1"])
-def test_a_search_on_the_table_is_paid_in_its_seconds(tmp_path, table, algorithm):
-    ranking = searched(tmp_path / "run", table, evaluator="table", algorithm=algorithm, samples=20)
+def test_a_search_on_the_table_is_paid_in_its_seconds(tmp_path, table):
     accuracies = known(table, "x-valid")
-    assert all(row["score"] == pytest.approx(accuracies[row["architecture"]] / 100) for row in ranking)
-    assert {row["seconds"] for row in rows_of(tmp_path / "run")} == {100.0}
-    assert all(row["params"] == SPACE.complexity(row["architecture"]).params for row in ranking)
-
-
-def test_a_budget_of_seconds_ends_it(tmp_path, table):
+    for algorithm in ("random", "rea:population=4", "reinforce", "bohb:rungs=1"):
+        ranking = searched(tmp_path / algorithm, table, evaluator="table", algorithm=algorithm, samples=20)
+        assert all(row["score"] == pytest.approx(accuracies[row["architecture"]] / 100) for row in ranking)
+        assert {row["seconds"] for row in rows_of(tmp_path / algorithm)} == {100.0}
+        assert all(row["params"] == SPACE.complexity(row["architecture"]).params for row in ranking)
     searched(tmp_path / "run", table, evaluator="table", samples=40, budget=750)
-    assert len(rows_of(tmp_path / "run")) == 8  # the one that crosses it is the last
+    # The one that crosses the budget is the last.
+    assert len(rows_of(tmp_path / "run")) == 8
 
 
 def test_area_scores_real_networks_and_looks_their_children_up(tmp_path, table):
@@ -85,25 +83,19 @@ def test_area_scores_real_networks_and_looks_their_children_up(tmp_path, table):
     assert all(row["scores"]["val_acc"] is not None for row in rows[6:])
 
 
-def test_a_table_that_changes_is_another_search(tmp_path, table):
+def test_what_does_not_fit_is_one_line(tmp_path, table):
+    for number, (options, message) in enumerate((
+        ({"benchmark_dataset": "digits"}, "knows accuracies on cifar10"),
+        ({"evaluator": "table", "epochs": 33}, "--epochs 33: .* knows trainings of 12, 200 epochs"),
+        ({"evaluator": "table", "algorithm": "bohb"}, "knows no accuracy after 1 of 12 epochs"),
+        ({"space": "nats_size"}, "it is of nasbench201, not of --space nats_size"),
+        ({"benchmark": "nowhere.npz"}, "nowhere.npz"),
+    )):  # fmt: skip
+        with pytest.raises(UserError, match=message):
+            searched(tmp_path / str(number), table, **options)
     own = tmp_path / "own.csv"
     own.write_text(table.read_text())
     searched(tmp_path / "run", own, evaluator="table", samples=4)
     own.write_text(table.read_text().replace("100", "101"))
     with pytest.raises(UserError, match="the data has changed"):
         searched(tmp_path / "run", own, evaluator="table", samples=4)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"benchmark_dataset": "digits"}, "knows accuracies on cifar10"),
-        ({"evaluator": "table", "epochs": 33}, "--epochs 33: .* knows trainings of 12, 200 epochs"),
-        ({"evaluator": "table", "algorithm": "bohb"}, "knows no accuracy after 1 of 12 epochs"),
-        ({"space": "nats_size"}, "it is of nasbench201, not of --space nats_size"),
-        ({"benchmark": "nowhere.npz"}, "nowhere.npz"),
-    ],
-)
-def test_what_does_not_fit_is_one_line(tmp_path, table, options, message):
-    with pytest.raises(UserError, match=message):
-        searched(tmp_path / "run", table, **options)

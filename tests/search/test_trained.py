@@ -41,14 +41,11 @@ def test_scores_pick_the_first_population_and_the_rest_is_trained(searched):
     assert all(0 < row["score"] <= 1 and row["scores"]["naswot"] is None for row in trained)
     ranking = json.loads((searched / "ranking.json").read_text())
     assert [row["score"] for row in ranking] == sorted((row["score"] for row in trained), reverse=True)
-
-
-def test_a_training_is_one_of_train_py_and_leaves_no_checkpoints(searched):
+    # A training is one of train.py, and leaves no checkpoints.
     trials = list((searched / "trials" / "picks").iterdir())
     assert trials
     for trial in trials:
-        result = json.loads((trial / "result.json").read_text())
-        assert result["epochs"] == 1
+        assert json.loads((trial / "result.json").read_text())["epochs"] == 1
         assert not list(trial.glob("*.ckpt"))
     assert not (searched / ".images.pt").exists()
 
@@ -71,20 +68,17 @@ def test_finished_trainings_are_not_done_again_where_their_rows_are_lost(searche
     assert len(rows_of(searched)) == len(lines)
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
+def test_what_does_not_fit_is_one_line(tmp_path):
+    for options, message in (
         ({"epochs": 3}, "--epochs 3: it is of candidates that are trained"),
         ({"train": {"lr": 0.1}}, "--train: it is of candidates that are trained"),
         ({"evaluator": "train", "train": {"rate": 1}}, "--train.rate: expected one of recipe, batch_size"),
         ({"evaluator": "train", "train": {"lr": "high"}}, "lr"),
         ({"algorithm": "area"}, "give it an evaluator that trains"),
         ({"evaluator": "table"}, "give the table with --benchmark FILE"),
-    ],
-)
-def test_what_does_not_fit_is_one_line(tmp_path, options, message):
-    with pytest.raises(UserError, match=message):
-        run_search(SearchConfig(run_dir=str(tmp_path / "run"), **{**QUICK, **options}))
+    ):
+        with pytest.raises(UserError, match=message):
+            run_search(SearchConfig(run_dir=str(tmp_path / "run"), **{**QUICK, **options}))
 
 
 @pytest.mark.slow

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from naswot_lightning.errors import UserError
 from naswot_lightning.registry import resolve
@@ -24,23 +25,19 @@ ALGORITHMS = {
 }
 
 
-class MakesAlgorithm(Protocol):
-    """The constructor of an algorithm; arguments beside these are options of ``--algorithm``."""
-
-    def __call__(self, space: Space, samples: int, seed: int, limits: Limits, **options: Any) -> Algorithm:
-        """Return an algorithm that proposes about ``samples`` candidates within the limits."""
-        ...
+# What every algorithm is made of (SpaceAlgorithm); further arguments of its constructor are options of --algorithm.
+_GIVEN = ("space", "samples", "seed", "limits")
 
 
-def get_algorithm(name: str) -> tuple[MakesAlgorithm, dict[str, Any]]:
+def get_algorithm(name: str) -> tuple[Callable[..., Algorithm], dict[str, Any]]:
     """Return the constructor of the algorithm of that name, and its options: ``rea:population=20,children=4``.
 
     Raises:
         UserError: no such algorithm or option; the message lists those that there are.
     """
-    constructor: MakesAlgorithm = resolve("algorithm", name.partition(":")[0], ALGORITHMS)
+    constructor = resolve("algorithm", name.partition(":")[0], ALGORITHMS)
     try:
-        _, options = read_options(name, constructor, "algorithm", ("space", "samples", "seed", "limits"))
+        _, options = read_options(name, constructor, "algorithm", _GIVEN)
     except SpaceError as error:
         raise UserError(str(error)) from None
     return constructor, options

@@ -68,6 +68,9 @@ class Algorithm(Protocol):
         """Return the next batch of architectures, or of cheaper trials of them; an empty one is the end.
 
         ``rows`` are all candidates proposed so far, finished, in the order of their proposal, whatever the executor.
+
+        Raises:
+            UserError: there are too few candidates within the limits to begin with.
         """
         ...
 
@@ -121,6 +124,7 @@ class SpaceAlgorithm:
     limits: Limits
 
 
+@dataclass
 class Budget:
     """Ends another algorithm when the seconds of its candidates reach ``max_seconds``.
 
@@ -129,34 +133,38 @@ class Budget:
     candidates take longer than any before, the last part goes beyond the budget by their difference.
     """
 
-    def __init__(self, algorithm: Algorithm, max_seconds: float) -> None:
-        self._algorithm, self._max_seconds = algorithm, max_seconds
-        self._begin = self._seen = 0  # of the batch under way; rows whose seconds are added up
+    algorithm: Algorithm
+    max_seconds: float
+
+    def __post_init__(self) -> None:
+        # Where the batch under way begins, and the rows whose seconds are added up.
+        self._begin = self._seen = 0
         self._batch: Sequence[Proposal] | None = None
         self._seconds = self._longest = 0.0
 
     def propose(self, rows: Sequence[ScoreRow]) -> Sequence[Proposal]:
         """Return the next part of the batch; nothing when the budget is spent, or the algorithm has ended."""
-        if len(rows) < self._seen:  # another search
-            self.__init__(self._algorithm, self._max_seconds)  # type: ignore[misc]
+        if len(rows) < self._seen:
+            # It is of another search.
+            self.__post_init__()
         for row in rows[self._seen :]:
             self._seconds += row.seconds
             self._longest = max(self._longest, row.seconds)
         self._seen = len(rows)
-        if self._seconds >= self._max_seconds:
+        if self._seconds >= self.max_seconds:
             return ()
         # Batches before the one under way are proposed again where they are not known.
         if self._batch is None:
-            self._batch = self._algorithm.propose(rows[:0])
+            self._batch = self.algorithm.propose(rows[:0])
         while self._batch and self._begin + len(self._batch) <= len(rows):
             self._begin += len(self._batch)
-            self._batch = self._algorithm.propose(rows[: self._begin])
+            self._batch = self.algorithm.propose(rows[: self._begin])
         rest = self._batch[len(rows) - self._begin :]
         if not rows:
             return rest[:1]
         # As many as the rest of the budget has room for if none takes longer than the longest so far: parts depend on
         # the rows alone, not on how many workers there are.
-        room = (self._max_seconds - self._seconds) / self._longest if self._longest else math.inf
+        room = (self.max_seconds - self._seconds) / self._longest if self._longest else math.inf
         return rest[: max(1, int(min(room, len(rest))))]
 
 
@@ -173,11 +181,7 @@ def best_of(rows: Sequence[ScoreRow], count: int) -> list[str]:
 def sample_within_limits(draw: Callable[[], str | None], count: int, limits: Limits, unique: bool = False) -> list[str]:
     """Return ``count`` architectures, each drawn by itself; fewer where no more are found.
 
-    Args:
-        draw: returns an architecture, or None where what it drew is not of the space.
-        count: how many.
-        limits: what they are within.
-        unique: no architecture twice.
+    ``draw`` returns None where what it drew is not of the space. ``unique`` are no two the same.
     """
     found: list[str] = []
     seen: set[str] = set()

@@ -45,11 +45,7 @@ class RegularizedEvolution(SpaceAlgorithm):
         expect_counts(self.name, population=self.population, sample=self.sample, children=self.children)
 
     def propose(self, rows: Sequence[ScoreRow]) -> Sequence[Proposal]:
-        """Return the first population, or the next children.
-
-        Raises:
-            UserError: nothing is within the limits.
-        """
+        """Return the first population, or the next children."""
         rng = random.Random(derived_seed(self.seed, self.name, len(rows)))
         if not rows:
             count = min(self.population, self.samples)
@@ -92,11 +88,7 @@ class AssistedEvolution(RegularizedEvolution):
             )
 
     def propose(self, rows: Sequence[ScoreRow]) -> Sequence[Proposal]:
-        """Return the sample to be scored, its best to be evaluated, or the next children.
-
-        Raises:
-            UserError: nothing is within the limits.
-        """
+        """Return the sample to be scored, its best to be evaluated, or the next children."""
         rng = random.Random(derived_seed(self.seed, self.name, len(rows)))
         if not rows:
             found = sample_within_limits(lambda: self.space.sample(rng), self.start, self.limits, unique=True)

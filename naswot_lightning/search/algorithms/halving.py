@@ -62,11 +62,7 @@ class SuccessiveHalving(SpaceAlgorithm):
         expect_counts("halving", least=2, eta=self.eta)
 
     def propose(self, rows: Sequence[ScoreRow]) -> Sequence[Proposal]:
-        """Return the sample to be scored, or the next rung.
-
-        Raises:
-            UserError: the space has fewer architectures within the limits.
-        """
+        """Return the sample to be scored, or the next rung."""
         if not rows:
             return [Trial(each, 0.0) for each in sample_space(self.space, self.samples, self.seed, self.limits)]
         # Of the rows of the rung before, and how many of them go on.
@@ -139,11 +135,7 @@ class BOHB(SpaceAlgorithm):
         self._decisions = lru_cache(maxsize=None)(self._categorical.decisions)
 
     def propose(self, rows: Sequence[ScoreRow]) -> Sequence[Proposal]:
-        """Return the next rung.
-
-        Raises:
-            UserError: nothing is within the limits.
-        """
+        """Return the next rung."""
         rung = next((each for each in self.schedule() if each.begin >= len(rows) or each.size < each.whole), None)
         if rung is None or rung.begin != len(rows):
             return ()

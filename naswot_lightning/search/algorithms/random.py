@@ -132,20 +132,21 @@ def _entries(file: str | Path) -> Iterator[tuple[int, str]]:
             yield number, line
 
 
+@dataclass
 class Shard:
-    """Proposes one part of the candidates that an algorithm proposes first, all at once.
+    """Proposes one part of the candidates that an algorithm proposes first, all at once."""
 
-    Args:
-        algorithm: one without feedback, whose first batch is all that it proposes.
-        canonical: the architecture of the network that is evaluated for a candidate.
-        number: which part; 1 is the first.
-        parts: how many there are.
-    """
+    algorithm: Algorithm
+    """one without feedback, whose first batch is all that it proposes."""
+    canonical: Callable[[str], str]
+    """returns the architecture of the network that is evaluated for a candidate."""
+    number: int
+    """which part; 1 is the first."""
+    parts: int
+    """how many there are."""
 
-    def __init__(self, algorithm: Algorithm, canonical: Callable[[str], str], number: int, parts: int) -> None:
-        self._algorithm, self._canonical = algorithm, canonical
-        self._number, self._parts, self._name = number, parts, f"{number}/{parts}"
-        self._own = self._all = 0
+    def __post_init__(self) -> None:
+        self._name, self._own, self._all = f"{self.number}/{self.parts}", 0, 0
 
     def propose(self, rows: Sequence[ScoreRow]) -> Sequence[str]:
         """Return the candidates of this part, and after them nothing more.
@@ -153,14 +154,14 @@ class Shard:
         Raises:
             UserError: there are fewer networks than parts.
         """
-        if rows or not (batch := self._algorithm.propose([])):
+        if rows or not (batch := self.algorithm.propose([])):
             return ()
-        shards = deal(list(map(architecture_of, batch)), self._canonical, self._parts)
+        shards = deal(list(map(architecture_of, batch)), self.canonical, self.parts)
         if not shards[-1]:
             networks = sum(map(bool, shards))
             cure = f"choose at most {networks} shards"
             raise UserError(f"--shard {self._name}: the candidates are {networks} different networks; {cure}")
-        own = shards[self._number - 1]
+        own = shards[self.number - 1]
         self._own, self._all = len(own), len(batch)
         return own
 

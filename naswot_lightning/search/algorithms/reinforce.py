@@ -58,11 +58,7 @@ class Reinforce(SpaceAlgorithm):
         self._latest: ScoreRow | None = None
 
     def propose(self, rows: Sequence[ScoreRow]) -> Sequence[str]:
-        """Return the next architecture.
-
-        Raises:
-            UserError: nothing is within the limits.
-        """
+        """Return the next architecture."""
         if len(rows) >= self.samples:
             return ()
         # Learnt are the rows that are new; all of them, where those learnt from were others.

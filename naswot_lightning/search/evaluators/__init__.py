@@ -19,10 +19,6 @@ EVALUATORS = {
 
 
 def get_evaluator(name: str) -> Callable[[EvaluatorContext], Evaluator]:
-    """Return the constructor of the evaluator of that name.
-
-    Raises:
-        UserError: no such evaluator; the message lists the names.
-    """
-    constructor: Callable[[EvaluatorContext], Evaluator] = resolve("evaluator", name, EVALUATORS)
-    return constructor
+    """Return the constructor of the evaluator of that name; of another, raise :class:`UserError` with the names."""
+    made: Callable[[EvaluatorContext], Evaluator] = resolve("evaluator", name, EVALUATORS)
+    return made

@@ -79,21 +79,17 @@ def score_evaluator(context: EvaluatorContext) -> ScoreEvaluator:
 
 
 class MultiFidelityEvaluator(ABC):
-    """What a table and a training have in common: whole epochs from a fidelity, and scores for fidelity 0.
+    """What a table and a training have in common: whole epochs from a fidelity, and scores for fidelity 0."""
 
-    Args:
-        epochs: of a whole evaluation.
-        scorer: scores networks at initialization; None where the algorithm asks for no scores.
-    """
-
-    criteria = (Criterion((VAL_ACC,)),)
+    epochs: int
+    """of a whole evaluation."""
+    scorer: ScoreEvaluator | None
+    """scores networks at initialization; None where the algorithm asks for no scores."""
     activity: str
     """what is done for any other trial than a score, for the bar of a search."""
-
-    def __init__(self, epochs: int, scorer: ScoreEvaluator | None) -> None:
-        self.epochs, self.scorer = epochs, scorer
-        # Threads that wait for trainings share the random numbers of this process.
-        self._lock = Lock()
+    criteria = (Criterion((VAL_ACC,)),)
+    # Threads that wait for trainings share the random numbers of this process.
+    _lock = Lock()
 
     @property
     def columns(self) -> tuple[Column, ...]:

@@ -26,29 +26,22 @@ from naswot_lightning.storage.score_rows import ScoreRow
 from spaces import Complexity
 
 
+@dataclass
 class TableEvaluator(MultiFidelityEvaluator):
-    """Looks up what a training would have given, and the seconds that it would have taken.
+    """Looks up what a training would have given, and the seconds that it would have taken."""
 
-    Args:
-        benchmark: the table.
-        target: which of its accuracies, after how many epochs.
-        fingerprint: of the table.
-        size: parameters and multiply-accumulates of an architecture.
-        scorer: as for :class:`~naswot_lightning.search.evaluators.base.MultiFidelityEvaluator`.
-    """
-
+    benchmark: Benchmark
+    target: Target
+    """which of its accuracies, after how many epochs."""
+    fingerprint: str
+    """of the table."""
+    size: Callable[[str], Complexity]
+    """counts the parameters and multiply-accumulates of an architecture."""
+    scorer: ScoreEvaluator | None = None
     activity = "looking up"
 
-    def __init__(
-        self,
-        benchmark: Benchmark,
-        target: Target,
-        fingerprint: str,
-        size: Callable[[str], Complexity],
-        scorer: ScoreEvaluator | None = None,
-    ) -> None:
-        super().__init__(target.epochs, scorer)
-        self.benchmark, self.target, self.fingerprint, self._size = benchmark, target, fingerprint, size
+    def __post_init__(self) -> None:
+        self.epochs = self.target.epochs
 
     def train(self, architecture: str, epochs: int) -> Evaluation:
         """Return the accuracy, as a share, and the seconds of training and one validation.
@@ -72,7 +65,7 @@ class TableEvaluator(MultiFidelityEvaluator):
             )
         if accuracy is None:
             return Evaluation({VAL_ACC.name: None}, "failed", f"the table has no accuracy of it ({target})")
-        size = self._size(architecture)
+        size = self.size(architecture)
         return Evaluation(
             {VAL_ACC.name: accuracy / 100}, "ok", params=size.params, macs=size.macs, seconds=seconds or 0.0
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
@@ -36,50 +36,45 @@ FOLDER = "trials"
 _NOT_OF_A_CANDIDATE = {"engine", "slurm", "trainer"}
 
 
+@dataclass
 class TrainingEvaluator(MultiFidelityEvaluator):
     """Trains a candidate for some epochs, and says how good it was on validation images at its best.
 
     Its trainings lie in ``trials/``: one that was interrupted is continued, one that is finished is not done again.
     Used with ``with``, it puts the images away at the end.
-
-    Args:
-        template: the settings of a training, but for its architecture and its epochs.
-        slots: where candidates train, one at a time each.
-        folder: of the run.
-        fingerprint: of the data set's first mini-batch.
-        scorer: as for :class:`~naswot_lightning.search.evaluators.base.MultiFidelityEvaluator`.
     """
 
+    template: PickSettings
+    """the settings of a training, but for its architecture and its epochs."""
+    slots: tuple[ResourceSlot, ...]
+    """where candidates train, one at a time each."""
+    folder: Path
+    """of the run."""
+    fingerprint: str
+    """of the data set's first mini-batch."""
+    scorer: ScoreEvaluator | None = None
     activity = "training"
+    # Images are stored once, by the first of the threads that wants them.
+    _images_lock = Lock()
 
-    def __init__(
-        self,
-        template: PickSettings,
-        slots: tuple[ResourceSlot, ...],
-        folder: Path,
-        fingerprint: str,
-        scorer: ScoreEvaluator | None = None,
-    ) -> None:
-        super().__init__(template.values.epochs, scorer)
-        self.slots, self.fingerprint = slots, fingerprint
-        self._template, self._folder = template, folder
-        self._images_lock = Lock()
+    def __post_init__(self) -> None:
+        self.epochs = self.template.values.epochs
 
     def __enter__(self) -> TrainingEvaluator:
         self.__exit__()  # what a killed search left may not be whole
         return self
 
     def __exit__(self, *exception: object) -> None:
-        (self._folder / IMAGES_FILE).unlink(missing_ok=True)
+        (self.folder / IMAGES_FILE).unlink(missing_ok=True)
 
     def __reduce__(self) -> tuple[type[TrainingEvaluator], tuple[Any, ...]]:
         """Sent elsewhere, it finds the images stored, and brings the mini-batches of its scores."""
         _ = self._pick
-        return TrainingEvaluator, (self._template, self.slots, self._folder, self.fingerprint, self.scorer)
+        return TrainingEvaluator, (self.template, self.slots, self.folder, self.fingerprint, self.scorer)
 
     @cached_property
     def _pick(self) -> TrainPick:
-        settings, images = self._template, self._folder / IMAGES_FILE
+        settings, images = self.template, self.folder / IMAGES_FILE
         if not images.exists():
             dataset = load_dataset(settings.dataset, settings.data_dir, settings.image_size, settings.split_file)
             if dataset.val is None:
@@ -104,10 +99,10 @@ class TrainingEvaluator(MultiFidelityEvaluator):
             UserError: a setting or a file is at fault.
         """
         settings = replace(
-            self._template,
+            self.template,
             architecture=architecture,
             canonical=architecture,
-            values=replace(self._template.values, epochs=epochs),
+            values=replace(self.template.values, epochs=epochs),
         )
         with self._images_lock:
             pick = self._pick
@@ -115,7 +110,7 @@ class TrainingEvaluator(MultiFidelityEvaluator):
         # Its name: digits that another architecture does not share (48 bits), and its epochs.
         digits = hashlib.sha256(architecture.encode()).hexdigest()[:12]
         run = PickRun("disabled", "", "", digits, f"{digits}-{epochs}")
-        folder = prepare_pick(self._folder / FOLDER, settings, run, overwrite=False, images=images)
+        folder = prepare_pick(self.folder / FOLDER, settings, run, overwrite=False, images=images)
         outcome = Outcome("ok") if (folder / "result.json").exists() else pick(folder)
         if not outcome.has_result:
             return Evaluation({VAL_ACC.name: None}, "failed", outcome.message or outcome.status)

@@ -1,9 +1,11 @@
 """Small tables and made-up searches for the tests of algorithms."""
 
-import csv
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
+from naswot_lightning.scorer import Evaluation
+from naswot_lightning.search.algorithms import make_algorithm
 from naswot_lightning.search.algorithms.base import Limits, Proposal, Trial, architecture_of
+from naswot_lightning.search.loop import row_of as row_of_evaluation
 from naswot_lightning.storage.score_rows import ScoreRow
 from spaces import get_space
 
@@ -11,28 +13,18 @@ SPACE = get_space("nasbench201")
 NO_LIMITS = Limits(None, None, SPACE.complexity)
 
 
+def made(name, space=SPACE, samples=60, seed=3, limits=NO_LIMITS):
+    return make_algorithm(name, space, samples, seed, limits)
+
+
 def complexity_limits(max_params: int) -> Limits:
     return Limits(max_params, None, SPACE.complexity)
 
 
 def row_of(proposal: Proposal, score: float | None, seconds: float = 1.0) -> ScoreRow:
-    architecture = architecture_of(proposal)
-    return ScoreRow(
-        space="nasbench201",
-        architecture=architecture,
-        canonical=architecture,
-        score=score,
-        scores={"accuracy": score},
-        n_units=None,
-        params=None,
-        macs=None,
-        seed=0,
-        probe="table",
-        seconds=seconds,
-        status="failed" if score is None else "ok",
-        reason="out of memory" if score is None else None,
-        fidelity=proposal.fidelity if isinstance(proposal, Trial) else None,
-    )
+    status, reason = ("failed", "out of memory") if score is None else ("ok", None)
+    evaluation = Evaluation({"accuracy": score}, status, reason, seconds=seconds)
+    return row_of_evaluation("nasbench201", proposal, proposal, evaluation, 0, "table")
 
 
 def evaluator(
@@ -71,14 +63,3 @@ class SmallTable:
 
     def accuracy(self, architecture, dataset, split, epochs=None, seed=None):
         return None
-
-
-def read_columns(path) -> Mapping[str, Mapping[str, float]]:
-    """The columns of a table of accuracies by their names: from architectures to percent."""
-    columns: dict[str, dict[str, float]] = {}
-    with open(path, newline="", encoding="utf-8") as file:
-        for line in csv.DictReader(file):
-            architecture = line.pop("arch")
-            for name, value in line.items():
-                columns.setdefault(name, {})[architecture] = float(value)
-    return columns

@@ -1,15 +1,15 @@
 """Best-so-far of our evolution and of our densities against syne-tune's, on real accuracies of NAS-Bench-201."""
 
+import csv
 import random
 
 import numpy as np
 import pytest
 
 from naswot_lightning.search.algorithms.evolution import RegularizedEvolution
-from naswot_lightning.search.algorithms.halving import BOHB
 from naswot_lightning.search.loop import simulate
 from spaces.nasbench201 import OPS, NASBench201
-from tests.search.algorithms.tables import NO_LIMITS, SPACE, evaluator, read_columns
+from tests.search.algorithms.tables import NO_LIMITS, SPACE, evaluator, made
 
 EDGES = [f"edge {number}" for number in range(6)]
 MEASURED = 50, 100, 200
@@ -25,21 +25,13 @@ class UniformMutation(NASBench201):
         return self.from_decisions(decisions)
 
 
-@pytest.fixture(scope="module")
-def oracle():
-    pytest.importorskip("syne_tune", reason="syne-tune is not installed: pip install syne-tune")
-    from syne_tune.optimizer.schedulers import searchers
-
-    return searchers
-
-
 @pytest.fixture
 def accuracies(shared):
     """Validation accuracy after 12 epochs, and after 200: of unknown cells the mean of the nearest known ones."""
-    columns = read_columns(shared("nasbench201-accuracies-1500.csv"))
-    early, final = (columns[f"cifar10_valid_xvalid_{epochs}"] for epochs in (12, 200))
-    known = np.array([SPACE.decisions(cell) for cell in early])
-    values = np.array([list(early.values()), list(final.values())]).T
+    with open(shared("nasbench201-accuracies-1500.csv"), newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    known = np.array([SPACE.decisions(row["arch"]) for row in rows])
+    values = np.array([[float(row[f"cifar10_valid_xvalid_{epochs}"]) for epochs in (12, 200)] for row in rows])
     found = {}
     for cell in SPACE:
         distances = (known != np.array(SPACE.decisions(cell))).sum(1)
@@ -77,35 +69,43 @@ def described(name, curves):
     return mean, deviation / np.sqrt(len(curves))
 
 
-def configurations():
-    from syne_tune.config_space import choice
-
-    return {edge: choice(list(OPS)) for edge in EDGES}
+def compared(ours, theirs, seeds, accuracies):
+    """The mean and its error of both, each made of a seed; theirs also draws from numpy's own generator."""
+    config_space = pytest.importorskip("syne_tune.config_space", reason="pip install syne-tune")
+    edges = {edge: config_space.choice(list(OPS)) for edge in EDGES}
+    curves = [], []
+    for seed in range(seeds):
+        curves[0].append(our_best(ours(seed), accuracies))
+        np.random.seed(seed)
+        curves[1].append(oracles_best(theirs(edges, seed), accuracies, 200))
+    return described("ours", curves[0]), described("syne-tune", curves[1])
 
 
 @pytest.mark.slow
-def test_evolution_finds_what_syne_tunes_finds(oracle, accuracies):
-    from syne_tune.optimizer.schedulers.searchers.regularized_evolution import RegularizedEvolution as Theirs
+def test_evolution_finds_what_syne_tunes_finds(accuracies):
+    def theirs(edges, seed):
+        from syne_tune.optimizer.schedulers.searchers.regularized_evolution import RegularizedEvolution as Theirs
 
-    ours, theirs = [], []
-    for seed in range(200):
-        ours.append(our_best(RegularizedEvolution(UniformMutation(), 200, seed, NO_LIMITS), accuracies))
-        np.random.seed(seed)  # its first population is drawn from numpy's own generator
-        searcher = Theirs(configurations(), population_size=10, sample_size=3, random_seed=seed)
-        theirs.append(oracles_best(searcher, accuracies, 200))
-    (mean, error), (their_mean, their_error) = described("ours", ours), described("syne-tune", theirs)
+        return Theirs(edges, population_size=10, sample_size=3, random_seed=seed)
+
+    def ours(seed):
+        return RegularizedEvolution(UniformMutation(), 200, seed, NO_LIMITS)
+
+    (mean, error), (their_mean, their_error) = compared(ours, theirs, 200, accuracies)
     assert (np.abs(mean - their_mean) < 3.5 * np.hypot(error, their_error)).all()
 
 
 @pytest.mark.slow
-def test_densities_find_no_less_than_syne_tunes(oracle, accuracies):
+def test_densities_find_no_less_than_syne_tunes(accuracies):
     """Whole trainings alone: the table has no accuracies after fewer than 12 epochs."""
-    from syne_tune.optimizer.schedulers.searchers.kde import KernelDensityEstimator
 
-    ours, theirs = [], []
-    for seed in range(50):
-        ours.append(our_best(BOHB(SPACE, 200, seed, NO_LIMITS, rungs=1), accuracies))
-        np.random.seed(seed)
-        theirs.append(oracles_best(KernelDensityEstimator(configurations(), random_seed=seed), accuracies, 200))
-    (mean, error), (their_mean, their_error) = described("ours", ours), described("syne-tune", theirs)
+    def theirs(edges, seed):
+        from syne_tune.optimizer.schedulers.searchers.kde import KernelDensityEstimator
+
+        return KernelDensityEstimator(edges, random_seed=seed)
+
+    def ours(seed):
+        return made("bohb:rungs=1", samples=200, seed=seed)
+
+    (mean, error), (their_mean, their_error) = compared(ours, theirs, 50, accuracies)
     assert (mean > their_mean - 3.5 * np.hypot(error, their_error)).all()

@@ -4,24 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from naswot_lightning.search.algorithms import make_algorithm
 from naswot_lightning.search.algorithms.reinforce import Policy
 from naswot_lightning.search.loop import simulate
-from tests.search.algorithms.tables import NO_LIMITS, SPACE, convolutions, evaluator, row_of
+from tests.search.algorithms.tables import SPACE, convolutions, evaluator, made, row_of
 
 SIZES = [5, 2, 3]
-
-
-def made(name="reinforce", samples=400, seed=0):
-    return make_algorithm(name, SPACE, samples, seed, NO_LIMITS)
-
-
-def loss_of(logits, decisions, advantage):
-    log_probability = sum(
-        torch.distributions.Categorical(logits=logits[row, :size]).log_prob(torch.tensor(decision))
-        for row, (size, decision) in enumerate(zip(SIZES, decisions, strict=True))
-    )
-    return -log_probability * advantage
 
 
 def test_gradient_and_steps_are_those_of_torch():
@@ -32,7 +19,11 @@ def test_gradient_and_steps_are_those_of_torch():
     for _ in range(50):
         decisions, advantage = [int(rng.integers(size)) for size in SIZES], float(rng.normal())
         adam.zero_grad()
-        loss_of(logits, decisions, advantage).backward()
+        log_probability = sum(
+            torch.distributions.Categorical(logits=logits[row, :size]).log_prob(torch.tensor(decision))
+            for row, (size, decision) in enumerate(zip(SIZES, decisions, strict=True))
+        )
+        (-log_probability * advantage).backward()
         assert policy.gradient(decisions, advantage) == pytest.approx(logits.grad.numpy(), abs=1e-12)
         policy.learn(decisions, advantage)
         adam.step()
@@ -54,26 +45,27 @@ def test_draws_have_the_probabilities_of_the_policy():
 
 
 def test_the_baseline_is_an_average_without_bias():
-    algorithm, policy = made(), Policy([5] * 6, 0.01)
+    algorithm, policy = made("reinforce"), Policy([5] * 6, 0.01)
     rewards = [3.0, 5.0, 4.0, 9.0]
     algorithm.propose([row_of(SPACE[number], reward) for number, reward in enumerate(rewards)])
     for number, reward in enumerate(rewards):
         weights = 0.9 ** np.arange(number, -1, -1)
         policy.learn(SPACE.decisions(SPACE[number]), reward - np.average(rewards[: number + 1], weights=weights))
     assert algorithm._policy.logits == pytest.approx(policy.logits)
+    nothing_to_learn = made("reinforce")
+    nothing_to_learn.propose([row_of(SPACE[number], None) for number in range(5)])
+    assert not nothing_to_learn._policy.logits.any()
 
 
 def test_it_climbs_a_separable_objective():
-    means = [
-        [row.score for row in simulate(made("reinforce:learning_rate=0.05", seed=seed), evaluator(convolutions)).rows]
-        for seed in range(5)
-    ]
+    climbing = (made("reinforce:learning_rate=0.05", samples=400, seed=seed) for seed in range(5))
+    means = [[row.score for row in simulate(each, evaluator(convolutions)).rows] for each in climbing]
     assert np.mean([scores[-50:] for scores in means]) > np.mean([scores[:50] for scores in means]) + 0.3
 
 
 def test_neither_unit_nor_zero_of_the_reward_matter():
     proposals = {
-        tuple(row.architecture for row in simulate(made(samples=60), evaluator(reward)).rows)
+        tuple(row.architecture for row in simulate(made("reinforce"), evaluator(reward)).rows)
         for reward in (convolutions, lambda a: 100 * convolutions(a), lambda a: 1500 + 8 * convolutions(a))
     }
     assert len(proposals) == 1
@@ -81,14 +73,8 @@ def test_neither_unit_nor_zero_of_the_reward_matter():
 
 def test_it_learns_from_the_rows_it_is_given():
     """Another history of the same length, or a shorter one, is learnt from the beginning."""
-    used = made()
+    used = made("reinforce", samples=400)
     rows = [row_of(SPACE[number], float(number)) for number in range(50)]
     others = [row_of(SPACE[number], float(-number)) for number in range(50, 110)]
     for each in (rows, others, rows[:20], others[:21]):
-        assert used.propose(each) == made().propose(each)
-
-
-def test_without_a_success_there_is_nothing_to_learn():
-    algorithm = made()
-    algorithm.propose([row_of(SPACE[number], None) for number in range(5)])
-    assert not algorithm._policy.logits.any()
+        assert used.propose(each) == made("reinforce", samples=400).propose(each)
