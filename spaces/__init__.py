@@ -6,7 +6,9 @@ import importlib
 import inspect
 import os
 import sys
+import sysconfig
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spaces.errors import SpaceError, did_you_mean
@@ -149,8 +151,16 @@ def _constructor(name: str) -> Any:
     if inspect.isclass(found):
         makes_a_space = issubclass(found, Space) and not inspect.isabstract(found)
     else:
-        # Not what a module has imported from elsewhere.
-        makes_a_space = inspect.isfunction(found) and found.__module__ == module
+        # Never called: what an installed library, or this one, happens to hold.
+        libraries = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+        makes_a_space = (
+            inspect.isfunction(found)
+            and found.__module__ == module
+            and module.partition(".")[0] not in ("spaces", "naswot_lightning", "callbacks")
+            and not any(
+                Path(inspect.getfile(found)).resolve().is_relative_to(Path(each).resolve()) for each in libraries
+            )
+        )
     if not makes_a_space:
         raise SpaceError(
             f"space {name!r}: expected a subclass of spaces.Space, or a function that a module of your own defines"
