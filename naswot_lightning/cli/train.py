@@ -51,7 +51,7 @@ def train_and_compare(training: Training) -> int:
     loaded = load_images(training)
     unfinished = {}
     with training.folder.lock():
-        comparison = ComparisonRun(training.folder, training.wandb)
+        comparison = ComparisonRun(training.folder, training.config.wandb)
         folders = prepare_picks(training, loaded)
         with ComparisonUpdates(comparison) as shown, closing(train_picks(training, folders, loaded)) as ended:
             for number, (folder, outcome) in enumerate(ended, start=1):

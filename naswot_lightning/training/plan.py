@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from naswot_lightning.config import SearchConfig, Select, TrainConfig, WandbConfig
+from naswot_lightning.config import SearchConfig, Select, TrainConfig
 from naswot_lightning.data import DATASETS
 from naswot_lightning.data.splits import describe_split
 from naswot_lightning.errors import UserError, expect_name
@@ -75,13 +75,11 @@ class Training:
     folder: RunFolder
     picks: tuple[PlannedPick, ...]
     """Every pick once per seed."""
-    overwrite: bool
-    """Train again those whose results were made with other settings."""
+    config: TrainConfig
+    searched: SearchSettings
     executor: Executor
     slots: tuple[ResourceSlot, ...]
     """Where picks train on this machine, one at a time each."""
-    wandb: WandbConfig
-    searched: SearchSettings
 
 
 def plan_training(config: TrainConfig) -> Training:
@@ -117,8 +115,7 @@ def plan_training(config: TrainConfig) -> Training:
         folder=folder.path,
         options=config.slurm,
     )
-    executor = make_executor(request)
-    return Training(folder, tuple(picks), config.overwrite, executor, tuple(slots), config.wandb, searched)
+    return Training(folder, tuple(picks), config, searched, make_executor(request), tuple(slots))
 
 
 def _plan_picks(config: TrainConfig, searched: SearchSettings, folder: RunFolder) -> list[PlannedPick]:

@@ -56,13 +56,13 @@ def load_images(training: Training) -> list[Dataset]:
     UserError where it cannot be read, or has changed since the search.
     """
     finished = all(_is_finished(training.folder.picks / pick.name) for pick in training.picks)
-    if finished and not training.overwrite:
+    if finished and not training.config.overwrite:
         return []
     searched, pick = training.searched, training.picks[0].settings
     dataset = _load(pick)
     of_same = all(getattr(searched, name) == getattr(pick, name) for name in _IMAGES)
     # Resized images are not compared: their pixels are not the same on every machine.
-    if training.overwrite or not of_same or searched.probe_size is not None:
+    if training.config.overwrite or not of_same or searched.probe_size is not None:
         return [dataset]
     fingerprint = None
     # There was no search, or its first line is damaged.
@@ -80,7 +80,7 @@ def load_images(training: Training) -> list[Dataset]:
 
 def prepare_picks(training: Training, loaded: list[Dataset]) -> list[Path]:
     """Write the settings of all picks, under the lock of the run folder; return the folders without a result yet."""
-    wandb = training.wandb
+    wandb = training.config.wandb
     folders = []
     for pick in training.picks:
         run = PickRun(
@@ -92,7 +92,7 @@ def prepare_picks(training: Training, loaded: list[Dataset]) -> list[Path]:
             artifacts=wandb.artifacts,
         )
         images = loaded[0].fingerprint if loaded else None
-        folders.append(prepare_pick(training.folder.path, pick.settings, run, training.overwrite, images))
+        folders.append(prepare_pick(training.folder.path, pick.settings, run, training.config.overwrite, images))
     return [folder for folder in folders if not _is_finished(folder)]
 
 
