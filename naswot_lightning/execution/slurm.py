@@ -125,6 +125,8 @@ class JobCall:
     """What a training prints."""
     runs_subprocess: bool
     timeout: float | None
+    tries: int = 1
+    """How often its only item was given to a job."""
     results: list[tuple[Any, Any]] = field(default_factory=list)
     """Of the items that are finished; a job that is requeued goes on with the others."""
     _training: tuple[Task[Any, Any], Future[Any]] | None = field(default=None, init=False)
@@ -177,16 +179,6 @@ class JobCall:
         return DelayedSubmission(replace(self))
 
 
-@dataclass(frozen=True)
-class _Running:
-    """A job that is under way."""
-
-    job: SubmittedJob[Any]
-    call: JobCall
-    tries: int
-    """How often its only item was given to a job."""
-
-
 class SlurmExecutor:
     """Runs items in jobs of SLURM, or in processes of this machine with ``--slurm.cluster local``.
 
@@ -216,9 +208,8 @@ class SlurmExecutor:
         if self._is_slurm:
             self._poll_s, self._most = _POLL_S, None
             self._submitter_of(request.folder)  # raises what is wrong before the work begins
-        # Items of a job that is to be submitted, and the how manyth it is for an item that is alone.
-        self._waiting: deque[tuple[list[Any], int]] = deque()
-        self._running: list[_Running] = []
+        self._waiting: deque[JobCall] = deque()
+        self._running: list[tuple[SubmittedJob[Any], JobCall]] = []
         self._losses, self._looked = 0, time.monotonic()
 
     def _submitter_of(self, folder: Path) -> AutoExecutor:
@@ -247,104 +238,101 @@ class SlurmExecutor:
         Raises:
             UserError: jobs are refused or lost one after the other, or the task cannot be sent to one.
         """
-        spec = pack_task(task, self._request.threads, "--engine slurm", "--engine local --workers 1")
-        self._waiting.extend((chunk, 1) for chunk in split_into_jobs(list(items), self._request))
-        if not self._waiting:
+        request = self._request
+        spec = pack_task(task, request.threads, "--engine slurm", "--engine local --workers 1")
+        chunks = split_into_jobs(list(items), request)
+        if not chunks:
             return
         file = Path(self._submitter.folder, f"{uuid.uuid4().hex}.task")
         atomic_write(file, pickle.dumps(spec))
+        unprinted = PrintedFile(file)
+        self._waiting.extend(
+            JobCall(file, chunk, unprinted, request.runs_subprocess, request.timeout) for chunk in chunks
+        )
         try:
             while self._waiting or self._running:
                 self._submit(file)
                 if self._is_slurm and time.monotonic() - self._looked > _LOOK_S:
                     self._looked = time.monotonic()
-                    self._running[0].job.get_info(mode="force")  # of all jobs
-                for running in list(self._running):
-                    is_done = running.job.done()
-                    running.call.output.show()
+                    self._running[0][0].get_info(mode="force")  # of all jobs
+                for job, call in list(self._running):
+                    is_done = job.done()
+                    call.output.show()
                     if is_done:
-                        self._running.remove(running)
-                        yield from self._collect(running)
+                        self._running.remove((job, call))
+                        yield from self._collect(job, call)
                 if self._running:
                     time.sleep(self._poll_s)
         except BaseException:
             self._stop()
             raise
         finally:
-            for running in self._running:
-                running.call.output.show()
+            for _, call in self._running:
+                call.output.show()
             self._running.clear()
             self._waiting.clear()
             for path in file.parent.glob(f"{file.stem}.*"):
                 path.unlink(missing_ok=True)
 
     def _submit(self, file: Path) -> None:
-        """Submit what is waiting and has room as one array."""
+        """Submit what is waiting and has room as one array; each job prints into a file of its own."""
         room = len(self._waiting) if self._most is None else self._most - len(self._running)
-        chunks = [self._waiting.popleft() for _ in range(min(room, len(self._waiting)))]
-        if not chunks:
+        chosen = [self._waiting.popleft() for _ in range(min(room, len(self._waiting)))]
+        if not chosen:
             return
-        outputs = [PrintedFile(file.with_suffix(f".{time.monotonic_ns()}")) for _ in chunks]
-        runs_subprocess, timeout = self._request.runs_subprocess, self._request.timeout
-        calls = [
-            JobCall(file, items, output, runs_subprocess, timeout)
-            for (items, _), output in zip(chunks, outputs, strict=True)
-        ]
+        calls = [replace(call, output=PrintedFile(file.with_suffix(f".{time.monotonic_ns()}"))) for call in chosen]
         try:
             # Ctrl-C waits until we know the jobs.
             with interrupts_blocked(), changed_environment(PYTHONPATH=module_path()):
                 jobs = self._submitter.submit_array(calls)
-                tries = [tries for _, tries in chunks]
-                self._running += [_Running(*each) for each in zip(jobs, calls, tries, strict=True)]
+                self._running += zip(jobs, calls, strict=True)
         except (RuntimeError, TypeError, ValueError, OSError) as error:
             said = (str(error).strip() or type(error).__name__).splitlines()[-1]
             raise UserError(f"--engine slurm: {said}; see --slurm.NAME in docs/clusters.md") from None
         if self._is_slurm:
             print(f"{len(jobs)} jobs of SLURM, from {jobs[0].job_id}; logs in {file.parent}", file=sys.stderr)
 
-    def _collect(self, running: _Running) -> Iterator[tuple[Any, Any]]:
+    def _collect(self, job: SubmittedJob[Any], call: JobCall) -> Iterator[tuple[Any, Any]]:
         """Yield what a job that has ended returned; submit its items again where it did not."""
         from submitit.core.utils import FailedJobError, UncompletedJobError
 
-        job = running.job
         try:
             results, error = job.result()
         except UncompletedJobError as lost:
             ended = f"ended as {job.state}" if job.state not in _NO_FAULT else "ended without an answer"
             ended = "ended with an error" if isinstance(lost, FailedJobError) else ended
-            yield from self._lose(running, f"{ended}, see {job.paths.stderr}")
+            yield from self._lose(call, f"{ended}, see {job.paths.stderr}")
             return
         for item, result in results:
             if isinstance(result, WorkerFailure) and self._request.runs_subprocess:
-                yield from self._lose(running, result.reason)
+                yield from self._lose(call, result.reason)
             else:
                 self._losses = 0
                 yield item, result
         if error is not None:
             raise error
 
-    def _lose(self, running: _Running, reason: str) -> Iterator[tuple[Any, Any]]:
+    def _lose(self, call: JobCall, reason: str) -> Iterator[tuple[Any, Any]]:
         """Submit the items of a job again, or yield the only one as a failure."""
-        items, half = list(running.call.items), len(running.call.items) // 2
         self._losses += 1
         if self._losses == _MOST_LOSSES:
             raise UserError(
                 f"--engine slurm: {self._losses} jobs one after the other gave no result: the last {reason}; what is "
                 "finished is kept: run the same command again with other options"
             )
-        if half:
-            self._waiting += [(items[:half], 1), (items[half:], 1)]
-        elif running.tries < _MOST_TRIES:
-            self._waiting.append((items, running.tries + 1))
+        if half := len(call.items) // 2:
+            self._waiting += [replace(call, items=call.items[:half]), replace(call, items=call.items[half:])]
+        elif call.tries < _MOST_TRIES:
+            self._waiting.append(replace(call, tries=call.tries + 1))
         else:
-            yield items[0], WorkerFailure(reason)
+            yield call.items[0], WorkerFailure(reason)
             return
         log.warning("warning: a job %s; what it was at is submitted again", reason)
 
     def _stop(self) -> None:
         """End all jobs; those that train may save first."""
         trains = self._request.runs_subprocess
-        left = [running.job for running in self._running if not running.job.done()]
+        left = [job for job, _ in self._running if not job.done()]
         if trains and left:
             log.warning("%d trainings are told to save and end; Ctrl-C ends them at once", len(left))
         if self._is_slurm:

@@ -6,6 +6,12 @@ import threading
 import time
 
 
+class AlwaysReady:
+    """A task that needs nothing before its first item."""
+
+    def prepare(self): ...
+
+
 class Halved:
     """Halves even numbers; odd ones are an error."""
 
@@ -19,10 +25,8 @@ class Halved:
         return item // 2
 
 
-class Fatal:
+class Fatal(AlwaysReady):
     """Item 0 kills its worker, a path does so once, 99 takes for ever."""
-
-    def prepare(self): ...
 
     def __call__(self, item):
         if item == 0:
@@ -35,10 +39,8 @@ class Fatal:
         return item
 
 
-class KillsItsParent:
+class KillsItsParent(AlwaysReady):
     """Item 0 kills the process that started the worker."""
-
-    def prepare(self): ...
 
     def __call__(self, item):
         if item == 0:
@@ -71,10 +73,8 @@ class NeverReady:
     def __call__(self, item): ...
 
 
-class Where:
+class Where(AlwaysReady):
     """Tells which process it is in, what it computes with, and the devices that it has."""
-
-    def prepare(self): ...
 
     def __call__(self, item):
         time.sleep(0.1)
@@ -88,16 +88,14 @@ class Unsendable(Exception):
         super().__init__(f"{one} and {two}")
 
 
-class Odd:
+class Odd(AlwaysReady):
     """Its error cannot be sent."""
-
-    def prepare(self): ...
 
     def __call__(self, item):
         raise Unsendable(item, "more")
 
 
-class Training:
+class Training(AlwaysReady):
     """Waits until it is stopped, and then saves; begun again with what was saved, it is finished.
 
     An item is a folder. It holds the process that waits, and what was saved.
@@ -108,8 +106,6 @@ class Training:
 
     def __reduce__(self):
         return Training, ()
-
-    def prepare(self): ...
 
     def stop(self):
         self._stopped.set()
@@ -143,10 +139,8 @@ def begin(run, begun):
     return thread, results
 
 
-class Forking:
+class Forking(AlwaysReady):
     """Forks; both processes then go on as if they were the one that was asked."""
-
-    def prepare(self): ...
 
     def __call__(self, item):
         if item % 4 == 1:
