@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 import numpy as np
 
 from naswot_lightning.benchmarks.records import TRAINING, Key, Measure, cell_hash, is_hashed
-from naswot_lightning.errors import UserError, expect_name
+from naswot_lightning.errors import UserError
 from naswot_lightning.storage.files import atomic_path
 from naswot_lightning.storage.foreign import reading
 from naswot_lightning.storage.records import STRICT, from_json
@@ -140,21 +140,6 @@ class Table:
             return self._rows.get(self._identity_of(architecture))
         except SpaceError:
             return None
-
-    def expect(self, dataset: str, split: str, epochs: int | None = None) -> AvailableAccuracy:
-        """Return the accuracies that a caller is going to ask for; the longest recipe by default.
-
-        Raises:
-            UserError: there are none; the message names those that there are.
-        """
-        expect_name(f"data set of {self.name}", dataset, dict.fromkeys(each.dataset for each in self.known))
-        of_dataset = [each for each in self.known if each.dataset == dataset]
-        expect_name(f"split of {dataset} in {self.name}", split, dict.fromkeys(each.split for each in of_dataset))
-        recipes = {each.epochs: each for each in of_dataset if each.split == split}
-        if epochs is not None and epochs not in recipes:
-            there = ", ".join(map(str, recipes))
-            raise UserError(f"{self.name} has no accuracies of {epochs} epochs on {dataset} {split}, only of {there}")
-        return recipes[max(recipes) if epochs is None else epochs]
 
     def accuracy(
         self, architecture: str, dataset: str, split: str, epochs: int | None = None, seed: int | None = None

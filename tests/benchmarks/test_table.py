@@ -62,17 +62,6 @@ def test_costs_sizes_and_what_there_is(table):
     assert copy.accuracies(FIRST, *AT, 12) == {0: 90.5, 1: 91.5}
 
 
-def test_expecting_an_unknown_accuracy_names_those_that_are(table):
-    messages = {
-        ("cifar", "test"): "unknown data set of mine 'cifar', expected one of cifar10; did you mean 'cifar10'",
-        ("cifar10", "tst"): "unknown split of cifar10 in mine 'tst', expected one of test; did you mean 'test'",
-        (*AT, 90): "no accuracies of 90 epochs on cifar10 test, only of 12, 200",
-    }
-    for at, message in messages.items():
-        with pytest.raises(UserError, match=message):
-            table.expect(*at)
-
-
 def test_wide_form_columns_name_data_set_split_and_epochs(tmp_path):
     columns = {
         "cifar10_valid_xvalid_200": ("cifar10-valid", "x-valid", 200),

@@ -80,22 +80,3 @@ def test_the_notebook_is_made_of_its_page(monkeypatch):
     cells = json.loads(made)["cells"]
     assert sum(cell["cell_type"] == "code" for cell in cells) == 7
     assert all(cell["outputs"] == [] for cell in cells if cell["cell_type"] == "code")
-
-
-@pytest.mark.slow  # five minutes: a search and three trainings, as the reader has them
-def test_the_notebook_runs_from_top_to_bottom(tmp_path):
-    import nbformat
-    from nbclient import NotebookClient
-
-    for name in ("search.py", "train.py"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    (tmp_path / "docs").mkdir()
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
-    nbformat.validate(notebook)
-    where = {"metadata": {"path": str(tmp_path / "docs")}}
-    NotebookClient(notebook, timeout=900, kernel_name="python3", resources=where).execute()
-    printed = ["".join(each.get("text", "") for each in cell.outputs) for cell in notebook.cells if "outputs" in cell]
-    assert "score 1415.18" in printed[2]  # the figures that the page and the quick start show
-    assert printed[4].startswith("1 1415.18 1073466 |nor_conv_3x3~0|")
-    assert "networks are too few" in printed[6]
-    assert (tmp_path / "runs" / "digits" / "figures" / "figure6.png").exists()

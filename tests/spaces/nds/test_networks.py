@@ -14,7 +14,6 @@ from naswot_lightning import activation_kernel, naswot_score
 from spaces import SpaceError, get_space
 from spaces.nds.genotype import Cell
 from spaces.nds.network import OPERATIONS, FactorizedReduce, NDSCell, NDSNetwork, dropped_path, operation
-from spaces.nds.standard import ResNetSpace, ResNeXtASpace, ResNeXtBSpace, VanillaSpace
 from tests.spaces.nds.architectures import DARTS, GENOTYPES, SMALL, resized
 
 HOME = {"DARTS_V2": "nds_darts", "PNASNet": "nds_pnas", "AmoebaNet": "nds_amoeba", "NASNet": "nds_nasnet"}
@@ -103,14 +102,13 @@ def test_drop_path_spares_identities_and_evaluation():
     assert not torch.equal(network(images), network(images))
 
 
-CLASSES = {
-    "nds_vanilla": VanillaSpace,
-    "nds_resnet": ResNetSpace,
-    "nds_resnext_a": ResNeXtASpace,
-    "nds_resnext_b": ResNeXtBSpace,
-}
+STANDARD = ("nds_vanilla", "nds_resnet", "nds_resnext_a", "nds_resnext_b")
 BASIC = "ds=2,2,2;ws=16,32,64;ss=1,2,2"
 BOTTLENECK = "ds=2,1,1;ws=16,32,64;ss=1,2,2;bm=1,0.5,0.25;gs=1,2,4"
+
+
+def standard(name, quirks=False):
+    return get_space(f"{name}:naswot_quirks=true" if quirks else name)
 
 
 def small(name):
@@ -131,7 +129,7 @@ def test_rectified_units_of_each_stem_and_block():
         ("nds_resnext_a", False, 16 * 1024 + 2 * 48 * 1024 + (16 * 1024 + 48 * 256) + (16 * 256 + 80 * 64)),
     ]
     for name, quirks, units in expected:
-        network = CLASSES[name](quirks).build(small(name), 1)
+        network = standard(name, quirks).build(small(name), 1)
         assert activation_kernel(network, torch.randn(2, 3, 32, 32), variant="reference").n_units == units
 
 
@@ -142,15 +140,15 @@ def test_parameters_by_hand():
     stages = [(16, 16), (16, 32), (32, 64)]
     blocks = sum(conv(a, b, 3) + 3 * conv(b, b, 3) for a, b in stages)
     vanilla = conv(3, 16, 3) + blocks + 65 * 10
-    assert VanillaSpace().complexity(BASIC).params == vanilla
-    assert ResNetSpace().complexity(BASIC).params == vanilla + conv(16, 32, 1) + conv(32, 64, 1)
+    assert standard("nds_vanilla").complexity(BASIC).params == vanilla
+    assert standard("nds_resnet").complexity(BASIC).params == vanilla + conv(16, 32, 1) + conv(32, 64, 1)
 
 
 def test_groups_divide_the_parameters_of_the_middle_convolution():
     def params(space, groups):
         return space.complexity(f"ds=1;ws=32;ss=1;bm=0.5;gs={groups}").params
 
-    plain, quirky = ResNeXtASpace(), ResNeXtASpace(naswot_quirks=True)
+    plain, quirky = standard("nds_resnext_a"), standard("nds_resnext_a", True)
     assert params(plain, 1) - params(plain, 4) == 9 * 16 * 16 * 3 // 4
     # The published code reads 4 as channels a group: 4 groups of 16 channels, and 1 as 16 groups.
     assert params(quirky, 1) - params(quirky, 4) == 9 * 16 * 16 // 16 - 9 * 16 * 16 // 4
@@ -160,12 +158,12 @@ def test_sizes_of_the_spaces_are_those_of_the_paper():
     def size(space):
         return math.prod(map(len, space._choices().values())) ** 3
 
-    assert [size(CLASSES[name]()) for name in CLASSES] == [1_259_712, 1_259_712, 11_390_625, 52_734_375]
+    assert [size(standard(name)) for name in STANDARD] == [1_259_712, 1_259_712, 11_390_625, 52_734_375]
 
 
 def test_mutation_changes_one_number():
-    for name, quirks in itertools.product(CLASSES, (False, True)):
-        space = CLASSES[name](naswot_quirks=quirks)
+    for name, quirks in itertools.product(STANDARD, (False, True)):
+        space = standard(name, quirks)
         for seed in range(5):
             architecture = space.sample(random.Random(seed))
             child = space.mutate(architecture, random.Random(seed))
@@ -175,7 +173,7 @@ def test_mutation_changes_one_number():
 
 
 def test_sampling_draws_from_every_list_equally():
-    for space, rng in ((get_space(name), random.Random(0)) for name in CLASSES):
+    for space, rng in ((get_space(name), random.Random(0)) for name in STANDARD):
         stages = [stage for _ in range(400) for stage in space.parse(space.sample(rng))]
         for field, values in space._choices().items():
             drawn = [getattr(stage, field) for stage in stages]
@@ -198,4 +196,4 @@ def test_malformed_architecture_is_refused_with_its_position():
         with pytest.raises(SpaceError, match=message):
             get_space(name).build(architecture)
     with pytest.raises(SpaceError, match="stage 1: 8 inner channels cannot be divided into 16 channels per group"):
-        ResNeXtBSpace(naswot_quirks=True).validate("ds=1;ws=16;ss=1;bm=0.5;gs=16")
+        standard("nds_resnext_b", True).validate("ds=1;ws=16;ss=1;bm=0.5;gs=16")
