@@ -86,12 +86,10 @@ def kill_machine(round: Round) -> None:
     with _files_of_ray() as environment, _machines(round, environment) as address:
         running = round.search(*_WORDS, environment={**environment, "RAY_ADDRESS": address})
         round.wait_for_rows(running, after_start=0.0, end=20)
-        if not [pid for pid in running.children(_WORKER) if _is_second(pid)]:
+        if not set(running.children(_WORKER)) & set(_processes_of_machine(round, "2")):
             raise MissedError  # it has nothing to do
         before = round.rows_before()
-        for pid in filter(_is_second, processes_of(round.mark)):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        _end_machine(round, "2")
         ended = running.wait()
         if ended.told:  # a machine whose worker is not ready yet has nothing to lose, which cannot be seen from here
             round.expect_told(ended, 0, *_TOLD)
@@ -99,8 +97,19 @@ def kill_machine(round: Round) -> None:
     round.look_for_processes(_RAY_S)
 
 
-def _is_second(pid: int) -> bool:
-    return f"{_MACHINE}=2".encode() in environment_of(pid)
+def _processes_of_machine(round: Round, machine: str) -> list[int]:
+    """Return the processes of one of the two machines, or of both where it has no name."""
+    wanted = f"{_MACHINE}={machine}".encode()
+    return [pid for pid in processes_of(round.mark) if any(each.startswith(wanted) for each in environment_of(pid))]
+
+
+def _end_machine(round: Round, machine: str) -> None:
+    end = time.monotonic() + _RAY_S
+    while (pids := _processes_of_machine(round, machine)) and time.monotonic() < end:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.5)
 
 
 @contextmanager
@@ -115,21 +124,7 @@ def _machines(round: Round, environment: dict[str, str]) -> Iterator[str]:
     try:
         yield address
     finally:
-        _end_machines(round)
-
-
-def _end_machines(round: Round) -> None:
-    """Kill the cluster, which is the round's and not the command's."""
-    end = time.monotonic() + _RAY_S
-    while (pids := [pid for pid in processes_of(round.mark) if _is_of_machines(pid)]) and time.monotonic() < end:
-        for pid in pids:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(0.5)
-
-
-def _is_of_machines(pid: int) -> bool:
-    return any(each.startswith(f"{_MACHINE}=".encode()) for each in environment_of(pid))
+        _end_machine(round, "")  # the round's, not the command's
 
 
 def _start_ray(round: Round, environment: dict[str, str], machine: str, *words: str) -> None:
