@@ -60,7 +60,8 @@ def tensors_of(output: Any) -> list[Tensor]:
 def _named(output: Any) -> Mapping[Any, Any]:
     if isinstance(output, Mapping):
         return output
-    if hasattr(output, "_asdict"):  # a named tuple, in the order of its fields, in which losses are added
+    # A named tuple, in the order of its fields, in which losses are added.
+    if hasattr(output, "_asdict"):
         return output._asdict()
     return {name: getattr(output, name) for name in dir(output) if name == "logits" or name.startswith("aux")}
 

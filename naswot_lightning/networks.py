@@ -32,7 +32,7 @@ def build_network(
         architecture: of that space.
         seed: of the run.
         num_classes: outputs.
-        repeat: which of several initializations; the first is that of a run without repeats.
+        repeat: which of several initializations.
         auxiliary: with an auxiliary head, for training; the cells keep the weights that they have without.
         drop_path: a probability of drop path, for training.
 

@@ -18,7 +18,8 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.networks import build_network, move_network
 from naswot_lightning.score import NoRectifierError
 from naswot_lightning.scores.base import Measured
-from naswot_lightning.scores.gradient_scores import correlations_of_rows, jacobian_of
+from naswot_lightning.scores.gradient_scores import jacobian_of
+from naswot_lightning.scores.gradients import correlations_of_rows
 from naswot_lightning.seeds import derived_seed
 from spaces import Space
 

@@ -70,11 +70,7 @@ class Dimensions:
 
 
 class ImagesOutermost(Dimensions):
-    """Follows through the calls of one forward pass which tensors hold the images in their first dimension.
-
-    Args:
-        images: the mini-batch, (N, ...).
-    """
+    """Follows through the calls of one forward pass which tensors hold the images in their first dimension."""
 
     def __init__(self, images: Tensor) -> None:
         self._count = len(images)
@@ -125,23 +121,14 @@ class ReLUInputs(Dimensions):
 
 
 class FoundDimensions(Dimensions):
-    """Finds the images in the inputs of ReLUs by those of a second forward pass, call by call.
-
-    Args:
-        images: N of the mini-batch.
-        few: of the second one, whose last two images are the same.
-        inputs: of its ReLUs, in the order of the calls.
-    """
+    """Finds the images in the inputs of ReLUs by those of a second forward pass, call by call."""
 
     def __init__(self, images: int, few: int, inputs: list[Tensor]) -> None:
+        # N of the mini-batch and of the second one, whose last two images are the same, and the inputs of its ReLUs.
         self._images, self._few, self._inputs = images, few, iter(inputs)
 
     def by_image(self, pre_activations: Tensor) -> Tensor | None:
-        """Return the input of the next ReLU as (N, ...); None where it does not depend on the images.
-
-        Raises:
-            ValueError: it cannot be told which dimension is that of the images.
-        """
+        """Return the input of the next ReLU as (N, ...); None where it does not depend on the images."""
         other = next(self._inputs, None)
         if other is None or pre_activations.dim() != other.dim():
             raise self._differs()

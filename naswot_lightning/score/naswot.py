@@ -9,6 +9,7 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from functools import partial
 from typing import Any, Literal, TypeVar, get_args
 
 import torch
@@ -47,14 +48,11 @@ def naswot_score(
     Args:
         network: any module; it is left exactly as it was found.
         images: (N, C, H, W) on the device of the network, N >= 2, in any memory format.
-        variant: see :func:`activation_kernel`.
-        batch_norm: see there, too.
+        variant: see :func:`activation_kernel`, where the errors stand, too.
+        batch_norm: see there.
 
     Returns:
         The score; -inf where K_H is singular, as with two equal codes, nan where a ReLU met NaN.
-
-    Raises:
-        NoRectifierError: the network has no rectified linear unit.
 
     >>> images = torch.tensor([[1.0, -1.0], [-1.0, 1.0], [1.0, 1.0]])
     >>> round(naswot_score(nn.ReLU(), images), 4)  # log of det [[2, 0, 1], [0, 2, 1], [1, 1, 2]] = log 4
@@ -76,8 +74,8 @@ def activation_kernel(
 ) -> ActivationKernel:
     """Return K_H of a network on one mini-batch (Eq. 1), from one forward pass without gradients.
 
-    Rectifiers are seen at the call, whether modules or functions, in place or not, each exactly once. While
-    they are recorded, BatchNorm normalises as ``batch_norm`` says and everything else is in eval mode.
+    ReLUs are seen at the call, whether modules or functions, in place or not, each exactly once. Everything but
+    BatchNorm is in eval mode.
 
     Args:
         network: any module; it is left exactly as it was found.
@@ -115,11 +113,7 @@ def activation_kernel(
     by_batch = batch_norm == "batch"
     autocast = torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16")
 
-    def reference(batch: Tensor) -> ActivationKernel:
-        with isolated(network, batch.device), autocast:
-            return _reference_kernel(network, batch, by_batch)
-
-    def record(batch: Tensor, dimensions: Dimensions, observers: Observers = ()) -> _ReLURecorder:
+    def record(batch: Tensor, dimensions: Dimensions, observers: Observers) -> _ReLURecorder:
         recorder = _ReLURecorder(len(batch), dimensions, by_batch, observers)
         with isolated(network, batch.device), autocast, recorder, ExitStack() as stack:
             # Entered last, a mode among them sees every call first.
@@ -130,26 +124,23 @@ def activation_kernel(
 
     def relu_inputs(batch: Tensor) -> list[Tensor]:
         dimensions = ReLUInputs()
-        record(batch, dimensions)
+        record(batch, dimensions, ())
         return dimensions.inputs
+
+    def kernel_by(dimensions: Callable[[Tensor], Dimensions]) -> ActivationKernel:
+        return in_channels_last(lambda batch: record(batch, dimensions(batch), observers).kernel(), network, images)
 
     # Not inference_mode: what a network keeps of its first forward pass (a mask, a table) must serve its training.
     with torch.inference_mode(False), torch.no_grad():
         if variant == "reference":
-            return in_channels_last(reference, network, images)
+            return in_channels_last(partial(_reference_kernel, network, by_batch, autocast), network, images)
         try:
-            return in_channels_last(
-                lambda batch: record(batch, ImagesOutermost(batch), observers).kernel(), network, images
-            )
+            return kernel_by(ImagesOutermost)
         except UnknownDimensionError:
             # One image, and another twice or, so that the number differs from N, three times.
             other = images[[0, 1, 1] if len(images) != 3 else [0, 1, 1, 1]]
             inputs = in_channels_last(relu_inputs, network, other)
-            return in_channels_last(
-                lambda batch: record(batch, FoundDimensions(len(batch), len(other), inputs), observers).kernel(),
-                network,
-                images,
-            )
+            return kernel_by(lambda batch: FoundDimensions(len(batch), len(other), inputs))
 
 
 def expect_tensor(images: object) -> None:
@@ -226,8 +217,8 @@ def _by_batch(func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> tu
 class BatchStatistics(TorchFunctionMode):
     """While active, norms that keep statistics use those of the mini-batch, and update none, whoever calls them."""
 
-    # Nothing of the modules is changed: their buffers stay, so that a subclass may read them, and no module looks as if
-    # it were training, so that SyncBatchNorm asks no other process.
+    # Nothing of the modules is changed: a subclass may read their buffers, and SyncBatchNorm, which is not training,
+    # asks no other process.
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func in _NORMS or func in _FIXED_NORMS:
@@ -250,14 +241,7 @@ class ReLUObserver(AbstractContextManager["ReLUObserver"]):
 
 
 class _ReLURecorder(TorchFunctionMode):
-    """While active, counts the codes of every ReLU that is called, and shows its input to observers.
-
-    Args:
-        images: N of the mini-batch.
-        dimensions: which of a ReLU's input is that of the images.
-        by_batch: norms use the statistics of the mini-batch.
-        observers: of the forward pass; those of ReLUs see the same inputs.
-    """
+    """While active, counts the codes of every ReLU that is called, and shows its input to observers of ReLUs."""
 
     def __init__(self, images: int, dimensions: Dimensions, by_batch: bool, observers: Observers) -> None:
         super().__init__()
@@ -347,19 +331,15 @@ _HANDLERS: dict[Callable[..., Any], _Handler] = {
 }
 
 
-def _reference_kernel(network: nn.Module, images: Tensor, by_batch: bool) -> ActivationKernel:
+def _reference_kernel(network: nn.Module, by_batch: bool, autocast: torch.autocast, images: Tensor) -> ActivationKernel:
     """Return K_H over the modules that the published code marks: named "ReLU", with a gradient path to the output."""
     # The published code takes the first dimension for that of the images, or of several rows per image, those of an
     # image together.
-    codes = CodeDistances(len(images))
-    with BatchStatistics() if by_batch else nullcontext():
-        counted = _connected_relu_modules(network, images)
-        handles = [module.register_forward_pre_hook(lambda _, inputs: codes.add(inputs[0])) for module in counted]
-        try:
-            network(images)
-        finally:
-            for handle in handles:
-                handle.remove()
+    codes, batch_statistics = CodeDistances(len(images)), BatchStatistics() if by_batch else nullcontext()
+    with isolated(network, images.device), autocast, batch_statistics, ExitStack() as hooks:
+        for module in _connected_relu_modules(network, images):
+            hooks.enter_context(module.register_forward_pre_hook(lambda _, inputs: codes.add(inputs[0])))
+        network(images)
     return codes.kernel()
 
 
@@ -370,14 +350,12 @@ def _connected_relu_modules(network: nn.Module, images: Tensor) -> set[nn.Module
     def remember(module: nn.Module, inputs: Any, output: Any) -> None:
         outputs.extend((module, tensor.grad_fn) for tensor in tensors_of(output))
 
-    # Their class names may be those of wrappers, too, which the published code counts once more.
-    handles = [m.register_forward_hook(remember) for m in network.modules() if "ReLU" in str(type(m))]
-    try:
-        with torch.enable_grad():
-            result = network(images.detach().clone().requires_grad_())
-    finally:
-        for handle in handles:
-            handle.remove()
+    with ExitStack() as hooks, torch.enable_grad():
+        for module in network.modules():
+            # Their class names may be those of wrappers, too, which the published code counts once more.
+            if "ReLU" in str(type(module)):
+                hooks.enter_context(module.register_forward_hook(remember))
+        result = network(images.detach().clone().requires_grad_())
     # Back from the output through the graph of autograd, without recursion: networks are deep.
     reached: set[Any] = set()
     waiting = [tensor.grad_fn for tensor in tensors_of(result)]

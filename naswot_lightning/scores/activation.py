@@ -28,12 +28,7 @@ MOST_IMAGES = 16
 
 
 class SignPatterns(ReLUObserver):
-    """While active, notes which sign patterns the units of all ReLUs have over the first images.
-
-    Args:
-        network: not looked at.
-        images: N of the mini-batch; the first 16 of them count.
-    """
+    """While active, notes which sign patterns the units of all ReLUs have over the first 16 images."""
 
     def __init__(self, network: nn.Module, images: int) -> None:
         self._first = min(images, MOST_IMAGES)

@@ -64,8 +64,7 @@ class Measured:
         probe: the mini-batch.
         size: parameters and multiply-accumulates, where they are known; else they are counted.
         precision: of the forward pass of the kernel.
-        observers: of that pass, those of the scores that will be asked for (:attr:`Score.observers`). One that is left
-            out costs a pass of its own when it is asked for.
+        observers: of that pass (:attr:`Score.observers`). One that is left out costs a pass of its own when asked for.
     """
 
     def __init__(

@@ -50,10 +50,6 @@ class ChannelSpectra(ReLUObserver):
 
     The channels of a ReLU are the positive parts of its input (N, C, ...), a row of all pixels of the first 32 images
     each. A channel that never changes is correlated with none, itself included.
-
-    Args:
-        network: not looked at.
-        images: N of the mini-batch.
     """
 
     def __init__(self, network: nn.Module, images: int) -> None:

@@ -6,6 +6,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -19,7 +20,14 @@ from torch.overrides import TorchFunctionMode
 from naswot_lightning.score.isolation import isolated
 from naswot_lightning.score.naswot import in_channels_last
 from naswot_lightning.scores.base import AZ_NAS, FORWARD, ONE_PASS, Measured, score
-from naswot_lightning.scores.gradients import differentiable, one_thread, run_on, run_with, weights
+from naswot_lightning.scores.gradients import (
+    correlations_of_rows,
+    differentiable,
+    one_thread,
+    run_on,
+    run_with,
+    weights,
+)
 
 # Convolutions of a Sequential of layers that is one block; one of more is a chain of layers.
 _MOST_IN_A_BLOCK = 3
@@ -75,12 +83,10 @@ def each_output(modules: Sequence[nn.Module], look: Callable[[Tensor], None]) ->
             with torch._C.DisableTorchFunction():
                 look(output)
 
-    hooks = [module.register_forward_hook(hook) for module in dict.fromkeys(modules)]
-    try:
+    with ExitStack() as hooks:
+        for module in dict.fromkeys(modules):
+            hooks.enter_context(module.register_forward_hook(hook))
         yield
-    finally:
-        for handle in hooks:
-            handle.remove()
 
 
 Self = TypeVar("Self", bound="OutputObserver")
@@ -121,13 +127,10 @@ class SmallestEigenvalues(OutputObserver):
             return math.nan
         count, pixels = channels.shape
         with one_thread():
-            centred = channels - channels.mean(dim=1, keepdim=True)
-            lengths = torch.linalg.vector_norm(centred, dim=1, keepdim=True)
-            # A constant channel is correlated with none, itself included, and makes the matrix singular.
-            if count >= pixels or bool((lengths == 0).any()):
+            correlations = correlations_of_rows(channels)
+            if count >= pixels or correlations is None:
                 return 0.0
-            rows = centred / lengths
-            smallest = float(torch.linalg.eigvalsh(rows @ rows.T)[0])
+            smallest = float(torch.linalg.eigvalsh(correlations)[0])
         return smallest if smallest > count * torch.finfo(torch.float64).eps * count else 0.0
 
 
@@ -305,9 +308,7 @@ def zen(measured: Measured) -> float:
                 state[name] = torch.full_like(parameter.detach(), float(not name.endswith("bias")))
         images, noise = torch.randn(2, _ZEN_IMAGES, *like.shape[1:], generator=generator).to(like.device)
 
-        def last_map(images: Tensor, state: dict[str, Tensor] = state) -> tuple[Tensor | None, float]:
-            return _last_map(network, state, images)
-
+        last_map = partial(_last_map, network, state)
         first, log_spread = in_channels_last(last_map, network, images)
         second, _ = in_channels_last(last_map, network, images + _STEP * noise)
         if first is None or second is None:

@@ -20,6 +20,7 @@ from naswot_lightning.score.image_dimension import functions_named
 from naswot_lightning.score.naswot import in_channels_last
 from naswot_lightning.scores.base import ABDELFATTAH, ONE_PASS, PAPER, Measured, score
 from naswot_lightning.scores.gradients import (
+    correlations_of_rows,
     cross_entropy,
     differentiable,
     free_weights,
@@ -72,20 +73,6 @@ def jacobian_of(measured: Measured) -> Tensor:
     # .574 instead of .596 / .610 / .599.
     images = probe.images if probe.augmented is None else probe.augmented
     return in_channels_last(jacobian, network, images).cpu().double()
-
-
-def correlations_of_rows(jacobian: Tensor) -> Tensor | None:
-    """Return the (N, N) correlation matrix of the rows of J; None where a row is constant and has none.
-
-    >>> correlations_of_rows(torch.tensor([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [3.0, 2.0, 1.0]])).round().tolist()
-    [[1.0, 1.0, -1.0], [1.0, 1.0, -1.0], [-1.0, -1.0, 1.0]]
-    """
-    centred = jacobian - jacobian.mean(dim=1, keepdim=True)
-    lengths = torch.linalg.vector_norm(centred, dim=1, keepdim=True)
-    if bool((lengths == 0).any()):
-        return None
-    rows = centred / lengths
-    return rows @ rows.T
 
 
 @score("grad_norm", source=f"{ABDELFATTAH}; {PAPER}, Figure 4", cost=ONE_PASS)

@@ -121,6 +121,21 @@ def positive_sum(parts: Sequence[Tensor]) -> float:
     return total if total > 0 else -math.inf
 
 
+def correlations_of_rows(matrix: Tensor) -> Tensor | None:
+    """Return the (N, N) correlation matrix of the rows; None where a row is constant and has none.
+
+    >>> correlations_of_rows(torch.tensor([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [3.0, 2.0, 1.0]])).round().tolist()
+    [[1.0, 1.0, -1.0], [1.0, 1.0, -1.0], [-1.0, -1.0, 1.0]]
+    """
+    centred = matrix - matrix.mean(dim=1, keepdim=True)
+    lengths = torch.linalg.vector_norm(centred, dim=1, keepdim=True)
+    # A constant row is correlated with none, itself included.
+    if bool((lengths == 0).any()):
+        return None
+    rows = centred / lengths
+    return rows @ rows.T
+
+
 @dataclass(frozen=True)
 class Convolutions:
     """What one forward pass shows of a network's convolutions, transposed ones too."""
@@ -210,23 +225,17 @@ class LossGradients:
 
 
 def loss_gradients(network: nn.Module, images: Tensor, labels: Tensor, num_classes: int) -> LossGradients:
-    """Return the gradients of the cross-entropy of the labels, from one forward and backward pass.
-
-    Raises:
-        ValueError: the network does not return logits of the classes (:func:`~naswot_lightning.logits.logits_of`).
-    """
+    """Return the gradients of the cross-entropy of the labels, from one forward and backward pass."""
 
     def measure(batch: Tensor) -> LossGradients:
         with differentiable(network, batch.device):
             inputs = free_weights(network)
-            channels = _Channels()
-            with channels:
-                loss = cross_entropy(network, inputs, batch, labels, num_classes)
-            # By a ReLU in place behind a convolution, say: once more, with copies.
-            if channels.are_changed():
-                channels = _Channels(copies=True)
-                with channels:
+            # Outputs are changed by a ReLU in place behind a convolution, say: once more, with copies.
+            for copies in (False, True):
+                with _Channels(copies) as channels:
                     loss = cross_entropy(network, inputs, batch, labels, num_classes)
+                if not channels.are_changed():
+                    break
             found = gradients(loss, list(inputs.values()))
         of_weights = [(weight.detach(), gradient) for weight, gradient in zip(inputs.values(), found, strict=True)]
         return LossGradients(of_weights, list(channels.sums.values()))
@@ -251,16 +260,13 @@ def cross_entropy(
 
 
 class _Channels(TorchFunctionMode):
-    """While active, observes the outputs of convolutions and linear layers; a backward pass then fills ``sums``.
-
-    Args:
-        copies: of the outputs are kept, for networks that change them in place.
-    """
+    """While active, observes the outputs of convolutions and linear layers; a backward pass then fills ``sums``."""
 
     def __init__(self, copies: bool = False) -> None:
         super().__init__()
         # By the number of the call (N, C), the sum over the pixels of a * dL/da.
         self.sums: dict[int, Tensor] = {}
+        # Copies of the outputs are kept for networks that change them in place.
         self._copies = copies
         # Outputs without graph, and how often they had been written to when they were returned.
         self._outputs: list[tuple[Tensor, int]] = []

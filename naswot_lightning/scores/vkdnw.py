@@ -27,6 +27,9 @@ _WEIGHTS = 128
 _SMOOTHING = 0.05
 # 10 %, 20 %, ..., 90 %
 _QUANTILES = 9
+# Arguments in their order; those of a linear layer are the first ones of a convolution.
+_OF_CONVOLUTION = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+_OF_BATCH_NORM = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
 _COST = f"one forward pass of {_IMAGES} images, and a backward pass for each class"
 
 
@@ -106,49 +109,28 @@ class _FirstWeights(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func is F.batch_norm:
-            return self._normalize(*args, **kwargs)
+            return self._normalize(dict(zip(_OF_BATCH_NORM, args, strict=False)) | kwargs)
         output = func(*args, **kwargs)
         if func in PLAIN_CONVOLUTIONS:
-            self._observe_convolution(func, output, *args, **kwargs)
+            self._observe_convolution(func, output, dict(zip(_OF_CONVOLUTION, args, strict=False)) | kwargs)
         elif func in LINEAR:
-            self._observe_linear(output, *args, **kwargs)
+            given = dict(zip(_OF_CONVOLUTION, args, strict=False)) | kwargs
+            self._observe(output, given["weight"], given["input"].detach()[..., 0].clone(), channels=-1)
+            self._observe(output, given.get("bias"), None, channels=-1)
         return output
 
-    def _observe_convolution(
-        self,
-        func: Callable[..., Tensor],
-        output: Tensor,
-        input: Tensor,
-        weight: Tensor,
-        bias: Tensor | None = None,
-        stride: Any = 1,
-        padding: Any = 0,
-        dilation: Any = 1,
-        groups: int = 1,
-    ) -> None:
+    def _observe_convolution(self, func: Callable[..., Tensor], output: Tensor, given: dict[str, Any]) -> None:
+        weight = given["weight"]
         if id(weight) in self._columns:
-            # The first weight alone: the first channel, shifted.
+            # What the first weight is multiplied with: the first channel, shifted.
             first = torch.zeros_like(weight[:1, :1])
             first[(0,) * first.dim()] = 1
-            factor = func(input.detach()[:, :1], first, None, stride, padding, dilation)[:, 0]
-            self._observe(output, weight, factor)
-        self._observe(output, bias, None)
+            options = {name: given[name] for name in ("stride", "padding", "dilation") if name in given}
+            self._observe(output, weight, func(given["input"].detach()[:, :1], first, None, **options)[:, 0])
+        self._observe(output, given.get("bias"), None)
 
-    def _observe_linear(self, output: Tensor, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> None:
-        self._observe(output, weight, input.detach()[..., 0].clone(), channels=-1)
-        self._observe(output, bias, None, channels=-1)
-
-    def _normalize(
-        self,
-        input: Tensor,
-        running_mean: Tensor | None = None,
-        running_var: Tensor | None = None,
-        weight: Tensor | None = None,
-        bias: Tensor | None = None,
-        training: bool = False,
-        momentum: float = 0.1,
-        eps: float = 1e-5,
-    ) -> Tensor:
+    def _normalize(self, given: dict[str, Any]) -> Tensor:
+        input, weight, bias, eps = given["input"], given.get("weight"), given.get("bias"), given.get("eps", 1e-5)
         # (C, N * pixels)
         values = input.detach().movedim(1, 0).flatten(1)
         variance, mean = torch.var_mean(values, dim=1, correction=0)
