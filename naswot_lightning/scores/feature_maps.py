@@ -231,8 +231,13 @@ def az_trainability(measured: Measured) -> float:
             with each_output(feature_modules(network), maps.append):
                 run_on(network, images)
             for position in range(1, len(maps)):
-                signs = _draw_signs(maps[position], generator)
-                values.append(_trainability(maps[:position], maps[position], signs))
+                after = maps[position]
+                # Random signs in the memory of the map, from bits: a tenth of the time of floats.
+                (n, channels, height, width), count = after.shape, after.numel()
+                bits = np.unpackbits(np.frombuffer(generator.bytes(count // 8 + 1), np.uint8), count=count)
+                signs = torch.from_numpy(bits).reshape(n, height, width, channels).permute(0, 3, 1, 2)
+                signs = signs.to(after.device, after.dtype).mul_(2).sub_(1)
+                values.append(_trainability(maps[:position], after, signs))
                 # The first that is not finite decides the mean.
                 if not math.isfinite(values[-1]):
                     break
@@ -240,14 +245,6 @@ def az_trainability(measured: Measured) -> float:
 
     values = in_channels_last(values_of_cells, network, measured.probe.images)
     return sum(values) / len(values) if values else -math.inf
-
-
-def _draw_signs(like: Tensor, generator: np.random.Generator) -> Tensor:
-    """Return random signs of the shape and in the memory of ``like``, from bits: a tenth of the time of floats."""
-    bits = np.unpackbits(np.frombuffer(generator.bytes(like.numel() // 8 + 1), np.uint8), count=like.numel())
-    images, channels, height, width = like.shape
-    signs = torch.from_numpy(bits).reshape(images, height, width, channels).permute(0, 3, 1, 2)
-    return signs.to(like.device, like.dtype).mul_(2).sub_(1)
 
 
 def _trainability(earlier: Sequence[Tensor], after: Tensor, signs: Tensor) -> float:

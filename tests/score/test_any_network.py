@@ -1,7 +1,6 @@
 """Whatever a module does in its forward pass, its score is right or refused, and it is left as it was found."""
 
 import concurrent.futures
-import copy
 import math
 import random
 import warnings
@@ -117,8 +116,7 @@ def test_a_network_trains_after_it_was_scored():
         for ambient in (torch.enable_grad, torch.inference_mode):
             network = make()
             with ambient():
-                score = naswot_score(network, images_of())
-            assert math.isfinite(score)
+                assert math.isfinite(naswot_score(network, images_of()))
             for _ in range(2):
                 network.train()(images_of(count=6)).sum().backward()
             assert all(parameter.grad is not None for name, parameter in network.named_parameters() if "conv" in name)
@@ -134,23 +132,17 @@ class OwnNorm(nn.BatchNorm2d):
         return F.batch_norm(x, *arguments, self.training)
 
 
-def with_norm(norm):
+def with_norm(kind=nn.BatchNorm2d, change=lambda norm: norm):
     torch.manual_seed(0)
-    return nn.Sequential(nn.Conv2d(3, 4, 3), norm, nn.ReLU(), nn.Flatten(), nn.Linear(144, 10))
-
-
-def trained_norm(kind):
-    norm = kind(4)
+    conv, norm = nn.Conv2d(3, 4, 3), kind(4)
     norm.running_mean.fill_(3.0)
-    return norm
+    return nn.Sequential(conv, change(norm), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10))
 
 
 def test_batch_statistics_are_chosen_whoever_calls_the_norm_and_buffers_stay():
-    plain = with_norm(trained_norm(nn.BatchNorm2d))
-    expected = naswot_score(plain, images_of())
-    sync = with_norm(trained_norm(nn.SyncBatchNorm))
-    exported = torch.export.export(copy.deepcopy(plain).eval(), (images_of(),)).module()
-    for network in (with_norm(trained_norm(OwnNorm)), sync, exported):
+    expected = naswot_score(with_norm(), images_of())
+    exported = torch.export.export(with_norm().eval(), (images_of(),)).module()
+    for network in (with_norm(OwnNorm), with_norm(nn.SyncBatchNorm), exported):
         before = {name: buffer.clone() for name, buffer in network.named_buffers()}
         assert naswot_score(network, images_of()) == pytest.approx(expected)
         assert all(buffer.equal(before[name]) for name, buffer in network.named_buffers())
@@ -159,9 +151,8 @@ def test_batch_statistics_are_chosen_whoever_calls_the_norm_and_buffers_stay():
 def test_a_network_of_several_processes_is_scored_in_one(tmp_path):
     torch.distributed.init_process_group("gloo", f"file://{tmp_path}/store", rank=0, world_size=1)
     try:
-        network = with_norm(nn.BatchNorm2d(4))
-        expected = naswot_score(network, images_of())
-        assert naswot_score(nn.parallel.DistributedDataParallel(network), images_of()) == expected
+        wrapped = nn.parallel.DistributedDataParallel(with_norm())
+        assert naswot_score(wrapped, images_of()) == naswot_score(with_norm(), images_of())
     finally:
         torch.distributed.destroy_process_group()
 
@@ -171,7 +162,6 @@ class SequenceFirst(nn.Module):
 
     def __init__(self, tokens):
         super().__init__()
-        torch.manual_seed(0)
         self.tokens, self.fc = tokens, nn.Linear(192 // tokens, 6)
 
     def pre_activations(self, x):
@@ -190,13 +180,13 @@ class Crops(nn.Module):
 
 def test_the_dimension_of_the_images_is_found():
     images = images_of()
+    cases = [(Crops(), [images.numpy(), -images.numpy()])]
     for tokens in (8, 16, 4):  # of 8 images: as many, a multiple, half
         network = SequenceFirst(tokens)
-        with torch.no_grad():
-            expected = brute_force_kernel([network.pre_activations(images).transpose(0, 1).numpy()])
+        cases.append((network, [network.pre_activations(images).detach().transpose(0, 1).numpy()]))
+    for network, layers in cases:
+        expected = brute_force_kernel(layers)
         np.testing.assert_array_equal(activation_kernel(network, images).matrix.numpy(), expected)
-    expected = brute_force_kernel([images.numpy(), -images.numpy()])
-    np.testing.assert_array_equal(activation_kernel(Crops(), images).matrix.numpy(), expected)
 
 
 def test_networks_of_our_spaces_are_run_once(monkeypatch):
@@ -229,26 +219,26 @@ def test_calls_that_cannot_be_seen_are_an_error_and_the_network_is_restored():
     for network, what in (
         (threaded, "runs ReLU in another thread"),
         (Calls(lambda module, x: F.relu(scripted_relu(x))), "relu in TorchScript"),
-        (with_norm(torch.jit.script(nn.BatchNorm2d(4))), "batch_norm in TorchScript"),
-        (torch.jit.script(with_norm(nn.BatchNorm2d(4))), "in TorchScript"),
-        (torch.jit.trace(with_norm(nn.BatchNorm2d(4)), images_of()), "in TorchScript"),
+        (with_norm(change=torch.jit.script), "batch_norm in TorchScript"),
+        (torch.jit.script(with_norm()), "in TorchScript"),
+        (torch.jit.trace(with_norm(), images_of()), "in TorchScript"),
     ):
         network.train()
         with pytest.raises(UnseenCallError, match=what):
             naswot_score(network, images_of())
         assert all(module.training for module in network.modules())
     assert scripted_relu(torch.tensor([-1.0, 1.0])).tolist() == [0.0, 1.0]
-    (found,) = evaluated(("params", "grad_norm"), own=lambda: torch.jit.script(with_norm(nn.BatchNorm2d(4)))).values()
+    (found,) = evaluated(("params", "grad_norm"), own=lambda: torch.jit.script(with_norm())).values()
     assert (found.macs, found.scores["grad_norm"]) == (None, None)
     assert "its size cannot be counted: ValueError: calls of TorchScript" in found.reason
 
 
 def test_the_original_of_what_is_compiled_is_scored():
-    expected = naswot_score(with_norm(nn.BatchNorm2d(4)), images_of())
-    inside, itself = with_norm(nn.BatchNorm2d(4)), with_norm(nn.BatchNorm2d(4))
+    expected = naswot_score(with_norm(), images_of())
+    inside, itself = with_norm(), with_norm()
     inside[2] = torch.compile(inside[2], backend="eager")
     itself.compile(backend="eager")
-    for network in (inside, itself, torch.compile(with_norm(nn.BatchNorm2d(4)), backend="eager")):
+    for network in (inside, itself, torch.compile(with_norm(), backend="eager")):
         assert naswot_score(network, images_of()) == expected
         network(images_of())
         assert math.isfinite(naswot_score(network, images_of()))

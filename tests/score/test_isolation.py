@@ -41,7 +41,8 @@ class Untidy(nn.Module):
 
 def test_the_network_and_its_images_are_left_as_they_were_found():
     for training, *settings in itertools.product((True, False), ("paper", "reference"), ("batch", "running")):
-        network, images = nn.Sequential(Untidy(), nn.ReLU(), nn.Linear(4, 2)).train(training), images_of()
+        network = nn.Sequential(Untidy(), nn.ReLU(), nn.Linear(4, 2)).train(training)
+        images = images_of().contiguous(memory_format=torch.channels_last)
         untidy = network[0]
         untidy.drop.train(not training)
         untidy.conv.weight.grad = torch.ones_like(untidy.conv.weight)

@@ -160,52 +160,43 @@ def test_outputs_that_cannot_be_the_logits_are_an_error():
 
 
 def test_a_network_that_changes_its_input_and_buffers_in_place():
-    class Untidy(nn.Module):
+    class Tidy(nn.Module):
         def __init__(self):
             super().__init__()
             self.register_buffer("mean", torch.zeros(()))
             self.body = branches()
 
         def forward(self, x):
+            return self.body(x * 0.5)
+
+    class Untidy(Tidy):
+        def forward(self, x):
             out = self.body(x.mul_(0.5))
             self.mean += out.mean()
             return out
 
-    class Tidy(Untidy):
-        def forward(self, x):
-            return self.body(x * 0.5)
-
     for name in GRADIENT_SCORES:
         network, probe = Untidy(), probe_of()
-        images = probe.images.clone()
         assert score(name, network, probe) == pytest.approx(score(name, Tidy()), rel=1e-9), name
-        assert probe.images.equal(images), name
+        assert probe.images.equal(probe_of().images), name
         assert network.mean.equal(torch.zeros(())), name
         assert not network.mean.requires_grad, name
 
 
 def test_a_shared_weight_counts_once():
-    class Shared(nn.Module):
-        def __init__(self):
+    class Twice(nn.Module):
+        def __init__(self, shared):
             super().__init__()
-            self.first, self.second = nn.Linear(192, 192, bias=False), nn.Linear(192, 192, bias=False)
+            torch.manual_seed(0)
+            self.first = nn.Linear(192, 192, bias=False)
+            self.second = nn.Linear(192, 192, bias=False) if shared else self.first
             self.second.weight = self.first.weight
 
         def forward(self, x):
             return self.second(F.relu(self.first(x.flatten(1))))
 
-    class Reused(Shared):
-        def forward(self, x):
-            return self.first(F.relu(self.first(x.flatten(1))))
-
-    torch.manual_seed(0)
-    shared = Shared()
-    torch.manual_seed(0)
-    reused = Reused()
-    del reused.second
-    names = [*LOSS_SCORES, "synflow"]
-    probe = probe_of(classes=192)
-    assert compute_scores(shared, probe, names) == compute_scores(reused, probe, names)
+    names, probe = [*LOSS_SCORES, "synflow"], probe_of(classes=192)
+    assert compute_scores(Twice(True), probe, names) == compute_scores(Twice(False), probe, names)
 
 
 def test_networks_without_the_usual_parts_are_scored():
