@@ -45,7 +45,8 @@ def harden_streams() -> None:
     """Let output never end a command: closed, its reader gone, or in an encoding without the letters of a name."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
-        if stream is None:  # closed by the shell
+        if stream is None:
+            # It is closed by the shell.
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - as long as the process
         elif stream is getattr(sys, f"__{name}__") and isinstance(stream, io.TextIOWrapper):
             # Not known once it is detached.
@@ -84,20 +85,14 @@ def print_table(
 ) -> None:
     """Print a table that is no wider than the terminal where that is possible; numbers stay whole.
 
-    Headings are wrapped first, then the text of the last column is folded, at last optional columns are left out.
-
-    Args:
-        title: stands above it; empty for none.
-        columns: the headings. The last column is text and stands to the left, all others to the right.
-        rows: a value per column.
-        optional: columns that may be left out, the first ones first.
-        complete_in: the file that holds the whole table, which is named where a column is left out.
+    Headings are wrapped first, then the text of the last column is folded, at last ``optional`` columns are left out,
+    the first ones first; ``complete_in`` is the file that holds them. All columns but the last stand to the right.
     """
     from rich.cells import cell_len
 
     limit = terminal_width()
     body = [[_in_encoding(format_cell(value)) for value in row] for row in rows]
-    table = [(_in_encoding(head), [row[place] for row in body]) for place, head in enumerate(columns)]
+    table = [(_in_encoding(head), [row[number] for row in body]) for number, head in enumerate(columns)]
     droppable, left_out = [_in_encoding(name) for name in optional if name in columns], []
     while True:
         widths = [max(map(cell_len, (head, *cells))) for head, cells in table]
@@ -119,20 +114,14 @@ def print_table(
 
 
 def print_columns(table: Sequence[tuple[str, Sequence[str]]], widths: Sequence[int], numbers: bool = True) -> None:
-    """Print columns, each a heading and its cells; longer cells are folded.
-
-    Args:
-        table: the columns.
-        widths: of the columns.
-        numbers: put all but the last column to the right.
-    """
+    """Print columns, each a heading and its cells; longer cells are folded. ``numbers`` stand to the right."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     grid = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
-    for place, ((head, _), width) in enumerate(zip(table, widths, strict=True)):
-        justify: Any = "right" if numbers and place < len(table) - 1 else "left"
+    for number, ((head, _), width) in enumerate(zip(table, widths, strict=True), start=1):
+        justify: Any = "right" if numbers and number < len(table) else "left"
         grid.add_column(Text(head if numbers else fold(head, width)), justify=justify, vertical="bottom", width=width)
     for row in zip(*(cells for _, cells in table), strict=True):
         grid.add_row(*(Text(fold(cell, width)) for cell, width in zip(row, widths, strict=True)))
@@ -143,12 +132,7 @@ def print_columns(table: Sequence[tuple[str, Sequence[str]]], widths: Sequence[i
 
 
 def print_text(text: str, indent: str = "") -> None:
-    """Print a line of words; on a terminal it is broken between them.
-
-    Args:
-        text: one line.
-        indent: of the lines that follow the first.
-    """
+    """Print a line of words; on a terminal it is broken between them, and further lines are indented."""
     width = terminal_width()
     lines = [text]
     if width is not None:

@@ -41,14 +41,8 @@ def rank(
 ) -> pd.DataFrame:
     """Return rows best first, degenerate then failed ones last, equals in the order they came, with a rank.
 
-    Args:
-        rows: finished candidates.
-        criteria: the first one decides; where there are several each is a column of its own, and repeats add standard
-            deviations.
-        known: further columns, a number a row, NaN where there is none.
-
-    Returns:
-        The columns :data:`COLUMNS`, of which a score is NaN and a size NA where there is none, and the further ones.
+    The first criterion decides. After :data:`COLUMNS`, where a score may be NaN and a size NA, there is a column for
+    each of several criteria, for standard deviations over repeats, and for what is ``known`` of each row.
 
     >>> from naswot_lightning.columns import Column
     >>> naswot = Criterion((Column("naswot", "naswot"),))

@@ -10,12 +10,7 @@ from naswot_lightning.errors import expect_name
 
 
 def resolve(what: str, name: str, registry: Mapping[str, str]) -> Any:
-    """Return what a registry has under a name.
-
-    Args:
-        what: the kind of thing, for the message.
-        name: of it.
-        registry: from names to ``module:attribute``.
+    """Return what a registry has under a name, as ``module:attribute``; ``what`` is the kind of thing, in words.
 
     Raises:
         UserError: no such name; the message lists those that there are.

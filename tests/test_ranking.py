@@ -33,19 +33,6 @@ def scores_of(ranking):
     return dict(zip(ranking["architecture"], ranking["score"], strict=True))
 
 
-def test_ranking_puts_equals_in_the_order_they_came():
-    scores = {"a": 1.0, "b": 2.0, "c": 1.0, "d": -3.0}
-    rows = [row("z", "failed", naswot=None), *(row(name, naswot=score) for name, score in scores.items())]
-    ranking = rank(rows, [Criterion((NASWOT,))])
-    assert order(ranking) == "bacdz"
-    assert ranking["rank"].tolist() == [1, 2, 3, 4, 5]
-
-
-def test_degenerate_candidates_come_before_failed_ones():
-    rows = [row("f", "failed", naswot=None), row("d", naswot=None), row("o", naswot=-1e9)]
-    assert order(rank(rows, [Criterion((NASWOT,))])) == "odf"
-
-
 def test_ranks_by_several_are_put_together_by_their_logarithms_with_missing_values_last():
     values = {"a": (3.0, 10), "b": (2.0, 30), "c": (2.0, 20), "d": (None, 40), "e": (1.0, 10)}
     rows = [row(name, naswot=naswot, params=params) for name, (naswot, params) in values.items()]
@@ -144,30 +131,28 @@ def test_the_order_is_that_of_a_stable_sort(drawn, data):
         assert by_latency == sorted(worth, key=worth.__getitem__)
 
 
-@pytest.mark.parametrize(
-    ("damage", "reason"),
-    [
-        (lambda _: ['[{"rank": 1}]'], "architecture: field required"),
-        (lambda _: ["{}"], "expected a list of objects"),
-        (lambda lines: lines[:-1], "EOF while parsing a list at line 5 column 0"),
-        (lambda lines: [*lines, "x"], "trailing characters at line 6 column 1"),
-        (lambda lines: [lines[0], *lines[2:]], "expected the ranks 1, 2, ... in their order"),
-        (lambda lines: [*lines[:2], "3,", *lines[2:]], "expected a list of objects"),
-        (lambda lines: [*lines[:2], lines[2].replace('"ok"', '"odd"'), *lines[3:]], "status.1: input should be 'ok'"),
-        (lambda lines: [*lines[:2], lines[2][:-1], *lines[3:]], "expected `,` or `]` at line 4 column 1"),
-        (lambda lines: ["[", "]"], "expected a candidate at least"),
-    ],
-)
-def test_damaged_ranking_is_one_line_with_the_cure(tmp_path, damage, reason):
+def test_damaged_ranking_is_one_line_with_the_cure(tmp_path):
+    path = tmp_path / "ranking.json"
     with pytest.raises(UserError, match="no ranking in"):
         read_ranking(tmp_path)
     write_ranking(tmp_path, rank([row(name, naswot=1.0) for name in "abc"], [Criterion((NASWOT,))]))
-    path = tmp_path / "ranking.json"
-    path.write_text("".join(f"{line}\n" for line in damage(path.read_text().splitlines())))
-    with pytest.raises(UserError) as error:
-        read_ranking(tmp_path)
-    assert "\n" not in str(error.value)
-    assert f"is damaged: run search.py --run_dir {tmp_path} again, which rewrites it ({reason}" in str(error.value)
+    lines = path.read_text().splitlines()
+    for damaged, reason in (
+        (['[{"rank": 1}]'], "architecture: field required"),
+        (["{}"], "expected a list of objects"),
+        (lines[:-1], "EOF while parsing a list at line 5 column 0"),
+        ([*lines, "x"], "trailing characters at line 6 column 1"),
+        ([lines[0], *lines[2:]], "expected the ranks 1, 2, ... in their order"),
+        ([*lines[:2], "3,", *lines[2:]], "expected a list of objects"),
+        ([*lines[:2], lines[2].replace('"ok"', '"odd"'), *lines[3:]], "status.1: input should be 'ok'"),
+        ([*lines[:2], lines[2][:-1], *lines[3:]], "expected `,` or `]` at line 4 column 1"),
+        (["[", "]"], "expected a candidate at least"),
+    ):
+        path.write_text("".join(f"{line}\n" for line in damaged))
+        with pytest.raises(UserError) as error:
+            read_ranking(tmp_path)
+        assert "\n" not in str(error.value)
+        assert f"is damaged: run search.py --run_dir {tmp_path} again, which rewrites it ({reason}" in str(error.value)
 
 
 def test_a_ranking_is_written_whole_or_not_at_all(tmp_path):

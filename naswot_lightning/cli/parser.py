@@ -72,7 +72,8 @@ def give_options(words: Sequence[str], settings: type[Any], positionals: Sequenc
     lists: dict[str, list[str]] = {}
     others: list[str] = []
     left = list(positionals)
-    option = ""  # that the next word is a value of
+    # What the next word is a value of.
+    option = ""
     for word, after in zip(words, [*words, "--"][1:], strict=True):
         name, _, value = word.removeprefix("--").partition("=")
         if word.startswith("--") or word == "-h":
@@ -106,11 +107,7 @@ def give_options(words: Sequence[str], settings: type[Any], positionals: Sequenc
 
 
 def _given(words: Sequence[str], option: str) -> list[str]:
-    """Return the values that an option is given on a command line.
-
-    >>> _given(["--space", "a", "--space=b", "--top", "3"], "--space")
-    ['a', 'b']
-    """
+    """Return the values that an option is given on a command line, as ``--space A`` or ``--space=A``."""
     following = [*words, ""][1:]
     after = [value for word, value in zip(words, following, strict=True) if word == option]
     return after + [word.partition("=")[2] for word in words if word.startswith(f"{option}=")]
@@ -165,7 +162,8 @@ def _trust_space(settings: Any, words: Sequence[str]) -> None:
     Raises:
         UserError: a file names an import path, and nobody vouches for it.
     """
-    space = getattr(settings, "space", None)  # a command may have no space
+    # A command may have no space.
+    space = getattr(settings, "space", None)
     if space is None or not is_import_path(space):
         return
     if not settings.trust and space not in _given(words, "--space"):
@@ -196,11 +194,7 @@ def _expect_own_engine(settings: Any, words: Sequence[str], parser: ArgumentPars
 def parse(settings: type[Settings], argv: Sequence[str] | None, prog: str, positionals: Sequence[str] = ()) -> Settings:
     """Return the settings dataclass from a command line; ``--help`` and ``--print_config`` exit.
 
-    Args:
-        settings: the dataclass.
-        argv: the words after the name of the command.
-        prog: that name.
-        positionals: options whose values may stand alone.
+    Values of the options ``positionals`` may stand alone.
 
     Raises:
         UserError: an unknown option or a value of the wrong kind.

@@ -46,11 +46,7 @@ def calibrate(search: Search, networks: Sequence[str]) -> list[Setting]:
 
     The full setting comes first, and once more with another seed last. That is the yardstick: a setting that agrees
     with the full one as well as the full one agrees with itself loses nothing that weights do not already decide by
-    chance. bf16 is measured where the device has instructions for it.
-
-    Args:
-        search: its own setting is the full one.
-        networks: canonical ones, each once.
+    chance. bf16 is measured where the device has instructions for it. ``networks`` are canonical ones, each once.
 
     Raises:
         UserError: fewer than two networks have a score.

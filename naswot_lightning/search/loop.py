@@ -104,9 +104,11 @@ class Loop:
             desc="scoring" if scores else getattr(self.evaluator, "activity", "scoring"),
             mininterval=0.2,
             dynamic_ncols=True,
-            disable=not sys.stderr.isatty(),  # a file is no place for a bar
+            # A file is no place for a bar.
+            disable=not sys.stderr.isatty(),
         ) as bar:
-            task = cast(Task[Proposal, Evaluation], self.evaluator)  # it gets trials only where it takes them
+            # It gets trials only where it takes them.
+            task = cast(Task[Proposal, Evaluation], self.evaluator)
             for network, found in self.executor.run(task, unknown):
                 evaluation = self._failed(found.reason) if isinstance(found, WorkerFailure) else found
                 self._append(network, sharing[network], evaluation)
@@ -117,7 +119,8 @@ class Loop:
         try:
             return with_architecture(proposal, self.canonical(architecture_of(proposal)))
         except TooLargeError:
-            return proposal  # whose evaluation says so
+            # Its evaluation says so.
+            return proposal
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - any fault of one network is reported with it, also sys.exit

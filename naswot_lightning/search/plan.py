@@ -125,7 +125,8 @@ class Search:
         folder = self.folder
         note_versions(folder.versions)
         with ExitStack() as opened, ScoreRows(folder.scores) as finished:
-            for each in (self.evaluator, self.executor):  # what they hold is let go before the ranking
+            # What they hold is let go before the ranking.
+            for each in (self.evaluator, self.executor):
                 if isinstance(each, AbstractContextManager):
                     opened.enter_context(each)
             loop = self.loop(finished)
@@ -143,11 +144,7 @@ class Search:
 
 
 def plan_search(config: SearchConfig, scored: bool = False) -> Search:
-    """Return the search that ``config`` describes.
-
-    Args:
-        config: of the command.
-        scored: all candidates are scored already, so that no device is opened and no engine is asked.
+    """Return the search that ``config`` describes; where all is ``scored`` already, it opens no device and no engine.
 
     Raises:
         UserError: an invalid name or number, or an unreadable file.

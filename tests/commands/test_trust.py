@@ -1,5 +1,6 @@
 """Code that a file names runs only where the user says so."""
 
+import itertools
 import json
 import shutil
 import sys
@@ -77,25 +78,24 @@ def test_run_folder_is_trained_with_trust(place):
     assert len(list(place.glob("run/picks/*/result.json"))) == 1
 
 
-@pytest.mark.parametrize("cure", [("--space", SPACE), ("--trust",)])
-def test_file_of_options_imports_nothing_without_a_cure(place, capsys, cure):
-    own = {"space": SPACE, "run_dir": "new", "architecture": "a"}
-    (place / "own.yaml").write_text(yaml.safe_dump(own))
+def test_file_of_options_imports_nothing_without_a_cure(place, capsys):
+    (place / "own.yaml").write_text(yaml.safe_dump({"space": SPACE, "run_dir": "new", "architecture": "a"}))
     before = contents(place)
     assert "a file names this code" in refused(capsys, "train.py", "--config", "own.yaml")
     assert "a file names this code" in refused(capsys, "search.py", "--config", "run/config.yaml")
     assert contents(place) == before
-    assert COMMANDS["search.py"](["--config", "run/config.yaml", *cure]) == 0
+    for cure in (("--space", SPACE), ("--trust",)):
+        assert parse(SearchConfig, ["--config", "run/config.yaml", *cure], "search.py").space == SPACE
+    assert COMMANDS["search.py"](["--config", "run/config.yaml", "--trust"]) == 0
     assert (place / "canary").exists()
 
 
-@pytest.mark.parametrize("kind", [SearchConfig, TrainConfig])
-def test_file_of_options_chooses_nothing_that_runs_on_a_cluster(tmp_path, capsys, kind):
-    for options, name in (
+def test_file_of_options_chooses_nothing_that_runs_on_a_cluster(tmp_path, capsys):
+    for kind, (options, name) in itertools.product((SearchConfig, TrainConfig), (
         ({"engine": "slurm"}, "engine"),
         ({"slurm": {"setup": ["touch x"], "qos": "x"}}, "slurm"),
         ({"slurm": {"partition": "x"}}, "slurm"),
-    ):
+    )):  # fmt: skip
         (tmp_path / "own.yaml").write_text(yaml.safe_dump({"run_dir": "new", **options}))
         words = ["--slurm.qos", "y", f"--config={tmp_path / 'own.yaml'}"]
         words += ["--engine", "slurm"] if name == "slurm" else []

@@ -100,7 +100,8 @@ class Limits:
             )
         except TooLargeError:
             within = False
-        except (UserError, OSError):  # of the data, which the first count loads
+        except (UserError, OSError):
+            # They are of the data, which the first count loads.
             raise
         except Exception:  # noqa: BLE001 - any fault of one network is reported with it, when it is evaluated
             within = True

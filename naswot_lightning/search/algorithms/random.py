@@ -123,7 +123,8 @@ def _entries(file: str | Path) -> Iterator[tuple[int, str]]:
         raise
     except (FileNotFoundError, IsADirectoryError):
         raise UserError(f"--architectures {file}: no such file") from None
-    except ValueError:  # no UTF-8, or a NUL in the name
+    except ValueError:
+        # It is no UTF-8, or there is a NUL in the name.
         raise UserError(f"--architectures {file}: not a text file; expected one architecture a line") from None
     except csv.Error as error:
         raise UserError(f"--architectures {file}: no CSV file ({error}); expected one architecture a line") from None

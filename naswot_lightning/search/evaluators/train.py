@@ -61,7 +61,8 @@ class TrainingEvaluator(MultiFidelityEvaluator):
         self.epochs = self.template.values.epochs
 
     def __enter__(self) -> TrainingEvaluator:
-        self.__exit__()  # what a killed search left may not be whole
+        # What a killed search left may not be whole.
+        self.__exit__()
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -88,7 +89,8 @@ class TrainingEvaluator(MultiFidelityEvaluator):
 
     def stop(self) -> None:
         """Let all trainings save and end."""
-        if pick := vars(self).get("_pick"):  # where one has begun
+        if pick := vars(self).get("_pick"):
+            # Where a training has begun.
             pick.stop()
 
     def train(self, architecture: str, epochs: int) -> Evaluation:
