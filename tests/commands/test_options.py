@@ -31,6 +31,7 @@ def test_search_mistake_is_one_line_with_the_cure(place, capsys):
         ("--batch_size 1", "--batch_size 1: expected at least 2"),
         ("--samples 0", "--samples 0: expected at least 1"),
         ("--budget .nan", "--budget nan: expected at least 0"),
+        ("--timeout .inf", "--timeout inf: expected at least 1"),
         ("--batch_size 10001", "--batch_size 10001: expected at most 10,000; the kernel of N images takes 8 N^2 bytes"),
         ("--batch_size 10000 --probe_size 600", "600 x 600 images: they alone take 40 GiB; choose fewer"),
         ("--device cuda:77", "--device cuda:77"),

@@ -71,6 +71,7 @@ def test_equal_networks_are_scored_once(tmp_path, monkeypatch):
     assert built == [SPACE.canonical(base)]
     first, second = rows_of(tmp_path / "run")
     assert first["score"] == second["score"]
+    assert first["seconds"] > second["seconds"] == 0
     ranking = read_ranking(tmp_path / "run")
     assert ranking["architecture"].tolist() == [twin, base]
     with pytest.raises(UserError, match="--top 2: the ranking has 1 different networks"):

@@ -144,6 +144,8 @@ def test_parts_of_a_batch_depend_on_the_rows_alone():
     budget, begin, parts = Budget(made("random", samples=50), 90.0), 0, []
     while part := budget.propose(rows[:begin]):
         assert Budget(made("random", samples=50), 90.0).propose(rows[:begin]) == part
+        seconds = [row.seconds for row in rows[:begin]]
+        assert len(part) == 1 or sum(seconds) + len(part) * max(seconds) <= 90
         begin += len(part)
         parts.append(len(part))
     assert begin == len(rows)

@@ -56,6 +56,7 @@ def test_searches_of_small_spaces_end():
             space = space_of(SmallTable(SPACE[index] for index in range(size)))
             history = simulate(made(name, space, size if name == "halving" else 40), evaluator(params))
             assert {row.architecture for row in history.rows} <= set(space)
+            assert len(made("area", space).propose([])) == size
     with pytest.raises(SpaceError, match="knows no other"):
         simulate(made("rea", space_of(SmallTable([SPACE[7]]))), evaluator(params))
 
