@@ -1,4 +1,4 @@
-"""Rank untrained networks: ``python search.py --help``; the command of ``naswot_lightning/cli/search.py``."""
+"""Rank untrained networks: ``naswot search --help``; the command of ``naswot_lightning/cli/search.py``."""
 
 import sys
 

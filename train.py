@@ -1,4 +1,4 @@
-"""Train the picks of a ranking: ``python train.py --help``; the command of ``naswot_lightning/cli/train.py``."""
+"""Train the picks of a ranking: ``naswot train --help``; the command of ``naswot_lightning/cli/train.py``."""
 
 import sys
 

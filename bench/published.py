@@ -27,7 +27,7 @@ from functools import lru_cache
 import torch
 from published import published_score
 from naswot_lightning.networks import build_network
-from spaces import get_space
+from naswot_lightning.spaces import get_space
 warnings.filterwarnings("ignore", ".*non-full backward hook.*")
 images = torch.randn({batch}, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 

@@ -27,7 +27,7 @@ from naswot_lightning.score import Precision, activation_kernel, naswot_score
 from naswot_lightning.score.compiled.codes import CodeDistances, product_distances
 from naswot_lightning.scorer import ScoreEvaluator
 from naswot_lightning.scores.registry import REGISTERED, compute_scores
-from spaces import get_space
+from naswot_lightning.spaces import get_space
 
 SPACE = get_space("nasbench201")
 NETWORKS, BATCH = 12, 128

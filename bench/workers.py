@@ -25,7 +25,7 @@ from naswot_lightning.scorer import ScoreEvaluator
 from naswot_lightning.search.algorithms.random import Listed
 from naswot_lightning.search.loop import Loop
 from naswot_lightning.storage.score_rows import ScoreRows
-from spaces import get_space
+from naswot_lightning.spaces import get_space
 
 TASKS, TASK_S = 40, 1.0
 RESULTS = 50_000

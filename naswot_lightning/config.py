@@ -146,7 +146,7 @@ class SearchConfig:
     epochs: int | None = field(default=None, metadata=affects("training", least=1, most=_MOST_EPOCHS))
     """of --evaluator train and table: how long each candidate is trained; 12 by default."""
     benchmark: str | None = field(default=None, metadata=affects("source"))
-    """a table of known accuracies (python -m naswot_lightning.benchmarks convert), which the ranking shows, or by which
+    """a table of known accuracies (naswot benchmarks convert), which the ranking shows, or by which
     --evaluator table searches."""
     benchmark_dataset: str | None = field(default=None, metadata=affects("training"))
     """the data set of the table's accuracies; that of --dataset by default."""
@@ -178,13 +178,13 @@ class SearchConfig:
     slurm: dict[str, PlainValue] = field(default_factory=dict, metadata=affects("machine"))
     """options of the jobs of --engine slurm, as --slurm.NAME VALUE, such as --slurm.partition gpu."""
     train: dict[str, PlainValue] = field(default_factory=dict, metadata=affects("training"))
-    """options of train.py for --evaluator train, as --train.NAME VALUE, such as --train.batch_size 128."""
+    """options of naswot train for --evaluator train, as --train.NAME VALUE, such as --train.batch_size 128."""
 
     # What becomes of the ranking.
     top: int = field(default=10, metadata=affects("display", least=1))
     """how many of the ranking to print."""
     select: Select = field(default="top", metadata=affects("display"))
-    """which networks train.py picks: the top, or as many spread evenly over the ranking."""
+    """which networks naswot train picks: the top, or as many spread evenly over the ranking."""
     run_dir: str = field(default="runs/search", metadata=affects("machine"))
     """the folder of all results; the command continues what it finds there."""
     overwrite: bool = field(default=False, metadata=affects("display"))

@@ -152,7 +152,7 @@ def terminal_width() -> int | None:
 
 def format_cell(value: Any) -> str:
     """Return a value as a table shows it; what is missing is a dash."""
-    from spaces.errors import one_line
+    from naswot_lightning.spaces.errors import one_line
 
     if value is None:
         return "-"

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from spaces.errors import did_you_mean, one_line
+from naswot_lightning.spaces.errors import did_you_mean, one_line
 
 
 class UserError(ValueError):

@@ -1,4 +1,4 @@
-"""``python -m naswot_lightning.merge``: the command of ``naswot_lightning/cli/merge.py``."""
+"""``naswot merge``: the command of ``naswot_lightning/cli/merge.py``."""
 
 import sys
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from naswot_lightning.score.isolation import all_modules
 from naswot_lightning.seeds import derived_seed, seeded
-from spaces import Space
+from naswot_lightning.spaces import Space
 
 
 def build_network(
@@ -36,7 +36,7 @@ def build_network(
         auxiliary: with an auxiliary head, for training; the cells keep the weights that they have without.
         drop_path: a probability of drop path, for training.
 
-    >>> from spaces import get_space
+    >>> from naswot_lightning.spaces import get_space
     >>> size = get_space("nats_size")
     >>> once, again = (build_network(size, "8:8:8:8:8", seed=0, num_classes=10) for _ in range(2))
     >>> all(a.equal(b) for a, b in zip(once.state_dict().values(), again.state_dict().values()))

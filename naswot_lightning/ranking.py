@@ -144,9 +144,9 @@ def read_ranking(folder: Path) -> pd.DataFrame:
                 file.seek(0)
                 return _checked([parse_json(file.read())])
     except FileNotFoundError:
-        raise UserError(f"no ranking in {folder}: run search.py --run_dir {folder} first") from None
+        raise UserError(f"no ranking in {folder}: run naswot search --run_dir {folder} first") from None
     except ValueError as error:
-        cure = f"run search.py --run_dir {folder} again, which rewrites it"
+        cure = f"run naswot search --run_dir {folder} again, which rewrites it"
         raise UserError(f"{path} is damaged: {cure} ({error})") from None
 
 

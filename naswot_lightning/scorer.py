@@ -22,7 +22,7 @@ from naswot_lightning.scores.base import Measured, Probe, Score
 from naswot_lightning.scores.registry import get_score, observers_of
 from naswot_lightning.seeds import derived_seed, renewed_generators
 from naswot_lightning.storage.score_rows import Status
-from spaces import Complexity, Space, SpaceError, get_space
+from naswot_lightning.spaces import Complexity, Space, SpaceError, get_space
 
 _CPU = torch.device("cpu")
 _REASONS = {

@@ -19,7 +19,7 @@ from naswot_lightning import ActivationKernel, activation_kernel
 from naswot_lightning.data.dataset import Dataset
 from naswot_lightning.data.sources import load_dataset
 from naswot_lightning.networks import build_network
-from spaces import get_space
+from naswot_lightning.spaces import get_space
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,7 +14,7 @@ from typing import Literal, TypeVar
 from naswot_lightning.errors import UserError
 from naswot_lightning.storage.files import write_json
 from naswot_lightning.storage.records import STRICT, Count, Number, Positive, Share, from_plain, parse_json
-from spaces.errors import one_line
+from naswot_lightning.spaces.errors import one_line
 
 Status = Literal["ok", "diverged"]
 
@@ -100,7 +100,7 @@ def read_result(path: Path) -> TrainingResult:
     except ValueError as error:
         raise UserError(
             f"{path} is damaged: expected a JSON object of a trained pick ({error}); "
-            "remove the file and run train.py again, which continues from the pick's last checkpoint"
+            "remove the file and run naswot train again, which continues from the pick's last checkpoint"
         ) from None
 
 

@@ -30,6 +30,6 @@ def open_benchmark(path: str | os.PathLike[str], space: str | None = None) -> Ta
     if found is csv_table.FORMAT:
         return read_any(path, found, space)
     raise UserError(
-        f"{path} is an official file ({found.title}): convert it once, with python -m naswot_lightning.benchmarks "
+        f"{path} is an official file ({found.title}): convert it once, with naswot benchmarks "
         f"convert {path}, and give {converted_name(path)}"
     )

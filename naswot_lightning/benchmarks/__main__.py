@@ -1,4 +1,4 @@
-"""``python -m naswot_lightning.benchmarks``: the command of ``naswot_lightning/cli/benchmarks.py``."""
+"""``naswot benchmarks``: the command of ``naswot_lightning/cli/benchmarks.py``."""
 
 import sys
 from importlib import import_module

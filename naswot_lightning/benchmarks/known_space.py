@@ -9,9 +9,9 @@ from functools import cached_property
 from torch import nn
 
 from naswot_lightning.benchmarks.table import Benchmark
-from spaces import get_space
-from spaces.base import CategoricalSpace, EnumerableSpace, Space
-from spaces.errors import SpaceError, quoted
+from naswot_lightning.spaces import get_space
+from naswot_lightning.spaces.base import CategoricalSpace, EnumerableSpace, Space
+from naswot_lightning.spaces.errors import SpaceError, quoted
 
 # Mutations of one parent before a walk begins. Where few neighbours are known, to insist on them leaves evolution on an
 # island: with a tenth of NAS-Bench-201, 200 evaluations end at 82.7 % after 100 mutations, at 84.2 % after 5, at 83.9 %

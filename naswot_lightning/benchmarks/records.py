@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from spaces.nasbench101.graph import format_graph, graph_hash, live_graph
+from naswot_lightning.spaces.nasbench101.graph import format_graph, graph_hash, live_graph
 
 Measure = Literal["accuracy", "loss", "seconds", "params", "macs"]
 # The split whose seconds are those of the training itself.

@@ -17,7 +17,7 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.storage.files import atomic_path
 from naswot_lightning.storage.foreign import reading
 from naswot_lightning.storage.records import STRICT, from_json
-from spaces.errors import SpaceError
+from naswot_lightning.spaces.errors import SpaceError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,7 +56,7 @@ class Benchmark(Protocol):
     name: str
     """For messages and plots."""
     space: str
-    """The name of its search space, as :func:`spaces.get_space` takes it."""
+    """The name of its search space, as :func:`naswot_lightning.spaces.get_space` takes it."""
     architectures: Sequence[str]
     """Those that it knows, in its own order, each as one string of that space."""
 

@@ -1,4 +1,4 @@
-"""Tables of known accuracies: ``python -m naswot_lightning.benchmarks convert FILE``, ``show`` and ``export TABLE``."""
+"""Tables of known accuracies: ``naswot benchmarks convert FILE``, ``show`` and ``export TABLE``."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 from naswot_lightning.cli.parser import run_command
 from naswot_lightning.console import restore_keyboard_interrupt
 from naswot_lightning.errors import UserError
-from spaces.errors import one_line
+from naswot_lightning.spaces.errors import one_line
 
-PROG = "python -m naswot_lightning.benchmarks"
+PROG = "naswot benchmarks"
 _USAGE = "convert FILE [--output TABLE.npz], show TABLE [ARCHITECTURE], or export TABLE --parquet FILE"
 
 

@@ -1,4 +1,4 @@
-"""Put the shards of a search together: ``python -m naswot_lightning.merge --help``."""
+"""Put the shards of a search together: ``naswot merge --help``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from naswot_lightning.cli.parser import run_command
 from naswot_lightning.config import MergeConfig
 from naswot_lightning.console import restore_keyboard_interrupt
 
-PROG = "python -m naswot_lightning.merge"
+PROG = "naswot merge"
 
 
 def main(words: Sequence[str]) -> int:

@@ -27,8 +27,8 @@ from naswot_lightning.search.evaluators import EVALUATORS
 from naswot_lightning.storage.records import MOST_CHARACTERS, parse_yaml
 from naswot_lightning.storage.run_folder import MovedError
 from naswot_lightning.training.settings import RECIPES
-from spaces import is_import_path, list_spaces, trust
-from spaces.errors import SpaceError
+from naswot_lightning.spaces import is_import_path, list_spaces, trust
+from naswot_lightning.spaces.errors import SpaceError
 
 Settings = TypeVar("Settings")
 _BOOLS = ("true", "false", "yes", "no")

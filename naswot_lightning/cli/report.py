@@ -1,4 +1,4 @@
-"""The page and figures of a run, from its files: ``python -m naswot_lightning.report --run_dir RUN``."""
+"""The page and figures of a run, from its files: ``naswot report --run_dir RUN``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from naswot_lightning.storage.run_folder import RunFolder
 if TYPE_CHECKING:
     from naswot_lightning.report.run import Run
 
-PROG = "python -m naswot_lightning.report"
+PROG = "naswot report"
 
 
 def main(words: Sequence[str]) -> int:
@@ -46,7 +46,7 @@ def run_report(config: ReportConfig) -> int:
         return compare_folders(config)
     folder = RunFolder(config.run_dir[0])
     if not folder.config.exists() and not folder.picks.is_dir():
-        raise UserError(f"--run_dir {folder.path}: no run in it; expected the folder of search.py or train.py")
+        raise UserError(f"--run_dir {folder.path}: no run in it; expected the folder of naswot search or naswot train")
     folder.reject_symlinks()
     run = read_rows(folder, read_run(folder))
     if config.figure:

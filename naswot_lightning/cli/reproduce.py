@@ -1,4 +1,4 @@
-"""The paper's own tables and plots: ``python -m naswot_lightning.reproduce table2 --benchmark TABLE``."""
+"""The paper's own tables and plots: ``naswot reproduce table2 --benchmark TABLE``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from naswot_lightning.errors import UserError, expect_name
 from naswot_lightning.reproduce import RESULTS, reproduce
 from naswot_lightning.reproduce.settings import Scoring
 
-PROG = "python -m naswot_lightning.reproduce"
+PROG = "naswot reproduce"
 
 
 def main(words: Sequence[str]) -> int:

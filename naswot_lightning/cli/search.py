@@ -1,4 +1,4 @@
-"""Rank untrained networks: ``python search.py --help``."""
+"""Rank untrained networks: ``naswot search --help``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from naswot_lightning.cli.parser import run_command
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.console import restore_keyboard_interrupt
 
-PROG = "search.py"
+PROG = "naswot search"
 
 
 def main(words: Sequence[str]) -> int:

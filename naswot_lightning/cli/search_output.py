@@ -26,7 +26,7 @@ from naswot_lightning.search.algorithms.random import Shard
 from naswot_lightning.search.calibration import MOST_NETWORKS, calibrate, recommend
 from naswot_lightning.search.plan import Search, SearchResult
 from naswot_lightning.storage.score_rows import ScoreRow
-from spaces.errors import one_line
+from naswot_lightning.spaces.errors import one_line
 
 # The last where a table knows accuracies.
 _FIGURES = ("score_vs_params", "score_distribution", "figure3")

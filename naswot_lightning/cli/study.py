@@ -1,4 +1,4 @@
-"""Is the score right on this space: ``python -m naswot_lightning.study --run_dir RUN [RUN ...]``."""
+"""Is the score right on this space: ``naswot study --run_dir RUN [RUN ...]``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from naswot_lightning.cli.parser import run_command
 from naswot_lightning.console import restore_keyboard_interrupt
 from naswot_lightning.study.settings import StudyConfig
 
-PROG = "python -m naswot_lightning.study"
+PROG = "naswot study"
 
 
 def main(words: Sequence[str]) -> int:

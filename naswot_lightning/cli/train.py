@@ -1,4 +1,4 @@
-"""Train the picks of a ranking: ``python train.py --help``."""
+"""Train the picks of a ranking: ``naswot train --help``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from naswot_lightning.console import restore_keyboard_interrupt
 if TYPE_CHECKING:
     from naswot_lightning.training.plan import Training
 
-PROG = "train.py"
+PROG = "naswot train"
 
 
 def main(words: Sequence[str]) -> int:
@@ -46,7 +46,7 @@ def train_and_compare(training: Training) -> int:
 
     settings = training.picks[0].settings
     if warning := warn_of_own_split(settings.dataset, settings.split_file):
-        print(f"train.py: warning: {warning}", file=sys.stderr)
+        print(f"naswot train: warning: {warning}", file=sys.stderr)
     # Faults of the data are reported before anything is written.
     loaded = load_images(training)
     unfinished = {}

@@ -11,7 +11,7 @@ from naswot_lightning.report.findings import networks_with_accuracy
 from naswot_lightning.report.run import Run
 from naswot_lightning.report.settings import ReportConfig
 from naswot_lightning.storage.run_folder import RunFolder
-from spaces import known_space, trust
+from naswot_lightning.spaces import known_space, trust
 
 # Of fewer networks with an accuracy there is none in some 5 % of the accuracies.
 _FEW = 20
@@ -29,7 +29,7 @@ def measure_for_figure(figure: str, folder: RunFolder, run: Run, config: ReportC
     if found is None:
         raise UserError(
             f"{figure}: no accuracy is known in {folder.path}; search with --benchmark, or train picks: "
-            f"train.py --run_dir {folder.path} --top 10 --select spread"
+            f"naswot train --run_dir {folder.path} --top 10 --select spread"
         )
     if config.trust:
         trust(found.space)

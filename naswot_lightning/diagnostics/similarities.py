@@ -21,7 +21,7 @@ from naswot_lightning.scores.base import Measured
 from naswot_lightning.scores.gradient_scores import jacobian_of
 from naswot_lightning.scores.gradients import correlations_of_rows
 from naswot_lightning.seeds import derived_seed
-from spaces import Space
+from naswot_lightning.spaces import Space
 
 # Of Figure 1: columns, and networks in each.
 _RANGES, _EACH = 5, 3

@@ -1,4 +1,4 @@
-"""``python -m naswot_lightning.report``: the command of ``naswot_lightning/cli/report.py``."""
+"""``naswot report``: the command of ``naswot_lightning/cli/report.py``."""
 
 import sys
 from importlib import import_module

@@ -28,7 +28,7 @@ from naswot_lightning.report.run import Run, read_rows, read_run
 from naswot_lightning.report.settings import ReportConfig
 from naswot_lightning.storage.files import atomic_write
 from naswot_lightning.storage.run_folder import RunFolder
-from spaces.errors import one_line
+from naswot_lightning.spaces.errors import one_line
 
 _NOTHING = "-"
 PAGE = "comparison.html"
@@ -55,7 +55,7 @@ class NamedRun:
         if self.run.groups:
             shared, seeds = self.run.groups[0].settings, ", ".join(map(str, self.run.groups[0].seeds))
             named = {"dataset": shared.dataset, "epochs": str(shared.epochs), "recipe": shared.recipe, "seeds": seeds}
-            found |= {f"train.py {name}": value for name, value in named.items() if value is not None}
+            found |= {f"naswot train {name}": value for name, value in named.items() if value is not None}
         return found
 
 
@@ -92,7 +92,7 @@ def read_runs(folders: Sequence[RunFolder]) -> list[NamedRun]:
     paths = [folder.path.resolve() for folder in folders]
     for folder, path in zip(folders, paths, strict=True):
         if not folder.config.exists() and not folder.picks.is_dir():
-            raise UserError(f"--run_dir {folder.path}: no run in it; expected the folder of search.py or train.py")
+            raise UserError(f"--run_dir {folder.path}: no run in it; expected the folder of naswot search or naswot train")
         if paths.count(path) > 1:
             raise UserError(f"--run_dir {folder.path}: it is given twice; a run is compared with others")
         folder.reject_symlinks()

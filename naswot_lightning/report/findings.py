@@ -26,7 +26,7 @@ from naswot_lightning.analysis.trajectory import TrajectoryFacts, trajectory_fac
 from naswot_lightning.columns import BENCHMARK_ACC, BEST_VAL_ACC, MACS, PARAMS, SCORE_INIT, TEST_ACC, VAL_ACC
 from naswot_lightning.ranking import COLUMNS
 from naswot_lightning.report.run import Run
-from spaces.errors import one_line
+from naswot_lightning.spaces.errors import one_line
 
 _DEVIATION = "_std"
 # Picks whose ranks a legend lists.
@@ -119,7 +119,7 @@ def find(run: Run) -> Findings:
         )
     if run.ranking.empty:
         return Findings(tuple(groups))
-    from spaces import SpaceError, known_space
+    from naswot_lightning.spaces import SpaceError, known_space
 
     statuses = Counter(run.ranking["status"])
     try:

@@ -142,7 +142,7 @@ class Planned:
     recipe: str | None = None
     """its name; None where the settings are lost."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """of ``train.py``, that are not the recipe's."""
+    """of ``naswot train``, that are not the recipe's."""
 
     __pydantic_config__ = STRICT
 
@@ -266,4 +266,4 @@ def read_benchmark_evidence(path: Path) -> BenchmarkEvidence | None:
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is damaged ({error}): run search.py again, which writes it anew") from None
+        raise UserError(f"{path} is damaged ({error}): run naswot search again, which writes it anew") from None

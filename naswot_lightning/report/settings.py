@@ -1,4 +1,4 @@
-"""The options of ``python -m naswot_lightning.report``."""
+"""The options of ``naswot report``."""
 
 from __future__ import annotations
 

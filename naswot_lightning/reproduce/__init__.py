@@ -1,4 +1,4 @@
-"""The paper's own tables and plots from tables of known accuracies: ``python -m naswot_lightning.reproduce NAME``."""
+"""The paper's own tables and plots from tables of known accuracies: ``naswot reproduce NAME``."""
 
 from __future__ import annotations
 

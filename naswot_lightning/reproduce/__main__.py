@@ -1,4 +1,4 @@
-"""``python -m naswot_lightning.reproduce``: the command of ``naswot_lightning/cli/reproduce.py``."""
+"""``naswot reproduce``: the command of ``naswot_lightning/cli/reproduce.py``."""
 
 import sys
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""The options of ``python -m naswot_lightning.reproduce``."""
+"""The options of ``naswot reproduce``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Scoring:
     """Tables of known accuracies, and how their architectures are scored."""
 
     benchmark: list[str] = field(default_factory=list)
-    """tables of known accuracies (python -m naswot_lightning.benchmarks convert), one or several."""
+    """tables of known accuracies (naswot benchmarks convert), one or several."""
     space: str | None = None
     """the search space of a CSV's architectures, where they do not tell, or another variant of it whose networks are
     scored; NAS-Bench-101's cells are scored in nasbench101_16, as published, by default."""
@@ -49,7 +49,7 @@ class Scoring:
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, ..."""
     workers: int | None = None
-    """processes that score side by side; as in search.py by default."""
+    """processes that score side by side; as in naswot search by default."""
     out: str = "runs/reproduce"
     """the folder of the scores, which later commands use again, and of the tables and figures."""
     overwrite: bool = False

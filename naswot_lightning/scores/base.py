@@ -17,8 +17,8 @@ from naswot_lightning.score import ActivationKernel, NoRectifierError, Precision
 from naswot_lightning.score.isolation import all_modules, isolated, unwrapped
 from naswot_lightning.score.naswot import in_channels_last
 from naswot_lightning.scores import gradients
-from spaces import Complexity
-from spaces.base import count_macs, count_params
+from naswot_lightning.spaces import Complexity
+from naswot_lightning.spaces.base import count_macs, count_params
 
 # Sources and costs that several scores share.
 PAPER = "Mellor et al. 2021"

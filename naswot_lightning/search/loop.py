@@ -29,7 +29,7 @@ from naswot_lightning.search.algorithms.base import (
 )
 from naswot_lightning.search.evaluators.base import Evaluator
 from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows
-from spaces.errors import TooLargeError
+from naswot_lightning.spaces.errors import TooLargeError
 
 
 @dataclass

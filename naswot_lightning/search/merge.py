@@ -17,7 +17,7 @@ from naswot_lightning.storage.files import atomic_path, remove_unfinished
 from naswot_lightning.storage.records import STRICT, from_json, from_plain
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.storage.score_rows import ScoreRow
-from spaces import get_space, is_import_path, known_space, trust
+from naswot_lightning.spaces import get_space, is_import_path, known_space, trust
 
 # Shards that a message names one by one.
 _MOST_NAMED = 8

@@ -35,7 +35,7 @@ from naswot_lightning.search.evaluators.table import BenchmarkLookup, TableEvalu
 from naswot_lightning.search.loop import Loop
 from naswot_lightning.storage.run_folder import RunFolder, note_versions
 from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows
-from spaces import Complexity, EnumerableSpace, Space, get_space
+from naswot_lightning.spaces import Complexity, EnumerableSpace, Space, get_space
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ def plan_search(config: SearchConfig, scored: bool = False) -> Search:
     device = get_device(machine.device)
     if config.precision == "bf16" and not scored and not has_bf16_instructions(device):
         slow = "this CPU has no bfloat16 instructions and is slower with it, up to 8 times; use 32"
-        print(f"search.py: warning: --precision bf16: {slow}", file=sys.stderr)
+        print(f"naswot search: warning: --precision bf16: {slow}", file=sys.stderr)
     benchmark = _open_benchmark(config, space)
     if config.evaluator == "table" and benchmark is not None:
         space = space_of(benchmark, space)

@@ -167,7 +167,7 @@ class RunFolder:
             content = self.config.read_bytes()
         except FileNotFoundError:
             raise UserError(
-                f"no run in {self.path}: run search.py --run_dir {self.path} first, or pass --architecture"
+                f"no run in {self.path}: run naswot search --run_dir {self.path} first, or pass --architecture"
             ) from None
         try:
             saved = parse_yaml(content.decode())

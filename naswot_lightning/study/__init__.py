@@ -1,1 +1,1 @@
-"""Is the score right on this space: ``python -m naswot_lightning.study``."""
+"""Is the score right on this space: ``naswot study``."""

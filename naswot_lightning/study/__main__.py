@@ -1,4 +1,4 @@
-"""``python -m naswot_lightning.study``: the command of ``naswot_lightning/cli/study.py``."""
+"""``naswot study``: the command of ``naswot_lightning/cli/study.py``."""
 
 import sys
 from importlib import import_module

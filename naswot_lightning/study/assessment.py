@@ -185,7 +185,7 @@ def expect_same_candidates(first: Candidates, other: Candidates) -> str:
     if missing or further or first.settings.get("space") != other.settings.get("space"):
         raise UserError(
             f"--run_dir {other.name}: other architectures than {first.name} ({len(missing)} of its {len(first.rows)} "
-            f"are missing, {further} are further ones); make it with search.py --architectures "
+            f"are missing, {further} are further ones); make it with naswot search --architectures "
             f"{first.folder.path / 'ranking.csv'} --seed 1"
         )
     # Another --score alone leaves the values of a score as they are.

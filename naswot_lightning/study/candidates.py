@@ -19,7 +19,7 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import read_ranking
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.storage.score_rows import ScoreRow, read_score_rows
-from spaces.errors import one_line
+from naswot_lightning.spaces.errors import one_line
 
 # The score that counts the rectified units, which each row has.
 _UNITS = "rectified_units"
@@ -100,7 +100,7 @@ def read_candidates(path: str) -> Candidates:
     """Return the candidates of a run folder, which is only read; one without scores is a UserError."""
     folder = RunFolder(path)
     if not folder.config.exists() or not folder.scores.exists():
-        raise UserError(f"{path}: no search in it; expected the run folder of search.py, with its scores.jsonl")
+        raise UserError(f"{path}: no search in it; expected the run folder of naswot search, with its scores.jsonl")
     settings = folder.read_config()
     first: dict[str, ScoreRow] = {}
     trains = settings.get("evaluator") in _OF_ACCURACIES
@@ -151,7 +151,7 @@ def find_accuracies(candidates: Candidates, benchmark: str | None, dataset: str 
             f"({candidates.settings.get('space')}); a study needs {MIN_NETWORKS}: give a table of their space"
         )
     raise UserError(
-        f"{candidates.name}: {most or 'no'} trained picks that compare; a study needs {MIN_NETWORKS}: run train.py "
+        f"{candidates.name}: {most or 'no'} trained picks that compare; a study needs {MIN_NETWORKS}: run naswot train "
         f"--run_dir {candidates.name} --select spread --top 20, or give --benchmark TABLE"
     )
 

@@ -115,7 +115,7 @@ def _print_stability(found: Study) -> None:
     if runs == 1 and not repeated:
         print(
             "How stable the scores are is not known of one run: give, after it, run folders of the same architectures "
-            f"(search.py --architectures {Path(found.run) / 'ranking.csv'} --seed 1)"
+            f"(naswot search --architectures {Path(found.run) / 'ranking.csv'} --seed 1)"
         )
         return
     columns = {"score": [each.score for each in found.stability]}

@@ -1,4 +1,4 @@
-"""The options of ``python -m naswot_lightning.study``."""
+"""The options of ``naswot study``."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class StudyConfig:
     """the run folder of a search; after it further ones, of the same architectures with another seed, mini-batch or
     batch size, which show how stable the scores are."""
     benchmark: str | None = None
-    """a table of known accuracies (python -m naswot_lightning.benchmarks convert), or a CSV of architecture and
+    """a table of known accuracies (naswot benchmarks convert), or a CSV of architecture and
     accuracy; the trained picks of the run folder by default."""
     benchmark_dataset: str | None = None
     """the data set of the table's accuracies; each that it has by default."""
     score: str | None = None
-    """the scores to study, as in search.py; by default all that the run folder holds, parameters and MACs, and every
+    """the scores to study, as in naswot search; by default all that the run folder holds, parameters and MACs, and every
     mean of ranks whose parts it holds."""
     out: str | None = None
     """the folder of study.csv, study.json and study.png; study in the first run folder by default."""

@@ -17,7 +17,7 @@ from naswot_lightning.logits import auxiliary_logits_of, logits_of
 from naswot_lightning.networks import build_network
 from naswot_lightning.scores.gradients import replaced
 from naswot_lightning.seeds import derived_seed, seed_device
-from spaces import known_space
+from naswot_lightning.spaces import known_space
 
 Batch = tuple[Tensor, Tensor]
 
@@ -39,7 +39,7 @@ class ImageClassifier(pl.LightningModule):
     All arguments are plain, so that ``ImageClassifier.load_from_checkpoint(path)`` needs no others.
 
     Args:
-        space: an import path of your own must be trusted (:func:`spaces.trust`), since a checkpoint may name it.
+        space: an import path of your own must be trusted (:func:`naswot_lightning.spaces.trust`), since a checkpoint may name it.
         architecture: the network to build.
         num_classes, mean, std: of the data set; mean and std per channel, of 255.
         flip, crop_padding: mirror training images at random, and crop them at random out of so much zero padding.

@@ -44,7 +44,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from callbacks import DivergedError, MetricsTable, SaveOnSignal, ScoreTrajectory, StopOnDivergence, TrainingInterrupted
+from naswot_lightning.callbacks import DivergedError, MetricsTable, SaveOnSignal, ScoreTrajectory, StopOnDivergence, TrainingInterrupted
 from naswot_lightning.analysis.results import TrainingResult
 from naswot_lightning.data.dataset import map_dataset
 from naswot_lightning.data.module import ImageDataModule
@@ -64,7 +64,7 @@ from naswot_lightning.training.trainer import (
     make_trainer,
     silence_lightning,
 )
-from spaces import SpaceError, known_space, trust
+from naswot_lightning.spaces import SpaceError, known_space, trust
 
 
 def train_pick(folder: Path, images: Path | None = None) -> TrainingResult:

@@ -22,7 +22,7 @@ from naswot_lightning.ranking import as_dicts, read_ranking
 from naswot_lightning.storage.records import STRICT, Count, Positive, from_plain
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.training.settings import NAMES, PickSettings, resolve_recipe, seconds_of
-from spaces import EnumerableSpace, Space, get_space, known_space, trust
+from naswot_lightning.spaces import EnumerableSpace, Space, get_space, known_space, trust
 
 # Arguments of Lightning's Trainer that are refused, each with the option to use instead, if there is one.
 TRAINER_ARGUMENTS_WITH_OPTIONS = {
@@ -99,7 +99,7 @@ def plan_training(config: TrainConfig) -> Training:
         names = SearchSettings.__dataclass_fields__
         searched = from_plain(SearchSettings, {name: saved[name] for name in names if name in saved})
     except ValueError as error:
-        raise UserError(f"{folder.config} is damaged ({error}); run search.py again, which rewrites it") from None
+        raise UserError(f"{folder.config} is damaged ({error}); run naswot search again, which rewrites it") from None
     if config.trust:
         trust(searched.space)
     picks = _plan_picks(config, searched, folder)
@@ -251,7 +251,7 @@ def _check_trainer_arguments(config: TrainConfig) -> None:
     for name in config.trainer:
         if name in TRAINER_ARGUMENTS_WITH_OPTIONS:
             own = TRAINER_ARGUMENTS_WITH_OPTIONS[name]
-            raise UserError(f"--trainer.{name}: {f'use {own}' if own else 'it is set by train.py itself'}")
+            raise UserError(f"--trainer.{name}: {f'use {own}' if own else 'it is set by naswot train itself'}")
         expect_name("argument of Lightning's Trainer", name, inspect.signature(Trainer).parameters)
         if name.startswith("limit_") and not config.trainer[name]:
             raise UserError(f"--trainer.{name} {config.trainer[name]}: expected at least one mini-batch")

@@ -147,7 +147,7 @@ class PickSettings:
         return from_plain(cls, {**own, "values": {name: plain[name] for name in NAMES if name in plain}})
 
     def options(self) -> dict[str, Any]:
-        """Return the options of ``train.py``, beside ``--recipe``, that change a result and are not at their defaults.
+        """Return the options of ``naswot train``, beside ``--recipe``, that change a result and are not at their defaults.
 
         Those of Lightning's Trainer are called ``trainer.NAME``.
         """
@@ -298,6 +298,6 @@ def _read_plain(folder: Path, name: str) -> dict[str, Any]:
 
 def _damaged(folder: Path, reason: str) -> UserError:
     return UserError(
-        f"the settings of {folder} are damaged (config.yaml, {_RETRY}): remove the folder, and train.py trains it "
+        f"the settings of {folder} are damaged (config.yaml, {_RETRY}): remove the folder, and naswot train trains it "
         f"again ({reason})"
     )

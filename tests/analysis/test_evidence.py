@@ -66,7 +66,7 @@ def test_too_little_evidence_says_why_and_how_to_get_more():
         verdict = judge(members)
         assert verdict.outcome == "too little evidence"
         assert reason in verdict.sentence
-        assert "train.py --select spread --top 20" in verdict.sentence
+        assert "naswot train --select spread --top 20" in verdict.sentence
         assert verdict.difference is None
 
 
@@ -74,7 +74,7 @@ def test_advice_fits_the_ranking():
     three = networks(RISING[:3], ACCURACIES[:3], MIXED[:3])
     assert "--top 20." in judge(three, 100).sentence
     assert "--top 12." in judge(three, 12).sentence
-    assert "the ranking has 4 networks: rank more with search.py --samples" in judge(three, 4).sentence
+    assert "the ranking has 4 networks: rank more with naswot search --samples" in judge(three, 4).sentence
 
 
 def test_correlations_leave_out_networks_without_an_accuracy():

@@ -6,7 +6,7 @@ import random
 import struct
 
 from naswot_lightning.benchmarks.records import cell_hash
-from spaces.nasbench101.graph import OPS, edges_of, live_graph
+from naswot_lightning.spaces.nasbench101.graph import OPS, edges_of, live_graph
 
 WORDS = {"train": "train", "validation": "valid", "test": "test"}
 

@@ -1,4 +1,4 @@
-"""``python -m naswot_lightning.benchmarks``: convert, show, export."""
+"""``naswot benchmarks``: convert, show, export."""
 
 import sys
 
@@ -69,7 +69,7 @@ def test_mistakes_end_in_one_line(capsys):
         "convert mine.csv --space nasbench101": "line 2: ",
         "show there.npz": "there.npz: no such file",
         "show mine.csv other": "mine does not know other",
-        "look": "look: expected python -m naswot_lightning.benchmarks convert FILE",
+        "look": "look: expected naswot benchmarks convert FILE",
     }
     for words, message in messages.items():
         assert message in output(capsys, *words.split(), code=2)

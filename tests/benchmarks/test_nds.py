@@ -7,7 +7,7 @@ import pytest
 from naswot_lightning.benchmarks import open_benchmark
 from naswot_lightning.benchmarks.convert import convert
 from naswot_lightning.errors import UserError
-from spaces import get_space
+from naswot_lightning.spaces import get_space
 
 DARTS_V2 = {
     "normal": [

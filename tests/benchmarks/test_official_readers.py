@@ -14,7 +14,7 @@ import torch
 
 from naswot_lightning.benchmarks import open_benchmark
 from naswot_lightning.benchmarks.convert import convert
-from spaces import get_space
+from naswot_lightning.spaces import get_space
 from tests.conftest import shared_path
 
 _TESTS = {"train": "train", "valid": "x-valid", "test": "x-test", "valtest": "ori-test"}

@@ -12,7 +12,7 @@ from pytorch_lightning.loggers import CSVLogger
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from callbacks import MetricsTable, ScoreTrajectory
+from naswot_lightning.callbacks import MetricsTable, ScoreTrajectory
 from naswot_lightning import naswot_score
 
 PROBE = torch.randn(6, 3, 8, 8, generator=torch.Generator().manual_seed(9))

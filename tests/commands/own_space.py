@@ -3,7 +3,7 @@
 CODE = """
 from pathlib import Path
 from torch import nn
-from spaces import Space
+from naswot_lightning.spaces import Space
 
 Path(__file__).with_name("canary").touch()
 

@@ -11,7 +11,7 @@ from unittest.mock import Mock
 import pytest
 import yaml
 
-import spaces
+from naswot_lightning import spaces
 from naswot_lightning.cli.merge import PROG, main
 from naswot_lightning.cli.search import main as search_main
 from naswot_lightning.cli.search import run_search
@@ -153,11 +153,11 @@ def test_merge_names_the_command_that_finishes_a_killed_or_missing_shard(place, 
     shutil.rmtree(place / "part3")
     words = "--config part2/config.yaml --run_dir part2"
     states = "2/3 (part2) has 1 of its candidates left, 3/3 is missing"
-    cure = f"run python search.py {words}, and the others likewise"
+    cure = f"run naswot search {words}, and the others likewise"
     assert_refused(f"not all 3 shards are finished: {states}; {cure}", "--run_dir", "new", "part1", "part2")
     assert search_main(words.split()) == 0
     words = "--config part1/config.yaml --shard 3/3 --run_dir shard3of3"
-    assert_refused(f"3/3 is missing; run python search.py {words}", "--run_dir", "new", "part1", "part2")
+    assert_refused(f"3/3 is missing; run naswot search {words}", "--run_dir", "new", "part1", "part2")
     assert search_main(words.split()) == 0
     (place / "part2" / "scores.jsonl").open("a").write((place / "part1" / "scores.jsonl").read_text())
     assert merge("--run_dir", "new", "part1", "part2", "shard3of3") == 0
@@ -180,7 +180,7 @@ def test_merge_of_what_are_not_the_shards_of_one_search_is_refused(place, scored
     (place / "new").mkdir()
     for words, message in [
         ("", "expected the run folders of all shards"),
-        ("part3", "1/3 is missing, 2/3 is missing; run python search.py --config part3/config.yaml --shard 1/3 "),
+        ("part3", "1/3 is missing, 2/3 is missing; run naswot search --config part3/config.yaml --shard 1/3 "),
         ("part1 part2 part3 part2", "part2 and part2 are both shard 2/3: give one of them"),
         ("part1 part2 absent", "absent: no run in it; expected the run folder of a shard"),
         ("part1 part2 whole", "whole is no shard: it is of a search without --shard"),

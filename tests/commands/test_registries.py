@@ -18,7 +18,7 @@ from naswot_lightning.scores.base import Measured, score
 from naswot_lightning.scores.registry import REGISTERED, get_score
 from naswot_lightning.search.algorithms import ALGORITHMS, get_algorithm
 from naswot_lightning.search.evaluators import EVALUATORS, get_evaluator
-from spaces import list_spaces
+from naswot_lightning.spaces import list_spaces
 
 
 def test_options_take_the_names_of_the_registries():

@@ -88,7 +88,7 @@ def test_ctrl_c_while_a_class_is_made_is_an_interrupt(capsys):
         type("Late", (), {"name": Interrupting()})
 
     assert run_command(load_late, SearchConfig, "search.py", []) == 130
-    assert capsys.readouterr().err == "search.py: error: interrupted; run the same command again to continue\n"
+    assert capsys.readouterr().err == "naswot search: error: interrupted; run the same command again to continue\n"
 
 
 def test_any_other_error_of_a_command_is_not_hidden():

@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 
-import spaces
+from naswot_lightning import spaces
 from naswot_lightning.cli.parser import parse, run_command
 from naswot_lightning.config import SearchConfig, TrainConfig
 from tests.commands.ends import COMMANDS, contents, refused, run
@@ -129,7 +129,7 @@ def test_import_path_that_is_no_space_is_not_called_with_the_users_options(place
         "torch.hub.download_url_to_file:url=file:///etc/hostname,dst=written", "subprocess.Popen:args=touch written",
         "os.system", "builtins.exec", "naswot_lightning.storage.files.atomic_write", "spaces.get_space",
         "torchvision.models.resnet18", f"{MODULE}.Other", f"{MODULE}.makedirs", f"{MODULE}.partial",
-        "spaces.base.Space", "...:a=b", "a..b", "/etc/passwd", f"../{SPACE}",
+        "naswot_lightning.spaces.base.Space", "...:a=b", "a..b", "/etc/passwd", f"../{SPACE}",
     ):  # fmt: skip
         words = ("--space", name, "--samples", 1, "--batch_size", 4, "--run_dir", "new")
         assert "expected" in refused(capsys, "search.py", *words), name

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import spaces
+from naswot_lightning import spaces
 from bench.__main__ import _PARTS as BENCH_PARTS
 from naswot_lightning.cli.benchmarks import main as run_benchmarks
 from naswot_lightning.cli.merge import main as run_merge
@@ -29,7 +29,7 @@ from naswot_lightning.training.plan import plan_training
 from naswot_lightning.training.progress import Outcome
 from naswot_lightning.training.run import TrainPick
 from naswot_lightning.training.trainer import silence_lightning
-from spaces.__main__ import main as run_spaces
+from naswot_lightning.cli.spaces import main as run_spaces
 from tests.conftest import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -70,8 +70,8 @@ SMALLER = {
 }
 # What a command has beside, unless the page says otherwise.
 BESIDE = {
-    "search.py": {"--samples": "8", "--batch_size": "16", "--wandb.mode": "disabled"},
-    "train.py": {
+    "search": {"--samples": "8", "--batch_size": "16", "--wandb.mode": "disabled"},
+    "train": {
         "--batch_size": "32",
         "--probe_batch_size": "16",
         "--trainer.limit_train_batches": "2",
@@ -83,13 +83,13 @@ BESIDE = {
 }
 # Commands that take too long for every day: read by the default tests, run by `make test-slow`.
 LONG = {
-    "naswot_lightning.study --run_dir runs/mine": "five trained picks",
-    "naswot_lightning.reproduce figure4": "networks of NDS",
-    "naswot_lightning.reproduce figure5": "hundreds of scores",
-    "naswot_lightning.reproduce figure10": "networks of NDS",
-    "naswot_lightning.report --run_dir runs/known --figure figure5": "hundreds of scores",
-    "naswot_lightning.report --run_dir runs/figure6": "three trained picks",
-    "configs/train/figure6.yaml --run_dir": "three trainings",
+    "naswot study --run_dir runs/mine": "five trained picks",
+    "naswot reproduce figure4": "networks of NDS",
+    "naswot reproduce figure5": "hundreds of scores",
+    "naswot reproduce figure10": "networks of NDS",
+    "naswot report --run_dir runs/known --figure figure5": "hundreds of scores",
+    "naswot report --run_dir runs/figure6": "three trained picks",
+    "train --config figure6 --run_dir": "three trainings",
 }
 # Commands that are read, not run: those that hold these words, and why.
 NOT_RUN = {
@@ -183,9 +183,9 @@ def smaller(words: Sequence[str]) -> list[str]:
 def read(words: Sequence[str]) -> None:
     """Look up the names in a command that is not run."""
     match list(words):
-        case ["python", "search.py", *options]:
+        case ["naswot", "search", *options]:
             parse(SearchConfig, options, "search.py")
-        case ["python", "train.py", *options]:
+        case ["naswot", "train", *options]:
             parse(TrainConfig, options, "train.py")
         case ["python", "-m", module, *options]:
             _read_module(module, options)
@@ -260,9 +260,9 @@ def run(words: Sequence[str]) -> None:
     """Run a command of a page in the working directory; it must end well."""
     forget_trust()
     match smaller(words):
-        case ["python", "search.py", *options]:
+        case ["naswot", "search", *options]:
             _call(lambda: run_search(parse(SearchConfig, options, "search.py")))
-        case ["python", "train.py", *options]:
+        case ["naswot", "train", *options]:
             _call(lambda: _train(options))
         case ["python", "-m", module, *options] if module in MAINS:
             _call(lambda: MAINS[module]([*options, *FURTHER.get(module, [])]))

@@ -16,10 +16,10 @@ from naswot_lightning.reproduce import RESULTS
 from naswot_lightning.storage import records
 from naswot_lightning.study.settings import StudyConfig
 from naswot_lightning.training.plan import TRAINER_ARGUMENTS_WITH_OPTIONS
-from spaces import SpaceError, errors
-from spaces.nasbench101 import graph
-from spaces.nasbench101 import space as cells
-from spaces.nds import genotype, standard
+from naswot_lightning.spaces import SpaceError, errors
+from naswot_lightning.spaces.nasbench101 import graph
+from naswot_lightning.spaces.nasbench101 import space as cells
+from naswot_lightning.spaces.nds import genotype, standard
 from tests.benchmarks.nasbench101_files import invented, tfrecord
 from tests.conftest import ROOT
 from tests.docs import pages
@@ -46,16 +46,16 @@ ALL_COMMANDS = [words for page in PAGES for words in commands(page) if page.name
 # What takes long of each page, and what must have been run before it.
 BEFORE = {
     "figure6.md": [
-        "python search.py --config configs/search/figure6.yaml --dataset cifar10 --run_dir runs/figure6",
-        "python train.py --config configs/train/figure6.yaml --run_dir runs/figure6 --epochs 8 --workers 2",
+        "naswot search --config figure6 --dataset cifar10 --run_dir runs/figure6",
+        "naswot train --config figure6 --run_dir runs/figure6 --epochs 8 --workers 2",
     ],
     "figures.md": [
-        "python search.py --architectures accuracies.csv --benchmark accuracies.csv --score naswot,meco "
+        "naswot search --architectures accuracies.csv --benchmark accuracies.csv --score naswot,meco "
         "--run_dir runs/known"
     ],
     "study.md": [
-        "python search.py --samples 1000 --run_dir runs/mine",
-        "python train.py --run_dir runs/mine --select spread --top 5 --epochs 1",
+        "naswot search --samples 1000 --run_dir runs/mine",
+        "naswot train --run_dir runs/mine --select spread --top 5 --epochs 1",
     ],
 }
 LONG_COMMANDS = [(page, words) for page in PAGES for words in commands(page) if pages.is_among(pages.LONG, words)]
@@ -200,7 +200,7 @@ def test_every_option_of_the_papers_tables_is_named():
 
 def test_every_named_option_exists():
     named = {name for page in PAGES for name in re.findall(r"`--([a-z][\w.]*)", page.read_text())}
-    others = {"output"}  # of python -m spaces, and of python -m naswot_lightning.benchmarks
+    others = {"output"}  # of naswot spaces, and of naswot benchmarks
     odd = {name for name in named - OPTIONS - REPRODUCED - others if not name.startswith(("trainer.", "slurm."))}
     assert odd == set()
 

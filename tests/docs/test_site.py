@@ -63,7 +63,7 @@ def test_docstrings_are_markdown(texts):
 
 
 def test_the_reference_names_what_the_packages_export(texts):
-    import callbacks
+    from naswot_lightning import callbacks
     import naswot_lightning
 
     for package, page in ((naswot_lightning, "api/score.html"), (callbacks, "api/callbacks.html")):

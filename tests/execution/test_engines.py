@@ -17,7 +17,7 @@ from naswot_lightning.execution import get_engine
 from naswot_lightning.execution.base import ResourceRequest, WorkerFailure
 from naswot_lightning.execution.local import ProcessExecutor, SerialExecutor
 from naswot_lightning.scorer import ScoreEvaluator
-from spaces import get_space
+from naswot_lightning.spaces import get_space
 from tests.execution.conftest import SMALL
 from tests.execution.tasks import Fatal, Forking, Halved, NeverReady, Odd, Training, Where, wait_until
 

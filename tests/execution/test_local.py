@@ -24,7 +24,7 @@ from naswot_lightning.execution.local import (
 )
 from naswot_lightning.execution.resources import split_resources
 from naswot_lightning.scorer import ScoreEvaluator
-from spaces import get_space
+from naswot_lightning.spaces import get_space
 from tests.conftest import ROOT
 from tests.execution.tasks import Forking, Halved, Stopped, Where, wait_until
 

@@ -11,7 +11,7 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.execution.base import ResourceRequest
 from naswot_lightning.execution.ray import RayExecutor, expect_cluster, resources_of_a_task
 from naswot_lightning.scorer import ScoreEvaluator
-from spaces import get_space
+from naswot_lightning.spaces import get_space
 from tests.execution.tasks import Halved, Training, Where, wait_until
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")

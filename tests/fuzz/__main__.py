@@ -23,7 +23,7 @@ from typing import NamedTuple
 from pebble import ProcessExpired, ProcessPool
 
 from naswot_lightning.errors import UserError
-from spaces import SpaceError
+from naswot_lightning.spaces import SpaceError
 from tests.fuzz.mutations import mutated
 from tests.fuzz.readers import FILES, READERS
 

@@ -48,8 +48,8 @@ from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows
 from naswot_lightning.training.plan import choose_picks, named_picks, plan_training
 from naswot_lightning.training.progress import read_outcome
 from naswot_lightning.training.settings import PickRun, prepare_pick, read_pick
-from spaces import EnumerableSpace, get_space, known_space, list_spaces
-from spaces.errors import TooLargeError
+from naswot_lightning.spaces import EnumerableSpace, get_space, known_space, list_spaces
+from naswot_lightning.spaces.errors import TooLargeError
 from tests.report.html.folders import write_page
 from tests.runs import result, training_result, trajectory
 
@@ -227,7 +227,7 @@ def _continue_run(folder: Path) -> None:
 
 
 def _compare_picks(folder: Path) -> None:
-    """Compare the picks of a run, as train.py does, with a figure."""
+    """Compare the picks of a run, as naswot train does, with a figure."""
     run = read_run(RunFolder(folder))
     findings = find(run)
     write_csv(folder / "comparison.csv", comparison_rows(run.results), NAMES)

@@ -6,7 +6,7 @@ import random
 import zipfile
 
 from naswot_lightning.errors import UserError
-from spaces import SpaceError
+from naswot_lightning.spaces import SpaceError
 from tests.fuzz.__main__ import MOST_CHARACTERS, is_short_line, read, run_input
 from tests.fuzz.readers import FILES, READERS
 

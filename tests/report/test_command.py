@@ -100,7 +100,7 @@ def scores_of(folder):
 
 def test_differences_are_settings_that_change_a_result(two, tmp_path):
     named = dict(compared(*two).differences)
-    assert named == {"seed": ("0", "1"), "batch_size": ("64", "32"), "train.py seeds": ("0", "1, 2, 3")}
+    assert named == {"seed": ("0", "1"), "batch_size": ("64", "32"), "naswot train seeds": ("0", "1, 2, 3")}
     same = write_ranked(tmp_path / "a", run_dir="elsewhere", top=3)
     found = compared(two[0], same)
     assert found.differences == ()

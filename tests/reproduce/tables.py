@@ -4,7 +4,7 @@ import csv
 import random
 
 from naswot_lightning.cli.reproduce import main
-from spaces import get_space
+from naswot_lightning.spaces import get_space
 
 COLUMNS = {
     ("cifar10-valid", "x-valid"): 0.0,

@@ -3,7 +3,7 @@
 from naswot_lightning.report.figures.bars import Spread
 from naswot_lightning.reproduce.published import published_table, published_taus
 from naswot_lightning.search.algorithms import ALGORITHMS
-from spaces import get_space
+from naswot_lightning.spaces import get_space
 
 
 def test_every_row_is_a_method_that_can_be_run_or_is_quoted():

@@ -18,8 +18,8 @@ from naswot_lightning.data.probe import load_probe
 from naswot_lightning.score.isolation import UnseenCallError
 from naswot_lightning.scorer import ScoreEvaluator
 from naswot_lightning.scores.registry import REGISTERED, compute_scores
-from spaces import get_space
-from spaces.named import NamedNetworks
+from naswot_lightning.spaces import get_space
+from naswot_lightning.spaces.named import NamedNetworks
 from tests.brute_force import brute_force_kernel, images_of
 
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from naswot_lightning import activation_kernel, naswot_score
 from naswot_lightning.seeds import generators_restored, renewed_generators, seeded
-from spaces import get_space
+from naswot_lightning.spaces import get_space
 from tests.brute_force import brute_force_kernel, images_of
 
 SPACE = get_space("nasbench201")
@@ -108,7 +108,7 @@ def test_scoring_leaves_the_number_of_threads_alone():
     """In a process of its own, since threads start with the first score."""
     code = """
 import torch
-from spaces import get_space
+from naswot_lightning.spaces import get_space
 from naswot_lightning import naswot_score
 space = get_space("nasbench201")
 before = torch.get_num_threads()

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from callbacks import ScoreTrajectory
+from naswot_lightning.callbacks import ScoreTrajectory
 from naswot_lightning import activation_kernel, naswot_score
 from naswot_lightning.score import ActivationKernel, NoRectifierError
-from spaces import get_space
+from naswot_lightning.spaces import get_space
 from tests.brute_force import brute_force_kernel, images_of
 from tests.conftest import shared_path
 

@@ -10,7 +10,7 @@ from torch import nn
 from torchvision.models import resnet18
 
 from naswot_lightning import activation_kernel
-from spaces import get_space
+from naswot_lightning.spaces import get_space
 from tests.brute_force import brute_force_kernel, images_of
 
 SPACE = get_space("nasbench201")

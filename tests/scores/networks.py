@@ -8,7 +8,7 @@ from torch import nn
 
 from naswot_lightning.data.probe import Probe
 from naswot_lightning.scores.registry import compute_scores
-from spaces import get_space
+from naswot_lightning.spaces import get_space
 
 SPACE = get_space("nasbench201")
 LOSS_SCORES = ["grad_norm", "snip", "fisher", "grasp", "zico"]

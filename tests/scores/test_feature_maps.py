@@ -12,7 +12,7 @@ from torch import nn
 from torchvision.models import resnet18, vgg11
 
 from naswot_lightning.scores.feature_maps import each_output, feature_modules
-from spaces import get_space
+from naswot_lightning.spaces import get_space
 from tests.scores.networks import (
     SPACE,
     Branches,

@@ -10,7 +10,7 @@ from torch import nn
 from torchvision.models import resnet18
 
 from naswot_lightning.score import activation_kernel
-from spaces import get_space
+from naswot_lightning.spaces import get_space
 from tests.scores.networks import SPACE, branches, probe_of, score
 
 

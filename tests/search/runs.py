@@ -3,7 +3,7 @@
 import json
 
 from naswot_lightning.config import WandbConfig
-from spaces import get_space
+from naswot_lightning.spaces import get_space
 
 SPACE = get_space("nasbench201")
 QUICK = {"samples": 6, "batch_size": 8, "wandb": WandbConfig("disabled")}

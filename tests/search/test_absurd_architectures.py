@@ -10,7 +10,7 @@ from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import read_ranking
-from spaces import Space
+from naswot_lightning.spaces import Space
 from tests.commands.ends import refused
 from tests.search.runs import QUICK, rows_of
 from tests.spaces.nds.architectures import GENOTYPES

@@ -96,7 +96,7 @@ def test_bf16_without_its_instructions_is_said_to_be_slow(tmp_path, capsys, monk
     for features, lines in (({"amx-bf16": True}, 0), ({"avx2": True}, 1), ({}, 0)):
         monkeypatch.setattr("naswot_lightning.score.compiled.jit.get_host_cpu_features", lambda found=features: found)
         plan_search(SearchConfig(run_dir=str(tmp_path / "run"), precision="bf16", **QUICK))
-        assert capsys.readouterr().err.count("search.py: warning: --precision bf16: this CPU has no bfloat16") == lines
+        assert capsys.readouterr().err.count("naswot search: warning: --precision bf16: this CPU has no bfloat16") == lines
 
 
 @pytest.mark.slow

@@ -41,7 +41,7 @@ def test_scores_pick_the_first_population_and_the_rest_is_trained(searched):
     assert all(0 < row["score"] <= 1 and row["scores"]["naswot"] is None for row in trained)
     ranking = json.loads((searched / "ranking.json").read_text())
     assert [row["score"] for row in ranking] == sorted((row["score"] for row in trained), reverse=True)
-    # A training is one of train.py, and leaves no checkpoints.
+    # A training is one of naswot train, and leaves no checkpoints.
     trials = list((searched / "trials" / "picks").iterdir())
     assert trials
     for trial in trials:

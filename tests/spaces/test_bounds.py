@@ -4,10 +4,10 @@ import random
 
 import pytest
 
-from spaces import SpaceError, get_space
-from spaces.errors import MAX_PARAMS, TooLargeError
-from spaces.nasbench101.space import MAX_STEM_CHANNELS
-from spaces.nds.genotype import (
+from naswot_lightning.spaces import SpaceError, get_space
+from naswot_lightning.spaces.errors import MAX_PARAMS, TooLargeError
+from naswot_lightning.spaces.nasbench101.space import MAX_STEM_CHANNELS
+from naswot_lightning.spaces.nds.genotype import (
     MAX_DEPTH,
     MAX_WIDTH,
     format_architecture,

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from naswot_lightning import naswot_score
-from spaces import CategoricalSpace, EnumerableSpace, SpaceError, get_space, list_spaces
+from naswot_lightning.spaces import CategoricalSpace, EnumerableSpace, SpaceError, get_space, list_spaces
 
 OPTIONS = (
     "nasbench101:uniform=true", "nasbench101:stem_channels=16", "nds_darts:imagenet=true", "nds_enas:depth=3,width=4",

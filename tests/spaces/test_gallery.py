@@ -1,14 +1,14 @@
-"""``python -m spaces``: the list of the spaces and the pictures of architectures."""
+"""``naswot spaces``: the list of the spaces and the pictures of architectures."""
 
 import itertools
 import random
 
 import pytest
 
-from spaces import get_space, list_spaces
-from spaces.__main__ import main
-from spaces.drawing.layout import GAP, lay_out
-from spaces.graph import Edge
+from naswot_lightning.spaces import get_space, list_spaces
+from naswot_lightning.cli.spaces import main
+from naswot_lightning.spaces.drawing.layout import GAP, lay_out
+from naswot_lightning.spaces.graph import Edge
 
 SIGNATURES = {"png": b"\x89PNG\r\n\x1a\n", "svg": b"<?xml"}
 NB201 = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|avg_pool_3x3~2|"
@@ -53,14 +53,14 @@ def test_mistakes_are_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys):
         "nasbench201 --output folder.png": "folder.png cannot be written: Is a directory",
         "nasbench201": "--output FILE.png or FILE.svg is needed",
         "--output a.png": "name the space",
-        "spaces.named.NamedNetworks --output a.png": "of its constructor is missing",
+        "naswot_lightning.spaces.named.NamedNetworks --output a.png": "of its constructor is missing",
     }
     for words, message in messages.items():
         with pytest.raises(SystemExit) as ended:
             main(words.split())
         assert ended.value.code == 2
         error = capsys.readouterr().err
-        assert error.startswith("python -m spaces: error: ")
+        assert error.startswith("naswot spaces: error: ")
         assert message in error
         assert error.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["folder.png"]

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from naswot_lightning import activation_kernel
-from spaces import SpaceError, get_space
-from spaces.base import count_macs, count_params
-from spaces.nasbench101.graph import (
+from naswot_lightning.spaces import SpaceError, get_space
+from naswot_lightning.spaces.base import count_macs, count_params
+from naswot_lightning.spaces.nasbench101.graph import (
     OPS,
     assemble,
     canonical_graph,
@@ -24,7 +24,7 @@ from spaces.nasbench101.graph import (
     parse_graph,
     prune,
 )
-from spaces.nasbench101.space import (
+from naswot_lightning.spaces.nasbench101.space import (
     CELLS,
     NASBench101Cell,
     NASBench101Network,

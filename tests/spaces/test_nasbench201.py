@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from naswot_lightning import activation_kernel
-from spaces import Space, SpaceError, get_space
-from spaces.base import count_macs, count_params
-from spaces.nasbench201 import EDGES, OPS, NASBench201Cell, expression, format_cell, parse_cell
-from spaces.nats_size import CELL, SizeCell, parse_widths
+from naswot_lightning.spaces import Space, SpaceError, get_space
+from naswot_lightning.spaces.base import count_macs, count_params
+from naswot_lightning.spaces.nasbench201 import EDGES, OPS, NASBench201Cell, expression, format_cell, parse_cell
+from naswot_lightning.spaces.nats_size import CELL, SizeCell, parse_widths
 
 SPACE = get_space("nasbench201")
 EVERY = list(itertools.product(OPS, repeat=6))

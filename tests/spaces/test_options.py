@@ -12,7 +12,7 @@ import yaml
 from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig, WandbConfig
 from naswot_lightning.errors import UserError
-from spaces import EnumerableSpace, SpaceError, get_space
+from naswot_lightning.spaces import EnumerableSpace, SpaceError, get_space
 from tests.conftest import ROOT
 from tests.docs.pages import blocks
 
@@ -20,7 +20,7 @@ OWN = '''
 from __future__ import annotations
 from collections.abc import Mapping
 from torch import nn
-from spaces import Space
+from naswot_lightning.spaces import Space
 
 class Widths(Space):
     """One convolution; the architecture is its width."""

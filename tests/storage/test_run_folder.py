@@ -15,7 +15,7 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.search.loop import Loop
 from naswot_lightning.storage import run_folder
 from naswot_lightning.storage.run_folder import note_versions, read_versions
-from spaces import get_space
+from naswot_lightning.spaces import get_space
 from tests.commands.ends import contents
 
 SMALL = "|skip_connect~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"

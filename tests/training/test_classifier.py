@@ -15,7 +15,7 @@ from naswot_lightning.training.classifier import (
     has_unused_parameters,
     work_around_channels_last_bug,
 )
-from spaces import get_space, trust
+from naswot_lightning.spaces import get_space, trust
 from tests.images import make_image_folder
 from tests.spaces.nds.architectures import GENOTYPES
 from tests.training.runs import OWN, SMALL

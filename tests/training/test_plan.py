@@ -132,12 +132,12 @@ def test_command_with_bad_input_is_one_line_and_code_2_and_leaves_nothing(tmp_pa
         ((*given, "--trainer.max_time", "6"), "days:hours:minutes:seconds"),
         ((*given, "--trainer.limit_train_batches", "0"), "at least one"),
         ((*given, "--trainer.limit_val_batches", "0.0"), "at least one"),
-        ((*given, "--trainer.enable_checkpointing", "false"), "set by train.py itself"),
+        ((*given, "--trainer.enable_checkpointing", "false"), "set by naswot train itself"),
     ):
         assert run_command(run_training, TrainConfig, "train.py", ["--run_dir", "run", *words]) == 2
         errors = capsys.readouterr().err
         assert message in errors
-        assert errors.startswith("train.py: error: ")
+        assert errors.startswith("naswot train: error: ")
         assert errors.count("\n") == 1
         assert list(tmp_path.iterdir()) == []
 

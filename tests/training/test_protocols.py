@@ -59,7 +59,7 @@ def test_training_without_validation_is_continued(tmp_path, monkeypatch):
 def test_training_on_our_own_split_warns_and_saves_it(tmp_path, monkeypatch, capsys):
     write_cifar100(tmp_path, monkeypatch)
     pick = trained(tmp_path / "own", tmp_path, dataset="cifar100")
-    assert "train.py: warning: cifar100: its test images are split" in capsys.readouterr().err
+    assert "naswot train: warning: cifar100: its test images are split" in capsys.readouterr().err
     assert "not the benchmark's official lists" in yaml.safe_load((pick / "config.yaml").read_text())["split"]
     assert json.loads((pick / "result.json").read_text())["val_set"] == "x-valid (own split)"
     path = write_lists(tmp_path / "split.txt", range(50), range(50, 100))

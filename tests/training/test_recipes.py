@@ -100,11 +100,11 @@ def test_trainer_arguments_with_an_option_of_their_own_are_the_same():
 
 def test_figure_6_trains_three_good_networks_by_the_recipe_of_nas_bench_201(monkeypatch):
     monkeypatch.chdir(ROOT)
-    config = parse(TrainConfig, ["--config", "configs/train/figure6.yaml"], "train.py")
+    config = parse(TrainConfig, ["--config", "figure6"], "naswot train")
     recipe = resolve_recipe(config.recipe, {name: getattr(config, name) for name in NAMES}, has_parts=False)
     assert recipe == Recipe(100, 256, "sgd", 0.1, 0.9, 5e-4)
     assert (config.score_batch_norm, config.probe_split, config.picks) == ("both", "train", "all")
-    search = parse(SearchConfig, ["--config", "configs/search/figure6.yaml"], "search.py")
+    search = parse(SearchConfig, ["--config", "figure6"], "naswot search")
     assert (search.run_dir, search.space, search.dataset) == (config.run_dir, "nasbench201", "cifar10-valid")
     with open(shared_path("nasbench201-accuracies-1500.csv"), newline="") as file:
         accuracies = {row["arch"]: float(row["cifar10_valid_xvalid_200"]) for row in csv.DictReader(file)}

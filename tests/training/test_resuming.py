@@ -63,7 +63,7 @@ def test_picks_side_by_side_interrupted_and_continued_are_those_of_one_after_the
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=180)
     assert process.returncode == 130
-    assert errors.strip().splitlines()[-1] == "train.py: error: interrupted; run the same command again to continue"
+    assert errors.strip().splitlines()[-1] == "naswot train: error: interrupted; run the same command again to continue"
     assert "Traceback" not in errors
     saved = [torch.load(path, weights_only=True) for path in RunFolder(config.run_dir).picks.glob("*/last.ckpt")]
     # After the step at hand: inside an epoch.

@@ -16,7 +16,7 @@ from naswot_lightning.report.wandb.comparison import ComparisonRun, ComparisonUp
 from naswot_lightning.training.classifier import ImageClassifier
 from naswot_lightning.training.plan import plan_training
 from naswot_lightning.training.progress import Outcome, read_outcome
-from spaces import get_space
+from naswot_lightning.spaces import get_space
 from tests.images import make_image_folder
 from tests.runs import wandb_files
 from tests.training.runs import SMALL, table

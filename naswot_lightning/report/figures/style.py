@@ -10,7 +10,7 @@ import numpy as np
 
 from naswot_lightning.analysis.results import Network
 from naswot_lightning.columns import TEST_ACC
-from spaces.errors import one_line
+from naswot_lightning.spaces.errors import one_line
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -17,7 +17,7 @@ from naswot_lightning.report.run import Run, TrainingRun
 from naswot_lightning.storage.score_rows import ScoreRow
 
 if TYPE_CHECKING:
-    from spaces.graph import CellGraph
+    from naswot_lightning.spaces.graph import CellGraph
 
 Kind = Literal["count", "number", "share", "text", "label"]
 # Of a curve: epochs, values.
@@ -198,7 +198,7 @@ class Cells:
 
     def add(self, space: str, architecture: str) -> tuple[int, ...]:
         """Return the positions of an architecture's cells in ``graphs``; none where it cannot be drawn."""
-        from spaces import known_space
+        from naswot_lightning.spaces import known_space
 
         # Code that a file names as its space is not run, and the page shows the string instead.
         try:
@@ -220,7 +220,7 @@ class Cells:
 
     def _layout(self, graph: CellGraph) -> int | None:
         """Return the position of a graph's layout; None where it would be one too many."""
-        from spaces.drawing.layout import lay_out, text_size
+        from naswot_lightning.spaces.drawing.layout import lay_out, text_size
 
         # All that a layout depends on.
         shape = (

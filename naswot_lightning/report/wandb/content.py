@@ -23,7 +23,7 @@ from naswot_lightning.report.html.tables import thinned
 from naswot_lightning.report.run import Run
 from naswot_lightning.storage.files import to_csv
 from naswot_lightning.storage.run_folder import RunFolder
-from spaces import SpaceError, known_space
+from naswot_lightning.spaces import SpaceError, known_space
 
 # What wandb draws of one chart, and shows of one table.
 CHART_ROWS = 10_000
@@ -224,7 +224,7 @@ def cell_pictures(space: str, architectures: Sequence[str]) -> list[Any]:
     import wandb
     from PIL import Image
 
-    from spaces.drawing.picture import draw
+    from naswot_lightning.spaces.drawing.picture import draw
 
     drawn: dict[str, Any] = {}
     with TemporaryDirectory() as folder:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from naswot_lightning.errors import UserError
 from naswot_lightning.registry import resolve
-from spaces.errors import SpaceError
-from spaces.options import read_options
+from naswot_lightning.spaces.errors import SpaceError
+from naswot_lightning.spaces.options import read_options
 
 if TYPE_CHECKING:
     from naswot_lightning.search.algorithms.base import Algorithm, Limits
-    from spaces import Space
+    from naswot_lightning.spaces import Space
 
 # Import paths, so that --help lists the names without loading numpy and torch.
 ALGORITHMS = {

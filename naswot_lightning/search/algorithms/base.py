@@ -9,8 +9,8 @@ from typing import Protocol
 
 from naswot_lightning.errors import UserError
 from naswot_lightning.storage.score_rows import ScoreRow
-from spaces import CategoricalSpace, Complexity, Space, SpaceError, get_space, list_spaces
-from spaces.errors import TooLargeError
+from naswot_lightning.spaces import CategoricalSpace, Complexity, Space, SpaceError, get_space, list_spaces
+from naswot_lightning.spaces.errors import TooLargeError
 
 # There is nothing more to find after this many draws in a row that were rejected, or were known before.
 _FRUITLESS_DRAWS = 1_000

@@ -16,8 +16,8 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.search.algorithms.base import Algorithm, Limits, SpaceAlgorithm, architecture_of
 from naswot_lightning.storage.files import from_cell
 from naswot_lightning.storage.score_rows import ScoreRow
-from spaces import EnumerableSpace, Space, SpaceError
-from spaces.errors import TooLargeError, quoted
+from naswot_lightning.spaces import EnumerableSpace, Space, SpaceError
+from naswot_lightning.spaces.errors import TooLargeError, quoted
 
 log = logging.getLogger(__name__)
 # A space of unknown size is called exhausted after this many draws in a row that were all seen before.
@@ -169,7 +169,7 @@ class Shard:
     def __str__(self) -> str:
         return (
             f"This is shard {self._name} alone: {self._own:,} of {self._all:,} candidates. "
-            "When all are finished: python -m naswot_lightning.merge --run_dir NEW SHARD SHARD ..."
+            "When all are finished: naswot merge --run_dir NEW SHARD SHARD ..."
         )
 
 

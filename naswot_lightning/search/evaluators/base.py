@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from naswot_lightning.benchmarks import Benchmark
     from naswot_lightning.config import SearchConfig
     from naswot_lightning.data.probe import Probe
-    from spaces import Space
+    from naswot_lightning.spaces import Space
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from naswot_lightning.scorer import Evaluation, ScoreEvaluator
 from naswot_lightning.search.evaluators.base import EvaluatorContext, MultiFidelityEvaluator
 from naswot_lightning.storage.files import write_json
 from naswot_lightning.storage.score_rows import ScoreRow
-from spaces import Complexity
+from naswot_lightning.spaces import Complexity
 
 
 @dataclass

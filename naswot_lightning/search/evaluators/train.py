@@ -1,4 +1,4 @@
-"""Short trainings: each candidate is a pick of ``train.py``, in a process of its own, and saved like one."""
+"""Short trainings: each candidate is a pick of ``naswot train``, in a process of its own, and saved like one."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from naswot_lightning.training.settings import PickRun, PickSettings, prepare_pi
 _MANY = 1_000
 # Of NAS-Bench-201's short trainings.
 _EPOCHS = 12
-# Of a run folder: a training in it is one of train.py, but no pick.
+# Of a run folder: a training in it is one of naswot train, but no pick.
 FOLDER = "trials"
-# Options of train.py that make no sense for one candidate out of many.
+# Options of naswot train that make no sense for one candidate out of many.
 _NOT_OF_A_CANDIDATE = {"engine", "slurm", "trainer"}
 
 

@@ -25,8 +25,8 @@ from naswot_lightning.report.html.tables import MOST_DRAWN, progress_of
 from naswot_lightning.report.run import BenchmarkEvidence, read_rows, read_run
 from naswot_lightning.storage.files import write_json
 from naswot_lightning.storage.run_folder import RunFolder
-from spaces import get_space
-from spaces.drawing.layout import lay_out
+from naswot_lightning.spaces import get_space
+from naswot_lightning.spaces.drawing.layout import lay_out
 from tests.report.html.folders import (
     HOSTILE,
     SETTINGS,
@@ -243,7 +243,7 @@ def test_command_to_copy_has_no_letter_that_a_shell_or_terminal_acts_on():
     word = "a'\\ \n\x1b[2J\u202e|none~0|"
     command = _joined("search.py", iter([("space", word)]))
     assert command.isprintable()
-    printed = subprocess.run(["bash", "-c", command.replace("python search.py", "printf %s")], capture_output=True)
+    printed = subprocess.run(["bash", "-c", command.replace("naswot search", "printf %s")], capture_output=True)
     assert printed.stdout.decode() == f"--space{word}--run_dirruns/again"
 
 

@@ -7,7 +7,7 @@ from naswot_lightning.search.algorithms import make_algorithm
 from naswot_lightning.search.algorithms.base import Limits, Proposal, Trial, architecture_of
 from naswot_lightning.search.loop import row_of as row_of_evaluation
 from naswot_lightning.storage.score_rows import ScoreRow
-from spaces import get_space
+from naswot_lightning.spaces import get_space
 
 SPACE = get_space("nasbench201")
 NO_LIMITS = Limits(None, None, SPACE.complexity)

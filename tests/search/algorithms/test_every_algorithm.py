@@ -5,7 +5,7 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.search.algorithms import ALGORITHMS, get_algorithm
 from naswot_lightning.search.algorithms.base import Limits, Trial, proposal_of
 from naswot_lightning.search.loop import simulate
-from spaces import SpaceError, get_space
+from naswot_lightning.spaces import SpaceError, get_space
 from tests.search.algorithms.tables import SPACE, SmallTable, complexity_limits, convolutions, evaluator, made, params
 
 WITH_FEEDBACK = [name for name in ALGORITHMS if name != "random"]

@@ -3,7 +3,7 @@ import random
 from naswot_lightning.search.algorithms.base import Trial
 from naswot_lightning.search.loop import simulate
 from naswot_lightning.seeds import derived_seed
-from spaces.nasbench201 import parse_cell
+from naswot_lightning.spaces.nasbench201 import parse_cell
 from tests.search.algorithms.tables import SPACE, convolutions, evaluator, made, row_of
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from naswot_lightning.search.algorithms.evolution import RegularizedEvolution
 from naswot_lightning.search.loop import simulate
-from spaces.nasbench201 import OPS, NASBench201
+from naswot_lightning.spaces.nasbench201 import OPS, NASBench201
 from tests.search.algorithms.tables import NO_LIMITS, SPACE, evaluator, made
 
 EDGES = [f"edge {number}" for number in range(6)]

@@ -10,8 +10,8 @@ from naswot_lightning.data.splits import read_split_file
 from naswot_lightning.errors import UserError
 from naswot_lightning.search.algorithms.base import Limits
 from naswot_lightning.search.algorithms.random import deal, read_architectures, sample_space
-from spaces import Complexity, get_space
-from spaces.errors import TooLargeError
+from naswot_lightning.spaces import Complexity, get_space
+from naswot_lightning.spaces.errors import TooLargeError
 from tests.search.runs import SPACE
 from tests.spaces.nds.architectures import GENOTYPES
 

@@ -3,8 +3,8 @@
 import random
 from dataclasses import replace
 
-from spaces import get_space
-from spaces.nds.genotype import format_architecture
+from naswot_lightning.spaces import get_space
+from naswot_lightning.spaces.nds.genotype import format_architecture
 
 _PNAS_CELL = (
     "sep_conv_5x5~0+max_pool_3x3~0;sep_conv_7x7~1+max_pool_3x3~1;sep_conv_5x5~1+sep_conv_3x3~1;"

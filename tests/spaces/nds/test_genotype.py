@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from spaces import SpaceError, get_space
-from spaces.nds.cells import DEPTHS, WIDTHS
-from spaces.nds.genotype import Cell, CellArchitecture, canonical_cell, format_architecture
+from naswot_lightning.spaces import SpaceError, get_space
+from naswot_lightning.spaces.nds.cells import DEPTHS, WIDTHS
+from naswot_lightning.spaces.nds.genotype import Cell, CellArchitecture, canonical_cell, format_architecture
 from tests.spaces.nds.architectures import CELL_SPACES, DARTS, SMALL, resized, sampled
 
 

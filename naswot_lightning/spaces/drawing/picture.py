@@ -8,9 +8,9 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spaces.base import Space
-from spaces.drawing.layout import FONT_SIZE, Box, Layout, lay_out
-from spaces.errors import SpaceError
+from naswot_lightning.spaces.base import Space
+from naswot_lightning.spaces.drawing.layout import FONT_SIZE, Box, Layout, lay_out
+from naswot_lightning.spaces.errors import SpaceError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

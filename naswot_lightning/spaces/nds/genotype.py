@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from spaces.errors import SpaceError, did_you_mean, quoted, read_bounded
+from naswot_lightning.spaces.errors import SpaceError, did_you_mean, quoted, read_bounded
 
 # Operation, input.
 Edge = tuple[str, int]

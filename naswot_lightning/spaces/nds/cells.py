@@ -1,7 +1,7 @@
 """The cell spaces of NDS (Radosavovic et al., 2019): five sets of operations in one skeleton.
 
 An architecture is a normal and a reduce cell with the width and depth of the network, written as
-:mod:`spaces.nds.genotype` says.
+:mod:`naswot_lightning.spaces.nds.genotype` says.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import ClassVar
 
 from torch import nn
 
-from spaces.base import Space
-from spaces.errors import MAX_PARAMS, SpaceError, expect_buildable, expect_option, quoted
-from spaces.graph import CellGraph, cell_graph
-from spaces.nds.genotype import (
+from naswot_lightning.spaces.base import Space
+from naswot_lightning.spaces.errors import MAX_PARAMS, SpaceError, expect_buildable, expect_option, quoted
+from naswot_lightning.spaces.graph import CellGraph, cell_graph
+from naswot_lightning.spaces.nds.genotype import (
     CELL_INPUTS,
     MAX_DEPTH,
     MAX_WIDTH,
@@ -33,7 +33,7 @@ from spaces.nds.genotype import (
     parse_architecture,
     read_genotype,
 )
-from spaces.nds.network import NDSNetwork
+from naswot_lightning.spaces.nds.network import NDSNetwork
 
 # Of the networks for CIFAR-10 in the NDS data.
 WIDTHS = (16, 24, 32)
@@ -147,7 +147,7 @@ class CellSpace(Space):
     def canonical(self, architecture: str) -> str:
         """Return the architecture with zero and dead edges written alike and inputs in a fixed order.
 
-        See :func:`spaces.nds.genotype.canonical_cell`.
+        See :func:`naswot_lightning.spaces.nds.genotype.canonical_cell`.
         """
         return format_architecture(canonical_architecture(self.parse(architecture), self.ops))
 

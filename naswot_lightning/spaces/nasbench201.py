@@ -21,10 +21,10 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from spaces.base import Complexity, EnumerableSpace
-from spaces.errors import SpaceError, did_you_mean, quoted
-from spaces.graph import CellGraph, cell_graph
-from spaces.layers import GlobalAveragePool, ReLUConvBN, Zero
+from naswot_lightning.spaces.base import Complexity, EnumerableSpace
+from naswot_lightning.spaces.errors import SpaceError, did_you_mean, quoted
+from naswot_lightning.spaces.graph import CellGraph, cell_graph
+from naswot_lightning.spaces.layers import GlobalAveragePool, ReLUConvBN, Zero
 
 OPS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 # Source and target, in the order of the string.

@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from spaces.layers import GlobalAveragePool, ReLUConvBN, Zero
-from spaces.nds.genotype import Cell, CellArchitecture, live_nodes, planned_cells
+from naswot_lightning.spaces.layers import GlobalAveragePool, ReLUConvBN, Zero
+from naswot_lightning.spaces.nds.genotype import Cell, CellArchitecture, live_nodes, planned_cells
 
 
 class TrainingOutput(NamedTuple):

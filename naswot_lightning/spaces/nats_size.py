@@ -12,11 +12,11 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from spaces.base import Complexity, EnumerableSpace
-from spaces.errors import SpaceError, quoted
-from spaces.graph import CellGraph, chain_graph
-from spaces.layers import GlobalAveragePool, ReLUConvBN
-from spaces.nasbench201 import EDGES, ReductionBlock, graph_of_cell, parse_cell
+from naswot_lightning.spaces.base import Complexity, EnumerableSpace
+from naswot_lightning.spaces.errors import SpaceError, quoted
+from naswot_lightning.spaces.graph import CellGraph, chain_graph
+from naswot_lightning.spaces.layers import GlobalAveragePool, ReLUConvBN
+from naswot_lightning.spaces.nasbench201 import EDGES, ReductionBlock, graph_of_cell, parse_cell
 
 WIDTHS = (8, 16, 24, 32, 40, 48, 56, 64)
 POSITIONS = ("stem and first cell", "first reduction", "second cell", "second reduction", "third cell")

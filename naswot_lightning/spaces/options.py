@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from spaces.errors import SpaceError, did_you_mean, quoted
+from naswot_lightning.spaces.errors import SpaceError, did_you_mean, quoted
 
 Value = bool | int | float | str
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from spaces.errors import SpaceError, did_you_mean, quoted
+from naswot_lightning.spaces.errors import SpaceError, did_you_mean, quoted
 
 # Short names and the benchmark's labels, in the benchmark's order: the position is the operation's number.
 OPS = {"conv3x3": "conv3x3-bn-relu", "conv1x1": "conv1x1-bn-relu", "maxpool3x3": "maxpool3x3"}

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from spaces.errors import SpaceError
-from spaces.graph import CellGraph
+from naswot_lightning.spaces.errors import SpaceError
+from naswot_lightning.spaces.graph import CellGraph
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Space(ABC):
     """
 
     name: str
-    """As :func:`spaces.get_space` takes it, which gives it to the space with its options."""
+    """As :func:`naswot_lightning.spaces.get_space` takes it, which gives it to the space with its options."""
     skeleton: ClassVar[str] = ""
     """The fixed network around what an architecture says, in a few words; for the list of spaces."""
     made_for: ClassVar[str] = ""

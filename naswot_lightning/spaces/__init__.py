@@ -11,26 +11,26 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spaces.errors import SpaceError, did_you_mean
+from naswot_lightning.spaces.errors import SpaceError, did_you_mean
 
 if TYPE_CHECKING:
-    from spaces.base import CategoricalSpace, Complexity, EnumerableSpace, Space
+    from naswot_lightning.spaces.base import CategoricalSpace, Complexity, EnumerableSpace, Space
 
 # The registry: a name, and where its class is.
 SPACES = {
-    "nasbench201": "spaces.nasbench201:NASBench201",
-    "nats_size": "spaces.nats_size:NATSSize",
-    "nasbench101": "spaces.nasbench101.space:NASBench101",
-    "nasbench101_16": "spaces.nasbench101.space:NASBench101Narrow",
-    "nds_nasnet": "spaces.nds.cells:NASNetSpace",
-    "nds_amoeba": "spaces.nds.cells:AmoebaSpace",
-    "nds_pnas": "spaces.nds.cells:PNASSpace",
-    "nds_enas": "spaces.nds.cells:ENASSpace",
-    "nds_darts": "spaces.nds.cells:DARTSSpace",
-    "nds_resnet": "spaces.nds.standard:ResNetSpace",
-    "nds_resnext_a": "spaces.nds.standard:ResNeXtASpace",
-    "nds_resnext_b": "spaces.nds.standard:ResNeXtBSpace",
-    "nds_vanilla": "spaces.nds.standard:VanillaSpace",
+    "nasbench201": "naswot_lightning.spaces.nasbench201:NASBench201",
+    "nats_size": "naswot_lightning.spaces.nats_size:NATSSize",
+    "nasbench101": "naswot_lightning.spaces.nasbench101.space:NASBench101",
+    "nasbench101_16": "naswot_lightning.spaces.nasbench101.space:NASBench101Narrow",
+    "nds_nasnet": "naswot_lightning.spaces.nds.cells:NASNetSpace",
+    "nds_amoeba": "naswot_lightning.spaces.nds.cells:AmoebaSpace",
+    "nds_pnas": "naswot_lightning.spaces.nds.cells:PNASSpace",
+    "nds_enas": "naswot_lightning.spaces.nds.cells:ENASSpace",
+    "nds_darts": "naswot_lightning.spaces.nds.cells:DARTSSpace",
+    "nds_resnet": "naswot_lightning.spaces.nds.standard:ResNetSpace",
+    "nds_resnext_a": "naswot_lightning.spaces.nds.standard:ResNeXtASpace",
+    "nds_resnext_b": "naswot_lightning.spaces.nds.standard:ResNeXtBSpace",
+    "nds_vanilla": "naswot_lightning.spaces.nds.standard:VanillaSpace",
 }
 _EXPORTS = ("CategoricalSpace", "Complexity", "EnumerableSpace", "Space")
 
@@ -88,7 +88,7 @@ def get_space(name: str) -> Space:
     """Return the search space of that name, or of an import path such as ``my_package.MySpace``.
 
     The path names a subclass of :class:`Space`, or a function that a module of your own defines and that returns
-    networks by name (see :class:`spaces.named.NamedNetworks`); it is looked up from the working directory first. Its
+    networks by name (see :class:`naswot_lightning.spaces.named.NamedNetworks`); it is looked up from the working directory first. Its
     code is imported and called: of a name that comes from a file, ask :func:`known_space`.
 
     Either may be followed by options, the typed arguments of the class or function: ``nds_darts:depth=8,width=16``.
@@ -104,16 +104,16 @@ def get_space(name: str) -> Space:
     'nds_darts:depth=4,width=8'
     >>> get_space("nasbench20")
     Traceback (most recent call last):
-    spaces.errors.SpaceError: unknown space 'nasbench20', expected one of ... did you mean 'nasbench201'?
+    naswot_lightning.spaces.errors.SpaceError: unknown space 'nasbench20', expected one of ... did you mean 'nasbench201'?
     """
-    from spaces.options import read_options
+    from naswot_lightning.spaces.options import read_options
 
     constructor = _constructor(name.partition(":")[0])
     full_name, arguments = read_options(name, constructor)
     if full_name != name:
         return get_space(full_name)
-    from spaces.base import Space
-    from spaces.named import NamedNetworks
+    from naswot_lightning.spaces.base import Space
+    from naswot_lightning.spaces.named import NamedNetworks
 
     try:
         made = constructor(**arguments)
@@ -146,7 +146,7 @@ def _constructor(name: str) -> Any:
         found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise SpaceError(f"space {name!r} cannot be imported from {os.getcwd()}: {error}") from error
-    from spaces.base import Space
+    from naswot_lightning.spaces.base import Space
 
     if inspect.isclass(found):
         makes_a_space = issubclass(found, Space) and not inspect.isabstract(found)
@@ -172,5 +172,5 @@ def _constructor(name: str) -> Any:
 # Torch costs seconds: loaded with the first space, not before.
 def __getattr__(attribute: str) -> object:
     if attribute in _EXPORTS:
-        return getattr(importlib.import_module("spaces.base"), attribute)
+        return getattr(importlib.import_module("naswot_lightning.spaces.base"), attribute)
     raise AttributeError(f"module 'spaces' has no attribute {attribute!r}")

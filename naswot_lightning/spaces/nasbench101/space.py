@@ -24,11 +24,11 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from spaces.base import Complexity, Space
-from spaces.errors import SpaceError, expect_option
-from spaces.graph import CellGraph, cell_graph
-from spaces.layers import GlobalAveragePool, draw_he_weights
-from spaces.nasbench101.graph import (
+from naswot_lightning.spaces.base import Complexity, Space
+from naswot_lightning.spaces.errors import SpaceError, expect_option
+from naswot_lightning.spaces.graph import CellGraph, cell_graph
+from naswot_lightning.spaces.layers import GlobalAveragePool, draw_he_weights
+from naswot_lightning.spaces.nasbench101.graph import (
     MAX_EDGES,
     MAX_VERTICES,
     OPS,

@@ -1,4 +1,4 @@
-"""``python -m spaces`` lists the search spaces; ``python -m spaces NAME --output cell.png`` draws an architecture."""
+"""``naswot spaces`` lists the search spaces; ``naswot spaces NAME --output cell.png`` draws an architecture."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from spaces.errors import SpaceError, one_line
+from naswot_lightning.spaces.errors import SpaceError, one_line
 
-PROG = "python -m spaces"
+PROG = "naswot spaces"
 # Where the output is no terminal.
 _WIDTH_OF_A_FILE = 200
 
@@ -39,8 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if options.output is None:
         parser.error("--output FILE.png or FILE.svg is needed to draw an architecture")
-    from spaces import get_space
-    from spaces.drawing.picture import check_suffix, draw
+    from naswot_lightning.spaces import get_space
+    from naswot_lightning.spaces.drawing.picture import check_suffix, draw
 
     try:
         check_suffix(options.output)
@@ -61,8 +61,8 @@ def print_spaces() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from spaces import EnumerableSpace, get_space, list_spaces
-    from spaces.options import list_options
+    from naswot_lightning.spaces import EnumerableSpace, get_space, list_spaces
+    from naswot_lightning.spaces.options import list_options
 
     columns = ("space", "architectures", "skeleton", "made for", "source", "options")
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")

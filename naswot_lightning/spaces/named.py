@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 
 from torch import nn
 
-from spaces.base import EnumerableSpace
-from spaces.errors import SpaceError, did_you_mean, quoted
+from naswot_lightning.spaces.base import EnumerableSpace
+from naswot_lightning.spaces.errors import SpaceError, did_you_mean, quoted
 
 Builders = Mapping[str, Callable[[int], nn.Module]]
 

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from spaces.graph import CellGraph, Edge
+from naswot_lightning.spaces.graph import CellGraph, Edge
 
 FONT_SIZE = 10.0
 # Between columns, where the lines bend; rows need less.

@@ -76,7 +76,7 @@ def read_bounded(fault: str, what: str, text: str, most: int, unit: str) -> int:
     8
     >>> read_bounded("architecture 'C16-L999'", "depth", "999", 200, "cells")
     Traceback (most recent call last):
-    spaces.errors.TooLargeError: architecture 'C16-L999': a depth of 999, expected at most 200 cells
+    naswot_lightning.spaces.errors.TooLargeError: architecture 'C16-L999': a depth of 999, expected at most 200 cells
     """
     # Python refuses to read more than 4,300 digits.
     if len(text) > len(str(most)) or int(text) > most:
