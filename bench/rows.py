@@ -24,9 +24,9 @@ from naswot_lightning.columns import Column, Criterion
 from naswot_lightning.execution.local import SerialExecutor
 from naswot_lightning.ranking import rank, read_ranking, write_ranking
 from naswot_lightning.scorer import Evaluation
-from naswot_lightning.search.algorithms.base import Limits
-from naswot_lightning.search.algorithms.random import Listed
-from naswot_lightning.search.loop import Loop
+from naswot_lightning.searching.algorithms.base import Limits
+from naswot_lightning.searching.algorithms.random import Listed
+from naswot_lightning.searching.loop import Loop
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.storage.score_rows import ScoreRows
 

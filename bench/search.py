@@ -12,8 +12,8 @@ from pathlib import Path
 
 from bench.clock import Rows
 from naswot_lightning.config import SearchConfig, WandbConfig
-from naswot_lightning.search.algorithms.base import architecture_of
-from naswot_lightning.search.plan import plan_search
+from naswot_lightning.searching.algorithms.base import architecture_of
+from naswot_lightning.searching.plan import plan_search
 from naswot_lightning.storage.score_rows import ScoreRows
 
 CANDIDATES, WORKERS, TURNS = 500, 2, 3

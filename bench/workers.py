@@ -22,8 +22,8 @@ from naswot_lightning.execution import get_engine
 from naswot_lightning.execution.base import Executor, R, ResourceRequest, T, Task, WorkerFailure
 from naswot_lightning.execution.local import ProcessExecutor
 from naswot_lightning.scorer import ScoreEvaluator
-from naswot_lightning.search.algorithms.random import Listed
-from naswot_lightning.search.loop import Loop
+from naswot_lightning.searching.algorithms.random import Listed
+from naswot_lightning.searching.loop import Loop
 from naswot_lightning.storage.score_rows import ScoreRows
 from naswot_lightning.spaces import get_space
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from naswot_lightning.execution.worker import tune_process
-    from naswot_lightning.score import ActivationKernel, activation_kernel, naswot_score
+    from naswot_lightning.naswot import ActivationKernel, activation_kernel, naswot_score
 
 __version__ = "0.1.0"
 _EXPORTS = {
-    **dict.fromkeys(("ActivationKernel", "activation_kernel", "naswot_score"), "score"),
+    **dict.fromkeys(("ActivationKernel", "activation_kernel", "naswot_score"), "naswot"),
     "tune_process": "execution.worker",
 }
 __all__ = ["ActivationKernel", "activation_kernel", "naswot_score", "tune_process"]

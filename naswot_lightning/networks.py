@@ -11,7 +11,7 @@ from typing import NoReturn
 import torch
 from torch import nn
 
-from naswot_lightning.score.isolation import all_modules
+from naswot_lightning.naswot.isolation import all_modules
 from naswot_lightning.seeds import derived_seed, seeded
 from naswot_lightning.spaces import Space
 

@@ -9,8 +9,8 @@ from typing import Any, Literal, get_args
 import pytorch_lightning as pl
 from torch import Tensor
 
-from naswot_lightning.score import BatchNorm, naswot_score
-from naswot_lightning.score.naswot import expect_tensor
+from naswot_lightning.naswot import BatchNorm, naswot_score
+from naswot_lightning.naswot.naswot import expect_tensor
 from naswot_lightning.storage.files import write_csv
 
 COLUMNS = ("step", "epoch", "score", "status")

@@ -19,7 +19,7 @@ def main(words: Sequence[str]) -> int:
 def run_merge(config: MergeConfig) -> int:
     """Merge, then show; return 1 where no candidate could be scored."""
     from naswot_lightning.cli.search_output import run_and_show
-    from naswot_lightning.search.merge import merge_shards
+    from naswot_lightning.searching.merge import merge_shards
 
     restore_keyboard_interrupt()
     return run_and_show(*merge_shards(config))

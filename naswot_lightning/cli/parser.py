@@ -22,8 +22,8 @@ from naswot_lightning.execution import ENGINES
 from naswot_lightning.execution.worker import tune_process
 from naswot_lightning.report.figures import FIGURES
 from naswot_lightning.scores import AGGREGATES, SCORES
-from naswot_lightning.search.algorithms import ALGORITHMS
-from naswot_lightning.search.evaluators import EVALUATORS
+from naswot_lightning.searching.algorithms import ALGORITHMS
+from naswot_lightning.searching.evaluators import EVALUATORS
 from naswot_lightning.storage.records import MOST_CHARACTERS, parse_yaml
 from naswot_lightning.storage.run_folder import MovedError
 from naswot_lightning.training.settings import RECIPES

@@ -26,7 +26,7 @@ def run_search(config: SearchConfig) -> int:
         UserError: an invalid setting, an unreadable file or run folder.
     """
     from naswot_lightning.cli.search_output import calibrate_and_show, run_and_show
-    from naswot_lightning.search.plan import plan_search
+    from naswot_lightning.searching.plan import plan_search
 
     restore_keyboard_interrupt()
     search = plan_search(config)

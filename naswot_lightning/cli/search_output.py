@@ -21,10 +21,10 @@ from naswot_lightning.report.html.page import write_report
 from naswot_lightning.report.run import BenchmarkEvidence, read_run
 from naswot_lightning.report.wandb import runs
 from naswot_lightning.report.wandb.content import SearchShown, log_search, search_config
-from naswot_lightning.search.algorithms.base import Proposal, architecture_of
-from naswot_lightning.search.algorithms.random import Shard
-from naswot_lightning.search.calibration import MOST_NETWORKS, calibrate, recommend
-from naswot_lightning.search.plan import Search, SearchResult
+from naswot_lightning.searching.algorithms.base import Proposal, architecture_of
+from naswot_lightning.searching.algorithms.random import Shard
+from naswot_lightning.searching.calibration import MOST_NETWORKS, calibrate, recommend
+from naswot_lightning.searching.plan import Search, SearchResult
 from naswot_lightning.storage.score_rows import ScoreRow
 from naswot_lightning.spaces.errors import one_line
 

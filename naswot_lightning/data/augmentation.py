@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from naswot_lightning.score.compiled.jit import compiled
+from naswot_lightning.naswot.compiled.jit import compiled
 
 
 class Placements(NamedTuple):

@@ -74,7 +74,7 @@ def get_device(name: str) -> torch.device:
 
 def has_bf16_instructions(device: torch.device) -> bool:
     """Return whether bfloat16 is likely to be faster than float32 there: accelerators, and CPUs that multiply it."""
-    from naswot_lightning.score.compiled.jit import cpu_multiplies_bf16
+    from naswot_lightning.naswot.compiled.jit import cpu_multiplies_bf16
 
     return device.type != "cpu" or cpu_multiplies_bf16()
 

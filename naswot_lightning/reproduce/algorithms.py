@@ -16,7 +16,7 @@ from naswot_lightning.reproduce.benchmark_tables import images_of, open_table
 from naswot_lightning.reproduce.figures import write_results
 from naswot_lightning.reproduce.searches import TabularSearch
 from naswot_lightning.reproduce.settings import AlgorithmSettings
-from naswot_lightning.search.algorithms import get_algorithm
+from naswot_lightning.searching.algorithms import get_algorithm
 from naswot_lightning.storage.score_rows import ScoreRow
 
 # Of the effort, after which the terminal shows the best.

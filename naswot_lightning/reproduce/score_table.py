@@ -13,8 +13,8 @@ from naswot_lightning.columns import SIZES
 from naswot_lightning.config import SearchConfig, settings_affecting
 from naswot_lightning.reproduce.settings import Scoring
 from naswot_lightning.scorer import Evaluation
-from naswot_lightning.search.algorithms.random import Listed
-from naswot_lightning.search.plan import plan_search
+from naswot_lightning.searching.algorithms.random import Listed
+from naswot_lightning.searching.plan import plan_search
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows
 

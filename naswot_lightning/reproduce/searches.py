@@ -15,10 +15,10 @@ from naswot_lightning.benchmarks.targets import Target, search_target
 from naswot_lightning.reproduce.benchmark_tables import draw_candidates, scored_space
 from naswot_lightning.reproduce.score_table import ScoreTable, score_table
 from naswot_lightning.reproduce.settings import Scoring
-from naswot_lightning.search.algorithms import make_algorithm
-from naswot_lightning.search.algorithms.base import Algorithm, Limits, Proposal, Trial
-from naswot_lightning.search.evaluators.table import TableEvaluator
-from naswot_lightning.search.loop import History, row_of, simulate
+from naswot_lightning.searching.algorithms import make_algorithm
+from naswot_lightning.searching.algorithms.base import Algorithm, Limits, Proposal, Trial
+from naswot_lightning.searching.evaluators.table import TableEvaluator
+from naswot_lightning.searching.loop import History, row_of, simulate
 from naswot_lightning.seeds import derived_seed
 from naswot_lightning.storage.score_rows import ScoreRow
 

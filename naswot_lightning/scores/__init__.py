@@ -3,7 +3,7 @@
 Every score leaves the network, the probe and the random generators as it found them, and gives the same number
 each time: bit for bit on the CPU; on CUDA the gradients are subject to the rounding of backward convolutions,
 whose sums have no fixed order. While a score runs, BatchNorm normalises by the mini-batch and everything else
-is in eval mode (:func:`naswot_lightning.score.isolation.isolated`).
+is in eval mode (:func:`naswot_lightning.naswot.isolation.isolated`).
 """
 
 # A score, and the file of this folder that defines it. Names are needed for --help and for checking options; to import

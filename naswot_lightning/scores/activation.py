@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from naswot_lightning.score.naswot import ReLUObserver
+from naswot_lightning.naswot.naswot import ReLUObserver
 from naswot_lightning.scores.base import FORWARD, PAPER, Measured, score
 
 

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
 
 from naswot_lightning.columns import Column
-from naswot_lightning.score import ActivationKernel, NoRectifierError, Precision, activation_kernel
-from naswot_lightning.score.isolation import all_modules, isolated, unwrapped
-from naswot_lightning.score.naswot import in_channels_last
+from naswot_lightning.naswot import ActivationKernel, NoRectifierError, Precision, activation_kernel
+from naswot_lightning.naswot.isolation import all_modules, isolated, unwrapped
+from naswot_lightning.naswot.naswot import in_channels_last
 from naswot_lightning.scores import gradients
 from naswot_lightning.spaces import Complexity
 from naswot_lightning.spaces.base import count_macs, count_params

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from naswot_lightning.score.naswot import ReLUObserver
+from naswot_lightning.naswot.naswot import ReLUObserver
 from naswot_lightning.scores.base import FORWARD, Measured, score
 from naswot_lightning.scores.gradients import one_thread
 

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 from torch.overrides import TorchFunctionMode
 
-from naswot_lightning.score.isolation import isolated
-from naswot_lightning.score.naswot import in_channels_last
+from naswot_lightning.naswot.isolation import isolated
+from naswot_lightning.naswot.naswot import in_channels_last
 from naswot_lightning.scores.base import AZ_NAS, FORWARD, ONE_PASS, Measured, score
 from naswot_lightning.scores.gradients import (
     correlations_of_rows,

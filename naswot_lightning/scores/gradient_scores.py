@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from naswot_lightning.logits import logits_of
-from naswot_lightning.score.image_dimension import functions_named
-from naswot_lightning.score.naswot import in_channels_last
+from naswot_lightning.naswot.image_dimension import functions_named
+from naswot_lightning.naswot.naswot import in_channels_last
 from naswot_lightning.scores.base import ABDELFATTAH, ONE_PASS, PAPER, Measured, score
 from naswot_lightning.scores.gradients import (
     correlations_of_rows,

@@ -15,9 +15,9 @@ from torch.nn.modules.conv import _ConvNd
 from torch.overrides import TorchFunctionMode
 
 from naswot_lightning.logits import logits_of, tensors_of
-from naswot_lightning.score.image_dimension import functions_named
-from naswot_lightning.score.isolation import UnseenCallError, all_modules, isolated
-from naswot_lightning.score.naswot import BatchStatistics, in_channels_last
+from naswot_lightning.naswot.image_dimension import functions_named
+from naswot_lightning.naswot.isolation import UnseenCallError, all_modules, isolated
+from naswot_lightning.naswot.naswot import BatchStatistics, in_channels_last
 
 PLAIN_CONVOLUTIONS = functions_named("conv1d conv2d conv3d")
 CONVOLUTIONS = PLAIN_CONVOLUTIONS | functions_named("conv_transpose1d conv_transpose2d conv_transpose3d")

@@ -8,7 +8,7 @@ import random
 
 import torch
 
-from naswot_lightning.score import NoRectifierError
+from naswot_lightning.naswot import NoRectifierError
 from naswot_lightning.scores.base import PAPER, TWO_IMAGES, Measured, score
 from naswot_lightning.seeds import derived_seed
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from naswot_lightning.logits import logits_of
-from naswot_lightning.score.naswot import in_channels_last
+from naswot_lightning.naswot.naswot import in_channels_last
 from naswot_lightning.scores.base import Measured, score
 from naswot_lightning.scores.gradients import (
     LINEAR,

@@ -13,11 +13,11 @@ from naswot_lightning.benchmarks.records import Key
 from naswot_lightning.benchmarks.table import Table, read_table, write_table
 from naswot_lightning.benchmarks.targets import Target, reported_target, search_target
 from naswot_lightning.errors import UserError
-from naswot_lightning.search.evaluators.table import TableEvaluator
+from naswot_lightning.searching.evaluators.table import TableEvaluator
 from naswot_lightning.spaces import CategoricalSpace, EnumerableSpace, SpaceError, get_space
 from naswot_lightning.spaces.nasbench201 import parse_cell
 from tests.benchmarks.tables import FIRST, LONG, SECOND, converted, opened
-from tests.search.algorithms.tables import SPACE, SmallTable
+from tests.searching.algorithms.tables import SPACE, SmallTable
 
 AT = ("cifar10", "test")
 

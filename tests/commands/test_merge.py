@@ -20,8 +20,8 @@ from tests.commands.ends import contents
 from tests.commands.own_space import CODE
 from tests.commands.test_imports import HEAVY, loaded_by
 from tests.runs import wandb_files
-from tests.search.runs import QUICK, SPACE, files_of, rows_of
-from tests.search.test_absurd_architectures import ABSURD, GOOD
+from tests.searching.runs import QUICK, SPACE, files_of, rows_of
+from tests.searching.test_absurd_architectures import ABSURD, GOOD
 
 NOISE = {**QUICK, "dataset": "noise", "batch_size": 4}
 PARTS = ("part1", "part2", "part3")

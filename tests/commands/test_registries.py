@@ -16,8 +16,8 @@ from naswot_lightning.report.figures import FIGURES
 from naswot_lightning.scores import AGGREGATES, SCORES
 from naswot_lightning.scores.base import Measured, score
 from naswot_lightning.scores.registry import REGISTERED, get_score
-from naswot_lightning.search.algorithms import ALGORITHMS, get_algorithm
-from naswot_lightning.search.evaluators import EVALUATORS, get_evaluator
+from naswot_lightning.searching.algorithms import ALGORITHMS, get_algorithm
+from naswot_lightning.searching.evaluators import EVALUATORS, get_evaluator
 from naswot_lightning.spaces import list_spaces
 
 

@@ -58,7 +58,7 @@ def test_docstrings_are_markdown(texts):
     for name, text in reference.items():
         assert not re.search(r":(?:class|func|meth|attr|mod):", text), name
         assert "&gt;&gt;&gt;" not in text, f"{name}: a doctest that is no program"
-    assert 'id="naswot_lightning.score.naswot.naswot_score"' in reference["api/score.html"]
+    assert 'id="naswot_lightning.naswot.naswot.naswot_score"' in reference["api/score.html"]
     assert "it is left exactly as it was found" in reference["api/score.html"]
 
 

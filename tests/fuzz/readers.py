@@ -38,10 +38,10 @@ from naswot_lightning.report.findings import find
 from naswot_lightning.report.run import read_run
 from naswot_lightning.report.wandb import runs
 from naswot_lightning.report.wandb.logger import SentOnceLogger
-from naswot_lightning.search.algorithms.base import Limits
-from naswot_lightning.search.algorithms.random import Listed, read_architectures
-from naswot_lightning.search.loop import Loop
-from naswot_lightning.search.plan import plan_search
+from naswot_lightning.searching.algorithms.base import Limits
+from naswot_lightning.searching.algorithms.random import Listed, read_architectures
+from naswot_lightning.searching.loop import Loop
+from naswot_lightning.searching.plan import plan_search
 from naswot_lightning.storage.files import JsonLines, write_csv, write_json
 from naswot_lightning.storage.run_folder import RunFolder, note_versions
 from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows

@@ -2,7 +2,7 @@
 
 from naswot_lightning.report.figures.bars import Spread
 from naswot_lightning.reproduce.published import published_table, published_taus
-from naswot_lightning.search.algorithms import ALGORITHMS
+from naswot_lightning.searching.algorithms import ALGORITHMS
 from naswot_lightning.spaces import get_space
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from naswot_lightning.score import activation_kernel, naswot_score
+from naswot_lightning.naswot import activation_kernel, naswot_score
 from tests.scores.networks import branches, cell, chain, outputs_of, probe_of, score
 
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from naswot_lightning.score import NoRectifierError
+from naswot_lightning.naswot import NoRectifierError
 from naswot_lightning.scores.base import Measured
 from naswot_lightning.scores.registry import REGISTERED, compute_scores
 from tests.scores.networks import GRADIENT_SCORES, LOSS_SCORES, SPACE, branches, probe_of, score

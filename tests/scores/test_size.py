@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 from torchvision.models import resnet18
 
-from naswot_lightning.score import activation_kernel
+from naswot_lightning.naswot import activation_kernel
 from naswot_lightning.spaces import get_space
 from tests.scores.networks import SPACE, branches, probe_of, score
 

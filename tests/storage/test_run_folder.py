@@ -12,7 +12,7 @@ from naswot_lightning.cli.search import run_search
 from naswot_lightning.cli.train import run_training
 from naswot_lightning.config import SearchConfig, TrainConfig
 from naswot_lightning.errors import UserError
-from naswot_lightning.search.loop import Loop
+from naswot_lightning.searching.loop import Loop
 from naswot_lightning.storage import run_folder
 from naswot_lightning.storage.run_folder import note_versions, read_versions
 from naswot_lightning.spaces import get_space

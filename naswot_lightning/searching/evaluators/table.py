@@ -1,0 +1,140 @@
+"""A benchmark's table: a search by its accuracies without any training, and what they say of a ranking."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from naswot_lightning.analysis.evidence import correlations, judge
+from naswot_lightning.analysis.results import Network, TrainingResult
+from naswot_lightning.analysis.statistics import describe_method
+from naswot_lightning.benchmarks import Benchmark
+from naswot_lightning.benchmarks.targets import Target, search_target
+from naswot_lightning.columns import BENCHMARK_ACC, TEST_ACC, VAL_ACC
+from naswot_lightning.errors import UserError
+from naswot_lightning.ranking import as_dicts
+from naswot_lightning.report.run import BenchmarkEvidence
+from naswot_lightning.scorer import Evaluation, ScoreEvaluator
+from naswot_lightning.searching.evaluators.base import EvaluatorContext, MultiFidelityEvaluator
+from naswot_lightning.storage.files import write_json
+from naswot_lightning.storage.score_rows import ScoreRow
+from naswot_lightning.spaces import Complexity
+
+
+@dataclass
+class TableEvaluator(MultiFidelityEvaluator):
+    """Looks up what a training would have given, and the seconds that it would have taken."""
+
+    benchmark: Benchmark
+    target: Target
+    """which of its accuracies, after how many epochs."""
+    fingerprint: str
+    """of the table."""
+    size: Callable[[str], Complexity]
+    """counts the parameters and multiply-accumulates of an architecture."""
+    scorer: ScoreEvaluator | None = None
+    activity = "looking up"
+
+    def __post_init__(self) -> None:
+        self.epochs = self.target.epochs
+
+    def train(self, architecture: str, epochs: int) -> Evaluation:
+        """Return the accuracy, as a share, and the seconds of training and one validation.
+
+        Raises:
+            UserError: the table has no accuracies after a part of the epochs.
+        """
+        target, benchmark = self.target, self.benchmark
+        # The whole training is 1 epoch where the table does not say how long it was.
+        whole = epochs >= self.epochs
+        if whole:
+            accuracy = benchmark.accuracy(architecture, target.dataset, target.split, self.epochs)
+            seconds = benchmark.seconds(architecture, target.dataset, self.epochs)
+        else:
+            accuracy = benchmark.accuracy_at(architecture, target.dataset, target.split, self.epochs, epochs)
+            seconds = benchmark.seconds_at(architecture, target.dataset, self.epochs, epochs)
+        if accuracy is None and not whole:
+            raise UserError(
+                f"{benchmark.name} knows no accuracy after {epochs} of {self.epochs} epochs ({target}): choose an "
+                "algorithm that trains for all of them, such as rea or bohb:rungs=1"
+            )
+        if accuracy is None:
+            return Evaluation({VAL_ACC.name: None}, "failed", f"the table has no accuracy of it ({target})")
+        size = self.size(architecture)
+        return Evaluation(
+            {VAL_ACC.name: accuracy / 100}, "ok", params=size.params, macs=size.macs, seconds=seconds or 0.0
+        )
+
+
+def table_evaluator(context: EvaluatorContext) -> TableEvaluator:
+    """Return the evaluator of the table that is asked for; raise :class:`UserError` where there is none."""
+    config = context.config
+    if context.benchmark is None or config.benchmark is None:
+        raise UserError("--evaluator table: give the table with --benchmark FILE")
+    exact = config.benchmark_dataset is not None
+    target = search_target(context.benchmark, config.benchmark_dataset or config.dataset, config.epochs, exact)
+    # 64 bits, which another table does not share.
+    fingerprint = hashlib.sha256(Path(config.benchmark).read_bytes()).hexdigest()[:16]
+    return TableEvaluator(context.benchmark, target, fingerprint, context.space.complexity, context.initial_scorer())
+
+
+@dataclass(frozen=True)
+class BenchmarkLookup:
+    """A table, and which of its accuracies are reported: those on test images after the longest training."""
+
+    benchmark: Benchmark
+    target: Target
+
+    def accuracies(self, rows: Sequence[ScoreRow]) -> np.ndarray:
+        """Return the accuracy of each candidate as a share; NaN where the table does not know it."""
+        values = (self.target.accuracy(self.benchmark, row.architecture) for row in rows)
+        return np.array([np.nan if value is None else value for value in values])
+
+    def write_evidence(self, folder: Path, ranking: pd.DataFrame) -> BenchmarkEvidence:
+        """Return what the table says of a ranking, which ``benchmark_evidence.json`` then holds."""
+        rows, target = list(as_dicts(ranking)), self.target
+        accuracies = [row[BENCHMARK_ACC.name] for row in rows]
+        # A network of the table is as one that was trained here, once.
+        networks = [
+            Network(
+                (
+                    TrainingResult(
+                        rank=row["rank"],
+                        space="",
+                        architecture=row["architecture"],
+                        canonical=row["canonical"],
+                        dataset=target.dataset,
+                        seed=0,
+                        epochs=target.epochs,
+                        score_init=row["score"],
+                        score_final=None,
+                        test_set=target.split,
+                        best_val_acc=None,
+                        test_acc=accuracy,
+                        params=row["params"],
+                        macs=row["macs"],
+                    ),
+                )
+            )
+            for row, accuracy in zip(rows, accuracies, strict=True)
+            if accuracy is not None and row["score"] is not None
+        ]
+        of_table = (target.accuracy(self.benchmark, each) for each in self.benchmark.architectures)
+        found = BenchmarkEvidence(
+            benchmark=self.benchmark.name,
+            target=target,
+            networks=len(networks),
+            candidates=len(rows),
+            pick=accuracies[0],
+            best_candidate=max((each for each in accuracies if each is not None), default=None),
+            best=max((each for each in of_table if each is not None), default=None),
+            correlations=correlations(networks, TEST_ACC.name),
+            verdict=judge(networks),
+        )
+        write_json(folder / "benchmark_evidence.json", {"method": describe_method(found.networks), **asdict(found)})
+        return found

@@ -1,0 +1,173 @@
+"""From the run folders of all shards to one of the whole search."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from naswot_lightning.config import MergeConfig, SearchConfig, settings_affecting
+from naswot_lightning.errors import UserError
+from naswot_lightning.searching.algorithms.base import architecture_of
+from naswot_lightning.searching.algorithms.random import deal
+from naswot_lightning.searching.plan import Search, plan_search
+from naswot_lightning.storage.files import atomic_path, remove_unfinished
+from naswot_lightning.storage.records import STRICT, from_json, from_plain
+from naswot_lightning.storage.run_folder import RunFolder
+from naswot_lightning.storage.score_rows import ScoreRow
+from naswot_lightning.spaces import get_space, is_import_path, known_space, trust
+
+# Shards that a message names one by one.
+_MOST_NAMED = 8
+
+
+@dataclass
+class _Saved(SearchConfig):
+    __pydantic_config__ = STRICT
+
+
+@dataclass(frozen=True)
+class _Shard:
+    """A run folder that holds a part of a search: which of how many, and all settings."""
+
+    folder: RunFolder
+    number: int
+    parts: int
+    config: SearchConfig
+
+    def __str__(self) -> str:
+        return f"{self.folder.path} is shard {self.number}/{self.parts}"
+
+
+def merge_shards(config: MergeConfig) -> tuple[Search, list[str]]:
+    """Write the run folder of the whole search out of those of its shards.
+
+    Returns:
+        The search, which finds all its candidates finished, and these.
+
+    Raises:
+        UserError: these are not the shards of one search, one of them is missing or not finished, or a file is
+            unreadable; nothing is written then.
+    """
+    if not config.shards:
+        raise UserError("expected the run folders of all shards: --run_dir NEW SHARD SHARD ...")
+    shards = sorted((_read_shard(path, config) for path in config.shards), key=lambda shard: shard.number)
+    _expect_one_search(shards)
+    first = shards[0].config
+    if config.trust:
+        trust(first.space)
+    space = known_space(first.space)
+    if config.space is not None and get_space(config.space).name != space.name:
+        raise UserError(f"--space {config.space}: {shards[0].folder.path} is of {space.name}")
+    # What this command says itself is not taken from a shard's file.
+    own = {name: getattr(config, name) for name in ("run_dir", "overwrite", "trust", "wandb")}
+    search = plan_search(replace(first, shard=None, data_dir=config.data_dir or first.data_dir, **own), scored=True)
+    candidates = list(map(architecture_of, search.first_batch()))
+    dealt = dict(enumerate(deal(candidates, search.canonical, shards[0].parts), start=1))
+    lines = {shard.number: _read_lines(search, shard) for shard in shards}
+    left = {number: sum(each not in lines.get(number, {}) for each in part) for number, part in dealt.items()}
+    _expect_finished(shards, left)
+    finished = {each: lines[number][each] for number, part in dealt.items() for each in part}
+    folder = search.folder
+    with folder.open(search.settings, search.identity, search.config.overwrite):
+        # What an earlier merge left unfinished goes.
+        for path in (folder.config, folder.scores, folder.ranking, folder.ranking.with_suffix(".csv")):
+            remove_unfinished(path)
+        with atomic_path(folder.scores) as unfinished, open(unfinished, "wb") as file:
+            file.writelines(finished[candidate] + b"\n" for candidate in candidates)
+    return search, candidates
+
+
+def _read_shard(path: str, config: MergeConfig) -> _Shard:
+    folder = RunFolder(path)
+    if not os.path.lexists(folder.config):
+        raise UserError(f"{path}: no run in it; expected the run folder of a shard")
+    try:
+        saved: SearchConfig = from_plain(_Saved, folder.read_config())
+    except ValueError as error:
+        raise UserError(f"{folder.config} is damaged ({error}); run its search again, which rewrites it") from None
+    if (part := saved.part()) is None:
+        raise UserError(f"{path} is no shard: it is of a search without --shard")
+    if os.path.realpath(path) == os.path.realpath(config.run_dir):
+        raise UserError(f"--run_dir {config.run_dir}: it is shard {saved.shard}; choose another folder")
+    listed = config.architectures or saved.architectures
+    if listed is not None and not os.path.isfile(listed):
+        raise UserError(f"--architectures {listed}: no such file; say where the candidates of {path} are listed here")
+    return _Shard(folder, *part, replace(saved, architectures=listed))
+
+
+def _expect_one_search(shards: Sequence[_Shard]) -> None:
+    """Raise :class:`UserError` where shards, in their order, are not of one search, or one of them is there twice."""
+    first = shards[0]
+    for before, shard in pairwise(shards):
+        if shard.parts != first.parts:
+            raise UserError(f"{shard}, and {first}: expected the shards of one search")
+        differing = [
+            f"{name} {getattr(shard.config, name)!r}, not {getattr(first.config, name)!r}"
+            for name in settings_affecting(SearchConfig, "candidates", "scores", "training")
+            if name != "shard" and getattr(shard.config, name) != getattr(first.config, name)
+        ]
+        if differing:
+            raise UserError(
+                f"{shard.folder.path} is of another search than {first.folder.path}: {'; '.join(differing)}; "
+                "expected the shards of one search"
+            )
+        if before.number == shard.number:
+            name = f"{shard.number}/{shard.parts}"
+            raise UserError(f"{before.folder.path} and {shard.folder.path} are both shard {name}: give one of them")
+
+
+def _read_lines(search: Search, shard: _Shard) -> dict[str, bytes]:
+    """Return the lines of a shard by their candidates; a last one that a crash cut off is none.
+
+    Raises:
+        UserError: a line is damaged, or was scored on other data than lies here.
+    """
+    path, found = shard.folder.scores, {}
+    names = {column.name for column in search.evaluator.columns}
+    content = path.read_bytes() if path.exists() else b""
+    for number, line in enumerate(content.split(b"\n")[:-1], start=1):
+        try:
+            row = from_json(ScoreRow, line)
+            if set(row.scores) != names or not set(row.stds or ()) <= names:
+                raise ValueError(f"scores of {', '.join(row.scores) or 'nothing'}, not of {', '.join(names)}")
+        except ValueError as error:
+            cure = "remove the line, and run its search again"
+            raise UserError(f"{path}, line {number}: not a finished candidate ({error}); {cure}") from None
+        if row.probe != search.evaluator.fingerprint:
+            raise UserError(
+                f"{path}: its mini-batch (fingerprint {row.probe}) is not the one of the data here "
+                f"({search.evaluator.fingerprint}): say with --data_dir where its data are, or score it again, in "
+                "another --run_dir"
+            )
+        found[row.architecture] = line
+    return found
+
+
+def _expect_finished(shards: Sequence[_Shard], left: dict[int, int]) -> None:
+    """Raise an error that names the shards that are missing or have candidates left, and how the first is finished."""
+    given = {shard.number: shard for shard in shards}
+    parts = shards[0].parts
+    unfinished = [number for number, count in left.items() if count or number not in given]
+    if not unfinished:
+        return
+    states = [
+        f"{number}/{parts} ({given[number].folder.path}) has {left[number]:,} of its candidates left"
+        if number in given
+        else f"{number}/{parts} is missing"
+        for number in unfinished[:_MOST_NAMED]
+    ]
+    more = f", and {len(unfinished) - _MOST_NAMED:,} more" if len(unfinished) > _MOST_NAMED else ""
+    likewise = ", and the others likewise" if len(unfinished) > 1 else ""
+    # A missing shard is run as the first one was, in a folder beside it.
+    number, shard = unfinished[0], given.get(unfinished[0], shards[0])
+    words = ["python", "search.py", "--config", str(shard.folder.config)]
+    words += [] if number in given else ["--shard", f"{number}/{parts}"]
+    folder = shard.folder.path if number in given else shard.folder.path.parent / f"shard{number}of{parts}"
+    words += ["--run_dir", str(folder)]
+    words += ["--space", shard.config.space] if is_import_path(shard.config.space) else []
+    raise UserError(
+        f"not all {parts} shards are finished: {', '.join(states)}{more}; run {shlex.join(words)}{likewise}"
+    )

@@ -1,0 +1,271 @@
+"""A search: every name of its settings is resolved here, once; then it runs in its folder."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import pandas as pd
+import torch
+
+from naswot_lightning.benchmarks import Benchmark, open_benchmark
+from naswot_lightning.benchmarks.known_space import space_of
+from naswot_lightning.benchmarks.targets import reported_target
+from naswot_lightning.columns import BENCHMARK_ACC, Criterion
+from naswot_lightning.config import SearchConfig, settings_affecting
+from naswot_lightning.data.probe import Probe, draw_probe, load_probe
+from naswot_lightning.data.sources import load_dataset
+from naswot_lightning.errors import UserError
+from naswot_lightning.execution import get_engine
+from naswot_lightning.execution.base import Executor, ResourceRequest
+from naswot_lightning.execution.resources import get_device, has_bf16_instructions
+from naswot_lightning.ranking import rank, write_ranking
+from naswot_lightning.report.run import BenchmarkEvidence
+from naswot_lightning.scores.registry import parse_scores
+from naswot_lightning.searching.algorithms import get_algorithm
+from naswot_lightning.searching.algorithms.base import Algorithm, Budget, Limits, Proposal, proposal_of
+from naswot_lightning.searching.algorithms.random import Listed, Shard, read_architectures
+from naswot_lightning.searching.evaluators import get_evaluator
+from naswot_lightning.searching.evaluators.base import Evaluator, EvaluatorContext, MultiFidelityEvaluator
+from naswot_lightning.searching.evaluators.table import BenchmarkLookup, TableEvaluator
+from naswot_lightning.searching.loop import Loop
+from naswot_lightning.storage.run_folder import RunFolder, note_versions
+from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows
+from naswot_lightning.spaces import Complexity, EnumerableSpace, Space, get_space
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What came out of a search."""
+
+    finished: Sequence[ScoreRow]
+    """all candidates of the folder in the order in which they were finished."""
+    proposed: Sequence[ScoreRow]
+    """all candidates in the order of their proposal; one that was proposed again is there again."""
+    evaluated: Sequence[ScoreRow]
+    """those that were evaluated whole, each once."""
+    ranking: pd.DataFrame
+    """of those, best first (:func:`~naswot_lightning.ranking.rank`)."""
+    benchmark: BenchmarkEvidence | None
+    """what a table of known accuracies says of the ranking."""
+    n_new: int
+    """candidates that were not finished before."""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether any candidate has a score."""
+        return bool(self.ranking["status"].iloc[0] == "ok")
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search, ready to run."""
+
+    config: SearchConfig
+    space: Space
+    canonical: Callable[[str], str]
+    """returns the architecture of the network that is evaluated for a candidate."""
+    algorithm: Algorithm
+    limits: Limits
+    evaluator: Evaluator
+    executor: Executor
+    folder: RunFolder
+    device: torch.device
+    load_probes: Callable[[], Sequence[Probe]]
+    benchmark: BenchmarkLookup | None
+    """known accuracies of the candidates, for the ranking."""
+
+    @property
+    def criteria(self) -> tuple[Criterion, ...]:
+        """What the ranking is ordered by, and its further columns."""
+        return self.evaluator.criteria
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All settings as they are saved: those of this command alone are not."""
+        return asdict(self.config) | {"overwrite": False, "trust": False}
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """The settings that decide the candidates, and what is said of them: the folder belongs to one set of them."""
+        affecting = settings_affecting(self.config, "candidates")
+        if isinstance(self.evaluator, MultiFidelityEvaluator):
+            affecting += settings_affecting(self.config, "training")
+        if not isinstance(self.evaluator, MultiFidelityEvaluator) or self.evaluator.scorer:
+            affecting += settings_affecting(self.config, "scores")
+        return {name: getattr(self.config, name) for name in affecting}
+
+    def loop(self, finished: ScoreRows) -> Loop:
+        """Return what runs it, from the rows that are finished."""
+        return Loop(self.space.name, self.canonical, self.evaluator, self.executor, self.config.seed, finished)
+
+    def first_batch(self) -> Sequence[Proposal]:
+        """Return the first candidates.
+
+        Raises:
+            UserError: there are none within its limits.
+        """
+        batch = self.algorithm.propose([])
+        if not batch:
+            raise UserError(f"{self.limits}; raise the limits")
+        if self.limits.n_rejected:
+            print(self.limits)
+        return batch
+
+    def run(self, first: Sequence[Proposal]) -> SearchResult:
+        """Evaluate, in the open folder, what the algorithm proposes after its first batch; write the ranking.
+
+        Raises:
+            UserError: no candidate was evaluated whole.
+        """
+        folder = self.folder
+        note_versions(folder.versions)
+        with ExitStack() as opened, ScoreRows(folder.scores) as finished:
+            # What they hold is let go before the ranking.
+            for each in (self.evaluator, self.executor):
+                if isinstance(each, AbstractContextManager):
+                    opened.enter_context(each)
+            loop = self.loop(finished)
+            proposed = loop.run(self.algorithm, first)
+        folder.expect_in_place()
+        # Trials of a part of the epochs do not compare with whole evaluations: they are not ranked.
+        evaluated = [row for row in {proposal_of(row): row for row in proposed}.values() if row.fidelity is None]
+        if not evaluated:
+            raise UserError("no candidate was trained for all epochs: give a larger --samples or --budget")
+        known = {} if self.benchmark is None else {BENCHMARK_ACC.name: self.benchmark.accuracies(evaluated)}
+        ranking = rank(evaluated, self.criteria, known)
+        write_ranking(folder.path, ranking)
+        evidence = self.benchmark.write_evidence(folder.path, ranking) if self.benchmark else None
+        return SearchResult(finished.rows, proposed, evaluated, ranking, evidence, loop.fresh)
+
+
+def plan_search(config: SearchConfig, scored: bool = False) -> Search:
+    """Return the search that ``config`` describes; where all is ``scored`` already, it opens no device and no engine.
+
+    Raises:
+        UserError: an invalid name or number, or an unreadable file.
+    """
+    machine = replace(config, device="cpu", engine="local", workers=1, timeout=None, slurm={}) if scored else config
+    make_algorithm, options = get_algorithm(config.algorithm)
+    make_evaluator, make_executor = get_evaluator(config.evaluator), get_engine(machine.engine)
+    criteria = tuple(parse_scores(config.score))
+    needs_scores = getattr(make_algorithm, "needs_initial_scores", False)
+    _expect_consistent(config, criteria[0], needs_scores)
+    space = get_space(config.space)
+    # The one spelling of the options of a space.
+    config = replace(config, space=space.name)
+    device = get_device(machine.device)
+    if config.precision == "bf16" and not scored and not has_bf16_instructions(device):
+        slow = "this CPU has no bfloat16 instructions and is slower with it, up to 8 times; use 32"
+        print(f"naswot search: warning: --precision bf16: {slow}", file=sys.stderr)
+    benchmark = _open_benchmark(config, space)
+    if config.evaluator == "table" and benchmark is not None:
+        space = space_of(benchmark, space)
+    load_probes = _cache_probes(config)
+    evaluator = make_evaluator(EvaluatorContext(config, space, criteria, device, load_probes, benchmark, needs_scores))
+    canonical = space.canonical if config.canonical and config.evaluator != "table" else str
+
+    def complexity(architecture: str) -> Complexity:
+        probe = load_probes()[0]
+        return space.complexity(canonical(architecture), probe.num_classes, probe.images.shape[1], probe.image_size)
+
+    limits = Limits(config.max_params, config.max_macs, complexity)
+    algorithm: Algorithm
+    if config.architectures is not None:
+        algorithm = Listed(read_architectures(space, config.architectures), limits)
+    elif config.samples != "all":
+        algorithm = make_algorithm(space, config.samples, config.seed, limits, **options)
+    elif isinstance(space, EnumerableSpace):
+        algorithm = Listed(list(space), limits)
+    else:
+        raise UserError(f"--samples all: {space.name} cannot be enumerated; give a number")
+    if config.budget is not None:
+        algorithm = Budget(algorithm, config.budget)
+    if part := config.part():
+        algorithm = Shard(algorithm, canonical, *part)
+    lookup = None
+    if benchmark is not None:
+        dataset = config.benchmark_dataset or config.dataset
+        lookup = BenchmarkLookup(benchmark, reported_target(benchmark, dataset, config.benchmark_dataset is not None))
+    folder = RunFolder(config.run_dir)
+    executor = make_executor(_request(machine, device, folder, evaluator))
+    return Search(config, space, canonical, algorithm, limits, evaluator, executor, folder, device, load_probes, lookup)
+
+
+def _expect_consistent(config: SearchConfig, criterion: Criterion, needs_scores: bool) -> None:
+    """Raise :class:`UserError` where options exclude each other."""
+    algorithm, evaluator = config.algorithm, config.evaluator
+    if config.shard is not None and algorithm != "random":
+        raise UserError(
+            f"--shard {config.shard}: the candidates of --algorithm {algorithm} depend on the scores of all "
+            "others; use --algorithm random, or give the candidates"
+        )
+    if algorithm != "random" and (config.architectures is not None or config.samples == "all"):
+        option = "--samples all" if config.architectures is None else f"--architectures {config.architectures}"
+        raise UserError(f"{option}: the candidates are given, but --algorithm {algorithm} finds its own; choose")
+    if evaluator == "scores" and (config.epochs is not None or config.train):
+        option = "--train" if config.epochs is None else f"--epochs {config.epochs}"
+        raise UserError(f"{option}: it is of candidates that are trained; add --evaluator train, or leave it out")
+    if evaluator not in ("scores", "train") and config.train:
+        raise UserError(f"--train: --evaluator {evaluator} trains nothing; leave it out")
+    # An algorithm cannot learn from a score that changes with the candidates.
+    if criterion.is_relative and algorithm != "random" and (evaluator == "scores" or needs_scores):
+        raise UserError(
+            f"--score {criterion.name}: ranks by several scores change with each candidate, and --algorithm "
+            f"{algorithm} learns from what they were; give a single score first, such as naswot, or use "
+            "--algorithm random"
+        )
+
+
+def _cache_probes(config: SearchConfig) -> Callable[[], Sequence[Probe]]:
+    """Return what loads a mini-batch of its own for each repeat, once, from a data set that is loaded once."""
+    seeds = range(config.seed, config.seed + config.repeats)
+
+    @lru_cache(maxsize=1)
+    def load() -> Sequence[Probe]:
+        if config.dataset == "noise" or config.repeats == 1:
+            source = config.dataset, config.data_dir, config.batch_size
+            rest = config.probe_size, config.image_size, config.split_file
+            return [load_probe(*source, seed, *rest) for seed in seeds]
+        dataset = load_dataset(config.dataset, config.data_dir, config.image_size, config.split_file)
+        return [draw_probe(dataset, config.batch_size, seed, config.probe_size) for seed in seeds]
+
+    return load
+
+
+def _open_benchmark(config: SearchConfig, space: Space) -> Benchmark | None:
+    """Return the table that is asked for; a CSV whose architectures do not tell their space is taken as the search's.
+
+    Raises:
+        UserError: it cannot be read, or is of another space.
+    """
+    if config.benchmark is None:
+        return None
+    try:
+        benchmark = open_benchmark(config.benchmark)
+    except UserError:
+        benchmark = open_benchmark(config.benchmark, space.name)
+    if get_space(benchmark.space).name.partition(":")[0] != space.name.partition(":")[0]:
+        raise UserError(f"--benchmark {config.benchmark}: it is of {benchmark.space}, not of --space {space.name}")
+    return benchmark
+
+
+def _request(machine: SearchConfig, device: torch.device, folder: RunFolder, evaluator: Evaluator) -> ResourceRequest:
+    """Return what is asked of the engine; trainings are processes of their own, in the slots of this machine."""
+    slots = getattr(evaluator, "slots", ())
+    # A table is looked up in microseconds.
+    looks_up = isinstance(evaluator, TableEvaluator)
+    return ResourceRequest(
+        workers=1 if looks_up else machine.workers,
+        device=device,
+        threads=slots[0].threads if slots else 1,
+        runs_subprocess=bool(slots),
+        slots=len(slots) or 1,
+        timeout=None if looks_up else machine.timeout,
+        folder=folder.path,
+        options=machine.slurm,
+    )

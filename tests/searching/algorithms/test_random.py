@@ -1,0 +1,110 @@
+"""Candidates that depend on no scores: samples, lists and shards."""
+
+import os
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from naswot_lightning.data.splits import read_split_file
+from naswot_lightning.errors import UserError
+from naswot_lightning.searching.algorithms.base import Limits
+from naswot_lightning.searching.algorithms.random import deal, read_architectures, sample_space
+from naswot_lightning.spaces import Complexity, get_space
+from naswot_lightning.spaces.errors import TooLargeError
+from tests.searching.runs import SPACE
+from tests.spaces.nds.architectures import GENOTYPES
+
+NASLIB = "(4, 0, 3, 1, 2, 3)"  # edges 1-2, 1-3, 1-4, 2-3, 2-4, 3-4 of skip, none, 3x3, 1x1, pooling
+READ = "|avg_pool_3x3~0|+|skip_connect~0|none~1|+|nor_conv_1x1~0|nor_conv_3x3~1|nor_conv_1x1~2|"
+
+
+def test_lists_that_others_write_are_read_and_faults_named_by_line(tmp_path):
+    file = tmp_path / "list"
+    for content in (
+        f"\ufeff{READ}\n",
+        f"{NASLIB}\n{READ}\n",
+        f"\ufeffarch_str,acc\n{READ},1\n",
+        f'n,arch\n1,"{NASLIB}"\n',
+    ):
+        file.write_text(content, encoding="utf-8")
+        assert read_architectures(SPACE, file) == [READ]
+    for content, message in (
+        ("", "no architecture in it"),
+        ("|none~0|\n", "line 1: architecture"),
+        (f"{SPACE[0]}\nnonsense\n", "line 2: architecture 'nonsense': expected 3 nodes"),
+        ("index,arch\n1,oops\n", "line 2: architecture 'oops'"),
+    ):
+        file.write_text(content)
+        with pytest.raises(UserError, match=message):
+            read_architectures(SPACE, file)
+    with pytest.raises(UserError, match="no such file"):
+        read_architectures(SPACE, tmp_path / "absent")
+    # A list without an end.
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/zero"):
+        with pytest.raises(UserError, match="not a regular file; write the list to one"):
+            read_architectures(SPACE, path)
+        with pytest.raises(UserError, match="not a regular file"):
+            read_split_file(path, "cifar100", 4)
+
+
+def test_a_genotype_of_darts_needs_a_width_and_a_depth(tmp_path):
+    edges = "[('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 1), "
+    normal = edges + "('skip_connect', 0), ('skip_connect', 0), ('dil_conv_3x3', 2)]"
+    reduce = normal.replace("dil", "sep")
+    text = f"V2 = Genotype(normal={normal}, normal_concat=[2, 3, 4, 5], reduce={reduce}, reduce_concat=range(2, 6))"
+    (tmp_path / "list").write_text(text)
+    cell = GENOTYPES["DARTS_V2"].partition("|")[0].removeprefix("normal:")
+    expected = f"C16-L8|normal:{cell}|reduce:{cell.replace('dil', 'sep')}"
+    assert read_architectures(get_space("nds_darts:width=16,depth=8"), tmp_path / "list") == [expected]
+    with pytest.raises(UserError, match="has no width and depth; give them: --space nds_darts:width=16,depth=8"):
+        read_architectures(get_space("nds_darts"), tmp_path / "list")
+    (tmp_path / "list").write_text(text.replace("range(2, 6)", "exit()"))
+    with pytest.raises(UserError, match=r"expected Genotype\(normal="):
+        read_architectures(get_space("nds_darts:width=16,depth=8"), tmp_path / "list")
+
+
+def test_samples_are_distinct_and_grow_from_the_front():
+    assert sample_space(SPACE, 50, 1) == sample_space(SPACE, 80, 1)[:50]
+    assert len(set(sample_space(SPACE, 80, 1))) == 80
+    assert len(set(sample_space(SPACE, 15_625, 1))) == 15_625
+    with pytest.raises(UserError, match="15625 architectures; use --samples all"):
+        sample_space(SPACE, 15_626, 1)
+
+
+def test_limits_refuse_what_is_too_large_and_leave_other_faults_to_the_row():
+    def size(architecture):
+        if architecture in faults:
+            raise faults[architecture]
+        return Complexity(len(architecture), 0)
+
+    faults = {"a": TooLargeError("a"), "b": RuntimeError("b"), "c": UserError("no such data"), "d": OSError("disk")}
+    limits = Limits(3, None, size)
+    assert [limits.accepts(architecture) for architecture in ("xyz", "wxyz", "a", "b")] == [True, False, False, True]
+    assert (limits.n_seen, limits.n_rejected) == (4, 2)
+    for architecture in ("c", "d"):
+        with pytest.raises(type(faults[architecture])):
+            limits.accepts(architecture)
+    assert all(Limits(None, None, size).accepts(architecture) for architecture in faults)
+
+
+@given(st.lists(st.text("abcABC", min_size=1, max_size=2), unique=True), st.integers(1, 9))
+@settings(deadline=None)
+def test_shards_are_disjoint_cover_all_and_share_no_network(candidates, parts):
+    shards = deal(candidates, str.lower, parts)
+    assert len(shards) == parts
+    assert sorted(candidate for shard in shards for candidate in shard) == sorted(candidates)
+    assert all(shard == sorted(shard, key=candidates.index) for shard in shards)
+    networks = [{candidate.lower() for candidate in shard} for shard in shards]
+    assert sum(map(len, networks)) == len({candidate.lower() for candidate in candidates})
+    assert max(map(len, networks)) - min(map(len, networks)) <= 1
+
+
+def test_a_candidate_whose_network_is_not_known_is_one_of_its_own():
+    def canonical(candidate):
+        if candidate == "b":
+            raise RuntimeError
+        return "a"
+
+    assert deal(["a", "b", "c", "d"], canonical, 2) == [["a", "c", "d"], ["b"]]

@@ -1,0 +1,108 @@
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from naswot_lightning.cli.search import run_search
+from naswot_lightning.config import SearchConfig
+from naswot_lightning.errors import UserError
+from naswot_lightning.ranking import read_ranking
+from naswot_lightning.storage.files import lock_folder
+from tests.conftest import ROOT
+from tests.searching.runs import QUICK, SPACE, files_of, rows_of
+
+
+def test_running_again_changes_nothing_and_scores_nothing(finished, monkeypatch):
+    before = files_of(finished), (finished / "scores.jsonl").read_bytes()
+    monkeypatch.setattr(type(SPACE), "build", lambda *_: pytest.fail("scored again"))
+    for overwrite in (False, True):  # of the same settings, it keeps what is finished
+        assert run_search(SearchConfig(run_dir=str(finished), overwrite=overwrite, **QUICK)) == 0
+        assert (files_of(finished), (finished / "scores.jsonl").read_bytes()) == before
+
+
+@pytest.fixture
+def run(finished, tmp_path):
+    """A copy of what a finished search needs to go on."""
+    (tmp_path / "run").mkdir()
+    for name in ("scores.jsonl", "config.yaml"):
+        (tmp_path / "run" / name).write_bytes((finished / name).read_bytes())
+    return tmp_path / "run"
+
+
+def test_line_cut_by_a_crash_is_scored_again(finished, run):
+    for cut in (1, 30, 200):
+        (run / "scores.jsonl").write_bytes((run / "scores.jsonl").read_bytes()[:-cut])
+        assert run_search(SearchConfig(run_dir=str(run), **QUICK)) == 0
+        assert files_of(run) == files_of(finished)
+        assert len(rows_of(run)) == 6
+
+
+def test_damaged_lines_and_changed_data_are_named(run):
+    lines = (run / "scores.jsonl").read_text().splitlines()
+    changed = [json.dumps({**json.loads(line), "probe": "0" * 16}) for line in lines]
+    for content, message in (
+        ([lines[0], "{broken", *lines[1:]], r"scores.jsonl, line 2: not a finished candidate .*; remove the line"),
+        (changed, "the data has changed"),
+    ):
+        (run / "scores.jsonl").write_text("\n".join(content) + "\n")
+        with pytest.raises(UserError, match=message):
+            run_search(SearchConfig(run_dir=str(run), **QUICK))
+
+
+def test_other_settings_are_refused_named_and_overwritten_on_request(run):
+    before = (run / "scores.jsonl").read_bytes()
+    with pytest.raises(UserError, match=r"seed was 0, now 1.*--overwrite"):
+        run_search(SearchConfig(run_dir=str(run), seed=1, **QUICK))
+    with lock_folder(run), pytest.raises(UserError, match="in use by another process"):
+        run_search(SearchConfig(run_dir=str(run), **QUICK))
+    assert (run / "scores.jsonl").read_bytes() == before
+    assert run_search(SearchConfig(run_dir=str(run), **QUICK)) == 0
+    (run / "notes.txt").write_text("mine")
+    assert run_search(SearchConfig(run_dir=str(run), seed=1, overwrite=True, **QUICK)) == 0
+    assert {row["seed"] for row in rows_of(run)} == {1}
+    assert (run / "notes.txt").read_text() == "mine"
+    for taken in (run / "notes.txt", run / "notes.txt" / "inside"):
+        with pytest.raises(UserError, match="there is a file of that name"):
+            run_search(SearchConfig(run_dir=str(taken), **QUICK))
+
+
+@pytest.mark.slow
+def test_command_line_on_a_full_disk(search, tmp_path):
+    def small_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, 2_000))
+
+    words = ("--samples", 12, "--batch_size", 8, "--run_dir", tmp_path / "run")
+    result = search(*words, preexec_fn=small_files)
+    assert result.returncode == 2
+    assert "raise the limit on file sizes" in result.stderr.splitlines()[-1]
+    assert "Traceback" not in result.stderr
+    assert search(*words).returncode == 0
+    assert len(read_ranking(tmp_path / "run")) == 12
+
+
+def test_killed_at_any_moment_the_ranking_is_the_same(tmp_path):
+    """SIGKILL at three moments, run again each time: the ranking is byte-identical."""
+    command = [sys.executable, "search.py", "--samples", "40", "--batch_size", "32", "--wandb.mode", "disabled"]
+    rng, run = random.Random(time.time_ns()), tmp_path / "killed"
+
+    def size():
+        return (run / "scores.jsonl").stat().st_size if (run / "scores.jsonl").exists() else 0
+
+    for _ in range(3):
+        words = [*command, "--run_dir", str(run)]
+        process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline, wanted = time.monotonic() + 60, size() + rng.randint(200, 4_000)
+        while size() < wanted and time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.002)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    for folder in (run, tmp_path / "whole"):
+        done = subprocess.run([*command, "--run_dir", str(folder)], cwd=ROOT, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert files_of(run) == files_of(tmp_path / "whole")

@@ -1,0 +1,158 @@
+"""Searches by an executor, and searches of a table that are simulated."""
+
+import random
+import sys
+from dataclasses import replace
+
+import pytest
+
+from naswot_lightning.data.probe import load_probe
+from naswot_lightning.execution.local import ProcessExecutor, SerialExecutor
+from naswot_lightning.scorer import Evaluation, ScoreEvaluator
+from naswot_lightning.searching.algorithms.base import Budget, Trial
+from naswot_lightning.searching.loop import History, Loop, simulate
+from naswot_lightning.storage.score_rows import ScoreRows
+from tests.searching.algorithms.tables import convolutions, evaluator, made, row_of
+from tests.searching.runs import SPACE
+
+BATCH, BATCHES = 4, 3
+
+
+class Climbing:
+    """Proposes mutations of the best candidate so far: what it proposes depends on every row and its order."""
+
+    def __init__(self):
+        self.proposed = []
+
+    def propose(self, rows):
+        assert [row.architecture for row in rows] == self.proposed
+        if len(rows) == BATCH * BATCHES:
+            return ()
+        rng = random.Random(f"{[row.score for row in rows]}")
+        if rows:
+            best = max(rows, key=lambda row: float("-inf") if row.score is None else row.score)
+            batch = [best.architecture, *(SPACE.mutate(best.architecture, rng) for _ in range(BATCH - 1))]
+        else:
+            batch = [SPACE.sample(rng) for _ in range(BATCH)]
+        self.proposed += batch
+        return batch
+
+
+class Backwards:
+    """An executor that finishes the last item first."""
+
+    def run(self, task, items):
+        task.prepare()
+        for item in reversed(list(items)):
+            yield item, task(item)
+
+
+def climbed(folder, executor):
+    """Search in a folder; return the rows in the order of their proposal, and how many were fresh."""
+    scorer = ScoreEvaluator(SPACE, [load_probe("noise", "", 4, 0, probe_size=8)])
+    folder.mkdir(exist_ok=True)
+    algorithm = Climbing()
+    with ScoreRows(folder / "scores.jsonl") as finished:
+        loop = Loop(SPACE.name, SPACE.canonical, scorer, executor, 0, finished)
+        rows = loop.run(algorithm, algorithm.propose([]))
+    assert [row.architecture for row in rows] == algorithm.proposed
+    return [replace(row, seconds=0.0) for row in rows], loop.fresh
+
+
+@pytest.mark.parametrize("others", [[Backwards()], pytest.param([ProcessExecutor(2)], marks=pytest.mark.slow)])
+def test_an_algorithm_with_feedback_finds_the_same_wherever_it_is_cut_off(tmp_path, others):
+    expected, fresh = climbed(tmp_path / "serial", SerialExecutor())
+    path = tmp_path / "serial" / "scores.jsonl"
+    assert fresh == len({row.architecture for row in expected}) == len(path.read_bytes().splitlines())
+    assert len({row.score for row in expected}) > BATCHES
+    for executor in (SerialExecutor(), *others):
+        assert climbed(tmp_path / "whole", executor)[0] == expected
+        path = tmp_path / "whole" / "scores.jsonl"
+        for kept in (1, BATCH, BATCH + 1, fresh):
+            path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:kept]))
+            assert climbed(tmp_path / "whole", executor) == (expected, fresh - kept)
+
+
+class Accuracies:
+    """An evaluator that has a word for what it does with whole trials."""
+
+    activity = "looking up"
+    columns, criteria, fingerprint, epochs = (), (), "", 9
+
+    def prepare(self):
+        pass
+
+    def __call__(self, proposal):
+        return Evaluation({}, "failed", "no score")
+
+
+def test_the_bar_says_what_is_done_on_a_terminal(tmp_path, capsys, monkeypatch):
+    ends = type("Ends", (), {"propose": lambda self, rows: ()})()
+    for number, (terminal, batch, said) in enumerate((
+        (True, ["a"], "looking up:"),
+        (True, [Trial("a", 0.5)], "looking up:"),
+        (True, [Trial("a", 0.0), Trial("b", 0.0)], "scoring:"),
+        (False, ["a"], ""),
+    )):  # fmt: skip
+        monkeypatch.setattr(sys.stderr, "isatty", lambda terminal=terminal: terminal)
+        with ScoreRows(tmp_path / f"{number}.jsonl") as finished:
+            Loop("cells", str, Accuracies(), SerialExecutor(), 0, finished).run(ends, batch)
+        told = capsys.readouterr().err
+        assert said in told if terminal else told == ""
+
+
+def seconds_of(architecture):
+    return 1.0 + architecture.count("conv_3x3")
+
+
+def test_best_so_far_is_of_whole_evaluations_that_succeeded():
+    scores = [(Trial("a", 0.0), 900.0), ("b", None), (Trial("c", 0.5), 0.9), ("d", 0.3), ("e", 0.3), ("f", 0.4)]
+    history = History(tuple(row_of(proposal, score, 2.0) for proposal, score in [*scores, ("d", 0.3)]))
+    assert [row and row.architecture for row in history.best] == [None, None, None, "d", "d", "f", "f"]
+    assert history.evaluations == (0, 1, 1.5, 2.5, 3.5, 4.5, 5.5)
+    assert history.seconds == (2, 4, 6, 8, 10, 12, 14)
+    assert History(()).best == History(()).seconds == History(()).evaluations == ()
+    curve = history.curve(lambda row: ord(row.architecture))
+    assert curve.values == (None, None, None, ord("d"), ord("d"), ord("f"), ord("f"))
+    assert (curve.evaluations, curve.seconds, curve.is_timed) == (history.evaluations, history.seconds, True)
+    assert history.curve().values == (None, None, None, 0.3, 0.3, 0.4, 0.4)
+
+
+def test_the_evaluation_during_which_the_time_runs_out_counts():
+    whole = simulate(made("random", samples=50), evaluator(convolutions, seconds_of))
+    for most in (0.5, 7.0, 31.0, 1e9):
+        history = simulate(made("random", samples=50), evaluator(convolutions, seconds_of), most)
+        count = next((n for n, seconds in enumerate(whole.seconds, start=1) if seconds >= most), 50)
+        assert history.rows == whole.rows[:count]
+
+
+def test_a_budget_ends_an_algorithm():
+    evaluate = evaluator(convolutions, seconds_of)
+    for name in ("random", "rea", "area", "rea:children=7"):
+        whole = simulate(made(name, samples=50), evaluate)
+        for most in (0.5, 13.0, 60.0, 1e9):
+            history = simulate(Budget(made(name, samples=50), most), evaluate)
+            assert history.rows == whole.rows[: len(history.rows)]
+            count = next((n for n, seconds in enumerate(whole.seconds, start=1) if seconds >= most), len(whole.rows))
+            assert count <= len(history.rows)
+            assert history.seconds[len(history.rows) - 1] < most + 7 * 7 or len(history.rows) == len(whole.rows)
+
+
+def test_parts_of_a_batch_depend_on_the_rows_alone():
+    evaluate = evaluator(convolutions, seconds_of)
+    rows = simulate(Budget(made("random", samples=50), 90.0), evaluate).rows
+    budget, begin, parts = Budget(made("random", samples=50), 90.0), 0, []
+    while part := budget.propose(rows[:begin]):
+        assert Budget(made("random", samples=50), 90.0).propose(rows[:begin]) == part
+        begin += len(part)
+        parts.append(len(part))
+    assert begin == len(rows)
+    assert parts[0] == 1
+    assert max(parts) > 5  # there is something for workers to do side by side
+    of_another_search = rows[:3]
+    assert budget.propose(of_another_search) == Budget(made("random", samples=50), 90.0).propose(of_another_search)
+    # 80 s are left, and room for 8 candidates of the longest so far.
+    assert len(Budget(made("random", samples=50), 90.0).propose([row_of("a", 1.0, 9.0), row_of("b", 1.0, 1.0)])) == 8
+    # What costs nothing is not split.
+    free = Budget(made("area"), 5.0)
+    assert len(free.propose([row_of(each, 1.0, 0.0) for each in free.propose([])])) == 19

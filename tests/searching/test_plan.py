@@ -1,0 +1,115 @@
+import csv
+
+import pytest
+
+from naswot_lightning.analysis.statistics import kendall_tau
+from naswot_lightning.cli.parser import parse
+from naswot_lightning.cli.search import run_search
+from naswot_lightning.config import SearchConfig
+from naswot_lightning.errors import UserError
+from naswot_lightning.ranking import as_dicts, read_ranking
+from naswot_lightning.searching.plan import plan_search
+from tests.archives import write_cifar100, write_lists
+from tests.runs import wandb_files
+from tests.searching.runs import QUICK, SPACE, rows_of
+
+
+def test_lists_do_not_decide_a_search(tmp_path, monkeypatch):
+    write_cifar100(tmp_path, monkeypatch)
+    path = write_lists(tmp_path / "split.txt", range(50), range(50, 100))
+    shared = {"dataset": "cifar100", "data_dir": str(tmp_path), **QUICK}
+    without, with_lists = (plan_search(SearchConfig(split_file=file, **shared)) for file in (None, str(path)))
+    assert with_lists.settings["split_file"] != without.settings["split_file"]
+    assert with_lists.identity == without.identity
+    assert with_lists.evaluator.fingerprint == without.evaluator.fingerprint
+
+
+def test_an_algorithm_that_learns_from_scores_wants_one_that_stays(tmp_path):
+    for algorithm, evaluator in (("rea", "scores"), ("reinforce", "scores"), ("area", "train"), ("halving", "train")):
+        shared = {"algorithm": algorithm, "evaluator": evaluator, "samples": 4, "batch_size": 8}
+        for score in ("jacob_cov+params", "robust,naswot"):
+            with pytest.raises(UserError, match=f"ranks by several scores change.*--algorithm {algorithm} learns"):
+                plan_search(SearchConfig(score=score, **shared))
+        assert plan_search(SearchConfig(score="naswot,robust", **shared)).criteria
+    plan_search(SearchConfig(algorithm="rea", evaluator="train", score="robust", samples=4, batch_size=8))
+    with pytest.raises(UserError, match="did you mean 'jacob_cov'"):
+        run_search(SearchConfig(run_dir=str(tmp_path / "run"), score="jacob_cv+params", **QUICK))
+    assert not (tmp_path / "run").exists()
+
+
+def test_rows_and_ranking_follow_the_contract(tmp_path, capsys):
+    run = tmp_path / "run"
+    assert run_search(SearchConfig(run_dir=str(run), **QUICK)) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "What naswot adds over model size: Kendall tau between it and parameters" in printed
+    assert "Known of this space: model size ranks it as well as naswot does." in printed
+    expected = {
+        "space", "architecture", "canonical", "score", "n_units", "params", "macs", "seed", "seconds", "status",
+        "reason",
+    }  # fmt: skip
+    assert all(expected <= set(row) for row in rows_of(run))
+    ranking = list(as_dicts(read_ranking(run)))
+    assert [row["rank"] for row in ranking] == [1, 2, 3, 4, 5, 6]
+    scores = [row["score"] for row in ranking if row["score"] is not None]
+    assert scores == sorted(scores, reverse=True)
+    with open(run / "ranking.csv") as file:
+        table = list(csv.DictReader(file))
+    assert [row["architecture"] for row in table] == [row["architecture"] for row in ranking]
+    assert [int(row["params"]) for row in table] == [row["params"] for row in ranking]
+    # The saved settings can be given again.
+    saved = parse(SearchConfig, ["--config", str(run / "config.yaml")], "search.py")
+    assert saved == SearchConfig(run_dir=str(run), **QUICK)
+
+
+def test_options_override_the_file(tmp_path):
+    (tmp_path / "c.yaml").write_text("samples: 5\nseed: 7\nwandb:\n  mode: offline\n")
+    config = parse(SearchConfig, ["--config", str(tmp_path / "c.yaml"), "--seed", "9", "--overwrite"], "search.py")
+    assert (config.samples, config.seed, config.wandb.mode, config.overwrite) == (5, 9, "offline", True)
+
+
+def test_search_is_logged_to_wandb_offline_once(tmp_path):
+    config = SearchConfig(run_dir=str(tmp_path / "run"), samples=4, batch_size=8)
+    for _ in range(2):
+        run_search(config)
+        (file,) = wandb_files(tmp_path / "run", "*-search")
+        assert all(word in file.read_bytes() for word in (b"best_architecture", b"ranking"))
+
+
+def test_limits_refuse_before_scoring_and_say_how_many(tmp_path, capsys):
+    run = tmp_path / "run"
+    run_search(SearchConfig(run_dir=str(run), max_params=400_000, max_macs=13_000_000, **QUICK))
+    assert len(rows_of(run)) == 6
+    assert all(row["params"] <= 400_000 and row["macs"] <= 13_000_000 for row in rows_of(run))
+    assert "candidates refused" in capsys.readouterr().out
+    listed = tmp_path / "list"
+    listed.write_text(SPACE[1462])
+    for options, message in (
+        ({"samples": 1}, "within the limits"),
+        ({"architectures": str(listed)}, r"1 of 1 candidates refused.*raise the limits"),
+    ):
+        with pytest.raises(UserError, match=message):
+            run_search(SearchConfig(**{**QUICK, **options}, run_dir=str(tmp_path / "none"), max_params=10))
+    assert not (tmp_path / "none").exists()
+
+
+def test_bf16_without_its_instructions_is_said_to_be_slow(tmp_path, capsys, monkeypatch):
+    for features, lines in (({"amx-bf16": True}, 0), ({"avx2": True}, 1), ({}, 0)):
+        monkeypatch.setattr("naswot_lightning.naswot.compiled.jit.get_host_cpu_features", lambda found=features: found)
+        plan_search(SearchConfig(run_dir=str(tmp_path / "run"), precision="bf16", **QUICK))
+        assert capsys.readouterr().err.count("naswot search: warning: --precision bf16: this CPU has no bfloat16") == lines
+
+
+@pytest.mark.slow
+def test_kendall_tau_on_real_images_is_that_of_the_paper(search, shared, tmp_path):
+    """300 architectures with published accuracy, 128 real CIFAR-10 images; the paper reports 0.574."""
+    table = list(csv.DictReader(shared("nasbench201-accuracies-1500.csv").open()))[:300]
+    (tmp_path / "list.txt").write_text("\n".join(row["arch"] for row in table))
+    result = search(
+        "--architectures", tmp_path / "list.txt", "--dataset", "imagefolder", "--canonical", "false",
+        "--data_dir", shared("cifar10-images"), "--run_dir", tmp_path / "run", timeout=1_200,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    accuracy = {row["arch"]: float(row["cifar10_oritest_200"]) for row in table}
+    scored = [row for row in as_dicts(read_ranking(tmp_path / "run")) if row["status"] == "ok"]
+    tau = kendall_tau([row["score"] for row in scored], [accuracy[row["architecture"]] for row in scored])
+    assert 0.50 <= tau <= 0.65
