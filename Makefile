@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 DEVELOPING := $(VENV)/.developing
 RUN_DIR ?= runs/quickstart
 
-.PHONY: setup quickstart test test-slow faults lint docs bench clean
+.PHONY: setup quickstart test test-slow test-lowest dist faults lint docs bench clean
 .DEFAULT_GOAL := setup
 
 setup: $(DEVELOPING)
@@ -22,8 +22,8 @@ $(DEVELOPING): pyproject.toml constraints.txt
 	@touch $(INSTALLED) $@
 
 quickstart: $(INSTALLED)
-	@$(BIN)/python search.py --config configs/search/quickstart.yaml --run_dir $(RUN_DIR)
-	@$(BIN)/python train.py --config configs/train/quickstart.yaml --run_dir $(RUN_DIR)
+	@$(BIN)/naswot search --config quickstart --run_dir $(RUN_DIR)
+	@$(BIN)/naswot train --config quickstart --run_dir $(RUN_DIR)
 
 lint: $(DEVELOPING)
 	$(BIN)/ruff check .
@@ -37,6 +37,16 @@ test: lint
 
 test-slow: lint
 	$(BIN)/python -m pytest -m slow
+
+# The wheel and the source distribution, as an index would take them.
+dist: $(DEVELOPING)
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/python -m twine check --strict dist/*
+
+# PYTHONS=3.11:lowest-direct on a machine that has no other.
+test-lowest: $(DEVELOPING)
+	sh tests/lowest.sh $(BIN)/uv $(PYTHONS)
 
 faults: $(DEVELOPING)
 	$(BIN)/python -m tests.fuzz --inputs 10000

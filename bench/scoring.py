@@ -22,9 +22,9 @@ from naswot_lightning.analysis.statistics import kendall_tau
 from naswot_lightning.data.probe import Probe, load_probe
 from naswot_lightning.execution.local import ProcessExecutor
 from naswot_lightning.execution.resources import has_bf16_instructions
-from naswot_lightning.networks import build_network
 from naswot_lightning.naswot import Precision, activation_kernel, naswot_score
 from naswot_lightning.naswot.compiled.codes import CodeDistances, product_distances
+from naswot_lightning.networks import build_network
 from naswot_lightning.scorer import ScoreEvaluator
 from naswot_lightning.scores.registry import REGISTERED, compute_scores
 from naswot_lightning.spaces import get_space

@@ -18,10 +18,10 @@ from naswot_lightning.callbacks import MetricsTable, SaveOnSignal, ScoreTrajecto
 from naswot_lightning.data.augmentation import draw_placements, placed
 from naswot_lightning.data.dataset import Dataset
 from naswot_lightning.data.module import ImageDataModule
+from naswot_lightning.spaces import get_space
 from naswot_lightning.training.classifier import ImageClassifier
 from naswot_lightning.training.settings import PickRun, PickSettings, SavedPick, resolve_recipe
 from naswot_lightning.training.trainer import best_and_last, make_classifier, make_trainer, silence_lightning
-from naswot_lightning.spaces import get_space
 
 # A small one of NDS on CIFAR's size, and one 1x1 convolution a cell of NAS-Bench-201 on that of the digits.
 NETWORKS = (

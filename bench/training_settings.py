@@ -15,8 +15,8 @@ import torch.nn.functional as F
 
 from bench.clock import Rows, medians
 from naswot_lightning.networks import build_network
-from naswot_lightning.training.classifier import work_around_channels_last_bug
 from naswot_lightning.spaces import get_space
+from naswot_lightning.training.classifier import work_around_channels_last_bug
 
 BATCH, STEPS, TURNS = 256, 6, 3
 # The size of CIFAR-10's images, and of ImageNet16-120's; the middle of a search by the score.

@@ -24,8 +24,8 @@ from naswot_lightning.execution.local import ProcessExecutor
 from naswot_lightning.scorer import ScoreEvaluator
 from naswot_lightning.searching.algorithms.random import Listed
 from naswot_lightning.searching.loop import Loop
-from naswot_lightning.storage.score_rows import ScoreRows
 from naswot_lightning.spaces import get_space
+from naswot_lightning.storage.score_rows import ScoreRows
 
 TASKS, TASK_S = 40, 1.0
 RESULTS = 50_000

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, Literal
 
 from naswot_lightning.errors import UserError
@@ -19,6 +20,7 @@ WandbMode = Literal["auto", "online", "offline", "disabled"]
 Select = Literal["top", "spread"]
 ProbeSplit = Literal["train", "test"]
 ScoreBatchNorm = Literal["batch", "running", "both"]
+CONFIGS = Path(__file__).parent / "configs"  # what is shipped: --config quickstart is search/quickstart.yaml
 Plain = None | bool | int | float | str
 # Never an object, which a file could name.
 PlainValue = Plain | list[Plain]
@@ -374,3 +376,39 @@ class TrainConfig:
         if self.seed is not None:
             raise UserError(f"--seed {self.seed} and --seeds {self.seeds}: give one of them")
         return seeds
+
+
+@dataclass
+class ExportConfig:
+    """Write a trained model into a folder that runs without this package."""
+
+    run_dir: str = "runs/search"
+    """the run folder of naswot train."""
+    pick: str | int = "best"
+    """best, the pick with the highest validation accuracy; or a rank; or the name of a folder in picks/."""
+    format: str = "state_dict,pt2"
+    """what to write, separated by commas: state_dict (weights alone), pt2 (the exported program, for torch alone),
+    onnx."""
+    output: str = "model"
+    """the folder to write."""
+    trust: bool = False
+    """import the space that the run folder names by its import path."""
+
+
+@dataclass
+class PredictConfig:
+    """Say what is on images, with a model that export wrote."""
+
+    images: list[str] = field(default_factory=list)
+    """files, or folders of them."""
+    model: str = "model"
+    """the folder of the model, or a run folder, of which the best pick is taken."""
+    csv: str | None = None
+    """a CSV file to write: image, class, probability."""
+    batch_size: int = field(default=64, metadata=affects("machine", least=1))
+    """images that go through the network together."""
+    trust: bool = False
+    """import the space that the model names by its import path."""
+
+    def __post_init__(self) -> None:
+        _check_bounds(self)

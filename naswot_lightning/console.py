@@ -76,6 +76,15 @@ def _end(signum: int, frame: object) -> NoReturn:
     os._exit(_INTERRUPTED)
 
 
+def has_bars() -> bool:
+    """Return whether a bar on stderr is drawn again in its place: on a terminal, and in a notebook."""
+    if sys.stderr.isatty():
+        return True
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return shell is not None and "IPKernelApp" in shell.config
+
+
 def print_table(
     title: str,
     columns: Sequence[str],

@@ -15,14 +15,14 @@ import torch
 
 from naswot_lightning.columns import Column, Criterion
 from naswot_lightning.errors import describe_error
-from naswot_lightning.networks import alarms_raised, build_network, move_network
 from naswot_lightning.naswot import Precision
 from naswot_lightning.naswot.isolation import process_restored
+from naswot_lightning.networks import alarms_raised, build_network, move_network
 from naswot_lightning.scores.base import Measured, Probe, Score
 from naswot_lightning.scores.registry import get_score, observers_of
 from naswot_lightning.seeds import derived_seed, renewed_generators
-from naswot_lightning.storage.score_rows import Status
 from naswot_lightning.spaces import Complexity, Space, SpaceError, get_space
+from naswot_lightning.storage.score_rows import Status
 
 _CPU = torch.device("cpu")
 _REASONS = {

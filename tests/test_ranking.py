@@ -152,7 +152,9 @@ def test_damaged_ranking_is_one_line_with_the_cure(tmp_path):
         with pytest.raises(UserError) as error:
             read_ranking(tmp_path)
         assert "\n" not in str(error.value)
-        assert f"is damaged: run naswot search --run_dir {tmp_path} again, which rewrites it ({reason}" in str(error.value)
+        assert f"is damaged: run naswot search --run_dir {tmp_path} again, which rewrites it ({reason}" in str(
+            error.value
+        )
 
 
 def test_a_ranking_is_written_whole_or_not_at_all(tmp_path):

@@ -1,6 +1,6 @@
 """Make the notebook of a page: ``python docs/scripts/make_notebook.py docs/first-search.md`` writes it beside the page.
 
-The page is the source. Its text, its programs and its commands become cells in their order; nothing has been run.
+The page is the source. Its text and its programs become cells in their order; nothing has been run.
 """
 
 from __future__ import annotations
@@ -12,33 +12,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-_FENCED = re.compile(r"^```(python|bash)\n(.*?)^```\n", re.DOTALL | re.MULTILINE)
-_BEGINNING = """\
-import os
-import sys
-from pathlib import Path
-
-if not Path("search.py").exists():
-    os.chdir("..")  # to the folder of search.py: this notebook lies in docs/
-python = sys.executable  # what runs this notebook runs the commands, too
-"""
+_FENCED = re.compile(r"^```python\n(.*?)^```\n", re.DOTALL | re.MULTILINE)
 
 
 def cells_of(page: str) -> Iterator[tuple[str, str]]:
-    """Yield the kind, markdown or code, and the text of each cell."""
-    title, rest = page.split("\n\n", 1)
-    yield "markdown", title
-    yield "code", _BEGINNING
+    """Yield the kind, markdown or code, and the text of each cell; commands for a shell stay text."""
     place = 0
-    for fenced in _FENCED.finditer(rest):
-        yield "markdown", rest[place : fenced.start()]
-        yield "code", fenced[2] if fenced[1] == "python" else _commands(fenced[2])
+    for fenced in _FENCED.finditer(page):
+        yield "markdown", page[place : fenced.start()]
+        yield "code", fenced[1]
         place = fenced.end()
-    yield "markdown", rest[place:]
-
-
-def _commands(lines: str) -> str:
-    return re.sub(r"^python ", "!{python} ", lines, flags=re.MULTILINE)
+    yield "markdown", page[place:]
 
 
 def notebook_of(page: str) -> str:

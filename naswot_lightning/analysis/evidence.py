@@ -147,7 +147,9 @@ def judge(networks: Sequence[Network], ranked: int | None = None) -> Verdict:
         return Verdict(outcome, f"{said[outcome]}: {numbers}.", size, difference)
     advice = f"train more of the ranking with naswot train --select spread --top {min(_SPREAD, ranked or _SPREAD)}"
     if ranked is not None and ranked < max(n + 1, MIN_NETWORKS):
-        advice = f"the ranking has {_plural(ranked)}: rank more with naswot search --samples, then train a spread of them"
+        advice = (
+            f"the ranking has {_plural(ranked)}: rank more with naswot search --samples, then train a spread of them"
+        )
     sentence = f"Too little evidence to say whether the score beats model size: {reason}; {advice}."
     return Verdict("too little evidence", sentence, size, None)
 

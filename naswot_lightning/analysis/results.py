@@ -12,9 +12,9 @@ from statistics import fmean, stdev
 from typing import Literal, TypeVar
 
 from naswot_lightning.errors import UserError
+from naswot_lightning.spaces.errors import one_line
 from naswot_lightning.storage.files import write_json
 from naswot_lightning.storage.records import STRICT, Count, Number, Positive, Share, from_plain, parse_json
-from naswot_lightning.spaces.errors import one_line
 
 Status = Literal["ok", "diverged"]
 

@@ -18,8 +18,8 @@ from google.protobuf.message import DecodeError
 
 from naswot_lightning.benchmarks.records import TRAINING, Format, Key, Reading, Record, cell_hash
 from naswot_lightning.errors import UserError
-from naswot_lightning.storage.foreign import damaged, load_plain, reading
 from naswot_lightning.spaces.nasbench101.graph import format_graph, graph_from_matrix
+from naswot_lightning.storage.foreign import damaged, load_plain, reading
 
 SPACE, DATASET = "nasbench101", "cifar10"
 # The words of the dumps, and of the table.

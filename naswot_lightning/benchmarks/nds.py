@@ -14,10 +14,10 @@ from typing import Any
 
 from naswot_lightning.benchmarks.records import TRAINING, Format, Key, Reading, Record
 from naswot_lightning.errors import UserError, reason_of
-from naswot_lightning.storage.foreign import FAULTS, damaged, reading
 from naswot_lightning.spaces import get_space
 from naswot_lightning.spaces.errors import SpaceError
 from naswot_lightning.spaces.nds.genotype import Cell, CellArchitecture, format_architecture
+from naswot_lightning.storage.foreign import FAULTS, damaged, reading
 
 _CONTENT = "file of NDS"
 _SPACES = {

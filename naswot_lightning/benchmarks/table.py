@@ -14,10 +14,10 @@ import numpy as np
 
 from naswot_lightning.benchmarks.records import TRAINING, Key, Measure, cell_hash, is_hashed
 from naswot_lightning.errors import UserError
+from naswot_lightning.spaces.errors import SpaceError
 from naswot_lightning.storage.files import atomic_path
 from naswot_lightning.storage.foreign import reading
 from naswot_lightning.storage.records import STRICT, from_json
-from naswot_lightning.spaces.errors import SpaceError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,6 +15,7 @@ from typing import Any, NoReturn, TypeVar
 
 from jsonargparse import ActionConfigFile, ArgumentParser, set_parsing_settings
 
+from naswot_lightning.config import CONFIGS
 from naswot_lightning.console import harden_streams
 from naswot_lightning.data import DATASETS
 from naswot_lightning.errors import UserError, describe_error, describe_os_error
@@ -24,11 +25,11 @@ from naswot_lightning.report.figures import FIGURES
 from naswot_lightning.scores import AGGREGATES, SCORES
 from naswot_lightning.searching.algorithms import ALGORITHMS
 from naswot_lightning.searching.evaluators import EVALUATORS
+from naswot_lightning.spaces import is_import_path, list_spaces, trust
+from naswot_lightning.spaces.errors import SpaceError
 from naswot_lightning.storage.records import MOST_CHARACTERS, parse_yaml
 from naswot_lightning.storage.run_folder import MovedError
 from naswot_lightning.training.settings import RECIPES
-from naswot_lightning.spaces import is_import_path, list_spaces, trust
-from naswot_lightning.spaces.errors import SpaceError
 
 Settings = TypeVar("Settings")
 _BOOLS = ("true", "false", "yes", "no")
@@ -135,6 +136,18 @@ def _options_of(option: str, path: str) -> dict[str, Any]:
     return values
 
 
+def _shipped_configs(words: Sequence[str], prog: str) -> list[str]:
+    """Return the words with the path of each shipped configuration that ``--config`` names, such as quickstart."""
+    paths = {path.stem: str(path) for path in (CONFIGS / prog.split()[-1]).glob("*.yaml")}
+    found = []
+    for before, word in zip(["", *words], words, strict=False):
+        option, equals, name = word.rpartition("=") if word.startswith("--config=") else ("", "", word)
+        if (equals or before == "--config") and name in paths and not Path(name).exists():
+            word = f"{option}{equals}{paths[name]}"
+        found.append(word)
+    return found
+
+
 def _check_config_file(path: str) -> None:
     """Raise :class:`UserError` where a ``--config`` file says what only the command line may say."""
     values = _options_of("--config", path)
@@ -209,7 +222,7 @@ def parse(settings: type[Settings], argv: Sequence[str] | None, prog: str, posit
         for what, names in choices().items():
             if action.help and f"{{{what}}}" in action.help:
                 action.help = action.help.replace(f"{{{what}}}", ", ".join(names))
-    words = give_options(sys.argv[1:] if argv is None else argv, settings, positionals)
+    words = _shipped_configs(give_options(sys.argv[1:] if argv is None else argv, settings, positionals), prog)
     for path in _given(words, "--config"):
         _check_config_file(path)
     for path in _given(words, "--wandb"):

@@ -25,8 +25,8 @@ from naswot_lightning.searching.algorithms.base import Proposal, architecture_of
 from naswot_lightning.searching.algorithms.random import Shard
 from naswot_lightning.searching.calibration import MOST_NETWORKS, calibrate, recommend
 from naswot_lightning.searching.plan import Search, SearchResult
-from naswot_lightning.storage.score_rows import ScoreRow
 from naswot_lightning.spaces.errors import one_line
+from naswot_lightning.storage.score_rows import ScoreRow
 
 # The last where a table knows accuracies.
 _FIGURES = ("score_vs_params", "score_distribution", "figure3")

@@ -54,6 +54,12 @@ class Dataset:
     """The benchmark's name of the validation set; None where there is none."""
     test_name: str = "test"
     """The benchmark's name of the test set."""
+    classes: tuple[str, ...] = ()
+    """The names of the classes; numbers where none are known."""
+
+    def __post_init__(self) -> None:
+        if not self.classes:
+            object.__setattr__(self, "classes", tuple(map(str, range(self.num_classes))))
 
     @property
     def image_size(self) -> int:

@@ -31,7 +31,7 @@ _LARGEST = (
 )
 # What the suffixes of image files stand for, and GIF: Pillow would run a program to draw an EPS file named .jpg.
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 
 
 def load_image_folder(data_dir: Path, image_size: int | None = None) -> Dataset:
@@ -64,7 +64,10 @@ def load_image_folder(data_dir: Path, image_size: int | None = None) -> Dataset:
     mean, std = channel_statistics(train.images)
     # 4 for 32x32, as on CIFAR.
     crop_padding = max(1, train.images.shape[1] // 8)
-    return Dataset("imagefolder", train, val, test, len(classes), mean, std, flip=True, crop_padding=crop_padding)
+    return Dataset(
+        "imagefolder", train, val, test, len(classes), mean, std,
+        flip=True, crop_padding=crop_padding, classes=tuple(classes),
+    )  # fmt: skip
 
 
 def _read_split(
@@ -88,7 +91,9 @@ def _read_split(
         raise UserError(f"{folder} has no folders of classes in it: expected {split}/CLASS/image files")
     empty = [name for name, paths in zip(classes, found, strict=True) if not paths]
     if empty:
-        raise UserError(f"{folder} has no images of {', '.join(empty)}; expected files with {', '.join(_SUFFIXES)}")
+        raise UserError(
+            f"{folder} has no images of {', '.join(empty)}; expected files with {', '.join(IMAGE_SUFFIXES)}"
+        )
     if expected is not None and classes != expected:
         odd = ", ".join(sorted(set(classes) ^ set(expected)))
         raise UserError(f"{folder}: its classes are not those of train/; in one of them only: {odd}")
@@ -97,8 +102,8 @@ def _read_split(
     with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
         # What Pillow only warns of is too large for us, too.
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        shape = None if image_size else _decode(paths[0], None, None).shape
-        images = np.stack(list(pool.map(lambda path: _decode(path, image_size, shape), paths)))
+        shape = None if image_size else read_image(paths[0], None, None).shape
+        images = np.stack(list(pool.map(lambda path: read_image(path, image_size, shape), paths)))
     return ImageSplit(torch.from_numpy(images), labels), classes
 
 
@@ -121,11 +126,11 @@ def _images_of(folder: Path, others: list[Path]) -> list[str]:
         seen.add(this)
         # Of two links to a folder the first counts, in whatever order a file system gives them.
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [(root, name) for name in names if name.lower().endswith(_SUFFIXES) and not name.startswith(".")]
+        found += [(root, name) for name in names if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")]
     return [os.path.join(*each) for each in sorted(found)]
 
 
-def _decode(path: str, image_size: int | None, shape: tuple[int, ...] | None) -> np.ndarray:
+def read_image(path: str, image_size: int | None, shape: tuple[int, ...] | None = None) -> np.ndarray:
     """Return one image, (H, W, 3) uint8, resized and cropped to a side where that is given, else of that shape.
 
     Raises:

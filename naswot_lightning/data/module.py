@@ -138,6 +138,10 @@ class ImageDataModule(pl.LightningDataModule):
         """Mini-batches of the test split."""
         return self._evaluation_loader(self.dataset.test)
 
+    def predict_dataloader(self) -> DataLoader[Any]:
+        """Mini-batches of the test split."""
+        return self.test_dataloader()
+
     def _evaluation_loader(self, split: ImageSplit) -> DataLoader[Any]:
         # Each image once, where Lightning's own sampler would repeat some to make the shares of processes equal.
         processes, rank = self._processes()

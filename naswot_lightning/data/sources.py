@@ -113,7 +113,9 @@ def load_cifar(name: str, data_dir: Path, split_file: str | Path | None = None) 
     from torchvision import datasets
 
     source: Any = datasets.CIFAR100 if name == "cifar100" else datasets.CIFAR10
-    train, test = (_read_cifar(source, name.removesuffix("-valid"), data_dir, part) for part in (True, False))
+    (train, classes), (test, _) = (
+        _read_cifar(source, name.removesuffix("-valid"), data_dir, part) for part in (True, False)
+    )
     val: ImageSplit | None = None
     val_name: str | None = None
     test_name = "ori-test"
@@ -125,8 +127,8 @@ def load_cifar(name: str, data_dir: Path, split_file: str | Path | None = None) 
         val, test = (test.take(half) for half in halves)
     mean, std = _CIFAR_STATISTICS[name.removesuffix("-valid")]
     return Dataset(
-        name, train, val, test, 100 if name == "cifar100" else 10, mean, std,
-        flip=True, crop_padding=4, val_name=val_name, test_name=test_name,
+        name, train, val, test, len(classes), mean, std,
+        flip=True, crop_padding=4, val_name=val_name, test_name=test_name, classes=tuple(classes),
     )  # fmt: skip
 
 
@@ -162,8 +164,8 @@ def load_imagenet16_120(data_dir: Path, split_file: str | Path | None = None) ->
     )  # fmt: skip
 
 
-def _read_cifar(source: Any, name: str, data_dir: Path, train: bool) -> ImageSplit:
-    """Return the training or the test images, downloaded where they are absent or damaged."""
+def _read_cifar(source: Any, name: str, data_dir: Path, train: bool) -> tuple[ImageSplit, list[str]]:
+    """Return training or test images and the names of their classes, downloaded where absent or damaged."""
     # torchvision compares the checksum of every file.
     try:
         images = source(str(data_dir), train=train)
@@ -184,7 +186,7 @@ def _read_cifar(source: Any, name: str, data_dir: Path, train: bool) -> ImageSpl
             ) from error
         finally:
             socket.setdefaulttimeout(before)
-    return ImageSplit(torch.from_numpy(images.data), torch.tensor(images.targets, dtype=torch.int64))
+    return ImageSplit(torch.from_numpy(images.data), torch.tensor(images.targets, dtype=torch.int64)), images.classes
 
 
 def _read_imagenet16(folder: Path, names: dict[str, str]) -> ImageSplit:

@@ -27,8 +27,8 @@ from naswot_lightning.data.sources import load_dataset
 from naswot_lightning.errors import UserError
 from naswot_lightning.scorer import ScoreEvaluator
 from naswot_lightning.seeds import derived_seed
-from naswot_lightning.storage.files import JsonLines, lock_folder
 from naswot_lightning.spaces import Space
+from naswot_lightning.storage.files import JsonLines, lock_folder
 
 # Percentiles of accuracy: one network of each 5 % of the better half, as in the paper.
 _BANDS = range(50, 100, 5)

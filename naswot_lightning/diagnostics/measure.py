@@ -10,8 +10,8 @@ from naswot_lightning.execution.resources import get_device
 from naswot_lightning.report.findings import networks_with_accuracy
 from naswot_lightning.report.run import Run
 from naswot_lightning.report.settings import ReportConfig
-from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.spaces import known_space, trust
+from naswot_lightning.storage.run_folder import RunFolder
 
 # Of fewer networks with an accuracy there is none in some 5 % of the accuracies.
 _FEW = 20

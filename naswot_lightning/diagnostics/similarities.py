@@ -15,8 +15,8 @@ from naswot_lightning.analysis.measurements import MOST_IMAGES, MatrixKind, Simi
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.data.probe import Probe, load_probe
 from naswot_lightning.errors import UserError
-from naswot_lightning.networks import build_network, move_network
 from naswot_lightning.naswot import NoRectifierError
+from naswot_lightning.networks import build_network, move_network
 from naswot_lightning.scores.base import Measured
 from naswot_lightning.scores.gradient_scores import jacobian_of
 from naswot_lightning.scores.gradients import correlations_of_rows

@@ -61,8 +61,9 @@ def get_device(name: str) -> torch.device:
         UserError: no such device on this machine.
     """
     if name == "auto":
-        found = torch.accelerator.current_accelerator() if hasattr(torch, "accelerator") else None
-        return found if found is not None and torch.accelerator.is_available() else torch.device("cpu")
+        # Asked in this order: where there is none, torch 2.6 raises for the second.
+        found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+        return found or torch.device("cpu")
     try:
         device = torch.device(name)
         torch.empty(1, device=device)

@@ -26,9 +26,9 @@ from naswot_lightning.report.html.document import render
 from naswot_lightning.report.html.page import in_words
 from naswot_lightning.report.run import Run, read_rows, read_run
 from naswot_lightning.report.settings import ReportConfig
+from naswot_lightning.spaces.errors import one_line
 from naswot_lightning.storage.files import atomic_write
 from naswot_lightning.storage.run_folder import RunFolder
-from naswot_lightning.spaces.errors import one_line
 
 _NOTHING = "-"
 PAGE = "comparison.html"
@@ -92,7 +92,9 @@ def read_runs(folders: Sequence[RunFolder]) -> list[NamedRun]:
     paths = [folder.path.resolve() for folder in folders]
     for folder, path in zip(folders, paths, strict=True):
         if not folder.config.exists() and not folder.picks.is_dir():
-            raise UserError(f"--run_dir {folder.path}: no run in it; expected the folder of naswot search or naswot train")
+            raise UserError(
+                f"--run_dir {folder.path}: no run in it; expected the folder of naswot search or naswot train"
+            )
         if paths.count(path) > 1:
             raise UserError(f"--run_dir {folder.path}: it is given twice; a run is compared with others")
         folder.reject_symlinks()

@@ -31,8 +31,8 @@ from naswot_lightning.reproduce.benchmark_tables import (
 from naswot_lightning.reproduce.published import published_taus
 from naswot_lightning.reproduce.score_table import score_table, scores_by_name
 from naswot_lightning.reproduce.settings import AblationSettings, BarSettings, PanelSettings
-from naswot_lightning.storage.files import write_csv
 from naswot_lightning.spaces import get_space
+from naswot_lightning.storage.files import write_csv
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -174,6 +174,8 @@ class Score:
     """computed by one thread, since sums depend on how many threads share them."""
     observers: tuple[ObserverType, ...] = ()
     """of the forward pass of the kernel."""
+    needs_labels: bool = False
+    """the loss of the probe's labels enters it."""
 
     def __call__(self, measured: Measured) -> float:
         """Return the score of a network."""
@@ -198,6 +200,7 @@ def score(
     higher_is_better: bool = True,
     exact_sums: bool = True,
     observers: tuple[ObserverType, ...] = (),
+    needs_labels: bool = False,
 ) -> Callable[[ScoreFunction], ScoreFunction]:
     """Register a function as the score of a name that no other function has; arguments as :class:`Score` has them."""
 
@@ -205,7 +208,7 @@ def score(
         known = REGISTERED.get(name)
         if known is not None and known.function.__qualname__ != function.__qualname__:
             raise ValueError(f"score {name!r} is {known.function.__module__}.{known.function.__qualname__} already")
-        REGISTERED[name] = Score(name, function, source, cost, higher_is_better, exact_sums, observers)
+        REGISTERED[name] = Score(name, function, source, cost, higher_is_better, exact_sums, observers, needs_labels)
         return function
 
     return register

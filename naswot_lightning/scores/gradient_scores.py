@@ -75,7 +75,7 @@ def jacobian_of(measured: Measured) -> Tensor:
     return in_channels_last(jacobian, network, images).cpu().double()
 
 
-@score("grad_norm", source=f"{ABDELFATTAH}; {PAPER}, Figure 4", cost=ONE_PASS)
+@score("grad_norm", source=f"{ABDELFATTAH}; {PAPER}, Figure 4", cost=ONE_PASS, needs_labels=True)
 def grad_norm(measured: Measured) -> float:
     """Return the sum of the Euclidean norms of dL/dw, one norm per weight tensor."""
     # Mellor et al. (Figure 4) take it from Abdelfattah et al., whose definition this is: a sum of norms, not the norm
@@ -83,14 +83,14 @@ def grad_norm(measured: Measured) -> float:
     return positive_sum([torch.linalg.vector_norm(gradient) for _, gradient in measured.loss_gradients.of_weights])
 
 
-@score("snip", source=f"Lee et al. 2019; {ABDELFATTAH}", cost=ONE_PASS)
+@score("snip", source=f"Lee et al. 2019; {ABDELFATTAH}", cost=ONE_PASS, needs_labels=True)
 def snip(measured: Measured) -> float:
     """Return the connection sensitivity sum |w * dL/dw| over the weights."""
     # Lee et al. divide by this sum; Abdelfattah et al. sum it.
     return positive_sum([(weight * gradient).abs().sum() for weight, gradient in measured.loss_gradients.of_weights])
 
 
-@score("fisher", source=f"Theis et al. 2018; Turner et al. 2020; {ABDELFATTAH}", cost=ONE_PASS)
+@score("fisher", source=f"Theis et al. 2018; Turner et al. 2020; {ABDELFATTAH}", cost=ONE_PASS, needs_labels=True)
 def fisher(measured: Measured) -> float:
     """Return the sum over all channels of 1 / 2N * sum over images of (sum over pixels of a * dL/da)^2.
 
@@ -105,7 +105,12 @@ def fisher(measured: Measured) -> float:
     return positive_sum([sums.cpu().double().square().sum() / (2 * len(sums)) for sums in gradients.of_channels])
 
 
-@score("grasp", source=f"Wang et al. 2020; {ABDELFATTAH}", cost=f"{ONE_PASS}, and a backward pass through both")
+@score(
+    "grasp",
+    source=f"Wang et al. 2020; {ABDELFATTAH}",
+    cost=f"{ONE_PASS}, and a backward pass through both",
+    needs_labels=True,
+)
 def grasp(measured: Measured) -> float:
     """Return -sum w * (H g) over the weights, with g = dL/dw and H the Hessian of L."""
     network, probe = measured.network, measured.probe
@@ -138,7 +143,7 @@ def grasp(measured: Measured) -> float:
 _PARTS = 2
 
 
-@score("zico", source="Li et al. 2023", cost=f"{ONE_PASS}, of one half and the other")
+@score("zico", source="Li et al. 2023", cost=f"{ONE_PASS}, of one half and the other", needs_labels=True)
 def zico(measured: Measured) -> float:
     """Return the sum over convolutions and linear layers of log(sum over weights of mean|g| / std(g)).
 

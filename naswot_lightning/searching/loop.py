@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
@@ -15,6 +14,7 @@ from typing import cast
 from tqdm import tqdm
 
 from naswot_lightning.analysis.trajectory import Curve
+from naswot_lightning.console import has_bars
 from naswot_lightning.errors import UserError, describe_error
 from naswot_lightning.execution.base import Executor, Task, WorkerFailure
 from naswot_lightning.scorer import Evaluation
@@ -28,8 +28,8 @@ from naswot_lightning.searching.algorithms.base import (
     with_architecture,
 )
 from naswot_lightning.searching.evaluators.base import Evaluator
-from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows
 from naswot_lightning.spaces.errors import TooLargeError
+from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows
 
 
 @dataclass
@@ -105,7 +105,7 @@ class Loop:
             mininterval=0.2,
             dynamic_ncols=True,
             # A file is no place for a bar.
-            disable=not sys.stderr.isatty(),
+            disable=not has_bars(),
         ) as bar:
             # It gets trials only where it takes them.
             task = cast(Task[Proposal, Evaluation], self.evaluator)

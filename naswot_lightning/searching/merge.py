@@ -13,11 +13,11 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.searching.algorithms.base import architecture_of
 from naswot_lightning.searching.algorithms.random import deal
 from naswot_lightning.searching.plan import Search, plan_search
+from naswot_lightning.spaces import get_space, is_import_path, known_space, trust
 from naswot_lightning.storage.files import atomic_path, remove_unfinished
 from naswot_lightning.storage.records import STRICT, from_json, from_plain
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.storage.score_rows import ScoreRow
-from naswot_lightning.spaces import get_space, is_import_path, known_space, trust
 
 # Shards that a message names one by one.
 _MOST_NAMED = 8
@@ -163,7 +163,7 @@ def _expect_finished(shards: Sequence[_Shard], left: dict[int, int]) -> None:
     likewise = ", and the others likewise" if len(unfinished) > 1 else ""
     # A missing shard is run as the first one was, in a folder beside it.
     number, shard = unfinished[0], given.get(unfinished[0], shards[0])
-    words = ["python", "search.py", "--config", str(shard.folder.config)]
+    words = ["naswot", "search", "--config", str(shard.folder.config)]
     words += [] if number in given else ["--shard", f"{number}/{parts}"]
     folder = shard.folder.path if number in given else shard.folder.path.parent / f"shard{number}of{parts}"
     words += ["--run_dir", str(folder)]

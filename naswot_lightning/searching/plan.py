@@ -33,9 +33,9 @@ from naswot_lightning.searching.evaluators import get_evaluator
 from naswot_lightning.searching.evaluators.base import Evaluator, EvaluatorContext, MultiFidelityEvaluator
 from naswot_lightning.searching.evaluators.table import BenchmarkLookup, TableEvaluator
 from naswot_lightning.searching.loop import Loop
+from naswot_lightning.spaces import Complexity, EnumerableSpace, Space, get_space
 from naswot_lightning.storage.run_folder import RunFolder, note_versions
 from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows
-from naswot_lightning.spaces import Complexity, EnumerableSpace, Space, get_space
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ def known_space(name: str) -> Space:
     if is_import_path(name) and path not in _trusted:
         raise SpaceError(
             f"space {name}: a file names this code, which would be run; if you trust it, give --space {name} or "
-            f"--trust, or call spaces.trust({path!r}) first"
+            f"--trust, or call naswot_lightning.spaces.trust({path!r}) first"
         )
     return get_space(name)
 
@@ -88,8 +88,8 @@ def get_space(name: str) -> Space:
     """Return the search space of that name, or of an import path such as ``my_package.MySpace``.
 
     The path names a subclass of :class:`Space`, or a function that a module of your own defines and that returns
-    networks by name (see :class:`naswot_lightning.spaces.named.NamedNetworks`); it is looked up from the working directory first. Its
-    code is imported and called: of a name that comes from a file, ask :func:`known_space`.
+    networks by name (see :class:`naswot_lightning.spaces.named.NamedNetworks`); it is looked up from the working
+    directory first. Its code is imported and called: of a name that comes from a file, ask :func:`known_space`.
 
     Either may be followed by options, the typed arguments of the class or function: ``nds_darts:depth=8,width=16``.
     The space's own name has them sorted and without those that are the default; the same name is the same object.
@@ -104,7 +104,7 @@ def get_space(name: str) -> Space:
     'nds_darts:depth=4,width=8'
     >>> get_space("nasbench20")
     Traceback (most recent call last):
-    naswot_lightning.spaces.errors.SpaceError: unknown space 'nasbench20', expected one of ... did you mean 'nasbench201'?
+    naswot_lightning.spaces.errors.SpaceError: unknown space 'nasbench20', expected ... did you mean 'nasbench201'?
     """
     from naswot_lightning.spaces.options import read_options
 
@@ -163,7 +163,8 @@ def _constructor(name: str) -> Any:
         )
     if not makes_a_space:
         raise SpaceError(
-            f"space {name!r}: expected a subclass of spaces.Space, or a function that a module of your own defines"
+            f"space {name!r}: expected a subclass of naswot_lightning.spaces.Space, or a function that a module of "
+            "your own defines"
         )
     trust(name)
     return found
@@ -173,4 +174,4 @@ def _constructor(name: str) -> Any:
 def __getattr__(attribute: str) -> object:
     if attribute in _EXPORTS:
         return getattr(importlib.import_module("naswot_lightning.spaces.base"), attribute)
-    raise AttributeError(f"module 'spaces' has no attribute {attribute!r}")
+    raise AttributeError(f"module 'naswot_lightning.spaces' has no attribute {attribute!r}")

@@ -17,9 +17,9 @@ from naswot_lightning.columns import MACS, PARAMS
 from naswot_lightning.console import format_cell
 from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import read_ranking
+from naswot_lightning.spaces.errors import one_line
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.storage.score_rows import ScoreRow, read_score_rows
-from naswot_lightning.spaces.errors import one_line
 
 # The score that counts the rectified units, which each row has.
 _UNITS = "rectified_units"

@@ -20,8 +20,8 @@ class StudyConfig:
     benchmark_dataset: str | None = None
     """the data set of the table's accuracies; each that it has by default."""
     score: str | None = None
-    """the scores to study, as in naswot search; by default all that the run folder holds, parameters and MACs, and every
-    mean of ranks whose parts it holds."""
+    """the scores to study, as in naswot search; by default all that the run folder holds, parameters and MACs, and
+    every mean of ranks whose parts it holds."""
     out: str | None = None
     """the folder of study.csv, study.json and study.png; study in the first run folder by default."""
 

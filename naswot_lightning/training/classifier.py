@@ -39,7 +39,8 @@ class ImageClassifier(pl.LightningModule):
     All arguments are plain, so that ``ImageClassifier.load_from_checkpoint(path)`` needs no others.
 
     Args:
-        space: an import path of your own must be trusted (:func:`naswot_lightning.spaces.trust`), since a checkpoint may name it.
+        space: an import path of your own must be trusted (:func:`naswot_lightning.spaces.trust`), since a checkpoint
+            may name it.
         architecture: the network to build.
         num_classes, mean, std: of the data set; mean and std per channel, of 255.
         flip, crop_padding: mirror training images at random, and crop them at random out of so much zero padding.
@@ -47,6 +48,8 @@ class ImageClassifier(pl.LightningModule):
         lr, momentum, weight_decay, optimizer, label_smoothing, auxiliary_weight, drop_path: those of
             :class:`~naswot_lightning.training.settings.Recipe`.
         compiled: train through torch.compile; the score is taken of the network itself.
+        image_size: side of the images, for those who load the checkpoint.
+        classes: their names, likewise.
     """
 
     def __init__(
@@ -67,6 +70,8 @@ class ImageClassifier(pl.LightningModule):
         auxiliary_weight: float = 0.0,
         drop_path: float = 0.0,
         compiled: bool = False,
+        image_size: int | None = None,
+        classes: list[str] | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -114,6 +119,11 @@ class ImageClassifier(pl.LightningModule):
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Log loss and accuracy of the test split."""
         self._evaluate(normalized(batch[0], self.mean, self.std), batch[1], "test")  # type: ignore[arg-type]
+
+    def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Return the probability of each class, (N, num_classes); a mini-batch may have labels or not."""
+        images = batch[0] if isinstance(batch, list | tuple) else batch
+        return self(normalized(images, self.mean, self.std)).softmax(1)  # type: ignore[arg-type]
 
     def on_train_start(self) -> None:
         """Where training continues inside an epoch, take up its means; of several processes the first has them all."""

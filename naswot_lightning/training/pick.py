@@ -44,14 +44,22 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from naswot_lightning.callbacks import DivergedError, MetricsTable, SaveOnSignal, ScoreTrajectory, StopOnDivergence, TrainingInterrupted
 from naswot_lightning.analysis.results import TrainingResult
+from naswot_lightning.callbacks import (
+    DivergedError,
+    MetricsTable,
+    SaveOnSignal,
+    ScoreTrajectory,
+    StopOnDivergence,
+    TrainingInterrupted,
+)
 from naswot_lightning.data.dataset import map_dataset
 from naswot_lightning.data.module import ImageDataModule
 from naswot_lightning.errors import UserError, describe_error, describe_os_error
 from naswot_lightning.execution.worker import tune_process
 from naswot_lightning.report.wandb.content import log_result
 from naswot_lightning.report.wandb.runs import send
+from naswot_lightning.spaces import SpaceError, known_space, trust
 from naswot_lightning.storage.files import lock_folder
 from naswot_lightning.training.classifier import ImageClassifier
 from naswot_lightning.training.progress import EXIT_OS_ERROR, Epoch, Outcome
@@ -64,7 +72,6 @@ from naswot_lightning.training.trainer import (
     make_trainer,
     silence_lightning,
 )
-from naswot_lightning.spaces import SpaceError, known_space, trust
 
 
 def train_pick(folder: Path, images: Path | None = None) -> TrainingResult:

@@ -19,10 +19,10 @@ from naswot_lightning.execution import get_engine
 from naswot_lightning.execution.base import Executor, ResourceRequest
 from naswot_lightning.execution.resources import ResourceSlot, split_resources
 from naswot_lightning.ranking import as_dicts, read_ranking
+from naswot_lightning.spaces import EnumerableSpace, Space, get_space, known_space, trust
 from naswot_lightning.storage.records import STRICT, Count, Positive, from_plain
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.training.settings import NAMES, PickSettings, resolve_recipe, seconds_of
-from naswot_lightning.spaces import EnumerableSpace, Space, get_space, known_space, trust
 
 # Arguments of Lightning's Trainer that are refused, each with the option to use instead, if there is one.
 TRAINER_ARGUMENTS_WITH_OPTIONS = {

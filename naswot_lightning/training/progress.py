@@ -15,7 +15,9 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Column
+from tqdm import tqdm
 
+from naswot_lightning.console import has_bars
 from naswot_lightning.storage.files import write_json
 from naswot_lightning.storage.records import STRICT, Count, Positive, from_json
 
@@ -165,15 +167,39 @@ class Bars(Lines):
             self.say(str(last))
 
 
+class OneBar(Lines):
+    """Shows all trainings as one bar of epochs on stderr, beside their lines: in a notebook, or where lines go to a file.
+
+    Args:
+        bar: to move.
+        trainings: how many there are.
+    """
+
+    def __init__(self, bar: tqdm[Any], trainings: int) -> None:
+        super().__init__()
+        self._bar, self._trainings = bar, trainings
+        self._epochs: dict[str, int] = {}
+
+    def show(self, epoch: Epoch) -> None:
+        """Move the bar; a training that is continued has its earlier epochs behind it."""
+        super().show(epoch)
+        self._epochs[epoch.name] = epoch.epoch
+        self._bar.total, self._bar.n = self._trainings * epoch.epochs, sum(self._epochs.values())
+        self._bar.refresh()
+
+
 @contextmanager
-def display() -> Iterator[Lines]:
-    """Give what suits the standard output."""
-    console = Console(file=sys.stdout)
-    if not sys.stdout.isatty():
+def display(trainings: int) -> Iterator[Lines]:
+    """Give what suits the output of so many trainings."""
+    if sys.stdout.isatty():
+        console = Console(file=sys.stdout)
+        with Progress(*columns_of(console.width), console=console, transient=True) as progress:
+            yield Bars(progress)
+    elif has_bars():
+        with tqdm(desc="training", unit=" epochs", dynamic_ncols=True) as bar:
+            yield OneBar(bar, trainings)
+    else:
         yield Lines()
-        return
-    with Progress(*columns_of(console.width), console=console, transient=True) as progress:
-        yield Bars(progress)
 
 
 def columns_of(width: int) -> list[ProgressColumn]:

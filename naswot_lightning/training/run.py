@@ -108,7 +108,7 @@ def train_picks(
     settings, images = training.picks[0].settings, training.folder.path / IMAGES_FILE
     try:
         store_dataset(loaded.pop() if loaded else _load(settings), images)
-        with display() as progress:
+        with display(len(folders)) as progress:
             task = TrainPick(images, settings.space, training.slots, progress)
             for folder, outcome in training.executor.run(task, folders):
                 yield folder, Outcome("killed", outcome.reason) if isinstance(outcome, WorkerFailure) else outcome

@@ -147,7 +147,7 @@ class PickSettings:
         return from_plain(cls, {**own, "values": {name: plain[name] for name in NAMES if name in plain}})
 
     def options(self) -> dict[str, Any]:
-        """Return the options of ``naswot train``, beside ``--recipe``, that change a result and are not at their defaults.
+        """Return the options of ``naswot train``, beside ``--recipe``, that change a result and are not the default.
 
         Those of Lightning's Trainer are called ``trainer.NAME``.
         """

@@ -38,7 +38,14 @@ def make_classifier(pick: SavedPick, data: ImageDataModule) -> ImageClassifier:
     names = ("lr", "momentum", "weight_decay", "optimizer", "label_smoothing", "auxiliary_weight", "drop_path")
     of_recipe = {name: getattr(settings.values, name) for name in names}
     return ImageClassifier(
-        settings.space, settings.canonical, *of_data, seed=settings.seed, compiled=settings.compile, **of_recipe
+        settings.space,
+        settings.canonical,
+        *of_data,
+        seed=settings.seed,
+        compiled=settings.compile,
+        image_size=dataset.image_size,
+        classes=list(dataset.classes),
+        **of_recipe,
     )
 
 

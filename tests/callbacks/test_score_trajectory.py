@@ -12,8 +12,8 @@ from pytorch_lightning.loggers import CSVLogger
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from naswot_lightning.callbacks import MetricsTable, ScoreTrajectory
 from naswot_lightning import naswot_score
+from naswot_lightning.callbacks import MetricsTable, ScoreTrajectory
 
 PROBE = torch.randn(6, 3, 8, 8, generator=torch.Generator().manual_seed(9))
 

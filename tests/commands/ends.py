@@ -23,7 +23,7 @@ def refused(capsys, script: str, *words: object) -> str:
     assert COMMANDS[script](list(map(str, words))) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1, error
-    assert error.startswith(f"{script}: error: ")
+    assert error.startswith(f"naswot {script.removesuffix('.py')}: error: ")
     return error
 
 

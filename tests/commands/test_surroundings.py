@@ -87,7 +87,7 @@ def test_ctrl_c_while_a_class_is_made_is_an_interrupt(capsys):
     def load_late(config):
         type("Late", (), {"name": Interrupting()})
 
-    assert run_command(load_late, SearchConfig, "search.py", []) == 130
+    assert run_command(load_late, SearchConfig, "naswot search", []) == 130
     assert capsys.readouterr().err == "naswot search: error: interrupted; run the same command again to continue\n"
 
 
@@ -96,7 +96,7 @@ def test_any_other_error_of_a_command_is_not_hidden():
         raise RuntimeError("a fault") from ValueError("of ours")
 
     with pytest.raises(RuntimeError, match="a fault"):
-        run_command(fail, SearchConfig, "search.py", [])
+        run_command(fail, SearchConfig, "naswot search", [])
 
 
 @pytest.mark.slow

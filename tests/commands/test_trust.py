@@ -85,7 +85,7 @@ def test_file_of_options_imports_nothing_without_a_cure(place, capsys):
     assert "a file names this code" in refused(capsys, "search.py", "--config", "run/config.yaml")
     assert contents(place) == before
     for cure in (("--space", SPACE), ("--trust",)):
-        assert parse(SearchConfig, ["--config", "run/config.yaml", *cure], "search.py").space == SPACE
+        assert parse(SearchConfig, ["--config", "run/config.yaml", *cure], "naswot search").space == SPACE
     assert COMMANDS["search.py"](["--config", "run/config.yaml", "--trust"]) == 0
     assert (place / "canary").exists()
 

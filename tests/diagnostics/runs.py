@@ -17,7 +17,7 @@ def search(folder):
     options = ["--space", "nats_size", "--architectures", str(table), "--benchmark", str(table), "--dataset", "digits"]
     options += ["--batch_size", str(BATCH), "--seed", "3", "--wandb.mode", "disabled", "--workers", "1"]
     run = folder / "run"
-    assert run_command(run_search, SearchConfig, "search.py", ["--run_dir", str(run), *options]) == 0
+    assert run_command(run_search, SearchConfig, "naswot search", ["--run_dir", str(run), *options]) == 0
     return run
 
 

@@ -14,8 +14,8 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.networks import build_network
 from naswot_lightning.report.figures.matrices import draw_jacobians, draw_kernels
 from naswot_lightning.report.run import read_run
-from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.spaces import get_space
+from naswot_lightning.storage.run_folder import RunFolder
 from tests.diagnostics.runs import BATCH, NAMES, report
 
 KINDS = ("kernels", "jacobians")

@@ -1,6 +1,5 @@
 """README and docs: their fenced blocks, their commands, and how each command is run here."""
 
-import importlib.util
 import os
 import re
 import shlex
@@ -8,17 +7,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 
-from naswot_lightning import spaces
 from bench.__main__ import _PARTS as BENCH_PARTS
-from naswot_lightning.cli.benchmarks import main as run_benchmarks
-from naswot_lightning.cli.merge import main as run_merge
+from naswot_lightning import spaces
+from naswot_lightning.cli import COMMANDS
 from naswot_lightning.cli.parser import parse
-from naswot_lightning.cli.report import main as run_report
-from naswot_lightning.cli.reproduce import main as run_reproduce
 from naswot_lightning.cli.search import run_search
-from naswot_lightning.cli.study import main as run_study
 from naswot_lightning.cli.train import train_and_compare
 from naswot_lightning.config import SearchConfig, TrainConfig
 from naswot_lightning.report.settings import ReportConfig
@@ -29,7 +25,6 @@ from naswot_lightning.training.plan import plan_training
 from naswot_lightning.training.progress import Outcome
 from naswot_lightning.training.run import TrainPick
 from naswot_lightning.training.trainer import silence_lightning
-from naswot_lightning.cli.spaces import main as run_spaces
 from tests.conftest import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -51,6 +46,7 @@ SMALLER = {
     "--samples all --precision": "--samples 3 --precision",  # of NAS-Bench-201
     "--image_size 224": "--image_size 32",
     "--epochs 200": "--epochs 1",
+    "my_images/test --csv": "my_images/test/0 --csv",
     "--epochs 10": "--epochs 1",
     "--epochs 8": "--epochs 1",
     "--recipe nasbench201-12": "--recipe nasbench201-12 --epochs 1",
@@ -109,18 +105,12 @@ NOT_RUN = {
 }
 
 
-MAINS = {
-    "spaces": run_spaces, "naswot_lightning.merge": run_merge, "naswot_lightning.benchmarks": run_benchmarks,
-    "naswot_lightning.reproduce": run_reproduce, "naswot_lightning.study": run_study,
-    "naswot_lightning.report": run_report,
-}  # fmt: skip
-FURTHER = {
-    "naswot_lightning.merge": ["--wandb.mode", "disabled"],
-    "naswot_lightning.reproduce": ["--batch_size", "8", "--workers", "1"],
-}
+FURTHER = {"merge": ["--wandb.mode", "disabled"], "reproduce": ["--batch_size", "8", "--workers", "1"]}
 # Files that a command names and the reader brings.
 OF_THE_READER = {"cifar100-test-split.txt"}
-SETTINGS = {"naswot_lightning.study": StudyConfig, "naswot_lightning.report": ReportConfig}
+SETTINGS = {
+    "search": SearchConfig, "train": TrainConfig, "study": StudyConfig, "report": ReportConfig, "compare": ReportConfig,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -153,7 +143,7 @@ def blocks(page: Path) -> list[Block]:
 def inline_commands(page: Path) -> list[list[str]]:
     """Return the words of commands that stand in the text of a page."""
     text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
-    found = re.findall(r"`((?:python|pip install|pytest|make|\.venv/bin/\w+)\s[^`]+)`", text)
+    found = re.findall(r"`((?:python|naswot|pip install|pytest|make|\.venv/bin/\w+)\s[^`]+)`", text)
     return [shlex.split(command) for command in found if "PATH/" not in command]
 
 
@@ -176,19 +166,17 @@ def smaller(words: Sequence[str]) -> list[str]:
             words[place : place + len(wanted.split())] = instead.split()
     if "--print_config" in words:
         return words
-    beside = BESIDE.get(words[1], {}) if words[0] == "python" else {}
+    beside = BESIDE.get(words[1], {}) if words[0] == "naswot" else {}
     return words + [word for option, value in beside.items() if option not in words for word in (option, value)]
 
 
 def read(words: Sequence[str]) -> None:
     """Look up the names in a command that is not run."""
     match list(words):
-        case ["naswot", "search", *options]:
-            parse(SearchConfig, options, "search.py")
-        case ["naswot", "train", *options]:
-            parse(TrainConfig, options, "train.py")
-        case ["python", "-m", module, *options]:
-            _read_module(module, options)
+        case ["naswot" | ".venv/bin/naswot", command, *options]:
+            _read_command(command, options)
+        case ["python", "-m", "bench", *parts]:
+            assert set(parts) <= set(BENCH_PARTS)
         case ["python" | "pytest", *options]:
             assert any((ROOT / option).is_file() for option in options), f"{options}: no file of ours"
         case ["make", target]:
@@ -203,26 +191,24 @@ def read(words: Sequence[str]) -> None:
 def read_script(text: str) -> None:
     """Check the shell's grammar of a script that is not run, and read the commands of ours in it."""
     subprocess.run(["sh", "-n", "-c", text], check=True)
-    found = re.findall(r"python ((?:search|train)\.py[^\n\"&]*)", text)
+    found = re.findall(r"naswot ((?:search|train)[^\n\"&]*)", text)
     assert found
     for command in found:
-        read(["python", *shlex.split(command.replace("$i", "1"))])
+        read(["naswot", *shlex.split(command.replace("$i", "1"))])
 
 
-def _read_module(module: str, options: Sequence[str]) -> None:
-    assert importlib.util.find_spec(module), module
-    if module == "naswot_lightning.reproduce" and options:
-        parse(RESULTS[options[0]].settings, options[1:], module)
-    elif module in SETTINGS and options:
-        parse(SETTINGS[module], options, module)
-    elif module == "bench":
-        assert set(options) <= set(BENCH_PARTS)
-    else:
-        assert not options, f"{module} {options}: not known"
+def _read_command(command: str, options: Sequence[str]) -> None:
+    assert command in COMMANDS, command
+    if command == "reproduce" and options:
+        parse(RESULTS[options[0]].settings, options[1:], "naswot reproduce")
+    elif command in SETTINGS:
+        parse(SETTINGS[command], options, f"naswot {command}")
 
 
 def _read_of_others(words: list[str]) -> None:
     match words:
+        case ["pip", "install", "onnx", "onnxscript"]:
+            pass
         case ["pip", "install", "-e", what] | ["pip", "install", what]:
             name, named = re.fullmatch(r"([\w.-]+)\[([\w,]+)\]", what).groups()
             assert name in (".", "naswot-lightning")
@@ -247,7 +233,7 @@ class _Here:
 
 
 def _train(options: Sequence[str]) -> int:
-    return train_and_compare(replace(plan_training(parse(TrainConfig, options, "train.py")), executor=_Here()))
+    return train_and_compare(replace(plan_training(parse(TrainConfig, options, "naswot train")), executor=_Here()))
 
 
 def forget_trust() -> None:
@@ -261,11 +247,12 @@ def run(words: Sequence[str]) -> None:
     forget_trust()
     match smaller(words):
         case ["naswot", "search", *options]:
-            _call(lambda: run_search(parse(SearchConfig, options, "search.py")))
+            _call(lambda: run_search(parse(SearchConfig, options, "naswot search")))
         case ["naswot", "train", *options]:
             _call(lambda: _train(options))
-        case ["python", "-m", module, *options] if module in MAINS:
-            _call(lambda: MAINS[module]([*options, *FURTHER.get(module, [])]))
+        case ["naswot", command, *options] if command in COMMANDS:
+            main = import_module(f"naswot_lightning.cli.{command}").main
+            _call(lambda: main([*options, *FURTHER.get(command, [])]))
         case ["cat" as program, *files]:
             subprocess.run([program, *files], check=True, stdout=subprocess.DEVNULL)
         case other:

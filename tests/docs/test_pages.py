@@ -13,13 +13,13 @@ from naswot_lightning.config import SearchConfig, TrainConfig, WandbConfig
 from naswot_lightning.data import image_folder
 from naswot_lightning.report.settings import ReportConfig
 from naswot_lightning.reproduce import RESULTS
-from naswot_lightning.storage import records
-from naswot_lightning.study.settings import StudyConfig
-from naswot_lightning.training.plan import TRAINER_ARGUMENTS_WITH_OPTIONS
 from naswot_lightning.spaces import SpaceError, errors
 from naswot_lightning.spaces.nasbench101 import graph
 from naswot_lightning.spaces.nasbench101 import space as cells
 from naswot_lightning.spaces.nds import genotype, standard
+from naswot_lightning.storage import records
+from naswot_lightning.study.settings import StudyConfig
+from naswot_lightning.training.plan import TRAINER_ARGUMENTS_WITH_OPTIONS
 from tests.benchmarks.nasbench101_files import invented, tfrecord
 from tests.conftest import ROOT
 from tests.docs import pages
@@ -112,8 +112,8 @@ def test_page_first_command_runs_and_the_others_parse(page, folder):
     for words in runnable[:1]:
         pages.run(words)
     for words in runnable[1:]:
-        if words[1] in ("search.py", "train.py") and "--print_config" not in words:
-            parse({"search.py": SearchConfig, "train.py": TrainConfig}[words[1]], words[2:], words[1])
+        if words[1] in ("search", "train") and "--print_config" not in words:
+            parse({"naswot search": SearchConfig, "train.py": TrainConfig}[words[1]], words[2:], words[1])
     for words in (words for words in listed if words not in runnable):
         read(words)
     for block in blocks(page):
@@ -154,7 +154,7 @@ def test_page_long_command_runs(page, words, folder):
 
 def test_inline_commands_parse():
     for words in (words for page in PAGES for words in pages.inline_commands(page)):
-        lacks_table = "naswot_lightning.reproduce" in words and "--benchmark" not in words  # named once on the page
+        lacks_table = "reproduce" in words and "--benchmark" not in words  # named once on the page
         read([*words, "--benchmark", "nasbench201.npz"] if lacks_table else words)
 
 

@@ -58,15 +58,15 @@ def test_docstrings_are_markdown(texts):
     for name, text in reference.items():
         assert not re.search(r":(?:class|func|meth|attr|mod):", text), name
         assert "&gt;&gt;&gt;" not in text, f"{name}: a doctest that is no program"
-    assert 'id="naswot_lightning.naswot.naswot.naswot_score"' in reference["api/score.html"]
-    assert "it is left exactly as it was found" in reference["api/score.html"]
+    assert 'id="naswot_lightning.naswot.naswot.naswot_score"' in reference["api/python.html"]
+    assert "it is left exactly as it was found" in reference["api/python.html"]
 
 
 def test_the_reference_names_what_the_packages_export(texts):
-    from naswot_lightning import callbacks
     import naswot_lightning
+    from naswot_lightning import callbacks
 
-    for package, page in ((naswot_lightning, "api/score.html"), (callbacks, "api/callbacks.html")):
+    for package, page in ((naswot_lightning, "api/python.html"), (callbacks, "api/callbacks.html")):
         for name in package.__all__:
             assert re.search(rf'<h2 id="[\w.]+\.{name}"', texts[page]), name
 

@@ -18,7 +18,7 @@ def references(tmp_path_factory):
     """The undisturbed search, made here: that spares the start of a command."""
     folder = tmp_path_factory.mktemp("faults")
     words = (*SEARCH, *QUIET, "--workers", 1, "--run_dir", folder / "search")
-    assert run_search(parse(SearchConfig, [str(word) for word in words], "search.py")) == 0
+    assert run_search(parse(SearchConfig, [str(word) for word in words], "naswot search")) == 0
     return References(folder)
 
 

@@ -42,14 +42,14 @@ from naswot_lightning.searching.algorithms.base import Limits
 from naswot_lightning.searching.algorithms.random import Listed, read_architectures
 from naswot_lightning.searching.loop import Loop
 from naswot_lightning.searching.plan import plan_search
+from naswot_lightning.spaces import EnumerableSpace, get_space, known_space, list_spaces
+from naswot_lightning.spaces.errors import TooLargeError
 from naswot_lightning.storage.files import JsonLines, write_csv, write_json
 from naswot_lightning.storage.run_folder import RunFolder, note_versions
 from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows
 from naswot_lightning.training.plan import choose_picks, named_picks, plan_training
 from naswot_lightning.training.progress import read_outcome
 from naswot_lightning.training.settings import PickRun, prepare_pick, read_pick
-from naswot_lightning.spaces import EnumerableSpace, get_space, known_space, list_spaces
-from naswot_lightning.spaces.errors import TooLargeError
 from tests.report.html.folders import write_page
 from tests.runs import result, training_result, trajectory
 

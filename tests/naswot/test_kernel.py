@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from naswot_lightning.callbacks import ScoreTrajectory
 from naswot_lightning import activation_kernel, naswot_score
+from naswot_lightning.callbacks import ScoreTrajectory
 from naswot_lightning.naswot import ActivationKernel, NoRectifierError
 from naswot_lightning.spaces import get_space
 from tests.brute_force import brute_force_kernel, images_of

@@ -57,13 +57,13 @@ def test_rows_and_ranking_follow_the_contract(tmp_path, capsys):
     assert [row["architecture"] for row in table] == [row["architecture"] for row in ranking]
     assert [int(row["params"]) for row in table] == [row["params"] for row in ranking]
     # The saved settings can be given again.
-    saved = parse(SearchConfig, ["--config", str(run / "config.yaml")], "search.py")
+    saved = parse(SearchConfig, ["--config", str(run / "config.yaml")], "naswot search")
     assert saved == SearchConfig(run_dir=str(run), **QUICK)
 
 
 def test_options_override_the_file(tmp_path):
     (tmp_path / "c.yaml").write_text("samples: 5\nseed: 7\nwandb:\n  mode: offline\n")
-    config = parse(SearchConfig, ["--config", str(tmp_path / "c.yaml"), "--seed", "9", "--overwrite"], "search.py")
+    config = parse(SearchConfig, ["--config", str(tmp_path / "c.yaml"), "--seed", "9", "--overwrite"], "naswot search")
     assert (config.samples, config.seed, config.wandb.mode, config.overwrite) == (5, 9, "offline", True)
 
 
@@ -96,7 +96,9 @@ def test_bf16_without_its_instructions_is_said_to_be_slow(tmp_path, capsys, monk
     for features, lines in (({"amx-bf16": True}, 0), ({"avx2": True}, 1), ({}, 0)):
         monkeypatch.setattr("naswot_lightning.naswot.compiled.jit.get_host_cpu_features", lambda found=features: found)
         plan_search(SearchConfig(run_dir=str(tmp_path / "run"), precision="bf16", **QUICK))
-        assert capsys.readouterr().err.count("naswot search: warning: --precision bf16: this CPU has no bfloat16") == lines
+        assert (
+            capsys.readouterr().err.count("naswot search: warning: --precision bf16: this CPU has no bfloat16") == lines
+        )
 
 
 @pytest.mark.slow

@@ -5,8 +5,8 @@ import random
 
 import pytest
 
-from naswot_lightning.spaces import get_space, list_spaces
 from naswot_lightning.cli.spaces import main
+from naswot_lightning.spaces import get_space, list_spaces
 from naswot_lightning.spaces.drawing.layout import GAP, lay_out
 from naswot_lightning.spaces.graph import Edge
 

@@ -13,9 +13,9 @@ from naswot_lightning.cli.train import run_training
 from naswot_lightning.config import SearchConfig, TrainConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.searching.loop import Loop
+from naswot_lightning.spaces import get_space
 from naswot_lightning.storage import run_folder
 from naswot_lightning.storage.run_folder import note_versions, read_versions
-from naswot_lightning.spaces import get_space
 from tests.commands.ends import contents
 
 SMALL = "|skip_connect~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"
@@ -25,7 +25,7 @@ SEARCH = ("--samples", "2", "--batch_size", "4", "--wandb.mode", "disabled")
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory):
     folder = tmp_path_factory.mktemp("searched") / "run"
-    assert run_command(run_search, SearchConfig, "search.py", ["--run_dir", str(folder), *SEARCH]) == 0
+    assert run_command(run_search, SearchConfig, "naswot search", ["--run_dir", str(folder), *SEARCH]) == 0
     return folder
 
 
@@ -119,12 +119,12 @@ def test_overwrite_removes_files_of_the_run_alone(folder):
         (folder / link).symlink_to(outside)
     (folder / "figures" / "linked.png").symlink_to(outside / "file")
     words = ["--run_dir", str(folder), *SEARCH, "--seed", "1"]
-    run_command(run_search, SearchConfig, "search.py", [*words, "--overwrite"])  # which may refuse the links
+    run_command(run_search, SearchConfig, "naswot search", [*words, "--overwrite"])  # which may refuse the links
     assert (outside / "file").read_text() == "precious\n"
     assert all((folder / name).exists() for name in users)
     for link in ("picks/2-5", "picks/given-ab", f"wandb/run-20250101_000000-{mark}-3-4"):
         (folder / link).unlink(missing_ok=True)
-    assert run_command(run_search, SearchConfig, "search.py", [*words, "--overwrite"]) == 0
+    assert run_command(run_search, SearchConfig, "naswot search", [*words, "--overwrite"]) == 0
     assert not [name for name in ours if (folder / name).exists()]
     assert all((folder / name).exists() for name in users)
 
@@ -162,12 +162,12 @@ def test_folder_that_is_moved_during_a_search_is_not_made_anew(tmp_path, monkeyp
 
     with monkeypatch.context() as patch:
         patch.setattr(Loop, "run", score_and_move)
-        assert run_command(run_search, SearchConfig, "search.py", [*words, str(run)]) == 1
+        assert run_command(run_search, SearchConfig, "naswot search", [*words, str(run)]) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert f"{run} was moved or removed while this command ran" in error
     assert not run.exists()
-    assert run_command(run_search, SearchConfig, "search.py", [*words, str(moved)]) == 0
+    assert run_command(run_search, SearchConfig, "naswot search", [*words, str(moved)]) == 0
 
 
 def test_versions_are_noted_where_one_has_changed(tmp_path, monkeypatch):

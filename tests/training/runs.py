@@ -7,10 +7,10 @@ import signal
 import torch
 
 from naswot_lightning.config import TrainConfig, WandbConfig
+from naswot_lightning.spaces import trust
 from naswot_lightning.training.plan import plan_training
 from naswot_lightning.training.run import load_images, prepare_picks
 from naswot_lightning.training.trainer import silence_lightning
-from naswot_lightning.spaces import trust
 from tests.conftest import ROOT
 
 SMALL = "|skip_connect~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"

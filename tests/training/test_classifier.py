@@ -10,12 +10,12 @@ from torch import nn
 
 from naswot_lightning.data.augmentation import normalized
 from naswot_lightning.data.module import ImageDataModule
+from naswot_lightning.spaces import get_space, trust
 from naswot_lightning.training.classifier import (
     ImageClassifier,
     has_unused_parameters,
     work_around_channels_last_bug,
 )
-from naswot_lightning.spaces import get_space, trust
 from tests.images import make_image_folder
 from tests.spaces.nds.architectures import GENOTYPES
 from tests.training.runs import OWN, SMALL

@@ -134,7 +134,7 @@ def test_command_with_bad_input_is_one_line_and_code_2_and_leaves_nothing(tmp_pa
         ((*given, "--trainer.limit_val_batches", "0.0"), "at least one"),
         ((*given, "--trainer.enable_checkpointing", "false"), "set by naswot train itself"),
     ):
-        assert run_command(run_training, TrainConfig, "train.py", ["--run_dir", "run", *words]) == 2
+        assert run_command(run_training, TrainConfig, "naswot train", ["--run_dir", "run", *words]) == 2
         errors = capsys.readouterr().err
         assert message in errors
         assert errors.startswith("naswot train: error: ")

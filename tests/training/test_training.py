@@ -13,10 +13,10 @@ from naswot_lightning.cli.train import run_training, train_and_compare
 from naswot_lightning.config import SearchConfig, TrainConfig, WandbConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.report.wandb.comparison import ComparisonRun, ComparisonUpdates
+from naswot_lightning.spaces import get_space
 from naswot_lightning.training.classifier import ImageClassifier
 from naswot_lightning.training.plan import plan_training
 from naswot_lightning.training.progress import Outcome, read_outcome
-from naswot_lightning.spaces import get_space
 from tests.images import make_image_folder
 from tests.runs import wandb_files
 from tests.training.runs import SMALL, table

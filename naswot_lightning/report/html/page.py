@@ -212,7 +212,7 @@ def in_words(settings: Mapping[str, Any]) -> dict[str, str]:
 
 def commands_of(run: Run) -> tuple[str, ...]:
     """Return the command of the search, and one for each kind of trainings, as they are typed in a shell."""
-    commands = [_joined("search.py", _search_options(run.settings))] if run.settings else []
+    commands = [_joined("search", _search_options(run.settings))] if run.settings else []
     # One for the ranks that share recipe, data set and seeds, and one for each architecture given.
     kinds: dict[str, list[TrainingRun]] = {}
     for each in run.trainings:
@@ -228,15 +228,15 @@ def commands_of(run: Run) -> tuple[str, ...]:
         options.append(("seed", seeds[0]) if len(seeds) == 1 else ("seeds", ",".join(map(str, seeds))))
         ranks = sorted({each.planned.rank for each in members if each.planned.rank is not None})
         if ranks:
-            commands.append(_joined("train.py", [("picks", ",".join(map(str, ranks))), *options]))
+            commands.append(_joined("train", [("picks", ",".join(map(str, ranks))), *options]))
         given = {(each.planned.space, each.planned.architecture) for each in members if each.planned.rank is None}
         for space, architecture in sorted(given):
-            commands.append(_joined("train.py", [("space", space), ("architecture", architecture), *options]))
+            commands.append(_joined("train", [("space", space), ("architecture", architecture), *options]))
     return tuple(commands)
 
 
-def _joined(script: str, options: Iterable[tuple[str, Any]]) -> str:
-    words = ["python", script]
+def _joined(command: str, options: Iterable[tuple[str, Any]]) -> str:
+    words = ["naswot", command]
     for name, value in options:
         words += [f"--{name}", str(value).lower() if isinstance(value, bool) else str(value)]
     return " ".join(map(_quoted, [*words, "--run_dir", AGAIN]))

@@ -21,9 +21,9 @@ from naswot_lightning.report.compare import NAMES, comparison_rows
 from naswot_lightning.report.findings import Findings
 from naswot_lightning.report.html.tables import thinned
 from naswot_lightning.report.run import Run
+from naswot_lightning.spaces import SpaceError, known_space
 from naswot_lightning.storage.files import to_csv
 from naswot_lightning.storage.run_folder import RunFolder
-from naswot_lightning.spaces import SpaceError, known_space
 
 # What wandb draws of one chart, and shows of one table.
 CHART_ROWS = 10_000

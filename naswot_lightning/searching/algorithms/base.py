@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from naswot_lightning.errors import UserError
-from naswot_lightning.storage.score_rows import ScoreRow
 from naswot_lightning.spaces import CategoricalSpace, Complexity, Space, SpaceError, get_space, list_spaces
 from naswot_lightning.spaces.errors import TooLargeError
+from naswot_lightning.storage.score_rows import ScoreRow
 
 # There is nothing more to find after this many draws in a row that were rejected, or were known before.
 _FRUITLESS_DRAWS = 1_000
@@ -130,8 +130,8 @@ class Budget:
     """Ends another algorithm when the seconds of its candidates reach ``max_seconds``.
 
     The evaluation during which the time runs out is the last one, and counts, as in
-    :func:`~naswot_lightning.searching.loop.simulate`. ``algorithm`` sees its own whole batches, never a part of one. Where
-    candidates take longer than any before, the last part goes beyond the budget by their difference.
+    :func:`~naswot_lightning.searching.loop.simulate`. ``algorithm`` sees its own whole batches, never a part of one.
+    Where candidates take longer than any before, the last part goes beyond the budget by their difference.
     """
 
     algorithm: Algorithm

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from naswot_lightning.benchmarks.csv_table import ARCHITECTURE
+from naswot_lightning.config import CONFIGS
 from naswot_lightning.errors import UserError
 from naswot_lightning.searching.algorithms.base import Algorithm, Limits, SpaceAlgorithm, architecture_of
-from naswot_lightning.storage.files import from_cell
-from naswot_lightning.storage.score_rows import ScoreRow
 from naswot_lightning.spaces import EnumerableSpace, Space, SpaceError
 from naswot_lightning.spaces.errors import TooLargeError, quoted
+from naswot_lightning.storage.files import from_cell
+from naswot_lightning.storage.score_rows import ScoreRow
 
 log = logging.getLogger(__name__)
 # A space of unknown size is called exhausted after this many draws in a row that were all seen before.
@@ -85,6 +86,8 @@ def read_architectures(space: Space, file: str | Path) -> list[str]:
         UserError: no such file, no architecture in it, or one that is not of the space, with its line. One that is of
             the space, and too large to be built, is taken: its row says so.
     """
+    if not Path(file).exists() and (shipped := CONFIGS / "search" / file).is_file():
+        file = shipped
     found: dict[str, None] = {}
     read: list[str] = []
     for number, text in _entries(file):

@@ -21,9 +21,9 @@ from naswot_lightning.ranking import as_dicts
 from naswot_lightning.report.run import BenchmarkEvidence
 from naswot_lightning.scorer import Evaluation, ScoreEvaluator
 from naswot_lightning.searching.evaluators.base import EvaluatorContext, MultiFidelityEvaluator
+from naswot_lightning.spaces import Complexity
 from naswot_lightning.storage.files import write_json
 from naswot_lightning.storage.score_rows import ScoreRow
-from naswot_lightning.spaces import Complexity
 
 
 @dataclass

@@ -24,7 +24,15 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from naswot_lightning.spaces.base import Space
-from naswot_lightning.spaces.errors import MAX_PARAMS, SpaceError, TooLargeError, did_you_mean, expect_buildable, quoted, read_bounded
+from naswot_lightning.spaces.errors import (
+    MAX_PARAMS,
+    SpaceError,
+    TooLargeError,
+    did_you_mean,
+    expect_buildable,
+    quoted,
+    read_bounded,
+)
 from naswot_lightning.spaces.graph import CellGraph, chain_graph
 from naswot_lightning.spaces.layers import GlobalAveragePool, draw_he_weights
 

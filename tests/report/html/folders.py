@@ -11,9 +11,9 @@ from naswot_lightning.ranking import rank, write_ranking
 from naswot_lightning.report.findings import find
 from naswot_lightning.report.html.page import write_report
 from naswot_lightning.report.run import read_rows, read_run
+from naswot_lightning.spaces import get_space
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.storage.score_rows import ScoreRow
-from naswot_lightning.spaces import get_space
 
 SETTINGS = {
     "space": "nasbench201", "algorithm": "random", "samples": 12, "seed": 0, "dataset": "digits", "score": "naswot",

@@ -23,10 +23,10 @@ from naswot_lightning.report.html import document
 from naswot_lightning.report.html.page import Page, _joined, commands_of
 from naswot_lightning.report.html.tables import MOST_DRAWN, progress_of
 from naswot_lightning.report.run import BenchmarkEvidence, read_rows, read_run
-from naswot_lightning.storage.files import write_json
-from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.spaces import get_space
 from naswot_lightning.spaces.drawing.layout import lay_out
+from naswot_lightning.storage.files import write_json
+from naswot_lightning.storage.run_folder import RunFolder
 from tests.report.html.folders import (
     HOSTILE,
     SETTINGS,
@@ -217,9 +217,9 @@ def test_command_of_a_search_gives_its_settings(tmp_path):
         {"architectures": "a list; of 'mine'.txt", "workers": 4, "wandb": {"mode": "online", "project": "x"}},
     )):  # fmt: skip
         settings = {**SETTINGS, **chosen}
-        ((python, script, *words),) = commands(write_search(tmp_path / str(number), sampled_rows(1), **chosen))
-        assert (python, script) == ("python", "search.py")
-        parsed = parse(SearchConfig, words, "search.py")
+        ((naswot, command, *words),) = commands(write_search(tmp_path / str(number), sampled_rows(1), **chosen))
+        assert (naswot, command) == ("naswot", "search")
+        parsed = parse(SearchConfig, words, "naswot search")
         for name in set(settings) - {"run_dir", "wandb", "workers"}:
             assert getattr(parsed, name) == settings[name], name
         assert (parsed.run_dir, parsed.wandb.mode) == ("runs/again", "auto")
@@ -232,7 +232,7 @@ def test_commands_of_trainings_give_their_picks_recipes_and_seeds(tmp_path):
         (pick / "config.yaml").write_text(yaml.safe_dump({"recipe": "nasbench201-200", "options": options}))
     pick = write_pick(tmp_path, result(9, rank=None, architecture="a;b", epochs=12))
     (pick / "config.yaml").write_text(yaml.safe_dump({"recipe": "nasbench201-12", "options": {}}))
-    given, ranked = (parse(TrainConfig, words[2:], "train.py") for words in commands(tmp_path))
+    given, ranked = (parse(TrainConfig, words[2:], "naswot train") for words in commands(tmp_path))
     assert (ranked.picks, ranked.all_seeds(), ranked.epochs, ranked.batch_size) == ("1,4", [5, 6], 3, 64)
     assert (ranked.recipe, ranked.precision, ranked.dataset) == ("nasbench201-200", "bf16-mixed", "digits")
     assert ranked.trainer == {"limit_train_batches": 0.5}
@@ -241,7 +241,7 @@ def test_commands_of_trainings_give_their_picks_recipes_and_seeds(tmp_path):
 
 def test_command_to_copy_has_no_letter_that_a_shell_or_terminal_acts_on():
     word = "a'\\ \n\x1b[2J\u202e|none~0|"
-    command = _joined("search.py", iter([("space", word)]))
+    command = _joined("search", iter([("space", word)]))
     assert command.isprintable()
     printed = subprocess.run(["bash", "-c", command.replace("naswot search", "printf %s")], capture_output=True)
     assert printed.stdout.decode() == f"--space{word}--run_dirruns/again"

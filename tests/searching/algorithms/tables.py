@@ -6,8 +6,8 @@ from naswot_lightning.scorer import Evaluation
 from naswot_lightning.searching.algorithms import make_algorithm
 from naswot_lightning.searching.algorithms.base import Limits, Proposal, Trial, architecture_of
 from naswot_lightning.searching.loop import row_of as row_of_evaluation
-from naswot_lightning.storage.score_rows import ScoreRow
 from naswot_lightning.spaces import get_space
+from naswot_lightning.storage.score_rows import ScoreRow
 
 SPACE = get_space("nasbench201")
 NO_LIMITS = Limits(None, None, SPACE.complexity)

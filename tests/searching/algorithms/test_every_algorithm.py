@@ -6,7 +6,15 @@ from naswot_lightning.searching.algorithms import ALGORITHMS, get_algorithm
 from naswot_lightning.searching.algorithms.base import Limits, Trial, proposal_of
 from naswot_lightning.searching.loop import simulate
 from naswot_lightning.spaces import SpaceError, get_space
-from tests.searching.algorithms.tables import SPACE, SmallTable, complexity_limits, convolutions, evaluator, made, params
+from tests.searching.algorithms.tables import (
+    SPACE,
+    SmallTable,
+    complexity_limits,
+    convolutions,
+    evaluator,
+    made,
+    params,
+)
 
 WITH_FEEDBACK = [name for name in ALGORITHMS if name != "random"]
 WITH_OPTIONS = [*WITH_FEEDBACK, "rea:children=4,population=7", "area:children=3,start=30"]

@@ -75,7 +75,3 @@ def print_spaces() -> None:
     terminal = sys.stdout.isatty()
     width = None if terminal else max(_WIDTH_OF_A_FILE, shutil.get_terminal_size().columns)
     Console(width=width, highlight=False, markup=False).print(table)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,54 @@
+"""Say what is on images: ``naswot predict --help``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from naswot_lightning.cli.parser import run_command
+from naswot_lightning.config import PredictConfig
+from naswot_lightning.errors import UserError
+
+PROG = "naswot predict"
+
+
+def main(words: Sequence[str]) -> int:
+    """Print the class of each image; return the exit code."""
+    return run_command(predict, PredictConfig, PROG, words, ["images"])
+
+
+def predict(config: PredictConfig) -> int:
+    """Print class and probability per image, as they are found, or write them as CSV; return 0.
+
+    Raises:
+        UserError: there is no model, or a file is no image.
+    """
+    from naswot_lightning.deploy.model import load
+    from naswot_lightning.storage.files import write_csv
+
+    files = list(_image_files(config.images))
+    if not files:
+        raise UserError(f"{' '.join(config.images) or 'no image'}: name image files, or folders that hold some")
+    model = load(config.model, trust=config.trust)
+    rows = []
+    for start in range(0, len(files), config.batch_size):
+        part = files[start : start + config.batch_size]
+        for file, (label, probability) in zip(part, model.predict(part, config.batch_size), strict=True):
+            rows.append({"image": file, "class": label, "probability": round(probability, 6)})
+            if config.csv is None:
+                print(f"{file}: {label} {100 * probability:.1f} %")
+    if config.csv is not None:
+        write_csv(Path(config.csv), rows, ("image", "class", "probability"))
+        print(f"Predictions: {config.csv} ({len(rows)} images)")
+    return 0
+
+
+def _image_files(names: Sequence[str]) -> Iterator[str]:
+    from naswot_lightning.data.image_folder import IMAGE_SUFFIXES
+
+    for name in names:
+        if Path(name).is_dir():
+            found = (path for path in Path(name).rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+            yield from map(str, sorted(found))
+        else:
+            yield name

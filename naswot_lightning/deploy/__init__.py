@@ -1,0 +1,1 @@
+"""What a training leaves for use: the model of a pick, and a folder that runs without this package."""

@@ -1,0 +1,203 @@
+"""A trained network with the names of its classes and its preprocessing, out of a run folder or a model folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from naswot_lightning.analysis.results import TrainingResult, read_results
+from naswot_lightning.data.augmentation import normalized
+from naswot_lightning.data.image_folder import read_image
+from naswot_lightning.errors import UserError, reason_of
+from naswot_lightning.logits import logits_of
+from naswot_lightning.networks import build_network
+from naswot_lightning.spaces import get_space, known_space
+from naswot_lightning.storage.foreign import FAULTS
+from naswot_lightning.storage.records import STRICT, Count, Positive, Share, from_plain, parse_json
+
+FACTS, CLASSES, WEIGHTS = "model.json", "classes.json", "weights.pt"
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What ``model.json`` says of a model: how it is built, what it takes, how good it was."""
+
+    space: str
+    architecture: str
+    seed: Count
+    dataset: str
+    image_size: Positive
+    """The shorter side of an image is resized to it, then the middle square is cut out."""
+    mean: tuple[float, ...]
+    """Of each channel, subtracted from pixels between 0 and 1."""
+    std: tuple[float, ...]
+    """Of each channel; the pixels are divided by it."""
+    epochs: Positive
+    val_acc: Share | None
+    """None where the data set has no validation images."""
+    test_acc: Share | None
+    pick: str
+    """The folder that it was trained in."""
+
+    __pydantic_config__ = STRICT
+
+
+class Prediction(NamedTuple):
+    """What a model sees on an image."""
+
+    label: str
+    probability: float
+
+
+class TrainedModel(nn.Module):
+    """A trained network in eval mode.
+
+    Args:
+        network: maps normalised images (N, 3, S, S) to logits (N, C), or to what holds them.
+        classes: the C names.
+        facts: how it was made.
+    """
+
+    def __init__(self, network: nn.Module, classes: Sequence[str], facts: ModelFacts) -> None:
+        super().__init__()
+        self.network, self.classes, self.facts = network, tuple(classes), facts
+        self._mean: Tensor
+        self._std: Tensor
+        self.register_buffer("_mean", 255 * torch.tensor(facts.mean), persistent=False)
+        self.register_buffer("_std", 255 * torch.tensor(facts.std), persistent=False)
+        self.eval()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map normalised images (N, 3, S, S) to logits (N, C)."""
+        output = self.network(images)
+        if isinstance(output, Tensor):
+            return output.flatten(1)  # (N, C) or (N, C, 1, 1); comparing shapes would fix N in an exported program
+        return logits_of(output, images.shape[0], len(self.classes))
+
+    def preprocess(self, images: Tensor | str | Path | Sequence[str | Path]) -> Tensor:
+        """Return images as the network takes them: (N, 3, S, S) float32, normalised, on its device.
+
+        Args:
+            images: files, or a batch (N, 3, S, S) or (3, S, S): uint8, or float with values from 0 to 1.
+
+        Raises:
+            UserError: a file is no image that can be read, or the batch has another shape.
+        """
+        size, device = self.facts.image_size, self._mean.device
+        if isinstance(images, Tensor):
+            batch = images if images.dim() == 4 else images[None]
+            if batch.dim() != 4 or batch.shape[1:] != (3, size, size):
+                raise UserError(f"images {tuple(images.shape)}: expected (N, 3, {size}, {size})")
+            pixels = batch if batch.dtype == torch.uint8 else (255 * batch).float()
+        else:
+            files = [images] if isinstance(images, str | Path) else images
+            pixels = torch.stack([torch.from_numpy(read_image(str(file), size).copy()) for file in files])
+            pixels = pixels.permute(0, 3, 1, 2)
+        # (N, S, S, 3), as training normalises them
+        return normalized(pixels.to(device).permute(0, 2, 3, 1), self._mean, self._std)
+
+    @torch.no_grad()
+    def probabilities(self, images: Tensor | str | Path | Sequence[str | Path]) -> Tensor:
+        """Return the probability of each class, (N, C); images as :meth:`preprocess` takes them."""
+        return self(self.preprocess(images)).softmax(1)
+
+    def predict(self, images: Tensor | str | Path | Sequence[str | Path], batch_size: int = 64) -> list[Prediction]:
+        """Return the most probable class of each image; images as :meth:`preprocess` takes them."""
+        if isinstance(images, Tensor):
+            parts: Iterable[Any] = (images if images.dim() == 4 else images[None]).split(batch_size)
+        else:
+            files = [images] if isinstance(images, str | Path) else list(images)
+            parts = (files[start : start + batch_size] for start in range(0, len(files), batch_size))
+        found = []
+        for part in parts:
+            values, labels = self.probabilities(part).max(1)
+            pairs = zip(labels.tolist(), values.tolist(), strict=True)
+            found += [Prediction(self.classes[label], value) for label, value in pairs]
+        return found
+
+
+def load(folder: str | Path, pick: str | int = "best", trust: bool = False) -> TrainedModel:
+    """Return the model of a pick, with the weights of its best epoch.
+
+    Args:
+        folder: a run folder, or one that :func:`~naswot_lightning.deploy.export.export_model` wrote.
+        pick: in a run folder, "best" for the one with the highest validation accuracy, a rank, or a pick's name.
+        trust: import the code of a space that the files name by its import path.
+
+    Raises:
+        UserError: there is no such pick, or a file is missing or damaged.
+        SpaceError: it is of a space whose code lies elsewhere, and which nobody trusts.
+    """
+    folder = Path(folder)
+    if (folder / FACTS).exists():
+        return _load_exported(folder, trust)
+    result = choose_result(folder, pick)
+    path = folder / "picks" / result.pick / "best.ckpt"
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        hyper = saved["hyper_parameters"]
+        weights = {
+            name.removeprefix("network."): value
+            for name, value in saved["state_dict"].items()
+            if name.startswith("network.")
+        }
+        facts = ModelFacts(
+            space=hyper["space"],
+            architecture=hyper["architecture"],
+            seed=hyper["seed"],
+            dataset=result.dataset,
+            image_size=hyper["image_size"],
+            mean=tuple(round(value / 255, 6) for value in hyper["mean"]),
+            std=tuple(round(value / 255, 6) for value in hyper["std"]),
+            epochs=result.epochs,
+            val_acc=result.best_val_acc,
+            test_acc=result.test_acc,
+            pick=result.pick,
+        )
+        return _build(facts, hyper["classes"], weights, trust)
+    except (OSError, *FAULTS) as error:
+        raise UserError(f"{path}: {reason_of(error)}; train the pick again") from error
+
+
+def choose_result(folder: Path, pick: str | int = "best") -> TrainingResult:
+    """Return the result of a pick of a run folder; arguments and errors as of :func:`load`."""
+    results = [result for result in read_results(folder) if result.is_whole]
+    if not results:
+        raise UserError(f"{folder} has no trained pick: run naswot train --run_dir {folder} first")
+    if pick == "best":
+        # The test set must not choose. Where nothing was validated, the score does: the first of the ranking.
+        return max(results, key=lambda each: -1.0 if each.best_val_acc is None else each.best_val_acc)
+    for result in results:
+        if str(pick) in (result.pick, str(result.rank)):
+            return result
+    names = ", ".join(result.pick for result in results)
+    raise UserError(f"--pick {pick}: {folder} has no such trained pick; expected best, a rank, or one of {names}")
+
+
+def _load_exported(folder: Path, trust: bool) -> TrainedModel:
+    try:
+        facts = from_plain(ModelFacts, parse_json((folder / FACTS).read_bytes()))
+        classes = from_plain(list[str], parse_json((folder / CLASSES).read_bytes()))
+        weights = torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True)
+        return _build(facts, classes, weights, trust)
+    except (OSError, *FAULTS) as error:
+        raise UserError(f"{folder} holds no whole model ({reason_of(error)}): export it again") from error
+
+
+def _build(facts: ModelFacts, classes: Sequence[str], weights: dict[str, Tensor], trust: bool) -> TrainedModel:
+    space = get_space(facts.space) if trust else known_space(facts.space)
+    network = build_network(space, facts.architecture, facts.seed, len(classes))
+    # An auxiliary head is for training alone: the network is built without, and its weights are left out.
+    network.load_state_dict({name: weights[name] for name in network.state_dict()})
+    return TrainedModel(network, classes, facts)
+
+
+def facts_as_json(facts: ModelFacts) -> str:
+    """Return the content of ``model.json``."""
+    return json.dumps(asdict(facts), indent=1)

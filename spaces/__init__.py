@@ -1,0 +1,5 @@
+"""In a checkout, ``spaces`` is ``naswot_lightning.spaces``; it is not installed, for others have that name."""
+
+from naswot_lightning.aliases import alias_package
+
+alias_package(__name__, "naswot_lightning.spaces")

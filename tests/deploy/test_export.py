@@ -1,0 +1,131 @@
+"""A trained pick as a model: loaded, exported, asked, and refused where it is not whole."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from naswot_lightning.cli.export import main as export
+from naswot_lightning.cli.predict import main as predict
+from naswot_lightning.cli.train import main as train
+from naswot_lightning.deploy.export import TOLERANCE
+from naswot_lightning.deploy.model import choose_result, load
+from naswot_lightning.errors import UserError
+from naswot_lightning.storage.files import write_json
+from naswot_lightning.training.classifier import ImageClassifier
+from tests.runs import result, write_pick
+
+SMALL = "|skip_connect~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"
+COLOURS = {"blue": (40, 60, 210), "green": (40, 200, 60), "red": (210, 60, 50)}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Images of three colours, of 40 x 32 pixels, and a run that was trained on them."""
+    place = tmp_path_factory.mktemp("deploy")
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 40), ("test", 6)):
+        for name, colour in COLOURS.items():
+            folder = place / "images" / split / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                pixels = np.clip(rng.normal(colour, 30, (32, 40, 3)), 0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(folder / f"{number}.png")
+    run = ["--run_dir", str(place / "run"), "--wandb.mode", "disabled"]
+    images = ["--dataset", "imagefolder", "--data_dir", str(place / "images"), "--image_size", "16"]
+    recipe = ["--epochs", "2", "--batch_size", "8", "--lr", "0.02", "--early_points", "1", "--probe_batch_size", "16"]
+    assert train(["--space", "nasbench201", "--architecture", SMALL, *images, *recipe, *run]) == 0
+    return place
+
+
+@pytest.fixture(scope="module")
+def model(place):
+    """The folder that export writes."""
+    assert export(["--run_dir", str(place / "run"), "--output", str(place / "model")]) == 0
+    return place / "model"
+
+
+def test_loaded_model_is_the_network_of_the_best_epoch(place):
+    model = load(place / "run")
+    assert model.classes == tuple(COLOURS)
+    saved = ImageClassifier.load_from_checkpoint(place / "run" / "picks" / model.facts.pick / "best.ckpt")
+    images = torch.randn(3, 3, 16, 16)
+    with torch.no_grad():
+        # In another memory format, whose sums are rounded otherwise.
+        assert torch.allclose(model(images), saved.eval()(images), atol=1e-5)
+    assert not model.training
+    # As the data set prepares them: the same probabilities as in the test of the training.
+    files = sorted((place / "images" / "test").rglob("*.png"))
+    right = [label == file.parent.name for file, (label, _) in zip(files, model.predict(files, 5), strict=True)]
+    assert sum(right) / len(right) == pytest.approx(model.facts.test_acc)
+
+
+def test_exported_model_says_what_the_network_says(place, model):
+    loaded, exported = load(place / "run"), load(model)
+    program = torch.export.load(model / "model.pt2").module()
+    for count in (1, 5):
+        images = torch.randn(count, 3, 16, 16)
+        with torch.no_grad():
+            expected = loaded(images)
+            assert torch.equal(exported(images), expected)
+            assert (program(images) - expected).abs().max() <= TOLERANCE * max(expected.abs().max(), 1)
+    assert json.loads((model / "classes.json").read_text()) == list(COLOURS)
+
+
+def test_folder_predicts_without_this_package(place, model):
+    files = [place / "images" / "test" / name / "0.png" for name in COLOURS]
+    Image.open(files[0]).save(place / "blue.ppm")
+    # Without our package and its folder: -I leaves out both PYTHONPATH and the working directory.
+    command = [sys.executable, "-I", model / "predict.py", *files, place / "blue.ppm"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=place)
+    labels = [line.rpartition(": ")[2].split()[0] for line in done.stdout.splitlines()]
+    assert labels == [*(label for label, _ in load(model).predict(files)), labels[0]]
+    assert "naswot" not in (model / "predict.py").read_text()
+
+
+def test_command_prints_each_image_or_writes_a_table(place, model, capsys):
+    folder = place / "images" / "test"
+    assert predict(["--model", str(model), str(folder / "red"), str(folder / "blue" / "0.png")]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 7
+    assert predict(["--model", str(model), "--csv", str(place / "p.csv"), str(folder)]) == 0
+    lines = (place / "p.csv").read_text().splitlines()
+    assert lines[0] == "image,class,probability"
+    assert len(lines) == 19
+
+
+def test_mistake_is_one_line_and_nothing_is_written(place, model, capsys):
+    run = ["--run_dir", str(place / "run")]
+    capsys.readouterr()
+    for main, words, said in (
+        (export, [*run, "--pick", "9"], "no such trained pick; expected best, a rank, or one of given-"),
+        (export, [*run, "--format", "tf", "--output", str(place / "new")], "unknown format 'tf'"),
+        (export, [*run, "--output", str(place / "images")], "holds other files than a model"),
+        (export, ["--run_dir", str(place / "none")], "has no trained pick: run naswot train"),
+        (predict, ["--model", str(model)], "name image files"),
+        (predict, ["--model", str(model), str(place / "none.png")], "none.png is not a readable image"),
+    ):
+        assert main(words) == 2
+        error = capsys.readouterr().err
+        assert said in error
+        assert error.count("\n") == 1
+    assert not (place / "new").exists()
+    damaged = place / "damaged"
+    damaged.mkdir()
+    write_json(damaged / "model.json", {"space": "nats_size"})
+    with pytest.raises(UserError, match="holds no whole model"):
+        load(damaged)
+
+
+def test_best_pick_is_chosen_by_validation_accuracy_never_by_the_test_set(tmp_path):
+    write_pick(tmp_path, result(1, best_val_acc=0.80, test_acc=0.95))
+    write_pick(tmp_path, result(2, best_val_acc=0.85, test_acc=0.90))
+    write_pick(tmp_path, result(3, best_val_acc=0.99, test_acc=None, status="diverged"))
+    assert choose_result(tmp_path).rank == 2
+    without = tmp_path / "without"
+    for rank in (1, 2):
+        write_pick(without, result(rank, best_val_acc=None, val_set=None, test_acc=0.8 + 0.05 * rank))
+    assert choose_result(without).rank == 1
