@@ -168,7 +168,7 @@ class Bars(Lines):
 
 
 class OneBar(Lines):
-    """Shows all trainings as one bar of epochs on stderr, beside their lines: in a notebook, or where lines go to a file.
+    """Shows all trainings as one bar of epochs on stderr beside their lines: in a notebook, or with lines in a file.
 
     Args:
         bar: to move.
