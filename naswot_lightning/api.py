@@ -1,9 +1,6 @@
 """Search and train from Python: the same work, settings and run folders as the commands, results as objects.
 
->>> import naswot_lightning as nl
->>> ranking = nl.search(space="nats_size", samples=4, batch_size=16, run_dir=folder, wandb={"mode": "disabled"})
->>> ranking.frame[["rank", "architecture", "score"]].shape, len(ranking.top(2))
-((4, 3), 2)
+``search`` and ``train`` go from a space to trained picks; ``score`` and ``rank`` take networks of one's own.
 """
 
 from __future__ import annotations

@@ -122,7 +122,7 @@ def test_missing_or_official_file_says_what_to_do(tmp_path):
             with pytest.raises(UserError, match=f"no such file or folder.*{source}"):
                 ask(tmp_path / name)
     (tmp_path / "a.pkl").write_bytes(b"")
-    with pytest.raises(UserError, match=r"convert it once, with python -m .* convert .*a\.pkl, and give .*a\.npz"):
+    with pytest.raises(UserError, match=r"convert it once, with naswot .* convert .*a\.pkl, and give .*a\.npz"):
         open_benchmark(tmp_path / "a.pkl")
 
 

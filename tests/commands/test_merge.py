@@ -230,7 +230,7 @@ def test_merge_reads_a_damaged_shard_as_strictly_as_any_run(place):
 
 
 def test_merge_that_was_cut_off_is_mended_by_the_next(place, scored, monkeypatch, capsys):
-    for step in ("search.merge.atomic_path", "search.merge.plan_search", "search.plan.Search.run"):
+    for step in ("searching.merge.atomic_path", "searching.merge.plan_search", "searching.plan.Search.run"):
         for fault, code in ((OSError(28, "full", "x"), 2), (KeyboardInterrupt(), 130)):
             with monkeypatch.context() as patch:
                 patch.setattr(f"naswot_lightning.{step}", Mock(side_effect=fault))

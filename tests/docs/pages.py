@@ -64,6 +64,9 @@ SMALLER = {
     ),
     "figure10 --benchmark DARTS_fix-w-d.npz": "figure10 --benchmark DARTS_fix-w-d.npz --samples 3",
 }
+SMALLER_IN_PYTHON = {
+    "samples=100": "samples=4", "ranking.top(3)": "ranking.top(1)", "epochs=12": "epochs=1", "epochs=3": "epochs=1",
+}  # fmt: skip
 # What a command has beside, unless the page says otherwise.
 BESIDE = {
     "search": {"--samples": "8", "--batch_size": "16", "--wandb.mode": "disabled"},
@@ -143,7 +146,7 @@ def blocks(page: Path) -> list[Block]:
 def inline_commands(page: Path) -> list[list[str]]:
     """Return the words of commands that stand in the text of a page."""
     text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
-    found = re.findall(r"`((?:python|naswot|pip install|pytest|make|\.venv/bin/\w+)\s[^`]+)`", text)
+    found = re.findall(r"`((?:python|pip install|pytest|make|\.venv/bin/\w+)\s[^`]+)`", text)
     return [shlex.split(command) for command in found if "PATH/" not in command]
 
 
@@ -207,7 +210,7 @@ def _read_command(command: str, options: Sequence[str]) -> None:
 
 def _read_of_others(words: list[str]) -> None:
     match words:
-        case ["pip", "install", "onnx", "onnxscript"]:
+        case ["pip", "install", "onnx", "onnxscript"] | ["pip", "install", "."]:
             pass
         case ["pip", "install", "-e", what] | ["pip", "install", what]:
             name, named = re.fullmatch(r"([\w.-]+)\[([\w,]+)\]", what).groups()
@@ -272,6 +275,8 @@ def run_program(code: str, names: dict[str, object]) -> None:
 
     Later blocks of a page go on from earlier ones, as the cells of a notebook do.
     """
+    for wanted, instead in SMALLER_IN_PYTHON.items():
+        code = code.replace(wanted, instead)
     if "tune_process()" not in code:
         exec(compile(code, "<page>", "exec"), names)
         return

@@ -9,7 +9,7 @@ import pytest
 from naswot_lightning import config
 from naswot_lightning.benchmarks.convert import convert
 from naswot_lightning.cli.parser import parse
-from naswot_lightning.config import SearchConfig, TrainConfig, WandbConfig
+from naswot_lightning.config import ExportConfig, PredictConfig, SearchConfig, TrainConfig, WandbConfig
 from naswot_lightning.data import image_folder
 from naswot_lightning.report.settings import ReportConfig
 from naswot_lightning.reproduce import RESULTS
@@ -34,7 +34,8 @@ OPTIONS = {each.name for kind in (SearchConfig, TrainConfig) for each in fields(
 OPTIONS -= {"wandb", "trainer", "slurm", "train"}
 OPTIONS |= {f"wandb.{each.name}" for each in fields(WandbConfig)}
 REPRODUCED = {each.name for result in RESULTS.values() for each in fields(result.settings)}
-OPTIONS |= {each.name for kind in (StudyConfig, ReportConfig) for each in fields(kind)}
+OPTIONS |= {each.name for kind in (StudyConfig, ReportConfig, ExportConfig, PredictConfig) for each in fields(kind)}
+OPTIONS -= {"images"}  # stand alone
 OPTIONS |= {"trainer.NAME", "slurm.NAME", "train.NAME", "config", "print_config"}
 
 
@@ -113,7 +114,7 @@ def test_page_first_command_runs_and_the_others_parse(page, folder):
         pages.run(words)
     for words in runnable[1:]:
         if words[1] in ("search", "train") and "--print_config" not in words:
-            parse({"naswot search": SearchConfig, "train.py": TrainConfig}[words[1]], words[2:], words[1])
+            parse({"search": SearchConfig, "train": TrainConfig}[words[1]], words[2:], f"naswot {words[1]}")
     for words in (words for words in listed if words not in runnable):
         read(words)
     for block in blocks(page):
@@ -200,7 +201,7 @@ def test_every_option_of_the_papers_tables_is_named():
 
 def test_every_named_option_exists():
     named = {name for page in PAGES for name in re.findall(r"`--([a-z][\w.]*)", page.read_text())}
-    others = {"output"}  # of naswot spaces, and of naswot benchmarks
+    others = {"output", "version"}  # of naswot spaces, benchmarks and itself
     odd = {name for name in named - OPTIONS - REPRODUCED - others if not name.startswith(("trainer.", "slurm."))}
     assert odd == set()
 
@@ -232,8 +233,8 @@ def test_refused_arguments_of_lightning_are_named():
 
 
 def test_a_run_folder_that_names_code_is_trained_only_where_the_user_says_so(folder):
-    command = next(words for words in commands(ROOT / "docs" / "security.md") if "train.py" in words)
-    search = next(words for words in commands(ROOT / "docs" / "security.md") if "search.py" in words)
+    command = next(words for words in commands(ROOT / "docs" / "security.md") if words[1] == "train")
+    search = next(words for words in commands(ROOT / "docs" / "security.md") if words[1] == "search")
     place = command.index("--space")
     pages.run(search)
     with pytest.raises(SpaceError, match="a file names this code"):

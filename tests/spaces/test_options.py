@@ -98,7 +98,7 @@ def test_invalid_option_is_one_line(folder):
         "nasbench-201": "did you mean 'nasbench201'",
         "own_options_of_a_test.absent": "cannot be imported from .*has no attribute 'absent'",
         "absent_module.Space": "No module named 'absent_module'",
-        "collections.OrderedDict:width=16": "expected a subclass of spaces.Space, or a function",
+        "collections.OrderedDict:width=16": "expected a subclass of naswot_lightning.spaces.Space, or a function",
         "own_options_of_a_test.Widths": "'most' of its constructor is missing; write it as own_options.*:most=int",
         "own_options_of_a_test.Widths:most=0": "most 0 is less than 9",
         "own_options_of_a_test.Widths:most=9,scale=nan": "'scale=nan', expected scale= and a number",

@@ -226,8 +226,8 @@ def refused(place, capsys):
 def test_invalid_options_are_one_line(refused):
     for words, message in (
         ((), "--run_dir: give the run folder of a search"),
-        (("--run_dir", "none", *TABLE), "none: no search in it; expected the run folder of search.py"),
-        (("--run_dir", "run"), "run: no trained picks that compare; a study needs 5: run train.py"),
+        (("--run_dir", "none", *TABLE), "none: no search in it; expected the run folder of naswot search"),
+        (("--run_dir", "run"), "run: no trained picks that compare; a study needs 5: run naswot train"),
         (("--run_dir", "run", "run/../run", *TABLE), "--run_dir run/../run: it is there twice"),
         (("--run_dir", "run", "--benchmark", "none.csv"), "none.csv"),
         (("--run_dir", "run", "--benchmark_dataset", "cifar10"), "it is of a table; give --benchmark, too"),

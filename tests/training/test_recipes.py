@@ -9,7 +9,7 @@ import yaml
 
 from naswot_lightning.cli.parser import parse
 from naswot_lightning.cli.train import run_training
-from naswot_lightning.config import SearchConfig, TrainConfig
+from naswot_lightning.config import CONFIGS, SearchConfig, TrainConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.training.classifier import ImageClassifier
 from naswot_lightning.training.plan import plan_training
@@ -108,7 +108,7 @@ def test_figure_6_trains_three_good_networks_by_the_recipe_of_nas_bench_201(monk
     assert (search.run_dir, search.space, search.dataset) == (config.run_dir, "nasbench201", "cifar10-valid")
     with open(shared_path("nasbench201-accuracies-1500.csv"), newline="") as file:
         accuracies = {row["arch"]: float(row["cifar10_valid_xvalid_200"]) for row in csv.DictReader(file)}
-    networks = (ROOT / search.architectures).read_text().split()
+    networks = (CONFIGS / "search" / search.architectures).read_text().split()
     assert [round(accuracies[each], 1) for each in networks] == [90.5, 91.3, 91.6]
 
 

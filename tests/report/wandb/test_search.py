@@ -111,7 +111,7 @@ def test_sweep_parameters_are_options_and_its_metric_is_one_that_is_logged():
     for name, config in SETTINGS.items():
         sweep, words = command_of(name)
         assert words[:3] == ["/usr/bin/env", "sh", "-c"]
-        assert words[3].startswith(f'exec .venv/bin/python {name}.py --run_dir "runs/sweep/$WANDB_RUN_ID"')
+        assert words[3].startswith(f'PATH=".venv/bin:$PATH" exec naswot {name} --run_dir "runs/sweep/$WANDB_RUN_ID"')
         settings = parse(config, words[5:], f"{name}.py")
         for each, parameter in sweep["parameters"].items():
             assert getattr(settings, each) == first_value(parameter)["value"]
