@@ -169,22 +169,23 @@ def _refuse_nulls(settings: Any, values: Mapping[str, Any], prefix: str) -> None
         _refuse_nulls(wandb, vars(wandb), "--wandb.")
 
 
-def _trust_space(settings: Any, words: Sequence[str]) -> None:
-    """Let the space be imported that this command line names; one that a file names needs ``--trust``.
+def _trust_own_code(settings: Any, words: Sequence[str]) -> None:
+    """Let the code be imported that this command line names by an import path; what a file names needs ``--trust``.
 
     Raises:
         UserError: a file names an import path, and nobody vouches for it.
     """
-    # A command may have no space.
-    space = getattr(settings, "space", None)
-    if space is None or not is_import_path(space):
-        return
-    if not settings.trust and space not in _given(words, "--space"):
-        raise UserError(
-            f"space {space}: a file names this code, which would be run; if you trust it, give --space {space} or "
-            "--trust"
-        )
-    trust(space)
+    for option in ("space", "dataset"):
+        # A command may have no such option.
+        name = getattr(settings, option, None)
+        if name is None or not is_import_path(name):
+            continue
+        if not settings.trust and name not in _given(words, f"--{option}"):
+            raise UserError(
+                f"{option} {name}: a file names this code, which would be run; if you trust it, give --{option} {name} "
+                "or --trust"
+            )
+        trust(name)
 
 
 def _expect_own_engine(settings: Any, words: Sequence[str], parser: ArgumentParser) -> None:
@@ -230,7 +231,7 @@ def parse(settings: type[Settings], argv: Sequence[str] | None, prog: str, posit
     values = parser.instantiate(parser.parse_args(words)).as_dict()
     _refuse_nulls(settings, values, "--")
     found = settings(**{f.name: values[f.name] for f in dataclasses.fields(settings)})  # type: ignore[arg-type]
-    _trust_space(found, words)
+    _trust_own_code(found, words)
     _expect_own_engine(found, words, parser)
     return found
 

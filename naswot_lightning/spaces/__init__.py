@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import os
-import sys
-import sysconfig
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from naswot_lightning.spaces.errors import SpaceError, did_you_mean
+from naswot_lightning.spaces.own_code import expect_trusted, import_own, is_import_path, is_own_function, trust
 
 if TYPE_CHECKING:
     from naswot_lightning.spaces.base import CategoricalSpace, Complexity, EnumerableSpace, Space
@@ -49,23 +46,6 @@ def list_spaces() -> list[str]:
     return list(SPACES)
 
 
-_trusted: set[str] = set()
-
-
-def is_import_path(name: str) -> bool:
-    """Return whether a space is named by the import path of its code, not by a name of the list.
-
-    >>> is_import_path("my_package.MySpace:depth=3"), is_import_path("nds_darts:depth=8")
-    (True, False)
-    """
-    return name.partition(":")[0] not in SPACES and "." in name.partition(":")[0]
-
-
-def trust(name: str) -> None:
-    """Let :func:`known_space` import the code that an import path names; call it with what the user asked for."""
-    _trusted.add(name.partition(":")[0])
-
-
 def known_space(name: str) -> Space:
     """Return the space that a file names: one of the list, or one whose import path the user trusts.
 
@@ -74,12 +54,7 @@ def known_space(name: str) -> Space:
     Raises:
         SpaceError: an import path that nobody vouched for (:func:`trust`), or as :func:`get_space`.
     """
-    path = name.partition(":")[0]
-    if is_import_path(name) and path not in _trusted:
-        raise SpaceError(
-            f"space {name}: a file names this code, which would be run; if you trust it, give --space {name} or "
-            f"--trust, or call naswot_lightning.spaces.trust({path!r}) first"
-        )
+    expect_trusted("space", name)
     return get_space(name)
 
 
@@ -136,31 +111,14 @@ def _constructor(name: str) -> Any:
     if "." not in name:
         near = did_you_mean(name, SPACES)
         raise SpaceError(f"unknown space {name!r}, expected one of {', '.join(SPACES)}, or an import path{near}")
-    if not all(part.isidentifier() for part in name.split(".")):
-        raise SpaceError(f"space {name!r}: expected an import path such as my_package.MySpace")
-    module, _, attribute = name.rpartition(".")
-    # A script's folder is on the path, the folder that the user stands in is not.
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise SpaceError(f"space {name!r} cannot be imported from {os.getcwd()}: {error}") from error
+    found = import_own("space", name)
     from naswot_lightning.spaces.base import Space
 
     if inspect.isclass(found):
         makes_a_space = issubclass(found, Space) and not inspect.isabstract(found)
     else:
         # Never called: what an installed library, or this one, happens to hold.
-        libraries = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-        makes_a_space = (
-            inspect.isfunction(found)
-            and found.__module__ == module
-            and module.partition(".")[0] not in ("spaces", "naswot_lightning", "callbacks")
-            and not any(
-                Path(inspect.getfile(found)).resolve().is_relative_to(Path(each).resolve()) for each in libraries
-            )
-        )
+        makes_a_space = is_own_function(found, name)
     if not makes_a_space:
         raise SpaceError(
             f"space {name!r}: expected a subclass of naswot_lightning.spaces.Space, or a function that a module of "

@@ -253,7 +253,7 @@ def test_merge_imports_the_space_of_a_shard_only_where_the_user_says_so(tmp_path
 
     def forget():
         """Be a new process so far as the user's spaces are concerned."""
-        monkeypatch.setattr(spaces, "_trusted", set())
+        monkeypatch.setattr(spaces.own_code, "_trusted", set())
         spaces.get_space.cache_clear()
         sys.modules.pop("foreign_space_of_a_merge", None)
 

@@ -45,7 +45,7 @@ def place(trained, tmp_path, monkeypatch):
     shutil.rmtree(tmp_path / "place" / "run" / "picks")
     monkeypatch.chdir(tmp_path / "place")
     monkeypatch.syspath_prepend(tmp_path / "place")
-    monkeypatch.setattr(spaces, "_trusted", set())
+    monkeypatch.setattr(spaces.own_code, "_trusted", set())
     spaces.get_space.cache_clear()
     yield tmp_path / "place"
     sys.modules.pop(MODULE, None)

@@ -241,7 +241,7 @@ def _train(options: Sequence[str]) -> int:
 
 def forget_trust() -> None:
     """Be a new process so far as what the user trusts is concerned."""
-    spaces._trusted.clear()
+    spaces.own_code._trusted.clear()
     spaces.get_space.cache_clear()
 
 
