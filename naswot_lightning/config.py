@@ -223,12 +223,13 @@ class SearchConfig:
 
 @dataclass
 class MergeConfig:
-    """Put the shards of a search together: a run folder as of the whole search."""
+    """Put the shards of a search together, or picks that were trained in copies of a run folder."""
 
     run_dir: str
     """the folder of the whole search; the command continues what it finds there."""
     shards: list[str] = field(default_factory=list)
-    """the run folders of all shards, which need no option: --run_dir NEW SHARD SHARD ..."""
+    """the run folders of all shards, or copies of one run folder, which need no option: --run_dir NEW FOLDER
+    FOLDER ..."""
     architectures: str | None = None
     """where the file of the candidates lies here; where it lay for the shards by default."""
     data_dir: str | None = None

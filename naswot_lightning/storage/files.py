@@ -133,6 +133,10 @@ def remove_within(folder: Path, path: Path) -> None:
     shutil.rmtree(path)
 
 
+# How many processes a launcher has started.
+_SIZES = ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
+
+
 @contextmanager
 def lock_folder(folder: Path, patience: float = 0.0, option: str = "--run_dir") -> Iterator[None]:
     """Hold an existing folder for this process; the lock dies with the process, however it ends.
@@ -162,6 +166,11 @@ def lock_folder(folder: Path, patience: float = 0.0, option: str = "--run_dir") 
             except BlockingIOError:
                 if time.monotonic() >= end:
                     busy = f"{folder} is in use by another process; wait for it, or choose another {option}"
+                    if any(os.environ.get(name, "1") not in ("", "1") for name in _SIZES):
+                        busy += (
+                            " (torchrun and srun start a command several times: run it once, it starts processes of "
+                            "its own by --devices, --workers and --engine)"
+                        )
                     raise UserError(busy) from None
                 time.sleep(_RETRY_S)
                 continue

@@ -33,9 +33,8 @@ TRAINER_ARGUMENTS_WITH_OPTIONS = {
     "gradient_clip_val": "--gradient_clip",
     "logger": "--wandb.mode",
     "default_root_dir": "--run_dir",
-    **dict.fromkeys(
-        ("barebones", "callbacks", "enable_checkpointing", "num_nodes", "plugins", "use_distributed_sampler")
-    ),
+    "num_nodes": "--devices, since a pick trains on one machine, and --engine slurm or ray for several machines",
+    **dict.fromkeys(("barebones", "callbacks", "enable_checkpointing", "plugins", "use_distributed_sampler")),
 }
 # The longest span of ranks in --picks, far more than can be trained.
 _MOST_RANKS = 1_000_000
