@@ -65,7 +65,7 @@ SMALLER = {
     "figure10 --benchmark DARTS_fix-w-d.npz": "figure10 --benchmark DARTS_fix-w-d.npz --samples 3",
 }
 SMALLER_IN_PYTHON = {
-    "samples=100": "samples=4", "ranking.top(3)": "ranking.top(1)", "epochs=12": "epochs=1", "epochs=3": "epochs=1",
+    "samples=100": "samples=3", "ranking.top(3)": "ranking.top(1)", "epochs=12": "epochs=1", "epochs=3": "epochs=1",
 }  # fmt: skip
 # What a command has beside, unless the page says otherwise.
 BESIDE = {
