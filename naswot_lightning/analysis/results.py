@@ -17,6 +17,7 @@ from naswot_lightning.storage.files import write_json
 from naswot_lightning.storage.records import STRICT, Count, Number, Positive, Share, from_plain, parse_json
 
 Status = Literal["ok", "diverged"]
+CHECKPOINT = "best.ckpt"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +71,11 @@ class TrainingResult:
     def is_whole(self) -> bool:
         """Whether the training came to its end: only such results enter a statistic."""
         return self.status == "ok" and self.epochs_trained in (None, self.epochs)
+
+    @property
+    def checkpoint(self) -> str:
+        """Where the weights of its best epoch lie in the run folder."""
+        return f"picks/{self.pick}/{CHECKPOINT}"
 
     def write(self, folder: Path) -> None:
         """Write ``result.json``."""
@@ -168,6 +174,19 @@ def choose_best(trained: Sequence[Trained]) -> Trained | None:
     if best is None or (best.best_val_acc is None and best.rank is None and len(trained) > 1):
         return None
     return best
+
+
+def best_result(groups: Sequence[Group]) -> TrainingResult | None:
+    """Return the training to choose of a run: that of the largest group of :func:`comparable` that has one."""
+    return next((best for group in groups if (best := group.best) is not None), None)
+
+
+def describe_best(best: TrainingResult) -> str:
+    """Return which pick was chosen, why, and how good it is."""
+    test = f"test {100 * (best.test_acc or 0.0):.2f} %"
+    if best.best_val_acc is None:
+        return f"pick {best.pick}, first of the ranking (no validation set to choose by), {test}"
+    return f"pick {best.pick}, validation accuracy {100 * best.best_val_acc:.2f} %, {test}"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from naswot_lightning.analysis.results import TrainingResult, read_results
+from naswot_lightning.analysis.results import TrainingResult, best_result, comparable, read_results
 from naswot_lightning.data.augmentation import normalized
 from naswot_lightning.data.image_folder import read_image
 from naswot_lightning.errors import UserError, reason_of
@@ -170,13 +170,16 @@ def choose_result(folder: Path, pick: str | int = "best") -> TrainingResult:
     results = [result for result in read_results(folder) if result.is_whole]
     if not results:
         raise UserError(f"{folder} has no trained pick: run naswot train --run_dir {folder} first")
+    names = ", ".join(result.pick for result in results)
     if pick == "best":
-        # The test set must not choose. Where nothing was validated, the score does: the first of the ranking.
-        return max(results, key=lambda each: -1.0 if each.best_val_acc is None else each.best_val_acc)
+        if (best := best_result(comparable(results))) is None:
+            raise UserError(
+                f"--pick best: nothing was validated and nothing ranked in {folder}; expected one of {names}"
+            )
+        return best
     for result in results:
         if str(pick) in (result.pick, str(result.rank)):
             return result
-    names = ", ".join(result.pick for result in results)
     raise UserError(f"--pick {pick}: {folder} has no such trained pick; expected best, a rank, or one of {names}")
 
 

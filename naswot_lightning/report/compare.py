@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from naswot_lightning.analysis.evidence import MIN_NETWORKS, PREDICTORS
-from naswot_lightning.analysis.results import Group, Network, TrainingResult
+from naswot_lightning.analysis.results import Group, Network, TrainingResult, describe_best
 from naswot_lightning.columns import BEST_VAL_ACC, MACS, PARAMS, SCORE_FINAL, SCORE_INIT, TEST_ACC, Column
 from naswot_lightning.console import print_table, print_text
 from naswot_lightning.errors import warn_of_failure
@@ -112,6 +113,10 @@ def print_comparison(
         print_text(f"Figures: {', '.join(path.name for path in drawn.values())}", indent=" " * 9)
     for group, found in zip(run.groups, findings.groups, strict=True):
         _print_group(group.title(found.networks) if len(run.groups) > 1 else None, found)
+    if run.best is not None:
+        print()
+        print_text(f"Best: {describe_best(run.best)}; {folder / run.best.checkpoint}", indent=" " * 6)
+        print_text(f"      naswot export --run_dir {shlex.quote(str(folder))}", indent=" " * 8)
 
 
 def _print_networks(networks: Sequence[Network]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from naswot_lightning.analysis.confusion import Confusion, read_confusion
 from naswot_lightning.analysis.evidence import PREDICTORS, Correlation, Verdict
 from naswot_lightning.analysis.measurements import (
     AblationFile,
@@ -18,7 +19,7 @@ from naswot_lightning.analysis.measurements import (
     read_ablation,
     read_similarities,
 )
-from naswot_lightning.analysis.results import Group, TrainingResult, comparable, read_results
+from naswot_lightning.analysis.results import Group, TrainingResult, best_result, comparable, read_results
 from naswot_lightning.analysis.trajectory import LearningCurve, Trajectory, read_learning_curve, read_trajectory
 from naswot_lightning.benchmarks.targets import Target
 from naswot_lightning.columns import VAL_ACC, Column, Criterion
@@ -59,6 +60,8 @@ class Run:
     """of a few networks, where they were measured, as ``jacobians`` and ``ablation``."""
     jacobians: Similarities | None = None
     ablation: AblationFile | None = None
+    confusion: Confusion | None = None
+    """of the test images, to the best network; None where its folder has none."""
     versions: Sequence[Versions] = ()
     """of the libraries that the search ran with, a set for each time that they changed."""
 
@@ -68,6 +71,11 @@ class Run:
         if self.ranking.empty:
             return None
         return tuple(self.ranking.loc[self.ranking["status"] == "ok", "canonical"].drop_duplicates())
+
+    @property
+    def best(self) -> TrainingResult | None:
+        """The training to choose, by its validation accuracy; None where nothing tells."""
+        return best_result(self.groups)
 
     @property
     def criterion(self) -> Criterion:
@@ -83,19 +91,21 @@ def read_run(folder: RunFolder, ranking: pd.DataFrame | None = None) -> Run:
     if ranking is None:
         ranking = read_ranking(folder.path) if folder.ranking.exists() else no_rows()
     results = read_results(folder.path)
-    trainings = read_trainings(folder.path, results)
+    trainings, groups = read_trainings(folder.path, results), tuple(comparable(results))
+    best = best_result(groups)
     return Run(
         name=folder.name,
         settings=folder.read_config() if folder.config.exists() else {},
         ranking=ranking,
         results=tuple(results),
-        groups=tuple(comparable(results)),
+        groups=groups,
         trajectories={each.pick: each.trajectory for each in trainings if each.result is not None},
         trainings=trainings,
         benchmark=read_benchmark_evidence(folder.path / "benchmark_evidence.json"),
         kernels=read_similarities(folder.path, "kernels"),
         jacobians=read_similarities(folder.path, "jacobians"),
         ablation=read_ablation(ablation_path(folder.path)),
+        confusion=None if best is None else read_confusion(folder.picks / best.pick),
         versions=read_versions(folder.versions),
     )
 

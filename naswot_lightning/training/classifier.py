@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
-from torchmetrics.classification import MulticlassAccuracy
+from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
 
 from naswot_lightning.data.augmentation import Placements, draw_placements, normalized, placed
 from naswot_lightning.logits import auxiliary_logits_of, logits_of
@@ -94,6 +94,9 @@ class ImageClassifier(pl.LightningModule):
         for stage in ("train", "val", "test"):
             self.add_module(f"{stage}_loss", MeanMetric(nan_strategy=math.nan))
             self.add_module(f"{stage}_acc", MulticlassAccuracy(num_classes, average="micro", validate_args=False))
+        self._confused = MulticlassConfusionMatrix(num_classes, validate_args=False)
+        # (C, C): test images of a class (row) that were taken for another (column), once tested.
+        self.confusion: Tensor | None = None
 
     def forward(self, images: Tensor) -> Tensor:
         """Map normalised images (N, 3, H, W) to logits (N, num_classes)."""
@@ -119,6 +122,11 @@ class ImageClassifier(pl.LightningModule):
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Log loss and accuracy of the test split."""
         self._evaluate(normalized(batch[0], self.mean, self.std), batch[1], "test")  # type: ignore[arg-type]
+
+    def on_test_epoch_end(self) -> None:
+        """Keep the confusion matrix, summed over all processes."""
+        self.confusion = self._confused.compute().cpu()
+        self._confused.reset()
 
     def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Return the probability of each class, (N, num_classes); a mini-batch may have labels or not."""
@@ -185,6 +193,8 @@ class ImageClassifier(pl.LightningModule):
         first = not mean_loss.update_called
         mean_loss.update(loss.detach(), weight=len(labels))
         accuracy.update(logits.detach(), labels)
+        if stage == "test":
+            self._confused.update(logits.detach(), labels)
         # Lightning takes the values at the end of the epoch: one announcement is enough.
         if first:
             self.log_dict({f"{stage}/loss": mean_loss, f"{stage}/acc": accuracy}, on_step=False, on_epoch=True)

@@ -44,6 +44,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
+from naswot_lightning.analysis.confusion import Confusion
 from naswot_lightning.analysis.results import TrainingResult
 from naswot_lightning.callbacks import (
     DivergedError,
@@ -109,6 +110,8 @@ def train_pick(folder: Path, images: Path | None = None) -> TrainingResult:
             shown = logger.experiment  # type: ignore[attr-defined]
             if shown is not None:
                 send(shown, lambda run: log_result(run, result, last, best))
+        if model.confusion is not None:
+            Confusion(data.dataset.classes, model.confusion.numpy()).write(folder)
         result.write(folder)
         if result.status == "diverged":
             print(f"{pick.run.name}: diverged, {result.reason}", flush=True)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from naswot_lightning.analysis.confusion import read_confusion
 from naswot_lightning.cli.export import main as export
 from naswot_lightning.cli.predict import main as predict
 from naswot_lightning.cli.train import main as train
@@ -47,6 +48,14 @@ def model(place):
     """The folder that export writes."""
     assert export(["--run_dir", str(place / "run"), "--output", str(place / "model")]) == 0
     return place / "model"
+
+
+def test_confusion_is_of_the_test_images_and_the_accuracy_of_the_result(place):
+    best = choose_result(place / "run")
+    found = read_confusion(place / "run" / "picks" / best.pick)
+    assert found.classes == tuple(COLOURS)
+    assert found.counts.sum(1).tolist() == [6, 6, 6]
+    assert found.counts.trace() / 18 == pytest.approx(best.test_acc)
 
 
 def test_loaded_model_is_the_network_of_the_best_epoch(place):
@@ -129,3 +138,7 @@ def test_best_pick_is_chosen_by_validation_accuracy_never_by_the_test_set(tmp_pa
     for rank in (1, 2):
         write_pick(without, result(rank, best_val_acc=None, val_set=None, test_acc=0.8 + 0.05 * rank))
     assert choose_result(without).rank == 1
+    for rank in (1, 2):
+        write_pick(tmp_path / "given", result(rank, best_val_acc=None, rank=None), name=f"given-{rank}")
+    with pytest.raises(UserError, match="expected one of given-1, given-2"):
+        choose_result(tmp_path / "given")

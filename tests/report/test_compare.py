@@ -54,6 +54,12 @@ def test_compare_writes_a_row_per_pick_the_evidence_and_pictures(tmp_path, capsy
         assert f"{tau['value']:.3f} [{tau['low']:.3f}, {tau['high']:.3f}]" in printed
     assert found["correlations"]["best_val_acc"]["score_init"]["kendall_tau"]["value"] == 1
     assert found["verdict"]["sentence"] in printed
+    best = (
+        f"Best: pick 1-c1, validation accuracy 89.00 %, test {100 * accuracy[0]:.2f} %; {tmp_path}/picks/1-c1/best.ckpt"
+    )
+    assert printed.splitlines()[-3:] == [
+        best, f"      naswot export --run_dir {tmp_path}", f"Report: {tmp_path}/report.html",
+    ]  # fmt: skip
     assert found["trajectory"]["change_first_epoch"]["n"] == found["networks"] == 8
     files = {name: (tmp_path / name).read_bytes() for name in ("evidence.json", "comparison.csv", "report.html")}
     pictures = {path: path.read_bytes() for path in (tmp_path / "figures").iterdir()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,6 +11,9 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from naswot_lightning.analysis.results import describe_best
 from naswot_lightning.columns import COMBINED, SIZES, VAL_ACC
 from naswot_lightning.config import SearchConfig, result_settings
 from naswot_lightning.ranking import as_dicts
@@ -17,6 +21,7 @@ from naswot_lightning.report.findings import Findings
 from naswot_lightning.report.html.document import render
 from naswot_lightning.report.html.tables import MOST_DRAWN, Cells, candidates_of, evidence_of, picks_of, progress_of
 from naswot_lightning.report.run import Run, TrainingRun
+from naswot_lightning.spaces.errors import one_line
 from naswot_lightning.storage.files import atomic_write
 from naswot_lightning.storage.run_folder import RunFolder
 
@@ -28,6 +33,8 @@ _SCRIPTS = ("trainings", "run")
 # Others stand as they are.
 _OUTCOMES = {"beats": "yes", "loses": "no"}
 _MOST_REASONS = 20
+# Of a confusion matrix.
+_MOST_CLASSES = 20
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,17 @@ class Fact:
     label: str
     value: str
     note: str = ""
+
+
+@dataclass(frozen=True)
+class ConfusionRow:
+    """A class of the confusion matrix."""
+
+    name: str
+    counts: tuple[tuple[int, str], ...]
+    """test images by what they were taken for, each with the name of its shade."""
+    right: str
+    """the share that was recognized, in percent."""
 
 
 def write_report(folder: RunFolder, run: Run, findings: Findings, to: Path | None = None) -> Path:
@@ -155,12 +173,10 @@ class Page:
         if run.trainings:
             found.append(Fact("trainings", f"{len(run.results)}", f"of {len(run.trainings)} begun"))
         # Chosen by validation accuracy, never by the test accuracy that is shown.
-        if run.groups and (best := run.groups[0].best):
-            why = "no validation set to choose by"
+        if best := run.best:
+            why = "first of the ranking (no validation set to choose by)"
             if best.best_val_acc is not None:
                 why = f"best by validation ({100 * best.best_val_acc:.2f} %)"
-            elif best.rank is not None:
-                why = "first of the ranking (no validation set to choose by)"
             which = f"{'given by hand' if best.rank is None else f'rank {best.rank}'}, seed {best.seed}, {best.dataset}"
             found.append(Fact("test accuracy", f"{100 * (best.test_acc or 0.0):.2f} %", f"{why}: {which}"))
         if self.evidence:
@@ -168,6 +184,26 @@ class Page:
             answer = _OUTCOMES.get(outcome, outcome)
             found.append(Fact("does the score beat size?", answer, f"tau {self.evidence[0].tau}"))
         return found
+
+    @property
+    def describe_best(self) -> str:
+        """Which training was chosen, in words."""
+        best = self.run.best
+        return "" if best is None else f"Chosen: {describe_best(best)}: {one_line(best.architecture)}"
+
+    @property
+    def confused(self) -> list[ConfusionRow]:
+        """The rows of the confusion matrix; none of more classes than a page has room for."""
+        found = self.run.confusion
+        if found is None or len(found.classes) > _MOST_CLASSES:
+            return []
+        shares = found.counts / np.maximum(found.counts.sum(1, keepdims=True), 1)
+        rows = []
+        for place, name in enumerate(found.classes):
+            shades = [f"{'right' if place == at else 'wrong'}-{math.ceil(4 * x)}" for at, x in enumerate(shares[place])]
+            right = "–" if math.isnan(found.accuracies[place]) else f"{100 * found.accuracies[place]:.1f} %"
+            rows.append(ConfusionRow(name, tuple(zip(found.counts[place].tolist(), shades, strict=True)), right))
+        return rows
 
     @property
     def failures(self) -> list[tuple[str, str, int]]:

@@ -209,10 +209,14 @@ def log_comparison(tracked: Any, run: Run, findings: Findings, figures: Mapping[
     summary |= {"verdict": verdict.outcome, "verdict_sentence": verdict.sentence}
     for name, estimate in estimates.items():
         summary |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
-    # The pick to choose in the largest group, by its validation accuracy, and its test accuracy.
-    if (best := run.groups[0].best) is not None:
+    # The pick to choose, by its validation accuracy, and its test accuracy.
+    if (best := run.best) is not None:
         summary |= {"best_pick": best.pick, "best_architecture": best.architecture}
-        summary |= {"best_val_acc": best.best_val_acc, "best_test_acc": best.test_acc}
+        summary |= {
+            "best_checkpoint": best.checkpoint,
+            "best_val_acc": best.best_val_acc,
+            "best_test_acc": best.test_acc,
+        }
     tracked.summary.update({name: value for name, value in summary.items() if value is not None})
 
 

@@ -8,9 +8,11 @@ import shlex
 import subprocess
 from dataclasses import asdict, replace
 
+import numpy as np
 import pytest
 import yaml
 
+from naswot_lightning.analysis.confusion import Confusion
 from naswot_lightning.analysis.evidence import correlations, judge
 from naswot_lightning.analysis.results import Network
 from naswot_lightning.benchmarks.targets import Target
@@ -20,7 +22,7 @@ from naswot_lightning.config import SearchConfig, TrainConfig
 from naswot_lightning.report.compare import compare
 from naswot_lightning.report.findings import find
 from naswot_lightning.report.html import document
-from naswot_lightning.report.html.page import Page, _joined, commands_of
+from naswot_lightning.report.html.page import Page, _joined, commands_of, write_report
 from naswot_lightning.report.html.tables import MOST_DRAWN, progress_of
 from naswot_lightning.report.run import BenchmarkEvidence, read_rows, read_run
 from naswot_lightning.spaces import get_space
@@ -180,6 +182,26 @@ def test_best_is_chosen_by_validation_and_never_by_test_accuracy(tmp_path):
             write_pick(tmp_path / name, row)
         shown = {fact.label: (fact.value, fact.note) for fact in page(tmp_path / name).facts}
         assert shown.get("test accuracy", (None, None)) == (value, note)
+
+
+def test_confusion_of_the_best_is_a_matrix_of_few_classes_and_a_list_of_many(tmp_path):
+    for number in (1, 2):
+        folder = write_pick(tmp_path, result(number))
+        Confusion(("cat", "<dog>"), np.array([[3, 1], [0, number]])).write(folder)
+    html = write_report(RunFolder(tmp_path), shown := read_run(RunFolder(tmp_path)), find(shown)).read_text()
+    assert "picks/1-c1/best.ckpt" in html
+    assert "&lt;dog&gt;" in html
+    rows = page(tmp_path).confused
+    assert [(row.counts, row.right) for row in rows] == [
+        (((3, "right-3"), (1, "wrong-1")), "75.0 %"), (((0, "wrong-0"), (1, "right-4")), "100.0 %"),
+    ]  # fmt: skip
+    many = np.eye(21, dtype=int)
+    many[4, 7] = 12
+    Confusion(tuple(f"class-{number}" for number in range(21)), many).write(tmp_path / "picks" / "1-c1")
+    assert page(tmp_path).confused == []
+    html = write_report(RunFolder(tmp_path), shown := read_run(RunFolder(tmp_path)), find(shown)).read_text()
+    assert '<td>class-4</td><td>class-7</td><td class="number">12</td>' in html
+    assert '<td>class-4</td><td class="number">13</td><td class="number">7.69 %</td>' in html
 
 
 def test_evidence_and_accuracies_of_a_table_are_shown(tmp_path):
