@@ -18,7 +18,6 @@ from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
 from tests.commands.ends import contents
 from tests.commands.own_space import CODE
-from tests.commands.test_imports import HEAVY, loaded_by
 from tests.runs import wandb_files
 from tests.searching.runs import QUICK, SPACE, files_of, rows_of
 from tests.searching.test_absurd_architectures import ABSURD, GOOD
@@ -165,15 +164,6 @@ def test_merge_names_the_command_that_finishes_a_killed_or_missing_shard(place, 
     assert len(rows_of(place / "new")) == NOISE["samples"]
 
 
-def test_merge_with_overwrite_replaces_another_search_and_keeps_the_users_files(place, scored):
-    run_search(SearchConfig(run_dir="whole", **NOISE | {"samples": 2}))
-    assert_refused("whole was made with other settings: samples was 2, now 6", "--run_dir", "whole", *PARTS)
-    (place / "whole" / "notes.txt").write_text("mine")
-    assert merge("--run_dir", "whole", *PARTS, "--overwrite") == 0
-    assert files_of(place / "whole") == files_of(scored / "whole")
-    assert (place / "whole" / "notes.txt").read_text() == "mine"
-
-
 def test_merge_of_what_are_not_the_shards_of_one_search_is_refused(place, scored):
     for name in ("whole", "half", "other"):
         shutil.copytree(scored / name, place / name)
@@ -273,9 +263,3 @@ def test_merge_imports_the_space_of_a_shard_only_where_the_user_says_so(tmp_path
     shutil.rmtree(tmp_path / "part2")
     assert_refused(f"--shard 2/2 --run_dir shard2of2 --space {name}", "--run_dir", "new", "part1", "--trust")
     forget()
-
-
-def test_merge_help_loads_no_torch_and_shows_that_folders_need_no_option():
-    loaded, printed = loaded_by("-m", "naswot_lightning.merge", "--help")
-    assert "--run_dir NEW SHARD SHARD" in " ".join(printed.split())
-    assert not loaded.intersection(HEAVY)

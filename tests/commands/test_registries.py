@@ -1,18 +1,11 @@
 """A name of an option is a name of a registry, and each of them can be had."""
 
-import inspect
-from importlib import import_module
-
 import pytest
-import torch
 
 from naswot_lightning.cli.parser import choices
 from naswot_lightning.data import DATASETS
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution import ENGINES, get_engine
-from naswot_lightning.execution.base import ResourceRequest
-from naswot_lightning.execution.local import SerialExecutor
-from naswot_lightning.report.figures import FIGURES
 from naswot_lightning.scores import AGGREGATES, SCORES
 from naswot_lightning.scores.base import Measured, score
 from naswot_lightning.scores.registry import REGISTERED, get_score
@@ -60,14 +53,3 @@ def test_what_is_in_no_registry_is_one_line_with_the_names():
         with pytest.raises(UserError, match=f"unknown {what} 'nosuch', expected one of {', '.join(registry)}") as error:
             get("nosuch")
         assert "\n" not in str(error.value)
-
-
-def test_the_local_engine_runs_one_worker_here():
-    assert isinstance(get_engine("local")(ResourceRequest(1, torch.device("cpu"))), SerialExecutor)
-
-
-def test_every_figure_is_a_function_of_run_and_findings():
-    for entry in FIGURES.values():
-        module, name = entry.split(":")
-        draw = getattr(import_module(f"naswot_lightning.report.figures.{module}"), name)
-        assert list(inspect.signature(draw).parameters) == ["run", "findings"]

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.commands.ends import refused, run
+from tests.commands.ends import run
 
 NAMES = ("yaml", "signal", "torch", "wandb", "queue", "pydantic", "naswot_lightning")
 SMALL = "|skip_connect~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"
@@ -28,12 +28,3 @@ def test_neither_workers_nor_picks_import_from_the_working_directory(tmp_path, s
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "canary").exists()
     assert (tmp_path / "run" / ("ranking.json" if script == "search.py" else "comparison.csv")).exists()
-
-
-def test_folder_of_a_run_that_is_a_link_is_refused(tmp_path, capsys):
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "picks").symlink_to(tmp_path / "elsewhere")
-    error = refused(capsys, "train.py", "--architecture", SMALL, "--epochs", 1, "--run_dir", tmp_path / "run")
-    assert "picks is a link where a run keeps a folder" in error
-    assert list((tmp_path / "elsewhere").iterdir()) == []

@@ -4,7 +4,6 @@ import sys
 from itertools import combinations
 
 import pytest
-import torch
 
 from naswot_lightning.data.sources import load_dataset
 from tests.conftest import ROOT
@@ -37,12 +36,3 @@ def test_the_codes_that_are_drawn_are_those_of_the_kernel(example):
     between = matrix[:2, 2:4]
     assert f"network of {codes.shape[1]} rectifiers" in page
     assert f"two zeros share {matrix[0, 1]} of {codes.shape[1]} bits, a zero and a one {between.min()} to " in page
-
-
-def test_the_axes_show_them(script, example):
-    kernels = [example.kernel] * 3
-    axes = script.draw(example, kernels).axes
-    assert len(axes) == 6
-    assert torch.as_tensor(axes[1].images[0].get_array()).bool().equal(example.codes)
-    assert [int(text.get_text()) for text in axes[2].texts] == example.kernel.matrix.flatten().tolist()
-    assert f"{example.kernel.logdet():.2f}" in axes[2].get_title()

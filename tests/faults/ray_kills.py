@@ -10,13 +10,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-from tests.faults.commands import MARK, MissedError, environment_of, kill, processes_of
-from tests.faults.rounds import Fault, Round
+from tests.faults.rounds import INTERRUPTED, MARK, Fault, MissedError, Round, end_all, kill, processes_of
 
 _WORKER = "ray::RayWorker"  # as Ray calls one of ours
 _MACHINE = "NASWOT_FAULT_MACHINE"  # in the environment of one machine's processes
@@ -42,73 +41,64 @@ def _files_of_ray() -> Iterator[dict[str, str]]:
 
 def kill_worker(round: Round) -> None:
     with _files_of_ray() as environment:
-        running = round.search(*_WORDS, environment=environment)
-        round.wait_for_rows(running, after_start=0.0, end=6)
+        running = round.begin("search.py", *_WORDS, environment=environment)
+        round.wait_for_moment(running, after_start=0.0, end=6)
         workers = running.wait_for(lambda: running.children(_WORKER))
-        before = round.rows_before()
+        before = round.rows()
         kill(round.rng.choice(workers))
         ended = running.wait()
         if ended.told:  # one that has no candidate is replaced without a word
             round.expect_told(ended, 0, *_TOLD)
-        round.judge_search(before, ended)
+        round.judge("search.py", ended, before)
         round.look_for_processes(_RAY_S)
 
 
 def kill_head(round: Round) -> None:
     """A part of Ray itself: the command ends after a minute, at once, or is done before."""
     with _files_of_ray() as environment:
-        running = round.search(*_WORDS, environment=environment)
-        round.wait_for_rows(running, after_start=0.0, end=20)
-        before = round.rows_before()
+        running = round.begin("search.py", *_WORDS, environment=environment)
+        round.wait_for_moment(running, after_start=0.0, end=20)
+        before = round.rows()
         kill(round.rng.choice([*running.children("gcs_server"), *running.children("raylet/raylet")]))
         ended = running.wait()
-        round.verdict.expect(ended.code in (0, 1, 2), f"expected exit code 0 to 2, got {ended.code}: {ended.told[-2:]}")
-        round.judge_search(before, round.search(*_WORDS, environment=environment).wait())
+        round.expect_code(ended, 0, 1, 2)
+        round.judge("search.py", round.begin("search.py", *_WORDS, environment=environment).wait(), before)
         round.look_for_processes(_RAY_S)
 
 
 def end_command(round: Round, signum: int) -> None:
     with _files_of_ray() as environment:
-        running = round.search(*_WORDS, environment=environment)
-        round.wait_for_rows(running, after_start=15.0)
-        before = round.rows_before()
-        kill(running.pid, signum)
+        running = round.begin("search.py", *_WORDS, environment=environment)
+        round.wait_for_moment(running, after_start=15.0)
+        before = round.rows()
+        kill(running.process.pid, signum)
         ended = running.wait()
         if signum == signal.SIGINT:
-            round.expect_told(ended, 130, "interrupted; run the same command again")
-        if round.rng.random() < 0.5:
-            round.look_for_processes(_RAY_S)
-        round.judge_search(before, round.search(*_WORDS, environment=environment).wait())
+            round.expect_told(ended, 130, INTERRUPTED)
+        round.look_sometimes(_RAY_S)
+        round.judge("search.py", round.begin("search.py", *_WORDS, environment=environment).wait(), before)
         round.look_for_processes(_RAY_S)
 
 
 def kill_machine(round: Round) -> None:
     with _files_of_ray() as environment, _machines(round, environment) as address:
-        running = round.search(*_WORDS, environment={**environment, "RAY_ADDRESS": address})
-        round.wait_for_rows(running, after_start=0.0, end=20)
-        if not set(running.children(_WORKER)) & set(_processes_of_machine(round, "2")):
+        running = round.begin("search.py", *_WORDS, environment={**environment, "RAY_ADDRESS": address})
+        round.wait_for_moment(running, after_start=0.0, end=20)
+        if not set(running.children(_WORKER)) & set(processes_of(f"{round.mark}2", _MACHINE)):
             raise MissedError  # it has nothing to do
-        before = round.rows_before()
-        _end_machine(round, "2")
+        before = round.rows()
+        _end_machine(f"{round.mark}2")
         ended = running.wait()
         if ended.told:  # a machine whose worker is not ready yet has nothing to lose, which cannot be seen from here
             round.expect_told(ended, 0, *_TOLD)
-        round.judge_search(before, ended)
+        round.judge("search.py", ended, before)
     round.look_for_processes(_RAY_S)
 
 
-def _processes_of_machine(round: Round, machine: str) -> list[int]:
-    """Return the processes of one of the two machines, or of both where it has no name."""
-    wanted = f"{_MACHINE}={machine}".encode()
-    return [pid for pid in processes_of(round.mark) if any(each.startswith(wanted) for each in environment_of(pid))]
-
-
-def _end_machine(round: Round, machine: str) -> None:
+def _end_machine(machine: str) -> None:
     end = time.monotonic() + _RAY_S
-    while (pids := _processes_of_machine(round, machine)) and time.monotonic() < end:
-        for pid in pids:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+    while processes_of(machine, _MACHINE) and time.monotonic() < end:
+        end_all(machine, _MACHINE)
         time.sleep(0.5)
 
 
@@ -124,12 +114,12 @@ def _machines(round: Round, environment: dict[str, str]) -> Iterator[str]:
     try:
         yield address
     finally:
-        _end_machine(round, "")  # the round's, not the command's
+        _end_machine(round.mark)  # the round's, not the command's
 
 
 def _start_ray(round: Round, environment: dict[str, str], machine: str, *words: str) -> None:
     ray = Path(sys.executable).with_name("ray")
-    given = {**os.environ, **environment, _MACHINE: machine, MARK: round.mark}
+    given = {**os.environ, **environment, _MACHINE: f"{round.mark}{machine}", MARK: round.mark}
     with open(round.folder / f"machine-{machine}.log", "wb") as log:
         subprocess.run(
             [ray, "start", *words, "--num-cpus", "1", "--node-ip-address", "127.0.0.1", "--disable-usage-stats"],

@@ -1,42 +1,146 @@
-"""A fault, a round of it, and what the round found: what a run folder holds, beside what it should hold."""
+"""A round of a fault: commands as a user runs them, what they told and left, and what a run folder should hold."""
 
 import json
+import os
 import random
+import re
 import shutil
+import signal
+import subprocess
+import sys
 import time
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from tests.faults.commands import Ended, MissedError, Running, command_line, end_all, left_after
+from tests.conftest import ROOT
 
 SEARCH = ("--samples", 120, "--batch_size", 32, "--max_params", 200_000)
 TRAIN = ("--top", 2, "--epochs", 2, "--batch_size", 64, "--early_points", 2, "--trainer.limit_train_batches", 4)
 QUIET = ("--wandb.mode", "disabled")
-ASIDE = ("--workers", 2, "--threads", 1)
-_KEPT = ("config.yaml", "ranking.json", "scores.jsonl", ".run_id")
-_LEFT_S = 20.0  # that processes may take to end after their command
+SIDE_BY_SIDE = {"search.py": ("--workers", 2), "train.py": ("--workers", 2, "--threads", 1)}
+MARK = "NASWOT_FAULT_ROUND"  # in the environment of a round's commands, and of all that they start
+INTERRUPTED = "interrupted; run the same command again"
+_PATIENCE_S = 120.0  # for a command; it takes 5 to 15 s where nothing else runs
+_ACCOUNTS = ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL", "WANDB_SERVICE", "RAY_ADDRESS")
+# What is no word to the user: the bar, and wandb's own notice where there is a key.
+_PROGRESS = re.compile(r"^scoring:.*?(networks/s|s/ networks)\]|^wandb: \[wandb.login\(\)\].*")
 
 
-@dataclass
-class Verdict:
-    """What a round found."""
+class StuckError(Exception):
+    """A command did not end within its time; its processes were killed."""
 
-    lost: int = 0  # candidates or picks that were finished before the fault, and no longer are
-    twice: int = 0  # architectures that have several rows
-    identical: bool | None = None  # to an undisturbed run, in its ranking or its weights; None: not looked at
-    left: int = 0  # processes that are still there
-    one_line: bool | None = None  # whether it was told as it should be; None: nobody is left who could
-    wrong: list[str] = field(default_factory=list)
-    seconds: float = 0.0
 
-    def expect(self, holds: object, what: str) -> bool:
-        if not holds and what not in self.wrong:
-            self.wrong.append(what)
-        return bool(holds)
+class MissedError(Exception):
+    """The moment of the fault never came: the round does not count."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault that is caused on purpose."""
+
+    name: str
+    run_round: Callable[["Round"], None]
+    # Rounds that make sense; None for as many as are asked for.
+    most: int | None = None
+    # Why it cannot be caused here.
+    needs: Callable[[], str | None] = lambda: None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended: its exit code, and what it printed."""
+
+    code: int
+    output: str
+    errors: str
+
+    @property
+    def told(self) -> list[str]:
+        """The lines of the standard error that are no bar of progress."""
+        lines = (_PROGRESS.sub("", line.strip()).strip() for line in re.split(r"[\r\n]", self.errors))
+        return [line for line in lines if line]
+
+
+class Running:
+    """A command under way; ``before`` is called in its process, before the command begins."""
+
+    def __init__(self, script, words, mark, log: Path, cwd=ROOT, environment=(), before=None) -> None:
+        self._files, self._mark = (log.with_suffix(".out"), log.with_suffix(".err")), mark
+        nobody = {"NETRC": str(log.parent / "netrc"), "WANDB_CONFIG_DIR": str(log.parent / "wandb-settings")}
+        ours = {name: value for name, value in os.environ.items() if name not in _ACCOUNTS}
+        with open(self._files[0], "wb") as out, open(self._files[1], "wb") as err:
+            self.process = subprocess.Popen(
+                [sys.executable, str(ROOT / script), *map(str, words)], cwd=cwd, stdin=subprocess.DEVNULL, stdout=out,
+                stderr=err, preexec_fn=before, env={**ours, **nobody, **dict(environment), MARK: mark},
+                start_new_session=True,
+            )  # fmt: skip
+
+    def has_ended(self) -> bool:
+        return self.process.poll() is not None
+
+    def wait(self, seconds: float = _PATIENCE_S) -> Ended:
+        """Wait for its end."""
+        try:
+            code = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self._give_up(f"did not end within {seconds:.0f} s")
+        return Ended(code, *self._said())
+
+    def wait_for(self, condition, seconds: float = _PATIENCE_S):
+        """Return what the condition gives, as soon as it is true; raise MissedError where the command ended first."""
+        end = time.monotonic() + seconds
+        while not (found := condition()):
+            if self.has_ended():
+                raise MissedError
+            if time.monotonic() > end:
+                self._give_up(f"waited {seconds:.0f} s for a moment that did not come")
+            time.sleep(0.002)
+        return found
+
+    def _give_up(self, what: str) -> None:
+        end_all(self._mark)
+        self.process.wait()
+        raise StuckError(f"{what}; it had said {self._said()}")
+
+    def _said(self) -> list[str]:
+        return [path.read_text(errors="replace") for path in self._files]
+
+    def children(self, words: str) -> list[int]:
+        """Return its running processes whose command line holds the words."""
+        pids = processes_of(self._mark)
+        return [pid for pid in pids if words in _file_of(pid, "cmdline").replace("\0", " ") and pid != self.process.pid]
+
+
+def kill(pid: int, signum: int = signal.SIGKILL, send=os.kill) -> None:
+    """Send a signal to a process; raise MissedError where it has ended."""
+    try:
+        send(pid, signum)
+    except ProcessLookupError:
+        raise MissedError from None
+
+
+def _file_of(pid: int, name: str) -> str:
+    """Return a file of /proc; empty where the process is gone, or has ended and is only waited for."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/{name}").read_bytes().decode(errors="replace")
+    return ""
+
+
+def processes_of(mark: str, name: str = MARK) -> list[int]:
+    """Return all processes in whose environment the variable begins so, whoever is their parent now."""
+    running = map(int, filter(str.isdigit, os.listdir("/proc")))
+    return [pid for pid in running if f"\0{name}={mark}" in "\0" + _file_of(pid, "environ")]
+
+
+def end_all(mark: str, name: str = MARK) -> None:
+    """Kill what is left of a round, or of all whose marks begin so."""
+    for pid in processes_of(mark, name):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 @dataclass(frozen=True)
@@ -47,33 +151,29 @@ class References:
 
     def search(self) -> Path:
         """Return the run folder of a search."""
-        return self._made("search", lambda run: self._run(run, "search.py", *SEARCH, "--workers", 1))
+        run = self.folder / "search"
+        return run if run.exists() else self._made(run, "search.py", *SEARCH)
 
     def training(self) -> Path:
         """Return the run folder of a training of its picks."""
-        return self._made("training", self._train)
+        run = self.folder / "training"
+        if not run.exists():
+            copy_search(self.search(), run)
+            self._made(run, "train.py", *TRAIN, "--threads", 1)
+        return run
 
-    def _train(self, run: Path) -> None:
-        copy_search(self.search(), run)
-        self._run(run, "train.py", *TRAIN, "--workers", 1, "--threads", 1)
-
-    def _run(self, run: Path, script: str, *words) -> None:
-        command = [*words, *QUIET, "--run_dir", run]
-        ended = Running(script, command, f"{self.folder}: reference;", self.folder / f"{run.name}.log").wait()
+    def _made(self, run: Path, script: str, *words) -> Path:
+        words = (*words, *QUIET, "--workers", 1, "--run_dir", run)
+        ended = Running(script, words, f"{self.folder}: reference;", self.folder / f"{run.name}.log").wait()
         if ended.code:
             raise RuntimeError(f"an undisturbed {script} ended with {ended.code}: {ended.errors}")
-
-    def _made(self, name: str, make: Callable[[Path], None]) -> Path:
-        run = self.folder / name
-        if not run.exists():
-            make(run)
         return run
 
 
 def copy_search(searched: Path, run: Path) -> None:
     """Let a run folder hold a search that is finished."""
     run.mkdir(parents=True, exist_ok=True)
-    for name in _KEPT:
+    for name in ("config.yaml", "ranking.json", "scores.jsonl", ".run_id"):
         shutil.copy(searched / name, run / name)
 
 
@@ -82,117 +182,110 @@ class Round:
 
     def __init__(self, number: int, seed: str, folder: Path, references: References) -> None:
         self.number, self.rng = number, random.Random(seed)
-        self.folder, self.references = folder, references
-        self.run_dir = folder / "run"
+        self.folder, self.references, self.run_dir = folder, references, folder / "run"
         self.mark = f"{references.folder}: {seed};"
-        self.verdict = Verdict()
+        # All that is not as it should be.
+        self.wrong: list[str] = []
         self._started = 0
+
+    def expect(self, holds: object, what: str) -> None:
+        if not holds and what not in self.wrong:
+            self.wrong.append(what)
 
     def start(self, script: str, *words, **more) -> Running:
         """Start a command; ``more`` as :class:`Running` takes it."""
         self._started += 1
         return Running(script, words, self.mark, self.folder / f"{self._started}.log", **more)
 
-    def search(self, *words, **more) -> Running:
-        """Start the search of the reference."""
-        return self.start("search.py", *SEARCH, *QUIET, "--run_dir", self.run_dir, *words, **more)
-
-    def train(self, *words, **more) -> Running:
-        """Start the training of the reference."""
-        if not self.run_dir.exists():
+    def begin(self, script: str, *words, **more) -> Running:
+        """Start the search or the training of the reference, by two workers unless the words say otherwise."""
+        if script == "train.py" and not self.run_dir.exists():
             copy_search(self.references.search(), self.run_dir)
-        return self.start("train.py", *TRAIN, *QUIET, "--run_dir", self.run_dir, *words, **more)
+        given = SEARCH if script == "search.py" else TRAIN
+        beside = () if "--workers" in words else SIDE_BY_SIDE[script]
+        return self.start(script, *given, *QUIET, "--run_dir", self.run_dir, *beside, *words, **more)
 
-    def wait_for_rows(self, running: Running, after_start: float = 8.0, end: int = 0) -> int:
-        """Wait for a random moment of a search; return the rows it waited for.
+    def wait_for_moment(self, running: Running, after_start: float | None = None, end: int = 0) -> int:
+        """Wait for a random moment; return the rows, or the points of trajectories, that it waited for.
 
-        One in five comes before the first row, at most ``after_start`` seconds after the start; the others at least
-        ``end`` rows before the last.
+        One in five comes before the first, at most ``after_start`` seconds after the start; the others at least ``end``
+        before the last.
         """
-        whole = len(whole_rows(self.references.search()))
-        rows = 0 if after_start and self.rng.random() < 0.2 else self.rng.randrange(1, whole - end)
-        running.wait_for(lambda: len(whole_rows(self.run_dir)) >= rows)
-        time.sleep(self.rng.uniform(0, 0.05 if rows else after_start))
+        trains = self.run_dir.joinpath("ranking.json").exists()
+        count, most, pause = (points_of, 12, 0.5) if trains else (rows_in, rows_in(self.references.search()), 0.05)
+        after_start = (15.0 if trains else 8.0) if after_start is None else after_start
+        wanted = 0 if after_start and self.rng.random() < 0.2 else self.rng.randrange(1, most - end)
+        running.wait_for(lambda: count(self.run_dir) >= wanted)
+        time.sleep(self.rng.uniform(0, pause if wanted else after_start))
         if running.has_ended():
             raise MissedError
-        return rows
+        return wanted
 
-    def wait_for_points(self, running: Running, after_start: float = 15.0) -> None:
-        """Wait for a random moment of a training, one in five before its first point."""
-        points = 0 if after_start and self.rng.random() < 0.2 else self.rng.randrange(1, 12)
-        running.wait_for(lambda: points_of(self.run_dir) >= points)
-        time.sleep(self.rng.uniform(0, 0.5 if points else after_start))
-        if running.has_ended():
-            raise MissedError
-
-    def look_for_processes(self, patience: float = _LEFT_S) -> None:
-        """Count what is still there after 20 s, or so many, and end it."""
-        pids = left_after(self.mark, patience)
-        self.verdict.left += len(pids)
-        self.verdict.expect(not pids, f"left behind: {[f'{pid} {command_line(pid)[:100]}' for pid in pids]}")
+    def look_for_processes(self, patience: float = 20.0) -> None:
+        """Expect that nothing is left after so many seconds, and end it."""
+        end = time.monotonic() + patience
+        while (pids := processes_of(self.mark)) and time.monotonic() < end:
+            time.sleep(0.05)
+        self.expect(not pids, f"left behind: {[_file_of(pid, 'cmdline')[:100] for pid in pids]}")
         end_all(self.mark)
+
+    def look_sometimes(self, patience: float = 20.0) -> None:
+        """Look for processes that outlive their command, except where the next begins at once, as it may."""
+        if self.rng.random() < 0.5:
+            self.look_for_processes(patience)
 
     def expect_told(self, ended: Ended, code: int, *words: str) -> None:
         """Expect an exit code, and one line with the words on the standard error."""
         told = ended.told
         one = len(told) == 1 and all(word in told[0] for word in words)
         self.expect_code(ended, code)
-        if not self.verdict.expect(one, f"expected one line with {words}, got {told[:2] + told[-2:]}"):
-            self.verdict.one_line = False
-        elif self.verdict.one_line is None:
-            self.verdict.one_line = True
+        self.expect(one, f"expected one line with {words}, got {told[:2] + told[-2:]}")
 
-    def expect_code(self, ended: Ended, code: int) -> None:
-        self.verdict.expect(ended.code == code, f"expected exit code {code}, got {ended.code}: {ended.told[-2:]}")
+    def expect_code(self, ended: Ended, *codes: int) -> None:
+        self.expect(ended.code in codes, f"expected exit code {codes}, got {ended.code}: {ended.told[-2:]}")
 
-    def rows_before(self) -> list[bytes]:
-        """Return the finished candidates, to be given to :meth:`judge_search`."""
+    def rows(self) -> list[bytes]:
+        """Return the finished candidates, to be given to :meth:`judge`."""
         return whole_rows(self.run_dir)
 
-    def judge_search(self, before: list[bytes], ended: Ended) -> None:
-        """Compare a search that has come to its end with the reference; ``before``: the rows before the fault."""
+    def judge(self, script: str, ended: Ended, before: list[bytes] = ()) -> None:
+        """Compare a command that has come to its end with the reference; ``before``: the rows before the fault."""
         self.expect_code(ended, 0)
-        search_is(self.verdict, self.run_dir, self.references.search(), before)
+        if script == "search.py":
+            self.judge_search(before)
+        else:
+            self.judge_training()
 
-    def judge_training(self, ended: Ended) -> None:
-        """Compare a training that has come to its end with the reference."""
-        self.expect_code(ended, 0)
-        training_is(self.verdict, self.run_dir, self.references.training())
+    def judge_search(self, before: list[bytes] = ()) -> None:
+        """Expect each row of before, none twice, and the ranking of an undisturbed search."""
+        after = self.rows()
+        self.expect(after[: len(before)] == list(before), f"{len(before)} finished candidates are not as they were")
+        self.expect(len(rows_of(self.run_dir)) == len(after), "architectures that were scored twice")
+        ranking, expected = (folder / "ranking.json" for folder in (self.run_dir, self.references.search()))
+        same = ranking.exists() and ranking.read_bytes() == expected.read_bytes()
+        self.expect(same, "the ranking is not that of an undisturbed search")
+
+    def judge_training(self) -> None:
+        """Expect the bits of a training that nothing disturbed."""
+        picks, expected = self.run_dir / "picks", self.references.training() / "picks"
+        names = sorted(path.name for path in expected.iterdir())
+        differing = [name for name in names if not _same_pick(picks / name, expected / name)]
+        self.expect(not differing, f"not the bits of an undisturbed training: {differing}")
 
 
 def whole_rows(run: Path) -> list[bytes]:
     """Return the lines of a search's finished candidates, without one that a kill has cut."""
     path = run / "scores.jsonl"
-    content = path.read_bytes() if path.exists() else b""
-    return content.split(b"\n")[:-1]
+    return (path.read_bytes() if path.exists() else b"").split(b"\n")[:-1]
+
+
+def rows_in(run: Path) -> int:
+    return len(whole_rows(run))
 
 
 def rows_of(run: Path) -> dict[str, dict]:
     """Return the rows of a search by their architectures."""
-    rows = [json.loads(line) for line in whole_rows(run)]
-    return {row["architecture"]: row for row in rows}
-
-
-def search_is(verdict, run: Path, reference: Path, before: list[bytes]) -> None:
-    """Judge a search by the rows that it had before the fault, and by one that nothing disturbed."""
-    after = whole_rows(run)
-    kept = after[: len(before)] == before
-    verdict.lost += 0 if kept else len(set(before) - set(after))
-    verdict.expect(kept, f"{len(before)} finished candidates are not as they were")
-    counts = Counter(json.loads(line)["architecture"] for line in after)
-    verdict.twice += sum(count - 1 for count in counts.values())
-    verdict.expect(len(counts) == len(after), "architectures that were scored twice")
-    ranking, expected = (folder / "ranking.json" for folder in (run, reference))
-    verdict.identical = ranking.exists() and ranking.read_bytes() == expected.read_bytes()
-    verdict.expect(verdict.identical, "the ranking is not that of an undisturbed search")
-
-
-def training_is(verdict, run: Path, reference: Path) -> None:
-    """Judge a training by the bits of one that nothing disturbed."""
-    names = sorted(path.name for path in (reference / "picks").iterdir())
-    differing = [name for name in names if not _same_pick(run / "picks" / name, reference / "picks" / name)]
-    verdict.identical = not differing
-    verdict.expect(not differing, f"not the bits of an undisturbed training: {differing}")
+    return {row["architecture"]: row for row in map(json.loads, whole_rows(run))}
 
 
 def _same_pick(folder: Path, reference: Path) -> bool:
@@ -206,13 +299,3 @@ def _same_pick(folder: Path, reference: Path) -> bool:
 def points_of(run: Path) -> int:
     """Return how many points of the trajectories of all picks are written."""
     return sum(max(0, path.read_bytes().count(b"\n") - 1) for path in run.glob("picks/*/trajectory.csv"))
-
-
-@dataclass(frozen=True)
-class Fault:
-    """A fault that is caused on purpose."""
-
-    name: str
-    run_round: Callable[[Round], None]
-    most: int | None = None  # rounds that make sense; None for as many as are asked for
-    needs: Callable[[], str | None] = lambda: None  # why it cannot be caused here

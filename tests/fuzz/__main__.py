@@ -25,7 +25,7 @@ from pebble import ProcessExpired, ProcessPool
 from naswot_lightning.errors import UserError
 from naswot_lightning.spaces import SpaceError
 from tests.fuzz.mutations import mutated
-from tests.fuzz.readers import FILES, READERS
+from tests.fuzz.readers import READERS
 
 MOST_CHARACTERS = 2_000  # of a message
 _MOST_SECONDS = 10.0  # of work on one input
@@ -45,8 +45,8 @@ class Ending(NamedTuple):
 def damaged_files(name: str, number: int, seed: int) -> dict[str, bytes]:
     """Return the files of an input: that of the reader is damaged, those that it needs are valid."""
     rng, reader = random.Random(f"{seed} {name} {number}"), READERS[name]
-    content = mutated(rng, FILES[name](rng), Path(name).suffix)
-    return {name: content, **{other: FILES[other](rng) for other in reader.needs}}
+    content = mutated(rng, reader.make(rng), Path(name).suffix)
+    return {name: content, **{other: READERS[other].make(rng) for other in reader.needs}}
 
 
 def run_input(name: str, number: int, seed: int) -> Ending:

@@ -71,19 +71,15 @@ def _yaml(rng: random.Random, content: bytes) -> bytes:
 def _json_lines(rng: random.Random, content: bytes) -> bytes:
     lines = content.split(b"\n")
     number = rng.randrange(max(len(lines) - 1, 1))
-    lines[number] = _json(rng, lines[number])
-    return b"\n".join(lines)
+    return b"\n".join([*lines[:number], _json(rng, lines[number]), *lines[number + 1 :]])
 
 
 def _text(rng: random.Random, content: bytes) -> bytes:
     """Put a token in place of a number or a word, or anywhere."""
     text, token = content.decode(), rng.choice(_PLAIN_TOKENS)
-    found = list(re.finditer(rng.choice((r"\d+", r"[a-z]+", r"[\d.]+", r"\W", r"[^|]+")), text))
-    if found and rng.random() < 0.8:
-        place = rng.choice(found)
-        return (text[: place.start()] + token + text[place.end() :]).encode("utf-8", "surrogatepass")
-    position = rng.randrange(len(text) + 1)
-    return (text[:position] + token + text[position:]).encode("utf-8", "surrogatepass")
+    found = [each.span() for each in re.finditer(rng.choice((r"\d+", r"[a-z]+", r"[\d.]+", r"\W", r"[^|]+")), text)]
+    start, end = rng.choice(found if found and rng.random() < 0.8 else [[rng.randrange(len(text) + 1)] * 2])
+    return (text[:start] + token + text[end:]).encode("utf-8", "surrogatepass")
 
 
 def _npz(rng: random.Random, content: bytes) -> bytes:
@@ -91,7 +87,7 @@ def _npz(rng: random.Random, content: bytes) -> bytes:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
     name = rng.choice(sorted(parts))
-    part, written = parts.pop(name), io.BytesIO()
+    part, written, archived = parts.pop(name), io.BytesIO(), io.BytesIO()
     array = np.lib.format.read_array(io.BytesIO(part))
     if array.dtype == np.uint8:  # a text
         array = np.frombuffer(_json(rng, array.tobytes()), np.uint8)
@@ -99,10 +95,9 @@ def _npz(rng: random.Random, content: bytes) -> bytes:
         array.flat[rng.randrange(array.size)] = rng.choice((np.nan, -np.inf, 3e38, 1e-45, 0.0, -1.0))
         array = rng.choice((array, array, array.astype(np.float64), array[:0], array[..., None], array[0, 0]))
     np.lib.format.write_array(written, array)
-    changed = rng.choice(({}, {"../x.npy": part}, {name: _damaged(rng, part)}, *[{name: written.getvalue()}] * 5))
-    archived = io.BytesIO()
+    parts |= rng.choice(({}, {"../x.npy": part}, {name: _damaged(rng, part)}, *[{name: written.getvalue()}] * 5))
     with zipfile.ZipFile(archived, "w", zipfile.ZIP_DEFLATED) as archive:
-        for each, text in {**parts, **changed}.items():
+        for each, text in parts.items():
             archive.writestr(each, text)
     return archived.getvalue()
 

@@ -48,7 +48,6 @@ from naswot_lightning.storage.files import JsonLines, write_csv, write_json
 from naswot_lightning.storage.run_folder import RunFolder, note_versions
 from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows
 from naswot_lightning.training.plan import choose_picks, named_picks, plan_training
-from naswot_lightning.training.progress import read_outcome
 from naswot_lightning.training.settings import PickRun, prepare_pick, read_pick
 from tests.report.html.folders import write_page
 from tests.runs import result, training_result, trajectory
@@ -63,11 +62,7 @@ _CONFIGS = {
     SearchConfig: {"samples": 100, "space": "nds_darts:depth=8", "score": "naswot,snip", "seed": 3, "max_params": 9},
     TrainConfig: {"picks": "1,3-4", "epochs": 12, "lr": 0.1, "seeds": "7,8", "trainer": {"max_time": "00:01:00:00"}},
 }  # fmt: skip
-_SPACE_NAMES = (
-    "nasbench201",
-    "nds_darts:depth=8,width=16",
-    "nasbench101:stem_channels=64",
-)
+_SPACE_NAMES = ("nasbench201", "nds_darts:depth=8,width=16", "nasbench101:stem_channels=64")
 
 
 # How a valid file is made.
@@ -106,7 +101,7 @@ def _result(rng: random.Random) -> bytes:
 def _pick_settings():
     with TemporaryDirectory() as name:
         for file in ("config.yaml", "ranking.json"):
-            Path(name, file).write_bytes(FILES[file](random.Random(0)))
+            Path(name, file).write_bytes(READERS[file].make(random.Random(0)))
         config = TrainConfig(run_dir=name, top=1, recipe="nasbench201-12", trainer={"max_time": "00:01:00:00"})
         return plan_training(config).picks[0].settings
 
@@ -158,36 +153,6 @@ def _image(rng: random.Random, kind: str) -> bytes:
 
 def _list(rng: random.Random, space: str) -> bytes:
     return "".join(f"{get_space(space).sample(rng)}\n" for _ in range(rng.randrange(1, 5))).encode()
-
-
-FILES: dict[str, Callable[[random.Random], bytes]] = {
-    "config.yaml": lambda _: _yaml(asdict(SearchConfig(samples=4))),
-    "scores.jsonl": lambda rng: b"".join(_json(row.to_json()) + b"\n" for row in _rows(rng)),
-    "ranking.json": lambda rng: _json(list(as_dicts(rank(_rows(rng), rng.choice(_CRITERIA))))),
-    "versions.json": lambda rng: _json([{"python": f"3.{rng.randrange(9, 14)}", "torch": "2.4.0+cpu"}]),
-    "benchmark_evidence.json": _evidence,
-    ".run_id": lambda rng: f"{rng.randrange(16**8):08x}\n".encode(),
-    ".wandb_runs.json": lambda rng: _json([f"{rng.randrange(16**8):08x}-search", "another"]),
-    "measured/kernels.npz": partial(_matrices, kind="kernels"),
-    "measured/jacobians.npz": partial(_matrices, kind="jacobians"),
-    "measured/ablation.jsonl": _ablation,
-    "picks/1-x/config.yaml": lambda _: _yaml({**_pick_settings().to_plain(), "wandb": asdict(_PICK)}),
-    "picks/1-x/retry.yaml": lambda _: b"accumulate: 2\n",
-    "picks/1-x/result.json": _result,
-    "picks/1-x/trajectory.csv": lambda rng: trajectory(
-        [rng.choice((300.0 + rng.random(),) * 40 + _EXTREMES) for _ in range(4)] + [None]
-    ).encode(),
-    "picks/1-x/outcome.json": lambda rng: _json({"status": rng.choice(("ok", "failed")), "message": "a reason"}),
-    "picks/1-x/.sent.json": lambda rng: _json({"train/loss": rng.randrange(1_000), "val/acc": 3}),
-    "search.yaml": lambda _: _yaml(_CONFIGS[SearchConfig]),
-    "train.yaml": lambda _: _yaml(_CONFIGS[TrainConfig]),
-    "split.json": _split,
-    **{f"{part}/{name}/0.png": partial(_image, kind="PNG") for part in ("train", "test") for name in "ab"},
-    "train/a/0.jpg": partial(_image, kind="JPEG"),
-    **{f"list {space}.txt": partial(_list, space=space) for space in _LISTED},
-    **{f"{space}.txt": lambda rng, space=space: get_space(space).sample(rng).encode() for space in list_spaces()},
-    "space.txt": lambda rng: rng.choice(_SPACE_NAMES).encode(),
-}
 
 
 # How the product reads it, and goes on with what it read.
@@ -246,22 +211,15 @@ def _read_pick(folder: Path) -> None:
     assert read_pick(folder / "picks" / "1-x").settings == pick.settings
 
 
-def _read_outcome(folder: Path) -> None:
-    outcome = read_outcome(folder / "picks" / "1-x")
-    outcome.write(folder)
-    assert read_outcome(folder) == outcome
+def _mark_wandb_run(folder: Path) -> None:
+    runs.mark_sent(RunFolder(folder), "mine")
+    assert runs.was_sent(RunFolder(folder), "mine")
 
 
 def _continue_logging(folder: Path) -> None:
     logged = SimpleNamespace(log=lambda *_, **__: None, define_metric=lambda *_, **__: None)
-    logger = SentOnceLogger(lambda: logged, folder / "picks" / "1-x" / ".sent.json")
+    logger = SentOnceLogger(lambda: logged, folder / ".sent.json")
     logger.log_metrics({"train/loss": 1.0, "epoch": 3}, 2_000)
-    logger.log_metrics({"val/acc": 1.0}, 2)
-
-
-def _mark_wandb_run(folder: Path) -> None:
-    runs.mark_sent(RunFolder(folder), "mine")
-    assert runs.was_sent(RunFolder(folder), "mine")
 
 
 def _show_versions(folder: Path) -> None:
@@ -351,39 +309,51 @@ def _read_space(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Reader:
-    """A file, how it is read, and the valid files beside it that this needs."""
+    """How a valid file is made, how it is read, and the valid files beside it that this needs."""
 
-    file: str
+    make: Callable[[random.Random], bytes]
     read: Callable[[Path], None]
     needs: tuple[str, ...] = ()
 
 
+def _point(rng: random.Random) -> float | None:
+    return rng.choice((None, 300.0 + rng.random(), 300.0, *_EXTREMES))
+
+
 _SEARCH = ("config.yaml", "ranking.json")
-_IMAGES = ("train/a/0.png", "train/b/0.png", "test/a/0.png", "test/b/0.png")
-_ALL = (
-    Reader("scores.jsonl", _read_scores),
-    Reader("ranking.json", _read_ranking),
-    Reader("config.yaml", _continue_run, ("ranking.json", ".run_id")),
-    Reader(".run_id", _continue_run, _SEARCH),
-    Reader(".wandb_runs.json", _mark_wandb_run),
-    Reader("versions.json", _show_versions, _SEARCH),
-    Reader("benchmark_evidence.json", write_page, _SEARCH),
-    Reader("measured/kernels.npz", _draw("figure1"), _SEARCH),
-    Reader("measured/jacobians.npz", _draw("jacobian_histograms"), _SEARCH),
-    Reader("measured/ablation.jsonl", _continue_ablation, _SEARCH),
-    Reader("picks/1-x/config.yaml", _read_pick),
-    Reader("picks/1-x/retry.yaml", _read_pick, ("picks/1-x/config.yaml",)),
-    Reader("picks/1-x/result.json", _compare_picks, ("picks/1-x/trajectory.csv",)),
-    Reader("picks/1-x/trajectory.csv", _compare_picks, ("picks/1-x/result.json",)),
-    Reader("picks/1-x/outcome.json", _read_outcome),
-    Reader("picks/1-x/.sent.json", _continue_logging),
-    Reader("search.yaml", _read_config(SearchConfig, "search.yaml")),
-    Reader("train.yaml", _read_config(TrainConfig, "train.yaml"), _SEARCH),
-    Reader("split.json", _read_split),
-    Reader("train/a/0.png", _read_images, _IMAGES[1:]),
-    Reader("train/a/0.jpg", _read_images, _IMAGES[1:]),
-    *(Reader(f"list {space}.txt", _read_list(space)) for space in _LISTED),
-    *(Reader(f"{space}.txt", _read_architecture(space)) for space in list_spaces()),
-    Reader("space.txt", _read_space),
-)
-READERS = {reader.file: reader for reader in _ALL}
+_IMAGES = tuple(f"{part}/{name}/0.png" for part in ("train", "test") for name in "ab")
+_RUN_ID = ".run_id"
+_RESULT, _TRAJECTORY, _PICK_CONFIG = (f"picks/1-x/{name}" for name in ("result.json", "trajectory.csv", "config.yaml"))
+READERS = {
+    "scores.jsonl": Reader(lambda rng: b"".join(_json(row.to_json()) + b"\n" for row in _rows(rng)), _read_scores),
+    "ranking.json": Reader(lambda rng: _json(list(as_dicts(rank(_rows(rng), rng.choice(_CRITERIA))))), _read_ranking),
+    "config.yaml": Reader(lambda _: _yaml(asdict(SearchConfig(samples=4))), _continue_run, ("ranking.json", _RUN_ID)),
+    _RUN_ID: Reader(lambda rng: f"{rng.randrange(16**8):08x}\n".encode(), _continue_run, _SEARCH),
+    ".wandb_runs.json": Reader(lambda rng: _json([f"{rng.randrange(16**8):08x}-search", "another"]), _mark_wandb_run),
+    ".sent.json": Reader(lambda rng: _json({"train/loss": rng.randrange(1_000), "val/acc": 3}), _continue_logging),
+    "versions.json": Reader(
+        lambda rng: _json([{"python": f"3.{rng.randrange(9, 14)}", "torch": "2.4.0+cpu"}]), _show_versions, _SEARCH
+    ),
+    "benchmark_evidence.json": Reader(_evidence, write_page, _SEARCH),
+    "measured/kernels.npz": Reader(partial(_matrices, kind="kernels"), _draw("figure1"), _SEARCH),
+    "measured/jacobians.npz": Reader(partial(_matrices, kind="jacobians"), _draw("jacobian_histograms"), _SEARCH),
+    "measured/ablation.jsonl": Reader(_ablation, _continue_ablation, _SEARCH),
+    _PICK_CONFIG: Reader(lambda _: _yaml({**_pick_settings().to_plain(), "wandb": asdict(_PICK)}), _read_pick),
+    "picks/1-x/retry.yaml": Reader(lambda _: b"accumulate: 2\n", _read_pick, (_PICK_CONFIG,)),
+    _RESULT: Reader(_result, _compare_picks, (_TRAJECTORY,)),
+    _TRAJECTORY: Reader(lambda rng: trajectory([_point(rng) for _ in range(5)]).encode(), _compare_picks, (_RESULT,)),
+    "search.yaml": Reader(lambda _: _yaml(_CONFIGS[SearchConfig]), _read_config(SearchConfig, "search.yaml")),
+    "train.yaml": Reader(lambda _: _yaml(_CONFIGS[TrainConfig]), _read_config(TrainConfig, "train.yaml"), _SEARCH),
+    "split.json": Reader(_split, _read_split),
+    "train/a/0.jpg": Reader(partial(_image, kind="JPEG"), _read_images, _IMAGES[1:]),
+    **{
+        name: Reader(partial(_image, kind="PNG"), _read_images, tuple(each for each in _IMAGES if each != name))
+        for name in _IMAGES
+    },
+    **{f"list {name}.txt": Reader(partial(_list, space=name), _read_list(name)) for name in _LISTED},
+    **{
+        f"{name}.txt": Reader(lambda rng, name=name: get_space(name).sample(rng).encode(), _read_architecture(name))
+        for name in list_spaces()
+    },
+    "space.txt": Reader(lambda rng: rng.choice(_SPACE_NAMES).encode(), _read_space),
+}

@@ -8,12 +8,12 @@ import zipfile
 from naswot_lightning.errors import UserError
 from naswot_lightning.spaces import SpaceError
 from tests.fuzz.__main__ import MOST_CHARACTERS, is_short_line, read, run_input
-from tests.fuzz.readers import FILES, READERS
+from tests.fuzz.readers import READERS
 
 
 def made(name, seed=0):
     rng = random.Random(seed)
-    return {file: FILES[file](rng) for file in (name, *READERS[name].needs)}
+    return {file: READERS[file].make(rng) for file in (name, *READERS[name].needs)}
 
 
 def test_every_reader_reads_a_valid_file_and_refuses_a_damaged_one(tmp_path):

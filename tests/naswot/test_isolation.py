@@ -1,10 +1,7 @@
 """A network is left as it was found, and run in the memory format that is quickest for it."""
 
 import itertools
-import os
 import random
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -13,7 +10,6 @@ import torch.nn.functional as F
 from torch import nn
 
 from naswot_lightning import activation_kernel, naswot_score
-from naswot_lightning.seeds import generators_restored, renewed_generators, seeded
 from naswot_lightning.spaces import get_space
 from tests.brute_force import brute_force_kernel, images_of
 
@@ -82,42 +78,6 @@ def test_a_failing_forward_is_tried_once_and_restores_the_network():
         assert network.norm.training
         assert network.norm.running_mean is not None
         assert len(network.calls) == 1
-
-
-def test_renewed_generators_begin_anew_after_inner_blocks_and_are_restored_at_the_end():
-    def draw():
-        return random.random(), np.random.rand(), float(np.random.randn()), float(torch.rand(()))
-
-    cpu = torch.device("cpu")
-    with generators_restored(cpu):
-        expected = draw()
-    with seeded(7, cpu):
-        of_seven = draw()
-    with renewed_generators(7, cpu):
-        for inner in (lambda: seeded(8, cpu), lambda: generators_restored(cpu)):
-            with inner():
-                first = draw()
-                with generators_restored(cpu):
-                    second = draw()
-                assert draw() == second != first  # inside an inner block they go on from where they were
-        assert draw() == of_seven
-    assert draw() == expected
-
-
-def test_scoring_leaves_the_number_of_threads_alone():
-    """In a process of its own, since threads start with the first score."""
-    code = """
-import torch
-from naswot_lightning.spaces import get_space
-from naswot_lightning import naswot_score
-space = get_space("nasbench201")
-before = torch.get_num_threads()
-naswot_score(space.build(space[284]), torch.randn(4, 3, 8, 8))
-print(before, torch.get_num_threads())
-"""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
-    assert done.stdout.split() == ["1", "1"]
 
 
 def test_scores_do_not_depend_on_the_callers_memory_format():

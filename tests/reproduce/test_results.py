@@ -10,12 +10,9 @@ from naswot_lightning.benchmarks import open_benchmark
 from naswot_lightning.diagnostics.ablation import select_by_percentile
 from naswot_lightning.reproduce import figures
 from naswot_lightning.reproduce.benchmark_tables import (
-    KnownAccuracies,
     best_of_all_trainings,
-    draw_candidates,
-    known_accuracies,
 )
-from naswot_lightning.reproduce.paper_tables import draw_samples, known_columns, pick_best
+from naswot_lightning.reproduce.paper_tables import draw_samples
 from tests.reproduce.tables import SIZE_COLUMNS, accuracy, architectures, rows_of, run, write_table
 
 RUNS = 40
@@ -222,17 +219,6 @@ def test_curves_of_several_algorithms_over_evaluations_and_seconds(folder, capsy
         assert "cifar10-valid x-valid, 12 epochs" in capsys.readouterr().out
 
 
-def test_accuracies_and_columns_are_those_of_the_published_plots(folder):
-    table = open_benchmark(folder / "plain.csv")
-    known, columns = known_accuracies(table), known_columns(table)
-    assert [each.label for each in known] == ["cifar10-valid ori-test, 200 epochs", "cifar100 x-test, 200 epochs"]
-    assert known[0].values.tolist() == [accuracy(number, 1) for number in range(20)]
-    learned = KnownAccuracies("cifar10", "mine", np.array([9.0, 80.0, np.nan, 90.0]), 15.0).draw_learned(9, 0)
-    assert sorted(learned) == [1, 3]
-    assert list(columns) == ["C10 val", "C10 test", "C100 test"]
-    assert columns["C100 test"].values.tolist() == [accuracy(number, -20) for number in range(20)]
-
-
 def test_one_network_of_each_five_percent_is_selected():
     accuracies = np.append(np.random.default_rng(0).permutation(200.0 * np.arange(1, 201) / 400), np.nan)
     names = [f"n{number}" for number in range(201)]
@@ -242,27 +228,3 @@ def test_one_network_of_each_five_percent_is_selected():
         assert accuracies[names.index(each.architecture)] == each.accuracy
         share = (accuracies < each.accuracy).mean()
         assert each.percentile / 100 - 0.01 <= share <= each.percentile / 100 + 0.06
-
-
-def test_picks_are_those_of_algorithm_1_run_by_run():
-    rng = np.random.default_rng(1)
-    scores = rng.integers(0, 15, 40).astype(float)  # with equal ones
-    scores[::6] = np.nan
-    drawn = draw_samples(40, 5, 500, seed=3)
-    for own, pick in zip(drawn, pick_best(scores, drawn), strict=True):
-        best = own[0]
-        for each in own:
-            better = scores[each] > scores[best] or (np.isnan(scores[best]) and not np.isnan(scores[each]))
-            best = each if better else best
-        assert pick == best
-
-
-def test_draws_are_with_replacement_and_candidates_are_different():
-    drawn = draw_samples(30, 30, 400, seed=0)
-    assert drawn.shape == (400, 30)
-    assert set(drawn.ravel()) == set(range(30))
-    assert any(len(set(each)) < 30 for each in drawn)
-    assert not np.array_equal(drawn, draw_samples(30, 30, 400, seed=1))
-    long = draw_candidates(50, 30, seed=4)
-    assert len(set(long.tolist())) == 30
-    assert np.array_equal(draw_candidates(50, 10, seed=4), long[:10])

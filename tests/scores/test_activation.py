@@ -23,23 +23,6 @@ def test_naswot_is_equation_2_and_nwot_normalised_that_of_the_shares():
         assert expected < 0
 
 
-def test_nwot_normalised_does_not_grow_with_the_units():
-    class Copies(nn.Module):
-        """Every unit several times: each entry of K_H is multiplied."""
-
-        def __init__(self, copies):
-            super().__init__()
-            self.copies, self.layer = copies, nn.Linear(192, 30)
-
-        def forward(self, x):
-            return torch.relu(torch.cat([self.layer(x.flatten(1))] * self.copies, 1))
-
-    once, twice = Copies(1), Copies(2)
-    twice.load_state_dict(once.state_dict())
-    assert score("nwot_normalised", once) == pytest.approx(score("nwot_normalised", twice), rel=1e-9)
-    assert score("naswot", twice) == pytest.approx(score("naswot", once) + 6 * math.log(2), rel=1e-9)
-
-
 @pytest.mark.parametrize("network", [cell, chain])
 def test_swap_counts_distinct_columns(network):
     for count in (5, 16, 20):

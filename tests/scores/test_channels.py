@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pytest
-import torch
 from torch import nn
 
 from tests.scores.networks import cell, chain, outputs_of, probe_of, score
@@ -51,20 +50,6 @@ def test_relu_by_relu(network, count):
         ("relu_meco", sum(map(smallest_of, rectified)), 1e-3),
     ):
         assert score(name, network(), probe) == pytest.approx(expected, rel=tolerance), name
-
-
-def test_four_channels_by_hand():
-    class Signs(nn.Module):
-        """Four channels of which each is on where no other is: correlations of -1/3, eigenvalues 4/3 three times, 0."""
-
-        def forward(self, x):
-            place = torch.arange(64).reshape(8, 8) % 4
-            return torch.relu(torch.stack([(place == each).float() for each in range(4)]).expand(len(x), 4, 8, 8))
-
-    assert score("relu_entropy", Signs()) == pytest.approx(math.log(3), rel=1e-4)
-    assert score("relu_rank", Signs()) == pytest.approx(3, rel=1e-4)
-    assert score("relu_volume", Signs()) == pytest.approx(4 * (1e-4 * (4 / 3 + 1e-4) ** 3) ** (1 / 4), rel=1e-2)
-    assert score("relu_meco", Signs()) < 1e-4
 
 
 def test_a_relu_is_seen_however_it_is_called_and_one_without_a_channel_that_changes_is_degenerate():

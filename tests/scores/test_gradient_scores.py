@@ -80,20 +80,6 @@ def test_scores_of_the_loss_agree_with_backward(network):
     assert score("fisher", network()) == pytest.approx(total, rel=1e-3)
 
 
-def test_snip_grad_norm_and_grasp_of_a_linear_network_by_hand():
-    """dL/dW = (p - onehot)' x / N; H is the sum over images of (diag(p) - p p') x x' / N, p the softmax."""
-    network, probe = nn.Sequential(nn.Flatten(), nn.Linear(192, 4, bias=False)), probe_of()
-    weight = network[1].weight.detach().double().numpy()
-    inputs = probe.images.flatten(1).double().numpy()
-    powers = np.exp(inputs @ weight.T)
-    p = powers / powers.sum(1, keepdims=True)
-    g = (p - np.eye(4)[probe.labels.numpy()]).T @ inputs / len(inputs)
-    assert score("grad_norm", network, probe) == pytest.approx(np.sqrt((g**2).sum()), rel=1e-5)
-    assert score("snip", network, probe) == pytest.approx(np.abs(weight * g).sum(), rel=1e-5)
-    product = sum(np.outer((np.diag(q) - np.outer(q, q)) @ g @ x, x) for q, x in zip(p, inputs, strict=True))
-    assert score("grasp", network, probe) == pytest.approx(-(weight * product).sum() / len(inputs), rel=1e-4)
-
-
 def gradient(network, probe):
     loss = F.cross_entropy(network(probe.images.double()), probe.labels)
     return torch.autograd.grad(loss, conv_and_linear_weights(network))

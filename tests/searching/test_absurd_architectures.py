@@ -4,13 +4,10 @@ import json
 import random
 
 import pytest
-from torch import nn
 
 from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
-from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import read_ranking
-from naswot_lightning.spaces import Space
 from tests.commands.ends import refused
 from tests.searching.runs import QUICK, rows_of
 from tests.spaces.nds.architectures import GENOTYPES
@@ -74,44 +71,3 @@ def test_list_with_absurd_architectures_is_scored_and_they_fail_with_their_reaso
     assert reason in refused(capsys, "train.py", *words)
     words = ("--space", "nds_darts:depth=99999999", "--run_dir", tmp_path / "other")
     assert "depth 99999999: expected at most 200" in refused(capsys, "search.py", *words)
-
-
-def test_absurd_architectures_are_last_by_several_scores_and_refused_by_limits(tmp_path):
-    run = searched(tmp_path, "nds_resnet", score="naswot+params")
-    assert set(read_ranking(run)["architecture"][:3]) == set(GOOD["nds_resnet"])
-    run = searched(tmp_path, "nds_resnet", max_params=10**9, overwrite=True)
-    assert {row["architecture"] for row in rows_of(run)} == set(GOOD["nds_resnet"])
-    # What is not of the space still ends a search, with its line.
-    file = listed(tmp_path, ["ds=1;ws=8;ss=2", "ds=1;ws=8;ss=5"])
-    with pytest.raises(UserError, match="line 2: architecture 'ds=1;ws=8;ss=5', stage 1: '5' in the list 'ss' must be"):
-        run_search(SearchConfig(space="nds_resnet", architectures=file, run_dir=str(tmp_path / "run"), **QUICK))
-
-
-class Fragile(Space):
-    """A space whose canonical form cannot be had of one architecture."""
-
-    name = "fragile"
-
-    def sample(self, rng):
-        return rng.choice("abc")
-
-    def mutate(self, architecture, rng):
-        return self.sample(rng)
-
-    def canonical(self, architecture):
-        if architecture == "b":
-            raise KeyError("no canonical form of b")
-        return architecture
-
-    def build(self, architecture, num_classes=10, in_channels=3):
-        head = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, num_classes)
-        return nn.Sequential(nn.Conv2d(in_channels, 4, 3), nn.ReLU(), *head)
-
-
-def test_a_space_that_fails_at_one_architecture_fails_there_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr("naswot_lightning.searching.plan.get_space", lambda name: Fragile())
-    given = {"space": "fragile", "architectures": listed(tmp_path, "abc"), "workers": 1}
-    assert run_search(SearchConfig(run_dir=str(tmp_path / "run"), **given, **QUICK)) == 0
-    rows = {row["architecture"]: row for row in rows_of(tmp_path / "run")}
-    assert {name: row["status"] for name, row in rows.items()} == {"a": "ok", "b": "failed", "c": "ok"}
-    assert "no canonical form of b" in rows["b"]["reason"]

@@ -44,24 +44,6 @@ def test_a_score_depends_neither_on_order_nor_on_generators():
     assert ScoreEvaluator(SPACE, evaluator.probes, seed=4)(SPACE[11]).score != first[0]
 
 
-def test_scores_of_one_forward_pass_share_it(monkeypatch):
-    calls = []
-    original = SPACE.build
-
-    def counted(*arguments):
-        network = original(*arguments)
-        network.classifier.register_forward_hook(lambda *_: calls.append(0))
-        return network
-
-    monkeypatch.setattr(SPACE, "build", counted)
-    probe, size = load_probe("digits", "", 8, 0), SPACE.complexity(SPACE[284])
-    monkeypatch.setattr(SPACE, "complexity", lambda *_: size)
-    names = ["naswot", "relu_entropy", "relu_meco", "az_expressivity", "az_progressivity", "swap", "meco"]
-    scores = ScoreEvaluator(SPACE, [probe], names)(SPACE[284]).scores
-    assert len(calls) == 1
-    assert scores == {name: ScoreEvaluator(SPACE, [probe], [name])(SPACE[284]).score for name in names}
-
-
 def test_equal_networks_are_scored_once(tmp_path, monkeypatch):
     built, listed = counted_builds(monkeypatch), tmp_path / "list.txt"
     twin = "|nor_conv_3x3~0|+|nor_conv_1x1~0|none~1|+|skip_connect~0|avg_pool_3x3~1|none~2|"

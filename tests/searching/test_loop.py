@@ -1,14 +1,13 @@
 """Searches by an executor, and searches of a table that are simulated."""
 
 import random
-import sys
 from dataclasses import replace
 
 import pytest
 
 from naswot_lightning.data.probe import load_probe
 from naswot_lightning.execution.local import ProcessExecutor, SerialExecutor
-from naswot_lightning.scorer import Evaluation, ScoreEvaluator
+from naswot_lightning.scorer import ScoreEvaluator
 from naswot_lightning.searching.algorithms.base import Budget, Trial
 from naswot_lightning.searching.loop import History, Loop, simulate
 from naswot_lightning.storage.score_rows import ScoreRows
@@ -71,34 +70,6 @@ def test_an_algorithm_with_feedback_finds_the_same_wherever_it_is_cut_off(tmp_pa
         for kept in (1, BATCH, BATCH + 1, fresh):
             path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:kept]))
             assert climbed(tmp_path / "whole", executor) == (expected, fresh - kept)
-
-
-class Accuracies:
-    """An evaluator that has a word for what it does with whole trials."""
-
-    activity = "looking up"
-    columns, criteria, fingerprint, epochs = (), (), "", 9
-
-    def prepare(self):
-        pass
-
-    def __call__(self, proposal):
-        return Evaluation({}, "failed", "no score")
-
-
-def test_the_bar_says_what_is_done_on_a_terminal(tmp_path, capsys, monkeypatch):
-    ends = type("Ends", (), {"propose": lambda self, rows: ()})()
-    for number, (terminal, batch, said) in enumerate((
-        (True, ["a"], "looking up:"),
-        (True, [Trial("a", 0.5)], "looking up:"),
-        (True, [Trial("a", 0.0), Trial("b", 0.0)], "scoring:"),
-        (False, ["a"], ""),
-    )):  # fmt: skip
-        monkeypatch.setattr(sys.stderr, "isatty", lambda terminal=terminal: terminal)
-        with ScoreRows(tmp_path / f"{number}.jsonl") as finished:
-            Loop("cells", str, Accuracies(), SerialExecutor(), 0, finished).run(ends, batch)
-        told = capsys.readouterr().err
-        assert said in told if terminal else told == ""
 
 
 def seconds_of(architecture):

@@ -10,7 +10,6 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import as_dicts, read_ranking
 from naswot_lightning.searching.plan import plan_search
 from tests.archives import write_cifar100, write_lists
-from tests.runs import wandb_files
 from tests.searching.runs import QUICK, SPACE, rows_of
 
 
@@ -59,20 +58,6 @@ def test_rows_and_ranking_follow_the_contract(tmp_path, capsys):
     # The saved settings can be given again.
     saved = parse(SearchConfig, ["--config", str(run / "config.yaml")], "naswot search")
     assert saved == SearchConfig(run_dir=str(run), **QUICK)
-
-
-def test_options_override_the_file(tmp_path):
-    (tmp_path / "c.yaml").write_text("samples: 5\nseed: 7\nwandb:\n  mode: offline\n")
-    config = parse(SearchConfig, ["--config", str(tmp_path / "c.yaml"), "--seed", "9", "--overwrite"], "naswot search")
-    assert (config.samples, config.seed, config.wandb.mode, config.overwrite) == (5, 9, "offline", True)
-
-
-def test_search_is_logged_to_wandb_offline_once(tmp_path):
-    config = SearchConfig(run_dir=str(tmp_path / "run"), samples=4, batch_size=8)
-    for _ in range(2):
-        run_search(config)
-        (file,) = wandb_files(tmp_path / "run", "*-search")
-        assert all(word in file.read_bytes() for word in (b"best_architecture", b"ranking"))
 
 
 def test_limits_refuse_before_scoring_and_say_how_many(tmp_path, capsys):

@@ -192,18 +192,3 @@ def test_prepare_pick_keeps_a_halved_step_and_refuses_other_settings(listed, tmp
     assert read_pick(folder).half() is None  # of 3 images per device
     with pytest.raises(UserError, match="was not made by this run: nothing is removed"):
         prepare_pick(tmp_path, settings, replace(RUN, id="other-1-0"), overwrite=True)
-
-
-def test_read_pick_with_damaged_settings_is_one_line(listed, tmp_path):
-    folder = prepare_pick(tmp_path, pick_of(listed).settings, RUN, overwrite=False)
-    plain = yaml.safe_load((folder / "config.yaml").read_text())
-    for name, content in (
-        ("config.yaml", b"\xff\xfe"),
-        ("config.yaml", yaml.safe_dump({**plain, "probe_split": "eval"}).encode()),
-        ("retry.yaml", b"accumulate: no\n"),
-    ):
-        (folder / "config.yaml").write_text(yaml.safe_dump(plain))
-        (folder / name).write_bytes(content)
-        with pytest.raises(UserError, match=r"settings of .* are damaged .*: remove the folder") as error:
-            read_pick(folder)
-        assert "\n" not in str(error.value)

@@ -12,10 +12,9 @@ from naswot_lightning.data.augmentation import normalized
 from naswot_lightning.data.sources import load_dataset
 from naswot_lightning.errors import UserError
 from naswot_lightning.training.classifier import ImageClassifier
-from naswot_lightning.training.pick import train_pick
 from tests.archives import write_cifar10, write_cifar100, write_lists
 from tests.images import make_image_folder
-from tests.training.runs import SMALL, config_of, keeping_handlers, table
+from tests.training.runs import SMALL, config_of, table
 
 
 def trained(run_dir, data, **options):
@@ -40,19 +39,6 @@ def test_training_without_validation_keeps_the_last_epoch(tmp_path, monkeypatch,
     assert "val acc" not in printed.out.split("trained picks")[0]
     assert "warning" not in printed.err
     assert table(tmp_path / "run" / "comparison.csv")[0]["best_val_acc"] == ""
-
-
-@pytest.mark.slow
-def test_training_without_validation_is_continued(tmp_path, monkeypatch):
-    write_cifar10(tmp_path, monkeypatch)
-    pick = trained(tmp_path / "run", tmp_path, dataset="cifar10")
-    settings = yaml.safe_load((pick / "config.yaml").read_text())
-    (pick / "config.yaml").write_text(yaml.safe_dump({**settings, "epochs": 2}))
-    keeping_handlers(lambda: train_pick(pick))
-    epochs = [torch.load(pick / f"{name}.ckpt", weights_only=True)["epoch"] for name in ("best", "last")]
-    assert epochs == [1, 1]
-    assert {path.name for path in pick.glob("*.ckpt")} == {"best.ckpt", "last.ckpt"}
-    assert len((pick / "metrics.csv").read_text().splitlines()) == 3
 
 
 @pytest.mark.slow

@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from naswot_lightning.cli.train import run_training
-from naswot_lightning.errors import UserError
 from naswot_lightning.storage.run_folder import RunFolder
 from tests.conftest import ROOT
 from tests.images import make_image_folder
@@ -102,23 +101,3 @@ def test_a_training_out_of_time_has_no_result_and_continues_to_that_of_an_uncut_
         folders.append(pick)
     assert outcome_of(folders[0]) == outcome_of(folders[1])
     assert json.loads((folders[1] / "result.json").read_text())["epochs_trained"] == 60
-
-
-@pytest.mark.slow
-def test_a_full_disk_is_one_line_leaves_no_part_and_the_next_run_continues(tmp_path, data, whole):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", disk], capture_output=True, check=False)
-    if mounted.returncode:
-        pytest.skip("no file system can be mounted here")
-    try:
-        config = config_of(disk / "run", data, seeds="1", **OPTIONS)
-        with pytest.raises((UserError, OSError), match="No space left"):
-            run_training(config)
-        assert not list(disk.rglob("*.part"))
-        subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
-        assert run_training(config) == 0
-        (name,) = outcomes = outcomes_of(config)
-        assert outcomes[name] == whole[name]
-    finally:
-        subprocess.run(["umount", disk], check=True)

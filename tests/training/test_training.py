@@ -9,17 +9,15 @@ import torch
 import yaml
 
 from naswot_lightning.cli.search import run_search
-from naswot_lightning.cli.train import run_training, train_and_compare
+from naswot_lightning.cli.train import run_training
 from naswot_lightning.config import SearchConfig, TrainConfig, WandbConfig
 from naswot_lightning.errors import UserError
-from naswot_lightning.report.wandb.comparison import ComparisonRun, ComparisonUpdates
 from naswot_lightning.spaces import get_space
 from naswot_lightning.training.classifier import ImageClassifier
-from naswot_lightning.training.plan import plan_training
 from naswot_lightning.training.progress import Outcome, read_outcome
 from tests.images import make_image_folder
 from tests.runs import wandb_files
-from tests.training.runs import SMALL, table
+from tests.training.runs import table
 
 SPACE = get_space("nasbench201")
 
@@ -104,28 +102,3 @@ def test_run_training_again_trains_nothing_and_refuses_other_settings(trained):
         with pytest.raises(UserError, match=message):
             run_training(replace(config, **changed))
     assert len(results_of(run)) == 2
-
-
-class Executor:
-    """Ends every pick at once, and keeps what had been updated by then."""
-
-    def __init__(self, ended):
-        self._ended, self.updates = ended, []
-
-    def run(self, task, items):
-        for item in items:
-            self.updates.append(len(self._ended))
-            yield item, Outcome("ok")
-
-
-def test_before_the_next_pick_is_asked_for_the_one_before_is_shown(tmp_path, monkeypatch):
-    ended, shown = [], []
-    monkeypatch.setattr(ComparisonUpdates, "pick_ended", lambda self: ended.append(self))
-    monkeypatch.setattr(ComparisonRun, "end", lambda self, *_: shown.append(self))
-    options = {"architecture": SMALL, "space": "nasbench201", "seeds": "1,2,3", "wandb": WandbConfig("offline")}
-    training = plan_training(TrainConfig(run_dir=str(tmp_path / "run"), **options))
-    executor = Executor(ended)
-    assert train_and_compare(replace(training, executor=executor)) == 0
-    assert executor.updates == [0, 1, 2]
-    assert len(ended) == 2
-    assert shown == []  # the executor leaves no result

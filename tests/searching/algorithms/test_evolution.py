@@ -44,15 +44,6 @@ def test_the_winner_of_a_large_tournament_is_the_best_that_did_not_fail():
     assert is_neighbour(child, start[0])
 
 
-def test_only_the_population_is_looked_at():
-    class Watched(list):
-        def __iter__(self):
-            raise AssertionError("all rows are read")
-
-    rows = [row_of(each, convolutions(each)) for each in [SPACE[number] for number in range(40)]]
-    assert made("rea").propose(Watched(rows)) == made("rea").propose(rows)
-
-
 def test_the_score_picks_the_first_population():
     algorithm = made("area", samples=30)
     start = algorithm.propose([])

@@ -106,15 +106,6 @@ def test_densities_are_those_of_the_formula():
         assert value == pytest.approx(np.mean(kernels))
 
 
-def test_a_bandwidth_does_not_depend_on_the_order_of_the_options():
-    observations = np.array([[0], [0], [1], [3], [3], [3]])
-    renamed = np.array([2, 0, 1, 3])[observations]
-    sizes = np.array([4])
-    assert Density(observations, sizes, 0.01).bandwidths == Density(renamed, sizes, 0.01).bandwidths
-    assert Density(observations[:1], sizes, 0.3).bandwidths == 0.3
-    assert Density(observations, sizes, 1.0).bandwidths == 0.75
-
-
 def test_draws_of_a_density_are_kept_or_drawn_again():
     found = Density(np.tile([[0, 1, 3]], (4, 1)), SIZES, 0.1).draw(2_000, np.random.default_rng(0))
     assert (found == [0, 1, 3]).mean(0) == pytest.approx(0.9 + 0.1 / SIZES, abs=0.02)
