@@ -179,9 +179,9 @@ def _trust_own_code(settings: Any, words: Sequence[str]) -> None:
         UserError: a file names an import path, and nobody vouches for it.
     """
     for option in ("space", "dataset"):
-        # A command may have no such option.
+        # A command may have no such option, or several data sets.
         name = getattr(settings, option, None)
-        if name is None or not is_import_path(name):
+        if not isinstance(name, str) or not is_import_path(name):
             continue
         if not settings.trust and name not in _given(words, f"--{option}"):
             raise UserError(
