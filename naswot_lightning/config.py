@@ -130,11 +130,12 @@ class SearchConfig:
 
     # The data set of the mini-batch.
     dataset: str = field(default="digits", metadata=affects("scores", "training"))
-    """where the mini-batch comes from: {datasets} or noise."""
+    """where the mini-batch comes from: {datasets}, noise, one of your own (module.name) or of Hugging Face
+    (hf:FOLDER)."""
     data_dir: str = field(default="data", metadata=affects("source"))
     """the folder of the data set."""
     image_size: int | None = field(default=None, metadata=affects("scores", "training", least=1, most=_MOST_SIDE))
-    """side of the images of an imagefolder; their own size by default."""
+    """side of the images of an imagefolder, or of data of your own; their own size by default."""
     split_file: str | None = field(default=None, metadata=affects("source"))
     """the official x-valid and x-test lists of cifar100 or imagenet16-120, for the training of the picks."""
     batch_size: int = field(default=128, metadata=affects("scores", least=2, most=_MOST_IMAGES))
@@ -192,7 +193,7 @@ class SearchConfig:
     overwrite: bool = field(default=False, metadata=affects("display"))
     """begin anew where run_dir was made with other settings."""
     trust: bool = field(default=False, metadata=affects("display"))
-    """import the space that a --config file names by its import path."""
+    """import the code that a --config file names by its import path, as space or dataset."""
     wandb: WandbConfig = field(default_factory=WandbConfig, metadata=affects("display"))
     """where runs are shown."""
 
@@ -237,7 +238,7 @@ class MergeConfig:
     space: str | None = None
     """the space of the shards, where its code is yours (module.name): it is imported."""
     trust: bool = False
-    """import the space that the shards name by its import path."""
+    """import the code that the shards name by its import path, as space or dataset."""
     overwrite: bool = False
     """begin anew where run_dir was made with other settings."""
     wandb: WandbConfig = field(default_factory=WandbConfig)
@@ -271,11 +272,12 @@ class TrainConfig:
     overwrite: bool = field(default=False, metadata=affects("display"))
     """train again picks whose results were made with other settings or images."""
     trust: bool = field(default=False, metadata=affects("display"))
-    """import the space that the run folder or a --config file names by its import path."""
+    """import the code that the run folder or a --config file names by its import path, as space or dataset."""
 
     # What they are trained on.
     dataset: str | None = field(default=None, metadata=affects("training"))
-    """the data set to train on; that of the ranking by default."""
+    """the data set to train on; that of the ranking by default. {datasets}, one of your own (module.name) or of Hugging
+    Face (hf:FOLDER)."""
     data_dir: str | None = field(default=None, metadata=affects("source"))
     """the folder of the data set; that of the ranking by default."""
     image_size: int | None = field(default=None, metadata=affects("training", least=1, most=_MOST_SIDE))

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import stat
 import warnings
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
-from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
+from torch import Tensor
 
 from naswot_lightning.data.dataset import Dataset, ImageSplit, channel_statistics
 from naswot_lightning.data.splits import held_out
@@ -29,6 +31,8 @@ _MAX_IMAGE_SIZE = 4_096
 _LARGEST = (
     f"expected at most {_MAX_SIDE:,} pixels a side and {_MAX_PIXELS / 1e6:.0f} million in all; resize or remove it"
 )
+_DECODED_AT_A_TIME = 256
+_ODD = "others differ or are not square: give a side with --image_size"
 # What the suffixes of image files stand for, and GIF: Pillow would run a program to draw an EPS file named .jpg.
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
@@ -54,20 +58,51 @@ def load_image_folder(data_dir: Path, image_size: int | None = None) -> Dataset:
     found = [name for name in ("val", "test") if (data_dir / name).is_dir()]
     if not found:
         raise UserError(f"{data_dir} has no test/ or val/ folder beside train/: expected test/CLASS/image files")
-    others = [_read_split(data_dir, name, image_size or train.images.shape[1], classes)[0] for name in found]
-    if len(others) == 2:
-        val, test = others
-    else:
-        test = others[0]
+    side = image_size or train.images.shape[1]
+    others = {name: _read_split(data_dir, name, side, classes)[0] for name in found}
+    return assemble("imagefolder", train, others.get("val"), others.get("test"), classes)
+
+
+def assemble(
+    name: str, train: ImageSplit, val: ImageSplit | None, test: ImageSplit | None, classes: list[str]
+) -> Dataset:
+    """Return a data set of the user's images; if only one of ``val`` and ``test`` is there, it is the test set.
+
+    A tenth of the training images is then held out to validate.
+    """
+    if val is None or test is None:
+        test = test or val
+        assert test is not None
         keep, hold = held_out(len(train), _VALIDATION_FRACTION)
         train, val = train.take(keep), train.take(hold)
     mean, std = channel_statistics(train.images)
     # 4 for 32x32, as on CIFAR.
     crop_padding = max(1, train.images.shape[1] // 8)
     return Dataset(
-        "imagefolder", train, val, test, len(classes), mean, std,
+        name, train, val, test, len(classes), mean, std,
         flip=True, crop_padding=crop_padding, classes=tuple(classes),
     )  # fmt: skip
+
+
+def decode_all(read: Callable[[int], np.ndarray], count: int, threads: int = 1) -> Tensor:
+    """Return images 0 to ``count`` - 1, each (S, S, 3) uint8, as (N, S, S, 3).
+
+    Raises:
+        UserError: they are not squares of one size.
+    """
+    first = read(0)
+    images = np.empty((count, *first.shape), dtype=np.uint8)
+    with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
+        # What Pillow only warns of is too large for us, too.
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        for start in range(0, count, _DECODED_AT_A_TIME):
+            indices = range(start, min(start + _DECODED_AT_A_TIME, count))
+            for index, image in zip(indices, pool.map(read, indices), strict=True):
+                height, width, _ = image.shape
+                if image.shape != first.shape or height != width:
+                    raise UserError(f"image {index} is {width}x{height}, {_ODD}")
+                images[index] = image
+    return torch.from_numpy(images)
 
 
 def _read_split(
@@ -99,12 +134,9 @@ def _read_split(
         raise UserError(f"{folder}: its classes are not those of train/; in one of them only: {odd}")
     paths = [path for each in found for path in each]
     labels = torch.tensor([label for label, each in enumerate(found) for _ in each], dtype=torch.int64)
-    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
-        # What Pillow only warns of is too large for us, too.
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        shape = None if image_size else read_image(paths[0], None, None).shape
-        images = np.stack(list(pool.map(lambda path: read_image(path, image_size, shape), paths)))
-    return ImageSplit(torch.from_numpy(images), labels), classes
+    shape = None if image_size else read_image(paths[0], None).shape
+    images = decode_all(lambda index: read_image(paths[index], image_size, shape), len(paths), os.cpu_count() or 1)
+    return ImageSplit(images, labels), classes
 
 
 def _images_of(folder: Path, others: list[Path]) -> list[str]:
@@ -130,50 +162,62 @@ def _images_of(folder: Path, others: list[Path]) -> list[str]:
     return [os.path.join(*each) for each in sorted(found)]
 
 
-def read_image(path: str, image_size: int | None, shape: tuple[int, ...] | None = None) -> np.ndarray:
+def read_image(
+    file: str | BytesIO, image_size: int | None, shape: tuple[int, ...] | None = None, where: str | None = None
+) -> np.ndarray:
     """Return one image, (H, W, 3) uint8, resized and cropped to a side where that is given, else of that shape.
+
+    Args:
+        file: a path, or the content of a file.
+        image_size: the side.
+        shape: (H, W, 3), of the other images; equal sides.
+        where: what a message calls the image; its path by default.
 
     Raises:
         UserError: it is no image, or one of another size or larger than is decoded, which its header says.
     """
+    where = where or str(file)
     try:
         # A device or pipe may have no end.
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise UserError(f"{path} is not a regular file; replace or remove it")
-        with Image.open(path, formats=_FORMATS) as file:
-            width, height = file.size
-            if max(file.size) > _MAX_SIDE or width * height > _MAX_PIXELS:
-                raise UserError(f"{path} is too large an image: {width}x{height}, {_LARGEST}")
-            if max(file.size) > _MAX_RATIO * min(file.size):
+        if isinstance(file, str) and not stat.S_ISREG(os.stat(file).st_mode):
+            raise UserError(f"{where} is not a regular file; replace or remove it")
+        with Image.open(file, formats=_FORMATS) as image:
+            width, height = image.size
+            if max(image.size) > _MAX_SIDE or width * height > _MAX_PIXELS:
+                raise UserError(f"{where} is too large an image: {width}x{height}, {_LARGEST}")
+            if max(image.size) > _MAX_RATIO * min(image.size):
                 longer = f"its longer side is more than {_MAX_RATIO} times the shorter one; crop or remove it"
-                raise UserError(f"{path} is {width}x{height}: {longer}")
+                raise UserError(f"{where} is {width}x{height}: {longer}")
             if shape is not None and ((height, width) != shape[:2] or width != height):
-                odd = "others differ or are not square: give a side with --image_size"
-                raise UserError(f"{path} is {width}x{height}, {odd}")
-            image = _to_bytes(path, file).convert("RGB")
+                raise UserError(f"{where} is {width}x{height}, {_ODD}")
+            return resized(to_bytes(where, image).convert("RGB"), image_size)
     except UserError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise UserError(f"{path} is too large an image: {_LARGEST}") from None
+        raise UserError(f"{where} is too large an image: {_LARGEST}") from None
     except Exception as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"{path} is not a readable image ({reason}); replace or remove it") from error
+        raise UserError(f"{where} is not a readable image ({reason}); replace or remove it") from error
+
+
+def resized(image: Image.Image, image_size: int | None) -> np.ndarray:
+    """Return an image, (H, W, 3), whose shorter side is resized to a side, and whose middle square is cut out."""
     if image_size is None or image.size == (image_size, image_size):
         return np.asarray(image)
     scale = image_size / min(image.size)
     width, height = (max(image_size, round(side * scale)) for side in image.size)
     left, top = (width - image_size) // 2, (height - image_size) // 2
-    resized = image.resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(resized.crop((left, top, left + image_size, top + image_size)))
+    larger = image.resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(larger.crop((left, top, left + image_size, top + image_size)))
 
 
-def _to_bytes(path: str, file: ImageFile) -> Image.Image:
+def to_bytes(where: str, file: Image.Image) -> Image.Image:
     """Return an image of 8 bits per channel; Pillow would read all above 255 as white."""
     if file.mode not in ("I", "F") and not file.mode.startswith("I;16"):
         return file
     if file.mode == "F" or (file.mode == "I" and file.format not in ("PNG", "PPM")):
         unknown = "whose range is not known; save it with 8 or 16 bits"
-        raise UserError(f"{path} has floats, or integers of 32 bits, {unknown}")
+        raise UserError(f"{where} has floats, or integers of 32 bits, {unknown}")
     # As Pillow reads colours of 16 bits.
     bits = file.tag_v2.get(BITSPERSAMPLE, (16,))[0] if isinstance(file, TiffImageFile) else 16
     return Image.fromarray((np.asarray(file) >> (bits - 8)).astype(np.uint8))

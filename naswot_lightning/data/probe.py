@@ -11,12 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from naswot_lightning.config import ProbeSplit
-from naswot_lightning.data import DATASETS
 from naswot_lightning.data.augmentation import draw_placements, normalized, placed
 from naswot_lightning.data.dataset import Dataset
 from naswot_lightning.data.sources import load_dataset
 from naswot_lightning.data.splits import expect_split_file_fits
-from naswot_lightning.errors import UserError, expect_name
+from naswot_lightning.errors import UserError
 from naswot_lightning.scores.base import Probe
 from naswot_lightning.seeds import derived_seed
 
@@ -38,7 +37,6 @@ def load_probe(
     Raises:
         UserError: as :func:`load_dataset`, or the training split is smaller than ``batch_size``.
     """
-    expect_name("dataset", name, [*DATASETS, "noise"])
     if name == "noise":
         expect_split_file_fits(name, split_file)
         generator = torch.Generator().manual_seed(derived_seed(seed, "probe"))

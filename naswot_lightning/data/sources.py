@@ -1,4 +1,4 @@
-"""Data sets by name: the digits of scikit-learn, CIFAR, ImageNet16-120 and folders of images."""
+"""Data sets by name: the digits of scikit-learn, CIFAR, ImageNet16-120, folders of images, and one's own."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from naswot_lightning.data import DATASETS
+from naswot_lightning.data import DATASETS, HUGGING_FACE
 from naswot_lightning.data.dataset import Dataset, ImageSplit, channel_statistics
 from naswot_lightning.data.image_folder import load_image_folder
+from naswot_lightning.data.own import load_own
 from naswot_lightning.data.splits import cifar10_valid_halves, divide_test_set, expect_split_file_fits, held_out
 from naswot_lightning.errors import UserError, expect_name
+from naswot_lightning.spaces import is_import_path
 from naswot_lightning.storage.foreign import load_plain
 
 DIGITS_SIZE = 16
@@ -55,18 +57,22 @@ def load_dataset(
     """Load a data set into memory.
 
     Args:
-        name: one of :data:`naswot_lightning.data.DATASETS`.
+        name: one of :data:`naswot_lightning.data.DATASETS`, an import path, or ``hf:FOLDER``.
         data_dir: where its files lie, or are downloaded to.
-        image_size: side of the images, for an imagefolder only.
+        image_size: side of the images, for an imagefolder or data of one's own.
         split_file: the official x-valid and x-test lists, for ``cifar100`` and ``imagenet16-120`` only; without it
             they are drawn by a seed of our own.
 
     Raises:
-        UserError: unknown name, or missing or damaged files; the message says what to put where.
+        UserError: unknown name, or missing or damaged files, with what to put where; an import path that nobody
+            trusts (:func:`naswot_lightning.spaces.trust`).
 
     >>> len(load_dataset("digits").train)
     1203
     """
+    if is_import_path(name) or name.startswith(HUGGING_FACE):
+        expect_split_file_fits(name, split_file)
+        return load_own(name, image_size)
     expect_name("dataset", name, DATASETS)
     if image_size is not None and name != "imagefolder":
         raise UserError(f"--image_size {image_size}: the size of {name} is fixed; the option is for imagefolder")

@@ -33,6 +33,7 @@ def measure_for_figure(figure: str, folder: RunFolder, run: Run, config: ReportC
         )
     if config.trust:
         trust(found.space)
+        trust(found.images)
     data_dir = str(run.settings.get("data_dir", "data")) if config.data_dir is None else config.data_dir
     networks = RunNetworks(known_space(found.space), found.images, data_dir, run.settings, get_device(config.device))
     if figure == "figure5":

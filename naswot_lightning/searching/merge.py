@@ -14,6 +14,7 @@ from naswot_lightning.searching.algorithms.base import architecture_of
 from naswot_lightning.searching.algorithms.random import deal
 from naswot_lightning.searching.plan import Search, plan_search
 from naswot_lightning.spaces import get_space, is_import_path, known_space, trust
+from naswot_lightning.spaces.own_code import expect_trusted
 from naswot_lightning.storage.files import atomic_path, remove_unfinished
 from naswot_lightning.storage.records import STRICT, from_json, from_plain
 from naswot_lightning.storage.run_folder import RunFolder
@@ -58,7 +59,9 @@ def merge_shards(config: MergeConfig) -> tuple[Search, list[str]]:
     first = shards[0].config
     if config.trust:
         trust(first.space)
+        trust(first.dataset)
     space = known_space(first.space)
+    expect_trusted("dataset", first.dataset)
     if config.space is not None and get_space(config.space).name != space.name:
         raise UserError(f"--space {config.space}: {shards[0].folder.path} is of {space.name}")
     # What this command says itself is not taken from a shard's file.
@@ -167,7 +170,9 @@ def _expect_finished(shards: Sequence[_Shard], left: dict[int, int]) -> None:
     words += [] if number in given else ["--shard", f"{number}/{parts}"]
     folder = shard.folder.path if number in given else shard.folder.path.parent / f"shard{number}of{parts}"
     words += ["--run_dir", str(folder)]
-    words += ["--space", shard.config.space] if is_import_path(shard.config.space) else []
+    for name in ("space", "dataset"):
+        path = getattr(shard.config, name)
+        words += [f"--{name}", path] if is_import_path(path) else []
     raise UserError(
         f"not all {parts} shards are finished: {', '.join(states)}{more}; run {shlex.join(words)}{likewise}"
     )

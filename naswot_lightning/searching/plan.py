@@ -17,6 +17,7 @@ from naswot_lightning.benchmarks.known_space import space_of
 from naswot_lightning.benchmarks.targets import reported_target
 from naswot_lightning.columns import BENCHMARK_ACC, Criterion
 from naswot_lightning.config import SearchConfig, settings_affecting
+from naswot_lightning.data.own import dataset_name
 from naswot_lightning.data.probe import Probe, draw_probe, load_probe
 from naswot_lightning.data.sources import load_dataset
 from naswot_lightning.errors import UserError
@@ -33,7 +34,7 @@ from naswot_lightning.searching.evaluators import get_evaluator
 from naswot_lightning.searching.evaluators.base import Evaluator, EvaluatorContext, MultiFidelityEvaluator
 from naswot_lightning.searching.evaluators.table import BenchmarkLookup, TableEvaluator
 from naswot_lightning.searching.loop import Loop
-from naswot_lightning.spaces import Complexity, EnumerableSpace, Space, get_space
+from naswot_lightning.spaces import Complexity, EnumerableSpace, Space, get_space, trust
 from naswot_lightning.storage.run_folder import RunFolder, note_versions
 from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows
 
@@ -156,8 +157,10 @@ def plan_search(config: SearchConfig, scored: bool = False) -> Search:
     needs_scores = getattr(make_algorithm, "needs_initial_scores", False)
     _expect_consistent(config, criteria[0], needs_scores)
     space = get_space(config.space)
-    # The one spelling of the options of a space.
-    config = replace(config, space=space.name)
+    # Whoever plans a search vouches for the code that its settings name.
+    trust(config.dataset)
+    # The one spelling of the options of a space, and of a data set.
+    config = replace(config, space=space.name, dataset=dataset_name(config.dataset))
     device = get_device(machine.device)
     if config.precision == "bf16" and not scored and not has_bf16_instructions(device):
         slow = "this CPU has no bfloat16 instructions and is slower with it, up to 8 times; use 32"

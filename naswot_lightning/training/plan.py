@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 
 from naswot_lightning.config import SearchConfig, Select, TrainConfig
-from naswot_lightning.data import DATASETS
+from naswot_lightning.data.own import dataset_name
 from naswot_lightning.data.splits import describe_split
 from naswot_lightning.errors import UserError, expect_name
 from naswot_lightning.execution import get_engine
@@ -101,6 +101,7 @@ def plan_training(config: TrainConfig) -> Training:
         raise UserError(f"{folder.config} is damaged ({error}); run naswot search again, which rewrites it") from None
     if config.trust:
         trust(searched.space)
+        trust(searched.dataset)
     picks = _plan_picks(config, searched, folder)
     slots = split_resources(config.accelerator, config.devices, len(picks), config.workers, config.threads)
     # Each pick is a process of its own, which opens its devices itself.
@@ -121,10 +122,11 @@ def _plan_picks(config: TrainConfig, searched: SearchSettings, folder: RunFolder
     """Return every pick once per seed, with all that its process must know."""
     space = known_space(searched.space) if config.space is None else get_space(config.space)
     candidates = _candidates(config, searched, folder, space)
-    dataset = config.dataset or searched.dataset
+    if config.dataset is not None:
+        trust(config.dataset)
+    dataset = dataset_name(config.dataset or searched.dataset)
     if dataset == "noise":
         raise UserError("noise has no labels to train on: name a data set with --dataset")
-    expect_name("dataset", dataset, DATASETS)
     recipe = resolve_recipe(config.recipe, {name: getattr(config, name) for name in NAMES}, space.has_training_parts)
     if recipe.batch_size % config.devices:
         raise UserError(

@@ -100,6 +100,7 @@ NOT_RUN = {
     "--accelerator gpu": "a GPU",
     "--split_file cifar100-test-split.txt": "the data set and the benchmark's lists",
     "--run_dir runs/cifar100": "the data set",
+    "--dataset hf:saved/beans": "the reader's data set, and the extra [hf]: tests/data/test_own.py",
     "--slurm.partition gpu": "a cluster of SLURM",
     "--slurm.partition cpu": "a cluster of SLURM",
     "ray start": "several machines: tests/execution/test_ray.py starts a cluster",

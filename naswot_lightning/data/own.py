@@ -1,0 +1,241 @@
+"""Data sets of the user's own: a LightningDataModule or a function by its import path, or Hugging Face's on disk."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from io import BytesIO
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from naswot_lightning.data import DATASETS, HUGGING_FACE
+from naswot_lightning.data.dataset import Dataset, ImageSplit
+from naswot_lightning.data.image_folder import assemble, decode_all, read_image, resized, to_bytes
+from naswot_lightning.errors import UserError, describe_error, expect_name
+from naswot_lightning.seeds import seeded
+from naswot_lightning.spaces import SpaceError
+from naswot_lightning.spaces.options import read_options
+from naswot_lightning.spaces.own_code import expect_trusted, import_own, is_import_path, is_own_function
+
+_RETURNED = "training, validation (or None) and test data sets of (image, label)"
+# What Hugging Face's data sets call their validation images.
+_VALIDATION = ("validation", "valid", "val", "dev")
+
+
+class OwnSplits(NamedTuple):
+    """What the user's code gave: indexable data sets of (image, label)."""
+
+    train: Any
+    val: Any
+    """None where there is none."""
+    test: Any
+    """None where there is none; then the validation images are the test images."""
+    classes: Sequence[str] | None = None
+
+
+def dataset_name(name: str) -> str:
+    """Return a name of a data set as runs keep it: options sorted, without those that have their default value.
+
+    The code that an import path names is imported.
+
+    Raises:
+        UserError: an unknown name or option; code that cannot be imported, or that a file names and nobody trusts.
+    """
+    if is_import_path(name):
+        return _resolve(name)[0]
+    return name if name.startswith(HUGGING_FACE) else expect_name("dataset", name, [*DATASETS, "noise"])
+
+
+def load_own(name: str, image_size: int | None = None) -> Dataset:
+    """Return the data set of an import path, or of ``hf:FOLDER``.
+
+    Raises:
+        UserError: as :func:`dataset_name`; the code fails, or gives something else than images and labels.
+    """
+    if name.startswith(HUGGING_FACE):
+        with _failures(name):
+            return _read(name, _saved_splits(name.removeprefix(HUGGING_FACE)), image_size)
+    name, make, options = _resolve(name)
+    # What is drawn without a generator of its own, such as by random_split, is the same each time.
+    with _failures(name), seeded(0, torch.device("cpu")):
+        made = make(**options)
+        splits = _splits_of_module(made, make) if inspect.isclass(make) else _returned_splits(made)
+        return _read(name, splits, image_size)
+
+
+def _resolve(name: str) -> tuple[str, Callable[..., Any], dict[str, Any]]:
+    """Return the name of a data set of the user's own, what makes it, and its options."""
+    path = name.partition(":")[0]
+    try:
+        expect_trusted("dataset", name)
+        found = import_own("dataset", path)
+        if not (_is_module_class(found) or is_own_function(found, path)):
+            raise SpaceError(
+                f"dataset {path!r}: expected a LightningDataModule, or a function that a module of your own defines "
+                f"and that returns {_RETURNED}"
+            )
+        full, options = read_options(name, found, "dataset")
+    except SpaceError as error:
+        raise UserError(str(error)) from error
+    return full, found, options
+
+
+@contextmanager
+def _failures(name: str) -> Iterator[None]:
+    """Report in one line what the user's code refuses, such as a folder that is not there; other errors are bugs."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"dataset {name}: {error}") from error
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UserError(f"dataset {name}: {describe_error(error)}") from error
+
+
+def _is_module_class(found: object) -> bool:
+    """Return whether it is a LightningDataModule, of pytorch_lightning or of lightning.pytorch."""
+    return inspect.isclass(found) and any(base.__name__ == "LightningDataModule" for base in found.__mro__[1:])
+
+
+def _splits_of_module(module: Any, kind: type) -> OwnSplits:
+    """Return the data sets of a LightningDataModule's loaders; their mini-batches and order are our own."""
+    base = next(each for each in kind.__mro__ if each.__name__ == "LightningDataModule")
+
+    def dataset_of(loader: str) -> Any:
+        if getattr(kind, loader) is getattr(base, loader):
+            return None
+        given = getattr(module, loader)()
+        if isinstance(given, list | tuple) and len(given) == 1:
+            given = given[0]
+        if not isinstance(given, torch.utils.data.DataLoader):
+            raise UserError(f"{loader} returns {type(given).__name__}, expected one DataLoader")
+        return given.dataset
+
+    module.prepare_data()
+    module.setup("fit")
+    train, val = dataset_of("train_dataloader"), dataset_of("val_dataloader")
+    module.setup("test")
+    return OwnSplits(train, val, dataset_of("test_dataloader"), getattr(module, "classes", None))
+
+
+def _returned_splits(made: Any) -> OwnSplits:
+    if not isinstance(made, tuple | list) or len(made) != 3:
+        raise UserError(f"the function returns {type(made).__name__}, expected {_RETURNED}")
+    return OwnSplits(*made)
+
+
+class _Rows:
+    """A part of a Hugging Face data set: its encoded images, whose pixels we read as those of a folder."""
+
+    def __init__(self, rows: Any, image: str, label: str) -> None:
+        self._rows, self._image, self._label = rows, image, label
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> tuple[dict[str, Any], int]:
+        row = self._rows[index]
+        return row[self._image], row[self._label]
+
+
+def _saved_splits(folder: str) -> OwnSplits:
+    """Return the parts of a data set that ``save_to_disk`` wrote; no code of it is run, nothing is downloaded."""
+    try:
+        from datasets import ClassLabel, DatasetDict, load_from_disk
+        from datasets import Image as ImageColumn
+    except ImportError:
+        raise UserError("it needs Hugging Face's datasets: pip install 'naswot-lightning[hf]'") from None
+    parts = load_from_disk(folder)
+    if not isinstance(parts, DatasetDict) or "train" not in parts:
+        raise UserError("expected a DatasetDict with a part called train (Dataset.train_test_split makes one)")
+    columns = parts["train"].features
+    images = [name for name, kind in columns.items() if isinstance(kind, ImageColumn)]
+    labels = [name for name, kind in columns.items() if isinstance(kind, ClassLabel)]
+    if len(images) != 1 or len(labels) != 1:
+        raise UserError(f"its columns are {', '.join(columns)}: expected one of images, and one of ClassLabel")
+    parts = parts.cast_column(images[0], ImageColumn(decode=False))
+    names = {part: _Rows(rows, images[0], labels[0]) for part, rows in parts.items()}
+    val = next((names[name] for name in _VALIDATION if name in names), None)
+    return OwnSplits(names["train"], val, names.get("test"), columns[labels[0]].names)
+
+
+def _read(name: str, splits: OwnSplits, image_size: int | None) -> Dataset:
+    """Read all images and labels."""
+    if splits.train is None or (splits.val is None and splits.test is None):
+        raise UserError("it has no test or validation images beside training images")
+    classes = list(map(str, splits.classes or _classes_of(splits.train) or ()))
+    train = _read_split("training", splits.train, image_size)
+    side = image_size or int(train.images.shape[1])
+    val = None if splits.val is None else _read_split("validation", splits.val, side)
+    test = None if splits.test is None else _read_split("test", splits.test, side)
+    highest = max(int(part.labels.max()) for part in (train, val, test) if part is not None)
+    if classes and highest >= len(classes):
+        raise UserError(f"a label is {highest}, and its classes are {len(classes)}: {', '.join(classes[:10])}")
+    return assemble(name, train, val, test, classes or list(map(str, range(highest + 1))))
+
+
+def _classes_of(dataset: Any) -> Sequence[str] | None:
+    """Return the attribute ``classes`` of a data set, or of the one that it is a Subset of."""
+    while not hasattr(dataset, "classes") and hasattr(dataset, "dataset"):
+        dataset = dataset.dataset
+    return getattr(dataset, "classes", None)
+
+
+def _read_split(kind: str, dataset: Any, image_size: int | None) -> ImageSplit:
+    if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")) or len(dataset) == 0:
+        raise UserError(
+            f"its {kind} images are {type(dataset).__name__}, expected a data set with a length and an index"
+        )
+    labels = torch.empty(len(dataset), dtype=torch.int64)
+
+    def read(index: int) -> np.ndarray:
+        where = f"{kind} image {index}"
+        sample = dataset[index]
+        if not isinstance(sample, tuple | list) or len(sample) != 2:
+            raise UserError(f"{where} is {type(sample).__name__}, expected (image, label)")
+        image, label = sample
+        try:
+            labels[index] = int(label)
+        except (TypeError, ValueError):
+            raise UserError(f"{where}: its label is {type(label).__name__}, expected a number") from None
+        if labels[index] < 0:
+            raise UserError(f"{where}: its label is {labels[index]}, expected numbers from 0")
+        return _pixels(where, image, image_size)
+
+    # One after the other: what the user opened need not be safe for threads.
+    return ImageSplit(decode_all(read, len(dataset)), labels)
+
+
+def _pixels(where: str, image: Any, image_size: int | None) -> np.ndarray:
+    """Return an image as (H, W, 3) uint8, resized as those of a folder."""
+    if isinstance(image, dict):
+        # Of Hugging Face: the content of a file, or its path.
+        return read_image(BytesIO(image["bytes"]) if image["bytes"] else image["path"], image_size, where=where)
+    if isinstance(image, Tensor | np.ndarray):
+        image = Image.fromarray(_bytes(where, torch.as_tensor(image)))
+    if not isinstance(image, Image.Image):
+        raise UserError(f"{where} is {type(image).__name__}, expected a PIL image, or a uint8 tensor")
+    return resized(to_bytes(where, image).convert("RGB"), image_size)
+
+
+def _bytes(where: str, image: Tensor) -> np.ndarray:
+    """Return a tensor (C, H, W), (H, W, C) or (H, W) as (H, W, C) or (H, W) uint8."""
+    if image.dim() == 3 and image.shape[0] in (1, 3, 4):
+        image = image.permute(1, 2, 0)
+    if image.dim() == 3 and image.shape[2] == 1:
+        image = image[..., 0]
+    if image.dim() not in (2, 3) or (image.dim() == 3 and image.shape[2] not in (3, 4)):
+        raise UserError(f"{where} has the shape {tuple(image.shape)}, expected (C, H, W) with 1, 3 or 4 channels")
+    if image.is_floating_point():
+        # What ToTensor makes of 8 bits.
+        if not (image.min() >= 0 and image.max() <= 1):
+            found = f"{where} has values from {float(image.min()):.3g} to {float(image.max()):.3g}"
+            raise UserError(f"{found}, expected uint8, or floats from 0 to 1: leave out Normalize, training does it")
+        image = (255 * image).round()
+    elif image.dtype != torch.uint8:
+        raise UserError(f"{where} is {image.dtype}, expected uint8".replace("torch.", ""))
+    return image.to(torch.uint8).contiguous().numpy()
