@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pandas as pd
-import torch
 from torch import Tensor, nn
 
 from naswot_lightning.analysis.results import TrainingResult, read_results
@@ -24,8 +22,6 @@ from naswot_lightning.cli.train import run_training
 from naswot_lightning.config import SearchConfig, TrainConfig
 from naswot_lightning.deploy.model import TrainedModel, choose_result, load
 from naswot_lightning.errors import UserError, expect_name
-from naswot_lightning.logits import tensors_of
-from naswot_lightning.naswot.isolation import isolated
 from naswot_lightning.ranking import rank as rank_rows
 from naswot_lightning.ranking import read_ranking
 from naswot_lightning.report.compare import comparison_rows
@@ -33,8 +29,7 @@ from naswot_lightning.report.findings import find
 from naswot_lightning.report.run import read_run
 from naswot_lightning.scorer import ScoreEvaluator
 from naswot_lightning.scores import AGGREGATES
-from naswot_lightning.scores.base import Probe
-from naswot_lightning.scores.registry import compute_scores, get_score, parse_scores
+from naswot_lightning.scores.registry import compute_scores, parse_scores, probe_of
 from naswot_lightning.searching.loop import row_of
 from naswot_lightning.spaces.named import NamedNetworks
 from naswot_lightning.storage.records import from_plain
@@ -67,6 +62,7 @@ def score(
         UserError: an unknown score, or one that needs labels where there are none.
         NoRectifierError: a score needs ReLUs, and the network has none.
 
+    >>> import torch
     >>> network = nn.Sequential(nn.Flatten(), nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 3))
     >>> score(network, torch.randn(4, 3, 2, 2), scores=["params", "rectified_units"])
     {'params': 131.0, 'rectified_units': 8.0}
@@ -74,7 +70,7 @@ def score(
     for name in scores:
         if "+" in name or name in AGGREGATES:
             raise UserError(f"score {name!r} puts ranks of several networks together: use rank() of them")
-    probe = _probe(images, labels, num_classes or _count_classes(network, images), scores)
+    probe = probe_of(network, images, labels, scores, num_classes)
     return compute_scores(network, probe, scores)
 
 
@@ -103,7 +99,7 @@ def rank(
     classes = num_classes or (10 if labels is None else int(labels.max()) + 1)
     criteria = tuple(parse_scores(",".join(scores)))
     names = list(dict.fromkeys(part.name for criterion in criteria for part in criterion.parts))
-    probe = _probe(images, labels, classes, names)
+    probe = probe_of(nn.Identity(), images, labels, names, classes)
     space = NamedNetworks(networks, "networks")
     evaluator = ScoreEvaluator(space, [probe], names, seed, images.device, criteria=criteria)
     evaluator.prepare()
@@ -250,22 +246,3 @@ def _printed() -> Iterator[io.StringIO]:
     """Keep what a command prints on its standard output; bars and warnings are on the other."""
     with redirect_stdout(io.StringIO()) as text:
         yield text
-
-
-def _probe(images: Tensor, labels: Tensor | None, num_classes: int, scores: Sequence[str]) -> Probe:
-    needing = [name for name in scores if get_score(name).needs_labels]
-    if labels is None and needing:
-        raise UserError(f"{', '.join(needing)}: the loss needs labels; give labels=, (N,) class indices")
-    digest = hashlib.sha256(images.detach().cpu().contiguous().numpy().tobytes()).hexdigest()[:16]
-    classes = torch.zeros(len(images), dtype=torch.int64) if labels is None else labels
-    return Probe(images, classes, num_classes, images.shape[-1], digest)
-
-
-def _count_classes(network: nn.Module, images: Tensor) -> int:
-    with isolated(network, images.device), torch.no_grad():
-        found = tensors_of(network(images[:2].clone()))
-    widths = {tensor.flatten(1).shape[1] for tensor in found if len(tensor) == 2}
-    if len(widths) != 1:
-        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in found) or "no tensor"
-        raise UserError(f"the network returns {shapes} for two images: say which are the logits by num_classes=")
-    return widths.pop()

@@ -8,6 +8,8 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from naswot_lightning.callbacks.base import Callback
+
 # On an accelerator, where to look at a loss means to wait for it.
 _BATCHES_BETWEEN_LOOKS = 50
 
@@ -16,7 +18,7 @@ class DivergedError(RuntimeError):
     """The loss of a training step was not finite."""
 
 
-class StopOnDivergence(pl.Callback):
+class StopOnDivergence(Callback):
     """Ends training with :class:`DivergedError` once a loss is NaN or infinite, on all processes together.
 
     The losses are looked at each step on the CPU; on an accelerator every 50 steps, since a look waits for the step.

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from naswot_lightning.callbacks.base import Callback
 from naswot_lightning.storage.files import write_csv
 
 
-class MetricsTable(pl.Callback):
+class MetricsTable(Callback):
     """Keeps the metrics of every epoch in the checkpoint and in a CSV file.
 
     Args:

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from naswot_lightning.callbacks.base import Callback
+
 
 class TrainingInterrupted(Exception):
     """Training was ended before its end; the checkpoint holds everything up to the last step."""
@@ -21,7 +23,7 @@ class TrainingInterrupted(Exception):
         """By its own limit, not by a signal."""
 
 
-class SaveOnSignal(pl.Callback):
+class SaveOnSignal(Callback):
     """On SIGTERM (preemption), SIGINT or when time is up saves a checkpoint after the step at hand, then ends training.
 
     Training continues with the next mini-batch, where the training DataLoader has a method

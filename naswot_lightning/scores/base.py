@@ -146,10 +146,10 @@ class Measured:
         """Multiply-accumulates of convolutions and linear layers for one image of the data set's size."""
         if self._size is not None:
             return self._size.macs
-        channels, side = self.probe.images.shape[1], self.probe.image_size
+        shape, side = self.probe.images.shape[1:], self.probe.image_size
         # Two images: of one, BatchNorm refuses to take the statistics where feature maps are 1 x 1. Real ones: on the
         # meta device the count takes ten times as long (137 ms instead of 15 for NAS-Bench-201 on one core).
-        images = self.probe.images.new_zeros(2, channels, side, side)
+        images = self.probe.images.new_zeros(2, *((shape[0], side, side) if len(shape) == 3 else shape))
         with isolated(self.network, images.device):
             return in_channels_last(lambda batch: count_macs(self.network, batch), self.network, images)
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from importlib import import_module
 from typing import cast, get_args
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from naswot_lightning.columns import Combination, Criterion
 from naswot_lightning.errors import UserError, expect_name
+from naswot_lightning.logits import tensors_of
+from naswot_lightning.naswot.isolation import isolated
 from naswot_lightning.scores import AGGREGATES, SCORES
 from naswot_lightning.scores.base import REGISTERED, Measured, ObserverType, Probe, Score
 
 for _family in dict.fromkeys(SCORES.values()):
     import_module(f"naswot_lightning.scores.{_family}")
 
-__all__ = ["REGISTERED", "compute_scores", "get_score", "observers_of", "parse_scores"]
+__all__ = ["REGISTERED", "compute_scores", "get_score", "observers_of", "parse_scores", "probe_of", "require_labels"]
 
 
 def get_score(name: str) -> Score:
@@ -39,6 +43,38 @@ def compute_scores(network: nn.Module, probe: Probe, names: Sequence[str]) -> di
     scores = [get_score(name) for name in names]
     measured = Measured(network, probe, observers=observers_of(scores))
     return {score.name: score(measured) for score in scores}
+
+
+def require_labels(names: Sequence[str], labels: Tensor | None) -> None:
+    """Raise :class:`UserError` where a score is unknown, or looks at a loss and there are no labels."""
+    needing = [name for name in names if get_score(name).needs_labels]
+    if labels is None and needing:
+        raise UserError(f"{', '.join(needing)}: the loss needs labels; give labels=, (N,) class indices")
+
+
+def probe_of(
+    network: nn.Module, images: Tensor, labels: Tensor | None, scores: Sequence[str], num_classes: int | None = None
+) -> Probe:
+    """Return a mini-batch (N, ...) of one's own for :func:`compute_scores`, as many classes as the network tells.
+
+    Raises:
+        UserError: a score needs labels where there are none, or the network does not tell which are its logits.
+    """
+    require_labels(scores, labels)
+    digest = hashlib.sha256(images.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()).hexdigest()[:16]
+    classes = torch.zeros(len(images), dtype=torch.int64) if labels is None else labels
+    count = num_classes or _count_classes(network, images)
+    return Probe(images, classes.to(images.device), count, images.shape[-1], digest)
+
+
+def _count_classes(network: nn.Module, images: Tensor) -> int:
+    with isolated(network, images.device), torch.no_grad():
+        found = tensors_of(network(images[:2].clone()))
+    widths = {tensor.flatten(1).shape[1] for tensor in found if len(tensor) == 2}
+    if len(widths) != 1:
+        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in found) or "no tensor"
+        raise UserError(f"the network returns {shapes} for two images: say which are the logits by num_classes=")
+    return widths.pop()
 
 
 def observers_of(scores: Iterable[Score]) -> list[ObserverType]:

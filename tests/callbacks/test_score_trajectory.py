@@ -1,6 +1,9 @@
+import copy
 import csv
 import math
+import pickle
 import random
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +16,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from naswot_lightning import naswot_score
+from naswot_lightning import score as nl_score
 from naswot_lightning.callbacks import MetricsTable, ScoreTrajectory
 
 PROBE = torch.randn(6, 3, 8, 8, generator=torch.Generator().manual_seed(9))
@@ -92,8 +96,65 @@ def test_points_are_the_untrained_network_inside_two_epochs_then_every_epoch(tmp
     assert float(rows[-1]["score"]) == naswot_score(model, PROBE)
     assert {row["status"] for row in rows} == {"ok"}
     for early, every, epochs in ((0, 1, [0, 1, 2, 3, 4]), (2, 2, [0, 0.5, 1.5, 2, 4])):
-        fit(tmp_path, [ScoreTrajectory(PROBE, early_points=early, every_n_epochs=every)], epochs=4)
-        assert [float(row["epoch"]) for row in read(tmp_path / "trajectory.csv")] == epochs
+        fit(tmp_path, [trajectory := ScoreTrajectory(PROBE, early_points=early, every_n_epochs=every)], epochs=4)
+        assert [row["epoch"] for row in trajectory.rows] == epochs
+    # Of three trainings in one folder, each has its own file, and the first is as it was.
+    assert read(tmp_path / "trajectory.csv") == rows
+    assert len(read(tmp_path / "trajectory-v1.csv")) == 5
+    assert len(read(tmp_path / "trajectory-v2.csv")) == 5
+
+
+def test_any_score_of_any_input_is_a_column_and_training_is_the_same(tmp_path):
+    class Words(pl.LightningModule):
+        """Rows of five numbers in, so that images are (N, 5)."""
+
+        def __init__(self):
+            super().__init__()
+            self.body = nn.Sequential(nn.Linear(5, 64), nn.ReLU(), nn.Linear(64, 3))
+
+        def forward(self, x):
+            return self.body(x)
+
+        def training_step(self, batch, _):
+            return F.cross_entropy(self(batch[0] + torch.randn_like(batch[0])), batch[1])
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), lr=0.1)
+
+    generator = torch.Generator().manual_seed(5)
+    inputs, labels = torch.randn(16, 5, generator=generator), torch.arange(16) % 3
+    names, weights = ["relu_input_rank", "naswot", "grad_norm", "macs"], []
+    for scores in ((), names):
+        pl.seed_everything(3, verbose=False)
+        callbacks = [ScoreTrajectory(inputs, 2, scores=scores, labels=labels)] if scores else []
+        model = Words()
+        start = nl_score(model, inputs, labels, names)
+        trainer = pl.Trainer(
+            max_epochs=2, callbacks=callbacks, logger=False, default_root_dir=tmp_path, enable_progress_bar=False,
+            enable_checkpointing=False, enable_model_summary=False, accelerator="cpu",
+        )  # fmt: skip
+        trainer.fit(model, DataLoader(TensorDataset(inputs, labels), batch_size=4))
+        weights.append([*model.state_dict().values(), torch.get_rng_state()])
+    assert all(one.equal(other) for one, other in zip(*weights, strict=True))
+    rows = read(tmp_path / "trajectory.csv")
+    assert list(rows[0]) == ["step", "epoch", "score", "status", *names[1:]]
+    assert [float(rows[0][column]) for column in ("score", *names[1:])] == [start[name] for name in names]
+    assert rows[-1]["score"] == str(nl_score(model, inputs, labels, names)["relu_input_rank"])
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))])
+def test_callback_is_of_both_packages_of_lightning(copied, monkeypatch):
+    assert type(ScoreTrajectory(PROBE)) is ScoreTrajectory
+
+    class Other:
+        """The class that the Trainer of the other package looks for."""
+
+    monkeypatch.setitem(sys.modules, "lightning.pytorch", SimpleNamespace(Callback=Other))
+    made = copied(ScoreTrajectory(PROBE, early_points=3))
+    assert isinstance(made, ScoreTrajectory)
+    assert isinstance(made, Other)
+    assert (made.early_points, made.state_key) == (3, "ScoreTrajectory[score/naswot]")
+    assert isinstance(MetricsTable("m.csv"), Other)
 
 
 def test_weight_averaging_adds_no_point_with_the_epoch_that_it_adds(tmp_path):
@@ -205,7 +266,11 @@ def test_score_trajectory_with_bad_arguments_is_refused():
         (PROBE, {"early_points": -1}, "expected at least 0 and 1"),
         (PROBE, {"every_n_epochs": 0}, "expected at least 0 and 1"),
         (PROBE, {"batch_norm": "eval"}, "batch_norm 'eval': expected one of batch, running, both"),
-        (PROBE[:1], {}, r"expected \(N, C, H, W\)"),
+        (PROBE[:1], {}, r"expected \(N, ...\) with N >= 2"),
+        (PROBE, {"scores": ["naswott"]}, "unknown score 'naswott', .* did you mean 'naswot'"),
+        (PROBE, {"scores": ["snip"]}, "snip: the loss needs labels; give labels="),
+        (PROBE, {"scores": "snip"}, "expected a list of different names"),
+        (PROBE, {"scores": ["zen"], "batch_norm": "both"}, "batch_norm 'both' is for naswot alone"),
     ):
         with pytest.raises(ValueError, match=message):
             ScoreTrajectory(images, **arguments)
