@@ -14,9 +14,6 @@ def logits_of(output: Any, images: int, num_classes: int) -> Tensor:
     They are what is named ``logits``, a key or an attribute, or else the one tensor of that shape. A shape of
     (N, num_classes, 1, 1) is as good.
 
-    Raises:
-        ValueError: no tensor has that shape, or several have it and none is named.
-
     >>> import torch
     >>> features, logits = torch.zeros(4, 64), torch.ones(4, 10)
     >>> logits_of((features, logits), 4, 10).equal(logits)

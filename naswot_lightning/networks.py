@@ -17,24 +17,13 @@ from naswot_lightning.spaces import Space
 
 
 def build_network(
-    space: Space,
-    architecture: str,
-    seed: int,
-    num_classes: int,
-    repeat: int = 0,
-    auxiliary: bool = False,
-    drop_path: float = 0.0,
-) -> nn.Module:
+    space: Space, architecture: str, seed: int, num_classes: int, repeat: int = 0,
+    auxiliary: bool = False, drop_path: float = 0.0,
+) -> nn.Module:  # fmt: skip
     """Build an untrained network on the CPU with weights that depend on (seed, space, architecture) alone.
 
-    Args:
-        space: the search space.
-        architecture: of that space.
-        seed: of the run.
-        num_classes: outputs.
-        repeat: which of several initializations.
-        auxiliary: with an auxiliary head, for training; the cells keep the weights that they have without.
-        drop_path: a probability of drop path, for training.
+    ``repeat`` is the number of several initializations. An auxiliary head and drop path are for training; the cells
+    keep the weights that they have without.
 
     >>> from naswot_lightning.spaces import get_space
     >>> size = get_space("nats_size")

@@ -129,11 +129,7 @@ def write_ranking(folder: Path, ranking: pd.DataFrame) -> None:
 
 
 def read_ranking(folder: Path) -> pd.DataFrame:
-    """Read ``ranking.json``; return the columns that :func:`rank` returns.
-
-    Raises:
-        UserError: there is none yet, or it is damaged.
-    """
+    """Read ``ranking.json``; return the columns that :func:`rank` returns. A missing or damaged one is a UserError."""
     path = folder / "ranking.json"
     try:
         with open(path, "rb") as file:

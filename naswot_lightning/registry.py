@@ -12,9 +12,6 @@ from naswot_lightning.errors import expect_name
 def resolve(what: str, name: str, registry: Mapping[str, str]) -> Any:
     """Return what a registry has under a name, as ``module:attribute``; ``what`` is the kind of thing, in words.
 
-    Raises:
-        UserError: no such name; the message lists those that there are.
-
     >>> resolve("statistic", "tau", {"tau": "naswot_lightning.analysis.statistics:kendall_tau"})([1, 2], [3, 4])
     1.0
     """

@@ -62,14 +62,8 @@ class Evaluation:
 class ScoreEvaluator:
     """Scores networks of one space, each built with weights of its own.
 
-    Args:
-        space: the search space.
-        probes: a mini-batch for each repeat, anywhere; they are moved to the device once.
-        scores: their names; the first one decides the status.
-        seed: of the weights.
-        device: where networks run.
-        precision: of the forward pass of naswot.
-        criteria: what the ranking is ordered by; each score alone by default.
+    There is a mini-batch for each repeat, which is moved to the device once. The first of the scores decides the
+    status; the criteria order the ranking, each score alone by default.
     """
 
     def __init__(
@@ -82,11 +76,9 @@ class ScoreEvaluator:
         precision: Precision = "32",
         criteria: Sequence[Criterion] = (),
     ) -> None:
-        self.space = space
-        self.probes = list(probes)
+        self.space, self.probes = space, list(probes)
         self.scores = tuple(get_score(name) for name in scores)
-        self.seed = seed
-        self.device = device
+        self.seed, self.device = seed, device
         self.precision: Precision = precision
         self.criteria = tuple(criteria) or tuple(Criterion((column,)) for column in self.columns)
 
@@ -108,8 +100,8 @@ class ScoreEvaluator:
         """Return the scores of one network with its model size; a failure is a status, too."""
         start = time.perf_counter()
         repeats: list[Mapping[str, float]] = []
-        size, n_units = None, None
         faults: list[str] = []
+        size = n_units = None
         try:
             seed = derived_seed(self.seed, self.space.name, architecture, "passes")
             with process_restored(), renewed_generators(seed, self.device), alarms_raised():
@@ -169,12 +161,9 @@ def _evaluator_of_named_space(space: str, *arguments: Any) -> ScoreEvaluator:
 
 
 def summarize(
-    repeats: Sequence[Mapping[str, float]],
-    fault: str | None,
-    n_units: int | None,
-    size: Complexity | None,
+    repeats: Sequence[Mapping[str, float]], fault: str | None, n_units: int | None, size: Complexity | None,
     seconds: float,
-) -> Evaluation:
+) -> Evaluation:  # fmt: skip
     """Return mean and population standard deviation over the repeats, and what the values say of the network."""
     by_name = {name: [values[name] for values in repeats] for name in repeats[0]}
     states: dict[str, Status] = {}

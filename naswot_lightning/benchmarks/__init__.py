@@ -14,10 +14,8 @@ __all__ = ["AvailableAccuracy", "Benchmark", "Table", "open_benchmark"]
 def open_benchmark(path: str | os.PathLike[str], space: str | None = None) -> Table:
     """Return the table in a converted file (``.npz``) or a CSV file; torch is not loaded.
 
-    The ``space`` is that of the architectures of a CSV, where their strings do not tell.
-
-    Raises:
-        UserError: the file is missing or damaged; or it is an official one, which must be converted once.
+    The ``space`` is that of the architectures of a CSV, where their strings do not tell. An official file, which must
+    be converted once, is a UserError.
     """
     # The readers of other formats are loaded with the first such file.
     from naswot_lightning.benchmarks.convert import converted_name, csv_table, find_format, read_any
@@ -29,7 +27,5 @@ def open_benchmark(path: str | os.PathLike[str], space: str | None = None) -> Ta
     found = find_format(path)
     if found is csv_table.FORMAT:
         return read_any(path, found, space)
-    raise UserError(
-        f"{path} is an official file ({found.title}): convert it once, with naswot benchmarks "
-        f"convert {path}, and give {converted_name(path)}"
-    )
+    cure = f"convert it once, with naswot benchmarks convert {path}, and give {converted_name(path)}"
+    raise UserError(f"{path} is an official file ({found.title}): {cure}")

@@ -66,10 +66,6 @@ def convert(path: Path, output: Path | None = None, space: str | None = None) ->
     """Write the table of an official file or folder, or of a CSV; return it and where it is.
 
     It is written beside ``path``, under its name, by default; ``space`` is named where the file does not tell.
-
-    Raises:
-        UserError: the file is missing, damaged, carries code, or is of no known format.
-        OSError: the output cannot be written.
     """
     found, official = find_format(path), _official(path)
     if official is not None and path.is_file():
@@ -84,11 +80,7 @@ def convert(path: Path, output: Path | None = None, space: str | None = None) ->
 
 
 def converted_name(path: Path) -> Path:
-    """Return where the table of a file or folder is written: beside it.
-
-    >>> print(converted_name(Path("data/NATS-tss-v1_0-3ffb9.pickle.pbz2")))
-    data/NATS-tss-v1_0-3ffb9.npz
-    """
+    """Return where the table of a file or folder is written: beside it."""
     if path.name in ("", ".."):
         path = path.resolve()
     ending = next((each for each in _ENDINGS if path.name.lower().endswith(each)), "")
@@ -129,9 +121,8 @@ def _official(path: Path) -> Official | None:
 
 
 def _not_official(path: Path, reason: str) -> UserError:
-    return UserError(
-        f"{path} is not the official file ({reason}): get it anew, or, where it is your own, give it another name"
-    )
+    cure = "get it anew, or, where it is your own, give it another name"
+    return UserError(f"{path} is not the official file ({reason}): {cure}")
 
 
 def _digest(path: Path, kind: str) -> str:
@@ -174,11 +165,9 @@ class _Rows:
             # A column is as long as its last known row; what lies between is not known.
             column.extend([math.nan] * (row + 1 - len(column)))
             if not math.isnan(column[row]) and column[row] != value:
-                raise UserError(
-                    f"{self._source}: {self.architectures[row][:100]} has two values of {key.measure} ({key.dataset} "
-                    f"{key.split}, {key.epochs} epochs, seed {key.seed}): {column[row]:g} and {value:g}; keep one, or "
-                    "give them seeds"
-                )
+                what = f"{key.measure} ({key.dataset} {key.split}, {key.epochs} epochs, seed {key.seed})"
+                both = f"{column[row]:g} and {value:g}; keep one, or give them seeds"
+                raise UserError(f"{self._source}: {self.architectures[row][:100]} has two values of {what}: {both}")
             column[row] = value
 
     def finished(self) -> dict[Key, np.ndarray]:

@@ -50,10 +50,8 @@ class _Csv(Format):
             dataset, split = _DATASETS.get(dataset, dataset), _SPLITS.get(split, split)
             wide[match[0]] = Key("accuracy", dataset, split, epochs, 0, epochs)
         if "accuracy" not in first and not wide:
-            raise UserError(
-                f"{path} has no accuracies: expected a column accuracy, or columns such as cifar10_xvalid_200, "
-                f"not {', '.join(first)}"
-            )
+            wanted = "expected a column accuracy, or columns such as cifar10_xvalid_200"
+            raise UserError(f"{path} has no accuracies: {wanted}, not {', '.join(first)}")
         text = first[column].strip()
         space = space or next((name for name, pattern in _SPACES.items() if pattern.fullmatch(text)), None)
         if space is None:

@@ -32,9 +32,6 @@ class KnownSpace(EnumerableSpace):
     """A space without the architectures that a benchmark does not know: all algorithms work on it unchanged.
 
     It has the name of the space, for seeds and files, and what it does not restrict is the space's own.
-
-    Raises:
-        SpaceError: the table has no architectures.
     """
 
     def __init__(self, space: Space, benchmark: Benchmark) -> None:
@@ -58,17 +55,10 @@ class KnownSpace(EnumerableSpace):
 
         After a few mutations of the parent that are not known, a random walk of mutations goes on until it meets a
         known architecture; a walk that meets none ends at any of them, all equally likely.
-
-        Raises:
-            SpaceError: there is no other architecture.
         """
-        for _ in range(_MUTATIONS):
-            mutant = self._space.mutate(architecture, rng)
-            if mutant != architecture and mutant in self._benchmark:
-                return mutant
         mutant = architecture
-        for _ in range(_STEPS):
-            mutant = self._space.mutate(mutant, rng)
+        for step in range(_MUTATIONS + _STEPS):
+            mutant = self._space.mutate(architecture if step <= _MUTATIONS else mutant, rng)
             if mutant != architecture and mutant in self._benchmark:
                 return mutant
         # An island: nothing known was met on the walk.

@@ -57,10 +57,8 @@ class _NDS(Format):
     def read(self, path: Path, space: str | None) -> Reading:
         named = _NAME.fullmatch(path.name)
         if space is None and named is None:
-            known = ", ".join(_SPACES)
-            raise UserError(
-                f"{path}: the space cannot be told by the name (of {known}, with _in); name it with --space"
-            )
+            known = f"of {', '.join(_SPACES)}, with _in"
+            raise UserError(f"{path}: the space cannot be told by the name ({known}); name it with --space")
         with reading(path, _CONTENT):
             content = json.loads(path.read_bytes())
         parts = [content.get(part, []) for part in _RERUNS] if isinstance(content, dict) else [content]
@@ -85,9 +83,8 @@ def _records(path: Path, jobs: Sequence[Any], space: str, dataset: str) -> Itera
             get_space(space).validate(architecture)
             yield Record(architecture, _values_of(job, dataset, repeats[architecture]))
         except SpaceError as error:
-            raise UserError(
-                f"{path}, training {number}: no network of {space} ({error}); name it with --space"
-            ) from None
+            other = f"no network of {space} ({error}); name it with --space"
+            raise UserError(f"{path}, training {number}: {other}") from None
         except FAULTS as error:
             bad[number] = error
     if bad:

@@ -157,14 +157,6 @@ class Table:
         """Return the accuracy after a part of the epochs of a recipe, in percent (:class:`Benchmark`)."""
         return self._value("accuracy", architecture, dataset, split, epochs, seed, epoch)
 
-    def curve(
-        self, architecture: str, dataset: str, split: str, epochs: int, seed: int | None = None
-    ) -> dict[int, float]:
-        """Return the accuracies after those epochs of a recipe of which they are known, in percent, ascending."""
-        known = sorted(query[4] for query in self._seeds if query[:4] == ("accuracy", dataset, split, epochs))
-        found = ((epoch, self.accuracy_at(architecture, dataset, split, epochs, epoch, seed)) for epoch in known)
-        return {epoch: accuracy for epoch, accuracy in found if accuracy is not None}
-
     def loss(
         self, architecture: str, dataset: str, split: str, epochs: int | None = None, seed: int | None = None
     ) -> float | None:
@@ -222,19 +214,13 @@ class Table:
         return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
     def write_parquet(self, path: Path) -> int:
-        """Write every accuracy as Parquet, one row per training, split and epoch; return how many rows there are.
-
-        Raises:
-            UserError: pyarrow is not installed.
-            OSError: the file cannot be written; nothing is left behind.
-        """
+        """Write every accuracy as Parquet, one row per training, split and epoch; return how many rows there are."""
         try:
             import pyarrow
             from pyarrow import parquet
         except ImportError:
-            raise UserError(
-                "Parquet needs pyarrow, which is not installed: pip install 'naswot-lightning[parquet]'"
-            ) from None
+            cure = "pip install 'naswot-lightning[parquet]'"
+            raise UserError(f"Parquet needs pyarrow, which is not installed: {cure}") from None
         written, writer = 0, None
         # One frame per column of accuracies: NAS-Bench-101 has 30 million rows in all.
         with atomic_path(path) as unfinished:
@@ -255,12 +241,8 @@ class Table:
         numbers = unknown if self.numbers is None else np.where(self.numbers < 0, np.nan, self.numbers)
         for key in sorted(key for key in self.columns if key.measure == "accuracy"):
             same = {name: getattr(key, name) for name in ("dataset", "split", "epochs", "epoch", "seed")}
-            beside = {
-                "loss": key._replace(measure="loss"),
-                "seconds": key._replace(measure="seconds", split=TRAINING),
-                "params": Key("params", key.dataset),
-                "macs": Key("macs", key.dataset),
-            }
+            beside = {"loss": key._replace(measure="loss"), "seconds": key._replace(measure="seconds", split=TRAINING)}
+            beside |= {"params": Key("params", key.dataset), "macs": Key("macs", key.dataset)}
             frame = pd.DataFrame(
                 {"architecture": self.architectures, "index": numbers, **same, "accuracy": self.columns[key]}
                 | {name: self.columns.get(each, unknown) for name, each in beside.items()}

@@ -52,9 +52,6 @@ def search_target(benchmark: Benchmark, dataset: str, epochs: int | None = None,
 
     Where the table has no validation accuracies, test accuracies direct the search, and a warning says so. The data
     set goes by our name; ``exact`` does not take the only data set of a table for another.
-
-    Raises:
-        UserError: the table has none for the data set, or not for so many epochs.
     """
     # The best pair of data set and split that has a recipe of so many epochs.
     known = _of_dataset(benchmark, dataset, exact)
@@ -98,7 +95,7 @@ def _of_dataset(benchmark: Benchmark, dataset: str, exact: bool) -> list[Availab
         return by_name[dataset]
     if len(by_name) == 1 and not exact:
         return next(iter(by_name.values()))
+    known = ", ".join(sorted(by_name)) or "nothing"
     raise UserError(
-        f"{benchmark.name} knows accuracies on {', '.join(sorted(by_name)) or 'nothing'}, not on {dataset}: choose one "
-        "with --benchmark_dataset"
+        f"{benchmark.name} knows accuracies on {known}, not on {dataset}: choose one with --benchmark_dataset"
     )

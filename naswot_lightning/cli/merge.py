@@ -22,7 +22,7 @@ def main(words: Sequence[str]) -> int:
 
 def run_merge(config: MergeConfig) -> int:
     """Merge, then show; return 1 where no candidate could be scored."""
-    from naswot_lightning.cli.search_output import run_and_show
+    from naswot_lightning.cli.search_output import show_search
     from naswot_lightning.searching.merge import merge_shards
     from naswot_lightning.storage.run_folder import RunFolder
 
@@ -30,7 +30,9 @@ def run_merge(config: MergeConfig) -> int:
     folders = [RunFolder(path) for path in config.shards]
     if folders and all(each.config.exists() and each.read_config().get("shard") is None for each in folders):
         return _merge_picks(RunFolder(config.run_dir), folders)
-    return run_and_show(*merge_shards(config))
+    search, candidates = merge_shards(config)
+    with search.opened():
+        return show_search(search, search.run(candidates))
 
 
 def _merge_picks(whole: RunFolder, copies: Sequence[RunFolder]) -> int:

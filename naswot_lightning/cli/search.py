@@ -25,11 +25,14 @@ def run_search(config: SearchConfig) -> int:
     Raises:
         UserError: an invalid setting, an unreadable file or run folder.
     """
-    from naswot_lightning.cli.search_output import calibrate_and_show, run_and_show
+    from naswot_lightning.cli.search_output import calibrate_and_show, show_search
     from naswot_lightning.searching.plan import plan_search
 
     restore_keyboard_interrupt()
     search = plan_search(config)
     # Faults of the candidates are reported before the folder is touched.
     first = search.first_batch()
-    return calibrate_and_show(search, first) if config.calibrate else run_and_show(search, first)
+    if config.calibrate:
+        return calibrate_and_show(search, first)
+    with search.opened():
+        return show_search(search, search.run(first))

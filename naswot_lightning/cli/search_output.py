@@ -24,7 +24,7 @@ from naswot_lightning.report.wandb.content import SearchShown, log_search, searc
 from naswot_lightning.searching.algorithms.base import Proposal, architecture_of
 from naswot_lightning.searching.algorithms.random import Shard
 from naswot_lightning.searching.calibration import MOST_NETWORKS, calibrate, recommend
-from naswot_lightning.searching.plan import Search, SearchResult
+from naswot_lightning.searching.loop import Search, SearchResult
 from naswot_lightning.spaces.errors import one_line
 from naswot_lightning.storage.score_rows import ScoreRow
 
@@ -34,27 +34,21 @@ _FIGURES = ("score_vs_params", "score_distribution", "figure3")
 _EXAMPLE = 22
 
 
-def run_and_show(search: Search, first: Sequence[Proposal]) -> int:
-    """Run a search and show its ranking, all under the lock of its folder.
-
-    Returns:
-        0, or 1 where no candidate could be scored.
-    """
-    with search.folder.open(search.settings, search.identity, search.config.overwrite):
-        result = search.run(first)
-        print_summary(search, result.ranking)
-        _print_doubts(result.proposed)
-        if result.benchmark:
-            _print_benchmark(result.benchmark, search.criteria[0].label)
-        if isinstance(search.algorithm, Shard):
-            print(search.algorithm)
-        with warn_of_failure(f"{search.folder.report} cannot be written"):
-            shown = replace(read_run(search.folder, as_read(result.ranking)), rows=result.finished)
-            findings = find(shown)
-            draw_figures(shown, findings, search.folder.figures, _FIGURES)
-            print(f"Report: {write_report(search.folder, shown, findings)}")
-        _track(search, result)
-    return 0 if result.succeeded else 1
+def show_search(search: Search, result: SearchResult) -> int:
+    """Show the ranking of a search whose folder is open; return 0, or 1 where no candidate could be scored."""
+    print_summary(search, result.ranking)
+    _print_doubts(result.proposed)
+    if result.benchmark:
+        _print_benchmark(result.benchmark, search.criteria[0].label)
+    if isinstance(search.algorithm, Shard):
+        print(search.algorithm)
+    with warn_of_failure(f"{search.folder.report} cannot be written"):
+        shown = replace(read_run(search.folder, as_read(result.ranking)), rows=result.finished)
+        findings = find(shown)
+        draw_figures(shown, findings, search.folder.figures, _FIGURES)
+        print(f"Report: {write_report(search.folder, shown, findings)}")
+    _track(search, result)
+    return 0 if result.ranking["status"].iloc[0] == "ok" else 1
 
 
 def calibrate_and_show(search: Search, first: Sequence[Proposal]) -> int:

@@ -113,9 +113,6 @@ def measure_ablation(plan: AblationPlan, path: Path, overwrite: bool = False) ->
     """Return the scores of all networks under all conditions.
 
     Each condition is written as soon as it is measured, so that a killed command continues behind the last one.
-
-    Raises:
-        UserError: the data set cannot be read, or the file is damaged or belongs to other settings.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     wanted = list(plan.conditions)

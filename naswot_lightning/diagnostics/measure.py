@@ -18,11 +18,7 @@ _FEW = 20
 
 
 def measure_for_figure(figure: str, folder: RunFolder, run: Run, config: ReportConfig) -> None:
-    """Measure what a figure shows, unless the run folder keeps it; of any other figure nothing.
-
-    Raises:
-        UserError: no accuracy is known by which networks can be chosen; or an invalid space, data set or device.
-    """
+    """Measure what a figure shows, unless the run folder keeps it; of any other figure nothing."""
     if figure not in ("figure1", "figure5", "jacobian_histograms"):
         return
     found = networks_with_accuracy(run)
@@ -39,14 +35,12 @@ def measure_for_figure(figure: str, folder: RunFolder, run: Run, config: ReportC
     if figure == "figure5":
         known = found.architectures, found.accuracies
         few, seed = len(found.accuracies) < _FEW, networks.setting("seed")
+        names = ("image_size", "probe_size", "split_file", "batch_size", "seed")
+        same = {name: networks.setting(name) for name in names}
         header = AblationHeader(
+            **same,
             space=networks.space.name,
             images=networks.images,
-            image_size=networks.setting("image_size"),
-            probe_size=networks.setting("probe_size"),
-            split_file=networks.setting("split_file"),
-            batch_size=networks.setting("batch_size"),
-            seed=seed,
             canonical=bool(run.settings.get("canonical", True)),
             source=found.source,
             networks=tuple(select_best(*known) if few else select_by_percentile(*known, seed)),

@@ -10,7 +10,6 @@ from naswot_lightning.registry import resolve
 if TYPE_CHECKING:
     from naswot_lightning.execution.base import Executor, ResourceRequest
 
-# The registry: a name, and where its constructor is.
 ENGINES = {
     "local": "naswot_lightning.execution.local:local_executor",
     "ray": "naswot_lightning.execution.ray:RayExecutor",
@@ -19,10 +18,6 @@ ENGINES = {
 
 
 def get_engine(name: str) -> Callable[[ResourceRequest], Executor]:
-    """Return what makes an executor for a request, or raises UserError where the engine cannot do what is asked.
-
-    Raises:
-        UserError: no such engine; the message lists the names.
-    """
+    """Return what makes an executor for a request; it raises UserError where the engine cannot do what is asked."""
     made: Callable[[ResourceRequest], Executor] = resolve("engine", name, ENGINES)
     return made

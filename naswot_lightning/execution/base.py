@@ -39,7 +39,7 @@ class Stoppable(Protocol):
     """A task that waits for something outside this process, and can be told to end it."""
 
     def stop(self) -> None:
-        """Let every call that is under way end soon, from another thread; those to come end at once."""
+        """Let calls end soon, from another thread; those to come end at once."""
         ...
 
 

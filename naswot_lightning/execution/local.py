@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,10 +21,10 @@ from typing import Any
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution.base import Executor, R, ResourceRequest, Stoppable, T, Task, WorkerFailure, run_item
 from naswot_lightning.execution.worker import (
-    MOST_STARTS,
     TaskSpec,
     answer_item,
     changed_environment,
+    expect_ready,
     interrupts_blocked,
     pack_task,
     start_worker,
@@ -42,10 +43,9 @@ log = logging.getLogger(__name__)
 
 
 def local_executor(request: ResourceRequest) -> Executor:
-    """Return this process, threads that wait for processes, or processes.
+    """Return this process, threads that wait for processes, or processes: one per core or accelerator by default.
 
-    Where no number of workers is asked for, a process per core or accelerator, if they are worth their start. A timeout
-    always asks for processes: this one cannot end a call that hangs.
+    A timeout always asks for processes: this one cannot end a call that hangs.
     """
     # Jobs of SLURM import this module, and tune their process before torch is loaded.
     import torch
@@ -84,15 +84,11 @@ class SerialExecutor:
             yield item, run_item(task, item)
 
 
+@dataclass
 class ThreadExecutor:
-    """Runs items in so many threads, for tasks that wait for a process of their own.
+    """Runs items in threads, for tasks that wait for processes; where one raises an error, the others are stopped."""
 
-    Where one ends with an error, or this process is interrupted, the others are told to stop where the task is
-    :class:`~naswot_lightning.execution.base.Stoppable`.
-    """
-
-    def __init__(self, count: int) -> None:
-        self.count = count
+    count: int
 
     def run(self, task: Task[T, R], items: Iterable[T]) -> Iterator[tuple[T, R | WorkerFailure]]:
         """Yield each item with its result, as they are finished."""
@@ -109,11 +105,11 @@ class ThreadExecutor:
                 raise
 
 
+@dataclass
 class AutomaticExecutor:
     """Tries a few items in this process, and runs the rest in processes if that takes more than half a minute here."""
 
-    def __init__(self, processes: ProcessExecutor) -> None:
-        self.processes = processes
+    processes: ProcessExecutor
 
     def run(self, task: Task[T, R], items: Iterable[T]) -> Iterator[tuple[T, R | WorkerFailure]]:
         """Yield each item with its result, as they are finished."""
@@ -134,34 +130,23 @@ class AutomaticExecutor:
         yield from results
 
 
+@dataclass
 class ProcessExecutor:
     """Runs items in processes, which end with this one.
 
     A process that dies or hangs is replaced. Its item is tried once more when all others are finished, with no process
     beside it that could want the same memory.
-
-    Args:
-        count: of processes.
-        environments: what each process has in its environment beside ours, in turns: its devices.
-        timeout: seconds after which an item is taken as hung; None for never.
-        threads: of each process.
     """
 
-    def __init__(
-        self,
-        count: int,
-        environments: Sequence[Mapping[str, str]] = ({},),
-        timeout: float | None = None,
-        threads: int = 1,
-    ) -> None:
-        self.count, self.environments, self.timeout, self.threads = count, environments, timeout, threads
+    count: int
+    environments: Sequence[Mapping[str, str]] = ({},)
+    """What each process has in its environment beside ours, in turns: its devices."""
+    timeout: float | None = None
+    """Seconds after which an item is taken as hung; None for never."""
+    threads: int = 1
 
     def run(self, task: Task[T, R], items: Iterable[T]) -> Iterator[tuple[T, R | WorkerFailure]]:
-        """Yield each item with its result, as they are finished.
-
-        Raises:
-            UserError: workers cannot get ready, or the task cannot be sent to one.
-        """
+        """Yield each item with its result, as they are finished; workers that cannot get ready are a UserError."""
         cure = "--workers 1, without --timeout"
         return self.run_packed(pack_task(task, self.threads, f"--workers {self.count}", cure), items)
 
@@ -199,16 +184,12 @@ class ProcessExecutor:
                     del workers[number]
                     at, *others = worker.calls.values() or [_START]
                     waiting.extendleft(reversed(others))
-                    if at is not _START:
+                    if at is _START:
+                        unready += 1
+                        expect_ready(unready, reason)
+                    else:
                         unready = 0
                         yield at, WorkerFailure(reason)
-                        continue
-                    unready += 1
-                    if unready == MOST_STARTS:
-                        raise UserError(
-                            f"a worker {reason} before it was ready, {MOST_STARTS} times, perhaps for want of memory; "
-                            "what is finished is kept: run the same command again with fewer --workers"
-                        )
         finally:
             for worker in workers.values():
                 worker.dismiss()

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution.base import R, ResourceRequest, Stoppable, T, Task, WorkerFailure, run_item
-from naswot_lightning.execution.worker import MOST_STARTS, PrintedFile, TaskSpec, module_path, pack_task, sendable
+from naswot_lightning.execution.worker import PrintedFile, TaskSpec, expect_ready, module_path, pack_task, sendable
 
 if TYPE_CHECKING:
     from ray import ObjectRef
 
-# That a chunk of items takes: a hundred times what it costs to send.
-_CHUNK_S = 1.5
+# Items that are sent together: to send takes some milliseconds, to score one tens at the least.
+_CHUNK = 16
 # Between looks for workers that hang, and for what trainings print.
 _GLANCE_S = 0.5
 # Of a training whose worker is lost.
@@ -34,8 +34,6 @@ _MOST_TRIES = 3
 _PATIENCE_S = 75.0
 # For the head of a cluster to answer; Ray itself waits for two minutes.
 _CONNECTION_S = 10.0
-# Of a GPU, as Ray counts them.
-_SHARES = 10_000
 
 log = logging.getLogger(__name__)
 
@@ -118,8 +116,6 @@ class RayExecutor:
         self._calls: dict[ObjectRef, _Call] = {}
         self._losses = Counter[Any]()
         self._unready = 0
-        # Seconds of an item.
-        self._pace: float | None = None
 
     def __enter__(self) -> RayExecutor:
         return self
@@ -132,12 +128,7 @@ class RayExecutor:
             self._ray.shutdown()
 
     def run(self, task: Task[T, R], items: Iterable[T]) -> Iterator[tuple[T, R | WorkerFailure]]:
-        """Yield each item with its result, as their chunks are finished.
-
-        Raises:
-            UserError: there is no cluster, it has not what is asked for, its workers cannot get ready, or the task
-                cannot be sent to one.
-        """
+        """Yield each item with its result, as their chunks are finished; what the cluster lacks is a UserError."""
         spec = pack_task(task, self._request.threads, "--engine ray", "--engine local --workers 1")
         waiting = deque(items)
         if not waiting:
@@ -146,20 +137,16 @@ class RayExecutor:
             self._connect()
         if spec != self._spec:
             self._kill_workers()
-            self._spec, self._sent, self._pace = spec, self._ray.put(spec), None
-        suspects: list[T] = []
-        told = None
+            self._spec, self._sent = spec, self._ray.put(spec)
+        suspects: deque[T] = deque()
         for item, result in self._results(waiting, self._request.workers):
             if isinstance(result, WorkerFailure) and not self._trains:
-                if result is not told:  # all items of a chunk share one
-                    log.warning("warning: a worker %s; what it was at is tried again at the end", result.reason)
-                told = result
                 suspects.append(item)
             else:
                 yield item, result
         if suspects:
             self._kill_workers()  # for their memory
-            yield from self._results(deque(suspects), 1, is_retry=True)
+            yield from self._results(suspects, 1)
 
     def _connect(self) -> None:
         """Join the cluster of ``RAY_ADDRESS``, or start one of this machine, which ends with this process."""
@@ -180,7 +167,7 @@ class RayExecutor:
                 signal.signal(signal.SIGTERM, handler)
         self._is_ours = True
 
-    def _results(self, waiting: deque[Any], workers: int | None, is_retry: bool = False) -> Iterator[tuple[Any, Any]]:
+    def _results(self, waiting: deque[Any], workers: int | None) -> Iterator[tuple[Any, Any]]:
         """Yield each item with its result or failure, with so many workers, or as many as the cluster takes."""
         shared_folder: Any = nullcontext()
         # What trainings print goes through files, which all machines see.
@@ -191,12 +178,11 @@ class RayExecutor:
                 while waiting or any(call.items for call in self._calls.values()):
                     self._start_workers(len(waiting) + len(self._calls), workers)
                     while waiting and self._idle:
-                        count = 1
-                        if self._pace and not self._trains and not is_retry:
-                            # Towards the end fewer, so that all workers end together.
-                            share = -(-len(waiting) // (2 * (len(self._calls) + len(self._idle))))
-                            count = max(1, min(int(_CHUNK_S / self._pace), share))
-                        items = [waiting.popleft() for _ in range(min(count, len(waiting)))]
+                        # Towards the end fewer, so that all workers end together; one where a lost one is to be told.
+                        share = -(-len(waiting) // (2 * (len(self._calls) + len(self._idle))))
+                        alone = self._trains or workers == 1 or self._request.timeout is not None
+                        count = 1 if alone else min(_CHUNK, share)
+                        items = [waiting.popleft() for _ in range(count)]
                         worker = self._idle.pop()
                         output = PrintedFile(Path(folder, f"{time.monotonic_ns()}.out")) if folder else None
                         self._calls[worker.run.remote(items, output)] = _Call(worker, items, output)
@@ -236,8 +222,7 @@ class RayExecutor:
         if call.output is not None:
             call.output.show()
         timeout = self._request.timeout
-        allowed = None if timeout is None else timeout + (_CHUNK_S if len(call.items) > 1 else 0.0)
-        if call.items and allowed is not None and time.monotonic() - call.since > allowed:
+        if call.items and timeout is not None and time.monotonic() - call.since > timeout:
             call.is_hung = True
             self._ray.kill(call.worker)
 
@@ -253,11 +238,9 @@ class RayExecutor:
             reason = f"gave no answer in {timeout:g} s" if call.is_hung else "died, perhaps for want of memory"
             results, failure = [WorkerFailure(reason)] * len(call.items), None
             self._unready += not call.items
-            if self._unready == MOST_STARTS:
-                raise UserError(
-                    f"--engine ray: a worker {reason} before it was ready, {MOST_STARTS} times; "
-                    "what is finished is kept: run the same command again with fewer --workers"
-                ) from None
+            expect_ready(self._unready, reason)
+            if call.items and not self._trains and not self._losses[call.items[0]]:
+                log.warning("warning: a worker %s; what it was at is tried again at the end", reason)
         except self._ray.exceptions.RayTaskError as error:  # our modules cannot be imported there
             raise UserError(
                 f"--engine ray: a worker on {error.ip}: {str(error).strip().splitlines()[-1]}; "
@@ -266,8 +249,6 @@ class RayExecutor:
         else:
             self._unready = 0
             self._idle.append(call.worker)
-            if call.items:
-                self._pace = (time.monotonic() - call.since) / len(call.items)
         for item, result in zip(call.items, results, strict=False):
             self._losses[item] += isinstance(result, WorkerFailure)
             if self._trains and isinstance(result, WorkerFailure) and self._losses[item] < _MOST_TRIES:
@@ -301,19 +282,15 @@ class RayExecutor:
 
 
 def resources_of_a_task(request: ResourceRequest, machines: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Return the CPUs and GPUs that a task has for itself: a share of one where more workers than GPUs are asked for.
-
-    Args:
-        request: what the command asks for.
-        machines: what each machine of the cluster has, by Ray's names.
-    """
-    cpus = float(request.threads * request.devices)
-    if request.device.type != "cuda":
-        return {"CPU": cpus}
-    gpus, workers = sum(has.get("GPU", 0) for has in machines), request.workers or 1
-    if request.devices > 1 or not gpus or workers <= gpus:
-        return {"CPU": cpus, "GPU": float(request.devices)}
-    return {"CPU": cpus, "GPU": int(_SHARES / -(-workers // gpus)) / _SHARES}
+    """Return the CPUs and GPUs that a task has for itself, out of what each machine has by Ray's names."""
+    needs = {"CPU": float(request.threads * request.devices)}
+    if request.device.type == "cuda":
+        needs["GPU"] = float(request.devices)
+        gpus, workers = sum(has.get("GPU", 0) for has in machines), request.workers or 1
+        # More workers than GPUs share them, to four digits, which Ray has.
+        if request.devices == 1 and 0 < gpus < workers:
+            needs["GPU"] = int(10_000 / -(-workers // gpus)) / 10_000
+    return needs
 
 
 def expect_cluster(address: str) -> None:

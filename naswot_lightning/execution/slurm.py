@@ -66,11 +66,7 @@ log = logging.getLogger(__name__)
 
 
 def slurm_parameters(request: ResourceRequest) -> dict[str, Any]:
-    """Return what submitit is asked for: ours, where the user has not said otherwise.
-
-    Raises:
-        UserError: an option would be more than a word in the script of a job.
-    """
+    """Return what submitit is asked for; an option that would be more than a word in a job's script is a UserError."""
     given = {name: value for name, value in request.options.items() if name not in ("cluster", "max_num_timeout")}
     if not str(request.folder.absolute()).isprintable():
         raise UserError(f"--run_dir {str(request.folder.absolute())!r}: SLURM takes no control characters in its name")
@@ -83,8 +79,7 @@ def slurm_parameters(request: ResourceRequest) -> dict[str, Any]:
     cpus = given.get("cpus_per_task", request.threads * request.devices)
     # Since SLURM 22.05 srun does not take the number of CPUs over from sbatch.
     slurm: dict[str, Any] = {"job_name": "naswot-lightning", "cpus_per_task": cpus, "srun_args": [f"-c{cpus}"]}
-    at_a_time = request.workers or (None if request.runs_subprocess else _MOST_JOBS)
-    if at_a_time is not None:
+    if at_a_time := request.workers or (0 if request.runs_subprocess else _MOST_JOBS):
         slurm["array_parallelism"] = at_a_time
     lists = {name: [given[name]] for name in _LISTS if isinstance(given.get(name), str)}
     slurm |= {**given, **lists, "time": minutes}
@@ -101,11 +96,10 @@ def to_minutes(time_limit: Any) -> int:
     (90, 240, 2160, 91)
     """
     found = _TIME.fullmatch(str(time_limit))
-    days, first, second, third = (int((found and found[name]) or 0) for name in ("d", "a", "b", "c"))
-    if found and (found["d"] or found["c"]):  # D-HH[:MM[:SS]], HH:MM:SS
-        seconds = days * 86_400 + first * 3_600 + second * 60 + third
-    else:  # MM[:SS]
-        seconds = first * 60 + second
+    days, *parts = (int((found and found[name]) or 0) for name in ("d", "a", "b", "c"))
+    # D-HH[:MM[:SS]] and HH:MM:SS begin with hours, MM[:SS] with minutes.
+    units = (3_600, 60, 1) if found and (found["d"] or found["c"]) else (60, 1, 0)
+    seconds = days * 86_400 + sum(unit * part for unit, part in zip(units, parts, strict=True))
     if not seconds:
         raise UserError(f"--slurm.time {time_limit}: expected minutes, or a time such as 04:00:00 or 1-12:00:00")
     return -(-seconds // 60)
@@ -233,11 +227,7 @@ class SlurmExecutor:
         return self._submitter_of(Path(mkdtemp(prefix=time.strftime("%Y%m%d-%H%M%S-"), dir=jobs)))
 
     def run(self, task: Task[T, R], items: Iterable[T]) -> Iterator[tuple[T, R | WorkerFailure]]:
-        """Yield each item with its result, as their jobs are finished.
-
-        Raises:
-            UserError: jobs are refused or lost one after the other, or the task cannot be sent to one.
-        """
+        """Yield each item with its result, as their jobs are finished; jobs that are refused are a UserError."""
         request = self._request
         spec = pack_task(task, request.threads, "--engine slurm", "--engine local --workers 1")
         chunks = split_into_jobs(list(items), request)

@@ -23,7 +23,7 @@ from naswot_lightning.errors import UserError, describe_error
 from naswot_lightning.execution.base import Task, run_item
 
 # Workers that die before they are ready, one after the other: then it is not chance.
-MOST_STARTS = 3
+_MOST_STARTS = 3
 # The numbers of two parameters in glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 
@@ -60,7 +60,6 @@ class TaskSpec:
     folder: str
     """The working directory, which paths of the task and its items start from."""
     threads: int
-    """Of the task on the CPU."""
 
     def load(self) -> Task[Any, Any]:
         """Return the task, ready in this process."""
@@ -80,15 +79,20 @@ class TaskSpec:
 
 
 def pack_task(task: Task[Any, Any], threads: int, option: str, cure: str) -> TaskSpec:
-    """Return what is sent to another process.
-
-    Raises:
-        UserError: the task cannot be sent; ``option`` asked for it, ``cure`` does without.
-    """
+    """Return what is sent to another process; ``option`` asked for that, and ``cure`` does without."""
     try:
         return TaskSpec(pickle.dumps(task), os.getcwd(), threads)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise UserError(f"{option}: {error}; use {cure}") from None
+
+
+def expect_ready(losses: int, reason: str) -> None:
+    """Raise :class:`UserError` where so many workers, one after the other, have died before they were ready."""
+    if losses == _MOST_STARTS:
+        raise UserError(
+            f"a worker {reason} before it was ready, {losses} times; what is finished is kept: run the same command "
+            "again with fewer --workers"
+        )
 
 
 def sendable(error: Exception) -> Exception:

@@ -112,7 +112,7 @@ class ImagesOutermost(Dimensions):
 class ReLUInputs(Dimensions):
     """Keeps the inputs of the ReLUs of a pass, in the order of the calls, for :class:`FoundDimensions`."""
 
-    def __init__(self) -> None:
+    def __init__(self, images: Tensor) -> None:
         self.inputs: list[Tensor] = []
 
     def by_image(self, pre_activations: Tensor) -> None:
@@ -123,9 +123,9 @@ class ReLUInputs(Dimensions):
 class FoundDimensions(Dimensions):
     """Finds the images in the inputs of ReLUs by those of a second forward pass, call by call."""
 
-    def __init__(self, images: int, few: int, inputs: list[Tensor]) -> None:
+    def __init__(self, few: int, inputs: list[Tensor], images: Tensor) -> None:
         # N of the mini-batch and of the second one, whose last two images are the same, and the inputs of its ReLUs.
-        self._images, self._few, self._inputs = images, few, iter(inputs)
+        self._images, self._few, self._inputs = len(images), few, iter(inputs)
 
     def by_image(self, pre_activations: Tensor) -> Tensor | None:
         """Return the input of the next ReLU as (N, ...); None where it does not depend on the images."""

@@ -40,10 +40,6 @@ def isolated(network: nn.Module, device: torch.device) -> Iterator[None]:
 
     All modules are in eval mode (no dropout, no drop path, no auxiliary head), and compiled ones run as written, so
     that their calls can be seen. A lazy module that has no weights yet draws them and keeps them.
-
-    Args:
-        network: any module.
-        device: whose generator is restored along with those of the CPU.
     """
     modules = all_modules(network)
     kinds = set(map(type, modules))
@@ -127,6 +123,9 @@ def _runs_as_torch_wrote_it(kind: type) -> bool:
     return kind in _OWN or (vars(kind).keys() <= _OF_EVERY_CLASS and all(map(_runs_as_torch_wrote_it, kind.__bases__)))
 
 
+_noted: list[dict[str, Any]] = [{} for _ in _NAMESPACES]
+
+
 @contextmanager
 def process_restored() -> Iterator[None]:
     """At the end, torch's settings, its functions and the hooks of all modules are those of before.
@@ -135,24 +134,6 @@ def process_restored() -> Iterator[None]:
     """
     settings = [(restore, read(), read) for read, restore in _SETTINGS]
     hooks = [(own, own.copy()) for own in _GLOBAL_HOOKS if isinstance(own, dict)]
-    with _functions_restored():
-        try:
-            yield
-        finally:
-            for restore, before, read in settings:
-                if read() != before:
-                    restore(before)
-            for own, before in hooks:
-                if own != before:
-                    own.clear()
-                    own.update(before)
-
-
-_noted: list[dict[str, Any]] = [{} for _ in _NAMESPACES]
-
-
-@contextmanager
-def _functions_restored() -> Iterator[None]:
     for position, space in enumerate(_NAMESPACES):
         # To compare 3,000 names takes 20 us, to copy them twice as long.
         if vars(space) != _noted[position]:
@@ -160,12 +141,23 @@ def _functions_restored() -> Iterator[None]:
     try:
         yield
     finally:
+        for restore, before, read in settings:
+            if read() != before:
+                restore(before)
+        for own, before in hooks:
+            if own != before:
+                own.clear()
+                own.update(before)
         for space, noted in zip(_NAMESPACES, _noted, strict=True):
-            now = vars(space)
-            if now != noted:
-                for name, each in noted.items():
-                    if callable(each) and now.get(name) is not each:
-                        setattr(space, name, each)
+            _restore_functions(space, noted)
+
+
+def _restore_functions(space: Any, noted: dict[str, Any]) -> None:
+    now = vars(space)
+    if now != noted:
+        for name, each in noted.items():
+            if callable(each) and now.get(name) is not each:
+                setattr(space, name, each)
 
 
 # What a score must see: ReLUs, and the norms whose statistics it chooses.

@@ -99,11 +99,8 @@ def activation_kernel(
     >>> kernel.n_units, kernel.matrix.tolist()
     (2, [[2, 0, 1], [0, 2, 1], [1, 1, 2]])
     """
-    for name, value, known in (
-        ("variant", variant, Variant),
-        ("precision", precision, Precision),
-        ("batch_norm", batch_norm, BatchNorm),
-    ):
+    chosen = {"variant": (variant, Variant), "precision": (precision, Precision), "batch_norm": (batch_norm, BatchNorm)}
+    for name, (value, known) in chosen.items():
         if value not in get_args(known):
             raise ValueError(f"{name} {value!r}: expected one of {', '.join(get_args(known))}")
     expect_tensor(images)
@@ -113,8 +110,8 @@ def activation_kernel(
     by_batch = batch_norm == "batch"
     autocast = torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16")
 
-    def record(batch: Tensor, dimensions: Dimensions, observers: Observers) -> _ReLURecorder:
-        recorder = _ReLURecorder(len(batch), dimensions, by_batch, observers)
+    def record(dimensions: Callable[[Tensor], Dimensions], observers: Observers, batch: Tensor) -> _ReLURecorder:
+        recorder = _ReLURecorder(len(batch), dimensions(batch), by_batch, observers)
         with isolated(network, batch.device), autocast, recorder, ExitStack() as stack:
             # Entered last, a mode among them sees every call first.
             for observer in observers:
@@ -122,44 +119,32 @@ def activation_kernel(
             network(batch)
         return recorder
 
-    def relu_inputs(batch: Tensor) -> list[Tensor]:
-        dimensions = ReLUInputs()
-        record(batch, dimensions, ())
-        return dimensions.inputs
-
-    def kernel_by(dimensions: Callable[[Tensor], Dimensions]) -> ActivationKernel:
-        return in_channels_last(lambda batch: record(batch, dimensions(batch), observers).kernel(), network, images)
-
     # Not inference_mode: what a network keeps of its first forward pass (a mask, a table) must serve its training.
     with torch.inference_mode(False), torch.no_grad():
         if variant == "reference":
             return in_channels_last(partial(_reference_kernel, network, by_batch, autocast), network, images)
         try:
-            return kernel_by(ImagesOutermost)
+            return in_channels_last(partial(record, ImagesOutermost, observers), network, images).kernel()
         except UnknownDimensionError:
             # One image, and another twice or, so that the number differs from N, three times.
             other = images[[0, 1, 1] if len(images) != 3 else [0, 1, 1, 1]]
-            inputs = in_channels_last(relu_inputs, network, other)
-            return kernel_by(lambda batch: FoundDimensions(len(batch), len(other), inputs))
+            inputs = in_channels_last(partial(record, ReLUInputs, ()), network, other).dimensions.inputs
+            found = partial(FoundDimensions, len(other), inputs)
+            return in_channels_last(partial(record, found, observers), network, images).kernel()
 
 
 def expect_tensor(images: object) -> None:
     """Raise :class:`TypeError` unless the images are one tensor."""
     if not isinstance(images, Tensor):
-        raise TypeError(
-            f"images of type {type(images).__name__}: expected one tensor (N, C, H, W), as torch.stack or "
-            "torch.as_tensor makes it"
-        )
+        wanted = "expected one tensor (N, C, H, W), as torch.stack or torch.as_tensor makes it"
+        raise TypeError(f"images of type {type(images).__name__}: {wanted}")
 
 
 def in_channels_last(run: Callable[[Tensor], Result], network: nn.Module, images: Tensor) -> Result:
     """Return ``run(images)`` with 4-dimensional images in channels_last memory, which feature maps take over.
 
-    Args:
-        run: called once, or twice if the network refuses that memory: it must leave nothing behind when it raises. It
-            is given a copy, since a network may rectify its images in place.
-        network: that is run.
-        images: (N, C, H, W), or of another dimension and then handed on as they are.
+    ``run`` is called twice if the network refuses that memory: it must leave nothing behind when it raises. It is given
+    a copy, since a network may rectify its images in place. Images of another dimension are handed on as they are.
     """
     if images.dim() != 4:
         return run(images.clone())
@@ -247,13 +232,13 @@ class _ReLURecorder(TorchFunctionMode):
         super().__init__()
         self._codes = CodeDistances(images)
         self._smooth_units = 0
-        self._dimensions = dimensions
+        self.dimensions: Any = dimensions
         self._by_batch = by_batch
         self._observers = [each for each in observers if isinstance(each, ReLUObserver)]
 
     def kernel(self) -> ActivationKernel:
         """Return K_H of the pass, or raise :class:`NoRectifierError`."""
-        self._dimensions.end()
+        self.dimensions.end()
         return self._codes.kernel(self._smooth_units)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -261,13 +246,13 @@ class _ReLURecorder(TorchFunctionMode):
         kwargs = kwargs or {}
         handler = _HANDLERS.get(func)
         output = func(*args, **kwargs) if handler is None else handler(self, func, args, kwargs)
-        self._dimensions.follow(func, args, output)
+        self.dimensions.follow(func, args, output)
         return output
 
     def rectify(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
         """Count the codes of a ReLU's input (N, C, ...), and return what it returns."""
         x: Tensor = args[0] if args else kwargs["input"]
-        by_image = self._dimensions.by_image(x)
+        by_image = self.dimensions.by_image(x)
         if by_image is None:
             return func(*args, **kwargs)
         for observer in self._observers:
@@ -318,14 +303,13 @@ def _rectify_from_zero(position: int, name: str, default: float | None) -> _Hand
 
 _PLAIN_RELU = {F.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_}
 _RELU_IN_PLACE = {torch.relu_, Tensor.relu_}
+_SMOOTH = "silu gelu hardswish elu selu celu mish softplus"
 _HANDLERS: dict[Callable[..., Any], _Handler] = {
     **dict.fromkeys(functions_named("relu relu6 leaky_relu prelu rrelu"), _ReLURecorder.rectify),
     **dict.fromkeys(functions_named("hardtanh"), _rectify_from_zero(1, "min_val", -1.0)),
     **dict.fromkeys(functions_named("threshold"), _rectify_from_zero(1, "threshold", None)),
     **dict.fromkeys(functions_named("clamp clip clamp_min"), _rectify_from_zero(1, "min", None)),
-    **dict.fromkeys(
-        functions_named("silu gelu hardswish elu selu celu mish softplus"), _ReLURecorder.activate_smoothly
-    ),
+    **dict.fromkeys(functions_named(_SMOOTH), _ReLURecorder.activate_smoothly),
     **dict.fromkeys((*_NORMS, *_FIXED_NORMS), _ReLURecorder.normalize),
     F.avg_pool2d: _ReLURecorder.pool,
 }

@@ -23,18 +23,18 @@ from naswot_lightning.storage.score_rows import ScoreRow
 _SHARES = (0.25, 0.5, 1.0)
 
 
-def reproduce_algorithms(settings: AlgorithmSettings) -> int:
+def reproduce_algorithms(name: str, settings: AlgorithmSettings) -> int:
     """Search with each algorithm, one search per seed; print, write and draw the best so far."""
     # Before anything is scored.
-    for name in settings.algorithms:
-        get_algorithm(name)
+    for each in settings.algorithms:
+        get_algorithm(each)
     table = open_table(settings)
     search = TabularSearch(table, settings.benchmark_dataset)
     budget = search.budget(settings.budget, settings.evaluations)
     # Evaluations have a default.
     assert budget is not None
-    for name in settings.algorithms:
-        search.expect_known(name, budget, settings.seed)
+    for each in settings.algorithms:
+        search.expect_known(each, budget, settings.seed)
     shown = reported_target(table, settings.benchmark_dataset)
     accuracies = table.every_accuracy(shown.dataset, shown.split, shown.epochs)
 
@@ -43,27 +43,22 @@ def reproduce_algorithms(settings: AlgorithmSettings) -> int:
 
     images = images_of(settings.dataset, settings.benchmark_dataset)
     curves = {
-        name: [each.curve(accuracy) for each in search.run(name, budget, settings.searches, settings, images)]
-        for name in settings.algorithms
+        each: [history.curve(accuracy) for history in search.run(each, budget, settings.searches, settings, images)]
+        for each in settings.algorithms
     }
     title = f"{table.name}, searches by {search.target}"
     print(f"{title}, best so far by {shown}")
     _print(curves, budget.seconds)
     rows: list[dict[str, object]] = []
-    for name, each in curves.items():
-        bands = {"evaluations": band_of(each, "evaluations")}
+    kinds: tuple[Effort, ...] = ("evaluations", "seconds")
+    for algorithm, found in curves.items():
         # Seconds are of no use where the table does not know them.
-        if all(curve.is_timed for curve in each):
-            bands["seconds"] = band_of(each, "seconds")
-        for kind, band in bands.items():
-            if band is not None:
+        for kind in kinds if all(curve.is_timed for curve in found) else kinds[:1]:
+            if (band := band_of(found, kind)) is not None:
+                own = {"algorithm": algorithm, "effort": kind}
                 for at, mean, low, high in np.round([band.effort, band.mean, band.low, band.high], 4).T.tolist():
-                    rows.append(
-                        {"algorithm": name, "effort": kind, "at": at, "mean": mean, "p10": low, "p90": high,
-                         "seeds": band.seeds}
-                    )  # fmt: skip
-    path = Path(settings.out) / "algorithms"
-    write_results(path, rows, lambda: draw_best_so_far(curves, f"accuracy (%), {shown}", title))
+                    rows.append({**own, "at": at, "mean": mean, "p10": low, "p90": high, "seeds": band.seeds})
+    write_results(Path(settings.out) / name, rows, lambda: draw_best_so_far(curves, f"accuracy (%), {shown}", title))
     return 0
 
 

@@ -56,14 +56,10 @@ def scored_space(settings: Scoring, table: Table) -> str:
 
 
 def images_of(given: Sequence[str], dataset: str) -> str:
-    """Return the data set whose mini-batch scores networks of which the accuracies on some data set are looked at.
-
-    It is that of ``--dataset`` which is the same, with or without ``-valid``; the first where none is.
+    """Return which of ``--dataset`` has the images for accuracies on a data set: the same one, or else the first.
 
     >>> images_of(["cifar10-valid", "cifar100"], "cifar100"), images_of(["cifar10-valid", "cifar100"], "cifar10")
     ('cifar100', 'cifar10-valid')
-    >>> images_of(["imagefolder"], "cifar100")
-    'imagefolder'
     """
     return next((each for each in given if _our_name(each) == _our_name(dataset)), given[0])
 
@@ -90,8 +86,7 @@ class KnownAccuracies:
         """Return the rows of architectures, drawn by the seed out of those that learned something."""
         order = draw_candidates(len(self.values), len(self.values), seed)
         learned = np.nan_to_num(self.values) > self.least
-        drawn: np.ndarray = order[learned[order]][:samples]
-        return drawn
+        return np.asarray(order[learned[order]][:samples])
 
 
 def known_accuracies(table: Table) -> list[KnownAccuracies]:
@@ -120,14 +115,10 @@ def accuracies_on(table: Table, dataset: str) -> KnownAccuracies:
 
 
 def best_of_all_trainings(table: Table) -> np.ndarray:
-    """Return the highest test accuracy of each cell over all recipes and repeats, (n,) percent.
-
-    The published script takes it for NAS-Bench-101.
-    """
+    """Return the best test accuracy of each cell over all recipes and repeats, (n,) percent, as published."""
     recipes = [known for known in table.known if (known.dataset, known.split) == ("cifar10", "test")]
     found = [table.every_accuracy("cifar10", "test", known.epochs, seed) for known in recipes for seed in known.seeds]
-    best: np.ndarray = np.fmax.reduce(found)
-    return best
+    return np.asarray(np.fmax.reduce(found))
 
 
 def _our_name(dataset: str) -> str:

@@ -115,9 +115,9 @@ def _draw(table: Table, known: KnownAccuracies, settings: PanelSettings) -> tupl
     return architectures, known.values[drawn], images_of(settings.dataset, known.dataset)
 
 
-def reproduce_figure4(settings: BarSettings) -> int:
+def reproduce_figure4(figure: str, settings: BarSettings) -> int:
     """Print, write and draw Kendall's tau of several scores with accuracy, in each space."""
-    published, bars = published_taus("figure4"), []
+    published, bars = published_taus(figure), []
     for table in open_tables(settings):
         for known in known_accuracies(table):
             architectures, accuracies, images = _draw(table, known, settings)
@@ -139,11 +139,11 @@ def reproduce_figure4(settings: BarSettings) -> int:
          "published_tau": each.published}
         for each in bars
     ]  # fmt: skip
-    write_results(Path(settings.out) / "figure4", rows, lambda: draw_taus(bars))
+    write_results(Path(settings.out) / figure, rows, lambda: draw_taus(bars))
     return 0
 
 
-def reproduce_figure5(settings: AblationSettings) -> int:
+def reproduce_figure5(figure: str, settings: AblationSettings) -> int:
     """Print, write and draw what the score of ten networks depends on besides the network."""
     table = open_table(settings)
     datasets = [known.dataset for known in known_accuracies(table)]
@@ -166,7 +166,7 @@ def reproduce_figure5(settings: AblationSettings) -> int:
     )
     sizes, device = tuple(dict.fromkeys(settings.batch_sizes)), get_device(settings.device)
     plan = AblationPlan(get_space(space), header, settings.data_dir, settings.samples, sizes, device)
-    path = Path(settings.out) / "figure5"
+    path = Path(settings.out) / figure
     samples = measure_ablation(plan, path.with_suffix(".jsonl"), settings.overwrite).samples
     title = f"{table.space}, percentiles of {known.label}, {settings.samples} scores each way, images of {images}"
     print(title)

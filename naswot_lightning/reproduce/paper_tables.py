@@ -48,24 +48,22 @@ _COLUMNS = {
 }
 
 
-def reproduce_table1(settings: CellSettings) -> int:
+def reproduce_table1(name: str, settings: CellSettings) -> int:
     """Print, write and draw what searches of NAS-Bench-101 pick."""
     table = open_table(settings, ("nasbench101",))
     if not any((known.dataset, known.split) == ("cifar10", "test") for known in table.known):
-        raise UserError(
-            f"--benchmark {settings.benchmark[0]}: it knows no test accuracies of cifar10, which Table 1 is of"
-        )
+        wanted = "test accuracies of cifar10, which Table 1 is of"
+        raise UserError(f"--benchmark {settings.benchmark[0]}: it knows no {wanted}")
     columns = {
         _TABLE1: KnownColumn("cifar10", best_of_all_trainings(table)),
         _MEAN: KnownColumn("cifar10", table.every_accuracy("cifar10", "test")),
     }
     target = f"{_TABLE1}: the best test accuracy of each cell over all recipes and repeats, as in the published script"
-    paper = PaperTable(settings, published_table("table1"), table, columns, False)
-    _report(paper, Path(settings.out) / "table1", [target])
+    _report(PaperTable(settings, published_table(name), table, columns, False), Path(settings.out) / name, [target])
     return 0
 
 
-def reproduce_table2(settings: TableSettings) -> int:
+def reproduce_table2(_: str, settings: TableSettings) -> int:
     """Print, write and draw what searches of NAS-Bench-201 (part a) or NATS-Bench's size space (part b) pick."""
     table = open_table(settings, _TABLE2)
     name, columns = _TABLE2[space_of_table(table)], known_columns(table)
@@ -217,20 +215,12 @@ def _spreads(values: Mapping[str, np.ndarray]) -> dict[str, Spread]:
 
 
 def draw_samples(total: int, samples: int, runs: int, seed: int) -> np.ndarray:
-    """Return (runs, samples) indices, each drawn anew: with replacement, as the published script draws them.
-
-    >>> draw_samples(3, samples=5, runs=2, seed=0).shape
-    (2, 5)
-    """
+    """Return (runs, samples) indices, each drawn anew: with replacement, as the published script draws them."""
     return np.random.default_rng(derived_seed(seed, "runs", samples)).integers(0, total, (runs, samples))
 
 
 def pick_best(scores: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-    """Return the best index of each run, the first of equal ones (Algorithm 1); NaN is worse than any number.
-
-    Args:
-        scores: (n,) higher is better.
-        drawn: (runs, samples) of :func:`draw_samples`.
+    """Return the best index of each of (runs, samples), the first of equal ones (Algorithm 1); NaN is the worst score.
 
     >>> pick_best(np.array([1.0, np.nan, 3.0]), np.array([[0, 1], [1, 2], [1, 1]]))
     array([0, 2, 1])

@@ -56,19 +56,10 @@ def score_table(
 ) -> ScoreTable:
     """Return the scores of architectures; those that an earlier command has not computed are computed now."""
     folder = RunFolder(scores_folder(Path(settings.out), space, dataset, score), "--out")
-    config = SearchConfig(
-        space=space,
-        dataset=dataset,
-        data_dir=settings.data_dir,
-        image_size=settings.image_size if dataset == "imagefolder" else None,
-        batch_size=settings.batch_size,
-        seed=settings.seed,
-        canonical=settings.canonical,
-        score=score,
-        device=settings.device,
-        workers=settings.workers,
-        run_dir=str(folder.path),
-    )
+    same = ("data_dir", "batch_size", "seed", "canonical", "device", "workers")
+    given = {name: getattr(settings, name) for name in same}
+    side = settings.image_size if dataset == "imagefolder" else None
+    config = SearchConfig(space=space, dataset=dataset, image_size=side, score=score, run_dir=str(folder.path), **given)
     search = replace(plan_search(config), folder=folder)
     evaluator = search.evaluator
     # Unlike a search's, these scores do not depend on which architectures are asked for, and do on the mini-batch.

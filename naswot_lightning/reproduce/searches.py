@@ -77,10 +77,7 @@ class TabularSearch:
         return all(self.table.accuracy_at(first, *asked, part) is not None for part in parts)
 
     def budget(self, seconds: float | None, evaluations: int | None) -> SearchBudget | None:
-        """Return how long searches go on: so many seconds where the table has them, or so many evaluations.
-
-        None where neither is there.
-        """
+        """Return how long searches go on: by seconds where the table has them, or by evaluations; None for neither."""
         if seconds is not None and self.quickest is not None:
             return SearchBudget(math.ceil(_RESERVE * seconds / self.quickest), seconds)
         return None if evaluations is None else SearchBudget(evaluations)
@@ -93,10 +90,9 @@ class TabularSearch:
 
     def expect_known(self, algorithm: str, budget: SearchBudget, seed: int) -> None:
         """Raise :class:`UserError` where the table does not know the trainings that an algorithm begins with."""
-        first = self.algorithm(algorithm, budget, seed).propose([])
-        trained = (each for each in first if isinstance(each, Trial) and each.fidelity)
-        if (training := next(trained, None)) is not None:
-            TableLookup(self, None)(training)
+        for each in self.algorithm(algorithm, budget, seed).propose([])[:1]:
+            if isinstance(each, Trial) and each.fidelity:
+                TableLookup(self, None)(each)
 
     def run(self, algorithm: str, budget: SearchBudget, seeds: int, settings: Scoring, images: str) -> list[History]:
         """Return what an algorithm evaluates, one history per seed."""
@@ -104,10 +100,8 @@ class TabularSearch:
         # Architectures that the algorithms look at before any training.
         first = (proposal for each in made for proposal in each.propose([]))
         scored = [each.architecture for each in first if isinstance(each, Trial) and not each.fidelity]
-        scores = None
-        if scored:
-            space = scored_space(settings, self.table)
-            scores = score_table(settings, space, images, list(dict.fromkeys(scored)))
+        space = scored_space(settings, self.table)
+        scores = score_table(settings, space, images, list(dict.fromkeys(scored))) if scored else None
         evaluate = TableLookup(self, scores)
         return [simulate(each, evaluate, budget.seconds) for each in made]
 

@@ -68,10 +68,8 @@ def swap(measured: Measured) -> float:
     """Return how many distinct sign patterns the rectified units have over the first 16 images of the probe.
 
     A pattern is a unit's, over the images; ``naswot`` compares those of an image, over the units. 16 images, as
-    published, allow 65,536 patterns: large networks reach nearly all of them.
-
-    Returns:
-        The count; -inf where no unit tells any two images apart, nan where a ReLU met NaN.
+    published, allow 65,536 patterns: large networks reach nearly all of them. The score is -inf where no unit tells any
+    two images apart, nan where a ReLU met NaN.
     """
     # The forward pass, and with it the statistics of BatchNorm, is that of the whole probe. The published factor
     # exp(-(params - mu)^2 / sigma), whose mu and sigma are set for each space, is left out: that is tuning on

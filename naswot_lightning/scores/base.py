@@ -59,12 +59,9 @@ class Probe:
 class Measured:
     """One network on one mini-batch: what scores need of it, each computed once for all that ask, when asked.
 
-    Args:
-        network: untrained, on the device of the probe; it is left as it was found.
-        probe: the mini-batch.
-        size: parameters and multiply-accumulates, where they are known; else they are counted.
-        precision: of the forward pass of the kernel.
-        observers: of that pass (:attr:`Score.observers`). One that is left out costs a pass of its own when asked for.
+    The network, on the device of the probe, is left as it was found; its size is counted where it is not known. The
+    precision is that of the kernel's forward pass, which ``observers`` (:attr:`Score.observers`) look at; one that is
+    left out costs a pass of its own when asked for.
     """
 
     def __init__(
@@ -80,20 +77,18 @@ class Measured:
         if any(issubclass(kind, LazyModuleMixin) for kind in set(map(type, all_modules(self.network)))):
             with isolated(self.network, probe.images.device), torch.no_grad():
                 self.network(probe.images[:2].clone())
-        self.probe = probe
+        self.probe, self._size = probe, size
         self.precision: Precision = precision
-        self._size = size
         self._observers = dict.fromkeys(observers)
         self._observed: dict[ObserverType, AbstractContextManager[Any]] = {}
 
     @cached_property
     def kernel(self) -> ActivationKernel:
         """K_H (Eq. 1); :class:`NoRectifierError` where the network has no rectified linear unit."""
-        count = len(self.probe.images)
-        new = {kind: kind(self.network, count) for kind in self._observers if kind not in self._observed}
-        observers = list(new.values())
+        network, images = self.network, self.probe.images
+        new = {kind: kind(network, len(images)) for kind in self._observers if kind not in self._observed}
         try:
-            kernel = activation_kernel(self.network, self.probe.images, precision=self.precision, observers=observers)
+            kernel = activation_kernel(network, images, precision=self.precision, observers=list(new.values()))
         except NoRectifierError:
             # They have seen the whole pass all the same.
             self._observed.update(new)
@@ -192,23 +187,14 @@ class Score:
 REGISTERED: dict[str, Score] = {}
 
 
-def score(
-    name: str,
-    *,
-    source: str,
-    cost: str,
-    higher_is_better: bool = True,
-    exact_sums: bool = True,
-    observers: tuple[ObserverType, ...] = (),
-    needs_labels: bool = False,
-) -> Callable[[ScoreFunction], ScoreFunction]:
+def score(name: str, *, source: str, cost: str, **known: Any) -> Callable[[ScoreFunction], ScoreFunction]:
     """Register a function as the score of a name that no other function has; arguments as :class:`Score` has them."""
 
     def register(function: ScoreFunction) -> ScoreFunction:
-        known = REGISTERED.get(name)
-        if known is not None and known.function.__qualname__ != function.__qualname__:
-            raise ValueError(f"score {name!r} is {known.function.__module__}.{known.function.__qualname__} already")
-        REGISTERED[name] = Score(name, function, source, cost, higher_is_better, exact_sums, observers, needs_labels)
+        other = REGISTERED[name].function if name in REGISTERED else function
+        if other.__qualname__ != function.__qualname__:
+            raise ValueError(f"score {name!r} is {other.__module__}.{other.__qualname__} already")
+        REGISTERED[name] = Score(name, function, source, cost, **known)
         return function
 
     return register
@@ -216,8 +202,6 @@ def score(
 
 @score("naswot", source=f"{PAPER}, Eq. 2", cost=FORWARD, exact_sums=False)
 def naswot(measured: Measured) -> float:
-    """Return log|K_H| (Eq. 2), or raise :class:`NoRectifierError`.
-
-    Codes are bits and their distances integers, exact by any number of threads.
-    """
+    """Return log|K_H| (Eq. 2), or raise :class:`NoRectifierError`."""
+    # Codes are bits and their distances integers, exact by any number of threads.
     return measured.kernel.logdet()

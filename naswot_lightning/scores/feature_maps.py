@@ -70,10 +70,7 @@ def _blocks(modules: Sequence[nn.Module]) -> list[nn.Module]:
 
 @contextmanager
 def each_output(modules: Sequence[nn.Module], look: Callable[[Tensor], None]) -> Iterator[None]:
-    """Within the block, ``look`` is called with every output (N, C, H, W) of the modules when it is made.
-
-    Of a tuple, the first tensor counts. What has another number of dimensions is no feature map.
-    """
+    """Within the block, call ``look`` with every output (N, C, H, W) of the modules; of a tuple, with the first."""
 
     def hook(module: nn.Module, inputs: Any, output: Any) -> None:
         while isinstance(output, list | tuple) and output:
@@ -139,10 +136,8 @@ def meco(measured: Measured) -> float:
     """Return the sum over the layers of the smallest eigenvalue of their channels' correlation matrix.
 
     A layer is a module without submodules, each call of one counts; its output for the first image of the probe is C
-    channels of H * W pixels. With as many channels as pixels or more the eigenvalue is 0.
-
-    Returns:
-        The sum; -inf where the channels of every layer are linearly dependent, nan where an output is not finite.
+    channels of H * W pixels. With as many channels as pixels or more the eigenvalue is 0. The sum is -inf where the
+    channels of every layer are linearly dependent, nan where an output is not finite.
     """
     # The authors' code counts modules that hold others, too, and runs one image of noise; here the forward pass is that
     # of the kernel.
@@ -182,10 +177,8 @@ def az_expressivity(measured: Measured) -> float:
     """Return the sum over the feature maps of the entropy of their spectrum.
 
     A map of (N, C, H, W) is N * H * W rows of C channels; p are the eigenvalues of their covariance, divided by their
-    sum, and the entropy is -sum p log(p + 1e-8). The maps are those of :func:`feature_modules`.
-
-    Returns:
-        The sum; -inf where a map is constant, or there is none; nan where one is not finite.
+    sum, and the entropy is -sum p log(p + 1e-8). The maps are those of :func:`feature_modules`. The sum is -inf where a
+    map is constant, or there is none; nan where one is not finite.
     """
     # nan comes before -inf in a sum.
     entropies = measured.observed(SpectralEntropies).values
@@ -194,11 +187,9 @@ def az_expressivity(measured: Measured) -> float:
 
 @score("az_progressivity", source=AZ_NAS, cost=FORWARD, exact_sums=False, observers=(SpectralEntropies,))
 def az_progressivity(measured: Measured) -> float:
-    """Return the smallest increase of the spectrum's entropy from one feature map to the next.
+    """Return the smallest increase of the spectrum's entropy from one feature map to the next, mostly negative.
 
-    Returns:
-        The increase, mostly negative; -inf where a map is constant or there are fewer than two, nan where one is not
-        finite.
+    It is -inf where a map is constant or there are fewer than two, nan where one is not finite.
     """
     entropies = measured.observed(SpectralEntropies).values
     if any(math.isnan(entropy) for entropy in entropies):
@@ -215,11 +206,8 @@ def az_trainability(measured: Measured) -> float:
     Random signs are propagated back from a cell's output to its input, each a feature map (N, C, H, W) of
     :func:`feature_modules`; s is the largest singular value of their mean product over images and pixels,
     (C_in, C_out). The input is the map before, or, where a cell of two inputs does not look at that, the last one that
-    it looks at.
-
-    Returns:
-        The mean; -inf where a cell hands on no gradient, or the very same, or there are fewer than two maps; nan where
-        a gradient is not finite.
+    it looks at. The mean is -inf where a cell hands on no gradient, or the very same, or there are fewer than two maps;
+    nan where a gradient is not finite.
     """
     network = measured.network
 
@@ -286,11 +274,8 @@ def zen(measured: Measured) -> float:
 
     f(x) is the last feature map (:func:`feature_modules`), E the mean over 16 images. The sum is over the BatchNorm
     layers up to that map, whose division by the deviation it undoes: the variance is that of their input over the
-    mini-batch, one per channel. The probe gives the images' shape and nothing else.
-
-    Returns:
-        The mean; -inf where nothing changes or there is no feature map, nan where a value is not finite, as in a deep
-        network without BatchNorm.
+    mini-batch, one per channel. The probe gives the images' shape and nothing else. The mean is -inf where nothing
+    changes or there is no feature map, nan where a value is not finite, as in a deep network without BatchNorm.
     """
     network, like = measured.network, measured.probe.images
     generator, layers, values = torch.Generator().manual_seed(_ZEN_SEED), weights(network), []
@@ -298,11 +283,9 @@ def zen(measured: Measured) -> float:
         # Weights of convolutions and linear layers, images x and e from N(0, 1); biases 0, and other parameters 1.
         state = {}
         for name, parameter in network.named_parameters():
+            state[name] = torch.full_like(parameter.detach(), float(not name.endswith("bias")))
             if name in layers:
-                drawn = torch.randn(parameter.shape, generator=generator)
-                state[name] = drawn.to(parameter.device, parameter.dtype)
-            else:
-                state[name] = torch.full_like(parameter.detach(), float(not name.endswith("bias")))
+                state[name].copy_(torch.randn(parameter.shape, generator=generator))
         images, noise = torch.randn(2, _ZEN_IMAGES, *like.shape[1:], generator=generator).to(like.device)
 
         last_map = partial(_last_map, network, state)

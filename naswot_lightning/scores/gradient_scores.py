@@ -43,11 +43,8 @@ def jacob_cov(measured: Measured) -> float:
 
     J = d(sum of all logits) / d(images), (N, C * H * W); v are the eigenvalues of the (N, N) correlation matrix
     of its rows; the score is -sum(log(v + k) + 1 / (v + k)) with k = 1e-5. It is at most -N (1 + k), approached where
-    all correlations vanish. The images are the probe's augmented ones, as in that version.
-
-    Returns:
-        The score; -inf where an image's Jacobian is constant, as in a disconnected network, so that it has no
-        correlation; nan where a gradient is not finite.
+    all correlations vanish; -inf where an image's Jacobian is constant, as in a disconnected network. The images are
+    the probe's augmented ones, as in that version.
     """
     jacobian = jacobian_of(measured)
     if not bool(jacobian.isfinite().all()):
@@ -105,12 +102,10 @@ def fisher(measured: Measured) -> float:
     return positive_sum([sums.cpu().double().square().sum() / (2 * len(sums)) for sums in gradients.of_channels])
 
 
-@score(
-    "grasp",
-    source=f"Wang et al. 2020; {ABDELFATTAH}",
-    cost=f"{ONE_PASS}, and a backward pass through both",
-    needs_labels=True,
-)
+_BOTH = f"{ONE_PASS}, and a backward pass through both"
+
+
+@score("grasp", source=f"Wang et al. 2020; {ABDELFATTAH}", cost=_BOTH, needs_labels=True)
 def grasp(measured: Measured) -> float:
     """Return -sum w * (H g) over the weights, with g = dL/dw and H the Hessian of L."""
     network, probe = measured.network, measured.probe
@@ -148,13 +143,8 @@ def zico(measured: Measured) -> float:
     """Return the sum over convolutions and linear layers of log(sum over weights of mean|g| / std(g)).
 
     g = dL/dw for the first and the second half of the probe, each run for itself. Mean and standard deviation (of the
-    population) are over the two; weights whose gradients are equal are left out, and layers without any other.
-
-    Returns:
-        The sum; -inf where the gradients of no weight differ, nan where it is not finite.
-
-    Raises:
-        ValueError: fewer than 4 images, or the network does not return logits of the classes.
+    population) are over the two; weights whose gradients are equal are left out, and layers without any other. The sum
+    is -inf where the gradients of no weight differ, nan where it is not finite; fewer than 4 images are a ValueError.
     """
     probe = measured.probe
     if len(probe.images) < 2 * _PARTS:
@@ -179,7 +169,7 @@ def zico(measured: Measured) -> float:
 
 # Powers of two for SynFlow's image and output, tried in turn: doubles end at 2^1023 = 1e308, an image of 2^-960
 # = 1e-289 lets the flow reach 1e597, and is itself 19 decades above the smallest normal double.
-_FLOW_EXPONENTS = (0, -960, 960)
+_FLOW_EXPONENTS = (-960, 960)
 
 
 @score("synflow", source=f"Tanaka et al. 2020; {ABDELFATTAH}", cost=f"{ONE_PASS} of one image in float64")
@@ -187,21 +177,16 @@ def synflow(measured: Measured) -> float:
     """Return the logarithm of the synaptic flow sum |w * dR/dw| over the weights.
 
     R is the sum of the logits for one image of ones, all parameters and buffers replaced by their absolute
-    values and BatchNorm by the identity; labels and images are not used, only the images' shape.
-
-    Returns:
-        log of the flow; -inf where no flow reaches the output, nan where it is beyond 1e590 or a parameter NaN.
+    values and BatchNorm by the identity; labels and images are not used, only the images' shape. The score is -inf
+    where no flow reaches the output, nan where it is beyond 1e590 or a parameter NaN.
     """
     # The flow grows with depth to 1e43 in NAS-Bench-201, so it is computed in float64 and its logarithm returned, which
     # ranks the same. Beyond float64 the image, the biases and R are scaled by powers of two, to which a network of
     # convolutions, linear layers, ReLUs, pooling and sums is indifferent: exact up to flows of 1e590.
-    flows = []
+    flow = first = _log_flow(measured, 0)
     for exponent in _FLOW_EXPONENTS:
-        flow = _log_flow(measured, exponent)
-        if math.isfinite(flow):
-            return flow
-        flows.append(flow)
-    return flows[0]
+        flow = flow if math.isfinite(flow) else _log_flow(measured, exponent)
+    return flow if math.isfinite(flow) else first
 
 
 def _log_flow(measured: Measured, exponent: int) -> float:

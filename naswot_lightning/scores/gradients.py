@@ -51,10 +51,7 @@ def differentiable(network: nn.Module, device: torch.device) -> Iterator[None]:
 def run_with(network: nn.Module, state: dict[str, Tensor], images: Tensor) -> Any:
     """Return what the network returns, with tensors of ``state`` in place of its own, BatchNorm by the mini-batch.
 
-    Args:
-        network: any module.
-        state: by the names of ``named_parameters()`` and ``named_buffers()``, which name a shared tensor once.
-        images: the mini-batch.
+    ``state`` goes by the names of ``named_parameters()`` and ``named_buffers()``, which name a shared tensor once.
     """
     # Images and buffers are copies, since a network may change both in place.
     named = dict(network.named_buffers())
@@ -80,8 +77,7 @@ def detached_parameters(network: nn.Module) -> dict[str, Tensor]:
 def replaced(network: nn.Module, tensors: dict[int, Tensor]) -> Iterator[None]:
     """Within the block, parameters and buffers are others, by the ``id`` of the tensors that they take the place of.
 
-    Raises:
-        UnseenCallError: a part of the network is TorchScript, which keeps its tensors to itself.
+    TorchScript, which keeps its tensors to itself, is an UnseenCallError.
     """
     # ``torch.func.functional_call`` goes by names: where a module has two, it computes with one of them and leaves the
     # replaced tensors behind.
@@ -122,11 +118,7 @@ def positive_sum(parts: Sequence[Tensor]) -> float:
 
 
 def correlations_of_rows(matrix: Tensor) -> Tensor | None:
-    """Return the (N, N) correlation matrix of the rows; None where a row is constant and has none.
-
-    >>> correlations_of_rows(torch.tensor([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [3.0, 2.0, 1.0]])).round().tolist()
-    [[1.0, 1.0, -1.0], [1.0, 1.0, -1.0], [-1.0, -1.0, 1.0]]
-    """
+    """Return the (N, N) correlation matrix of the rows; None where a row is constant and has none."""
     centred = matrix - matrix.mean(dim=1, keepdim=True)
     lengths = torch.linalg.vector_norm(centred, dim=1, keepdim=True)
     # A constant row is correlated with none, itself included.
@@ -147,13 +139,9 @@ class Convolutions:
 
 
 def list_convolutions(network: nn.Module, images: Tensor) -> Convolutions:
-    """Return the convolutions that a forward pass calls, whether modules or functions.
+    """Return the convolutions that a forward pass calls, modules or functions, but within an ``autograd.Function``.
 
-    Convolutions within an ``autograd.Function`` of the network's own are not seen.
-
-    Args:
-        network: any module; it is left as it was found.
-        images: (N, C, H, W); two suffice: of one, BatchNorm refuses to take the statistics of 1 x 1 feature maps.
+    Two images (N, C, H, W) suffice: of one, BatchNorm refuses to take the statistics of 1 x 1 feature maps.
     """
 
     def measure(batch: Tensor) -> Convolutions:
@@ -262,7 +250,7 @@ def cross_entropy(
 class _Channels(TorchFunctionMode):
     """While active, observes the outputs of convolutions and linear layers; a backward pass then fills ``sums``."""
 
-    def __init__(self, copies: bool = False) -> None:
+    def __init__(self, copies: bool) -> None:
         super().__init__()
         # By the number of the call (N, C), the sum over the pixels of a * dL/da.
         self.sums: dict[int, Tensor] = {}

@@ -43,11 +43,7 @@ def log_width(measured: Measured) -> float:
 
 @score("conv_depth", source="longest path in convolutions", cost=TWO_IMAGES)
 def conv_depth(measured: Measured) -> float:
-    """Return the most convolutions with a kernel above 1 on one path from the images to the output.
-
-    Returns:
-        The count; 0 without such convolutions, -inf where no path leads from the images to the output.
-    """
+    """Return the most convolutions with a kernel above 1 on one path from the images to the output, -inf without."""
     # Paths are those of the network as it is scored: a dead branch counts where it is built into the graph.
     depth = measured.convolutions.depth
     return -math.inf if depth is None else float(depth)

@@ -41,11 +41,8 @@ def vkdnw(measured: Measured) -> float:
     tensors; p are its softmax probabilities, a twentieth of them spread evenly. F = mean over images of
     J' (diag(p) - pp') J, and the entropy is that of the 10, 20, ..., 90 % quantiles of its singular values, divided by
     their sum: at most log 9, by which it is divided. So the score ranks by the number, and by the entropy where numbers
-    are equal, as published. The images are the first 16 of the probe.
-
-    Returns:
-        The sum; -inf where the quantiles vanish, so that no weight but a few changes the logits, or there is none; nan
-        where a value is not finite.
+    are equal, as published. The images are the first 16 of the probe. The sum is -inf where the quantiles vanish, so
+    that no weight but a few changes the logits, or there is none; nan where a value is not finite.
     """
     network, classes = measured.network, measured.probe.num_classes
     count = len(list(network.parameters()))

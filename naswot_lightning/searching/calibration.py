@@ -16,7 +16,7 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.execution.resources import has_bf16_instructions
 from naswot_lightning.naswot import Precision
 from naswot_lightning.scorer import Evaluation, ScoreEvaluator
-from naswot_lightning.searching.plan import Search
+from naswot_lightning.searching.loop import Search
 from naswot_lightning.storage.files import write_csv
 
 MOST_NETWORKS = 100
@@ -47,9 +47,6 @@ def calibrate(search: Search, networks: Sequence[str]) -> list[Setting]:
     The full setting comes first, and once more with another seed last. That is the yardstick: a setting that agrees
     with the full one as well as the full one agrees with itself loses nothing that weights do not already decide by
     chance. bf16 is measured where the device has instructions for it. ``networks`` are canonical ones, each once.
-
-    Raises:
-        UserError: fewer than two networks have a score.
     """
     config = search.config
     side = search.load_probes()[0].images.shape[-1]
@@ -69,10 +66,8 @@ def calibrate(search: Search, networks: Sequence[str]) -> list[Setting]:
             found.append(replace(setting, name=name, ms=ms, tau=tau))
         if found[-1].tau is None:
             raise UserError("--calibrate: fewer than two of the networks have a score; choose more --samples")
-        rows = [{"setting": each.name, **asdict(each)} for each in found]
-        write_csv(
-            search.folder.path / "calibration.csv", [{name: row[name] for name in _COLUMNS} for row in rows], _COLUMNS
-        )
+        rows = ({"setting": each.name, **asdict(each)} for each in found)
+        write_csv(search.folder.path / "calibration.csv", rows, _COLUMNS)
     return found
 
 
@@ -90,9 +85,8 @@ def _score_all(search: Search, settings: Sequence[Setting], networks: Sequence[s
                 probe = load_probe("noise", config.data_dir, *source)
             else:
                 probe = draw_probe(dataset, *source)
-            evaluator = ScoreEvaluator(
-                search.space, [probe], ("naswot",), setting.seed, search.device, setting.precision
-            )
+            conditions = setting.seed, search.device, setting.precision
+            evaluator = ScoreEvaluator(search.space, [probe], ("naswot",), *conditions)
             evaluator.prepare()
             scored.append([])
             for network in networks:

@@ -1,4 +1,4 @@
-"""The loop of every search: an algorithm proposes, candidates are evaluated, and it proposes again.
+"""A search under way: an algorithm proposes, candidates are evaluated, and it proposes again.
 
 :class:`Loop` evaluates on an executor, and appends each row as it is finished. :func:`simulate` looks rows up.
 """
@@ -6,20 +6,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import asdict, dataclass, field, replace
 from itertools import accumulate
-from typing import cast
+from typing import Any, cast
 
+import pandas as pd
+import torch
 from tqdm import tqdm
 
 from naswot_lightning.analysis.trajectory import Curve
+from naswot_lightning.columns import BENCHMARK_ACC, Criterion
+from naswot_lightning.config import SearchConfig, settings_affecting
 from naswot_lightning.console import has_bars
+from naswot_lightning.data.probe import Probe
 from naswot_lightning.errors import UserError, describe_error
 from naswot_lightning.execution.base import Executor, Task, WorkerFailure
+from naswot_lightning.ranking import rank, write_ranking
+from naswot_lightning.report.run import BenchmarkEvidence
 from naswot_lightning.scorer import Evaluation
 from naswot_lightning.searching.algorithms.base import (
     Algorithm,
+    Limits,
     Proposal,
     Trial,
     architecture_of,
@@ -27,18 +36,113 @@ from naswot_lightning.searching.algorithms.base import (
     score_or_neg_inf,
     with_architecture,
 )
-from naswot_lightning.searching.evaluators.base import Evaluator
+from naswot_lightning.searching.evaluators.base import Evaluator, MultiFidelityEvaluator
+from naswot_lightning.searching.evaluators.table import BenchmarkLookup
+from naswot_lightning.spaces import Space
 from naswot_lightning.spaces.errors import TooLargeError
+from naswot_lightning.storage.run_folder import RunFolder, note_versions
 from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What came out of a search."""
+
+    finished: Sequence[ScoreRow]
+    """all candidates of the folder in the order in which they were finished."""
+    proposed: Sequence[ScoreRow]
+    """all candidates in the order of their proposal; one that was proposed again is there again."""
+    evaluated: Sequence[ScoreRow]
+    """those that were evaluated whole, each once."""
+    ranking: pd.DataFrame
+    """of those, best first (:func:`~naswot_lightning.ranking.rank`)."""
+    benchmark: BenchmarkEvidence | None
+    """what a table of known accuracies says of the ranking."""
+    n_new: int
+    """candidates that were not finished before."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search, ready to run."""
+
+    config: SearchConfig
+    space: Space
+    canonical: Callable[[str], str]
+    """returns the architecture of the network that is evaluated for a candidate."""
+    algorithm: Algorithm
+    limits: Limits
+    evaluator: Evaluator
+    executor: Executor
+    folder: RunFolder
+    device: torch.device
+    load_probes: Callable[[], Sequence[Probe]]
+    benchmark: BenchmarkLookup | None
+    """known accuracies of the candidates, for the ranking."""
+
+    @property
+    def criteria(self) -> tuple[Criterion, ...]:
+        """What the ranking is ordered by, and its further columns."""
+        return self.evaluator.criteria
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All settings as they are saved: those of this command alone are not."""
+        return asdict(self.config) | {"overwrite": False, "trust": False}
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """The settings that decide the candidates, and what is said of them: the folder belongs to one set of them."""
+        affecting = settings_affecting(self.config, "candidates")
+        if isinstance(self.evaluator, MultiFidelityEvaluator):
+            affecting += settings_affecting(self.config, "training")
+        if not isinstance(self.evaluator, MultiFidelityEvaluator) or self.evaluator.scorer:
+            affecting += settings_affecting(self.config, "scores")
+        return {name: getattr(self.config, name) for name in affecting}
+
+    def opened(self) -> AbstractContextManager[None]:
+        """Hold the run folder within a block; see :meth:`RunFolder.open`."""
+        return self.folder.open(self.settings, self.identity, self.config.overwrite)
+
+    def loop(self, finished: ScoreRows) -> Loop:
+        """Return what evaluates its candidates, from the rows that are finished."""
+        return Loop(self.space.name, self.canonical, self.evaluator, self.executor, self.config.seed, finished)
+
+    def first_batch(self) -> Sequence[Proposal]:
+        """Return the first candidates; none within the limits is a UserError."""
+        batch = self.algorithm.propose([])
+        if not batch:
+            raise UserError(f"{self.limits}; raise the limits")
+        if self.limits.n_rejected:
+            print(self.limits)
+        return batch
+
+    def run(self, first: Sequence[Proposal]) -> SearchResult:
+        """Evaluate, in the open folder, what the algorithm proposes after its first batch; write the ranking."""
+        folder = self.folder
+        note_versions(folder.versions)
+        with ExitStack() as opened, ScoreRows(folder.scores) as finished:
+            # What they hold is let go before the ranking.
+            for each in (self.evaluator, self.executor):
+                if isinstance(each, AbstractContextManager):
+                    opened.enter_context(each)
+            loop = self.loop(finished)
+            proposed = loop.run(self.algorithm, first)
+        folder.expect_in_place()
+        # Trials of a part of the epochs do not compare with whole evaluations: they are not ranked.
+        evaluated = [row for row in {proposal_of(row): row for row in proposed}.values() if row.fidelity is None]
+        if not evaluated:
+            raise UserError("no candidate was trained for all epochs: give a larger --samples or --budget")
+        known = {} if self.benchmark is None else {BENCHMARK_ACC.name: self.benchmark.accuracies(evaluated)}
+        ranking = rank(evaluated, self.criteria, known)
+        write_ranking(folder.path, ranking)
+        evidence = self.benchmark.write_evidence(folder.path, ranking) if self.benchmark else None
+        return SearchResult(finished.rows, proposed, evaluated, ranking, evidence, loop.fresh)
 
 
 @dataclass
 class Loop:
-    """One search under way.
-
-    Raises:
-        UserError: the finished rows were evaluated on other data.
-    """
+    """Evaluates candidates; rows that were evaluated on other data are a UserError."""
 
     space: str
     canonical: Callable[[str], str]
@@ -71,48 +175,44 @@ class Loop:
         """Return the rows of all candidates that the algorithm proposes after its first batch, in their order."""
         rows: list[ScoreRow] = []
         batch = first
+        # It gets trials only where it takes them.
+        task = cast(Task[Proposal, Evaluation], self.evaluator)
         while batch:
             if not hasattr(self.evaluator, "epochs") and any(isinstance(each, Trial) for each in batch):
                 raise UserError(
                     "the algorithm begins with scores, or trains for a part of the epochs: give it an evaluator that "
                     "trains, such as --evaluator train"
                 )
-            self._finish(batch)
+            if unknown := self._unknown(batch):
+                with self._bar(unknown) as bar:
+                    for network, found in self.executor.run(task, list(unknown)):
+                        evaluation = self._failed(found.reason) if isinstance(found, WorkerFailure) else found
+                        self._append(network, unknown[network], evaluation)
+                        bar.update()
             rows.extend(map(self._by_proposal.__getitem__, batch))
             batch = algorithm.propose(rows)
         return rows
 
-    def _finish(self, batch: Sequence[Proposal]) -> None:
-        """Append a row for every candidate that has none."""
-        sharing: dict[Proposal, list[Proposal]] = {}
+    def _unknown(self, batch: Sequence[Proposal]) -> dict[Proposal, list[Proposal]]:
+        """Return the networks that are not evaluated yet, each with its candidates; append the rows of the others."""
+        unknown: dict[Proposal, list[Proposal]] = {}
         for proposal in dict.fromkeys(batch):
             if proposal not in self._by_proposal and (network := self._network(proposal)) is not None:
-                sharing.setdefault(network, []).append(proposal)
-        unknown = [network for network in sharing if network not in self._by_network]
-        for network in sharing:
-            if (row := self._by_network.get(network)) is not None:
-                # An equal network was evaluated before: its values count again, its seconds do not.
-                known = Evaluation(row.scores, row.status, row.reason, row.stds, row.n_units, row.params, row.macs)
-                self._append(network, sharing[network], known)
-        if not unknown:
-            return
+                unknown.setdefault(network, []).append(proposal)
+        for network in [each for each in unknown if each in self._by_network]:
+            # An equal network was evaluated before: its values count again, its seconds do not.
+            row = self._by_network[network]
+            known = Evaluation(row.scores, row.status, row.reason, row.stds, row.n_units, row.params, row.macs)
+            self._append(network, unknown.pop(network), known)
+        return unknown
+
+    def _bar(self, unknown: Collection[Proposal]) -> tqdm[Any]:
         # Trials without epochs are scores, whatever the evaluator does with whole ones.
         scores = all(isinstance(each, Trial) and not each.fidelity for each in unknown)
-        with tqdm(
-            total=len(unknown),
-            unit=" networks",
-            desc="scoring" if scores else getattr(self.evaluator, "activity", "scoring"),
-            mininterval=0.2,
-            dynamic_ncols=True,
-            # A file is no place for a bar.
-            disable=not has_bars(),
-        ) as bar:
-            # It gets trials only where it takes them.
-            task = cast(Task[Proposal, Evaluation], self.evaluator)
-            for network, found in self.executor.run(task, unknown):
-                evaluation = self._failed(found.reason) if isinstance(found, WorkerFailure) else found
-                self._append(network, sharing[network], evaluation)
-                bar.update()
+        activity = "scoring" if scores else getattr(self.evaluator, "activity", "scoring")
+        # A file is no place for a bar.
+        shown = {"mininterval": 0.2, "dynamic_ncols": True, "disable": not has_bars()}
+        return tqdm(total=len(unknown), unit=" networks", desc=activity, **shown)
 
     def _network(self, proposal: Proposal) -> Proposal | None:
         """Return what is evaluated for a candidate, or None where its row says that there is nothing."""

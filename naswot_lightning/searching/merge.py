@@ -12,16 +12,14 @@ from naswot_lightning.config import MergeConfig, SearchConfig, settings_affectin
 from naswot_lightning.errors import UserError
 from naswot_lightning.searching.algorithms.base import architecture_of
 from naswot_lightning.searching.algorithms.random import deal
-from naswot_lightning.searching.plan import Search, plan_search
+from naswot_lightning.searching.loop import Search
+from naswot_lightning.searching.plan import plan_search
 from naswot_lightning.spaces import get_space, is_import_path, known_space, trust
 from naswot_lightning.spaces.own_code import expect_trusted
 from naswot_lightning.storage.files import atomic_path, remove_unfinished
 from naswot_lightning.storage.records import STRICT, from_json, from_plain
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.storage.score_rows import ScoreRow
-
-# Shards that a message names one by one.
-_MOST_NAMED = 8
 
 
 @dataclass
@@ -45,12 +43,8 @@ class _Shard:
 def merge_shards(config: MergeConfig) -> tuple[Search, list[str]]:
     """Write the run folder of the whole search out of those of its shards.
 
-    Returns:
-        The search, which finds all its candidates finished, and these.
-
-    Raises:
-        UserError: these are not the shards of one search, one of them is missing or not finished, or a file is
-            unreadable; nothing is written then.
+    Returns the search, which finds all its candidates finished, and these. What are not all shards of one search,
+    finished and readable, are a UserError, and nothing is written.
     """
     if not config.shards:
         raise UserError("expected the run folders of all shards: --run_dir NEW SHARD SHARD ...")
@@ -74,7 +68,7 @@ def merge_shards(config: MergeConfig) -> tuple[Search, list[str]]:
     _expect_finished(shards, left)
     finished = {each: lines[number][each] for number, part in dealt.items() for each in part}
     folder = search.folder
-    with folder.open(search.settings, search.identity, search.config.overwrite):
+    with search.opened():
         # What an earlier merge left unfinished goes.
         for path in (folder.config, folder.scores, folder.ranking, folder.ranking.with_suffix(".csv")):
             remove_unfinished(path)
@@ -123,11 +117,7 @@ def _expect_one_search(shards: Sequence[_Shard]) -> None:
 
 
 def _read_lines(search: Search, shard: _Shard) -> dict[str, bytes]:
-    """Return the lines of a shard by their candidates; a last one that a crash cut off is none.
-
-    Raises:
-        UserError: a line is damaged, or was scored on other data than lies here.
-    """
+    """Return the lines of a shard by their candidates; a last one that a crash cut off is none."""
     path, found = shard.folder.scores, {}
     names = {column.name for column in search.evaluator.columns}
     content = path.read_bytes() if path.exists() else b""
@@ -140,39 +130,32 @@ def _read_lines(search: Search, shard: _Shard) -> dict[str, bytes]:
             cure = "remove the line, and run its search again"
             raise UserError(f"{path}, line {number}: not a finished candidate ({error}); {cure}") from None
         if row.probe != search.evaluator.fingerprint:
-            raise UserError(
-                f"{path}: its mini-batch (fingerprint {row.probe}) is not the one of the data here "
-                f"({search.evaluator.fingerprint}): say with --data_dir where its data are, or score it again, in "
-                "another --run_dir"
-            )
+            other = f"(fingerprint {row.probe}) is not the one of the data here ({search.evaluator.fingerprint})"
+            cure = "say with --data_dir where its data are, or score it again, in another --run_dir"
+            raise UserError(f"{path}: its mini-batch {other}: {cure}")
         found[row.architecture] = line
     return found
 
 
 def _expect_finished(shards: Sequence[_Shard], left: dict[int, int]) -> None:
     """Raise an error that names the shards that are missing or have candidates left, and how the first is finished."""
-    given = {shard.number: shard for shard in shards}
-    parts = shards[0].parts
-    unfinished = [number for number, count in left.items() if count or number not in given]
-    if not unfinished:
-        return
-    states = [
-        f"{number}/{parts} ({given[number].folder.path}) has {left[number]:,} of its candidates left"
-        if number in given
-        else f"{number}/{parts} is missing"
-        for number in unfinished[:_MOST_NAMED]
-    ]
-    more = f", and {len(unfinished) - _MOST_NAMED:,} more" if len(unfinished) > _MOST_NAMED else ""
-    likewise = ", and the others likewise" if len(unfinished) > 1 else ""
-    # A missing shard is run as the first one was, in a folder beside it.
-    number, shard = unfinished[0], given.get(unfinished[0], shards[0])
-    words = ["naswot", "search", "--config", str(shard.folder.config)]
-    words += [] if number in given else ["--shard", f"{number}/{parts}"]
-    folder = shard.folder.path if number in given else shard.folder.path.parent / f"shard{number}of{parts}"
-    words += ["--run_dir", str(folder)]
-    for name in ("space", "dataset"):
-        path = getattr(shard.config, name)
-        words += [f"--{name}", path] if is_import_path(path) else []
-    raise UserError(
-        f"not all {parts} shards are finished: {', '.join(states)}{more}; run {shlex.join(words)}{likewise}"
-    )
+    given, parts = {shard.number: shard for shard in shards}, shards[0].parts
+    states, cures = [], []
+    for number, count in left.items():
+        if number in given and not count:
+            continue
+        # A missing shard is run as the first one was, in a folder beside it.
+        shard, name = given.get(number, shards[0]), f"{number}/{parts}"
+        folder, words = shard.folder.path, ["naswot", "search", "--config", str(shard.folder.config)]
+        if number in given:
+            states.append(f"{name} ({folder}) has {count:,} of its candidates left")
+        else:
+            states.append(f"{name} is missing")
+            folder, words = folder.parent / f"shard{number}of{parts}", [*words, "--shard", name]
+        words += ["--run_dir", str(folder)]
+        named = {"space": shard.config.space, "dataset": shard.config.dataset}
+        words += [word for name, path in named.items() if is_import_path(path) for word in (f"--{name}", path)]
+        cures.append(shlex.join(words))
+    if states:
+        likewise = ", and the others likewise" if len(states) > 1 else ""
+        raise UserError(f"not all {parts} shards are finished: {', '.join(states)}; run {cures[0]}{likewise}")

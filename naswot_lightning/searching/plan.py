@@ -1,155 +1,40 @@
-"""A search: every name of its settings is resolved here, once; then it runs in its folder."""
+"""From settings to a search that is ready to run: every name is resolved here, once."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
-from typing import Any
 
-import pandas as pd
 import torch
 
 from naswot_lightning.benchmarks import Benchmark, open_benchmark
 from naswot_lightning.benchmarks.known_space import space_of
 from naswot_lightning.benchmarks.targets import reported_target
-from naswot_lightning.columns import BENCHMARK_ACC, Criterion
-from naswot_lightning.config import SearchConfig, settings_affecting
+from naswot_lightning.columns import Criterion
+from naswot_lightning.config import SearchConfig
 from naswot_lightning.data.own import dataset_name
 from naswot_lightning.data.probe import Probe, draw_probe, load_probe
 from naswot_lightning.data.sources import load_dataset
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution import get_engine
-from naswot_lightning.execution.base import Executor, ResourceRequest
+from naswot_lightning.execution.base import ResourceRequest
 from naswot_lightning.execution.resources import get_device, has_bf16_instructions
-from naswot_lightning.ranking import rank, write_ranking
-from naswot_lightning.report.run import BenchmarkEvidence
 from naswot_lightning.scores.registry import parse_scores
 from naswot_lightning.searching.algorithms import get_algorithm
-from naswot_lightning.searching.algorithms.base import Algorithm, Budget, Limits, Proposal, proposal_of
+from naswot_lightning.searching.algorithms.base import Algorithm, Budget, Limits
 from naswot_lightning.searching.algorithms.random import Listed, Shard, read_architectures
 from naswot_lightning.searching.evaluators import get_evaluator
-from naswot_lightning.searching.evaluators.base import Evaluator, EvaluatorContext, MultiFidelityEvaluator
+from naswot_lightning.searching.evaluators.base import Evaluator, EvaluatorContext
 from naswot_lightning.searching.evaluators.table import BenchmarkLookup, TableEvaluator
-from naswot_lightning.searching.loop import Loop
+from naswot_lightning.searching.loop import Search
 from naswot_lightning.spaces import Complexity, EnumerableSpace, Space, get_space, trust
-from naswot_lightning.storage.run_folder import RunFolder, note_versions
-from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """What came out of a search."""
-
-    finished: Sequence[ScoreRow]
-    """all candidates of the folder in the order in which they were finished."""
-    proposed: Sequence[ScoreRow]
-    """all candidates in the order of their proposal; one that was proposed again is there again."""
-    evaluated: Sequence[ScoreRow]
-    """those that were evaluated whole, each once."""
-    ranking: pd.DataFrame
-    """of those, best first (:func:`~naswot_lightning.ranking.rank`)."""
-    benchmark: BenchmarkEvidence | None
-    """what a table of known accuracies says of the ranking."""
-    n_new: int
-    """candidates that were not finished before."""
-
-    @property
-    def succeeded(self) -> bool:
-        """Whether any candidate has a score."""
-        return bool(self.ranking["status"].iloc[0] == "ok")
-
-
-@dataclass(frozen=True)
-class Search:
-    """A search, ready to run."""
-
-    config: SearchConfig
-    space: Space
-    canonical: Callable[[str], str]
-    """returns the architecture of the network that is evaluated for a candidate."""
-    algorithm: Algorithm
-    limits: Limits
-    evaluator: Evaluator
-    executor: Executor
-    folder: RunFolder
-    device: torch.device
-    load_probes: Callable[[], Sequence[Probe]]
-    benchmark: BenchmarkLookup | None
-    """known accuracies of the candidates, for the ranking."""
-
-    @property
-    def criteria(self) -> tuple[Criterion, ...]:
-        """What the ranking is ordered by, and its further columns."""
-        return self.evaluator.criteria
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """All settings as they are saved: those of this command alone are not."""
-        return asdict(self.config) | {"overwrite": False, "trust": False}
-
-    @property
-    def identity(self) -> Mapping[str, Any]:
-        """The settings that decide the candidates, and what is said of them: the folder belongs to one set of them."""
-        affecting = settings_affecting(self.config, "candidates")
-        if isinstance(self.evaluator, MultiFidelityEvaluator):
-            affecting += settings_affecting(self.config, "training")
-        if not isinstance(self.evaluator, MultiFidelityEvaluator) or self.evaluator.scorer:
-            affecting += settings_affecting(self.config, "scores")
-        return {name: getattr(self.config, name) for name in affecting}
-
-    def loop(self, finished: ScoreRows) -> Loop:
-        """Return what runs it, from the rows that are finished."""
-        return Loop(self.space.name, self.canonical, self.evaluator, self.executor, self.config.seed, finished)
-
-    def first_batch(self) -> Sequence[Proposal]:
-        """Return the first candidates.
-
-        Raises:
-            UserError: there are none within its limits.
-        """
-        batch = self.algorithm.propose([])
-        if not batch:
-            raise UserError(f"{self.limits}; raise the limits")
-        if self.limits.n_rejected:
-            print(self.limits)
-        return batch
-
-    def run(self, first: Sequence[Proposal]) -> SearchResult:
-        """Evaluate, in the open folder, what the algorithm proposes after its first batch; write the ranking.
-
-        Raises:
-            UserError: no candidate was evaluated whole.
-        """
-        folder = self.folder
-        note_versions(folder.versions)
-        with ExitStack() as opened, ScoreRows(folder.scores) as finished:
-            # What they hold is let go before the ranking.
-            for each in (self.evaluator, self.executor):
-                if isinstance(each, AbstractContextManager):
-                    opened.enter_context(each)
-            loop = self.loop(finished)
-            proposed = loop.run(self.algorithm, first)
-        folder.expect_in_place()
-        # Trials of a part of the epochs do not compare with whole evaluations: they are not ranked.
-        evaluated = [row for row in {proposal_of(row): row for row in proposed}.values() if row.fidelity is None]
-        if not evaluated:
-            raise UserError("no candidate was trained for all epochs: give a larger --samples or --budget")
-        known = {} if self.benchmark is None else {BENCHMARK_ACC.name: self.benchmark.accuracies(evaluated)}
-        ranking = rank(evaluated, self.criteria, known)
-        write_ranking(folder.path, ranking)
-        evidence = self.benchmark.write_evidence(folder.path, ranking) if self.benchmark else None
-        return SearchResult(finished.rows, proposed, evaluated, ranking, evidence, loop.fresh)
+from naswot_lightning.storage.run_folder import RunFolder
 
 
 def plan_search(config: SearchConfig, scored: bool = False) -> Search:
-    """Return the search that ``config`` describes; where all is ``scored`` already, it opens no device and no engine.
-
-    Raises:
-        UserError: an invalid name or number, or an unreadable file.
-    """
+    """Return the search of these settings; where all is ``scored`` already, it opens no device and no engine."""
     machine = replace(config, device="cpu", engine="local", workers=1, timeout=None, slurm={}) if scored else config
     make_algorithm, options = get_algorithm(config.algorithm)
     make_evaluator, make_executor = get_evaluator(config.evaluator), get_engine(machine.engine)
@@ -241,11 +126,7 @@ def _cache_probes(config: SearchConfig) -> Callable[[], Sequence[Probe]]:
 
 
 def _open_benchmark(config: SearchConfig, space: Space) -> Benchmark | None:
-    """Return the table that is asked for; a CSV whose architectures do not tell their space is taken as the search's.
-
-    Raises:
-        UserError: it cannot be read, or is of another space.
-    """
+    """Return the table that is asked for; a CSV that does not tell its space is taken as of the search's."""
     if config.benchmark is None:
         return None
     try:

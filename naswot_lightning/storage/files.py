@@ -37,10 +37,7 @@ _encode = json.JSONEncoder(allow_nan=False).encode
 def atomic_path(path: Path) -> Iterator[Path]:
     """Give a path to write a file or folder to, and rename it at the end: a reader sees the old content or the new.
 
-    Where the block raises, nothing is left behind.
-
-    Raises:
-        OSError: the disk is full or cannot be written; it names ``path``, which errors of an open file do not.
+    Where the block raises, nothing is left behind; an OSError names ``path``, which those of an open file do not.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -85,11 +82,7 @@ def write_csv(path: Path, rows: Iterable[Mapping[str, Any]], columns: Sequence[s
 
 
 def to_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> str:
-    r"""Return rows as CSV; what is missing is empty, what is no column is left out.
-
-    >>> to_csv([{"rank": 1, "score": None}, {"rank": 2, "score": 1.5, "seed": 0}], ["rank", "score"])
-    'rank,score\n1,\n2,1.5\n'
-    """
+    """Return rows as CSV; what is missing is empty, what is no column is left out."""
     text = io.StringIO()
     csv_writer(text, columns).writerows({name: to_cell(value) for name, value in row.items()} for row in rows)
     return text.getvalue()
@@ -123,11 +116,7 @@ def from_cell(text: str) -> str:
 
 
 def remove_within(folder: Path, path: Path) -> None:
-    """Remove a folder and its content; it must lie inside ``folder``, and links are not followed.
-
-    Raises:
-        UserError: it lies elsewhere, by ``..`` or by a link.
-    """
+    """Remove a folder and its content; one that lies outside ``folder``, by ``..`` or by a link, is a UserError."""
     if path.is_symlink() or not path.resolve().is_relative_to(folder.resolve()) or path.resolve() == folder.resolve():
         raise UserError(f"{path} leads out of {folder}: nothing is removed; move it away, or remove it yourself")
     shutil.rmtree(path)
@@ -141,16 +130,8 @@ _SIZES = ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
 def lock_folder(folder: Path, patience: float = 0.0, option: str = "--run_dir") -> Iterator[None]:
     """Hold an existing folder for this process; the lock dies with the process, however it ends.
 
-    Where the file system has no locks, a warning says so.
-
-    Args:
-        folder: is held.
-        patience: seconds to wait for another process to release it.
-        option: names another folder, for the message.
-
-    Raises:
-        UserError: another process holds it, or a link stands in the place of its lock.
-        OSError: it cannot be locked; it names the file.
+    A folder that another process holds for ``patience`` seconds is a UserError, whose cure is another ``option``. Where
+    the file system has no locks, a warning says so.
     """
     path = folder / ".lock"
     # To lock what a link leads to would lock somebody else's file.
@@ -163,6 +144,7 @@ def lock_folder(folder: Path, patience: float = 0.0, option: str = "--run_dir") 
                 if fcntl is None:
                     raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
             except BlockingIOError:
                 if time.monotonic() >= end:
                     busy = f"{folder} is in use by another process; wait for it, or choose another {option}"
@@ -173,13 +155,12 @@ def lock_folder(folder: Path, patience: float = 0.0, option: str = "--run_dir") 
                         )
                     raise UserError(busy) from None
                 time.sleep(_RETRY_S)
-                continue
             except OSError as error:
                 if error.errno not in (errno.ENOSYS, errno.EOPNOTSUPP):
                     raise OSError(error.errno, error.strerror, str(path)) from error
                 without = "this file system has no locks; let one command at a time use it"
                 print(f"warning: {folder}: {without}", file=sys.stderr)
-            break
+                break
         yield
 
 
@@ -208,12 +189,7 @@ class JsonLines:
         self._file.close()
 
     def append(self, entry: Mapping[str, Any]) -> None:
-        """Write one object as one line, in one system call; NaN and infinity are refused.
-
-        Raises:
-            UserError: a text of it is no Unicode, which no reader would take.
-            OSError: the disk is full or cannot be written; it names the file.
-        """
+        """Write one object as one line, in one system call; NaN, infinity and text that is no Unicode are refused."""
         text = _encode(entry)
         # An escaped surrogate is half of a character, or one of two halves.
         if "\\ud" in text:
@@ -235,11 +211,7 @@ class JsonLines:
 
 
 def whole_lines(path: Path) -> Iterator[bytes]:
-    """Yield the lines of a file that another process may be adding to, without their ends; a last part is left out.
-
-    Raises:
-        FileNotFoundError: there is none.
-    """
+    """Yield the lines of a file that another process may be adding to, without their ends; a last part is left out."""
     with open(path, "rb") as file:
         for line in file:
             if line.endswith(b"\n"):
@@ -248,6 +220,5 @@ def whole_lines(path: Path) -> Iterator[bytes]:
 
 def damaged_line(path: Path, number: int, reason: str) -> UserError:
     """Return the error of a line that cannot be used; the first line has number 1."""
-    return UserError(
-        f"{path}, line {number}: {reason}; remove the line (it is scored again), or use --overwrite to begin anew"
-    )
+    cure = "remove the line (it is scored again), or use --overwrite to begin anew"
+    return UserError(f"{path}, line {number}: {reason}; {cure}")

@@ -31,12 +31,7 @@ FAULTS = (
 
 @contextmanager
 def reading(path: Path, content: str, cure: str = "get it anew") -> Iterator[None]:
-    """Turn what is raised for a file that does not hold the content it should into one line with its name and a cure.
-
-    Raises:
-        UserError: the content is damaged, or something else.
-        OSError: the file cannot be read.
-    """
+    """Turn what is raised for a file that does not hold the content it should into a UserError with its name."""
     try:
         yield
     except UserError:
@@ -64,10 +59,8 @@ _DTYPE = re.compile(r"b1|[iufc](1|2|4|8|16)|[SU][1-9]\d{0,5}")
 def load_plain(file: BinaryIO, path: Path, content: str = "array", mapping: Callable[..., Any] = dict) -> Any:
     """Return what the next pickle of a file holds, with ``mapping`` for an ``OrderedDict``; no code of it is called.
 
-    How much memory it takes, and how deep it is nested, is bounded only where it was looked at before.
-
-    Raises:
-        UserError: the pickle asks for code, or is damaged; the message names the path and the content it should have.
+    How much memory it takes, and how deep it is nested, is bounded only where it was looked at before. A pickle that
+    asks for code, or is damaged, is a UserError.
     """
     with reading(path, content):
         return _PlainUnpickler(file, path, content, mapping).load()

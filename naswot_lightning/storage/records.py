@@ -36,10 +36,7 @@ _FAULTS = (ValueError, RecursionError, AttributeError, TypeError, LookupError, A
 
 
 def from_json(kind: Callable[..., Record], content: bytes | str) -> Record:
-    """Return the record of a JSON object, whose class is ``kind``.
-
-    Raises:
-        ValueError: it is none; the message says in one line what is wrong.
+    """Return the record of a JSON object, whose class is ``kind``; of no such object, a ValueError says what is wrong.
 
     >>> from dataclasses import dataclass
     >>> @dataclass(frozen=True)
@@ -57,16 +54,11 @@ def from_json(kind: Callable[..., Record], content: bytes | str) -> Record:
 
 
 def checked_list(kind: Any, values: list[Any]) -> list[Any]:
-    """Return values that a file gave, each of a type such as ``Count | None``.
-
-    Raises:
-        ValueError: one is not; the message names its place and says what was expected.
-    """
+    """Return values that a file gave, each of a type such as ``Count | None``; the first other one is a ValueError."""
     from pydantic import ConfigDict, FailFast, TypeAdapter
 
-    adapter: TypeAdapter[Any] = TypeAdapter(
-        Annotated[list[kind], FailFast()], config=ConfigDict(strict=True, allow_inf_nan=False)
-    )
+    config = ConfigDict(strict=True, allow_inf_nan=False)
+    adapter: TypeAdapter[Any] = TypeAdapter(Annotated[list[kind], FailFast()], config=config)
     return _validated(adapter.validate_python, values)
 
 
@@ -95,11 +87,7 @@ def _validated(validate: Callable[[Any], Record], content: object) -> Record:
 
 
 def from_plain(kind: Callable[..., Record], values: object) -> Record:
-    """Return the record of values that a file gave by their names.
-
-    Raises:
-        ValueError: as :func:`from_json`.
-    """
+    """Return the record of values that a file gave by their names, as :func:`from_json` does."""
     from pydantic_core import PydanticSerializationError, to_json
 
     try:
@@ -110,10 +98,7 @@ def from_plain(kind: Callable[..., Record], values: object) -> Record:
 
 
 def parse_json(content: bytes) -> Any:
-    """Return the plain values of a JSON text.
-
-    Raises:
-        ValueError: it is no JSON, or holds NaN, infinity, text that is no Unicode, or nesting without end.
+    """Return the plain values of a JSON text; NaN, infinity, text that is no Unicode and the like are a ValueError.
 
     >>> parse_json(b'[1, "two", null]')
     [1, 'two', None]
@@ -149,10 +134,7 @@ _PlainLoader.add_constructor("tag:yaml.org,2002:float", _PlainLoader.construct_f
 
 
 def parse_yaml(text: str) -> Any:
-    r"""Return the plain values of a YAML text.
-
-    Raises:
-        ValueError: it is too long, no YAML, or holds an object, an alias, NaN or infinity; the message is one line.
+    r"""Return the plain values of a YAML text; an object, an alias, NaN, infinity or too long a text is a ValueError.
 
     >>> parse_yaml("epochs: 12\nwandb: {mode: offline}")
     {'epochs': 12, 'wandb': {'mode': 'offline'}}

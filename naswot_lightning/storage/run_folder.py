@@ -73,12 +73,7 @@ class RunFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the folder's lock; the folder is made where it does not exist.
-
-        Raises:
-            UserError: there is a file of that name, or another process is at work in it.
-            MovedError: at the end, where the folder has been moved or removed meanwhile.
-        """
+        """Hold the folder, which is made where it does not exist; one that was moved meanwhile is a MovedError."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError):
@@ -103,10 +98,8 @@ class RunFolder:
         )
 
     def reject_symlinks(self) -> None:
-        """Raise :class:`UserError` where a link stands in the place of a folder of the run.
-
-        A folder that somebody else sent could otherwise have files written elsewhere.
-        """
+        """Raise :class:`UserError` where a link stands in the place of a folder of the run."""
+        # A folder that somebody else sent could otherwise have files written elsewhere.
         for name in (*_FOLDERS, ".images"):
             if (self.path / name).is_symlink():
                 raise UserError(f"{self.path / name} is a link where a run keeps a folder: move it away, or remove it")
@@ -116,9 +109,6 @@ class RunFolder:
         """Create or continue the folder under its lock, and save all settings in it.
 
         Those of ``identity`` decide the results: where they differ, it begins anew if it may overwrite.
-
-        Raises:
-            UserError: the folder was made with other settings, or another process is at work in it.
         """
         with self.lock():
             if self.config.exists() or self.scores.exists():
@@ -142,9 +132,6 @@ class RunFolder:
         """Return the id of this run, which stays the same when it is continued; call it only under the lock.
 
         Its file also marks the folder as a run's: without it nothing in the folder is ever removed.
-
-        Raises:
-            UserError: the file that holds it is damaged.
         """
         file = self.path / ".run_id"
         try:
@@ -158,17 +145,12 @@ class RunFolder:
         return content.decode().strip()
 
     def read_config(self) -> dict[str, Any]:
-        """Return the saved settings.
-
-        Raises:
-            UserError: there are none, or they are not YAML settings.
-        """
+        """Return the saved settings; where there are none, or they are not YAML settings, a UserError."""
         try:
             content = self.config.read_bytes()
         except FileNotFoundError:
-            raise UserError(
-                f"no run in {self.path}: run naswot search --run_dir {self.path} first, or pass --architecture"
-            ) from None
+            first = f"run naswot search --run_dir {self.path} first, or pass --architecture"
+            raise UserError(f"no run in {self.path}: {first}") from None
         try:
             saved = parse_yaml(content.decode())
             if not isinstance(saved, dict):
@@ -179,16 +161,10 @@ class RunFolder:
         return saved
 
     def _clear(self) -> None:
-        """Remove what the run wrote; what else lies in the folder stays.
-
-        Raises:
-            UserError: the folder does not carry the mark of a run.
-        """
+        """Remove what the run wrote; what else lies in the folder stays."""
         if not (self.path / ".run_id").exists():
-            raise UserError(
-                f"{self.path} does not carry the mark of a run of ours (.run_id), so nothing in it is removed; "
-                f"choose another {self._option}, or remove it yourself"
-            )
+            unmarked = f"{self.path} does not carry the mark of a run of ours (.run_id), so nothing in it is removed"
+            raise UserError(f"{unmarked}; choose another {self._option}, or remove it yourself")
         run_id = self.run_id()
         folders = [path for path in self.path.glob("wandb/*run-*/") if run_id in path.name.split("-")]
         for name, pattern in _NAMES_WITHIN.items():
@@ -216,11 +192,7 @@ def differing(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def note_versions(path: Path) -> None:
-    """Add the versions of Python and of the libraries of this process where the last ones of the file are others.
-
-    Raises:
-        UserError: the file is damaged.
-    """
+    """Add the versions of Python and of the libraries of this process where the last ones of the file are others."""
     here = {"python": platform.python_version()}
     for name in _LIBRARIES:
         # A checkout that is not installed has no version of its own.
@@ -232,11 +204,7 @@ def note_versions(path: Path) -> None:
 
 
 def read_versions(path: Path) -> Sequence[Versions]:
-    """Return the sets of versions of a ``versions.json``, the first one first; none where there is no such file.
-
-    Raises:
-        UserError: the file is damaged.
-    """
+    """Return the sets of versions of a ``versions.json``, the first one first; none where there is no such file."""
     try:
         content = parse_json(path.read_bytes())
         return checked_list(dict[str, str], content if isinstance(content, list) else [None])

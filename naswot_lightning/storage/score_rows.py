@@ -59,25 +59,19 @@ class ScoreRow:
 
     def to_json(self) -> dict[str, Any]:
         """Return the object of its line."""
-        values = {name: getattr(self, name) for name in self.__slots__}
-        stds, fidelity = values.pop("stds"), values.pop("fidelity")
-        values["scores"] = dict(self.scores)
-        if fidelity is not None:
-            values["fidelity"] = fidelity
-        if stds is None:
-            return values
-        # Deviations stand beside their means.
-        names = list(values)
-        at = names.index("scores") + 1
-        return {name: values.get(name, stds) for name in [*names[:at], "stds", *names[at:]]}
+        values: dict[str, Any] = {}
+        for name in self.__slots__:
+            if name == "scores":
+                values["scores"] = dict(self.scores)
+                # Deviations stand beside their means.
+                values |= {} if self.stds is None else {"stds": self.stds}
+            elif name not in ("stds", "fidelity"):
+                values[name] = getattr(self, name)
+        return values if self.fidelity is None else {**values, "fidelity": self.fidelity}
 
 
 class ScoreRows:
-    """The finished candidates of a run, in the order in which they were finished.
-
-    Raises:
-        UserError: a line is damaged.
-    """
+    """The finished candidates of a run, in the order in which they were finished; a damaged line is a UserError."""
 
     def __init__(self, path: Path) -> None:
         self._file = JsonLines(path)
@@ -104,12 +98,7 @@ class ScoreRows:
 
 
 def read_score_rows(path: Path) -> list[ScoreRow]:
-    """Return the finished candidates so far; a search may be adding to them, and the file is only read.
-
-    Raises:
-        UserError: a line is damaged.
-        FileNotFoundError: there is no such file.
-    """
+    """Return the finished candidates so far; a search may be adding to them, and the file is only read."""
     return _parse(path, whole_lines(path))
 
 

@@ -57,12 +57,8 @@ def is_plain(tensor: Tensor) -> bool:
 
 def is_channels_last(tensor: Tensor) -> bool:
     """Return whether the tensor is plain, (N, C, H, W), not empty and dense in channels_last memory."""
-    return (
-        is_plain(tensor)
-        and tensor.dim() == 4
-        and tensor.is_contiguous(memory_format=torch.channels_last)
-        and tensor.numel() > 0
-    )
+    dense = tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
+    return dense and tensor.numel() > 0 and is_plain(tensor)
 
 
 def _is_dense(tensor: Tensor) -> bool:
@@ -70,11 +66,7 @@ def _is_dense(tensor: Tensor) -> bool:
 
 
 class CodeDistances:
-    """Sum of the Hamming distances of the codes of ReLUs, layer by layer.
-
-    Args:
-        images: N, the size of the mini-batch.
-    """
+    """Sum of the Hamming distances of the codes of ReLUs, layer by layer, of a mini-batch of N images."""
 
     def __init__(self, images: int) -> None:
         # Compiled loops use as many threads as torch does; numba takes 50 us to set the same number again.
@@ -171,11 +163,7 @@ class CodeDistances:
 def product_distances(pre_activations: Tensor) -> tuple[Tensor, Tensor]:
     """Return the pairwise Hamming distances of one layer's codes by matrix products, and whether any value is NaN.
 
-    Args:
-        pre_activations: (N, U), on any device.
-
-    Returns:
-        (N, N) int64 and a 0-d boolean, both on that device.
+    Of (N, U) on any device, (N, N) int64 and a 0-d boolean on that device.
     """
     images = pre_activations.shape[0]
     shared = torch.zeros(images, images, dtype=torch.int64, device=pre_activations.device)

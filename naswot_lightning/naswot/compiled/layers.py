@@ -21,15 +21,9 @@ _TOGETHER = 4
 
 
 def normalized_by_batch(
-    input: Tensor,
-    running_mean: Tensor | None = None,
-    running_var: Tensor | None = None,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    training: bool = False,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Tensor | None:
+    input: Tensor, running_mean: Tensor | None = None, running_var: Tensor | None = None, weight: Tensor | None = None,
+    bias: Tensor | None = None, training: bool = False, momentum: float = 0.1, eps: float = 1e-5,
+) -> Tensor | None:  # fmt: skip
     """Return what ``torch.nn.functional.batch_norm`` returns for these arguments, or None where it must be asked.
 
     Done here: float32 and bfloat16 in channels_last memory on the CPU, normalised by the mini-batch, no statistics to
@@ -172,14 +166,9 @@ def _write_affine(sums, pivots, count, weight, bias, eps, scale, shift):  # type
 
 
 def average_pooled(
-    input: Tensor,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-    divisor_override: int | None = None,
-) -> Tensor | None:
+    input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
+    count_include_pad: bool = True, divisor_override: int | None = None,
+) -> Tensor | None:  # fmt: skip
     """Return what ``torch.nn.functional.avg_pool2d`` returns for these arguments, or None where it must be asked.
 
     Done here: 3x3, stride 1, padding 1, padding not counted, on the CPU in channels_last float32 or bfloat16 (which is

@@ -30,11 +30,7 @@ _GIVEN = ("space", "samples", "seed", "limits")
 
 
 def get_algorithm(name: str) -> tuple[Callable[..., Algorithm], dict[str, Any]]:
-    """Return the constructor of the algorithm of that name, and its options: ``rea:population=20,children=4``.
-
-    Raises:
-        UserError: no such algorithm or option; the message lists those that there are.
-    """
+    """Return the constructor of the algorithm of that name, and its options: ``rea:population=20,children=4``."""
     constructor = resolve("algorithm", name.partition(":")[0], ALGORITHMS)
     try:
         _, options = read_options(name, constructor, "algorithm", _GIVEN)

@@ -28,9 +28,6 @@ class RegularizedEvolution(SpaceAlgorithm):
     As the authors of NAS-Bench-201 run it (Dong & Yang, 2020): a population of 10; the parent is the best of 3 members
     that are drawn with replacement; its child replaces the oldest. An architecture that comes up again is proposed
     again, and counts again.
-
-    Raises:
-        UserError: an option is less than 1.
     """
 
     population: int = 10
@@ -69,9 +66,6 @@ class AssistedEvolution(RegularizedEvolution):
 
     The paper scores 20 architectures and keeps 10. Scores are trials of fidelity 0: they are no members of the
     population, and no evaluations.
-
-    Raises:
-        UserError: an option is less than 1, or the sample is smaller than the population.
     """
 
     start: int = 20
@@ -83,9 +77,8 @@ class AssistedEvolution(RegularizedEvolution):
         super().__post_init__()
         expect_counts(self.name, start=self.start)
         if self.start < self.population:
-            raise UserError(
-                f"--algorithm area: start={self.start}, expected at least the population of {self.population}"
-            )
+            least = f"expected at least the population of {self.population}"
+            raise UserError(f"--algorithm area: start={self.start}, {least}")
 
     def propose(self, rows: Sequence[ScoreRow]) -> Sequence[Proposal]:
         """Return the sample to be scored, its best to be evaluated, or the next children."""

@@ -45,9 +45,6 @@ class SuccessiveHalving(SpaceAlgorithm):
     By default the best 27 by score train for 1/9 of the epochs, the best 9 of these for 1/3, and the best 3 of these
     for all: 9 whole trainings' worth of epochs. Each rung is one batch. ``samples`` architectures are scored (fidelity
     0), the same as those of random sampling; the evaluations are ``rungs`` times ``picks / eta ** (rungs - 1)``.
-
-    Raises:
-        UserError: an option is less than 1, or ``eta`` less than 2.
     """
 
     picks: int = 27
@@ -104,9 +101,6 @@ class BOHB(SpaceAlgorithm):
     and counts once in the model; an architecture that is proposed again counts again. The paper's software does
     neither (``repeats``): with few decisions the model soon proposes one architecture again and again, and finds less
     than random search does. The bandwidth factor of the paper is for continuous parameters; there are none here.
-
-    Raises:
-        UserError: the space is not one of decisions, or an option is out of its range.
     """
 
     eta: int = 3
@@ -126,9 +120,8 @@ class BOHB(SpaceAlgorithm):
         expect_counts("bohb", rungs=self.rungs, candidates=self.candidates)
         expect_counts("bohb", least=2, eta=self.eta)
         if not (0 <= self.random_fraction <= 1 and 0 < self.min_bandwidth <= 1):
-            raise UserError(
-                "--algorithm bohb: expected random_fraction from 0 to 1, and min_bandwidth above 0, at most 1"
-            )
+            wanted = "random_fraction from 0 to 1, and min_bandwidth above 0, at most 1"
+            raise UserError(f"--algorithm bohb: expected {wanted}")
         self._categorical = require_categorical(self.space, "bohb")
         self._sizes = np.array([len(options) for options in self._categorical.choices])
         # To read an architecture takes longer than all else.
@@ -211,13 +204,7 @@ class Density:
     no order, so here the variance s^2 is half the chance that two observations differ, as of numbers it is half their
     mean squared difference. A kernel is at most flat.
 
-    Args:
-        observations: (n, decisions) options.
-        sizes: (decisions,) how many options there are.
-        min_bandwidth: the least h, above 0.
-
-    Attributes:
-        bandwidths: (decisions,) h.
+    Observations are (n, decisions) options; sizes (decisions,) say how many options there are, ``bandwidths`` h.
     """
 
     def __init__(self, observations: np.ndarray, sizes: np.ndarray, min_bandwidth: float) -> None:

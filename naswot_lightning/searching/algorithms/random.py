@@ -38,10 +38,7 @@ class RandomSampling(SpaceAlgorithm):
 def sample_space(space: Space, samples: int, seed: int, limits: Limits | None = None) -> list[str]:
     """Draw distinct architectures (Algorithm 1 with the generator of ``space``), those that ``limits`` accepts.
 
-    A longer sample of the same seed begins with the shorter one.
-
-    Raises:
-        UserError: the space has fewer.
+    A longer sample of the same seed begins with the shorter one. Where the space has fewer, a UserError says so.
     """
     if isinstance(space, EnumerableSpace) and samples > len(space):
         raise UserError(f"--samples {samples}: {space.name} has {len(space)} architectures; use --samples all")
@@ -58,9 +55,9 @@ def sample_space(space: Space, samples: int, seed: int, limits: Limits | None = 
         exhausted = len(found) == len(space) if isinstance(space, EnumerableSpace) else fruitless == _FRUITLESS_DRAWS
         too_strict = limits is not None and limits.n_rejected >= _MOST_REJECTED * samples
         if admitted < samples and (exhausted or too_strict):
+            within = "" if limits is None or not limits.n_rejected else " within the limits"
             raise UserError(
-                f"--samples {samples}: found only {admitted} different architectures"
-                f"{'' if limits is None or not limits.n_rejected else ' within the limits'} in {space.name}"
+                f"--samples {samples}: found only {admitted} different architectures{within} in {space.name}"
             )
     return [architecture for architecture, within in found.items() if within]
 
@@ -80,11 +77,8 @@ class Listed:
 def read_architectures(space: Space, file: str | Path) -> list[str]:
     """Read architectures, one a line or from the column ``arch`` of a CSV file; duplicates count once.
 
-    What another library writes (NASLib's tuples, genotypes of DARTS) is read where the space knows it, and said.
-
-    Raises:
-        UserError: no such file, no architecture in it, or one that is not of the space, with its line. One that is of
-            the space, and too large to be built, is taken: its row says so.
+    What another library writes (NASLib's tuples, genotypes of DARTS) is read where the space knows it, and said. One
+    that is too large to be built is taken: its row says so.
     """
     if not Path(file).exists() and (shipped := CONFIGS / "search" / file).is_file():
         file = shipped
@@ -153,11 +147,7 @@ class Shard:
         self._name, self._own, self._all = f"{self.number}/{self.parts}", 0, 0
 
     def propose(self, rows: Sequence[ScoreRow]) -> Sequence[str]:
-        """Return the candidates of this part, and after them nothing more.
-
-        Raises:
-            UserError: there are fewer networks than parts.
-        """
+        """Return the candidates of this part, and after them nothing more; fewer networks than parts are an error."""
         if rows or not (batch := self.algorithm.propose([])):
             return ()
         shards = deal(list(map(architecture_of, batch)), self.canonical, self.parts)

@@ -36,9 +36,6 @@ class Reinforce(SpaceAlgorithm):
 
     Decisions that exclude each other, or are not within the limits, are drawn again; where the policy draws nothing
     else any more, the architecture is drawn from the space. One that is drawn again counts again.
-
-    Raises:
-        UserError: the space is not one of decisions.
     """
 
     learning_rate: float = 0.01
@@ -91,12 +88,7 @@ class Reinforce(SpaceAlgorithm):
 class Policy:
     """An independent softmax for each decision, uniform at first, and its Adam (Kingma & Ba, 2015).
 
-    Args:
-        sizes: how many options each decision has.
-        learning_rate: of Adam.
-
-    Attributes:
-        logits: (decisions, most options), -inf where a decision has fewer options.
+    ``logits`` are (decisions, most options), -inf where a decision has fewer options, as ``sizes`` say.
     """
 
     def __init__(self, sizes: Sequence[int], learning_rate: float) -> None:

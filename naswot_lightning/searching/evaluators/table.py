@@ -44,11 +44,7 @@ class TableEvaluator(MultiFidelityEvaluator):
         self.epochs = self.target.epochs
 
     def train(self, architecture: str, epochs: int) -> Evaluation:
-        """Return the accuracy, as a share, and the seconds of training and one validation.
-
-        Raises:
-            UserError: the table has no accuracies after a part of the epochs.
-        """
+        """Return the accuracy, as a share, and the seconds of training and one validation."""
         target, benchmark = self.target, self.benchmark
         # The whole training is 1 epoch where the table does not say how long it was.
         whole = epochs >= self.epochs
@@ -65,10 +61,8 @@ class TableEvaluator(MultiFidelityEvaluator):
             )
         if accuracy is None:
             return Evaluation({VAL_ACC.name: None}, "failed", f"the table has no accuracy of it ({target})")
-        size = self.size(architecture)
-        return Evaluation(
-            {VAL_ACC.name: accuracy / 100}, "ok", params=size.params, macs=size.macs, seconds=seconds or 0.0
-        )
+        found, size = {VAL_ACC.name: accuracy / 100}, self.size(architecture)
+        return Evaluation(found, "ok", params=size.params, macs=size.macs, seconds=seconds or 0.0)
 
 
 def table_evaluator(context: EvaluatorContext) -> TableEvaluator:

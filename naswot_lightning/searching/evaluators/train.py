@@ -94,18 +94,9 @@ class TrainingEvaluator(MultiFidelityEvaluator):
             pick.stop()
 
     def train(self, architecture: str, epochs: int) -> Evaluation:
-        """Return the best accuracy on validation images, as a share.
-
-        Raises:
-            KeyboardInterrupt: the training was interrupted; it is saved.
-            UserError: a setting or a file is at fault.
-        """
-        settings = replace(
-            self.template,
-            architecture=architecture,
-            canonical=architecture,
-            values=replace(self.template.values, epochs=epochs),
-        )
+        """Return the best accuracy on validation images, as a share; an interrupted training is saved."""
+        values = replace(self.template.values, epochs=epochs)
+        settings = replace(self.template, architecture=architecture, canonical=architecture, values=values)
         with self._images_lock:
             pick = self._pick
         images = map_dataset(pick.images).fingerprint
@@ -143,11 +134,7 @@ class _Warnings(Lines):
 
 
 def training_evaluator(context: EvaluatorContext) -> TrainingEvaluator:
-    """Return the evaluator that trains on the data set of the search.
-
-    Raises:
-        UserError: an invalid option of the training.
-    """
+    """Return the evaluator that trains on the data set of the search; an invalid option is a UserError."""
     search, folder = context.config, Path(context.config.run_dir)
     given = {
         "run_dir": str(folder / FOLDER),

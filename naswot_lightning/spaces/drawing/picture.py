@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import itertools
+import os
 import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from naswot_lightning.spaces.base import Space
@@ -67,7 +69,11 @@ def draw(space: Space, architecture: str, path: Path, dpi: int = 150) -> None:
     with matplotlib.rc_context({"svg.hashsalt": "spaces"}):
         figure.savefig(picture, dpi=dpi, format=kind, metadata={"Date": None} if kind == "svg" else None)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(picture.getvalue())
+    # Whole or not at all: it is written beside, and renamed.
+    with TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+        unfinished = Path(folder, path.name)
+        unfinished.write_bytes(picture.getvalue())
+        os.replace(unfinished, path)
 
 
 def _height(layout: Layout) -> float:
