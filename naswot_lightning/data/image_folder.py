@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -38,6 +39,14 @@ _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 
 
+class _Listed(NamedTuple):
+    """The files of a split."""
+
+    classes: list[str]
+    paths: list[str]
+    labels: list[int]
+
+
 def load_image_folder(data_dir: Path, image_size: int | None = None) -> Dataset:
     """Return the images of a folder.
 
@@ -54,13 +63,23 @@ def load_image_folder(data_dir: Path, image_size: int | None = None) -> Dataset:
     """
     if image_size is not None and image_size > _MAX_IMAGE_SIZE:
         raise UserError(f"--image_size {image_size}: expected at most {_MAX_IMAGE_SIZE:,}")
-    train, classes = _read_split(data_dir, "train", image_size)
-    found = [name for name in ("val", "test") if (data_dir / name).is_dir()]
-    if not found:
-        raise UserError(f"{data_dir} has no test/ or val/ folder beside train/: expected test/CLASS/image files")
+    listed = _list_splits(data_dir)
+    classes, paths, labels = listed["train"]
+    train = _read_split(paths, labels, image_size)
     side = image_size or train.images.shape[1]
-    others = {name: _read_split(data_dir, name, side, classes)[0] for name in found}
+    others = {name: _read_split(*listed[name][1:], side) for name in listed if name != "train"}
     return assemble("imagefolder", train, others.get("val"), others.get("test"), classes)
+
+
+def count_training_files(data_dir: Path) -> int:
+    """Return how many images of a folder are trained on; none is opened. Errors as :func:`load_image_folder`."""
+    listed = _list_splits(data_dir)
+    return count_kept(len(listed["train"][1]), {"val", "test"} <= set(listed))
+
+
+def count_kept(training: int, has_both: bool) -> int:
+    """Return how many training images are left where, without both validation and test images, some are held out."""
+    return training if has_both else len(held_out(training, _VALIDATION_FRACTION)[0])
 
 
 def assemble(
@@ -105,10 +124,17 @@ def decode_all(read: Callable[[int], np.ndarray], count: int, threads: int = 1) 
     return torch.from_numpy(images)
 
 
-def _read_split(
-    data_dir: Path, split: str, image_size: int | None, expected: list[str] | None = None
-) -> tuple[ImageSplit, list[str]]:
-    """Return the images of a split and its classes, in the order of torchvision's ``ImageFolder``."""
+def _list_splits(data_dir: Path) -> dict[str, _Listed]:
+    """Return what there is of train, val and test."""
+    train = _list_split(data_dir, "train")
+    others = [name for name in ("val", "test") if (data_dir / name).is_dir()]
+    if not others:
+        raise UserError(f"{data_dir} has no test/ or val/ folder beside train/: expected test/CLASS/image files")
+    return {"train": train} | {name: _list_split(data_dir, name, train.classes) for name in others}
+
+
+def _list_split(data_dir: Path, split: str, expected: list[str] | None = None) -> _Listed:
+    """Return the files of a split, in the order of torchvision's ``ImageFolder``."""
     folder = data_dir / split
     if not folder.is_dir():
         raise UserError(
@@ -132,11 +158,14 @@ def _read_split(
     if expected is not None and classes != expected:
         odd = ", ".join(sorted(set(classes) ^ set(expected)))
         raise UserError(f"{folder}: its classes are not those of train/; in one of them only: {odd}")
-    paths = [path for each in found for path in each]
-    labels = torch.tensor([label for label, each in enumerate(found) for _ in each], dtype=torch.int64)
+    labels = [label for label, each in enumerate(found) for _ in each]
+    return _Listed(classes, [path for each in found for path in each], labels)
+
+
+def _read_split(paths: list[str], labels: list[int], image_size: int | None) -> ImageSplit:
     shape = None if image_size else read_image(paths[0], None).shape
     images = decode_all(lambda index: read_image(paths[index], image_size, shape), len(paths), os.cpu_count() or 1)
-    return ImageSplit(images, labels), classes
+    return ImageSplit(images, torch.tensor(labels, dtype=torch.int64))
 
 
 def _images_of(folder: Path, others: list[Path]) -> list[str]:

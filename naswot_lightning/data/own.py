@@ -15,7 +15,7 @@ from torch import Tensor
 
 from naswot_lightning.data import DATASETS, HUGGING_FACE
 from naswot_lightning.data.dataset import Dataset, ImageSplit
-from naswot_lightning.data.image_folder import assemble, decode_all, read_image, resized, to_bytes
+from naswot_lightning.data.image_folder import assemble, count_kept, decode_all, read_image, resized, to_bytes
 from naswot_lightning.errors import UserError, describe_error, expect_name
 from naswot_lightning.seeds import seeded
 from naswot_lightning.spaces import SpaceError
@@ -57,15 +57,40 @@ def load_own(name: str, image_size: int | None = None) -> Dataset:
     Raises:
         UserError: as :func:`dataset_name`; the code fails, or gives something else than images and labels.
     """
+    with _own_splits(name) as (full_name, splits):
+        return _read(full_name, splits, image_size)
+
+
+def count_own(name: str) -> int:
+    """Return how many images of such a data set are trained on; none is read. Errors as :func:`load_own`."""
+    with _own_splits(name) as (_, splits):
+        return count_kept(len(splits.train), splits.val is not None and splits.test is not None)
+
+
+@contextmanager
+def _own_splits(name: str) -> Iterator[tuple[str, OwnSplits]]:
+    """Give the full name and what the user's code gives; report what fails within the block in one line."""
     if name.startswith(HUGGING_FACE):
         with _failures(name):
-            return _read(name, _saved_splits(name.removeprefix(HUGGING_FACE)), image_size)
+            yield name, _expect_whole(_saved_splits(name.removeprefix(HUGGING_FACE)))
+        return
     name, make, options = _resolve(name)
     # What is drawn without a generator of its own, such as by random_split, is the same each time.
     with _failures(name), seeded(0, torch.device("cpu")):
         made = make(**options)
-        splits = _splits_of_module(made, make) if inspect.isclass(make) else _returned_splits(made)
-        return _read(name, splits, image_size)
+        yield name, _expect_whole(_splits_of_module(made, make) if inspect.isclass(make) else _returned_splits(made))
+
+
+def _expect_whole(splits: OwnSplits) -> OwnSplits:
+    """Return the splits where they are indexable, and something is there to test on."""
+    if splits.train is None or (splits.val is None and splits.test is None):
+        raise UserError("it has no test or validation images beside training images")
+    for kind, part in zip(("training", "validation", "test"), splits[:3], strict=True):
+        indexable = hasattr(part, "__len__") and hasattr(part, "__getitem__")
+        if part is not None and not (indexable and len(part)):
+            found = f"its {kind} images are {type(part).__name__}"
+            raise UserError(f"{found}, expected a data set with a length above 0 and an index")
+    return splits
 
 
 def _resolve(name: str) -> tuple[str, Callable[..., Any], dict[str, Any]]:
@@ -165,8 +190,6 @@ def _saved_splits(folder: str) -> OwnSplits:
 
 def _read(name: str, splits: OwnSplits, image_size: int | None) -> Dataset:
     """Read all images and labels."""
-    if splits.train is None or (splits.val is None and splits.test is None):
-        raise UserError("it has no test or validation images beside training images")
     classes = list(map(str, splits.classes or _classes_of(splits.train) or ()))
     train = _read_split("training", splits.train, image_size)
     side = image_size or int(train.images.shape[1])
@@ -186,10 +209,6 @@ def _classes_of(dataset: Any) -> Sequence[str] | None:
 
 
 def _read_split(kind: str, dataset: Any, image_size: int | None) -> ImageSplit:
-    if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")) or len(dataset) == 0:
-        raise UserError(
-            f"its {kind} images are {type(dataset).__name__}, expected a data set with a length and an index"
-        )
     labels = torch.empty(len(dataset), dtype=torch.int64)
 
     def read(index: int) -> np.ndarray:

@@ -15,14 +15,17 @@ import torch.nn.functional as F
 
 from naswot_lightning.data import DATASETS, HUGGING_FACE
 from naswot_lightning.data.dataset import Dataset, ImageSplit, channel_statistics
-from naswot_lightning.data.image_folder import load_image_folder
-from naswot_lightning.data.own import load_own
+from naswot_lightning.data.image_folder import count_training_files, load_image_folder
+from naswot_lightning.data.own import count_own, load_own
 from naswot_lightning.data.splits import cifar10_valid_halves, divide_test_set, expect_split_file_fits, held_out
 from naswot_lightning.errors import UserError, expect_name
 from naswot_lightning.spaces import is_import_path
 from naswot_lightning.storage.foreign import load_plain
 
 DIGITS_SIZE = 16
+_TRAINING_IMAGES = {
+    "digits": 1_203, "cifar10": 50_000, "cifar10-valid": 25_000, "cifar100": 50_000, "imagenet16-120": 151_700,
+}  # fmt: skip
 
 # Mean and standard deviation, of 255, of NAS-Bench-201's recipe.
 _CIFAR_STATISTICS = {
@@ -84,6 +87,17 @@ def load_dataset(
     if name == "imagenet16-120":
         return load_imagenet16_120(Path(data_dir), split_file)
     return load_cifar(name, Path(data_dir), split_file)
+
+
+def count_training_images(name: str, data_dir: str | Path = "data") -> int:
+    """Return how many images of a data set are trained on; none is decoded. Errors as :func:`load_dataset`.
+
+    >>> count_training_images("digits"), count_training_images("cifar10-valid")
+    (1203, 25000)
+    """
+    if name == "imagefolder":
+        return count_training_files(Path(data_dir))
+    return _TRAINING_IMAGES[name] if name in _TRAINING_IMAGES else count_own(name)
 
 
 def load_digits() -> Dataset:

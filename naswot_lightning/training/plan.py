@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import re
+import sys
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 
 from naswot_lightning.config import SearchConfig, Select, TrainConfig
 from naswot_lightning.data.own import dataset_name
+from naswot_lightning.data.sources import count_training_images
 from naswot_lightning.data.splits import describe_split
 from naswot_lightning.errors import UserError, expect_name
 from naswot_lightning.execution import get_engine
@@ -22,7 +24,7 @@ from naswot_lightning.ranking import as_dicts, read_ranking
 from naswot_lightning.spaces import EnumerableSpace, Space, get_space, known_space, trust
 from naswot_lightning.storage.records import STRICT, Count, Positive, from_plain
 from naswot_lightning.storage.run_folder import RunFolder
-from naswot_lightning.training.settings import NAMES, PickSettings, resolve_recipe, seconds_of
+from naswot_lightning.training.settings import NAMES, PickSettings, Recipe, adapt_recipe, resolve_recipe, seconds_of
 
 # Arguments of Lightning's Trainer that are refused, each with the option to use instead, if there is one.
 TRAINER_ARGUMENTS_WITH_OPTIONS = {
@@ -127,7 +129,10 @@ def _plan_picks(config: TrainConfig, searched: SearchSettings, folder: RunFolder
     dataset = dataset_name(config.dataset or searched.dataset)
     if dataset == "noise":
         raise UserError("noise has no labels to train on: name a data set with --dataset")
-    recipe = resolve_recipe(config.recipe, {name: getattr(config, name) for name in NAMES}, space.has_training_parts)
+    # Official lists are those that are given, else those of the ranking where it is of the same data set.
+    lists = config.split_file or (searched.split_file if dataset == searched.dataset else None)
+    split = describe_split(dataset, lists)
+    recipe = _recipe_for(config, space, dataset, str(config.data_dir or searched.data_dir))
     if recipe.batch_size % config.devices:
         raise UserError(
             f"--devices {config.devices}: a mini-batch of {recipe.batch_size} cannot be shared out evenly; "
@@ -139,15 +144,13 @@ def _plan_picks(config: TrainConfig, searched: SearchSettings, folder: RunFolder
             f"--trainer.check_val_every_n_epoch {every}: nothing would be validated in {recipe.epochs} epochs, so that "
             f"there is no best one; expected at most {recipe.epochs}"
         )
-    # Official lists are those that are given, else those of the ranking where it is of the same data set.
-    lists = config.split_file or (searched.split_file if dataset == searched.dataset else None)
     shared = {each.name: getattr(config, each.name) for each in fields(PickSettings) if hasattr(config, each.name)} | {
         "space": space.name,
         "dataset": dataset,
         "data_dir": str(config.data_dir or searched.data_dir),
         "image_size": config.image_size or searched.image_size,
         "split_file": lists,
-        "split": describe_split(dataset, lists),
+        "split": split,
         "values": recipe,
         "probe_seed": searched.seed,
         "probe_batch_size": config.probe_batch_size or searched.batch_size,
@@ -165,6 +168,25 @@ def _plan_picks(config: TrainConfig, searched: SearchSettings, folder: RunFolder
             name = f"{'given' if rank is None else rank}-{identifier}{f'-seed{seed}' if config.all_seeds() else ''}"
             picks.append(PlannedPick(name, PickSettings(**{**shared, **candidate, "seed": seed})))
     return picks
+
+
+def _recipe_for(config: TrainConfig, space: Space, dataset: str, data_dir: str) -> Recipe:
+    """Return the recipe; with mini-batches that fit the number of images, where the user chose none and no rate."""
+    chosen = {name: getattr(config, name) for name in NAMES}
+    recipe = resolve_recipe(config.recipe, chosen, space.has_training_parts)
+    if config.batch_size is not None or config.lr is not None:
+        return recipe
+    images = count_training_images(dataset, data_dir)
+    adapted = adapt_recipe(recipe, images)
+    if adapted != recipe:
+        before, steps = (-(-images // each.batch_size) for each in (recipe, adapted))
+        print(
+            f"naswot train: {images:,} training images are {before} step{'s' * (before > 1)} per epoch at --batch_size "
+            f"{recipe.batch_size}: adapted to --batch_size {adapted.batch_size} --lr {adapted.lr:g}, {steps} steps per "
+            f"epoch, {steps * recipe.epochs:,} in {recipe.epochs} epochs (give --batch_size or --lr to choose)",
+            file=sys.stderr,
+        )
+    return adapted
 
 
 def _candidates(config: TrainConfig, searched: SearchSettings, folder: RunFolder, space: Space) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -55,6 +56,9 @@ RECIPES = {
     # Radosavovic et al. 2019, with the weight of the head and drop path of DARTS (Liu et al. 2019).
     "nds-100": Recipe(100, batch_size=128, auxiliary_weight=0.4, drop_path=0.2),
 }
+FEWEST_STEPS = 20
+# Of fewer images the statistics of BatchNorm are noise.
+_SMALLEST_BATCH = 16
 NAMES = tuple(field.name for field in fields(Recipe))
 
 
@@ -78,6 +82,24 @@ def resolve_recipe(name: str, chosen: Mapping[str, Any], has_parts: bool) -> Rec
                 )
         recipe = replace(recipe, auxiliary_weight=0.0, drop_path=0.0)
     return replace(recipe, **chosen)
+
+
+def adapt_recipe(recipe: Recipe, images: int) -> Recipe:
+    """Return a recipe for few training images, of which a benchmark's mini-batches would make few steps per epoch.
+
+    Of fewer than 20 steps nothing is learned at the usual rates: mini-batches become smaller, and the learning rate
+    with them (the linear rule of Goyal et al., 2017).
+
+    >>> adapt_recipe(RECIPES["nasbench201-200"], 1_203)
+    Recipe(epochs=200, batch_size=32, ..., lr=0.0125, ...)
+    >>> adapt_recipe(RECIPES["nasbench201-200"], 25_000).batch_size
+    256
+    """
+    if -(-images // recipe.batch_size) >= FEWEST_STEPS:
+        return recipe
+    batch = max(_SMALLEST_BATCH, 2 ** int(math.log2(max(images / FEWEST_STEPS, 1))))
+    batch = min(batch, recipe.batch_size)
+    return replace(recipe, batch_size=batch, lr=recipe.lr * batch / recipe.batch_size)
 
 
 # What may differ when a pick is continued.

@@ -43,8 +43,8 @@ def test_resolve_recipe_is_that_of_the_benchmark():
 
 def test_options_are_those_that_change_a_result_and_describe_the_recipe():
     def planned(**more):
-        config = TrainConfig(run_dir="runs/none", architecture=SMALL, space="nasbench201", dataset="digits", **more)
-        return plan_training(config).picks[0].settings
+        given = {"run_dir": "runs/none", "architecture": SMALL, "space": "nasbench201", "dataset": "cifar10", **more}
+        return plan_training(TrainConfig(**given)).picks[0].settings
 
     for options, described in (
         ({}, "nasbench201-200"),
@@ -64,6 +64,26 @@ def test_options_are_those_that_change_a_result_and_describe_the_recipe():
         "epochs": 3,
         "trainer.limit_val_batches": 2,
     }
+
+
+def test_recipe_is_adapted_to_few_images_unless_batch_or_rate_are_chosen(tmp_path, capsys):
+    folder = make_image_folder(tmp_path / "images", {"train": 80, "test": 2}, size=4)
+
+    def described(**more):
+        data = {"dataset": "imagefolder", "data_dir": str(folder), "run_dir": str(tmp_path / "none"), **more}
+        return plan_training(TrainConfig(architecture=SMALL, space="nasbench201", **data)).picks[0].settings
+
+    # A tenth of 240 is held out.
+    assert described().describe_recipe() == "nasbench201-200 (batch_size 16, lr 0.00625)"
+    assert capsys.readouterr().err == (
+        "naswot train: 216 training images are 1 step per epoch at --batch_size 256: adapted to --batch_size 16 --lr "
+        "0.00625, 14 steps per epoch, 2,800 in 200 epochs (give --batch_size or --lr to choose)\n"
+    )
+    assert described(dataset="digits", recipe="nds-100").values.batch_size == 32
+    capsys.readouterr()
+    for chosen in ({"batch_size": 256}, {"lr": 0.1}):
+        assert described(**chosen).describe_recipe() == "nasbench201-200"
+    assert capsys.readouterr().err == ""
 
 
 def test_parts_that_a_space_has_not():
