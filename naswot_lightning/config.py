@@ -44,6 +44,7 @@ _MOST_DEVICES = 1_024, "no machine has more"
 _MOST_WORKERS = 1_024, "each worker takes half a gigabyte"
 _MOST_REPEATS = 1_000, "each repeat takes as long as the first"
 _MOST_POINTS = 1_000, "each takes as long as a score"
+_MOST_PADDING = 2_048, "no benchmark has larger images"
 _MOST_BATCH = 1_000_000, "no device holds more"
 _MOST_SAMPLES = 10_000_000, "a row a candidate is held in memory, 1 kB each; split the search by --seed"
 
@@ -292,16 +293,24 @@ class TrainConfig:
     """training epochs; the learning rate falls to zero over them."""
     batch_size: int | None = field(default=None, metadata=affects("training", least=2, most=_MOST_BATCH))
     """images a training step, of all devices together."""
-    optimizer: Literal["sgd", "rmsprop"] | None = field(default=None, metadata=affects("training"))
-    """sgd (Nesterov) or rmsprop."""
+    optimizer: Literal["sgd", "rmsprop", "adamw"] | None = field(default=None, metadata=affects("training"))
+    """sgd (Nesterov), rmsprop, or adamw (with a learning rate of 0.001 and a weight decay of 0.05)."""
     lr: float | None = field(default=None, metadata=affects("training", least=0))
     """initial learning rate."""
+    warmup_epochs: int | None = field(default=None, metadata=affects("training", least=0))
+    """epochs over which the learning rate first rises, step by step; 0 by default."""
     momentum: float | None = field(default=None, metadata=affects("training", least=0))
     """of the optimizer."""
     weight_decay: float | None = field(default=None, metadata=affects("training", least=0))
     """L2 penalty of all parameters."""
     gradient_clip: float | None = field(default=None, metadata=affects("training", least=0))
     """largest norm of the gradient."""
+    flip: bool | None = field(default=None, metadata=affects("training"))
+    """mirror training images at random; true by default, but for digits."""
+    crop_padding: int | None = field(default=None, metadata=affects("training", least=0, most=_MOST_PADDING))
+    """zeros around a training image, out of which it is cropped at random; an eighth of its side by default."""
+    class_weights: bool | None = field(default=None, metadata=affects("training"))
+    """give each class the same weight in the training loss, however many images it has; false by default."""
 
     # Targets, heads and paths; of the recipe, too.
     label_smoothing: float | None = field(default=None, metadata=affects("training"))

@@ -28,6 +28,7 @@ AUXILIARY_WEIGHT = 0.4
 # RMSprop of NAS-Bench-101 (Ying et al., 2019): its epsilon stands under the root, torch's beside it; with gradients far
 # below 1 both divide by about 1.
 _RMSPROP_DECAY, _RMSPROP_EPSILON = 0.9, 1.0
+_ADAMW_SECOND_BETA = 0.999
 # From so many input channels on, the bug of work_around_channels_last_bug was never seen.
 _ENOUGH_CHANNELS = 16
 
@@ -45,11 +46,12 @@ class ImageClassifier(pl.LightningModule):
         num_classes, mean, std: of the data set; mean and std per channel, of 255.
         flip, crop_padding: mirror training images at random, and crop them at random out of so much zero padding.
         seed: of the weights (the same as those the search scored) and of the augmentation.
-        lr, momentum, weight_decay, optimizer, label_smoothing, auxiliary_weight, drop_path: those of
+        lr, momentum, weight_decay, optimizer, label_smoothing, auxiliary_weight, drop_path, warmup_epochs: those of
             :class:`~naswot_lightning.training.settings.Recipe`.
         compiled: train through torch.compile; the score is taken of the network itself.
         image_size: side of the images, for those who load the checkpoint.
         classes: their names, likewise.
+        class_weights: of each class in the training loss; None for 1.
     """
 
     def __init__(
@@ -72,6 +74,8 @@ class ImageClassifier(pl.LightningModule):
         compiled: bool = False,
         image_size: int | None = None,
         classes: list[str] | None = None,
+        warmup_epochs: int = 0,
+        class_weights: list[float] | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -90,6 +94,8 @@ class ImageClassifier(pl.LightningModule):
         self._so_far: dict[str, Tensor] | None = None
         self.register_buffer("mean", torch.tensor(mean), persistent=False)
         self.register_buffer("std", torch.tensor(std), persistent=False)
+        weights = None if class_weights is None else torch.tensor(class_weights)
+        self.register_buffer("class_weights", weights, persistent=False)
         # A NaN makes the mean NaN; nan_strategy="disable" would also ignore the weights (torchmetrics 1.9).
         for stage in ("train", "val", "test"):
             self.add_module(f"{stage}_loss", MeanMetric(nan_strategy=math.nan))
@@ -169,26 +175,39 @@ class ImageClassifier(pl.LightningModule):
             self.network.drop_path = self.hparams["drop_path"] * progress
 
     def configure_optimizers(self) -> Any:
-        """Return the optimizer, its rate falling to zero along a cosine, step by step."""
+        """Return the optimizer, its rate falling to zero along a cosine, step by step, after it has risen."""
         hyper = self.hparams
         shared = {name: hyper[name] for name in ("lr", "momentum", "weight_decay")}
         weights = self.network.parameters()
         optimizer: torch.optim.Optimizer
         if hyper["optimizer"] == "rmsprop":
             optimizer = torch.optim.RMSprop(weights, alpha=_RMSPROP_DECAY, eps=_RMSPROP_EPSILON, **shared)
+        elif hyper["optimizer"] == "adamw":
+            betas = hyper["momentum"], _ADAMW_SECOND_BETA
+            optimizer = torch.optim.AdamW(weights, hyper["lr"], betas, weight_decay=hyper["weight_decay"])
         else:
             optimizer = torch.optim.SGD(weights, nesterov=hyper["momentum"] > 0, **shared)
         steps = int(self.trainer.estimated_stepping_batches)
-        scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
+        rising = steps * hyper["warmup_epochs"] // (self.trainer.max_epochs or 1)
+        scheduler: torch.optim.lr_scheduler.LRScheduler
+        scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps - rising)
+        if rising:
+            # From lr / n in the first of n steps.
+            first = torch.optim.lr_scheduler.LinearLR(optimizer, 1 / rising, total_iters=rising - 1)
+            scheduler = torch.optim.lr_scheduler.SequentialLR(optimizer, [first, scheduler], [rising])
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def _evaluate(self, images: Tensor, labels: Tensor, stage: str) -> Tensor:
-        smoothing = self.hparams["label_smoothing"] if stage == "train" else 0.0
+        training = stage == "train"
+        how: dict[str, Any] = {
+            "label_smoothing": self.hparams["label_smoothing"] if training else 0.0,
+            "weight": self.class_weights if training else None,
+        }
         logits, *auxiliary = self._logits(self._run[0](images), len(images))
-        loss = F.cross_entropy(logits, labels, label_smoothing=smoothing)
+        loss = F.cross_entropy(logits, labels, **how)
         for more in auxiliary:
             weight = self.hparams["auxiliary_weight"] or AUXILIARY_WEIGHT
-            loss = loss + weight * F.cross_entropy(more, labels, label_smoothing=smoothing)
+            loss = loss + weight * F.cross_entropy(more, labels, **how)
         mean_loss, accuracy = getattr(self, f"{stage}_loss"), getattr(self, f"{stage}_acc")
         first = not mean_loss.update_called
         mean_loss.update(loss.detach(), weight=len(labels))

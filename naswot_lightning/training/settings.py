@@ -27,11 +27,12 @@ class Recipe:
     epochs: Positive
     batch_size: Positive = 256
     """Images per step, of all processes together."""
-    optimizer: Literal["sgd", "rmsprop"] = "sgd"
+    optimizer: Literal["sgd", "rmsprop", "adamw"] = "sgd"
     """``sgd`` is Nesterov's."""
     lr: float = 0.1
     """Initial learning rate."""
     momentum: float = 0.9
+    """Of AdamW its first beta."""
     weight_decay: float = 5e-4
     """L2 penalty of all parameters."""
     label_smoothing: float = 0.0
@@ -42,6 +43,14 @@ class Recipe:
     """Weight of the loss of an auxiliary head; 0 for no head."""
     drop_path: float = 0.0
     """Probability of drop path in the last epoch, growing from 0 in the first."""
+    warmup_epochs: Count = 0
+    """Over which the learning rate first rises, step by step."""
+    flip: bool | None = None
+    """Whether training images are mirrored at random; None for what the data set says."""
+    crop_padding: Count | None = None
+    """Zeros around a training image, out of which it is cropped at random; None for what the data set says."""
+    class_weights: bool = False
+    """Whether each class has the same weight in the training loss, however many images it has."""
 
     __pydantic_config__ = STRICT
 
@@ -56,6 +65,8 @@ RECIPES = {
     # Radosavovic et al. 2019, with the weight of the head and drop path of DARTS (Liu et al. 2019).
     "nds-100": Recipe(100, batch_size=128, auxiliary_weight=0.4, drop_path=0.2),
 }
+# Where --optimizer adamw is chosen: the benchmarks' rates are those of SGD (Loshchilov & Hutter, 2019).
+_ADAMW: dict[str, Any] = {"lr": 1e-3, "weight_decay": 0.05}
 FEWEST_STEPS = 20
 # Of fewer images the statistics of BatchNorm are noise.
 _SMALLEST_BATCH = 16
@@ -72,6 +83,8 @@ def resolve_recipe(name: str, chosen: Mapping[str, Any], has_parts: bool) -> Rec
     0.05
     """
     recipe = RECIPES[expect_name("recipe", name, RECIPES)]
+    if chosen.get("optimizer") == "adamw":
+        recipe = replace(recipe, **_ADAMW)
     chosen = {key: value for key, value in chosen.items() if value is not None}
     if not has_parts:
         for part in ("auxiliary_weight", "drop_path"):
@@ -81,14 +94,17 @@ def resolve_recipe(name: str, chosen: Mapping[str, Any], has_parts: bool) -> Rec
                     "(the cell spaces nds_* have)"
                 )
         recipe = replace(recipe, auxiliary_weight=0.0, drop_path=0.0)
-    return replace(recipe, **chosen)
+    recipe = replace(recipe, **chosen)
+    if recipe.warmup_epochs >= recipe.epochs:
+        raise UserError(f"--warmup_epochs {recipe.warmup_epochs}: expected fewer than the {recipe.epochs} epochs")
+    return recipe
 
 
 def adapt_recipe(recipe: Recipe, images: int) -> Recipe:
     """Return a recipe for few training images, of which a benchmark's mini-batches would make few steps per epoch.
 
     Of fewer than 20 steps nothing is learned at the usual rates: mini-batches become smaller, and the learning rate
-    with them (the linear rule of Goyal et al., 2017).
+    with them (the linear rule of Goyal et al., 2017), except AdamW's, whose steps do not grow with the gradient.
 
     >>> adapt_recipe(RECIPES["nasbench201-200"], 1_203)
     Recipe(epochs=200, batch_size=32, ..., lr=0.0125, ...)
@@ -99,7 +115,8 @@ def adapt_recipe(recipe: Recipe, images: int) -> Recipe:
         return recipe
     batch = max(_SMALLEST_BATCH, 2 ** int(math.log2(max(images / FEWEST_STEPS, 1))))
     batch = min(batch, recipe.batch_size)
-    return replace(recipe, batch_size=batch, lr=recipe.lr * batch / recipe.batch_size)
+    scale = 1.0 if recipe.optimizer == "adamw" else batch / recipe.batch_size
+    return replace(recipe, batch_size=batch, lr=recipe.lr * scale)
 
 
 # What may differ when a pick is continued.

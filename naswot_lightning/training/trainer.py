@@ -15,6 +15,7 @@ from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch.nn.parameter import is_lazy
 
+from naswot_lightning.data.dataset import Dataset
 from naswot_lightning.data.module import ImageDataModule
 from naswot_lightning.report.wandb.content import define_metrics
 from naswot_lightning.report.wandb.logger import SentOnceLogger
@@ -33,20 +34,34 @@ _PARTS = (
 
 def make_classifier(pick: SavedPick, data: ImageDataModule) -> ImageClassifier:
     """Return the untrained network of a pick with its recipe."""
-    settings, dataset = pick.settings, data.dataset
-    of_data = (dataset.num_classes, list(dataset.mean), list(dataset.std), dataset.flip, dataset.crop_padding)
-    names = ("lr", "momentum", "weight_decay", "optimizer", "label_smoothing", "auxiliary_weight", "drop_path")
-    of_recipe = {name: getattr(settings.values, name) for name in names}
+    settings, dataset, recipe = pick.settings, data.dataset, pick.settings.values
+    names = (
+        "lr", "momentum", "weight_decay", "optimizer", "label_smoothing", "auxiliary_weight", "drop_path",
+        "warmup_epochs",
+    )  # fmt: skip
+    of_recipe = {name: getattr(recipe, name) for name in names}
     return ImageClassifier(
         settings.space,
         settings.canonical,
-        *of_data,
+        dataset.num_classes,
+        list(dataset.mean),
+        list(dataset.std),
+        dataset.flip if recipe.flip is None else recipe.flip,
+        dataset.crop_padding if recipe.crop_padding is None else recipe.crop_padding,
         seed=settings.seed,
         compiled=settings.compile,
         image_size=dataset.image_size,
         classes=list(dataset.classes),
+        class_weights=balanced_weights(dataset) if recipe.class_weights else None,
         **of_recipe,
     )
+
+
+def balanced_weights(dataset: Dataset) -> list[float]:
+    """Return a weight per class with which all classes count alike: N / (C N_c); 0 for one without training images."""
+    counts = torch.bincount(dataset.train.labels, minlength=dataset.num_classes)
+    weights = len(dataset.train) / (dataset.num_classes * counts.double())
+    return [float(weight) if count else 0.0 for weight, count in zip(weights, counts, strict=True)]
 
 
 def choose_strategy(pick: SavedPick, model: ImageClassifier, data: ImageDataModule) -> str:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from naswot_lightning.data.augmentation import normalized
+from naswot_lightning.data.dataset import Dataset, ImageSplit
 from naswot_lightning.data.module import ImageDataModule
 from naswot_lightning.spaces import get_space, trust
 from naswot_lightning.training.classifier import (
@@ -16,6 +17,7 @@ from naswot_lightning.training.classifier import (
     has_unused_parameters,
     work_around_channels_last_bug,
 )
+from naswot_lightning.training.trainer import balanced_weights
 from tests.images import make_image_folder
 from tests.spaces.nds.architectures import GENOTYPES
 from tests.training.runs import OWN, SMALL
@@ -97,6 +99,39 @@ def test_drop_path_grows_over_the_epochs_and_a_head_of_the_architecture_is_train
     assert seen == pytest.approx([0.0, 0.1, 0.2])
     assert not head.equal(before)
     assert model.eval()(torch.randn(2, 3, 32, 32)).shape == (2, 3)
+
+
+def test_learning_rate_rises_over_the_warmup_and_falls_along_a_cosine(tmp_path):
+    rates = []
+
+    class Watch(pl.Callback):
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+            rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+    data = make_image_folder(tmp_path / "images", {"train": 4, "test": 2}, size=8)
+    module = ImageDataModule("imagefolder", str(data), batch_size=4)
+    model = ImageClassifier(
+        "nasbench201", SMALL, 3, *STATISTICS, optimizer="adamw", lr=0.3, warmup_epochs=1, class_weights=[1.0, 2.0, 0.5]
+    )
+    trainer(max_epochs=3, callbacks=[Watch()]).fit(model, module)
+    falling = [0.15 * (1 + math.cos(math.pi * step / 6)) for step in range(6)]
+    assert rates == pytest.approx([0.1, 0.2, 0.3, *falling])
+    optimizer = model.optimizers().optimizer
+    assert (type(optimizer), optimizer.defaults["betas"]) == (torch.optim.AdamW, (0.9, 0.999))
+
+
+def test_class_weights_let_each_class_count_alike_in_the_training_loss_alone():
+    images, labels = torch.randint(256, (6, 8, 8, 3), dtype=torch.uint8), torch.tensor([0, 0, 0, 0, 1, 1])
+    split = ImageSplit(images, labels)
+    weights = balanced_weights(Dataset("", split, None, split, 3, (0.0,) * 3, (1.0,) * 3, flip=False, crop_padding=0))
+    assert weights == [0.5, 1.0, 0.0]
+    model = ImageClassifier("nasbench201", SMALL, 3, *STATISTICS, class_weights=weights).train()
+    model.log = lambda *_, **__: None
+    normal = normalized(images, model.mean, model.std)
+    losses = F.cross_entropy(model.network(normal), labels, reduction="none")
+    expected = (losses[:4].mean() + losses[4:].mean()) / 2
+    assert model._evaluate(normal, labels, "train").item() == pytest.approx(expected.item(), rel=1e-5)
+    assert model._evaluate(normal, labels, "val").item() == pytest.approx(losses.mean().item(), rel=1e-5)
 
 
 def test_logits_are_trained_and_not_the_features_before_them():

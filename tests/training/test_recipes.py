@@ -35,7 +35,7 @@ def test_resolve_recipe_is_that_of_the_benchmark():
         assert set(resolved) == set(NAMES)
         assert tuple(resolved[key] for key in keys) == values
         assert (resolved["label_smoothing"], resolved["gradient_clip"]) == (0.0, None)
-    chosen = {name: 7 for name in NAMES}
+    chosen = {name: 7 for name in NAMES} | {"warmup_epochs": 2}
     assert asdict(resolve_recipe("nds-100", chosen, has_parts=True)) == chosen
     config = TrainConfig()
     assert (config.recipe, {getattr(config, name) for name in NAMES}) == ("nasbench201-200", {None})
@@ -48,6 +48,8 @@ def test_options_are_those_that_change_a_result_and_describe_the_recipe():
 
     for options, described in (
         ({}, "nasbench201-200"),
+        ({"optimizer": "adamw"}, "nasbench201-200 (optimizer adamw, lr 0.001, weight_decay 0.05)"),
+        ({"flip": False, "class_weights": True}, "nasbench201-200 (flip False, class_weights True)"),
         ({"recipe": "nasbench201-12", "batch_size": 64, "lr": 0.1}, "nasbench201-12 (batch_size 64)"),
         ({"precision": "bf16-mixed"}, "nasbench201-200 (precision bf16-mixed)"),
         ({"epochs": 3, "compile": True}, "nasbench201-200 (epochs 3, compile True)"),
@@ -91,6 +93,8 @@ def test_parts_that_a_space_has_not():
     assert (resolved.auxiliary_weight, resolved.drop_path) == (0.0, 0.0)
     with pytest.raises(UserError, match=r"--drop_path 0\.1: the networks of this space have no such part"):
         resolve_recipe("nds-100", {"drop_path": 0.1}, has_parts=False)
+    with pytest.raises(UserError, match="--warmup_epochs 12: expected fewer than the 12 epochs"):
+        resolve_recipe("nasbench201-12", {"warmup_epochs": 12}, has_parts=False)
     with pytest.raises(UserError, match="did you mean 'nds-100'"):
         resolve_recipe("nds-10", {}, has_parts=True)
 
