@@ -133,7 +133,7 @@ def resume(folder: Path) -> Steps:
         folder=RunFolder(folder),
     )
     with redirect_stdout(StringIO()):
-        _clocked(lambda: print_summary(shown, ranking), steps, "print the table")
+        _clocked(lambda: print_summary(shown, ranking, rows), steps, "print the table")
     return steps
 
 

@@ -259,6 +259,8 @@ class TrainConfig:
     """the top of the ranking, or spread evenly over it; as the search said by default."""
     picks: str | int | None = field(default=None, metadata=affects("candidates"))
     """instead of --top and --select: all of the ranking, or ranks such as 1,5,10-12."""
+    controls: int = field(default=0, metadata=affects("candidates", least=0))
+    """train so many random candidates of the search, too, and say what the picks gain over them."""
     architecture: str | None = field(default=None, metadata=affects("candidates"))
     """one architecture to train instead of a ranking's picks."""
     space: str | None = field(default=None, metadata=affects("candidates"))

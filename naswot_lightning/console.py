@@ -151,6 +151,15 @@ def print_text(text: str, indent: str = "") -> None:
     print(*map(_in_encoding, lines), sep="\n")
 
 
+def counted(n: int, one: str, several: str | None = None) -> str:
+    """Return a number with what is counted.
+
+    >>> counted(1, "network"), counted(2_000, "network"), counted(0, "is", "are")
+    ('1 network', '2,000 networks', '0 are')
+    """
+    return f"{n:,} {one if n == 1 else several or f'{one}s'}"
+
+
 def terminal_width() -> int | None:
     """Return the columns of the terminal that the output goes to; None for a pipe or a file."""
     from rich.console import Console

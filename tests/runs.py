@@ -24,7 +24,8 @@ def result(number: int, **changes) -> dict:
 
 def training_result(number: int, pick: str | None = None, **changes) -> TrainingResult:
     """The same, as it is read from the folder of a pick."""
-    return TrainingResult.from_json(result(number, **changes), f"{number}-x" if pick is None else pick)
+    selections = changes.pop("selections", ())
+    return TrainingResult.from_json(result(number, **changes), f"{number}-x" if pick is None else pick, selections)
 
 
 def write_pick(run: Path, row: dict, scores=(1500.0, 1600.0, 1601.0, 1602.0), name: str | None = None) -> Path:

@@ -24,6 +24,7 @@ from naswot_lightning.analysis.statistics import (
     resampled_tau,
 )
 from naswot_lightning.columns import MACS, PARAMS, SCORE_FINAL, SCORE_INIT, SIZES, TEST_ACC
+from naswot_lightning.console import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,7 +126,7 @@ def judge(networks: Sequence[Network], ranked: int | None = None) -> Verdict:
 
         difference = bootstrap(gain, len(score[0]))
     if n < MIN_NETWORKS:
-        reason = f"{_plural(n)} {'is' if n == 1 else 'are'} too few"
+        reason = f"{counted(n, 'network')} {'is' if n == 1 else 'are'} too few"
     elif size is None or difference is None:
         reason = f"the {n} networks are equal in size or in test accuracy"
     elif difference.value is None:
@@ -147,9 +148,8 @@ def judge(networks: Sequence[Network], ranked: int | None = None) -> Verdict:
         return Verdict(outcome, f"{said[outcome]}: {numbers}.", size, difference)
     advice = f"train more of the ranking with naswot train --select spread --top {min(_SPREAD, ranked or _SPREAD)}"
     if ranked is not None and ranked < max(n + 1, MIN_NETWORKS):
-        advice = (
-            f"the ranking has {_plural(ranked)}: rank more with naswot search --samples, then train a spread of them"
-        )
+        held = counted(ranked, "network")
+        advice = f"the ranking has {held}: rank more with naswot search --samples, then train a spread of them"
     sentence = f"Too little evidence to say whether the score beats model size: {reason}; {advice}."
     return Verdict("too little evidence", sentence, size, None)
 
@@ -161,8 +161,18 @@ def outcome_of(difference: Estimate) -> Outcome:
     return "beats" if difference.low > 0 else "loses" if difference.high < 0 else "cannot be told apart"
 
 
-def _plural(n: int) -> str:
-    return f"{n} network{'' if n == 1 else 's'}"
+def is_shown(tau: Estimate) -> bool:
+    """Return whether a tau says anything: of too few networks it is chance."""
+    return tau.value is not None and tau.n >= MIN_NETWORKS
+
+
+def tau_in_words(tau: Estimate) -> str:
+    """Return a tau with its interval and its number of networks; of too few of them only their number.
+
+    >>> tau_in_words(Estimate(0.5, 0.1, 0.8, 20, 0)), tau_in_words(Estimate(1.0, None, None, 3, 0))
+    ('tau 0.50 [0.10, 0.80], n = 20', 'n = 3: too few for a tau')
+    """
+    return f"tau {tau}, n = {tau.n}" if tau.n >= MIN_NETWORKS else f"n = {tau.n}: too few for a tau"
 
 
 def note_on_range(networks: Sequence[Network], ranked: Sequence[str] | None) -> str | None:
@@ -179,7 +189,7 @@ def note_on_range(networks: Sequence[Network], ranked: Sequence[str] | None) -> 
         is_top = 1 < len(names) < len(ranked) and names == set(ranked[: len(names)])
     if not is_top:
         return None
-    whole = "a ranking" if ranked is None else f"a ranking of {len(ranked)}"
+    whole = "a ranking" if ranked is None else f"a ranking of {counted(len(ranked), 'different network')}"
     return (
         f"The picks are the top {len(networks)} of {whole}, which says little about the whole (restricted range); "
         "--select spread trains networks of all ranks."

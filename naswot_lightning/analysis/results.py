@@ -6,11 +6,12 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass, field, fields
+from dataclasses import asdict, astuple, dataclass, field, fields, replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Literal, TypeVar
 
+from naswot_lightning.console import counted
 from naswot_lightning.errors import UserError
 from naswot_lightning.spaces.errors import one_line
 from naswot_lightning.storage.files import write_json
@@ -18,6 +19,16 @@ from naswot_lightning.storage.records import STRICT, Count, Number, Positive, Sh
 
 Status = Literal["ok", "diverged"]
 CHECKPOINT = "best.ckpt"
+# How a network comes to be trained, and what it is in words: what says most of a ranking first.
+SELECTIONS = {
+    "spread": "spread over the ranking",
+    "all": "all of the ranking",
+    "top": "the top of the ranking",
+    "named": "ranks that were named",
+    "given": "given by hand",
+    "control": "random candidates",
+}
+CONTROL = "control"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +73,12 @@ class TrainingResult:
     status: Status = "ok"
     reason: str | None = None
     """of another status than "ok"."""
+    control: bool | None = None
+    """whether it is a random candidate, trained to compare the picks with; not in the file of any other."""
     pick: str = ""
     """the name of its folder, which is not in the file."""
+    selections: tuple[str, ...] = ()
+    """how it was chosen, which is not in the file; empty where nobody noted it."""
 
     __pydantic_config__ = STRICT
 
@@ -80,16 +95,18 @@ class TrainingResult:
     def write(self, folder: Path) -> None:
         """Write ``result.json``."""
         values = asdict(self)
-        del values["pick"]
+        for name in ("pick", "selections", *(("control",) if self.control is None else ())):
+            del values[name]
         write_json(folder / "result.json", values)
 
     @classmethod
-    def from_json(cls, entry: object, pick: str) -> TrainingResult:
+    def from_json(cls, entry: object, pick: str, selections: tuple[str, ...] = ()) -> TrainingResult:
         """Return the result of the content of a ``result.json``, else ValueError; unknown entries are left out."""
         if not isinstance(entry, dict):
             raise ValueError("no JSON object")
         known = {each.name for each in fields(cls)}
-        return from_plain(cls, {**{name: value for name, value in entry.items() if name in known}, "pick": pick})
+        of_folder = {"pick": pick, "selections": selections}
+        return from_plain(cls, {**{name: value for name, value in entry.items() if name in known}, **of_folder})
 
 
 def read_results(folder: Path) -> list[TrainingResult]:
@@ -102,12 +119,22 @@ def read_result(path: Path) -> TrainingResult:
     """Return the result of one training; a damaged ``result.json`` is a UserError."""
     content = path.read_bytes()
     try:
-        return TrainingResult.from_json(parse_json(content), path.parent.name)
+        return TrainingResult.from_json(parse_json(content), path.parent.name, read_selections(path.parent))
     except ValueError as error:
         raise UserError(
             f"{path} is damaged: expected a JSON object of a trained pick ({error}); "
             "remove the file and run naswot train again, which continues from the pick's last checkpoint"
         ) from None
+
+
+def read_selections(folder: Path) -> tuple[str, ...]:
+    """Return how the pick of a folder was chosen, of the line of its ``config.yaml`` that says so."""
+    try:
+        text = (folder / "config.yaml").read_text(errors="replace")
+    except OSError:
+        return ()
+    line = re.search(rf"^selections: ((?:(?:{'|'.join(SELECTIONS)})\b,?)+)$", text, re.MULTILINE)
+    return tuple(line[1].split(",")) if line else ()
 
 
 @dataclass(frozen=True)
@@ -141,6 +168,11 @@ class Network:
     def finished(self) -> tuple[TrainingResult, ...]:
         """The results of the trainings that came to their end."""
         return tuple(result for result in self.results if result.is_whole)
+
+    @property
+    def selections(self) -> set[str]:
+        """How it was chosen."""
+        return {selection for result in self.results for selection in result.selections}
 
     @property
     def usable(self) -> bool:
@@ -218,6 +250,20 @@ class Group:
         return tuple(network for network in self.networks if network.usable)
 
     @property
+    def samples(self) -> dict[str | None, tuple[Network, ...]]:
+        """The networks by how they were chosen, the most usable ones first; None where nobody noted it.
+
+        A network that was chosen twice is in both: a statistic of a ranking's top says little about its spread, and of
+        both together little about either.
+        """
+        found: dict[str | None, tuple[Network, ...]] = {
+            name: own for name in (*SELECTIONS,) if (own := tuple(n for n in self.networks if name in n.selections))
+        }
+        if unknown := tuple(network for network in self.networks if not network.selections):
+            found = {None: unknown, **found}
+        return dict(sorted(found.items(), key=lambda each: -sum(network.usable for network in each[1])))
+
+    @property
     def by_rank(self) -> list[Network]:
         """All networks, the best rank first, those given by hand last."""
         return sorted(self.networks, key=lambda each: (each.rank is None, each.rank or 0, each.canonical))
@@ -238,13 +284,14 @@ class Group:
         """The seeds of all networks."""
         return sorted({result.seed for result in self.results})
 
-    def title(self, n: int) -> str:
-        """Return what was trained on what, with the number of networks and the seeds."""
+    def title(self, n: int, selection: str | None = None) -> str:
+        """Return what was trained on what, with the number of networks, how they were chosen, and the seeds."""
         shown = ", ".join(str(seed) for seed in self.seeds[:6]) + (", ..." if len(self.seeds) > 6 else "")
+        chosen = "" if selection is None else f" ({SELECTIONS[selection]})"
         recipe = "" if self.settings.recipe is None else f"recipe {self.settings.recipe}, "
         return one_line(
-            f"{self.settings.space} on {self.settings.dataset}, n = {n} networks, {recipe}"
-            f"{self.settings.epochs} epochs, seed{'s' if len(self.seeds) > 1 else ''} {shown}"
+            f"{self.settings.space} on {self.settings.dataset}, n = {counted(n, 'network')}{chosen}, {recipe}"
+            f"{counted(self.settings.epochs, 'epoch')}, seed{'s' if len(self.seeds) > 1 else ''} {shown}"
         )
 
 
@@ -260,7 +307,9 @@ def comparable(results: Iterable[TrainingResult]) -> list[Group]:
         by_name: dict[str, dict[int, TrainingResult]] = {}
         for result in sorted(own, key=lambda each: (each.seed, each.pick)):
             # A seed trained twice (by rank, and by hand) is the same training, and must not weigh more.
-            by_name.setdefault(result.canonical, {}).setdefault(result.seed, result)
+            first = by_name.setdefault(result.canonical, {}).setdefault(result.seed, result)
+            both = dict.fromkeys((*first.selections, *result.selections))
+            by_name[result.canonical][result.seed] = replace(first, selections=tuple(both))
         networks = tuple(Network(tuple(by_name[name].values())) for name in sorted(by_name))
         groups.append(Group(settings, networks))
     return sorted(groups, key=lambda group: (-len(group.usable), -len(group.results)))

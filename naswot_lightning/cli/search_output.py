@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ import pandas as pd
 
 from naswot_lightning.analysis.evidence import agreement_with_size
 from naswot_lightning.columns import COMBINED, SCORE_INIT, SIZES
-from naswot_lightning.console import fold, print_table, print_text, terminal_width
+from naswot_lightning.console import counted, fold, print_table, print_text, terminal_width
 from naswot_lightning.errors import warn_of_failure
 from naswot_lightning.ranking import COLUMNS, as_dicts, as_read
 from naswot_lightning.report.figures import draw_figures
@@ -30,13 +31,15 @@ from naswot_lightning.storage.score_rows import ScoreRow
 
 # The last where a table knows accuracies.
 _FIGURES = ("score_vs_params", "score_distribution", "figure3")
+# Of the reason why a score of ReLUs failed.
+_NO_RELU = "no rectified linear unit"
 # Columns of an architecture that is named as an example: its line fits 80.
 _EXAMPLE = 22
 
 
 def show_search(search: Search, result: SearchResult) -> int:
     """Show the ranking of a search whose folder is open; return 0, or 1 where no candidate could be scored."""
-    print_summary(search, result.ranking)
+    print_summary(search, result.ranking, result.proposed)
     _print_doubts(result.proposed)
     if result.benchmark:
         _print_benchmark(result.benchmark, search.criteria[0].label)
@@ -73,8 +76,21 @@ def calibrate_and_show(search: Search, first: Sequence[Proposal]) -> int:
     return 0
 
 
-def print_summary(search: Search, ranking: pd.DataFrame) -> None:
-    """Print the top of the ranking, what the score adds over model size, and what could not be scored."""
+def print_summary(search: Search, ranking: pd.DataFrame, proposed: Sequence[ScoreRow]) -> None:
+    """Print the top of the ranking, what the score adds over model size, and what could not be scored, and why."""
+    if (ranking["status"] == "ok").any():
+        _print_ranked(search, ranking)
+    else:
+        print_text(f"{search.space.name} on {search.config.dataset}: no candidate has a score")
+    _print_counts(proposed, ranking)
+    for status in ("degenerate", "failed"):
+        unscored = set(ranking.loc[ranking["status"] == status, "architecture"])
+        if unscored:
+            _print_unscored([row for row in proposed if row.architecture in unscored], status, len(ranking))
+    print(f"Ranking: {search.folder.path / 'ranking.csv'}")
+
+
+def _print_ranked(search: Search, ranking: pd.DataFrame) -> None:
     first = search.criteria[0]
     _print_top(search, ranking)
     if first.is_relative:
@@ -90,13 +106,34 @@ def print_summary(search: Search, ranking: pd.DataFrame) -> None:
     if search.space.evidence:
         sentence, *others = re.split(r"(?<=\.)\s+(?=[A-Z])", search.space.evidence, maxsplit=1)
         print_text(f"Known of this space: {sentence}{' (report.html)' if others else ''}")
-    for status in ("degenerate", "failed"):
-        found = ranking.loc[ranking["status"] == status, "architecture"]
-        if len(found):
-            example = one_line(found.iloc[0])
-            example = example if terminal_width() is None else fold(example, _EXAMPLE)
-            print_text(f"{len(found)} {status}, ranked last, e.g. {example} (reasons in scores.jsonl)")
-    print(f"Ranking: {search.folder.path / 'ranking.csv'}")
+
+
+def _print_counts(proposed: Sequence[ScoreRow], ranking: pd.DataFrame) -> None:
+    """Say why a ranking, or its different networks, are fewer than the candidates."""
+    whole, scored = sum(row.fidelity is None for row in proposed), ranking.loc[ranking["status"] == "ok", "canonical"]
+    again, equal = whole - len(ranking), len(scored) - scored.nunique()
+    said = []
+    if again > 0:
+        said.append(f"{again} of {counted(whole, 'candidate')} {'was' if again == 1 else 'were'} proposed again")
+    if equal:
+        said.append(
+            f"{equal} of the {len(scored)} with a score {'is' if equal == 1 else 'are'} equal to another without dead "
+            f"branches: {counted(scored.nunique(), 'different network')}"
+        )
+    if said:
+        print_text("; ".join(said))
+
+
+def _print_unscored(rows: Sequence[ScoreRow], status: str, ranked: int) -> None:
+    """Say how many candidates have no score, and the most frequent reason; of most of them also what to do."""
+    reasons = {row.architecture: row.reason or "no reason given" for row in rows}
+    (reason, count), *others = Counter(reasons.values()).most_common()
+    example = one_line(next(architecture for architecture, why in reasons.items() if why == reason))
+    example = example if terminal_width() is None else fold(example, _EXAMPLE)
+    share = f" ({count} of them; all reasons in scores.jsonl)" if others else ""
+    print_text(one_line(f"{len(reasons)} {status}, ranked last, e.g. {example}: {reason}{share}"))
+    if _NO_RELU in reason and 2 * count > ranked:
+        print_text("Most networks have no ReLU: rank them with --score synflow, jacob_cov or zen, which need none")
 
 
 def _print_top(search: Search, ranking: pd.DataFrame) -> None:

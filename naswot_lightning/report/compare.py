@@ -11,7 +11,7 @@ from typing import Any
 from naswot_lightning.analysis.evidence import MIN_NETWORKS, PREDICTORS
 from naswot_lightning.analysis.results import Group, Network, TrainingResult, describe_best
 from naswot_lightning.columns import BEST_VAL_ACC, MACS, PARAMS, SCORE_FINAL, SCORE_INIT, TEST_ACC, Column
-from naswot_lightning.console import print_table, print_text
+from naswot_lightning.console import counted, print_table, print_text
 from naswot_lightning.errors import warn_of_failure
 from naswot_lightning.report.figures import draw_figures
 from naswot_lightning.report.findings import Findings, GroupFindings, describe_trajectory, find
@@ -99,7 +99,7 @@ def print_comparison(
             columns.append(column)
     print()
     print_table(
-        f"{len(run.results)} trained picks",
+        _title(run.results),
         [column.heading for column in columns],
         ([getattr(result, column.name) for column in columns] for result in run.results),
         optional=[column.heading for column in COLUMNS if column.name in _OPTIONAL],
@@ -111,12 +111,21 @@ def print_comparison(
     print_text(f"Files:   {', '.join(files)}{', figures/' if drawn else ''} in {folder}", indent=" " * 9)
     if drawn:
         print_text(f"Figures: {', '.join(path.name for path in drawn.values())}", indent=" " * 9)
-    for group, found in zip(run.groups, findings.groups, strict=True):
-        _print_group(group.title(found.networks) if len(run.groups) > 1 else None, found)
+    for found in findings.shown:
+        _print_group(found.title if len(findings.shown) > 1 else None, found)
+    for gain in findings.gains:
+        print()
+        print_text(gain.sentence)
     if run.best is not None:
         print()
         print_text(f"Best: {describe_best(run.best)}; {folder / run.best.checkpoint}", indent=" " * 6)
         print_text(f"      naswot export --run_dir {shlex.quote(str(folder))}", indent=" " * 8)
+
+
+def _title(results: Sequence[TrainingResult]) -> str:
+    controls = sum(bool(result.control) for result in results)
+    picks = counted(len(results) - controls, "trained pick")
+    return f"{picks}, {counted(controls, 'random control')}" if controls else picks
 
 
 def _print_networks(networks: Sequence[Network]) -> None:
@@ -153,26 +162,9 @@ def _print_group(title: str | None, found: GroupFindings) -> None:
             f"Left out of the statistics: {', '.join(parts)} of {found.results} results; "
             f"networks without a score and a test accuracy: {networks} of {found.networks + networks}"
         )
-    print()
-    test, val = found.correlations[TEST_ACC.name], found.correlations[BEST_VAL_ACC.name]
-    with_val = ["tau with val acc"] if any(each.kendall_tau.n for each in val.values()) else []
-    rows = []
-    for each in PREDICTORS:
-        tau, rho = test[each.name].kendall_tau, test[each.name].spearman_rho
-        of_val = [f"{val[each.name].kendall_tau:.3f}" for _ in with_val]
-        rows.append([f"{tau:.3f}", f"{rho:.3f}", *of_val, tau.n, each.label])
-    # Nothing is claimed of so few.
-    if found.networks < MIN_NETWORKS:
-        taus = ", ".join(f"{label} {tau}" for tau, *_, label in rows)
-        print_text(f"Kendall tau with test accuracy over {found.networks} networks: {taus}")
-    else:
-        print_table(
-            f"Kendall tau with test accuracy over {found.networks} networks, Spearman rho, 95 % bootstrap intervals",
-            ["tau", "rho", *with_val, "n", "of"],
-            rows,
-            optional=("tau with val acc", "rho"),
-            complete_in="evidence.json",
-        )
+    # Of so few a tau is chance: evidence.json has it, and nobody is shown it.
+    if found.networks >= MIN_NETWORKS:
+        _print_correlations(found)
     if lines := describe_trajectory(found.trajectory):
         print("\nScore during training:")
         for line in lines:
@@ -181,3 +173,21 @@ def _print_group(title: str | None, found: GroupFindings) -> None:
     print_text(found.verdict.sentence)
     if found.note is not None:
         print_text(found.note)
+
+
+def _print_correlations(found: GroupFindings) -> None:
+    print()
+    test, val = found.correlations[TEST_ACC.name], found.correlations[BEST_VAL_ACC.name]
+    with_val = ["tau with val acc"] if any(each.kendall_tau.n for each in val.values()) else []
+    rows = []
+    for each in PREDICTORS:
+        tau, rho = test[each.name].kendall_tau, test[each.name].spearman_rho
+        of_val = [f"{val[each.name].kendall_tau:.3f}" for _ in with_val]
+        rows.append([f"{tau:.3f}", f"{rho:.3f}", *of_val, tau.n, each.label])
+    print_table(
+        f"Kendall tau with test accuracy over {found.networks} networks, Spearman rho, 95 % bootstrap intervals",
+        ["tau", "rho", *with_val, "n", "of"],
+        rows,
+        optional=("tau with val acc", "rho"),
+        complete_in="evidence.json",
+    )

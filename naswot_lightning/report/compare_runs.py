@@ -11,12 +11,13 @@ from typing import Any
 
 from rich.cells import cell_len
 
+from naswot_lightning.analysis.evidence import tau_in_words
 from naswot_lightning.analysis.results import choose_best
 from naswot_lightning.analysis.statistics import Estimate, estimate, resampled_tau
 from naswot_lightning.analysis.trajectory import Points, seed_band
 from naswot_lightning.columns import PARAMS, SCORE_FINAL, SCORE_INIT, TEST_ACC
 from naswot_lightning.config import SearchConfig, result_settings
-from naswot_lightning.console import GAP, print_columns, print_text, terminal_width
+from naswot_lightning.console import GAP, counted, print_columns, print_text, terminal_width
 from naswot_lightning.errors import UserError, warn_of_failure
 from naswot_lightning.ranking import as_dicts
 from naswot_lightning.report.figures import save_figure
@@ -168,10 +169,10 @@ def _of_trainings(named: NamedRun) -> dict[str, str]:
         return {}
     group, found = named.run.groups[0], named.findings.groups[0]
     networks = group.by_rank
-    rows = {"trained networks": f"{len(networks)}, {_count_seeds(len(group.seeds))}"}
+    rows = {"trained networks": f"{len(networks)}, {counted(len(group.seeds), 'seed')}"}
     if best := choose_best([each for each in networks if each.mean(TEST_ACC.name) is not None]):
         values = [100 * each.test_acc for each in best.finished if each.test_acc is not None]
-        rows["test accuracy of the best (%)"] = f"{spread(values)}, {_count_seeds(len(values))}"
+        rows["test accuracy of the best (%)"] = f"{spread(values)}, {counted(len(values), 'seed')}"
     for label, lowest, column, unit in (
         ("test accuracy, mean (%)", "  lowest to highest (%)", TEST_ACC, 100.0),
         ("score at init, mean", "  lowest to highest", SCORE_INIT, 1.0),
@@ -188,8 +189,10 @@ def _of_trainings(named: NamedRun) -> dict[str, str]:
         ("tau of parameters", PARAMS),
     ):
         tau = found.correlations[TEST_ACC.name][column.name].kendall_tau
-        rows[label] = f"{tau}, n = {tau.n}"
+        rows[label] = tau_in_words(tau).removeprefix("tau ")
     rows["score against model size"] = found.verdict.outcome
+    if named.findings.gains:
+        rows["gain over random candidates"] = named.findings.gains[0].short
     if (settled := found.trajectory.settles_after.median) is not None:
         rows["settles after epoch (median)"] = f"{settled:g}"
     return rows
@@ -202,10 +205,6 @@ def spread(values: Sequence[float]) -> str:
     ('94.50 ± 0.71', '94.00')
     """
     return f"{fmean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
-
-
-def _count_seeds(n: int) -> str:
-    return f"{n} seed{'' if n == 1 else 's'}"
 
 
 def _agreement(first: NamedRun, second: NamedRun) -> Agreement:
@@ -300,5 +299,5 @@ def print_runs(found: RunsComparison) -> None:
     for each in found.agreements:
         said = f"not compared: {each.why}"
         if each.tau is not None and each.why is None:
-            said = f"{each.tau}, n = {each.tau.n:,} networks"
+            said = f"{each.tau}, n = {counted(each.tau.n, 'network')}"
         print_text(f"  {one_line(each.first)} and {one_line(each.second)}: {said}", indent=" " * 4)

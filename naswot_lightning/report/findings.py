@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from naswot_lightning.analysis.evidence import (
+    MIN_NETWORKS,
     Correlation,
     NetworksWithAccuracy,
     Verdict,
@@ -20,10 +21,12 @@ from naswot_lightning.analysis.evidence import (
     judge,
     note_on_range,
 )
+from naswot_lightning.analysis.gain import Gain, gain_of
 from naswot_lightning.analysis.results import GroupSettings
 from naswot_lightning.analysis.statistics import describe_method
 from naswot_lightning.analysis.trajectory import TrajectoryFacts, trajectory_facts
 from naswot_lightning.columns import BENCHMARK_ACC, BEST_VAL_ACC, MACS, PARAMS, SCORE_INIT, TEST_ACC, VAL_ACC
+from naswot_lightning.console import counted
 from naswot_lightning.ranking import COLUMNS
 from naswot_lightning.report.run import Run
 from naswot_lightning.spaces.errors import one_line
@@ -43,6 +46,11 @@ class GroupFindings:
 
     settings: GroupSettings
     """what the results have in common."""
+    title: str
+    """what was trained, in words."""
+    selection: str | None
+    """how the networks were chosen, one of :data:`~naswot_lightning.analysis.results.SELECTIONS`; None where nobody
+    noted it."""
     networks: int
     """how many enter the statistics."""
     results: int
@@ -86,14 +94,23 @@ class Findings:
     """All that a run says."""
 
     groups: tuple[GroupFindings, ...]
-    """each with statistics of its own, in the order of :attr:`Run.groups`."""
+    """each with statistics of its own: of each of :attr:`Run.groups` those of each selection, the largest first."""
+    gains: tuple[Gain, ...] = ()
+    """of picks over random candidates, for each group that has controls."""
     search: SearchFindings | None = None
     """of the ranking; None where there is none."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of ``evidence.json``."""
         method = describe_method(max((group.networks for group in self.groups), default=0))
-        return {"method": method, "groups": [group.to_json() for group in self.groups]}
+        gains = [{**asdict(gain.settings), **gain.to_json()} for gain in self.gains]
+        return {"method": method, "groups": [group.to_json() for group in self.groups], "gains_over_random": gains}
+
+    @property
+    def shown(self) -> tuple[GroupFindings, ...]:
+        """Those that say something: of each group the first, and others of enough networks for a verdict."""
+        first = {each.settings: each for each in reversed(self.groups)}
+        return tuple(e for e in self.groups if first[e.settings] is e or e.networks >= MIN_NETWORKS)
 
 
 def find(run: Run) -> Findings:
@@ -101,24 +118,29 @@ def find(run: Run) -> Findings:
     ranked = None if run.ranked is None else len(run.ranked)
     groups = []
     for group in run.groups:
-        networks = group.usable
-        failed = Counter(result.status for result in group.results if result.status != "ok")
-        groups.append(
-            GroupFindings(
-                settings=group.settings,
-                networks=len(networks),
-                results=len(group.results),
-                seeds=tuple(group.seeds),
-                left_out={**dict(sorted(failed.items())), "networks": len(group.networks) - len(networks)},
-                ranked=ranked,
-                note=note_on_range(group.networks, run.ranked),
-                correlations={each.name: correlations(networks, each.name) for each in (TEST_ACC, BEST_VAL_ACC)},
-                verdict=judge(networks, ranked),
-                trajectory=trajectory_facts(networks, run.trajectories),
+        for selection, members in group.samples.items():
+            own = replace(group, networks=members)
+            networks = own.usable
+            failed = Counter(result.status for result in own.results if result.status != "ok")
+            groups.append(
+                GroupFindings(
+                    settings=group.settings,
+                    title=own.title(len(networks), selection),
+                    selection=selection,
+                    networks=len(networks),
+                    results=len(own.results),
+                    seeds=tuple(own.seeds),
+                    left_out={**dict(sorted(failed.items())), "networks": len(members) - len(networks)},
+                    ranked=ranked,
+                    note=note_on_range(members, run.ranked),
+                    correlations={each.name: correlations(networks, each.name) for each in (TEST_ACC, BEST_VAL_ACC)},
+                    verdict=judge(networks, ranked),
+                    trajectory=trajectory_facts(networks, run.trajectories),
+                )
             )
-        )
+    gains = tuple(gain for group in run.groups if (gain := gain_of(group)) is not None)
     if run.ranking.empty:
-        return Findings(tuple(groups))
+        return Findings(tuple(groups), gains)
     from naswot_lightning.spaces import SpaceError, known_space
 
     statuses = Counter(run.ranking["status"])
@@ -134,7 +156,7 @@ def find(run: Run) -> Findings:
         agreement=agreement_with_size(run.ranking),
         known=known,
     )
-    return Findings(tuple(groups), search)
+    return Findings(tuple(groups), gains, search)
 
 
 def describe_trajectory(facts: TrajectoryFacts) -> list[str]:
@@ -154,7 +176,8 @@ def describe_trajectory(facts: TrajectoryFacts) -> list[str]:
         )
     elif settled.never:
         lines.append(f"settled:     in no network does it stay below {facts.bound:.0%} change an epoch")
-    if (final := facts.ranking.init_to_final) is not None:
+    final = facts.ranking.init_to_final
+    if final is not None and facts.ranking.epochs[-1].n >= MIN_NETWORKS:
         epochs = facts.ranking.epochs
         previous = [each.tau_with_previous for each in epochs if each.tau_with_previous is not None]
         after_one = epochs[0].tau_with_init
@@ -189,10 +212,11 @@ class ScoredCandidates:
         if picked.any():
             shown = ", ".join(map(str, ranks[picked][:_NAMED])) + (", ..." if picked.sum() > _NAMED else "")
             self.marked = picked
-            self.mark = f"{picked.sum()} trained pick{'s' if picked.sum() > 1 else ''} (rank {shown})"
+            self.mark = f"{counted(int(picked.sum()), 'trained network')} (rank {shown})"
         # What was searched on what, with the numbers of candidates.
         n, left_out = len(ranks), Counter(rows.loc[~scored, "status"])
-        count = f"n = {n:,} of {n + left_out.total():,} candidates" if left_out else f"n = {n:,} candidates"
+        whole = counted(n + left_out.total(), "candidate")
+        count = f"n = {n:,} of {whole}" if left_out else f"n = {whole}"
         others = ", ".join(f"{number:,} {status}" for status, number in left_out.items())
         where = f"{settings.get('space', '?')} on {settings.get('dataset', '?')}, seed {settings.get('seed', '?')}"
         so_far = " so far" if run.provisional else ""

@@ -19,7 +19,7 @@ from naswot_lightning.analysis.measurements import (
     read_ablation,
     read_similarities,
 )
-from naswot_lightning.analysis.results import Group, TrainingResult, best_result, comparable, read_results
+from naswot_lightning.analysis.results import CONTROL, Group, TrainingResult, best_result, comparable, read_results
 from naswot_lightning.analysis.trajectory import LearningCurve, Trajectory, read_learning_curve, read_trajectory
 from naswot_lightning.benchmarks.targets import Target
 from naswot_lightning.columns import VAL_ACC, Column, Criterion
@@ -177,6 +177,11 @@ class TrainingRun:
     trajectory: Trajectory
     fault: str | None
     """of a file of it that is damaged, in one line; None where there is none."""
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it is a random candidate to compare the picks with."""
+        return self.pick.startswith(f"{CONTROL}-")
 
 
 def read_trainings(folder: Path, results: Sequence[TrainingResult]) -> tuple[TrainingRun, ...]:

@@ -28,7 +28,7 @@ _FILES = (
 _FOLDERS = ("picks", "trials", "trials/picks", "figures", "wandb", "jobs", "study", "measured")
 # Names of the folders that a run makes in these.
 _NAMES_WITHIN = {
-    "picks": r"(given|[1-9]\d*)-[0-9a-f]+(-seed\d+)?",
+    "picks": r"(given|(control-)?[1-9]\d*)-[0-9a-f]+(-seed\d+)?",
     "trials/picks": r"[0-9a-f]{12}-\d+",
     "jobs": r"\d{8}-\d{6}-\w{8}",
 }

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from naswot_lightning.analysis.evidence import ACCURACY_DECIMALS, MIN_NETWORKS, note_on_range
-from naswot_lightning.analysis.results import comparable, read_results
+from naswot_lightning.analysis.results import SELECTIONS, comparable, read_results
 from naswot_lightning.benchmarks import open_benchmark
 from naswot_lightning.benchmarks.targets import reported_target
 from naswot_lightning.columns import MACS, PARAMS
-from naswot_lightning.console import format_cell
+from naswot_lightning.console import counted, format_cell
 from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import read_ranking
 from naswot_lightning.spaces.errors import one_line
@@ -179,7 +179,10 @@ def _of_picks(candidates: Candidates) -> list[CandidateAccuracies]:
         ranking = read_ranking(candidates.folder.path)
         ranked = ranking.loc[ranking["status"] == "ok", "canonical"].drop_duplicates().tolist()
     found = []
-    for group in comparable(read_results(candidates.folder.path)):
+    for whole in comparable(read_results(candidates.folder.path)):
+        # Networks that were chosen in different ways are no sample together: the largest part of one way.
+        selection, members = next(iter(whole.samples.items()))
+        group = replace(whole, networks=members)
         trained = {each.canonical: each.mean("test_acc") for each in group.networks}
         values = np.full(len(candidates.rows), np.nan)
         for number, row in enumerate(candidates.rows):
@@ -190,7 +193,8 @@ def _of_picks(candidates: Candidates) -> list[CandidateAccuracies]:
         own, several = group.settings, "s" if len(group.seeds) > 1 else ""
         recipe = "" if own.recipe is None else f", recipe {own.recipe}"
         seeds = f"seed{several} {', '.join(map(str, group.seeds))}"
-        label = f"{own.space} on {own.dataset}{recipe}, {own.epochs} epochs, {seeds}"
+        chosen = f" ({SELECTIONS[selection]})" if selection and len(whole.samples) > 1 else ""
+        label = f"{own.space}{chosen} on {own.dataset}{recipe}, {counted(own.epochs, 'epoch')}, {seeds}"
         note = note_on_range(group.networks, ranked)
         found.append(CandidateAccuracies(one_line(label), "trained picks", values, note))
     return found

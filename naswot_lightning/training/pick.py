@@ -45,7 +45,7 @@ import torch
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from naswot_lightning.analysis.confusion import Confusion
-from naswot_lightning.analysis.results import TrainingResult
+from naswot_lightning.analysis.results import CONTROL, TrainingResult
 from naswot_lightning.callbacks import (
     DivergedError,
     MetricsTable,
@@ -158,6 +158,7 @@ def _describe(
     space = known_space(settings.space)
     size = space.complexity(settings.canonical, dataset.num_classes, image_size=dataset.image_size)
     return {
+        "control": pick.run.name.startswith(f"{CONTROL}-") or None,
         **{name: getattr(settings, name) for name in ("rank", "space", "architecture", "canonical", "dataset", "seed")},
         "epochs": settings.values.epochs,
         "epochs_trained": len(metrics.rows),

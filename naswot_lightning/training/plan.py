@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import random
 import re
 import sys
 from dataclasses import asdict, dataclass, fields
@@ -12,7 +13,9 @@ from typing import Any
 import pandas as pd
 import torch
 
+from naswot_lightning.analysis.results import CONTROL
 from naswot_lightning.config import SearchConfig, Select, TrainConfig
+from naswot_lightning.console import counted
 from naswot_lightning.data.own import dataset_name
 from naswot_lightning.data.sources import count_training_images
 from naswot_lightning.data.splits import describe_split
@@ -21,6 +24,7 @@ from naswot_lightning.execution import get_engine
 from naswot_lightning.execution.base import Executor, ResourceRequest
 from naswot_lightning.execution.resources import ResourceSlot, split_resources
 from naswot_lightning.ranking import as_dicts, read_ranking
+from naswot_lightning.seeds import derived_seed
 from naswot_lightning.spaces import EnumerableSpace, Space, get_space, known_space, trust
 from naswot_lightning.storage.records import STRICT, Count, Positive, from_plain
 from naswot_lightning.storage.run_folder import RunFolder
@@ -49,6 +53,8 @@ class PlannedPick:
     name: str
     """The name of its folder and of its wandb run."""
     settings: PickSettings
+    selection: str
+    """How it was chosen: one of :data:`~naswot_lightning.analysis.results.SELECTIONS`."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +164,7 @@ def _plan_picks(config: TrainConfig, searched: SearchSettings, folder: RunFolder
     seeds = config.all_seeds() or [searched.seed if config.seed is None else config.seed]
     picks = []
     for candidate in candidates:
-        architecture, rank = candidate["architecture"], candidate["rank"]
+        architecture, rank, selection = candidate["architecture"], candidate["rank"], candidate.pop("selection")
         # The name begins with the rank; the benchmark's index follows, or the first digits of a hash.
         if isinstance(space, EnumerableSpace):
             identifier = str(space.index(architecture))
@@ -166,7 +172,8 @@ def _plan_picks(config: TrainConfig, searched: SearchSettings, folder: RunFolder
             identifier = hashlib.sha256(architecture.encode()).hexdigest()[:8]
         for seed in seeds:
             name = f"{'given' if rank is None else rank}-{identifier}{f'-seed{seed}' if config.all_seeds() else ''}"
-            picks.append(PlannedPick(name, PickSettings(**{**shared, **candidate, "seed": seed})))
+            name = f"{CONTROL}-{name}" if selection == CONTROL else name
+            picks.append(PlannedPick(name, PickSettings(**{**shared, **candidate, "seed": seed}), selection))
     return picks
 
 
@@ -190,13 +197,15 @@ def _recipe_for(config: TrainConfig, space: Space, dataset: str, data_dir: str) 
 
 
 def _candidates(config: TrainConfig, searched: SearchSettings, folder: RunFolder, space: Space) -> list[dict[str, Any]]:
-    """Return rank, architecture, canonical form and score of each network to train, of a ranking or given."""
+    """Return rank, architecture, canonical form, score and selection of each network to train."""
     if config.architecture is not None:
-        if config.picks is not None:
-            raise UserError(f"--picks {config.picks}: it chooses from a ranking; leave it or --architecture out")
+        for name, value in (("picks", config.picks), ("controls", config.controls or None)):
+            if value is not None:
+                raise UserError(f"--{name} {value}: it chooses from a ranking; leave it or --architecture out")
         space.validate(config.architecture)
         network = space.canonical(config.architecture) if config.canonical else config.architecture
-        return [{"rank": None, "architecture": config.architecture, "canonical": network, "score": None}]
+        given = {"rank": None, "architecture": config.architecture, "canonical": network, "score": None}
+        return [{**given, "selection": "given"}]
     if space.name != known_space(searched.space).name:
         raise UserError(f"--space {space.name}: the ranking of {folder.path} is of {searched.space}")
     ranking = read_ranking(folder.path)
@@ -204,7 +213,11 @@ def _candidates(config: TrainConfig, searched: SearchSettings, folder: RunFolder
         picks = named_picks(ranking, str(config.picks))
     else:
         picks = choose_picks(ranking, config.top, config.select or searched.select)
-    rows = list(as_dicts(picks[["rank", "architecture", "canonical", "score"]]))
+    picks = picks.assign(selection=selection_of(ranking, picks))
+    if config.controls:
+        controls = choose_controls(ranking, picks, config.controls, searched.seed)
+        picks = pd.concat([picks, controls.assign(selection=CONTROL)])
+    rows = list(as_dicts(picks[["rank", "architecture", "canonical", "score", "selection"]]))
     for row in rows:
         space.validate(row["canonical"])
     return rows
@@ -229,6 +242,38 @@ def choose_picks(ranking: pd.DataFrame, top: int, select: str = "top") -> pd.Dat
     if select == "top" or top == 1:
         return networks.head(top)
     return networks.iloc[[round(step * (len(networks) - 1) / (top - 1)) for step in range(top)]]
+
+
+def choose_controls(ranking: pd.DataFrame, picks: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
+    """Return so many random candidates that could be built, networks that differ from each other and from the picks.
+
+    Of the same search and seed they are the first of one random order, so that more of them continue fewer. UserError
+    where there are fewer.
+    """
+    order = list(range(len(ranking)))
+    random.Random(derived_seed(seed, CONTROL)).shuffle(order)
+    candidates = ranking.iloc[order]
+    others = candidates[(candidates["status"] != "failed") & ~candidates["canonical"].isin(picks["canonical"])]
+    others = others.drop_duplicates("canonical")
+    if count > len(others):
+        raise UserError(
+            f"--controls {count}: the ranking has {counted(len(others), 'network')} beside the picks; choose fewer, or "
+            "search with more --samples"
+        )
+    # Equal networks are one, of the best of their ranks.
+    chosen = set(others["canonical"].head(count))
+    return ranking[ranking["canonical"].isin(chosen)].drop_duplicates("canonical")
+
+
+def selection_of(ranking: pd.DataFrame, picks: pd.DataFrame) -> str:
+    """Return how picks lie in their ranking, however they were asked for: one of :data:`SELECTIONS`."""
+    networks = ranking.loc[ranking["status"] == "ok", "canonical"].drop_duplicates().tolist()
+    chosen = picks["canonical"].tolist()
+    if set(chosen) >= set(networks):
+        return "all"
+    if chosen == networks[: len(chosen)]:
+        return "top"
+    return "spread" if chosen == choose_picks(ranking, len(chosen), "spread")["canonical"].tolist() else "named"
 
 
 def named_picks(ranking: pd.DataFrame, text: str) -> pd.DataFrame:

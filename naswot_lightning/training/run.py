@@ -92,7 +92,8 @@ def prepare_picks(training: Training, loaded: list[Dataset]) -> list[Path]:
             artifacts=wandb.artifacts,
         )
         images = loaded[0].fingerprint if loaded else None
-        folders.append(prepare_pick(training.folder.path, pick.settings, run, training.config.overwrite, images))
+        decided = pick.settings, run, training.config.overwrite, images, pick.selection
+        folders.append(prepare_pick(training.folder.path, *decided))
     return [folder for folder in folders if not _is_finished(folder)]
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import yaml
 
+from naswot_lightning.analysis.results import read_selections
 from naswot_lightning.config import ProbeSplit, ScoreBatchNorm, TrainConfig, settings_affecting
 from naswot_lightning.errors import UserError, expect_name
 from naswot_lightning.storage.files import atomic_write, remove_within
@@ -120,7 +121,7 @@ def adapt_recipe(recipe: Recipe, images: int) -> Recipe:
 
 
 # What may differ when a pick is continued.
-_FREE = ("options", *settings_affecting(TrainConfig, "source", "machine", "display"))
+_FREE = ("options", "selections", *settings_affecting(TrainConfig, "source", "machine", "display"))
 _RETRY = "retry.yaml"
 # In config.yaml.
 _IMAGES = "images_fingerprint"
@@ -273,17 +274,24 @@ class SavedPick:
 
 
 def prepare_pick(
-    run_dir: Path, settings: PickSettings, run: PickRun, overwrite: bool, images: str | None = None
+    run_dir: Path,
+    settings: PickSettings,
+    run: PickRun,
+    overwrite: bool,
+    images: str | None = None,
+    selection: str | None = None,
 ) -> Path:
     """Write the settings of a pick into its folder, which belongs to one set of them and of images; return the folder.
 
     With ``overwrite`` it begins anew where these differ. ``images`` is the fingerprint of the data set, if it was
-    loaded. UserError where the pick was trained with other settings, or its settings are damaged.
+    loaded; ``selection`` is how the pick was chosen, noted beside how it was chosen before. UserError where it was
+    trained with other settings, or its settings are damaged.
     """
     folder = run_dir / "picks" / run.name
     if folder.is_symlink():
         raise UserError(f"{folder} is a link where a run keeps a folder: move it away, or remove it")
-    plain = {**settings.to_plain(), "options": settings.options(), _IMAGES: images}
+    selections = dict.fromkeys((*read_selections(folder), *filter(None, (selection,))))
+    plain = {**settings.to_plain(), "selections": ",".join(selections), "options": settings.options(), _IMAGES: images}
     if (folder / "config.yaml").exists():
         saved = _read_plain(folder, "config.yaml")
         plain[_IMAGES] = images or saved.get(_IMAGES)

@@ -102,7 +102,8 @@ def test_the_top_of_a_ranking_is_told_from_a_spread():
     ranked = [network.canonical for network in members]
     random.Random(0).shuffle(members)
     for own, names, whole in (
-        (members, [*ranked, "another"], "the top 12 of a ranking of 13,"), (members, None, "the top 12 of a ranking,"),
+        (members, [*ranked, "another"], "the top 12 of a ranking of 13 different networks,"),
+        (members, None, "the top 12 of a ranking,"),
         (members, ranked, None), (members[1:], [*ranked, "another"], None),
         ([network for network in members if network.rank != 2], None, None),
     ):  # fmt: skip

@@ -50,7 +50,7 @@ def test_means_and_deviations_over_seeds_are_of_the_finished():
     assert (len(network.results), len(network.finished), network.usable) == (4, 3, True)
     assert network.name == "1-x"
     assert group.seeds == [777, 888, 999, 1000]
-    assert "n = 1 networks, 3 epochs, seeds 777, 888, 999, 1000" in group.title(1)
+    assert "n = 1 network, 3 epochs, seeds 777, 888, 999, 1000" in group.title(1)
 
 
 def test_one_seed_has_no_deviation_and_a_failed_network_no_mean():
@@ -98,3 +98,20 @@ def test_a_result_is_read_as_it_was_written(tmp_path):
     written.write(folder)
     assert read_results(tmp_path) == [written]
     assert "pick" not in json.loads((folder / "result.json").read_text())
+
+
+def test_networks_of_each_selection_are_a_sample_of_their_own(tmp_path):
+    for number in range(1, 8):
+        folder = write_pick(tmp_path, result(number))
+        chosen = {1: "top,spread", 2: "top", 7: ""}.get(number, "spread")
+        (folder / "config.yaml").write_text(f"seed: 0\nselections: {chosen or repr('')}\nspace: nasbench201\n")
+    write_pick(tmp_path, result(2, control=True), name="control-2-c2")
+    (tmp_path / "picks" / "control-2-c2" / "config.yaml").write_text("selections: control\n")
+    (group,) = comparable(read_results(tmp_path))
+    samples = {name: [network.canonical for network in own] for name, own in group.samples.items()}
+    assert samples == {
+        "spread": ["c1", "c3", "c4", "c5", "c6"], "top": ["c1", "c2"], None: ["c7"], "control": ["c2"],
+    }  # fmt: skip
+    assert list(samples)[:2] == ["spread", "top"]
+    (tmp_path / "picks" / "2-c2" / "config.yaml").write_text("selections: rm -rf\n")
+    assert [each.selections for each in read_results(tmp_path) if each.pick == "2-c2"] == [()]

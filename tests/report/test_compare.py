@@ -106,6 +106,31 @@ def test_compare_diverged_or_cut_training_is_shown_and_left_out(tmp_path, capsys
 
 
 @pytest.mark.usefixtures("_without_figures")
+def test_compare_picks_of_other_selections_are_not_mixed_and_the_gain_over_random_is_said(tmp_path, capsys):
+    write_noisy(tmp_path)
+    for number in range(1, 9):
+        chosen = "top,spread" if number < 3 else "spread"
+        (tmp_path / "picks" / f"{number}-c{number}" / "config.yaml").write_text(f"selections: {chosen}\n")
+    for number in (20, 30, 40):
+        folder = write_pick(tmp_path, result(number, control=True), name=f"control-{number}-c{number}")
+        (folder / "config.yaml").write_text("selections: control\n")
+    found, whole, printed = compared(tmp_path, capsys)
+    assert [(group["selection"], group["networks"]) for group in whole["groups"]] == [
+        ("spread", 8), ("control", 3), ("top", 2),
+    ]  # fmt: skip
+    assert found["verdict"]["sentence"] in printed
+    # Small samples of other selections are in the file alone.
+    assert printed.count("Too little evidence") == 0
+    (gain,) = whole["gains_over_random"]
+    assert (len(gain["picks"]), len(gain["controls"]), gain["outcome"]) == (2, 3, "cannot be told from")
+    assert gain["sentence"] in printed
+    assert "8 trained picks, 3 random controls" in printed
+    html = (tmp_path / "report.html").read_text()
+    assert gain["sentence"] in html
+    assert "random: rank 20" in html
+
+
+@pytest.mark.usefixtures("_without_figures")
 def test_compare_too_little_is_said(tmp_path, capsys):
     for number in range(1, 7):
         pick = write_pick(tmp_path / "equal", result(number, test_acc=0.5, best_val_acc=None, val_set=None))
@@ -142,7 +167,7 @@ def test_compare_results_of_other_epochs_have_statistics_of_their_own(tmp_path, 
     assert [(group["epochs"], group["networks"]) for group in whole["groups"]] == [(3, 6), (200, 3)]
     assert "n = 3 networks, 200 epochs, seed 0:" in printed
     assert found["ranked"] == 99
-    assert "the top 6 of a ranking of 99" in printed
+    assert "the top 6 of a ranking of 99 different networks" in printed
 
 
 def test_compare_damaged_result_is_named_and_none_is_a_page(tmp_path):

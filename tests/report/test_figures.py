@@ -64,7 +64,7 @@ def test_score_vs_params_points_are_candidates_and_picks_are_marked(tmp_path):
     assert figure.get_suptitle() == "nasbench201 on digits, seed 7, n = 40 of 43 candidates; left out 3 degenerate"
     assert axis.get_ylabel() == r"score: \$\frac{\$x"
     ranks = run.ranking.loc[run.ranking["canonical"].isin(["c3", "c8"]), "rank"].tolist()
-    assert picks.get_label() == f"2 trained picks (rank {ranks[0]}, {ranks[1]})"
+    assert picks.get_label() == f"2 trained networks (rank {ranks[0]}, {ranks[1]})"
     # Without picks the first of the ranking is marked. The heading is the tau of the points.
     falling = [candidate(number, float(10**number), 10 ** (9 - number)) for number in range(9)]
     (axis,) = draw_score_vs_params(run_of([*falling, candidate(50, 3.0, None)]), None).axes
@@ -152,7 +152,9 @@ def test_networks_with_accuracy_of_picks_are_means_beside_the_score_that_ranked(
     rows = [candidate(number, 100.0 - number, 1000) for number in range(1, 5)]
     ranked = Run("run", SETTINGS, rank(rows, [NASWOT]), run.results, run.groups, run.trajectories)
     assert sorted(networks_with_accuracy(ranked).scores["naswot"].tolist())[:4] == [96.0, 97.0, 98.0, 99.0]
-    assert draw_figure3(ranked, find(ranked)).axes[0].get_title().endswith("n = 4; 2 without a score")
+    assert (
+        draw_figure3(ranked, find(ranked)).axes[0].get_title().endswith("n = 4: too few for a tau; 2 without a score")
+    )
 
 
 def test_benchmark_evidence_names_its_table_or_is_damaged(tmp_path):

@@ -8,13 +8,14 @@ import pandas as pd
 import pytest
 import yaml
 
+from naswot_lightning.analysis.results import read_selections
 from naswot_lightning.cli.parser import run_command
 from naswot_lightning.cli.search import run_search
 from naswot_lightning.cli.train import run_training
 from naswot_lightning.config import SearchConfig, TrainConfig, WandbConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.storage.files import lock_folder
-from naswot_lightning.training.plan import choose_picks, named_picks, plan_training
+from naswot_lightning.training.plan import choose_controls, choose_picks, named_picks, plan_training, selection_of
 from naswot_lightning.training.settings import PickRun, prepare_pick, read_pick, write_retry
 from tests.training.runs import SMALL
 
@@ -50,6 +51,26 @@ def test_choose_picks_top_or_spread_over_different_networks():
         choose_picks(rows, 11, "spread")
 
 
+def test_controls_are_random_candidates_that_differ_from_the_picks_and_more_of_them_continue_fewer():
+    rows = pd.DataFrame({"canonical": list("aabcddefghijzx"), "status": ["ok"] * 12 + ["degenerate", "failed"]})
+    rows.insert(0, "rank", range(1, 15))
+    picks = choose_picks(rows, 3)
+    three, nine = (set(choose_controls(rows, picks, count, seed=0)["canonical"]) for count in (3, 8))
+    assert three < nine == set("defghijz")
+    assert choose_controls(rows, picks, 8, seed=0)["rank"].tolist() == [5, 7, 8, 9, 10, 11, 12, 13]
+    assert any(set(choose_controls(rows, picks, 3, seed)["canonical"]) != three for seed in range(1, 5))
+    with pytest.raises(UserError, match="--controls 9: the ranking has 8 networks beside the picks"):
+        choose_controls(rows, picks, 9, seed=0)
+
+
+def test_selection_is_told_by_the_ranks_however_they_were_asked_for():
+    rows = pd.DataFrame({"rank": range(1, 10), "canonical": list("abcdefghi"), "status": "ok"})
+    for text, expected in (
+        ("1-3", "top"), ("1", "top"), ("1,5,9", "spread"), ("1,2,9", "named"), ("7", "named"), ("all", "all"),
+    ):  # fmt: skip
+        assert selection_of(rows, named_picks(rows, text)) == expected
+
+
 @pytest.fixture(scope="module")
 def listed(tmp_path_factory):
     """The ranking of an explicit list, one of whose networks has no score."""
@@ -79,6 +100,17 @@ def test_plan_training_all_of_a_list_with_several_seeds(listed):
     assert "degenerate" in [statuses[rank] for rank, _ in ranks]
     assert len({pick.settings.digest() for pick in picks}) == len({pick.name for pick in picks}) == 6
     assert all(pick.name.endswith(f"-seed{pick.settings.seed}") for pick in picks)
+
+
+def test_plan_training_names_controls_and_notes_how_a_pick_was_chosen(listed, tmp_path):
+    picks = plan_training(TrainConfig(run_dir=str(listed), top=1, controls=1, seeds="3,4")).picks
+    assert [(pick.name.split("-")[0], pick.selection) for pick in picks] == [("1", "top")] * 2 + [
+        ("control", "control")
+    ] * 2
+    assert picks[2].name.startswith("control-2-")
+    for selection, expected in (("top", ("top",)), ("spread", ("top", "spread")), ("top", ("top", "spread"))):
+        folder = prepare_pick(tmp_path, picks[0].settings, RUN, False, None, selection)
+        assert read_selections(folder) == expected
 
 
 def test_run_training_with_bad_input_leaves_the_folder_of_a_search_as_it_was(listed):

@@ -72,6 +72,7 @@ def draw_figure6(run: Run, findings: Findings) -> Figure | None:
                 axis.plot(*zip(*points, strict=True), color=style.FAILED, linestyle="--", linewidth=1, label=label)
                 label = "_"
         axis.set(xlabel="epochs", ylabel=_SCORE_AXIS, title=name)
+        axis.locator_params(axis="x", integer=True)
         axis.grid(alpha=0.3)
     axes[0].set_xlim(-0.05, 2.05)
     style.explain_colors(figure, axes[1], networks)
@@ -115,6 +116,7 @@ def draw_runs(trajectories: Mapping[str, Sequence[Points]]) -> Figure | None:
     axes[0].set(xlabel="epochs", ylabel=_SCORE_AXIS, title="score")
     axes[1].set(xlabel="epochs", ylabel="score / score at init", title="relative to the score at init")
     for axis in axes:
+        axis.locator_params(axis="x", integer=True)
         axis.grid(alpha=0.3)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", fontsize="small", title="run")
     return figure
@@ -172,6 +174,7 @@ def draw_best_so_far(searches: Mapping[str, Sequence[Curve]], label: str, title:
         looks[name] = {"color": color, "linestyle": _PATTERNS[place % len(_PATTERNS)]}
     axes = figure.subplots(1, len(kinds), squeeze=False)[0]
     for axis, kind in zip(axes, kinds, strict=True):
+        axis.locator_params(axis="x", integer=kind == "evaluations")
         _draw_bands(axis, bands[kind], looks)
         axis.set(xlabel=_EFFORTS[kind], ylabel=style.wrapped(f"{label}, best so far", _LETTERS // 2))
     handles, names = axes[0].get_legend_handles_labels()

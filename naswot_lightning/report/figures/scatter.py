@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from naswot_lightning.analysis.evidence import is_shown, tau_in_words
+from naswot_lightning.analysis.results import SELECTIONS
 from naswot_lightning.analysis.statistics import Estimate, estimate, kendall_tau, resampled_tau
 from naswot_lightning.columns import PARAMS, SCORE_FINAL, SCORE_INIT, TEST_ACC
 from naswot_lightning.report.figures import style
@@ -179,12 +181,16 @@ def draw_score_vs_accuracy(run: Run, findings: Findings) -> Figure | None:
         # Scores have many digits: more labels touch each other.
         axis.locator_params(axis="x", nbins=6)
         tau = found.correlations[TEST_ACC.name][column.name].kendall_tau
-        axis.set_title(f"{column.label}: {_heading(tau)}", fontsize="medium")
+        # Of several selections, each has a tau of its own.
+        part = f" ({SELECTIONS[found.selection]})" if found.selection and len(group.samples) > 1 else ""
+        axis.set_title(f"{column.label}: {_heading(tau)}{part}", fontsize="medium")
         axis.grid(alpha=0.3)
     style.explain_colors(figure, axes[-1], group.by_rank)
     return figure
 
 
 def _heading(tau: Estimate) -> str:
+    if not is_shown(tau):
+        return tau_in_words(tau)
     interval = "" if tau.low is None else " (95 %)"
     return f"Kendall tau {tau}{interval}, n = {tau.n}"

@@ -32,6 +32,7 @@ _ALWAYS = ("space", "samples", "dataset", "score", "seed")
 _SCRIPTS = ("trainings", "run")
 # Others stand as they are.
 _OUTCOMES = {"beats": "yes", "loses": "no"}
+_GAINED = {"beat": "yes", "lose to": "no", "cannot be told from": "cannot be told"}
 _MOST_REASONS = 20
 # Of a confusion matrix.
 _MOST_CLASSES = 20
@@ -71,7 +72,7 @@ class Page:
     """What stands on the page of a run; the same for the same files."""
 
     def __init__(self, run: Run, findings: Findings) -> None:
-        self.run, self.search = run, findings.search
+        self.run, self.search, self.gains = run, findings.search, findings.gains
         self.evidence = evidence_of(run, findings)
         self.candidates = candidates_of(run)
         self.progress = progress_of(run.rows, run.criterion)
@@ -182,7 +183,10 @@ class Page:
         if self.evidence:
             outcome = self.evidence[0].verdict.outcome
             answer = _OUTCOMES.get(outcome, outcome)
-            found.append(Fact("does the score beat size?", answer, f"tau {self.evidence[0].tau}"))
+            found.append(Fact("does the score beat size?", answer, self.evidence[0].tau))
+        if self.gains:
+            gain = self.gains[0]
+            found.append(Fact("do the picks beat random ones?", _GAINED.get(gain.outcome, gain.outcome), gain.short))
         return found
 
     @property
@@ -262,10 +266,12 @@ def commands_of(run: Run) -> tuple[str, ...]:
         options: list[tuple[str, Any]] = [("dataset", planned.dataset), *recipe, *planned.options.items()]
         seeds = sorted({each.planned.seed for each in members})
         options.append(("seed", seeds[0]) if len(seeds) == 1 else ("seeds", ",".join(map(str, seeds))))
-        ranks = sorted({each.planned.rank for each in members if each.planned.rank is not None})
+        ranks = sorted({e.planned.rank for e in members if e.planned.rank is not None and not e.is_control})
+        if controls := len({each.planned.rank for each in members if each.is_control}):
+            options.append(("controls", controls))
         if ranks:
             commands.append(_joined("train", [("picks", ",".join(map(str, ranks))), *options]))
-        given = {(each.planned.space, each.planned.architecture) for each in members if each.planned.rank is None}
+        given = {(e.planned.space, e.planned.architecture) for e in members if e.planned.rank is None}
         for space, architecture in sorted(given):
             commands.append(_joined("train", [("space", space), ("architecture", architecture), *options]))
     return tuple(commands)

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
-from naswot_lightning.analysis.evidence import PREDICTORS, Correlation, Verdict
+from naswot_lightning.analysis.evidence import (
+    MIN_NETWORKS,
+    PREDICTORS,
+    Correlation,
+    Verdict,
+    tau_in_words,
+)
 from naswot_lightning.columns import BENCHMARK_ACC, SCORE_INIT, SIZES, TEST_ACC, VAL_ACC, Column, Criterion
 from naswot_lightning.ranking import COLUMNS, as_dicts
 from naswot_lightning.report.findings import Findings, describe_trajectory
@@ -261,6 +267,8 @@ class Pick:
     @property
     def name(self) -> str:
         """What it is called on the page."""
+        if all(each.is_control for each in self.trainings):
+            return f"random: rank {self.rank}"
         return "given by hand" if self.rank is None else f"rank {self.rank}"
 
     def to_json(self) -> dict[str, Any]:
@@ -336,33 +344,39 @@ class Evidence:
 
     @property
     def tau(self) -> str:
-        """Kendall's tau of the score, with its interval."""
-        return str(self.correlations[SCORE_INIT.name].kendall_tau)
+        """Kendall's tau of the score, with its interval; of too few networks, how many they are."""
+        return tau_in_words(self.correlations[SCORE_INIT.name].kendall_tau)
 
     @property
     def rows(self) -> list[tuple[str, str, str, int]]:
         """Predictor, Kendall's tau, Spearman's rho, and how many networks."""
         known = ((column.label, self.correlations[column.name]) for column in PREDICTORS)
         return [
-            (label, str(e.kendall_tau), str(e.spearman_rho), e.kendall_tau.n) for label, e in known if e.kendall_tau.n
+            (label, str(e.kendall_tau), str(e.spearman_rho), e.kendall_tau.n)
+            for label, e in known
+            if e.kendall_tau.n >= MIN_NETWORKS
         ]
 
     @property
     def bars(self) -> list[tuple[str, float, float | None, float | None, bool]]:
-        """Predictor, tau, both ends of its interval, whether it is a size; only where tau is defined."""
+        """Predictor, tau, both ends of its interval, whether it is a size; only where tau says anything."""
         taus = [(column, self.correlations[column.name].kendall_tau) for column in PREDICTORS]
-        return [(c.label, tau.value, tau.low, tau.high, c.name in SIZES) for c, tau in taus if tau.value is not None]
+        return [
+            (c.label, tau.value, tau.low, tau.high, c.name in SIZES)
+            for c, tau in taus
+            if tau.value is not None and tau.n >= MIN_NETWORKS
+        ]
 
 
 def evidence_of(run: Run, findings: Findings) -> list[Evidence]:
     """Return the evidence of a run, that of its own trainings first, the group with the most networks first of all."""
     found = []
-    for group, each in zip(run.groups, findings.groups, strict=True):
+    for each in findings.shown:
         notes = [] if each.note is None else [each.note]
         if left_out := [f"{count} {what}" for what, count in each.left_out.items() if count]:
             notes.append(f"Left out of the statistics: {', '.join(left_out)}.")
-        title, lines = group.title(each.networks), describe_trajectory(each.trajectory)
-        found.append(Evidence(title, each.verdict, each.correlations[TEST_ACC.name], notes, lines))
+        lines = describe_trajectory(each.trajectory)
+        found.append(Evidence(each.title, each.verdict, each.correlations[TEST_ACC.name], notes, lines))
     if (table := run.benchmark) is not None:
         title = f"{table.source}: {table.networks:,} of {table.candidates:,} candidates are known"
         notes = [f"{table.regret}."] if table.regret else []

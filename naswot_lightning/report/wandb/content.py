@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from naswot_lightning.analysis.evidence import is_shown
 from naswot_lightning.analysis.results import TrainingResult
 from naswot_lightning.analysis.trajectory import Points
 from naswot_lightning.columns import SIZES
@@ -202,13 +203,20 @@ def log_comparison(tracked: Any, run: Run, findings: Findings, figures: Mapping[
     found, estimates = findings.groups[0], dict[str, Any]()
     verdict = found.verdict
     for name, each in found.correlations["test_acc"].items():
-        estimates |= {f"tau/{name}": each.kendall_tau, f"rho/{name}": each.spearman_rho}
+        estimates |= (
+            {f"tau/{name}": each.kendall_tau, f"rho/{name}": each.spearman_rho} if is_shown(each.kendall_tau) else {}
+        )
     if verdict.difference is not None:
         estimates["tau/score_init_less_size"] = verdict.difference
     summary: dict[str, Any] = {"picks": len(results), "networks": found.networks}
     summary |= {"verdict": verdict.outcome, "verdict_sentence": verdict.sentence}
     for name, estimate in estimates.items():
         summary |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+    if findings.gains:
+        gain = findings.gains[0]
+        low, high = gain.interval or (None, None)
+        summary |= {"gain_over_random": gain.value, "gain_over_random_low": low, "gain_over_random_high": high}
+        summary |= {"gain_over_random_sentence": gain.sentence}
     # The pick to choose, by its validation accuracy, and its test accuracy.
     if (best := run.best) is not None:
         summary |= {"best_pick": best.pick, "best_architecture": best.architecture}

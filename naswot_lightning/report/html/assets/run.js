@@ -45,7 +45,9 @@ function putProgress(host, data, candidates, selection, card) {
   chart.set([
     { item: -1, name: "a candidate", x: x(dots), y: y(dots), color: "dot", dots: true },
     { item: -1, name: "best so far", x: x(steps), y: y(steps), color: "pick", stepped: true },
-  ], { x: data.progress.effort, y: data.score, kind: candidates.column("score").kind });
+  ], {
+    x: data.progress.effort, y: data.score, kind: candidates.column("score").kind, isWhole: x(dots).every(Number.isInteger),
+  });
 }
 
 function putPicks(data, cells, details, selection) {
