@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from naswot_lightning.analysis.power import describe_power
 from naswot_lightning.analysis.results import Network
 from naswot_lightning.analysis.statistics import (
     Array,
@@ -145,7 +146,8 @@ def judge(networks: Sequence[Network], ranked: int | None = None) -> Verdict:
             f"difference {difference.value:+.2f} [{difference.low:.2f}, {difference.high:.2f}] "
             f"(95 % intervals, paired bootstrap, n = {n} networks)"
         )
-        return Verdict(outcome, f"{said[outcome]}: {numbers}.", size, difference)
+        power = f" {describe_power(difference)}" if outcome == "cannot be told apart" else ""
+        return Verdict(outcome, f"{said[outcome]}: {numbers}.{power}".rstrip(), size, difference)
     advice = f"train more of the ranking with naswot train --select spread --top {min(_SPREAD, ranked or _SPREAD)}"
     if ranked is not None and ranked < max(n + 1, MIN_NETWORKS):
         held = counted(ranked, "network")

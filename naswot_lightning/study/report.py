@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from naswot_lightning.analysis.evidence import Outcome
+from naswot_lightning.analysis.power import describe_needed, detectable, networks_needed
 from naswot_lightning.analysis.statistics import Estimate
 from naswot_lightning.columns import SIZES
 from naswot_lightning.console import print_table
@@ -34,6 +35,8 @@ _SAID: dict[Outcome, str] = {
     "loses": "Worse than it",
     "too little evidence": "No interval, for so many equal values",
 }
+# Undecided scores whose networks needed are said; study.csv has all.
+_NAMED = 3
 _FORMULA = (
     "given size: Kendall's partial tau (Kendall 1942) of score x and accuracy y given model size z: "
     "(t_xy - t_xz t_yz) / sqrt((1 - t_xz^2)(1 - t_yz^2))"
@@ -94,6 +97,8 @@ def print_study(found: Study) -> None:
     _print_stability(found)
     for panel in found.panels:
         print("\n" + conclude(panel))
+        if power := say_power(panel):
+            print(power)
         if panel.note is not None:
             print(panel.note)
     print(f"\nThe candidates: {found.sampling}." + ("" if found.note is None else f" {found.note}"))
@@ -108,6 +113,23 @@ def conclude(panel: AccuracyPanel) -> str:
         if names or outcome == "beats":
             said.append(f"{words.format(size=SIZES[panel.size].label)}: {', '.join(names) or 'none'}.")
     return f"{panel.accuracy}, n = {panel.n:,}. {' '.join(said)}"
+
+
+def say_power(panel: AccuracyPanel) -> str:
+    """Return in one line what difference to model size these networks show, and how many the undecided scores need."""
+    judged = [each for each in panel.assessments if not each.is_size]
+    least = sorted(value for each in judged if (value := detectable(each.gain_over_size)))
+    if not least:
+        return ""
+    span = f"{least[0]:.2f}" if len(least) == 1 else f"{least[0]:.2f} to {least[-1]:.2f}, by the score,"
+    said = f"{panel.n:,} networks show a true difference to model size from {span} on (in 80 % of studies)."
+    needed = [
+        f"{each.score} ({each.gain_over_size.value:+.2f}) {describe_needed(each.gain_over_size)}"
+        for each in judged
+        if each.outcome == "cannot be told apart"
+    ]
+    more = ", ..." if len(needed) > _NAMED else ""
+    return f"{said} Networks needed: {', '.join(needed[:_NAMED])}{more}." if needed else said
 
 
 def _print_stability(found: Study) -> None:
@@ -172,6 +194,7 @@ def _csv_rows(found: Study) -> Iterator[dict[str, object]]:
                 "accuracy": panel.accuracy, "source": panel.source, "n": panel.n, "score": each.score,
                 "unscored": each.unscored, "tau": tau.value, "tau_low": tau.low, "tau_high": tau.high,
                 "size": panel.size, "less_size": gain.value, "less_size_low": gain.low, "less_size_high": gain.high,
+                "shows_from": detectable(gain), "networks_needed": networks_needed(gain),
                 "partial_tau": partial.value, "partial_tau_low": partial.low, "partial_tau_high": partial.high,
                 "tau_with_size": each.tau_with_size, "outcome": _shown_outcome(each),
                 "tau_between_runs": stable.between_runs, "lowest_tau_between_runs": stable.lowest,
