@@ -24,6 +24,7 @@ from naswot_lightning.deploy.model import TrainedModel, choose_result, load
 from naswot_lightning.errors import UserError, expect_name
 from naswot_lightning.ranking import rank as rank_rows
 from naswot_lightning.ranking import read_ranking
+from naswot_lightning.registry import trust_named
 from naswot_lightning.report.compare import comparison_rows
 from naswot_lightning.report.findings import find
 from naswot_lightning.report.run import read_run
@@ -67,6 +68,7 @@ def score(
     >>> score(network, torch.randn(4, 3, 2, 2), scores=["params", "rectified_units"])
     {'params': 131.0, 'rectified_units': 8.0}
     """
+    trust_named({"score": list(scores)})
     for name in scores:
         if "+" in name or name in AGGREGATES:
             raise UserError(f"score {name!r} puts ranks of several networks together: use rank() of them")
@@ -97,6 +99,7 @@ def rank(
         UserError: an unknown score, or one that needs labels where there are none.
     """
     classes = num_classes or (10 if labels is None else int(labels.max()) + 1)
+    trust_named({"score": list(scores)})
     criteria = tuple(parse_scores(",".join(scores)))
     names = list(dict.fromkeys(part.name for criterion in criteria for part in criterion.parts))
     probe = probe_of(nn.Identity(), images, labels, names, classes)
@@ -233,6 +236,7 @@ def _config(kind: type[Config], options: Mapping[str, Any]) -> Config:
     names = [each.name for each in fields(kind)]
     for name in options:
         expect_name("option", name, names)
+    trust_named(options)
     try:
         return from_plain(kind, {name: str(v) if isinstance(v, Path) else v for name, v in options.items()})
     except UserError:

@@ -112,7 +112,7 @@ class SearchConfig:
     space: str = field(default="nasbench201", metadata=affects("candidates"))
     """the search space: {spaces}, or one of your own (module.name)."""
     algorithm: str = field(default="random", metadata=affects("candidates"))
-    """where candidates come from: {algorithms}."""
+    """where candidates come from: {algorithms}, or one of your own (module.name)."""
     samples: int | Literal["all"] = field(default=1000, metadata=affects("candidates", least=1, most=_MOST_SAMPLES))
     """candidates to draw (N of Algorithm 1), or all of the space."""
     architectures: str | None = field(default=None, metadata=affects("candidates"))
@@ -146,7 +146,7 @@ class SearchConfig:
 
     # How they are scored.
     evaluator: str = field(default="scores", metadata=affects("candidates"))
-    """what says how good an architecture is: {evaluators}."""
+    """what says how good an architecture is: {evaluators}, or one of your own (module.name)."""
     epochs: int | None = field(default=None, metadata=affects("training", least=1, most=_MOST_EPOCHS))
     """of --evaluator train and table: how long each candidate is trained; 12 by default."""
     benchmark: str | None = field(default=None, metadata=affects("source"))
@@ -155,8 +155,9 @@ class SearchConfig:
     benchmark_dataset: str | None = field(default=None, metadata=affects("training"))
     """the data set of the table's accuracies; that of --dataset by default."""
     score: str = field(default="naswot", metadata=affects("scores"))
-    """the score to rank by: {scores}; several as columns (naswot,synflow), the first decides; joined by + for their
-    ranks put together: the mean of log(rank / n) (jacob_cov+params), or of the ranks (jacob_cov+params:mean_rank)."""
+    """the score to rank by: {scores}, or one of your own (module.name); several as columns (naswot,synflow), the first
+    decides; joined by + for their ranks put together: the mean of log(rank / n) (jacob_cov+params), or of the ranks
+    (jacob_cov+params:mean_rank)."""
     repeats: int = field(default=1, metadata=affects("scores", least=1, most=_MOST_REPEATS))
     """score each network with so many initializations, each on a mini-batch of its own; the ranking holds mean and
     standard deviation."""
@@ -170,7 +171,7 @@ class SearchConfig:
     device: str = field(default="auto", metadata=affects("machine"))
     """auto, cpu, cuda, cuda:1, ..."""
     engine: str = field(default="local", metadata=affects("machine"))
-    """what runs the candidates: {engines}."""
+    """what runs the candidates: {engines}, or one of your own (module.name)."""
     workers: int | None = field(default=None, metadata=affects("machine", least=1, most=_MOST_WORKERS))
     """processes that score side by side, one thread each; by default one a core, or one a GPU, where the search would
     take longer than half a minute."""
@@ -343,7 +344,7 @@ class TrainConfig:
     accelerator: str = field(default="auto", metadata=affects("machine"))
     """auto, cpu, gpu, ..."""
     engine: str = field(default="local", metadata=affects("machine"))
-    """what runs the picks: {engines}."""
+    """what runs the picks: {engines}, or one of your own (module.name)."""
     workers: int | None = field(default=None, metadata=affects("machine", least=1, most=_MOST_DEVICES))
     """picks that train side by side; by default one a GPU, or one a core."""
     threads: int | None = field(default=None, metadata=affects("machine", least=1, most=_MOST_DEVICES))

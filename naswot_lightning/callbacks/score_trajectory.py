@@ -14,6 +14,7 @@ from torch import Tensor
 from naswot_lightning.callbacks.base import Callback
 from naswot_lightning.naswot import BatchNorm, naswot_score
 from naswot_lightning.naswot.naswot import expect_tensor
+from naswot_lightning.registry import trust_named
 from naswot_lightning.scores.registry import compute_scores, probe_of, require_labels
 from naswot_lightning.storage.files import write_csv
 
@@ -79,6 +80,7 @@ class ScoreTrajectory(Callback):
             raise ValueError(f"scores {scores!r}: expected a list of different names, such as ['naswot', 'synflow']")
         if batch_norm != "batch" and list(scores) != ["naswot"]:
             raise ValueError(f"batch_norm {batch_norm!r} is for naswot alone, not {', '.join(scores)}")
+        trust_named({"score": list(scores)})
         require_labels(scores, labels)
         self.images = images
         self.labels = labels

@@ -21,11 +21,12 @@ from naswot_lightning.data import DATASETS
 from naswot_lightning.errors import UserError, describe_error, describe_os_error
 from naswot_lightning.execution import ENGINES
 from naswot_lightning.execution.worker import tune_process
+from naswot_lightning.registry import OPTIONS, names_of, own_paths
 from naswot_lightning.report.figures import FIGURES
 from naswot_lightning.scores import AGGREGATES, SCORES
 from naswot_lightning.searching.algorithms import ALGORITHMS
 from naswot_lightning.searching.evaluators import EVALUATORS
-from naswot_lightning.spaces import is_import_path, list_spaces, trust
+from naswot_lightning.spaces import list_spaces, trust
 from naswot_lightning.spaces.errors import SpaceError
 from naswot_lightning.storage.records import MOST_CHARACTERS, parse_yaml
 from naswot_lightning.storage.run_folder import MovedError
@@ -178,17 +179,17 @@ def _trust_own_code(settings: Any, words: Sequence[str]) -> None:
     Raises:
         UserError: a file names an import path, and nobody vouches for it.
     """
-    for option in ("space", "dataset"):
-        # A command may have no such option, or several data sets.
-        name = getattr(settings, option, None)
-        if not isinstance(name, str) or not is_import_path(name):
-            continue
-        if not settings.trust and name not in _given(words, f"--{option}"):
-            raise UserError(
-                f"{option} {name}: a file names this code, which would be run; if you trust it, give --{option} {name} "
-                "or --trust"
-            )
-        trust(name)
+    for option in OPTIONS:
+        value = getattr(settings, option, None)
+        given = [path for text in _given(words, f"--{option}") for path in own_paths(option, text)]
+        for path in own_paths(option, value):
+            if not getattr(settings, "trust", False) and path not in given:
+                name = value if option in ("space", "dataset") else path
+                raise UserError(
+                    f"{option} {name}: a file names this code, which would be run; if you trust it, give --{option} "
+                    f"{name} or --trust"
+                )
+            trust(path)
 
 
 def _expect_own_engine(settings: Any, words: Sequence[str], parser: ArgumentParser) -> None:
@@ -246,13 +247,13 @@ def choices() -> dict[str, Iterable[str]]:
     ['local', 'ray', 'slurm']
     """
     lists: dict[str, Iterable[str]] = {
-        "algorithms": ALGORITHMS,
+        "algorithms": names_of("algorithm", ALGORITHMS),
         "datasets": DATASETS,
-        "engines": ENGINES,
-        "evaluators": EVALUATORS,
-        "figures": FIGURES,
+        "engines": names_of("engine", ENGINES),
+        "evaluators": names_of("evaluator", EVALUATORS),
+        "figures": names_of("figure", FIGURES),
         "recipes": RECIPES,
-        "scores": [*SCORES, *AGGREGATES],
+        "scores": names_of("score", [*SCORES, *AGGREGATES]),
         "spaces": list_spaces(),
     }
     return {what: list(names) for what, names in lists.items()}

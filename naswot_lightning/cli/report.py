@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from naswot_lightning.cli.parser import run_command
 from naswot_lightning.console import restore_keyboard_interrupt
 from naswot_lightning.errors import UserError
+from naswot_lightning.registry import trust_named
 from naswot_lightning.report.settings import ReportConfig
 from naswot_lightning.storage.run_folder import RunFolder
 
@@ -48,6 +49,8 @@ def run_report(config: ReportConfig) -> int:
     if not folder.config.exists() and not folder.picks.is_dir():
         raise UserError(f"--run_dir {folder.path}: no run in it; expected the folder of naswot search or naswot train")
     folder.reject_symlinks()
+    if config.trust and folder.config.exists():
+        trust_named({"score": folder.read_config().get("score")})
     run = read_rows(folder, read_run(folder))
     if config.figure:
         _measure_figures(folder, run, config)

@@ -126,7 +126,7 @@ def _criteria(settings: Mapping[str, Any], rows: Sequence[ScoreRow]) -> Sequence
     names = tuple(rows[0].scores) if rows else ("score",)
     if settings.get("evaluator", "scores") == "scores":
         try:
-            criteria = parse_scores(str(settings.get("score")))
+            criteria = parse_scores(str(settings.get("score")), saved=True)
             if not rows or {part.name for criterion in criteria for part in criterion.parts} <= set(names):
                 return criteria
         except UserError:

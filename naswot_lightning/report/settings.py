@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from naswot_lightning.errors import UserError, expect_name
+from naswot_lightning.registry import names_of
 from naswot_lightning.report.figures import FIGURES, FORMATS
+from naswot_lightning.spaces import is_import_path
 
 ALL = "all"
 
@@ -18,7 +20,8 @@ class ReportConfig:
     run_dir: list[str] = field(default_factory=list)
     """the run folder of a search or of trainings; several are compared, in comparison.html and a figure."""
     figure: list[str] = field(default_factory=list)
-    """only these figures: {figures}, or all; by default each that the files have something to show of, and report.html.
+    """only these figures: {figures}, of your own (module.name), or all; by default each that the files have something
+    to show of, and report.html.
     figure1, figure5 and jacobian_histograms score networks anew where they are named, and keep it in the run folder."""
     format: list[str] = field(default_factory=lambda: ["png"])
     """the files of each: png, svg, pdf."""
@@ -36,12 +39,12 @@ class ReportConfig:
     overwrite: bool = False
     """measure figure5 anew where its scores were measured with other settings."""
     trust: bool = False
-    """for the same figures: trust the code that the run folder names as its search space."""
+    """import the code that the run folder names: its space and data set for these figures, and its score."""
 
     def __post_init__(self) -> None:
         if not self.run_dir:
             raise UserError("--run_dir: give a run folder, such as --run_dir runs/mine")
-        self.figure = [expect_name("figure", name, [*FIGURES, ALL]) for name in _split(self.figure)]
+        self.figure = [_expect_figure(name) for name in _split(self.figure)]
         self.format = [expect_name("format", name, FORMATS) for name in _split(self.format)]
         for name, number, most in (
             ("samples", self.samples, 1_000),
@@ -56,7 +59,12 @@ class ReportConfig:
     def figures(self) -> tuple[str, ...]:
         """The names of the figures that are asked for; of none, all."""
         asked = self.figure or [ALL]
-        return tuple(name for name in FIGURES if name in asked or ALL in asked)
+        of_list = [name for name in names_of("figure", FIGURES) if name in asked or ALL in asked]
+        return (*of_list, *(name for name in asked if is_import_path(name)))
+
+
+def _expect_figure(name: str) -> str:
+    return name if is_import_path(name) else expect_name("figure", name, [*names_of("figure", FIGURES), ALL])
 
 
 def _split(words: Sequence[str]) -> list[str]:

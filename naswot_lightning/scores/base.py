@@ -180,7 +180,7 @@ class Score:
     @property
     def column(self) -> Column:
         """How its values are shown."""
-        return Column(self.name, self.name, higher_is_better=self.higher_is_better)
+        return Column(self.name, self.name.rpartition(".")[2], higher_is_better=self.higher_is_better)
 
 
 # All scores whose file is loaded; naswot_lightning.scores.registry loads those of this package.
@@ -192,7 +192,7 @@ def score(name: str, *, source: str, cost: str, **known: Any) -> Callable[[Score
 
     def register(function: ScoreFunction) -> ScoreFunction:
         other = REGISTERED[name].function if name in REGISTERED else function
-        if other.__qualname__ != function.__qualname__:
+        if (other.__module__, other.__qualname__) != (function.__module__, function.__qualname__):
             raise ValueError(f"score {name!r} is {other.__module__}.{other.__qualname__} already")
         REGISTERED[name] = Score(name, function, source, cost, **known)
         return function

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from importlib import import_module
 from typing import cast, get_args
 
 import torch
 from torch import Tensor, nn
 
-from naswot_lightning.columns import Combination, Criterion
-from naswot_lightning.errors import UserError, expect_name
+from naswot_lightning.columns import Column, Combination, Criterion
+from naswot_lightning.errors import UserError
 from naswot_lightning.logits import tensors_of
 from naswot_lightning.naswot.isolation import isolated
+from naswot_lightning.registry import resolve
 from naswot_lightning.scores import AGGREGATES, SCORES
 from naswot_lightning.scores.base import REGISTERED, Measured, ObserverType, Probe, Score
 
@@ -24,12 +26,22 @@ __all__ = ["REGISTERED", "compute_scores", "get_score", "observers_of", "parse_s
 
 
 def get_score(name: str) -> Score:
-    """Return the score of that name; an unknown one is a :class:`UserError` with the names and the nearest one.
+    """Return the score of that name, or of a function's import path (:func:`~naswot_lightning.registry.resolve`).
+
+    An unknown one is a :class:`UserError` with the names and the nearest one.
 
     >>> get_score("snip").source
     'Lee et al. 2019; Abdelfattah et al. 2021'
     """
-    return REGISTERED[expect_name("score", name, REGISTERED)]
+    if name in REGISTERED:
+        return REGISTERED[name]
+    if name in AGGREGATES:
+        raise UserError(f"score {name}: it puts the ranks by several scores together; it is no score of one network")
+    function = resolve("score", name, dict.fromkeys([*REGISTERED, *AGGREGATES], ""))
+    plain = Score(name, function, source=function.__module__, cost="unknown")
+    known = next((each for each in REGISTERED.values() if each.function is function), plain)
+    # Files know it by the name that another process finds it by.
+    return replace(known, name=name)
 
 
 def compute_scores(network: nn.Module, probe: Probe, names: Sequence[str]) -> dict[str, float]:
@@ -82,13 +94,16 @@ def observers_of(scores: Iterable[Score]) -> list[ObserverType]:
     return list(dict.fromkeys(observer for score in scores for observer in score.observers))
 
 
-def parse_scores(text: str) -> list[Criterion]:
+def parse_scores(text: str, saved: bool = False) -> list[Criterion]:
     """Read what to rank by: columns separated by ",", each one score or several joined by "+".
+
+    Of a ``saved`` text, own code that is not trusted, or not here, is not needed: a column of its name, higher is
+    better.
 
     >>> [criterion.name for criterion in parse_scores("naswot, jacob_cov+params, jacob_cov+params:mean_rank")]
     ['naswot', 'jacob_cov+params', 'jacob_cov+params:mean_rank']
     """
-    criteria = [_parse(column.strip(), text) for column in text.split(",")]
+    criteria = [_parse(column.strip(), text, saved) for column in text.split(",")]
     seen: set[object] = set()
     for criterion in criteria:
         key = frozenset(part.name for part in criterion.parts), criterion.combine
@@ -98,7 +113,7 @@ def parse_scores(text: str) -> list[Criterion]:
     return criteria
 
 
-def _parse(column: str, text: str) -> Criterion:
+def _parse(column: str, text: str, saved: bool) -> Criterion:
     if column in AGGREGATES:
         return Criterion(tuple(REGISTERED[name].column for name in AGGREGATES[column]), title=column)
     joined, colon, combine = (part.strip() for part in column.partition(":"))
@@ -106,10 +121,9 @@ def _parse(column: str, text: str) -> Criterion:
     for name in names:
         if not name:
             raise UserError(f"score {text!r}: a name is missing; write e.g. naswot or naswot,jacob_cov+params")
-        expect_name("score", name, [*REGISTERED, *AGGREGATES])
         if name in AGGREGATES:
             raise UserError(f"score {text!r}: {name} puts the ranks by several scores together; write it alone")
-    parts = tuple(REGISTERED[name].column for name in names)
+    parts = tuple(_column(name, saved) for name in names)
     if not colon:
         return Criterion(parts)
     if len(names) == 1:
@@ -117,3 +131,12 @@ def _parse(column: str, text: str) -> Criterion:
     if combine not in get_args(Combination):
         raise UserError(f"score {text!r}: {combine!r}: expected one of {', '.join(get_args(Combination))}")
     return Criterion(parts, cast(Combination, combine))
+
+
+def _column(name: str, saved: bool) -> Column:
+    try:
+        return get_score(name).column
+    except UserError:
+        if not saved or "." not in name:
+            raise
+        return Column(name, name.rpartition(".")[2])

@@ -10,11 +10,12 @@ from itertools import pairwise
 
 from naswot_lightning.config import MergeConfig, SearchConfig, settings_affecting
 from naswot_lightning.errors import UserError
+from naswot_lightning.registry import own_paths, trust_named
 from naswot_lightning.searching.algorithms.base import architecture_of
 from naswot_lightning.searching.algorithms.random import deal
 from naswot_lightning.searching.loop import Search
 from naswot_lightning.searching.plan import plan_search
-from naswot_lightning.spaces import get_space, is_import_path, known_space, trust
+from naswot_lightning.spaces import get_space, known_space
 from naswot_lightning.spaces.own_code import expect_trusted
 from naswot_lightning.storage.files import atomic_path, remove_unfinished
 from naswot_lightning.storage.records import STRICT, from_json, from_plain
@@ -52,8 +53,7 @@ def merge_shards(config: MergeConfig) -> tuple[Search, list[str]]:
     _expect_one_search(shards)
     first = shards[0].config
     if config.trust:
-        trust(first.space)
-        trust(first.dataset)
+        trust_named(vars(first))
     space = known_space(first.space)
     expect_trusted("dataset", first.dataset)
     if config.space is not None and get_space(config.space).name != space.name:
@@ -153,8 +153,8 @@ def _expect_finished(shards: Sequence[_Shard], left: dict[int, int]) -> None:
             states.append(f"{name} is missing")
             folder, words = folder.parent / f"shard{number}of{parts}", [*words, "--shard", name]
         words += ["--run_dir", str(folder)]
-        named = {"space": shard.config.space, "dataset": shard.config.dataset}
-        words += [word for name, path in named.items() if is_import_path(path) for word in (f"--{name}", path)]
+        named = {name: getattr(shard.config, name) for name in ("space", "dataset", "score", "algorithm", "evaluator")}
+        words += [word for name, value in named.items() if own_paths(name, value) for word in (f"--{name}", value)]
         cures.append(shlex.join(words))
     if states:
         likewise = ", and the others likewise" if len(states) > 1 else ""

@@ -38,7 +38,7 @@ def choose_scores(candidates: Candidates, text: str | None) -> list[Criterion]:
     sizes = [_single(name) for name in SIZES]
     if text is None:
         # The run's own combination of scores, and each named one whose parts it holds.
-        own = parse_scores(str(candidates.settings.get("score")))
+        own = parse_scores(str(candidates.settings.get("score")), saved=True)
         named = [criterion for name in AGGREGATES for criterion in parse_scores(name)]
         aggregates = [each for each in (*own, *named) if each.is_relative and _missing_part(each, names) is None]
         return _distinct([*map(_single, names), *aggregates, *sizes])

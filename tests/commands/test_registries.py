@@ -1,17 +1,22 @@
 """A name of an option is a name of a registry, and each of them can be had."""
 
-import pytest
+import sys
 
-from naswot_lightning.cli.parser import choices
+import pytest
+import yaml
+
+from naswot_lightning.cli.parser import choices, parse
+from naswot_lightning.config import SearchConfig
 from naswot_lightning.data import DATASETS
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution import ENGINES, get_engine
+from naswot_lightning.registry import resolve, trust_named
 from naswot_lightning.scores import AGGREGATES, SCORES
 from naswot_lightning.scores.base import Measured, score
-from naswot_lightning.scores.registry import REGISTERED, get_score
+from naswot_lightning.scores.registry import REGISTERED, get_score, parse_scores
 from naswot_lightning.searching.algorithms import ALGORITHMS, get_algorithm
 from naswot_lightning.searching.evaluators import EVALUATORS, get_evaluator
-from naswot_lightning.spaces import list_spaces
+from naswot_lightning.spaces import list_spaces, own_code
 
 
 def test_options_take_the_names_of_the_registries():
@@ -53,3 +58,27 @@ def test_what_is_in_no_registry_is_one_line_with_the_names():
         with pytest.raises(UserError, match=f"unknown {what} 'nosuch', expected one of {', '.join(registry)}") as error:
             get("nosuch")
         assert "\n" not in str(error.value)
+
+
+def test_own_code_is_imported_where_the_user_names_it_and_is_what_is_asked_for(tmp_path, monkeypatch):
+    code = "def taken(measured):\n    return float(len(list(measured.network.modules())))\nclass Climb:\n    pass\n"
+    (tmp_path / "own_code_of_a_test.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    name = "own_code_of_a_test.taken"
+    with pytest.raises(UserError, match=f"score {name}: a file names this code"):
+        get_score(name)
+    assert [each.name for each in parse_scores(f"naswot,{name}+snip", saved=True)] == ["naswot", f"{name}+snip"]
+    assert "own_code_of_a_test" not in sys.modules
+    assert parse(SearchConfig, ["--score", f"naswot,{name}"], "naswot search").score == f"naswot,{name}"
+    score_of = get_score(name)
+    assert (score_of.name, score_of.column.label) == (name, "taken")
+    for what, path in (("algorithm", "own_code_of_a_test.Climb"), ("score", "os.system"), ("engine", "os.nothing")):
+        trust_named({what: path})
+        with pytest.raises(UserError, match=f"{what} .*{path}.*: (expected|module 'os' has no)"):
+            resolve(what, path, {})
+    for option, value in (("score", f"{name}+snip"), ("algorithm", "other_code.Climb:size=1.5"), ("engine", "a.b")):
+        (tmp_path / "own.yaml").write_text(yaml.safe_dump({option: value}))
+        monkeypatch.setattr(own_code, "_trusted", set())
+        with pytest.raises(UserError, match=f"{option} .*: a file names (this code|what would run)"):
+            parse(SearchConfig, ["--config", str(tmp_path / "own.yaml")], "naswot search")
+        parse(SearchConfig, ["--config", str(tmp_path / "own.yaml"), "--trust"], "naswot search")

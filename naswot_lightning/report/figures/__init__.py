@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from naswot_lightning.errors import warn_of_failure
+from naswot_lightning.registry import names_of, resolve
 from naswot_lightning.storage.files import atomic_path
 from naswot_lightning.storage.run_folder import FIGURE_MARK
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from naswot_lightning.report.findings import Findings
     from naswot_lightning.report.run import Run
 
-# Modules of this folder with their functions (run, findings) -> Figure | None, in the order they are shown.
+# Functions (run, findings) -> Figure | None of this folder, in the order they are shown.
 FIGURES = {
     "score_vs_params": "scatter:draw_score_vs_params",
     "score_distribution": "boxes:draw_distribution",
@@ -51,7 +51,7 @@ def draw_figures(
         OSError: the disk is full or cannot be written; it would take none of the others either.
     """
     drawn = {}
-    for name in names or FIGURES:
+    for name in names or names_of("figure", FIGURES):
         files = [folder / f"{name}.{ending}" for ending in formats]
         with warn_of_failure(f"{files[0]} cannot be drawn", (OSError,)):
             if draw_figure(name, run, findings, files):
@@ -61,8 +61,8 @@ def draw_figures(
 
 def draw_figure(name: str, run: Run, findings: Findings, files: Sequence[Path]) -> bool:
     """Draw one figure into files; return whether it has something to show."""
-    module, draw = FIGURES[name].split(":")
-    figure = getattr(import_module(f"{__name__}.{module}"), draw)(run, findings)
+    draw = resolve("figure", name, {each: f"{__name__}.{path}" for each, path in FIGURES.items()})
+    figure = draw(run, findings)
     if figure is None:
         return False
     for file in files:

@@ -30,7 +30,10 @@ _GIVEN = ("space", "samples", "seed", "limits")
 
 
 def get_algorithm(name: str) -> tuple[Callable[..., Algorithm], dict[str, Any]]:
-    """Return the constructor of the algorithm of that name, and its options: ``rea:population=20,children=4``."""
+    """Return the constructor of the algorithm of that name, and its options: ``rea:population=20,children=4``.
+
+    It may be the user's own (:func:`~naswot_lightning.registry.resolve`).
+    """
     constructor = resolve("algorithm", name.partition(":")[0], ALGORITHMS)
     try:
         _, options = read_options(name, constructor, "algorithm", _GIVEN)
