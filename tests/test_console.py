@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from naswot_lightning.console import fold, print_table, print_text
+from naswot_lightning.console import fold, print_table
 
 COLUMNS = ["rank", "score at init", "parameters", "MACs", "rectified units", "architecture"]
 CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|none~1|+|nor_conv_1x1~0|avg_pool_3x3~1|nor_conv_3x3~2|"
@@ -51,19 +51,6 @@ def test_a_folded_text_keeps_both_ends(text, width):
         assert found == text
     else:
         assert "…" in found
-
-
-def test_sentences_are_broken_between_words(terminal):
-    printed = terminal(40)
-    print_text(
-        "settled:  less than 1% of change an epoch after epoch 1, see runs/a-very-long-name/of/a/folder", " " * 10
-    )
-    lines = printed().splitlines()
-    assert lines == [
-        "settled:  less than 1% of change an",
-        "          epoch after epoch 1, see",
-        "          runs/a-very-long-name/of/a/folder",
-    ]
 
 
 def test_letters_that_the_output_lacks_are_replaced(terminal):

@@ -33,7 +33,7 @@ def scores_of(ranking):
     return dict(zip(ranking["architecture"], ranking["score"], strict=True))
 
 
-def test_ranks_by_several_are_put_together_by_their_logarithms_with_missing_values_last():
+def test_ranks_by_several_are_put_together_by_their_logarithms_or_means_with_missing_values_last():
     values = {"a": (3.0, 10), "b": (2.0, 30), "c": (2.0, 20), "d": (None, 40), "e": (1.0, 10)}
     rows = [row(name, naswot=naswot, params=params) for name, (naswot, params) in values.items()]
     ranking = rank(rows, [Criterion((NASWOT, PARAMS))])
@@ -43,27 +43,11 @@ def test_ranks_by_several_are_put_together_by_their_logarithms_with_missing_valu
     assert scores_of(ranking) == pytest.approx(expected)
     assert order(ranking) == "bcaed"
     assert ranking["status"].iloc[-1] == "degenerate"
-
-
-def test_the_mean_of_ranks_is_there_by_its_name():
-    values = {"a": (3.0, 10), "b": (2.0, 30), "c": (2.0, 20), "d": (None, 40), "e": (1.0, 10)}
-    rows = [row(name, naswot=naswot, params=params) for name, (naswot, params) in values.items()]
-    by_name = Criterion((NASWOT, PARAMS), "mean_rank")
-    ranking = rank(rows, [by_name, Criterion((NASWOT, PARAMS))])
+    ranking = rank(rows, [Criterion((NASWOT, PARAMS), "mean_rank"), Criterion((NASWOT, PARAMS))])
     # places, 0 the last of five and 1 the best: naswot a 1, b and c 0.625, e 0.25, d 0; params d 1, b .75, c .5
-    expected = {"b": 0.6875, "a": 0.5625, "c": 0.5625, "e": 0.1875, "d": 0.5}
-    assert scores_of(ranking) == pytest.approx(expected)
+    assert scores_of(ranking) == pytest.approx({"b": 0.6875, "a": 0.5625, "c": 0.5625, "e": 0.1875, "d": 0.5})
     assert order(ranking) == "baced"
     assert list(ranking)[8:] == ["naswot+params:mean_rank", "naswot+params"]
-
-
-def test_one_bad_rank_weighs_more_than_a_good_one_where_logarithms_are_put_together():
-    values = {"a": (1.0, 4.0), "b": (2.0, 2.0), "c": (3.0, 1.0), "d": (4.0, 3.0)}
-    rows = [row(name, ms=-ms, naswot=naswot) for name, (naswot, ms) in values.items()]
-    both = [Criterion((NASWOT, LATENCY), combine) for combine in ("mean_log_rank", "mean_rank")]
-    by_log, by_mean = (scores_of(rank(rows, [each])) for each in both)
-    assert by_mean["a"] > by_mean["b"]
-    assert by_log["a"] == pytest.approx(by_log["b"])
 
 
 def test_a_column_of_which_less_is_better_is_ranked_the_other_way_round():

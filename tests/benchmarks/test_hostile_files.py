@@ -4,8 +4,6 @@ import bz2
 import json
 import os
 import pickle
-import subprocess
-import sys
 import zipfile
 from collections import OrderedDict
 
@@ -17,7 +15,6 @@ from naswot_lightning.benchmarks import open_benchmark
 from naswot_lightning.benchmarks.convert import convert
 from naswot_lightning.errors import UserError
 from tests.benchmarks.tables import FIRST, LONG, converted
-from tests.conftest import ROOT
 
 STATE = {"arch_str": FIRST, "all_results": {("cifar10", 777): {}}}
 
@@ -163,15 +160,3 @@ def test_damaged_table_is_one_line(tmp_path, monkeypatch):
         with pytest.raises(UserError, match="is damaged, or no table"):
             open_benchmark(tmp_path / "bad.npz")
     assert not (tmp_path / "evil").exists()
-
-
-def test_look_up_loads_no_torch(tmp_path):
-    program = (
-        "import sys; from naswot_lightning.benchmarks import open_benchmark;"
-        "print([(table := open_benchmark(path)).accuracy(table.architectures[0], 'cifar10', 'test', 12) "
-        "for path in sys.argv[1:]]);"
-        "print([name for name in ('torch', 'numba', 'pyarrow', 'pandas') if name in sys.modules])"
-    )
-    command = [sys.executable, "-c", program, converted(tmp_path, LONG), tmp_path / "mine.csv"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout == "[91.0, 91.0]\n[]\n"

@@ -13,8 +13,7 @@ from naswot_lightning.benchmarks.records import Key
 from naswot_lightning.benchmarks.table import Table, read_table, write_table
 from naswot_lightning.benchmarks.targets import Target, reported_target, search_target
 from naswot_lightning.errors import UserError
-from naswot_lightning.searching.evaluators.table import TableEvaluator
-from naswot_lightning.spaces import CategoricalSpace, EnumerableSpace, SpaceError, get_space
+from naswot_lightning.spaces import EnumerableSpace, SpaceError
 from naswot_lightning.spaces.nasbench201 import parse_cell
 from tests.benchmarks.tables import FIRST, LONG, SECOND, converted, opened
 from tests.searching.algorithms.tables import SPACE, SmallTable
@@ -155,12 +154,6 @@ def test_test_accuracies_that_direct_a_search_are_called_so(tmp_path, caplog):
         search_target(table, "cifar10", exact=True)
 
 
-def test_table_that_does_not_say_its_epochs_directs_a_search(tmp_path):
-    table = opened(tmp_path, f"arch,accuracy\n{FIRST},50\n")
-    evaluator = TableEvaluator(table, search_target(table, "cifar10"), "", get_space("nasbench201").complexity)
-    assert evaluator.train(FIRST, 1).scores == {"val_acc": 0.5}
-
-
 KNOWN = space_of(SmallTable(SPACE[index] for index in range(0, 15_625, 10)))
 KNOWN_SET = set(KNOWN)
 
@@ -199,17 +192,3 @@ def test_mutants_are_known_and_near_where_there_are_neighbours():
     assert whole.mutate(SPACE[5], random.Random(3)) == SPACE.mutate(SPACE[5], random.Random(3))
     island = space_of(SmallTable([SPACE[0], SPACE[1], SPACE[2]]))
     assert {island.mutate(SPACE[0], rng) for _ in range(30)} == {SPACE[1], SPACE[2]}
-
-
-def test_what_is_not_restricted_is_the_spaces_own():
-    architecture = SPACE[10]
-    assert KNOWN.name == SPACE.name
-    assert KNOWN.complexity(architecture) == SPACE.complexity(architecture)
-    assert sum(p.numel() for p in KNOWN.build(architecture).parameters()) == SPACE.complexity(architecture).params
-    assert isinstance(KNOWN, CategoricalSpace)
-    assert KNOWN.choices == SPACE.choices
-    assert KNOWN.from_decisions(KNOWN.decisions(architecture)) == architecture
-    with pytest.raises(SpaceError, match="small table does not know it"):
-        KNOWN.from_decisions(SPACE.decisions(SPACE[11]))
-    darts = get_space("nds_darts")
-    assert not isinstance(space_of(SmallTable([darts.sample(random.Random(0))]), darts), CategoricalSpace)

@@ -27,14 +27,6 @@ def refused(capsys, script: str, *words: object) -> str:
     return error
 
 
-def assert_one_line(done: subprocess.CompletedProcess, *words: str, code: int = 2) -> None:
-    """One line on stderr that holds the words, and the exit code of a mistake."""
-    assert done.returncode == code, done.stderr
-    assert done.stderr.count("\n") == 1, done.stderr
-    for word in words:
-        assert word in done.stderr
-
-
 def contents(folder: Path) -> dict[str, bytes | None]:
     """All that lies in a folder, so that it can be seen that nothing was touched."""
     return {

@@ -9,14 +9,6 @@ import pytest
 
 from tests.conftest import ROOT
 
-UNREACHABLE = {
-    "PIP_INDEX_URL": "http://127.0.0.1:9/",
-    "PIP_CONFIG_FILE": os.devnull,
-    "PIP_FIND_LINKS": "",
-    "PIP_RETRIES": "0",
-    "NO_PROXY": "*",
-}
-
 
 @pytest.fixture
 def clone(tmp_path):
@@ -37,74 +29,43 @@ def make(clone, *words, **environment):
     return done.stdout.splitlines(), said
 
 
-def python_that(clone, statement):
+def program(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+def python_that(path, statement):
     """Return an interpreter that runs a statement before what it is given by -c."""
-    program = clone / "python-of-the-test"
-    program.write_text(f'#!/bin/sh\n[ "$1" = -c ] && set -- -c "{statement}\n$2"\nexec {sys.executable} "$@"\n')
-    program.chmod(0o755)
-    return program
+    return program(path, f'[ "$1" = -c ] && set -- -c "{statement}\n$2"\nexec {sys.executable} "$@"')
 
 
 def test_make_without_a_python_that_can_do_names_the_cure(clone):
-    named = "install Python 3.10 or newer, or name one: make PYTHON=/path/to/python3"
-    for target, python, said in (
-        ("quickstart", "python-that-is-not-there", f"not found: {named}"),
-        ("test", "python-that-is-not-there", f"not found: {named}"),
-        (
-            "quickstart",
-            "import sys; sys.version_info = (3, 9, 2)",
-            "is Python 3.9, expected 3.10 or newer: make PYTHON=",
-        ),
-        ("quickstart", "import sys; sys.modules['ensurepip'] = None", "has no venv module: apt install python3-venv"),
+    for statement, said in (
+        (None, "not found: install Python 3.10 or newer, or name one: make PYTHON=/path/to/python3"),
+        ("import sys; sys.version_info = (3, 9, 2)", "is Python 3.9, expected 3.10 or newer: make PYTHON="),
+        ("import sys; sys.modules['ensurepip'] = None", "has no venv module: apt install python3-venv"),
     ):
-        program = python_that(clone, python) if " " in python else python
-        printed, line = make(clone, target, f"PYTHON={program}")
-        assert line.startswith(f"install: {program} {said}")
+        python = python_that(clone / "python", statement) if statement else "python-that-is-not-there"
+        printed, line = make(clone, "quickstart", f"PYTHON={python}")
+        assert line.startswith(f"install: {python} {said}")
         assert not printed
         assert not (clone / ".venv").exists()
-    (clone / ".venv" / "bin").mkdir(parents=True)
-    python_that(clone, "import sys; sys.version_info = (3, 8, 1)").rename(clone / ".venv" / "bin" / "python")
-    expected = (
-        "install: .venv was made with Python 3.8, expected 3.10 or newer: make clean, then make PYTHON=python3.12"
-    )
-    assert make(clone, "quickstart")[1] == expected
-
-
-@pytest.mark.slow  # makes an environment, twice asks an index that is not there
-def test_no_network_and_the_next_make_tries_again(clone):
-    """An environment whose making was cut off before it had pip is made anew on the way."""
-    (clone / ".venv" / "bin").mkdir(parents=True)
-    (clone / ".venv" / "bin" / "python").symlink_to("/no/python/here")
-    for _ in range(2):
-        printed, said = make(clone, "quickstart", f"PYTHON={sys.executable}", **UNREACHABLE)
-        assert printed == ["Installing into .venv: some minutes the first time, torch is large"]
-        assert said.startswith("install: no package index could be reached, or it has no setuptools>=77: check")
-        assert "PIP_INDEX_URL" in said
-        assert "setuptools" in (clone / ".venv" / "install.log").read_text()
-        assert not (clone / ".venv" / ".installed").exists()
+    python_that(clone / ".venv" / "bin" / "python", "import sys; sys.version_info = (3, 8, 1)")
+    expected = "install: .venv was made with Python 3.8, expected 3.10 or newer: make clean, then make PYTHON="
+    assert make(clone, "quickstart")[1].startswith(expected)
 
 
 def test_make_says_in_one_line_what_pip_said(clone):
     """An environment with a pip that says what a test wants."""
-    program = clone / ".venv" / "bin" / "python"
-    program.parent.mkdir(parents=True)
     full = "Could not install packages due to an OSError: [Errno 28] No space left on device"
+    missing = "  ERROR: Could not find a version that satisfies the requirement setuptools>=77 (from versions: none)"
+    program(clone / ".venv" / "bin" / "python", 'case "$*" in *install*) cat said; exit 1;; esac')
     for text, said in (
-        (
-            "  ERROR: Could not find a version that satisfies the requirement setuptools>=77 (from versions: none)",
-            "no package index could be reached, or it has no setuptools>=77: check the network,",
-        ),
+        (missing, "no package index could be reached, or it has no setuptools>=77: check the network,"),
         (f"ERROR: {full}\n\nmore", f"{full} (pip's own words:"),
-        (
-            "ERROR: Cannot install torch==9: conflict\nERROR: ResolutionImpossible: for help visit a page",
-            "Cannot install torch==9: conflict (pip's own words:",
-        ),
-        (
-            "Traceback\n  more\npip._vendor.urllib3.exceptions.ReadTimeoutError: Read timed out.",
-            "the connection to the package index broke: check the network,",
-        ),
+        ("more\npip.ReadTimeoutError: timed out.", "the connection to the package index broke: check the network,"),
     ):
         (clone / "said").write_text(text + "\n")
-        program.write_text('#!/bin/sh\ncase "$*" in *install*) cat said; exit 1;; esac\n')
-        program.chmod(0o755)
         assert make(clone, "quickstart")[1].startswith(f"install: {said}")

@@ -138,12 +138,9 @@ def test_merge_finds_the_list_and_the_data_where_it_is_told(tmp_path, monkeypatc
         (tmp_path / f"list{number}").write_text("\n".join(SPACE[index] for index in range(4)))
         run_search(SearchConfig(run_dir=f"part{number}", shard=f"{number}/2", architectures=f"list{number}", **NOISE))
     assert_refused("architectures 'list2', not 'list1'", "--run_dir", "whole", "part1", "part2")
-    words = ("--run_dir", "whole", "part1", "part2", "--architectures", "list", "--data_dir", "here")
-    assert_refused("--architectures list: no such file", *words)
-    (tmp_path / "list1").rename("list")
-    assert merge(*words) == 0
+    assert merge("--run_dir", "whole", "part1", "part2", "--architectures", "list1", "--data_dir", "here") == 0
     saved = yaml.safe_load((tmp_path / "whole" / "config.yaml").read_text())
-    assert (saved["architectures"], saved["data_dir"]) == ("list", "here")
+    assert (saved["architectures"], saved["data_dir"]) == ("list1", "here")
 
 
 def test_merge_names_the_command_that_finishes_a_killed_or_missing_shard(place, scored):
@@ -190,33 +187,25 @@ def test_merge_of_what_are_not_the_shards_of_one_search_is_refused(place, scored
 
 
 def test_merge_reads_a_damaged_shard_as_strictly_as_any_run(place):
-    scores, config = place / "part2" / "scores.jsonl", place / "part2" / "config.yaml"
-    saved = scores.read_bytes(), config.read_text()
-    first, rest = saved[0].split(b"\n", 1)
+    scores = place / "part2" / "scores.jsonl"
+    whole, other = scores.read_bytes(), "0" * 16
+    first, rest = whole.split(b"\n", 1)
+    own = json.loads(first)["probe"]
     snip = json.dumps({**json.loads(first), "scores": {"snip": 1.0}}).encode()
-    own, other = json.loads(first)["probe"], "0" * 16
     for lines, message in [
-        (
-            saved[0].replace(own.encode(), other.encode()),
-            f"(fingerprint {other}) is not the one of the data here ({own})",
-        ),
+        (whole.replace(own.encode(), other.encode()), f"(fingerprint {other}) is not the one of the data here ({own})"),
         (b"\n".join((first, b"{broken", rest)), "scores.jsonl, line 2: not a finished candidate"),
-        (b"\n".join((first, b"\xff", rest)), "scores.jsonl, line 2"),
         (snip + b"\n" + rest, "line 1: not a finished candidate (scores of snip, not of"),
     ]:
         scores.write_bytes(lines)
         assert_refused(message, "--run_dir", "new", *PARTS)
-    scores.write_bytes(saved[0])
+    scores.write_bytes(whole)
     for settings, message in [
-        ({"samples": "6"}, "config.yaml is damaged (samples"),
         ({"more": 1}, "config.yaml is damaged (more: unexpected"),
         ({"shard": "4/3"}, "config.yaml is damaged (--shard 4/3"),
-        ({"score": "nosuch"}, "score 'nosuch', not 'naswot'"),
-        ({"architectures": "/dev/zero"}, "--architectures /dev/zero: no such file"),
     ]:
         change(place / "part2", **settings)
         assert_refused(message, "--run_dir", "new", *PARTS)
-        config.write_text(saved[1])
 
 
 def test_merge_that_was_cut_off_is_mended_by_the_next(place, scored, monkeypatch, capsys):

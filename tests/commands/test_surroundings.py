@@ -23,11 +23,11 @@ def shell(line, folder, **environment):
     words = " ".join((sys.executable, str(ROOT / "search.py"), *QUICK))
     return subprocess.run(
         ["bash", "-c", "set -o pipefail; " + line], cwd=folder, env={**os.environ, "SEARCH": words, **environment},
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("end", ["| head -1", ">&- 2>&-", *slow("| true", "2>&-", ">&-")])
+@pytest.mark.parametrize("end", [">&- 2>&-", *slow("| head -1", "| true", "2>&-", ">&-")])
 def test_whoever_reads_the_output_the_search_is_complete_and_quiet(tmp_path, end):
     done = shell(f"$SEARCH --run_dir run {end}", tmp_path)
     assert done.returncode == 0, done.stderr
@@ -51,7 +51,6 @@ def test_what_no_library_can_be_loaded_with_is_one_line(tmp_path):
     for line, environment in (
         ("$SEARCH --run_dir run", {"NUMBA_NUM_THREADS": "0"}),
         ("$SEARCH --run_dir run", {"NUMBA_DISABLE_JIT": "1"}),
-        ("$SEARCH --run_dir run", {"NUMBA_THREADING_LAYER": "odd"}),
         ("ulimit -v 2500000; $SEARCH --run_dir run", {}),
     ):
         done = shell(line, tmp_path, **environment)
@@ -64,7 +63,7 @@ def interrupted_after(seconds, folder, *words):
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=240)
     return process.returncode, error
 
 
@@ -97,12 +96,6 @@ def test_any_other_error_of_a_command_is_not_hidden():
 
     with pytest.raises(RuntimeError, match="a fault"):
         run_command(fail, SearchConfig, "naswot search", [])
-
-
-@pytest.mark.slow
-def test_ctrl_c_while_workers_start_is_one_line(tmp_path):
-    for n in range(10):
-        assert_quiet_end(*interrupted_after(2.0 + 0.4 * n, tmp_path, "--workers", "2", "--samples", "500"))
 
 
 @pytest.mark.parametrize("temporary", ["private", "unusable"])

@@ -1,7 +1,6 @@
 """Figure 5 of a run: the conditions, what is kept of them, and that a killed command goes on."""
 
 import json
-import math
 
 import numpy as np
 import pytest
@@ -15,7 +14,6 @@ from naswot_lightning.analysis.measurements import (
     relative_scores,
 )
 from naswot_lightning.diagnostics import ablation
-from naswot_lightning.errors import UserError
 from naswot_lightning.report.figures.boxes import draw_figure5
 from naswot_lightning.report.run import read_run
 from naswot_lightning.storage.run_folder import RunFolder
@@ -64,20 +62,6 @@ def test_scores_of_other_settings_are_not_mixed(copy, unsaved, capsys):
     assert path.read_bytes() == before
     assert report(copy, *FEW, "--overwrite") == 0
     assert {each.batch_size for each in read_ablation(path).samples if each.ablation == "noise"} == {6}
-
-
-def test_a_damaged_line_is_named(copy):
-    path = ablation_path(copy)
-    lines = path.read_text().splitlines()
-    for number, change in (
-        (0, {"networks": 3}), (0, {"seed": -1}), (1, {"ablation": "other"}), (1, {"scores": [1.0]}),
-        (1, {"scores": [math.inf] * 3}), (2, {"number": "1"}),
-    ):  # fmt: skip
-        damaged = [*lines]
-        damaged[number] = json.dumps({**json.loads(lines[number]), **change})
-        path.write_text("\n".join(damaged) + "\n")
-        with pytest.raises(UserError, match=rf"ablation\.jsonl, line {number + 1}: "):
-            read_run(RunFolder(copy))
 
 
 def test_scores_are_divided_by_the_lowest_of_their_size():

@@ -65,15 +65,6 @@ def are_training(folders):
     return lambda: all((folder / "process").exists() for folder in folders)
 
 
-def test_a_training_that_must_make_room_saves_and_goes_on(run, folders, capsys):
-    thread, results = begin(run(Training(), folders[:1], runs_subprocess=True), are_training(folders[:1]))
-    os.kill(int((folders[0] / "process").read_text()), signal.SIGUSR2)
-    thread.join(60)
-    assert results == [(folders[0], "continued")]
-    assert (folders[0] / "saved").exists()
-    assert capsys.readouterr().out.splitlines() == ["1-a: begun"] * 2
-
-
 def test_an_array_of_slurm_is_asked_for_with_the_options(cluster, run, folders, capsys):
     options = {"partition": "long", "time": "1-12", "gres": "gpu:1", "setup": ["module load x", "y"], "mem": "16GB"}
     for folder in folders:

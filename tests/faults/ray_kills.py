@@ -1,25 +1,18 @@
-"""Workers of Ray that are killed, the command that has started Ray here, and one of two machines, both of them here."""
+"""Workers of Ray that are killed, a part of Ray itself, and the command that has started it here."""
 
-import os
 import secrets
 import shutil
 import signal
-import socket
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
-from pathlib import Path
 
-from tests.faults.rounds import INTERRUPTED, MARK, Fault, MissedError, Round, end_all, kill, processes_of
+from tests.faults.rounds import INTERRUPTED, Fault, Round, kill
 
 _WORKER = "ray::RayWorker"  # as Ray calls one of ours
-_MACHINE = "NASWOT_FAULT_MACHINE"  # in the environment of one machine's processes
-_RAY_S = 90.0  # for a machine to be there, and for Ray's agents, which look for a lost one for a minute
+_RAY_S = 90.0  # for Ray's agents, which look for a lost head for a minute
 _WORDS = ("--engine", "ray", "--workers", 2)
 _TOLD = ("warning: a worker", "is tried again")
 
@@ -80,57 +73,9 @@ def end_command(round: Round, signum: int) -> None:
         round.look_for_processes(_RAY_S)
 
 
-def kill_machine(round: Round) -> None:
-    with _files_of_ray() as environment, _machines(round, environment) as address:
-        running = round.begin("search.py", *_WORDS, environment={**environment, "RAY_ADDRESS": address})
-        round.wait_for_moment(running, after_start=0.0, end=20)
-        if not set(running.children(_WORKER)) & set(processes_of(f"{round.mark}2", _MACHINE)):
-            raise MissedError  # it has nothing to do
-        before = round.rows()
-        _end_machine(f"{round.mark}2")
-        ended = running.wait()
-        if ended.told:  # a machine whose worker is not ready yet has nothing to lose, which cannot be seen from here
-            round.expect_told(ended, 0, *_TOLD)
-        round.judge("search.py", ended, before)
-    round.look_for_processes(_RAY_S)
-
-
-def _end_machine(machine: str) -> None:
-    end = time.monotonic() + _RAY_S
-    while processes_of(machine, _MACHINE) and time.monotonic() < end:
-        end_all(machine, _MACHINE)
-        time.sleep(0.5)
-
-
-@contextmanager
-def _machines(round: Round, environment: dict[str, str]) -> Iterator[str]:
-    """Give the address of a cluster of two machines, one core each."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{listener.getsockname()[1]}"
-    port = address.rpartition(":")[2]
-    _start_ray(round, environment, "1", "--head", "--port", port, "--include-dashboard", "false")
-    _start_ray(round, environment, "2", "--address", address)
-    try:
-        yield address
-    finally:
-        _end_machine(round.mark)  # the round's, not the command's
-
-
-def _start_ray(round: Round, environment: dict[str, str], machine: str, *words: str) -> None:
-    ray = Path(sys.executable).with_name("ray")
-    given = {**os.environ, **environment, _MACHINE: f"{round.mark}{machine}", MARK: round.mark}
-    with open(round.folder / f"machine-{machine}.log", "wb") as log:
-        subprocess.run(
-            [ray, "start", *words, "--num-cpus", "1", "--node-ip-address", "127.0.0.1", "--disable-usage-stats"],
-            env=given, stdout=log, stderr=subprocess.STDOUT, timeout=_RAY_S, check=True,
-        )  # fmt: skip
-
-
 FAULTS = [
     Fault("ray: SIGKILL of a worker", kill_worker, needs=needs_ray),
     Fault("ray: SIGKILL of the head", kill_head, most=6, needs=needs_ray),
-    Fault("ray: SIGKILL of a machine", kill_machine, needs=needs_ray),
     Fault("ray: SIGKILL of the command", partial(end_command, signum=signal.SIGKILL), most=10, needs=needs_ray),
     Fault("ray: SIGINT", partial(end_command, signum=signal.SIGINT), most=10, needs=needs_ray),
 ]

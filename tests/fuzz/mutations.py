@@ -60,10 +60,7 @@ def _json(rng: random.Random, content: bytes) -> bytes:
 
 
 def _yaml(rng: random.Random, content: bytes) -> bytes:
-    value = _with_hole(rng, parse_yaml(content.decode()))
-    token = rng.choice(TOKENS if rng.random() < 0.5 else _YAML_TOKENS)
-    if rng.random() < 0.3:
-        return json.dumps(value).replace(f'"{_HOLE}"', token).encode()
+    value, token = _with_hole(rng, parse_yaml(content.decode())), rng.choice(rng.choice((TOKENS, _YAML_TOKENS)))
     text = yaml.safe_dump(value, sort_keys=False, width=10**9)
     return text.replace(f"'{_HOLE}'", token).encode("utf-8", "surrogatepass")
 

@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import math
-import random
 import warnings
 
 import numpy as np
@@ -18,7 +17,6 @@ from naswot_lightning.data.probe import load_probe
 from naswot_lightning.naswot.isolation import UnseenCallError
 from naswot_lightning.scorer import ScoreEvaluator
 from naswot_lightning.scores.registry import REGISTERED, compute_scores
-from naswot_lightning.spaces import get_space
 from naswot_lightning.spaces.named import NamedNetworks
 from tests.brute_force import brute_force_kernel, images_of
 
@@ -189,13 +187,6 @@ def test_the_dimension_of_the_images_is_found():
         np.testing.assert_array_equal(activation_kernel(network, images).matrix.numpy(), expected)
 
 
-def test_networks_of_our_spaces_are_run_once(monkeypatch):
-    monkeypatch.setattr("naswot_lightning.naswot.naswot.ReLUInputs", lambda: pytest.fail("a second pass"))
-    for name in ("nasbench201", "nasbench101", "nats_size"):
-        space, rng = get_space(name), random.Random(1)
-        assert all(units(space.build(space.sample(rng)), images_of(2, 32)) > 0 for _ in range(3))
-
-
 def test_what_does_not_depend_on_the_images_is_no_unit_of_theirs():
     assert units(Calls(lambda module, x: F.relu(x + F.relu(module.weight).sum()))) == 144
     assert units(Calls(lambda module, x: F.relu(x).mean(0, keepdim=True).relu().expand_as(x))) == 144
@@ -289,9 +280,14 @@ class Meddles(Calls):
         return super().forward(x)
 
 
-def test_a_network_that_changes_torch_changes_no_other():
+def test_a_network_that_changes_torch_or_draws_changes_no_other_score():
+    def drawing():
+        return Calls(lambda module, x: F.relu(x + torch.rand(1)))
+
     relu = F.relu
-    alone = evaluated(last=lambda: Calls(lambda module, x: F.relu(x + torch.rand(1))))["last"]
-    both = evaluated(first=Meddles, last=lambda: Calls(lambda module, x: F.relu(x + torch.rand(1))))
-    assert both["last"].scores == alone.scores
+    alone = evaluated(last=drawing)["last"].scores
+    assert evaluated(first=Meddles, last=drawing)["last"].scores == alone
     assert (torch.get_default_dtype(), F.relu) == (torch.float32, relu)
+    alone |= evaluated(("grad_norm",), last=drawing)["last"].scores
+    for names in (("naswot", "grad_norm"), ("grad_norm", "naswot")):
+        assert evaluated(names, last=drawing)["last"].scores == alone

@@ -11,7 +11,7 @@ from torch import nn
 
 from naswot_lightning import activation_kernel, naswot_score
 from naswot_lightning.spaces import get_space
-from tests.brute_force import brute_force_kernel, images_of
+from tests.brute_force import images_of
 
 SPACE = get_space("nasbench201")
 
@@ -90,27 +90,3 @@ def test_scores_do_not_depend_on_the_callers_memory_format():
     assert activation_kernel(network, plain).matrix.equal(activation_kernel(network, other).matrix)
     assert naswot_score(network, plain) == naswot_score(network, other)
     assert formats == [True] * 4
-
-
-def test_a_network_that_views_its_feature_maps_is_run_again_in_contiguous_memory():
-    class Viewing(nn.Module):
-        """Calls .view on a feature map, as many do before a classifier; keeps the memory formats that it was given."""
-
-        def __init__(self):
-            super().__init__()
-            self.conv, self.norm, self.dropout = nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8), nn.Dropout(0.5)
-            self.relu, self.given = nn.ReLU(), []
-
-        def forward(self, images):
-            self.given.append(images.is_contiguous(memory_format=torch.channels_last))
-            return self.dropout(self.relu(self.norm(self.conv(images)))).view(len(images), -1)
-
-    network, images = Viewing().train(), images_of(6, 12)
-    maps = network.norm(network.conv(images)).detach().numpy()
-    state = {name: value.clone() for name, value in network.state_dict().items()}
-    for variant in ("paper", "reference"):
-        kernel = activation_kernel(network, images, variant)
-        np.testing.assert_array_equal(kernel.matrix.numpy(), brute_force_kernel([maps]))
-        assert network.training
-        assert all(value.equal(state[name]) for name, value in network.state_dict().items())
-    assert network.given[:2] == [True, False]

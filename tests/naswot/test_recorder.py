@@ -56,7 +56,8 @@ class SharedInput(nn.Module):
         F.relu(y)
         y.mul_(-1)
         F.relu(y, inplace=True)
-        return F.relu(y)
+        F.relu(y)
+        return y
 
 
 class Folded(nn.Module):
@@ -118,12 +119,3 @@ def test_the_recorded_forward_pass_computes_what_the_plain_one_does():
     for network, batch in ((edges, wide), (EveryWayToRectify(), images), (SharedInput(), images), (Folded(), images)):
         ours, plain = recorded(network, batch)
         assert ours.equal(plain)
-
-
-@pytest.mark.parametrize("make", [lambda: SPACE.build(SPACE[0]), resnet18])
-def test_the_recorded_forward_pass_is_as_near_to_float64_as_the_plain_one(make):
-    network, images = make(), images_of(8, 32).contiguous(memory_format=torch.channels_last)
-    ours, plain = recorded(network, images)
-    with torch.no_grad():
-        exact = network.double()(images.double())
-    assert (ours - exact).abs().max() <= min(1.2 * float((plain - exact).abs().max()), 1e-4)

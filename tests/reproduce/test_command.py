@@ -3,25 +3,8 @@
 import pytest
 
 from naswot_lightning.cli.reproduce import PROG, main
-from naswot_lightning.reproduce import RESULTS
 from naswot_lightning.storage.files import lock_folder
-from tests.commands.test_imports import HEAVY, loaded_by
 from tests.reproduce.tables import SIZE_COLUMNS, run, write_table
-
-
-def test_help_loads_neither_torch_nor_what_draws():
-    loaded, printed = loaded_by("-m", "naswot_lightning.reproduce", "table2", "--help")
-    assert "--runs" in printed
-    assert "{datasets}" not in printed
-    assert not loaded.intersection(HEAVY)
-
-
-def test_every_result_has_its_help(capsys):
-    for name in RESULTS:
-        with pytest.raises(SystemExit) as end:
-            main([name, "--help"])
-        assert end.value.code == 0
-        assert "--benchmark" in capsys.readouterr().out
 
 
 @pytest.fixture

@@ -155,20 +155,6 @@ def test_figure3_has_a_panel_for_each_data_set_with_scipys_taus(folder):
     assert is_picture(folder / "out" / "figure3.png")
 
 
-def test_a_figure_that_cannot_be_drawn_is_one_line_and_its_numbers_are_written(folder, capsys, monkeypatch):
-    def fail(panels):
-        raise RuntimeError("no font")
-
-    monkeypatch.setattr(figures, "draw_score_panels", fail)
-    out = folder / "out"
-    (out / "figure3.csv").unlink(missing_ok=True)
-    assert run("figure3", folder / "plain.csv", out, "--samples", 11) == 0
-    printed = capsys.readouterr()
-    assert printed.err == f"warning: {out / 'figure3.png'} cannot be drawn: no font\n"
-    assert printed.out.endswith(f"{out / 'figure3.csv'}\n")
-    assert len(rows_of(out / "figure3.csv")) == 2
-
-
 def test_figure4_has_a_bar_for_each_score_and_data_set(folder):
     words = ("--samples", 6, "--scores", "naswot", "synflow", "params")
     assert run("figure4", folder / "plain.csv", folder / "out", *words) == 0
@@ -176,35 +162,6 @@ def test_figure4_has_a_bar_for_each_score_and_data_set(folder):
     assert [row["score"] for row in rows] == ["naswot", "synflow", "params"] * 2
     assert all(int(row["n"]) == 6 and -1 <= float(row["tau"]) <= 1 for row in rows)
     assert is_picture(folder / "out" / "figure4.png")
-
-
-@pytest.mark.slow
-def test_figure10_is_of_cells_of_one_width_and_depth(tmp_path, capsys):
-    for name in ("NDS PNAS_fix-w-d.csv", "NDS PNAS.csv"):
-        write_table(tmp_path / name, 2, "nds_pnas:width=4,depth=3", {("cifar10", "test"): 0.0}, epochs=100)
-    words = ("--space", "nds_pnas:width=4,depth=3", "--samples", 2)
-    assert run("figure10", tmp_path / "NDS PNAS_fix-w-d.csv", tmp_path / "out", *words) == 0
-    (row,) = rows_of(tmp_path / "out" / "figure10.csv")
-    assert (row["n"], row["published_tau"], row["accuracy"]) == ("2", "", "cifar10 test, 100 epochs")
-
-
-@pytest.mark.slow
-def test_figure5_scores_ten_networks_four_ways(tmp_path, capsys):
-    table = write_table(tmp_path / "mine.csv", 60, "nats_size")  # which is quicker to score
-    assert run("figure5", table, tmp_path / "out", "--samples", 2, "--batch_sizes", 4, 8) == 0
-    rows = rows_of(tmp_path / "out" / "figure5.csv")
-    assert len({row["percentile"] for row in rows}) == 10
-    assert len(rows) == 10 * 2 * (3 + 2)
-    by_condition = {}
-    for row in rows:
-        by_condition.setdefault((row["ablation"], row["architecture"], row["batch_size"]), []).append(row["score"])
-    for (ablation, architecture, _), scores in by_condition.items():
-        assert len(set(scores)) == len(scores), ablation  # what varies, varies
-        batches = by_condition["mini-batches", architecture, "8"]
-        assert batches[0] == by_condition["initializations", architecture, "8"][0]
-        assert batches == by_condition["mini-batch sizes", architecture, "8"]
-    assert is_picture(tmp_path / "out" / "figure5.png")
-    assert "percentiles of cifar100 x-test" in capsys.readouterr().out
 
 
 def test_curves_of_several_algorithms_over_evaluations_and_seconds(folder, capsys):

@@ -60,16 +60,6 @@ def test_area_trains_the_best_by_score_first(search, out):
     assert all(row.seconds > 0 for row in history.rows)  # scores take time, too
 
 
-def test_without_seconds_a_search_needs_a_number_of_evaluations(tmp_path, out):
-    search = TabularSearch(open_benchmark(write_table(tmp_path / "mine.csv")), "cifar10")
-    assert search.quickest is None
-    assert search.budget(900, None) is None
-    assert search.budget(900, 7) == SearchBudget(7)
-    assert not search.has_parts
-    (history,) = search.run("area:start=12,population=4", SearchBudget(6), 1, scoring(out), "digits")
-    assert history.seconds[-1] == 0
-
-
 def test_scores_are_those_of_a_search(out, tmp_path):
     chosen = [*architectures(5), DISCONNECTED]
     (tmp_path / "list").write_text("\n".join(chosen))

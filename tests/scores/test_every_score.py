@@ -138,15 +138,6 @@ def test_features_beside_the_logits_change_no_score():
     assert found == {**expected, "random": found["random"]}  # names of parameters are part of its seed
 
 
-def test_outputs_that_cannot_be_the_logits_are_an_error():
-    for give in (lambda x, logits: (logits, logits + 1), lambda x, logits: logits[:, :3]):
-        for name in (*GRADIENT_SCORES, "vkdnw"):
-            with pytest.raises(
-                ValueError, match=r"^the network returned .*: expected one tensor of logits \(\d+, 4\); "
-            ):
-                score(name, Returning(branches(), give))
-
-
 def test_a_network_that_changes_its_input_and_buffers_in_place():
     class Tidy(nn.Module):
         def __init__(self):

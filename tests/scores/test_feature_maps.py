@@ -78,6 +78,7 @@ def test_expressivity_and_progressivity_map_by_map(network):
         entropies.append(-np.sum(shares * np.log(shares + 1e-8)))
     assert score("az_expressivity", network(), probe) == pytest.approx(sum(entropies), rel=1e-4)
     assert score("az_progressivity", network(), probe) == pytest.approx(np.diff(entropies).min(), rel=1e-4, abs=1e-5)
+    assert score("az_progressivity", nn.Conv2d(3, 4, 1)) == -math.inf  # of a single map
 
 
 def brute_force_trainability(network, images, seed=20240615):
@@ -100,6 +101,8 @@ def test_trainability_cell_by_cell(network):
     probe = probe_of(size=16)
     expected = brute_force_trainability(network(), probe.images)
     assert score("az_trainability", network(), probe) == pytest.approx(expected, rel=1e-3)
+    # Sizes that do not divide, and one that grows.
+    assert math.isfinite(score("az_trainability", narrowing(), probe_of(size=7)))
 
 
 def test_a_cell_that_hands_on_nothing_or_the_same_is_degenerate():

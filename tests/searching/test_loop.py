@@ -110,8 +110,7 @@ def test_a_budget_ends_an_algorithm():
 
 
 def test_parts_of_a_batch_depend_on_the_rows_alone():
-    evaluate = evaluator(convolutions, seconds_of)
-    rows = simulate(Budget(made("random", samples=50), 90.0), evaluate).rows
+    rows = simulate(Budget(made("random", samples=50), 90.0), evaluator(convolutions, seconds_of)).rows
     budget, begin, parts = Budget(made("random", samples=50), 90.0), 0, []
     while part := budget.propose(rows[:begin]):
         assert Budget(made("random", samples=50), 90.0).propose(rows[:begin]) == part
@@ -120,10 +119,5 @@ def test_parts_of_a_batch_depend_on_the_rows_alone():
     assert begin == len(rows)
     assert parts[0] == 1
     assert max(parts) > 5  # there is something for workers to do side by side
-    of_another_search = rows[:3]
-    assert budget.propose(of_another_search) == Budget(made("random", samples=50), 90.0).propose(of_another_search)
     # 80 s are left, and room for 8 candidates of the longest so far.
     assert len(Budget(made("random", samples=50), 90.0).propose([row_of("a", 1.0, 9.0), row_of("b", 1.0, 1.0)])) == 8
-    # What costs nothing is not split.
-    free = Budget(made("area"), 5.0)
-    assert len(free.propose([row_of(each, 1.0, 0.0) for each in free.propose([])])) == 19

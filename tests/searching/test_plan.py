@@ -77,15 +77,6 @@ def test_limits_refuse_before_scoring_and_say_how_many(tmp_path, capsys):
     assert not (tmp_path / "none").exists()
 
 
-def test_bf16_without_its_instructions_is_said_to_be_slow(tmp_path, capsys, monkeypatch):
-    for features, lines in (({"amx-bf16": True}, 0), ({"avx2": True}, 1), ({}, 0)):
-        monkeypatch.setattr("naswot_lightning.naswot.compiled.jit.get_host_cpu_features", lambda found=features: found)
-        plan_search(SearchConfig(run_dir=str(tmp_path / "run"), precision="bf16", **QUICK))
-        assert (
-            capsys.readouterr().err.count("naswot search: warning: --precision bf16: this CPU has no bfloat16") == lines
-        )
-
-
 @pytest.mark.slow
 def test_kendall_tau_on_real_images_is_that_of_the_paper(search, shared, tmp_path):
     """300 architectures with published accuracy, 128 real CIFAR-10 images; the paper reports 0.574."""

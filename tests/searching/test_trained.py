@@ -2,8 +2,6 @@
 
 import json
 import pickle
-import subprocess
-import sys
 
 import pytest
 
@@ -12,11 +10,9 @@ from naswot_lightning.config import SearchConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.searching.algorithms.base import Trial
 from naswot_lightning.searching.plan import plan_search
-from tests.conftest import ROOT
 from tests.searching.runs import QUICK, SPACE, files_of, rows_of
 
-TRAINED = {**QUICK, "evaluator": "train", "samples": 3}
-AREA = {**TRAINED, "algorithm": "area:start=5,population=2", "epochs": 1}
+AREA = {**QUICK, "evaluator": "train", "samples": 2, "algorithm": "area:start=5,population=1", "epochs": 1}
 
 
 def area(folder, **more):
@@ -36,7 +32,7 @@ def test_scores_pick_the_first_population_and_the_rest_is_trained(searched):
     trained = [row for row in rows if "fidelity" not in row]
     assert len(scored) == 5
     assert all(row["scores"]["val_acc"] is None for row in scored)
-    best = sorted(scored, key=lambda row: -(row["score"] or 0))[:2]
+    best = sorted(scored, key=lambda row: -(row["score"] or 0))[:1]
     assert {row["architecture"] for row in best} <= {row["architecture"] for row in trained}
     assert all(0 < row["score"] <= 1 and row["scores"]["naswot"] is None for row in trained)
     ranking = json.loads((searched / "ranking.json").read_text())
@@ -79,15 +75,6 @@ def test_what_does_not_fit_is_one_line(tmp_path):
     ):
         with pytest.raises(UserError, match=message):
             run_search(SearchConfig(run_dir=str(tmp_path / "run"), **{**QUICK, **options}))
-
-
-@pytest.mark.slow
-def test_the_command_of_twelve_epochs(tmp_path):
-    words = "--algorithm area --evaluator train --epochs 12 --dataset digits --samples 12 --wandb.mode disabled"
-    command = [sys.executable, str(ROOT / "search.py"), *words.split(), "--run_dir", str(tmp_path / "run")]
-    subprocess.run(command, check=True, timeout=3000)
-    best = json.loads((tmp_path / "run" / "ranking.json").read_text())[0]
-    assert best["score"] > 0.8
 
 
 def test_an_evaluator_that_is_sent_elsewhere_brings_its_scores(tmp_path):

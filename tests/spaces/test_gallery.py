@@ -8,7 +8,6 @@ import pytest
 from naswot_lightning.cli.spaces import main
 from naswot_lightning.spaces import get_space, list_spaces
 from naswot_lightning.spaces.drawing.layout import GAP, lay_out
-from naswot_lightning.spaces.graph import Edge
 
 SIGNATURES = {"png": b"\x89PNG\r\n\x1a\n", "svg": b"<?xml"}
 NB201 = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|avg_pool_3x3~2|"
@@ -75,21 +74,6 @@ def test_graph_has_dead_parts_where_nothing_arrives_or_leads_on():
     (graph,) = get_space("nasbench101").graph("conv3x3~0+conv1x1~+maxpool3x3~1,2+output~1")
     assert [node.live for node in graph.nodes] == [True, True, False, False, True]
     assert [(edge.source, edge.target) for edge in graph.edges if not edge.live] == [(1, 3), (2, 3)]
-
-
-def test_graphs_of_the_other_spaces():
-    normal, reduce = get_space("nds_darts").graph(
-        "C16-L8|normal:sep_conv_3x3~0+sep_conv_3x3~0;none~1+skip_connect~2;skip_connect~0+none~2;none~0+none~0->3"
-        "|reduce:max_pool_3x3~0+max_pool_3x3~1;skip_connect~2+max_pool_3x3~1;skip_connect~0+none~2;none~0+none~0->2,3"
-    )
-    assert (normal.title, reduce.title) == ("normal cell: 6 of 8 cells", "reduce cell: 2 of 8 cells")
-    assert [node.live for node in normal.nodes] == [True, True, True, True, False, False, True]
-    assert normal.edges[:2] == (Edge(0, 2, "sep_conv_3x3"),) * 2
-    assert normal.edges[-1] == Edge(3, 6)
-    network, _ = get_space("nats_size").graph("8:16:24:32:40")
-    assert [node.label.split()[1] for node in network.nodes[1:-1]] == ["8", "8", "16", "24", "32", "40"]
-    (network,) = get_space("nds_resnext_a").graph("ds=1,2;ws=16,32;ss=1,2;bm=1,0.5;gs=1,2")
-    assert network.nodes[3].label == "stage 2\n2 blocks\nwidth 32\nstride 2\nbottleneck 0.5\ngroups 2"
 
 
 def test_nothing_lies_on_a_text():

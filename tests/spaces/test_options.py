@@ -1,20 +1,15 @@
 """Spaces of a user, and options in the name of a space: ``nds_darts:depth=8,width=16``."""
 
 import random
-import re
-import sys
 import textwrap
 
 import pytest
-import torch
 import yaml
 
 from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig, WandbConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.spaces import EnumerableSpace, SpaceError, get_space
-from tests.conftest import ROOT
-from tests.docs.pages import blocks
 
 OWN = '''
 from __future__ import annotations
@@ -135,32 +130,3 @@ def test_run_belongs_to_the_options_however_they_are_written(folder):
     assert yaml.safe_load((run / "config.yaml").read_text())["space"] == f"{space}:bias=false,most=30"
     with pytest.raises(UserError, match="made with other settings: space was"):
         run_search(SearchConfig(space=f"{space}:most=30", **settings))
-
-
-(CODE,) = [block.text for block in blocks(ROOT / "docs" / "own-space.md") if block.file]
-
-
-@pytest.fixture
-def small_resnets(tmp_path, monkeypatch):
-    (tmp_path / "small_resnets.py").write_text(CODE)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    get_space.cache_clear()
-    yield tmp_path
-    sys.modules.pop("small_resnets", None)
-    get_space.cache_clear()
-
-
-def test_space_of_the_docs_is_a_space(small_resnets):
-    space, rng = get_space("small_resnets.SmallResNets"), random.Random(0)
-    architecture = space.sample(rng)
-    for _ in range(50):
-        child = space.mutate(architecture, rng)
-        pairs = zip(re.findall(r"\d+", architecture), re.findall(r"\d+", child), strict=True)
-        assert sum(a != b for a, b in pairs) == 1
-        assert "-".join(f"{depth}x{width}" for depth, width in space.parse(child)) == child == space.canonical(child)
-        architecture = child
-    assert space.complexity(child).params == sum(p.numel() for p in space.build(child).parameters())
-    assert space.build("1x8-2x16-1x8", 7)(torch.randn(2, 3, 16, 16)).shape == (2, 7)
-    (graph,) = space.graph("1x16-2x32-1x64")
-    assert [node.label.split()[0] for node in graph.nodes] == ["images", "1", "2", "1", "classifier"]

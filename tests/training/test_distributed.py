@@ -8,7 +8,7 @@ import torch
 from naswot_lightning.cli.train import run_training
 from naswot_lightning.config import WandbConfig
 from tests.images import make_image_folder
-from tests.training.runs import OWN, config_of, table
+from tests.training.runs import OWN, config_of, table, train_here
 
 TWO = {"devices": 2, "strategy": "ddp", "accelerator": "cpu"}
 NB201 = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|nor_conv_1x1~2|"
@@ -22,7 +22,8 @@ def data(tmp_path_factory):
 
 def trained(data, run, space, architecture, **options):
     options = {"batch_size": 14, "probe_batch_size": 16, "epochs": 2, "early_points": 8, **options}
-    assert run_training(config_of(run, data, space=space, architecture=architecture, **options)) == 0
+    train = run_training if "devices" in options else train_here
+    assert train(config_of(run, data, space=space, architecture=architecture, **options)) == 0
     (folder,) = (run / "picks").iterdir()
     return folder
 

@@ -12,15 +12,15 @@ from naswot_lightning.data.augmentation import normalized
 from naswot_lightning.data.sources import load_dataset
 from naswot_lightning.errors import UserError
 from naswot_lightning.training.classifier import ImageClassifier
-from tests.archives import write_cifar10, write_cifar100, write_lists
+from tests.archives import write_cifar10
 from tests.images import make_image_folder
-from tests.training.runs import SMALL, config_of, table
+from tests.training.runs import SMALL, config_of, table, train_here
 
 
 def trained(run_dir, data, **options):
     """Train; the images are loaded in this process, where the archives' checksums are those of the small ones."""
     options = {"architecture": SMALL, "space": "nasbench201", "batch_size": 50, "probe_batch_size": 8, **options}
-    assert run_training(config_of(run_dir, data, **options)) == 0
+    assert train_here(config_of(run_dir, data, **options)) == 0
     return next(run_dir.glob("picks/*"))
 
 
@@ -39,21 +39,6 @@ def test_training_without_validation_keeps_the_last_epoch(tmp_path, monkeypatch,
     assert "val acc" not in printed.out.split("trained picks")[0]
     assert "warning" not in printed.err
     assert table(tmp_path / "run" / "comparison.csv")[0]["best_val_acc"] == ""
-
-
-@pytest.mark.slow
-def test_training_on_our_own_split_warns_and_saves_it(tmp_path, monkeypatch, capsys):
-    write_cifar100(tmp_path, monkeypatch)
-    pick = trained(tmp_path / "own", tmp_path, dataset="cifar100")
-    assert "naswot train: warning: cifar100: its test images are split" in capsys.readouterr().err
-    assert "not the benchmark's official lists" in yaml.safe_load((pick / "config.yaml").read_text())["split"]
-    assert json.loads((pick / "result.json").read_text())["val_set"] == "x-valid (own split)"
-    path = write_lists(tmp_path / "split.txt", range(50), range(50, 100))
-    pick = trained(tmp_path / "official", tmp_path, dataset="cifar100", split_file=str(path))
-    assert "warning" not in capsys.readouterr().err
-    assert json.loads((pick / "result.json").read_text())["test_set"] == "x-test"
-    with pytest.raises(UserError, match="was trained with other settings: split was"):
-        trained(tmp_path / "own", tmp_path, dataset="cifar100", split_file=str(path))
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from naswot_lightning.cli.train import run_training
 from naswot_lightning.storage.run_folder import RunFolder
 from tests.conftest import ROOT
 from tests.images import make_image_folder
-from tests.training.runs import SMALL, config_of, outcome_of, words_of
+from tests.training.runs import SMALL, config_of, outcome_of, train_here, words_of
 
 OPTIONS = {"architecture": SMALL, "space": "nasbench201", "epochs": 3, "early_points": 8, "threads": 1}
 STEPS = 18  # of an epoch: 108 images, 6 a step
@@ -30,7 +30,10 @@ def data(tmp_path_factory):
 def whole(tmp_path_factory, data):
     """Two picks, trained one after the other without a cut; their outcomes by name."""
     config = config_of(tmp_path_factory.mktemp("whole") / "run", data, seeds="1,2", workers=1, **OPTIONS)
-    assert run_training(config) == 0
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    assert train_here(config) == 0
+    torch.set_num_threads(threads)
     return outcomes_of(config)
 
 
@@ -55,10 +58,15 @@ def wait_for_points(process, config, count):
     assert process.poll() is None, process.stderr.read()
 
 
-def test_picks_side_by_side_interrupted_and_continued_are_those_of_one_after_the_other(tmp_path, data, whole):
+def test_picks_killed_interrupted_and_continued_are_those_of_one_after_the_other(tmp_path, data, whole, capsys):
+    """SIGKILL of the command alone: its picks must end by themselves, and what they were writing must not count."""
     config = config_of(tmp_path / "run", data, seeds="1,2", workers=2, **OPTIONS)
     process = started(config)
-    wait_for_points(process, config, 4)
+    wait_for_points(process, config, random.Random(time.time_ns()).randint(2, 8))
+    process.kill()
+    process.communicate()
+    process = started(config)
+    wait_for_points(process, config, 12)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=180)
     assert process.returncode == 130
@@ -68,19 +76,8 @@ def test_picks_side_by_side_interrupted_and_continued_are_those_of_one_after_the
     # After the step at hand: inside an epoch.
     assert any(each["global_step"] % STEPS for each in saved)
     assert run_training(config) == 0
+    assert "epoch 3/3" in capsys.readouterr().out
     assert outcomes_of(config) == whole
-
-
-def test_a_command_killed_at_a_random_moment_and_run_again_ends_the_same(tmp_path, data, whole):
-    """SIGKILL of the command alone: its pick must end by itself, and what it was writing must not count."""
-    config = config_of(tmp_path / "run", data, seeds="1", **OPTIONS)
-    process = started(config)
-    wait_for_points(process, config, random.Random(time.time_ns()).randint(3, 16))
-    process.kill()
-    process.communicate()
-    assert run_training(config) == 0
-    (name,) = outcomes = outcomes_of(config)
-    assert outcomes[name] == whole[name]
 
 
 @pytest.mark.slow

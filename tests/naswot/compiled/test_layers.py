@@ -25,13 +25,6 @@ def test_every_pooled_number_is_torchs(dtype):
         assert ours.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_keywords_and_pairs_are_understood():
-    images = channels_last(2, 4, 8, 8)
-    for size in ((3, 1, 1), ((3, 3), (1, 1), (1, 1))):
-        names = dict(zip(("kernel_size", "stride", "padding"), size, strict=True))
-        assert average_pooled(input=images, **names, count_include_pad=False).equal(F.avg_pool2d(images, *POOLING))
-
-
 def test_other_poolings_and_tensors_are_left_to_torch():
     images, plain = channels_last(2, 4, 8, 8), torch.randn(2, 4, 8, 8)
     for arguments, kwargs in (

@@ -17,10 +17,6 @@ def made(name, space=SPACE, samples=60, seed=3, limits=NO_LIMITS):
     return make_algorithm(name, space, samples, seed, limits)
 
 
-def complexity_limits(max_params: int) -> Limits:
-    return Limits(max_params, None, SPACE.complexity)
-
-
 def row_of(proposal: Proposal, score: float | None, seconds: float = 1.0) -> ScoreRow:
     status, reason = ("failed", "out of memory") if score is None else ("ok", None)
     evaluation = Evaluation({"accuracy": score}, status, reason, seconds=seconds)

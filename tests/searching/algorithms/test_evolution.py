@@ -37,13 +37,6 @@ def test_parents_are_of_the_population_when_the_children_are_proposed():
         assert len(rows) == 50
 
 
-def test_the_winner_of_a_large_tournament_is_the_best_that_did_not_fail():
-    start = made("rea").propose([])
-    rows = [row_of(each, None if number else 0.1) for number, each in enumerate(start)]
-    (child,) = made("rea:sample=500").propose(rows)
-    assert is_neighbour(child, start[0])
-
-
 def test_the_score_picks_the_first_population():
     algorithm = made("area", samples=30)
     start = algorithm.propose([])
