@@ -81,10 +81,10 @@ class Gain:
         more = f"--top {max(_ENOUGH, len(self.picks))} --controls {max(_ENOUGH, len(self.controls))}"
         if self.interval is None:
             return f"Picks against random: {numbers}; one network on a side gives no interval: train more with {more}."
-        said = f"The picks {self.outcome} random candidates: {numbers} (95 % Welch interval over networks)"
+        said = f"The picks {self.outcome} random candidates: {numbers} (95 %, Welch)"
         if self.outcome == "cannot be told from":
             half = (self.interval[1] - self.interval[0]) / 2
-            said += f"; networks so few and so uneven show a gain from {half:.2f} points on: train more with {more}"
+            said += f"; so few show a gain from {half:.2f} points on: train more with {more}"
         return f"{said}."
 
     def to_json(self) -> dict[str, Any]:

@@ -116,10 +116,8 @@ def _print_counts(proposed: Sequence[ScoreRow], ranking: pd.DataFrame) -> None:
     if again > 0:
         said.append(f"{again} of {counted(whole, 'candidate')} {'was' if again == 1 else 'were'} proposed again")
     if equal:
-        said.append(
-            f"{equal} of the {len(scored)} with a score {'is' if equal == 1 else 'are'} equal to another without dead "
-            f"branches: {counted(scored.nunique(), 'different network')}"
-        )
+        networks = counted(scored.nunique(), "different network")
+        said.append(f"{networks} ({equal} of {len(scored)} equal another without dead branches)")
     if said:
         print_text("; ".join(said))
 

@@ -114,7 +114,6 @@ def print_comparison(
     for found in findings.shown:
         _print_group(found.title if len(findings.shown) > 1 else None, found)
     for gain in findings.gains:
-        print()
         print_text(gain.sentence)
     if run.best is not None:
         print()
@@ -171,7 +170,8 @@ def _print_group(title: str | None, found: GroupFindings) -> None:
             print_text(f"  {line}", indent=" " * 15)
     print()
     print_text(found.verdict.sentence)
-    if found.note is not None:
+    # Of too few networks the verdict says itself what to train.
+    if found.note is not None and found.networks >= MIN_NETWORKS:
         print_text(found.note)
 
 
