@@ -36,7 +36,7 @@ def test_training_without_validation_keeps_the_last_epoch(tmp_path, monkeypatch,
     assert best["epoch"] == last["epoch"] == 1
     assert all(best["state_dict"][name].equal(value) for name, value in last["state_dict"].items())
     printed = capsys.readouterr()
-    assert "val acc" not in printed.out.split("trained picks")[0]
+    assert "val acc" not in printed.out.partition("trained pick")[0]
     assert "warning" not in printed.err
     assert table(tmp_path / "run" / "comparison.csv")[0]["best_val_acc"] == ""
 
