@@ -180,13 +180,13 @@ class Page:
                 why = f"best by validation ({100 * best.best_val_acc:.2f} %)"
             which = f"{'given by hand' if best.rank is None else f'rank {best.rank}'}, seed {best.seed}, {best.dataset}"
             found.append(Fact("test accuracy", f"{100 * (best.test_acc or 0.0):.2f} %", f"{why}: {which}"))
+        if self.gains:
+            gain = self.gains[0]
+            found.append(Fact("do picks beat random ones?", _GAINED.get(gain.outcome, gain.outcome), gain.short))
         if self.evidence:
             outcome = self.evidence[0].verdict.outcome
             answer = _OUTCOMES.get(outcome, outcome)
             found.append(Fact("does the score beat size?", answer, self.evidence[0].tau))
-        if self.gains:
-            gain = self.gains[0]
-            found.append(Fact("do the picks beat random ones?", _GAINED.get(gain.outcome, gain.outcome), gain.short))
         return found
 
     @property
