@@ -22,20 +22,12 @@ class Column:
 
     @property
     def heading(self) -> str:
-        """The label in the header of a table.
-
-        >>> Column("test_acc", "test accuracy", short="test acc").heading
-        'test acc'
-        """
+        """The label in the header of a table."""
         return self.short or self.label
 
     @property
     def axis(self) -> str:
-        """The label of a figure's axis.
-
-        >>> Column("score_init", "score at init", "natural log").axis
-        'score at init (natural log)'
-        """
+        """The label of a figure's axis, with the unit."""
         return self.label if self.unit is None else f"{self.label} ({self.unit})"
 
 

@@ -65,9 +65,7 @@ def _first_line(error: BaseException) -> str:
 def warn_of_failure(what: str, raised: tuple[type[Exception], ...] = ()) -> Iterator[None]:
     """Turn an error inside the block into a warning: a failed view must not end a command whose work is done.
 
-    Args:
-        what: the failure in words, such as "figure6.png cannot be drawn".
-        raised: errors that are raised all the same.
+    ``what`` is the failure in words, such as "figure6.png cannot be drawn"; ``raised`` are raised all the same.
     """
     try:
         yield

@@ -43,20 +43,6 @@ def rank(
 
     The first criterion decides. After :data:`COLUMNS`, where a score may be NaN and a size NA, there is a column for
     each of several criteria, for standard deviations over repeats, and for what is ``known`` of each row.
-
-    >>> from naswot_lightning.columns import Column
-    >>> naswot = Criterion((Column("naswot", "naswot"),))
-    >>> scored = {"a": 310.5, "b": None, "c": 345.0}
-    >>> rows = [
-    ...     ScoreRow("nasbench201", name, name, score, {"naswot": score}, 16384, 7000, 90000, 0, "", 0.1,
-    ...              "ok" if score else "degenerate", None)
-    ...     for name, score in scored.items()
-    ... ]
-    >>> rank(rows, [naswot])[["rank", "architecture", "score"]]
-       rank architecture  score
-    0     1            c  345.0
-    1     2            a  310.5
-    2     3            b    NaN
     """
     names = dict.fromkeys(part.name for criterion in criteria for part in criterion.parts)
     scores = {name: np.array([row.scores.get(name) for row in rows], dtype=float) for name in names}

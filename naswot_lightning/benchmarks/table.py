@@ -63,43 +63,32 @@ class Benchmark(Protocol):
     @property
     def known(self) -> tuple[AvailableAccuracy, ...]:
         """The accuracies that there are."""
-        ...
 
     def __contains__(self, architecture: object, /) -> bool:
         """Return whether it knows anything of an architecture."""
-        ...
 
     def accuracy(
         self, architecture: str, dataset: str, split: str, epochs: int | None = None, seed: int | None = None
     ) -> float | None:
         """Return an accuracy in percent, or None where the table does not know it."""
-        ...
 
     def accuracy_at(
         self, architecture: str, dataset: str, split: str, epochs: int, epoch: int, seed: int | None = None
     ) -> float | None:
         """Return the accuracy after ``epoch`` epochs, from 1, of a recipe; percent, or None where it is not known."""
-        ...
 
     def seconds(self, architecture: str, dataset: str, epochs: int | None = None) -> float | None:
         """Return what a search would have paid, or None: seconds of training and of one pass of validation."""
-        ...
 
     def seconds_at(self, architecture: str, dataset: str, epochs: int, epoch: int) -> float | None:
         """Return :meth:`seconds` for a part of the epochs of a recipe."""
-        ...
 
 
 class Table:
-    """A :class:`Benchmark` of columns.
+    """A :class:`Benchmark` of columns, (n,) float64 each, NaN where a value is not known; ``source`` is their file.
 
-    Args:
-        name, space: for messages and plots, and that of the search space.
-        source: the name of the file that the values are from.
-        architectures: one string per row.
-        columns: (n,) float64 each; NaN where a value is not known.
-        numbers: (n,) indices in the benchmark's own order, -1 where an architecture has none.
-        identities: their strings or hashes (:func:`naswot_lightning.benchmarks.records.identity`), if at hand.
+    ``numbers`` are (n,) indices in the benchmark's own order, -1 where an architecture has none, ``identities`` what
+    :func:`naswot_lightning.benchmarks.records.identity` says, if at hand.
     """
 
     def __init__(

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -34,9 +35,8 @@ from naswot_lightning.storage.files import JsonLines, lock_folder
 _BANDS = range(50, 100, 5)
 
 
-@dataclass(frozen=True)
-class AblationCondition:
-    """A condition under which all networks are scored once."""
+class AblationCondition(NamedTuple):
+    """A condition under which all networks are scored once; its first three fields tell it from others in the file."""
 
     ablation: str
     """what varies."""
@@ -47,11 +47,6 @@ class AblationCondition:
     """seed of the weights."""
     images: int
     """seed of the mini-batch."""
-
-    @property
-    def key(self) -> tuple[str, int, int]:
-        """What tells it from others in the file."""
-        return self.ablation, self.number, self.batch_size
 
 
 @dataclass(frozen=True)
@@ -130,22 +125,21 @@ def measure_ablation(plan: AblationPlan, path: Path, overwrite: bool = False) ->
             if kept is None:
                 file.append(asdict(plan.header))
             done = {(each.ablation, each.number, each.batch_size) for each in kept.samples} if kept else set()
-            missing = [condition for condition in wanted if condition.key not in done]
+            missing = [condition for condition in wanted if condition[:3] not in done]
             if missing:
                 _measure(plan, missing, len(wanted), file)
     found = read_ablation(path)
     # The file was just written.
     assert found is not None
-    keys = {condition.key for condition in wanted}
+    keys = {condition[:3] for condition in wanted}
     own = (each for each in found.samples if (each.ablation, each.number, each.batch_size) in keys)
     return AblationFile(found.header, tuple(own))
 
 
 def _measure(plan: AblationPlan, missing: Sequence[AblationCondition], wanted: int, file: JsonLines) -> None:
     own, space = plan.header, plan.space
-    dataset = None
-    if own.images != "noise":
-        dataset = load_dataset(own.images, plan.data_dir, own.image_size, own.split_file)
+    source = own.images, plan.data_dir, own.image_size, own.split_file
+    dataset = None if own.images == "noise" else load_dataset(*source)
     for each in tqdm(missing, "scoring", wanted, initial=wanted - len(missing), unit=" conditions", mininterval=10.0):
         if dataset is None or each.ablation == NOISE:
             # Noise has the size of the data set's images.

@@ -27,11 +27,9 @@ class Task(Protocol[T_contra, R_co]):
 
     def prepare(self) -> None:
         """Get ready; called once in each process that runs the task, before its first item."""
-        ...
 
     def __call__(self, item: T_contra, /) -> R_co:
         """Return the result of an item."""
-        ...
 
 
 @runtime_checkable
@@ -40,7 +38,6 @@ class Stoppable(Protocol):
 
     def stop(self) -> None:
         """Let calls end soon, from another thread; those to come end at once."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,6 @@ class Executor(Protocol):
 
     def run(self, task: Task[T, R], items: Iterable[T]) -> Iterator[tuple[T, R | WorkerFailure]]:
         """Yield each item once with its result, as they are finished; an error of the task ends it."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -67,15 +67,7 @@ def local_executor(request: ResourceRequest) -> Executor:
 
 
 class SerialExecutor:
-    """Runs items in their order, in this process.
-
-    >>> class Square:
-    ...     def prepare(self) -> None: ...
-    ...     def __call__(self, item: int) -> int:
-    ...         return item**2
-    >>> list(SerialExecutor().run(Square(), [2, 3]))
-    [(2, 4), (3, 9)]
-    """
+    """Runs items in their order, in this process."""
 
     def run(self, task: Task[T, R], items: Iterable[T]) -> Iterator[tuple[T, R | WorkerFailure]]:
         """Yield each item with its result."""

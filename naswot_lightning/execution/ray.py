@@ -85,9 +85,6 @@ class RayExecutor:
     They are on the cluster of ``RAY_ADDRESS``, or on one of this machine that is started for them. Where a worker dies
     or hangs, the items of its chunk are tried once more when all others are finished, each alone, with none beside it
     that could want the same memory. A training is tried again at once, up to three times in all.
-
-    Raises:
-        UserError: Ray is not installed, or a device is asked for by its number.
     """
 
     def __init__(self, request: ResourceRequest) -> None:
@@ -206,10 +203,9 @@ class RayExecutor:
         needs = resources_of_a_task(self._request, machines)
         slots = sum(min(int(has.get(name, 0) / need) for name, need in needs.items()) for has in machines)
         if not slots:
-            gpus = f" and {needs['GPU']:g} GPUs" if "GPU" in needs else ""
-            asked = f"no machine of the cluster has {needs['CPU']:g} CPUs{gpus} for a task"
+            asked = " and ".join(f"{need:g} {name}s" for name, need in needs.items())
             cure = "give fewer --threads or --devices" if self._trains else "use --device cpu"
-            raise UserError(f"--engine ray: {asked}; {cure}, or add machines")
+            raise UserError(f"--engine ray: no machine of the cluster has {asked} for a task; {cure}, or add machines")
         # Nothing is tried again by Ray itself, which would begin with the first item. The second thread is for stop().
         options = {"num_cpus": needs["CPU"], "num_gpus": needs.get("GPU", 0), "max_restarts": 0, "max_concurrency": 2}
         path = {"PYTHONPATH": module_path(), "PYTHONSAFEPATH": "1"}

@@ -28,14 +28,11 @@ class ResourceSlot:
 def split_resources(
     accelerator: str, devices: int, tasks: int, workers: int | None, threads: int | None
 ) -> list[ResourceSlot]:
-    """Return the slots of this machine, one for each task that is run side by side.
+    """Return the slots of this machine, one for each of several tasks that is run side by side.
 
-    Args:
-        accelerator: of Lightning's Trainer: auto, cpu, gpu, ...
-        devices: how many of them a task takes together.
-        tasks: how many there are.
-        workers: how many slots; several may share a GPU. None: one for each ``devices`` GPUs, or a core each.
-        threads: of each process; by default the cores, shared out evenly.
+    A task takes so many devices of an accelerator of Lightning's Trainer (auto, cpu, gpu, ...). Without a number of
+    ``workers``, which may share a GPU, there is a slot for each such group of GPUs, or for each core; without a number
+    of ``threads``, the cores are shared out evenly.
 
     >>> [slot.threads for slot in split_resources("cpu", 1, 3, 2, threads=1)]
     [1, 1]
@@ -55,11 +52,7 @@ def split_resources(
 
 
 def get_device(name: str) -> torch.device:
-    """Return the device of that name; ``auto`` is the accelerator where there is one, else the CPU.
-
-    Raises:
-        UserError: no such device on this machine.
-    """
+    """Return the device of that name; ``auto`` is the accelerator where there is one, else the CPU."""
     if name == "auto":
         # Asked in this order: where there is none, torch 2.6 raises for the second.
         found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None

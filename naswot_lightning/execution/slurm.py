@@ -107,10 +107,7 @@ def to_minutes(time_limit: Any) -> int:
 
 @dataclass
 class JobCall:
-    """What a job does: it runs its items, and returns their results.
-
-    submitit calls it, and asks it for what is left where the job must make room or its time is over.
-    """
+    """What submitit calls in a job, and asks for what is left where the job must make room or its time is over."""
 
     task: Path
     """The file of the pickled :class:`~naswot_lightning.execution.worker.TaskSpec`."""
@@ -178,9 +175,6 @@ class SlurmExecutor:
 
     A training has a job of its own, up to 100 candidates share one. Half of the items of a job that is lost are
     submitted again in one job, half in another; one that is alone in its job once more.
-
-    Raises:
-        UserError: submitit is not installed, there is no SLURM here, or an option is invalid.
     """
 
     def __init__(self, request: ResourceRequest) -> None:
@@ -235,10 +229,8 @@ class SlurmExecutor:
             return
         file = Path(self._submitter.folder, f"{uuid.uuid4().hex}.task")
         atomic_write(file, pickle.dumps(spec))
-        unprinted = PrintedFile(file)
-        self._waiting.extend(
-            JobCall(file, chunk, unprinted, request.runs_subprocess, request.timeout) for chunk in chunks
-        )
+        shared = PrintedFile(file), request.runs_subprocess, request.timeout
+        self._waiting.extend(JobCall(file, chunk, *shared) for chunk in chunks)
         try:
             while self._waiting or self._running:
                 self._submit(file)

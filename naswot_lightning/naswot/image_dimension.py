@@ -165,10 +165,8 @@ class FoundDimensions(Dimensions):
         # the position of a row.
         apart = [float((order[-1] - order[-2]).abs().max()) for order in (outer, inner)]
         if min(apart) > 1e-3 * float(rows.abs().max()):
-            raise ValueError(
-                f"a rectifier met {k} rows per image in an order that is neither by image nor by row: "
-                "which rows are those of an image cannot be told"
-            )
+            order = "in an order that is neither by image nor by row"
+            raise ValueError(f"a rectifier met {k} rows per image {order}: which are those of an image cannot be told")
         return apart[1] < apart[0]
 
     def _differs(self) -> ValueError:

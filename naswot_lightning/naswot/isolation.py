@@ -200,10 +200,8 @@ def _unseen_calls_refused(modules: list[nn.Module], kinds: set[type[nn.Module]])
         if hook is not None:
             hook.remove()
     if strayed:
-        raise UnseenCallError(
-            f"the network runs {strayed[0]} in another thread, where its units cannot be seen: "
-            "run its branches one after the other"
-        ) from fault
+        unseen = f"the network runs {strayed[0]} in another thread, where its units cannot be seen"
+        raise UnseenCallError(f"{unseen}: run its branches one after the other") from fault
     if fault is not None:
         raise fault
 
@@ -222,10 +220,8 @@ def _guarded(original: Callable[..., Any]) -> Callable[..., Any]:
     def call(scripted: Any, *args: Any, **kwargs: Any) -> Any:
         found = _LOOKED_FOR.search(str(scripted.inlined_graph)) if getattr(_here, "passes", 0) else None
         if found is not None:
-            raise UnseenCallError(
-                f"the network calls {found[1]} in TorchScript ({scripted.name}), where it cannot be seen: "
-                "score the network as it was before torch.jit.script or torch.jit.trace"
-            )
+            unseen = f"the network calls {found[1]} in TorchScript ({scripted.name}), where it cannot be seen"
+            raise UnseenCallError(f"{unseen}: score it as it was before torch.jit.script or torch.jit.trace")
         return original(scripted, *args, **kwargs)
 
     return call

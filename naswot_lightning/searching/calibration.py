@@ -75,9 +75,8 @@ def _score_all(search: Search, settings: Sequence[Setting], networks: Sequence[s
     """Return what each network scores at each setting."""
     config = search.config
     scored: list[list[Evaluation]] = []
-    dataset = None
-    if config.dataset != "noise":
-        dataset = load_dataset(config.dataset, config.data_dir, config.image_size)
+    images = config.dataset, config.data_dir, config.image_size
+    dataset = None if config.dataset == "noise" else load_dataset(*images)
     with tqdm(total=len(settings) * len(networks), unit=" networks", desc="calibrating") as bar:
         for setting in settings:
             source = setting.batch_size, setting.seed, setting.probe_size

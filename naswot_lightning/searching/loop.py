@@ -162,10 +162,9 @@ class Loop:
         fingerprint = self.evaluator.fingerprint
         for number, row in enumerate(self.finished.rows, start=1):
             if row.probe != fingerprint:
-                raise UserError(
-                    f"the mini-batch (fingerprint {fingerprint}) is not the one of the finished candidates "
-                    f"({row.probe}): the data has changed; restore it, or use --overwrite to begin anew"
-                )
+                other = f"the mini-batch (fingerprint {fingerprint}) is not the one of the finished candidates"
+                cure = "the data has changed; restore it, or use --overwrite to begin anew"
+                raise UserError(f"{other} ({row.probe}): {cure}")
             if row.scores.keys() != names.keys() or not (row.stds or {}).keys() <= names.keys():
                 own = ", ".join(row.scores) or "nothing"
                 raise self.finished.damaged(number, f"scores of {own}, not of {', '.join(names)}")
@@ -179,10 +178,8 @@ class Loop:
         task = cast(Task[Proposal, Evaluation], self.evaluator)
         while batch:
             if not hasattr(self.evaluator, "epochs") and any(isinstance(each, Trial) for each in batch):
-                raise UserError(
-                    "the algorithm begins with scores, or trains for a part of the epochs: give it an evaluator that "
-                    "trains, such as --evaluator train"
-                )
+                begins = "the algorithm begins with scores, or trains for a part of the epochs"
+                raise UserError(f"{begins}: give it an evaluator that trains, such as --evaluator train")
             if unknown := self._unknown(batch):
                 with self._bar(unknown) as bar:
                     for network, found in self.executor.run(task, list(unknown)):
@@ -282,10 +279,9 @@ class History:
 
     @property
     def best(self) -> tuple[ScoreRow | None, ...]:
-        """The best so far by score, the first of equal ones, out of whole evaluations that succeeded.
+        """The best so far by score, the first of equal ones, out of whole evaluations that succeeded; None before one.
 
-        None before there is one. Scores at initialization and trainings of a part of the epochs do not compare with
-        whole trainings, and are left out.
+        Scores at initialization and trainings of a part of the epochs do not compare with whole ones: none counts.
         """
         best: list[ScoreRow | None] = []
         latest, highest = None, -math.inf
@@ -310,12 +306,7 @@ def simulate(
     """Run an algorithm until it ends or its time is over.
 
     The evaluation during which the time runs out is the last one, and counts, as in the scripts of NATS-Bench (Dong
-    et al., 2021); those of NAS-Bench-201 leave it out.
-
-    Args:
-        algorithm: what proposes.
-        evaluate: looks a proposal up, with the seconds that it took.
-        max_seconds: the time; without it the algorithm ends by itself.
+    et al., 2021); those of NAS-Bench-201 leave it out. ``evaluate`` looks a proposal up, with the seconds that it took.
     """
     rows: list[ScoreRow] = []
     seconds = 0.0

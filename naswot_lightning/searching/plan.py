@@ -88,10 +88,8 @@ def _expect_consistent(config: SearchConfig, criterion: Criterion, needs_scores:
     """Raise :class:`UserError` where options exclude each other."""
     algorithm, evaluator = config.algorithm, config.evaluator
     if config.shard is not None and algorithm != "random":
-        raise UserError(
-            f"--shard {config.shard}: the candidates of --algorithm {algorithm} depend on the scores of all "
-            "others; use --algorithm random, or give the candidates"
-        )
+        depend = f"the candidates of --algorithm {algorithm} depend on the scores of all others"
+        raise UserError(f"--shard {config.shard}: {depend}; use --algorithm random, or give the candidates")
     if algorithm != "random" and (config.architectures is not None or config.samples == "all"):
         option = "--samples all" if config.architectures is None else f"--architectures {config.architectures}"
         raise UserError(f"{option}: the candidates are given, but --algorithm {algorithm} finds its own; choose")
@@ -102,11 +100,9 @@ def _expect_consistent(config: SearchConfig, criterion: Criterion, needs_scores:
         raise UserError(f"--train: --evaluator {evaluator} trains nothing; leave it out")
     # An algorithm cannot learn from a score that changes with the candidates.
     if criterion.is_relative and algorithm != "random" and (evaluator == "scores" or needs_scores):
-        raise UserError(
-            f"--score {criterion.name}: ranks by several scores change with each candidate, and --algorithm "
-            f"{algorithm} learns from what they were; give a single score first, such as naswot, or use "
-            "--algorithm random"
-        )
+        learns = f"ranks by several scores change with each candidate, and --algorithm {algorithm} learns from them"
+        cure = "give a single score first, such as naswot, or use --algorithm random"
+        raise UserError(f"--score {criterion.name}: {learns}; {cure}")
 
 
 def _cache_probes(config: SearchConfig) -> Callable[[], Sequence[Probe]]:

@@ -91,10 +91,8 @@ class CodeDistances:
         """Count the codes of one ReLU's input, (N, ...) or (N * k, ...) with images outermost."""
         tensor = pre_activations
         if tensor.dim() == 0 or tensor.shape[0] % self.images:
-            raise ValueError(
-                f"a rectifier met a tensor of shape {tuple(tensor.shape)}: its first dimension is not a "
-                f"multiple of the {self.images} images"
-            )
+            first = f"its first dimension is not a multiple of the {self.images} images"
+            raise ValueError(f"a rectifier met a tensor of shape {tuple(tensor.shape)}: {first}")
         if tensor.shape[0] != self.images:
             tensor = tensor.reshape(self.images, -1)
         if tensor.device.type == "cpu" and tensor.is_floating_point():
@@ -126,10 +124,8 @@ class CodeDistances:
     def kernel(self, smooth_units: int = 0) -> ActivationKernel:
         """Return K_H = N_A - d_H, with the number of units that are no ReLUs."""
         if self._is_empty:
-            raise NoRectifierError(
-                "the network called no rectified linear unit (ReLU, ReLU6, LeakyReLU, PReLU, clamp at 0): "
-                "the score needs at least one"
-            )
+            kinds = "(ReLU, ReLU6, LeakyReLU, PReLU, clamp at 0)"
+            raise NoRectifierError(f"the network called no rectified linear unit {kinds}: the score needs at least one")
         self._compare()
         distances = torch.from_numpy(self._distances[: self.images, : self.images])
         if self._products is not None:

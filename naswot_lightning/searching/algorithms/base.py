@@ -61,7 +61,6 @@ class Algorithm(Protocol):
         ``rows`` are all candidates proposed so far, finished, in the order of their proposal, whatever the executor.
         Too few candidates to begin with are a UserError.
         """
-        ...
 
 
 @dataclass

@@ -64,11 +64,9 @@ class Evaluator(Protocol):
 
     def prepare(self) -> None:
         """Get ready; called once in each process."""
-        ...
 
     def __call__(self, architecture: str, /) -> Evaluation:
         """Return the evaluation of one architecture; a fault of its network is a status, not an error."""
-        ...
 
 
 def score_evaluator(context: EvaluatorContext) -> ScoreEvaluator:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -55,10 +56,9 @@ class TableEvaluator(MultiFidelityEvaluator):
             accuracy = benchmark.accuracy_at(architecture, target.dataset, target.split, self.epochs, epochs)
             seconds = benchmark.seconds_at(architecture, target.dataset, self.epochs, epochs)
         if accuracy is None and not whole:
-            raise UserError(
-                f"{benchmark.name} knows no accuracy after {epochs} of {self.epochs} epochs ({target}): choose an "
-                "algorithm that trains for all of them, such as rea or bohb:rungs=1"
-            )
+            cure = "choose an algorithm that trains for all of them, such as rea or bohb:rungs=1"
+            known = f"{benchmark.name} knows no accuracy after {epochs} of {self.epochs} epochs ({target})"
+            raise UserError(f"{known}: {cure}")
         if accuracy is None:
             return Evaluation({VAL_ACC.name: None}, "failed", f"the table has no accuracy of it ({target})")
         found, size = {VAL_ACC.name: accuracy / 100}, self.size(architecture)
@@ -94,30 +94,14 @@ class BenchmarkLookup:
         rows, target = list(as_dicts(ranking)), self.target
         accuracies = [row[BENCHMARK_ACC.name] for row in rows]
         # A network of the table is as one that was trained here, once.
-        networks = [
-            Network(
-                (
-                    TrainingResult(
-                        rank=row["rank"],
-                        space="",
-                        architecture=row["architecture"],
-                        canonical=row["canonical"],
-                        dataset=target.dataset,
-                        seed=0,
-                        epochs=target.epochs,
-                        score_init=row["score"],
-                        score_final=None,
-                        test_set=target.split,
-                        best_val_acc=None,
-                        test_acc=accuracy,
-                        params=row["params"],
-                        macs=row["macs"],
-                    ),
-                )
-            )
-            for row, accuracy in zip(rows, accuracies, strict=True)
-            if accuracy is not None and row["score"] is not None
-        ]
+        fixed: dict[str, Any] = {"space": "", "dataset": target.dataset, "seed": 0, "epochs": target.epochs}
+        fixed |= {"score_final": None, "test_set": target.split, "best_val_acc": None}
+        networks = []
+        for row, accuracy in zip(rows, accuracies, strict=True):
+            if accuracy is not None and row["score"] is not None:
+                own = {name: row[name] for name in ("rank", "architecture", "canonical", "params", "macs")}
+                result = TrainingResult(**own, **fixed, score_init=row["score"], test_acc=accuracy)
+                networks.append(Network((result,)))
         of_table = (target.accuracy(self.benchmark, each) for each in self.benchmark.architectures)
         found = BenchmarkEvidence(
             benchmark=self.benchmark.name,

@@ -79,10 +79,8 @@ class TrainingEvaluator(MultiFidelityEvaluator):
         if not images.exists():
             dataset = load_dataset(settings.dataset, settings.data_dir, settings.image_size, settings.split_file)
             if dataset.val is None:
-                raise UserError(
-                    f"--dataset {settings.dataset}: it has no validation images, and a search must not look at test "
-                    "images; use one that has, such as cifar10-valid"
-                )
+                why = "it has no validation images, and a search must not look at test images"
+                raise UserError(f"--dataset {settings.dataset}: {why}; use one that has, such as cifar10-valid")
             images.parent.mkdir(parents=True, exist_ok=True)
             store_dataset(dataset, images)
         return TrainPick(images, settings.space, self.slots, _Warnings())
