@@ -86,12 +86,9 @@ def has_bars() -> bool:
 
 
 def print_table(
-    title: str,
-    columns: Sequence[str],
-    rows: Iterable[Sequence[Any]],
-    optional: Sequence[str] = (),
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], optional: Sequence[str] = (),
     complete_in: str | None = None,
-) -> None:
+) -> None:  # fmt: skip
     """Print a table that is no wider than the terminal where that is possible; numbers stay whole.
 
     Headings are wrapped first, then the text of the last column is folded, at last ``optional`` columns are left out,
@@ -143,11 +140,8 @@ def print_columns(table: Sequence[tuple[str, Sequence[str]]], widths: Sequence[i
 def print_text(text: str, indent: str = "") -> None:
     """Print a line of words; on a terminal it is broken between them, and further lines are indented."""
     width = terminal_width()
-    lines = [text]
-    if width is not None:
-        lines = textwrap.wrap(
-            text, max(width, 20), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-        )
+    whole: Any = {"break_long_words": False, "break_on_hyphens": False}
+    lines = [text] if width is None else textwrap.wrap(text, max(width, 20), subsequent_indent=indent, **whole)
     print(*map(_in_encoding, lines), sep="\n")
 
 

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -58,12 +59,9 @@ def calibrate_and_show(search: Search, first: Sequence[Proposal]) -> int:
     """Measure cheaper settings of the score, print what each costs, recommend one; return 0."""
     networks = list(dict.fromkeys(search.canonical(architecture_of(each)) for each in first))[:MOST_NETWORKS]
     found = calibrate(search, networks)
-    print_table(
-        f"naswot on {search.space.name}, {search.config.dataset}: {len(networks)} networks; "
-        "tau is Kendall's, to the full setting",
-        ("ms a network", "tau", "setting"),
-        ([each.ms, each.tau, each.name] for each in found),
-    )
+    what = f"naswot on {search.space.name}, {search.config.dataset}: {len(networks)} networks"
+    rows = ([each.ms, each.tau, each.name] for each in found)
+    print_table(f"{what}; tau is Kendall's, to the full setting", ("ms a network", "tau", "setting"), rows)
     best, yardstick = recommend(found), found[-1].tau
     noise = " --dataset noise" if best.dataset == "noise" else ""
     print(
@@ -176,17 +174,10 @@ def _track(search: Search, result: SearchResult) -> None:
     run_id = f"{folder.run_id()}-search"
     if not result.n_new and runs.was_sent(folder, run_id):
         return
-    config = search_config({**search.settings, **search.identity}, search.evaluator.fingerprint)
-    run = runs.start_run(
-        wandb.mode,
-        wandb.project,
-        folder.path,
-        json.loads(json.dumps(config)),
-        id=run_id,
-        name=f"search {folder.name}",
-        group=runs.wandb_group(folder, wandb.group),
-        job_type="search",
-    )
+    config = json.dumps(search_config({**search.settings, **search.identity}, search.evaluator.fingerprint))
+    where = wandb.mode, wandb.project, folder.path
+    named: Any = {"id": run_id, "name": f"search {folder.name}", "group": runs.wandb_group(folder, wandb.group)}
+    run = runs.start_run(*where, json.loads(config), **named, job_type="search")
     if run is None:
         return
     scores = [row.scores[first.parts[0].name] for row in result.evaluated]

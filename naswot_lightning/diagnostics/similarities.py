@@ -58,13 +58,12 @@ class RunNetworks:
 
 def compute_similarities(kind: MatrixKind, known: NetworksWithAccuracy, networks: RunNetworks) -> Similarities:
     """Return the matrices of a few networks of each range of accuracy; where none has one, a UserError."""
-    chosen = _chosen(known, networks)
-    kept, matrices = [], []
-    for column, index in chosen:
-        matrix = _matrix(kind, networks.measured(known.architectures[index]))
+    chosen, matrices = _chosen(known, networks), {}
+    for place in chosen:
+        matrix = _matrix(kind, networks.measured(known.architectures[place[1]]))
         if matrix is not None:
-            kept.append((column, index))
-            matrices.append(matrix[:MOST_IMAGES, :MOST_IMAGES].cpu().numpy())
+            matrices[place] = matrix[:MOST_IMAGES, :MOST_IMAGES].cpu().numpy()
+    kept = list(matrices)
     if not kept:
         raise UserError(f"none of {len(chosen)} networks of {known.space} has {kind} to show")
     metadata = SimilarityMetadata(
@@ -81,7 +80,7 @@ def compute_similarities(kind: MatrixKind, known: NetworksWithAccuracy, networks
         columns=tuple(column for column, _ in kept),
         left_out=len(chosen) - len(kept),
     )
-    return Similarities(metadata, np.stack(matrices).astype(np.float32))
+    return Similarities(metadata, np.stack(list(matrices.values())).astype(np.float32))
 
 
 def are_current(kept: Similarities, known: NetworksWithAccuracy, networks: RunNetworks) -> bool:

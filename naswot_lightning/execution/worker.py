@@ -29,10 +29,10 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 
 
 def tune_process() -> None:
-    """Set how threads wait and how memory is kept; call it before torch is imported.
+    """Set how threads wait and how memory is kept, unless the environment says; call it before torch is imported.
 
-    The commands do; in your own program it is your choice. A score of NAS-Bench-201 in a program of its own, 128 images
-    of 3x32x32 on two cores: 0.11 s, and 0.09 s with it. What the environment says already stays.
+    The commands do; in your own program it is your choice. A score of NAS-Bench-201, 128 images of 3x32x32 on two
+    cores: 0.11 s, and 0.09 s with it.
     """
     # Threads that wait for each other spin for milliseconds, and a machine with one other busy process crawls. A score
     # of 64 images of 16x16 on two cores, idle and beside a busy process: 36 ms and 1.5 s after 100,000 rounds of

@@ -37,11 +37,9 @@ class ActivationKernel:
         """Say so where less than half of the network's activations are rectifiers; else None."""
         if self.smooth_units <= self.n_units:
             return None
-        share = self.n_units / (self.n_units + self.smooth_units)
-        return (
-            f"the codes see {self.n_units:,} of {self.n_units + self.smooth_units:,} units ({share:.1%}): "
-            "the others are smooth (GELU, SiLU and the like), and the score leaves them out"
-        )
+        units = self.n_units + self.smooth_units
+        others = "the others are smooth (GELU, SiLU and the like), and the score leaves them out"
+        return f"the codes see {self.n_units:,} of {units:,} units ({self.n_units / units:.1%}): {others}"
 
     def logdet(self) -> float:
         """Return log|K_H| in float64; -inf where K_H is singular, nan where a rectifier met NaN."""

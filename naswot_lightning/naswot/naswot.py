@@ -170,15 +170,12 @@ _aten = torch.ops.aten
 _NORMS: dict[Callable[..., Any], tuple[tuple[int, str], tuple[int, str], tuple[int, str]]] = {
     F.batch_norm: ((1, "running_mean"), (2, "running_var"), (5, "training")),
     F.instance_norm: ((1, "running_mean"), (2, "running_var"), (5, "use_input_stats")),
-    **dict.fromkeys(
-        (torch.batch_norm, torch.native_batch_norm, _aten.batch_norm.default, _aten.native_batch_norm.default),
-        ((3, "running_mean"), (4, "running_var"), (5, "training")),
-    ),
-    **dict.fromkeys(
-        (torch.instance_norm, _aten.instance_norm.default),
-        ((3, "running_mean"), (4, "running_var"), (5, "use_input_stats")),
-    ),
 }
+_norm: Any
+for _norm in (torch.batch_norm, torch.native_batch_norm, _aten.batch_norm.default, _aten.native_batch_norm.default):
+    _NORMS[_norm] = ((3, "running_mean"), (4, "running_var"), (5, "training"))
+for _norm in (torch.instance_norm, _aten.instance_norm.default):
+    _NORMS[_norm] = ((3, "running_mean"), (4, "running_var"), (5, "use_input_stats"))
 # Of exported and decomposed networks: there is no argument to say it with.
 _FIXED_NORMS = {_aten._native_batch_norm_legit_no_training.default, _aten._native_batch_norm_legit.default}
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -86,9 +86,6 @@ def each_output(modules: Sequence[nn.Module], look: Callable[[Tensor], None]) ->
         yield
 
 
-Self = TypeVar("Self", bound="OutputObserver")
-
-
 class OutputObserver(AbstractContextManager["OutputObserver"]):
     """While entered, keeps a number for each output (N, C, H, W) of some modules, in the order of the forward pass."""
 
@@ -97,7 +94,7 @@ class OutputObserver(AbstractContextManager["OutputObserver"]):
         self._modules = modules
         self._stack = ExitStack()
 
-    def __enter__(self: Self) -> Self:
+    def __enter__(self) -> OutputObserver:
         self.values = []
         self._stack.enter_context(each_output(self._modules, lambda output: self.values.append(self.value_of(output))))
         return self

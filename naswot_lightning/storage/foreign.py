@@ -88,9 +88,8 @@ class _PlainUnpickler(pickle.Unpickler):
         module = module.replace("numpy._core.", "numpy.core.").replace("__builtin__", "builtins")  # of other versions
         if (module, name) in self._needed:
             return self._needed[module, name]
-        raise UserError(
-            f"{self._path} is refused: it asks for {module}.{name}, which no {self._content} needs; get it anew"
-        )
+        asks = f"it asks for {module}.{name}, which no {self._content} needs"
+        raise UserError(f"{self._path} is refused: {asks}; get it anew")
 
 
 class _Dtype:

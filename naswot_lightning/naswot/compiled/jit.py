@@ -24,11 +24,7 @@ from naswot_lightning.errors import describe_error
 
 
 def compiled(parallel: bool = False) -> Callable[[Callable[..., Any]], Any]:
-    """Compile a function with numba, and keep the result beside its file or in the user's cache.
-
-    Where neither can be written it is kept in a temporary folder, one for each user and all of its processes; where
-    there is none either, every process compiles for itself.
-    """
+    """Compile a function with numba, and keep the result beside its file, in the user's cache or a temporary folder."""
 
     def decorate(function: Callable[..., Any]) -> Any:
         made: Any = numba.njit(parallel=parallel, nogil=True)(function)

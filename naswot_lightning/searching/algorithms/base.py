@@ -205,9 +205,8 @@ def require_categorical(space: Space, algorithm: str) -> CategoricalSpace:
     if isinstance(space, CategoricalSpace):
         return space
     known = ", ".join(name for name in list_spaces() if isinstance(get_space(name), CategoricalSpace))
-    raise UserError(
-        f"--algorithm {algorithm}: architectures of {space.name} are no fixed number of decisions; it searches {known}"
-    )
+    decisions = f"architectures of {space.name} are no fixed number of decisions"
+    raise UserError(f"--algorithm {algorithm}: {decisions}; it searches {known}")
 
 
 def architecture_from_decisions(space: CategoricalSpace, decisions: Sequence[int]) -> str | None:

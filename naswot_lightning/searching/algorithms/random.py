@@ -56,9 +56,8 @@ def sample_space(space: Space, samples: int, seed: int, limits: Limits | None = 
         too_strict = limits is not None and limits.n_rejected >= _MOST_REJECTED * samples
         if admitted < samples and (exhausted or too_strict):
             within = "" if limits is None or not limits.n_rejected else " within the limits"
-            raise UserError(
-                f"--samples {samples}: found only {admitted} different architectures{within} in {space.name}"
-            )
+            found_only = f"found only {admitted} different architectures{within} in {space.name}"
+            raise UserError(f"--samples {samples}: {found_only}")
     return [architecture for architecture, within in found.items() if within]
 
 

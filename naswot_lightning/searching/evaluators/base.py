@@ -46,21 +46,19 @@ class Evaluator(Protocol):
     """A :class:`~naswot_lightning.execution.base.Task` from architectures to evaluations.
 
     One that also takes trials of an architecture, with a part of the effort, has ``epochs``: those of a whole one.
-
-    Attributes:
-        columns: what it measures; the first decides the status.
-        criteria: what the ranking is ordered by, out of these columns; the first decides.
-        fingerprint: of the data that it measures on; every row of a run folder has the same.
     """
 
     @property
-    def columns(self) -> tuple[Column, ...]: ...  # noqa: D102 - above
+    def columns(self) -> tuple[Column, ...]:
+        """What it measures; the first decides the status."""
 
     @property
-    def criteria(self) -> tuple[Criterion, ...]: ...  # noqa: D102 - above
+    def criteria(self) -> tuple[Criterion, ...]:
+        """What the ranking is ordered by, out of these columns; the first decides."""
 
     @property
-    def fingerprint(self) -> str: ...  # noqa: D102 - above
+    def fingerprint(self) -> str:
+        """Of the data that it measures on; every row of a run folder has the same."""
 
     def prepare(self) -> None:
         """Get ready; called once in each process."""
