@@ -59,13 +59,11 @@ class Criterion:
     """
 
     parts: tuple[Column, ...]
-    """the scores."""
     # Rank 1 is the worst, equal values have their mean rank, a missing value has the worst rank.
     # The mean of log(rank / n) lets one bad rank weigh more than a good one, as Lee & Ham (2024) do.
     combine: Combination = "mean_log_rank"
     """how the ranks become one number; "mean_rank" is their mean, 1 for the best and 0 for the last."""
     title: str | None = None
-    """a name for the combination."""
 
     @property
     def is_relative(self) -> bool:

@@ -33,23 +33,18 @@ _REASONS = {
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluator says of one architecture."""
+    """What an evaluator says of one architecture; what has no words here is as in ``ScoreRow``."""
 
     scores: Mapping[str, float | None]
     """by the names of the evaluator's columns, the one that this evaluation is for first; None where a value is not a
     number, or was not asked for."""
     status: Status
-    """of the first score."""
     reason: str | None = None
     """of another status than "ok", or what to doubt of a score, or why another is missing."""
     stds: Mapping[str, float | None] | None = None
-    """standard deviations over repeats; None without repeats."""
     n_units: int | None = None
-    """rectified units per image; None where there are none."""
     params: int | None = None
-    """trainable parameters."""
     macs: int | None = None
-    """multiply-accumulates of one image."""
     seconds: float = 0.0
     """that it took; of a benchmark's table, those that its training took."""
 

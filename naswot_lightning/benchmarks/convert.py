@@ -30,7 +30,6 @@ class Official:
     """A file that the authors of a benchmark give out."""
 
     pattern: str
-    """Of its name."""
     size: str
     place: str
     sha256: str | None = None

@@ -41,7 +41,6 @@ class AblationCondition(NamedTuple):
     ablation: str
     """what varies."""
     number: int
-    """of the sample."""
     batch_size: int
     weights: int
     """seed of the weights."""
@@ -59,7 +58,6 @@ class AblationPlan:
     samples: int
     """scores of each network in each ablation."""
     batch_sizes: tuple[int, ...]
-    """of the fourth panel."""
     device: torch.device
 
     @property

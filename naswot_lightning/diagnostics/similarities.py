@@ -36,7 +36,6 @@ class RunNetworks:
     """the data set of the mini-batch."""
     data_dir: str
     settings: Mapping[str, Any]
-    """of the run."""
     device: torch.device
 
     def setting(self, name: str) -> Any:

@@ -62,7 +62,6 @@ class ResourceRequest:
     workers: int | None
     """Tasks side by side; None lets the engine choose."""
     device: torch.device
-    """Where a task computes."""
     devices: int = 1
     """How many of them a task takes together."""
     threads: int = 1
@@ -76,7 +75,6 @@ class ResourceRequest:
     folder: Path = Path()
     """The run folder, seen by all machines, where an engine may keep files of its own."""
     options: Options = field(default_factory=dict)
-    """Options of the engine, by their names."""
 
 
 def run_item(task: Task[T, R], item: T) -> R:

@@ -20,7 +20,6 @@ class ResourceSlot:
     """Where one task at a time is run."""
 
     threads: int
-    """Of each of its processes."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Gives its processes the devices of this slot and no others."""
 

@@ -22,7 +22,6 @@ class Result:
 
     title: str
     settings: type[Scoring]
-    """its options."""
     function: str
     """where it is made: the help is to load quickly."""
 

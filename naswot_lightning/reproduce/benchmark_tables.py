@@ -76,7 +76,6 @@ class KnownAccuracies:
     dataset: str
     """by our name."""
     label: str
-    """which accuracy it is."""
     values: np.ndarray
     """(n,) percent; NaN where it is not known."""
     least: float

@@ -73,7 +73,7 @@ def reproduce_panels(figure: str, settings: PanelSettings) -> int:
             space=table.space,
             accuracy=known.label,
             images=images,
-            architectures=[each for each, keep in zip(architectures, kept, strict=True) if keep],
+            architectures=np.array(architectures)[kept].tolist(),
             scores=scores[kept],
             params=scored.sizes("params", architectures)[kept],
             accuracies=accuracies[kept],

@@ -18,7 +18,6 @@ class PublishedRow:
     """A row of a table of the paper."""
 
     label: str
-    """the method."""
     kind: Kind
     """how it is run here; methods with weight sharing are quoted alone."""
     values: Mapping[str, Spread]
@@ -28,7 +27,6 @@ class PublishedRow:
     algorithm: str | None = None
     """the name of ``--algorithm``."""
     seconds: float | None = None
-    """of a run."""
     note: str | None = None
     """what is odd about its numbers."""
 
@@ -38,11 +36,8 @@ class PublishedTable:
     """A table of the paper."""
 
     source: str
-    """where it stands."""
-    space: str
     columns: Sequence[str]
     rows: Sequence[PublishedRow]
-    """in the order of the paper."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +45,6 @@ class PublishedTaus:
     """Rank correlations of a figure of the paper."""
 
     source: str
-    """where they stand."""
     taus: Mapping[tuple[str, str, str], float]
     """Kendall's tau by space, data set and score."""
 
@@ -67,7 +61,7 @@ def published_table(name: str) -> PublishedTable:
         pairs = zip(read["columns"], row["values"], strict=True)
         values = {column: Spread(*pair) for column, pair in pairs if pair is not None}
         rows.append(PublishedRow(**{**row, "values": values}))
-    return PublishedTable(read["source"], read["space"], read["columns"], rows)
+    return PublishedTable(read["source"], read["columns"], rows)
 
 
 def published_taus(figure: str) -> PublishedTaus:

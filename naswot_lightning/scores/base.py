@@ -42,7 +42,6 @@ class Probe:
     """(N, 3, H, W) float32, normalised, in channels_last memory."""
     labels: Tensor
     num_classes: int
-    """of the data set."""
     image_size: int
     """side of the data set's images, whatever the probe was resized to."""
     fingerprint: str

@@ -31,11 +31,9 @@ class ScoreRow:
     n_units: Count | None
     """rectified units per image; None where there are none, or they were not counted."""
     params: Count | None
-    """trainable parameters."""
     macs: Count | None
     """multiply-accumulates of one image."""
     seed: Count
-    """of the run."""
     probe: str
     """fingerprint of the mini-batch."""
     seconds: Annotated[float, Ge(0)]

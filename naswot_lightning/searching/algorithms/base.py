@@ -70,7 +70,6 @@ class Limits:
     max_params: int | None
     max_macs: int | None
     complexity: Callable[[str], Complexity]
-    """counts both, of an architecture."""
     n_seen: int = field(default=0, init=False)
     n_rejected: int = field(default=0, init=False)
 

@@ -77,7 +77,6 @@ class Rung(NamedTuple):
     begin: int
     """the index of its first candidate among the rows."""
     size: int
-    """how many candidates it has."""
     whole: int
     """the same where the samples were without end."""
     before: int

@@ -140,7 +140,6 @@ class Shard:
     number: int
     """which part; 1 is the first."""
     parts: int
-    """how many there are."""
 
     def __post_init__(self) -> None:
         self._name, self._own, self._all = f"{self.number}/{self.parts}", 0, 0

@@ -78,7 +78,6 @@ class MultiFidelityEvaluator(ABC):
     """What a table and a training have in common: whole epochs from a fidelity, and scores for fidelity 0."""
 
     epochs: int
-    """of a whole evaluation."""
     scorer: ScoreEvaluator | None
     """scores networks at initialization; None where the algorithm asks for no scores."""
     activity: str

@@ -35,7 +35,6 @@ class TableEvaluator(MultiFidelityEvaluator):
     target: Target
     """which of its accuracies, after how many epochs."""
     fingerprint: str
-    """of the table."""
     size: Callable[[str], Complexity]
     """counts the parameters and multiply-accumulates of an architecture."""
     scorer: ScoreEvaluator | None = None

@@ -49,7 +49,6 @@ class TrainingEvaluator(MultiFidelityEvaluator):
     slots: tuple[ResourceSlot, ...]
     """where candidates train, one at a time each."""
     folder: Path
-    """of the run."""
     fingerprint: str
     """of the data set's first mini-batch."""
     scorer: ScoreEvaluator | None = None
