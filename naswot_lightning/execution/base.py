@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
@@ -77,11 +78,18 @@ class ResourceRequest:
     options: Options = field(default_factory=dict)
 
 
-def run_item(task: Task[T, R], item: T) -> R:
-    """Return the result of an item; a process that the task has forked ends here, and answers nothing in our name."""
+@contextmanager
+def forks_ended() -> Iterator[None]:
+    """Let a process that is forked within the block end with it: it answers nothing in our name."""
     process = os.getpid()
     try:
-        return task(item)
+        yield
     finally:
         if os.getpid() != process:
             os._exit(0)
+
+
+def run_item(task: Task[T, R], item: T) -> R:
+    """Return the result of an item, in one process."""
+    with forks_ended():
+        return task(item)

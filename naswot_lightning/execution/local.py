@@ -19,7 +19,17 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from naswot_lightning.errors import UserError
-from naswot_lightning.execution.base import Executor, R, ResourceRequest, Stoppable, T, Task, WorkerFailure, run_item
+from naswot_lightning.execution.base import (
+    Executor,
+    R,
+    ResourceRequest,
+    Stoppable,
+    T,
+    Task,
+    WorkerFailure,
+    forks_ended,
+    run_item,
+)
 from naswot_lightning.execution.worker import (
     TaskSpec,
     answer_item,
@@ -73,7 +83,9 @@ class SerialExecutor:
         """Yield each item with its result."""
         task.prepare()
         for item in items:
-            yield item, run_item(task, item)
+            with forks_ended():
+                result = task(item)
+            yield item, result
 
 
 @dataclass
@@ -105,16 +117,14 @@ class AutomaticExecutor:
 
     def run(self, task: Task[T, R], items: Iterable[T]) -> Iterator[tuple[T, R | WorkerFailure]]:
         """Yield each item with its result, as they are finished."""
-        task.prepare()
-        waiting = list(items)
-        quickest = float("inf")
-        for item in waiting[:_TRIED]:
+        waiting, quickest = list(items), float("inf")
+        results = SerialExecutor().run(task, waiting)
+        for _ in waiting[:_TRIED]:
             start = time.perf_counter()
-            result = run_item(task, item)
+            finished = next(results)
             quickest = min(quickest, time.perf_counter() - start)
-            yield item, result
+            yield finished
         rest = waiting[_TRIED:]
-        results: Iterator[tuple[T, R | WorkerFailure]] = ((item, run_item(task, item)) for item in rest)
         if self.processes.count > 1 and quickest * len(rest) >= _WORTHWHILE_S:
             # Raised at once where a user's functions cannot be sent to another process.
             with suppress(UserError):
