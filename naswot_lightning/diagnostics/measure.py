@@ -1,20 +1,152 @@
-"""What some figures show that no file of a run holds: it is measured once, and kept in the run folder."""
+"""What some figures show that no file of a run holds: it is measured once, and kept in the run folder.
+
+Beside the ablation these are matrices: how similar images are to a network, by its kernel or its Jacobian's rows.
+"""
 
 from __future__ import annotations
 
-from naswot_lightning.analysis.measurements import AblationHeader, MatrixKind, ablation_path, similarities_path
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+
+from naswot_lightning.analysis.evidence import NetworksWithAccuracy
+from naswot_lightning.analysis.measurements import (
+    MOST_IMAGES,
+    AblationHeader,
+    MatrixKind,
+    Similarities,
+    SimilarityMetadata,
+    ablation_path,
+    similarities_path,
+)
+from naswot_lightning.config import SearchConfig
+from naswot_lightning.data.probe import Probe, load_probe
 from naswot_lightning.diagnostics.ablation import AblationPlan, measure_ablation, select_best, select_by_percentile
-from naswot_lightning.diagnostics.similarities import RunNetworks, are_current, compute_similarities
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution.resources import get_device
+from naswot_lightning.naswot import NoRectifierError
+from naswot_lightning.networks import build_network, move_network
 from naswot_lightning.report.findings import networks_with_accuracy
 from naswot_lightning.report.run import Run
 from naswot_lightning.report.settings import ReportConfig
-from naswot_lightning.spaces import known_space, trust
+from naswot_lightning.scores.base import Measured
+from naswot_lightning.scores.gradient_scores import jacobian_of
+from naswot_lightning.scores.gradients import correlations_of_rows
+from naswot_lightning.seeds import derived_seed
+from naswot_lightning.spaces import Space, known_space, trust
 from naswot_lightning.storage.run_folder import RunFolder
 
+# Of Figure 1: columns, and networks in each.
+_RANGES, _EACH = 5, 3
 # Of fewer networks with an accuracy there is none in some 5 % of the accuracies.
 _FEW = 20
+
+
+@dataclass(frozen=True)
+class RunNetworks:
+    """The networks of a run and its mini-batch, as its search saw them."""
+
+    space: Space
+    images: str
+    """the data set of the mini-batch."""
+    data_dir: str
+    settings: Mapping[str, Any]
+    device: torch.device
+
+    def setting(self, name: str) -> Any:
+        """Return a setting of the run; the search's default where picks were given by hand."""
+        return self.settings.get(name, getattr(SearchConfig(), name))
+
+    @cached_property
+    def probe(self) -> Probe:
+        """The mini-batch of the search."""
+        rest = (self.setting(name) for name in ("batch_size", "seed", "probe_size", "image_size", "split_file"))
+        return load_probe(self.images, self.data_dir, *rest).to(self.device)
+
+    def measured(self, architecture: str) -> Measured:
+        """Return a network, with the weights that it had in the search, on the mini-batch."""
+        # The seed and the architecture alone decide the weights.
+        network = build_network(self.space, architecture, self.setting("seed"), self.probe.num_classes)
+        return Measured(move_network(network, self.device, self.space.channels_last), self.probe)
+
+
+def compute_similarities(kind: MatrixKind, known: NetworksWithAccuracy, networks: RunNetworks) -> Similarities:
+    """Return the matrices of a few networks of each range of accuracy; where none has one, a UserError."""
+    chosen, matrices = _chosen(known, networks), {}
+    for place in chosen:
+        matrix = _matrix(kind, networks.measured(known.architectures[place[1]]))
+        if matrix is not None:
+            matrices[place] = matrix[:MOST_IMAGES, :MOST_IMAGES].cpu().numpy()
+    kept = list(matrices)
+    if not kept:
+        raise UserError(f"none of {len(chosen)} networks of {known.space} has {kind} to show")
+    metadata = SimilarityMetadata(
+        kind=kind,
+        space=known.space,
+        images=networks.images,
+        batch_size=len(networks.probe.images),
+        probe=networks.probe.fingerprint,
+        seed=networks.setting("seed"),
+        source=known.source,
+        known=len(known.accuracies),
+        architectures=tuple(known.architectures[index] for _, index in kept),
+        accuracies=tuple(float(known.accuracies[index]) for _, index in kept),
+        columns=tuple(column for column, _ in kept),
+        left_out=len(chosen) - len(kept),
+    )
+    return Similarities(metadata, np.stack(list(matrices.values())).astype(np.float32))
+
+
+def are_current(kept: Similarities, known: NetworksWithAccuracy, networks: RunNetworks) -> bool:
+    """Return whether matrices that were kept are those of these networks and this mini-batch."""
+    own = kept.metadata
+    chosen = [(column, known.architectures[i], float(known.accuracies[i])) for column, i in _chosen(known, networks)]
+    there = list(zip(own.columns, own.architectures, own.accuracies, strict=True))
+    settings = networks.images, networks.setting("batch_size"), networks.setting("seed")
+    # Networks without such a matrix are counted, not named.
+    return (
+        (known.space, known.source, len(known.accuracies)) == (own.space, own.source, own.known)
+        and settings == (own.images, own.batch_size, own.seed)
+        and set(there) <= set(chosen)
+        and len(there) + own.left_out == len(chosen)
+    )
+
+
+def _chosen(known: NetworksWithAccuracy, networks: RunNetworks) -> list[tuple[int, int]]:
+    """Return the range and the index of each network that is looked at."""
+    ranges = in_ranges(known.accuracies, networks.setting("seed"))
+    return [(column, index) for column, indices in enumerate(ranges) for index in indices]
+
+
+def in_ranges(accuracies: np.ndarray, seed: int, ranges: int = _RANGES, each: int = _EACH) -> list[list[int]]:
+    """Return indices of networks that stand for ranges of accuracy, the least accurate first.
+
+    A range holds the same share of the networks, some of which are drawn by the seed.
+
+    >>> in_ranges(np.array([10.0, 50.0, 20.0, 40.0]), seed=0, ranges=2, each=2)
+    [[0, 2], [3, 1]]
+    """
+    parts = np.array_split(np.argsort(accuracies, kind="stable"), min(ranges, len(accuracies)))
+    rng = np.random.default_rng(derived_seed(seed, "accuracy ranges"))
+    kept = (np.sort(rng.permutation(len(part))[:each]) for part in parts)
+    return [part[indices].tolist() for part, indices in zip(parts, kept, strict=True)]
+
+
+def _matrix(kind: MatrixKind, measured: Measured) -> torch.Tensor | None:
+    """Return K_H / N_A, whose diagonal is 1, or the correlations of the Jacobian's rows; None where there is none."""
+    if kind == "jacobians":
+        jacobian = jacobian_of(measured)
+        return correlations_of_rows(jacobian) if bool(jacobian.isfinite().all()) else None
+    try:
+        kernel = measured.kernel
+    except NoRectifierError:
+        return None
+    # N_A is the diagonal of K_H.
+    return None if kernel.has_nan else kernel.matrix / kernel.n_units
 
 
 def measure_for_figure(figure: str, folder: RunFolder, run: Run, config: ReportConfig) -> None:

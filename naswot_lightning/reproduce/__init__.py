@@ -35,7 +35,7 @@ RESULTS = {
     "figure5": Result("mini-batches, noise, weights, batch sizes", AblationSettings, "figures:reproduce_figure5"),
     "figure9": Result("Figure 3 of NATS-Bench size", PanelSettings, "figures:reproduce_panels"),
     "figure10": Result("Figure 3 of NDS, fixed width and depth", PanelSettings, "figures:reproduce_panels"),
-    "algorithms": Result("best so far of several searches", AlgorithmSettings, "algorithms:reproduce_algorithms"),
+    "algorithms": Result("best so far of several searches", AlgorithmSettings, "figures:reproduce_algorithms"),
 }
 
 

@@ -1,4 +1,4 @@
-"""Figures 3, 4, 5, 9 and 10 of the paper: scores of untrained networks against the accuracy of trained ones."""
+"""Figures 3, 4, 5, 9 and 10 of the paper: scores against the accuracy of trained networks; and searches compared."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import numpy as np
 
 from naswot_lightning.analysis.measurements import ABLATIONS, SIZES, AblationHeader, relative_scores
 from naswot_lightning.analysis.statistics import Estimate, estimate, resampled_tau, with_missing_last
+from naswot_lightning.analysis.trajectory import Curve, Effort, band_of
 from naswot_lightning.benchmarks import Table
+from naswot_lightning.benchmarks.targets import reported_target
 from naswot_lightning.console import print_table
 from naswot_lightning.diagnostics.ablation import AblationPlan, measure_ablation, select_by_percentile
 from naswot_lightning.errors import UserError, warn_of_failure
@@ -18,6 +20,7 @@ from naswot_lightning.execution.resources import get_device
 from naswot_lightning.report.figures import save_figure
 from naswot_lightning.report.figures.bars import Bar, Spread, draw_taus
 from naswot_lightning.report.figures.boxes import draw_ablation
+from naswot_lightning.report.figures.curves import draw_best_so_far
 from naswot_lightning.report.figures.scatter import ScorePanel, draw_score_panels
 from naswot_lightning.reproduce.benchmark_tables import (
     KnownAccuracies,
@@ -30,9 +33,12 @@ from naswot_lightning.reproduce.benchmark_tables import (
 )
 from naswot_lightning.reproduce.published import published_taus
 from naswot_lightning.reproduce.score_table import score_table, scores_by_name
-from naswot_lightning.reproduce.settings import AblationSettings, BarSettings, PanelSettings
+from naswot_lightning.reproduce.searches import TabularSearch
+from naswot_lightning.reproduce.settings import AblationSettings, AlgorithmSettings, BarSettings, PanelSettings
+from naswot_lightning.searching.algorithms import get_algorithm
 from naswot_lightning.spaces import get_space
 from naswot_lightning.storage.files import write_csv
+from naswot_lightning.storage.score_rows import ScoreRow
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,6 +55,8 @@ _FIXED = "fix-w-d"
 _POINTS = ("table", "accuracy_of", "architecture", "score", "params", "accuracy")
 # Whose accuracies and images the paper's Figure 5 takes.
 _FIGURE5 = "cifar100"
+# Of the effort of searches, after which the terminal shows the best.
+_SHARES = (0.25, 0.5, 1.0)
 
 
 def reproduce_panels(figure: str, settings: PanelSettings) -> int:
@@ -192,6 +200,63 @@ def reproduce_figure5(figure: str, settings: AblationSettings) -> int:
     ]  # fmt: skip
     write_results(path, rows, lambda: draw_ablation(networks, samples, title))
     return 0
+
+
+def reproduce_algorithms(name: str, settings: AlgorithmSettings) -> int:
+    """Search with each algorithm, one search per seed; print, write and draw the best so far."""
+    # Before anything is scored.
+    for each in settings.algorithms:
+        get_algorithm(each)
+    table = open_table(settings)
+    search = TabularSearch(table, settings.benchmark_dataset)
+    budget = search.budget(settings.budget, settings.evaluations)
+    # Evaluations have a default.
+    assert budget is not None
+    for each in settings.algorithms:
+        search.expect_known(each, budget, settings.seed)
+    shown = reported_target(table, settings.benchmark_dataset)
+    accuracies = table.every_accuracy(shown.dataset, shown.split, shown.epochs)
+
+    def accuracy(row: ScoreRow) -> float:
+        return float(accuracies[table.row(row.architecture)])
+
+    images = images_of(settings.dataset, settings.benchmark_dataset)
+    curves = {
+        each: [history.curve(accuracy) for history in search.run(each, budget, settings.searches, settings, images)]
+        for each in settings.algorithms
+    }
+    title = f"{table.name}, searches by {search.target}"
+    print(f"{title}, best so far by {shown}")
+    _print_best(curves, budget.seconds)
+    rows: list[dict[str, object]] = []
+    kinds: tuple[Effort, ...] = ("evaluations", "seconds")
+    for algorithm, found in curves.items():
+        # Seconds are of no use where the table does not know them.
+        for kind in kinds if all(curve.is_timed for curve in found) else kinds[:1]:
+            if (band := band_of(found, kind)) is not None:
+                own = {"algorithm": algorithm, "effort": kind}
+                for at, mean, low, high in np.round([band.effort, band.mean, band.low, band.high], 4).T.tolist():
+                    rows.append({**own, "at": at, "mean": mean, "p10": low, "p90": high, "seeds": band.seeds})
+    write_results(Path(settings.out) / name, rows, lambda: draw_best_so_far(curves, f"accuracy (%), {shown}", title))
+    return 0
+
+
+def _print_best(curves: Mapping[str, Sequence[Curve]], max_seconds: float | None) -> None:
+    """Print the best after a quarter, half and all of the seconds that searches end at, or else of the evaluations."""
+    kind: Effort = "evaluations" if max_seconds is None else "seconds"
+    ends = [curve.evaluations[-1] for each in curves.values() for curve in each if curve.evaluations]
+    most = max_seconds or max(ends, default=0)
+    points = [max(1, round(most * share)) for share in _SHARES]
+    lines = []
+    for name, each in curves.items():
+        spent = Spread.of([curve.seconds[-1] for curve in each if curve.seconds])
+        seconds = None if spent is None or not spent.mean else round(spent.mean)
+        best = np.array([curve.best_after(kind, np.array(points)) for curve in each])
+        lines.append((name, len(each), seconds, *map(Spread.of, best.T)))
+    after = [f"after {point:,}{' s' if kind == 'seconds' else ''}" for point in points]
+    print_table("", ("algorithm", "seeds", "seconds", *after), lines)
+    what = "so many whole trainings" if kind == "evaluations" else "so many seconds"
+    print(f"Percent, mean ± standard deviation over seeds, after {what}; seconds are the table's.")
 
 
 def write_results(path: Path, rows: Sequence[Mapping[str, object]], draw: Callable[[], Figure | None]) -> None:

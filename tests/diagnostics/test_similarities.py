@@ -8,8 +8,8 @@ import torch
 
 from naswot_lightning.analysis.measurements import read_similarities, similarities_path
 from naswot_lightning.data.probe import load_probe
-from naswot_lightning.diagnostics import similarities
-from naswot_lightning.diagnostics.similarities import in_ranges
+from naswot_lightning.diagnostics import measure
+from naswot_lightning.diagnostics.measure import in_ranges
 from naswot_lightning.networks import build_network
 from naswot_lightning.report.figures.matrices import draw_jacobians, draw_kernels
 from naswot_lightning.report.run import read_run
@@ -63,7 +63,7 @@ def test_a_figure_is_drawn_again_from_what_is_kept(copy, monkeypatch, capsys):
         raise AssertionError("a network was built")
 
     with monkeypatch.context() as patched:
-        patched.setattr(similarities, "build_network", no_network)
+        patched.setattr(measure, "build_network", no_network)
         assert report(copy, "--figure", "figure1") == 0
     assert figure.read_bytes() == drawn
     file.unlink()
@@ -106,8 +106,8 @@ def test_without_accuracies_one_line_says_what_is_missing(copy, capsys):
 
 def test_networks_without_a_matrix_are_left_out_and_counted(copy, unsaved, monkeypatch):
     similarities_path(copy, "kernels").unlink()
-    compute, seen = similarities._matrix, []
-    monkeypatch.setattr(similarities, "_matrix", lambda *of: seen.append(of) or (compute(*of) if seen[1:] else None))
+    compute, seen = measure._matrix, []
+    monkeypatch.setattr(measure, "_matrix", lambda *of: seen.append(of) or (compute(*of) if seen[1:] else None))
     assert report(copy, "--figure", "figure1") == 0
     found = read_similarities(copy, "kernels").metadata
     assert (found.left_out, len(found.architectures)) == (1, 2)
