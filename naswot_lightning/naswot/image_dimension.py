@@ -132,7 +132,6 @@ class FoundDimensions(Dimensions):
         other = next(self._inputs, None)
         if other is None or pre_activations.dim() != other.dim():
             raise self._differs()
-        # The dimension of the images is the one that grows with their number.
         sizes = list(zip(pre_activations.shape, other.shape, strict=True))
         grown = [d for d, (size, small) in enumerate(sizes) if size != small]
         if not grown:
@@ -161,8 +160,7 @@ class FoundDimensions(Dimensions):
         rows = small.reshape(len(small), -1).float()
         inner = rows.reshape(k, self._few, -1).transpose(0, 1)
         outer = rows.reshape(self._few, k, -1)
-        # The two images that are the same have equal rows in the right order, but for rounding, which may differ with
-        # the position of a row.
+        # The two equal images have equal rows in the right order, but for rounding, which may differ by position.
         apart = [float((order[-1] - order[-2]).abs().max()) for order in (outer, inner)]
         if min(apart) > 1e-3 * float(rows.abs().max()):
             order = "in an order that is neither by image nor by row"

@@ -199,8 +199,7 @@ def _by_batch(func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> tu
 class BatchStatistics(TorchFunctionMode):
     """While active, norms that keep statistics use those of the mini-batch, and update none, whoever calls them."""
 
-    # Nothing of the modules is changed: a subclass may read their buffers, and SyncBatchNorm, which is not training,
-    # asks no other process.
+    # The modules stay as they are: a subclass may read their buffers, and SyncBatchNorm asks no other process.
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func in _NORMS or func in _FIXED_NORMS:
@@ -314,8 +313,7 @@ _HANDLERS: dict[Callable[..., Any], _Handler] = {
 
 def _reference_kernel(network: nn.Module, by_batch: bool, autocast: torch.autocast, images: Tensor) -> ActivationKernel:
     """Return K_H over the modules that the published code marks: named "ReLU", with a gradient path to the output."""
-    # The published code takes the first dimension for that of the images, or of several rows per image, those of an
-    # image together.
+    # The published code takes the first dimension for that of the images, several rows of an image together.
     codes, batch_statistics = CodeDistances(len(images)), BatchStatistics() if by_batch else nullcontext()
     with isolated(network, images.device), autocast, batch_statistics, ExitStack() as hooks:
         for module in _connected_relu_modules(network, images):

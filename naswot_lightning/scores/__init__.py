@@ -6,8 +6,7 @@ whose sums have no fixed order. While a score runs, BatchNorm normalises by the 
 is in eval mode (:func:`naswot_lightning.naswot.isolation.isolated`).
 """
 
-# A score, and the file of this folder that defines it. Names are needed for --help and for checking options; to import
-# a file loads torch, which takes seconds.
+# A score, and the file of this folder that defines it: --help needs names, and to import a file loads torch.
 SCORES = {
     "naswot": "base",
     "nwot_normalised": "activation",

@@ -17,9 +17,8 @@ def nwot_normalised(measured: Measured) -> float:
     logdet = measured.kernel.logdet()
     if not math.isfinite(logdet):
         return logdet
-    # K_H / N_A has ones on its diagonal, and off it the share of the units whose codes agree. With codes drawn at
-    # random that share is 1/2 and the score -N log 2 + log(N + 1), whatever N_A: what is left measures how far the
-    # codes of different images are from that, not how many units there are.
+    # Off its diagonal K_H / N_A is the share of units whose codes agree: 1/2 for codes drawn at random, whatever N_A,
+    # and the score -N log 2 + log(N + 1). What is left is how far codes are from that, not how many units there are.
     return logdet - len(measured.kernel.matrix) * math.log(measured.kernel.n_units)
 
 
@@ -71,9 +70,8 @@ def swap(measured: Measured) -> float:
     published, allow 65,536 patterns: large networks reach nearly all of them. The score is -inf where no unit tells any
     two images apart, nan where a ReLU met NaN.
     """
-    # The forward pass, and with it the statistics of BatchNorm, is that of the whole probe. The published factor
-    # exp(-(params - mu)^2 / sigma), whose mu and sigma are set for each space, is left out: that is tuning on
-    # accuracies.
+    # BatchNorm's statistics are of the whole probe. The published factor exp(-(params - mu)^2 / sigma), whose mu and
+    # sigma are set for each space, is left out: that is tuning on accuracies.
     patterns = measured.observed(SignPatterns)
     if measured.kernel.has_nan:
         return math.nan

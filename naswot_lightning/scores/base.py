@@ -28,8 +28,7 @@ FORWARD = "one forward pass"
 ONE_PASS = "one forward and backward pass"
 TWO_IMAGES = "one forward pass of two images"
 
-# What observes the forward pass of the kernel for another score: made of the network and the number of images, entered
-# around the pass (twice where that has to begin anew), read afterwards.
+# Observes the forward pass of the kernel for another score; made of the network and the number of images.
 Observer = TypeVar("Observer", bound=AbstractContextManager[Any])
 ObserverType = Callable[[nn.Module, int], AbstractContextManager[Any]]
 

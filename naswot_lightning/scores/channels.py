@@ -112,14 +112,11 @@ def _register(name: str, field: str, source: str) -> None:
 _register("relu_entropy", "entropy", "ours")
 # A wide layer weighs more in this sum than in that of the entropies.
 _register("relu_rank", "rank", ROY)
-# Rectified, channels of opposite sign are two that are hardly correlated; before, they are one direction: what layers
-# repeat with another sign counts once.
+# Channels of opposite sign are hardly correlated once rectified; before, they are one direction, and count once.
 _register("relu_input_rank", "input_rank", ROY)
-# |R| is the squared volume that the channels, as vectors of length 1, span: 1 where no two are correlated, 0 where one
-# depends on others. Its root of order C does not fall with C as such, so that a layer counts its channels, each by how
-# independent it is. With 1e-4 on each eigenvalue a single dependent channel does not make it 0.
+# |R| is the squared volume that the channels, as vectors of length 1, span: 1 where no two are correlated. Its root of
+# order C does not fall with C as such; with 1e-4 on each eigenvalue a single dependent channel does not make it 0.
 _register("relu_volume", "volume", "ours")
-# ``meco`` takes all channels of a layer together, and one image: it is 0 for layers with more channels than pixels, and
-# falls with the width of a network (Kendall's tau with accuracy of -0.64 on the size space). Blocks of the same number
-# of channels, and the pixels of 32 images, mend both.
+# ``meco`` is 0 for layers with more channels than pixels, and falls with width (Kendall's tau with accuracy of -0.64
+# on the size space). Blocks of the same number of channels, and the pixels of 32 images, mend both.
 _register("relu_meco", "smallest", "after Jiang et al. 2023")

@@ -136,8 +136,7 @@ def meco(measured: Measured) -> float:
     channels of H * W pixels. With as many channels as pixels or more the eigenvalue is 0. The sum is -inf where the
     channels of every layer are linearly dependent, nan where an output is not finite.
     """
-    # The authors' code counts modules that hold others, too, and runs one image of noise; here the forward pass is that
-    # of the kernel.
+    # The authors' code counts modules that hold others, too, and runs one image of noise.
     total = sum(measured.observed(SmallestEigenvalues).values)
     return total if total > 0 or math.isnan(total) else -math.inf
 
@@ -165,8 +164,7 @@ class SpectralEntropies(OutputObserver):
             return -float((shares * (shares + _LOG_EPSILON).log()).sum())
 
 
-# Lee & Ham draw Kaiming-normal weights and N(0, 1) inputs for the scores of AZ-NAS; here both are those of the search,
-# so that the forward pass is that of the kernel.
+# Lee & Ham draw Kaiming-normal weights and N(0, 1) inputs for AZ-NAS; here both are those of the kernel's pass.
 
 
 @score("az_expressivity", source=AZ_NAS, cost=FORWARD, exact_sums=False, observers=(SpectralEntropies,))

@@ -66,8 +66,7 @@ def jacobian_of(measured: Measured) -> Tensor:
             total = logits_of(output, len(inputs), probe.num_classes).sum()
             return gradients(total, [inputs])[0].flatten(1)
 
-    # On plain CIFAR-10 images the score ranks NAS-Bench-201 worse: Kendall's tau on 300 architectures of .571 / .589 /
-    # .574 instead of .596 / .610 / .599.
+    # On plain CIFAR-10 images: Kendall's tau on 300 of NAS-Bench-201 of .571, .589, .574, not .596, .610, .599.
     images = probe.images if probe.augmented is None else probe.augmented
     return in_channels_last(jacobian, network, images).cpu().double()
 
@@ -75,8 +74,7 @@ def jacobian_of(measured: Measured) -> Tensor:
 @score("grad_norm", source=f"{ABDELFATTAH}; {PAPER}, Figure 4", cost=ONE_PASS, needs_labels=True)
 def grad_norm(measured: Measured) -> float:
     """Return the sum of the Euclidean norms of dL/dw, one norm per weight tensor."""
-    # Mellor et al. (Figure 4) take it from Abdelfattah et al., whose definition this is: a sum of norms, not the norm
-    # of the whole, and neither biases nor BatchNorm.
+    # As Abdelfattah et al. define it: a sum of norms, not the norm of the whole, and neither biases nor BatchNorm.
     return positive_sum([torch.linalg.vector_norm(gradient) for _, gradient in measured.loss_gradients.of_weights])
 
 
@@ -110,9 +108,8 @@ def grasp(measured: Measured) -> float:
     """Return -sum w * (H g) over the weights, with g = dL/dw and H the Hessian of L."""
     network, probe = measured.network, measured.probe
 
-    # Where BatchNorm undoes the scale of a layer, its weights contribute their part of g'g, so that the score is close
-    # to that of squared norms. The logits are at temperature 1, as Abdelfattah et al. have it; Wang et al. divide them
-    # by 200.
+    # Where BatchNorm undoes the scale of a layer, its weights contribute their part of g'g. The logits are at
+    # temperature 1, as Abdelfattah et al. have it; Wang et al. divide them by 200.
     def change_of_flow(images: Tensor) -> tuple[float, float]:
         with differentiable(network, images.device):
             weights = list((state := free_weights(network)).values())
@@ -180,9 +177,8 @@ def synflow(measured: Measured) -> float:
     values and BatchNorm by the identity; labels and images are not used, only the images' shape. The score is -inf
     where no flow reaches the output, nan where it is beyond 1e590 or a parameter NaN.
     """
-    # The flow grows with depth to 1e43 in NAS-Bench-201, so it is computed in float64 and its logarithm returned, which
-    # ranks the same. Beyond float64 the image, the biases and R are scaled by powers of two, to which a network of
-    # convolutions, linear layers, ReLUs, pooling and sums is indifferent: exact up to flows of 1e590.
+    # The flow grows with depth, to 1e43 in NAS-Bench-201. Beyond float64 the image, the biases and R are scaled by powers
+    # of two, to which convolutions, linear layers, ReLUs, pooling and sums are indifferent: exact up to 1e590.
     flow = first = _log_flow(measured, 0)
     for exponent in _FLOW_EXPONENTS:
         flow = flow if math.isfinite(flow) else _log_flow(measured, exponent)

@@ -79,8 +79,7 @@ def replaced(network: nn.Module, tensors: dict[int, Tensor]) -> Iterator[None]:
 
     TorchScript, which keeps its tensors to itself, is an UnseenCallError.
     """
-    # ``torch.func.functional_call`` goes by names: where a module has two, it computes with one of them and leaves the
-    # replaced tensors behind.
+    # ``torch.func.functional_call`` goes by names: of a module that has two it replaces one, and leaves it replaced.
     modules = all_modules(network)
     if any(isinstance(module, torch.jit.ScriptModule) for module in modules):
         raise UnseenCallError("a part of the network is TorchScript: score it as it was before torch.jit.script")
@@ -148,9 +147,8 @@ def list_convolutions(network: nn.Module, images: Tensor) -> Convolutions:
         with differentiable(network, batch.device):
             with _ConvolutionRecorder() as recorder:
                 _, output = run_on(network, batch)
-            # Paths are those of the autograd graph, so that they are the same for every network that computes the same
-            # way, and a branch that the output does not need is on none of them. (A product with zero is a path: the
-            # operation ``none`` of NAS-Bench-201 carries one where nothing else joins its source to the output.)
+            # Paths are those of the autograd graph: a branch that the output does not need is on none of them. (A product
+            # with zero is a path: ``none`` of NAS-Bench-201 carries one where nothing else joins source and output.)
             ends = [tensor.grad_fn for tensor in tensors_of(output) if tensor.grad_fn is not None]
             depth = max((_longest_path(end, recorder.kernels) for end in ends), default=None)
         return Convolutions(tuple(recorder.widths), depth)
@@ -186,8 +184,7 @@ class _ConvolutionRecorder(TorchFunctionMode):
 
 def _longest_path(output: Any, kernels: dict[Any, int]) -> int:
     """Return the most nodes with a kernel above 1 on a path of the graph that ends in ``output``."""
-    # Every node is looked at once, when those that it needs are known: the number of paths does not matter, and there
-    # is no recursion.
+    # Every node is looked at once, when those that it needs are known, without recursion.
     longest: dict[Any, int] = {}
     waiting = [output]
     while waiting:

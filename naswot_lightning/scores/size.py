@@ -36,8 +36,7 @@ def rectified_units(measured: Measured) -> float:
 @score("log_width", source="sum of log(output channels) of convolutions", cost=TWO_IMAGES)
 def log_width(measured: Measured) -> float:
     """Return the sum of log(output channels) over the convolutions that a forward pass calls; 0 without any."""
-    # Where the number of convolutions is fixed, as in the size space of NATS-Bench, it ranks as the product of the
-    # widths, each as often as it occurs; elsewhere it grows with the number of convolutions.
+    # Where the number of convolutions is fixed it ranks as the product of the widths; elsewhere it grows with it.
     return math.fsum(math.log(width) for width in measured.convolutions.widths)
 
 

@@ -88,8 +88,7 @@ class _FirstWeights(TorchFunctionMode):
     # BatchNorm takes the statistics of the images as constants, so that the logits of an image depend on it alone: a
     # gradient of the sum over images holds, for each, that of its own. (The published code leaves BatchNorm at mean 0
     # and variance 1, to which its Kaiming-normal weights keep the activations close, and those of a search do not.)
-    # A layer's gradient by its first weight is the product of the output's gradient with what that weight is multiplied
-    # with.
+    # A layer's gradient by its first weight is that of the output times what the weight is multiplied with.
     def __init__(self, parameters: list[Tensor], images: int) -> None:
         super().__init__()
         self._columns = {id(parameter): column for column, parameter in enumerate(parameters)}

@@ -28,15 +28,13 @@ _BITS = {
     torch.float16: (np.int16(0x7FFF), np.int16(0x7C00)),
     torch.bfloat16: (np.int16(0x7FFF), np.int16(0x7F80)),
 }
-# Words per image that are collected before they are compared, 4 MiB for 128 images: each comparison starts a
-# parallel loop, and most layers have far fewer.
+# Words per image that are compared together, 4 MiB for 128 images: each comparison starts a parallel loop.
 _WORDS = 4096
 # Columns of one 0/1 product: below 2^24, so that float32 sums are exact, and small beside the activations.
 _PRODUCT_COLUMNS = 1 << 16
 
-# Numba's threads are started now, and what that does to torch's is undone. Both use OpenMP, and numba's start sets the
-# number of threads for all: a process limited to one thread would train with every core after its first score, with
-# sums in another order.
+# Numba's threads are started now. Both it and torch use OpenMP, whose number of threads numba sets for all, so that a
+# process limited to one thread would train with every core after its first score: that is undone.
 _threads_of_torch = torch.get_num_threads()
 try:
     _MOST_THREADS = int(numba.get_num_threads())
@@ -250,8 +248,7 @@ def _pack_image(values, magnitude, infinity, words, rectified):  # type: ignore[
 def _add_differing(words, width, distances):  # type: ignore[no-untyped-def]
     """Add the number of differing bits of each pair of rows, in their first ``width`` words, to (N, N), N >= 4."""
     images = words.shape[0]
-    # Tiles of 4 x 4 pairs use each loaded word four times: 0.11 ms instead of 0.17 ms pair by pair for 128 x 256 words
-    # on two cores.
+    # Tiles of 4 x 4 pairs use each loaded word four times: 0.11 ms for 128 x 256 words on two cores, 0.17 ms by pairs.
     tiles = (images + 3) // 4
     counts = np.empty((images, images), np.int64)
     for share in prange((tiles + 1) // 2):
