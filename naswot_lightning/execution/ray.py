@@ -24,8 +24,8 @@ from naswot_lightning.execution.worker import PrintedFile, TaskSpec, expect_read
 if TYPE_CHECKING:
     from ray import ObjectRef
 
-# Items that are sent together: to send takes some milliseconds, to score one tens at the least.
-_CHUNK = 16
+# Items that are sent together at the most: a lost worker takes so many with it.
+_CHUNK = 8
 # Between looks for workers that hang, and for what trainings print.
 _GLANCE_S = 0.5
 # Of a training whose worker is lost.
