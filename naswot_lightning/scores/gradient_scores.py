@@ -177,7 +177,7 @@ def synflow(measured: Measured) -> float:
     values and BatchNorm by the identity; labels and images are not used, only the images' shape. The score is -inf
     where no flow reaches the output, nan where it is beyond 1e590 or a parameter NaN.
     """
-    # The flow grows with depth, to 1e43 in NAS-Bench-201. Beyond float64 image, biases and R are scaled by powers of two,
+    # The flow grows with depth, to 1e43 in NAS-Bench-201. Beyond float64 all but weights is scaled by powers of two,
     # to which convolutions, linear layers, ReLUs, pooling and sums are indifferent: exact up to 1e590.
     flow = first = _log_flow(measured, 0)
     for exponent in _FLOW_EXPONENTS:

@@ -147,7 +147,7 @@ def list_convolutions(network: nn.Module, images: Tensor) -> Convolutions:
         with differentiable(network, batch.device):
             with _ConvolutionRecorder() as recorder:
                 _, output = run_on(network, batch)
-            # Paths are those of the autograd graph: a branch that the output does not need is on none of them. A product
+            # Paths are those of the autograd graph: a branch that the output does not need is on none. A product
             # with zero is a path: ``none`` of NAS-Bench-201 carries one where nothing else joins source and output.
             ends = [tensor.grad_fn for tensor in tensors_of(output) if tensor.grad_fn is not None]
             depth = max((_longest_path(end, recorder.kernels) for end in ends), default=None)
