@@ -201,8 +201,8 @@ def test_merge_reads_a_damaged_shard_as_strictly_as_any_run(place):
         assert_refused(message, "--run_dir", "new", *PARTS)
     scores.write_bytes(whole)
     for settings, message in [
-        ({"more": 1}, "config.yaml is damaged (more: unexpected"),
         ({"shard": "4/3"}, "config.yaml is damaged (--shard 4/3"),
+        ({"more": 1}, "config.yaml is damaged (more: unexpected"),
     ]:
         change(place / "part2", **settings)
         assert_refused(message, "--run_dir", "new", *PARTS)
