@@ -46,7 +46,7 @@ class PerImage(TorchDataset[tuple[Tensor, int]]):
     """What torchvision's CIFAR10 does with each image."""
 
     def __init__(self, split: ImageSplit) -> None:
-        self._images = split.images.numpy()
+        self._images = split.images[:].numpy()
         self._labels = split.labels.tolist()
         mean, std = (tuple(value / 255 for value in values) for values in (MEAN, STD))
         self._transform = transforms.Compose(
@@ -121,7 +121,7 @@ def storage_rows() -> Rows:
                     lambda: store_dataset(dataset, folder / "stored"),
                     lambda: load_dataset("cifar10", folder),
                     lambda: map_dataset(folder / "stored"),
-                    lambda: map_dataset(folder / "stored").train.images[:, 0, 0, 0].sum(),
+                    lambda: map_dataset(folder / "stored").train.images[:][:, 0, 0, 0].sum(),
                 )
             )
     return [
@@ -134,7 +134,7 @@ def storage_rows() -> Rows:
 
 def _write_cifar10(dataset: Dataset, folder: Path) -> type[datasets.CIFAR10]:
     """Write the images in the official format; return torchvision's reader with the checksums of these files."""
-    images = torch.cat([dataset.train.images, dataset.test.images]).permute(0, 3, 1, 2).reshape(6, 10_000, 3072)
+    images = torch.cat([dataset.train.images[:], dataset.test.images[:]]).permute(0, 3, 1, 2).reshape(6, 10_000, 3072)
     labels = torch.cat([dataset.train.labels, dataset.test.labels]).view(6, 10_000)
     contents: dict[str, Any] = {"batches.meta": {"label_names": list("abcdefghij")}}
     for position, name in enumerate([*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]):

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import warnings
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
@@ -15,9 +12,8 @@ import numpy as np
 import torch
 from PIL import Image
 from PIL.TiffImagePlugin import BITSPERSAMPLE, TiffImageFile
-from torch import Tensor
 
-from naswot_lightning.data.dataset import Dataset, ImageSplit, channel_statistics
+from naswot_lightning.data.dataset import Dataset, ImageSplit, channel_statistics, decode_all
 from naswot_lightning.data.splits import held_out
 from naswot_lightning.errors import UserError
 
@@ -32,7 +28,6 @@ _MAX_IMAGE_SIZE = 4_096
 _LARGEST = (
     f"expected at most {_MAX_SIDE:,} pixels a side and {_MAX_PIXELS / 1e6:.0f} million in all; resize or remove it"
 )
-_DECODED_AT_A_TIME = 256
 _ODD = "others differ or are not square: give a side with --image_size"
 # What the suffixes of image files stand for, and GIF: Pillow would run a program to draw an EPS file named .jpg.
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
@@ -65,9 +60,10 @@ def load_image_folder(data_dir: Path, image_size: int | None = None) -> Dataset:
         raise UserError(f"--image_size {image_size}: expected at most {_MAX_IMAGE_SIZE:,}")
     listed = _list_splits(data_dir)
     classes, paths, labels = listed["train"]
-    train = _read_split(paths, labels, image_size)
+    total = sum(len(each.paths) for each in listed.values())
+    train = _read_split(paths, labels, image_size, total)
     side = image_size or train.images.shape[1]
-    others = {name: _read_split(*listed[name][1:], side) for name in listed if name != "train"}
+    others = {name: _read_split(*listed[name][1:], side, total) for name in listed if name != "train"}
     return assemble("imagefolder", train, others.get("val"), others.get("test"), classes)
 
 
@@ -94,34 +90,13 @@ def assemble(
         assert test is not None
         keep, hold = held_out(len(train), _VALIDATION_FRACTION)
         train, val = train.take(keep), train.take(hold)
-    mean, std = channel_statistics(train.images)
+    mean, std = channel_statistics(train)
     # 4 for 32x32, as on CIFAR.
     crop_padding = max(1, train.images.shape[1] // 8)
     return Dataset(
         name, train, val, test, len(classes), mean, std,
         flip=True, crop_padding=crop_padding, classes=tuple(classes),
     )  # fmt: skip
-
-
-def decode_all(read: Callable[[int], np.ndarray], count: int, threads: int = 1) -> Tensor:
-    """Return images 0 to ``count`` - 1, each (S, S, 3) uint8, as (N, S, S, 3).
-
-    Raises:
-        UserError: they are not squares of one size.
-    """
-    first = read(0)
-    images = np.empty((count, *first.shape), dtype=np.uint8)
-    with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
-        # What Pillow only warns of is too large for us, too.
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        for start in range(0, count, _DECODED_AT_A_TIME):
-            indices = range(start, min(start + _DECODED_AT_A_TIME, count))
-            for index, image in zip(indices, pool.map(read, indices), strict=True):
-                height, width, _ = image.shape
-                if image.shape != first.shape or height != width:
-                    raise UserError(f"image {index} is {width}x{height}, {_ODD}")
-                images[index] = image
-    return torch.from_numpy(images)
 
 
 def _list_splits(data_dir: Path) -> dict[str, _Listed]:
@@ -162,9 +137,13 @@ def _list_split(data_dir: Path, split: str, expected: list[str] | None = None) -
     return _Listed(classes, [path for each in found for path in each], labels)
 
 
-def _read_split(paths: list[str], labels: list[int], image_size: int | None) -> ImageSplit:
+def _read_split(paths: list[str], labels: list[int], image_size: int | None, total: int) -> ImageSplit:
     shape = None if image_size else read_image(paths[0], None).shape
-    images = decode_all(lambda index: read_image(paths[index], image_size, shape), len(paths), os.cpu_count() or 1)
+
+    def read(index: int) -> np.ndarray:
+        return read_image(paths[index], image_size, shape)
+
+    images = decode_all(read, len(paths), total, os.cpu_count() or 1)
     return ImageSplit(images, torch.tensor(labels, dtype=torch.int64))
 
 

@@ -35,7 +35,7 @@ class _Batches(TorchDataset[tuple[Tensor, Tensor]]):
         return self._split.images.index_select(0, chosen), self._split.labels.index_select(0, chosen)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        return self._split.images[index], self._split.labels[index]
+        return self._split.images[[index]][0], self._split.labels[index]
 
 
 class EpochShuffle(Sampler[int]):

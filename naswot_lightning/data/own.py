@@ -14,8 +14,8 @@ from PIL import Image
 from torch import Tensor
 
 from naswot_lightning.data import DATASETS, HUGGING_FACE
-from naswot_lightning.data.dataset import Dataset, ImageSplit
-from naswot_lightning.data.image_folder import assemble, count_kept, decode_all, read_image, resized, to_bytes
+from naswot_lightning.data.dataset import Dataset, ImageSplit, LazyImages, decode_all
+from naswot_lightning.data.image_folder import assemble, count_kept, read_image, resized, to_bytes
 from naswot_lightning.errors import UserError, describe_error, expect_name
 from naswot_lightning.seeds import seeded
 from naswot_lightning.spaces import SpaceError
@@ -191,10 +191,11 @@ def _saved_splits(folder: str) -> OwnSplits:
 def _read(name: str, splits: OwnSplits, image_size: int | None) -> Dataset:
     """Read all images and labels."""
     classes = list(map(str, splits.classes or _classes_of(splits.train) or ()))
-    train = _read_split("training", splits.train, image_size)
+    total = sum(0 if part is None else len(part) for part in splits[:3])
+    train = _read_split("training", splits.train, image_size, total)
     side = image_size or int(train.images.shape[1])
-    val = None if splits.val is None else _read_split("validation", splits.val, side)
-    test = None if splits.test is None else _read_split("test", splits.test, side)
+    val = None if splits.val is None else _read_split("validation", splits.val, side, total)
+    test = None if splits.test is None else _read_split("test", splits.test, side, total)
     highest = max(int(part.labels.max()) for part in (train, val, test) if part is not None)
     if classes and highest >= len(classes):
         raise UserError(f"a label is {highest}, and its classes are {len(classes)}: {', '.join(classes[:10])}")
@@ -208,7 +209,7 @@ def _classes_of(dataset: Any) -> Sequence[str] | None:
     return getattr(dataset, "classes", None)
 
 
-def _read_split(kind: str, dataset: Any, image_size: int | None) -> ImageSplit:
+def _read_split(kind: str, dataset: Any, image_size: int | None, total: int) -> ImageSplit:
     labels = torch.empty(len(dataset), dtype=torch.int64)
 
     def read(index: int) -> np.ndarray:
@@ -226,7 +227,12 @@ def _read_split(kind: str, dataset: Any, image_size: int | None) -> ImageSplit:
         return _pixels(where, image, image_size)
 
     # One after the other: what the user opened need not be safe for threads.
-    return ImageSplit(decode_all(read, len(dataset)), labels)
+    images = decode_all(read, len(dataset), total)
+    if isinstance(images, LazyImages):
+        # For their labels.
+        for index in range(len(dataset)):
+            read(index)
+    return ImageSplit(images, labels)
 
 
 def _pixels(where: str, image: Any, image_size: int | None) -> np.ndarray:

@@ -116,7 +116,7 @@ def load_digits() -> Dataset:
     rest, test = held_out(len(images), 297 / 1797)
     keep, hold = held_out(len(rest), 297 / 1500, seed=1)
     train, val = (whole.take([rest[i] for i in part]) for part in (keep, hold))
-    mean, std = channel_statistics(train.images)
+    mean, std = channel_statistics(train)
     return Dataset("digits", train, val, whole.take(test), 10, mean, std, flip=False, crop_padding=1)
 
 

@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from naswot_lightning.data.dataset import ImageSplit, map_dataset, store_dataset
+from naswot_lightning.data import dataset as dataset_module
+from naswot_lightning.data import image_folder
+from naswot_lightning.data.dataset import ImageSplit, LazyImages, map_dataset, store_dataset
 from naswot_lightning.data.module import ImageDataModule
 from naswot_lightning.data.probe import draw_probe
 from naswot_lightning.data.sources import load_dataset
 from naswot_lightning.errors import UserError, describe_os_error
 from tests.conftest import ROOT
+from tests.images import make_image_folder
 
 
 @pytest.fixture
@@ -103,3 +106,28 @@ def test_the_remains_of_a_killed_process_are_removed(stored):
     assert len(list(path.parent.iterdir())) == 2
     store_dataset(digits, path)
     assert [each.name for each in path.parent.iterdir()] == ["images"]
+
+
+def test_images_that_do_not_fit_into_memory_are_decoded_when_asked_for_and_the_same(tmp_path, monkeypatch):
+    folder = make_image_folder(tmp_path / "images", {"train": 20, "test": 5}, size=8)
+    whole = load_dataset("imagefolder", folder)
+    read, asked = image_folder.read_image, []
+    monkeypatch.setattr(image_folder, "read_image", lambda path, *rest: asked.append(path) or read(path, *rest))
+    monkeypatch.setattr(dataset_module, "IN_MEMORY", 1_000)
+    lazy = load_dataset("imagefolder", folder)
+    assert isinstance(lazy.train.images, LazyImages)
+    asked.clear()
+    assert draw_probe(lazy, 16, 0).fingerprint == draw_probe(whole, 16, 0).fingerprint
+    assert len(asked) == 16
+    # Of so few images the sample is all.
+    assert (lazy.mean, lazy.std, lazy.fingerprint) == (whole.mean, whole.std, whole.fingerprint)
+    store_dataset(lazy, tmp_path / "stored")
+    assert {each.name for each in tmp_path.iterdir()} == {"images", "stored"}
+    mapped = map_dataset(tmp_path / "stored")
+    loaders = (ImageDataModule("x", "", 16, dataset=each).train_dataloader() for each in (whole, lazy, mapped))
+    for ours, theirs, third in zip(*loaders, strict=True):
+        assert ours[0].equal(theirs[0])
+        assert ours[0].equal(third[0])
+    monkeypatch.setattr(dataset_module, "_SAMPLE", 8 * 8 * 3 * 5)
+    assert sum(map(len, lazy.train.sample())) == 5
+    assert load_dataset("imagefolder", folder).fingerprint != whole.fingerprint
