@@ -196,6 +196,8 @@ class SearchConfig:
     """begin anew where run_dir was made with other settings."""
     trust: bool = field(default=False, metadata=affects("display"))
     """import the code that a --config file names by its import path, as space or dataset."""
+    logger: str = field(default="wandb", metadata=affects("display"))
+    """what shows the run: {loggers}, or one of your own (module.make_logger); several with commas between them."""
     wandb: WandbConfig = field(default_factory=WandbConfig, metadata=affects("display"))
     """where runs are shown."""
 
@@ -359,6 +361,8 @@ class TrainConfig:
     """any other argument of Lightning's Trainer, as --trainer.NAME VALUE."""
 
     # Where runs are shown.
+    logger: str = field(default="wandb", metadata=affects("display"))
+    """what shows the run: {loggers}, or one of your own (module.make_logger); several with commas between them."""
     wandb: WandbConfig = field(default_factory=WandbConfig, metadata=affects("display"))
     """where runs are shown."""
 

@@ -23,6 +23,7 @@ from naswot_lightning.execution import ENGINES
 from naswot_lightning.execution.worker import tune_process
 from naswot_lightning.registry import OPTIONS, names_of, own_paths
 from naswot_lightning.report.figures import FIGURES
+from naswot_lightning.report.loggers import LOGGERS
 from naswot_lightning.scores import AGGREGATES, SCORES
 from naswot_lightning.searching.algorithms import ALGORITHMS
 from naswot_lightning.searching.evaluators import EVALUATORS
@@ -252,6 +253,7 @@ def choices() -> dict[str, Iterable[str]]:
         "engines": names_of("engine", ENGINES),
         "evaluators": names_of("evaluator", EVALUATORS),
         "figures": names_of("figure", FIGURES),
+        "loggers": names_of("logger", LOGGERS),
         "recipes": RECIPES,
         "scores": names_of("score", [*SCORES, *AGGREGATES]),
         "spaces": list_spaces(),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,17 @@ from naswot_lightning.ranking import COLUMNS, as_dicts, as_read
 from naswot_lightning.report.figures import draw_figures
 from naswot_lightning.report.findings import find
 from naswot_lightning.report.html.page import write_report
+from naswot_lightning.report.loggers import LoggedRun, other_loggers, wandb_of
 from naswot_lightning.report.run import BenchmarkEvidence, read_run
 from naswot_lightning.report.wandb import runs
-from naswot_lightning.report.wandb.content import SearchShown, log_search, search_config
+from naswot_lightning.report.wandb.content import (
+    BEST_SCORE,
+    SearchShown,
+    best_so_far,
+    log_search,
+    search_config,
+    search_summary,
+)
 from naswot_lightning.searching.algorithms.base import Proposal, architecture_of
 from naswot_lightning.searching.algorithms.random import Shard
 from naswot_lightning.searching.calibration import MOST_NETWORKS, calibrate, recommend
@@ -46,12 +55,13 @@ def show_search(search: Search, result: SearchResult) -> int:
         _print_benchmark(result.benchmark, search.criteria[0].label)
     if isinstance(search.algorithm, Shard):
         print(search.algorithm)
+    figures: Mapping[str, Path] = {}
     with warn_of_failure(f"{search.folder.report} cannot be written"):
         shown = replace(read_run(search.folder, as_read(result.ranking)), rows=result.finished)
         findings = find(shown)
-        draw_figures(shown, findings, search.folder.figures, _FIGURES)
+        figures = draw_figures(shown, findings, search.folder.figures, _FIGURES)
         print(f"Report: {write_report(search.folder, shown, findings)}")
-    _track(search, result)
+    _track(search, result, figures)
     return 0 if result.ranking["status"].iloc[0] == "ok" else 1
 
 
@@ -168,18 +178,10 @@ def _print_benchmark(found: BenchmarkEvidence, score: str) -> None:
         print_text(found.regret)
 
 
-def _track(search: Search, result: SearchResult) -> None:
-    """Show the search in wandb, once; a search that was continued without anything new is there already."""
-    folder, wandb, first = search.folder, search.config.wandb, search.criteria[0]
+def _track(search: Search, result: SearchResult, figures: Mapping[str, Path]) -> None:
+    """Show the search in wandb and other loggers, once; what was continued without anything new is there already."""
+    folder, wandb, first = search.folder, wandb_of(search.config), search.criteria[0]
     run_id = f"{folder.run_id()}-search"
-    if not result.n_new and runs.was_sent(folder, run_id):
-        return
-    config = json.dumps(search_config({**search.settings, **search.identity}, search.evaluator.fingerprint))
-    where = wandb.mode, wandb.project, folder.path
-    named: Any = {"id": run_id, "name": f"search {folder.name}", "group": runs.wandb_group(folder, wandb.group)}
-    run = runs.start_run(*where, json.loads(config), **named, job_type="search")
-    if run is None:
-        return
     scores = [row.scores[first.parts[0].name] for row in result.evaluated]
     shown = SearchShown(
         space=search.space.name,
@@ -190,5 +192,18 @@ def _track(search: Search, result: SearchResult) -> None:
         higher_is_better=first.parts[0].higher_is_better,
         agreement=agreement_with_size(result.ranking),
     )
-    if runs.send(run, lambda each: log_search(each, shown, folder, wandb.artifacts)):
+    config = json.loads(json.dumps(search_config({**search.settings, **search.identity}, search.evaluator.fingerprint)))
+    name, group = f"search {folder.name}", runs.wandb_group(folder, wandb.group)
+    logged = LoggedRun(folder.path, runs.resolve_project(wandb.project), group, name, run_id, "search")
+    for logger in other_loggers(search.config.logger, logged):
+        for number, score in best_so_far(shown.evaluated, shown.higher_is_better):
+            logger.metrics({BEST_SCORE: score}, number)
+        files = [folder.ranking.with_suffix(".csv"), folder.config]
+        logger.show(config, search_summary(shown), len(result.ranking), result.ranking, figures, files)
+        logger.finish()
+    if not result.n_new and runs.was_sent(folder, run_id):
+        return
+    own = {"id": run_id, "name": name, "group": group, "job_type": "search"}
+    run = runs.start_run(wandb.mode, wandb.project, folder.path, config, **own)
+    if run is not None and runs.send(run, lambda each: log_search(each, shown, folder, wandb.artifacts)):
         runs.mark_sent(folder, run_id)

@@ -59,7 +59,7 @@ def merge_shards(config: MergeConfig) -> tuple[Search, list[str]]:
     if config.space is not None and get_space(config.space).name != space.name:
         raise UserError(f"--space {config.space}: {shards[0].folder.path} is of {space.name}")
     # What this command says itself is not taken from a shard's file.
-    own = {name: getattr(config, name) for name in ("run_dir", "overwrite", "trust", "wandb")}
+    own = {name: getattr(config, name) for name in ("run_dir", "overwrite", "trust", "wandb")} | {"logger": "wandb"}
     search = plan_search(replace(first, shard=None, data_dir=config.data_dir or first.data_dir, **own), scored=True)
     candidates = list(map(architecture_of, search.first_batch()))
     dealt = dict(enumerate(deal(candidates, search.canonical, shards[0].parts), start=1))

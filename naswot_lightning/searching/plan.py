@@ -21,6 +21,7 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.execution import get_engine
 from naswot_lightning.execution.base import ResourceRequest
 from naswot_lightning.execution.resources import get_device, has_bf16_instructions
+from naswot_lightning.report.loggers import parse_loggers
 from naswot_lightning.scores.registry import parse_scores
 from naswot_lightning.searching.algorithms import get_algorithm
 from naswot_lightning.searching.algorithms.base import Algorithm, Budget, Limits
@@ -41,6 +42,7 @@ def plan_search(config: SearchConfig, scored: bool = False) -> Search:
     criteria = tuple(parse_scores(config.score))
     needs_scores = getattr(make_algorithm, "needs_initial_scores", False)
     _expect_consistent(config, criteria[0], needs_scores)
+    parse_loggers(config.logger)
     space = get_space(config.space)
     # Whoever plans a search vouches for the code that its settings name.
     trust(config.dataset)

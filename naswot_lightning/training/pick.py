@@ -58,7 +58,8 @@ from naswot_lightning.data.dataset import map_dataset
 from naswot_lightning.data.module import ImageDataModule
 from naswot_lightning.errors import UserError, describe_error, describe_os_error
 from naswot_lightning.execution.worker import tune_process
-from naswot_lightning.report.wandb.content import log_result
+from naswot_lightning.report.lightning_loggers import TrainerLogger
+from naswot_lightning.report.wandb.content import log_result, training_summary
 from naswot_lightning.report.wandb.runs import send
 from naswot_lightning.spaces import SpaceError, known_space, trust
 from naswot_lightning.storage.files import lock_folder
@@ -107,6 +108,11 @@ def train_pick(folder: Path, images: Path | None = None) -> TrainingResult:
         best = folder / "best.ckpt" if pick.run.artifacts and result.status == "ok" else None
         last = metrics.rows[-1] if metrics.rows else {}
         for logger in trainer.loggers:
+            if isinstance(logger, TrainerLogger):
+                files = [] if best is None else [best]
+                logger.sent.show({}, training_summary(result), trainer.global_step, files=files)
+                logger.sent.finish()
+                continue
             shown = logger.experiment  # type: ignore[attr-defined]
             if shown is not None:
                 send(shown, lambda run: log_result(run, result, last, best))
@@ -177,7 +183,9 @@ def _describe(
 
 
 def main(folder: Path, images: Path | None = None, space: str | None = None) -> int:
-    """Train the pick of ``folder``, of a trusted ``space``, and write how it ended to its ``outcome.json``.
+    """Train the pick of ``folder`` and write how it ended to its ``outcome.json``.
+
+    ``space`` is trusted, and other code in further lines.
 
     Returns:
         0; 2 for a user's mistake; 130 if training was interrupted; 140 and more if the outcome could not be written
@@ -185,7 +193,8 @@ def main(folder: Path, images: Path | None = None, space: str | None = None) -> 
     """
     tune_process()
     if space is not None:
-        trust(space)
+        for name in space.split("\n"):
+            trust(name)
     silence_lightning()
     is_first = os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("NODE_RANK", "0") == "0"
     try:

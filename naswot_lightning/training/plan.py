@@ -24,6 +24,7 @@ from naswot_lightning.execution import get_engine
 from naswot_lightning.execution.base import Executor, ResourceRequest
 from naswot_lightning.execution.resources import ResourceSlot, split_resources
 from naswot_lightning.ranking import as_dicts, read_ranking
+from naswot_lightning.report.loggers import parse_loggers
 from naswot_lightning.seeds import derived_seed
 from naswot_lightning.spaces import EnumerableSpace, Space, get_space, known_space, trust
 from naswot_lightning.storage.records import STRICT, Count, Positive, from_plain
@@ -37,7 +38,7 @@ TRAINER_ARGUMENTS_WITH_OPTIONS = {
     "accumulate_grad_batches": "--batch_size",
     "precision": "--precision",
     "gradient_clip_val": "--gradient_clip",
-    "logger": "--wandb.mode",
+    "logger": "--logger",
     "default_root_dir": "--run_dir",
     "num_nodes": "--devices, since a pick trains on one machine, and --engine slurm or ray for several machines",
     **dict.fromkeys(("barebones", "callbacks", "enable_checkpointing", "plugins", "use_distributed_sampler")),
@@ -96,6 +97,7 @@ def plan_training(config: TrainConfig) -> Training:
         UserError: a setting, a file or the run folder is invalid.
     """
     _check_trainer_arguments(config)
+    parse_loggers(config.logger)
     make_executor = get_engine(config.engine)
     folder = RunFolder(config.run_dir)
     if config.architecture is not None and not folder.config.exists():

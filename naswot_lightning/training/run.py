@@ -21,6 +21,8 @@ from naswot_lightning.data.sources import load_dataset
 from naswot_lightning.errors import UserError, describe_os_error
 from naswot_lightning.execution.base import WorkerFailure
 from naswot_lightning.execution.resources import ResourceSlot
+from naswot_lightning.registry import own_paths
+from naswot_lightning.report.loggers import wandb_of
 from naswot_lightning.report.wandb.runs import resolve_project, wandb_group
 from naswot_lightning.storage.records import parse_json
 from naswot_lightning.training.plan import Training
@@ -80,7 +82,7 @@ def load_images(training: Training) -> list[Dataset]:
 
 def prepare_picks(training: Training, loaded: list[Dataset]) -> list[Path]:
     """Write the settings of all picks, under the lock of the run folder; return the folders without a result yet."""
-    wandb = training.config.wandb
+    wandb = wandb_of(training.config)
     folders = []
     for pick in training.picks:
         run = PickRun(
@@ -90,6 +92,7 @@ def prepare_picks(training: Training, loaded: list[Dataset]) -> list[Path]:
             id=f"{training.folder.run_id()}-{pick.name}-{pick.settings.digest()}",
             name=pick.name,
             artifacts=wandb.artifacts,
+            logger=training.config.logger,
         )
         images = loaded[0].fingerprint if loaded else None
         decided = pick.settings, run, training.config.overwrite, images, pick.selection
@@ -110,7 +113,9 @@ def train_picks(
     try:
         store_dataset(loaded.pop() if loaded else _load(settings), images)
         with display(len(folders)) as progress:
-            task = TrainPick(images, settings.space, training.slots, progress)
+            # A line for each thing that the user trusts.
+            trusted = "\n".join([settings.space, *own_paths("logger", training.config.logger)])
+            task = TrainPick(images, trusted, training.slots, progress)
             for folder, outcome in training.executor.run(task, folders):
                 yield folder, Outcome("killed", outcome.reason) if isinstance(outcome, WorkerFailure) else outcome
     finally:

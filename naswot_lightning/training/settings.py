@@ -252,6 +252,8 @@ class PickRun:
     """Also that of the pick's folder."""
     artifacts: bool = False
     """Keep the best checkpoint in wandb."""
+    logger: str = "wandb"
+    """What shows it, too."""
 
     __pydantic_config__ = STRICT
 

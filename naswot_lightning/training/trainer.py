@@ -13,10 +13,13 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.loggers import Logger
 from torch.nn.parameter import is_lazy
 
 from naswot_lightning.data.dataset import Dataset
 from naswot_lightning.data.module import ImageDataModule
+from naswot_lightning.report.lightning_loggers import TrainerLogger
+from naswot_lightning.report.loggers import LoggedRun, other_loggers
 from naswot_lightning.report.wandb.content import define_metrics
 from naswot_lightning.report.wandb.logger import SentOnceLogger
 from naswot_lightning.report.wandb.runs import resolve_mode, start_run
@@ -77,13 +80,17 @@ def make_trainer(folder: Path, pick: SavedPick, callbacks: list[pl.Callback], st
 
     def start() -> Any:
         """Start the wandb run; all runs of a run folder lie side by side, so that one viewer shows them together."""
-        shown = {**settings.to_plain(), "accumulate": pick.accumulate}
         named = {"id": run.id, "name": run.name, "group": run.group, "job_type": "train"}
         started = start_run(run.mode, run.project, folder.parent.parent, shown, **named)
         if started is not None:
             define_metrics(started)
         return started
 
+    shown = {**settings.to_plain(), "accumulate": pick.accumulate}
+    logged = LoggedRun(folder.parent.parent, run.project, run.group, run.name, run.id, "train")
+    loggers: list[Logger] = [TrainerLogger(each, shown, run.name) for each in other_loggers(run.logger, logged)]
+    if resolve_mode(run.mode) != "disabled":
+        loggers.append(SentOnceLogger(start, folder / ".sent.json"))
     arguments: dict[str, Any] = {
         "num_sanity_val_steps": 0,
         "log_every_n_steps": 1,
@@ -103,7 +110,7 @@ def make_trainer(folder: Path, pick: SavedPick, callbacks: list[pl.Callback], st
         strategy=strategy,
         default_root_dir=folder,
         callbacks=callbacks,
-        logger=False if resolve_mode(run.mode) == "disabled" else SentOnceLogger(start, folder / ".sent.json"),
+        logger=loggers or False,
         plugins=[AtomicCheckpointIO()],
         # The data module deals the images out to processes, in the order of one process.
         use_distributed_sampler=False,

@@ -60,6 +60,12 @@ def define_metrics(run: Any) -> None:
         run.define_metric(name, step_metric=EPOCH)
 
 
+def training_summary(result: TrainingResult) -> dict[str, Any]:
+    """Return what is known of a training, in the names of ``result.json``."""
+    known = {name: getattr(result, name) for name in _TRAINING_SUMMARY}
+    return {name: value for name, value in known.items() if value is not None}
+
+
 def log_result(run: Any, result: TrainingResult, last: Mapping[str, float], checkpoint: Path | None) -> None:
     """Log how a training ended, in the names of ``result.json``, with the metrics of its last epoch.
 
@@ -70,7 +76,7 @@ def log_result(run: Any, result: TrainingResult, last: Mapping[str, float], chec
     known = {name: value for name, value in vars(result).items() if value is not None}
     # ``wandb sync`` forgets those of an earlier part of a training that was cut.
     run.summary.update({name: last[name] for name in METRICS if name in last})
-    run.summary.update({name: known[name] for name in _TRAINING_SUMMARY if name in known})
+    run.summary.update(training_summary(result))
     run.config.update({name: known[name] for name in _TRAINING_CONFIG if name in known}, allow_val_change=True)
     if checkpoint is not None:
         metadata = {name: getattr(result, name) for name in _CHECKPOINT}
@@ -126,21 +132,27 @@ def log_search(run: Any, shown: SearchShown, folder: RunFolder, artifacts: bool)
     table = wandb.Table(columns=["cell", *rows[0]], data=data)
     histogram = {"scores": wandb.Histogram(scores)} if scores else {}
     run.log({"ranking": table, "score_vs_params": scatter(points, ("params", "score"), shown.title), **histogram})
-    summary = {
-        BEST_SCORE: rows[0]["score"],
-        "best_architecture": rows[0]["architecture"],
-        **{f"best_{size}": rows[0][size] for size in SIZES},
-        CANDIDATES: len(shown.ranking),
-        **{status: int((shown.ranking["status"] == status).sum()) for status in ("degenerate", "failed")},
-        **{f"tau/{size}": tau for size, tau in shown.agreement.items()},
-        **{f"best_{name}": value for name, value in rows[0].items() if name not in COLUMNS},
-    }
-    run.summary.update({name: value for name, value in summary.items() if value is not None})
+    run.summary.update(search_summary(shown))
     if artifacts:
         artifact = wandb.Artifact(f"ranking-{folder.run_id()}", type="ranking")
         for path in (folder.ranking, folder.ranking.with_suffix(".csv"), folder.config):
             artifact.add_file(str(path))
         run.log_artifact(artifact)
+
+
+def search_summary(shown: SearchShown) -> dict[str, Any]:
+    """Return the best candidate of a search, and what is said of all."""
+    best = next(as_dicts(shown.ranking.head(1)))
+    summary = {
+        BEST_SCORE: best["score"],
+        "best_architecture": best["architecture"],
+        **{f"best_{size}": best[size] for size in SIZES},
+        CANDIDATES: len(shown.ranking),
+        **{status: int((shown.ranking["status"] == status).sum()) for status in ("degenerate", "failed")},
+        **{f"tau/{size}": tau for size, tau in shown.agreement.items()},
+        **{f"best_{name}": value for name, value in best.items() if name not in COLUMNS},
+    }
+    return {name: value for name, value in summary.items() if value is not None}
 
 
 def best_so_far(scores: np.ndarray, higher_is_better: bool) -> list[tuple[int, float]]:
@@ -199,7 +211,11 @@ def log_comparison(tracked: Any, run: Run, findings: Findings, figures: Mapping[
     if any(trajectories.values()):
         shown["trajectories"] = lines(trajectories, "epoch", "score during training")
     tracked.log(shown)
-    # The evidence of the largest group, in flat names.
+    tracked.summary.update(comparison_summary(run, findings))
+
+
+def comparison_summary(run: Run, findings: Findings) -> dict[str, Any]:
+    """Return the evidence of the largest group, in flat names, and the pick to choose."""
     found, estimates = findings.groups[0], dict[str, Any]()
     verdict = found.verdict
     for name, each in found.correlations["test_acc"].items():
@@ -208,7 +224,7 @@ def log_comparison(tracked: Any, run: Run, findings: Findings, figures: Mapping[
         )
     if verdict.difference is not None:
         estimates["tau/score_init_less_size"] = verdict.difference
-    summary: dict[str, Any] = {"picks": len(results), "networks": found.networks}
+    summary: dict[str, Any] = {"picks": len(run.results), "networks": found.networks}
     summary |= {"verdict": verdict.outcome, "verdict_sentence": verdict.sentence}
     for name, estimate in estimates.items():
         summary |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
@@ -225,7 +241,7 @@ def log_comparison(tracked: Any, run: Run, findings: Findings, figures: Mapping[
             "best_val_acc": best.best_val_acc,
             "best_test_acc": best.test_acc,
         }
-    tracked.summary.update({name: value for name, value in summary.items() if value is not None})
+    return {name: value for name, value in summary.items() if value is not None}
 
 
 def cell_pictures(space: str, architectures: Sequence[str]) -> list[Any]:
