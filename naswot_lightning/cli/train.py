@@ -46,6 +46,7 @@ def train_and_compare(training: Training) -> int:
     from naswot_lightning.report.compare import compare
     from naswot_lightning.report.loggers import wandb_of
     from naswot_lightning.report.wandb.comparison import ComparisonRun, ComparisonUpdates
+    from naswot_lightning.training.plan import describe_adaptation
     from naswot_lightning.training.run import load_images, prepare_picks, train_picks
 
     settings = training.picks[0].settings
@@ -57,6 +58,8 @@ def train_and_compare(training: Training) -> int:
     with training.folder.lock():
         comparison = ComparisonRun(training.folder, wandb_of(training.config))
         folders = prepare_picks(training, loaded)
+        if folders and (adaptation := describe_adaptation(training)):
+            print(f"naswot train: {adaptation}", file=sys.stderr)
         with ComparisonUpdates(comparison) as shown, closing(train_picks(training, folders, loaded)) as ended:
             for number, (folder, outcome) in enumerate(ended, start=1):
                 if not outcome.has_result:

@@ -6,7 +6,6 @@ import hashlib
 import inspect
 import random
 import re
-import sys
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -29,7 +28,15 @@ from naswot_lightning.seeds import derived_seed
 from naswot_lightning.spaces import EnumerableSpace, Space, get_space, known_space, trust
 from naswot_lightning.storage.records import STRICT, Count, Positive, from_plain
 from naswot_lightning.storage.run_folder import RunFolder
-from naswot_lightning.training.settings import NAMES, PickSettings, Recipe, adapt_recipe, resolve_recipe, seconds_of
+from naswot_lightning.training.settings import (
+    NAMES,
+    RECIPES,
+    PickSettings,
+    Recipe,
+    adapt_recipe,
+    resolve_recipe,
+    seconds_of,
+)
 
 # Arguments of Lightning's Trainer that are refused, each with the option to use instead, if there is one.
 TRAINER_ARGUMENTS_WITH_OPTIONS = {
@@ -185,17 +192,22 @@ def _recipe_for(config: TrainConfig, space: Space, dataset: str, data_dir: str) 
     recipe = resolve_recipe(config.recipe, chosen, space.has_training_parts)
     if config.batch_size is not None or config.lr is not None:
         return recipe
-    images = count_training_images(dataset, data_dir)
-    adapted = adapt_recipe(recipe, images)
-    if adapted != recipe:
-        before, steps = (-(-images // each.batch_size) for each in (recipe, adapted))
-        print(
-            f"naswot train: {images:,} training images are {before} step{'s' * (before > 1)} per epoch at --batch_size "
-            f"{recipe.batch_size}: adapted to --batch_size {adapted.batch_size} --lr {adapted.lr:g}, {steps} steps per "
-            f"epoch, {steps * recipe.epochs:,} in {recipe.epochs} epochs (give --batch_size or --lr to choose)",
-            file=sys.stderr,
-        )
-    return adapted
+    return adapt_recipe(recipe, count_training_images(dataset, data_dir))
+
+
+def describe_adaptation(training: Training) -> str | None:
+    """Return in one line how the recipe was adapted to few images; None where it is the recipe's own."""
+    config, settings = training.config, training.picks[0].settings
+    adapted, recipe = settings.values, RECIPES[settings.recipe]
+    if config.batch_size is not None or config.lr is not None or adapted.batch_size == recipe.batch_size:
+        return None
+    images = count_training_images(settings.dataset, settings.data_dir)
+    before, steps = (-(-images // each.batch_size) for each in (recipe, adapted))
+    return (
+        f"{images:,} training images are {before} step{'s' * (before > 1)} per epoch at --batch_size "
+        f"{recipe.batch_size}: adapted to --batch_size {adapted.batch_size} --lr {adapted.lr:g}, {steps} steps per "
+        f"epoch, {steps * adapted.epochs:,} in {adapted.epochs} epochs (give --batch_size or --lr to choose)"
+    )
 
 
 def _candidates(config: TrainConfig, searched: SearchSettings, folder: RunFolder, space: Space) -> list[dict[str, Any]]:
