@@ -122,16 +122,16 @@ def test_an_installed_package_gives_a_score_by_an_entry_point(folder, monkeypatc
 @pytest.mark.slow
 def test_an_algorithm_with_feedback_climbs_and_continues(folder):
     run(folder, "An algorithm with feedback")
-    folder = folder / "runs/climbing"
-    whole = (folder / "ranking.json").read_bytes()
-    lines = (folder / "scores.jsonl").read_text().splitlines(keepends=True)
+    made = folder / "runs/climbing"
+    whole = (made / "ranking.json").read_bytes()
+    lines = (made / "scores.jsonl").read_text().splitlines(keepends=True)
     rows = [json.loads(line) for line in lines]
     assert len(rows) == 10
     firsts = [row["score"] for row in rows[:4] if row["score"] is not None]
     assert max(row["score"] for row in rows if row["score"] is not None) >= max(firsts)
-    (folder / "scores.jsonl").write_text("".join(lines[:6]) + lines[6][:20])  # killed in the seventh
+    (made / "scores.jsonl").write_text("".join(lines[:6]) + lines[6][:20])  # killed in the seventh
     run(folder, "An algorithm with feedback")
-    assert (folder / "ranking.json").read_bytes() == whole
+    assert (made / "ranking.json").read_bytes() == whole
 
 
 @pytest.mark.slow
