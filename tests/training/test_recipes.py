@@ -12,7 +12,7 @@ from naswot_lightning.cli.train import run_training
 from naswot_lightning.config import CONFIGS, SearchConfig, TrainConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.training.classifier import ImageClassifier
-from naswot_lightning.training.plan import plan_training
+from naswot_lightning.training.plan import describe_adaptation, plan_training
 from naswot_lightning.training.settings import NAMES, Recipe, resolve_recipe
 from tests.conftest import ROOT, shared_path
 from tests.images import make_image_folder
@@ -68,24 +68,25 @@ def test_options_are_those_that_change_a_result_and_describe_the_recipe():
     }
 
 
-def test_recipe_is_adapted_to_few_images_unless_batch_or_rate_are_chosen(tmp_path, capsys):
+def test_recipe_is_adapted_to_few_images_unless_batch_or_rate_are_chosen(tmp_path):
     folder = make_image_folder(tmp_path / "images", {"train": 80, "test": 2}, size=4)
 
-    def described(**more):
+    def planned(**more):
         data = {"dataset": "imagefolder", "data_dir": str(folder), "run_dir": str(tmp_path / "none"), **more}
-        return plan_training(TrainConfig(architecture=SMALL, space="nasbench201", **data)).picks[0].settings
+        training = plan_training(TrainConfig(architecture=SMALL, space="nasbench201", **data))
+        return training.picks[0].settings, describe_adaptation(training)
 
+    settings, said = planned()
     # A tenth of 240 is held out.
-    assert described().describe_recipe() == "nasbench201-200 (batch_size 16, lr 0.00625)"
-    assert capsys.readouterr().err == (
-        "naswot train: 216 training images are 1 step per epoch at --batch_size 256: adapted to --batch_size 16 --lr "
-        "0.00625, 14 steps per epoch, 2,800 in 200 epochs (give --batch_size or --lr to choose)\n"
+    assert settings.describe_recipe() == "nasbench201-200 (batch_size 16, lr 0.00625)"
+    assert said == (
+        "216 training images are 1 step per epoch at --batch_size 256: adapted to --batch_size 16 --lr 0.00625, "
+        "14 steps per epoch, 2,800 in 200 epochs (give --batch_size or --lr to choose)"
     )
-    assert described(dataset="digits", recipe="nds-100").values.batch_size == 32
-    capsys.readouterr()
+    assert planned(dataset="digits", recipe="nds-100")[0].values.batch_size == 32
     for chosen in ({"batch_size": 256}, {"lr": 0.1}):
-        assert described(**chosen).describe_recipe() == "nasbench201-200"
-    assert capsys.readouterr().err == ""
+        settings, said = planned(**chosen)
+        assert (settings.describe_recipe(), said) == ("nasbench201-200", None)
 
 
 def test_parts_that_a_space_has_not():
