@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -47,34 +48,52 @@ def started(config):
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
+def count_points(config):
+    return sum(len(path.read_text().splitlines()) for path in RunFolder(config.run_dir).picks.glob("*/trajectory.csv"))
+
+
+def checkpoints_of(config):
+    return [torch.load(path, weights_only=True) for path in RunFolder(config.run_dir).picks.glob("*/last.ckpt")]
+
+
 def wait_for_points(process, config, count):
     """Wait until more than so many lines of trajectories are written."""
     deadline = time.monotonic() + 600
     while process.poll() is None and time.monotonic() < deadline:
-        tables = RunFolder(config.run_dir).picks.glob("*/trajectory.csv")
-        if sum(len(path.read_text().splitlines()) for path in tables) > count:
+        if count_points(config) > count:
             break
         time.sleep(0.002)
     assert process.poll() is None, process.stderr.read()
+
+
+def is_running(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes() != b""
+    except OSError:
+        return False
 
 
 def test_picks_killed_interrupted_and_continued_are_those_of_one_after_the_other(tmp_path, data, whole, capsys):
     """SIGKILL of the command alone: its picks must end by themselves, and what they were writing must not count."""
     config = config_of(tmp_path / "run", data, seeds="1,2", workers=2, **OPTIONS)
     process = started(config)
-    wait_for_points(process, config, random.Random(time.time_ns()).randint(2, 8))
+    wait_for_points(process, config, random.Random(time.time_ns()).randint(2, 4))
+    picks = [pid for path in Path(f"/proc/{process.pid}/task").glob("*/children") for pid in path.read_text().split()]
     process.kill()
     process.communicate()
+    while any(map(is_running, picks)):
+        time.sleep(0.01)
+    saved = checkpoints_of(config)
     process = started(config)
-    wait_for_points(process, config, 12)
+    # A new point: before Python has loaded a line of the command, Ctrl-C is Python's own to answer.
+    wait_for_points(process, config, count_points(config) + 2)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=180)
     assert process.returncode == 130
     assert errors.strip().splitlines()[-1] == "naswot train: error: interrupted; run the same command again to continue"
     assert "Traceback" not in errors
-    saved = [torch.load(path, weights_only=True) for path in RunFolder(config.run_dir).picks.glob("*/last.ckpt")]
     # After the step at hand: inside an epoch.
-    assert any(each["global_step"] % STEPS for each in saved)
+    assert any(each["global_step"] % STEPS for each in saved + checkpoints_of(config))
     assert run_training(config) == 0
     assert "epoch 3/3" in capsys.readouterr().out
     assert outcomes_of(config) == whole
