@@ -166,7 +166,7 @@ def share_rows() -> Rows:
 
     naswot_score(network, images)
     with (
-        mock.patch.object(CodeDistances, "_pack", clocked(CodeDistances._pack)),
+        mock.patch.object(CodeDistances, "pack", clocked(CodeDistances.pack)),
         mock.patch.object(CodeDistances, "kernel", clocked(CodeDistances.kernel)),
     ):
         start = time.perf_counter()

@@ -14,7 +14,6 @@ from bench.clock import Rows
 from naswot_lightning.config import SearchConfig, WandbConfig
 from naswot_lightning.searching.algorithms.base import architecture_of
 from naswot_lightning.searching.plan import plan_search
-from naswot_lightning.storage.score_rows import ScoreRows
 
 CANDIDATES, WORKERS, TURNS = 500, 2, 3
 SETS = ("digits", "noise")
@@ -29,12 +28,11 @@ def overhead_rows(samples: int = 100) -> Rows:
         )
         first = search.algorithm.propose([])
         search.evaluator(architecture_of(first[0]))  # loads and compiles
-        with ScoreRows(search.folder.scores) as rows:
-            loop = search.loop(rows)
+        with search.loop() as loop:
             start = time.perf_counter()
             loop.run(search.algorithm, first)
             total = time.perf_counter() - start
-            inside = sum(row.seconds for row in rows.rows)
+            inside = sum(row.seconds for row in loop.finished.rows)
     return [
         (
             f"search of {samples} candidates",

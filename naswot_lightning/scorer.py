@@ -18,7 +18,7 @@ from naswot_lightning.errors import describe_error
 from naswot_lightning.naswot import Precision
 from naswot_lightning.naswot.isolation import process_restored
 from naswot_lightning.networks import alarms_raised, build_network, move_network
-from naswot_lightning.scores.base import Measured, Probe, Score
+from naswot_lightning.scores.base import Measured, Probe
 from naswot_lightning.scores.registry import get_score, observers_of
 from naswot_lightning.seeds import derived_seed, renewed_generators
 from naswot_lightning.spaces import Complexity, Space, SpaceError, get_space, trust
@@ -94,7 +94,7 @@ class ScoreEvaluator:
     def __call__(self, architecture: str) -> Evaluation:
         """Return the scores of one network with its model size; a failure is a status, too."""
         start = time.perf_counter()
-        repeats: list[Mapping[str, float]] = []
+        repeats: list[dict[str, float]] = []
         faults: list[str] = []
         size = n_units = None
         try:
@@ -105,7 +105,15 @@ class ScoreEvaluator:
                     network = build_network(self.space, architecture, self.seed, probe.num_classes, repeat)
                     network = move_network(network, self.device, self.space.channels_last)
                     measured = Measured(network, probe, size, self.precision, observers_of(self.scores))
-                    repeats.append({score.name: self._score(score, measured, faults) for score in self.scores})
+                    repeats.append(values := {})
+                    for score in self.scores:
+                        # A score that fails leaves the others.
+                        try:
+                            with score.threads():
+                                values[score.name] = score.function(measured)
+                        except Exception as error:  # noqa: BLE001 - any fault of one network is reported with it
+                            faults.append(f"{score.name}: " * (len(self.scores) > 1) + describe_error(error))
+                            values[score.name] = math.nan
                     # Where units cannot be counted, the scores that need them have said why; the others do without.
                     with suppress(Exception):
                         n_units = measured.n_units
@@ -128,14 +136,6 @@ class ScoreEvaluator:
         except Exception as error:  # noqa: BLE001 - any fault of one network is reported with it
             faults.append(f"its size cannot be counted: {describe_error(error)}")
             return None
-
-    def _score(self, score: Score, measured: Measured, faults: list[str]) -> float:
-        """Return a score; one that fails is nan, and leaves the others."""
-        try:
-            return score(measured)
-        except Exception as error:  # noqa: BLE001 - any fault of one network is reported with it
-            faults.append(f"{score.name}: " * (len(self.scores) > 1) + describe_error(error))
-            return math.nan
 
     def __reduce__(self) -> tuple[Callable[..., ScoreEvaluator], tuple[Any, ...]]:
         """Send the space by its name: a user's functions cannot be sent themselves."""

@@ -32,7 +32,9 @@ def run_merge(config: MergeConfig) -> int:
         return _merge_picks(RunFolder(config.run_dir), folders)
     search, candidates = merge_shards(config)
     with search.opened():
-        return show_search(search, search.run(candidates))
+        with search.loop() as loop:
+            proposed = loop.run(search.algorithm, candidates)
+        return show_search(search, search.write_result(loop, proposed))
 
 
 def _merge_picks(whole: RunFolder, copies: Sequence[RunFolder]) -> int:

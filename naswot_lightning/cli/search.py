@@ -35,4 +35,6 @@ def run_search(config: SearchConfig) -> int:
     if config.calibrate:
         return calibrate_and_show(search, first)
     with search.opened():
-        return show_search(search, search.run(first))
+        with search.loop() as loop:
+            proposed = loop.run(search.algorithm, first)
+        return show_search(search, search.write_result(loop, proposed))

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
 from typing import Any, Literal, TypeVar, get_args
 
@@ -110,13 +110,14 @@ def activation_kernel(
     by_batch = batch_norm == "batch"
     autocast = torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16")
 
-    def record(dimensions: Callable[[Tensor], Dimensions], observers: Observers, batch: Tensor) -> _ReLURecorder:
-        recorder = _ReLURecorder(len(batch), dimensions(batch), by_batch, observers)
-        with isolated(network, batch.device), autocast, recorder, ExitStack() as stack:
-            # Entered last, a mode among them sees every call first.
-            for observer in observers:
-                stack.enter_context(observer)
-            network(batch)
+    def record(dimensions: Callable[[Tensor], Dimensions], observers: Observers, images: Tensor) -> _ReLURecorder:
+        for attempt in memory_attempts(network, images):
+            with attempt as batch, isolated(network, batch.device), autocast, ExitStack() as stack:
+                recorder = stack.enter_context(_ReLURecorder(len(batch), dimensions(batch), by_batch, observers))
+                # Entered last, a mode among them sees every call first.
+                for observer in observers:
+                    stack.enter_context(observer)
+                network(batch)
         return recorder
 
     # Not inference_mode: what a network keeps of its first forward pass (a mask, a table) must serve its training.
@@ -124,13 +125,12 @@ def activation_kernel(
         if variant == "reference":
             return in_channels_last(partial(_reference_kernel, network, by_batch, autocast), network, images)
         try:
-            return in_channels_last(partial(record, ImagesOutermost, observers), network, images).kernel()
+            return record(ImagesOutermost, observers, images).kernel()
         except UnknownDimensionError:
             # One image, and another twice or, so that the number differs from N, three times.
             other = images[[0, 1, 1] if len(images) != 3 else [0, 1, 1, 1]]
-            inputs = in_channels_last(partial(record, ReLUInputs, ()), network, other).dimensions.inputs
-            found = partial(FoundDimensions, len(other), inputs)
-            return in_channels_last(partial(record, found, observers), network, images).kernel()
+            inputs = record(ReLUInputs, (), other).dimensions.inputs
+            return record(partial(FoundDimensions, len(other), inputs), observers, images).kernel()
 
 
 def expect_tensor(images: object) -> None:
@@ -140,29 +140,58 @@ def expect_tensor(images: object) -> None:
         raise TypeError(f"images of type {type(images).__name__}: {wanted}")
 
 
-def in_channels_last(run: Callable[[Tensor], Result], network: nn.Module, images: Tensor) -> Result:
-    """Return ``run(images)`` with 4-dimensional images in channels_last memory, which feature maps take over.
+def memory_attempts(network: nn.Module, images: Tensor) -> Iterator[AbstractContextManager[Tensor]]:
+    """Yield one or two blocks in which to run a network on a copy of the images, which it may rectify in place.
 
-    ``run`` is called twice if the network refuses that memory: it must leave nothing behind when it raises. It is given
-    a copy, since a network may rectify its images in place. Images of another dimension are handed on as they are.
+    4-dimensional images are in channels_last memory, which feature maps take over. A network that refuses that memory
+    ends the block, which must leave nothing behind then, and a second one follows in contiguous memory.
     """
     if images.dim() != 4:
-        return run(images.clone())
+        yield nullcontext(images.clone())
+        return
     # NAS-Bench-201, 128 images of 3x32x32, two cores: 0.11 s per score where images in contiguous memory take 0.30 s.
-    try:
-        return run(images.clone(memory_format=torch.channels_last))
-    except RuntimeError as error:
-        if _REFUSED not in str(error):
-            raise
+    first = _ChannelsLast(images)
+    yield first
+    if first.is_refused:
+        yield _contiguous(network, images)
+
+
+class _ChannelsLast(AbstractContextManager[Tensor]):
+    """Gives a copy of images in channels_last memory, and ends where the network refuses that."""
+
+    is_refused = False
+
+    def __init__(self, images: Tensor) -> None:
+        self._images = images
+
+    def __enter__(self) -> Tensor:
+        return self._images.clone(memory_format=torch.channels_last)
+
+    def __exit__(self, kind: object, error: BaseException | None, *_: object) -> bool:
+        self.is_refused = isinstance(error, RuntimeError) and _REFUSED in str(error)
+        return self.is_refused
+
+
+@contextmanager
+def _contiguous(network: nn.Module, images: Tensor) -> Iterator[Tensor]:
+    """Give a copy of images in contiguous memory, with the network's weights in the same."""
     # A convolution returns channels_last where either its input or its weight is.
     before = [(weight, weight.data) for weight in network.parameters() if weight.dim() == 4]
     try:
         for weight, data in before:
             weight.data = data.contiguous()
-        return run(images.clone(memory_format=torch.contiguous_format))
+        yield images.clone(memory_format=torch.contiguous_format)
     finally:
         for weight, data in before:
             weight.data = data
+
+
+def in_channels_last(run: Callable[[Tensor], Result], network: nn.Module, images: Tensor) -> Result:
+    """Return ``run(copy of the images)``, called twice where the network refuses channels_last memory."""
+    for attempt in memory_attempts(network, images):
+        with attempt as batch:
+            result = run(batch)
+    return result
 
 
 _aten = torch.ops.aten
@@ -253,10 +282,16 @@ class _ReLURecorder(TorchFunctionMode):
             return func(*args, **kwargs)
         for observer in self._observers:
             observer.see(by_image)
-        if by_image is x and func in _PLAIN_RELU:
-            rectified = self._codes.rectify(x, inplace=func in _RELU_IN_PLACE or bool(kwargs.get("inplace")))
-            if rectified is not None:
-                return rectified
+        if by_image is x and func in _PLAIN_RELU and self._codes.takes(x):
+            # Values are read once for codes and max. (A tensor that feeds several ReLUs is read once for each.)
+            rectified = x
+            if func in _RELU_IN_PLACE or kwargs.get("inplace"):
+                # Written behind torch's back: whoever has saved the tensor for a backward pass must learn of it.
+                torch.autograd.graph.increment_version(x)
+            else:
+                rectified = torch.empty_like(x)
+            self._codes.pack(x, rectified)
+            return rectified
         # Before the call, which may be in place.
         self._codes.add(by_image)
         return func(*args, **kwargs)

@@ -16,7 +16,7 @@ from naswot_lightning.scorer import Evaluation
 from naswot_lightning.searching.algorithms.random import Listed
 from naswot_lightning.searching.plan import plan_search
 from naswot_lightning.storage.run_folder import RunFolder
-from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows
+from naswot_lightning.storage.score_rows import ScoreRow
 
 
 class ScoreTable:
@@ -69,8 +69,7 @@ def score_table(
     with folder.open({**search.settings, **identity}, identity, settings.overwrite):
         # The mark of a folder that --overwrite may clear.
         folder.run_id()
-        with ScoreRows(folder.scores) as finished:
-            loop = search.loop(finished)
+        with search.loop() as loop:
             rows = loop.run(listed, listed.propose([]))
     if loop.fresh:
         print(f"{folder.path}: {loop.fresh:,} of {len(rows):,} architectures scored now, the rest before")

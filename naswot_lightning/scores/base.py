@@ -170,10 +170,9 @@ class Score:
     needs_labels: bool = False
     """the loss of the probe's labels enters it."""
 
-    def __call__(self, measured: Measured) -> float:
-        """Return the score of a network."""
-        with gradients.one_thread() if self.exact_sums else nullcontext():
-            return self.function(measured)
+    def threads(self) -> AbstractContextManager[None]:
+        """Return a block in which its function is called."""
+        return gradients.one_thread() if self.exact_sums else nullcontext()
 
     @property
     def column(self) -> Column:

@@ -54,7 +54,11 @@ def compute_scores(network: nn.Module, probe: Probe, names: Sequence[str]) -> di
     """
     scores = [get_score(name) for name in names]
     measured = Measured(network, probe, observers=observers_of(scores))
-    return {score.name: score(measured) for score in scores}
+    found = {}
+    for score in scores:
+        with score.threads():
+            found[score.name] = score.function(measured)
+    return found
 
 
 def require_labels(names: Sequence[str], labels: Tensor | None) -> None:

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from itertools import accumulate
 from typing import Any, cast
@@ -100,13 +100,21 @@ class Search:
             affecting += settings_affecting(self.config, "scores")
         return {name: getattr(self.config, name) for name in affecting}
 
-    def opened(self) -> AbstractContextManager[None]:
-        """Hold the run folder within a block; see :meth:`RunFolder.open`."""
-        return self.folder.open(self.settings, self.identity, self.config.overwrite)
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Hold the run folder within a block, see :meth:`RunFolder.open`; note the versions of the libraries."""
+        with self.folder.open(self.settings, self.identity, self.config.overwrite):
+            note_versions(self.folder.versions)
+            yield
 
-    def loop(self, finished: ScoreRows) -> Loop:
-        """Return what evaluates its candidates, from the rows that are finished."""
-        return Loop(self.space.name, self.canonical, self.evaluator, self.executor, self.config.seed, finished)
+    @contextmanager
+    def loop(self) -> Iterator[Loop]:
+        """Give what evaluates its candidates, from the rows of the open folder; its workers end with the block."""
+        with ExitStack() as opened, ScoreRows(self.folder.scores) as finished:
+            for each in (self.evaluator, self.executor):
+                if isinstance(each, AbstractContextManager):
+                    opened.enter_context(each)
+            yield Loop(self.space.name, self.canonical, self.evaluator, self.executor, self.config.seed, finished)
 
     def first_batch(self) -> Sequence[Proposal]:
         """Return the first candidates; none within the limits is a UserError."""
@@ -117,17 +125,9 @@ class Search:
             print(self.limits)
         return batch
 
-    def run(self, first: Sequence[Proposal]) -> SearchResult:
-        """Evaluate, in the open folder, what the algorithm proposes after its first batch; write the ranking."""
+    def write_result(self, loop: Loop, proposed: Sequence[ScoreRow]) -> SearchResult:
+        """Write the ranking of the candidates that a loop has evaluated into the open folder."""
         folder = self.folder
-        note_versions(folder.versions)
-        with ExitStack() as opened, ScoreRows(folder.scores) as finished:
-            # What they hold is let go before the ranking.
-            for each in (self.evaluator, self.executor):
-                if isinstance(each, AbstractContextManager):
-                    opened.enter_context(each)
-            loop = self.loop(finished)
-            proposed = loop.run(self.algorithm, first)
         folder.expect_in_place()
         # Trials of a part of the epochs do not compare with whole evaluations: they are not ranked.
         evaluated = [row for row in {proposal_of(row): row for row in proposed}.values() if row.fidelity is None]
@@ -137,7 +137,7 @@ class Search:
         ranking = rank(evaluated, self.criteria, known)
         write_ranking(folder.path, ranking)
         evidence = self.benchmark.write_evidence(folder.path, ranking) if self.benchmark else None
-        return SearchResult(finished.rows, proposed, evaluated, ranking, evidence, loop.fresh)
+        return SearchResult(loop.finished.rows, proposed, evaluated, ranking, evidence, loop.fresh)
 
 
 @dataclass

@@ -220,7 +220,7 @@ def test_scores_of_a_pass_share_it(monkeypatch):
     compute_scores(network, probe_of(), names)
     assert len(calls) == 1
     measured = Measured(network, probe_of())
-    assert {name: REGISTERED[name](measured) for name in names} == compute_scores(network, probe_of(), names)
+    assert {name: REGISTERED[name].function(measured) for name in names} == compute_scores(network, probe_of(), names)
     assert len(calls) == 2 + 4
     grad = torch.autograd.grad
     monkeypatch.setattr(torch.autograd, "grad", lambda *args, **kwargs: calls.append(0) or grad(*args, **kwargs))

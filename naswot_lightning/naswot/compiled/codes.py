@@ -96,7 +96,7 @@ class CodeDistances:
         if tensor.device.type == "cpu" and tensor.is_floating_point():
             if not is_plain(tensor):
                 tensor = tensor.detach().resolve_neg()
-            self._pack(tensor if _is_dense(tensor) else tensor.contiguous(), None)
+            self.pack(tensor if _is_dense(tensor) else tensor.contiguous(), None)
             return
         distances, nan = product_distances(tensor.flatten(1))
         self._products = distances if self._products is None else self._products.add_(distances)
@@ -104,20 +104,9 @@ class CodeDistances:
         self._n_units += tensor.numel() // self.images
         self._is_empty = False
 
-    def rectify(self, pre_activations: Tensor, inplace: bool) -> Tensor | None:
-        """Count the codes of one ReLU and return max(x, 0), or None where only :meth:`add` will do.
-
-        The values are read once for both. (A tensor that feeds several ReLUs is read once for each.)
-        """
-        x = pre_activations
-        if x.shape[:1] != (self.images,) or not (is_plain(x) and x.dtype in _BITS and x.dim() > 1 and _is_dense(x)):
-            return None
-        if inplace:
-            # Written behind torch's back: whoever has saved the tensor for a backward pass must learn of it.
-            torch.autograd.graph.increment_version(x)
-        rectified = x if inplace else torch.empty_like(x)
-        self._pack(x, rectified)
-        return rectified
+    def takes(self, x: Tensor) -> bool:
+        """Return whether :meth:`pack` takes a tensor as it is; for any other there is :meth:`add`."""
+        return x.shape[:1] == (self.images,) and is_plain(x) and x.dtype in _BITS and x.dim() > 1 and _is_dense(x)
 
     def kernel(self, smooth_units: int = 0) -> ActivationKernel:
         """Return K_H = N_A - d_H, with the number of units that are no ReLUs."""
@@ -131,8 +120,8 @@ class CodeDistances:
         has_nan = self._has_nan or any(bool(flag) for flag in self._nan_flags)
         return ActivationKernel(self._n_units - distances, self._n_units, has_nan, smooth_units)
 
-    def _pack(self, values: Tensor, rectified: Tensor | None) -> None:
-        """Pack the codes of plain, dense values (N, ...), and write max(value, 0) to a tensor like them."""
+    def pack(self, values: Tensor, rectified: Tensor | None) -> None:
+        """Pack the codes of plain, dense values (N, ...), and write max(value, 0) to a tensor like them, or to them."""
         magnitude, infinity = _BITS[values.dtype]
         units = values.numel() // self.images
         width = (units + 63) // 64
