@@ -125,7 +125,7 @@ def search(scores: Sequence[str] | None = None, **options: Any) -> Ranking:
     with _printed() as text:
         code = run_search(config)
     ranking = Ranking(read_ranking(Path(config.run_dir)), Path(config.run_dir), text.getvalue())
-    if code:
+    if code and ranking.frame["status"].iloc[0] != "ok":
         raise UserError(f"no candidate could be scored: see {ranking.run_dir}/scores.jsonl")
     return ranking
 

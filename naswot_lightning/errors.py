@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 from naswot_lightning.spaces.errors import did_you_mean, one_line
 
@@ -16,6 +18,50 @@ class UserError(ValueError):
 
     def __str__(self) -> str:
         return one_line(super().__str__())
+
+
+Fault = Literal["architecture", "resource", "device"]
+
+_MEMORY = re.compile(r"out of memory|can't allocate memory|_STATUS_(ALLOC_FAILED|NOT_INITIALIZED)")
+_DEVICE = re.compile(
+    r"(CUDA|HIP)( driver)? error|CU[A-Z]+_STATUS_(EXECUTION_FAILED|INTERNAL_ERROR|MAPPING_ERROR)|\bECC\b"
+)
+# Of a call that CUDA refuses; the device goes on.
+_REFUSED = re.compile(r"invalid (configuration )?argument|too many resources requested")
+
+
+class MachineError(UserError):
+    """A fault of the machine that says nothing of the network that met it: too little memory, or a broken device."""
+
+    def __init__(self, message: str, kind: Fault = "resource") -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+def fault_kind(error: BaseException) -> Fault:
+    """Return what is to blame for an error: the architecture, too little memory, or the device, which answers no more.
+
+    >>> fault_kind(RuntimeError("CUDA error: device-side assert triggered")), fault_kind(MemoryError())
+    ('device', 'resource')
+    >>> fault_kind(RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED")), fault_kind(RuntimeError("shapes differ"))
+    ('resource', 'architecture')
+    """
+    if isinstance(error, MachineError):
+        return error.kind
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return "resource"
+    # Those of torch are RuntimeErrors, too, but for old versions without classes of their own.
+    message = str(error) if isinstance(error, RuntimeError) else ""
+    if _MEMORY.search(message):
+        return "resource"
+    return "device" if _DEVICE.search(message) and not _REFUSED.search(message) else "architecture"
+
+
+def raise_machine_fault(error: BaseException) -> None:
+    """Raise a fault of the machine as :class:`MachineError`; return where the error is of the architecture."""
+    kind = fault_kind(error)
+    if kind != "architecture":
+        raise error if isinstance(error, MachineError) else MachineError(describe_error(error), kind) from error
 
 
 def expect_name(what: str, value: str, names: Iterable[str]) -> str:

@@ -7,14 +7,13 @@ import pickle
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from naswot_lightning.columns import Column, Criterion
-from naswot_lightning.errors import describe_error
+from naswot_lightning.errors import describe_error, raise_machine_fault
 from naswot_lightning.naswot import Precision
 from naswot_lightning.naswot.isolation import process_restored
 from naswot_lightning.networks import alarms_raised, build_network, move_network
@@ -92,7 +91,11 @@ class ScoreEvaluator:
         self.probes = [probe.to(self.device) for probe in self.probes]
 
     def __call__(self, architecture: str) -> Evaluation:
-        """Return the scores of one network with its model size; a failure is a status, too."""
+        """Return the scores of one network with its model size; a failure is a status, too.
+
+        Raises:
+            MachineError: memory ran out, or the device is broken: no fault of the network.
+        """
         start = time.perf_counter()
         repeats: list[dict[str, float]] = []
         faults: list[str] = []
@@ -112,15 +115,19 @@ class ScoreEvaluator:
                             with score.threads():
                                 values[score.name] = score.function(measured)
                         except Exception as error:  # noqa: BLE001 - any fault of one network is reported with it
+                            raise_machine_fault(error)
                             faults.append(f"{score.name}: " * (len(self.scores) > 1) + describe_error(error))
                             values[score.name] = math.nan
                     # Where units cannot be counted, the scores that need them have said why; the others do without.
-                    with suppress(Exception):
+                    try:
                         n_units = measured.n_units
+                    except Exception as error:  # noqa: BLE001 - any fault of one network
+                        raise_machine_fault(error)
                     faults += [measured.blind_spot] if measured.blind_spot else []
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - any fault of one network is reported with it, also sys.exit
+            raise_machine_fault(error)
             repeats = [dict.fromkeys((score.name for score in self.scores), math.nan)]
             faults = [describe_error(error)]
         seconds = round(time.perf_counter() - start, 6)
@@ -134,6 +141,7 @@ class ScoreEvaluator:
         except SpaceError:
             raise
         except Exception as error:  # noqa: BLE001 - any fault of one network is reported with it
+            raise_machine_fault(error)
             faults.append(f"its size cannot be counted: {describe_error(error)}")
             return None
 

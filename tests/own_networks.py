@@ -1,5 +1,7 @@
 """Networks for tests of training, given as ``--space tests.own_networks.FUNCTION``."""
 
+import os
+
 import torch
 from torch import nn
 
@@ -51,3 +53,18 @@ class Features(nn.Module):
 def networks():
     """Return the networks by name."""
     return {"plain": _without_batch_norm, "hungry": Hungry, "unused": Unused, "features": Features}
+
+
+def scarce_networks():
+    """Networks of three widths; there is too little memory for the second while a file exists."""
+
+    def of_width(width):
+        def build(classes):
+            if width == 9 and os.path.exists(os.environ["SCARCE"]):
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+            pool = nn.AdaptiveAvgPool2d(1), nn.Flatten()
+            return nn.Sequential(nn.Conv2d(3, width, 3), nn.ReLU(), *pool, nn.Linear(width, classes))
+
+        return build
+
+    return {str(width): of_width(width) for width in (8, 9, 16)}

@@ -20,7 +20,7 @@ def run_search(config: SearchConfig) -> int:
     """Rank the candidates of ``config``, or measure cheaper settings of the score on them, as it says.
 
     Returns:
-        0, or 1 where no candidate could be scored.
+        0, or 1 where no candidate could be scored, or some only not on this machine.
 
     Raises:
         UserError: an invalid setting, an unreadable file or run folder.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -61,7 +62,12 @@ def show_search(search: Search, result: SearchResult) -> int:
         figures = draw_figures(shown, findings, search.folder.figures, _FIGURES)
         print(f"Report: {write_report(search.folder, shown, findings)}")
     _track(search, result, figures)
-    return 0 if result.ranking["status"].iloc[0] == "ok" else 1
+    if result.unscored:
+        count = counted(len(result.unscored), "candidate")
+        row = result.unscored[0]
+        why = f"by the machine's fault, e.g. {fold(one_line(row.architecture), _EXAMPLE)}: {row.reason}"
+        print(f"{count} could not be scored {why}; the same command tries them again", file=sys.stderr)
+    return 0 if result.ranking["status"].iloc[0] == "ok" and not result.unscored else 1
 
 
 def calibrate_and_show(search: Search, first: Sequence[Proposal]) -> int:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeGuard, TypeVar, runtime_checkable
+
+from naswot_lightning.errors import Fault, MachineError, raise_machine_fault
 
 if TYPE_CHECKING:
     import torch
@@ -47,6 +51,8 @@ class WorkerFailure:
 
     reason: str
     """One line, such as "was killed by SIGKILL"."""
+    kind: Fault = "architecture"
+    """What is to blame; only the architecture's failure would be the same on another machine."""
 
 
 class Executor(Protocol):
@@ -89,7 +95,32 @@ def forks_ended() -> Iterator[None]:
             os._exit(0)
 
 
-def run_item(task: Task[T, R], item: T) -> R:
-    """Return the result of an item, in one process."""
-    with forks_ended():
-        return task(item)
+def run_item(task: Task[T, R], item: T) -> R | WorkerFailure:
+    """Return the result of an item in this process; a fault of the machine is a failure, and memory is given back."""
+    try:
+        with forks_ended():
+            return task(item)
+    except Exception as error:
+        failure = machine_failure(error)
+        if failure is None:
+            raise
+    gc.collect()
+    if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_initialized():
+        # Where the device is broken, this fails as well.
+        with suppress(RuntimeError):
+            torch.cuda.empty_cache()
+    return failure
+
+
+def is_device_failure(result: object) -> TypeGuard[WorkerFailure]:
+    """Return whether a process can use its device no more."""
+    return isinstance(result, WorkerFailure) and result.kind == "device"
+
+
+def machine_failure(error: Exception) -> WorkerFailure | None:
+    """Return a fault of the machine as the failure of a worker; None where it is of the task."""
+    try:
+        raise_machine_fault(error)
+    except MachineError as fault:
+        return WorkerFailure(f"met {fault}", fault.kind)
+    return None

@@ -8,7 +8,7 @@ import os
 import pickle
 import signal
 import time
-from collections import deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from naswot_lightning.errors import UserError
+from naswot_lightning.errors import MachineError, UserError, raise_machine_fault
 from naswot_lightning.execution.base import (
     Executor,
     R,
@@ -27,7 +27,7 @@ from naswot_lightning.execution.base import (
     T,
     Task,
     WorkerFailure,
-    forks_ended,
+    is_device_failure,
     run_item,
 )
 from naswot_lightning.execution.worker import (
@@ -48,6 +48,11 @@ _TRIED, _WORTHWHILE_S = 3, 30.0
 _START_S = 60.0
 # Between looks for a worker that hangs, and for a worker that is told to end.
 _GLANCE_S, _PATIENCE_S = 1.0, 5.0
+# Faults of a device one after the other with no result between them: then it gets no more work.
+_MOST_FAULTS = 2
+
+# Of an item: where, and why.
+_AGAIN = "warning: %s %s; what it was at is tried again at the end"
 
 log = logging.getLogger(__name__)
 
@@ -77,15 +82,35 @@ def local_executor(request: ResourceRequest) -> Executor:
 
 
 class SerialExecutor:
-    """Runs items in their order, in this process."""
+    """Runs items in their order, in this process; one for which memory runs out once more, when all are finished."""
 
     def run(self, task: Task[T, R], items: Iterable[T]) -> Iterator[tuple[T, R | WorkerFailure]]:
-        """Yield each item with its result."""
-        task.prepare()
+        """Yield each item with its result; a broken device, which this process cannot leave, is a UserError."""
+        try:
+            task.prepare()
+        except Exception as error:
+            raise_machine_fault(error)
+            raise
+        again: list[T] = []
         for item in items:
-            with forks_ended():
-                result = task(item)
-            yield item, result
+            result = self._run(task, item)
+            if isinstance(result, WorkerFailure) and result.kind == "resource":
+                log.warning(_AGAIN, "this process", result.reason)
+                again.append(item)
+            else:
+                yield item, result
+        for item in again:
+            yield item, self._run(task, item)
+
+    def _run(self, task: Task[T, R], item: T) -> R | WorkerFailure:
+        result = run_item(task, item)
+        if is_device_failure(result):
+            raise MachineError(
+                f"this process {result.reason}, and can use the device no more; what is finished is kept: run the same "
+                "command again; --workers 2 survives such a fault",
+                "device",
+            )
+        return result
 
 
 @dataclass
@@ -98,7 +123,7 @@ class ThreadExecutor:
         """Yield each item with its result, as they are finished."""
         task.prepare()
         with ThreadPoolExecutor(self.count) as pool:
-            futures: dict[Future[R], T] = {pool.submit(run_item, task, item): item for item in items}
+            futures: dict[Future[R | WorkerFailure], T] = {pool.submit(run_item, task, item): item for item in items}
             try:
                 for future in as_completed(futures):
                     yield futures[future], future.result()
@@ -119,12 +144,13 @@ class AutomaticExecutor:
         """Yield each item with its result, as they are finished."""
         waiting, quickest = list(items), float("inf")
         results = SerialExecutor().run(task, waiting)
+        rest = list(waiting)
         for _ in waiting[:_TRIED]:
             start = time.perf_counter()
-            finished = next(results)
+            item, result = next(results)
             quickest = min(quickest, time.perf_counter() - start)
-            yield finished
-        rest = waiting[_TRIED:]
+            rest.remove(item)
+            yield item, result
         if self.processes.count > 1 and quickest * len(rest) >= _WORTHWHILE_S:
             # Raised at once where a user's functions cannot be sent to another process.
             with suppress(UserError):
@@ -136,8 +162,9 @@ class AutomaticExecutor:
 class ProcessExecutor:
     """Runs items in processes, which end with this one.
 
-    A process that dies or hangs is replaced. Its item is tried once more when all others are finished, with no process
-    beside it that could want the same memory.
+    A process that dies or hangs, or whose device breaks, is replaced. Its item is tried once more when all others are
+    finished, on another device where there is one, with no process beside it that could want the same memory; so is an
+    item for which memory runs out. A device that breaks twice in a row gets no more work.
     """
 
     count: int
@@ -147,6 +174,9 @@ class ProcessExecutor:
     """Seconds after which an item is taken as hung; None for never."""
     threads: int = 1
 
+    def __post_init__(self) -> None:
+        self._faults, self._retired = Counter[int](), set[int]()
+
     def run(self, task: Task[T, R], items: Iterable[T]) -> Iterator[tuple[T, R | WorkerFailure]]:
         """Yield each item with its result, as they are finished; workers that cannot get ready are a UserError."""
         cure = "--workers 1, without --timeout"
@@ -154,49 +184,71 @@ class ProcessExecutor:
 
     def run_packed(self, spec: TaskSpec, items: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
         """Do the same for a task that is packed already."""
-        suspects = []
+        suspects: dict[int, deque[Any]] = defaultdict(deque)
+        devices = range(len(self.environments))
         # A file, since a pipe to a worker that dies at its start would never be read to its end.
         with TemporaryDirectory(prefix="naswot-") as folder, changed_environment():
             file = Path(folder, "task")
             file.write_bytes(pickle.dumps(spec))
-            for item, result in self._run(file, deque(items), self.count):
+            slots = [number % len(devices) for number in range(self.count)]
+            for item, result, device in self._run(file, deque(items), slots, self.count):
                 if isinstance(result, WorkerFailure):
-                    log.warning("warning: a worker %s; what it was at is tried again at the end", result.reason)
-                    suspects.append(item)
+                    log.warning(_AGAIN, "a worker", result.reason)
+                    suspects[device].append(item)
                 else:
                     yield item, result
-            yield from self._run(file, deque(suspects), 1)
+            for device, again in suspects.items():
+                slots = [*(other for other in devices if other != device), device]
+                for item, result, _ in self._run(file, again, slots, 1):
+                    yield item, result
 
-    def _run(self, file: Path, waiting: deque[Any], count: int) -> Iterator[tuple[Any, Any]]:
-        """Yield each item with its result or failure."""
+    def _run(self, file: Path, waiting: deque[Any], slots: Sequence[int], most: int) -> Iterator[tuple[Any, Any, int]]:
+        """Yield each item with its result or failure, and its device; each slot is the device of one worker."""
         workers: dict[int, _Worker] = {}
         unready = 0
         try:
             while waiting or any(worker.calls for worker in workers.values()):
-                for number in set(range(min(count, len(waiting)))) - set(workers):
-                    workers[number] = _Worker(file, self.environments[number % len(self.environments)])
+                for number in set(self._usable(slots)[: min(most, len(waiting))]) - set(workers):
+                    workers[number] = _Worker(file, slots[number], self.environments[slots[number]])
                 for worker in workers.values():
                     worker.give(waiting)
                 calls = [call for worker in workers.values() for call in worker.calls]
                 wait(calls, None if self.timeout is None else _GLANCE_S, FIRST_COMPLETED)
                 for number, worker in list(workers.items()):
-                    yield from worker.results()
-                    if (reason := worker.failure(self.timeout)) is None:
-                        continue
-                    del workers[number]
-                    at, *others = worker.calls.values() or [_START]
-                    waiting.extendleft(reversed(others))
-                    if at is _START:
-                        unready += 1
-                        expect_ready(unready, reason)
-                    else:
-                        unready = 0
-                        yield at, WorkerFailure(reason)
+                    for item, result in worker.poll(self.timeout):
+                        if item is _START:
+                            unready += 1
+                            expect_ready(unready, result.reason)
+                            continue
+                        unready = 0 if isinstance(result, WorkerFailure) else unready
+                        yield item, result, worker.device
+                        self._note(worker.device, result)
+                    if worker.has_ended:
+                        waiting.extendleft(reversed(workers.pop(number).calls.values()))
         finally:
             for worker in workers.values():
                 worker.dismiss()
             for worker in workers.values():
                 worker.end()
+
+    def _usable(self, slots: Sequence[int]) -> list[int]:
+        """Return the slots whose device works."""
+        if usable := [number for number, device in enumerate(slots) if device not in self._retired]:
+            return usable
+        cure = "what is finished is kept: run the same command again on another device"
+        raise MachineError(f"no device is left that works; {cure}", "device")
+
+    def _note(self, device: int, result: Any) -> None:
+        """Count the faults of a device in a row; an assertion in the code of a network is none."""
+        if not isinstance(result, WorkerFailure):
+            self._faults[device] = 0
+        elif is_device_failure(result) and "assert" not in result.reason:
+            self._faults[device] += 1
+            if self._faults[device] == _MOST_FAULTS:
+                self._retired.add(device)
+                name = " ".join(("the device", *self.environments[device].values()))
+                said = "warning: %s gets no more work: %d workers in a row failed there, the last %s"
+                log.warning(said, name, _MOST_FAULTS, result.reason)
 
 
 # In place of an item: a worker gets ready.
@@ -206,7 +258,9 @@ _START = object()
 class _Worker:
     """A process, as a pool of one: where it dies, it takes no other with it."""
 
-    def __init__(self, file: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, file: Path, device: int, environment: Mapping[str, str]) -> None:
+        self.device, self._has_gpu = device, bool(environment)
+        self.has_ended = False
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(1, context, start_worker, (str(file), environment))
         self._is_lost = False
@@ -226,8 +280,23 @@ class _Worker:
         except BrokenProcessPool:
             self._is_lost = True
 
-    def results(self) -> Iterator[tuple[Any, Any]]:
-        """Yield the items that are finished with their results; raise the task's own error."""
+    def poll(self, timeout: float | None) -> Iterator[tuple[Any, Any]]:
+        """Yield the items that are finished with their results; raise the task's own error.
+
+        Where it has ended, the last is the failure of what it was at; what it has in advance is left in its calls.
+        """
+        for item, result in self._results():
+            yield item, result
+            if is_device_failure(result):
+                # In this process every other item would fail as well.
+                self.has_ended = True
+                self.kill()
+                return
+        if (failure := self._failure(timeout)) is not None:
+            self.has_ended = True
+            yield self.calls.pop(next(iter(self.calls))) if self.calls else _START, failure
+
+    def _results(self) -> Iterator[tuple[Any, Any]]:
         while self.calls and (call := next(iter(self.calls))).done():
             if isinstance(call.exception(), BrokenProcessPool):
                 self._is_lost = True
@@ -240,23 +309,29 @@ class _Worker:
                 yield item, result
             self._since = time.monotonic()
 
-    def failure(self, timeout: float | None) -> str | None:
-        """Return in words why it answers no more, and end it; None where nothing is wrong."""
+    def _failure(self, timeout: float | None) -> WorkerFailure | None:
+        """Return why it answers no more, and end it; None where nothing is wrong."""
         if self._is_lost:
             self._pool.shutdown()
             code = self._process.exitcode
-            if code is None or code >= 0:
-                return f"ended with exit code {code}"
-            memory = ", as Linux does where memory runs out" if code == -signal.SIGKILL else ""
-            return f"was killed by {signal.Signals(-code).name}{memory}"
+            if code == -signal.SIGKILL:
+                return WorkerFailure("was killed by SIGKILL, as Linux does where memory runs out", "resource")
+            killed = code is not None and code < 0 and f"was killed by {signal.Signals(-code).name}"
+            return WorkerFailure(
+                killed or f"ended with exit code {code}", "device" if self._has_gpu else "architecture"
+            )
         if timeout is None or not self.calls:
             return None
         allowed = timeout + (_START_S if _START in self.calls.values() else 0.0)
         if time.monotonic() - self._since <= allowed:
             return None
+        self.kill()
+        return WorkerFailure(f"gave no answer in {allowed:g} s")
+
+    def kill(self) -> None:
+        """End it at once."""
         self._process.kill()
         self._pool.shutdown()
-        return f"gave no answer in {allowed:g} s"
 
     def dismiss(self) -> None:
         """Let it end: at once, where its results are wanted no more."""

@@ -18,7 +18,16 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from naswot_lightning.errors import UserError
-from naswot_lightning.execution.base import R, ResourceRequest, Stoppable, T, Task, WorkerFailure, run_item
+from naswot_lightning.execution.base import (
+    R,
+    ResourceRequest,
+    Stoppable,
+    T,
+    Task,
+    WorkerFailure,
+    is_device_failure,
+    run_item,
+)
 from naswot_lightning.execution.worker import PrintedFile, TaskSpec, expect_ready, module_path, pack_task, sendable
 
 if TYPE_CHECKING:
@@ -56,6 +65,9 @@ class RayWorker:
             with nullcontext() if output is None else output.printing():
                 for item in items:
                     results.append(run_item(self._task, item))
+                    if is_device_failure(results[-1]):  # and so is what comes after it in this process
+                        results += results[-1:] * (len(items) - len(results))
+                        break
         except KeyboardInterrupt:  # a training was stopped
             results.append(WorkerFailure("was interrupted"))
         except Exception as error:  # noqa: BLE001 - raised again by the command
@@ -232,7 +244,8 @@ class RayExecutor:
         except self._ray.exceptions.RayActorError:
             timeout = self._request.timeout
             reason = f"gave no answer in {timeout:g} s" if call.is_hung else "died, perhaps for want of memory"
-            results, failure = [WorkerFailure(reason)] * len(call.items), None
+            failed = WorkerFailure(reason, "architecture" if call.is_hung else "resource")
+            results, failure = [failed] * len(call.items), None
             self._unready += not call.items
             expect_ready(self._unready, reason)
             if call.items and not self._trains and not self._losses[call.items[0]]:
@@ -244,7 +257,10 @@ class RayExecutor:
             ) from None
         else:
             self._unready = 0
-            self._idle.append(call.worker)
+            if results and is_device_failure(results[-1]):
+                self._ray.kill(call.worker)
+            else:
+                self._idle.append(call.worker)
         for item, result in zip(call.items, results, strict=False):
             self._losses[item] += isinstance(result, WorkerFailure)
             if self._trains and isinstance(result, WorkerFailure) and self._losses[item] < _MOST_TRIES:

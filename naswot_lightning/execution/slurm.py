@@ -21,7 +21,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
-from naswot_lightning.errors import UserError, expect_name
+from naswot_lightning.errors import MachineError, UserError, expect_name
 from naswot_lightning.execution.base import R, ResourceRequest, Stoppable, T, Task, WorkerFailure, run_item
 from naswot_lightning.execution.local import ProcessExecutor
 from naswot_lightning.execution.worker import (
@@ -291,7 +291,11 @@ class SlurmExecutor:
             else:
                 self._losses = 0
                 yield item, result
-        if error is not None:
+        if isinstance(error, MachineError):  # another job may get another device
+            finished = {item for item, _ in results}
+            left = [item for item in call.items if item not in finished]
+            yield from self._lose(replace(call, items=left), f"ended early: {error}")
+        elif error is not None:
             raise error
 
     def _lose(self, call: JobCall, reason: str) -> Iterator[tuple[Any, Any]]:
@@ -307,7 +311,7 @@ class SlurmExecutor:
         elif call.tries < _MOST_TRIES:
             self._waiting.append(replace(call, tries=call.tries + 1))
         else:
-            yield call.items[0], WorkerFailure(reason)
+            yield call.items[0], WorkerFailure(reason, "resource")
             return
         log.warning("warning: a job %s; what it was at is submitted again", reason)
 

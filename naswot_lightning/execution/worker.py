@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from naswot_lightning.errors import UserError, describe_error
-from naswot_lightning.execution.base import Task, run_item
+from naswot_lightning.errors import MachineError, UserError, describe_error, raise_machine_fault
+from naswot_lightning.execution.base import Task, machine_failure, run_item
 
 # Workers that die before they are ready, one after the other: then it is not chance.
 _MOST_STARTS = 3
@@ -96,9 +96,12 @@ def expect_ready(losses: int, reason: str) -> None:
 
 
 def sendable(error: Exception) -> Exception:
-    """Return an error that can be sent: itself, or its text where it cannot."""
+    """Return an error that can be sent: itself, or its text where it cannot; a fault of the machine as a UserError."""
     try:
+        raise_machine_fault(error)
         pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
+    except MachineError as fault:
+        return fault
     except Exception:  # noqa: BLE001 - whatever its classes do
         return RuntimeError(describe_error(error))
     return error
@@ -132,6 +135,8 @@ def answer_item(item: Any) -> tuple[Any, Exception | None]:
     """Return the result of an item in a local worker, or the error of the task."""
     try:
         if isinstance(_loaded, Exception):
+            if failure := machine_failure(_loaded):
+                return failure, None
             raise _loaded
         return run_item(_loaded, item), None
     except Exception as error:  # noqa: BLE001 - raised again where the result is wanted

@@ -60,6 +60,8 @@ class SearchResult:
     """what a table of known accuracies says of the ranking."""
     n_new: int
     """candidates that were not finished before."""
+    unscored: Sequence[ScoreRow] = ()
+    """those of them that no row is stored of: the machine failed, and they are tried again."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ class Search:
         ranking = rank(evaluated, self.criteria, known)
         write_ranking(folder.path, ranking)
         evidence = self.benchmark.write_evidence(folder.path, ranking) if self.benchmark else None
-        return SearchResult(loop.finished.rows, proposed, evaluated, ranking, evidence, loop.fresh)
+        return SearchResult(loop.finished.rows, proposed, evaluated, ranking, evidence, loop.fresh, loop.unscored)
 
 
 @dataclass
@@ -155,7 +157,11 @@ class Loop:
     fresh: int = field(default=0, init=False)
     """candidates that were finished by this loop."""
 
+    unscored: list[ScoreRow] = field(default_factory=list, init=False)
+    """candidates that failed by the machine's fault: rows of this run alone, which the next one tries again."""
+
     def __post_init__(self) -> None:
+        self._unscored: set[Proposal] = set()
         self._by_proposal: dict[Proposal, ScoreRow] = {}
         self._by_network: dict[Proposal, ScoreRow] = {}
         names = dict.fromkeys(column.name for column in self.evaluator.columns)
@@ -183,8 +189,11 @@ class Loop:
             if unknown := self._unknown(batch):
                 with self._bar(unknown) as bar:
                     for network, found in self.executor.run(task, list(unknown)):
-                        evaluation = self._failed(found.reason) if isinstance(found, WorkerFailure) else found
-                        self._append(network, unknown[network], evaluation)
+                        if isinstance(found, WorkerFailure):
+                            if found.kind != "architecture":
+                                self._unscored.add(network)
+                            found = self._failed(found.reason)
+                        self._append(network, unknown[network], found)
                         bar.update()
             rows.extend(map(self._by_proposal.__getitem__, batch))
             batch = algorithm.propose(rows)
@@ -230,9 +239,12 @@ class Loop:
     def _append(self, network: Proposal, proposals: Sequence[Proposal], evaluation: Evaluation) -> None:
         for proposal in proposals:
             row = row_of(self.space, proposal, network, evaluation, self.seed, self.evaluator.fingerprint)
-            self.finished.append(row)
+            if network in self._unscored:
+                self.unscored.append(row)
+            else:
+                self.finished.append(row)
+                self.fresh += 1
             self._remember(row)
-            self.fresh += 1
             if len(proposals) > 1:
                 # Only the first of those that share a network took the seconds.
                 evaluation = replace(evaluation, seconds=0.0)

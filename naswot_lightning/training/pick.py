@@ -56,7 +56,7 @@ from naswot_lightning.callbacks import (
 )
 from naswot_lightning.data.dataset import map_dataset
 from naswot_lightning.data.module import ImageDataModule
-from naswot_lightning.errors import UserError, describe_error, describe_os_error
+from naswot_lightning.errors import Fault, UserError, describe_error, describe_os_error, fault_kind
 from naswot_lightning.execution.worker import tune_process
 from naswot_lightning.report.lightning_loggers import TrainerLogger
 from naswot_lightning.report.wandb.content import log_result, training_summary
@@ -64,7 +64,7 @@ from naswot_lightning.report.wandb.runs import send
 from naswot_lightning.spaces import SpaceError, known_space, trust
 from naswot_lightning.storage.files import lock_folder
 from naswot_lightning.training.classifier import ImageClassifier
-from naswot_lightning.training.progress import EXIT_OS_ERROR, Epoch, Outcome
+from naswot_lightning.training.progress import EXIT_OS_ERROR, Ending, Epoch, Outcome
 from naswot_lightning.training.settings import SavedPick, read_pick, seconds_of
 from naswot_lightning.training.trainer import (
     best_and_last,
@@ -204,7 +204,7 @@ def main(folder: Path, images: Path | None = None, space: str | None = None) -> 
             result = train_pick(folder, images)
     except BaseException as error:  # noqa: BLE001 - the command is told of every kind
         outcome, code = classify_error(error)
-        if outcome.status in ("failed", "out of memory"):
+        if outcome.status in ("failed", "out of memory", "device fault"):
             traceback.print_exc()
     else:
         outcome, code = Outcome(result.status, result.reason), 0
@@ -228,10 +228,8 @@ def classify_error(error: BaseException) -> tuple[Outcome, int]:
         return Outcome("out of time", "stopped by --trainer.max_time; run the same command again to continue"), 1
     if isinstance(error, KeyboardInterrupt | TrainingInterrupted | SIGTERMException):
         return Outcome("interrupted"), EXIT_INTERRUPTED
-    allocator = isinstance(error, RuntimeError) and "can't allocate memory" in describe_error(error)
-    if allocator or isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return Outcome("out of memory", describe_error(error)), 1
-    return Outcome("failed", describe_error(error)), 1
+    statuses: dict[Fault, Ending] = {"resource": "out of memory", "device": "device fault", "architecture": "failed"}
+    return Outcome(statuses[fault_kind(error)], describe_error(error)), 1
 
 
 if __name__ == "__main__":

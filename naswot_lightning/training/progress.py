@@ -21,7 +21,9 @@ from naswot_lightning.console import has_bars
 from naswot_lightning.storage.files import write_json
 from naswot_lightning.storage.records import STRICT, Count, Positive, from_json
 
-Ending = Literal["ok", "diverged", "interrupted", "out of time", "out of memory", "user error", "failed", "killed"]
+Ending = Literal[
+    "ok", "diverged", "interrupted", "out of time", "out of memory", "device fault", "user error", "failed", "killed"
+]
 # The exit code of a process that could not write its outcome is this plus the number of the system's error.
 EXIT_OS_ERROR = 140
 
@@ -47,6 +49,11 @@ class Outcome:
     def has_result(self) -> bool:
         """Whether the pick need not be trained again."""
         return self.status in ("ok", "diverged")
+
+    @property
+    def is_of_machine(self) -> bool:
+        """Whether another attempt may succeed: memory ran out, or the device is broken."""
+        return self.status in ("out of memory", "device fault") or "SIGKILL" in (self.message or "")
 
     def write(self, folder: Path) -> None:
         """Write ``outcome.json``."""

@@ -16,7 +16,7 @@ from naswot_lightning.columns import VAL_ACC
 from naswot_lightning.config import TrainConfig, settings_affecting
 from naswot_lightning.data.dataset import map_dataset, store_dataset
 from naswot_lightning.data.sources import load_dataset
-from naswot_lightning.errors import UserError
+from naswot_lightning.errors import MachineError, UserError
 from naswot_lightning.execution.resources import ResourceSlot, split_resources
 from naswot_lightning.scorer import Evaluation, ScoreEvaluator
 from naswot_lightning.searching.evaluators.base import EvaluatorContext, MultiFidelityEvaluator
@@ -102,6 +102,8 @@ class TrainingEvaluator(MultiFidelityEvaluator):
         run = PickRun("disabled", "", "", digits, f"{digits}-{epochs}")
         folder = prepare_pick(self.folder / FOLDER, settings, run, overwrite=False, images=images)
         outcome = Outcome("ok") if (folder / "result.json").exists() else pick(folder)
+        if outcome.is_of_machine:
+            raise MachineError(f"{outcome.status}: {outcome.message}")
         if not outcome.has_result:
             return Evaluation({VAL_ACC.name: None}, "failed", outcome.message or outcome.status)
         # Checkpoints take 10 MB each, of hundreds of trainings.
