@@ -256,6 +256,9 @@ def test_a_network_that_views_its_feature_maps_has_every_score():
             x = F.max_pool2d(F.relu(self.conv1(x)), 2)
             return self.fc(F.max_pool2d(F.relu(self.conv2(x)), 2).view(-1, 400))
 
+    network = LeNet().to(memory_format=torch.channels_last)
+    assert math.isfinite(naswot_score(network, torch.randn(4, 3, 32, 32)))
+    assert network.conv2.weight.is_contiguous(memory_format=torch.channels_last)
     (found,) = evaluated(("naswot", "log_width", "conv_depth", "macs", "zico"), own=LeNet).values()
     assert (found.status, found.reason) == ("ok", None)
     assert found.scores["log_width"] == pytest.approx(math.log(6) + math.log(16))

@@ -38,12 +38,14 @@ class Untidy(nn.Module):
 def test_the_network_and_its_images_are_left_as_they_were_found():
     for training, *settings in itertools.product((True, False), ("paper", "reference"), ("batch", "running")):
         network = nn.Sequential(Untidy(), nn.ReLU(), nn.Linear(4, 2)).train(training)
+        network.to(memory_format=torch.channels_last)
         images = images_of().contiguous(memory_format=torch.channels_last)
         untidy = network[0]
         untidy.drop.train(not training)
         untidy.conv.weight.grad = torch.ones_like(untidy.conv.weight)
         untidy.conv.register_forward_hook(lambda *_: None)
         before = {k: v.clone() for k, v in network.state_dict().items()}
+        strides = {k: v.stride() for k, v in network.state_dict().items()}
         identities = {k: id(v) for k, v in network.named_buffers()}
         flags = [m.training for m in network.modules()]
         states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()
@@ -53,6 +55,7 @@ def test_the_network_and_its_images_are_left_as_they_were_found():
         assert [m.training for m in network.modules()] == flags
         assert {k: id(v) for k, v in network.named_buffers()} == identities
         assert all(v.equal(before[k]) for k, v in network.state_dict().items())
+        assert {k: v.stride() for k, v in network.state_dict().items()} == strides
         assert untidy.conv.weight.grad.eq(1).all()
         assert sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in network.modules()) == 1
         assert images.equal(images_of())

@@ -73,7 +73,7 @@ def with_batch_statistics(network):
     clone = copy.deepcopy(network).eval()
     for module in clone.modules():
         module.training = isinstance(module, nn.BatchNorm2d)
-        if isinstance(module, nn.ReLU):
+        if isinstance(module, nn.ReLU | nn.LeakyReLU):
             module.inplace = False
     return clone
 

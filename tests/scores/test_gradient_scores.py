@@ -22,11 +22,12 @@ from tests.scores.networks import (
 
 
 def changed_in_place():
-    """Convolutions whose outputs are rectified, and added to, in place; a transposed one."""
+    """Outputs that are rectified in place, one so that values below zero count, too; a transposed convolution."""
     torch.manual_seed(1)
     return nn.Sequential(
-        nn.Conv2d(3, 5, 3), nn.ReLU(inplace=True), nn.ConvTranspose2d(5, 4, 2, stride=2), nn.ReLU(inplace=True),
-        nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 8), nn.ReLU(inplace=True), nn.Linear(8, 4),
+        nn.Conv2d(3, 5, 3), nn.LeakyReLU(8.0, inplace=True), nn.ConvTranspose2d(5, 4, 2, stride=2),
+        nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 8), nn.ReLU(inplace=True),
+        nn.Linear(8, 4),
     )  # fmt: skip
 
 

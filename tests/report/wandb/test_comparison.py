@@ -5,8 +5,6 @@ import threading
 import time
 from contextlib import suppress
 
-import pytest
-
 from naswot_lightning.config import WandbConfig
 from naswot_lightning.report import compare as compare_module
 from naswot_lightning.report.compare import compare
@@ -15,8 +13,7 @@ from naswot_lightning.report.wandb import comparison as module
 from naswot_lightning.report.wandb.comparison import ComparisonRun, ComparisonUpdates
 from naswot_lightning.storage.run_folder import RunFolder
 from tests.report.run_folders import write_noisy
-from tests.report.wandb.records import Records, comparable, sync
-from tests.report.wandb.server import serving
+from tests.report.wandb.records import Records
 from tests.runs import result, wandb_files, write_pick
 
 CELL = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|nor_conv_1x1~0|none~1|avg_pool_3x3~2|"
@@ -26,8 +23,8 @@ def show(comparison):
     comparison.end(*compare(comparison.folder))
 
 
-def tracked(run, mode="offline"):
-    return ComparisonRun(RunFolder(run), WandbConfig(mode))
+def tracked(run):
+    return ComparisonRun(RunFolder(run), WandbConfig("offline"))
 
 
 def test_comparison_is_one_run_per_folder_and_taken_up(tmp_path, monkeypatch):
@@ -43,7 +40,7 @@ def test_comparison_is_one_run_per_folder_and_taken_up(tmp_path, monkeypatch):
     first, second = (Records(path) for path in sorted(wandb_files(tmp_path)))
     run_id = RunFolder(tmp_path).run_id()
     for each in (first, second):
-        assert each.run["run_id"] == f"{run_id}-comparison"
+        assert (each.run["run_id"], each.run["resume"]) == (f"{run_id}-comparison", True)
         assert (each.run["run_group"], each.run["job_type"]) == (f"{tmp_path.name}-{run_id}", "comparison")
     evidence, summary = json.loads((tmp_path / "evidence.json").read_text())["groups"][0], second.summary
     tau = evidence["correlations"]["test_acc"]["score_init"]["kendall_tau"]
@@ -63,14 +60,16 @@ def test_comparison_is_one_run_per_folder_and_taken_up(tmp_path, monkeypatch):
     lines = second.table("trajectories_table")["data"]
     steps = [(step, score) for step, of, score in lines if of == "6-c6"]
     assert steps == [(0.0, 1500.0), (1.0, 1600.0), (2.0, 1601.0), (3.0, 1602.0)]
-    with serving() as server:
-        sync(tmp_path, server.environment)
-        (kept,) = server.runs.values()
-    assert [(row["_step"], row["comparison"]["nrows"], "figure6" in row) for row in kept.history] == [
-        (0, 4, False), (1, 5, True), (2, 6, True),
-    ]  # fmt: skip
-    assert kept.summary["picks"] == kept.summary["comparison"]["nrows"] == 6
-    assert set(comparable(kept)["charts"]) == {"test_acc_vs_score_init", "trajectories"}
+    logged = [each["item"] for part in (first, second) for each in part.of("history")]
+    assert [(row["comparison.nrows"], "figure6._type" in row) for row in logged] == [(4, False), (5, True), (6, True)]
+    assert summary["picks"] == 6
+    assert all(f"_wandb.visualize.{name}" in second.config for name in ("test_acc_vs_score_init", "trajectories"))
+    cut_off = tracked(tmp_path)
+    cut_off.update()
+    cut_off.abandon()
+    *_, third = (Records(path) for path in sorted(wandb_files(tmp_path)))
+    assert third.of("exit") == [{"exit_code": 1}]
+    assert [each["item"]["comparison.nrows"] for each in third.of("history")] == [6]
 
 
 class Comparison:
@@ -129,20 +128,3 @@ def test_updates_failure_is_one_line_and_the_last(caplog):
         shown.pick_ended()
     assert caplog.messages == ["the comparison in wandb is not updated before the end (ConnectionError: lost)"]
     assert comparison.begun == 1
-
-
-@pytest.mark.slow
-def test_comparison_abandoned_is_on_the_server_and_taken_up(tmp_path, monkeypatch):
-    write_noisy(tmp_path, 5)
-    with serving() as server:
-        for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
-        for picks in (5, 6):
-            comparison = tracked(tmp_path, "online")
-            comparison.update()
-            comparison.abandon()
-            (kept,) = server.runs.values()
-            assert kept.summary["picks"] == picks
-            if picks == 5:
-                write_pick(tmp_path, result(6))
-        assert [row["comparison"]["nrows"] for row in kept.history] == [5, 6]

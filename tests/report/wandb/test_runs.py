@@ -3,6 +3,7 @@
 import json
 import time
 from functools import partial
+from pathlib import Path
 from threading import Thread
 from types import SimpleNamespace
 
@@ -15,8 +16,7 @@ from naswot_lightning.report.wandb.content import METRICS, define_metrics, log_r
 from naswot_lightning.report.wandb.logger import SentOnceLogger
 from naswot_lightning.report.wandb.runs import resolve_mode, send, start_run
 from naswot_lightning.storage.files import lock_folder
-from tests.report.wandb.records import Records, comparable, sync
-from tests.report.wandb.server import MANIFEST, serving
+from tests.report.wandb.records import Records
 from tests.runs import training_result, wandb_files
 
 
@@ -96,15 +96,15 @@ def test_start_run_refused_is_one_line_or_kept_offline(tmp_path, monkeypatch, ca
     ]
 
 
-def start(folder, mode="offline"):
-    started = start_run(mode, None, folder, {"lr": 0.1}, id="mine", name="1-c1", job_type="train")
+def start(folder):
+    started = start_run("offline", None, folder, {"lr": 0.1}, id="mine", name="1-c1", job_type="train")
     define_metrics(started)
     return started
 
 
-def train(folder, points, last, mode="offline"):
+def train(folder, points, last):
     """Log points of (step, metrics); where it is the last part end the training, else be cut off."""
-    logger = SentOnceLogger(partial(start, folder, mode), folder / ".sent.json")
+    logger = SentOnceLogger(partial(start, folder), folder / ".sent.json")
     for step, metrics in points:
         logger.log_metrics(metrics, step)
     checkpoint = folder / "best.ckpt"
@@ -141,35 +141,26 @@ def test_logger_run_that_cannot_start_or_is_lost_warns_once(tmp_path, caplog):
     assert caplog.messages == ["wandb is sent nothing more of this training (Connection lost)"]
 
 
-def test_logger_cut_training_is_one_run_to_the_server(tmp_path, monkeypatch):
-    """Its steps since the checkpoint are trained again and sent once; online it is the same."""
-    kept = []
-    for mode in ("offline", "online"):
-        folder = tmp_path / mode
-        folder.mkdir()
-        with serving() as server, monkeypatch.context() as patch:
-            for name, value in server.environment.items() if mode == "online" else ():
-                patch.setenv(name, value)
-            train(folder, POINTS[:3], last=False, mode=mode)
-            train(folder, POINTS[1:], last=True, mode=mode)
-            if mode == "offline":
-                for path in wandb_files(folder):
-                    axes = {"epoch": None, "trainer/global_step": None, **dict.fromkeys(METRICS, "epoch")}
-                    assert Records(path).axes == axes
-                sync(folder, server.environment)
-            kept.append(server.runs["mine"])
-    synced, sent = map(comparable, kept)
-    assert synced == sent
-    assert [row["epoch"] for row in sent["history"]] == [0.0, 0.5, 1.0, 1.0, 1.0]
-    for each in kept:
-        (artifact,) = each.artifacts.values()
-        assert artifact.files["best.ckpt"] == WEIGHTS
-        assert json.loads(artifact.given["metadata"])["test_acc"] == 0.94
-    assert sent["artifacts"] == {"model-mine": ["best.ckpt", MANIFEST]}
-    summary = sent["summary"]
-    assert (summary["test_acc"], summary["best_val_acc"], summary["status"]) == (0.94, 0.89, "ok")
-    assert (summary["score_init"], summary["score_final"]) == (1490.0, 1590.0)
-    assert sent["config"]["score_init"]["value"] == 1490.0
+def test_logger_cut_training_is_one_run_whose_parts_hold_each_point_once(tmp_path):
+    """Its steps since the checkpoint are trained again; ``wandb sync`` sends the parts as one run, which it resumes."""
+    train(tmp_path, POINTS[:3], last=False)
+    train(tmp_path, POINTS[1:], last=True)
+    parts = first, last = [Records(path) for path in sorted(wandb_files(tmp_path))]
+    for each in parts:
+        assert (each.run["run_id"], each.run["resume"]) == ("mine", True)
+        assert each.axes == {"epoch": None, "trainer/global_step": None, **dict.fromkeys(METRICS, "epoch")}
+    sent = [{k: v for k, v in row.items() if k != "trainer/global_step"} for part in parts for row in part.history]
+    assert sent == [metrics for _, metrics in POINTS]
+    assert not first.of("artifact")
+    (artifact,) = last.of("artifact")
+    (file,) = artifact["manifest"]["contents"]
+    assert (artifact["name"], file["path"]) == ("model-mine", "best.ckpt")
+    assert Path(file["local_path"]).read_bytes() == WEIGHTS
+    assert json.loads(artifact["metadata"])["test_acc"] == 0.94
+    expected = {"test_acc": 0.94, "best_val_acc": 0.89, "status": "ok", "score_init": 1490.0, "score_final": 1590.0}
+    # The metrics of the first part, too, which a run that is synced in parts forgets.
+    assert {**expected, "val/acc": 0.25, "train/loss": 1.25}.items() <= last.summary.items()
+    assert last.config["score_init"] == 1490.0
 
 
 def test_send_refused_or_killed_is_one_line(tmp_path, caplog):
