@@ -1,4 +1,4 @@
-"""Faults that are caused on purpose, with the real commands: ``python -m tests.faults [--rounds 20] [--fault NAME]``.
+"""Faults that are caused on purpose, with the real commands: ``python -m tests.faults [--rounds 3] [--fault NAME]``.
 
 Each round of a fault comes at a random moment of a search or training in processes of their own, on this machine only,
 and within a bounded time. Exit code 1 where anything is not as it should be. It needs Linux: processes are found in
@@ -14,10 +14,10 @@ import time
 from pathlib import Path
 
 from naswot_lightning.console import print_table
-from tests.faults import candidates, folders, kills, ray_kills, tracking
+from tests.faults import folders, kills, ray_kills, tracking
 from tests.faults.rounds import Fault, MissedError, References, Round, StuckError, end_all
 
-FAULTS = [*kills.FAULTS, *folders.FAULTS, *candidates.FAULTS, *ray_kills.FAULTS, *tracking.FAULTS]
+FAULTS = [*kills.FAULTS, *folders.FAULTS, *ray_kills.FAULTS, *tracking.FAULTS]
 _MOST_MISSED = 10  # moments of one round that never came
 
 
@@ -44,7 +44,7 @@ def run_round(fault: Fault, number: int, seed: int, references: References) -> l
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__.split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=20, help="of each fault; fewer where more make no sense")
+    parser.add_argument("--rounds", type=int, default=3, help="of each fault; fewer where more make no sense")
     parser.add_argument("--fault", action="append", help="one fault, or all whose names begin so, instead of all")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

@@ -106,14 +106,6 @@ def read_only(round: Round, script: str) -> None:
         round.judge(script, round.begin(script).wait(), before)
 
 
-def two_at_once(round: Round) -> None:
-    first, second = (round.begin("search.py", "--workers", 1) for _ in range(2))
-    one, other = sorted((first.wait(), second.wait()), key=lambda ended: ended.code)
-    if other.code:
-        round.expect_told(other, 2, _HELD)
-    round.judge("search.py", one)
-
-
 def two_in_turn(round: Round, script: str, other: tuple) -> None:
     """The first is stopped where it is while the other tries."""
     first = round.begin(script)
@@ -133,12 +125,11 @@ def two_in_turn(round: Round, script: str, other: tuple) -> None:
 # Other settings, with which a search begins anew.
 _ANOTHER_SEARCH = ("search.py", "--workers", 1, "--seed", 1, "--overwrite")
 FAULTS = [
-    Fault("search: the disk is full, --workers 1", partial(fill_disk_of_search, workers=1), 4, needs_mounts),
-    Fault("search: the disk is full, --workers 2", partial(fill_disk_of_search, workers=2), 4, needs_mounts),
-    Fault("train: the disk is full", fill_disk_of_training, 5, needs_mounts),
+    Fault("search: the disk is full, --workers 1", partial(fill_disk_of_search, workers=1), needs=needs_mounts),
+    Fault("search: the disk is full, --workers 2", partial(fill_disk_of_search, workers=2), needs=needs_mounts),
+    Fault("train: the disk is full", fill_disk_of_training, needs=needs_mounts),
     Fault("search: a read-only disk", partial(read_only, script="search.py"), 2, needs_mounts),
     Fault("train: a read-only disk", partial(read_only, script="train.py"), 1, needs_mounts),
-    Fault("search: two at once", two_at_once, 2),
     Fault("search: two in turn", partial(two_in_turn, script="search.py", other=("search.py",)), 2),
     Fault("train: two in turn", partial(two_in_turn, script="train.py", other=("train.py",)), 2),
     Fault("train: a search in its run folder", partial(two_in_turn, script="train.py", other=_ANOTHER_SEARCH), 1),

@@ -5,7 +5,7 @@ import os
 import signal
 from functools import partial
 
-from tests.faults.rounds import INTERRUPTED, Fault, MissedError, Round, kill, points_of, rows_in
+from tests.faults.rounds import INTERRUPTED, Fault, MissedError, Round, kill, points_of
 
 _WORKER, _PICK = "multiprocessing.spawn", "naswot_lightning.training.pick"
 
@@ -34,22 +34,16 @@ def kill_scoring_worker(round: Round) -> None:
     round.judge("search.py", ended, before)
 
 
-def stop_scoring_worker(round: Round, when: str) -> None:
-    """Stop a worker at its work, before it is ready, or when there is nothing left to do."""
+def stop_scoring_worker(round: Round) -> None:
     running = round.begin("search.py", "--timeout", 5)
-    if when == "work":
-        round.wait_for_moment(running, after_start=0.0, end=6)
+    round.wait_for_moment(running, after_start=0.0, end=6)
     workers = running.wait_for(lambda: running.children(_WORKER))
-    if when == "end":
-        whole = rows_in(round.references.search())
-        running.wait_for(lambda: rows_in(round.run_dir) >= whole - 1)
     before = round.rows()
     kill(round.rng.choice(workers), signal.SIGSTOP)
     ended = running.wait()
-    if when == "work":
-        if not ended.told:
-            raise MissedError  # it was between two candidates, and the other did the rest
-        round.expect_told(ended, 0, "warning: a worker gave no answer in 5 s", "is tried again")
+    if not ended.told:
+        raise MissedError  # it was between two candidates, and the other did the rest
+    round.expect_told(ended, 0, "warning: a worker gave no answer in 5 s", "is tried again")
     round.judge("search.py", ended, before)
 
 
@@ -86,9 +80,7 @@ def end_command(round: Round, script: str, signum: int) -> None:
 _SCRIPTS = {"search": "search.py", "train": "train.py"}
 FAULTS = [
     Fault("search: SIGKILL of a worker", kill_scoring_worker),
-    Fault("search: a worker hangs (SIGSTOP)", partial(stop_scoring_worker, when="work")),
-    Fault("search: a worker hangs at its start", partial(stop_scoring_worker, when="start"), most=2),
-    Fault("search: a worker hangs at the end", partial(stop_scoring_worker, when="end"), most=2),
+    Fault("search: a worker hangs (SIGSTOP)", stop_scoring_worker),
     Fault("train: SIGKILL of a pick", kill_pick),
     *(
         Fault(f"{name}: SIGKILL of the command", partial(kill_command, script=script))

@@ -75,7 +75,7 @@ def end_command(round: Round, signum: int) -> None:
 
 FAULTS = [
     Fault("ray: SIGKILL of a worker", kill_worker, needs=needs_ray),
-    Fault("ray: SIGKILL of the head", kill_head, most=6, needs=needs_ray),
-    Fault("ray: SIGKILL of the command", partial(end_command, signum=signal.SIGKILL), most=10, needs=needs_ray),
-    Fault("ray: SIGINT", partial(end_command, signum=signal.SIGINT), most=10, needs=needs_ray),
+    Fault("ray: SIGKILL of the head", kill_head, needs=needs_ray),
+    Fault("ray: SIGKILL of the command", partial(end_command, signum=signal.SIGKILL), needs=needs_ray),
+    Fault("ray: SIGINT", partial(end_command, signum=signal.SIGINT), needs=needs_ray),
 ]

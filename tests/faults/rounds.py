@@ -18,7 +18,7 @@ import torch
 
 from tests.conftest import ROOT
 
-SEARCH = ("--samples", 120, "--batch_size", 32, "--max_params", 200_000)
+SEARCH = ("--samples", 60, "--batch_size", 32, "--max_params", 200_000)
 TRAIN = ("--top", 2, "--epochs", 2, "--batch_size", 64, "--early_points", 2, "--trainer.limit_train_batches", 4)
 QUIET = ("--wandb.mode", "disabled")
 SIDE_BY_SIDE = {"search.py": ("--workers", 2), "train.py": ("--workers", 2, "--threads", 1)}
@@ -66,17 +66,16 @@ class Ended:
 
 
 class Running:
-    """A command under way; ``before`` is called in its process, before the command begins."""
+    """A command under way."""
 
-    def __init__(self, script, words, mark, log: Path, cwd=ROOT, environment=(), before=None) -> None:
+    def __init__(self, script, words, mark, log: Path, environment=()) -> None:
         self._files, self._mark = (log.with_suffix(".out"), log.with_suffix(".err")), mark
         nobody = {"NETRC": str(log.parent / "netrc"), "WANDB_CONFIG_DIR": str(log.parent / "wandb-settings")}
         ours = {name: value for name, value in os.environ.items() if name not in _ACCOUNTS}
         with open(self._files[0], "wb") as out, open(self._files[1], "wb") as err:
             self.process = subprocess.Popen(
-                [sys.executable, str(ROOT / script), *map(str, words)], cwd=cwd, stdin=subprocess.DEVNULL, stdout=out,
-                stderr=err, preexec_fn=before, env={**ours, **nobody, **dict(environment), MARK: mark},
-                start_new_session=True,
+                [sys.executable, str(ROOT / script), *map(str, words)], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out,
+                stderr=err, env={**ours, **nobody, **dict(environment), MARK: mark}, start_new_session=True,
             )  # fmt: skip
 
     def has_ended(self) -> bool:
@@ -192,18 +191,15 @@ class Round:
         if not holds and what not in self.wrong:
             self.wrong.append(what)
 
-    def start(self, script: str, *words, **more) -> Running:
-        """Start a command; ``more`` as :class:`Running` takes it."""
-        self._started += 1
-        return Running(script, words, self.mark, self.folder / f"{self._started}.log", **more)
-
-    def begin(self, script: str, *words, **more) -> Running:
+    def begin(self, script: str, *words, environment=()) -> Running:
         """Start the search or the training of the reference, by two workers unless the words say otherwise."""
         if script == "train.py" and not self.run_dir.exists():
             copy_search(self.references.search(), self.run_dir)
         given = SEARCH if script == "search.py" else TRAIN
         beside = () if "--workers" in words else SIDE_BY_SIDE[script]
-        return self.start(script, *given, *QUIET, "--run_dir", self.run_dir, *beside, *words, **more)
+        self._started += 1
+        words = (*given, *QUIET, "--run_dir", self.run_dir, *beside, *words)
+        return Running(script, words, self.mark, self.folder / f"{self._started}.log", environment)
 
     def wait_for_moment(self, running: Running, after_start: float | None = None, end: int = 0) -> int:
         """Wait for a random moment; return the rows, or the points of trajectories, that it waited for.
@@ -260,7 +256,8 @@ class Round:
         """Expect each row of before, none twice, and the ranking of an undisturbed search."""
         after = self.rows()
         self.expect(after[: len(before)] == list(before), f"{len(before)} finished candidates are not as they were")
-        self.expect(len(rows_of(self.run_dir)) == len(after), "architectures that were scored twice")
+        names = {json.loads(row)["architecture"] for row in after}
+        self.expect(len(names) == len(after), "architectures that were scored twice")
         ranking, expected = (folder / "ranking.json" for folder in (self.run_dir, self.references.search()))
         same = ranking.exists() and ranking.read_bytes() == expected.read_bytes()
         self.expect(same, "the ranking is not that of an undisturbed search")
@@ -281,11 +278,6 @@ def whole_rows(run: Path) -> list[bytes]:
 
 def rows_in(run: Path) -> int:
     return len(whole_rows(run))
-
-
-def rows_of(run: Path) -> dict[str, dict]:
-    """Return the rows of a search by their architectures."""
-    return {row["architecture"]: row for row in map(json.loads, whole_rows(run))}
 
 
 def _same_pick(folder: Path, reference: Path) -> bool:

@@ -31,7 +31,6 @@ MOST_CHARACTERS = 2_000  # of a message
 _MOST_SECONDS = 10.0  # of work on one input
 _TIMEOUT_S = 60  # that may pass: other processes work, too
 _MEMORY = 4 * 2**30  # beyond what the libraries take
-_SHOWN = 3  # faults of a reader
 
 
 class Ending(NamedTuple):
@@ -42,17 +41,12 @@ class Ending(NamedTuple):
     seconds: float = 0.0
 
 
-def damaged_files(name: str, number: int, seed: int) -> dict[str, bytes]:
-    """Return the files of an input: that of the reader is damaged, those that it needs are valid."""
-    rng, reader = random.Random(f"{seed} {name} {number}"), READERS[name]
-    content = mutated(rng, reader.make(rng), Path(name).suffix)
-    return {name: content, **{other: READERS[other].make(rng) for other in reader.needs}}
-
-
 def run_input(name: str, number: int, seed: int) -> Ending:
-    """Let a reader read an input."""
+    """Let a reader read an input: its file is damaged, those that it needs are valid."""
+    rng, reader = random.Random(f"{seed} {name} {number}"), READERS[name]
+    files = {name: mutated(rng, reader.make(rng)), **{other: READERS[other].make(rng) for other in reader.needs}}
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
-        return read(name, damaged_files(name, number, seed), Path(folder))
+        return read(name, files, Path(folder))
 
 
 def read(name: str, files: dict[str, bytes], folder: Path) -> Ending:
@@ -97,22 +91,19 @@ def main() -> int:
     fork = multiprocessing.get_context("fork")  # the libraries are loaded once
     endings: dict[str, list[Ending]] = defaultdict(list)
     with ProcessPool(os.cpu_count(), context=fork, initializer=_limit_memory) as pool:
-        work = [(name, number) for name in options.reader for number in numbers]
-        futures = [pool.schedule(run_input, (*each, options.seed), timeout=_TIMEOUT_S) for each in work]
-        for (name, number), future in zip(work, futures, strict=True):
+        work = [(name, number, options.seed) for name in options.reader for number in numbers]
+        futures = [pool.schedule(run_input, each, timeout=_TIMEOUT_S) for each in work]
+        for (name, number, seed), future in zip(work, futures, strict=True):
             try:
                 ending = future.result()
             except (TimedOut, ProcessExpired) as error:
                 ending = Ending("fault", f"{type(error).__name__}: {error}")
             endings[name].append(ending)
-            if ending.kind == "fault" and sum(each.kind == "fault" for each in endings[name]) <= _SHOWN:
-                again = f"python -m tests.fuzz --reader '{name}' --number {number} --seed {options.seed}"
-                print(f"{again}\n{ending.text}\n")
-    print(f"{'reader':34} {'results':>8} {'errors':>7} {'faults':>7} {'slowest':>9}")
+            if ending.kind == "fault":
+                print(f"python -m tests.fuzz --reader '{name}' --number {number} --seed {seed}\n{ending.text}\n")
     for name, found in endings.items():
         kinds, slowest = Counter(each.kind for each in found), max(each.seconds for each in found)
-        counts = f"{kinds['result']:8,} {kinds['error']:7,} {kinds['fault']:7,}"
-        print(f"{name:34} {counts} {1000 * slowest:6.0f} ms")
+        print(f"{name}: {dict(kinds)}, the slowest {slowest:.3f} s")
     return int(any(each.kind == "fault" for found in endings.values() for each in found))
 
 

@@ -1,8 +1,4 @@
 import json
-import random
-import subprocess
-import sys
-import time
 
 import pytest
 
@@ -10,7 +6,6 @@ from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.storage.files import lock_folder
-from tests.conftest import ROOT
 from tests.searching.runs import QUICK, SPACE, files_of, rows_of
 
 
@@ -66,18 +61,3 @@ def test_other_settings_are_refused_named_and_overwritten_on_request(run):
     for taken in (run / "notes.txt", run / "notes.txt" / "inside"):
         with pytest.raises(UserError, match="there is a file of that name"):
             run_search(SearchConfig(run_dir=str(taken), **QUICK))
-
-
-def test_killed_at_any_moment_the_ranking_is_the_same(tmp_path):
-    """SIGKILL at a random moment, and run again: the ranking is byte-identical."""
-    run, options = tmp_path / "killed", {**QUICK, "samples": 40, "batch_size": 32, "workers": 1}
-    path, wanted = run / "scores.jsonl", random.Random(time.time_ns()).randint(200, 9_000)
-    words = ("--samples", "40", "--batch_size", "32", "--wandb.mode", "disabled", "--run_dir", str(run))
-    process = subprocess.Popen([sys.executable, "search.py", *words], cwd=ROOT, stdout=subprocess.DEVNULL)
-    while process.poll() is None and not (path.exists() and path.stat().st_size >= wanted):
-        time.sleep(0.002)
-    process.kill()
-    process.wait()
-    for folder in (run, tmp_path / "whole"):
-        assert run_search(SearchConfig(run_dir=str(folder), **options)) == 0
-    assert files_of(run) == files_of(tmp_path / "whole")

@@ -6,12 +6,14 @@ from dataclasses import replace
 import pytest
 
 from naswot_lightning.data.probe import load_probe
+from naswot_lightning.execution.base import WorkerFailure
 from naswot_lightning.execution.local import ProcessExecutor, SerialExecutor
 from naswot_lightning.scorer import ScoreEvaluator
 from naswot_lightning.searching.algorithms.base import Budget, Trial
+from naswot_lightning.searching.algorithms.random import Listed
 from naswot_lightning.searching.loop import History, Loop, simulate
 from naswot_lightning.storage.score_rows import ScoreRows
-from tests.searching.algorithms.tables import convolutions, evaluator, made, row_of
+from tests.searching.algorithms.tables import NO_LIMITS, convolutions, evaluator, made, row_of
 from tests.searching.runs import SPACE
 
 BATCH, BATCHES = 4, 3
@@ -70,6 +72,23 @@ def test_an_algorithm_with_feedback_finds_the_same_wherever_it_is_cut_off(tmp_pa
         for kept in (1, BATCH, BATCH + 1, fresh):
             path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:kept]))
             assert climbed(tmp_path / "whole", executor) == (expected, fresh - kept)
+
+
+class Losing:
+    """An executor whose worker was killed by the second item."""
+
+    def run(self, task, items):
+        for number, item in enumerate(items):
+            yield item, WorkerFailure("was killed") if number == 1 else task(item)
+
+
+def test_a_candidate_that_is_lost_with_its_worker_is_a_row_with_the_reason(tmp_path):
+    scorer = ScoreEvaluator(SPACE, [load_probe("noise", "", 4, 0, probe_size=8)])
+    listed = Listed([SPACE[index] for index in (11, 284, 1462)], NO_LIMITS)
+    with ScoreRows(tmp_path / "scores.jsonl") as finished:
+        rows = Loop(SPACE.name, SPACE.canonical, scorer, Losing(), 0, finished).run(listed, listed.propose([]))
+    assert [(row.status, row.reason) for row in rows] == [("ok", None), ("failed", "was killed"), ("ok", None)]
+    assert [row.score for row in rows[::2]] == [scorer(SPACE.canonical(SPACE[index])).score for index in (11, 1462)]
 
 
 def seconds_of(architecture):
