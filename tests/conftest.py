@@ -54,16 +54,6 @@ def run_script(
 
 
 @pytest.fixture
-def search():
-    return lambda *arguments, **kwargs: run_script("search.py", *arguments, "--wandb.mode", "disabled", **kwargs)
-
-
-@pytest.fixture
-def train():
-    return lambda *arguments, **kwargs: run_script("train.py", *arguments, **kwargs)
-
-
-@pytest.fixture
 def terminal(monkeypatch):
     """A terminal of so many columns, as the output; returns what is printed."""
 

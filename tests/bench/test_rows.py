@@ -32,13 +32,6 @@ def test_a_synthetic_search_is_continued_read_and_appended(folder):
     assert [row["architecture"] for row in appended] == [row["architecture"] for row in found]
 
 
-def test_figures_are_of_processes_of_their_own(tmp_path):
-    rows.write_rows(tmp_path / "scores.jsonl", SOME, rows.SCORES)
-    steps, peak = rows.apart(rows.resume, tmp_path)
-    assert next(iter(steps)) == "open and check"
-    assert 100 < peak < 2_000
-
-
 @pytest.mark.slow
 def test_a_million_rows_stay_within_2500_mb(tmp_path):
     rows.write_rows(tmp_path / "scores.jsonl", rows.ROWS, rows.SCORES)

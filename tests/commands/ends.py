@@ -1,20 +1,11 @@
 """How commands end that are given what they must refuse."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 from naswot_lightning.cli.search import main as search_main
 from naswot_lightning.cli.train import main as train_main
-from tests.conftest import ROOT
 
 COMMANDS = {"search.py": search_main, "train.py": train_main}
-
-
-def run(script: str, *words: object, cwd: Path = ROOT, timeout: float = 120, **kwargs) -> subprocess.CompletedProcess:
-    """A command as a user runs it, its output as text."""
-    command = [sys.executable, str(ROOT / script), *map(str, words)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout, check=False, **kwargs)
 
 
 def refused(capsys, script: str, *words: object) -> str:

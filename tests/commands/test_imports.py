@@ -27,6 +27,12 @@ def test_packages_and_files_and_figures_of_a_run_need_neither_torch_nor_what_dra
     assert not loaded.intersection(HEAVY)
 
 
+def test_help_of_a_report_loads_neither_torch_nor_what_draws():
+    loaded, printed = loaded_by("-m", "naswot_lightning.report", "--help")
+    assert "score_vs_params" in printed
+    assert not loaded.intersection(HEAVY)
+
+
 @pytest.mark.parametrize(("script", "option"), [("search.py", "--samples"), ("train.py", "--recipe")])
 def test_help_and_configuration_load_no_torch_and_name_what_the_registries_hold(script, option):
     for ask, expected in (("--help", option), ("--print_config", option.removeprefix("--") + ":")):

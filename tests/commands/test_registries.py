@@ -28,14 +28,6 @@ def test_options_take_the_names_of_the_registries():
         assert list(names[what]) == list(registry)
 
 
-def test_every_score_is_registered_by_the_file_that_is_named():
-    assert list(REGISTERED) == list(SCORES)
-    for name, file in SCORES.items():
-        assert get_score(name).name == name
-        assert get_score(name).function.__module__ == f"naswot_lightning.scores.{file}"
-        assert get_score(name).column.name == name
-
-
 def test_a_score_of_ones_own_has_a_name_of_its_own(monkeypatch):
     monkeypatch.setattr("naswot_lightning.scores.base.REGISTERED", REGISTERED.copy())
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.commands.ends import run
+from tests.conftest import run_script
 
 NAMES = ("yaml", "signal", "torch", "wandb", "queue", "pydantic", "naswot_lightning")
 SMALL = "|skip_connect~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"
@@ -24,7 +24,7 @@ def test_neither_workers_nor_picks_import_from_the_working_directory(tmp_path, s
     for name in NAMES:
         (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'canary')!r}, 'w').write('{name}')\n")
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
-    done = run(script, *options, "--run_dir", "run", "--wandb.mode", "disabled", cwd=tmp_path, env=environment)
+    done = run_script(script, *options, "--run_dir", "run", "--wandb.mode", "disabled", cwd=tmp_path, env=environment)
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "canary").exists()
     assert (tmp_path / "run" / ("ranking.json" if script == "search.py" else "comparison.csv")).exists()

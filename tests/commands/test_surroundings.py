@@ -12,8 +12,7 @@ import pytest
 
 from naswot_lightning.cli.parser import run_command
 from naswot_lightning.config import SearchConfig
-from tests.commands.ends import run
-from tests.conftest import ROOT, slow
+from tests.conftest import ROOT, run_script, slow
 
 QUICK = ("--samples", "3", "--batch_size", "4", "--wandb.mode", "disabled")
 
@@ -114,7 +113,7 @@ def test_installation_that_cannot_be_written_keeps_its_cache_elsewhere_or_nowher
         (tmp_path / "private" / f"naswot-lightning-{os.getuid()}").mkdir()
         (tmp_path / "private" / f"naswot-lightning-{os.getuid()}").chmod(0o777)
     environment = {**os.environ, **nowhere, "TMPDIR": str(tmp_path / "private"), "PYTHONDONTWRITEBYTECODE": "1"}
-    done = run(installation / "search.py", *QUICK, "--run_dir", tmp_path / "run", env=environment, cwd=tmp_path)
+    done = run_script(installation / "search.py", *QUICK, "--run_dir", tmp_path / "run", env=environment, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("compiled functions are kept in") == 1
     assert "Traceback" not in done.stderr

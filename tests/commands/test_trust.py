@@ -12,8 +12,10 @@ import yaml
 from naswot_lightning import spaces
 from naswot_lightning.cli.parser import parse, run_command
 from naswot_lightning.config import SearchConfig, TrainConfig
-from tests.commands.ends import COMMANDS, contents, refused, run
+from naswot_lightning.training.plan import plan_training
+from tests.commands.ends import COMMANDS, contents, refused
 from tests.commands.own_space import CODE
+from tests.conftest import run_script
 from tests.images import make_image_folder
 
 MODULE = "foreign_space_of_a_test"
@@ -29,10 +31,10 @@ def trained(tmp_path_factory):
     (folder / f"{MODULE}.py").write_text(CODE)
     make_image_folder(folder / "images", {"train": 8, "test": 2})
     options = ("--samples", 3, "--batch_size", 8, "--run_dir", "run")
-    found = run("search.py", "--space", SPACE, *options, *QUICK, cwd=folder)
+    found = run_script("search.py", "--space", SPACE, *options, *QUICK, cwd=folder)
     assert found.returncode == 0, found.stderr
     # Each pick has a process of its own, which imports the space again.
-    done = run("train.py", "--space", SPACE, "--top", 1, "--run_dir", "run", *TRAINING, cwd=folder)
+    done = run_script("train.py", "--trust", "--top", 1, "--run_dir", "run", *TRAINING, cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -52,7 +54,7 @@ def place(trained, tmp_path, monkeypatch):
     spaces.get_space.cache_clear()
 
 
-def test_own_space_that_the_command_line_names_is_searched_and_trained(trained):
+def test_own_space_is_searched_where_it_is_named_and_trained_where_it_is_trusted(trained):
     results = [json.loads(path.read_text()) for path in trained.glob("run/picks/*/result.json")]
     assert [(each["space"], each["status"]) for each in results] == [(SPACE, "ok")]
 
@@ -65,17 +67,13 @@ def test_run_folder_imports_nothing_and_the_line_names_both_cures(place, capsys)
         assert f"--space {SPACE}" in error
         assert "--trust" in error
     assert contents(place) == before
+    words = ["--run_dir", "run", "--space", SPACE, "--top", "1", *map(str, TRAINING)]
+    assert plan_training(parse(TrainConfig, words, "naswot train")).picks[0].settings.space == SPACE
     saved = yaml.safe_load((place / "run" / "config.yaml").read_text())
     (place / "run" / "config.yaml").write_text(yaml.safe_dump({**saved, "space": "other_module_of_a_test.Space"}))
     # The cure of another space is none.
     error = refused(capsys, "train.py", "--run_dir", "run", "--space", SPACE, "--top", 1, *TRAINING)
     assert "other_module_of_a_test.Space" in error
-
-
-def test_run_folder_is_trained_with_trust(place):
-    words = ("--run_dir", "run", "--top", 1, "--trust", *TRAINING)
-    assert COMMANDS["train.py"](list(map(str, words))) == 0
-    assert len(list(place.glob("run/picks/*/result.json"))) == 1
 
 
 def test_file_of_options_imports_nothing_without_a_cure(place, capsys):

@@ -59,21 +59,18 @@ BESIDE = {
     "merge": "--wandb.mode disabled",
     "reproduce": "--batch_size 8 --workers 1",
 }
-# Commands that take too long for every day: read by the default tests, run by `make test-slow`.
-LONG = (
-    "naswot study --run_dir runs/mine", "naswot reproduce figure4", "naswot reproduce figure5",
-    "naswot reproduce figure10", "naswot report --run_dir runs/known --figure figure5",
-    "naswot report --run_dir runs/figure6", "train --config figure6 --run_dir",
+# Those that take more than a few seconds, where they are the first of their page: run by `make test-slow` alone.
+LONG_AS_FIRST = (
+    "--engine ray", "--engine slurm", "--evaluator train", "naswot study", "naswot reproduce", "--figure figure5",
+    "train --config figure6", "report --run_dir runs/figure6",
 )  # fmt: skip
-# Those that take more than a few seconds, and are the first of their page: run by `make test-slow`, too.
-LONG_AS_FIRST = "--engine ray", "--engine slurm", "--evaluator train"
-# Commands that are read, not run: they need the network, a data set, a cluster, a GPU, or a viewer; make and bench have
-# tests of their own.
+# Commands that are read, not run: they need the network, a data set, a cluster, a GPU, a viewer, or trained picks; make
+# and bench have tests of their own.
 NOT_RUN = (
     "make", "pip install", "python -m bench", ".venv/bin/wandb", "--devices 2", "--accelerator gpu",
     "--split_file cifar100-test-split.txt", "--run_dir runs/cifar100", "--dataset hf:saved/beans",
     "--slurm.partition gpu", "--slurm.partition cpu", "ray start", "export RAY_ADDRESS=auto",
-    "--samples 15000 --engine ray",
+    "--samples 15000 --engine ray", "naswot study --run_dir runs/mine",
 )  # fmt: skip
 # Files that a command names and the reader brings.
 OF_THE_READER = {"cifar100-test-split.txt"}

@@ -36,24 +36,6 @@ def commands(page):
     return [words for block in blocks(page) if block.language == "bash" for words in block.commands]
 
 
-# What takes long of each page, and what must have been run before it.
-BEFORE = {
-    "figure6.md": [
-        "naswot search --config figure6 --dataset cifar10 --run_dir runs/figure6",
-        "naswot train --config figure6 --run_dir runs/figure6 --epochs 8 --workers 2",
-    ],
-    "figures.md": [
-        "naswot search --architectures accuracies.csv --benchmark accuracies.csv --score naswot,meco "
-        "--run_dir runs/known"
-    ],
-    "study.md": [
-        "naswot search --samples 1000 --run_dir runs/mine",
-        "naswot train --run_dir runs/mine --select spread --top 5 --epochs 1",
-    ],
-}
-LONG_COMMANDS = [(page, words) for page in PAGES for words in commands(page) if pages.is_among(pages.LONG, words)]
-
-
 def page_name(page):
     return str(page.relative_to(ROOT))
 
@@ -96,7 +78,7 @@ RUN_HERE = [page for page in PAGES if page.name != "extending.md"]
 
 
 def is_run(words):
-    return not pages.is_among(pages.NOT_RUN, words) and not pages.is_among(pages.LONG, words)
+    return not pages.is_among(pages.NOT_RUN, words)
 
 
 @pytest.mark.parametrize("page", RUN_HERE, ids=page_name)
@@ -115,7 +97,7 @@ def test_page_first_command_runs_and_the_others_parse(page, folder):
             read_script(block.text)
 
 
-@pytest.mark.slow  # two minutes together
+@pytest.mark.slow  # minutes together
 @pytest.mark.parametrize("page", RUN_HERE, ids=page_name)
 def test_page_all_commands_and_programs_run(page, folder):
     names = {"__name__": "__main__"}
@@ -133,16 +115,6 @@ def test_page_programs_run(name, folder):
     for block in blocks(ROOT / name):
         if block.language == "python" and not block.file:
             pages.run_program(block.text, names)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("page", "words"), LONG_COMMANDS, ids=[f"{page.name}-{words[3]}" for page, words in LONG_COMMANDS]
-)
-def test_page_long_command_runs(page, words, folder):
-    for command in BEFORE.get(page.name, []):
-        pages.run(command.split())
-    pages.run(words)
 
 
 def test_inline_commands_parse():
@@ -168,22 +140,12 @@ def test_links_lead_to_files_and_headings():
             assert heading in anchors, f"{page}: {path}#{heading}"
 
 
-def test_every_option_is_named():
+def test_every_option_is_named_and_exists():
     text = "\n".join(page.read_text() for page in PAGES)
-    named = set(re.findall(r"--([\w.]+)", text))
-    assert sorted(option for option in OPTIONS if option not in named) == []
-
-
-def test_every_option_of_the_papers_tables_is_named():
-    named = set(re.findall(r"--([\w.]+)", (ROOT / "docs" / "reproduce.md").read_text()))
-    assert named >= REPRODUCED
-
-
-def test_every_named_option_exists():
-    named = {name for page in PAGES for name in re.findall(r"`--([a-z][\w.]*)", page.read_text())}
-    others = {"output", "version", "help"}  # of naswot spaces, benchmarks and itself
-    odd = {name for name in named - OPTIONS - REPRODUCED - others if not name.startswith(("trainer.", "slurm."))}
-    assert odd == set()
+    assert sorted(OPTIONS - set(re.findall(r"--([\w.]+)", text))) == []
+    assert set(re.findall(r"--([\w.]+)", (ROOT / "docs" / "reproduce.md").read_text())) >= REPRODUCED
+    named = {name for name in re.findall(r"`--([a-z][\w.]*)", text) if not name.startswith(("trainer.", "slurm."))}
+    assert named - OPTIONS - REPRODUCED == {"output", "version", "help"}  # of naswot spaces, benchmarks and itself
 
 
 def test_refused_arguments_of_lightning_are_named():

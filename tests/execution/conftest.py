@@ -8,7 +8,7 @@ import pytest
 from tests.commands.test_shadowing import NAMES
 from tests.conftest import run_script
 
-SMALL = ("--samples", "12", "--batch_size", "16", "--score", "naswot,synflow")
+SMALL = ("--samples", "12", "--batch_size", "16", "--score", "naswot,synflow", "--wandb.mode", "disabled")
 # Before Ray is imported: then it reads what holds for the process, also for commands that other tests run in it.
 os.environ.update(RAY_DEDUP_LOGS_SKIP_REGEX=".", RAY_AUTH_MODE="disabled")
 

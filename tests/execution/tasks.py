@@ -126,7 +126,7 @@ def wait_until(condition, seconds=60):
     end = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < end
-        time.sleep(0.05)
+        time.sleep(0.01)
     return found
 
 

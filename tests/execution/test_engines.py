@@ -11,6 +11,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from naswot_lightning.cli.parser import parse
+from naswot_lightning.cli.search import run_search
+from naswot_lightning.config import SearchConfig
 from naswot_lightning.data.probe import load_probe
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution import get_engine
@@ -18,6 +21,7 @@ from naswot_lightning.execution.base import ResourceRequest, WorkerFailure
 from naswot_lightning.execution.local import ProcessExecutor, SerialExecutor
 from naswot_lightning.scorer import ScoreEvaluator
 from naswot_lightning.spaces import get_space
+from tests.conftest import run_script
 from tests.execution.conftest import SMALL
 from tests.execution.tasks import Fatal, Forking, Halved, NeverReady, Odd, Training, Where, wait_until
 
@@ -147,11 +151,12 @@ def test_scores_are_the_same_in_one_process_in_workers_and_with_any_threads(name
         assert all(replace(values, seconds=0.0) == expected[network] for network, values in here)
 
 
-def test_the_command_gives_the_ranking_of_one_process_wherever_it_is_run(ray_cluster, foreign, search, tmp_path):
-    assert search(*SMALL, "--workers", "1", "--run_dir", tmp_path / "one").returncode == 0
+def test_the_command_gives_the_ranking_of_one_process_wherever_it_is_run(ray_cluster, foreign, tmp_path):
+    words = [*SMALL, "--workers", "1", "--run_dir", str(tmp_path / "one")]
+    assert run_search(parse(SearchConfig, words, "naswot search")) == 0
     environment = {**os.environ, "RAY_ADDRESS": ray_cluster}
     for words in (("--engine", "ray"), ("--engine", "slurm", "--slurm.cluster", "local")):
-        done = search(*SMALL, *words, "--run_dir", words[1], cwd=foreign, env=environment)
+        done = run_script("search.py", *SMALL, *words, "--run_dir", words[1], cwd=foreign, env=environment)
         assert done.returncode == 0, done.stderr
         assert [line for line in done.stderr.splitlines() if line and "scoring" not in line] == []
         ranking = (foreign / words[1] / "ranking.json").read_bytes()

@@ -1,4 +1,4 @@
-"""Workers of Ray that are killed, a part of Ray itself, and the command that has started it here."""
+"""A part of Ray itself that is killed, and the command that has started it here."""
 
 import secrets
 import shutil
@@ -11,10 +11,8 @@ from importlib.util import find_spec
 
 from tests.faults.rounds import INTERRUPTED, Fault, Round, kill
 
-_WORKER = "ray::RayWorker"  # as Ray calls one of ours
 _RAY_S = 90.0  # for Ray's agents, which look for a lost head for a minute
 _WORDS = ("--engine", "ray", "--workers", 2)
-_TOLD = ("warning: a worker", "is tried again")
 
 
 def needs_ray() -> str | None:
@@ -30,20 +28,6 @@ def _files_of_ray() -> Iterator[dict[str, str]]:
         yield {"RAY_TMPDIR": folder, "RAY_USAGE_STATS_ENABLED": "0", **token}
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def kill_worker(round: Round) -> None:
-    with _files_of_ray() as environment:
-        running = round.begin("search.py", *_WORDS, environment=environment)
-        round.wait_for_moment(running, after_start=0.0, end=6)
-        workers = running.wait_for(lambda: running.children(_WORKER))
-        before = round.rows()
-        kill(round.rng.choice(workers))
-        ended = running.wait()
-        if ended.told:  # one that has no candidate is replaced without a word
-            round.expect_told(ended, 0, *_TOLD)
-        round.judge("search.py", ended, before)
-        round.look_for_processes(_RAY_S)
 
 
 def kill_head(round: Round) -> None:
@@ -74,7 +58,6 @@ def end_command(round: Round, signum: int) -> None:
 
 
 FAULTS = [
-    Fault("ray: SIGKILL of a worker", kill_worker, needs=needs_ray),
     Fault("ray: SIGKILL of the head", kill_head, needs=needs_ray),
     Fault("ray: SIGKILL of the command", partial(end_command, signum=signal.SIGKILL), needs=needs_ray),
     Fault("ray: SIGINT", partial(end_command, signum=signal.SIGINT), needs=needs_ray),

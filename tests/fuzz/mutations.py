@@ -20,7 +20,7 @@ TOKENS = (
 )  # fmt: skip
 # A text, a number, a word, a field, a line, an object, a list, a key with its value.
 _PLACES = (
-    rb'"[^"]*"', rb"-?\d[\d.]*", rb"[A-Za-z_]\w*", rb"[^,:;|\n]+", rb"[^\n]*\n", rb"\{[^{}]*\}", rb"\[[^\[\]]*\]",
+    rb'"[^"]*"', rb"-?\d[\d.]*", rb"[A-Za-z_]\w*", rb"[^,:;|\n]+", rb"(?m:^)[^\n]*\n", rb"\{[^{}]*\}", rb"\[[^\[\]]*\]",
     rb'"\w+": [^,}]*,?',
 )  # fmt: skip
 _OTHERS = (

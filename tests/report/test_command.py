@@ -12,7 +12,6 @@ from naswot_lightning.report.compare_runs import RunsComparison, compare_runs, r
 from naswot_lightning.report.figures.curves import relative
 from naswot_lightning.storage.run_folder import RunFolder
 from tests.commands.ends import contents
-from tests.commands.test_imports import HEAVY, loaded_by
 from tests.report.html.folders import HOSTILE, failed_row, sampled_rows, write_search
 from tests.report.run_folders import write_noisy, write_ranked
 
@@ -21,12 +20,6 @@ from tests.report.run_folders import write_noisy, write_ranked
 def run(tmp_path):
     write_noisy(tmp_path / "run", 5, seeds=(0, 1))
     return tmp_path / "run"
-
-
-def test_help_loads_neither_torch_nor_what_draws():
-    loaded, printed = loaded_by("-m", "naswot_lightning.report", "--help")
-    assert "score_vs_params" in printed
-    assert not loaded.intersection(HEAVY)
 
 
 def test_formats_carry_our_mark_and_are_the_same_again(run, tmp_path):

@@ -2,11 +2,7 @@ import pytest
 
 from naswot_lightning.errors import UserError
 from naswot_lightning.scores import AGGREGATES
-from naswot_lightning.scores.registry import REGISTERED, parse_scores
-
-
-def test_every_score_says_where_it_comes_from_and_what_it_costs():
-    assert all(score.source and score.cost and score.higher_is_better for score in REGISTERED.values())
+from naswot_lightning.scores.registry import parse_scores
 
 
 def test_parse_scores():

@@ -10,6 +10,7 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import as_dicts, read_ranking
 from naswot_lightning.searching.plan import plan_search
 from tests.archives import write_cifar100, write_lists
+from tests.conftest import run_script
 from tests.searching.runs import QUICK, SPACE, rows_of
 
 
@@ -78,13 +79,14 @@ def test_limits_refuse_before_scoring_and_say_how_many(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_kendall_tau_on_real_images_is_that_of_the_paper(search, shared, tmp_path):
+def test_kendall_tau_on_real_images_is_that_of_the_paper(shared, tmp_path):
     """300 architectures with published accuracy, 128 real CIFAR-10 images; the paper reports 0.574."""
     table = list(csv.DictReader(shared("nasbench201-accuracies-1500.csv").open()))[:300]
     (tmp_path / "list.txt").write_text("\n".join(row["arch"] for row in table))
-    result = search(
-        "--architectures", tmp_path / "list.txt", "--dataset", "imagefolder", "--canonical", "false",
-        "--data_dir", shared("cifar10-images"), "--run_dir", tmp_path / "run", timeout=1_200,
+    result = run_script(
+        "search.py", "--architectures", tmp_path / "list.txt", "--dataset", "imagefolder", "--canonical", "false",
+        "--data_dir", shared("cifar10-images"), "--run_dir", tmp_path / "run", "--wandb.mode", "disabled",
+        timeout=1_200,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     accuracy = {row["arch"]: float(row["cifar10_oritest_200"]) for row in table}

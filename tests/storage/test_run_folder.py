@@ -97,17 +97,18 @@ def test_overwrite_removes_files_of_the_run_alone(folder):
         f"wandb/run-20250101_000000-{mark}-search/run", "figures/figure6.png", "comparison.csv", "evidence.json",
         "jobs/20250101-000000-ab_d3fgh/4711_0_result.pkl",
         "figures/figure3.svg", "figures/figure3.pdf", "measured/kernels.npz", "measured/ablation.jsonl",
+        "study/study.csv", "study/study.json", "study/study.png",
     )  # fmt: skip
     users = (
         "picks/notes/plan.txt", "picks/1-best", "picks/01-2/x", "picks/0-2/x", "figures/mine.png", "figures/data.csv",
         "wandb/offline-run-20250101_000000-other/run", "wandb/settings", "notes.txt", "config.yaml.bak",
         "jobs/mine.sh", "jobs/4711/log", "jobs/4711_0_log.out", "figures/mine.svg", "figures/mine.pdf",
-        "measured/mine.npz",
+        "measured/mine.npz", "study/notes.txt",
     )  # fmt: skip
     for name in (*ours, *users):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         drawn = b" " * 5000 * name.endswith(".pdf") + b"naswot-lightning" + b" " * 5000 * name.endswith(".svg")
-        (folder / name).write_bytes(drawn if name.startswith("figures/figure") else b"text\n")
+        (folder / name).write_bytes(drawn if name.startswith(("figures/figure", "study/study.png")) else b"text\n")
     for link in ("picks/2-5", "picks/given-ab", f"wandb/run-20250101_000000-{mark}-3-4"):
         (folder / link).symlink_to(outside)
     (folder / "figures" / "linked.png").symlink_to(outside / "file")

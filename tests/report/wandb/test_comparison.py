@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from contextlib import suppress
 
 from naswot_lightning.config import WandbConfig
@@ -12,6 +11,7 @@ from naswot_lightning.report.figures import draw_figures
 from naswot_lightning.report.wandb import comparison as module
 from naswot_lightning.report.wandb.comparison import ComparisonRun, ComparisonUpdates
 from naswot_lightning.storage.run_folder import RunFolder
+from tests.execution.tasks import wait_until
 from tests.report.run_folders import write_noisy
 from tests.report.wandb.records import Records
 from tests.runs import result, wandb_files, write_pick
@@ -89,23 +89,16 @@ class Comparison:
         self.abandoned += 1
 
 
-def until(condition):
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
-
-
 def test_updates_picks_that_end_meanwhile_share_the_next(monkeypatch):
     monkeypatch.setattr(module, "_REST", 0)
     comparison = Comparison()
     with ComparisonUpdates(comparison) as shown:
         shown.pick_ended()
-        until(lambda: comparison.begun == 1)
+        wait_until(lambda: comparison.begun == 1)
         for _ in range(5):
             shown.pick_ended()
         comparison.let_go.set()
-        until(lambda: comparison.begun == 2)
+        wait_until(lambda: comparison.begun == 2)
     assert (comparison.begun, comparison.abandoned) == (2, 0)
     monkeypatch.setattr(module, "_REST", 1e9)  # the end cuts a rest short
     comparison = Comparison()
@@ -113,7 +106,7 @@ def test_updates_picks_that_end_meanwhile_share_the_next(monkeypatch):
     with suppress(KeyboardInterrupt), ComparisonUpdates(comparison) as shown:
         for number in (1, 2):
             shown.pick_ended()
-            until(lambda number=number: comparison.begun == number)
+            wait_until(lambda number=number: comparison.begun == number)
         shown.pick_ended()
         raise KeyboardInterrupt
     assert (comparison.begun, comparison.abandoned) == (2, 1)
@@ -124,7 +117,7 @@ def test_updates_failure_is_one_line_and_the_last(caplog):
     comparison.let_go.set()
     with ComparisonUpdates(comparison) as shown:
         shown.pick_ended()
-        until(lambda: caplog.messages)
+        wait_until(lambda: caplog.messages)
         shown.pick_ended()
     assert caplog.messages == ["the comparison in wandb is not updated before the end (ConnectionError: lost)"]
     assert comparison.begun == 1
