@@ -145,7 +145,7 @@ def test_every_option_is_named_and_exists():
     assert sorted(OPTIONS - set(re.findall(r"--([\w.]+)", text))) == []
     assert set(re.findall(r"--([\w.]+)", (ROOT / "docs" / "reproduce.md").read_text())) >= REPRODUCED
     named = {name for name in re.findall(r"`--([a-z][\w.]*)", text) if not name.startswith(("trainer.", "slurm."))}
-    assert named - OPTIONS - REPRODUCED == {"output", "version", "help"}  # of naswot spaces, benchmarks and itself
+    assert named - OPTIONS - REPRODUCED <= {"output", "version", "help"}  # of naswot spaces, benchmarks and itself
 
 
 def test_refused_arguments_of_lightning_are_named():
