@@ -191,7 +191,7 @@ def main(folder: Path, images: Path | None = None, space: str | None = None) -> 
         0; 2 for a user's mistake; 130 if training was interrupted; 140 and more if the outcome could not be written
         (:data:`EXIT_OS_ERROR`); 1 for any other end.
     """
-    tune_process()
+    tune_process(trains=True)
     if space is not None:
         for name in space.split("\n"):
             trust(name)

@@ -248,7 +248,8 @@ def outcome_from_exit_code(code: int, folder: Path) -> Outcome:
     if code in (-signal.SIGTERM, -signal.SIGINT):
         return Outcome("interrupted")
     if code == -signal.SIGKILL:
-        return Outcome("killed", "killed by SIGKILL, as Linux does where memory runs out")
+        cure = "try --workers 1 or a smaller --batch_size"
+        return Outcome("killed", f"killed by SIGKILL, as Linux does where memory runs out: {cure}")
     if code < 0:
         return Outcome("killed", f"killed by {signal.Signals(-code).name}, see {folder / 'train.log'}")
     if code >= EXIT_OS_ERROR:
