@@ -23,9 +23,11 @@ _FILES = (
     "config.yaml", "scores.jsonl", "ranking.json", "ranking.csv", "calibration.csv", "comparison.csv",
     "comparison_seeds.csv", "evidence.json", "benchmark_evidence.json", "report.html", "versions.json", ".run_id",
     ".wandb_runs.json", "study/study.csv", "study/study.json", "study/study.png", "measured/kernels.npz",
-    "measured/jacobians.npz", "measured/ablation.jsonl", "measured/.lock",
+    "measured/jacobians.npz", "measured/ablation.jsonl", "measured/.lock", "loggers/.lock",
 )  # fmt: skip
-_FOLDERS = ("picks", "trials", "trials/picks", "figures", "wandb", "jobs", "study", "measured")
+_FOLDERS = (
+    "picks", "trials", "trials/picks", "figures", "wandb", "jobs", "study", "measured", "csv", "tensorboard", "loggers",
+)  # fmt: skip
 # Names of the folders that a run makes in these.
 _NAMES_WITHIN = {
     "picks": r"(given|(control-)?[1-9]\d*)-[0-9a-f]+(-seed\d+)?",
@@ -169,12 +171,18 @@ class RunFolder:
         folders = [path for path in self.path.glob("wandb/*run-*/") if run_id in path.name.split("-")]
         for name, pattern in _NAMES_WITHIN.items():
             folders += [path for path in self.path.glob(f"{name}/*/") if re.fullmatch(pattern, path.name)]
+        # Of --logger. MLflow's data base and artifacts are those of this run where it has sent something there.
+        folders += [path for name in ("csv", "tensorboard") for path in self.path.glob(f"{name}/{run_id}-*/")]
+        sent = list(self.path.glob(f"loggers/*-{run_id}-*.json"))
+        if any(path.name.startswith("mlflow-") for path in sent):
+            folders += self.path.glob("mlartifacts/")
+            sent.append(self.path / "mlflow.db")
         figures = [path for path in self.figures.glob("*") if path.suffix in _FIGURES and path.is_file()]
         # PDF keeps at its end what PNG and SVG keep at the beginning.
         ours = [path for path in figures if FIGURE_MARK in (content := path.read_bytes())[:_END] + content[-_END:]]
         for folder in folders:
             remove_within(self.path, folder)
-        for path in (*(self.path / name for name in _FILES), *ours):
+        for path in (*(self.path / name for name in _FILES), *ours, *sent):
             path.unlink(missing_ok=True)
         for name in reversed(_FOLDERS):
             # It is not there, or holds what is the user's.

@@ -98,12 +98,16 @@ def test_overwrite_removes_files_of_the_run_alone(folder):
         "jobs/20250101-000000-ab_d3fgh/4711_0_result.pkl",
         "figures/figure3.svg", "figures/figure3.pdf", "measured/kernels.npz", "measured/ablation.jsonl",
         "study/study.csv", "study/study.json", "study/study.png",
+        f"csv/{mark}-search/metrics.csv", f"tensorboard/{mark}-1-17-3f2a/events", f"loggers/csv-{mark}-search.json",
+        f"loggers/mlflow-{mark}-comparison.json", "mlflow.db", "mlartifacts/1/3f2a/artifacts/comparison.csv",
     )  # fmt: skip
     users = (
         "picks/notes/plan.txt", "picks/1-best", "picks/01-2/x", "picks/0-2/x", "figures/mine.png", "figures/data.csv",
         "wandb/offline-run-20250101_000000-other/run", "wandb/settings", "notes.txt", "config.yaml.bak",
         "jobs/mine.sh", "jobs/4711/log", "jobs/4711_0_log.out", "figures/mine.svg", "figures/mine.pdf",
         "measured/mine.npz", "study/notes.txt",
+        "measured/mine.npz", "csv/mine/metrics.csv", "csv/mine.csv", "tensorboard/01234567-search/events",
+        "loggers/mine.py",
     )  # fmt: skip
     for name in (*ours, *users):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
