@@ -288,6 +288,10 @@ class Group:
         """Return what was trained on what, with the number of networks, how they were chosen, and the seeds."""
         shown = ", ".join(str(seed) for seed in self.seeds[:6]) + (", ..." if len(self.seeds) > 6 else "")
         chosen = "" if selection is None else f" ({SELECTIONS[selection]})"
+        if selection is None and len(self.samples) > 1:
+            counts = {name: sum(network.usable for network in own) for name, own in self.samples.items()}
+            parts = [f"{SELECTIONS.get(str(name), 'others')}: {count}" for name, count in counts.items()]
+            chosen = f" ({', '.join(parts)})"
         recipe = "" if self.settings.recipe is None else f"recipe {self.settings.recipe}, "
         return one_line(
             f"{self.settings.space} on {self.settings.dataset}, n = {counted(n, 'network')}{chosen}, {recipe}"

@@ -53,6 +53,13 @@ def test_means_and_deviations_over_seeds_are_of_the_finished():
     assert "n = 1 network, 3 epochs, seeds 777, 888, 999, 1000" in group.title(1)
 
 
+def test_a_title_of_picks_and_controls_counts_each():
+    chosen = ("top", "top", "control")
+    (group,) = comparable([training_result(rank, selections=(name,)) for rank, name in enumerate(chosen, start=1)])
+    assert "n = 3 networks (the top of the ranking: 2, random candidates: 1), " in group.title(3)
+    assert "n = 2 networks (the top of the ranking), " in group.title(2, "top")
+
+
 def test_one_seed_has_no_deviation_and_a_failed_network_no_mean():
     failed = {"status": "diverged", "test_acc": None, "best_val_acc": None, "score_final": None}
     (group,) = comparable([training_result(1), training_result(2, **failed)])

@@ -244,7 +244,7 @@ def test_figure6_failed_training_is_grey_and_a_second_score_dotted(tmp_path):
     first, grey, _ = figure.axes[1].lines
     assert (grey.get_color(), grey.get_linestyle(), grey.get_ydata().tolist()) == (style.FAILED, "--", [1500.0, 9000.0])
     assert max(first.get_ydata()) < 2000
-    assert "grey: training failed" in figure.get_suptitle()
+    assert "grey: training failed" in figure.get_suptitle().replace("\n", " ")
     path = tmp_path / "picks" / "2-c2-seed0" / "trajectory.csv"
     names, *rows = path.read_text().splitlines()
     rows = [f"{row},{1400 + number}" for number, row in enumerate(rows)]

@@ -182,11 +182,7 @@ def draw_score_vs_accuracy(run: Run, findings: Findings) -> Figure | None:
         axis.locator_params(axis="x", nbins=6)
         tau = found.correlations[TEST_ACC.name][column.name].kendall_tau
         # Of several selections, each has a tau of its own.
-        part = (
-            f" ({SELECTIONS[str(found.selection)]})"
-            if found.selection and len(group.samples) > 1 and is_shown(tau)
-            else ""
-        )
+        part = f" ({SELECTIONS[found.selection]})" if found.selection and len(group.samples) > 1 else ""
         axis.set_title(f"{column.label}: {_heading(tau)}{part}", fontsize="medium")
         axis.grid(alpha=0.3)
     style.explain_colors(figure, axes[-1], group.by_rank)

@@ -124,5 +124,5 @@ def panels(title: str) -> tuple[Figure, tuple[Any, Any]]:
 
     figure = Figure(figsize=(11.5, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2)
-    figure.suptitle(plain(title), fontsize="medium")
+    figure.suptitle(wrapped(title, 120), fontsize="medium")
     return figure, (left, right)
