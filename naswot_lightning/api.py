@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import pandas as pd
 from torch import Tensor, nn
 
+from naswot_lightning.analysis.gain import Gain
 from naswot_lightning.analysis.results import TrainingResult, read_results
 from naswot_lightning.cli.search import run_search
 from naswot_lightning.cli.train import run_training
@@ -26,7 +27,7 @@ from naswot_lightning.ranking import rank as rank_rows
 from naswot_lightning.ranking import read_ranking
 from naswot_lightning.registry import trust_named
 from naswot_lightning.report.compare import comparison_rows
-from naswot_lightning.report.findings import find
+from naswot_lightning.report.findings import Findings, find
 from naswot_lightning.report.run import read_run
 from naswot_lightning.scorer import ScoreEvaluator
 from naswot_lightning.scores import AGGREGATES
@@ -221,7 +222,16 @@ class TrainedPicks:
     @property
     def verdict(self) -> str:
         """One sentence: does the score beat model size on these networks?"""
-        return find(read_run(RunFolder(str(self.run_dir)))).groups[0].verdict.sentence
+        return self._findings.groups[0].verdict.sentence
+
+    @property
+    def gain(self) -> Gain | None:
+        """What the picks gain over the random candidates of ``controls``, with its interval; None without controls."""
+        return next(iter(self._findings.gains), None)
+
+    @cached_property
+    def _findings(self) -> Findings:
+        return find(read_run(RunFolder(str(self.run_dir))))
 
     def load(self, pick: str | int = "best") -> TrainedModel:
         """Return the trained model of a pick (:func:`load`)."""

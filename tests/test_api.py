@@ -68,6 +68,7 @@ def test_train_returns_the_comparison_and_the_best_by_validation(ranking):
     assert trained.frame["rank"].tolist() == [1, 6]
     assert trained.best.best_val_acc == trained.frame["best_val_acc"].max()
     assert "networks are too few" in trained.verdict
+    assert trained.gain is None
     model = trained.load()
     assert model.classes == tuple("0123456789")
     assert len(model.predict(torch.rand(3, 3, 16, 16))) == 3

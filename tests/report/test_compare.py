@@ -6,6 +6,7 @@ import json
 import pytest
 from scipy import stats
 
+from naswot_lightning.api import TrainedPicks
 from naswot_lightning.errors import UserError
 from naswot_lightning.report import compare as module
 from naswot_lightning.report.compare import NAMES, compare
@@ -124,6 +125,7 @@ def test_compare_picks_of_other_selections_are_not_mixed_and_the_gain_over_rando
     (gain,) = whole["gains_over_random"]
     assert (len(gain["picks"]), len(gain["controls"]), gain["outcome"]) == (2, 3, "cannot be told from")
     assert gain["sentence"] in printed
+    assert TrainedPicks(tmp_path).gain.sentence == gain["sentence"]
     assert "8 trained picks, 3 random controls" in printed
     html = (tmp_path / "report.html").read_text()
     assert gain["sentence"] in html
