@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from bench.clock import Rows
 from bench.rows import ANY_SIZE, Free, architectures
 from naswot_lightning.data.probe import load_probe
@@ -156,7 +154,7 @@ def result_row(engine: str, results: int = RESULTS) -> tuple[str, str, str]:
     """Return how many results a second a search takes from two workers and appends."""
     figure = f"results of nothing, taken from 2 workers and appended, --engine {engine}"
     try:
-        executor = FromTheFirst(get_engine(engine)(ResourceRequest(2, torch.device("cpu"))))
+        executor = FromTheFirst(get_engine(engine)(ResourceRequest(2, "cpu")))
     except UserError as error:  # it is not installed
         return figure, "-", str(error)
     proposed = list(architectures(results))

@@ -11,9 +11,31 @@ from typing import NoReturn
 import torch
 from torch import nn
 
+from naswot_lightning.errors import UserError
 from naswot_lightning.naswot.isolation import all_modules
 from naswot_lightning.seeds import derived_seed, seeded
 from naswot_lightning.spaces import Space
+
+
+def get_device(name: str) -> torch.device:
+    """Return the device of that name; ``auto`` is the accelerator where there is one, else the CPU.
+
+    GPUs of CUDA are counted, and not opened.
+    """
+    if name == "auto":
+        # Asked in this order: where there is none, torch 2.6 raises for the second.
+        found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+        return found or torch.device("cpu")
+    try:
+        device = torch.device(name)
+        if device.type != "cuda":
+            torch.empty(1, device=device)
+        elif (device.index or 0) >= (count := torch.cuda.device_count()):
+            raise RuntimeError(f"this machine has {count} CUDA devices")
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"--device {name}: {reason}; use auto, cpu, or a device of this machine") from None
+    return device
 
 
 def build_network(

@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from naswot_lightning.columns import Column, Criterion
 from naswot_lightning.errors import describe_error, raise_machine_fault
 from naswot_lightning.naswot import Precision
 from naswot_lightning.naswot.isolation import process_restored
-from naswot_lightning.networks import alarms_raised, build_network, move_network
+from naswot_lightning.networks import alarms_raised, build_network, get_device, move_network
 from naswot_lightning.scores.base import Measured, Probe
 from naswot_lightning.scores.registry import get_score, observers_of
 from naswot_lightning.seeds import derived_seed, renewed_generators
@@ -66,15 +67,20 @@ class ScoreEvaluator:
         probes: Sequence[Probe],
         scores: Sequence[str] = ("naswot",),
         seed: int = 0,
-        device: torch.device = _CPU,
+        device: torch.device | str = "cpu",
         precision: Precision = "32",
         criteria: Sequence[Criterion] = (),
     ) -> None:
         self.space, self.probes = space, list(probes)
         self.scores = tuple(get_score(name) for name in scores)
-        self.seed, self.device = seed, device
+        self.seed, self.device_name = seed, str(device)
         self.precision: Precision = precision
         self.criteria = tuple(criteria) or tuple(Criterion((column,)) for column in self.columns)
+
+    @cached_property
+    def device(self) -> torch.device:
+        """The device of that name in this process."""
+        return get_device(self.device_name)
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -155,7 +161,7 @@ class ScoreEvaluator:
             raise pickle.PicklingError(f"another process cannot make the space {self.space.name!r} of its name")
         names = tuple(score.name for score in self.scores)
         probes = [probe.to(_CPU) for probe in self.probes]
-        arguments = (self.space.name, probes, names, self.seed, self.device, self.precision, self.criteria)
+        arguments = (self.space.name, probes, names, self.seed, self.device_name, self.precision, self.criteria)
         return _evaluator_of_named_space, arguments
 
 

@@ -27,9 +27,8 @@ from naswot_lightning.config import SearchConfig
 from naswot_lightning.data.probe import Probe, load_probe
 from naswot_lightning.diagnostics.ablation import AblationPlan, measure_ablation, select_best, select_by_percentile
 from naswot_lightning.errors import UserError
-from naswot_lightning.execution.resources import get_device
 from naswot_lightning.naswot import NoRectifierError
-from naswot_lightning.networks import build_network, move_network
+from naswot_lightning.networks import build_network, get_device, move_network
 from naswot_lightning.report.findings import networks_with_accuracy
 from naswot_lightning.report.run import Run
 from naswot_lightning.report.settings import ReportConfig

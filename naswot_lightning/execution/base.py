@@ -9,12 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeGuard, TypeVar, runtime_checkable
+from typing import Protocol, TypeGuard, TypeVar, runtime_checkable
 
 from naswot_lightning.errors import Fault, MachineError, raise_machine_fault
-
-if TYPE_CHECKING:
-    import torch
 
 T_contra = TypeVar("T_contra", contravariant=True)
 R_co = TypeVar("R_co", covariant=True)
@@ -68,7 +65,8 @@ class ResourceRequest:
 
     workers: int | None
     """Tasks side by side; None lets the engine choose."""
-    device: torch.device
+    device: str
+    """By its name, as ``--device`` gives it: the devices are those of the machine that runs the task."""
     devices: int = 1
     """How many of them a task takes together."""
     threads: int = 1

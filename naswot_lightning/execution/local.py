@@ -66,10 +66,11 @@ def local_executor(request: ResourceRequest) -> Executor:
     import torch
 
     from naswot_lightning.execution.resources import accelerators
+    from naswot_lightning.networks import get_device
 
     if request.runs_subprocess:
         return ThreadExecutor(request.slots)
-    on_cpu = request.device.type == "cpu"
+    on_cpu = get_device(request.device).type == "cpu"
     environments = accelerators(request.device) or [{}]
     cores = torch.get_num_threads()
     count = request.workers or min(cores if on_cpu else len(environments), MOST_WORKERS)

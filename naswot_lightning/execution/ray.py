@@ -101,7 +101,7 @@ class RayExecutor:
 
     def __init__(self, request: ResourceRequest) -> None:
         self._request, self._trains = request, request.runs_subprocess
-        kind, _, number = str(request.device).partition(":")
+        kind, _, number = request.device.partition(":")
         if number:
             raise UserError(f"--device {request.device}: Ray chooses among the GPUs; use --device {kind}")
         # Ray reads these in every process, before it is imported; what the user has set stays. What it prints of lost
@@ -296,9 +296,9 @@ class RayExecutor:
 def resources_of_a_task(request: ResourceRequest, machines: Sequence[dict[str, float]]) -> dict[str, float]:
     """Return the CPUs and GPUs that a task has for itself, out of what each machine has by Ray's names."""
     needs = {"CPU": float(request.threads * request.devices)}
-    if request.device.type == "cuda":
+    gpus, workers = sum(has.get("GPU", 0) for has in machines), request.workers or 1
+    if request.device == "cuda" or (request.device == "auto" and gpus):
         needs["GPU"] = float(request.devices)
-        gpus, workers = sum(has.get("GPU", 0) for has in machines), request.workers or 1
         # More workers than GPUs share them, to four digits, which Ray has.
         if request.devices == 1 and 0 < gpus < workers:
             needs["GPU"] = int(10_000 / -(-workers // gpus)) / 10_000

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 
 import torch
 
-from naswot_lightning.errors import UserError
-
 # Bytes of a process that trains: torch takes 0.5 GB, a network of NAS-Bench-201 and its batch 0.6 GB.
 _BYTES = 2 * 2**30
 _ON_GPUS = ("auto", "gpu", "cuda")
@@ -50,21 +48,6 @@ def split_resources(
     return [ResourceSlot(each, {**shown[number % len(shown)], "OMP_NUM_THREADS": str(each)}) for number in range(count)]
 
 
-def get_device(name: str) -> torch.device:
-    """Return the device of that name; ``auto`` is the accelerator where there is one, else the CPU."""
-    if name == "auto":
-        # Asked in this order: where there is none, torch 2.6 raises for the second.
-        found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-        return found or torch.device("cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"--device {name}: {reason}; use auto, cpu, or a device of this machine") from None
-    return device
-
-
 def has_bf16_instructions(device: torch.device) -> bool:
     """Return whether bfloat16 is likely to be faster than float32 there: accelerators, and CPUs that multiply it."""
     from naswot_lightning.naswot.compiled.jit import cpu_multiplies_bf16
@@ -72,14 +55,12 @@ def has_bf16_instructions(device: torch.device) -> bool:
     return device.type != "cpu" or cpu_multiplies_bf16()
 
 
-def accelerators(device: torch.device) -> list[dict[str, str]]:
-    """Return the environment in which a process has one accelerator of that kind to itself, for each of this machine.
+def accelerators(device: str) -> list[dict[str, str]]:
+    """Return the environment in which a process has one accelerator to itself, for each of this machine.
 
-    Empty where the device is the CPU, one accelerator by its number, or of a kind that is not told apart like that.
+    Empty where the name is of the CPU, of one accelerator by its number, or of a kind that is not told apart like that.
     """
-    if device.type != "cuda" or device.index is not None:
-        return []
-    return [{"CUDA_VISIBLE_DEVICES": name} for name in visible_gpus()]
+    return [{"CUDA_VISIBLE_DEVICES": name} for name in visible_gpus()] if device in ("auto", "cuda") else []
 
 
 def visible_gpus() -> list[str]:

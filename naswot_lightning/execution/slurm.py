@@ -84,9 +84,21 @@ def slurm_parameters(request: ResourceRequest) -> dict[str, Any]:
     lists = {name: [given[name]] for name in _LISTS if isinstance(given.get(name), str)}
     slurm |= {**given, **lists, "time": minutes}
     parameters = {"timeout_min": minutes, **{f"slurm_{name}": value for name, value in slurm.items()}}
-    if request.device.type == "cuda" and not {"gres", "gpus_per_node", "gpus_per_task"} & set(given):
+    if is_cuda(request.device) and not {"gres", "gpus_per_node", "gpus_per_task"} & set(given):
         parameters["gpus_per_node"] = request.devices
     return parameters
+
+
+def is_cuda(device: str) -> bool:
+    """Return whether a job needs GPUs for a device of that name; ``auto`` does where this machine has some."""
+    kind, _, number = device.partition(":")
+    if number and kind == "cuda":
+        raise UserError(f"--device {device}: SLURM chooses among the GPUs; use --device {kind}")
+    if kind != "auto":
+        return kind == "cuda"
+    import torch
+
+    return torch.cuda.device_count() > 0
 
 
 def to_minutes(time_limit: Any) -> int:

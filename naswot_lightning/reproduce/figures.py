@@ -16,7 +16,7 @@ from naswot_lightning.benchmarks.targets import reported_target
 from naswot_lightning.console import print_table
 from naswot_lightning.diagnostics.ablation import AblationPlan, measure_ablation, select_by_percentile
 from naswot_lightning.errors import UserError, warn_of_failure
-from naswot_lightning.execution.resources import get_device
+from naswot_lightning.networks import get_device
 from naswot_lightning.report.figures import save_figure
 from naswot_lightning.report.figures.bars import Bar, Spread, draw_taus
 from naswot_lightning.report.figures.boxes import draw_ablation

@@ -15,6 +15,7 @@ from naswot_lightning.data.sources import load_dataset
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution.resources import has_bf16_instructions
 from naswot_lightning.naswot import Precision
+from naswot_lightning.networks import get_device
 from naswot_lightning.scorer import Evaluation, ScoreEvaluator
 from naswot_lightning.searching.loop import Search
 from naswot_lightning.storage.files import write_csv
@@ -51,7 +52,8 @@ def calibrate(search: Search, networks: Sequence[str]) -> list[Setting]:
     config = search.config
     side = search.load_probes()[0].images.shape[-1]
     full = Setting(side, config.batch_size, config.precision, config.dataset, config.seed)
-    settings = [*list_settings(full, has_bf16_instructions(search.device)), replace(full, seed=full.seed + 1)]
+    has_bf16 = has_bf16_instructions(get_device(search.device))
+    settings = [*list_settings(full, has_bf16), replace(full, seed=full.seed + 1)]
     with search.folder.lock():
         scored = _score_all(search, settings, networks)
         found = []

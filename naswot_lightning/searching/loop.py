@@ -13,7 +13,6 @@ from itertools import accumulate
 from typing import Any, cast
 
 import pandas as pd
-import torch
 from tqdm import tqdm
 
 from naswot_lightning.analysis.trajectory import Curve
@@ -77,7 +76,7 @@ class Search:
     evaluator: Evaluator
     executor: Executor
     folder: RunFolder
-    device: torch.device
+    device: str
     load_probes: Callable[[], Sequence[Probe]]
     benchmark: BenchmarkLookup | None
     """known accuracies of the candidates, for the ranking."""

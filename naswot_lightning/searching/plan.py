@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-import torch
-
 from naswot_lightning.benchmarks import Benchmark, open_benchmark
 from naswot_lightning.benchmarks.known_space import space_of
 from naswot_lightning.benchmarks.targets import reported_target
@@ -20,7 +18,8 @@ from naswot_lightning.data.sources import load_dataset
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution import get_engine
 from naswot_lightning.execution.base import ResourceRequest
-from naswot_lightning.execution.resources import get_device, has_bf16_instructions
+from naswot_lightning.execution.resources import has_bf16_instructions
+from naswot_lightning.networks import get_device
 from naswot_lightning.report.loggers import parse_loggers
 from naswot_lightning.scores.registry import parse_scores
 from naswot_lightning.searching.algorithms import get_algorithm
@@ -48,8 +47,9 @@ def plan_search(config: SearchConfig, scored: bool = False) -> Search:
     trust(config.dataset)
     # The one spelling of the options of a space, and of a data set.
     config = replace(config, space=space.name, dataset=dataset_name(config.dataset))
-    device = get_device(machine.device)
-    if config.precision == "bf16" and not scored and not has_bf16_instructions(device):
+    # Of another machine only its name is known here.
+    device, is_here = machine.device, machine.engine == "local"
+    if is_here and not has_bf16_instructions(get_device(device)) and config.precision == "bf16" and not scored:
         slow = "this CPU has no bfloat16 instructions and is slower with it, up to 8 times; use 32"
         print(f"naswot search: warning: --precision bf16: {slow}", file=sys.stderr)
     benchmark = _open_benchmark(config, space)
@@ -82,7 +82,7 @@ def plan_search(config: SearchConfig, scored: bool = False) -> Search:
         dataset = config.benchmark_dataset or config.dataset
         lookup = BenchmarkLookup(benchmark, reported_target(benchmark, dataset, config.benchmark_dataset is not None))
     folder = RunFolder(config.run_dir)
-    executor = make_executor(_request(machine, device, folder, evaluator))
+    executor = make_executor(_request(machine, folder, evaluator))
     return Search(config, space, canonical, algorithm, limits, evaluator, executor, folder, device, load_probes, lookup)
 
 
@@ -136,14 +136,14 @@ def _open_benchmark(config: SearchConfig, space: Space) -> Benchmark | None:
     return benchmark
 
 
-def _request(machine: SearchConfig, device: torch.device, folder: RunFolder, evaluator: Evaluator) -> ResourceRequest:
+def _request(machine: SearchConfig, folder: RunFolder, evaluator: Evaluator) -> ResourceRequest:
     """Return what is asked of the engine; trainings are processes of their own, in the slots of this machine."""
     slots = getattr(evaluator, "slots", ())
     # A table is looked up in microseconds.
     looks_up = isinstance(evaluator, TableEvaluator)
     return ResourceRequest(
         workers=1 if looks_up else machine.workers,
-        device=device,
+        device=machine.device,
         threads=slots[0].threads if slots else 1,
         runs_subprocess=bool(slots),
         slots=len(slots) or 1,

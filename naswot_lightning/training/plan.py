@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import pandas as pd
-import torch
 
 from naswot_lightning.analysis.results import CONTROL
 from naswot_lightning.config import SearchConfig, Select, TrainConfig
@@ -124,7 +123,7 @@ def plan_training(config: TrainConfig) -> Training:
     # Each pick is a process of its own, which opens its devices itself.
     request = ResourceRequest(
         workers=config.workers,
-        device=torch.device("cuda" if "CUDA_VISIBLE_DEVICES" in slots[0].environment else "cpu"),
+        device={"auto": "auto", "gpu": "cuda", "cuda": "cuda"}.get(config.accelerator, "cpu"),
         devices=config.devices,
         threads=slots[0].threads,
         runs_subprocess=True,

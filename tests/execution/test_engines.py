@@ -25,7 +25,7 @@ from tests.conftest import run_script
 from tests.execution.conftest import SMALL
 from tests.execution.tasks import Fatal, Forking, Halved, NeverReady, Odd, Training, Where, wait_until
 
-CPU = torch.device("cpu")
+CPU = "cpu"
 LOCAL = {"cluster": "local"}
 DISCONNECTED = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
 

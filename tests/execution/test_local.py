@@ -69,20 +69,21 @@ def test_workers_are_started_where_they_are_worth_it_and_the_task_can_be_sent(mo
 
 
 def test_what_runs_a_task_is_chosen_by_what_is_asked(monkeypatch):
-    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    cpu, cuda = "cpu", "cuda"
     assert isinstance(local_executor(ResourceRequest(3, cpu, runs_subprocess=True)), ThreadExecutor)
     assert isinstance(local_executor(ResourceRequest(1, cpu)), SerialExecutor)
     assert isinstance(local_executor(ResourceRequest(None, cpu)), AutomaticExecutor)
     hangs = local_executor(ResourceRequest(1, cpu, timeout=9.0))
     assert (hangs.count, hangs.timeout, hangs.threads) == (1, 9.0, torch.get_num_threads())
-    monkeypatch.setattr(resources, "visible_gpus", lambda: ["GPU-a", "GPU-b"])
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b")
     four = local_executor(ResourceRequest(4, cuda))
     assert (four.count, four.threads) == (4, 1)
     assert [each["CUDA_VISIBLE_DEVICES"] for each in four.environments] == ["GPU-a", "GPU-b"]
     chosen = local_executor(ResourceRequest(None, cuda)).processes
     assert (chosen.count, chosen.environments) == (2, four.environments)
-    assert local_executor(ResourceRequest(2, torch.device("cuda:1"))).environments == [{}]
-    monkeypatch.setattr(resources, "visible_gpus", lambda: ["0"])
+    assert local_executor(ResourceRequest(2, "cuda:1")).environments == [{}]
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     assert isinstance(local_executor(ResourceRequest(None, cuda)), SerialExecutor)
 
 

@@ -4,7 +4,6 @@ import threading
 from dataclasses import replace
 
 import pytest
-import torch
 
 from naswot_lightning.data.probe import load_probe
 from naswot_lightning.errors import UserError
@@ -14,7 +13,7 @@ from naswot_lightning.scorer import ScoreEvaluator
 from naswot_lightning.spaces import get_space
 from tests.execution.tasks import Halved, Training, Where, wait_until
 
-CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+CPU, CUDA = "cpu", "cuda"
 
 
 def run(task, items, workers=2, device=CPU, **asked):
@@ -41,7 +40,7 @@ def test_what_no_machine_has_is_one_line(ray_cluster):
     with pytest.raises(UserError, match=r"no machine of the cluster has 3 CPUs and 3 GPUs"):
         run(Halved(), [2], 1, CUDA, devices=3)
     with pytest.raises(UserError, match=r"--device cuda:1: Ray chooses among the GPUs; use --device cuda"):
-        RayExecutor(ResourceRequest(1, torch.device("cuda:1")))
+        RayExecutor(ResourceRequest(1, "cuda:1"))
 
 
 def test_a_training_whose_worker_is_killed_is_tried_again(ray_cluster, folders, caplog, tmp_path):

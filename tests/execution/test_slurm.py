@@ -7,15 +7,19 @@ import threading
 import pytest
 import torch
 
+from naswot_lightning.cli.search import run_search
+from naswot_lightning.config import SearchConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution import slurm
 from naswot_lightning.execution.base import ResourceRequest
 from naswot_lightning.execution.slurm import SlurmExecutor, split_into_jobs, to_minutes
+from naswot_lightning.scorer import ScoreEvaluator
 from tests.execution import fake_slurm
 from tests.execution.tasks import Halved, KillsItsParent, Training, begin, wait_until
+from tests.searching.runs import QUICK, SPACE
 
 submitit = pytest.importorskip("submitit")
-CPU = torch.device("cpu")
+CPU = "cpu"
 LOCAL = {"cluster": "local"}
 
 
@@ -69,7 +73,7 @@ def test_an_array_of_slurm_is_asked_for_with_the_options(cluster, run, folders, 
     options = {"partition": "long", "time": "1-12", "gres": "gpu:1", "setup": ["module load x", "y"], "mem": "16GB"}
     for folder in folders:
         (folder / "saved").touch()
-    results = list(run(Training(), folders, options, 1, torch.device("cuda"), runs_subprocess=True, threads=4))
+    results = list(run(Training(), folders, options, 1, "cuda", runs_subprocess=True, threads=4))
     assert sorted(results) == [(folder, "continued") for folder in folders]
     script = (cluster / "100.sh").read_text()
     for line in (
@@ -159,3 +163,23 @@ def test_what_jobs_tell_is_read_only_from_files_of_this_command(run, tmp_path):
 def test_limits_of_time_are_read_as_slurm_reads_them():
     limits = {"15": 15, 15: 15, "15:01": 16, "01:30:00": 90, "2-0": 2880, "2-01:30": 2970, "1-00:00:01": 1441}
     assert {limit: to_minutes(limit) for limit in limits} == limits
+
+
+def test_a_device_is_looked_for_where_the_job_runs(tmp_path, monkeypatch):
+    options = {"cluster": "local", "gres": "gpu:1"}
+    given = {**QUICK, "run_dir": str(tmp_path / "run"), "engine": "slurm", "slurm": options}
+    with pytest.raises(UserError, match="--device cuda: this machine has 0 CUDA devices"):
+        run_search(SearchConfig(**given, device="cuda"))
+    assert (tmp_path / "run" / "jobs").exists()  # it was a job that found none
+    parameters = slurm.slurm_parameters(ResourceRequest(1, "cuda", options=options))
+    assert (parameters["slurm_gres"], "gpus_per_node" in parameters) == ("gpu:1", False)
+    assert slurm.slurm_parameters(ResourceRequest(1, "cuda"))["gpus_per_node"] == 1
+    with pytest.raises(UserError, match="--device cuda:1: SLURM chooses among the GPUs"):
+        slurm.slurm_parameters(ResourceRequest(1, "cuda:1"))
+    assert "gpus_per_node" not in slurm.slurm_parameters(ResourceRequest(1, "auto"))
+    # Resolved here, it is still sent by its name.
+    evaluator = ScoreEvaluator(SPACE, [], device="auto")
+    here, sent = evaluator.device, pickle.dumps(evaluator)
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("cuda"))
+    assert (str(here), str(pickle.loads(sent).device)) == ("cpu", "cuda")

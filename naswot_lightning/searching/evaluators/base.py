@@ -14,8 +14,6 @@ from naswot_lightning.scorer import Evaluation, ScoreEvaluator
 from naswot_lightning.searching.algorithms.base import Proposal, Trial, architecture_of
 
 if TYPE_CHECKING:
-    import torch
-
     from naswot_lightning.benchmarks import Benchmark
     from naswot_lightning.config import SearchConfig
     from naswot_lightning.data.probe import Probe
@@ -30,7 +28,8 @@ class EvaluatorContext:
     space: Space
     criteria: tuple[Criterion, ...]
     """those of ``--score``; an evaluator that knows no scores has its own."""
-    device: torch.device
+    device: str
+    """by its name, which means the device of the process that computes."""
     load_probes: Callable[[], Sequence[Probe]]
     """returns the data set's mini-batches, one for each repeat; they are loaded once."""
     benchmark: Benchmark | None = None
