@@ -50,3 +50,8 @@ def wandb_files(run_dir: Path, name: str = "*") -> list[Path]:
     """The files of the offline runs of a folder; the service writes them after ``finish`` has returned."""
     wandb.teardown()
     return list(run_dir.glob(f"wandb/offline-run-{name}/*.wandb"))
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))

@@ -1,5 +1,4 @@
 import copy
-import csv
 import math
 import pickle
 import random
@@ -18,6 +17,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from naswot_lightning import naswot_score
 from naswot_lightning import score as nl_score
 from naswot_lightning.callbacks import MetricsTable, ScoreTrajectory
+from tests.runs import read_csv as read
 
 PROBE = torch.randn(6, 3, 8, 8, generator=torch.Generator().manual_seed(9))
 
@@ -56,7 +56,7 @@ def loader():
     return DataLoader(TensorDataset(images, labels), batch_size=5)  # 8 steps an epoch
 
 
-def fit(folder, callbacks, epochs=3, ckpt_path=None, logger=False, model=None, **arguments):
+def fit(folder, callbacks, epochs=3, ckpt_path=None, logger=False, model=None, data=None, **arguments):
     pl.seed_everything(3, verbose=False)
     model = model or Model()
     trainer = pl.Trainer(
@@ -64,13 +64,8 @@ def fit(folder, callbacks, epochs=3, ckpt_path=None, logger=False, model=None, *
         enable_model_summary=False, accelerator="cpu", enable_checkpointing=bool(arguments.pop("checkpoints", False)),
         log_every_n_steps=1, **arguments,
     )  # fmt: skip
-    trainer.fit(model, loader(), ckpt_path=ckpt_path)
+    trainer.fit(model, data or loader(), ckpt_path=ckpt_path)
     return model, trainer
-
-
-def read(path):
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def test_training_is_the_same_to_the_last_bit(tmp_path):
@@ -129,11 +124,7 @@ def test_any_score_of_any_input_is_a_column_and_training_is_the_same(tmp_path):
         callbacks = [ScoreTrajectory(inputs, 2, scores=scores, labels=labels)] if scores else []
         model = Words()
         start = nl_score(model, inputs, labels, names)
-        trainer = pl.Trainer(
-            max_epochs=2, callbacks=callbacks, logger=False, default_root_dir=tmp_path, enable_progress_bar=False,
-            enable_checkpointing=False, enable_model_summary=False, accelerator="cpu",
-        )  # fmt: skip
-        trainer.fit(model, DataLoader(TensorDataset(inputs, labels), batch_size=4))
+        fit(tmp_path, callbacks, 2, model=model, data=DataLoader(TensorDataset(inputs, labels), batch_size=4))
         weights.append([*model.state_dict().values(), torch.get_rng_state()])
     assert all(one.equal(other) for one, other in zip(*weights, strict=True))
     rows = read(tmp_path / "trajectory.csv")

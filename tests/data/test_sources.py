@@ -5,6 +5,7 @@ import http.server
 import pickle
 import tarfile
 import threading
+from functools import partial
 
 import pytest
 import torch
@@ -48,15 +49,8 @@ def cifar_server(tmp_path, monkeypatch):
     folder = write_cifar10(tmp_path / "served", monkeypatch)
     with tarfile.open(tmp_path / "served" / "cifar-10-python.tar.gz", "w:gz") as archive:
         archive.add(folder, "cifar-10-batches-py")
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *args, **kwargs):
-            super().__init__(*args, directory=str(tmp_path / "served"), **kwargs)
-
-        def log_message(self, *_):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path / "served")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     source = datasets.CIFAR10
     monkeypatch.setattr(source, "url", f"http://127.0.0.1:{server.server_port}/cifar-10-python.tar.gz")

@@ -1,7 +1,6 @@
 """The file of a data set that the processes of all picks map."""
 
 import resource
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,6 @@ from naswot_lightning.data.module import ImageDataModule
 from naswot_lightning.data.probe import draw_probe
 from naswot_lightning.data.sources import load_dataset
 from naswot_lightning.errors import UserError, describe_os_error
-from tests.conftest import ROOT
 from tests.images import make_image_folder
 
 
@@ -88,24 +86,6 @@ def test_a_full_disk_or_a_place_that_cannot_be_written_leaves_nothing(stored):
     with pytest.raises(OSError, match="images") as caught:
         store_dataset(digits, path / "images")
     assert "\n" not in describe_os_error(caught.value)
-
-
-_KILLED = """
-import os, sys
-from pathlib import Path
-from naswot_lightning.storage.files import atomic_path
-with atomic_path(Path(sys.argv[1])) as beside:
-    beside.write_bytes(b"half")
-    os._exit(9)
-"""
-
-
-def test_the_remains_of_a_killed_process_are_removed(stored):
-    digits, path = stored
-    assert subprocess.run([sys.executable, "-c", _KILLED, str(path)], cwd=ROOT, check=False).returncode == 9
-    assert len(list(path.parent.iterdir())) == 2
-    store_dataset(digits, path)
-    assert [each.name for each in path.parent.iterdir()] == ["images"]
 
 
 def test_images_that_do_not_fit_into_memory_are_decoded_when_asked_for_and_the_same(tmp_path, monkeypatch):

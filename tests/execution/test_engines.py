@@ -2,11 +2,9 @@
 
 import json
 import os
-import random
 import signal
 import sys
 import threading
-from dataclasses import replace
 
 import pytest
 import torch
@@ -14,20 +12,16 @@ import torch
 from naswot_lightning.cli.parser import parse
 from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
-from naswot_lightning.data.probe import load_probe
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution import get_engine
 from naswot_lightning.execution.base import ResourceRequest, WorkerFailure
-from naswot_lightning.execution.local import ProcessExecutor, SerialExecutor
-from naswot_lightning.scorer import ScoreEvaluator
-from naswot_lightning.spaces import get_space
+from naswot_lightning.execution.local import ProcessExecutor
 from tests.conftest import run_script
 from tests.execution.conftest import SMALL
 from tests.execution.tasks import Fatal, Forking, Halved, NeverReady, Odd, Training, Where, wait_until
 
 CPU = "cpu"
 LOCAL = {"cluster": "local"}
-DISCONNECTED = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
 
 
 @pytest.fixture
@@ -118,37 +112,6 @@ def test_trainings_save_where_the_command_ends(run, folders, capsys, caplog):
     assert sorted(run(Training(), folders, runs_subprocess=True)) == [(folder, "continued") for folder in folders]
     assert sorted(capsys.readouterr().out.splitlines()) == ["1-a: begun"] * 2 + ["2-b: begun"] * 2
     assert caplog.messages == ["2 trainings are told to save and end; Ctrl-C ends them at once"]
-
-
-@pytest.mark.parametrize(
-    ("name", "bf16"),
-    [
-        ("nasbench201", True),
-        pytest.param("nds_vanilla", False, marks=pytest.mark.slow),
-        pytest.param("tests.own_networks.networks", False, marks=pytest.mark.slow),
-    ],
-)
-def test_scores_are_the_same_in_one_process_in_workers_and_with_any_threads(name, bf16):
-    space, rng = get_space(name), random.Random(1)
-    scores = ("naswot", "jacob_cov", "grad_norm", "snip", "synflow")
-    precision = "bf16" if bf16 else "32"
-    evaluator = ScoreEvaluator(space, [load_probe("noise", "", 16, 0, probe_size=16)], scores, precision=precision)
-    networks = list(dict.fromkeys(space.sample(rng) for _ in range(3)))
-    if name == "nasbench201":
-        networks.append(DISCONNECTED)
-    pairs = list(ProcessExecutor(2).run(evaluator, iter(networks)))
-    assert sorted(network for network, _ in pairs) == sorted(networks)
-    expected = {network: replace(values, seconds=0.0) for network, values in pairs}
-    threads = torch.get_num_threads()
-    for count in (1, 2):
-        torch.set_num_threads(count)
-        try:
-            here = list(SerialExecutor().run(evaluator, networks))
-            assert torch.get_num_threads() == count
-        finally:
-            torch.set_num_threads(threads)
-        assert [network for network, _ in here] == networks
-        assert all(replace(values, seconds=0.0) == expected[network] for network, values in here)
 
 
 def test_the_command_gives_the_ranking_of_one_process_wherever_it_is_run(ray_cluster, foreign, tmp_path):

@@ -1,19 +1,17 @@
-"""Run folders that take nothing: on a full disk, on one that is read-only, held by another command."""
+"""Run folders that take nothing: on a full disk, and on one that is read-only."""
 
 import ctypes
 import os
-import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
 
-from tests.faults.rounds import Fault, MissedError, Round, copy_search, kill, points_of
+from tests.faults.rounds import Fault, MissedError, Round, copy_search, kill
 
 _CLONE_NEWNS = 0x20000  # linux/sched.h
 _PAGE = 4096
-_HELD = "in use by another process"
 
 
 @cache
@@ -106,31 +104,10 @@ def read_only(round: Round, script: str) -> None:
         round.judge(script, round.begin(script).wait(), before)
 
 
-def two_in_turn(round: Round, script: str, other: tuple) -> None:
-    """The first is stopped where it is while the other tries."""
-    first = round.begin(script)
-    if script == "search.py":
-        round.wait_for_moment(first, after_start=0.0, end=6)
-    else:
-        first.wait_for(lambda: points_of(round.run_dir) >= 1)
-    kill(first.process.pid, signal.SIGSTOP)
-    if script == "search.py" and (round.run_dir / "ranking.json").exists():
-        raise MissedError
-    before = round.rows()
-    round.expect_told(round.begin(*other).wait(), 2, _HELD)
-    kill(first.process.pid, signal.SIGCONT)
-    round.judge(script, first.wait(), before)
-
-
-# Other settings, with which a search begins anew.
-_ANOTHER_SEARCH = ("search.py", "--workers", 1, "--seed", 1, "--overwrite")
 FAULTS = [
     Fault("search: the disk is full, --workers 1", partial(fill_disk_of_search, workers=1), needs=needs_mounts),
     Fault("search: the disk is full, --workers 2", partial(fill_disk_of_search, workers=2), needs=needs_mounts),
     Fault("train: the disk is full", fill_disk_of_training, needs=needs_mounts),
     Fault("search: a read-only disk", partial(read_only, script="search.py"), 2, needs_mounts),
     Fault("train: a read-only disk", partial(read_only, script="train.py"), 1, needs_mounts),
-    Fault("search: two in turn", partial(two_in_turn, script="search.py", other=("search.py",)), 2),
-    Fault("train: two in turn", partial(two_in_turn, script="train.py", other=("train.py",)), 2),
-    Fault("train: a search in its run folder", partial(two_in_turn, script="train.py", other=_ANOTHER_SEARCH), 1),
 ]

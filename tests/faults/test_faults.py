@@ -23,7 +23,7 @@ def references(tmp_path_factory):
     return References(folder)
 
 
-@pytest.mark.parametrize("name", ["search: SIGKILL of the command", *slow("search: two in turn")])
+@pytest.mark.parametrize("name", ["search: SIGKILL of the command", *slow("train: SIGINT")])
 def test_a_round_finds_nothing_wrong(references, name):
     (fault,) = (fault for fault in FAULTS if fault.name == name)
     assert run_round(fault, 0, 0, references) == []

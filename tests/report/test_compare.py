@@ -1,6 +1,5 @@
 """The comparison of trained picks: its tables, its evidence and what it prints. Figures are drawn once."""
 
-import csv
 import json
 
 import pytest
@@ -12,6 +11,7 @@ from naswot_lightning.report import compare as module
 from naswot_lightning.report.compare import NAMES, compare
 from naswot_lightning.storage.run_folder import RunFolder
 from tests.report.run_folders import FAILED, write_noisy
+from tests.runs import read_csv as table
 from tests.runs import result, write_pick
 
 
@@ -29,11 +29,6 @@ def compared(run, capsys):
 
     evidence = json.loads((run / "evidence.json").read_text(), parse_constant=refuse)
     return evidence["groups"][0], evidence, capsys.readouterr().out
-
-
-def table(path):
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def test_compare_writes_a_row_per_pick_the_evidence_and_pictures(tmp_path, capsys):

@@ -1,8 +1,6 @@
 """What figures show, against the ranking, known accuracies and trained picks."""
 
-import json
 import math
-from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -12,7 +10,6 @@ from naswot_lightning.analysis.evidence import correlations, judge
 from naswot_lightning.analysis.trajectory import Curve, band_of
 from naswot_lightning.benchmarks.targets import Target
 from naswot_lightning.columns import Column, Criterion
-from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import no_rows, rank
 from naswot_lightning.report.figures import draw_figures, save_figure, style
 from naswot_lightning.report.figures.bars import draw_figure4
@@ -20,7 +17,7 @@ from naswot_lightning.report.figures.boxes import draw_distribution
 from naswot_lightning.report.figures.curves import draw_best_so_far, draw_figure6
 from naswot_lightning.report.figures.scatter import draw_figure3, draw_score_vs_accuracy, draw_score_vs_params
 from naswot_lightning.report.findings import find, networks_with_accuracy
-from naswot_lightning.report.run import BenchmarkEvidence, Run, read_benchmark_evidence, read_rows, read_run
+from naswot_lightning.report.run import BenchmarkEvidence, Run, read_rows, read_run
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.storage.score_rows import ScoreRow
 from tests.report.html.folders import score_row, write_search
@@ -155,16 +152,6 @@ def test_networks_with_accuracy_of_picks_are_means_beside_the_score_that_ranked(
     assert (
         draw_figure3(ranked, find(ranked)).axes[0].get_title().endswith("n = 4: too few for a tau; 2 without a score")
     )
-
-
-def test_benchmark_evidence_names_its_table_or_is_damaged(tmp_path):
-    path = tmp_path / "benchmark_evidence.json"
-    assert read_benchmark_evidence(path) is None
-    path.write_text(json.dumps(asdict(TABLE)))
-    assert read_benchmark_evidence(path) == TABLE
-    path.write_text('{"target": {}}')
-    with pytest.raises(UserError, match=r"benchmark_evidence\.json is damaged"):
-        read_benchmark_evidence(path)
 
 
 def curve(values, seconds=2.0):

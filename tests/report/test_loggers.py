@@ -1,6 +1,5 @@
 """Loggers other than wandb's; those of packages that are not installed here are tried where they are."""
 
-import csv
 import importlib.util
 import json
 
@@ -11,16 +10,12 @@ from naswot_lightning import search, train
 from naswot_lightning.errors import UserError
 from naswot_lightning.report.loggers import LoggedRun, SentOnce, other_loggers, parse_loggers
 from tests.images import make_image_folder
+from tests.runs import read_csv as read
 
 OWN = """from pytorch_lightning.loggers import CSVLogger
 def make_logger(run):
     return CSVLogger(run.folder, "mine-" + run.job, run.name)
 """
-
-
-def read(path):
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def logged(folder, name="pick"):

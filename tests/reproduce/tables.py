@@ -46,8 +46,3 @@ def run(name, table, out, *words):
     tables = table if isinstance(table, list) else [table]
     options = ["--benchmark", *map(str, tables), "--out", str(out), "--dataset", "digits", "--batch_size", "8"]
     return main([name, *options, "--workers", "1", *map(str, words)])
-
-
-def rows_of(path):
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))

@@ -8,7 +8,7 @@ import pytest
 from naswot_lightning.benchmarks.convert import convert
 from naswot_lightning.cli.reproduce import main
 from tests.conftest import shared_path
-from tests.reproduce.tables import rows_of
+from tests.runs import read_csv as rows_of
 
 _COLUMNS = {"C10 val": "cifar10_valid_xvalid_200", "C10 test": "cifar10_oritest_200", "C100 test": "cifar100_xtest_200"}
 _TOLERANCES = {

@@ -13,7 +13,8 @@ from naswot_lightning.reproduce.benchmark_tables import (
     best_of_all_trainings,
 )
 from naswot_lightning.reproduce.paper_tables import draw_samples
-from tests.reproduce.tables import SIZE_COLUMNS, accuracy, architectures, rows_of, run, write_table
+from tests.reproduce.tables import SIZE_COLUMNS, accuracy, architectures, run, write_table
+from tests.runs import read_csv as rows_of
 
 RUNS = 40
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from naswot_lightning.cli.study import PROG
+from naswot_lightning.cli.study import main
 from naswot_lightning.storage.files import lock_folder
 from naswot_lightning.study import report
+from tests.commands import ends
 from tests.commands.ends import contents
 from tests.runs import result, write_pick
 from tests.study.runs import invented, run, write_accuracies, write_run
@@ -211,10 +212,7 @@ def refused(place, capsys):
 
     def line(*words):
         before = contents(place[0])
-        assert run(*words) == 2
-        error = capsys.readouterr().err
-        assert error.startswith(f"{PROG}: error: ")
-        assert error.count("\n") == 1
+        error = ends.refused(capsys, main, *words)
         assert contents(place[0]) == before
         return error
 
