@@ -7,7 +7,6 @@ import sys
 import threading
 
 import pytest
-import torch
 
 from naswot_lightning.cli.parser import parse
 from naswot_lightning.cli.search import run_search
