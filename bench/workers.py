@@ -16,9 +16,9 @@ from bench.clock import Rows
 from bench.rows import ANY_SIZE, Free, architectures
 from naswot_lightning.data.probe import load_probe
 from naswot_lightning.errors import UserError
-from naswot_lightning.execution import get_engine
 from naswot_lightning.execution.base import Executor, R, ResourceRequest, T, Task, WorkerFailure
 from naswot_lightning.execution.local import ProcessExecutor
+from naswot_lightning.registry import resolve
 from naswot_lightning.scorer import ScoreEvaluator
 from naswot_lightning.searching.algorithms.random import Listed
 from naswot_lightning.searching.loop import Loop
@@ -154,7 +154,7 @@ def result_row(engine: str, results: int = RESULTS) -> tuple[str, str, str]:
     """Return how many results a second a search takes from two workers and appends."""
     figure = f"results of nothing, taken from 2 workers and appended, --engine {engine}"
     try:
-        executor = FromTheFirst(get_engine(engine)(ResourceRequest(2, "cpu")))
+        executor = FromTheFirst(resolve("engine", engine)(ResourceRequest(2, "cpu")))
     except UserError as error:  # it is not installed
         return figure, "-", str(error)
     proposed = list(architectures(results))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -12,46 +11,118 @@ from typing import Any
 
 from naswot_lightning.errors import UserError
 from naswot_lightning.spaces.errors import SpaceError, did_you_mean
-from naswot_lightning.spaces.own_code import expect_trusted, import_own, is_import_path, is_own_function, trust
+from naswot_lightning.spaces.options import Value, read_options
+from naswot_lightning.spaces.own_code import expect_trusted, import_own, is_import_path, trust
 
+_SEARCHING = "naswot_lightning.searching"
+_ALGORITHMS, _EVALUATORS = f"{_SEARCHING}.algorithms", f"{_SEARCHING}.evaluators"
+_FIGURES, _LOGGERS = "naswot_lightning.report.figures", "naswot_lightning.report.lightning_loggers"
+# What makes each thing that an option names, in the order of the help: import paths, so that --help loads no torch.
+# Spaces, scores and data sets have files of their own.
+REGISTRIES: dict[str, dict[str, str]] = {
+    "algorithm": {
+        "random": f"{_ALGORITHMS}.random:RandomSampling",
+        "rea": f"{_ALGORITHMS}.evolution:RegularizedEvolution",
+        "area": f"{_ALGORITHMS}.evolution:AssistedEvolution",
+        "reinforce": f"{_ALGORITHMS}.reinforce:Reinforce",
+        "bohb": f"{_ALGORITHMS}.halving:BOHB",
+        "halving": f"{_ALGORITHMS}.halving:SuccessiveHalving",
+    },
+    "evaluator": {
+        "scores": f"{_EVALUATORS}.base:score_evaluator",
+        "table": f"{_EVALUATORS}.table:table_evaluator",
+        "train": f"{_EVALUATORS}.train:training_evaluator",
+    },
+    "engine": {
+        "local": "naswot_lightning.execution.local:local_executor",
+        "ray": "naswot_lightning.execution.ray:RayExecutor",
+        "slurm": "naswot_lightning.execution.slurm:SlurmExecutor",
+    },
+    # Functions (run, findings) -> Figure | None, in the order they are shown.
+    "figure": {
+        "score_vs_params": f"{_FIGURES}.scatter:draw_score_vs_params",
+        "score_distribution": f"{_FIGURES}.boxes:draw_distribution",
+        "figure1": f"{_FIGURES}.matrices:draw_kernels",
+        "jacobian_histograms": f"{_FIGURES}.matrices:draw_jacobians",
+        "figure3": f"{_FIGURES}.scatter:draw_figure3",
+        "figure4": f"{_FIGURES}.bars:draw_figure4",
+        "figure5": f"{_FIGURES}.boxes:draw_figure5",
+        "figure6": f"{_FIGURES}.curves:draw_figure6",
+        "score_vs_accuracy": f"{_FIGURES}.scatter:draw_score_vs_accuracy",
+    },
+    "logger": {
+        "wandb": f"{_LOGGERS}:wandb_logger",
+        "csv": f"{_LOGGERS}:csv_logger",
+        "tensorboard": f"{_LOGGERS}:tensorboard_logger",
+        "mlflow": f"{_LOGGERS}:mlflow_logger",
+    },
+}
 # Options that may name code by its import path.
 OPTIONS = ("space", "dataset", "score", "algorithm", "evaluator", "engine", "figure", "logger")
-# What a class must have that is named by its import path.
+# What a class must have that an import path names.
 _METHODS = {"algorithm": "propose", "evaluator": "__call__", "engine": "run"}
 
 
-def resolve(what: str, name: str, registry: Mapping[str, Any]) -> Any:
-    """Return what a name of the option ``what`` stands for.
+def resolve(what: str, name: str, known: Iterable[str] = ()) -> Any:
+    """Return what a name of the option ``what`` stands for, without the options behind a ":".
 
     That is an entry ``module:attribute`` of the registry, an entry point of an installed package in the group
     ``naswot_lightning.<what>s``, or the user's own code by an import path that is trusted
-    (:func:`~naswot_lightning.spaces.trust`).
+    (:func:`~naswot_lightning.spaces.trust`). ``known`` are names that are resolved elsewhere, for messages.
 
-    >>> resolve("statistic", "tau", {"tau": "naswot_lightning.analysis.statistics:kendall_tau"})([1, 2], [3, 4])
-    1.0
+    >>> resolve("algorithm", "rea:population=20").__name__
+    'RegularizedEvolution'
     """
+    registry, installed, path = REGISTRIES.get(what, {}), _installed(what), name.partition(":")[0]
     if is_import_path(name):
         return _import_own(what, name)
-    if name in registry:
-        module, _, attribute = registry[name].partition(":")
+    if path in registry:
+        module, _, attribute = registry[path].partition(":")
         return getattr(import_module(module), attribute)
-    installed = _installed(what)
-    if name in installed:
+    if path in installed:
         try:
-            return installed[name].load()
+            return installed[path].load()
         except (ImportError, AttributeError) as error:
-            package = _package(installed[name])
-            raise UserError(f"{what} {name} of the package {package} cannot be imported: {error}") from error
-    known = [*registry, *installed]
+            entry = installed[path]
+            package = entry.dist.name if entry.dist else entry.module
+            raise UserError(f"{what} {path} of the package {package} cannot be imported: {error}") from error
+    names = [*known, *registry, *installed]
     raise UserError(
-        f"unknown {what} {name!r}, expected one of {', '.join(known)}, or an import path such as my_module.my_{what}"
-        f"{did_you_mean(name, known)}"
+        f"unknown {what} {path!r}, expected one of {', '.join(names)}, or an import path such as my_module.my_{what}"
+        f"{did_you_mean(path, names)}"
     )
 
 
-def names_of(what: str, registry: Iterable[str]) -> list[str]:
+def _import_own(what: str, name: str) -> Any:
+    method = _METHODS.get(what)
+    kinds, accepts = (f"a class with the method {method}" if method else ""), lambda each: method in dir(each)
+    if what == "dataset":
+        # Of pytorch_lightning or of lightning.pytorch.
+        kinds = "a LightningDataModule"
+        accepts = lambda each: any(base.__name__ == "LightningDataModule" for base in each.__mro__[1:])  # noqa: E731
+    try:
+        expect_trusted(what, name)
+        return import_own(what, name.partition(":")[0], kinds, accepts)
+    except SpaceError as error:
+        raise UserError(str(error)) from None
+
+
+def resolve_with_options(what: str, name: str, given: Collection[str] = ()) -> tuple[str, Any, dict[str, Value]]:
+    """Return the full name of what is named, with its options sorted, what makes it, and the options as arguments.
+
+    Arguments of its constructor that are ``given`` are no options.
+    """
+    made = resolve(what, name)
+    try:
+        full, options = read_options(name, made, what, given)
+    except SpaceError as error:
+        raise UserError(str(error)) from None
+    return full, made, options
+
+
+def names_of(what: str) -> list[str]:
     """Return the names of a registry and of installed packages; nothing is imported."""
-    return list(dict.fromkeys([*registry, *_installed(what)]))
+    return list(dict.fromkeys([*REGISTRIES.get(what, ()), *_installed(what)]))
 
 
 def own_paths(what: str, value: object) -> list[str]:
@@ -75,23 +146,3 @@ def trust_named(options: Mapping[str, object]) -> None:
 @cache
 def _installed(what: str) -> dict[str, EntryPoint]:
     return {each.name: each for each in entry_points(group=f"naswot_lightning.{what}s")}
-
-
-def _package(entry: EntryPoint) -> str:
-    return entry.dist.name if entry.dist else entry.module
-
-
-def _import_own(what: str, path: str) -> Any:
-    try:
-        expect_trusted(what, path)
-        found = import_own(what, path)
-    except SpaceError as error:
-        raise UserError(str(error)) from None
-    method = _METHODS.get(what)
-    if inspect.isclass(found) and method is not None and method in dir(found):
-        return found
-    # Never called: what an installed library, or this one, happens to hold. A score is registered by its decorator.
-    if is_own_function(found, path):
-        return found
-    kind = "a function" if method is None else f"a class with the method {method}, or a function"
-    raise UserError(f"{what} {path}: expected {kind} that a module of your own defines")

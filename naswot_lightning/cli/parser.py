@@ -9,7 +9,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -19,14 +19,9 @@ from naswot_lightning.config import CONFIGS
 from naswot_lightning.console import harden_streams
 from naswot_lightning.data import DATASETS
 from naswot_lightning.errors import UserError, describe_error, describe_os_error
-from naswot_lightning.execution import ENGINES
 from naswot_lightning.execution.worker import tune_process
-from naswot_lightning.registry import OPTIONS, names_of, own_paths
-from naswot_lightning.report.figures import FIGURES
-from naswot_lightning.report.loggers import LOGGERS
+from naswot_lightning.registry import OPTIONS, REGISTRIES, names_of, own_paths
 from naswot_lightning.scores import AGGREGATES, SCORES
-from naswot_lightning.searching.algorithms import ALGORITHMS
-from naswot_lightning.searching.evaluators import EVALUATORS
 from naswot_lightning.spaces import list_spaces, trust
 from naswot_lightning.spaces.errors import SpaceError
 from naswot_lightning.storage.records import MOST_CHARACTERS, parse_yaml
@@ -241,24 +236,19 @@ def parse(settings: type[Settings], argv: Sequence[str] | None, prog: str, posit
     return found
 
 
-def choices() -> dict[str, Iterable[str]]:
+def choices() -> dict[str, list[str]]:
     """Return the names that options take, from the registries that resolve them; none of these loads torch.
 
     >>> choices()["engines"]
     ['local', 'ray', 'slurm']
     """
-    lists: dict[str, Iterable[str]] = {
-        "algorithms": names_of("algorithm", ALGORITHMS),
-        "datasets": DATASETS,
-        "engines": names_of("engine", ENGINES),
-        "evaluators": names_of("evaluator", EVALUATORS),
-        "figures": names_of("figure", FIGURES),
-        "loggers": names_of("logger", LOGGERS),
-        "recipes": RECIPES,
-        "scores": names_of("score", [*SCORES, *AGGREGATES]),
+    return {
+        **{f"{what}s": names_of(what) for what in REGISTRIES},
+        "datasets": list(DATASETS),
+        "recipes": list(RECIPES),
+        "scores": list(dict.fromkeys([*SCORES, *AGGREGATES, *names_of("score")])),
         "spaces": list_spaces(),
     }
-    return {what: list(names) for what, names in lists.items()}
 
 
 def run_command(

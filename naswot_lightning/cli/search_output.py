@@ -21,7 +21,7 @@ from naswot_lightning.ranking import COLUMNS, as_dicts, as_read
 from naswot_lightning.report.figures import draw_figures
 from naswot_lightning.report.findings import find
 from naswot_lightning.report.html.page import write_report
-from naswot_lightning.report.loggers import LoggedRun, other_loggers, wandb_of
+from naswot_lightning.report.loggers import logged_run, other_loggers, wandb_of
 from naswot_lightning.report.run import BenchmarkEvidence, read_run
 from naswot_lightning.report.wandb import runs
 from naswot_lightning.report.wandb.content import (
@@ -186,7 +186,7 @@ def _print_benchmark(found: BenchmarkEvidence, score: str) -> None:
 def _track(search: Search, result: SearchResult, figures: Mapping[str, Path]) -> None:
     """Show the search in wandb and other loggers, once; what was continued without anything new is there already."""
     folder, wandb, first = search.folder, wandb_of(search.config), search.criteria[0]
-    run_id = f"{folder.run_id()}-search"
+    logged = logged_run(folder, wandb, "search")
     scores = [row.scores[first.parts[0].name] for row in result.evaluated]
     shown = SearchShown(
         space=search.space.name,
@@ -198,17 +198,14 @@ def _track(search: Search, result: SearchResult, figures: Mapping[str, Path]) ->
         agreement=agreement_with_size(result.ranking),
     )
     config = json.loads(json.dumps(search_config({**search.settings, **search.identity}, search.evaluator.fingerprint)))
-    name, group = f"search {folder.name}", runs.wandb_group(folder, wandb.group)
-    logged = LoggedRun(folder.path, runs.resolve_project(wandb.project), group, name, run_id, "search")
     for logger in other_loggers(search.config.logger, logged):
         for number, score in best_so_far(shown.evaluated, shown.higher_is_better):
             logger.metrics({BEST_SCORE: score}, number)
         files = [folder.ranking.with_suffix(".csv"), folder.config]
         logger.show(config, search_summary(shown), len(result.ranking), result.ranking, figures, files)
         logger.finish()
-    if not result.n_new and runs.was_sent(folder, run_id):
+    if not result.n_new and runs.was_sent(folder, logged.id):
         return
-    own = {"id": run_id, "name": name, "group": group, "job_type": "search"}
-    run = runs.start_run(wandb.mode, wandb.project, folder.path, config, **own)
+    run = runs.start_run(wandb.mode, logged, config)
     if run is not None and runs.send(run, lambda each: log_search(each, shown, folder, wandb.artifacts)):
-        runs.mark_sent(folder, run_id)
+        runs.mark_sent(folder, logged.id)

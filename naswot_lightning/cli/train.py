@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from naswot_lightning.cli.parser import run_command
@@ -13,8 +12,6 @@ from naswot_lightning.config import TrainConfig
 from naswot_lightning.console import restore_keyboard_interrupt
 
 if TYPE_CHECKING:
-    from naswot_lightning.report.findings import Findings
-    from naswot_lightning.report.run import Run
     from naswot_lightning.training.plan import Training
 
 PROG = "naswot train"
@@ -44,8 +41,9 @@ def train_and_compare(training: Training) -> int:
     """Train what is planned, with the comparison in wandb refreshed after each pick; return as :func:`run_training`."""
     from naswot_lightning.data.splits import warn_of_own_split
     from naswot_lightning.report.compare import compare
-    from naswot_lightning.report.loggers import wandb_of
+    from naswot_lightning.report.loggers import other_loggers, wandb_of
     from naswot_lightning.report.wandb.comparison import ComparisonRun, ComparisonUpdates
+    from naswot_lightning.report.wandb.content import comparison_config, comparison_summary
     from naswot_lightning.training.plan import describe_adaptation
     from naswot_lightning.training.run import load_images, prepare_picks, train_picks
 
@@ -71,26 +69,11 @@ def train_and_compare(training: Training) -> int:
         run, findings, figures = compare(training.folder)
         if run.results:
             comparison.end(run, findings, figures)
-            _log_comparison(training, run, findings, figures)
+            summary = comparison_config(run), comparison_summary(run, findings), len(run.results)
+            for logger in other_loggers(training.config.logger, comparison.logged):
+                logger.show(*summary, figures=figures, files=[training.folder.path / "comparison.csv"])
+                logger.finish()
     for folder, outcome in unfinished.items():
         if outcome.status != "out of time":
             print(f"FAILED: {folder.name}, see {folder / 'train.log'}", file=sys.stderr)
     return 1 if unfinished else 0
-
-
-def _log_comparison(training: Training, run: Run, findings: Findings, figures: Mapping[str, Path]) -> None:
-    """Show the comparison in the loggers that are not wandb's."""
-    from naswot_lightning.report.loggers import LoggedRun, other_loggers
-    from naswot_lightning.report.wandb.content import comparison_config, comparison_summary
-    from naswot_lightning.report.wandb.runs import resolve_project, wandb_group
-
-    folder, wandb = training.folder, training.config.wandb
-    group, run_id = wandb_group(folder, wandb.group), f"{folder.run_id()}-comparison"
-    name = f"comparison {folder.name}"
-    logged = LoggedRun(folder.path, resolve_project(wandb.project), group, name, run_id, "comparison")
-    for logger in other_loggers(training.config.logger, logged):
-        files = [folder.path / "comparison.csv"]
-        logger.show(
-            comparison_config(run), comparison_summary(run, findings), len(run.results), figures=figures, files=files
-        )
-        logger.finish()

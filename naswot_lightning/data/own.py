@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from typing import Any, NamedTuple
@@ -17,10 +17,9 @@ from naswot_lightning.data import DATASETS, HUGGING_FACE
 from naswot_lightning.data.dataset import Dataset, ImageSplit, LazyImages, decode_all
 from naswot_lightning.data.image_folder import assemble, count_kept, read_image, resized, to_bytes
 from naswot_lightning.errors import UserError, describe_error, expect_name
+from naswot_lightning.registry import resolve_with_options
 from naswot_lightning.seeds import seeded
-from naswot_lightning.spaces import SpaceError
-from naswot_lightning.spaces.options import read_options
-from naswot_lightning.spaces.own_code import expect_trusted, import_own, is_import_path, is_own_function
+from naswot_lightning.spaces import is_import_path
 
 _RETURNED = "training, validation (or None) and test data sets of (image, label)"
 # What Hugging Face's data sets call their validation images.
@@ -47,7 +46,7 @@ def dataset_name(name: str) -> str:
         UserError: an unknown name or option; code that cannot be imported, or that a file names and nobody trusts.
     """
     if is_import_path(name):
-        return _resolve(name)[0]
+        return resolve_with_options("dataset", name)[0]
     return name if name.startswith(HUGGING_FACE) else expect_name("dataset", name, [*DATASETS, "noise"])
 
 
@@ -74,7 +73,7 @@ def _own_splits(name: str) -> Iterator[tuple[str, OwnSplits]]:
         with _failures(name):
             yield name, _expect_whole(_saved_splits(name.removeprefix(HUGGING_FACE)))
         return
-    name, make, options = _resolve(name)
+    name, make, options = resolve_with_options("dataset", name)
     # What is drawn without a generator of its own, such as by random_split, is the same each time.
     with _failures(name), seeded(0, torch.device("cpu")):
         made = make(**options)
@@ -93,23 +92,6 @@ def _expect_whole(splits: OwnSplits) -> OwnSplits:
     return splits
 
 
-def _resolve(name: str) -> tuple[str, Callable[..., Any], dict[str, Any]]:
-    """Return the name of a data set of the user's own, what makes it, and its options."""
-    path = name.partition(":")[0]
-    try:
-        expect_trusted("dataset", name)
-        found = import_own("dataset", path)
-        if not (_is_module_class(found) or is_own_function(found, path)):
-            raise SpaceError(
-                f"dataset {path!r}: expected a LightningDataModule, or a function that a module of your own defines "
-                f"and that returns {_RETURNED}"
-            )
-        full, options = read_options(name, found, "dataset")
-    except SpaceError as error:
-        raise UserError(str(error)) from error
-    return full, found, options
-
-
 @contextmanager
 def _failures(name: str) -> Iterator[None]:
     """Report in one line what the user's code refuses, such as a folder that is not there; other errors are bugs."""
@@ -119,11 +101,6 @@ def _failures(name: str) -> Iterator[None]:
         raise UserError(f"dataset {name}: {error}") from error
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(f"dataset {name}: {describe_error(error)}") from error
-
-
-def _is_module_class(found: object) -> bool:
-    """Return whether it is a LightningDataModule, of pytorch_lightning or of lightning.pytorch."""
-    return inspect.isclass(found) and any(base.__name__ == "LightningDataModule" for base in found.__mro__[1:])
 
 
 def _splits_of_module(module: Any, kind: type) -> OwnSplits:

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import csv
 import logging
+import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning.loggers import CSVLogger, MLFlowLogger, TensorBoardLogger
+from pytorch_lightning.loggers import CSVLogger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
-from naswot_lightning.report.loggers import LoggedRun, SentOnce, mlflow_address, read_csv_rows
+from naswot_lightning.report.loggers import LoggedRun, SentOnce
 
 
 def csv_logger(run: LoggedRun) -> CSVLogger:
     """Return a logger that writes ``csv/<run>/metrics.csv``, and keeps the rows that are there."""
     made = CSVLogger(run.folder, "csv", run.id, flush_logs_every_n_steps=1)
-    rows = read_csv_rows(Path(made.log_dir) / "metrics.csv")
+    path, rows = Path(made.log_dir) / "metrics.csv", []
+    if path.exists():
+        # Empty cells are those of metrics of other steps.
+        found = csv.DictReader(path.read_text().splitlines())
+        rows = [{name: value for name, value in row.items() if value} for row in found]
     with warnings.catch_warnings():
         # It removes the file.
         warnings.simplefilter("ignore")
@@ -48,25 +54,26 @@ def mlflow_logger(run: LoggedRun, run_id: str | None = None) -> MLFlowLogger:
     # It tells of each table that it makes.
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow").setLevel(logging.WARNING)
-    made = MLFlowLogger(
-        run.project,
-        run.name,
-        mlflow_address(run.folder),
-        tags={"group": run.group, "job_type": run.job},
-        run_id=run_id,
-        artifact_location=None if "://" not in mlflow_address(run.folder) else _artifacts(run.folder),
-    )
+    address = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(run.folder / 'mlflow.db').resolve()}"
+    # Artifacts lie beside a data base; a server has a place of its own.
+    artifacts = (run.folder / "mlartifacts").resolve().as_uri() if address.startswith("sqlite:") else None
+    tags = {"group": run.group, "job_type": run.job}
+    made = MLFlowLogger(run.project, run.name, address, tags=tags, run_id=run_id, artifact_location=artifacts)
     _ = made.experiment
     return made
 
 
-def _artifacts(folder: Path) -> str | None:
-    """Return where artifacts lie where the run folder holds the data base; a server has a place of its own."""
-    return (folder / "mlartifacts").resolve().as_uri() if mlflow_address(folder).startswith("sqlite:") else None
+def wandb_logger(start: Callable[[], Any]) -> WandbLogger | None:
+    """Return a logger of the run of wandb that a function starts; None where it starts none."""
+    run = start()
+    return None if run is None else WandbLogger(log_model=False, experiment=run)
 
 
 class TrainerLogger(Logger):
-    """A logger for Lightning's Trainer that sends each metric once; ``config`` are the settings of the training."""
+    """A logger for Lightning's Trainer that sends each metric once; ``config`` are the settings of the training.
+
+    wandb has them from its start, and is sent those of the module besides.
+    """
 
     def __init__(self, sent: SentOnce, config: Mapping[str, Any], name: str) -> None:
         super().__init__()
@@ -85,7 +92,8 @@ class TrainerLogger(Logger):
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         """Send the settings of the training, which say more than those of the module."""
-        self.sent.call(lambda logger: logger.log_hyperparams(dict(self._config)))
+        config = params if self.sent.name == "wandb" else dict(self._config)
+        self.sent.call(lambda logger: logger.log_hyperparams(config))
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import importlib.util
 import json
 import logging
@@ -11,22 +10,22 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from naswot_lightning.errors import UserError, reason_of
-from naswot_lightning.registry import names_of, resolve
+from naswot_lightning.registry import REGISTRIES, names_of, resolve
 from naswot_lightning.storage.files import atomic_write, lock_folder
 from naswot_lightning.storage.records import parse_json
+from naswot_lightning.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from naswot_lightning.config import SearchConfig, TrainConfig, WandbConfig
 
+Result = TypeVar("Result")
 log = logging.getLogger(__name__)
-_HERE = "naswot_lightning.report.lightning_loggers"
-# The logger of wandb is made elsewhere; packages that are not installed by default are extras of ours.
-LOGGERS = {"wandb": "", **{name: f"{_HERE}:{name}_logger" for name in ("csv", "tensorboard", "mlflow")}}
+# Packages that are not installed by default.
 _EXTRAS = ("tensorboard", "mlflow")
 # Rows of a table that is shown as text.
 _ROWS = 50
@@ -56,48 +55,59 @@ def parse_loggers(text: str) -> list[str]:
     """
     names = list(dict.fromkeys(name for name in map(str.strip, text.split(",")) if name))
     if not names:
-        raise UserError(f"--logger {text!r}: expected one or several of {', '.join(names_of('logger', LOGGERS))}")
+        raise UserError(f"--logger {text!r}: expected one or several of {', '.join(names_of('logger'))}")
     for name in names:
         if name in _EXTRAS and importlib.util.find_spec(name) is None:
             raise UserError(f"--logger {name}: not installed; pip install 'naswot-lightning[{name}]'")
-        if name not in LOGGERS:
-            resolve("logger", name, LOGGERS)
+        if name not in REGISTRIES["logger"]:
+            resolve("logger", name)
     return names
 
 
 class SentOnce:
     """A logger that is sent each metric of each step once, and whose faults end neither a search nor a training.
 
-    The last step of every metric is kept in a file, for a training that is killed and continued from an earlier step.
+    The last step of every metric is kept in a file, for a training that is killed and continued from an earlier step:
+    what was sent cannot be taken back. Where the file is damaged, some steps are sent twice.
+
+    Args:
+        name: of ``--logger``.
+        run: what it shows.
+        make: returns Lightning's logger, by default that of the name; None where it cannot start, which it has said.
+        file: of the steps; in ``loggers/`` of the run folder by default.
     """
 
-    def __init__(self, name: str, run: LoggedRun) -> None:
-        self._name, self._run = name, run
-        self._file = run.folder / "loggers" / f"{name}-{run.id}.json"
+    def __init__(
+        self, name: str, run: LoggedRun, make: Callable[[], Any] | None = None, file: Path | None = None
+    ) -> None:
+        self.name, self._run, self._make = name, run, make or self._make_by_name
+        self._file = file or run.folder / "loggers" / f"{name}-{run.id}.json"
         state: Any = None
         with suppress(OSError, ValueError):
             state = parse_json(self._file.read_bytes())
         self._state: dict[str, Any] = state if isinstance(state, dict) else {}
+        steps = self._state.get("steps")
+        known = steps.items() if isinstance(steps, dict) else ()
+        self._state["steps"] = {metric: step for metric, step in known if isinstance(step, int)}
         self._inner: Any = None
         self._failed = False
 
-    def call(self, use: Callable[[Any], object]) -> bool:
-        """Use the logger, which is made by the first call; return whether that went well."""
-        if self._failed:
-            return False
+    def call(self, use: Callable[[Any], Result]) -> Result | None:
+        """Return what is made of the logger, which the first call makes; None once something went wrong."""
         try:
-            if self._inner is None:
+            if self._inner is None and not self._failed:
                 self._inner = self._make()
-            use(self._inner)
+                self._failed = self._inner is None
+            return None if self._failed else use(self._inner)
         except Exception as error:  # noqa: BLE001 - of a server, of a user's own logger
             self._failed = True
-            log.warning("--logger %s is sent nothing more of %s (%s)", self._name, self._run.name, reason_of(error))
-        return not self._failed
+            log.warning("--logger %s is sent nothing more of %s (%s)", self.name, self._run.name, reason_of(error))
+            return None
 
-    def _make(self) -> Any:
-        make = resolve("logger", self._name, LOGGERS)
+    def _make_by_name(self) -> Any:
+        make = resolve("logger", self.name)
         self._run.folder.joinpath("loggers").mkdir(parents=True, exist_ok=True)
-        if self._name != "mlflow":
+        if self.name != "mlflow":
             return make(self._run)
         # Of several that start together, one makes the experiment. A run is continued by the id that it was given.
         with lock_folder(self._run.folder / "loggers", 60.0):
@@ -107,10 +117,12 @@ class SentOnce:
 
     def metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Send the metrics that are new at this step; ``epoch`` goes along with them."""
-        last = self._state.setdefault("steps", {})
+        last = self._state["steps"]
         new = {name: value for name, value in metrics.items() if name != "epoch" and step > last.get(name, -1)}
         axis = {"epoch": metrics["epoch"]} if "epoch" in metrics else {}
-        if new and self.call(lambda logger: logger.log_metrics({**new, **axis}, step)):
+        if new:
+            self.call(lambda logger: logger.log_metrics({**new, **axis}, step))
+        if new and not self._failed:
             last.update(dict.fromkeys(new, step))
             atomic_write(self._file, json.dumps(self._state))
 
@@ -170,6 +182,13 @@ def _show_files(logger: Any, figures: Mapping[str, Path], files: Sequence[Path],
                 shown.add_image(name, np.asarray(image.convert("RGB")), step, dataformats="HWC")
 
 
+def logged_run(folder: RunFolder, wandb: WandbConfig, job: str) -> LoggedRun:
+    """Return what shows a search or a comparison; only under the folder's lock, since its id is made there."""
+    group = wandb.group or f"{folder.name}-{folder.run_id()}"
+    project = wandb.project or os.environ.get("WANDB_PROJECT") or "naswot-lightning"
+    return LoggedRun(folder.path, project, group, f"{job} {folder.name}", f"{folder.run_id()}-{job}", job)
+
+
 def wandb_of(config: SearchConfig | TrainConfig) -> WandbConfig:
     """Return the options of wandb; its mode is disabled where other loggers are named."""
     return config.wandb if "wandb" in parse_loggers(config.logger) else replace(config.wandb, mode="disabled")
@@ -178,16 +197,3 @@ def wandb_of(config: SearchConfig | TrainConfig) -> WandbConfig:
 def other_loggers(names: str, run: LoggedRun) -> list[SentOnce]:
     """Return the loggers of ``--logger`` but wandb's."""
     return [SentOnce(name, run) for name in parse_loggers(names) if name != "wandb"]
-
-
-def read_csv_rows(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a ``metrics.csv``, without empty cells; none where there is no such file."""
-    if not path.exists():
-        return []
-    with open(path, newline="") as file:
-        return [{name: value for name, value in row.items() if value} for row in csv.DictReader(file)]
-
-
-def mlflow_address(folder: Path) -> str:
-    """Return ``MLFLOW_TRACKING_URI`` of the environment, else a file of the run folder."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(folder / 'mlflow.db').resolve()}"

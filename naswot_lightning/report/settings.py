@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from naswot_lightning.errors import UserError, expect_name
 from naswot_lightning.registry import names_of
-from naswot_lightning.report.figures import FIGURES, FORMATS
+from naswot_lightning.report.figures import FORMATS
 from naswot_lightning.spaces import is_import_path
 
 ALL = "all"
@@ -59,12 +59,12 @@ class ReportConfig:
     def figures(self) -> tuple[str, ...]:
         """The names of the figures that are asked for; of none, all."""
         asked = self.figure or [ALL]
-        of_list = [name for name in names_of("figure", FIGURES) if name in asked or ALL in asked]
+        of_list = [name for name in names_of("figure") if name in asked or ALL in asked]
         return (*of_list, *(name for name in asked if is_import_path(name)))
 
 
 def _expect_figure(name: str) -> str:
-    return name if is_import_path(name) else expect_name("figure", name, [*names_of("figure", FIGURES), ALL])
+    return name if is_import_path(name) else expect_name("figure", name, [*names_of("figure"), ALL])
 
 
 def _split(words: Sequence[str]) -> list[str]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 
-from naswot_lightning.registry import resolve
 from naswot_lightning.reproduce.settings import (
     AblationSettings,
     AlgorithmSettings,
@@ -41,6 +41,6 @@ RESULTS = {
 
 def reproduce(name: str, settings: Scoring) -> int:
     """Make one of the results; return the exit code. A table without what it shows is a UserError."""
-    paths = {each: f"naswot_lightning.reproduce.{result.function}" for each, result in RESULTS.items()}
-    code: int = resolve("result", name, paths)(name, settings)
+    module, _, function = RESULTS[name].function.partition(":")
+    code: int = getattr(import_module(f"{__name__}.{module}"), function)(name, settings)
     return code

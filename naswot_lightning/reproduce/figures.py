@@ -35,7 +35,7 @@ from naswot_lightning.reproduce.published import published_taus
 from naswot_lightning.reproduce.score_table import score_table, scores_by_name
 from naswot_lightning.reproduce.searches import TabularSearch
 from naswot_lightning.reproduce.settings import AblationSettings, AlgorithmSettings, BarSettings, PanelSettings
-from naswot_lightning.searching.algorithms import get_algorithm
+from naswot_lightning.searching.algorithms.base import get_algorithm
 from naswot_lightning.spaces import get_space
 from naswot_lightning.storage.files import write_csv
 from naswot_lightning.storage.score_rows import ScoreRow

@@ -15,8 +15,7 @@ from naswot_lightning.benchmarks.targets import Target, search_target
 from naswot_lightning.reproduce.benchmark_tables import draw_candidates, scored_space
 from naswot_lightning.reproduce.score_table import ScoreTable, score_table
 from naswot_lightning.reproduce.settings import Scoring
-from naswot_lightning.searching.algorithms import make_algorithm
-from naswot_lightning.searching.algorithms.base import Algorithm, Limits, Proposal, Trial
+from naswot_lightning.searching.algorithms.base import Algorithm, Limits, Proposal, Trial, get_algorithm
 from naswot_lightning.searching.evaluators.table import TableEvaluator
 from naswot_lightning.searching.loop import History, row_of, simulate
 from naswot_lightning.seeds import derived_seed
@@ -86,7 +85,8 @@ class TabularSearch:
         """Return an algorithm that searches the table, by the name of ``--algorithm``."""
         limits = Limits(None, None, self.space.complexity)
         most = min(budget.evaluations, len(self.space)) if name == "random" else budget.evaluations
-        return make_algorithm(name, self.space, most, seed, limits)
+        constructor, options = get_algorithm(name)
+        return constructor(self.space, most, seed, limits, **options)
 
     def expect_known(self, algorithm: str, budget: SearchBudget, seed: int) -> None:
         """Raise :class:`UserError` where the table does not know the trainings that an algorithm begins with."""

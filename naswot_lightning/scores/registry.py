@@ -37,7 +37,7 @@ def get_score(name: str) -> Score:
         return REGISTERED[name]
     if name in AGGREGATES:
         raise UserError(f"score {name}: it puts the ranks by several scores together; it is no score of one network")
-    function = resolve("score", name, dict.fromkeys([*REGISTERED, *AGGREGATES], ""))
+    function = resolve("score", name, [*REGISTERED, *AGGREGATES])
     plain = Score(name, function, source=function.__module__, cost="unknown")
     known = next((each for each in REGISTERED.values() if each.function is function), plain)
     # Files know it by the name that another process finds it by.

@@ -16,16 +16,14 @@ from naswot_lightning.data.own import dataset_name
 from naswot_lightning.data.probe import Probe, draw_probe, load_probe
 from naswot_lightning.data.sources import load_dataset
 from naswot_lightning.errors import UserError
-from naswot_lightning.execution import get_engine
 from naswot_lightning.execution.base import ResourceRequest
 from naswot_lightning.execution.resources import has_bf16_instructions
 from naswot_lightning.networks import get_device
+from naswot_lightning.registry import resolve
 from naswot_lightning.report.loggers import parse_loggers
 from naswot_lightning.scores.registry import parse_scores
-from naswot_lightning.searching.algorithms import get_algorithm
-from naswot_lightning.searching.algorithms.base import Algorithm, Budget, Limits
+from naswot_lightning.searching.algorithms.base import Algorithm, Budget, Limits, get_algorithm
 from naswot_lightning.searching.algorithms.random import Listed, Shard, read_architectures
-from naswot_lightning.searching.evaluators import get_evaluator
 from naswot_lightning.searching.evaluators.base import Evaluator, EvaluatorContext
 from naswot_lightning.searching.evaluators.table import BenchmarkLookup, TableEvaluator
 from naswot_lightning.searching.loop import Search
@@ -37,7 +35,7 @@ def plan_search(config: SearchConfig, scored: bool = False) -> Search:
     """Return the search of these settings; where all is ``scored`` already, it opens no device and no engine."""
     machine = replace(config, device="cpu", engine="local", workers=1, timeout=None, slurm={}) if scored else config
     make_algorithm, options = get_algorithm(config.algorithm)
-    make_evaluator, make_executor = get_evaluator(config.evaluator), get_engine(machine.engine)
+    make_evaluator, make_executor = resolve("evaluator", config.evaluator), resolve("engine", machine.engine)
     criteria = tuple(parse_scores(config.score))
     needs_scores = getattr(make_algorithm, "needs_initial_scores", False)
     _expect_consistent(config, criteria[0], needs_scores)

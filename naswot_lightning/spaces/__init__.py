@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from naswot_lightning.spaces.errors import SpaceError, did_you_mean
-from naswot_lightning.spaces.own_code import expect_trusted, import_own, is_import_path, is_own_function, trust
+from naswot_lightning.spaces.own_code import expect_trusted, import_own, is_import_path, trust
 
 if TYPE_CHECKING:
     from naswot_lightning.spaces.base import CategoricalSpace, Complexity, EnumerableSpace, Space
@@ -111,19 +111,12 @@ def _constructor(name: str) -> Any:
     if "." not in name:
         near = did_you_mean(name, SPACES)
         raise SpaceError(f"unknown space {name!r}, expected one of {', '.join(SPACES)}, or an import path{near}")
-    found = import_own("space", name)
     from naswot_lightning.spaces.base import Space
 
-    if inspect.isclass(found):
-        makes_a_space = issubclass(found, Space) and not inspect.isabstract(found)
-    else:
-        # Never called: what an installed library, or this one, happens to hold.
-        makes_a_space = is_own_function(found, name)
-    if not makes_a_space:
-        raise SpaceError(
-            f"space {name!r}: expected a subclass of naswot_lightning.spaces.Space, or a function that a module of "
-            "your own defines"
-        )
+    def is_space(kind: type) -> bool:
+        return issubclass(kind, Space) and not inspect.isabstract(kind)
+
+    found = import_own("space", name, "a subclass of naswot_lightning.spaces.Space", is_space)
     trust(name)
     return found
 

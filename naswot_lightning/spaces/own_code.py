@@ -7,6 +7,7 @@ import inspect
 import os
 import sys
 import sysconfig
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +43,13 @@ def expect_trusted(what: str, name: str) -> None:
         )
 
 
-def import_own(what: str, path: str) -> Any:
+def import_own(what: str, path: str, kind: str, accepts: Callable[[type], bool]) -> Any:
     """Return what an import path names, looked up from the working directory first.
 
+    That is a class that is accepted, in words a ``kind``, which may be empty, or a function of the user's own.
+
     Raises:
-        SpaceError: it is no import path, or cannot be imported.
+        SpaceError: it is no import path, cannot be imported, or is anything else.
     """
     if not all(part.isidentifier() for part in path.split(".")):
         raise SpaceError(f"{what} {path!r}: expected an import path such as my_package.MyClass")
@@ -55,14 +58,17 @@ def import_own(what: str, path: str) -> Any:
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
-        return getattr(importlib.import_module(module), attribute)
+        found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise SpaceError(f"{what} {path!r} cannot be imported from {os.getcwd()}: {error}") from error
+    # Never called: what an installed library, or this one, happens to hold.
+    if accepts(found) if inspect.isclass(found) else _is_own_function(found, module):
+        return found
+    kinds = f"{kind}, or a function" if kind else "a function"
+    raise SpaceError(f"{what} {path!r}: expected {kinds} that a module of your own defines")
 
 
-def is_own_function(found: object, path: str) -> bool:
-    """Return whether an object is a function that a module of the user's own defines, not an installed library."""
-    module = path.rpartition(".")[0]
+def _is_own_function(found: object, module: str) -> bool:
     libraries = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     return (
         inspect.isfunction(found)

@@ -107,14 +107,11 @@ def train_pick(folder: Path, images: Path | None = None) -> TrainingResult:
     if trainer.is_global_zero:
         best = folder / "best.ckpt" if pick.run.artifacts and result.status == "ok" else None
         last = metrics.rows[-1] if metrics.rows else {}
-        for logger in trainer.loggers:
-            if isinstance(logger, TrainerLogger):
-                files = [] if best is None else [best]
-                logger.sent.show({}, training_summary(result), trainer.global_step, files=files)
-                logger.sent.finish()
-                continue
-            shown = logger.experiment  # type: ignore[attr-defined]
-            if shown is not None:
+        for sent in (each.sent for each in trainer.loggers if isinstance(each, TrainerLogger)):
+            if sent.name != "wandb":
+                sent.show({}, training_summary(result), trainer.global_step, files=[] if best is None else [best])
+                sent.finish()
+            elif (shown := sent.call(lambda logger: logger.experiment)) is not None:
                 send(shown, lambda run: log_result(run, result, last, best))
         if model.confusion is not None:
             Confusion(data.dataset.classes, model.confusion.numpy()).write(folder)

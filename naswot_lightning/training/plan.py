@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import random
 import re
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -18,10 +19,10 @@ from naswot_lightning.data.own import dataset_name
 from naswot_lightning.data.sources import count_training_images
 from naswot_lightning.data.splits import describe_split
 from naswot_lightning.errors import UserError, expect_name
-from naswot_lightning.execution import get_engine
 from naswot_lightning.execution.base import Executor, ResourceRequest
 from naswot_lightning.execution.resources import ResourceSlot, split_resources
 from naswot_lightning.ranking import as_dicts, read_ranking
+from naswot_lightning.registry import resolve
 from naswot_lightning.report.loggers import parse_loggers
 from naswot_lightning.seeds import derived_seed
 from naswot_lightning.spaces import EnumerableSpace, Space, get_space, known_space, trust
@@ -104,7 +105,7 @@ def plan_training(config: TrainConfig) -> Training:
     """
     _check_trainer_arguments(config)
     parse_loggers(config.logger)
-    make_executor = get_engine(config.engine)
+    make_executor: Callable[[ResourceRequest], Executor] = resolve("engine", config.engine)
     folder = RunFolder(config.run_dir)
     if config.architecture is not None and not folder.config.exists():
         saved = asdict(SearchConfig())

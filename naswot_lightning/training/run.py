@@ -22,8 +22,7 @@ from naswot_lightning.errors import UserError, describe_os_error
 from naswot_lightning.execution.base import WorkerFailure
 from naswot_lightning.execution.resources import ResourceSlot
 from naswot_lightning.registry import own_paths
-from naswot_lightning.report.loggers import wandb_of
-from naswot_lightning.report.wandb.runs import resolve_project, wandb_group
+from naswot_lightning.report.loggers import logged_run, wandb_of
 from naswot_lightning.storage.records import parse_json
 from naswot_lightning.training.plan import Training
 from naswot_lightning.training.progress import (
@@ -82,13 +81,14 @@ def load_images(training: Training) -> list[Dataset]:
 
 def prepare_picks(training: Training, loaded: list[Dataset]) -> list[Path]:
     """Write the settings of all picks, under the lock of the run folder; return the folders without a result yet."""
-    wandb = wandb_of(training.config)
-    folders = []
+    wandb, folders = wandb_of(training.config), []
+    # Their project and group are those of the comparison.
+    shared = logged_run(training.folder, wandb, "comparison")
     for pick in training.picks:
         run = PickRun(
             mode=wandb.mode,
-            project=resolve_project(wandb.project),
-            group=wandb_group(training.folder, wandb.group),
+            project=shared.project,
+            group=shared.group,
             id=f"{training.folder.run_id()}-{pick.name}-{pick.settings.digest()}",
             name=pick.name,
             artifacts=wandb.artifacts,

@@ -13,15 +13,13 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from pytorch_lightning.callbacks import ModelCheckpoint
-from pytorch_lightning.loggers import Logger
 from torch.nn.parameter import is_lazy
 
 from naswot_lightning.data.dataset import Dataset
 from naswot_lightning.data.module import ImageDataModule
-from naswot_lightning.report.lightning_loggers import TrainerLogger
-from naswot_lightning.report.loggers import LoggedRun, other_loggers
+from naswot_lightning.report.lightning_loggers import TrainerLogger, wandb_logger
+from naswot_lightning.report.loggers import LoggedRun, SentOnce, other_loggers
 from naswot_lightning.report.wandb.content import define_metrics
-from naswot_lightning.report.wandb.logger import SentOnceLogger
 from naswot_lightning.report.wandb.runs import resolve_mode, start_run
 from naswot_lightning.storage.files import atomic_path, remove_unfinished
 from naswot_lightning.storage.foreign import FAULTS
@@ -79,18 +77,18 @@ def make_trainer(folder: Path, pick: SavedPick, callbacks: list[pl.Callback], st
     settings, run = pick.settings, pick.run
 
     def start() -> Any:
-        """Start the wandb run; all runs of a run folder lie side by side, so that one viewer shows them together."""
-        named = {"id": run.id, "name": run.name, "group": run.group, "job_type": "train"}
-        started = start_run(run.mode, run.project, folder.parent.parent, shown, **named)
+        started = start_run(run.mode, logged, shown)
         if started is not None:
             define_metrics(started)
         return started
 
     shown = {**settings.to_plain(), "accumulate": pick.accumulate}
+    # All runs of a run folder lie side by side, so that one viewer shows them together.
     logged = LoggedRun(folder.parent.parent, run.project, run.group, run.name, run.id, "train")
-    loggers: list[Logger] = [TrainerLogger(each, shown, run.name) for each in other_loggers(run.logger, logged)]
+    sent = other_loggers(run.logger, logged)
     if resolve_mode(run.mode) != "disabled":
-        loggers.append(SentOnceLogger(start, folder / ".sent.json"))
+        sent.append(SentOnce("wandb", logged, lambda: wandb_logger(start), folder / ".sent.json"))
+    loggers = [TrainerLogger(each, shown, run.name) for each in sent]
     arguments: dict[str, Any] = {
         "num_sanity_val_steps": 0,
         "log_every_n_steps": 1,

@@ -1,6 +1,7 @@
 """A name of an option is a name of a registry, and each of them can be had."""
 
 import sys
+from functools import partial
 
 import pytest
 import yaml
@@ -9,21 +10,18 @@ from naswot_lightning.cli.parser import choices, parse
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.data import DATASETS
 from naswot_lightning.errors import UserError
-from naswot_lightning.execution import ENGINES, get_engine
-from naswot_lightning.registry import resolve, trust_named
+from naswot_lightning.registry import REGISTRIES, resolve, trust_named
 from naswot_lightning.scores import AGGREGATES, SCORES
 from naswot_lightning.scores.base import Measured, score
 from naswot_lightning.scores.registry import REGISTERED, get_score, parse_scores
-from naswot_lightning.searching.algorithms import ALGORITHMS, get_algorithm
-from naswot_lightning.searching.evaluators import EVALUATORS, get_evaluator
 from naswot_lightning.spaces import list_spaces, own_code
 
 
 def test_options_take_the_names_of_the_registries():
     names = choices()
     for what, registry in (
-        ("scores", [*SCORES, *AGGREGATES]), ("algorithms", ALGORITHMS), ("datasets", DATASETS),
-        ("evaluators", EVALUATORS), ("engines", ENGINES), ("spaces", list_spaces()),
+        ("scores", [*SCORES, *AGGREGATES]), ("datasets", DATASETS), ("spaces", list_spaces()),
+        *((f"{what}s", registry) for what, registry in REGISTRIES.items()),
     ):  # fmt: skip
         assert list(names[what]) == list(registry)
 
@@ -41,10 +39,8 @@ def test_a_score_of_ones_own_has_a_name_of_its_own(monkeypatch):
 
 def test_what_is_in_no_registry_is_one_line_with_the_names():
     for get, what, registry in (
-        (get_algorithm, "algorithm", ALGORITHMS),
-        (get_engine, "engine", ENGINES),
-        (get_evaluator, "evaluator", EVALUATORS),
         (get_score, "score", REGISTERED),
+        *((partial(resolve, what), what, registry) for what, registry in REGISTRIES.items()),
     ):
         assert all(get(name) for name in registry)
         with pytest.raises(UserError, match=f"unknown {what} 'nosuch', expected one of {', '.join(registry)}") as error:
@@ -67,7 +63,7 @@ def test_own_code_is_imported_where_the_user_names_it_and_is_what_is_asked_for(t
     for what, path in (("algorithm", "own_code_of_a_test.Climb"), ("score", "os.system"), ("engine", "os.nothing")):
         trust_named({what: path})
         with pytest.raises(UserError, match=f"{what} .*{path}.*: (expected|module 'os' has no)"):
-            resolve(what, path, {})
+            resolve(what, path)
     for option, value in (("score", f"{name}+snip"), ("algorithm", "other_code.Climb:size=1.5"), ("engine", "a.b")):
         (tmp_path / "own.yaml").write_text(yaml.safe_dump({option: value}))
         monkeypatch.setattr(own_code, "_trusted", set())

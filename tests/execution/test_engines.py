@@ -12,9 +12,9 @@ from naswot_lightning.cli.parser import parse
 from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.errors import UserError
-from naswot_lightning.execution import get_engine
 from naswot_lightning.execution.base import ResourceRequest, WorkerFailure
 from naswot_lightning.execution.local import ProcessExecutor
+from naswot_lightning.registry import resolve
 from tests.conftest import run_script
 from tests.execution.conftest import SMALL
 from tests.execution.tasks import Fatal, Forking, Halved, NeverReady, Odd, Training, Where, wait_until
@@ -39,7 +39,7 @@ def run(request, tmp_path, monkeypatch):
             return ProcessExecutor(workers, timeout=timeout).run(task, items)
         options = LOCAL if name == "slurm" else {}
         asked = ResourceRequest(workers, CPU, timeout=timeout, folder=tmp_path, options=options, **asked)
-        return get_engine(name)(asked).run(task, items)
+        return resolve("engine", name)(asked).run(task, items)
 
     run.engine = name
     return run
@@ -139,4 +139,4 @@ def test_without_the_package_it_is_one_line_with_the_cure(monkeypatch):
     for name, package in (("ray", "ray"), ("slurm", "submitit")):
         monkeypatch.setitem(sys.modules, package, None)
         with pytest.raises(UserError, match=rf"--engine {name}: .*; pip install 'naswot-lightning\[{name}\]'"):
-            get_engine(name)(ResourceRequest(1, CPU))
+            resolve("engine", name)(ResourceRequest(1, CPU))

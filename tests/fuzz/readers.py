@@ -35,9 +35,10 @@ from naswot_lightning.ranking import as_dicts, rank, read_ranking, write_ranking
 from naswot_lightning.report.compare import NAMES, comparison_rows, print_comparison, write_seeds
 from naswot_lightning.report.figures import draw_figure
 from naswot_lightning.report.findings import find
+from naswot_lightning.report.lightning_loggers import wandb_logger
+from naswot_lightning.report.loggers import LoggedRun, SentOnce
 from naswot_lightning.report.run import read_run
 from naswot_lightning.report.wandb import runs
-from naswot_lightning.report.wandb.logger import SentOnceLogger
 from naswot_lightning.searching.algorithms.base import Limits
 from naswot_lightning.searching.algorithms.random import Listed, read_architectures
 from naswot_lightning.searching.loop import Loop
@@ -208,8 +209,9 @@ def _mark_wandb_run(folder: Path) -> None:
 
 def _continue_logging(folder: Path) -> None:
     logged = SimpleNamespace(log=lambda *_, **__: None, define_metric=lambda *_, **__: None)
-    logger = SentOnceLogger(lambda: logged, folder / ".sent.json")
-    logger.log_metrics({"train/loss": 1.0, "epoch": 3}, 2_000)
+    run = LoggedRun(folder, "ours", "group", "1-x", "mine", "train")
+    sent = SentOnce("wandb", run, lambda: wandb_logger(lambda: logged), folder / ".sent.json")
+    sent.metrics({"train/loss": 1.0, "epoch": 3}, 2_000)
 
 
 def _show_versions(folder: Path) -> None:
@@ -316,7 +318,9 @@ READERS = {
     "config.yaml": Reader(lambda _: _yaml(asdict(SearchConfig(samples=4))), _continue_run, ("ranking.json", _RUN_ID)),
     _RUN_ID: Reader(lambda rng: f"{rng.randrange(16**8):08x}\n".encode(), _continue_run, _SEARCH),
     ".wandb_runs.json": Reader(lambda rng: _json([f"{rng.randrange(16**8):08x}-search", "another"]), _mark_wandb_run),
-    ".sent.json": Reader(lambda rng: _json({"train/loss": rng.randrange(1_000), "val/acc": 3}), _continue_logging),
+    ".sent.json": Reader(
+        lambda rng: _json({"steps": {"train/loss": rng.randrange(1_000), "val/acc": 3}}), _continue_logging
+    ),
     "versions.json": Reader(
         lambda rng: _json([{"python": f"3.{rng.randrange(9, 14)}", "torch": "2.4.0+cpu"}]), _show_versions, _SEARCH
     ),

@@ -3,7 +3,7 @@ import pytest
 from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.errors import UserError
-from naswot_lightning.searching.algorithms import ALGORITHMS
+from naswot_lightning.registry import REGISTRIES
 from naswot_lightning.searching.plan import plan_search
 from tests.commands.ends import refused
 from tests.searching.runs import QUICK, SPACE, rows_of
@@ -36,7 +36,7 @@ def test_the_shards_of_a_search_are_its_candidates(tmp_path):
 
 
 def test_invalid_shard_is_one_line_and_leaves_nothing(tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(ALGORITHMS, "climbing", ALGORITHMS["random"])
+    monkeypatch.setitem(REGISTRIES["algorithm"], "climbing", REGISTRIES["algorithm"]["random"])
     monkeypatch.chdir(tmp_path)
     given = ("--run_dir", "run", "--samples", "6", "--batch_size", "4", "--dataset", "noise")
     for shard in ("0/4", "5/4", "-1/4", "a/b", "2", "1/2/3", "01/4", "1/4.0", "١/٤", "1/9999999999"):

@@ -17,18 +17,6 @@ if TYPE_CHECKING:
     from naswot_lightning.report.findings import Findings
     from naswot_lightning.report.run import Run
 
-# Functions (run, findings) -> Figure | None of this folder, in the order they are shown.
-FIGURES = {
-    "score_vs_params": "scatter:draw_score_vs_params",
-    "score_distribution": "boxes:draw_distribution",
-    "figure1": "matrices:draw_kernels",
-    "jacobian_histograms": "matrices:draw_jacobians",
-    "figure3": "scatter:draw_figure3",
-    "figure4": "bars:draw_figure4",
-    "figure5": "boxes:draw_figure5",
-    "figure6": "curves:draw_figure6",
-    "score_vs_accuracy": "scatter:draw_score_vs_accuracy",
-}
 _DPI = 150
 # What each kind of file says of its origin; no date, so that the same figure gives the same bytes.
 _METADATA: dict[str, dict[str, Any]] = {
@@ -51,7 +39,7 @@ def draw_figures(
         OSError: the disk is full or cannot be written; it would take none of the others either.
     """
     drawn = {}
-    for name in names or names_of("figure", FIGURES):
+    for name in names or names_of("figure"):
         files = [folder / f"{name}.{ending}" for ending in formats]
         with warn_of_failure(f"{files[0]} cannot be drawn", (OSError,)):
             if draw_figure(name, run, findings, files):
@@ -61,8 +49,7 @@ def draw_figures(
 
 def draw_figure(name: str, run: Run, findings: Findings, files: Sequence[Path]) -> bool:
     """Draw one figure into files; return whether it has something to show."""
-    draw = resolve("figure", name, {each: f"{__name__}.{path}" for each, path in FIGURES.items()})
-    figure = draw(run, findings)
+    figure = resolve("figure", name)(run, findings)
     if figure is None:
         return False
     for file in files:

@@ -13,6 +13,7 @@ from typing import Any
 from naswot_lightning.config import WandbConfig
 from naswot_lightning.errors import UserError, describe_error
 from naswot_lightning.report.findings import Findings, find
+from naswot_lightning.report.loggers import LoggedRun, logged_run
 from naswot_lightning.report.run import Run, read_run
 from naswot_lightning.report.wandb import runs
 from naswot_lightning.report.wandb.content import comparison_config, content_of, log_comparison
@@ -41,7 +42,7 @@ class ComparisonRun:
 
     def end(self, run: Run, findings: Findings, figures: Mapping[str, Path]) -> None:
         """Log all picks with pictures, and end the run; nothing is done where a command before has logged all that."""
-        content = f"{self._id}-{content_of(run)}"
+        content = f"{self.logged.id}-{content_of(run)}"
         if self._open is None and runs.was_sent(self.folder, content):
             return
         tracked, self._open = self._start(run), None
@@ -55,15 +56,14 @@ class ComparisonRun:
             self._open = None
 
     @property
-    def _id(self) -> str:
-        return f"{self.folder.run_id()}-comparison"
+    def logged(self) -> LoggedRun:
+        """The run that shows it."""
+        return logged_run(self.folder, self._wandb, "comparison")
 
     def _start(self, run: Run) -> Any:
         config = comparison_config(run)
         if self._open is None:
-            name, group = f"comparison {self.folder.name}", runs.wandb_group(self.folder, self._wandb.group)
-            own = {"id": self._id, "name": name, "group": group, "job_type": "comparison"}
-            self._open = runs.start_run(self._wandb.mode, self._wandb.project, self.folder.path, config, **own)
+            self._open = runs.start_run(self._wandb.mode, self.logged, config)
         elif config != self._config:
             self._open.config.update(config, allow_val_change=True)
         self._config = config

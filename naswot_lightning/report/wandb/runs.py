@@ -12,6 +12,7 @@ from typing import Any, Literal
 from urllib.parse import urlparse
 
 from naswot_lightning.errors import UserError, reason_of
+from naswot_lightning.report.loggers import LoggedRun
 from naswot_lightning.storage.files import lock_folder, write_json
 from naswot_lightning.storage.records import parse_json
 from naswot_lightning.storage.run_folder import RunFolder
@@ -22,16 +23,6 @@ log = logging.getLogger(__name__)
 _INIT_SECONDS = 60.0
 # For another run that starts.
 _PATIENCE_S = 20.0
-
-
-def resolve_project(project: str | None) -> str:
-    """Return the project that is given, else ``WANDB_PROJECT`` of the environment, else ours."""
-    return project or os.environ.get("WANDB_PROJECT") or "naswot-lightning"
-
-
-def wandb_group(folder: RunFolder, group: str | None) -> str:
-    """Return the group of all runs of a run folder: search, picks and comparison; only under its lock."""
-    return group or f"{folder.name}-{folder.run_id()}"
 
 
 def was_sent(folder: RunFolder, run_id: str) -> bool:
@@ -68,14 +59,14 @@ def resolve_mode(mode: str) -> Mode:
     return modes.get(mode, "offline")
 
 
-def start_run(wandb_mode: str, project: str | None, folder: Path, config: Mapping[str, Any], **arguments: Any) -> Any:
-    """Start a wandb run in ``folder``/wandb, or return None where wandb is disabled or cannot start.
+def start_run(wandb_mode: str, run: LoggedRun, config: Mapping[str, Any]) -> Any:
+    """Start a wandb run in ``wandb`` of its folder, or return None where wandb is disabled or cannot start.
 
     Unless the mode is ``online``, an unreachable server means an offline run, to be sent with ``wandb sync``, and
     anything else that goes wrong (a variable of the environment, a folder) is one line of warning. With ``online`` it
-    is a UserError. Further arguments are those of ``wandb.init``.
+    is a UserError.
     """
-    mode = resolve_mode(wandb_mode)
+    mode, folder = resolve_mode(wandb_mode), run.folder
     if mode == "disabled":
         return None
     try:
@@ -89,8 +80,12 @@ def start_run(wandb_mode: str, project: str | None, folder: Path, config: Mappin
             wandb = _import_wandb(folder)
             # Wandb's reports on itself.
             logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
-            arguments |= {
-                "project": resolve_project(project),
+            arguments = {
+                "id": run.id,
+                "name": run.name,
+                "group": run.group,
+                "job_type": run.job,
+                "project": run.project,
                 # Wandb's service has a working directory of its own.
                 "dir": str(folder.resolve()),
                 "config": dict(config),

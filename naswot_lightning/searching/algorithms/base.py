@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass, field, fields
+from typing import Any, Protocol
 
 from naswot_lightning.errors import UserError
+from naswot_lightning.registry import resolve_with_options
 from naswot_lightning.spaces import CategoricalSpace, Complexity, Space, SpaceError, get_space, list_spaces
 from naswot_lightning.spaces.errors import TooLargeError
 from naswot_lightning.storage.score_rows import ScoreRow
@@ -109,6 +110,16 @@ class SpaceAlgorithm:
     """how many candidates are evaluated; scores do not count where they only choose what is trained."""
     seed: int
     limits: Limits
+
+
+# What every algorithm is made of; further arguments of its constructor are options of --algorithm.
+_GIVEN = tuple(each.name for each in fields(SpaceAlgorithm))
+
+
+def get_algorithm(name: str) -> tuple[Callable[..., Algorithm], dict[str, Any]]:
+    """Return the constructor of the algorithm of that name, and its options: ``rea:population=20,children=4``."""
+    _, constructor, options = resolve_with_options("algorithm", name, _GIVEN)
+    return constructor, options
 
 
 @dataclass

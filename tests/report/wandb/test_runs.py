@@ -1,6 +1,7 @@
 """Runs in wandb: how they start, what a training sends, and what becomes of them where that fails."""
 
 import json
+import os
 import time
 from functools import partial
 from pathlib import Path
@@ -11,13 +12,18 @@ import pytest
 import wandb
 
 from naswot_lightning.errors import UserError
+from naswot_lightning.report.lightning_loggers import TrainerLogger, wandb_logger
+from naswot_lightning.report.loggers import LoggedRun, SentOnce
 from naswot_lightning.report.wandb import runs
 from naswot_lightning.report.wandb.content import METRICS, define_metrics, log_result
-from naswot_lightning.report.wandb.logger import SentOnceLogger
 from naswot_lightning.report.wandb.runs import resolve_mode, send, start_run
 from naswot_lightning.storage.files import lock_folder
 from tests.report.wandb.records import Records
 from tests.runs import training_result, wandb_files
+
+
+def logged(folder, project="ours"):
+    return LoggedRun(folder, project, "group", "1-c1", "mine", "train")
 
 
 def test_resolve_mode_is_offline_unless_a_key_is_set(monkeypatch, tmp_path):
@@ -45,7 +51,7 @@ def test_start_run_together_asks_the_server_in_turn(tmp_path, monkeypatch):
         return mode
 
     monkeypatch.setattr(wandb, "init", init)
-    threads = [Thread(target=start_run, args=("online", None, tmp_path, {})) for _ in range(4)]
+    threads = [Thread(target=start_run, args=("online", logged(tmp_path), {})) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -53,7 +59,7 @@ def test_start_run_together_asks_the_server_in_turn(tmp_path, monkeypatch):
     assert most == [1, 1, 1, 1]
     monkeypatch.setattr(runs, "_PATIENCE_S", 0.1)
     with lock_folder(tmp_path / "wandb"):  # beside one that hangs it starts
-        assert start_run("online", None, tmp_path, {}) == "online"
+        assert start_run("online", logged(tmp_path), {}) == "online"
 
 
 def said(caplog):
@@ -65,7 +71,8 @@ def test_start_run_odd_surroundings_are_one_line_or_not_read(tmp_path, monkeypat
     for name, value in (("MODE", "odd"), ("BASE_URL", "odd"), ("PROJECT", "a/b")):
         with monkeypatch.context() as patch:
             patch.setenv(f"WANDB_{name}", value)
-            assert start_run("auto", None, tmp_path, {}) is None
+            project = os.environ.get("WANDB_PROJECT", "ours")
+            assert start_run("auto", logged(tmp_path, project), {}) is None
         (message,) = said(caplog)
         assert message.startswith("wandb cannot start (")
         assert "\n" not in message
@@ -74,7 +81,7 @@ def test_start_run_odd_surroundings_are_one_line_or_not_read(tmp_path, monkeypat
     (tmp_path / "wandb").mkdir(exist_ok=True)
     (tmp_path / "wandb" / "settings").write_text("[default]\nbase_url = http://127.0.0.1:9\n")
     monkeypatch.chdir(tmp_path)
-    run = start_run("offline", None, tmp_path / "run", {})
+    run = start_run("offline", logged(tmp_path / "run"), {})
     run.finish()
     assert run.settings.base_url != "http://127.0.0.1:9"
     wandb.teardown()
@@ -89,32 +96,41 @@ def test_start_run_refused_is_one_line_or_kept_offline(tmp_path, monkeypatch, ca
     monkeypatch.setattr(wandb, "init", init)
     monkeypatch.setenv("WANDB_MODE", "online")
     with pytest.raises(UserError, match=r"^--wandb\.mode online: returned error 403; use --wandb\.mode offline"):
-        start_run("online", None, tmp_path, {})
-    assert start_run("auto", None, tmp_path, {}) == "offline"
+        start_run("online", logged(tmp_path), {})
+    assert start_run("auto", logged(tmp_path), {}) == "offline"
     assert said(caplog) == [
         f"wandb cannot be reached (returned error 403): the run is kept offline in {tmp_path}/wandb"
     ]
 
 
 def start(folder):
-    started = start_run("offline", None, folder, {"lr": 0.1}, id="mine", name="1-c1", job_type="train")
+    started = start_run("offline", logged(folder), {"lr": 0.1})
     define_metrics(started)
     return started
 
 
+def make_logger(start, folder, file=".sent.json"):
+    sent = SentOnce("wandb", logged(folder), lambda: wandb_logger(start), folder / file)
+    return TrainerLogger(sent, {}, "1-c1")
+
+
 def train(folder, points, last):
     """Log points of (step, metrics); where it is the last part end the training, else be cut off."""
-    logger = SentOnceLogger(partial(start, folder), folder / ".sent.json")
+    logger = make_logger(partial(start, folder), folder)
     for step, metrics in points:
         logger.log_metrics(metrics, step)
     checkpoint = folder / "best.ckpt"
     checkpoint.write_bytes(WEIGHTS)
     if last:
         row = {name: value for _, metrics in POINTS for name, value in metrics.items()}
-        assert send(logger.experiment, lambda run: log_result(run, training_result(1, reason=None), row, checkpoint))
+        assert send(experiment(logger), lambda run: log_result(run, training_result(1, reason=None), row, checkpoint))
     else:
-        logger.experiment.finish()
+        experiment(logger).finish()
     wandb.teardown()
+
+
+def experiment(logger):
+    return logger.sent.call(lambda inner: inner.experiment)
 
 
 WEIGHTS = bytes(range(256)) * 100
@@ -133,12 +149,12 @@ def test_logger_run_that_cannot_start_or_is_lost_warns_once(tmp_path, caplog):
 
     for number, run in enumerate((None, SimpleNamespace(log=lose))):
         starts = []
-        logger = SentOnceLogger(lambda run=run, starts=starts: starts.append(1) or run, tmp_path / f"{number}.json")
+        logger = make_logger(lambda run=run, starts=starts: starts.append(1) or run, tmp_path, f"{number}.json")
         for step, metrics in POINTS:
             logger.log_metrics(metrics, step)
         assert starts == [1]
         assert not (tmp_path / f"{number}.json").exists()
-    assert caplog.messages == ["wandb is sent nothing more of this training (Connection lost)"]
+    assert caplog.messages == ["--logger wandb is sent nothing more of 1-c1 (Connection lost)"]
 
 
 def test_logger_cut_training_is_one_run_whose_parts_hold_each_point_once(tmp_path):

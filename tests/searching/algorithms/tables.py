@@ -3,8 +3,7 @@
 from collections.abc import Callable
 
 from naswot_lightning.scorer import Evaluation
-from naswot_lightning.searching.algorithms import make_algorithm
-from naswot_lightning.searching.algorithms.base import Limits, Proposal, Trial, architecture_of
+from naswot_lightning.searching.algorithms.base import Limits, Proposal, Trial, architecture_of, get_algorithm
 from naswot_lightning.searching.loop import row_of as row_of_evaluation
 from naswot_lightning.spaces import get_space
 from naswot_lightning.storage.score_rows import ScoreRow
@@ -14,7 +13,8 @@ NO_LIMITS = Limits(None, None, SPACE.complexity)
 
 
 def made(name, space=SPACE, samples=60, seed=3, limits=NO_LIMITS):
-    return make_algorithm(name, space, samples, seed, limits)
+    constructor, options = get_algorithm(name)
+    return constructor(space, samples, seed, limits, **options)
 
 
 def row_of(proposal: Proposal, score: float | None, seconds: float = 1.0) -> ScoreRow:

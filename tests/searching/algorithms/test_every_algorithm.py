@@ -2,13 +2,13 @@ import pytest
 
 from naswot_lightning.benchmarks.known_space import space_of
 from naswot_lightning.errors import UserError
-from naswot_lightning.searching.algorithms import ALGORITHMS, get_algorithm
-from naswot_lightning.searching.algorithms.base import Limits, Trial, proposal_of
+from naswot_lightning.registry import REGISTRIES
+from naswot_lightning.searching.algorithms.base import Limits, Trial, get_algorithm, proposal_of
 from naswot_lightning.searching.loop import simulate
 from naswot_lightning.spaces import SpaceError, get_space
 from tests.searching.algorithms.tables import SPACE, SmallTable, convolutions, evaluator, made, params
 
-WITH_FEEDBACK = [name for name in ALGORITHMS if name != "random"]
+WITH_FEEDBACK = [name for name in REGISTRIES["algorithm"] if name != "random"]
 WITH_OPTIONS = [*WITH_FEEDBACK, "rea:children=4,population=7", "area:children=3,start=30"]
 KNOWN = space_of(SmallTable(SPACE[index] for index in range(0, 15_625, 10)))
 
