@@ -36,7 +36,7 @@ def test_whoever_reads_the_output_the_search_is_complete_and_quiet(tmp_path, end
 
 
 def test_an_odd_environment_costs_a_view_and_one_line(tmp_path):
-    odd = {"HOME": "/dev/null", "MPLBACKEND": "odd", "WANDB_MODE": "odd", "NUMBA_CACHE_DIR": str(tmp_path / "numba")}
+    odd = {"HOME": "/dev/null", "MPLBACKEND": "odd", "WANDB_MODE": "odd"}
     without_letters = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0"}
     done = shell("$SEARCH --wandb.mode auto --run_dir 'ünï-✓-网'", tmp_path, **odd, **without_letters)
     assert done.returncode == 0

@@ -11,8 +11,9 @@ from PIL import Image
 
 from naswot_lightning.analysis.confusion import read_confusion
 from naswot_lightning.cli.export import main as export
+from naswot_lightning.cli.parser import parse
 from naswot_lightning.cli.predict import main as predict
-from naswot_lightning.cli.train import main as train
+from naswot_lightning.config import TrainConfig
 from naswot_lightning.deploy.export import TOLERANCE
 from naswot_lightning.deploy.model import choose_result, load
 from naswot_lightning.errors import UserError
@@ -20,6 +21,7 @@ from naswot_lightning.storage.files import write_json
 from naswot_lightning.training.classifier import ImageClassifier
 from tests.commands.ends import refused
 from tests.runs import result, write_pick
+from tests.training.runs import train_here
 
 SMALL = "|skip_connect~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"
 COLOURS = {"blue": (40, 60, 210), "green": (40, 200, 60), "red": (210, 60, 50)}
@@ -40,7 +42,8 @@ def place(tmp_path_factory):
     run = ["--run_dir", str(place / "run"), "--wandb.mode", "disabled"]
     images = ["--dataset", "imagefolder", "--data_dir", str(place / "images"), "--image_size", "16"]
     recipe = ["--epochs", "2", "--batch_size", "8", "--lr", "0.02", "--early_points", "1", "--probe_batch_size", "16"]
-    assert train(["--space", "nasbench201", "--architecture", SMALL, *images, *recipe, *run]) == 0
+    words = ["--space", "nasbench201", "--architecture", SMALL, *images, *recipe, *run]
+    assert train_here(parse(TrainConfig, words, "naswot train")) == 0
     return place
 
 

@@ -10,7 +10,6 @@ from naswot_lightning.benchmarks.convert import convert
 from naswot_lightning.config import ExportConfig, PredictConfig, SearchConfig, TrainConfig, WandbConfig
 from naswot_lightning.report.settings import ReportConfig
 from naswot_lightning.reproduce import RESULTS
-from naswot_lightning.spaces import SpaceError
 from naswot_lightning.study.settings import StudyConfig
 from naswot_lightning.training.plan import TRAINER_ARGUMENTS_WITH_OPTIONS
 from tests.benchmarks.nasbench101_files import invented, tfrecord
@@ -151,12 +150,3 @@ def test_every_option_is_named_and_exists():
 def test_refused_arguments_of_lightning_are_named():
     refused = (ROOT / "docs" / "training.md").read_text().partition("Refused are")[2].partition("\n\n")[0]
     assert set(re.findall(r"`(\w+)`", refused)) == set(TRAINER_ARGUMENTS_WITH_OPTIONS)
-
-
-def test_a_run_folder_that_names_code_is_trained_only_where_the_user_says_so(folder):
-    command = next(words for words in commands(ROOT / "docs" / "security.md") if words[1] == "train")
-    search = next(words for words in commands(ROOT / "docs" / "security.md") if words[1] == "search")
-    place = command.index("--space")
-    pages.run(search)
-    with pytest.raises(SpaceError, match="a file names this code"):
-        pages.run(command[:place] + command[place + 2 :])

@@ -46,7 +46,6 @@ FOUND = [
     ("picks/1-x/config.yaml", lambda text: text.replace(b"\nprobe_split: ", b"\nprobe_split: x"), "are damaged"),
     ("measured/kernels.npz", lambda content: content[: len(content) // 2], "is damaged, or no measurement"),
     ("measured/ablation.jsonl", lambda content: b"{}\n" + content, "ablation.jsonl, line 1: "),
-    ("ranking.json", lambda _: b"[]", "expected a candidate at least"),
     ("picks/1-x/trajectory.csv", lambda _: b"step,epoch,score,status\n1,1e300,3.5,ok\n", "is damaged"),
     ("benchmark_evidence.json", changed_json(lambda known: known["correlations"].pop("score_init")), "score_init"),
     (

@@ -8,7 +8,7 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.searching.calibration import Setting, recommend
 from naswot_lightning.storage.files import lock_folder
 
-OPTIONS = {"samples": 6, "batch_size": 16, "wandb": WandbConfig("disabled")}
+OPTIONS = {"samples": 4, "batch_size": 16, "wandb": WandbConfig("disabled")}
 
 
 def test_calibration_measures_cheaper_settings_and_recommends_one(tmp_path, capsys, monkeypatch):

@@ -5,8 +5,11 @@ import shutil
 import pytest
 
 from naswot_lightning.cli.merge import main as merge
+from naswot_lightning.cli.parser import parse
 from naswot_lightning.cli.search import main as search
 from naswot_lightning.cli.train import main as train
+from naswot_lightning.config import TrainConfig
+from tests.training.runs import train_here
 
 QUIET = ["--wandb.mode", "disabled"]
 RECIPE = ["--epochs", "1", "--batch_size", "200", "--early_points", "1", *QUIET]
@@ -24,7 +27,8 @@ def copies(tmp_path_factory):
     assert search([*found, "--run_dir", str(place / "1"), *QUIET]) == 0
     shutil.copytree(place / "1", place / "2")
     for rank in (1, 2):
-        assert train(["--run_dir", str(place / str(rank)), "--picks", str(rank), *RECIPE]) == 0
+        words = ["--run_dir", str(place / str(rank)), "--picks", str(rank), *RECIPE]
+        assert train_here(parse(TrainConfig, words, "naswot train")) == 0
     return place
 
 
