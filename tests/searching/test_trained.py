@@ -12,14 +12,8 @@ from naswot_lightning.searching.algorithms.base import Trial
 from naswot_lightning.searching.plan import plan_search
 from tests.searching.runs import QUICK, SPACE, files_of, rows_of
 
-AREA = {
-    **QUICK,
-    "evaluator": "train",
-    "samples": 2,
-    "algorithm": "area:start=5,population=1",
-    "epochs": 1,
-    "max_params": 200_000,
-}
+AREA = {**QUICK, "evaluator": "train", "samples": 2, "algorithm": "area:start=5,population=1", "epochs": 1}
+AREA["max_params"] = 200_000
 
 
 def area(folder, **more):
