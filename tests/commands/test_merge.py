@@ -9,6 +9,7 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
+import wandb
 import yaml
 
 from naswot_lightning import spaces
@@ -116,6 +117,8 @@ def test_merge_again_scores_nothing_changes_nothing_and_shows_one_run(place, sco
     assert merge("--run_dir", "whole", *PARTS, mode="offline") == 0
     saved, expected = (yaml.safe_load((folder / "whole" / "config.yaml").read_text()) for folder in (place, scored))
     assert saved == {**expected, "run_dir": "whole", "wandb": {**expected["wandb"], "mode": "offline"}}
+    # The service of wandb still writes its log.
+    wandb.teardown()
     before = contents(place)
     assert merge("--run_dir", "whole", *PARTS, mode="offline") == 0
     assert contents(place) == before
