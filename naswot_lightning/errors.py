@@ -22,9 +22,9 @@ class UserError(ValueError):
 
 Fault = Literal["architecture", "resource", "device"]
 
-_MEMORY = re.compile(r"out of memory|can't allocate memory|_STATUS_(ALLOC_FAILED|NOT_INITIALIZED)")
+_MEMORY = re.compile(r"OutOfMemoryError|out of memory|can't allocate memory|_STATUS_(ALLOC_FAILED|NOT_INITIALIZED)")
 _DEVICE = re.compile(
-    r"(CUDA|HIP)( driver)? error|CU[A-Z]+_STATUS_(EXECUTION_FAILED|INTERNAL_ERROR|MAPPING_ERROR)|\bECC\b"
+    r"AcceleratorError|(CUDA|HIP)( driver)? error|CU[A-Z]+_STATUS_(EXECUTION_FAILED|INTERNAL_ERROR|MAPPING_ERROR)"
 )
 # Of a call that CUDA refuses; the device goes on.
 _REFUSED = re.compile(r"invalid (configuration )?argument|too many resources requested")
@@ -51,7 +51,7 @@ def fault_kind(error: BaseException) -> Fault:
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return "resource"
     # Those of torch are RuntimeErrors, too, but for old versions without classes of their own.
-    message = str(error) if isinstance(error, RuntimeError) else ""
+    message = describe_error(error) if isinstance(error, RuntimeError) else ""
     if _MEMORY.search(message):
         return "resource"
     return "device" if _DEVICE.search(message) and not _REFUSED.search(message) else "architecture"

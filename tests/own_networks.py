@@ -19,6 +19,13 @@ class Hungry(nn.Module):
         return self.network(images)
 
 
+class SecondHungry(Hungry):
+    """Does so only in the second of several processes."""
+
+    def forward(self, images):
+        return super().forward(images) if os.environ.get("LOCAL_RANK") == "1" else self.network(images)
+
+
 def _without_batch_norm(classes):
     return nn.Sequential(
         nn.Conv2d(3, 8, 3, padding=1), nn.GroupNorm(2, 8), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(),
@@ -53,6 +60,11 @@ class Features(nn.Module):
 def networks():
     """Return the networks by name."""
     return {"plain": _without_batch_norm, "hungry": Hungry, "unused": Unused, "features": Features}
+
+
+def networks_of_two():
+    """Return what only two processes train differently."""
+    return {"second_hungry": SecondHungry}
 
 
 def scarce_networks():

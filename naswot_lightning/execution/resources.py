@@ -21,6 +21,11 @@ class ResourceSlot:
     environment: Mapping[str, str] = field(default_factory=dict)
     """Gives its processes the devices of this slot and no others."""
 
+    @property
+    def device(self) -> str:
+        """The name of its devices; empty for the CPU."""
+        return self.environment.get("CUDA_VISIBLE_DEVICES", "")
+
 
 def split_resources(
     accelerator: str, devices: int, tasks: int, workers: int | None, threads: int | None

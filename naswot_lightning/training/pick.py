@@ -64,7 +64,7 @@ from naswot_lightning.report.wandb.runs import send
 from naswot_lightning.spaces import SpaceError, known_space, trust
 from naswot_lightning.storage.files import lock_folder
 from naswot_lightning.training.classifier import ImageClassifier
-from naswot_lightning.training.progress import EXIT_OS_ERROR, Ending, Epoch, Outcome
+from naswot_lightning.training.progress import EXIT_OS_ERROR, Ending, Epoch, Outcome, read_outcome
 from naswot_lightning.training.settings import SavedPick, read_pick, seconds_of
 from naswot_lightning.training.trainer import (
     best_and_last,
@@ -74,6 +74,19 @@ from naswot_lightning.training.trainer import (
     make_trainer,
     silence_lightning,
 )
+
+
+class TellOfMachine(pl.Callback):
+    """Writes a fault of the machine before the other processes see the connection close."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Write the outcome."""
+        outcome, _ = classify_error(exception)
+        if outcome.is_of_machine:
+            outcome.write(self._folder)
 
 
 def train_pick(folder: Path, images: Path | None = None) -> TrainingResult:
@@ -101,7 +114,7 @@ def train_pick(folder: Path, images: Path | None = None) -> TrainingResult:
     metrics = MetricsTable(folder / "metrics.csv", announce)
     checkpoints = best_and_last(folder, None if data.dataset.val is None else "val/acc")
     end = SaveOnSignal(folder / "last.ckpt", seconds_of(settings.trainer.get("max_time")))
-    callbacks = [StopOnDivergence(), trajectory, metrics, *checkpoints, end]
+    callbacks = [TellOfMachine(folder), StopOnDivergence(), trajectory, metrics, *checkpoints, end]
     trainer = make_trainer(folder, pick, callbacks, choose_strategy(pick, model, data))
     result = _fit(trainer, model, data, folder, lambda: _describe(pick, data, trajectory, metrics))
     if trainer.is_global_zero:
@@ -206,8 +219,10 @@ def main(folder: Path, images: Path | None = None, space: str | None = None) -> 
     else:
         outcome, code = Outcome(result.status, result.reason), 0
     try:
-        # With several processes, the first writes the outcome, or another that failed.
-        if is_first or not outcome.has_result:
+        # With several processes, the first writes the outcome, or another that failed; what broke one is the cause, and
+        # that it answers no more is what the others see.
+        is_told = outcome.status == "failed" and read_outcome(folder).is_of_machine
+        if (is_first or not outcome.has_result) and not is_told:
             outcome.write(folder)
     # On a full disk, say, the exit code has to do.
     except OSError as error:

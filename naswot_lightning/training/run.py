@@ -9,8 +9,9 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Generator, Sequence
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
 from typing import BinaryIO
@@ -46,7 +47,7 @@ _NOT_FOR_PICKS = ("WANDB_SERVICE", "WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_SWEE
 # What Lightning and torch read to find the other processes of a job; a pick is a job of its own.
 _OF_A_LAUNCHER = re.compile(
     r"(GLOBAL_|LOCAL_|NODE_|GROUP_|ROLE_)?RANK|((LOCAL|GROUP|ROLE)_)?WORLD_SIZE|(MASTER|TORCHELASTIC|PL_TRAINER)_.*"
-    r"|STANDALONE_PORT|SLURM_(NTASKS(_PER_NODE)?|STEP_NUM_TASKS|PROCID|LOCALID|NODEID|NNODES)|LSB_(JOBID|DJOB_RANKFILE)"
+    r"|STANDALONE_PORT|SLURM_(NTASKS\w*|NPROCS|STEP_NUM_TASKS|PROCID|LOCALID|NODEID|NNODES)|LSB_(JOBID|DJOB_RANKFILE)"
     r"|(JSM_NAMESPACE|OMPI|PMI|PMIX|MV2_COMM)_.*"
 )
 
@@ -142,6 +143,9 @@ class TrainPick:
         self._slots: SimpleQueue[ResourceSlot] = SimpleQueue()
         for slot in slots:
             self._slots.put(slot)
+        # Of each device, how many trainings have it, and how many wait to have it alone.
+        self._sharing = Counter(slot.device for slot in slots)
+        self._busy, self._waiting, self._turn = Counter[str](), Counter[str](), threading.Condition()
         self._threads = slots[0].threads
         self._running: set[subprocess.Popen[bytes]] = set()
         self._ports: set[int] = set()
@@ -163,17 +167,23 @@ class TrainPick:
                 process.terminate()
 
     def __call__(self, item: Path) -> Outcome:
-        """Train; where memory runs out once more, with each step in two halves."""
+        """Train; where memory runs out once more, alone on a shared device, and then with each step in two halves."""
         slot = self._slots.get()
         try:
-            outcome = self._run(item, slot)
+            with self._on(slot.device):
+                outcome = self._run(item, slot)
+            if outcome.status == "out of memory" and self._sharing[slot.device] > 1:
+                self._display.say(f"{item.name}: out of memory; trained again with no other pick beside it")
+                with self._on(slot.device, alone=True):
+                    outcome = self._run(item, slot)
             if outcome.status == "out of memory" and (half := read_pick(item).half()):
                 self._display.say(
                     f"{item.name}: out of memory; trained again with half the mini-batch: each step takes 2 x {half} "
                     "images per device, their gradients added (BatchNorm then sees the halves)"
                 )
                 write_retry(item, 2)
-                outcome = self._run(item, slot)
+                with self._on(slot.device):
+                    outcome = self._run(item, slot)
         finally:
             self._slots.put(slot)
             self._display.end(item.name)
@@ -184,6 +194,21 @@ class TrainPick:
         if not outcome.has_result and outcome.message:
             print(f"{item.name}: {outcome.message}", file=sys.stderr)
         return outcome
+
+    @contextmanager
+    def _on(self, device: str, alone: bool = False) -> Iterator[None]:
+        """Use a device, once nobody who wants it alone has it; or alone, once all others have let it go."""
+        with self._turn:
+            self._waiting[device] += alone
+            self._turn.wait_for(lambda: not (self._busy if alone else self._waiting)[device])
+            self._busy[device] += 1
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._busy[device] -= 1
+                self._waiting[device] -= alone
+                self._turn.notify_all()
 
     def _run(self, folder: Path, slot: ResourceSlot) -> Outcome:
         """Train in a process of its own, showing what it tells; where this is interrupted, let it save and end."""

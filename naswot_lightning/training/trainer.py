@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import warnings
 import zipfile
@@ -67,9 +68,14 @@ def balanced_weights(dataset: Dataset) -> list[float]:
 
 def choose_strategy(pick: SavedPick, model: ImageClassifier, data: ImageDataModule) -> str:
     """Return Lightning's strategy; DDP must be told if some parameters do not reach the output."""
-    if pick.settings.strategy == "ddp" and has_unused_parameters(model, data.dataset.image_size):
+    settings = pick.settings
+    # Of several devices, Lightning's own choice is DDP.
+    is_ddp = settings.strategy == "ddp" or (settings.strategy == "auto" and settings.devices > 1)
+    if is_ddp and has_unused_parameters(model, data.dataset.image_size):
+        if os.environ.get("LOCAL_RANK", "0") == "0":
+            print(f"{pick.run.name}: some parameters have no part in the output: DDP looks for them", flush=True)
         return "ddp_find_unused_parameters_true"
-    return pick.settings.strategy
+    return settings.strategy
 
 
 def make_trainer(folder: Path, pick: SavedPick, callbacks: list[pl.Callback], strategy: str) -> pl.Trainer:

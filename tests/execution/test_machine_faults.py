@@ -31,6 +31,7 @@ def real_cpu_error():
     {
         "resource": [
             MEMORY,
+            torch.OutOfMemoryError("no 14 images"),
             MemoryError(),
             real_cpu_error(),
             OSError(12, "Cannot allocate memory"),
@@ -43,7 +44,7 @@ def real_cpu_error():
             ECC,
             RuntimeError("CUDA error: an illegal memory access was encountered"),
             RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"),
-            *([torch.AcceleratorError("CUDA error: unknown error")] if hasattr(torch, "AcceleratorError") else []),
+            *([torch.AcceleratorError("unknown error")] if hasattr(torch, "AcceleratorError") else []),
         ],
         "architecture": [
             RuntimeError("shapes differ"),

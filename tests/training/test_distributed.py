@@ -7,6 +7,7 @@ import torch
 
 from naswot_lightning.cli.train import run_training
 from naswot_lightning.config import WandbConfig
+from naswot_lightning.spaces import trust
 from tests.images import make_image_folder
 from tests.training.runs import OWN, config_of, table, train_here
 
@@ -36,18 +37,24 @@ def numbers(path, *without):
 LAUNCHER = {
     "RANK": "1", "LOCAL_RANK": "0", "NODE_RANK": "1", "GROUP_RANK": "1", "WORLD_SIZE": "8", "MASTER_ADDR": "192.0.2.1",
     "MASTER_PORT": "9", "TORCHELASTIC_RUN_ID": "1", "TORCHELASTIC_USE_AGENT_STORE": "True", "SLURM_NTASKS": "8",
+    "SLURM_NTASKS_PER_NODE": "8", "SLURM_NPROCS": "8", "SLURM_JOB_NAME": "job", "SLURM_NNODES": "4",
     "SLURM_PROCID": "1", "SLURM_LOCALID": "1", "SLURM_NODEID": "1", "LSB_JOBID": "1", "LSB_DJOB_RANKFILE": "/absent",
     "JSM_NAMESPACE_LOCAL_RANK": "1", "JSM_NAMESPACE_RANK": "1", "JSM_NAMESPACE_SIZE": "8",
     "OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "8", "PL_TRAINER_LIMIT_TRAIN_BATCHES": "1",
 }  # fmt: skip
 
 
-def test_two_processes_train_as_one_whatever_job_they_are_in(tmp_path, data, monkeypatch):
-    """Without BatchNorm, which sees each process's share: weights, metrics and scores are one process's."""
-    one = trained(data, tmp_path / "one", OWN, "plain")
+def test_two_processes_train_as_one_whatever_job_they_are_in(tmp_path, data, monkeypatch, capsys):
+    """Without BatchNorm, which sees each process's share: weights, metrics and scores are one process's.
+
+    Lightning chooses DDP, which must be told that some parameters are unused.
+    """
+    one = trained(data, tmp_path / "one", OWN, "unused")
     for name, value in LAUNCHER.items():
         monkeypatch.setenv(name, value)
-    two = trained(data, tmp_path / "two", OWN, "plain", **TWO, trainer={"log_every_n_steps": 5})
+    options = {**TWO, "strategy": "auto", "trainer": {"log_every_n_steps": 5}}
+    two = trained(data, tmp_path / "two", OWN, "unused", **options)
+    assert capsys.readouterr().out.count("some parameters have no part in the output: DDP looks for them") == 1
     weights = [torch.load(f / "last.ckpt", weights_only=True)["state_dict"] for f in (one, two)]
     for name, value in weights[0].items():
         torch.testing.assert_close(weights[1][name], value, rtol=1e-4, atol=1e-6)
@@ -79,3 +86,11 @@ def test_two_processes_with_batch_norm_are_one_wandb_run_that_starts_with_the_sc
     result = json.loads((folder / "result.json").read_text())
     # The checkpoint's accuracy counts each test image once, also where the processes' shares are unequal.
     assert round(result["test_acc"] * 15) == pytest.approx(result["test_acc"] * 15)
+
+
+@pytest.mark.slow
+def test_memory_of_one_process_that_runs_out_is_what_the_command_is_told(tmp_path, data, capsys):
+    second = "tests.own_networks.networks_of_two"
+    trust(second)
+    trained(data, tmp_path / "run", second, "second_hungry", **TWO, epochs=1, batch_size=28)
+    assert "out of memory; trained again with half the mini-batch: each step takes 2 x 7" in capsys.readouterr().out

@@ -6,7 +6,9 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,8 +17,11 @@ from naswot_lightning.analysis.results import read_results
 from naswot_lightning.cli.search import run_search
 from naswot_lightning.cli.train import run_training
 from naswot_lightning.config import SearchConfig, WandbConfig
+from naswot_lightning.execution.local import ThreadExecutor
+from naswot_lightning.execution.resources import ResourceSlot
 from naswot_lightning.training.pick import main
-from naswot_lightning.training.progress import Outcome, read_outcome
+from naswot_lightning.training.progress import Lines, Outcome, read_outcome
+from naswot_lightning.training.run import TrainPick
 from naswot_lightning.training.settings import read_pick
 from tests.conftest import ROOT
 from tests.images import make_image_folder
@@ -92,6 +97,23 @@ def test_pick_out_of_memory_takes_its_steps_in_halves_once_or_fails_and_leaves_t
     assert (read_pick(folder).settings.values.batch_size, read_pick(folder).accumulate) == (20, 2)
     # 108 images: 6 steps of 20, as with whole mini-batches.
     assert torch.load(folder / "last.ckpt", weights_only=True)["global_step"] == 6
+
+
+def test_picks_that_share_a_device_are_trained_again_alone_before_their_steps_are_halved():
+    class Short(TrainPick):
+        """A device with memory for one."""
+
+        beside = 0
+
+        def _run(self, folder, slot):
+            self.beside += 1
+            time.sleep(0.1)
+            found, self.beside = self.beside, self.beside - 1
+            return Outcome("out of memory" if found > 1 else "ok")
+
+    task = Short(Path("images"), "space", [ResourceSlot(1, {"CUDA_VISIBLE_DEVICES": "0"})] * 3, Lines())
+    picks = [Path(name) for name in "abcdef"]
+    assert dict(ThreadExecutor(3).run(task, picks)) == dict.fromkeys(picks, Outcome("ok"))
 
 
 def test_process_ends_with_its_parent_also_while_libraries_are_loaded(tmp_path):
