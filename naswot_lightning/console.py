@@ -131,7 +131,8 @@ def print_columns(table: Sequence[tuple[str, Sequence[str]]], widths: Sequence[i
         grid.add_column(Text(head if numbers else fold(head, width)), justify=justify, vertical="bottom", width=width)
     for row in zip(*(cells for _, cells in table), strict=True):
         grid.add_row(*(Text(fold(cell, width)) for cell, width in zip(row, widths, strict=True)))
-    console = Console(width=sum(widths) + GAP * len(widths), highlight=False)
+    # In a notebook rich would write HTML, and codes of bold text into what a function keeps.
+    console = Console(width=sum(widths) + GAP * len(widths), highlight=False, force_jupyter=False)
     with console.capture() as drawn:
         console.print(grid)
     print(*(line.rstrip() for line in drawn.get().splitlines()), sep="\n")

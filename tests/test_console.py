@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+import rich.console
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
@@ -35,7 +37,9 @@ def test_table_any_width_numbers_stay_whole_and_columns_leave_in_order(terminal)
     assert left_out[60] == ["rectified units", "MACs"]
 
 
-def test_table_in_a_pipe_is_whole_and_plain(capsys):
+@pytest.mark.parametrize("is_notebook", [False, True])
+def test_table_in_a_pipe_or_a_notebook_is_whole_and_plain(is_notebook, capsys, monkeypatch):
+    monkeypatch.setattr(rich.console, "_is_jupyter", lambda: is_notebook)
     print_table("", COLUMNS, ROWS, OPTIONAL, "ranking.csv")
     head, *body = capsys.readouterr().out.splitlines()
     assert head == "rank  score at init  parameters         MACs  rectified units  architecture"

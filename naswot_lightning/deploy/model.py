@@ -135,6 +135,8 @@ def load(folder: str | Path, pick: str | int = "best", trust: bool = False) -> T
         SpaceError: it is of a space whose code lies elsewhere, and which nobody trusts.
     """
     folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"{folder}: there is no such folder; expected a run folder, or what naswot export wrote")
     if (folder / FACTS).exists():
         return _load_exported(folder, trust)
     result = choose_result(folder, pick)

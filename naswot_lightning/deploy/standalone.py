@@ -19,8 +19,10 @@ def read_image(path: str) -> torch.Tensor:
         assert head, f"{path}: expected a binary PPM file of 8 bits per channel"
         width, height, pixels = int(head[1]), int(head[2]), content[head.end() :]
     else:
-        from PIL import Image
-
+        try:
+            from PIL import Image
+        except ImportError:
+            sys.exit(f"{path}: files other than .ppm need Pillow: pip install pillow")
         image = Image.open(path).convert("RGB")
         (width, height), pixels = image.size, image.tobytes()
     return torch.frombuffer(bytearray(pixels), dtype=torch.uint8).view(1, height, width, 3).permute(0, 3, 1, 2) / 255
@@ -39,8 +41,13 @@ if __name__ == "__main__":
     facts, classes = (json.loads((HERE / name).read_text()) for name in ("model.json", "classes.json"))
     mean, std = (torch.tensor(facts[name]).view(3, 1, 1) for name in ("mean", "std"))
     network = torch.export.load(HERE / "model.pt2").module()
+    if not sys.argv[1:]:
+        sys.exit("name image files: python predict.py IMAGE ...")
     for path in sys.argv[1:]:
-        image = resize_and_crop(read_image(path), facts["image_size"])
+        try:
+            image = resize_and_crop(read_image(path), facts["image_size"])
+        except (OSError, AssertionError) as error:
+            sys.exit(str(error))
         probabilities = network((image - mean) / std).softmax(1)[0]
         best = int(probabilities.argmax())
         print(f"{path}: {classes[best]} {100 * probabilities[best]:.1f} %")

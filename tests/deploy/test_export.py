@@ -116,9 +116,9 @@ def test_mistake_is_one_line_and_nothing_is_written(place, model, capsys):
         (export, [*run, "--pick", "9"], "no such trained pick; expected best, a rank, or one of given-"),
         (export, [*run, "--format", "tf", "--output", str(place / "new")], "unknown format 'tf'"),
         (export, [*run, "--output", str(place / "images")], "holds other files than a model"),
-        (export, ["--run_dir", str(place / "none")], "has no trained pick: run naswot train"),
+        (export, ["--run_dir", str(place / "none")], "there is no such folder; expected a run folder"),
         (predict, ["--model", str(model)], "name image files"),
-        (predict, ["--model", str(model), str(place / "none.png")], "none.png is not a readable image"),
+        (predict, ["--model", str(model), str(place / "none.png")], "none.png: there is no such file"),
     ):
         assert said in refused(capsys, main, *words)
     assert not (place / "new").exists()
