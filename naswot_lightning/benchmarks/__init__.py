@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from naswot_lightning.benchmarks.table import AvailableAccuracy, Benchmark, Table, read_table
+from naswot_lightning.benchmarks.table import AvailableAccuracy, Table, read_table
 from naswot_lightning.errors import UserError
 
-__all__ = ["AvailableAccuracy", "Benchmark", "Table", "open_benchmark"]
+__all__ = ["AvailableAccuracy", "Table", "open_benchmark"]
 
 
 def open_benchmark(path: str | os.PathLike[str], space: str | None = None) -> Table:

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from torch import nn
 
-from naswot_lightning.benchmarks.table import Benchmark
+from naswot_lightning.benchmarks.table import Table
 from naswot_lightning.spaces import get_space
 from naswot_lightning.spaces.base import CategoricalSpace, EnumerableSpace, Space
 from naswot_lightning.spaces.errors import SpaceError, quoted
@@ -21,7 +21,7 @@ _MUTATIONS = 5
 _STEPS = 300
 
 
-def space_of(benchmark: Benchmark, space: Space | None = None) -> KnownSpace:
+def space_of(benchmark: Table, space: Space | None = None) -> KnownSpace:
     """Return the architectures of a benchmark as a space, by default that which the benchmark names."""
     space = get_space(benchmark.space) if space is None else space
     kind = KnownCategoricalSpace if isinstance(space, CategoricalSpace) else KnownSpace
@@ -34,7 +34,7 @@ class KnownSpace(EnumerableSpace):
     It has the name of the space, for seeds and files, and what it does not restrict is the space's own.
     """
 
-    def __init__(self, space: Space, benchmark: Benchmark) -> None:
+    def __init__(self, space: Space, benchmark: Table) -> None:
         if not len(benchmark.architectures):
             raise SpaceError(f"{benchmark.name} has no architectures")
         self.name, self._space, self._benchmark = space.name, space, benchmark
@@ -91,7 +91,7 @@ class KnownSpace(EnumerableSpace):
 class KnownCategoricalSpace(KnownSpace):
     """The same of a space whose architectures are a fixed number of decisions; its choices are all of the space's."""
 
-    def __init__(self, space: Space, benchmark: Benchmark) -> None:
+    def __init__(self, space: Space, benchmark: Table) -> None:
         super().__init__(space, benchmark)
         assert isinstance(space, CategoricalSpace)
         self.choices, self.decisions, self._from_decisions = space.choices, space.decisions, space.from_decisions

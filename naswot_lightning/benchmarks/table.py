@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -45,49 +45,15 @@ class AvailableAccuracy(NamedTuple):
     """Of the trainings, ascending."""
 
 
-class Benchmark(Protocol):
-    """A table of known accuracies, as a search uses it.
+class Table:
+    """A table of known accuracies of the architectures of a space, each as one string of it, in the table's own order.
 
     Names of data sets and splits are the benchmark's own. ``epochs`` are those of the training recipe, by default the
     longest that the table has for the data set and split: an architecture that it knows only for a shorter one has
     none. The default of ``seed`` is the mean over all trainings that the table has of the architecture.
-    """
 
-    name: str
-    """For messages and plots."""
-    space: str
-    """The name of its search space, as :func:`naswot_lightning.spaces.get_space` takes it."""
-    architectures: Sequence[str]
-    """Those that it knows, in its own order, each as one string of that space."""
-
-    @property
-    def known(self) -> tuple[AvailableAccuracy, ...]:
-        """The accuracies that there are."""
-
-    def __contains__(self, architecture: object, /) -> bool:
-        """Return whether it knows anything of an architecture."""
-
-    def accuracy(
-        self, architecture: str, dataset: str, split: str, epochs: int | None = None, seed: int | None = None
-    ) -> float | None:
-        """Return an accuracy in percent, or None where the table does not know it."""
-
-    def accuracy_at(
-        self, architecture: str, dataset: str, split: str, epochs: int, epoch: int, seed: int | None = None
-    ) -> float | None:
-        """Return the accuracy after ``epoch`` epochs, from 1, of a recipe; percent, or None where it is not known."""
-
-    def seconds(self, architecture: str, dataset: str, epochs: int | None = None) -> float | None:
-        """Return what a search would have paid, or None: seconds of training and of one pass of validation."""
-
-    def seconds_at(self, architecture: str, dataset: str, epochs: int, epoch: int) -> float | None:
-        """Return :meth:`seconds` for a part of the epochs of a recipe."""
-
-
-class Table:
-    """A :class:`Benchmark` of columns, (n,) float64 each, NaN where a value is not known; ``source`` is their file.
-
-    ``numbers`` are (n,) indices in the benchmark's own order, -1 where an architecture has none, ``identities`` what
+    Columns are (n,) float64 each, NaN where a value is not known; ``source`` is their file. ``numbers`` are (n,)
+    indices in the benchmark's own order, -1 where an architecture has none, ``identities`` what
     :func:`naswot_lightning.benchmarks.records.identity` says, if at hand.
     """
 
@@ -133,7 +99,7 @@ class Table:
     def accuracy(
         self, architecture: str, dataset: str, split: str, epochs: int | None = None, seed: int | None = None
     ) -> float | None:
-        """Return an accuracy in percent, or None where the table does not know it (:class:`Benchmark`)."""
+        """Return an accuracy in percent, or None where the table does not know it."""
         return self._value("accuracy", architecture, dataset, split, epochs, seed)
 
     def accuracies(self, architecture: str, dataset: str, split: str, epochs: int | None = None) -> dict[int, float]:
@@ -143,7 +109,7 @@ class Table:
     def accuracy_at(
         self, architecture: str, dataset: str, split: str, epochs: int, epoch: int, seed: int | None = None
     ) -> float | None:
-        """Return the accuracy after a part of the epochs of a recipe, in percent (:class:`Benchmark`)."""
+        """Return the accuracy after ``epoch`` epochs, from 1, of a recipe; percent, or None where it is not known."""
         return self._value("accuracy", architecture, dataset, split, epochs, seed, epoch)
 
     def loss(
@@ -153,7 +119,7 @@ class Table:
         return self._value("loss", architecture, dataset, split, epochs, seed)
 
     def seconds(self, architecture: str, dataset: str, epochs: int | None = None) -> float | None:
-        """Return seconds of training, and of one pass of validation where its time is known (:class:`Benchmark`)."""
+        """Return what a search would have paid: seconds of training, and of one pass of validation if known."""
         epochs = self._recipe("seconds", dataset, TRAINING, epochs)
         return self.seconds_at(architecture, dataset, epochs, epochs)
 

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 
 from naswot_lightning.benchmarks.records import TRAINING
-from naswot_lightning.benchmarks.table import AvailableAccuracy, Benchmark
+from naswot_lightning.benchmarks.table import AvailableAccuracy, Table
 from naswot_lightning.errors import UserError
 
 # By data set, the best first: (data set, split) as the benchmarks call them. On NAS-Bench-201 and the size space the
@@ -39,7 +39,7 @@ class Target:
     def __str__(self) -> str:
         return f"{self.dataset} {self.split}, {self.epochs} epochs"
 
-    def accuracy(self, benchmark: Benchmark, architecture: str) -> float | None:
+    def accuracy(self, benchmark: Table, architecture: str) -> float | None:
         """Return the mean accuracy over all trainings as a share; None where the table does not know it."""
         if architecture not in benchmark:
             return None
@@ -47,7 +47,7 @@ class Target:
         return None if percent is None else percent / 100
 
 
-def search_target(benchmark: Benchmark, dataset: str, epochs: int | None = None, exact: bool = False) -> Target:
+def search_target(benchmark: Table, dataset: str, epochs: int | None = None, exact: bool = False) -> Target:
     """Return the accuracy that directs a search: on validation images, after 12 epochs where the table has them.
 
     Where the table has no validation accuracies, test accuracies direct the search, and a warning says so. The data
@@ -73,7 +73,7 @@ def search_target(benchmark: Benchmark, dataset: str, epochs: int | None = None,
     return target
 
 
-def reported_target(benchmark: Benchmark, dataset: str, exact: bool = False) -> Target:
+def reported_target(benchmark: Table, dataset: str, exact: bool = False) -> Target:
     """Return the accuracy that is reported, on test images after the longest training; none is a UserError."""
     known = _of_dataset(benchmark, dataset, exact)
     pair = _by_preference(known, _TEST.get(dataset, ()))[0]
@@ -85,7 +85,7 @@ def _by_preference(known: list[AvailableAccuracy], order: tuple[tuple[str, str],
     return sorted(pairs, key=lambda pair: order.index(pair) if pair in order else len(order))
 
 
-def _of_dataset(benchmark: Benchmark, dataset: str, exact: bool) -> list[AvailableAccuracy]:
+def _of_dataset(benchmark: Table, dataset: str, exact: bool) -> list[AvailableAccuracy]:
     """Return the tested accuracies on a data set; of a table of one data set these, whatever that is called."""
     by_name: dict[str, list[AvailableAccuracy]] = {}
     for each in benchmark.known:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from naswot_lightning.benchmarks import Benchmark, open_benchmark
+from naswot_lightning.benchmarks import Table, open_benchmark
 from naswot_lightning.benchmarks.known_space import space_of
 from naswot_lightning.benchmarks.targets import reported_target
 from naswot_lightning.columns import Criterion
@@ -121,7 +121,7 @@ def _cache_probes(config: SearchConfig) -> Callable[[], Sequence[Probe]]:
     return load
 
 
-def _open_benchmark(config: SearchConfig, space: Space) -> Benchmark | None:
+def _open_benchmark(config: SearchConfig, space: Space) -> Table | None:
     """Return the table that is asked for; a CSV that does not tell its space is taken as of the search's."""
     if config.benchmark is None:
         return None

@@ -14,7 +14,7 @@ from naswot_lightning.scorer import Evaluation, ScoreEvaluator
 from naswot_lightning.searching.algorithms.base import Proposal, Trial, architecture_of
 
 if TYPE_CHECKING:
-    from naswot_lightning.benchmarks import Benchmark
+    from naswot_lightning.benchmarks import Table
     from naswot_lightning.config import SearchConfig
     from naswot_lightning.data.probe import Probe
     from naswot_lightning.spaces import Space
@@ -32,7 +32,7 @@ class EvaluatorContext:
     """by its name, which means the device of the process that computes."""
     load_probes: Callable[[], Sequence[Probe]]
     """returns the data set's mini-batches, one for each repeat; they are loaded once."""
-    benchmark: Benchmark | None = None
+    benchmark: Table | None = None
     needs_initial_scores: bool = False
     """the algorithm begins with scores, whatever evaluates the candidates after them."""
 

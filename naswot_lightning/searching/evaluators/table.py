@@ -14,7 +14,7 @@ import pandas as pd
 from naswot_lightning.analysis.evidence import correlations, judge
 from naswot_lightning.analysis.results import Network, TrainingResult
 from naswot_lightning.analysis.statistics import describe_method
-from naswot_lightning.benchmarks import Benchmark
+from naswot_lightning.benchmarks import Table
 from naswot_lightning.benchmarks.targets import Target, search_target
 from naswot_lightning.columns import BENCHMARK_ACC, TEST_ACC, VAL_ACC
 from naswot_lightning.errors import UserError
@@ -31,7 +31,7 @@ from naswot_lightning.storage.score_rows import ScoreRow
 class TableEvaluator(MultiFidelityEvaluator):
     """Looks up what a training would have given, and the seconds that it would have taken."""
 
-    benchmark: Benchmark
+    benchmark: Table
     target: Target
     """which of its accuracies, after how many epochs."""
     fingerprint: str
@@ -80,7 +80,7 @@ def table_evaluator(context: EvaluatorContext) -> TableEvaluator:
 class BenchmarkLookup:
     """A table, and which of its accuracies are reported: those on test images after the longest training."""
 
-    benchmark: Benchmark
+    benchmark: Table
     target: Target
 
     def accuracies(self, rows: Sequence[ScoreRow]) -> np.ndarray:
