@@ -47,6 +47,8 @@ def _image_files(names: Sequence[str]) -> Iterator[str]:
     from naswot_lightning.data.image_folder import IMAGE_SUFFIXES
 
     for name in names:
+        if not Path(name).exists():
+            raise UserError(f"{name}: there is no such file")
         if Path(name).is_dir():
             found = (path for path in Path(name).rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
             yield from map(str, sorted(found))

@@ -201,8 +201,6 @@ def read_image(
             return resized(to_bytes(where, image).convert("RGB"), image_size)
     except UserError:
         raise
-    except FileNotFoundError:
-        raise UserError(f"{where}: there is no such file") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise UserError(f"{where} is too large an image: {_LARGEST}") from None
     except Exception as error:
