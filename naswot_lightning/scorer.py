@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from naswot_lightning.columns import Column, Criterion
-from naswot_lightning.errors import describe_error, raise_machine_fault
+from naswot_lightning.errors import UserError, describe_error, raise_machine_fault
 from naswot_lightning.naswot import Precision
 from naswot_lightning.naswot.isolation import process_restored
 from naswot_lightning.networks import alarms_raised, build_network, get_device, move_network
@@ -93,7 +93,11 @@ class ScoreEvaluator:
         return self.probes[0].fingerprint
 
     def prepare(self) -> None:
-        """Move the mini-batches to the device."""
+        """Move the mini-batches to the device; a GPU without bfloat16, where that is asked for, is a UserError."""
+        gpu = self.device if self.precision == "bf16" and self.device.type == "cuda" else None
+        if gpu is not None and not torch.cuda.is_bf16_supported(including_emulation=False):
+            lacks = f"{torch.cuda.get_device_name(gpu)} has no bfloat16 instructions, as V100, T4 and older GPUs"
+            raise UserError(f"--precision bf16: {lacks}; use --precision 32")
         self.probes = [probe.to(self.device) for probe in self.probes]
 
     def __call__(self, architecture: str) -> Evaluation:

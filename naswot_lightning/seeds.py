@@ -30,8 +30,11 @@ def seed_device(device: torch.device, seed: int) -> None:
     # ``torch.manual_seed`` seeds those of all kinds of devices, absent ones too: 1 ms per training step.
     if device.type == "cpu":
         torch.default_generator.manual_seed(seed)
-    else:
-        torch.get_device_module(device).manual_seed(seed)
+        return
+    module = torch.get_device_module(device)
+    # That of the current device, which may be another one; MPS has one device.
+    with module.device(device) if device.index is not None and hasattr(module, "device") else nullcontext():
+        module.manual_seed(seed)
 
 
 # ``seed``: of the block of renewed_generators that this thread is in.

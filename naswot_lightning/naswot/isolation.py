@@ -6,7 +6,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 import torch
@@ -17,6 +17,19 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from naswot_lightning.seeds import generators_restored
 
+
+def _matmul_precision() -> str | None:
+    # Where torch's newer flags of TF32 are in use, this older one cannot be read.
+    with suppress(RuntimeError):
+        return torch.get_float32_matmul_precision()
+    return None
+
+
+def _restore_matmul_precision(precision: str | None) -> None:
+    if precision is not None:
+        torch.set_float32_matmul_precision(precision)
+
+
 # Settings of the whole process that a network may change.
 _SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
     (torch.get_default_dtype, torch.set_default_dtype),
@@ -24,8 +37,16 @@ _SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
     (torch.is_grad_enabled, torch.set_grad_enabled),
     (torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms),
     (torch.get_num_threads, torch.set_num_threads),
-    (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+    (_matmul_precision, _restore_matmul_precision),
 )
+_cudnn, _cublas = torch.backends.cudnn, torch.backends.cuda.matmul
+_EXACT_ON_CUDA: list[tuple[Any, str, Any]] = [
+    (_cudnn, "deterministic", True), (_cudnn, "benchmark", False),
+    (_cudnn, "allow_tf32", False), (_cublas, "allow_tf32", False),
+]  # fmt: skip
+# Of torch 2.9.
+if hasattr(_cudnn, "conv"):
+    _EXACT_ON_CUDA += [(each, "fp32_precision", "ieee") for each in (_cudnn.conv, _cudnn.rnn, _cublas)]
 # What it may replace functions of, and where hooks of all modules are kept.
 _NAMESPACES = (torch, torch.nn.functional, nn, nn.init, torch.Tensor, nn.Module)
 _GLOBAL_HOOKS = [value for name, value in vars(nn.modules.module).items() if name.startswith("_global_")]
@@ -39,14 +60,34 @@ def isolated(network: nn.Module, device: torch.device) -> Iterator[None]:
     """Within the block, run the network for its score; afterwards, it and every generator are as before.
 
     All modules are in eval mode (no dropout, no drop path, no auxiliary head), and compiled ones run as written, so
-    that their calls can be seen. A lazy module that has no weights yet draws them and keeps them.
+    that their calls can be seen. A lazy module that has no weights yet draws them and keeps them. On CUDA float32 is
+    float32, and cuDNN's algorithms give the same bits each time.
     """
     modules = all_modules(network)
     kinds = set(map(type, modules))
     # Nothing is compiled where Dynamo, which takes a second to import, is not loaded.
     eager = torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
-    with generators_restored(device), _modules_restored(modules, kinds), _unseen_calls_refused(modules, kinds), eager:
+    exact = _exact_on_cuda() if device.type == "cuda" else nullcontext()
+    seen = _unseen_calls_refused(modules, kinds)
+    with generators_restored(device), _modules_restored(modules, kinds), seen, exact, eager:
         yield
+
+
+@contextmanager
+def _exact_on_cuda() -> Iterator[None]:
+    """Switch off TF32 and what cuDNN does in another order each time, and at the end as the caller had it."""
+    before = []
+    for owner, name, value in _EXACT_ON_CUDA:
+        # As above: an older flag that cannot be read is not needed.
+        with suppress(RuntimeError):
+            before.append((owner, name, getattr(owner, name), value))
+    try:
+        for owner, name, _, value in before:
+            setattr(owner, name, value)
+        yield
+    finally:
+        for owner, name, value, _ in before:
+            setattr(owner, name, value)
 
 
 def unwrapped(network: nn.Module) -> nn.Module:

@@ -280,8 +280,11 @@ class _ReLURecorder(TorchFunctionMode):
         by_image = self.dimensions.by_image(x)
         if by_image is None:
             return func(*args, **kwargs)
-        for observer in self._observers:
-            observer.see(by_image)
+        if self._observers:
+            # What is recorded is exact in autocast, too.
+            with torch.autocast(x.device.type, enabled=False):
+                for observer in self._observers:
+                    observer.see(by_image)
         if by_image is x and func in _PLAIN_RELU and self._codes.takes(x):
             # Values are read once for codes and max. (A tensor that feeds several ReLUs is read once for each.)
             rectified = x

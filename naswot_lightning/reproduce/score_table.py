@@ -63,7 +63,7 @@ def score_table(
     search = replace(plan_search(config), folder=folder)
     evaluator = search.evaluator
     # Unlike a search's, these scores do not depend on which architectures are asked for, and do on the mini-batch.
-    names = ("space", *settings_affecting(SearchConfig, "scores"))
+    names = ("space", "device", *settings_affecting(SearchConfig, "scores"))
     identity = {**{name: getattr(search.config, name) for name in names}, "probe": evaluator.fingerprint}
     listed = Listed(list(dict.fromkeys(architectures)), search.limits)
     with folder.open({**search.settings, **identity}, identity, settings.overwrite):

@@ -63,7 +63,7 @@ class ChannelSpectra(ReLUObserver):
         """Add the spectrum of one ReLU."""
         first = pre_activations[:MOST_IMAGES]
         # Other modes take what is computed here for ReLUs of the network.
-        with one_thread(), torch._C.DisableTorchFunction(), torch.autocast(first.device.type, enabled=False):
+        with one_thread(), torch._C.DisableTorchFunction():
             # (pixels of all images, C), its correlation (C, C) and the eigenvalues (C,) of that.
             rows = first.movedim(1, -1).flatten(0, -2).float()
             matrix, of_inputs = _correlation(rows.clamp(min=0)), _correlation(rows)

@@ -76,8 +76,8 @@ def each_output(modules: Sequence[nn.Module], look: Callable[[Tensor], None]) ->
         while isinstance(output, list | tuple) and output:
             output = output[0]
         if isinstance(output, Tensor) and output.dim() == 4:
-            # No mode that watches the network, for its ReLUs, say, sees what ``look`` does.
-            with torch._C.DisableTorchFunction():
+            # No mode that watches the network, for its ReLUs, say, sees what ``look`` does; nor is it in autocast.
+            with torch._C.DisableTorchFunction(), torch.autocast(output.device.type, enabled=False):
                 look(output)
 
     with ExitStack() as hooks:
@@ -149,7 +149,7 @@ class SpectralEntropies(OutputObserver):
 
     def value_of(self, output: Tensor) -> float:
         """Return the entropy in nats; -inf for a map that is constant, nan for one that is not finite."""
-        with one_thread(), torch.autocast(output.device.type, enabled=False):
+        with one_thread():
             # (N * H * W, C), their covariance (C, C) and its eigenvalues (C,).
             rows = output.permute(0, 2, 3, 1).flatten(0, 2).float()
             centred = rows - rows.mean(dim=0)

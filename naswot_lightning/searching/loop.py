@@ -98,7 +98,7 @@ class Search:
         if isinstance(self.evaluator, MultiFidelityEvaluator):
             affecting += settings_affecting(self.config, "training")
         if not isinstance(self.evaluator, MultiFidelityEvaluator) or self.evaluator.scorer:
-            affecting += settings_affecting(self.config, "scores")
+            affecting += (*settings_affecting(self.config, "scores"), "device")
         return {name: getattr(self.config, name) for name in affecting}
 
     @contextmanager

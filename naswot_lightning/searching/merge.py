@@ -103,7 +103,7 @@ def _expect_one_search(shards: Sequence[_Shard]) -> None:
             raise UserError(f"{shard}, and {first}: expected the shards of one search")
         differing = [
             f"{name} {getattr(shard.config, name)!r}, not {getattr(first.config, name)!r}"
-            for name in settings_affecting(SearchConfig, "candidates", "scores", "training")
+            for name in (*settings_affecting(SearchConfig, "candidates", "scores", "training"), "device")
             if name != "shard" and getattr(shard.config, name) != getattr(first.config, name)
         ]
         if differing:

@@ -47,6 +47,9 @@ def plan_search(config: SearchConfig, scored: bool = False) -> Search:
     config = replace(config, space=space.name, dataset=dataset_name(config.dataset))
     # Of another machine only its name is known here.
     device, is_here = machine.device, machine.engine == "local"
+    if not scored:
+        # What is saved is the kind of device that computes: CPUs and GPUs round differently.
+        config = replace(config, device=get_device(device).type if is_here else device.partition(":")[0])
     if is_here and not has_bf16_instructions(get_device(device)) and config.precision == "bf16" and not scored:
         slow = "this CPU has no bfloat16 instructions and is slower with it, up to 8 times; use 32"
         print(f"naswot search: warning: --precision bf16: {slow}", file=sys.stderr)

@@ -196,7 +196,9 @@ def differing(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     >>> differing({"seed": 0, "top": 3}, {"seed": 1, "top": 3})
     ['seed was 0, now 1']
     """
-    return [f"{name} was {saved.get(name)!r}, now {value!r}" for name, value in now.items() if saved.get(name) != value]
+    # Of --device auto on another machine the kind of device is not known.
+    known = {name: value for name, value in now.items() if name != "device" or "auto" not in (value, saved.get(name))}
+    return [f"{name} was {saved.get(name)!r}, now {value!r}" for name, value in known.items() if saved.get(name) != value]
 
 
 def note_versions(path: Path) -> None:

@@ -127,12 +127,12 @@ def test_merge_again_scores_nothing_changes_nothing_and_shows_one_run(place, sco
 
 
 def test_merge_of_shards_that_differ_in_machine_and_display_succeeds(place, scored):
-    change(place / "part1", device="cuda:7", engine="nosuch", workers=9, timeout=5, slurm={"partition": "gpu"})
+    change(place / "part1", engine="nosuch", workers=9, timeout=5, slurm={"partition": "gpu"})
     change(place / "part2", data_dir="elsewhere", top=3, wandb={"mode": "online"}, overwrite=True, trust=True)
     assert merge("--run_dir", "whole", *PARTS) == 0
     assert files_of(place / "whole") == files_of(scored / "whole")
     saved = yaml.safe_load((place / "whole" / "config.yaml").read_text())
-    assert [saved[name] for name in ("device", "overwrite", "trust")] == ["cuda:7", False, False]
+    assert [saved[name] for name in ("engine", "overwrite", "trust")] == ["nosuch", False, False]
 
 
 def test_merge_finds_the_list_and_the_data_where_it_is_told(tmp_path, monkeypatch):

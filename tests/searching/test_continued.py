@@ -50,6 +50,12 @@ def test_other_settings_are_refused_named_and_overwritten_on_request(run):
     before = (run / "scores.jsonl").read_bytes()
     with pytest.raises(UserError, match=r"seed was 0, now 1.*--overwrite"):
         run_search(SearchConfig(run_dir=str(run), seed=1, **QUICK))
+    config = run / "config.yaml"
+    of_the_cpu = config.read_text()
+    config.write_text(of_the_cpu.replace("device: cpu\n", "device: cuda\n"))
+    with pytest.raises(UserError, match="device was 'cuda', now 'cpu'"):
+        run_search(SearchConfig(run_dir=str(run), **QUICK))
+    config.write_text(of_the_cpu)
     with lock_folder(run), pytest.raises(UserError, match="in use by another process"):
         run_search(SearchConfig(run_dir=str(run), **QUICK))
     assert (run / "scores.jsonl").read_bytes() == before

@@ -1,8 +1,8 @@
 """Binary codes of one layer and the Hamming distances between them (section 3 of the paper).
 
 Bit u of an image's code is 1 where pre-activation u is positive. On the CPU the codes are packed into 64-bit
-words and compared by population count, in compiled parallel code; elsewhere one product of 0/1 matrices gives
-the same integers.
+words and compared by population count, in compiled parallel code; elsewhere one product of the 0/1 matrix of all
+layers gives the same integers.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _BITS = {
 }
 # Words per image that are compared together, 4 MiB for 128 images: each comparison starts a parallel loop.
 _WORDS = 4096
-# Columns of one 0/1 product: below 2^24, so that float32 sums are exact, and small beside the activations.
-_PRODUCT_COLUMNS = 1 << 16
+# Of one 0/1 matrix of all images, and the columns of one float32 product: below 2^24, so that its sums are exact.
+_CODE_BYTES, _PRODUCT_COLUMNS = 1 << 27, 1 << 17
 
 # Numba's threads are started now. Both it and torch use OpenMP, whose number of threads numba sets for all, so that a
 # process limited to one thread would train with every core after its first score: that is undone.
@@ -59,7 +59,8 @@ def is_channels_last(tensor: Tensor) -> bool:
     return dense and tensor.numel() > 0 and is_plain(tensor)
 
 
-def _is_dense(tensor: Tensor) -> bool:
+def is_dense(tensor: Tensor) -> bool:
+    """Return whether the values lie without gaps, in the order of the dimensions or in channels_last memory."""
     return tensor.is_contiguous() or (tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last))
 
 
@@ -81,9 +82,8 @@ class CodeDistances:
         self._words, self._filled = np.empty((rows, _WORDS), np.uint64), 0
         self._distances = np.zeros((rows, rows), np.int64)
         self._has_nan = False
-        # The same of tensors elsewhere, on their device so that nothing waits for it.
-        self._products: Tensor | None = None
-        self._nan_flags: list[Tensor] = []
+        # The same of tensors elsewhere.
+        self._products: ProductDistances | None = None
 
     def add(self, pre_activations: Tensor) -> None:
         """Count the codes of one ReLU's input, (N, ...) or (N * k, ...) with images outermost."""
@@ -96,17 +96,17 @@ class CodeDistances:
         if tensor.device.type == "cpu" and tensor.is_floating_point():
             if not is_plain(tensor):
                 tensor = tensor.detach().resolve_neg()
-            self.pack(tensor if _is_dense(tensor) else tensor.contiguous(), None)
+            self.pack(tensor if is_dense(tensor) else tensor.contiguous(), None)
             return
-        distances, nan = product_distances(tensor.flatten(1))
-        self._products = distances if self._products is None else self._products.add_(distances)
-        self._nan_flags.append(nan)
+        if self._products is None:
+            self._products = ProductDistances(self.images, tensor.device)
+        self._products.add(tensor)
         self._n_units += tensor.numel() // self.images
         self._is_empty = False
 
     def takes(self, x: Tensor) -> bool:
         """Return whether :meth:`pack` takes a tensor as it is; for any other there is :meth:`add`."""
-        return x.shape[:1] == (self.images,) and is_plain(x) and x.dtype in _BITS and x.dim() > 1 and _is_dense(x)
+        return x.shape[:1] == (self.images,) and is_plain(x) and x.dtype in _BITS and x.dim() > 1 and is_dense(x)
 
     def kernel(self, smooth_units: int = 0) -> ActivationKernel:
         """Return K_H = N_A - d_H, with the number of units that are no ReLUs."""
@@ -114,10 +114,10 @@ class CodeDistances:
             kinds = "(ReLU, ReLU6, LeakyReLU, PReLU, clamp at 0)"
             raise NoRectifierError(f"the network called no rectified linear unit {kinds}: the score needs at least one")
         self._compare()
-        distances = torch.from_numpy(self._distances[: self.images, : self.images])
+        distances, has_nan = torch.from_numpy(self._distances[: self.images, : self.images]), self._has_nan
         if self._products is not None:
-            distances = distances + self._products.cpu()
-        has_nan = self._has_nan or any(bool(flag) for flag in self._nan_flags)
+            elsewhere, nan = self._products.result()
+            distances, has_nan = distances + elsewhere, has_nan or nan
         return ActivationKernel(self._n_units - distances, self._n_units, has_nan, smooth_units)
 
     def pack(self, values: Tensor, rectified: Tensor | None) -> None:
@@ -143,20 +143,74 @@ class CodeDistances:
             self._filled = 0
 
 
-def product_distances(pre_activations: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the pairwise Hamming distances of one layer's codes by matrix products, and whether any value is NaN.
+class ProductDistances:
+    """Sum of the Hamming distances of the codes of ReLUs of N images, on any device, by products of 0/1 matrices.
 
-    Of (N, U) on any device, (N, N) int64 and a 0-d boolean on that device.
+    A layer costs two operations, and the host waits once, in :meth:`result`.
     """
-    images = pre_activations.shape[0]
-    shared = torch.zeros(images, images, dtype=torch.int64, device=pre_activations.device)
-    for columns in pre_activations.split(_PRODUCT_COLUMNS, dim=1):
-        # Products of 0 and 1 are exact in TF32 and float32, and so are their sums below 2^24.
-        codes = columns.gt(0).float()
-        shared += (codes @ codes.T).to(torch.int64)
-    # With z the 0/1 codes, d_H(i, j) = |z_i| + |z_j| - 2 z_i z_j^T, and |z_i| = z_i z_i^T.
-    active = shared.diagonal()
-    return active[:, None] + active[None, :] - 2 * shared, pre_activations.isnan().any()
+
+    def __init__(self, images: int, device: torch.device) -> None:
+        # Codes (rows, units), of which the first N rows and ``_filled`` columns are; int8 products want 24 rows at
+        # least, and eights.
+        self._images, self._rows = images, max(24, -(-images // 8) * 8)
+        self._codes, self._filled = torch.empty(self._rows, 0, dtype=torch.bool, device=device), 0
+        # z z^T of the codes z before them, (rows, rows), and the largest value of each layer, which NaN is, too.
+        self._shared = torch.zeros(self._rows, self._rows, dtype=torch.int64, device=device)
+        self._largest = [torch.zeros((), device=device)]
+
+    def add(self, pre_activations: Tensor) -> None:
+        """Count the codes of one ReLU's input (N, ...)."""
+        values = pre_activations.detach()
+        if values.numel() == 0:
+            return
+        self._largest.append(values.amax())
+        # In the order of the memory, so that nothing is copied.
+        if values.dim() == 4 and values.is_contiguous(memory_format=torch.channels_last):
+            values = values.permute(0, 2, 3, 1)
+        values = values.flatten(1)
+        units = values.shape[1]
+        if self._filled + units > self._codes.shape[1]:
+            self._multiply()
+            if units > self._codes.shape[1]:
+                width = max(units, _CODE_BYTES // self._rows)
+                self._codes = self._codes.new_empty(self._rows, -(-width // 64) * 64)
+        torch.gt(values, 0, out=self._codes[: self._images, self._filled : self._filled + units])
+        self._filled += units
+
+    def result(self) -> tuple[Tensor, bool]:
+        """Return the distances, (N, N) int64 on the CPU, and whether a value was NaN."""
+        self._multiply()
+        shared = self._shared[: self._images, : self._images]
+        nan = torch.stack(self._largest).isnan().any()
+        found = torch.cat([shared.flatten(), nan[None]]).cpu()
+        shared = found[:-1].view(shared.shape)
+        # With z the 0/1 codes, d_H(i, j) = |z_i| + |z_j| - 2 z_i z_j^T, and |z_i| = z_i z_i^T.
+        active = shared.diagonal()
+        return active[:, None] + active[None, :] - 2 * shared, bool(found[-1])
+
+    def _multiply(self) -> None:
+        if self._filled:
+            # Up to whole vectors, with zeros.
+            codes = self._codes[:, : -(-self._filled // 64) * 64]
+            codes[:, self._filled :].zero_()
+            # In autocast float32 products would be bfloat16 ones.
+            with torch.autocast(codes.device.type, enabled=False):
+                self._shared += _shared_ones(codes.view(torch.int8))
+            self._filled = 0
+
+
+def _shared_ones(codes: Tensor) -> Tensor:
+    """Return the integers z z^T of 0/1 codes z, (rows, units) int8."""
+    try:
+        # int8 with int32 sums: four bytes of memory less per code, and exact up to 2^31 units.
+        return torch._int_mm(codes, codes.T)
+    except RuntimeError:
+        # Not on every device. Products of 0 and 1 are exact in TF32 and float32, and so are their sums below 2^24.
+        shared = torch.zeros(len(codes), len(codes), dtype=torch.int64, device=codes.device)
+        for columns in codes.split(_PRODUCT_COLUMNS, dim=1):
+            z = columns.float()
+            shared += (z @ z.T).to(torch.int64)
+        return shared
 
 
 @intrinsic

@@ -4,8 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from naswot_lightning.naswot.compiled.codes import CodeDistances, product_distances
+from naswot_lightning.naswot.compiled.codes import CodeDistances, ProductDistances
 from tests.brute_force import brute_force_kernel
+
+
+def multiplied(values):
+    """The same by a product of 0/1 codes."""
+    products = ProductDistances(len(values), values.device)
+    products.add(values)
+    return products.result()
 
 
 def packed(values):
@@ -23,7 +30,7 @@ def test_packed_codes_equal_products_and_brute_force(dtype):
         values[values.abs() < 0.2] = 0.0
         values.view(-1)[0] = -0.0
         values.view(-1)[-1] = math.inf
-        product, product_nan = product_distances(values.flatten(1))
+        product, product_nan = multiplied(values)
         expected = np.prod(shape[1:]) - brute_force_kernel([values.double().numpy()])
         np.testing.assert_array_equal(packed(values)[0].numpy(), expected)
         np.testing.assert_array_equal(product.numpy(), expected)
@@ -31,7 +38,7 @@ def test_packed_codes_equal_products_and_brute_force(dtype):
         assert not product_nan
         values.view(-1)[values.numel() // 2] = math.nan
         assert packed(values)[1]
-        assert product_distances(values.flatten(1))[1]
+        assert multiplied(values)[1]
 
 
 def test_codes_do_not_depend_on_memory_format():
