@@ -45,14 +45,9 @@ def plan_search(config: SearchConfig, scored: bool = False) -> Search:
     trust(config.dataset)
     # The one spelling of the options of a space, and of a data set.
     config = replace(config, space=space.name, dataset=dataset_name(config.dataset))
-    # Of another machine only its name is known here.
-    device, is_here = machine.device, machine.engine == "local"
+    device = machine.device
     if not scored:
-        # What is saved is the kind of device that computes: CPUs and GPUs round differently.
-        config = replace(config, device=get_device(device).type if is_here else device.partition(":")[0])
-    if is_here and not has_bf16_instructions(get_device(device)) and config.precision == "bf16" and not scored:
-        slow = "this CPU has no bfloat16 instructions and is slower with it, up to 8 times; use 32"
-        print(f"naswot search: warning: --precision bf16: {slow}", file=sys.stderr)
+        config = replace(config, device=_kind_of_device(config))
     benchmark = _open_benchmark(config, space)
     if config.evaluator == "table" and benchmark is not None:
         space = space_of(benchmark, space)
@@ -106,6 +101,18 @@ def _expect_consistent(config: SearchConfig, criterion: Criterion, needs_scores:
         learns = f"ranks by several scores change with each candidate, and --algorithm {algorithm} learns from them"
         cure = "give a single score first, such as naswot, or use --algorithm random"
         raise UserError(f"--score {criterion.name}: {learns}; {cure}")
+
+
+def _kind_of_device(config: SearchConfig) -> str:
+    """Return what is saved of the device, since CPUs and GPUs round differently; warn where bfloat16 is slow there."""
+    # Of another machine only its name is known here.
+    if config.engine != "local":
+        return config.device.partition(":")[0]
+    device = get_device(config.device)
+    if config.precision == "bf16" and not has_bf16_instructions(device):
+        slow = "this CPU has no bfloat16 instructions and is slower with it, up to 8 times; use 32"
+        print(f"naswot search: warning: --precision bf16: {slow}", file=sys.stderr)
+    return device.type
 
 
 def _cache_probes(config: SearchConfig) -> Callable[[], Sequence[Probe]]:

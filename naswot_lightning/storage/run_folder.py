@@ -198,7 +198,8 @@ def differing(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """
     # Of --device auto on another machine the kind of device is not known.
     known = {name: value for name, value in now.items() if name != "device" or "auto" not in (value, saved.get(name))}
-    return [f"{name} was {saved.get(name)!r}, now {value!r}" for name, value in known.items() if saved.get(name) != value]
+    changed = [name for name, value in known.items() if saved.get(name) != value]
+    return [f"{name} was {saved.get(name)!r}, now {now[name]!r}" for name in changed]
 
 
 def note_versions(path: Path) -> None:
