@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -123,7 +123,8 @@ def search(scores: Sequence[str] | None = None, **options: Any) -> Ranking:
     """
     given = options if scores is None else {**options, "score": ",".join(scores)}
     config = _config(SearchConfig, given)
-    with _printed() as text:
+    # Bars and warnings are on the other stream.
+    with redirect_stdout(io.StringIO()) as text:
         code = run_search(config)
     ranking = Ranking(read_ranking(Path(config.run_dir)), Path(config.run_dir), text.getvalue())
     if code and ranking.frame["status"].iloc[0] != "ok":
@@ -146,7 +147,7 @@ def train(picks: Ranking | Picks, **options: Any) -> TrainedPicks:
     given: dict[str, Any] = {"run_dir": str(picks.run_dir), **options}
     if isinstance(picks, Picks):
         given["picks"] = ",".join(map(str, picks.frame["rank"]))
-    with _printed() as text:
+    with redirect_stdout(io.StringIO()) as text:
         code = run_training(_config(TrainConfig, given))
     if code:
         raise UserError(f"a training did not end: see train.log in the folders of {picks.run_dir}/picks")
@@ -253,10 +254,3 @@ def _config(kind: type[Config], options: Mapping[str, Any]) -> Config:
         raise
     except ValueError as error:
         raise UserError(str(error)) from None
-
-
-@contextmanager
-def _printed() -> Iterator[io.StringIO]:
-    """Keep what a command prints on its standard output; bars and warnings are on the other."""
-    with redirect_stdout(io.StringIO()) as text:
-        yield text

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import accumulate
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -114,22 +111,3 @@ def moved_together(tensors: Sequence[Tensor], device: torch.device) -> list[Tens
         there = flat.to(device, non_blocking=True)
         moved.update((number, there.as_strided(*place)) for number, place in zip(chosen, places, strict=True))
     return [moved[number] for number in range(len(tensors))]
-
-
-@contextmanager
-def alarms_raised() -> Iterator[None]:
-    """Let an alarm that a network sets raise an error while it runs, and not end the process, nor ring later."""
-    ours = hasattr(signal, "SIGALRM") and threading.current_thread() is threading.main_thread()
-    if not ours or signal.getsignal(signal.SIGALRM) is not signal.SIG_DFL:
-        yield
-        return
-
-    def ring(signum: int, frame: object) -> NoReturn:
-        raise TimeoutError("an alarm that the network set (SIGALRM)")
-
-    signal.signal(signal.SIGALRM, ring)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)

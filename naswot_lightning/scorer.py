@@ -17,7 +17,7 @@ from naswot_lightning.columns import Column, Criterion
 from naswot_lightning.errors import UserError, describe_error, raise_machine_fault
 from naswot_lightning.naswot import Precision
 from naswot_lightning.naswot.isolation import process_restored
-from naswot_lightning.networks import alarms_raised, build_network, get_device, move_network
+from naswot_lightning.networks import build_network, get_device, move_network
 from naswot_lightning.scores.base import Measured, Probe
 from naswot_lightning.scores.registry import get_score, observers_of
 from naswot_lightning.seeds import derived_seed, renewed_generators
@@ -112,7 +112,7 @@ class ScoreEvaluator:
         size = n_units = None
         try:
             seed = derived_seed(self.seed, self.space.name, architecture, "passes")
-            with process_restored(), renewed_generators(seed, self.device), alarms_raised():
+            with process_restored(), renewed_generators(seed, self.device):
                 size = self._size(architecture, faults)
                 for repeat, probe in enumerate(self.probes):
                     network = build_network(self.space, architecture, self.seed, probe.num_classes, repeat)

@@ -77,7 +77,11 @@ def _own_splits(name: str) -> Iterator[tuple[str, OwnSplits]]:
     # What is drawn without a generator of its own, such as by random_split, is the same each time.
     with _failures(name), seeded(0, torch.device("cpu")):
         made = make(**options)
-        yield name, _expect_whole(_splits_of_module(made, make) if inspect.isclass(make) else _returned_splits(made))
+        if inspect.isclass(make):
+            made = _splits_of_module(made, make)
+        elif not isinstance(made, tuple | list) or len(made) != 3:
+            raise UserError(f"the function returns {type(made).__name__}, expected {_RETURNED}")
+        yield name, _expect_whole(OwnSplits(*made))
 
 
 def _expect_whole(splits: OwnSplits) -> OwnSplits:
@@ -124,12 +128,6 @@ def _splits_of_module(module: Any, kind: type) -> OwnSplits:
     return OwnSplits(train, val, dataset_of("test_dataloader"), getattr(module, "classes", None))
 
 
-def _returned_splits(made: Any) -> OwnSplits:
-    if not isinstance(made, tuple | list) or len(made) != 3:
-        raise UserError(f"the function returns {type(made).__name__}, expected {_RETURNED}")
-    return OwnSplits(*made)
-
-
 class _Rows:
     """A part of a Hugging Face data set: its encoded images, whose pixels we read as those of a folder."""
 
@@ -167,7 +165,11 @@ def _saved_splits(folder: str) -> OwnSplits:
 
 def _read(name: str, splits: OwnSplits, image_size: int | None) -> Dataset:
     """Read all images and labels."""
-    classes = list(map(str, splits.classes or _classes_of(splits.train) or ()))
+    holder = splits.train
+    # The attribute of a data set, or of the one that it is a Subset of.
+    while not hasattr(holder, "classes") and hasattr(holder, "dataset"):
+        holder = holder.dataset
+    classes = list(map(str, splits.classes or getattr(holder, "classes", None) or ()))
     total = sum(0 if part is None else len(part) for part in splits[:3])
     train = _read_split("training", splits.train, image_size, total)
     side = image_size or int(train.images.shape[1])
@@ -177,13 +179,6 @@ def _read(name: str, splits: OwnSplits, image_size: int | None) -> Dataset:
     if classes and highest >= len(classes):
         raise UserError(f"a label is {highest}, and its classes are {len(classes)}: {', '.join(classes[:10])}")
     return assemble(name, train, val, test, classes or list(map(str, range(highest + 1))))
-
-
-def _classes_of(dataset: Any) -> Sequence[str] | None:
-    """Return the attribute ``classes`` of a data set, or of the one that it is a Subset of."""
-    while not hasattr(dataset, "classes") and hasattr(dataset, "dataset"):
-        dataset = dataset.dataset
-    return getattr(dataset, "classes", None)
 
 
 def _read_split(kind: str, dataset: Any, image_size: int | None, total: int) -> ImageSplit:

@@ -7,13 +7,14 @@ import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 
 from naswot_lightning.deploy import standalone
-from naswot_lightning.deploy.model import CLASSES, FACTS, WEIGHTS, TrainedModel, facts_as_json
+from naswot_lightning.deploy.model import CLASSES, FACTS, WEIGHTS, TrainedModel
 from naswot_lightning.errors import UserError, expect_name, reason_of
 from naswot_lightning.storage.files import atomic_path
 
@@ -45,7 +46,7 @@ def export_model(model: TrainedModel, folder: Path, formats: Sequence[str] = ("s
     model = model.cpu().eval()
     with atomic_path(folder) as unfinished:
         unfinished.mkdir()
-        (unfinished / FACTS).write_text(facts_as_json(model.facts))
+        (unfinished / FACTS).write_text(json.dumps(asdict(model.facts), indent=1))
         (unfinished / CLASSES).write_text(json.dumps(model.classes))
         torch.save(model.network.state_dict(), unfinished / WEIGHTS)
         if "pt2" in formats:

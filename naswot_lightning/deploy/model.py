@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -201,8 +200,3 @@ def _build(facts: ModelFacts, classes: Sequence[str], weights: dict[str, Tensor]
     # An auxiliary head is for training alone: the network is built without, and its weights are left out.
     network.load_state_dict({name: weights[name] for name in network.state_dict()})
     return TrainedModel(network, classes, facts)
-
-
-def facts_as_json(facts: ModelFacts) -> str:
-    """Return the content of ``model.json``."""
-    return json.dumps(asdict(facts), indent=1)

@@ -91,6 +91,9 @@ def print_comparison(
     folder: Path, run: Run, findings: Findings, networks: Sequence[Network], drawn: Mapping[str, Path]
 ) -> None:
     """Print the tables, where the files lie, and what is found of each group: at last the verdict."""
+    controls = sum(bool(result.control) for result in run.results)
+    title = counted(len(run.results) - controls, "trained pick")
+    title += f", {counted(controls, 'random control')}" if controls else ""
     columns = []
     for column in COLUMNS:
         values = {getattr(result, column.name) for result in run.results}
@@ -99,7 +102,7 @@ def print_comparison(
             columns.append(column)
     print()
     print_table(
-        _title(run.results),
+        title,
         [column.heading for column in columns],
         ([getattr(result, column.name) for column in columns] for result in run.results),
         optional=[column.heading for column in COLUMNS if column.name in _OPTIONAL],
@@ -119,12 +122,6 @@ def print_comparison(
         print()
         print_text(f"Best: {describe_best(run.best)}; {folder / run.best.checkpoint}", indent=" " * 6)
         print_text(f"      naswot export --run_dir {shlex.quote(str(folder))}", indent=" " * 8)
-
-
-def _title(results: Sequence[TrainingResult]) -> str:
-    controls = sum(bool(result.control) for result in results)
-    picks = counted(len(results) - controls, "trained pick")
-    return f"{picks}, {counted(controls, 'random control')}" if controls else picks
 
 
 def _print_networks(networks: Sequence[Network]) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Any
 
 from rich.cells import cell_len
@@ -21,6 +20,7 @@ from naswot_lightning.console import GAP, counted, print_columns, print_text, te
 from naswot_lightning.errors import UserError, warn_of_failure
 from naswot_lightning.ranking import as_dicts
 from naswot_lightning.report.figures import save_figure
+from naswot_lightning.report.figures.bars import Spread
 from naswot_lightning.report.figures.curves import draw_runs, relative
 from naswot_lightning.report.findings import Findings, find
 from naswot_lightning.report.html.document import render
@@ -172,7 +172,7 @@ def _of_trainings(named: NamedRun) -> dict[str, str]:
     rows = {"trained networks": f"{len(networks)}, {counted(len(group.seeds), 'seed')}"}
     if best := choose_best([each for each in networks if each.mean(TEST_ACC.name) is not None]):
         values = [100 * each.test_acc for each in best.finished if each.test_acc is not None]
-        rows["test accuracy of the best (%)"] = f"{spread(values)}, {counted(len(values), 'seed')}"
+        rows["test accuracy of the best (%)"] = f"{Spread.of(values)}, {counted(len(values), 'seed')}"
     for label, lowest, column, unit in (
         ("test accuracy, mean (%)", "  lowest to highest (%)", TEST_ACC, 100.0),
         ("score at init, mean", "  lowest to highest", SCORE_INIT, 1.0),
@@ -180,7 +180,7 @@ def _of_trainings(named: NamedRun) -> dict[str, str]:
     ):
         means = [unit * value for each in networks if (value := each.mean(column.name)) is not None]
         if means:
-            rows[label] = spread(means)
+            rows[label] = str(Spread.of(means))
         if len(means) > 1:
             rows[lowest] = f"{min(means):.2f} to {max(means):.2f}"
     for label, column in (
@@ -196,15 +196,6 @@ def _of_trainings(named: NamedRun) -> dict[str, str]:
     if (settled := found.trajectory.settles_after.median) is not None:
         rows["settles after epoch (median)"] = f"{settled:g}"
     return rows
-
-
-def spread(values: Sequence[float]) -> str:
-    """Return the mean ± sample standard deviation; of one value, it.
-
-    >>> spread([94.0, 95.0]), spread([94.0])
-    ('94.50 ± 0.71', '94.00')
-    """
-    return f"{fmean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
 
 
 def _agreement(first: NamedRun, second: NamedRun) -> Agreement:

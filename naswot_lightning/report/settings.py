@@ -44,7 +44,8 @@ class ReportConfig:
     def __post_init__(self) -> None:
         if not self.run_dir:
             raise UserError("--run_dir: give a run folder, such as --run_dir runs/mine")
-        self.figure = [_expect_figure(name) for name in _split(self.figure)]
+        names = [*names_of("figure"), ALL]
+        self.figure = [n if is_import_path(n) else expect_name("figure", n, names) for n in _split(self.figure)]
         self.format = [expect_name("format", name, FORMATS) for name in _split(self.format)]
         for name, number, most in (
             ("samples", self.samples, 1_000),
@@ -61,10 +62,6 @@ class ReportConfig:
         asked = self.figure or [ALL]
         of_list = [name for name in names_of("figure") if name in asked or ALL in asked]
         return (*of_list, *(name for name in asked if is_import_path(name)))
-
-
-def _expect_figure(name: str) -> str:
-    return name if is_import_path(name) else expect_name("figure", name, [*names_of("figure"), ALL])
 
 
 def _split(words: Sequence[str]) -> list[str]:

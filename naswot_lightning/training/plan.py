@@ -32,7 +32,6 @@ from naswot_lightning.training.settings import (
     NAMES,
     RECIPES,
     PickSettings,
-    Recipe,
     adapt_recipe,
     resolve_recipe,
     seconds_of,
@@ -147,7 +146,11 @@ def _plan_picks(config: TrainConfig, searched: SearchSettings, folder: RunFolder
     # Official lists are those that are given, else those of the ranking where it is of the same data set.
     lists = config.split_file or (searched.split_file if dataset == searched.dataset else None)
     split = describe_split(dataset, lists)
-    recipe = _recipe_for(config, space, dataset, str(config.data_dir or searched.data_dir))
+    data_dir = str(config.data_dir or searched.data_dir)
+    recipe = resolve_recipe(config.recipe, {name: getattr(config, name) for name in NAMES}, space.has_training_parts)
+    # Mini-batches that fit the number of images, where the user chose none and no rate.
+    if config.batch_size is None and config.lr is None:
+        recipe = adapt_recipe(recipe, count_training_images(dataset, data_dir))
     if recipe.batch_size % config.devices:
         raise UserError(
             f"--devices {config.devices}: a mini-batch of {recipe.batch_size} cannot be shared out evenly; "
@@ -162,7 +165,7 @@ def _plan_picks(config: TrainConfig, searched: SearchSettings, folder: RunFolder
     shared = {each.name: getattr(config, each.name) for each in fields(PickSettings) if hasattr(config, each.name)} | {
         "space": space.name,
         "dataset": dataset,
-        "data_dir": str(config.data_dir or searched.data_dir),
+        "data_dir": data_dir,
         "image_size": config.image_size or searched.image_size,
         "split_file": lists,
         "split": split,
@@ -184,15 +187,6 @@ def _plan_picks(config: TrainConfig, searched: SearchSettings, folder: RunFolder
             name = f"{CONTROL}-{name}" if selection == CONTROL else name
             picks.append(PlannedPick(name, PickSettings(**{**shared, **candidate, "seed": seed}), selection))
     return picks
-
-
-def _recipe_for(config: TrainConfig, space: Space, dataset: str, data_dir: str) -> Recipe:
-    """Return the recipe; with mini-batches that fit the number of images, where the user chose none and no rate."""
-    chosen = {name: getattr(config, name) for name in NAMES}
-    recipe = resolve_recipe(config.recipe, chosen, space.has_training_parts)
-    if config.batch_size is not None or config.lr is not None:
-        return recipe
-    return adapt_recipe(recipe, count_training_images(dataset, data_dir))
 
 
 def describe_adaptation(training: Training) -> str | None:

@@ -1,7 +1,5 @@
 import copy
 import csv
-import signal
-import time
 
 import numpy as np
 import pytest
@@ -91,18 +89,6 @@ def test_whatever_an_error_says_is_a_row_that_is_read_again(method, tmp_path, mo
         for _ in range(2):
             run_search(SearchConfig(**{**QUICK, "run_dir": str(tmp_path / str(number)), "samples": 2}))
         assert [row["reason"] for row in rows_of(tmp_path / str(number))] == [reason] * 2
-
-
-def test_an_alarm_of_a_network_is_a_row_and_rings_no_later(tmp_path, monkeypatch):
-    def wait(*_):
-        signal.setitimer(signal.ITIMER_REAL, 0.01, 5)
-        time.sleep(1)
-
-    monkeypatch.setattr(type(SPACE), "build", wait)
-    run_search(SearchConfig(**{**QUICK, "run_dir": str(tmp_path / "run"), "samples": 2}))
-    reasons = [row["reason"] for row in rows_of(tmp_path / "run")]
-    assert reasons == ["TimeoutError: an alarm that the network set (SIGALRM)"] * 2
-    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
 def test_degenerate_and_failed_candidates_are_rows_with_their_reason(tmp_path, monkeypatch):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -125,12 +124,10 @@ def draw_runs(trajectories: Mapping[str, Sequence[Points]]) -> Figure | None:
 def _draw_run(axis: Any, lines: Sequence[Points], label: str, look: dict[str, Any]) -> None:
     for points in filter(None, lines):
         axis.plot(*zip(*points, strict=True), linewidth=0.7, alpha=0.35, label="_", **{**look, "marker": ""})
-    scores = [dict(points) for points in lines if points]
     # The mean is where all of them have a point: of longer trainings, only what all have.
-    shared = sorted(set.intersection(*map(set, scores))) if scores else []
-    if shared:
-        mean, every = [fmean(each[epoch] for each in scores) for epoch in shared], max(1, len(shared) // _MARKED)
-        axis.plot(shared, mean, linewidth=2.2, markersize=4, markevery=every, label=label, **look)
+    if mean := seed_band(lines).points:
+        every = max(1, len(mean) // _MARKED)
+        axis.plot(*zip(*mean, strict=True), linewidth=2.2, markersize=4, markevery=every, label=label, **look)
 
 
 def relative(points: Points) -> Points:
