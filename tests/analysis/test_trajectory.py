@@ -113,13 +113,7 @@ def test_facts_by_hand():
     assert [epoch.tau_with_previous for epoch in ranking.epochs] == [third, 1, 1]
     assert ranking.init_to_final == third
     text = "\n".join(describe_trajectory(found))
-    for part in (
-        "+10.00 (median of n = 3",
-        "-1.00 to +30.00",
-        "rises in 2",
-        "after epoch 1",
-        "training in 1",
-    ):
+    for part in ("+10.00 (median of n = 3", "-1.00 to +30.00", "rises in 2", "after epoch 1", "training in 1"):
         assert part in text
     # A tau of three networks is not shown.
     assert "ranking:" not in text

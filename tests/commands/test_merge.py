@@ -222,30 +222,24 @@ def test_merge_that_was_cut_off_is_mended_by_the_next(place, scored, monkeypatch
 
 
 def test_merge_imports_the_space_of_a_shard_only_where_the_user_says_so(tmp_path, monkeypatch):
-    name = "foreign_space_of_a_merge.Tiny"
-    (tmp_path / "foreign_space_of_a_merge.py").write_text(CODE)
+    module = "foreign_space_of_a_merge"
+    (tmp_path / f"{module}.py").write_text(CODE)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-
-    def forget():
-        """Be a new process so far as the user's spaces are concerned."""
+    for number in (1, 2):
+        options = {"space": f"{module}.Tiny", "shard": f"{number}/2", "samples": 3}
+        run_search(SearchConfig(**{**NOISE, **options}, run_dir=f"part{number}"))
+    words = ("--run_dir", "new", "part1", "part2")
+    for cure in ((), ("--space", f"{module}.Tiny"), ("--trust",)):
+        # A new process so far as the user's spaces are concerned.
         monkeypatch.setattr(spaces.own_code, "_trusted", set())
         spaces.get_space.cache_clear()
-        sys.modules.pop("foreign_space_of_a_merge", None)
-
-    for number in (1, 2):
-        run_search(SearchConfig(run_dir=f"part{number}", shard=f"{number}/2", space=name, **NOISE | {"samples": 3}))
-    (tmp_path / "canary").unlink()
-    forget()
-    words = ("--run_dir", "new", "part1", "part2")
-    assert_refused(f"space {name}: a file names this code", *words)
-    assert_refused(f"space {name}: a file names this code", *words, "--space", "nasbench201")
-    assert not (tmp_path / "canary").exists()
-    for cure in (("--space", name), ("--trust",)):
-        forget()
-        assert merge(*words, *cure) == 0
-        assert (tmp_path / "canary").exists()
-        (tmp_path / "canary").unlink()
-    shutil.rmtree(tmp_path / "part2")
-    assert_refused(f"--shard 2/2 --run_dir shard2of2 --space {name}", "--run_dir", "new", "part1", "--trust")
-    forget()
+        sys.modules.pop(module, None)
+        (tmp_path / "canary").unlink(missing_ok=True)
+        if not cure:
+            assert_refused(f"space {module}.Tiny: a file names this code", *words)
+            assert_refused(f"space {module}.Tiny: a file names this code", *words, "--space", "nasbench201")
+        else:
+            assert merge(*words, *cure) == 0
+        assert (tmp_path / "canary").exists() == bool(cure)
+    spaces.get_space.cache_clear()

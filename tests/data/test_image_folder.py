@@ -125,11 +125,7 @@ def test_image_folder_with_a_truncated_image_is_one_line_or_an_image(root, tmp_p
 
 def test_image_folder_with_a_device_a_pipe_or_a_broken_link_is_one_line(root, tmp_path):
     (root / IMAGE).unlink()
-    for make in (
-        lambda path: path.symlink_to("/dev/zero"),
-        lambda path: path.symlink_to("/nowhere/at/all"),
-        os.mkfifo,
-    ):
+    for make in (lambda path: path.symlink_to("/dev/zero"), lambda path: path.symlink_to("/nowhere/at/all"), os.mkfifo):
         make(root / IMAGE)
         assert_refused(root, f"{IMAGE} is not a re(gular file|adable image .*); replace or remove it")
         (root / IMAGE).unlink()

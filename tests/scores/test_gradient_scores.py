@@ -10,15 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tests.scores.networks import (
-    SPACE,
-    branches,
-    cell,
-    conv_and_linear_weights,
-    probe_of,
-    score,
-    with_batch_statistics,
-)
+from tests.scores.networks import SPACE, branches, cell, conv_and_linear_weights, probe_of, score, with_batch_statistics
 
 
 def changed_in_place():

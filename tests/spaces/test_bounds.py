@@ -5,12 +5,7 @@ import pytest
 from naswot_lightning.spaces import SpaceError, get_space
 from naswot_lightning.spaces.errors import MAX_PARAMS, TooLargeError
 from naswot_lightning.spaces.nasbench101.space import MAX_STEM_CHANNELS
-from naswot_lightning.spaces.nds.genotype import (
-    MAX_DEPTH,
-    MAX_WIDTH,
-    format_architecture,
-    largest_architecture,
-)
+from naswot_lightning.spaces.nds.genotype import MAX_DEPTH, MAX_WIDTH, format_architecture, largest_architecture
 from tests.spaces.nds.architectures import CELL_SPACES, DARTS, GENOTYPES
 
 STANDARD = ("nds_vanilla", "nds_resnet", "nds_resnext_a", "nds_resnext_b")

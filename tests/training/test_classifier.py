@@ -12,11 +12,7 @@ from naswot_lightning.data.augmentation import normalized
 from naswot_lightning.data.dataset import Dataset, ImageSplit
 from naswot_lightning.data.module import ImageDataModule
 from naswot_lightning.spaces import get_space, trust
-from naswot_lightning.training.classifier import (
-    ImageClassifier,
-    has_unused_parameters,
-    work_around_channels_last_bug,
-)
+from naswot_lightning.training.classifier import ImageClassifier, has_unused_parameters, work_around_channels_last_bug
 from naswot_lightning.training.trainer import balanced_weights
 from tests.images import make_image_folder
 from tests.spaces.nds.architectures import GENOTYPES

@@ -5,15 +5,7 @@ import io
 from rich.console import Console
 from rich.progress import Progress
 
-from naswot_lightning.training.progress import (
-    Bars,
-    Epoch,
-    Outcome,
-    clear_outcome,
-    columns_of,
-    read_epoch,
-    read_outcome,
-)
+from naswot_lightning.training.progress import Bars, Epoch, Outcome, clear_outcome, columns_of, read_epoch, read_outcome
 
 EPOCH = Epoch("2-c2", 3, 12, 1.25, 0.5, 310.128, 2.04)
 

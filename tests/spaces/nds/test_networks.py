@@ -12,12 +12,7 @@ from torch import nn
 from naswot_lightning import activation_kernel
 from naswot_lightning.spaces import SpaceError, get_space
 from naswot_lightning.spaces.nds.genotype import Cell
-from naswot_lightning.spaces.nds.network import (
-    FactorizedReduce,
-    NDSCell,
-    NDSNetwork,
-    dropped_path,
-)
+from naswot_lightning.spaces.nds.network import FactorizedReduce, NDSCell, NDSNetwork, dropped_path
 from tests.spaces.nds.architectures import DARTS, GENOTYPES, SMALL, resized
 
 HOME = {"DARTS_V2": "nds_darts", "PNASNet": "nds_pnas", "AmoebaNet": "nds_amoeba", "NASNet": "nds_nasnet"}
