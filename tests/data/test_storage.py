@@ -27,6 +27,7 @@ def stored(tmp_path):
 
 def test_a_stored_data_set_comes_back_with_its_fingerprint_and_its_mini_batches(stored):
     digits, path = stored
+    (path.parent / ".images.4242.part").mkdir()  # of a process that was killed
     other = replace(digits, name="cifar10", val=None, val_name=None, test_name="ori-test", flip=True, crop_padding=4)
     for dataset in (digits, other):
         store_dataset(dataset, path)

@@ -10,7 +10,7 @@ from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig, WandbConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.reproduce.score_table import score_table, scores_by_name, scores_folder
-from naswot_lightning.reproduce.searches import TabularSearch
+from naswot_lightning.reproduce.searches import SearchBudget, TabularSearch
 from naswot_lightning.reproduce.settings import Scoring
 from tests.reproduce.tables import accuracy, architectures, write_table
 
@@ -47,6 +47,17 @@ def test_random_search_picks_the_best_of_what_the_time_allows(search, out):
         assert sum(spent[:-1]) < 900 <= sum(spent) == history.seconds[-1]
         assert pick == max(found, key=lambda number: accuracy(number, 0, epochs=12))
     assert len({history.rows[0].architecture for history in histories}) > 1  # seeds differ
+
+
+def test_area_trains_the_best_by_score_first(search, out):
+    (history,) = search.run("area:start=12,population=4", SearchBudget(6), 1, scoring(out), "digits")
+    scored = [row.architecture for row in history.rows if row.fidelity == 0]
+    assert len(scored) == 12
+    scores = score_table(scoring(out), "nasbench201", "digits", scored).scores(scored)
+    best = np.array(scored)[np.argsort(-np.nan_to_num(scores, nan=-np.inf), kind="stable")[:4]]
+    assert [row.architecture for row in history.rows[12:16]] == best.tolist()
+    assert history.evaluations[-1] == 6
+    assert all(row.seconds > 0 for row in history.rows)  # scores take time, too
 
 
 def test_scores_are_those_of_a_search(out, tmp_path):

@@ -56,6 +56,8 @@ def test_rows_and_ranking_follow_the_contract(tmp_path, capsys):
         table = list(csv.DictReader(file))
     assert [row["architecture"] for row in table] == [row["architecture"] for row in ranking]
     assert [int(row["params"]) for row in table] == [row["params"] for row in ranking]
+    hangs = plan_search(SearchConfig(run_dir=str(run), workers=2, timeout=9.0, **QUICK)).executor
+    assert (hangs.count, hangs.timeout) == (2, 9.0)
     # The saved settings can be given again.
     saved = parse(SearchConfig, ["--config", str(run / "config.yaml")], "naswot search")
     assert saved == SearchConfig(run_dir=str(run), **QUICK)
