@@ -14,6 +14,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, Thr
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -93,25 +94,19 @@ class SerialExecutor:
             raise_machine_fault(error)
             raise
         again: list[T] = []
-        for item in items:
-            result = self._run(task, item)
-            if isinstance(result, WorkerFailure) and result.kind == "resource":
+        for item, is_last_try in chain(((item, False) for item in items), ((item, True) for item in again)):
+            result = run_item(task, item)
+            if is_device_failure(result):
+                raise MachineError(
+                    f"this process {result.reason}, and can use the device no more; what is finished is kept: run the "
+                    "same command again; --workers 2 survives such a fault",
+                    "device",
+                )
+            if isinstance(result, WorkerFailure) and result.kind == "resource" and not is_last_try:
                 log.warning(_AGAIN, "this process", result.reason)
                 again.append(item)
             else:
                 yield item, result
-        for item in again:
-            yield item, self._run(task, item)
-
-    def _run(self, task: Task[T, R], item: T) -> R | WorkerFailure:
-        result = run_item(task, item)
-        if is_device_failure(result):
-            raise MachineError(
-                f"this process {result.reason}, and can use the device no more; what is finished is kept: run the same "
-                "command again; --workers 2 survives such a fault",
-                "device",
-            )
-        return result
 
 
 @dataclass
