@@ -111,3 +111,11 @@ def moved_together(tensors: Sequence[Tensor], device: torch.device) -> list[Tens
         there = flat.to(device, non_blocking=True)
         moved.update((number, there.as_strided(*place)) for number, place in zip(chosen, places, strict=True))
     return [moved[number] for number in range(len(tensors))]
+
+
+def on_the_cpu(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Return tensors of one device and type on the CPU, with one transfer."""
+    if all(tensor.is_cpu for tensor in tensors):
+        return list(tensors)
+    parts = torch.cat([tensor.reshape(-1) for tensor in tensors]).cpu().split([tensor.numel() for tensor in tensors])
+    return [part.view(tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]

@@ -138,8 +138,8 @@ def in_ranges(accuracies: np.ndarray, seed: int, ranges: int = _RANGES, each: in
 def _matrix(kind: MatrixKind, measured: Measured) -> torch.Tensor | None:
     """Return K_H / N_A, whose diagonal is 1, or the correlations of the Jacobian's rows; None where there is none."""
     if kind == "jacobians":
-        jacobian = jacobian_of(measured)
-        return correlations_of_rows(jacobian) if bool(jacobian.isfinite().all()) else None
+        found = correlations_of_rows(jacobian_of(measured))
+        return found if bool(found.isfinite().all() and found.diagonal().all()) else None
     try:
         kernel = measured.kernel
     except NoRectifierError:

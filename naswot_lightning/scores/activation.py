@@ -34,8 +34,11 @@ class SignPatterns(ReLUObserver):
         self._seen = torch.zeros(0)
 
     def __enter__(self) -> SignPatterns:
-        self._seen = torch.zeros(1 << self._first, dtype=torch.bool)
+        self._seen = torch.zeros(0)
         return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._seen = self._seen.cpu()
 
     def see(self, pre_activations: Tensor) -> None:
         """Add the patterns of one ReLU's units."""
@@ -48,7 +51,8 @@ class SignPatterns(ReLUObserver):
         # (units, N) times (N,), exact in float32: below 2^24.
         powers = 2.0 ** torch.arange(self._first, device=units.device)
         patterns = torch.mv((units > 0).float().T, powers)
-        self._seen = self._seen.to(units.device)
+        if not self._seen.numel():
+            self._seen = torch.zeros(1 << self._first, dtype=torch.bool, device=units.device)
         self._seen[patterns.long()] = True
 
     @property

@@ -7,12 +7,14 @@ met NaN. A network without ReLUs raises NoRectifierError.
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from naswot_lightning.naswot.naswot import ReLUObserver
+from naswot_lightning.networks import on_the_cpu
 from naswot_lightning.scores.base import FORWARD, Measured, score
 from naswot_lightning.scores.gradients import one_thread
 
@@ -53,40 +55,53 @@ class ChannelSpectra(ReLUObserver):
     """
 
     def __init__(self, network: nn.Module, images: int) -> None:
-        self.spectra: list[Spectrum] = []
+        # Of each ReLU the correlations (C, C) of its channels and of its inputs, on their device.
+        self._matrices: list[Tensor] = []
 
     def __enter__(self) -> ChannelSpectra:
-        self.spectra = []
+        self._matrices = []
+        self.__dict__.pop("spectra", None)
         return self
 
     def see(self, pre_activations: Tensor) -> None:
-        """Add the spectrum of one ReLU."""
-        first = pre_activations[:MOST_IMAGES]
+        """Add the correlations of one ReLU."""
         # Other modes take what is computed here for ReLUs of the network.
         with one_thread(), torch._C.DisableTorchFunction():
-            # (pixels of all images, C), its correlation (C, C) and the eigenvalues (C,) of that.
-            rows = first.movedim(1, -1).flatten(0, -2).float()
-            matrix, of_inputs = _correlation(rows.clamp(min=0)), _correlation(rows)
-            values = torch.linalg.eigvalsh(matrix).clamp(min=0)
-            # C |R|^(1/C), by logarithms.
-            changes = float(values.sum()) > 0
-            volume = len(values) * float((values + RIDGE).log().mean().exp()) if changes else 0.0
-            # (blocks, 16, 16) along the diagonal.
-            side = min(BLOCK, len(matrix))
-            starts = range(0, len(matrix) - side + 1, side)
-            blocks = torch.stack([matrix[at : at + side, at : at + side] for at in starts])
-            smallest = float(torch.linalg.eigvalsh(blocks)[:, 0].clamp(min=0).sum())
-            entropy, rank = _entropy_and_rank(values)
-            input_rank = _entropy_and_rank(torch.linalg.eigvalsh(of_inputs).clamp(min=0))[1]
-            self.spectra.append(Spectrum(entropy, rank, input_rank, volume, smallest))
+            # (pixels of all images, C)
+            rows = pre_activations[:MOST_IMAGES].movedim(1, -1).flatten(0, -2).float()
+            self._matrices += [_correlation(rows.clamp(min=0)), _correlation(rows)]
+
+    @cached_property
+    def spectra(self) -> list[Spectrum]:
+        """Of each ReLU, in the order of the calls."""
+        with one_thread():
+            matrices = [matrix.double().nan_to_num(0.0) for matrix in on_the_cpu(self._matrices)]
+            return [_spectrum(*both) for both in zip(matrices[::2], matrices[1::2], strict=True)]
 
 
 def _correlation(rows: Tensor) -> Tensor:
-    """Return the correlation matrix (C, C) of the columns of (pixels, C), in float64 on the CPU."""
+    """Return the correlation matrix (C, C) of the columns of (pixels, C)."""
     centred = rows - rows.mean(dim=0)
     lengths = torch.linalg.vector_norm(centred, dim=0)
     unit = centred / torch.where(lengths > 0, lengths, 1.0)
-    return (unit.T @ unit).cpu().double().nan_to_num(0.0)
+    return unit.T @ unit
+
+
+def _spectrum(matrix: Tensor, of_inputs: Tensor) -> Spectrum:
+    """Return what the correlations (C, C) of the channels and of the inputs of one ReLU say, float64 on the CPU."""
+    # (C,)
+    values = torch.linalg.eigvalsh(matrix).clamp(min=0)
+    # C |R|^(1/C), by logarithms.
+    changes = float(values.sum()) > 0
+    volume = len(values) * float((values + RIDGE).log().mean().exp()) if changes else 0.0
+    # (blocks, 16, 16) along the diagonal.
+    side = min(BLOCK, len(matrix))
+    starts = range(0, len(matrix) - side + 1, side)
+    blocks = torch.stack([matrix[at : at + side, at : at + side] for at in starts])
+    smallest = float(torch.linalg.eigvalsh(blocks)[:, 0].clamp(min=0).sum())
+    entropy, rank = _entropy_and_rank(values)
+    input_rank = _entropy_and_rank(torch.linalg.eigvalsh(of_inputs).clamp(min=0))[1]
+    return Spectrum(entropy, rank, input_rank, volume, smallest)
 
 
 def _entropy_and_rank(values: Tensor) -> tuple[float, float]:

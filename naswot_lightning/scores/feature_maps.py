@@ -6,7 +6,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from functools import partial
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import Any
 
@@ -19,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from naswot_lightning.naswot.isolation import isolated
 from naswot_lightning.naswot.naswot import in_channels_last
+from naswot_lightning.networks import moved_together, on_the_cpu
 from naswot_lightning.scores.base import AZ_NAS, FORWARD, ONE_PASS, Measured, score
 from naswot_lightning.scores.gradients import (
     correlations_of_rows,
@@ -87,24 +88,40 @@ def each_output(modules: Sequence[nn.Module], look: Callable[[Tensor], None]) ->
 
 
 class OutputObserver(AbstractContextManager["OutputObserver"]):
-    """While entered, keeps a number for each output (N, C, H, W) of some modules, in the order of the forward pass."""
+    """While entered, keeps a matrix for each output (N, C, H, W) of some modules, in the order of the forward pass."""
 
     def __init__(self, modules: Sequence[nn.Module]) -> None:
-        self.values: list[float] = []
+        self._seen: list[tuple[Tensor, torch.Size]] = []
         self._modules = modules
         self._stack = ExitStack()
 
     def __enter__(self) -> OutputObserver:
-        self.values = []
-        self._stack.enter_context(each_output(self._modules, lambda output: self.values.append(self.value_of(output))))
+        self._seen = []
+        self.__dict__.pop("values", None)
+
+        def look(output: Tensor) -> None:
+            self._seen.append((self.matrix_of(output), output.shape))
+
+        self._stack.enter_context(each_output(self._modules, look))
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._stack.close()
 
+    @cached_property
+    def values(self) -> list[float]:
+        """A number for each matrix."""
+        with one_thread():
+            matrices = on_the_cpu([matrix for matrix, _ in self._seen])
+            return [self.value_of(each.double(), shape) for each, (_, shape) in zip(matrices, self._seen, strict=True)]
+
     @abstractmethod
-    def value_of(self, output: Tensor) -> float:
-        """Return the number of an output."""
+    def matrix_of(self, output: Tensor) -> Tensor:
+        """Return what is kept of an output, on its device."""
+
+    @abstractmethod
+    def value_of(self, matrix: Tensor, shape: torch.Size) -> float:
+        """Return the number of that, float64 on the CPU, for an output of that shape."""
 
 
 class SmallestEigenvalues(OutputObserver):
@@ -113,18 +130,24 @@ class SmallestEigenvalues(OutputObserver):
     def __init__(self, network: nn.Module, images: int) -> None:
         super().__init__([m for m in network.modules() if not list(m.children()) and not isinstance(m, nn.Identity)])
 
-    def value_of(self, output: Tensor) -> float:
-        """Return it, 0 where the matrix is singular; nan where the output is not finite."""
-        # (C, H * W)
-        channels = output[0].flatten(1).cpu().double()
-        if not bool(channels.isfinite().all()):
-            return math.nan
-        count, pixels = channels.shape
+    def matrix_of(self, output: Tensor) -> Tensor:
+        """Return the correlations (C, C) of the first image's channels, or one number where they are dependent."""
+        # (C, H * W); MPS has no float64.
+        channels = output[0].flatten(1)
+        channels = (channels.cpu() if output.device.type == "mps" else channels).double()
         with one_thread():
-            correlations = correlations_of_rows(channels)
-            if count >= pixels or correlations is None:
-                return 0.0
-            smallest = float(torch.linalg.eigvalsh(correlations)[0])
+            return (
+                correlations_of_rows(channels) if channels.shape[0] < channels.shape[1] else channels.sum()[None, None]
+            )
+
+    def value_of(self, matrix: Tensor, shape: torch.Size) -> float:
+        """Return the smallest eigenvalue, 0 where the matrix is singular; nan where the output is not finite."""
+        if not bool(matrix.isfinite().all()):
+            return math.nan
+        count = shape[1]
+        if count >= shape[2:].numel() or not bool(matrix.diagonal().all()):
+            return 0.0
+        smallest = float(torch.linalg.eigvalsh(matrix)[0])
         return smallest if smallest > count * torch.finfo(torch.float64).eps * count else 0.0
 
 
@@ -147,21 +170,24 @@ class SpectralEntropies(OutputObserver):
     def __init__(self, network: nn.Module, images: int) -> None:
         super().__init__(feature_modules(network))
 
-    def value_of(self, output: Tensor) -> float:
-        """Return the entropy in nats; -inf for a map that is constant, nan for one that is not finite."""
+    def matrix_of(self, output: Tensor) -> Tensor:
+        """Return the covariance (C, C) of the channels, times N * H * W."""
         with one_thread():
-            # (N * H * W, C), their covariance (C, C) and its eigenvalues (C,).
+            # (N * H * W, C)
             rows = output.permute(0, 2, 3, 1).flatten(0, 2).float()
             centred = rows - rows.mean(dim=0)
-            covariance = (centred.T @ centred).cpu().double() / len(rows)
-            if not bool(covariance.isfinite().all()):
-                return math.nan
-            values = torch.linalg.eigvalsh(covariance).clamp(min=0)
-            total = values.sum()
-            if float(total) <= 0:
-                return -math.inf
-            shares = values / total
-            return -float((shares * (shares + _LOG_EPSILON).log()).sum())
+            return centred.T @ centred
+
+    def value_of(self, matrix: Tensor, shape: torch.Size) -> float:
+        """Return the entropy in nats; -inf for a map that is constant, nan for one that is not finite."""
+        if not bool(matrix.isfinite().all()):
+            return math.nan
+        values = torch.linalg.eigvalsh(matrix / (shape[0] * shape[2:].numel())).clamp(min=0)
+        total = values.sum()
+        if float(total) <= 0:
+            return -math.inf
+        shares = values / total
+        return -float((shares * (shares + _LOG_EPSILON).log()).sum())
 
 
 # Lee & Ham draw Kaiming-normal weights and N(0, 1) inputs for AZ-NAS; here both are those of the kernel's pass.
@@ -278,10 +304,12 @@ def zen(measured: Measured) -> float:
         # Weights of convolutions and linear layers, images x and e from N(0, 1); biases 0, and other parameters 1.
         state = {}
         for name, parameter in network.named_parameters():
-            state[name] = torch.full_like(parameter.detach(), float(not name.endswith("bias")))
+            state[name] = torch.full_like(parameter.detach(), float(not name.endswith("bias")), device="cpu")
             if name in layers:
                 state[name].copy_(torch.randn(parameter.shape, generator=generator))
         images, noise = torch.randn(2, _ZEN_IMAGES, *like.shape[1:], generator=generator).to(like.device)
+        if like.device.type != "cpu":
+            state = dict(zip(state, moved_together(list(state.values()), like.device), strict=True))
 
         last_map = partial(_last_map, network, state)
         first, log_spread = in_channels_last(last_map, network, images)
@@ -299,11 +327,11 @@ def zen(measured: Measured) -> float:
 def _last_map(network: nn.Module, state: dict[str, Tensor], images: Tensor) -> tuple[Tensor | None, float]:
     """Return the last feature map (N, C, H, W), and the sum of log sqrt(mean variance) over BatchNorm before it."""
     spread = _BatchSpread()
-    last: tuple[Tensor | None, float] = None, 0.0
+    last: tuple[Tensor | None, int] = None, 0
 
     def look(feature_map: Tensor) -> None:
         nonlocal last
-        last = feature_map.clone(), spread.log_sum
+        last = feature_map.clone(), len(spread.variances)
 
     with (
         isolated(network, images.device),
@@ -314,23 +342,26 @@ def _last_map(network: nn.Module, state: dict[str, Tensor], images: Tensor) -> t
         spread,
     ):
         run_with(network, state, images)
-    return last
+    log_sum = 0.0
+    for variances in on_the_cpu(spread.variances[: last[1]]):
+        variance = float(variances.double().mean())
+        # Nothing varies in a dead branch, whose scale does not matter.
+        if variance != 0:
+            log_sum += 0.5 * math.log(variance)
+    return last[0], log_sum
 
 
 class _BatchSpread(TorchFunctionMode):
-    """While active, sums the logarithm of the deviation of the input of every BatchNorm."""
+    """While active, keeps the variances (C,) of the input of every BatchNorm."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.log_sum = 0.0
+        self.variances: list[Tensor] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is F.batch_norm:
             inputs: Tensor = args[0] if args else (kwargs or {})["input"]
             # Over all but the channels; the published code has the running average.
             over = [dimension for dimension in range(inputs.dim()) if dimension != 1]
-            variance = float(inputs.var(dim=over, correction=0).cpu().double().mean())
-            # Nothing varies in a dead branch, whose scale does not matter.
-            if variance != 0:
-                self.log_sum += 0.5 * math.log(variance)
+            self.variances.append(inputs.var(dim=over, correction=0))
         return func(*args, **(kwargs or {}))

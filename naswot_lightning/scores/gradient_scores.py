@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 from naswot_lightning.logits import logits_of
 from naswot_lightning.naswot.image_dimension import functions_named
 from naswot_lightning.naswot.naswot import in_channels_last
+from naswot_lightning.networks import on_the_cpu
 from naswot_lightning.scores.base import ABDELFATTAH, ONE_PASS, PAPER, Measured, score
 from naswot_lightning.scores.gradients import (
     correlations_of_rows,
@@ -50,7 +51,7 @@ def jacob_cov(measured: Measured) -> float:
     if not bool(jacobian.isfinite().all()):
         return math.nan
     correlations = correlations_of_rows(jacobian)
-    if correlations is None:
+    if not bool(correlations.diagonal().all()):
         return -math.inf
     shifted = torch.linalg.eigvalsh(correlations) + _JACOBIAN_K
     return -float((shifted.log() + shifted.reciprocal()).sum())
@@ -97,7 +98,8 @@ def fisher(measured: Measured) -> float:
     if not math.isfinite(reached):
         return reached
     # In float64: float32 ends at 1e-38, and these are squares.
-    return positive_sum([sums.cpu().double().square().sum() / (2 * len(sums)) for sums in gradients.of_channels])
+    channels = on_the_cpu(gradients.of_channels)
+    return positive_sum([sums.double().square().sum() / (2 * len(sums)) for sums in channels])
 
 
 _BOTH = f"{ONE_PASS}, and a backward pass through both"
@@ -149,9 +151,9 @@ def zico(measured: Measured) -> float:
     halves = zip(probe.images.chunk(_PARTS), probe.labels.chunk(_PARTS), strict=True)
     both = [loss_gradients(measured.network, images, labels, probe.num_classes).of_weights for images, labels in halves]
     ratios = []
-    for layer in zip(*both, strict=True):
-        # (2, *shape of the weight)
-        g = torch.stack([gradient for _, gradient in layer]).cpu().double()
+    # (2, *shape of the weight)
+    for layer in on_the_cpu([torch.stack([gradient for _, gradient in layer]) for layer in zip(*both, strict=True)]):
+        g = layer.double()
         if not bool(g.isfinite().all()):
             return math.nan
         spread = g.std(dim=0, correction=0)

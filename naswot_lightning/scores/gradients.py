@@ -116,14 +116,11 @@ def positive_sum(parts: Sequence[Tensor]) -> float:
     return total if total > 0 else -math.inf
 
 
-def correlations_of_rows(matrix: Tensor) -> Tensor | None:
-    """Return the (N, N) correlation matrix of the rows; None where a row is constant and has none."""
+def correlations_of_rows(matrix: Tensor) -> Tensor:
+    """Return the (N, N) correlation matrix of the rows; a constant row is correlated with none, itself included."""
     centred = matrix - matrix.mean(dim=1, keepdim=True)
     lengths = torch.linalg.vector_norm(centred, dim=1, keepdim=True)
-    # A constant row is correlated with none, itself included.
-    if bool((lengths == 0).any()):
-        return None
-    rows = centred / lengths
+    rows = centred / torch.where(lengths > 0, lengths, 1.0)
     return rows @ rows.T
 
 

@@ -13,6 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from naswot_lightning.logits import logits_of
 from naswot_lightning.naswot.naswot import in_channels_last
+from naswot_lightning.networks import on_the_cpu
 from naswot_lightning.scores.base import Measured, score
 from naswot_lightning.scores.gradients import (
     LINEAR,
@@ -92,15 +93,20 @@ class _FirstWeights(TorchFunctionMode):
     def __init__(self, parameters: list[Tensor], images: int) -> None:
         super().__init__()
         self._columns = {id(parameter): column for column, parameter in enumerate(parameters)}
-        # (N, weights)
-        self._found = torch.zeros(images, len(parameters), dtype=torch.float64)
+        self._shape = images, len(parameters)
+        # Columns of a backward pass with what is added to them, (N,), in the order of the calls.
+        self._found: list[tuple[int, Tensor]] = []
 
     def row(self, output: Tensor, images: Tensor) -> Tensor:
         """Return d(an image's part of ``output``) / d(weight), (N, weights)."""
-        self._found.zero_()
+        self._found.clear()
         if output.requires_grad:
             torch.autograd.grad(output, images, retain_graph=True, allow_unused=True)
-        return self._found.clone()
+        row = torch.zeros(self._shape, dtype=torch.float64)
+        parts = on_the_cpu([part for _, part in self._found])
+        for (column, _), part in zip(self._found, parts, strict=True):
+            row[:, column] += part.double()
+        return row
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -144,6 +150,6 @@ class _FirstWeights(TorchFunctionMode):
         def keep(gradient: Tensor) -> None:
             first = gradient.select(channels, 0)
             first = first if factor is None else first * factor
-            self._found[:, column] += first.reshape(len(first), -1).sum(dim=1).cpu().double()
+            self._found.append((column, first.reshape(len(first), -1).sum(dim=1)))
 
         output.register_hook(keep)

@@ -11,6 +11,7 @@ from naswot_lightning.naswot.compiled.codes import CodeDistances
 from naswot_lightning.naswot.naswot import BatchStatistics
 from naswot_lightning.networks import build_network, move_network
 from naswot_lightning.scorer import ScoreEvaluator
+from naswot_lightning.scores import AGGREGATES
 from naswot_lightning.scores.registry import REGISTERED, compute_scores
 from naswot_lightning.seeds import seed_device, seeded
 from naswot_lightning.spaces import get_space
@@ -44,6 +45,11 @@ def test_a_candidate_costs_few_launches_copies_and_waits():
     assert launches <= 12 + 2 * relus
     assert copies <= 3
     assert waits <= 2
+    # Nine scores: two passes more, one of them in float64 with gradients, and 18 launches for the channels of a ReLU.
+    launches, copies, waits, relus = evaluated(AGGREGATES["robust"])
+    assert launches <= 1800 + 20 * relus
+    assert copies <= 6
+    assert waits <= 4
 
 
 def test_the_simulated_device_refuses_mixed_tensors_and_counts():
@@ -63,8 +69,10 @@ def test_the_simulated_device_refuses_mixed_tensors_and_counts():
 
 
 def test_every_score_keeps_to_its_device():
-    with Accelerator():
+    with Accelerator() as accelerator:
         found = compute_scores(move_network(cell(), CUDA, True), probe_of().to(CUDA), list(REGISTERED))
+    # Most are of random, one for each parameter, az_trainability, for each feature map, and vkdnw, for each class.
+    assert accelerator.waits <= 320
     assert found == pytest.approx(compute_scores(cell(), probe_of(), list(REGISTERED)), rel=1e-3)
 
 
