@@ -3,25 +3,67 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from importlib import import_module
+from typing import Any, NamedTuple
 
 from naswot_lightning.console import exit_on_signal
 
-# What ``naswot --help`` says of each; a command is ``main`` of the file of its name.
+
+class Command(NamedTuple):
+    """A command; one without options of a dataclass is ``main`` of the file of its name, which gets the words."""
+
+    what: str
+    """in ``naswot --help``."""
+    settings: str = ""
+    """the module and the dataclass of its options."""
+    function: str = ""
+    """the file of this folder and the function that gets them, and returns the exit code."""
+    positionals: Sequence[str] = ()
+    """options whose values may stand alone."""
+
+
 COMMANDS = {
-    "search": "rank untrained networks of a search space",
-    "train": "train the picks of a ranking, and compare them",
-    "report": "draw the page and the figures of a run again",
-    "compare": "compare several runs on one page",
-    "study": "say which score to trust on a space, from trained picks",
-    "export": "write a trained model into a folder that needs torch alone",
-    "predict": "say what is on images, with an exported model",
-    "spaces": "list the search spaces, or draw an architecture",
-    "benchmarks": "convert and show tables of known accuracies",
-    "reproduce": "make the paper's tables and figures",
-    "merge": "put the shards of a search together",
-    "completion": "print what lets a shell complete commands and options",
+    "search": Command("rank untrained networks of a search space", "config:SearchConfig", "search:run_search"),
+    "train": Command("train the picks of a ranking, and compare them", "config:TrainConfig", "train:run_training"),
+    "report": Command(
+        "draw the page and the figures of a run again", "report.settings:ReportConfig", "report:run_report"
+    ),
+    "compare": Command(
+        "compare several runs on one page", "report.settings:ReportConfig", "report:run_report", ["run_dir"]
+    ),
+    "study": Command(
+        "say which score to trust on a space, from trained picks", "study.settings:StudyConfig", "study:run_study"
+    ),
+    "export": Command(
+        "write a trained model into a folder that needs torch alone", "config:ExportConfig", "export:export"
+    ),
+    "predict": Command(
+        "say what is on images, with an exported model", "config:PredictConfig", "predict:predict", ["images"]
+    ),
+    "spaces": Command("list the search spaces, or draw an architecture"),
+    "benchmarks": Command("convert and show tables of known accuracies"),
+    "reproduce": Command("make the paper's tables and figures"),
+    "merge": Command("put the shards of a search together", "config:MergeConfig", "merge:run_merge", ["shards"]),
+    "completion": Command("print what lets a shell complete commands and options"),
 }
+
+
+def named(path: str) -> Any:
+    """Return what a module of this package holds, ``module:attribute``."""
+    module, _, attribute = path.partition(":")
+    return getattr(import_module(f"naswot_lightning.{module}"), attribute)
+
+
+def run_named(command: str, words: Sequence[str]) -> int:
+    """Run one of ``COMMANDS`` with these words; return its exit code: 2 with one line on stderr for a mistake."""
+    _, settings, function, positionals = COMMANDS[command]
+    if not settings:
+        code: int = named(f"cli.{command}:main")(words)
+        return code
+    from naswot_lightning.cli.parser import run_command
+
+    return run_command(named(f"cli.{function}"), named(settings), f"naswot {command}", words, positionals)
 
 
 def start(command: str, words: list[str] | None = None) -> int:
@@ -30,8 +72,7 @@ def start(command: str, words: list[str] | None = None) -> int:
     Nothing else is loaded before Ctrl-C ends the process in one line: libraries take seconds.
     """
     exit_on_signal()
-    code: int = import_module(f"naswot_lightning.cli.{command}").main(sys.argv[1:] if words is None else words)
-    return code
+    return run_named(command, sys.argv[1:] if words is None else words)
 
 
 def main() -> int:
@@ -46,7 +87,7 @@ def main() -> int:
         return 0
     if command in ("--help", "-h"):
         print("naswot COMMAND ...: search architectures without training; each command has a --help\n")
-        print("\n".join(f"  {name:11s} {what}" for name, what in COMMANDS.items()))
+        print("\n".join(f"  {name:11s} {each.what}" for name, each in COMMANDS.items()))
         return 0
     from naswot_lightning.spaces.errors import did_you_mean
 

@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from naswot_lightning.cli.parser import run_command
 from naswot_lightning.config import ExportConfig
-
-PROG = "naswot export"
-
-
-def main(words: Sequence[str]) -> int:
-    """Export a model; return the exit code."""
-    return run_command(export, ExportConfig, PROG, words)
 
 
 def export(config: ExportConfig) -> int:

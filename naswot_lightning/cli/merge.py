@@ -5,19 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from naswot_lightning.cli.parser import run_command
 from naswot_lightning.config import MergeConfig
 from naswot_lightning.console import restore_keyboard_interrupt
 
 if TYPE_CHECKING:
     from naswot_lightning.storage.run_folder import RunFolder
-
-PROG = "naswot merge"
-
-
-def main(words: Sequence[str]) -> int:
-    """Merge shards and show the ranking as the whole search would; return the exit code."""
-    return run_command(run_merge, MergeConfig, PROG, words, ["shards"])
 
 
 def run_merge(config: MergeConfig) -> int:

@@ -5,16 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from naswot_lightning.cli.parser import run_command
 from naswot_lightning.config import PredictConfig
 from naswot_lightning.errors import UserError
-
-PROG = "naswot predict"
-
-
-def main(words: Sequence[str]) -> int:
-    """Print the class of each image; return the exit code."""
-    return run_command(predict, PredictConfig, PROG, words, ["images"])
 
 
 def predict(config: PredictConfig) -> int:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from naswot_lightning.cli.parser import run_command
 from naswot_lightning.console import restore_keyboard_interrupt
 from naswot_lightning.errors import UserError
 from naswot_lightning.registry import trust_named
@@ -15,13 +13,6 @@ from naswot_lightning.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from naswot_lightning.report.run import Run
-
-PROG = "naswot report"
-
-
-def main(words: Sequence[str]) -> int:
-    """Report on a run; return the exit code."""
-    return run_command(run_report, ReportConfig, PROG, words)
 
 
 def run_report(config: ReportConfig) -> int:

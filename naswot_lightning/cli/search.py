@@ -2,18 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from naswot_lightning.cli.parser import run_command
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.console import restore_keyboard_interrupt
-
-PROG = "naswot search"
-
-
-def main(words: Sequence[str]) -> int:
-    """Rank untrained networks; return the exit code."""
-    return run_command(run_search, SearchConfig, PROG, words)
 
 
 def run_search(config: SearchConfig) -> int:

@@ -2,18 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from naswot_lightning.cli.parser import run_command
 from naswot_lightning.console import restore_keyboard_interrupt
 from naswot_lightning.study.settings import StudyConfig
-
-PROG = "naswot study"
-
-
-def main(words: Sequence[str]) -> int:
-    """Study a run; return the exit code."""
-    return run_command(run_study, StudyConfig, PROG, words)
 
 
 def run_study(config: StudyConfig) -> int:

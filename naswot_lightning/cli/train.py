@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from naswot_lightning.cli.parser import run_command
 from naswot_lightning.config import TrainConfig
 from naswot_lightning.console import restore_keyboard_interrupt
 
 if TYPE_CHECKING:
     from naswot_lightning.training.plan import Training
-
-PROG = "naswot train"
-
-
-def main(words: Sequence[str]) -> int:
-    """Train the picks of a ranking; return the exit code."""
-    return run_command(run_training, TrainConfig, PROG, words)
 
 
 def run_training(config: TrainConfig) -> int:

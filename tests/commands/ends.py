@@ -1,10 +1,14 @@
 """How commands end that are given what they must refuse."""
 
 import re
+from functools import partial
 from pathlib import Path
 
-from naswot_lightning.cli.search import main as search_main
-from naswot_lightning.cli.train import main as train_main
+from naswot_lightning.cli import run_named
+
+search_main = partial(run_named, "search")
+train_main = partial(run_named, "train")
+
 
 COMMANDS = {"search.py": search_main, "train.py": train_main}
 

@@ -5,6 +5,7 @@ import io
 import json
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -13,8 +14,7 @@ import wandb
 import yaml
 
 from naswot_lightning import spaces
-from naswot_lightning.cli.merge import PROG, main
-from naswot_lightning.cli.search import main as search_main
+from naswot_lightning.cli import run_named
 from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
 from tests.commands.ends import contents
@@ -22,6 +22,10 @@ from tests.commands.own_space import CODE
 from tests.runs import wandb_files
 from tests.searching.runs import QUICK, SPACE, files_of, rows_of
 from tests.searching.test_absurd_architectures import ABSURD, GOOD
+
+PROG = "naswot merge"
+main = partial(run_named, "merge")
+search_main = partial(run_named, "search")
 
 NOISE = {**QUICK, "dataset": "noise", "batch_size": 4}
 PARTS = ("part1", "part2", "part3")

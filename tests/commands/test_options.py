@@ -2,11 +2,14 @@
 
 import json
 import os
+from functools import partial
 
 import pytest
 
-from naswot_lightning.cli.search import main as search_main
+from naswot_lightning.cli import run_named
 from tests.commands.ends import contents, refused
+
+search_main = partial(run_named, "search")
 
 SMALL = "|skip_connect~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"
 GIVEN = {"search.py": ("--run_dir", "run"), "train.py": ("--run_dir", "run", "--architecture", SMALL)}

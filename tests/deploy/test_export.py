@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,9 +11,8 @@ import torch
 from PIL import Image
 
 from naswot_lightning.analysis.confusion import read_confusion
-from naswot_lightning.cli.export import main as export
+from naswot_lightning.cli import run_named
 from naswot_lightning.cli.parser import parse
-from naswot_lightning.cli.predict import main as predict
 from naswot_lightning.config import TrainConfig
 from naswot_lightning.deploy.export import TOLERANCE
 from naswot_lightning.deploy.model import choose_result, load
@@ -22,6 +22,9 @@ from naswot_lightning.training.classifier import ImageClassifier
 from tests.commands.ends import refused
 from tests.runs import result, write_pick
 from tests.training.runs import train_here
+
+export = partial(run_named, "export")
+predict = partial(run_named, "predict")
 
 SMALL = "|skip_connect~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"
 COLOURS = {"blue": (40, 60, 210), "green": (40, 200, 60), "red": (210, 60, 50)}

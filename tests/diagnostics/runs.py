@@ -1,9 +1,13 @@
 """The run folder of a small search whose accuracies a table knows, and the command that draws it."""
 
+from functools import partial
+
+from naswot_lightning.cli import run_named
 from naswot_lightning.cli.parser import run_command
-from naswot_lightning.cli.report import main
 from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
+
+main = partial(run_named, "report")
 
 NAMES = ["8:8:8:8:8", "8:16:8:8:8", "16:8:8:8:8"]  # which are quick to build
 BATCH = 8

@@ -7,13 +7,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 
 from bench.__main__ import _PARTS as BENCH_PARTS
 from naswot_lightning import spaces
-from naswot_lightning.cli import COMMANDS
+from naswot_lightning.cli import COMMANDS, run_named
 from naswot_lightning.cli.parser import parse
 from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig, TrainConfig
@@ -186,7 +185,7 @@ def run(words: Sequence[str]) -> None:
         case ["naswot", "train", *options]:
             _call(lambda: train_here(parse(TrainConfig, options, "naswot train")))
         case ["naswot", command, *options] if command in COMMANDS:
-            _call(lambda: import_module(f"naswot_lightning.cli.{command}").main(options))
+            _call(lambda: run_named(command, options))
         case ["cat" as program, *files]:
             subprocess.run([program, *files], check=True, stdout=subprocess.DEVNULL)
         case other:

@@ -2,18 +2,21 @@
 
 import json
 import re
+from functools import partial
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from naswot_lightning.cli.report import main
+from naswot_lightning.cli import run_named
 from naswot_lightning.report.compare_runs import RunsComparison, compare_runs, read_runs, render_comparison
 from naswot_lightning.report.figures.curves import relative
 from naswot_lightning.storage.run_folder import RunFolder
 from tests.commands.ends import contents, refused
 from tests.report.html.folders import HOSTILE, failed_row, sampled_rows, write_search
 from tests.report.run_folders import write_noisy, write_ranked
+
+main = partial(run_named, "report")
 
 
 @pytest.fixture

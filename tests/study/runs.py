@@ -2,12 +2,15 @@
 
 import csv
 import json
+from functools import partial
 
 import numpy as np
 import yaml
 
-from naswot_lightning.cli.study import main
+from naswot_lightning.cli import run_named
 from tests.reproduce.tables import architectures
+
+main = partial(run_named, "study")
 
 SETTINGS = {
     "space": "nasbench201", "algorithm": "random", "samples": 40, "architectures": None, "max_params": None,

@@ -5,18 +5,21 @@ import itertools
 import json
 import math
 import os
+from functools import partial
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from naswot_lightning.cli.study import main
+from naswot_lightning.cli import run_named
 from naswot_lightning.storage.files import lock_folder
 from naswot_lightning.study import report
 from tests.commands import ends
 from tests.commands.ends import contents
 from tests.runs import result, write_pick
 from tests.study.runs import invented, run, write_accuracies, write_run
+
+main = partial(run_named, "study")
 
 TABLE = ("--benchmark", "table.csv")
 

@@ -1,15 +1,18 @@
 """Picks trained in copies of a run folder, merged into one."""
 
 import shutil
+from functools import partial
 
 import pytest
 
-from naswot_lightning.cli.merge import main as merge
+from naswot_lightning.cli import run_named
 from naswot_lightning.cli.parser import parse
-from naswot_lightning.cli.search import main as search
-from naswot_lightning.cli.train import main as train
 from naswot_lightning.config import TrainConfig
 from tests.training.runs import train_here
+
+merge = partial(run_named, "merge")
+search = partial(run_named, "search")
+train = partial(run_named, "train")
 
 QUIET = ["--wandb.mode", "disabled"]
 RECIPE = ["--epochs", "1", "--batch_size", "200", "--early_points", "1", *QUIET]

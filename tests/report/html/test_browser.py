@@ -1,10 +1,11 @@
 """The pages in a real browser, where there is one."""
 
 import shutil
+from functools import partial
 
 import pytest
 
-from naswot_lightning.cli.report import main as report
+from naswot_lightning.cli import run_named
 from tests.report.html.folders import (
     failed_row,
     sampled_rows,
@@ -17,6 +18,8 @@ from tests.report.html.folders import (
 from tests.report.html.test_page import hostile_folder
 from tests.report.run_folders import write_ranked
 from tests.runs import result, write_pick
+
+report = partial(run_named, "report")
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 ROWS = "#candidates tr[data-row]"
