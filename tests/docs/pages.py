@@ -32,7 +32,6 @@ SMALLER = {
     "--space nasbench101 --recipe nasbench101-108": "--space nasbench101:stem_channels=5 --epochs 1",
     "convert nasbench_full.tfrecord": "convert cells.tfrecord",  # of invented figures
     "--samples all --precision": "--samples 3 --precision",  # of NAS-Bench-201
-    "my_images/test --csv": "my_images/test/0 --csv",
     "--recipe nasbench201-12": "--recipe nasbench201-12 --epochs 1",
     "--seeds 777,888,999": "--seeds 777",
     "--searches 50": "--searches 2 --evaluations 10",
@@ -46,9 +45,12 @@ SMALLER = {
 }
 # The largest value that an option has here.
 _MOST = {"--samples": 6, "--epochs": 1, "--top": 1, "--batch_size": 32, "--image_size": 32}
-_SHORT = 'epochs=1, early_points=1, trainer={"limit_train_batches": 2}'
+# As the same commands in a shell are run here: they go on from each other.
+_LIMITS = {f"limit_{part}_batches": count for part, count in (("train", 2), ("val", 1), ("test", 1))}
+_SHORT = f"epochs=1, early_points=1, probe_batch_size=16, trainer={_LIMITS}"
 SMALLER_IN_PYTHON = {
-    "samples=100": "samples=4", "ranking.top(3)": "ranking.top(1)", "epochs=12": _SHORT, "epochs=3": _SHORT,
+    "samples=100": "samples=6", "batch_size=128": "batch_size=32", "batch_size=64": "batch_size=32",
+    "ranking.top(3)": "ranking.top(1)", "epochs=12": _SHORT, "epochs=3": _SHORT,
 }  # fmt: skip
 # What a command has beside, unless the page says otherwise.
 BESIDE = {

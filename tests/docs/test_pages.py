@@ -5,6 +5,7 @@ import sys
 from dataclasses import fields
 
 import pytest
+import torch
 
 from naswot_lightning.benchmarks.convert import convert
 from naswot_lightning.config import ExportConfig, PredictConfig, SearchConfig, TrainConfig, WandbConfig
@@ -99,7 +100,8 @@ def test_page_first_command_runs_and_the_others_parse(page, folder):
 @pytest.mark.slow  # minutes together
 @pytest.mark.parametrize("page", RUN_HERE, ids=page_name)
 def test_page_all_commands_and_programs_run(page, folder):
-    names = {"__name__": "__main__"}
+    # What pages call the mini-batch that the reader has.
+    names = {"__name__": "__main__", "images": torch.randn(16, 3, 16, 16), "labels": torch.arange(16) % 10}
     for block in blocks(page):
         if block.language == "bash":
             for words in filter(is_run, block.commands):
