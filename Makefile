@@ -48,6 +48,7 @@ dist: $(DEVELOPING)
 test-lowest: $(DEVELOPING)
 	sh tests/lowest.sh $(BIN)/uv $(PYTHONS)
 
+# Damaged files for every reader, then three rounds of every fault that is caused on purpose: about an hour.
 faults: $(DEVELOPING)
 	$(BIN)/python -m tests.fuzz --inputs 10000
 	$(BIN)/python -m tests.faults
