@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -49,11 +48,14 @@ def export_model(model: TrainedModel, folder: Path, formats: Sequence[str] = ("s
         (unfinished / FACTS).write_text(json.dumps(asdict(model.facts), indent=1))
         (unfinished / CLASSES).write_text(json.dumps(model.classes))
         torch.save(model.network.state_dict(), unfinished / WEIGHTS)
-        if "pt2" in formats:
-            _export_program(model, unfinished / "model.pt2")
-            shutil.copyfile(standalone.__file__, unfinished / "predict.py")
-        if "onnx" in formats:
-            _export_onnx(model, unfinished / "model.onnx")
+        with warnings.catch_warnings():
+            # What torch says of its own code while it exports.
+            warnings.simplefilter("ignore")
+            if "pt2" in formats:
+                _export_program(model, unfinished / "model.pt2")
+                shutil.copyfile(standalone.__file__, unfinished / "predict.py")
+            if "onnx" in formats:
+                _export_onnx(model, unfinished / "model.onnx")
     return sorted(folder.iterdir())
 
 
@@ -63,7 +65,7 @@ def _example(model: TrainedModel, images: int) -> torch.Tensor:
 
 
 def _export_program(model: TrainedModel, path: Path) -> None:
-    with _silence(), torch.no_grad():
+    with torch.no_grad():
         try:
             batch = torch.export.Dim("batch", max=2**16)
             program = torch.export.export(model, (_example(model, 2),), dynamic_shapes=({0: batch},))
@@ -79,7 +81,7 @@ def _export_program(model: TrainedModel, path: Path) -> None:
 def _export_onnx(model: TrainedModel, path: Path) -> None:
     if missing := [name for name in ("onnx", "onnxscript") if find_spec(name) is None]:
         raise UserError(f"--format onnx: pip install {' '.join(missing)}")
-    with _silence(), torch.no_grad():
+    with torch.no_grad():
         try:
             torch.onnx.export(
                 model, (_example(model, 2),), path, input_names=["images"], output_names=["logits"], dynamo=True,
@@ -97,11 +99,3 @@ def _expect_same(expected: torch.Tensor, found: torch.Tensor, path: Path) -> Non
             f"{path.name} computes other logits than the network (they differ by {difference:.2g}, the largest is "
             f"{largest:.2g}): use --format state_dict"
         )
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Silence what torch says of its own code while it exports."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
