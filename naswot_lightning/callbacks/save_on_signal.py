@@ -13,6 +13,8 @@ import pytorch_lightning as pl
 
 from naswot_lightning.callbacks.base import Callback
 
+_BATCHES_BETWEEN_LOOKS = 10
+
 
 class TrainingInterrupted(Exception):
     """Training was ended before its end; the checkpoint holds everything up to the last step."""
@@ -27,9 +29,9 @@ class SaveOnSignal(Callback):
     """On SIGTERM (preemption), SIGINT or when time is up saves a checkpoint after the step at hand, then ends training.
 
     Training continues with the next mini-batch, where the training DataLoader has a method
-    ``load_state_dict({"given": mini-batches to leave out})``. Several processes agree on the step. A second signal ends
-    training at once. The end of an epoch (its last step, validation and checkpoints) is finished first. Give it as the
-    last callback, so that the checkpoint has what the others did in that step.
+    ``load_state_dict({"given": mini-batches to leave out})``. Several processes agree on the step, one of every ten. A
+    second signal ends training at once. The end of an epoch (its last step, validation and checkpoints) is finished
+    first. Give it as the last callback, so that the checkpoint has what the others did in that step.
 
     Args:
         path: the checkpoint.
@@ -77,6 +79,9 @@ class SaveOnSignal(Callback):
         """Save and end, unless gradients are still being added up for the step or the epoch ends."""
         last = batch_idx + 1 == trainer.num_training_batches
         if last or (batch_idx + 1) % trainer.accumulate_grad_batches:
+            return
+        # Several processes ask each other, which takes a wait.
+        if trainer.world_size > 1 and (batch_idx + 1) % _BATCHES_BETWEEN_LOOKS:
             return
         if self._must_end(trainer):
             self._batches = batch_idx + 1

@@ -19,19 +19,25 @@ from naswot_lightning.data.probe import Probe, draw_probe
 from naswot_lightning.data.sources import load_dataset
 from naswot_lightning.seeds import derived_seed
 
+# Of a GPU's free memory, for the images of one split: CIFAR-10's 50,000 are 150 MB.
+_SHARE = 0.05
+
 
 class _Batches(TorchDataset[tuple[Tensor, Tensor]]):
-    """Gathers a whole mini-batch with one index operation."""
+    """Gathers a whole mini-batch with one index operation, on a device where there is one that holds all images."""
 
-    def __init__(self, split: ImageSplit) -> None:
+    def __init__(self, split: ImageSplit, device: torch.device | None = None) -> None:
         self._split = split
+        if device is not None and isinstance(split.images, Tensor):
+            self._split = ImageSplit(split.images.to(device), split.labels.to(device))
 
     def __len__(self) -> int:
         return len(self._split)
 
     def __getitems__(self, indices: list[int]) -> tuple[Tensor, Tensor]:
         # Copies whole images: .014 ms instead of the .22 ms of indexing with brackets, for 256 of CIFAR's in cache.
-        chosen = torch.from_numpy(np.array(indices))
+        # Kilobytes, which a GPU takes without a wait for what it is at.
+        chosen = torch.from_numpy(np.array(indices)).to(self._split.labels.device, non_blocking=True)
         return self._split.images.index_select(0, chosen), self._split.labels.index_select(0, chosen)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
@@ -42,7 +48,7 @@ class EpochShuffle(Sampler[int]):
     """A permutation that depends on seed and epoch alone, so that a resumed run sees the same order.
 
     Several processes take its indices in turn: together they see the mini-batches that one would. The first images are
-    repeated where the shares would differ in length.
+    repeated where the shares would differ in length; the classifier counts them for nothing.
     """
 
     def __init__(self, size: int, seed: int, processes: int = 1, rank: int = 0) -> None:
@@ -151,10 +157,16 @@ class ImageDataModule(pl.LightningDataModule):
         """Return how many processes train together, and which this is."""
         return (1, 0) if self.trainer is None else (self.trainer.world_size, self.trainer.global_rank)
 
+    def _device_for(self, split: ImageSplit) -> torch.device | None:
+        """Return the GPU of the training, where it holds all images of a split in a small part of its free memory."""
+        device = None if self.trainer is None else self.trainer.strategy.root_device
+        if device is None or device.type != "cuda" or not isinstance(split.images, Tensor):
+            return None
+        return device if split.images.nbytes <= _SHARE * torch.cuda.mem_get_info(device)[0] else None
+
     def _loader(
         self, split: ImageSplit, sampler: Iterable[int], kind: type[DataLoader[Any]] = DataLoader
     ) -> DataLoader[Any]:
+        images = _Batches(split, self._device_for(split))
         # Mini-batches come whole, so that there is nothing to collate.
-        return kind(
-            _Batches(split), batch_size=self.hparams["batch_size"], sampler=sampler, collate_fn=lambda batch: batch
-        )
+        return kind(images, batch_size=self.hparams["batch_size"], sampler=sampler, collate_fn=lambda batch: batch)

@@ -73,4 +73,6 @@ def visible_gpus() -> list[str]:
     count = torch.cuda.device_count()
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     names = [str(number) for number in range(count)] if given is None else given.split(",")
-    return [name.strip() for name in names[:count]]
+    names = [name.strip() for name in names]
+    # Of several parts of a GPU a process sees the first alone: each is for a process of its own.
+    return names if count and names[0].startswith("MIG-") else names[:count]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchmetrics import MeanMetric
-from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
+from torchmetrics import Metric
+from torchmetrics.classification import MulticlassConfusionMatrix
 
 from naswot_lightning.data.augmentation import Placements, draw_placements, normalized, placed
 from naswot_lightning.logits import auxiliary_logits_of, logits_of
@@ -31,6 +30,28 @@ _RMSPROP_DECAY, _RMSPROP_EPSILON = 0.9, 1.0
 _ADAMW_SECOND_BETA = 0.999
 # From so many input channels on, the bug of work_around_channels_last_bug was never seen.
 _ENOUGH_CHANNELS = 16
+
+
+class Mean(Metric):
+    """A mean over images that waits for no device, as torchmetrics' own do in each step; with a NaN it is NaN."""
+
+    full_state_update = False
+    total: Tensor
+    weight: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("total", "weight"):
+            self.add_state(name, torch.zeros(()), "sum")
+
+    def update(self, total: Tensor, weight: int) -> None:
+        """Add what the values of so many images sum up to."""
+        self.total += total
+        self.weight += weight
+
+    def compute(self) -> Tensor:
+        """Return the mean."""
+        return self.total / self.weight
 
 
 class ImageClassifier(pl.LightningModule):
@@ -96,10 +117,9 @@ class ImageClassifier(pl.LightningModule):
         self.register_buffer("std", torch.tensor(std), persistent=False)
         weights = None if class_weights is None else torch.tensor(class_weights)
         self.register_buffer("class_weights", weights, persistent=False)
-        # A NaN makes the mean NaN; nan_strategy="disable" would also ignore the weights (torchmetrics 1.9).
         for stage in ("train", "val", "test"):
-            self.add_module(f"{stage}_loss", MeanMetric(nan_strategy=math.nan))
-            self.add_module(f"{stage}_acc", MulticlassAccuracy(num_classes, average="micro", validate_args=False))
+            self.add_module(f"{stage}_loss", Mean())
+            self.add_module(f"{stage}_acc", Mean())
         self._confused = MulticlassConfusionMatrix(num_classes, validate_args=False)
         # (C, C): test images of a class (row) that were taken for another (column), once tested.
         self.confusion: Tensor | None = None
@@ -111,15 +131,29 @@ class ImageClassifier(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of one augmented mini-batch."""
         images, labels = batch
-        world = self.trainer.world_size
+        world, rank = self.trainer.world_size, self.global_rank
+        together, own = self._share(len(images), batch_idx)
         step = self.hparams["seed"], "augmentation", self.current_epoch, batch_idx
         # Dropout and drop path draw the same in a resumed run.
-        seed_device(self.device, derived_seed(*step, "network", self.global_rank))
+        seed_device(self.device, derived_seed(*step, "network", rank))
         # Drawn for the mini-batches of all processes, of which the samplers deal out the images in turn.
         generator = torch.Generator(self.device).manual_seed(derived_seed(*step))
-        draws = draw_placements(len(images) * world, self.hparams["flip"], self.hparams["crop_padding"], generator)
-        draws = Placements(*(draw[self.global_rank :: world] for draw in draws))
-        return self._evaluate(placed(images, draws, self.mean, self.std), labels, "train")  # type: ignore[arg-type]
+        draws = draw_placements(together, self.hparams["flip"], self.hparams["crop_padding"], generator)
+        # A process without images of its own does what the first does, and it counts for nothing.
+        draws = Placements(*(draw[rank if own else 0 :: world] for draw in draws))
+        images, labels = images[: own or 1], labels[: own or 1]
+        loss = self._evaluate(placed(images, draws, self.mean, self.std), labels, "train", own)  # type: ignore[arg-type]
+        # DDP takes the mean over processes: with this, that over images.
+        return loss if own * world == together else loss * (own * world / together)
+
+    def _share(self, images: int, batch_idx: int) -> tuple[int, int]:
+        """Return of how many images a mini-batch of all processes is, and this one's; some are repeated in the last."""
+        world = self.trainer.world_size
+        if world == 1:
+            return images, images
+        loader: Any = self.trainer.train_dataloader
+        together = min(images * world, len(loader.dataset) - batch_idx * loader.batch_size * world)
+        return together, len(range(self.global_rank, together, world))
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log loss and accuracy of the validation split."""
@@ -140,11 +174,13 @@ class ImageClassifier(pl.LightningModule):
         return self(normalized(images, self.mean, self.std)).softmax(1)  # type: ignore[arg-type]
 
     def on_train_start(self) -> None:
-        """Where training continues inside an epoch, take up its means; of several processes the first has them all."""
+        """Where training continues inside an epoch, take up its means; the first of other processes has them all."""
         self._set_drop_path()
-        for name, value in (self._so_far or {}).items():
+        for name, values in (self._so_far or {}).items():
             metric, _, state = name.partition(".")
-            setattr(getattr(self, metric), state, value.to(self.device) * (self.global_rank == 0))
+            same = len(values) == self.trainer.world_size
+            value = values[self.global_rank] if same else values.sum() * (self.global_rank == 0)
+            setattr(getattr(self, metric), state, value.to(self.device))
         self._so_far = None
 
     def on_train_epoch_start(self) -> None:
@@ -156,9 +192,9 @@ class ImageClassifier(pl.LightningModule):
             getattr(self, name).reset()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what the epoch's means are made of so far, summed over all processes."""
+        """Add what the epoch's means are made of so far in each process."""
         states = {
-            f"{name}.{state}": self.trainer.strategy.reduce(value.clone(), reduce_op="sum").cpu()
+            f"{name}.{state}": self.all_gather(value).reshape(-1).cpu()  # type: ignore[union-attr]
             for name in _TRAINING_METRICS
             for state, value in getattr(self, name).metric_state.items()
         }
@@ -197,7 +233,7 @@ class ImageClassifier(pl.LightningModule):
             scheduler = torch.optim.lr_scheduler.SequentialLR(optimizer, [first, scheduler], [rising])
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
-    def _evaluate(self, images: Tensor, labels: Tensor, stage: str) -> Tensor:
+    def _evaluate(self, images: Tensor, labels: Tensor, stage: str, counted: int | None = None) -> Tensor:
         training = stage == "train"
         how: dict[str, Any] = {
             "label_smoothing": self.hparams["label_smoothing"] if training else 0.0,
@@ -210,8 +246,9 @@ class ImageClassifier(pl.LightningModule):
             loss = loss + weight * F.cross_entropy(more, labels, **how)
         mean_loss, accuracy = getattr(self, f"{stage}_loss"), getattr(self, f"{stage}_acc")
         first = not mean_loss.update_called
-        mean_loss.update(loss.detach(), weight=len(labels))
-        accuracy.update(logits.detach(), labels)
+        count = len(labels) if counted is None else counted
+        mean_loss.update(loss.detach() * count, count)
+        accuracy.update((logits.detach().argmax(1) == labels).sum() * bool(count), count)
         if stage == "test":
             self._confused.update(logits.detach(), labels)
         # Lightning takes the values at the end of the epoch: one announcement is enough.

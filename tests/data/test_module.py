@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import torch
 
 from naswot_lightning.data.dataset import Dataset, ImageSplit
-from naswot_lightning.data.module import ImageDataModule
+from naswot_lightning.data.module import ImageDataModule, _Batches
 
 
 def test_mini_batches_are_gathered_whole_and_a_loader_continues_inside_an_epoch():
@@ -24,13 +24,20 @@ def test_mini_batches_are_gathered_whole_and_a_loader_continues_inside_an_epoch(
     assert len(list(again)) == 3  # the next epoch is whole
 
 
+def test_mini_batches_of_images_that_a_device_holds_come_from_there():
+    images, labels = _Batches(ImageDataModule("digits", "", 8).dataset.train, torch.device("meta")).__getitems__([3, 1])
+    assert (images.device.type, images.shape[0], labels.device.type, labels.shape) == ("meta", 2, "meta", (2,))
+
+
 def test_processes_together_see_what_one_would_in_the_order_of_seed_and_epoch():
     split = ImageSplit(torch.zeros(31, 2, 2, 3, dtype=torch.uint8), torch.arange(31))
     dataset = Dataset("digits", split, split, split, 31, (1.0,) * 3, (1.0,) * 3, False, 0)
     one = ImageDataModule("digits", "", 31, dataset=dataset)
     shares = [ImageDataModule("digits", "", 11, dataset=dataset) for _ in range(3)]
     for rank, share in enumerate(shares):
-        share.trainer = SimpleNamespace(world_size=3, global_rank=rank)
+        share.trainer = SimpleNamespace(
+            world_size=3, global_rank=rank, strategy=SimpleNamespace(root_device=torch.device("cpu"))
+        )
     trains = [share.train_dataloader() for share in shares]
     orders = []
     for epoch in (0, 1, 0):

@@ -83,7 +83,10 @@ def test_what_runs_a_task_is_chosen_by_what_is_asked(monkeypatch):
     chosen = local_executor(ResourceRequest(None, cuda)).processes
     assert (chosen.count, chosen.environments) == (2, four.environments)
     assert local_executor(ResourceRequest(2, "cuda:1")).environments == [{}]
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)  # what a process sees of several parts of a GPU
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-a,MIG-b,MIG-c")
+    assert local_executor(ResourceRequest(None, cuda)).processes.count == 3
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5")
     assert isinstance(local_executor(ResourceRequest(None, cuda)), SerialExecutor)
 
 

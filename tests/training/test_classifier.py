@@ -7,6 +7,7 @@ import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from naswot_lightning.data.augmentation import normalized
 from naswot_lightning.data.dataset import Dataset, ImageSplit
@@ -44,6 +45,42 @@ def test_mean_loss_is_that_of_the_images_and_nan_with_a_nan():
         assert sum(means) / len(means) != pytest.approx(found, rel=1e-4)  # that of the mini-batches differs
         model.network.classifier.bias.fill_(math.nan)
     assert math.isnan(trainer().test(model, data, verbose=False)[0]["test/loss"])
+
+
+class CountedWaits(pl.Callback):
+    """Counts in each training step what a GPU would have to be waited for."""
+
+    def __init__(self):
+        self.counts = []
+
+    def on_train_batch_start(self, *_):
+        self.mode = Seen()
+        self.mode.__enter__()
+
+    def on_train_batch_end(self, *_):
+        self.mode.__exit__(None, None, None)
+        names = ("_local_scalar_dense", "is_nonzero", "nonzero", "equal", "masked_select")
+        self.counts.append(sum(self.mode.names.count(name) for name in names))
+
+
+class Seen(TorchDispatchMode):
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.names.append(function.overloadpacket.__name__)
+        return function(*args, **(kwargs or {}))
+
+
+def test_a_training_step_waits_for_nothing():
+    data = ImageDataModule("digits", "", 16, seed=0)
+    dataset = data.dataset
+    model = ImageClassifier("nasbench201", SMALL, dataset.num_classes, list(dataset.mean), list(dataset.std))
+    waits = CountedWaits()
+    limits = {"max_epochs": 1, "limit_train_batches": 4, "limit_val_batches": 1}
+    trainer(callbacks=[waits], gradient_clip_val=5.0, **limits).fit(model, data)
+    assert waits.counts == [0] * 4
 
 
 def test_auxiliary_head_and_drop_path_do_not_change_the_network_that_was_scored():
