@@ -53,7 +53,7 @@ def mlflow_logger(run: LoggedRun, run_id: str | None = None) -> MLFlowLogger:
     """Return a logger of MLflow, whose run of ``run_id`` is continued."""
     # It tells of each table that it makes.
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     address = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(run.folder / 'mlflow.db').resolve()}"
     # Artifacts lie beside a data base; a server has a place of its own.
     artifacts = (run.folder / "mlartifacts").resolve().as_uri() if address.startswith("sqlite:") else None
