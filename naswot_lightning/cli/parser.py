@@ -29,6 +29,7 @@ from naswot_lightning.storage.run_folder import MovedError
 from naswot_lightning.training.settings import RECIPES
 
 Settings = TypeVar("Settings")
+_KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text"}
 _BOOLS = ("true", "false", "yes", "no")
 _INTERRUPTED = "interrupted; run the same command again to continue"
 
@@ -54,8 +55,17 @@ def _one_line(message: str, options: list[str]) -> str:
         return f"unknown option {name}" + (f"; did you mean {near[0]}?" if near else "; see --help")
     message = re.sub(r"^(Parser key|argument) \"?(?:--)?([\w.]+)\"?:", r"--\2:", message)
     message = re.sub(r"<class '(\w+)'>|typing\.Literal(\[)", r"\1\2", message)
-    kinds = " or ".join(dict.fromkeys(re.findall(r"Expected a (.+?)(?= - |\.? (?:Given|Got) |$)", message)))
-    return re.sub(r"Does not validate.*Given value: (.*)$", rf"expected {kinds}, got \1", message)
+    kinds = dict.fromkeys(re.findall(r"Expected a (.+?)(?= - |\.? (?:Given|Got) |$)", message))
+    expected = " or ".join(_in_words(kind) for kind in kinds if kind != "NoneType")
+    pattern = r"(?:Does not validate.*Given|Expected a .*Got) value: (.*)$"
+    return re.sub(pattern, lambda match: f"expected {expected}, got {match[1]}", message)
+
+
+def _in_words(kind: str) -> str:
+    """Return what jsonargparse calls a type, such as "int" or "['top', 'spread']", in words."""
+    if kind.startswith("["):
+        return ("one of " if "," in kind else "") + kind.strip("[]").replace("'", "")
+    return _KINDS.get(kind, kind)
 
 
 def give_options(words: Sequence[str], settings: type[Any], positionals: Sequence[str] = ()) -> list[str]:
