@@ -130,6 +130,7 @@ def silence_lightning() -> None:
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     # Lightning's own call, with torch >= 2.14.
     warnings.filterwarnings("ignore", ".*LeafSpec.*is deprecated.*")
+    warnings.filterwarnings("ignore", ".*all_gather is deprecated.*")
     # The empty list of a data set without validation.
     warnings.filterwarnings("ignore", "Total length of `list` across ranks is zero.*")
     warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")

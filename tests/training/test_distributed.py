@@ -1,6 +1,7 @@
 """Two processes on the CPU (gloo) train one pick together."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from naswot_lightning.cli.train import run_training
 from naswot_lightning.config import WandbConfig
 from naswot_lightning.spaces import trust
 from tests.images import make_image_folder
-from tests.training.runs import OWN, config_of, table, train_here
+from tests.training.runs import OWN, config_of, outcome_of, table, train_here
 
 TWO = {"devices": 2, "strategy": "ddp", "accelerator": "cpu"}
 NB201 = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|nor_conv_1x1~2|"
@@ -94,3 +95,22 @@ def test_memory_of_one_process_that_runs_out_is_what_the_command_is_told(tmp_pat
     trust(second)
     trained(data, tmp_path / "run", second, "second_hungry", **TWO, epochs=1, batch_size=28)
     assert "out of memory; trained again with half the mini-batch: each step takes 2 x 7" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_two_processes_interrupted_in_mid_epoch_end_as_uncut_ones_to_the_bit_and_one_goes_on_with_their_work(
+    tmp_path, data
+):
+    options = {**TWO, "space": OWN, "architecture": "plain", "batch_size": 2, "epochs": 3, "threads": 1}
+    uncut = trained(data, tmp_path / "uncut", **options)
+    out_of_time = {"trainer": {"max_time": "00:00:00:01"}}
+    inside = []
+    for run, then in (("two", {}), ("one", {"devices": 1, "strategy": "auto"})):
+        config = config_of(tmp_path / run, data, early_points=8, probe_batch_size=16, **options)
+        while run_training(replace(config, **out_of_time)) == 1:
+            (last,) = (tmp_path / run / "picks").glob("*/last.ckpt")
+            inside.append(torch.load(last, weights_only=True)["callbacks"]["SaveOnSignal"]["batches"])
+            config = replace(config, **then)
+    # Some ended with an epoch; none may be lost for that.
+    assert any(inside)
+    assert outcome_of(tmp_path / "two" / "picks" / uncut.name) == outcome_of(uncut)
