@@ -205,7 +205,7 @@ def _restore_functions(space: Any, noted: dict[str, Any]) -> None:
 _LOOKED_FOR = re.compile(r"aten::(\w*(?:relu|clamp|clip|hardtanh|threshold|batch_norm|instance_norm)\w*)")
 _SCRIPTED = (torch._C.ScriptFunction, torch._C.ScriptMethod)
 # Libraries that start no threads in a forward pass.
-_WITHOUT_THREADS = {"torch", "torchvision", "timm", "spaces"}
+_WITHOUT_THREADS = {"torch", "torchvision", "timm", "naswot_lightning"}
 _lock = threading.Lock()
 # Forward passes that are going on in any thread, and those of this one.
 _passes = 0
