@@ -32,6 +32,7 @@ from naswot_lightning.training.settings import (
     NAMES,
     RECIPES,
     PickSettings,
+    Recipe,
     adapt_recipe,
     resolve_recipe,
     seconds_of,
@@ -147,21 +148,6 @@ def _plan_picks(config: TrainConfig, searched: SearchSettings, folder: RunFolder
     lists = config.split_file or (searched.split_file if dataset == searched.dataset else None)
     split = describe_split(dataset, lists)
     data_dir = str(config.data_dir or searched.data_dir)
-    recipe = resolve_recipe(config.recipe, {name: getattr(config, name) for name in NAMES}, space.has_training_parts)
-    # Mini-batches that fit the number of images, where the user chose none and no rate.
-    if config.batch_size is None and config.lr is None:
-        recipe = adapt_recipe(recipe, count_training_images(dataset, data_dir))
-    if recipe.batch_size % config.devices:
-        raise UserError(
-            f"--devices {config.devices}: a mini-batch of {recipe.batch_size} cannot be shared out evenly; "
-            "choose another --batch_size"
-        )
-    every = config.trainer.get("check_val_every_n_epoch")
-    if isinstance(every, int) and every > recipe.epochs:
-        raise UserError(
-            f"--trainer.check_val_every_n_epoch {every}: nothing would be validated in {recipe.epochs} epochs, so that "
-            f"there is no best one; expected at most {recipe.epochs}"
-        )
     shared = {each.name: getattr(config, each.name) for each in fields(PickSettings) if hasattr(config, each.name)} | {
         "space": space.name,
         "dataset": dataset,
@@ -169,7 +155,7 @@ def _plan_picks(config: TrainConfig, searched: SearchSettings, folder: RunFolder
         "image_size": config.image_size or searched.image_size,
         "split_file": lists,
         "split": split,
-        "values": recipe,
+        "values": _choose_recipe(config, space, dataset, data_dir),
         "probe_seed": searched.seed,
         "probe_batch_size": config.probe_batch_size or searched.batch_size,
     }
@@ -187,6 +173,26 @@ def _plan_picks(config: TrainConfig, searched: SearchSettings, folder: RunFolder
             name = f"{CONTROL}-{name}" if selection == CONTROL else name
             picks.append(PlannedPick(name, PickSettings(**{**shared, **candidate, "seed": seed}), selection))
     return picks
+
+
+def _choose_recipe(config: TrainConfig, space: Space, dataset: str, data_dir: str) -> Recipe:
+    """Return the recipe with the values of the options, adapted to few images."""
+    recipe = resolve_recipe(config.recipe, {name: getattr(config, name) for name in NAMES}, space.has_training_parts)
+    # Mini-batches that fit the number of images, where the user chose none and no rate.
+    if config.batch_size is None and config.lr is None:
+        recipe = adapt_recipe(recipe, count_training_images(dataset, data_dir))
+    if recipe.batch_size % config.devices:
+        raise UserError(
+            f"--devices {config.devices}: a mini-batch of {recipe.batch_size} cannot be shared out evenly; "
+            "choose another --batch_size"
+        )
+    every = config.trainer.get("check_val_every_n_epoch")
+    if isinstance(every, int) and every > recipe.epochs:
+        raise UserError(
+            f"--trainer.check_val_every_n_epoch {every}: nothing would be validated in {recipe.epochs} epochs, so that "
+            f"there is no best one; expected at most {recipe.epochs}"
+        )
+    return recipe
 
 
 def describe_adaptation(training: Training) -> str | None:
