@@ -61,8 +61,9 @@ def test_installed_command_searches_trains_and_reports_beside_folders_of_the_sam
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("raise RuntimeError('the folder of the user was imported')\n")
 
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+
     def naswot(*words):
-        outside = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         command = [environment / "bin" / "naswot", *words]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=outside)
         assert done.returncode == 0, done.stderr
@@ -74,6 +75,11 @@ def test_installed_command_searches_trains_and_reports_beside_folders_of_the_sam
     assert "report.html" in naswot("report", "--run_dir", "run")
     code = "import spaces, naswot_lightning.spaces as ours; print(spaces.GPU, len(ours.list_spaces()) > 10)"
     done = subprocess.run(
-        [environment / "bin" / "python", "-c", code], capture_output=True, text=True, check=True, cwd=environment
+        [environment / "bin" / "python", "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=environment,
+        env=outside,
     )
     assert done.stdout == "another package True\n"
