@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeGuard, TypeVar, runtime_checkable
 
-from naswot_lightning.errors import Fault, MachineError, raise_machine_fault
+from naswot_lightning.errors import Fault, MachineError, describe_error, fault_kind
 
 T_contra = TypeVar("T_contra", contravariant=True)
 R_co = TypeVar("R_co", covariant=True)
@@ -117,8 +117,7 @@ def is_device_failure(result: object) -> TypeGuard[WorkerFailure]:
 
 def machine_failure(error: Exception) -> WorkerFailure | None:
     """Return a fault of the machine as the failure of a worker; None where it is of the task."""
-    try:
-        raise_machine_fault(error)
-    except MachineError as fault:
-        return WorkerFailure(f"met {fault}", fault.kind)
-    return None
+    kind = fault_kind(error)
+    if kind == "architecture":
+        return None
+    return WorkerFailure(f"met {error if isinstance(error, MachineError) else describe_error(error)}", kind)
