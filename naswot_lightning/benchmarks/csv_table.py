@@ -23,6 +23,7 @@ _SPACES = {
     "nasbench201": re.compile(r"\|\w+~0\|\+\|.*"),
     "nats_size": re.compile(r"\d+(:\d+){4}"),
     "nasbench101": re.compile(r".*output~[\d,]+"),
+    "nasbench_macro": re.compile(r"[012]{8}"),
 }
 # Characters of a field.
 _LONGEST = 100_000

@@ -19,6 +19,7 @@ SPACES = {
     "nats_size": "naswot_lightning.spaces.nats_size:NATSSize",
     "nasbench101": "naswot_lightning.spaces.nasbench101.space:NASBench101",
     "nasbench101_16": "naswot_lightning.spaces.nasbench101.space:NASBench101Narrow",
+    "nasbench_macro": "naswot_lightning.spaces.nasbench_macro:NASBenchMacro",
     "nds_nasnet": "naswot_lightning.spaces.nds.cells:NASNetSpace",
     "nds_amoeba": "naswot_lightning.spaces.nds.cells:AmoebaSpace",
     "nds_pnas": "naswot_lightning.spaces.nds.cells:PNASSpace",

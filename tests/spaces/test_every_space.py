@@ -77,6 +77,7 @@ SIZES = {
     "nasbench201": [5] * 6,
     "nats_size": [8] * 5,
     **dict.fromkeys(("nasbench101", "nasbench101_16"), [2] * 21 + [3] * 5),
+    "nasbench_macro": [3] * 8,
 }
 
 

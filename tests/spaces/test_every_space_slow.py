@@ -15,6 +15,7 @@ SMALL = {
     "nats_size": ("", 5_000_000),
     "nasbench101": ("", 60_000_000),
     "nasbench101_16": (":uniform=true", 10_000_000),
+    "nasbench_macro": ("", 60_000_000),
     **dict.fromkeys(("nds_nasnet", "nds_amoeba", "nds_pnas", "nds_enas", "nds_darts"), (":width=8,depth=3", None)),
     "nds_resnet": (":naswot_quirks=true", 20_000_000),
     **dict.fromkeys(("nds_resnext_a", "nds_resnext_b", "nds_vanilla"), ("", 20_000_000)),
