@@ -20,7 +20,7 @@ from naswot_lightning.errors import UserError
 
 # Asked in this order; the first that recognises a path reads it.
 FORMATS = (csv_table.FORMAT, nats.NASBENCH201, nats.NATS, nasbench101.FORMAT, nds.FORMAT)
-_ENDINGS = (".pickle.pbz2", ".pbz2", ".tfrecord", ".pth", ".pt", ".pickle", ".pkl", ".json", ".csv")
+_ENDINGS = (*csv_table.ENDINGS, ".pickle.pbz2", ".pbz2", ".tfrecord", ".pth", ".pt", ".pickle", ".pkl", ".json")
 _MOST_COLUMNS = 10_000
 _WHERE = "docs/benchmarks.md says where the official ones are"
 
@@ -106,7 +106,7 @@ def read_any(path: Path, found: Format, space: str | None) -> Table:
     for record in tqdm(reading.records, "reading", reading.total, leave=False, disable=None, file=sys.stderr):
         rows.add(record)
     if not rows.architectures or not rows.columns:
-        raise UserError(f"{source} has no accuracies of architectures; get it anew")
+        raise UserError(f"{source} has no accuracies of architectures, nor other numbers; get it anew")
     numbers = np.array(rows.numbers, dtype=np.int64) if max(rows.numbers) >= 0 else None
     identities = list(rows.row_of_identity)
     return Table(reading.name, reading.space, source, rows.architectures, rows.finished(), numbers, identities)

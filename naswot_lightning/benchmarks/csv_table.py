@@ -1,21 +1,26 @@
-"""Tables of the user's own, as CSV: one accuracy per line, or one column for each data set, split and recipe."""
+"""Tables of the user's own, as CSV: one accuracy per line, or one column for each data set, split and recipe.
+
+Any other column of numbers, such as the latency on a device, is kept by its name.
+"""
 
 from __future__ import annotations
 
 import csv
+import gzip
 import re
+import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
-from naswot_lightning.benchmarks.records import TRAINING, Format, Key, Measure, Reading, Record, identity
+from naswot_lightning.benchmarks.records import MEASURES, TRAINING, Format, Key, Reading, Record, identity
 from naswot_lightning.errors import UserError
 
 ARCHITECTURE = ("architecture", "arch", "arch_str")
 NUMBER = "index"
 # What is meant where a line of the long form does not say.
 DATASET, SPLIT = "own", "test"
-_SIZES: tuple[Measure, ...] = ("params", "macs")
+_SIZES = ("params", "macs")
 _WIDE = re.compile(r"(?P<dataset>\w+)_(?P<split>xvalid|xtest|oritest|valid|validation|test|train)_(?P<epochs>\d+)")
 _SPLITS = {"xvalid": "x-valid", "xtest": "x-test", "oritest": "ori-test", "validation": "valid"}
 _DATASETS = {"cifar10_valid": "cifar10-valid", "imagenet16_120": "ImageNet16-120"}
@@ -27,13 +32,15 @@ _SPACES = {
 }
 # Characters of a field.
 _LONGEST = 100_000
+ENDINGS = (".csv.gz", ".csv")
+_KNOWN = (*ARCHITECTURE, NUMBER, *MEASURES, "dataset", "split", "epochs", "seed")
 
 
 class _Csv(Format):
-    title = "a table of one's own (.csv)"
+    title = "a table of one's own (.csv, .csv.gz)"
 
     def recognises(self, path: Path) -> bool:
-        return path.is_file() and path.suffix.lower() == ".csv"
+        return path.is_file() and path.name.lower().endswith(ENDINGS)
 
     def read(self, path: Path, space: str | None) -> Reading:
         first = next(_rows(path), None)
@@ -50,33 +57,45 @@ class _Csv(Format):
                 dataset = "cifar10_valid"
             dataset, split = _DATASETS.get(dataset, dataset), _SPLITS.get(split, split)
             wide[match[0]] = Key("accuracy", dataset, split, epochs, 0, epochs)
-        if "accuracy" not in first and not wide:
-            wanted = "expected a column accuracy, or columns such as cifar10_xvalid_200"
+        further = [name for name in first if name not in (*_KNOWN, *wide) and _is_number(first[name])]
+        if "accuracy" not in first and not wide and not further:
+            wanted = "expected a column accuracy, columns such as cifar10_xvalid_200, or others of numbers"
             raise UserError(f"{path} has no accuracies: {wanted}, not {', '.join(first)}")
         text = first[column].strip()
         space = space or next((name for name, pattern in _SPACES.items() if pattern.fullmatch(text)), None)
         if space is None:
             raise UserError(f"{path}: the space of {text[:60]!r} cannot be told; name it with --space")
-        return Reading(path.stem, space, _records(path, column, space, wide))
+        name = path.name[: -next(len(each) for each in ENDINGS if path.name.lower().endswith(each))]
+        return Reading(name, space, _records(path, column, space, wide, further))
 
 
 FORMAT = _Csv()
 
 
+def _is_number(text: str) -> bool:
+    try:
+        return bool(float(text)) or True
+    except ValueError:
+        return False
+
+
 def _rows(path: Path) -> Iterator[dict[str, str]]:
     csv.field_size_limit(_LONGEST)
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
+        opener = gzip.open if path.suffix.lower() == ".gz" else open
+        with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
             for row in reader:
                 if None in row or None in row.values():
                     raise UserError(f"{path}, line {reader.line_num}: other fields than columns")
                 yield row
-    except (csv.Error, UnicodeDecodeError) as error:
+    except (csv.Error, UnicodeDecodeError, gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise UserError(f"{path} is no CSV file in UTF-8: {error}") from None
 
 
-def _records(path: Path, column: str, space: str, wide: Mapping[str, Key]) -> Iterator[Record]:
+def _records(
+    path: Path, column: str, space: str, wide: Mapping[str, Key], further: Collection[str]
+) -> Iterator[Record]:
     largest = 0.0
     repeats: Counter[tuple[str | bytes, Key]] = Counter()
     for line, row in enumerate(_rows(path), start=2):
@@ -84,7 +103,7 @@ def _records(path: Path, column: str, space: str, wide: Mapping[str, Key]) -> It
             architecture = row[column].strip()
             if not architecture or "\n" in architecture:
                 raise ValueError(f"expected an architecture on one line, got {architecture[:40]!r}")
-            cell, values = identity(space, architecture), _values_of(row, wide)
+            cell, values = identity(space, architecture), _values_of(row, wide, further)
             if "seed" not in row:
                 # Each line of one architecture is a repeat, with a seed of its own; its sizes have none.
                 seeds = {key: 0 if key.measure in _SIZES else repeats[cell, key] for key in values}
@@ -99,7 +118,7 @@ def _records(path: Path, column: str, space: str, wide: Mapping[str, Key]) -> It
         raise UserError(f"{path}: no accuracy is above 1; give percent, not shares")
 
 
-def _values_of(row: Mapping[str, str], wide: Mapping[str, Key]) -> dict[Key, float]:
+def _values_of(row: Mapping[str, str], wide: Mapping[str, Key], further: Collection[str]) -> dict[Key, float]:
     """Return what a row says: of the long form where there is a column of accuracies, of the wide form otherwise."""
     if "accuracy" in row:
         dataset, split = row.get("dataset") or DATASET, row.get("split") or SPLIT
@@ -108,10 +127,12 @@ def _values_of(row: Mapping[str, str], wide: Mapping[str, Key]) -> dict[Key, flo
         texts = {end: row["accuracy"], end._replace(measure="loss"): row.get("loss")}
         texts[end._replace(measure="seconds", split=TRAINING)] = row.get("seconds")
     else:
-        dataset = next(iter(wide.values())).dataset
+        dataset = next(iter(wide.values())).dataset if wide else DATASET
         texts = {key: row[name].strip() for name, key in wide.items()}
         end = None
     texts |= {Key(name, dataset): row.get(name) for name in _SIZES}
+    seed = _count("seed", row.get("seed") or "0")
+    texts |= {Key(name, row.get("dataset") or "", seed=seed): row[name].strip() for name in further}
     values = {}
     for key, text in texts.items():
         # An empty cell is not known, but for the accuracy of the long form.

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from naswot_lightning.spaces.nasbench101.graph import format_graph, graph_hash, live_graph
 
-Measure = Literal["accuracy", "loss", "seconds", "params", "macs"]
+# Any other is a column of the user's own table, such as a latency.
+MEASURES = ("accuracy", "loss", "seconds", "params", "macs")
 # The split whose seconds are those of the training itself.
 TRAINING = "train"
 
@@ -19,8 +20,9 @@ TRAINING = "train"
 class Key(NamedTuple):
     """Says which value of an architecture a column of a table holds."""
 
-    measure: Measure
-    """Accuracy (percent), loss (cross-entropy), seconds, params (a count) or macs (a count for one image)."""
+    measure: str
+    """Accuracy (percent), loss (cross-entropy), seconds, params (a count), macs (a count for one image), or the name of
+    another column."""
     dataset: str
     """What the network was trained on."""
     split: str = ""

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from naswot_lightning.benchmarks.records import TRAINING, Key, Measure, cell_hash, is_hashed
-from naswot_lightning.errors import UserError
+from naswot_lightning.benchmarks.records import MEASURES, TRAINING, Key, cell_hash, is_hashed
+from naswot_lightning.errors import UserError, expect_name
 from naswot_lightning.spaces.errors import SpaceError
 from naswot_lightning.storage.files import atomic_path
 from naswot_lightning.storage.foreign import reading
@@ -29,7 +29,7 @@ _WANTED = ("table of a benchmark", "convert the official file again")
 _HASH_BYTES = 16
 
 # A Key without its seed.
-_Query = tuple[Measure, str, str, int, int]
+_Query = tuple[str, str, str, int, int]
 
 
 class AvailableAccuracy(NamedTuple):
@@ -66,7 +66,7 @@ class Table:
         self._identity_of = cell_hash if is_hashed(space) else str.strip
         self._identities = identities or [self._identity_of(each) for each in architectures]
         self._seeds: dict[_Query, dict[int, Key]] = defaultdict(dict)
-        self._longest: dict[tuple[Measure, str, str], int] = {}
+        self._longest: dict[tuple[str, str, str], int] = {}
         for key in sorted(columns):
             self._seeds[(*key[:4], key.epoch)][key.seed] = key
             # The keys ascend.
@@ -162,8 +162,32 @@ class Table:
     ) -> np.ndarray:
         """Return the accuracy of every architecture in percent, (n,) in their order; NaN where it is not known."""
         columns = self._columns("accuracy", dataset, split, epochs)
-        chosen = [column for each, column in columns.items() if seed in (None, each)]
-        # The mean over those trainings that the table has of each architecture: they differ in number.
+        return self._mean([column for each, column in columns.items() if seed in (None, each)])
+
+    @property
+    def further(self) -> tuple[str, ...]:
+        """The names of the columns that are no accuracies and no sizes, such as latencies of devices."""
+        return tuple(dict.fromkeys(key.measure for key in self.columns if key.measure not in MEASURES))
+
+    def column(self, name: str, dataset: str | None = None) -> np.ndarray:
+        """Return a further column, (n,) in the order of the architectures; NaN where a value is not known.
+
+        Repeats have their mean. A name that it has not, or only of several data sets, is a UserError.
+        """
+        if not self.further:
+            raise UserError(f"{self.name} has accuracies and sizes alone, no column {name}")
+        expect_name(f"column of {self.name}", name, self.further)
+        by_dataset: dict[str, list[np.ndarray]] = {}
+        for key in self.columns:
+            if key.measure == name and dataset in (None, key.dataset):
+                by_dataset.setdefault(key.dataset, []).append(self.columns[key])
+        if len(by_dataset) != 1:
+            there = ", ".join(sorted({key.dataset for key in self.columns if key.measure == name}))
+            raise UserError(f"{self.name} has {name} on {there}: choose one with --benchmark_dataset")
+        return self._mean(next(iter(by_dataset.values())))
+
+    def _mean(self, chosen: Sequence[np.ndarray]) -> np.ndarray:
+        # The mean over those values that the table has of each architecture: they differ in number.
         counts = sum((~np.isnan(column) for column in chosen), np.zeros(len(self.architectures), int))
         sums = sum((np.nan_to_num(column) for column in chosen), np.zeros(len(self.architectures)))
         return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
@@ -205,14 +229,14 @@ class Table:
             # Whole numbers that may be missing: NaN would make them floats.
             yield frame[frame["accuracy"].notna()].astype(dict.fromkeys(("index", "params", "macs"), "Int64"))
 
-    def _size(self, measure: Measure, architecture: str, dataset: str | None) -> int | None:
+    def _size(self, measure: str, architecture: str, dataset: str | None) -> int | None:
         # Parameters differ between data sets by the classifier alone: any will do where none is named.
         datasets = [each for what, each, *_ in self._seeds if what == measure and dataset in (None, each)]
         found = (self._value(measure, architecture, each, "", 0, None) for each in datasets)
         return next((round(size) for size in found if size is not None), None)
 
     def _value(
-        self, measure: Measure, architecture: str, dataset: str, split: str, epochs: int | None, seed: int | None,
+        self, measure: str, architecture: str, dataset: str, split: str, epochs: int | None, seed: int | None,
         epoch: int | None = None,
     ) -> float | None:  # fmt: skip
         values = self._by_seed(measure, architecture, dataset, split, epochs, epoch)
@@ -221,7 +245,7 @@ class Table:
         return sum(values.values()) / len(values) if values else None
 
     def _by_seed(
-        self, measure: Measure, architecture: str, dataset: str, split: str, epochs: int | None,
+        self, measure: str, architecture: str, dataset: str, split: str, epochs: int | None,
         epoch: int | None = None,
     ) -> dict[int, float]:  # fmt: skip
         row = self.row(architecture)
@@ -233,13 +257,13 @@ class Table:
         return {seed: value for seed, value in values.items() if value == value}
 
     def _columns(
-        self, measure: Measure, dataset: str, split: str, epochs: int | None, epoch: int | None = None
+        self, measure: str, dataset: str, split: str, epochs: int | None, epoch: int | None = None
     ) -> dict[int, np.ndarray]:
         epochs = self._recipe(measure, dataset, split, epochs)
         query = (measure, dataset, split, epochs, epochs if epoch is None else epoch)
         return {seed: self.columns[key] for seed, key in self._seeds.get(query, {}).items()}
 
-    def _recipe(self, measure: Measure, dataset: str, split: str, epochs: int | None) -> int:
+    def _recipe(self, measure: str, dataset: str, split: str, epochs: int | None) -> int:
         return self._longest.get((measure, dataset, split), 0) if epochs is None else epochs
 
 

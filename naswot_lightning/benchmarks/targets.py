@@ -95,6 +95,8 @@ def _of_dataset(benchmark: Table, dataset: str, exact: bool) -> list[AvailableAc
         return by_name[dataset]
     if len(by_name) == 1 and not exact:
         return next(iter(by_name.values()))
+    if not by_name and benchmark.further:
+        raise UserError(f"{benchmark.name} knows no accuracies, but columns {', '.join(benchmark.further)}")
     known = ", ".join(sorted(by_name)) or "nothing"
     raise UserError(
         f"{benchmark.name} knows accuracies on {known}, not on {dataset}: choose one with --benchmark_dataset"

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from naswot_lightning.cli.parser import run_command
 from naswot_lightning.console import restore_keyboard_interrupt
 from naswot_lightning.errors import UserError
 from naswot_lightning.spaces.errors import one_line
+
+if TYPE_CHECKING:
+    from naswot_lightning.benchmarks import Table
 
 PROG = "naswot benchmarks"
 _USAGE = "convert FILE [--output TABLE.npz], show TABLE [ARCHITECTURE], or export TABLE --parquet FILE"
@@ -78,7 +82,10 @@ def show_table(config: ShowConfig) -> int:
         print(
             one_line(f"{table.name}: {len(table.architectures):,} architectures of {table.space}, from {table.source}")
         )
-        print_table("", ("data set", "split", "epochs", "trainings"), rows)
+        if table.known:
+            print_table("", ("data set", "split", "epochs", "trainings"), rows)
+        if table.further:
+            print_table("", ("known", "least", "median", "most", "data set", "column"), _further(table))
         return 0
     if config.architecture not in table:
         raise UserError(f"{table.name} does not know {config.architecture}")
@@ -93,8 +100,22 @@ def show_table(config: ShowConfig) -> int:
             by_seed = ", ".join(f"{seed}: {accuracy:.2f}" for seed, accuracy in trainings.items())
             known.append([*asked[1:], table.accuracy(*asked), table.loss(*asked), seconds, *size, by_seed])
     print(one_line(config.architecture if number is None else f"{config.architecture} (index {number:,})"))
-    print_table("", columns, known)
+    if known:
+        print_table("", columns, known)
+    row = table.row(config.architecture)
+    for key in (key for key in table.columns if key.measure in table.further):
+        print(f"{key.measure}{key.dataset and f' ({key.dataset})'}: {table.columns[key].item(row):g}")
     return 0
+
+
+def _further(table: Table) -> Iterator[list[object]]:
+    """Yield a row for each column that is no accuracy: how many values there are, three of them, and its name."""
+    import numpy as np
+
+    for name, dataset in dict.fromkeys((key.measure, key.dataset) for key in table.columns):
+        if name in table.further:
+            values = table.column(name, dataset)
+            yield [int((~np.isnan(values)).sum()), *np.nanquantile(values, [0, 0.5, 1]).tolist(), dataset or "-", name]
 
 
 def export_table(config: ExportConfig) -> int:
@@ -102,7 +123,10 @@ def export_table(config: ExportConfig) -> int:
     from naswot_lightning.benchmarks import open_benchmark
 
     restore_keyboard_interrupt()
-    lines = open_benchmark(config.file, config.space).write_parquet(Path(config.parquet))
+    table = open_benchmark(config.file, config.space)
+    if not table.known:
+        raise UserError(f"{config.file}: no accuracies in it; export writes a row for each")
+    lines = table.write_parquet(Path(config.parquet))
     print(f"{config.parquet}: {lines:,} accuracies")
     return 0
 

@@ -135,12 +135,14 @@ class CandidateAccuracies:
         return int((~np.isnan(self.values)).sum())
 
 
-def find_accuracies(candidates: Candidates, benchmark: str | None, dataset: str | None) -> list[CandidateAccuracies]:
+def find_accuracies(
+    candidates: Candidates, benchmark: str | None, dataset: str | None, target: str | None = None
+) -> list[CandidateAccuracies]:
     """Return the accuracies of each data set of a table (or of one, by our name), or of each kind of trained picks.
 
-    Fewer than five candidates with an accuracy are a UserError.
+    A ``target`` is another column of the table. Fewer than five candidates with an accuracy are a UserError.
     """
-    found = _of_picks(candidates) if benchmark is None else _of_table(candidates, benchmark, dataset)
+    found = _of_picks(candidates) if benchmark is None else _of_table(candidates, benchmark, dataset, target)
     enough = [each for each in found if each.count >= MIN_NETWORKS]
     if enough:
         return enough
@@ -156,7 +158,7 @@ def find_accuracies(candidates: Candidates, benchmark: str | None, dataset: str 
     )
 
 
-def _of_table(candidates: Candidates, path: str, dataset: str | None) -> list[CandidateAccuracies]:
+def _of_table(candidates: Candidates, path: str, dataset: str | None, target: str | None) -> list[CandidateAccuracies]:
     try:
         table = open_benchmark(path)
     except UserError:
@@ -164,12 +166,20 @@ def _of_table(candidates: Candidates, path: str, dataset: str | None) -> list[Ca
         table = open_benchmark(path, str(candidates.settings.get("space")))
     there = {known.dataset.lower().removesuffix("-valid") for known in table.known if known.split != "train"}
     rows = [table.row(row.architecture) for row in candidates.rows]
+    if target is not None:
+        column = table.column(target, dataset)
+        values = [np.nan if row is None else column.item(row) for row in rows]
+        return [CandidateAccuracies(target, table.name, np.array(values))]
+    if not there and table.further:
+        raise UserError(
+            f"--benchmark {path}: no accuracies; choose a column with --target {' or '.join(table.further)}"
+        )
     found = []
     for each in sorted(there) if dataset is None else [dataset]:
-        target = reported_target(table, each, exact=True)
-        percent = table.every_accuracy(target.dataset, target.split, target.epochs)
+        reported = reported_target(table, each, exact=True)
+        percent = table.every_accuracy(reported.dataset, reported.split, reported.epochs)
         shares = [np.nan if row is None else round(percent.item(row) / 100, ACCURACY_DECIMALS) for row in rows]
-        found.append(CandidateAccuracies(str(target), table.name, np.array(shares)))
+        found.append(CandidateAccuracies(str(reported), table.name, np.array(shares)))
     return found
 
 

@@ -69,7 +69,7 @@ def make_study(runs: list[Candidates], config: StudyConfig) -> Study:
     repeats = first.settings.get("repeats")
     differences = tuple(expect_same_candidates(first, other) for other in others)
     criteria = choose_scores(first, config.score)
-    accuracies = find_accuracies(first, config.benchmark, config.benchmark_dataset)
+    accuracies = find_accuracies(first, config.benchmark, config.benchmark_dataset, config.target)
     ranks = [rank_by_scores(run, criteria) for run in runs]
     return Study(
         run=first.name,

@@ -19,6 +19,9 @@ class StudyConfig:
     accuracy; the trained picks of the run folder by default."""
     benchmark_dataset: str | None = None
     """the data set of the table's accuracies; each that it has by default."""
+    target: str | None = None
+    """another column of the table than an accuracy, such as the latency on a device; each tau is with its values as
+    they are, so that a score that prefers fast networks has a negative one."""
     score: str | None = None
     """the scores to study, as in naswot search; by default all that the run folder holds, parameters and MACs, and
     every mean of ranks whose parts it holds."""
@@ -28,5 +31,6 @@ class StudyConfig:
     def __post_init__(self) -> None:
         if not self.run_dir:
             raise UserError("--run_dir: give the run folder of a search, such as --run_dir runs/mine")
-        if self.benchmark_dataset is not None and self.benchmark is None:
-            raise UserError(f"--benchmark_dataset {self.benchmark_dataset}: it is of a table; give --benchmark, too")
+        for name in ("benchmark_dataset", "target"):
+            if getattr(self, name) is not None and self.benchmark is None:
+                raise UserError(f"--{name} {getattr(self, name)}: it is of a table; give --benchmark, too")

@@ -45,6 +45,13 @@ def test_show_a_table_and_an_architecture(capsys):
     ]
 
 
+def test_show_columns_that_are_no_accuracies(capsys, here):
+    (here / "hw.csv").write_text(f"architecture,pixel3_ms\n{FIRST},3.5\n{SECOND},4.5\n")
+    assert output(capsys, "show", "hw.csv").splitlines()[-1].split() == ["2", "3.50", "4.00", "4.50", "-", "pixel3_ms"]
+    assert output(capsys, "show", "hw.csv", FIRST).splitlines() == [FIRST, "pixel3_ms: 3.5"]
+    assert "no accuracies in it" in output(capsys, "export", "hw.csv", "--parquet", "out.parquet", code=2)
+
+
 def test_export_writes_a_row_per_training(capsys, here, monkeypatch):
     parquet = pytest.importorskip("pyarrow.parquet")
     assert "out.parquet: 4 accuracies" in output(capsys, "export", "mine.csv", "--parquet", "out.parquet")

@@ -1,5 +1,6 @@
 """Look-ups in a table, users' own tables, the accuracies that direct a search, and the space of what is known."""
 
+import gzip
 import pickle
 import random
 from collections import Counter
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from naswot_lightning.benchmarks import AvailableAccuracy, open_benchmark
+from naswot_lightning.benchmarks.convert import convert
 from naswot_lightning.benchmarks.known_space import space_of
 from naswot_lightning.benchmarks.records import Key
 from naswot_lightning.benchmarks.table import Table, read_table, write_table
@@ -76,6 +78,26 @@ def test_wide_form_columns_name_data_set_split_and_epochs(tmp_path):
         assert (table.number(FIRST), table.number(SECOND)) == (7, 9)
 
 
+def test_other_columns_of_numbers_are_kept_by_their_names(tmp_path):
+    text = f"architecture,pixel3_ms,note\n{FIRST},3.5,x\n{SECOND},,y\n{FIRST},4.5,z\n"
+    (tmp_path / "hw.csv.gz").write_bytes(gzip.compress(text.encode()))
+    for table in (open_benchmark(tmp_path / "hw.csv.gz"), open_benchmark(convert(tmp_path / "hw.csv.gz")[1])):
+        assert (table.name, table.known, table.further) == ("hw", (), ("pixel3_ms",))
+        np.testing.assert_equal(table.column("pixel3_ms"), [4, np.nan])
+        with pytest.raises(UserError, match="unknown column of hw 'pixel4_ms', .*; did you mean 'pixel3_ms'?"):
+            table.column("pixel4_ms")
+        with pytest.raises(UserError, match="hw knows no accuracies, but columns pixel3_ms"):
+            reported_target(table, "cifar10")
+    both = opened(tmp_path, f"architecture,dataset,accuracy,ms\n{FIRST},cifar10,90,5\n{FIRST},cifar100,60,6\n")
+    assert both.accuracy(FIRST, "cifar100", "test") == 60
+    assert both.column("ms", "cifar100").tolist() == [6]
+    with pytest.raises(UserError, match="mine has ms on cifar10, cifar100: choose one with --benchmark_dataset"):
+        both.column("ms")
+    (tmp_path / "cut.csv.gz").write_bytes((tmp_path / "hw.csv.gz").read_bytes()[:-20])
+    with pytest.raises(UserError, match="cut.csv.gz is no CSV file"):
+        open_benchmark(tmp_path / "cut.csv.gz")
+
+
 def test_lines_of_one_architecture_are_repeats(tmp_path):
     cells = ["conv3x3~0+conv1x1~+output~1", "conv1x1~+conv3x3~0+output~2", "conv3x3~0+output~1"]  # one and the same
     lines = [f'"{cell}",{50 + number}' for number, cell in enumerate(cells)]
@@ -98,7 +120,8 @@ def test_damaged_csv_is_one_line(tmp_path):
     for text, message in (
         ("", "no rows"),
         ("name,accuracy\nx,50\n", "no column architecture, arch, arch_str, but name, accuracy"),
-        ("architecture,acc\nx,50\n", "no accuracies: expected a column accuracy"),
+        ("architecture,acc\nx,fifty\n", "no accuracies: expected a column accuracy"),
+        (f"architecture,pixel3_ms\n{FIRST},5\n{SECOND},slow\n", "line 3: pixel3_ms 'slow': expected a number"),
         (f"architecture,accuracy\n{FIRST},high\n", "line 2: accuracy 'high': expected a number"),
         (f"architecture,accuracy\n{FIRST},50\n{SECOND},101\n", "line 3: accuracy 101: expected percent"),
         (f"architecture,accuracy\n{FIRST},0.93\n", "give percent, not shares"),

@@ -209,6 +209,17 @@ def test_the_deviation_over_repeats_is_a_share_of_that_over_candidates(place, ca
     assert "std over 3 repeats / over candidates" in capsys.readouterr().out
 
 
+def test_another_column_of_the_table_is_the_target(place, capsys):
+    folder, rows, _ = place
+    lines = [f"{row['architecture']},{row['params'] / 7}" for row in rows]
+    (folder / "hw.csv").write_text("\n".join(["architecture,ms", *lines]))
+    assert run("--run_dir", "run", "--benchmark", "hw.csv", "--target", "ms") == 0
+    found = by_score(folder / "run/study/study.csv", "ms")
+    assert float(found["params"]["tau"]) == 1
+    assert float(found["naswot"]["tau"]) == tau(column(rows, "naswot"), column(rows, "params"))
+    assert "ms (hw), n = 40" in capsys.readouterr().out
+
+
 @pytest.fixture
 def refused(place, capsys):
     """Return the line of a mistake, which leaves all files as they were."""
@@ -222,7 +233,8 @@ def refused(place, capsys):
     return line
 
 
-def test_invalid_options_are_one_line(refused):
+def test_invalid_options_are_one_line(place, refused):
+    (place[0] / "hw.csv").write_text(f"architecture,a_ms,b_ms\n{place[1][0]['architecture']},1,2\n")
     for words, message in (
         ((), "--run_dir: give the run folder of a search"),
         (("--run_dir", "none", *TABLE), "none: no search in it; expected the run folder of naswot search"),
@@ -231,6 +243,9 @@ def test_invalid_options_are_one_line(refused):
         (("--run_dir", "run", "--benchmark", "none.csv"), "none.csv"),
         (("--run_dir", "run", "--benchmark_dataset", "cifar10"), "it is of a table; give --benchmark, too"),
         (("--run_dir", "run", *TABLE, "--benchmark_dataset", "svhn"), "knows accuracies on cifar10, not on svhn"),
+        (("--run_dir", "run", "--target", "ms"), "--target ms: it is of a table; give --benchmark, too"),
+        (("--run_dir", "run", *TABLE, "--target", "ms"), "table has accuracies and sizes alone, no column ms"),
+        (("--run_dir", "run", "--benchmark", "hw.csv"), "no accuracies; choose a column with --target a_ms or b_ms"),
         (("--run_dir", "run", *TABLE, "--score", "zen"), "--score zen is not in run, which holds naswot, jacob_cov"),
         (("--run_dir", "run", *TABLE, "--score", "naswot+zen"), "--score naswot+zen: its part zen is not in run"),
         (("--run_dir", "run", *TABLE, "--score", "nasvot"), "did you mean 'naswot'?"),

@@ -153,7 +153,7 @@ def draw_verdicts(panels: Sequence[VerdictPanel], title: str) -> Figure:
         axis.set_yticks(range(len(order)), [style.plain(name) for name in order], fontsize="small")
         # The best above.
         axis.set_ylim(len(order) - 0.4, -0.6)
-        axis.set_xlabel("Kendall tau with accuracy, 95 % interval")
+        axis.set_xlabel("Kendall tau, 95 % interval")
         axis.set_title(f"{style.wrapped(panel.accuracy, _LETTERS)}\nn = {panel.n:,}", fontsize="small")
         axis.grid(axis="x", alpha=0.3)
     for axis in axes[len(panels) :]:
