@@ -102,7 +102,7 @@ def show_table(config: ShowConfig) -> int:
     print(one_line(config.architecture if number is None else f"{config.architecture} (index {number:,})"))
     if known:
         print_table("", columns, known)
-    row = table.row(config.architecture)
+    row = table.row(config.architecture) or 0
     for key in (key for key in table.columns if key.measure in table.further):
         print(f"{key.measure}{key.dataset and f' ({key.dataset})'}: {table.columns[key].item(row):g}")
     return 0
