@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassConfusionMatrix
 
+from naswot_lightning.console import counted
 from naswot_lightning.data.augmentation import Placements, draw_placements, normalized, placed
 from naswot_lightning.logits import auxiliary_logits_of, logits_of
 from naswot_lightning.networks import build_network
@@ -142,9 +144,10 @@ class ImageClassifier(pl.LightningModule):
         # A process without images of its own does what the first does, and it counts for nothing.
         draws = Placements(*(draw[rank if own else 0 :: world] for draw in draws))
         images, labels = images[: own or 1], labels[: own or 1]
-        loss = self._evaluate(placed(images, draws, self.mean, self.std), labels, "train", own)  # type: ignore[arg-type]
+        share = self._weigh(labels, own, together)
+        loss = self._evaluate(placed(images, draws, self.mean, self.std), labels, "train", own, share)  # type: ignore[arg-type]
         # DDP takes the mean over processes: with this, that over images.
-        return loss if own * world == together else loss * (own * world / together)
+        return loss if share is own and own * world == together else loss * (share * world / together)
 
     def _share(self, images: int, batch_idx: int) -> tuple[int, int]:
         """Return of how many images a mini-batch of all processes is, and this one's; some are repeated in the last."""
@@ -154,6 +157,15 @@ class ImageClassifier(pl.LightningModule):
         loader: Any = self.trainer.train_dataloader
         together = min(images * world, len(loader.dataset) - batch_idx * loader.batch_size * world)
         return together, len(range(self.global_rank, together, world))
+
+    def _weigh(self, labels: Tensor, own: int, together: int) -> int | Tensor:
+        """Return for how many images of the mini-batch of all processes the mean over this one's counts."""
+        if self.trainer.world_size == 1 or self.class_weights is None:
+            return own
+        weight: Tensor = self.class_weights[labels].sum() * (own > 0)  # type: ignore[index]
+        # Not by Lightning's reduce, which waits for the device.
+        torch.distributed.all_reduce(total := weight.clone())
+        return together * weight / total
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log loss and accuracy of the validation split."""
@@ -176,12 +188,21 @@ class ImageClassifier(pl.LightningModule):
     def on_train_start(self) -> None:
         """Where training continues inside an epoch, take up its means; the first of other processes has them all."""
         self._set_drop_path()
+        before = now = self.trainer.world_size
         for name, values in (self._so_far or {}).items():
             metric, _, state = name.partition(".")
-            same = len(values) == self.trainer.world_size
-            value = values[self.global_rank] if same else values.sum() * (self.global_rank == 0)
+            before = len(values)
+            value = values[self.global_rank] if before == now else values.sum() * (self.global_rank == 0)
             setattr(getattr(self, metric), state, value.to(self.device))
         self._so_far = None
+        if before != now and self.global_rank == 0:
+            name = Path(self.trainer.default_root_dir).name
+            print(
+                f"{name}: on {counted(now, 'device')} from here, on {before} before: BatchNorm sees each device's share "
+                "of a mini-batch, dropout is drawn for each, and sums are rounded otherwise, so that the result is that of "
+                "neither",
+                flush=True,
+            )
 
     def on_train_epoch_start(self) -> None:
         """Note the learning rate that the epoch begins with, and set its probability of drop path."""
@@ -233,7 +254,9 @@ class ImageClassifier(pl.LightningModule):
             scheduler = torch.optim.lr_scheduler.SequentialLR(optimizer, [first, scheduler], [rising])
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
-    def _evaluate(self, images: Tensor, labels: Tensor, stage: str, counted: int | None = None) -> Tensor:
+    def _evaluate(
+        self, images: Tensor, labels: Tensor, stage: str, counted: int | None = None, share: int | Tensor | None = None
+    ) -> Tensor:
         training = stage == "train"
         how: dict[str, Any] = {
             "label_smoothing": self.hparams["label_smoothing"] if training else 0.0,
@@ -247,7 +270,7 @@ class ImageClassifier(pl.LightningModule):
         mean_loss, accuracy = getattr(self, f"{stage}_loss"), getattr(self, f"{stage}_acc")
         first = not mean_loss.update_called
         count = len(labels) if counted is None else counted
-        mean_loss.update(loss.detach() * count, count)
+        mean_loss.update(loss.detach() * (count if share is None else share), count)
         accuracy.update((logits.detach().argmax(1) == labels).sum() * bool(count), count)
         if stage == "test":
             self._confused.update(logits.detach(), labels)
