@@ -198,9 +198,9 @@ class ImageClassifier(pl.LightningModule):
         if before != now and self.global_rank == 0:
             name = Path(self.trainer.default_root_dir).name
             print(
-                f"{name}: on {counted(now, 'device')} from here, on {before} before: BatchNorm sees each device's share "
-                "of a mini-batch, dropout is drawn for each, and sums are rounded otherwise, so that the result is that of "
-                "neither",
+                f"{name}: on {counted(now, 'device')} from here, on {before} before: BatchNorm sees each device's "
+                "share of a mini-batch, dropout is drawn for each, and sums are rounded otherwise, so that the result "
+                "is that of neither",
                 flush=True,
             )
 
