@@ -36,6 +36,10 @@ MACS = Column("macs", "MACs")
 N_UNITS = Column("n_units", "rectified units")
 SIZES = {column.name: column for column in (PARAMS, MACS, N_UNITS)}
 
+LATENCY_MS = Column("latency_ms", "latency", "ms", higher_is_better=False)
+MODEL_MB = Column("model_mb", "model size", "MB", higher_is_better=False)
+COSTS = {column.name: column for column in (LATENCY_MS, MODEL_MB)}
+
 SCORE_INIT = Column("score_init", "score at init", "natural log")
 SCORE_FINAL = Column("score_final", "score after training", "natural log", short="score after")
 BEST_VAL_ACC = Column("best_val_acc", "best validation accuracy", "%", short="best val acc")

@@ -122,6 +122,13 @@ class SearchConfig:
     """score only networks with at most so many parameters."""
     max_macs: int | None = field(default=None, metadata=affects("candidates", least=1))
     """score only networks with at most so many multiply-accumulates an image."""
+    max_model_mb: float | None = field(default=None, metadata=affects("candidates", least=0))
+    """score only networks whose parameters and buffers take at most so many megabytes (10^6 bytes, of 32 bits each)."""
+    max_latency_ms: float | None = field(default=None, metadata=affects("candidates", least=0))
+    """score only networks with at most such a latency, as --latency_table says it."""
+    latency_table: str | None = field(default=None, metadata=affects("candidates"))
+    """a table of latencies (CSV: architecture, latency_ms), which the ranking shows, or FILE:COLUMN for another column
+    of it; what it does not know is refused."""
     canonical: bool = field(default=True, metadata=affects("candidates", "scores"))
     """score networks without their dead branches, equal networks once; false for the paper's count."""
     budget: float | None = field(default=None, metadata=affects("candidates", least=0))

@@ -8,7 +8,9 @@ from functools import cached_property
 
 from torch import nn
 
+from naswot_lightning.benchmarks import open_benchmark
 from naswot_lightning.benchmarks.table import Table
+from naswot_lightning.errors import UserError
 from naswot_lightning.spaces import get_space
 from naswot_lightning.spaces.base import CategoricalSpace, EnumerableSpace, Space
 from naswot_lightning.spaces.errors import SpaceError, quoted
@@ -40,8 +42,8 @@ class KnownSpace(EnumerableSpace):
         self.name, self._space, self._benchmark = space.name, space, benchmark
         # What is not restricted, methods among it, takes the place of the class's own defaults.
         own = (
-            "skeleton", "made_for", "source", "evidence", "has_training_parts", "channels_last", "canonical", "read",
-            "validate", "graph", "complexity", "with_training_parts",
+            "skeleton", "made_for", "source", "evidence", "has_training_parts", "builds_on_meta", "channels_last",
+            "canonical", "read", "validate", "graph", "complexity", "with_training_parts",
         )  # fmt: skip
         vars(self).update({attribute: getattr(space, attribute) for attribute in own})
         self._architectures: Sequence[str] = benchmark.architectures
@@ -102,3 +104,17 @@ class KnownCategoricalSpace(KnownSpace):
         if architecture not in self._benchmark:
             raise SpaceError(f"architecture {quoted(architecture)}: {self._benchmark.name} does not know it")
         return architecture
+
+
+def open_for(space: Space, path: str, option: str) -> Table:
+    """Return the table that an option names; a CSV that does not tell its space is taken as of the search's.
+
+    One of another space is a UserError.
+    """
+    try:
+        table = open_benchmark(path)
+    except UserError:
+        table = open_benchmark(path, space.name)
+    if get_space(table.space).name.partition(":")[0] != space.name.partition(":")[0]:
+        raise UserError(f"{option} {path}: it is of {table.space}, not of --space {space.name}")
+    return table

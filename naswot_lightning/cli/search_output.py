@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from naswot_lightning.analysis.evidence import agreement_with_size
-from naswot_lightning.columns import COMBINED, SCORE_INIT, SIZES
+from naswot_lightning.columns import COMBINED, COSTS, SCORE_INIT, SIZES
 from naswot_lightning.console import counted, fold, print_table, print_text, terminal_width
 from naswot_lightning.errors import warn_of_failure
 from naswot_lightning.ranking import COLUMNS, as_dicts, as_read
@@ -151,7 +151,7 @@ def _print_top(search: Search, ranking: pd.DataFrame) -> None:
     top, first = list(as_dicts(ranking.head(search.config.top))), search.criteria[0]
     extra = [name for name in top[0] if name not in COLUMNS and name != first.name]
     labels = {criterion.name: criterion.label for criterion in search.criteria}
-    labels |= {name: column.label for name, column in SIZES.items()}
+    labels |= {name: column.axis for name, column in (SIZES | COSTS).items()}
     labels["score"] = first.label if extra else "score"
     names = ("rank", "score", *extra, *("params", "macs", "n_units"), "architecture")
     print_table(

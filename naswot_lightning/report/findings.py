@@ -25,7 +25,7 @@ from naswot_lightning.analysis.gain import Gain, gain_of
 from naswot_lightning.analysis.results import GroupSettings
 from naswot_lightning.analysis.statistics import describe_method
 from naswot_lightning.analysis.trajectory import TrajectoryFacts, trajectory_facts
-from naswot_lightning.columns import BENCHMARK_ACC, BEST_VAL_ACC, MACS, PARAMS, SCORE_INIT, TEST_ACC, VAL_ACC
+from naswot_lightning.columns import BENCHMARK_ACC, BEST_VAL_ACC, COSTS, MACS, PARAMS, SCORE_INIT, TEST_ACC, VAL_ACC
 from naswot_lightning.console import counted
 from naswot_lightning.ranking import COLUMNS
 from naswot_lightning.report.run import Run
@@ -231,7 +231,7 @@ def scored_candidates(run: Run) -> ScoredCandidates | None:
 def _scores(run: Run) -> dict[str, np.ndarray]:
     """Return the scores of a ranking's rows by name, (n,) each, that which ranks first."""
     rows, first = run.ranking, _ranking_score(run.settings)
-    others = [str(name) for name in rows if name not in (*COLUMNS, first, BENCHMARK_ACC.name)]
+    others = [str(name) for name in rows if name not in (*COLUMNS, *COSTS, first, BENCHMARK_ACC.name)]
     others = [name for name in others if not name.endswith(_DEVIATION)]
     # A single score has no column of its own name.
     return {first: rows["score"].to_numpy(), **{name: rows[name].to_numpy() for name in others}}

@@ -83,10 +83,9 @@ class TabularSearch:
 
     def algorithm(self, name: str, budget: SearchBudget, seed: int) -> Algorithm:
         """Return an algorithm that searches the table, by the name of ``--algorithm``."""
-        limits = Limits(None, None, self.space.complexity)
         most = min(budget.evaluations, len(self.space)) if name == "random" else budget.evaluations
         constructor, options = get_algorithm(name)
-        return constructor(self.space, most, seed, limits, **options)
+        return constructor(self.space, most, seed, Limits(), **options)
 
     def expect_known(self, algorithm: str, budget: SearchBudget, seed: int) -> None:
         """Raise :class:`UserError` where the table does not know the trainings that an algorithm begins with."""

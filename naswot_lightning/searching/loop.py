@@ -12,11 +12,12 @@ from dataclasses import asdict, dataclass, field, replace
 from itertools import accumulate
 from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
 from naswot_lightning.analysis.trajectory import Curve
-from naswot_lightning.columns import BENCHMARK_ACC, Criterion
+from naswot_lightning.columns import BENCHMARK_ACC, COSTS, Criterion
 from naswot_lightning.config import SearchConfig, settings_affecting
 from naswot_lightning.console import has_bars
 from naswot_lightning.data.probe import Probe
@@ -101,6 +102,14 @@ class Search:
             affecting += (*settings_affecting(self.config, "scores"), "device")
         return {name: getattr(self.config, name) for name in affecting}
 
+    def cost_of(self, name: str, rows: Sequence[ScoreRow]) -> np.ndarray:
+        """Return a cost of each candidate, (n,); NaN where it is not known, or its network cannot be built."""
+        found = np.full(len(rows), np.nan)
+        for number, row in enumerate(rows):
+            if row.status != "failed" and (cost := self.limits.costs[name](row.architecture)) is not None:
+                found[number] = cost
+        return found
+
     @contextmanager
     def opened(self) -> Iterator[None]:
         """Hold the run folder within a block, see :meth:`RunFolder.open`; note the versions of the libraries."""
@@ -121,7 +130,7 @@ class Search:
         """Return the first candidates; none within the limits is a UserError."""
         batch = self.algorithm.propose([])
         if not batch:
-            raise UserError(f"{self.limits}; raise the limits")
+            raise self.limits.nothing_fits()
         if self.limits.n_rejected:
             print(self.limits)
         return batch
@@ -134,7 +143,8 @@ class Search:
         evaluated = [row for row in {proposal_of(row): row for row in proposed}.values() if row.fidelity is None]
         if not evaluated:
             raise UserError("no candidate was trained for all epochs: give a larger --samples or --budget")
-        known = {} if self.benchmark is None else {BENCHMARK_ACC.name: self.benchmark.accuracies(evaluated)}
+        known = {name: self.cost_of(name, evaluated) for name in self.limits.budgets if name in COSTS}
+        known |= {} if self.benchmark is None else {BENCHMARK_ACC.name: self.benchmark.accuracies(evaluated)}
         ranking = rank(evaluated, self.criteria, known)
         write_ranking(folder.path, ranking)
         evidence = self.benchmark.write_evidence(folder.path, ranking) if self.benchmark else None

@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from naswot_lightning.benchmarks import Table, open_benchmark
-from naswot_lightning.benchmarks.known_space import space_of
+from naswot_lightning.benchmarks.known_space import open_for, space_of
 from naswot_lightning.benchmarks.targets import reported_target
 from naswot_lightning.columns import Criterion
 from naswot_lightning.config import SearchConfig
@@ -24,10 +23,11 @@ from naswot_lightning.report.loggers import parse_loggers
 from naswot_lightning.scores.registry import parse_scores
 from naswot_lightning.searching.algorithms.base import Algorithm, Budget, Limits, get_algorithm
 from naswot_lightning.searching.algorithms.random import Listed, Shard, read_architectures
+from naswot_lightning.searching.costs import budgets_of, costs_of
 from naswot_lightning.searching.evaluators.base import Evaluator, EvaluatorContext
 from naswot_lightning.searching.evaluators.table import BenchmarkLookup, TableEvaluator
 from naswot_lightning.searching.loop import Search
-from naswot_lightning.spaces import Complexity, EnumerableSpace, Space, get_space, trust
+from naswot_lightning.spaces import EnumerableSpace, get_space, trust
 from naswot_lightning.storage.run_folder import RunFolder
 
 
@@ -48,18 +48,15 @@ def plan_search(config: SearchConfig, scored: bool = False) -> Search:
     device = machine.device
     if not scored:
         config = replace(config, device=_kind_of_device(config))
-    benchmark = _open_benchmark(config, space)
+    benchmark = None if config.benchmark is None else open_for(space, config.benchmark, "--benchmark")
     if config.evaluator == "table" and benchmark is not None:
         space = space_of(benchmark, space)
     load_probes = _cache_probes(config)
     evaluator = make_evaluator(EvaluatorContext(config, space, criteria, device, load_probes, benchmark, needs_scores))
     canonical = space.canonical if config.canonical and config.evaluator != "table" else str
 
-    def complexity(architecture: str) -> Complexity:
-        probe = load_probes()[0]
-        return space.complexity(canonical(architecture), probe.num_classes, probe.images.shape[1], probe.image_size)
-
-    limits = Limits(config.max_params, config.max_macs, complexity)
+    costs = costs_of(config, space, canonical, load_probes)
+    limits = Limits(budgets_of(config, costs), costs)
     algorithm: Algorithm
     if config.architectures is not None:
         algorithm = Listed(read_architectures(space, config.architectures), limits)
@@ -129,19 +126,6 @@ def _cache_probes(config: SearchConfig) -> Callable[[], Sequence[Probe]]:
         return [draw_probe(dataset, config.batch_size, seed, config.probe_size) for seed in seeds]
 
     return load
-
-
-def _open_benchmark(config: SearchConfig, space: Space) -> Table | None:
-    """Return the table that is asked for; a CSV that does not tell its space is taken as of the search's."""
-    if config.benchmark is None:
-        return None
-    try:
-        benchmark = open_benchmark(config.benchmark)
-    except UserError:
-        benchmark = open_benchmark(config.benchmark, space.name)
-    if get_space(benchmark.space).name.partition(":")[0] != space.name.partition(":")[0]:
-        raise UserError(f"--benchmark {config.benchmark}: it is of {benchmark.space}, not of --space {space.name}")
-    return benchmark
 
 
 def _request(machine: SearchConfig, folder: RunFolder, evaluator: Evaluator) -> ResourceRequest:

@@ -23,6 +23,9 @@ from naswot_lightning.storage.score_rows import ScoreRow, read_score_rows
 
 # The score that counts the rectified units, which each row has.
 _UNITS = "rectified_units"
+_BUDGETS = {
+    "max_params": "parameters", "max_macs": "MACs", "max_model_mb": "MB", "max_latency_ms": "ms of latency",
+}  # fmt: skip
 # Evaluators whose rows are accuracies.
 _OF_ACCURACIES = ("train", "table")
 
@@ -77,7 +80,7 @@ class Candidates:
             algorithm = settings.get("algorithm")
             how = "drawn at random" if algorithm == "random" else f"proposed by {algorithm}"
             found = f"{how} (seed {settings.get('seed')})"
-        for name, label in (("max_params", "parameters"), ("max_macs", "MACs")):
+        for name, label in _BUDGETS.items():
             if settings.get(name) is not None:
                 found += f", at most {format_cell(settings[name])} {label}"
         if settings.get("shard") is not None:

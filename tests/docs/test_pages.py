@@ -7,6 +7,7 @@ from dataclasses import fields
 import pytest
 import torch
 
+from naswot_lightning import spaces
 from naswot_lightning.benchmarks.convert import convert
 from naswot_lightning.config import ExportConfig, PredictConfig, SearchConfig, TrainConfig, WandbConfig
 from naswot_lightning.report.settings import ReportConfig
@@ -56,8 +57,8 @@ def place(tmp_path_factory):
         table = write_table(place / f"{name}.csv", 4, _NARROW, {("cifar10", "test"): 0.0})
         convert(table, place / f"{name}.npz", _NARROW)
     write_own_table(place / "accuracies.csv", 5)
-    latencies = (place / "accuracies.csv").read_text().replace("accuracy", "pixel3_latency_ms")
-    (place / "latencies.csv").write_text(latencies)
+    latencies = (f"{each},{1 + each.count('conv')}" for each in spaces.get_space("nasbench201"))
+    (place / "latencies.csv").write_text("\n".join(["architecture,pixel3_latency_ms", *latencies]))
     make_image_folder(place / "my_images", {"train": 8, "test": 4}, size=32)
     for block in (block for page in PAGES for block in blocks(page) if block.file):
         (place / block.file).write_text(block.text)

@@ -256,7 +256,9 @@ def _read_list(space_name: str) -> Callable[[Path], None]:
     def read(folder: Path) -> None:
         space = get_space(space_name)
         architectures = read_architectures(space, folder / f"list {space_name}.txt")
-        for architecture in Listed(architectures[:2], Limits(10**9, 10**12, space.complexity)).propose(()):
+        for architecture in Listed(
+            architectures[:2], Limits({"params": 10**9}, {"params": lambda a: space.complexity(a).params})
+        ).propose(()):
             with contextlib.suppress(TooLargeError):
                 space.canonical(architecture)
 

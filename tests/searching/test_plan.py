@@ -73,7 +73,7 @@ def test_limits_refuse_before_scoring_and_say_how_many(tmp_path, capsys):
     listed.write_text(SPACE[1462])
     for options, message in (
         ({"samples": 1}, "within the limits"),
-        ({"architectures": str(listed)}, r"1 of 1 candidates refused.*raise the limits"),
+        ({"architectures": str(listed)}, r"1 of 1 candidates refused.*smallest seen: params 1,531,546; raise"),
     ):
         with pytest.raises(UserError, match=message):
             run_search(SearchConfig(**{**QUICK, **options}, run_dir=str(tmp_path / "none"), max_params=10))

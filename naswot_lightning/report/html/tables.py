@@ -16,7 +16,7 @@ from naswot_lightning.analysis.evidence import (
     Verdict,
     tau_in_words,
 )
-from naswot_lightning.columns import BENCHMARK_ACC, SCORE_INIT, SIZES, TEST_ACC, VAL_ACC, Column, Criterion
+from naswot_lightning.columns import BENCHMARK_ACC, COSTS, SCORE_INIT, SIZES, TEST_ACC, VAL_ACC, Column, Criterion
 from naswot_lightning.ranking import COLUMNS, as_dicts
 from naswot_lightning.report.findings import Findings, describe_trajectory
 from naswot_lightning.report.run import Run, TrainingRun
@@ -46,6 +46,7 @@ _PAPER_ROWS = 30
 _DIGITS = 7
 _SHARES = {TEST_ACC.name, VAL_ACC.name, BENCHMARK_ACC.name}
 _LABELS = {VAL_ACC.name: "val acc", BENCHMARK_ACC.name: "benchmark acc"}
+_LABELS |= {name: cost.axis for name, cost in COSTS.items()}
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
+from naswot_lightning.console import format_cell
 from naswot_lightning.errors import UserError
 from naswot_lightning.registry import resolve_with_options
-from naswot_lightning.spaces import CategoricalSpace, Complexity, Space, SpaceError, get_space, list_spaces
+from naswot_lightning.spaces import CategoricalSpace, Space, SpaceError, get_space, list_spaces
 from naswot_lightning.spaces.errors import TooLargeError
 from naswot_lightning.storage.score_rows import ScoreRow
 
@@ -64,27 +66,35 @@ class Algorithm(Protocol):
         """
 
 
+# What an architecture costs; None where that is not known.
+Cost = Callable[[str], float | None]
+
+
 @dataclass
 class Limits:
-    """Keeps candidates within a number of parameters and of multiply-accumulates, and counts those it rejected."""
+    """Keeps candidates within budgets, and counts those it rejected."""
 
-    max_params: int | None
-    max_macs: int | None
-    complexity: Callable[[str], Complexity]
+    budgets: Mapping[str, float] = field(default_factory=dict)
+    """the most of each cost, by its name; what is looked up comes before what is counted."""
+    costs: Mapping[str, Cost] = field(default_factory=dict)
     n_seen: int = field(default=0, init=False)
     n_rejected: int = field(default=0, init=False)
+    smallest: dict[str, float] = field(default_factory=dict, init=False)
+    """of each cost, among those that meet the budgets before it."""
+    unknown: Counter[str] = field(default_factory=Counter, init=False)
+    """candidates without each cost."""
 
     def accepts(self, architecture: str) -> bool:
-        """Return whether the architecture is within the limits.
+        """Return whether the architecture is within the budgets.
 
-        One that is larger than its space builds is not. One whose size cannot be counted is: its row says why.
+        One that is larger than its space builds, or of which a cost is not known, is not. One that cannot be built to
+        be counted is: its row says why.
         """
-        if self.max_params is None and self.max_macs is None:
+        if not self.budgets:
             return True
         try:
-            size = self.complexity(architecture)
-            limited = (size.params, self.max_params), (size.macs, self.max_macs)
-            within = all(most is None or count <= most for count, most in limited)
+            # The first that is not met is the last that is asked for: to count a network takes milliseconds.
+            within = all(self._meets(name, most, architecture) for name, most in self.budgets.items())
         except TooLargeError:
             within = False
         except (UserError, OSError):
@@ -96,9 +106,26 @@ class Limits:
         self.n_rejected += not within
         return within
 
+    def _meets(self, name: str, most: float, architecture: str) -> bool:
+        cost = self.costs[name](architecture)
+        if cost is None:
+            self.unknown[name] += 1
+            return False
+        self.smallest[name] = min(cost, self.smallest.get(name, cost))
+        return cost <= most
+
     def __str__(self) -> str:
         share = 100 * self.n_rejected / self.n_seen if self.n_seen else 0.0
-        return f"--max_params, --max_macs: {self.n_rejected} of {self.n_seen} candidates refused ({share:.1f} %)"
+        given = [f"--max_{name} {format_cell(most)}" for name, most in self.budgets.items() if math.isfinite(most)]
+        said = f"{self.n_rejected:,} of {self.n_seen:,} candidates refused ({share:.1f} %)"
+        said = f"{', '.join(given)}: {said}" if given else said
+        return ", ".join([said, *(f"{count:,} without a known {name}" for name, count in self.unknown.items())])
+
+    def nothing_fits(self) -> UserError:
+        """Return the error of a search that has no first candidate."""
+        least = ", ".join(f"{name} {format_cell(cost)}" for name, cost in self.smallest.items())
+        seen = f"; the smallest seen: {least}; raise the budgets" if least else ""
+        return UserError(f"no candidate is within the limits: {self}{seen}")
 
 
 @dataclass
@@ -196,10 +223,10 @@ def sample_within_limits(draw: Callable[[], str | None], count: int, limits: Lim
     return found
 
 
-def require_nonempty(found: list[str]) -> list[str]:
+def require_nonempty(found: list[str], limits: Limits) -> list[str]:
     """Return the first candidates of a search; raise :class:`UserError` where there are none."""
     if not found:
-        raise UserError("no architecture is within --max_params and --max_macs; raise the limits")
+        raise limits.nothing_fits()
     return found
 
 

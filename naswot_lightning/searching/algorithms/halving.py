@@ -172,7 +172,7 @@ class BOHB(SpaceAlgorithm):
             return best
 
         found = sample_within_limits(draw, count, self.limits)
-        return require_nonempty(found) if count and not rows else found
+        return require_nonempty(found, self.limits) if count and not rows else found
 
     def fit(self, rows: Sequence[ScoreRow]) -> tuple[Density, Density] | None:
         """Return the densities of good trainings and of the others, on the highest rung of which there are enough."""

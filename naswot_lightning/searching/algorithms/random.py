@@ -55,7 +55,9 @@ def sample_space(space: Space, samples: int, seed: int, limits: Limits | None = 
         exhausted = len(found) == len(space) if isinstance(space, EnumerableSpace) else fruitless == _FRUITLESS_DRAWS
         too_strict = limits is not None and limits.n_rejected >= _MOST_REJECTED * samples
         if admitted < samples and (exhausted or too_strict):
-            within = "" if limits is None or not limits.n_rejected else " within the limits"
+            if limits is not None and not admitted:
+                raise limits.nothing_fits()
+            within = f" within the limits ({limits})" if limits is not None and limits.n_rejected else ""
             found_only = f"found only {admitted} different architectures{within} in {space.name}"
             raise UserError(f"--samples {samples}: {found_only}")
     return [architecture for architecture, within in found.items() if within]

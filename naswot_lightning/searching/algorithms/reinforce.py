@@ -68,7 +68,7 @@ class Reinforce(SpaceAlgorithm):
             lambda: architecture_from_decisions(self._categorical, self._policy.draw(rng)), 1, self.limits
         )
         found = found or sample_within_limits(lambda: self.space.sample(rng), 1, self.limits)
-        return found if rows else require_nonempty(found)
+        return found if rows else require_nonempty(found, self.limits)
 
     def _learn(self, row: ScoreRow) -> None:
         self._learnt, self._latest = self._learnt + 1, row

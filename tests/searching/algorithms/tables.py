@@ -9,7 +9,7 @@ from naswot_lightning.spaces import get_space
 from naswot_lightning.storage.score_rows import ScoreRow
 
 SPACE = get_space("nasbench201")
-NO_LIMITS = Limits(None, None, SPACE.complexity)
+NO_LIMITS = Limits()
 
 
 def made(name, space=SPACE, samples=60, seed=3, limits=NO_LIMITS):

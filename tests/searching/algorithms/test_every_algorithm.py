@@ -30,7 +30,7 @@ def test_proposals_depend_on_the_rows_alone(space):
 
 def test_candidates_are_within_the_limits_and_an_error_where_there_are_none():
     for name in WITH_OPTIONS:
-        limits = Limits(400_000, None, SPACE.complexity)
+        limits = Limits({"params": 400_000}, {"params": params})
         history = simulate(made(name, limits=limits), evaluator(params))
         assert limits.n_rejected
         assert all(params(row.architecture) <= 400_000 for row in history.rows)
@@ -38,7 +38,7 @@ def test_candidates_are_within_the_limits_and_an_error_where_there_are_none():
         first = made(name, samples=10, limits=limits).propose([])
         assert sum(each.fidelity if isinstance(each, Trial) else 1 for each in first) <= 10
         with pytest.raises(UserError, match=r"limits|within"):
-            made(name, samples=1, limits=Limits(10, None, SPACE.complexity)).propose([])
+            made(name, samples=1, limits=Limits({"params": 10}, {"params": params})).propose([])
 
 
 def test_failed_candidates_are_the_worst():
@@ -64,7 +64,7 @@ def test_searches_of_small_spaces_end():
 def test_other_spaces_are_searched_and_those_without_decisions_refused_in_one_line():
     for name in WITH_FEEDBACK:
         for space in map(get_space, ("nats_size", "nasbench101")):
-            algorithm = made(name, space, 20, limits=Limits(None, None, space.complexity))
+            algorithm = made(name, space, 20, limits=Limits())
             for row in simulate(algorithm, evaluator(len)).rows[-5:]:
                 space.validate(row.architecture)
     with pytest.raises(UserError, match=r"--algorithm bohb: .*nds_darts.* nasbench201, nats_size, nasbench101"):

@@ -5,7 +5,7 @@ import pytest
 from naswot_lightning.errors import UserError
 from naswot_lightning.searching.algorithms.base import Limits
 from naswot_lightning.searching.algorithms.random import deal, read_architectures, sample_space
-from naswot_lightning.spaces import Complexity, get_space
+from naswot_lightning.spaces import get_space
 from naswot_lightning.spaces.errors import TooLargeError
 from tests.searching.runs import SPACE
 from tests.spaces.nds.architectures import GENOTYPES
@@ -68,16 +68,21 @@ def test_limits_refuse_what_is_too_large_and_leave_other_faults_to_the_row():
     def size(architecture):
         if architecture in faults:
             raise faults[architecture]
-        return Complexity(len(architecture), 0)
+        return None if architecture == "unknown" else len(architecture)
 
     faults = {"a": TooLargeError("a"), "b": RuntimeError("b"), "c": UserError("no such data"), "d": OSError("disk")}
-    limits = Limits(3, None, size)
-    assert [limits.accepts(architecture) for architecture in ("xyz", "wxyz", "a", "b")] == [True, False, False, True]
-    assert (limits.n_seen, limits.n_rejected) == (4, 2)
+    limits = Limits({"params": 3}, {"params": size})
+    found = [limits.accepts(architecture) for architecture in ("xyz", "wxyz", "a", "b", "unknown")]
+    assert found == [True, False, False, True, False]
+    said = "--max_params 3: 3 of 5 candidates refused (60.0 %), 1 without a known params"
+    assert str(limits) == said
+    assert str(limits.nothing_fits()) == (
+        f"no candidate is within the limits: {said}; the smallest seen: params 3; raise the budgets"
+    )
     for architecture in ("c", "d"):
         with pytest.raises(type(faults[architecture])):
             limits.accepts(architecture)
-    assert all(Limits(None, None, size).accepts(architecture) for architecture in faults)
+    assert all(Limits({}, {"params": size}).accepts(architecture) for architecture in faults)
 
 
 def test_a_candidate_whose_network_is_not_known_is_one_of_its_own():

@@ -1,0 +1,94 @@
+"""Budgets of what a network costs, and latencies of a table."""
+
+import random
+
+import pandas as pd
+import pytest
+
+from naswot_lightning.cli import run_named
+from naswot_lightning.cli.search import run_search
+from naswot_lightning.config import SearchConfig
+from naswot_lightning.errors import UserError
+from naswot_lightning.ranking import read_ranking
+from tests.searching.runs import QUICK, SPACE, files_of
+
+DRAWN = [SPACE.sample(random.Random(number)) for number in range(200)]
+FULL = SPACE[1462]
+
+
+def write_latencies(path, known=DRAWN[:100], scale=1.0, column="latency_ms"):
+    """Write a latency that grows with the 3x3 convolutions; of 50 others that they do not run."""
+    latencies = dict.fromkeys(DRAWN[100:150], -1.0)
+    latencies |= {each: scale * (1 + each.count("conv_3x3")) for each in known}
+    pd.DataFrame({"architecture": latencies.keys(), column: latencies.values()}).to_csv(path, index=False)
+
+
+@pytest.fixture
+def search(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "list.txt").write_text("\n".join(DRAWN))
+    write_latencies(tmp_path / "latencies.csv")
+
+    def run(folder="run", **options):
+        run_search(SearchConfig(**{**QUICK, "run_dir": str(tmp_path / folder), **options}))
+        return read_ranking(tmp_path / folder)
+
+    return run
+
+
+def test_a_table_gives_latencies_and_what_it_does_not_know_is_refused(search, capsys):
+    ranking = search(architectures="list.txt", latency_table="latencies.csv", max_latency_ms=2)
+    known = dict.fromkeys(each for each in DRAWN[:100] if each.count("conv_3x3") <= 1)
+    assert set(ranking["architecture"]) == set(known)
+    assert ranking["latency_ms"].tolist() == [1 + each.count("conv_3x3") for each in ranking["architecture"]]
+    out = capsys.readouterr().out
+    assert "--max_latency_ms 2: " in out
+    assert f"{len(set(DRAWN)) - len(set(DRAWN[:100]))} without a known latency_ms" in out
+    assert "latency (ms)" in out
+
+
+def test_every_budget_holds_for_algorithms_that_learn(search):
+    write_latencies("all.csv", list(SPACE))
+    write_latencies("other.csv", list(SPACE), column="pixel3_ms")
+    for number, table in enumerate(("all.csv", "other.csv", "all.csv:latency_ms")):
+        options = {"latency_table": table, "max_latency_ms": 3, "max_model_mb": 2}
+        ranking = search(f"run{number}", algorithm="rea:population=4", samples=8, **options)
+        assert (ranking["latency_ms"] <= 3).all()
+        assert (ranking["model_mb"] <= 2).all()
+
+
+def test_model_mb_counts_parameters_and_buffers(search, tmp_path):
+    (tmp_path / "one.txt").write_text(FULL)
+    ranking = search(architectures="one.txt", max_model_mb=100)
+    state = SPACE.build(FULL, 10).state_dict()
+    assert ranking["model_mb"].tolist() == [sum(each.nbytes for each in state.values()) / 1e6]
+
+
+def test_a_table_that_has_changed_gives_what_a_new_search_does(search, tmp_path):
+    options = {"latency_table": "latencies.csv", "max_latency_ms": 3, "samples": 5}
+    search(**options)
+    write_latencies("latencies.csv", scale=1.5)
+    search(**options)
+    search("new", **options)
+    assert files_of(tmp_path / "run") == files_of(tmp_path / "new")
+
+
+def test_budgets_that_nothing_meets_are_one_line(search, tmp_path, capsys):
+    write_latencies("none_known.csv", known=[])
+    for options, message in (
+        ({"max_latency_ms": 5}, "--max_latency_ms 5: nothing tells the latency; give --latency_table FILE"),
+        ({"latency_table": "none.csv"}, "none.csv: no such file"),
+        ({"latency_table": "latencies.csv:watts"}, "unknown column of latencies 'watts', expected one of"),
+        ({"latency_table": "latencies.csv", "space": "nats_size"}, "it is of nasbench201, not of --space nats_size"),
+        (
+            {"latency_table": "latencies.csv", "max_latency_ms": 0.5},
+            r"smallest seen: latency_ms 1\.00; raise",
+        ),
+        ({"max_model_mb": 0.1}, r"smallest seen: model_mb 0\.\d+; raise the budgets"),
+        ({"latency_table": "none_known.csv", "algorithm": "rea"}, r"1,000 of 1,000 candidates .* known latency_ms$"),
+    ):
+        with pytest.raises(UserError, match=message):
+            search("none", **{"architectures": None if "algorithm" in options else "list.txt", **options})
+    assert not (tmp_path / "none").exists()
+    assert run_named("search", ["--max_model_mb", "-1"]) == 2
+    assert "--max_model_mb -1.0: expected at least 0" in capsys.readouterr().err
