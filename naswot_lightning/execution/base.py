@@ -98,16 +98,19 @@ def run_item(task: Task[T, R], item: T) -> R | WorkerFailure:
     try:
         with forks_ended():
             return task(item)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - raised again
         failure = machine_failure(error)
-        if failure is None:
-            raise
+    free_memory()
+    return failure
+
+
+def free_memory() -> None:
+    """Give back what a call has held that met a fault of the machine."""
     gc.collect()
     if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_initialized():
         # Where the device is broken, this fails as well.
         with suppress(RuntimeError):
             torch.cuda.empty_cache()
-    return failure
 
 
 def is_device_failure(result: object) -> TypeGuard[WorkerFailure]:
@@ -115,9 +118,9 @@ def is_device_failure(result: object) -> TypeGuard[WorkerFailure]:
     return isinstance(result, WorkerFailure) and result.kind == "device"
 
 
-def machine_failure(error: Exception) -> WorkerFailure | None:
-    """Return a fault of the machine as the failure of a worker; None where it is of the task."""
+def machine_failure(error: Exception) -> WorkerFailure:
+    """Return a fault of the machine as the failure of a worker; raise one of the task again."""
     kind = fault_kind(error)
     if kind == "architecture":
-        return None
+        raise error
     return WorkerFailure(f"met {error if isinstance(error, MachineError) else describe_error(error)}", kind)

@@ -28,7 +28,10 @@ from naswot_lightning.execution.base import (
     T,
     Task,
     WorkerFailure,
+    forks_ended,
+    free_memory,
     is_device_failure,
+    machine_failure,
     run_item,
 )
 from naswot_lightning.execution.worker import (
@@ -95,7 +98,14 @@ class SerialExecutor:
             raise
         again: list[T] = []
         for item, is_last_try in chain(((item, False) for item in items), ((item, True) for item in again)):
-            result = run_item(task, item)
+            # run_item, written out: few calls from a search to its codes.
+            try:
+                with forks_ended():
+                    result: R | WorkerFailure = task(item)
+            except Exception as error:  # noqa: BLE001 - raised again
+                result = machine_failure(error)
+            if isinstance(result, WorkerFailure):
+                free_memory()
             if is_device_failure(result):
                 raise MachineError(
                     f"this process {result.reason}, and can use the device no more; what is finished is kept: run the "

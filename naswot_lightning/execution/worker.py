@@ -138,9 +138,7 @@ def answer_item(item: Any) -> tuple[Any, Exception | None]:
     """Return the result of an item in a local worker, or the error of the task."""
     try:
         if isinstance(_loaded, Exception):
-            if failure := machine_failure(_loaded):
-                return failure, None
-            raise _loaded
+            return machine_failure(_loaded), None
         return run_item(_loaded, item), None
     except Exception as error:  # noqa: BLE001 - raised again where the result is wanted
         return None, sendable(error)

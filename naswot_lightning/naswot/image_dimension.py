@@ -7,7 +7,7 @@ the images is the one that grows with it, and with the last image twice, so that
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -58,6 +58,9 @@ class UnknownDimensionError(Exception):
 class Dimensions:
     """Tells which dimension of the inputs of a forward pass's ReLUs holds the images."""
 
+    def begin(self, images: Tensor) -> None:
+        """Forget an earlier pass; these are the images of the one that begins."""
+
     def follow(self, func: Callable[..., Any], args: Any, output: Any) -> None:
         """Note what a call has returned."""
 
@@ -69,10 +72,24 @@ class Dimensions:
         """Check the whole pass."""
 
 
+def ways_to_tell(images: Tensor) -> Iterator[tuple[Dimensions, Tensor]]:
+    """Yield what tells the dimension in a forward pass, and the images of that; it raises UnknownDimensionError, next.
+
+    Most networks need the first pass alone.
+    """
+    yield ImagesOutermost(), images
+    # One image, and another twice or, so that the number differs from N, three times.
+    other = images[[0, 1, 1] if len(images) != 3 else [0, 1, 1, 1]]
+    seen = ReLUInputs()
+    yield seen, other
+    yield FoundDimensions(len(other), seen.inputs), images
+
+
 class ImagesOutermost(Dimensions):
     """Follows through the calls of one forward pass which tensors hold the images in their first dimension."""
 
-    def __init__(self, images: Tensor) -> None:
+    def begin(self, images: Tensor) -> None:
+        """Mark them."""
         self._count = len(images)
         images._images_outermost_in = self  # type: ignore[attr-defined]
 
@@ -112,20 +129,32 @@ class ImagesOutermost(Dimensions):
 class ReLUInputs(Dimensions):
     """Keeps the inputs of the ReLUs of a pass, in the order of the calls, for :class:`FoundDimensions`."""
 
-    def __init__(self, images: Tensor) -> None:
+    def __init__(self) -> None:
         self.inputs: list[Tensor] = []
+
+    def begin(self, images: Tensor) -> None:
+        """Forget those of an earlier pass."""
+        self.inputs.clear()
 
     def by_image(self, pre_activations: Tensor) -> None:
         """Keep a copy, since the call may be in place."""
         self.inputs.append(pre_activations.detach().clone())
 
+    def end(self) -> None:
+        """Raise :class:`UnknownDimensionError`: the next pass tells."""
+        raise UnknownDimensionError
+
 
 class FoundDimensions(Dimensions):
     """Finds the images in the inputs of ReLUs by those of a second forward pass, call by call."""
 
-    def __init__(self, few: int, inputs: list[Tensor], images: Tensor) -> None:
-        # N of the mini-batch and of the second one, whose last two images are the same, and the inputs of its ReLUs.
-        self._images, self._few, self._inputs = len(images), few, iter(inputs)
+    def __init__(self, few: int, inputs: list[Tensor]) -> None:
+        # N of the second mini-batch, whose last two images are the same, and the inputs of its ReLUs.
+        self._few, self._of_few = few, inputs
+
+    def begin(self, images: Tensor) -> None:
+        """Compare with the first of the inputs."""
+        self._images, self._inputs = len(images), iter(self._of_few)
 
     def by_image(self, pre_activations: Tensor) -> Tensor | None:
         """Return the input of the next ReLU as (N, ...); None where it does not depend on the images."""

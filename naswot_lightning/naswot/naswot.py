@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from functools import partial
 from typing import Any, Literal, TypeVar, get_args
 
@@ -22,11 +22,9 @@ from naswot_lightning.naswot.compiled.codes import CodeDistances
 from naswot_lightning.naswot.compiled.layers import average_pooled, normalized_by_batch
 from naswot_lightning.naswot.image_dimension import (
     Dimensions,
-    FoundDimensions,
-    ImagesOutermost,
-    ReLUInputs,
     UnknownDimensionError,
     functions_named,
+    ways_to_tell,
 )
 from naswot_lightning.naswot.isolation import isolated, unwrapped
 from naswot_lightning.naswot.kernel import ActivationKernel
@@ -109,28 +107,23 @@ def activation_kernel(
     network = unwrapped(network)
     by_batch = batch_norm == "batch"
     autocast = torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16")
-
-    def record(dimensions: Callable[[Tensor], Dimensions], observers: Observers, images: Tensor) -> _ReLURecorder:
-        for attempt in memory_attempts(network, images):
-            with attempt as batch, isolated(network, batch.device), autocast, ExitStack() as stack:
-                recorder = stack.enter_context(_ReLURecorder(len(batch), dimensions(batch), by_batch, observers))
-                # Entered last, a mode among them sees every call first.
-                for observer in observers:
-                    stack.enter_context(observer)
-                network(batch)
-        return recorder
-
     # Not inference_mode: what a network keeps of its first forward pass (a mask, a table) must serve its training.
     with torch.inference_mode(False), torch.no_grad():
         if variant == "reference":
             return in_channels_last(partial(_reference_kernel, network, by_batch, autocast), network, images)
-        try:
-            return record(ImagesOutermost, observers, images).kernel()
-        except UnknownDimensionError:
-            # One image, and another twice or, so that the number differs from N, three times.
-            other = images[[0, 1, 1] if len(images) != 3 else [0, 1, 1, 1]]
-            inputs = record(ReLUInputs, (), other).dimensions.inputs
-            return record(partial(FoundDimensions, len(other), inputs), observers, images).kernel()
+        ways = ways_to_tell(images)
+        while True:
+            dimensions, given = next(ways)
+            looking = observers if given is images else ()
+            with suppress(UnknownDimensionError):
+                for attempt in memory_attempts(network, given):
+                    with attempt as batch, isolated(network, batch.device), autocast, ExitStack() as stack:
+                        recorder = stack.enter_context(_ReLURecorder(batch, dimensions, by_batch, looking))
+                        # Entered last, a mode among them sees every call first.
+                        for observer in looking:
+                            stack.enter_context(observer)
+                        network(batch)
+                return recorder.kernel()
 
 
 def expect_tensor(images: object) -> None:
@@ -248,17 +241,18 @@ class ReLUObserver(AbstractContextManager["ReLUObserver"]):
 class _ReLURecorder(TorchFunctionMode):
     """While active, counts the codes of every ReLU that is called, and shows its input to observers of ReLUs."""
 
-    def __init__(self, images: int, dimensions: Dimensions, by_batch: bool, observers: Observers) -> None:
+    def __init__(self, images: Tensor, dimensions: Dimensions, by_batch: bool, observers: Observers) -> None:
         super().__init__()
-        self._codes = CodeDistances(images)
+        self._codes = CodeDistances(len(images))
         self._smooth_units = 0
-        self.dimensions: Any = dimensions
+        self._dimensions = dimensions
+        dimensions.begin(images)
         self._by_batch = by_batch
         self._observers = [each for each in observers if isinstance(each, ReLUObserver)]
 
     def kernel(self) -> ActivationKernel:
         """Return K_H of the pass, or raise :class:`NoRectifierError`."""
-        self.dimensions.end()
+        self._dimensions.end()
         return self._codes.kernel(self._smooth_units)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -266,13 +260,13 @@ class _ReLURecorder(TorchFunctionMode):
         kwargs = kwargs or {}
         handler = _HANDLERS.get(func)
         output = func(*args, **kwargs) if handler is None else handler(self, func, args, kwargs)
-        self.dimensions.follow(func, args, output)
+        self._dimensions.follow(func, args, output)
         return output
 
     def rectify(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
         """Count the codes of a ReLU's input (N, C, ...), and return what it returns."""
         x: Tensor = args[0] if args else kwargs["input"]
-        by_image = self.dimensions.by_image(x)
+        by_image = self._dimensions.by_image(x)
         if by_image is None:
             return func(*args, **kwargs)
         if self._observers:
