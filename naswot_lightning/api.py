@@ -23,6 +23,7 @@ from naswot_lightning.cli.train import run_training
 from naswot_lightning.config import SearchConfig, TrainConfig
 from naswot_lightning.deploy.model import TrainedModel, choose_result, load
 from naswot_lightning.errors import UserError, expect_name
+from naswot_lightning.naswot import Units
 from naswot_lightning.ranking import rank as rank_rows
 from naswot_lightning.ranking import read_ranking
 from naswot_lightning.registry import trust_named
@@ -47,6 +48,7 @@ def score(
     labels: Tensor | None = None,
     scores: Sequence[str] = ("naswot",),
     num_classes: int | None = None,
+    units: Units = "rectifiers",
 ) -> dict[str, float]:
     """Return scores of an untrained network on a mini-batch; the network is left as it was found.
 
@@ -56,13 +58,15 @@ def score(
         labels: (N,) class indices, for the scores that look at a loss.
         scores: their names (:func:`naswot_lightning.scores.registry.get_score` lists them).
         num_classes: outputs of the network; by default as many as it returns for two of the images.
+        units: that scores of codes count: "rectifiers", "all" (GELU, SiLU and the like, too), or "auto" for all where
+            the network has no rectifier.
 
     Returns:
         By name; -inf where the network is degenerate.
 
     Raises:
         UserError: an unknown score, or one that needs labels where there are none.
-        NoRectifierError: a score needs ReLUs, and the network has none.
+        NoRectifierError: a score needs units that count, and the network has none.
 
     >>> import torch
     >>> network = nn.Sequential(nn.Flatten(), nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 3))
@@ -74,7 +78,7 @@ def score(
         if "+" in name or name in AGGREGATES:
             raise UserError(f"score {name!r} puts ranks of several networks together: use rank() of them")
     probe = probe_of(network, images, labels, scores, num_classes)
-    return compute_scores(network, probe, scores)
+    return compute_scores(network, probe, scores, units)
 
 
 def rank(
@@ -84,6 +88,7 @@ def rank(
     scores: Sequence[str] = ("naswot",),
     num_classes: int | None = None,
     seed: int = 0,
+    units: Units = "rectifiers",
 ) -> Ranking:
     """Rank networks of one's own, each built with weights that depend on ``seed`` and its name alone.
 
@@ -95,6 +100,7 @@ def rank(
             ``naswot search --score``.
         num_classes: 1 + the largest label by default, 10 without labels.
         seed: of the weights.
+        units: that scores of codes count, as in :func:`score`.
 
     Raises:
         UserError: an unknown score, or one that needs labels where there are none.
@@ -105,7 +111,7 @@ def rank(
     names = list(dict.fromkeys(part.name for criterion in criteria for part in criterion.parts))
     probe = probe_of(nn.Identity(), images, labels, names, classes)
     space = NamedNetworks(networks, "networks")
-    evaluator = ScoreEvaluator(space, [probe], names, seed, images.device, criteria=criteria)
+    evaluator = ScoreEvaluator(space, [probe], names, seed, images.device, criteria=criteria, units=units)
     evaluator.prepare()
     rows = [row_of(space.name, name, name, evaluator(name), seed, probe.fingerprint) for name in networks]
     return Ranking(rank_rows(rows, criteria))

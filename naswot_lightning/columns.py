@@ -33,7 +33,7 @@ class Column:
 
 PARAMS = Column("params", "parameters")
 MACS = Column("macs", "MACs")
-N_UNITS = Column("n_units", "rectified units")
+N_UNITS = Column("n_units", "units")
 SIZES = {column.name: column for column in (PARAMS, MACS, N_UNITS)}
 
 LATENCY_MS = Column("latency_ms", "latency", "ms", higher_is_better=False)

@@ -20,6 +20,7 @@ WandbMode = Literal["auto", "online", "offline", "disabled"]
 Select = Literal["top", "spread"]
 ProbeSplit = Literal["train", "test"]
 ScoreBatchNorm = Literal["batch", "running", "both"]
+Units = Literal["rectifiers", "all", "auto"]
 CONFIGS = Path(__file__).parent / "configs"  # what is shipped: --config quickstart is search/quickstart.yaml
 Plain = None | bool | int | float | str
 # Never an object, which a file could name.
@@ -170,6 +171,9 @@ class SearchConfig:
     standard deviation."""
     precision: Literal["32", "bf16"] = field(default="32", metadata=affects("scores"))
     """32 or bf16 (autocast) for the forward pass."""
+    units: Units = field(default="rectifiers", metadata=affects("scores"))
+    """what the scores of codes count: rectifiers, as the paper; all, with those of smooth activations (GELU, SiLU and
+    the like), on where their input is positive; auto for all where a network has no rectifier."""
     calibrate: bool = field(default=False, metadata=affects("display"))
     """instead of a search, measure what cheaper settings of naswot cost and how well they rank, on up to 100 of the
     candidates, and recommend one."""
@@ -342,6 +346,8 @@ class TrainConfig:
     score_batch_norm: ScoreBatchNorm = field(default="batch", metadata=affects("training"))
     """BatchNorm while the score is taken: by the mini-batch (the paper's), by its running statistics, or one score of
     each."""
+    units: Units | None = field(default=None, metadata=affects("training"))
+    """what the score counts: rectifiers, all, or auto; as the search said by default."""
 
     # What trains a pick.
     precision: str = field(default="32-true", metadata=affects("training"))

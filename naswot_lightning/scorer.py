@@ -15,7 +15,7 @@ import torch
 
 from naswot_lightning.columns import Column, Criterion
 from naswot_lightning.errors import UserError, describe_error, raise_machine_fault
-from naswot_lightning.naswot import Precision
+from naswot_lightning.naswot import Precision, Units
 from naswot_lightning.naswot.isolation import process_restored
 from naswot_lightning.networks import build_network, get_device, move_network
 from naswot_lightning.scores.base import Measured, Probe
@@ -70,11 +70,13 @@ class ScoreEvaluator:
         device: torch.device | str = "cpu",
         precision: Precision = "32",
         criteria: Sequence[Criterion] = (),
+        units: Units = "rectifiers",
     ) -> None:
         self.space, self.probes = space, list(probes)
         self.scores = tuple(get_score(name) for name in scores)
         self.seed, self.device_name = seed, str(device)
         self.precision: Precision = precision
+        self.units: Units = units
         self.criteria = tuple(criteria) or tuple(Criterion((column,)) for column in self.columns)
 
     @cached_property
@@ -117,7 +119,7 @@ class ScoreEvaluator:
                 for repeat, probe in enumerate(self.probes):
                     network = build_network(self.space, architecture, self.seed, probe.num_classes, repeat)
                     network = move_network(network, self.device, self.space.channels_last)
-                    measured = Measured(network, probe, size, self.precision, observers_of(self.scores))
+                    measured = Measured(network, probe, size, self.precision, observers_of(self.scores), self.units)
                     repeats.append(values := {})
                     for score in self.scores:
                         # A score that fails leaves the others.
@@ -165,8 +167,8 @@ class ScoreEvaluator:
             raise pickle.PicklingError(f"another process cannot make the space {self.space.name!r} of its name")
         names = tuple(score.name for score in self.scores)
         probes = [probe.to(_CPU) for probe in self.probes]
-        arguments = (self.space.name, probes, names, self.seed, self.device_name, self.precision, self.criteria)
-        return _evaluator_of_named_space, arguments
+        settings = (names, self.seed, self.device_name, self.precision, self.criteria, self.units)
+        return _evaluator_of_named_space, (self.space.name, probes, *settings)
 
 
 def _evaluator_of_named_space(space: str, *arguments: Any) -> ScoreEvaluator:

@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 from torch import Tensor
 
 from naswot_lightning.callbacks.base import Callback
-from naswot_lightning.naswot import BatchNorm, naswot_score
+from naswot_lightning.naswot import BatchNorm, Units, naswot_score
 from naswot_lightning.naswot.naswot import expect_tensor
 from naswot_lightning.registry import trust_named
 from naswot_lightning.scores.registry import compute_scores, probe_of, require_labels
@@ -50,6 +50,8 @@ class ScoreTrajectory(Callback):
         scores: names of scores. The first is the column ``score``; each other has a column of its name.
         labels: (N,) class indices, for scores that look at a loss.
         num_classes: outputs of the network; by default as many as it returns for two of the images.
+        units: that scores of codes count, as :func:`~naswot_lightning.naswot_score` has it: "auto" for a network
+            without rectifiers.
 
     Raises:
         TypeError: the images are not a tensor.
@@ -68,6 +70,7 @@ class ScoreTrajectory(Callback):
         scores: Sequence[str] = ("naswot",),
         labels: Tensor | None = None,
         num_classes: int | None = None,
+        units: Units = "rectifiers",
     ) -> None:
         expect_tensor(images)
         if images.dim() == 0 or images.shape[0] < 2:
@@ -91,6 +94,7 @@ class ScoreTrajectory(Callback):
         self.csv_path = None if csv_path is None else Path(csv_path)
         self.name = name or f"score/{self.scores[0]}"
         self.batch_norm = batch_norm
+        self.units: Units = units
         self.rows: list[dict[str, Any]] = []
         self._max_epochs: int | None = None
         self._own_file: str | None = None
@@ -188,11 +192,11 @@ class ScoreTrajectory(Callback):
         self.images = self.images.to(pl_module.device, dtype)  # type: ignore[arg-type]
         if self.scores == ("naswot",):
             modes: tuple[BatchNorm, ...] = ("batch", "running") if self.batch_norm == "both" else (self.batch_norm,)
-            values = [naswot_score(pl_module, self.images, batch_norm=mode) for mode in modes]
+            values = [naswot_score(pl_module, self.images, batch_norm=mode, units=self.units) for mode in modes]
         else:
             probe = probe_of(pl_module, self.images, self.labels, self.scores, self.num_classes)
             self.num_classes = probe.num_classes
-            values = list(compute_scores(pl_module, probe, self.scores).values())
+            values = list(compute_scores(pl_module, probe, self.scores, self.units).values())
         return dict(zip(self._columns(), values, strict=True))
 
     def _columns(self) -> dict[str, str]:

@@ -144,7 +144,10 @@ def _print_unscored(rows: Sequence[ScoreRow], status: str, ranked: int) -> None:
     share = f" ({count} of them; all reasons in scores.jsonl)" if others else ""
     print_text(one_line(f"{len(reasons)} {status}, ranked last, e.g. {example}: {reason}{share}"))
     if _NO_RELU in reason and 2 * count > ranked:
-        print_text("Most networks have no ReLU: rank them with --score synflow, jacob_cov or zen, which need none")
+        print_text(
+            "Most networks have no ReLU: count their smooth units (GELU, SiLU and the like) with --units auto, or rank "
+            "them with --score synflow, jacob_cov or zen, which need none"
+        )
 
 
 def _print_top(search: Search, ranking: pd.DataFrame) -> None:

@@ -70,7 +70,8 @@ class RunNetworks:
         """Return a network, with the weights that it had in the search, on the mini-batch."""
         # The seed and the architecture alone decide the weights.
         network = build_network(self.space, architecture, self.setting("seed"), self.probe.num_classes)
-        return Measured(move_network(network, self.device, self.space.channels_last), self.probe)
+        network = move_network(network, self.device, self.space.channels_last)
+        return Measured(network, self.probe, units=self.setting("units"))
 
 
 def compute_similarities(kind: MatrixKind, known: NetworksWithAccuracy, networks: RunNetworks) -> Similarities:

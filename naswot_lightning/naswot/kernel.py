@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 
 class NoRectifierError(ValueError):
-    """The forward pass met no rectified linear unit, so that there is no code to compare."""
+    """The forward pass met no unit that counts, so that there is no code to compare."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,13 @@ class ActivationKernel:
     matrix: Tensor
     """(N, N) int64 on the CPU, N_A - d_H(c_i, c_j)."""
     n_units: int
-    """N_A, rectified units per image; every diagonal entry."""
+    """N_A, units per image that have a code; every diagonal entry."""
     has_nan: bool = False
     """a rectifier met NaN, so that the codes mean nothing."""
     smooth_units: int = 0
     """per image, units of smooth activations (GELU, SiLU and the like), which have no code."""
+    counted: Literal["rectifiers", "all"] = "rectifiers"
+    """which units have one."""
 
     @property
     def blind_spot(self) -> str | None:
@@ -38,7 +41,7 @@ class ActivationKernel:
         if self.smooth_units <= self.n_units:
             return None
         units = self.n_units + self.smooth_units
-        others = "the others are smooth (GELU, SiLU and the like), and the score leaves them out"
+        others = "the others are smooth (GELU, SiLU and the like), and only units 'all' counts them"
         return f"the codes see {self.n_units:,} of {units:,} units ({self.n_units / units:.1%}): {others}"
 
     def logdet(self) -> float:

@@ -27,11 +27,12 @@ from naswot_lightning.naswot.image_dimension import (
     ways_to_tell,
 )
 from naswot_lightning.naswot.isolation import isolated, unwrapped
-from naswot_lightning.naswot.kernel import ActivationKernel
+from naswot_lightning.naswot.kernel import ActivationKernel, NoRectifierError
 
 Variant = Literal["paper", "reference"]
 Precision = Literal["32", "bf16"]
 BatchNorm = Literal["batch", "running"]
+Units = Literal["rectifiers", "all", "auto"]
 Observers = Sequence[AbstractContextManager[object]]
 Result = TypeVar("Result")
 # What view says to a feature map in channels_last memory.
@@ -39,15 +40,21 @@ _REFUSED = "view size is not compatible with input tensor's size and stride"
 
 
 def naswot_score(
-    network: nn.Module, images: Tensor, variant: Variant = "paper", batch_norm: BatchNorm = "batch"
+    network: nn.Module,
+    images: Tensor,
+    variant: Variant = "paper",
+    batch_norm: BatchNorm = "batch",
+    units: Units = "rectifiers",
 ) -> float:
     """Return the score s = log|K_H| of a network on one mini-batch (Eq. 2): higher is better.
 
     Args:
         network: any module; it is left exactly as it was found.
-        images: (N, C, H, W) on the device of the network, N >= 2, in any memory format.
+        images: (N, C, H, W) on the device of the network, N >= 2, in any memory format; or what else the network takes,
+            such as (N, length) words.
         variant: see :func:`activation_kernel`, where the errors stand, too.
         batch_norm: see there.
+        units: see there.
 
     Returns:
         The score; -inf where K_H is singular, as with two equal codes, nan where a ReLU met NaN.
@@ -56,7 +63,7 @@ def naswot_score(
     >>> round(naswot_score(nn.ReLU(), images), 4)  # log of det [[2, 0, 1], [0, 2, 1], [1, 1, 2]] = log 4
     1.3863
     """
-    kernel = activation_kernel(network, images, variant, batch_norm=batch_norm)
+    kernel = activation_kernel(network, images, variant, batch_norm=batch_norm, units=units)
     if kernel.blind_spot is not None:
         warnings.warn(kernel.blind_spot, stacklevel=2)
     return kernel.logdet()
@@ -69,6 +76,7 @@ def activation_kernel(
     precision: Precision = "32",
     observers: Observers = (),
     batch_norm: BatchNorm = "batch",
+    units: Units = "rectifiers",
 ) -> ActivationKernel:
     """Return K_H of a network on one mini-batch (Eq. 1), from one forward pass without gradients.
 
@@ -86,24 +94,26 @@ def activation_kernel(
             again.
         batch_norm: "batch" to normalise by the mini-batch, as the paper does, or "running" by the running averages, as
             in eval mode: mean 0 and variance 1 in a new network.
+        units: "rectifiers", as the paper; "all" to count those of smooth activations, too (GELU, SiLU, Hardswish, ELU,
+            SELU, CELU, Mish, Softplus), each on where its pre-activation is positive; "auto" for "rectifiers" where
+            the network has any, else "all", with a second pass.
 
     Raises:
-        NoRectifierError: the network has no rectified linear unit.
+        NoRectifierError: the network has no unit of these.
         TypeError: the images are no tensor.
-        ValueError: fewer than two images, or a variant, precision or mode of BatchNorm that does not exist.
+        ValueError: fewer than two images, or a variant, precision, mode of BatchNorm or kind of units that
+            does not exist.
 
     >>> images = torch.tensor([[1.0, -1.0], [-1.0, 1.0], [1.0, 1.0]])
     >>> kernel = activation_kernel(torch.nn.ReLU(), images)
     >>> kernel.n_units, kernel.matrix.tolist()
     (2, [[2, 0, 1], [0, 2, 1], [1, 1, 2]])
     """
-    chosen = {"variant": (variant, Variant), "precision": (precision, Precision), "batch_norm": (batch_norm, BatchNorm)}
-    for name, (value, known) in chosen.items():
-        if value not in get_args(known):
-            raise ValueError(f"{name} {value!r}: expected one of {', '.join(get_args(known))}")
-    expect_tensor(images)
-    if images.dim() == 0 or images.shape[0] < 2:
-        raise ValueError(f"images of shape {tuple(images.shape)}: a score compares at least 2 images")
+    _check_arguments(images, variant, precision, batch_norm, units)
+    if units == "auto":
+        with suppress(NoRectifierError):
+            return activation_kernel(network, images, variant, precision, observers, batch_norm)
+        units = "all"
     network = unwrapped(network)
     by_batch = batch_norm == "batch"
     autocast = torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16")
@@ -118,12 +128,32 @@ def activation_kernel(
             with suppress(UnknownDimensionError):
                 for attempt in memory_attempts(network, given):
                     with attempt as batch, isolated(network, batch.device), autocast, ExitStack() as stack:
-                        recorder = stack.enter_context(_ReLURecorder(batch, dimensions, by_batch, looking))
+                        recorder = stack.enter_context(
+                            _ReLURecorder(batch, dimensions, by_batch, units == "all", looking)
+                        )
                         # Entered last, a mode among them sees every call first.
                         for observer in looking:
                             stack.enter_context(observer)
                         network(batch)
                 return recorder.kernel()
+
+
+def _check_arguments(
+    images: Tensor, variant: Variant, precision: Precision, batch_norm: BatchNorm, units: Units
+) -> None:
+    """Raise the errors of :func:`activation_kernel`."""
+    chosen = {
+        "variant": (variant, Variant), "precision": (precision, Precision),
+        "batch_norm": (batch_norm, BatchNorm), "units": (units, Units),
+    }  # fmt: skip
+    for name, (value, known) in chosen.items():
+        if value not in get_args(known):
+            raise ValueError(f"{name} {value!r}: expected one of {', '.join(get_args(known))}")
+    if variant == "reference" and units != "rectifiers":
+        raise ValueError(f"units {units!r} and variant 'reference', which counts modules by their name: leave one out")
+    expect_tensor(images)
+    if images.dim() == 0 or images.shape[0] < 2:
+        raise ValueError(f"images of shape {tuple(images.shape)}: a score compares at least 2 images")
 
 
 def expect_tensor(images: object) -> None:
@@ -241,19 +271,21 @@ class ReLUObserver(AbstractContextManager["ReLUObserver"]):
 class _ReLURecorder(TorchFunctionMode):
     """While active, counts the codes of every ReLU that is called, and shows its input to observers of ReLUs."""
 
-    def __init__(self, images: Tensor, dimensions: Dimensions, by_batch: bool, observers: Observers) -> None:
+    def __init__(
+        self, images: Tensor, dimensions: Dimensions, by_batch: bool, all_units: bool, observers: Observers
+    ) -> None:
         super().__init__()
         self._codes = CodeDistances(len(images))
         self._smooth_units = 0
         self._dimensions = dimensions
         dimensions.begin(images)
-        self._by_batch = by_batch
+        self._by_batch, self._all_units = by_batch, all_units
         self._observers = [each for each in observers if isinstance(each, ReLUObserver)]
 
     def kernel(self) -> ActivationKernel:
         """Return K_H of the pass, or raise :class:`NoRectifierError`."""
         self._dimensions.end()
-        return self._codes.kernel(self._smooth_units)
+        return self._codes.kernel(self._smooth_units, "all" if self._all_units else "rectifiers")
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         # A network of NAS-Bench-201 makes 230 calls: one look-up for each, here, and one for the dimension.
@@ -289,7 +321,9 @@ class _ReLURecorder(TorchFunctionMode):
         return func(*args, **kwargs)
 
     def activate_smoothly(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
-        """Count the units of an activation that has no code."""
+        """Count the units of a smooth activation; their codes, too, where all units have one."""
+        if self._all_units:
+            return self.rectify(func, args, kwargs)
         output = func(*args, **kwargs)
         self._smooth_units += output.numel() // self._codes.images
         return output

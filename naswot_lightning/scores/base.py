@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
 
 from naswot_lightning.columns import Column
-from naswot_lightning.naswot import ActivationKernel, NoRectifierError, Precision, activation_kernel
+from naswot_lightning.naswot import ActivationKernel, NoRectifierError, Precision, Units, activation_kernel
 from naswot_lightning.naswot.isolation import all_modules, isolated, unwrapped
 from naswot_lightning.naswot.naswot import in_channels_last
 from naswot_lightning.scores import gradients
@@ -57,9 +57,9 @@ class Probe:
 class Measured:
     """One network on one mini-batch: what scores need of it, each computed once for all that ask, when asked.
 
-    The network, on the device of the probe, is left as it was found; its size is counted where it is not known. The
-    precision is that of the kernel's forward pass, which ``observers`` (:attr:`Score.observers`) look at; one that is
-    left out costs a pass of its own when asked for.
+    The network, on the device of the probe, is left as it was found; its size is counted where it is not known.
+    Precision and units are those of the kernel's forward pass, which ``observers`` (:attr:`Score.observers`) look at;
+    one that is left out costs a pass of its own when asked for.
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class Measured:
         size: Complexity | None = None,
         precision: Precision = "32",
         observers: Iterable[ObserverType] = (),
+        units: Units = "rectifiers",
     ) -> None:
         self.network: nn.Module = unwrapped(network)
         # A lazy network draws its weights in its first forward pass.
@@ -77,16 +78,19 @@ class Measured:
                 self.network(probe.images[:2].clone())
         self.probe, self._size = probe, size
         self.precision: Precision = precision
+        self.units: Units = units
         self._observers = dict.fromkeys(observers)
         self._observed: dict[ObserverType, AbstractContextManager[Any]] = {}
 
     @cached_property
     def kernel(self) -> ActivationKernel:
-        """K_H (Eq. 1); :class:`NoRectifierError` where the network has no rectified linear unit."""
+        """K_H (Eq. 1); :class:`NoRectifierError` where the network has no unit that counts."""
         network, images = self.network, self.probe.images
         new = {kind: kind(network, len(images)) for kind in self._observers if kind not in self._observed}
         try:
-            kernel = activation_kernel(network, images, precision=self.precision, observers=list(new.values()))
+            kernel = activation_kernel(
+                network, images, precision=self.precision, observers=list(new.values()), units=self.units
+            )
         except NoRectifierError:
             # They have seen the whole pass all the same.
             self._observed.update(new)
@@ -105,19 +109,23 @@ class Measured:
 
     @cached_property
     def n_units(self) -> int | None:
-        """N_A, rectified units per image at the probe's size; None where the network has none."""
+        """N_A, units that count per image at the probe's size; None where the network has none."""
         try:
             if "kernel" in self.__dict__:
                 return self.kernel.n_units
             # Two images suffice to count.
-            return activation_kernel(self.network, self.probe.images[:2], precision=self.precision).n_units
+            images = self.probe.images[:2]
+            return activation_kernel(self.network, images, precision=self.precision, units=self.units).n_units
         except NoRectifierError:
             return None
 
     @property
     def blind_spot(self) -> str | None:
-        """What the kernel says where most of the network's activations are smooth; None where it was not computed."""
-        return self.kernel.blind_spot if "kernel" in self.__dict__ else None
+        """What to know of the units behind the scores; None where there is nothing, or no kernel was computed."""
+        kernel = self.__dict__.get("kernel")
+        if kernel is not None and self.units == "auto" and kernel.counted == "all":
+            return f"it has no rectifier: the codes are of its {kernel.n_units:,} smooth units"
+        return None if kernel is None else kernel.blind_spot
 
     @cached_property
     def loss_gradients(self) -> gradients.LossGradients:

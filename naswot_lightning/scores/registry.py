@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from naswot_lightning.columns import Column, Combination, Criterion
 from naswot_lightning.errors import UserError
 from naswot_lightning.logits import tensors_of
+from naswot_lightning.naswot import Units
 from naswot_lightning.naswot.isolation import isolated
 from naswot_lightning.registry import resolve
 from naswot_lightning.scores import AGGREGATES, SCORES
@@ -44,7 +45,9 @@ def get_score(name: str) -> Score:
     return replace(known, name=name)
 
 
-def compute_scores(network: nn.Module, probe: Probe, names: Sequence[str]) -> dict[str, float]:
+def compute_scores(
+    network: nn.Module, probe: Probe, names: Sequence[str], units: Units = "rectifiers"
+) -> dict[str, float]:
     """Return several scores of one network, those of one forward pass or of one backward pass from the same.
 
     >>> from naswot_lightning.data.probe import load_probe
@@ -53,7 +56,7 @@ def compute_scores(network: nn.Module, probe: Probe, names: Sequence[str]) -> di
     {'params': 24674.0, 'rectified_units': 8.0}
     """
     scores = [get_score(name) for name in names]
-    measured = Measured(network, probe, observers=observers_of(scores))
+    measured = Measured(network, probe, observers=observers_of(scores), units=units)
     found = {}
     for score in scores:
         with score.threads():

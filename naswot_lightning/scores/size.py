@@ -27,7 +27,7 @@ def macs(measured: Measured) -> float:
 
 @score("rectified_units", source=f"{PAPER}, N_A of Eq. 1", cost=TWO_IMAGES)
 def rectified_units(measured: Measured) -> float:
-    """Return N_A, the rectified units per image at the probe's size, or raise :class:`NoRectifierError`."""
+    """Return N_A, the units per image that count at the probe's size, or raise :class:`NoRectifierError`."""
     if measured.n_units is None:
         raise NoRectifierError("the network called no rectified linear unit: there is none to count")
     return float(measured.n_units)

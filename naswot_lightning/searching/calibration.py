@@ -87,7 +87,7 @@ def _score_all(search: Search, settings: Sequence[Setting], networks: Sequence[s
             else:
                 probe = draw_probe(dataset, *source)
             conditions = setting.seed, search.device, setting.precision
-            evaluator = ScoreEvaluator(search.space, [probe], ("naswot",), *conditions)
+            evaluator = ScoreEvaluator(search.space, [probe], ("naswot",), *conditions, units=config.units)
             evaluator.prepare()
             scored.append([])
             for network in networks:

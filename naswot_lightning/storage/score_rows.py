@@ -29,7 +29,7 @@ class ScoreRow:
     """of the first column; None unless it is a number."""
     scores: Mapping[str, float | None]
     n_units: Count | None
-    """rectified units per image; None where there are none, or they were not counted."""
+    """units per image that have a code; None where there are none, or they were not counted."""
     params: Count | None
     macs: Count | None
     """multiply-accumulates of one image."""

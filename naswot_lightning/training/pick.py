@@ -104,8 +104,9 @@ def train_pick(folder: Path, images: Path | None = None) -> TrainingResult:
     model = make_classifier(pick, data)
     probe = data.probe(settings.probe_batch_size, settings.probe_seed, settings.probe_split)
     trajectory = ScoreTrajectory(
-        probe.images, settings.early_points, csv_path=folder / "trajectory.csv", batch_norm=settings.score_batch_norm
-    )
+        probe.images, settings.early_points, csv_path=folder / "trajectory.csv", batch_norm=settings.score_batch_norm,
+        units=settings.units,
+    )  # fmt: skip
 
     def announce(row: dict[str, Any]) -> None:
         measured = row["train/loss"], row.get("val/acc"), row.get("score/naswot"), row["seconds"]

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from naswot_lightning.analysis.results import CONTROL
-from naswot_lightning.config import SearchConfig, Select, TrainConfig
+from naswot_lightning.config import SearchConfig, Select, TrainConfig, Units
 from naswot_lightning.console import counted
 from naswot_lightning.data.own import dataset_name
 from naswot_lightning.data.sources import count_training_images
@@ -79,6 +79,7 @@ class SearchSettings:
     select: Select
     probe_size: Positive | None = None
     evaluator: str = "scores"
+    units: Units = "rectifiers"
 
     __pydantic_config__ = STRICT
 
@@ -158,6 +159,7 @@ def _plan_picks(config: TrainConfig, searched: SearchSettings, folder: RunFolder
         "values": _choose_recipe(config, space, dataset, data_dir),
         "probe_seed": searched.seed,
         "probe_batch_size": config.probe_batch_size or searched.batch_size,
+        "units": config.units or searched.units,
     }
     seeds = config.all_seeds() or [searched.seed if config.seed is None else config.seed]
     picks = []

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import yaml
 
 from naswot_lightning.analysis.results import read_selections
-from naswot_lightning.config import ProbeSplit, ScoreBatchNorm, TrainConfig, settings_affecting
+from naswot_lightning.config import ProbeSplit, ScoreBatchNorm, TrainConfig, Units, settings_affecting
 from naswot_lightning.errors import UserError, expect_name
 from naswot_lightning.storage.files import atomic_write, remove_within
 from naswot_lightning.storage.records import STRICT, Count, Plain, Positive, from_plain, parse_yaml
@@ -170,6 +170,8 @@ class PickSettings:
     strategy: str
     trainer: Mapping[str, Plain | Sequence[Plain]] = field(default_factory=dict)
     """Further arguments of Lightning's Trainer."""
+    units: Units = "rectifiers"
+    """That the score counts."""
 
     __pydantic_config__ = STRICT
 
@@ -178,6 +180,9 @@ class PickSettings:
         plain: dict[str, Any] = {}
         for name, value in asdict(self).items():
             plain |= value if name == "values" else {name: value}
+        # Folders of before there was a choice have the same identity.
+        if self.units == "rectifiers":
+            del plain["units"]
         return plain
 
     @classmethod
@@ -197,6 +202,8 @@ class PickSettings:
             if getattr(self, name) != default:
                 options[name] = getattr(self, name)
         # Of "both", the first score is that of the mini-batch.
+        if self.units != "rectifiers":
+            options["units"] = self.units
         if self.score_batch_norm == "running":
             options["score_batch_norm"] = self.score_batch_norm
         own = asdict(RECIPES[self.recipe])

@@ -65,13 +65,13 @@ LONG_AS_FIRST = (
     "--engine ray", "--engine slurm", "--evaluator train", "naswot study", "naswot reproduce", "--figure figure5",
     "train --config figure6", "report --run_dir runs/figure6",
 )  # fmt: skip
-# Commands that are read, not run: they need the network, a data set, a cluster, a GPU, a viewer, or trained picks; make
-# and bench have tests of their own.
+# Commands that are read, not run: they need the network, a data set, a cluster, a GPU, a viewer, a library of the
+# reader's, or trained picks; make and bench have tests of their own.
 NOT_RUN = (
     "make", "pip install", "python -m bench", ".venv/bin/wandb", "--devices 2", "--accelerator gpu",
     "--split_file cifar100-test-split.txt", "--run_dir runs/cifar100", "--dataset hf:saved/beans",
     "--slurm.partition gpu", "--slurm.partition cpu", "ray start", "export RAY_ADDRESS=auto",
-    "--samples 15000 --engine ray", "naswot study --run_dir runs/mine",
+    "--samples 15000 --engine ray", "naswot study --run_dir runs/mine", "my_models.timm_family",
 )  # fmt: skip
 # Files that a command names and the reader brings.
 OF_THE_READER = {"cifar100-test-split.txt"}

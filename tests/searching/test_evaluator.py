@@ -4,18 +4,21 @@ import csv
 import numpy as np
 import pytest
 import torch
+import yaml
 from torch import nn
 
 from naswot_lightning import naswot_score
 from naswot_lightning.cli.search import run_search
-from naswot_lightning.config import SearchConfig
+from naswot_lightning.config import SearchConfig, TrainConfig, WandbConfig
 from naswot_lightning.data.probe import load_probe
 from naswot_lightning.errors import UserError
 from naswot_lightning.networks import build_network
 from naswot_lightning.ranking import as_dicts, read_ranking
 from naswot_lightning.scorer import ScoreEvaluator, summarize
 from naswot_lightning.training.plan import choose_picks
+from tests.runs import read_csv
 from tests.searching.runs import QUICK, SPACE, rows_of
+from tests.training.runs import train_here
 
 
 def counted_builds(monkeypatch):
@@ -178,3 +181,18 @@ def test_networks_without_relu_have_every_score_that_needs_none(tmp_path):
     rows = searched("params,naswot", 0, repeats=2)
     assert [row["scores"] for row in rows] == [{"params": row["params"], "naswot": None} for row in rows]
     assert read_ranking(tmp_path / "params,naswot")["architecture"].tolist() == ["wide", "narrow"]
+
+
+def test_smooth_networks_are_ranked_and_trained_by_all_their_units(tmp_path, capsys):
+    smooth = {"space": "tests.searching.test_evaluator.smooth_networks", **QUICK, "samples": "all"}
+    assert run_search(SearchConfig(run_dir=str(tmp_path), units="auto", **smooth)) == 0
+    assert "2 with a reservation, e.g. narrow: it has no rectifier: the codes are of its" in capsys.readouterr().out
+    rows = {row["architecture"]: row for row in rows_of(tmp_path)}
+    assert [row["status"] for row in rows.values()] == ["ok", "ok"]
+    # The trajectory counts what the search counted, and begins with its score.
+    trainer = {f"limit_{part}_batches": 1 for part in ("train", "val", "test")}
+    options = {"picks": "all", "early_points": 0, "epochs": 1, "batch_size": 16, "trainer": trainer}
+    assert train_here(TrainConfig(run_dir=str(tmp_path), wandb=WandbConfig("disabled"), **options)) == 0
+    best = tmp_path / "picks" / "1-1"
+    assert float(read_csv(best / "trajectory.csv")[0]["score"]) == rows["wide"]["score"]
+    assert yaml.safe_load((best / "config.yaml").read_text())["units"] == "auto"

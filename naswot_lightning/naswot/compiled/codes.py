@@ -8,6 +8,7 @@ layers gives the same integers.
 from __future__ import annotations
 
 import threading
+from typing import Literal
 
 import numba
 import numpy as np
@@ -108,17 +109,24 @@ class CodeDistances:
         """Return whether :meth:`pack` takes a tensor as it is; for any other there is :meth:`add`."""
         return x.shape[:1] == (self.images,) and is_plain(x) and x.dtype in _BITS and x.dim() > 1 and is_dense(x)
 
-    def kernel(self, smooth_units: int = 0) -> ActivationKernel:
-        """Return K_H = N_A - d_H, with the number of units that are no ReLUs."""
+    def kernel(self, smooth_units: int = 0, counted: Literal["rectifiers", "all"] = "rectifiers") -> ActivationKernel:
+        """Return K_H = N_A - d_H of the units that counted, with the number of those that did not."""
         if self._is_empty:
-            kinds = "(ReLU, ReLU6, LeakyReLU, PReLU, clamp at 0)"
-            raise NoRectifierError(f"the network called no rectified linear unit {kinds}: the score needs at least one")
+            kind, cure = (
+                "rectified linear unit (ReLU, ReLU6, LeakyReLU, PReLU, clamp at 0)",
+                "the score needs at least one",
+            )
+            if counted == "all":
+                kind = "rectified or smooth unit (ReLU, GELU, SiLU and the like)"
+            elif smooth_units:
+                cure = f"units 'all' counts its {smooth_units:,} smooth ones"
+            raise NoRectifierError(f"the network called no {kind}: {cure}")
         self._compare()
         distances, has_nan = torch.from_numpy(self._distances[: self.images, : self.images]), self._has_nan
         if self._products is not None:
             elsewhere, nan = self._products.result()
             distances, has_nan = distances + elsewhere, has_nan or nan
-        return ActivationKernel(self._n_units - distances, self._n_units, has_nan, smooth_units)
+        return ActivationKernel(self._n_units - distances, self._n_units, has_nan, smooth_units, counted)
 
     def pack(self, values: Tensor, rectified: Tensor | None) -> None:
         """Pack the codes of plain, dense values (N, ...), and write max(value, 0) to a tensor like them, or to them."""

@@ -70,7 +70,8 @@ def score_evaluator(context: EvaluatorContext) -> ScoreEvaluator:
     """Return the evaluator of the scores that are asked for, each computed once."""
     config, probes = context.config, context.load_probes()
     names = list(dict.fromkeys(part.name for criterion in context.criteria for part in criterion.parts))
-    return ScoreEvaluator(context.space, probes, names, config.seed, context.device, config.precision, context.criteria)
+    settings = (config.seed, context.device, config.precision, context.criteria, config.units)
+    return ScoreEvaluator(context.space, probes, names, *settings)
 
 
 class MultiFidelityEvaluator(ABC):
