@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +66,8 @@ def score_table(
     names = ("space", "device", *settings_affecting(SearchConfig, "scores"))
     identity = {**{name: getattr(search.config, name) for name in names}, "probe": evaluator.fingerprint}
     listed = Listed(list(dict.fromkeys(architectures)), search.limits)
-    with folder.open({**search.settings, **identity}, identity, settings.overwrite):
+    saved = {**search.settings, **identity}
+    with folder.open(saved, identity, settings.overwrite, asdict(SearchConfig())):
         # The mark of a folder that --overwrite may clear.
         folder.run_id()
         with search.loop() as loop:

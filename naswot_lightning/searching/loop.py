@@ -113,7 +113,7 @@ class Search:
     @contextmanager
     def opened(self) -> Iterator[None]:
         """Hold the run folder within a block, see :meth:`RunFolder.open`; note the versions of the libraries."""
-        with self.folder.open(self.settings, self.identity, self.config.overwrite):
+        with self.folder.open(self.settings, self.identity, self.config.overwrite, asdict(SearchConfig())):
             note_versions(self.folder.versions)
             yield
 

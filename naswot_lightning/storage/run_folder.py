@@ -107,15 +107,18 @@ class RunFolder:
                 raise UserError(f"{self.path / name} is a link where a run keeps a folder: move it away, or remove it")
 
     @contextmanager
-    def open(self, config: dict[str, Any], identity: Mapping[str, Any], overwrite: bool = False) -> Iterator[None]:
+    def open(
+        self, config: dict[str, Any], identity: Mapping[str, Any], overwrite: bool, defaults: Mapping[str, Any]
+    ) -> Iterator[None]:
         """Create or continue the folder under its lock, and save all settings in it.
 
-        Those of ``identity`` decide the results: where they differ, it begins anew if it may overwrite.
+        Those of ``identity`` decide the results: where they differ, it begins anew if it may overwrite. A setting that
+        an older folder lacks had its default.
         """
         with self.lock():
             if self.config.exists() or self.scores.exists():
                 try:
-                    changed = differing(self.read_config(), identity)
+                    changed = differing({**defaults, **self.read_config()}, identity)
                 except UserError:
                     if not overwrite:
                         raise

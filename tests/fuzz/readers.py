@@ -178,7 +178,7 @@ def _continue_run(folder: Path) -> None:
         prepared = prepare_pick(folder, pick.settings, replace(_PICK, name=pick.name), overwrite=False)
         assert read_pick(prepared).settings == pick.settings
     settings = asdict(SearchConfig(samples=4))
-    with RunFolder(folder).open(settings, settings):
+    with RunFolder(folder).open(settings, settings, False, {}):
         RunFolder(folder).run_id()
 
 

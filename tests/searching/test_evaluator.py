@@ -196,3 +196,8 @@ def test_smooth_networks_are_ranked_and_trained_by_all_their_units(tmp_path, cap
     best = tmp_path / "picks" / "1-1"
     assert float(read_csv(best / "trajectory.csv")[0]["score"]) == rows["wide"]["score"]
     assert yaml.safe_load((best / "config.yaml").read_text())["units"] == "auto"
+    # A folder of before the option had its default.
+    config = tmp_path / "config.yaml"
+    config.write_text(config.read_text().replace("units: auto\n", ""))
+    with pytest.raises(UserError, match="units was 'rectifiers', now 'auto'"):
+        run_search(SearchConfig(run_dir=str(tmp_path), units="auto", **smooth))
