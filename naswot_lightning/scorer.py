@@ -18,7 +18,7 @@ from naswot_lightning.errors import UserError, describe_error, raise_machine_fau
 from naswot_lightning.naswot import Precision, Units
 from naswot_lightning.naswot.isolation import process_restored
 from naswot_lightning.networks import build_network, get_device, move_network
-from naswot_lightning.scores.base import Measured, Probe
+from naswot_lightning.scores.base import Measured, ObserverType, Probe, macs_of_pass
 from naswot_lightning.scores.registry import get_score, observers_of
 from naswot_lightning.seeds import derived_seed, renewed_generators
 from naswot_lightning.spaces import Complexity, Space, SpaceError, get_space, trust
@@ -115,11 +115,12 @@ class ScoreEvaluator:
         try:
             seed = derived_seed(self.seed, self.space.name, architecture, "passes")
             with process_restored(), renewed_generators(seed, self.device):
-                size = self._size(architecture, faults)
+                if not self._counts_by_passes:
+                    size = self._size(architecture, faults)
                 for repeat, probe in enumerate(self.probes):
                     network = build_network(self.space, architecture, self.seed, probe.num_classes, repeat)
                     network = move_network(network, self.device, self.space.channels_last)
-                    measured = Measured(network, probe, size, self.precision, observers_of(self.scores), self.units)
+                    measured = Measured(network, probe, size, self.precision, self._observers, self.units)
                     repeats.append(values := {})
                     for score in self.scores:
                         # A score that fails leaves the others.
@@ -136,6 +137,8 @@ class ScoreEvaluator:
                     except Exception as error:  # noqa: BLE001 - any fault of one network
                         raise_machine_fault(error)
                     faults += [measured.blind_spot] if measured.blind_spot else []
+                    if self._counts_by_passes and size is None:
+                        size = self._size(architecture, faults, measured)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - any fault of one network is reported with it, also sys.exit
@@ -145,10 +148,25 @@ class ScoreEvaluator:
         seconds = round(time.perf_counter() - start, 6)
         return summarize(repeats, "; ".join(dict.fromkeys(faults)) or None, n_units, size, seconds)
 
-    def _size(self, architecture: str, faults: list[str]) -> Complexity | None:
-        """Return the size; None where it cannot be counted, which leaves the scores."""
+    @cached_property
+    def _counts_by_passes(self) -> bool:
+        """Whether the size is that of the network on the device, seen while it is scored.
+
+        On the meta device a network of NDS takes as long as its score (DARTS: 60 ms). Spaces that count in their own
+        way take no time, and a network that looks at values may do less for an image of zeros.
+        """
+        return self.space.builds_on_meta and getattr(self.space.complexity, "__func__", None) is Space.complexity
+
+    @cached_property
+    def _observers(self) -> list[ObserverType]:
+        return observers_of(self.scores) + [macs_of_pass] * self._counts_by_passes
+
+    def _size(self, architecture: str, faults: list[str], measured: Measured | None = None) -> Complexity | None:
+        """Return the size, of a network that was scored or as the space counts it; None where that is impossible."""
         probe = self.probes[0]
         try:
+            if measured is not None:
+                return Complexity(measured.params, measured.macs)
             return self.space.complexity(architecture, probe.num_classes, probe.images.shape[1], probe.image_size)
         except SpaceError:
             raise

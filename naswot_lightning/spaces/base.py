@@ -159,10 +159,12 @@ _CONVOLUTIONS = {
 _LINEAR = {F.linear, torch.ops.aten.linear.default}
 
 
-class _MacCounter(TorchFunctionMode):
-    def __init__(self) -> None:
-        super().__init__()
+class MacCounter(TorchFunctionMode):
+    """While active, counts multiply-accumulates of all images of a forward pass; entered again, those of a new one."""
+
+    def __enter__(self) -> MacCounter:
         self.macs = 0
+        return super().__enter__()
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
@@ -195,9 +197,13 @@ def count_macs(network: nn.Module, images: Tensor) -> int:
     once on images, (N, C, H, W), as it stands, so put it in eval mode first. TorchScript, whose calls are not seen, is
     a ValueError.
     """
-    if any(isinstance(module, torch.jit.ScriptModule) for module in network.modules()):
-        raise ValueError("calls of TorchScript cannot be counted: give the network as it was before torch.jit.script")
-    counter = _MacCounter()
-    with torch.no_grad(), counter:
+    expect_countable(network)
+    with torch.no_grad(), MacCounter() as counter:
         network(images)
     return counter.macs // images.shape[0]
+
+
+def expect_countable(network: nn.Module) -> None:
+    """Raise :class:`ValueError` where the network holds TorchScript."""
+    if any(isinstance(module, torch.jit.ScriptModule) for module in network.modules()):
+        raise ValueError("calls of TorchScript cannot be counted: give the network as it was before torch.jit.script")

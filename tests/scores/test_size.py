@@ -1,6 +1,8 @@
 """Size as a score: counts by closed form, by hand and by modules' hooks."""
 
 import math
+import random
+from functools import partial
 
 import pytest
 import torch
@@ -9,7 +11,11 @@ from torch import nn
 from torchvision.models import resnet18
 
 from naswot_lightning.naswot import activation_kernel
+from naswot_lightning.scorer import ScoreEvaluator
+from naswot_lightning.spaces import get_space, list_spaces
+from naswot_lightning.spaces.named import NamedNetworks
 from tests.scores.networks import SPACE, branches, probe_of, score
+from tests.spaces.test_every_space import CELLS
 
 
 class Calls(nn.Module):
@@ -97,6 +103,33 @@ def test_params_macs_and_rectified_units():
     before = score("params", network)
     network[0].weight.requires_grad_(False)
     assert score("params", network) == before - network[0].weight.numel()
+
+
+# Feature maps that refuse channels_last memory; images that are not outermost; no ReLU; a layer that is called twice.
+OWN = {
+    "view": lambda net, x: F.relu(net.large(x).view(len(x), -1)),
+    "transposed": lambda net, x: F.relu(net.small(x).transpose(0, 1)).sum((0, 2, 3))[:, None],
+    "smooth": lambda net, x: F.silu(net.large(x)).flatten(1),
+    "twice": lambda net, x: F.linear(F.relu(net.small(net.small(x))).mean((2, 3)), net.small.weight[:, :, 0, 0]),
+}
+
+
+def test_a_size_seen_while_scoring_is_that_of_one_image_on_the_meta_device():
+    own = NamedNetworks({name: partial(lambda run, _: Calls(run), run) for name, run in OWN.items()}, "own")
+    own.builds_on_meta = True
+    sampled = [(own, name) for name in OWN]
+    for name in list_spaces():
+        space = get_space(f"{name}:depth=3,width=4" if name in CELLS else name)
+        sampled += [(space, space.sample(random.Random(1)))] if space.builds_on_meta else []
+    assert len(sampled) == 13
+    for space, architecture in sampled:
+        expected = space.complexity(architecture, 4, 3, 16)
+        for scores, size in ((["naswot"], 16), (["params"], 16), (["naswot"], 8)):
+            evaluator = ScoreEvaluator(space, [probe_of(4, size, image_size=16)], scores)
+            # Not counted a second time on the meta device.
+            assert evaluator._counts_by_passes
+            found = evaluator(architecture)
+            assert (found.params, found.macs) == (expected.params, expected.macs), architecture
 
 
 def test_random_depends_on_the_weights_alone():
