@@ -95,7 +95,9 @@ def _move_plain_tensors(network: nn.Module, device: torch.device) -> bool:
 
 
 def moved_together(tensors: Sequence[Tensor], device: torch.device) -> list[Tensor]:
-    """Return copies of tensors of the CPU on a device, with one transfer for each type of number."""
+    """Return copies of tensors of the CPU on a device, with one transfer for each type of number; there, themselves."""
+    if device.type == "cpu":
+        return list(tensors)
     # The 300 tensors of a network of NAS-Bench-201, one by one, are 300 transfers, and the host waits for each.
     moved: dict[int, Tensor] = {}
     for dtype in dict.fromkeys(tensor.dtype for tensor in tensors):

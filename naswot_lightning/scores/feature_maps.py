@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property, partial
 from itertools import pairwise
@@ -234,48 +234,88 @@ def az_trainability(measured: Measured) -> float:
 
     def values_of_cells(images: Tensor) -> list[float]:
         maps: list[Tensor] = []
-        values: list[float] = []
-        generator = np.random.default_rng(_SIGNS_SEED)
         with differentiable(network, images.device):
             with each_output(feature_modules(network), maps.append):
                 run_on(network, images)
-            for position in range(1, len(maps)):
-                after = maps[position]
-                # Random signs in the memory of the map, from bits: a tenth of the time of floats.
-                (n, channels, height, width), count = after.shape, after.numel()
-                bits = np.unpackbits(np.frombuffer(generator.bytes(count // 8 + 1), np.uint8), count=count)
-                signs = torch.from_numpy(bits).reshape(n, height, width, channels).permute(0, 3, 1, 2)
-                signs = signs.to(after.device, after.dtype).mul_(2).sub_(1)
-                values.append(_trainability(maps[:position], after, signs))
-                # The first that is not finite decides the mean.
-                if not math.isfinite(values[-1]):
-                    break
-        return values
+            bits = moved_together(_random_bits(maps[1:]), images.device)
+            return _answered([_trainability(maps[: at + 1], maps[at + 1], each) for at, each in enumerate(bits)])
 
     values = in_channels_last(values_of_cells, network, measured.probe.images)
-    return sum(values) / len(values) if values else -math.inf
+    # The first that is not finite decides.
+    unusable = [value for value in values if not math.isfinite(value)] if values else [-math.inf]
+    return unusable[0] if unusable else sum(values) / len(values)
 
 
-def _trainability(earlier: Sequence[Tensor], after: Tensor, signs: Tensor) -> float:
+def _random_bits(maps: Sequence[Tensor]) -> list[Tensor]:
+    """Return 0 or 1 for each value of maps (N, C, H, W), uint8 on the CPU in channels_last memory."""
+    generator, found = np.random.default_rng(_SIGNS_SEED), []
+    for each in maps:
+        # From bytes: a tenth of the time of floats.
+        (n, channels, height, width), count = each.shape, each.numel()
+        bits = np.unpackbits(np.frombuffer(generator.bytes(count // 8 + 1), np.uint8), count=count)
+        found.append(torch.from_numpy(bits).reshape(n, height, width, channels).permute(0, 3, 1, 2))
+    return found
+
+
+# Gives a tensor of any device, and gets it back on the CPU.
+_Asking = Generator[Tensor, Tensor, float]
+
+
+def _answered(cells: Sequence[_Asking]) -> list[float]:
+    """Return what each of them returns in the end; their tensors come together, so that the host waits once."""
+    values = [0.0] * len(cells)
+    answers: dict[int, Any] = dict.fromkeys(range(len(cells)))
+    while answers:
+        asked: dict[int, Tensor] = {}
+        for number, answer in answers.items():
+            try:
+                asked[number] = cells[number].send(answer)
+            except StopIteration as end:
+                values[number] = end.value
+        answers = dict(zip(asked, on_the_cpu(list(asked.values())), strict=True))
+    return values
+
+
+def _trainability(earlier: Sequence[Tensor], after: Tensor, bits: Tensor) -> _Asking:
     """Return 2 - s - 1 / (s + 1e-6) of the cell that made a map; -inf where it hands on nothing or the very same."""
     for before in reversed(earlier):
-        if not (before.requires_grad and after.requires_grad):
+        handed_on = _handed_on(before, after, bits)
+        if handed_on is None:
             continue
-        # A node of one cell may serve the next, too, so that the graph is kept.
-        (found,) = torch.autograd.grad(after, before, signs, retain_graph=True, allow_unused=True)
-        if found is None or not bool(found.ne(0).any()):
+        kept = (yield handed_on).double()
+        is_nonzero, is_same = kept[-2:].bool().tolist()
+        if not is_nonzero:
             continue
-        if found.shape == signs.shape and bool(found.eq(signs).all()):
+        if is_same:
             break
-        # (N * H * W, C_in) and (N * H * W, C_out), at the smaller of both resolutions; their mean product (C_in, C_out)
-        height, width = (min(found.shape[side], signs.shape[side]) for side in (2, 3))
-        rows = [_folded(gradient, height, width).permute(0, 2, 3, 1).flatten(0, 2) for gradient in (found, signs)]
-        product = (rows[0].T @ rows[1]).cpu().double() / len(rows[0])
+        rows = len(after) * math.prod(map(min, before.shape[2:], after.shape[2:]))
+        product = kept[:-2].view(-1, after.shape[1]) / rows
         if not bool(product.isfinite().all()):
             return math.nan
         s = float(torch.linalg.matrix_norm(product, ord=2))
         return 2 - s - 1 / (s + _EPSILON) if s > 0 or math.isnan(s) else -math.inf
     return -math.inf
+
+
+def _handed_on(before: Tensor, after: Tensor, bits: Tensor) -> Tensor | None:
+    """Return what a map hands on of random signs to one before it; None where they are not connected.
+
+    It is the product (C_in, C_out) of gradient and signs, summed over images and pixels, in one row, and then 1 where
+    the gradient is not zero, and 1 where it is the signs.
+    """
+    if not (before.requires_grad and after.requires_grad):
+        return None
+    signs = bits.to(after.dtype).mul_(2).sub_(1)
+    # A node of one cell may serve the next, too, so that the graph is kept.
+    (found,) = torch.autograd.grad(after, before, signs, retain_graph=True, allow_unused=True)
+    if found is None:
+        return None
+    is_same = found.eq(signs).all() if found.shape == signs.shape else found.new_zeros((), dtype=torch.bool)
+    # (N * H * W, C_in) and (N * H * W, C_out), at the smaller of both resolutions.
+    height, width = map(min, found.shape[2:], signs.shape[2:])
+    rows = [_folded(gradient, height, width).permute(0, 2, 3, 1).flatten(0, 2) for gradient in (found, signs)]
+    product = rows[0].T @ rows[1]
+    return torch.cat([product.flatten(), torch.stack([found.ne(0).any(), is_same]).to(product.dtype)])
 
 
 def _folded(gradient: Tensor, height: int, width: int) -> Tensor:
@@ -308,8 +348,7 @@ def zen(measured: Measured) -> float:
             if name in layers:
                 state[name].copy_(torch.randn(parameter.shape, generator=generator))
         images, noise = torch.randn(2, _ZEN_IMAGES, *like.shape[1:], generator=generator).to(like.device)
-        if like.device.type != "cpu":
-            state = dict(zip(state, moved_together(list(state.values()), like.device), strict=True))
+        state = dict(zip(state, moved_together(list(state.values()), like.device), strict=True))
 
         last_map = partial(_last_map, network, state)
         first, log_spread = in_channels_last(last_map, network, images)

@@ -9,6 +9,7 @@ import random
 import torch
 
 from naswot_lightning.naswot import NoRectifierError
+from naswot_lightning.networks import on_the_cpu
 from naswot_lightning.scores.base import PAPER, TWO_IMAGES, Measured, score
 from naswot_lightning.seeds import derived_seed
 
@@ -51,9 +52,10 @@ def conv_depth(measured: Measured) -> float:
 @score("random", source="uniform random number", cost="no pass")
 def random_number(measured: Measured) -> float:
     """Return a number in [0, 1) drawn with a seed made of all parameters: the baseline that knows nothing."""
-    digest = hashlib.sha256()
-    for name, parameter in measured.network.named_parameters():
+    digest, parameters = hashlib.sha256(), dict(measured.network.named_parameters())
+    # reshape puts the elements in logical order, so that the memory format does not matter.
+    contents = on_the_cpu([each.detach().reshape(-1).view(torch.uint8) for each in parameters.values()])
+    for (name, parameter), content in zip(parameters.items(), contents, strict=True):
         digest.update(f"{name}{tuple(parameter.shape)}".encode())
-        # reshape puts the elements in logical order, so that the memory format does not matter.
-        digest.update(parameter.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+        digest.update(content.numpy().tobytes())
     return random.Random(derived_seed("random", digest.hexdigest())).random()
