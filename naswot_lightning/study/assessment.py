@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from naswot_lightning.analysis.choosing import Choice, judge_choices
 from naswot_lightning.analysis.evidence import TAU_DECIMALS, Outcome, outcome_of
 from naswot_lightning.analysis.statistics import (
     Estimate,
@@ -30,6 +31,8 @@ from naswot_lightning.scores.registry import REGISTERED, parse_scores
 from naswot_lightning.study.candidates import CandidateAccuracies, Candidates
 
 SIZES = (PARAMS.name, MACS.name)
+# No name of a score.
+_CHANCE = "by chance"
 
 
 def choose_scores(candidates: Candidates, text: str | None) -> list[Criterion]:
@@ -115,6 +118,8 @@ class ScoreAssessment:
     """Kendall's tau of the score with model size; None where one of them has equal values only."""
     outcome: Outcome
     """what the interval of the gain says."""
+    choice: Choice | None
+    """what its picks are worth; None where the target is no accuracy."""
 
     @property
     def is_size(self) -> bool:
@@ -137,6 +142,8 @@ class AccuracyPanel:
     """a warning of what these networks cannot say."""
     assessments: tuple[ScoreAssessment, ...]
     """the highest tau first."""
+    by_chance: Choice | None
+    """what picks at random are worth, in points of accuracy as for each score."""
 
 
 def assess_scores(ranks: Mapping[str, ScoreRanks], accuracies: CandidateAccuracies) -> AccuracyPanel:
@@ -147,6 +154,10 @@ def assess_scores(ranks: Mapping[str, ScoreRanks], accuracies: CandidateAccuraci
     taus = {name: resampled_tau(each.ranks[known], accuracy, counts) for name, each in ranks.items()}
     # Chosen once, on all networks: that favours size a little, hence never a score.
     size = max(SIZES, key=lambda name: np.nan_to_num(taus[name][0], nan=-1.0))
+    choices: dict[str, Choice] = {}
+    if accuracies.is_accuracy:
+        known_ranks = {name: each.ranks[known] for name, each in ranks.items()}
+        choices = judge_choices({**known_ranks, _CHANCE: np.zeros(n)}, 100 * accuracy)
     found = []
     for name, each in ranks.items():
         with_size = resampled_tau(each.ranks[known], ranks[size].ranks[known], counts)
@@ -154,12 +165,12 @@ def assess_scores(ranks: Mapping[str, ScoreRanks], accuracies: CandidateAccuraci
         partial = estimate_of(partial_tau(taus[name], with_size, taus[size]), n)
         size_tau = None if math.isnan(with_size[0]) else float(with_size[0])
         unscored = int(each.unscored[known].sum())
-        found.append(
-            ScoreAssessment(name, unscored, estimate_of(taus[name], n), gain, partial, size_tau, outcome_of(gain))
-        )
+        tau, outcome = estimate_of(taus[name], n), outcome_of(gain)
+        found.append(ScoreAssessment(name, unscored, tau, gain, partial, size_tau, outcome, choices.get(name)))
     # Scores without a tau stand last.
     found.sort(key=lambda each: -2.0 if each.tau.value is None else each.tau.value, reverse=True)
-    return AccuracyPanel(accuracies.label, accuracies.source, n, size, accuracies.note, tuple(found))
+    chance = choices.get(_CHANCE)
+    return AccuracyPanel(accuracies.label, accuracies.source, n, size, accuracies.note, tuple(found), chance)
 
 
 @dataclass(frozen=True)

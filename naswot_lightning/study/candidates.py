@@ -131,6 +131,8 @@ class CandidateAccuracies:
     """(n,) shares; NaN where it is not known. Of candidates that are one trained network the first has it."""
     note: str | None = None
     """a warning of what they cannot say."""
+    is_accuracy: bool = True
+    """False for another column of a table, of which it is not known whether high is good."""
 
     @property
     def count(self) -> int:
@@ -172,7 +174,7 @@ def _of_table(candidates: Candidates, path: str, dataset: str | None, target: st
     if target is not None:
         column = table.column(target, dataset)
         values = [np.nan if row is None else column.item(row) for row in rows]
-        return [CandidateAccuracies(target, table.name, np.array(values))]
+        return [CandidateAccuracies(target, table.name, np.array(values), is_accuracy=False)]
     if not there and table.further:
         raise UserError(
             f"--benchmark {path}: no accuracies; choose a column with --target {' or '.join(table.further)}"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
+from naswot_lightning.analysis.choosing import DRAWS, PLACES, Choice
 from naswot_lightning.analysis.evidence import Outcome
 from naswot_lightning.analysis.power import describe_needed, detectable, networks_needed
 from naswot_lightning.analysis.statistics import Estimate
@@ -41,6 +42,7 @@ _FORMULA = (
     "given size: Kendall's partial tau (Kendall 1942) of score x and accuracy y given model size z: "
     "(t_xy - t_xz t_yz) / sqrt((1 - t_xz^2)(1 - t_yz^2))"
 )
+_REGRET = "regret: points of accuracy by which the pick of N random candidates is below the most accurate of them"
 _EACH = "Each interval is of one score alone: of 20 scores that are as good as size, one is expected to seem otherwise."
 
 
@@ -93,6 +95,7 @@ def print_study(found: Study) -> None:
             for each in panel.assessments
         )  # fmt: skip
         print_table("", columns, lines)
+        _print_choices(panel)
     print(_FORMULA + "\n")
     _print_stability(found)
     for panel in found.panels:
@@ -103,6 +106,26 @@ def print_study(found: Study) -> None:
             print(panel.note)
     print(f"\nThe candidates: {found.sampling}." + ("" if found.note is None else f" {found.note}"))
     print(_EACH)
+
+
+def _print_choices(panel: AccuracyPanel) -> None:
+    """Print what the picks by each score are worth, and those at random."""
+    if panel.by_chance is None:
+        return
+    rows = [*((each.score, each.choice) for each in panel.assessments), ("at random", panel.by_chance)]
+    draws = list(panel.by_chance.regret)
+    head = ("score", *(f"regret, best of {each:,}" for each in draws), "top 5 % found", f"nDCG@{PLACES}")
+    lines = (
+        (name, *(_shown(choice.regret[each]) for each in draws), _shown(choice.top_found), _shown(choice.ndcg))
+        for name, choice in rows
+        if choice
+    )
+    print_table("", head, lines)
+    print(_REGRET)
+
+
+def _shown(value: Estimate) -> str:
+    return format(value, ".2f")
 
 
 def conclude(panel: AccuracyPanel) -> str:
@@ -198,5 +221,18 @@ def _csv_rows(found: Study) -> Iterator[dict[str, object]]:
                 "partial_tau": partial.value, "partial_tau_low": partial.low, "partial_tau_high": partial.high,
                 "tau_with_size": each.tau_with_size, "outcome": _shown_outcome(each),
                 "tau_between_runs": stable.between_runs, "lowest_tau_between_runs": stable.lowest,
-                "std_of_repeats": stable.of_repeats,
+                "std_of_repeats": stable.of_repeats, **_choice_cells(each.choice),
             }  # fmt: skip
+
+
+def _choice_cells(choice: Choice | None) -> dict[str, float | None]:
+    """Return the columns of what picks are worth; None where it is not known."""
+    known = {} if choice is None else {"top_found": choice.top_found, "ndcg": choice.ndcg}
+    known |= {} if choice is None else {f"regret_{draws}": value for draws, value in choice.regret.items()}
+    cells: dict[str, float | None] = {}
+    for name in (*(f"regret_{draws}" for draws in DRAWS), "top_found", "ndcg"):
+        value = known.get(name)
+        cells |= dict.fromkeys((name, f"{name}_low", f"{name}_high"))
+        if value is not None:
+            cells |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
+    return cells
