@@ -34,11 +34,11 @@ def by_hand(accuracy, score, draws=400):
 
 def test_each_is_the_mean_over_draws_and_orders_of_equals():
     choice = judge_choices({"score": SCORE}, ACCURACY)["score"]
-    regret, found, ndcg = by_hand(ACCURACY, SCORE, 40_000)
+    regret, found, ndcg = by_hand(ACCURACY, SCORE, 8_000)
     assert list(choice.regret) == [10, 100]
-    assert choice.regret[10].value == pytest.approx(regret, abs=0.02)
-    assert choice.top_found.value == pytest.approx(found, abs=0.01)
-    assert choice.ndcg.value == pytest.approx(ndcg, abs=0.003)
+    assert choice.regret[10].value == pytest.approx(regret, abs=0.04)
+    assert choice.top_found.value == pytest.approx(found, abs=0.02)
+    assert choice.ndcg.value == pytest.approx(ndcg, abs=0.006)
 
 
 def test_intervals_are_those_of_networks_drawn_one_by_one():

@@ -5,12 +5,14 @@ import itertools
 import json
 import math
 import os
+import re
 from functools import partial
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from naswot_lightning.analysis.choosing import judge_choices
 from naswot_lightning.cli import run_named
 from naswot_lightning.storage.files import lock_folder
 from naswot_lightning.study import report
@@ -80,7 +82,15 @@ def test_all_scores_sizes_and_aggregates_are_studied(drawn, capsys):
     for name, key in (("tau", "tau"), ("less_size", "less_size"), ("partial", "partial_tau")):
         ends = [float(found[first["score"]][f"{key}{end}"]) for end in ("", "_low", "_high")]
         assert [first[name][end] for end in ("value", "low", "high")] == ends
+    regret = judge_choices({"naswot": column(rows, "naswot")}, np.asarray(accuracies))["naswot"].regret[10]
+    assert [float(found["naswot"][f"regret_10{end}"]) for end in ("", "_low", "_high")] == pytest.approx(
+        [regret.value, regret.low, regret.high], rel=1e-4
+    )
+    assert found["naswot"]["regret_100"] == ""
+    assert first["choice"]["regret"]["10"]["value"] == pytest.approx(regret.value, rel=1e-4)
     printed = capsys.readouterr().out
+    assert re.search(rf"naswot +{re.escape(f'{regret:.2f}')} ", printed)
+    assert re.search(r"at random .* 0\.05 \[0\.05, 0\.05\]", printed)
     assert "cifar10 test, 0 epochs (table), n = 40; model size is parameters" in printed
     assert "Better than model size (parameters), by an interval that excludes 0: naswot" in printed
     assert "40 architectures of nasbench201, drawn at random (seed 0)." in printed
@@ -217,7 +227,10 @@ def test_another_column_of_the_table_is_the_target(place, capsys):
     found = by_score(folder / "run/study/study.csv", "ms")
     assert float(found["params"]["tau"]) == 1
     assert float(found["naswot"]["tau"]) == tau(column(rows, "naswot"), column(rows, "params"))
-    assert "ms (hw), n = 40" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "ms (hw), n = 40" in printed
+    # Whether high is good is not known of it.
+    assert "regret" not in printed
 
 
 @pytest.fixture
