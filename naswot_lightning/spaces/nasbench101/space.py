@@ -73,8 +73,8 @@ class NASBench101(Space):
     size = f"{sum(CELLS.values()):,} cells"
     evidence = (
         "model size ranks it better than naswot does, --score robust better than both. Kendall's tau with test "
-        "accuracy on CIFAR-10 over 300 uniformly drawn cells, 16 channels in the stem, 128 CIFAR-10 images: MACs .281, naswot "
-        ".213, --score robust .469 [.406, .528]."
+        "accuracy on CIFAR-10 over 300 uniformly drawn cells, 16 channels in the stem, 128 CIFAR-10 images: MACs "
+        ".281, naswot .213, --score robust .469 [.406, .528]."
     )
 
     def __init__(
