@@ -38,6 +38,8 @@ SIZES = {column.name: column for column in (PARAMS, MACS, N_UNITS)}
 
 LATENCY_MS = Column("latency_ms", "latency", "ms", higher_is_better=False)
 MODEL_MB = Column("model_mb", "model size", "MB", higher_is_better=False)
+# Of several objectives: 1 for what no other candidate beats in one without being worse in another.
+PARETO_RANK = "pareto_rank"
 COSTS = {column.name: column for column in (LATENCY_MS, MODEL_MB)}
 
 SCORE_INIT = Column("score_init", "score at init", "natural log")

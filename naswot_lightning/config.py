@@ -17,7 +17,7 @@ from typing import Any, Literal
 from naswot_lightning.errors import UserError
 
 WandbMode = Literal["auto", "online", "offline", "disabled"]
-Select = Literal["top", "spread"]
+Select = Literal["top", "spread", "pareto"]
 ProbeSplit = Literal["train", "test"]
 ScoreBatchNorm = Literal["batch", "running", "both"]
 Units = Literal["rectifiers", "all", "auto"]
@@ -197,10 +197,14 @@ class SearchConfig:
     """options of naswot train for --evaluator train, as --train.NAME VALUE, such as --train.batch_size 128."""
 
     # What becomes of the ranking.
+    objectives: str | None = field(default=None, metadata=affects("candidates"))
+    """columns of the ranking that candidates are to be good in at once, such as robust,latency_ms: scores shall be high
+    and costs low, or as NAME:max and NAME:min say; the ranking then has a column pareto_rank, 1 for the front."""
     top: int = field(default=10, metadata=affects("display", least=1))
     """how many of the ranking to print."""
     select: Select = field(default="top", metadata=affects("display"))
-    """which networks naswot train picks: the top, or as many spread evenly over the ranking."""
+    """which networks naswot train picks: the top, or as many spread evenly over the ranking, or along the front of
+    --objectives (pareto)."""
     run_dir: str = field(default="runs/search", metadata=affects("machine"))
     """the folder of all results; the command continues what it finds there."""
     overwrite: bool = field(default=False, metadata=affects("display"))
@@ -220,6 +224,8 @@ class SearchConfig:
                 f"--batch_size {self.batch_size} of {side} x {side} images: they alone take "
                 f"{12 * self.batch_size * side**2 / 2**30:.0f} GiB; choose fewer, or smaller ones with --probe_size"
             )
+        if self.select == "pareto" and self.objectives is None:
+            raise UserError("--select pareto: the front is that of several columns; give --objectives, too")
         if self.part() and self.calibrate:
             raise UserError(f"--shard {self.shard} and --calibrate: a sample is calibrated on; leave one of them out")
 
@@ -270,7 +276,8 @@ class TrainConfig:
     top: int = field(default=3, metadata=affects("candidates", least=1))
     """how many of the ranking to train."""
     select: Select | None = field(default=None, metadata=affects("candidates"))
-    """the top of the ranking, or spread evenly over it; as the search said by default."""
+    """the top of the ranking, or spread evenly over it, or along the front of its objectives (pareto); as the search
+    said by default."""
     picks: str | int | None = field(default=None, metadata=affects("candidates"))
     """instead of --top and --select: all of the ranking, or ranks such as 1,5,10-12."""
     controls: int = field(default=0, metadata=affects("candidates", least=0))

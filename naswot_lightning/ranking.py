@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import pandas as pd
 
-from naswot_lightning.columns import SIZES, Criterion
+from naswot_lightning.columns import PARETO_RANK, SIZES, Criterion
 from naswot_lightning.errors import UserError
 from naswot_lightning.storage.files import atomic_open, csv_writer, to_cell
 from naswot_lightning.storage.records import Count, Positive, checked_list, parse_json
@@ -23,12 +23,12 @@ _STATUS_ORDER = {"ok": 0, "degenerate": 1, "failed": 2}
 _DTYPES: dict[str, Any] = {
     "rank": "int64",
     **dict.fromkeys(("architecture", "canonical", "status"), object),
-    **dict.fromkeys(SIZES, "Int64"),
+    **dict.fromkeys((*SIZES, PARETO_RANK), "Int64"),
 }
 _KINDS: dict[str, Any] = {
     "rank": Positive,
     **dict.fromkeys(("architecture", "canonical"), str),
-    **dict.fromkeys(SIZES, Count | None),
+    **dict.fromkeys((*SIZES, PARETO_RANK), Count | None),
     "status": Status,
 }
 # Rows that are plain objects while a ranking is written, and bytes while one is read: of a million all take 1.5 GB.

@@ -42,6 +42,7 @@ REGISTRIES: dict[str, dict[str, str]] = {
     "figure": {
         "score_vs_params": f"{_FIGURES}.scatter:draw_score_vs_params",
         "score_distribution": f"{_FIGURES}.boxes:draw_distribution",
+        "pareto": f"{_FIGURES}.scatter:draw_pareto",
         "figure1": f"{_FIGURES}.matrices:draw_kernels",
         "jacobian_histograms": f"{_FIGURES}.matrices:draw_jacobians",
         "figure3": f"{_FIGURES}.scatter:draw_figure3",

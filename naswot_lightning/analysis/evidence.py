@@ -64,6 +64,8 @@ class NetworksWithAccuracy:
     """by name, that which ranks first; (n,) NaN where one is missing."""
     sizes: Mapping[str, np.ndarray]
     """parameters and multiply-accumulates by name; (n,) NaN where one is not known."""
+    columns: Mapping[str, np.ndarray]
+    """others of the ranking by name, such as a latency; (n,) NaN where one is not known."""
 
 
 @dataclass(frozen=True)

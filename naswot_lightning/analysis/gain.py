@@ -15,7 +15,7 @@ from naswot_lightning.console import counted
 
 GainOutcome = Literal["beat", "lose to", "cannot be told from", "too little evidence"]
 # What controls are compared with, the first that there is.
-_PICKS = ("top", "named", "given", None, "spread", "all")
+_PICKS = ("top", "named", "given", "pareto", None, "spread", "all")
 # Fewer than this a side, and the advice is to train more of them.
 _ENOUGH = 10
 

@@ -23,6 +23,7 @@ CHECKPOINT = "best.ckpt"
 SELECTIONS = {
     "spread": "spread over the ranking",
     "all": "all of the ranking",
+    "pareto": "along the front",
     "top": "the top of the ranking",
     "named": "ranks that were named",
     "given": "given by hand",

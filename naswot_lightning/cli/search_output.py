@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from naswot_lightning.analysis.evidence import agreement_with_size
-from naswot_lightning.columns import COMBINED, COSTS, SCORE_INIT, SIZES
+from naswot_lightning.columns import COMBINED, COSTS, PARETO_RANK, SCORE_INIT, SIZES
 from naswot_lightning.console import counted, fold, print_table, print_text, terminal_width
 from naswot_lightning.errors import warn_of_failure
 from naswot_lightning.ranking import COLUMNS, as_dicts, as_read
@@ -40,7 +40,7 @@ from naswot_lightning.spaces.errors import one_line
 from naswot_lightning.storage.score_rows import ScoreRow
 
 # The last where a table knows accuracies.
-_FIGURES = ("score_vs_params", "score_distribution", "figure3")
+_FIGURES = ("score_vs_params", "score_distribution", "pareto", "figure3")
 # Of the reason why a score of ReLUs failed.
 _NO_RELU = "no rectified linear unit"
 # Columns of an architecture that is named as an example: its line fits 80.
@@ -59,6 +59,8 @@ def show_search(search: Search, result: SearchResult) -> int:
     with warn_of_failure(f"{search.folder.report} cannot be written"):
         shown = replace(read_run(search.folder, as_read(result.ranking)), rows=result.finished)
         findings = find(shown)
+        if findings.front is not None:
+            print_text(findings.front.sentence)
         figures = draw_figures(shown, findings, search.folder.figures, _FIGURES)
         print(f"Report: {write_report(search.folder, shown, findings)}")
     _track(search, result, figures)
@@ -95,6 +97,8 @@ def print_summary(search: Search, ranking: pd.DataFrame, proposed: Sequence[Scor
         _print_ranked(search, ranking)
     else:
         print_text(f"{search.space.name} on {search.config.dataset}: no candidate has a score")
+    if search.objectives:
+        _print_front(search, ranking)
     _print_counts(proposed, ranking)
     for status in ("degenerate", "failed"):
         unscored = set(ranking.loc[ranking["status"] == status, "architecture"])
@@ -164,6 +168,21 @@ def _print_top(search: Search, ranking: pd.DataFrame) -> None:
         optional=[labels.get(name, name) for name in ("n_units", "macs", *extra)],
         complete_in="ranking.csv",
     )
+
+
+def _print_front(search: Search, ranking: pd.DataFrame) -> None:
+    """Print the candidates that no other beats in all objectives, along the front."""
+    front = ranking[ranking[PARETO_RANK] == 1]
+    # A single score has no column of its own name.
+    names = [each.name if each.name in ranking else "score" for each in search.objectives]
+    along = np.linspace(0, len(front) - 1, min(len(front), search.config.top))
+    chosen = front.iloc[along.round().astype(int)]
+    what = ", ".join(f"{each.name} ({'high' if each.higher_is_better else 'low'})" for each in search.objectives)
+    some = f", {len(chosen)} along it" if len(chosen) < len(front) else ""
+    rows = ([row[name] for name in ("rank", *names, "architecture")] for row in as_dicts(chosen))
+    heads = ["rank", *(each.name for each in search.objectives), "architecture"]
+    print()
+    print_table(f"Front of {what}: {len(front):,} of {counted(len(ranking), 'candidate')}{some}", heads, rows)
 
 
 def _print_doubts(rows: Iterable[ScoreRow]) -> None:

@@ -116,6 +116,8 @@ def print_comparison(
         print_text(f"Figures: {', '.join(path.name for path in drawn.values())}", indent=" " * 9)
     for found in findings.shown:
         _print_group(found.title if len(findings.shown) > 1 else None, found)
+    if findings.front is not None:
+        print_text(findings.front.sentence)
     for gain in findings.gains:
         print_text(gain.sentence)
     if run.best is not None:

@@ -22,10 +22,21 @@ from naswot_lightning.analysis.evidence import (
     note_on_range,
 )
 from naswot_lightning.analysis.gain import Gain, gain_of
+from naswot_lightning.analysis.pareto import FrontVerdict, judge_front
 from naswot_lightning.analysis.results import GroupSettings
 from naswot_lightning.analysis.statistics import describe_method
 from naswot_lightning.analysis.trajectory import TrajectoryFacts, trajectory_facts
-from naswot_lightning.columns import BENCHMARK_ACC, BEST_VAL_ACC, COSTS, MACS, PARAMS, SCORE_INIT, TEST_ACC, VAL_ACC
+from naswot_lightning.columns import (
+    BENCHMARK_ACC,
+    BEST_VAL_ACC,
+    COSTS,
+    MACS,
+    PARAMS,
+    PARETO_RANK,
+    SCORE_INIT,
+    TEST_ACC,
+    VAL_ACC,
+)
 from naswot_lightning.console import counted
 from naswot_lightning.ranking import COLUMNS
 from naswot_lightning.report.run import Run
@@ -99,12 +110,16 @@ class Findings:
     """of picks over random candidates, for each group that has controls."""
     search: SearchFindings | None = None
     """of the ranking; None where there is none."""
+    front: FrontVerdict | None = None
+    """of the objectives, where accuracies are known."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of ``evidence.json``."""
         method = describe_method(max((group.networks for group in self.groups), default=0))
         gains = [{**asdict(gain.settings), **gain.to_json()} for gain in self.gains]
-        return {"method": method, "groups": [group.to_json() for group in self.groups], "gains_over_random": gains}
+        front = {} if self.front is None else {"front": asdict(self.front)}
+        groups = [group.to_json() for group in self.groups]
+        return {"method": method, "groups": groups, "gains_over_random": gains, **front}
 
     @property
     def shown(self) -> tuple[GroupFindings, ...]:
@@ -156,7 +171,9 @@ def find(run: Run) -> Findings:
         agreement=agreement_with_size(run.ranking),
         known=known,
     )
-    return Findings(tuple(groups), gains, search)
+    of_front = networks_with_accuracy(run) if run.objectives else None
+    front = None if of_front is None else judge_front(of_front, run.objectives)
+    return Findings(tuple(groups), gains, search, front)
 
 
 def describe_trajectory(facts: TrajectoryFacts) -> list[str]:
@@ -231,7 +248,7 @@ def scored_candidates(run: Run) -> ScoredCandidates | None:
 def _scores(run: Run) -> dict[str, np.ndarray]:
     """Return the scores of a ranking's rows by name, (n,) each, that which ranks first."""
     rows, first = run.ranking, _ranking_score(run.settings)
-    others = [str(name) for name in rows if name not in (*COLUMNS, *COSTS, first, BENCHMARK_ACC.name)]
+    others = [str(name) for name in rows if name not in (*COLUMNS, *COSTS, PARETO_RANK, first, BENCHMARK_ACC.name)]
     others = [name for name in others if not name.endswith(_DEVIATION)]
     # A single score has no column of its own name.
     return {first: rows["score"].to_numpy(), **{name: rows[name].to_numpy() for name in others}}
@@ -242,6 +259,12 @@ def _ranking_score(settings: Mapping[str, Any]) -> str:
     if settings.get("evaluator", "scores") != "scores":
         return VAL_ACC.label
     return str(settings.get("score", "score")).partition(",")[0].strip()
+
+
+def _of_device(rows: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Return costs of a ranking's rows, and their ranks by several objectives, (n,) each."""
+    names = [name for name in (*COSTS, PARETO_RANK) if name in rows]
+    return {name: rows[name].to_numpy(float, na_value=np.nan) for name in names}
 
 
 def networks_with_accuracy(run: Run) -> NetworksWithAccuracy | None:
@@ -260,6 +283,7 @@ def networks_with_accuracy(run: Run) -> NetworksWithAccuracy | None:
         accuracies=_PERCENT * accuracies[kept],
         scores={name: values[kept] for name, values in _scores(run).items()},
         sizes={name: rows[name].to_numpy(float, na_value=np.nan)[kept] for name in _SIZES},
+        columns={name: values[kept] for name, values in _of_device(rows).items()},
     )
 
 
@@ -268,6 +292,7 @@ def _of_picks(run: Run) -> NetworksWithAccuracy | None:
     if group is None:
         return None
     networks, settings = group.usable, group.settings
+    columns: dict[str, np.ndarray] = {}
     scores = {_TRAINED: np.array([network.mean(SCORE_INIT.name) for network in networks], float)}
     # Those of the ranking, where it has any of the networks; else those at the beginning of their training.
     canonicals = run.ranking["canonical"].drop_duplicates()
@@ -275,6 +300,8 @@ def _of_picks(run: Run) -> NetworksWithAccuracy | None:
     if settings.space == run.settings.get("space") and places.notna().any():
         known, rows = places.notna().to_numpy(), places.fillna(0).to_numpy(int)
         scores = {name: np.where(known, values[rows], np.nan) for name, values in _scores(run).items()}
+        of_device = _of_device(run.ranking).items()
+        columns = {name: np.where(known, values[rows], np.nan) for name, values in of_device}
     test_set = "" if settings.test_set is None else f" ({settings.test_set})"
     seeds = f"mean of {len(group.seeds)} seeds" if len(group.seeds) > 1 else f"seed {group.seeds[0]}"
     return NetworksWithAccuracy(
@@ -285,4 +312,5 @@ def _of_picks(run: Run) -> NetworksWithAccuracy | None:
         accuracies=_PERCENT * np.array([network.mean(TEST_ACC.name) for network in networks], float),
         scores=scores,
         sizes={name: np.array([getattr(each.results[0], name) for each in networks], float) for name in _SIZES},
+        columns=columns,
     )

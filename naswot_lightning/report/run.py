@@ -19,10 +19,11 @@ from naswot_lightning.analysis.measurements import (
     read_ablation,
     read_similarities,
 )
+from naswot_lightning.analysis.pareto import Objective, parse_objectives
 from naswot_lightning.analysis.results import CONTROL, Group, TrainingResult, best_result, comparable, read_results
 from naswot_lightning.analysis.trajectory import LearningCurve, Trajectory, read_learning_curve, read_trajectory
 from naswot_lightning.benchmarks.targets import Target
-from naswot_lightning.columns import VAL_ACC, Column, Criterion
+from naswot_lightning.columns import PARETO_RANK, VAL_ACC, Column, Criterion
 from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import no_rows, rank, read_ranking
 from naswot_lightning.storage.records import STRICT, Count, Positive, Share, from_plain, parse_json, parse_yaml
@@ -76,6 +77,15 @@ class Run:
     def best(self) -> TrainingResult | None:
         """The training to choose, by its validation accuracy; None where nothing tells."""
         return best_result(self.groups)
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """What the candidates are to be good in at once; none of settings of another form, or without the columns."""
+        text = self.settings.get("objectives")
+        try:
+            return parse_objectives(str(text)) if text and PARETO_RANK in self.ranking else ()
+        except (UserError, KeyError):
+            return ()
 
     @property
     def criterion(self) -> Criterion:

@@ -16,14 +16,16 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from naswot_lightning.analysis.pareto import Objective, non_dominated_ranks, objective_costs
 from naswot_lightning.analysis.trajectory import Curve
-from naswot_lightning.columns import BENCHMARK_ACC, COSTS, Criterion
+from naswot_lightning.columns import BENCHMARK_ACC, COSTS, PARETO_RANK, Criterion
 from naswot_lightning.config import SearchConfig, settings_affecting
 from naswot_lightning.console import has_bars
 from naswot_lightning.data.probe import Probe
 from naswot_lightning.errors import UserError, describe_error
 from naswot_lightning.execution.base import Executor, Task, WorkerFailure
 from naswot_lightning.ranking import rank, write_ranking
+from naswot_lightning.registry import resolve
 from naswot_lightning.report.run import BenchmarkEvidence
 from naswot_lightning.scorer import Evaluation
 from naswot_lightning.searching.algorithms.base import (
@@ -74,6 +76,8 @@ class Search:
     """returns the architecture of the network that is evaluated for a candidate."""
     algorithm: Algorithm
     limits: Limits
+    objectives: Sequence[Objective]
+    """columns of the ranking that candidates are to be good in at once; none by default."""
     evaluator: Evaluator
     executor: Executor
     folder: RunFolder
@@ -96,6 +100,9 @@ class Search:
     def identity(self) -> Mapping[str, Any]:
         """The settings that decide the candidates, and what is said of them: the folder belongs to one set of them."""
         affecting = settings_affecting(self.config, "candidates")
+        if not getattr(resolve("algorithm", self.config.algorithm), "needs_objectives", False):
+            # Candidates that do not depend on them can be ranked by others.
+            affecting = tuple(name for name in affecting if name != "objectives")
         if isinstance(self.evaluator, MultiFidelityEvaluator):
             affecting += settings_affecting(self.config, "training")
         if not isinstance(self.evaluator, MultiFidelityEvaluator) or self.evaluator.scorer:
@@ -143,9 +150,14 @@ class Search:
         evaluated = [row for row in {proposal_of(row): row for row in proposed}.values() if row.fidelity is None]
         if not evaluated:
             raise UserError("no candidate was trained for all epochs: give a larger --samples or --budget")
-        known = {name: self.cost_of(name, evaluated) for name in self.limits.budgets if name in COSTS}
+        shown = {*self.limits.budgets, *(each.name for each in self.objectives)}
+        known = {name: self.cost_of(name, evaluated) for name in COSTS if name in shown}
         known |= {} if self.benchmark is None else {BENCHMARK_ACC.name: self.benchmark.accuracies(evaluated)}
         ranking = rank(evaluated, self.criteria, known)
+        if self.objectives:
+            costs = objective_costs(ranking, self.objectives)
+            there = ~np.isnan(costs[:, 0])
+            ranking[PARETO_RANK] = pd.Series(non_dominated_ranks(costs[there]), np.flatnonzero(there), "Int64")
         write_ranking(folder.path, ranking)
         evidence = self.benchmark.write_evidence(folder.path, ranking) if self.benchmark else None
         return SearchResult(loop.finished.rows, proposed, evaluated, ranking, evidence, loop.fresh, loop.unscored)

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
+from naswot_lightning.analysis.pareto import directions_of, parse_objectives
 from naswot_lightning.benchmarks.known_space import open_for, space_of
 from naswot_lightning.benchmarks.targets import reported_target
-from naswot_lightning.columns import Criterion
+from naswot_lightning.columns import BENCHMARK_ACC, Criterion
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.data.own import dataset_name
 from naswot_lightning.data.probe import Probe, draw_probe, load_probe
@@ -57,6 +58,11 @@ def plan_search(config: SearchConfig, scored: bool = False) -> Search:
 
     costs = costs_of(config, space, canonical, load_probes)
     limits = Limits(budgets_of(config, costs), costs)
+    further = [*costs, *([] if benchmark is None else [BENCHMARK_ACC.name])]
+    objectives = parse_objectives(config.objectives, directions_of(evaluator.criteria, further))
+    if objectives:
+        # With their directions, which the files of the run then tell.
+        config = replace(config, objectives=",".join(map(str, objectives)))
     algorithm: Algorithm
     if config.architectures is not None:
         algorithm = Listed(read_architectures(space, config.architectures), limits)
@@ -76,7 +82,8 @@ def plan_search(config: SearchConfig, scored: bool = False) -> Search:
         lookup = BenchmarkLookup(benchmark, reported_target(benchmark, dataset, config.benchmark_dataset is not None))
     folder = RunFolder(config.run_dir)
     executor = make_executor(_request(machine, folder, evaluator))
-    return Search(config, space, canonical, algorithm, limits, evaluator, executor, folder, device, load_probes, lookup)
+    found = config, space, canonical, algorithm, limits, objectives
+    return Search(*found, evaluator, executor, folder, device, load_probes, lookup)
 
 
 def _expect_consistent(config: SearchConfig, criterion: Criterion, needs_scores: bool) -> None:

@@ -7,12 +7,14 @@ import inspect
 import random
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import pandas as pd
 
 from naswot_lightning.analysis.results import CONTROL
+from naswot_lightning.columns import PARETO_RANK
 from naswot_lightning.config import SearchConfig, Select, TrainConfig, Units
 from naswot_lightning.console import counted
 from naswot_lightning.data.own import dataset_name
@@ -243,18 +245,22 @@ def choose_picks(ranking: pd.DataFrame, top: int, select: str = "top") -> pd.Dat
     """Return ``top`` networks of a ranking that differ, none without a score; UserError where there are fewer.
 
     With ``select="spread"`` they have evenly spaced ranks from the best to the last, which is what a check of the score
-    on a space without a benchmark needs.
+    on a space without a benchmark needs; with "pareto" they are spread so over the front of the objectives.
 
     >>> ranking = pd.DataFrame({"rank": range(1, 10), "canonical": list("abcdefghi"), "status": "ok"})
     >>> choose_picks(ranking, 3)["rank"].tolist(), choose_picks(ranking, 3, "spread")["rank"].tolist()
     ([1, 2, 3], [1, 5, 9])
     """
-    networks = ranking[ranking["status"] == "ok"].drop_duplicates("canonical")
+    networks, what = ranking[ranking["status"] == "ok"], "the ranking has {} different networks with a score"
+    if select == "pareto":
+        if PARETO_RANK not in ranking:
+            raise UserError(
+                "--select pareto: the ranking has no front; search with --objectives, such as naswot,params"
+            )
+        networks, what = networks[networks[PARETO_RANK] == 1], "the front has {} different networks"
+    networks = networks.drop_duplicates("canonical")
     if top > len(networks):
-        raise UserError(
-            f"--top {top}: the ranking has {len(networks)} different networks with a score; "
-            "choose fewer, or search with more --samples"
-        )
+        raise UserError(f"--top {top}: {what.format(len(networks))}; choose fewer, or search with more --samples")
     if select == "top" or top == 1:
         return networks.head(top)
     return networks.iloc[[round(step * (len(networks) - 1) / (top - 1)) for step in range(top)]]
@@ -289,7 +295,11 @@ def selection_of(ranking: pd.DataFrame, picks: pd.DataFrame) -> str:
         return "all"
     if chosen == networks[: len(chosen)]:
         return "top"
-    return "spread" if chosen == choose_picks(ranking, len(chosen), "spread")["canonical"].tolist() else "named"
+    for select in ("pareto", "spread") if PARETO_RANK in ranking else ("spread",):
+        with suppress(UserError):
+            if chosen == choose_picks(ranking, len(chosen), select)["canonical"].tolist():
+                return select
+    return "named"
 
 
 def named_picks(ranking: pd.DataFrame, text: str) -> pd.DataFrame:

@@ -10,17 +10,23 @@ from naswot_lightning.analysis.evidence import correlations, judge
 from naswot_lightning.analysis.trajectory import Curve, band_of
 from naswot_lightning.benchmarks.targets import Target
 from naswot_lightning.columns import Column, Criterion
-from naswot_lightning.ranking import no_rows, rank
+from naswot_lightning.ranking import no_rows, rank, read_ranking, write_ranking
 from naswot_lightning.report.figures import draw_figures, save_figure, style
 from naswot_lightning.report.figures.bars import draw_figure4
 from naswot_lightning.report.figures.boxes import draw_distribution
 from naswot_lightning.report.figures.curves import draw_best_so_far, draw_figure6
-from naswot_lightning.report.figures.scatter import draw_figure3, draw_score_vs_accuracy, draw_score_vs_params
+from naswot_lightning.report.figures.scatter import (
+    draw_figure3,
+    draw_pareto,
+    draw_score_vs_accuracy,
+    draw_score_vs_params,
+)
 from naswot_lightning.report.findings import find, networks_with_accuracy
+from naswot_lightning.report.html.page import Page
 from naswot_lightning.report.run import BenchmarkEvidence, Run, read_rows, read_run
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.storage.score_rows import ScoreRow
-from tests.report.html.folders import score_row, write_search
+from tests.report.html.folders import sampled_rows, score_row, write_search
 from tests.report.run_folders import FAILED, write_noisy
 from tests.runs import result, training_result, write_pick
 
@@ -46,6 +52,26 @@ def invented(count=40, failed=3):
     rng = np.random.default_rng(0)
     rows = [candidate(number, 1000.0 + 10 * rng.random(), 500_000 + number) for number in range(count)]
     return [*rows, *(candidate(1000 + number, None, 5, "degenerate") for number in range(failed))]
+
+
+def test_pareto_draws_the_front_of_scores_and_of_accuracies(tmp_path):
+    folder = write_search(tmp_path, sampled_rows(30), objectives="naswot:max,params:min")
+    write_noisy(folder, 8)
+    ranking = read_ranking(folder)
+    assert draw_pareto(run_of(invented()), None) is None
+    assert draw_pareto(read_run(RunFolder(folder)), None) is None  # a ranking that was made without objectives
+    write_ranking(folder, ranking.assign(pareto_rank=1))
+    run = read_run(RunFolder(folder))
+    left, right = draw_pareto(run, None).axes
+    # The lower a score is, the smaller is the network: all are on the front.
+    assert set(left.lines[1].get_xdata()) == {*ranking["params"]}
+    drawn = {line.get_label(): {*zip(*line.get_data(), strict=True)} for line in right.lines}
+    points = {(each.params, 100 * each.test_acc) for each in run.results}
+    front = {(x, y) for x, y in points if not any(a <= x and b >= y and (a, b) != (x, y) for a, b in points)}
+    assert drawn["trained network"] == front
+    assert drawn["trained network, dominated"] == points - front
+    page = Page(read_rows(RunFolder(folder), run), find(run)).to_json()
+    assert page["fronts"] == [{"x": "params", "y": "score"}]  # no accuracy of a candidate
 
 
 def test_score_vs_params_points_are_candidates_and_picks_are_marked(tmp_path):

@@ -92,3 +92,34 @@ def test_budgets_that_nothing_meets_are_one_line(search, tmp_path, capsys):
     assert not (tmp_path / "none").exists()
     assert run_named("search", ["--max_model_mb", "-1"]) == 2
     assert "--max_model_mb -1.0: expected at least 0" in capsys.readouterr().err
+
+
+def test_objectives_rank_by_fronts_and_others_can_be_asked_for(search, tmp_path, capsys):
+    options = {"architectures": "list.txt", "latency_table": "latencies.csv"}
+    ranking = search(objectives="naswot,latency_ms", **options)
+    points = list(zip(-ranking["score"], ranking["latency_ms"], ranking["status"] == "ok", strict=True))
+    for (score, latency, ok), front in zip(points, ranking["pareto_rank"], strict=True):
+        beaten = any(a <= score and b <= latency and (a, b) != (score, latency) for a, b, good in points if good)
+        assert pd.isna(front) if not ok else (front == 1) == (not beaten)
+    out = capsys.readouterr().out
+    assert "Front of naswot (high), latency_ms (low): " in out
+    assert (tmp_path / "run" / "figures" / "pareto.png").exists()
+    scored = (tmp_path / "run" / "scores.jsonl").read_bytes()
+    again = search(objectives="latency_ms:max,params,model_mb", **options)
+    assert (tmp_path / "run" / "scores.jsonl").read_bytes() == scored
+    assert again["model_mb"].notna().any()
+    assert again["pareto_rank"].tolist() != ranking["pareto_rank"].tolist()
+    saved = (tmp_path / "run" / "config.yaml").read_text()
+    assert "objectives: latency_ms:max,params:min,model_mb:min" in saved
+    assert "pareto_rank" not in search(**options)
+
+
+def test_objectives_that_there_are_not_are_one_line(search):
+    for options, message in (
+        ({"objectives": "naswot,latency_ms"}, "unknown column of --objectives 'latency_ms', expected one of naswot,"),
+        ({"objectives": "naswot"}, "--objectives naswot: expected two different columns or more"),
+        ({"objectives": "synflow,params"}, "unknown column of --objectives 'synflow'"),
+        ({"select": "pareto"}, "--select pareto: the front is that of several columns; give --objectives, too"),
+    ):
+        with pytest.raises(UserError, match=message):
+            search("none", **options)

@@ -52,6 +52,18 @@ def test_choose_picks_top_or_spread_over_different_networks():
         choose_picks(rows, 11, "spread")
 
 
+def test_choose_picks_along_the_front():
+    rows = pd.DataFrame({"rank": range(1, 11), "canonical": list("abcdedghij"), "status": "ok"})
+    rows["pareto_rank"] = pd.array([1, 2, 1, 1, 3, 1, 2, 1, None, 1], dtype="Int64")
+    assert choose_picks(rows, 3, "pareto")["rank"].tolist() == [1, 4, 10]
+    assert choose_picks(rows, 1, "pareto")["rank"].tolist() == [1]
+    assert selection_of(rows, choose_picks(rows, 3, "pareto")) == "pareto"
+    with pytest.raises(UserError, match="--top 6: the front has 5 different networks"):
+        choose_picks(rows, 6, "pareto")
+    with pytest.raises(UserError, match="--select pareto: the ranking has no front; search with --objectives"):
+        choose_picks(rows.drop(columns="pareto_rank"), 2, "pareto")
+
+
 def test_controls_are_random_candidates_that_differ_from_the_picks_and_more_of_them_continue_fewer():
     rows = pd.DataFrame({"canonical": list("aabcddefghijzx"), "status": ["ok"] * 12 + ["degenerate", "failed"]})
     rows.insert(0, "rank", range(1, 15))

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from naswot_lightning.analysis.evidence import is_shown, tau_in_words
+from naswot_lightning.analysis.pareto import non_dominated_ranks, objective_costs, score_and_cost
 from naswot_lightning.analysis.results import SELECTIONS
 from naswot_lightning.analysis.statistics import Estimate, estimate, kendall_tau, resampled_tau
-from naswot_lightning.columns import PARAMS, SCORE_FINAL, SCORE_INIT, TEST_ACC
+from naswot_lightning.columns import COSTS, PARAMS, PARETO_RANK, SCORE_FINAL, SCORE_INIT, SIZES, TEST_ACC
 from naswot_lightning.report.figures import style
 from naswot_lightning.report.findings import Findings, networks_with_accuracy, scored_candidates
 from naswot_lightning.report.run import Run
@@ -57,6 +58,55 @@ def draw_score_vs_params(run: Run, findings: Findings) -> Figure | None:
     axis.legend(loc="best", fontsize="small")
     figure.suptitle(style.wrapped(found.title, 80), fontsize="medium")
     return figure
+
+
+def draw_pareto(run: Run, findings: Findings) -> Figure | None:
+    """Draw the front of the first two objectives: score against cost, and accuracy against cost where it is known.
+
+    Marked candidates, and trained networks, that another one dominates are hollow.
+    """
+    found, pair = scored_candidates(run), score_and_cost(run.objectives)
+    if found is None or pair is None:
+        return None
+    rows = run.ranking[run.ranking["status"] == "ok"]
+    values = -objective_costs(rows, pair)
+    costs, networks, labels = -values[:, 1], networks_with_accuracy(run), COSTS | SIZES
+    known = {} if networks is None else {**networks.sizes, **networks.columns}
+    accuracies = None if networks is None or pair[1].name not in known else networks.accuracies
+    figure, axes = style.panels(found.title, 1 if accuracies is None else 2)
+    label = labels[pair[1].name].axis if pair[1].name in labels else pair[1].name
+    _draw_front(axes[0], costs, values[:, 0], found.marked, found.mark)
+    axes[0].set(xlabel=label, ylabel=f"score: {style.plain(pair[0].name)}")
+    if networks is not None and accuracies is not None:
+        # Of a table all accuracies are known: those of the front by score stand out.
+        of_table = run.benchmark is not None
+        chosen = known[PARETO_RANK] == 1 if of_table else np.ones(len(accuracies), bool)
+        _draw_front(
+            axes[1], known[pair[1].name], accuracies, chosen, "front by score" if of_table else "trained network"
+        )
+        axes[1].set(xlabel=label, ylabel="accuracy (%)")
+        axes[1].set_title(style.wrapped(networks.source, 60), fontsize="small")
+    return figure
+
+
+def _draw_front(axis: Any, costs: np.ndarray, values: np.ndarray, marked: np.ndarray, mark: str) -> None:
+    there = ~(np.isnan(costs) | np.isnan(values))
+    costs, values, marked = costs[there], values[there], marked[there]
+    first = non_dominated_ranks(np.stack([costs, -values], axis=1)) == 1
+    axis.plot(costs[~marked], values[~marked], "o", color=style.CANDIDATES, markersize=3, markeredgewidth=0, alpha=0.6,
+              rasterized=len(costs) > _MANY)  # fmt: skip
+    order = np.lexsort((values, costs))
+    order = order[first[order]]
+    axis.step(costs[order], values[order], where="post", color="0.3", linewidth=1, label="front")
+    small = {**style.PICKED, "markersize": 7 if marked.sum() < 60 else 3}
+    for chosen, name, face in ((first, mark, style.PICKED["color"]), (~first, f"{mark}, dominated", "none")):
+        shown = marked & chosen
+        if not shown.any():
+            continue
+        axis.plot(costs[shown], values[shown], markerfacecolor=face, label=style.plain(name), **small)
+    axis.set_xscale(style.scale(costs))
+    axis.grid(alpha=0.3)
+    axis.legend(loc="best", fontsize="small")
 
 
 @dataclass(frozen=True)

@@ -118,11 +118,10 @@ def explain_colors(figure: Any, axis: Any, networks: Sequence[Network]) -> None:
         figure.colorbar(ScalarMappable(_scale(accuracies), color_map()), ax=axis, label=TEST_ACC.axis)
 
 
-def panels(title: str) -> tuple[Figure, tuple[Any, Any]]:
-    """Return a figure with a title over two panels side by side."""
+def panels(title: str, count: int = 2) -> tuple[Figure, Sequence[Any]]:
+    """Return a figure with a title over panels side by side, two by default."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11.5, 4.6), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    figure.suptitle(wrapped(title, 120), fontsize="medium")
-    return figure, (left, right)
+    figure = Figure(figsize=(6.4, 4.8) if count == 1 else (11.5, 4.6), layout="constrained")
+    figure.suptitle(wrapped(title, 60 * count), fontsize="medium")
+    return figure, figure.subplots(1, count, squeeze=False)[0]

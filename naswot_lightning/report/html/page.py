@@ -19,7 +19,15 @@ from naswot_lightning.config import SearchConfig, result_settings
 from naswot_lightning.ranking import as_dicts
 from naswot_lightning.report.findings import Findings
 from naswot_lightning.report.html.document import render
-from naswot_lightning.report.html.tables import MOST_DRAWN, Cells, candidates_of, evidence_of, picks_of, progress_of
+from naswot_lightning.report.html.tables import (
+    MOST_DRAWN,
+    Cells,
+    candidates_of,
+    evidence_of,
+    fronts_of,
+    picks_of,
+    progress_of,
+)
 from naswot_lightning.report.run import Run, TrainingRun
 from naswot_lightning.spaces.errors import one_line
 from naswot_lightning.storage.files import atomic_write
@@ -72,7 +80,7 @@ class Page:
     """What stands on the page of a run; the same for the same files."""
 
     def __init__(self, run: Run, findings: Findings) -> None:
-        self.run, self.search, self.gains = run, findings.search, findings.gains
+        self.run, self.search, self.gains, self.front = run, findings.search, findings.gains, findings.front
         self.evidence = evidence_of(run, findings)
         self.candidates = candidates_of(run)
         self.progress = progress_of(run.rows, run.criterion)
@@ -102,6 +110,7 @@ class Page:
             "drawn": self.drawn,
             "picks": [pick.to_json() for pick in self.picks],
             "progress": self.progress,
+            "fronts": fronts_of(self.run, self.candidates),
             "evidence": [each.bars for each in self.evidence],
         }
 

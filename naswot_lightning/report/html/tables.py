@@ -16,7 +16,18 @@ from naswot_lightning.analysis.evidence import (
     Verdict,
     tau_in_words,
 )
-from naswot_lightning.columns import BENCHMARK_ACC, COSTS, SCORE_INIT, SIZES, TEST_ACC, VAL_ACC, Column, Criterion
+from naswot_lightning.analysis.pareto import score_and_cost
+from naswot_lightning.columns import (
+    BENCHMARK_ACC,
+    COSTS,
+    PARETO_RANK,
+    SCORE_INIT,
+    SIZES,
+    TEST_ACC,
+    VAL_ACC,
+    Column,
+    Criterion,
+)
 from naswot_lightning.ranking import COLUMNS, as_dicts
 from naswot_lightning.report.findings import Findings, describe_trajectory
 from naswot_lightning.report.run import Run, TrainingRun
@@ -46,6 +57,7 @@ _PAPER_ROWS = 30
 _DIGITS = 7
 _SHARES = {TEST_ACC.name, VAL_ACC.name, BENCHMARK_ACC.name}
 _LABELS = {VAL_ACC.name: "val acc", BENCHMARK_ACC.name: "benchmark acc"}
+_FRONT = "rank by all objectives: none dominates what is on front 1, only that dominates what is on front 2, and so on"
 _LABELS |= {name: cost.axis for name, cost in COSTS.items()}
 
 
@@ -114,7 +126,8 @@ def candidates_of(run: Run) -> CandidateTable | None:
     architectures = [row["architecture"] for row in rows]
     first = run.criterion
     own = Column(first.name, first.label) if first.is_relative else first.parts[0]
-    further = [name for name in rows[0] if name not in (*COLUMNS, first.name)]
+    further = [name for name in rows[0] if name not in (*COLUMNS, PARETO_RANK, first.name)]
+    front = [PARETO_RANK] if PARETO_RANK in rows[0] else []
     # Where each was first evaluated whole.
     places: dict[str, int] = {}
     wanted = set(architectures)
@@ -135,6 +148,7 @@ def candidates_of(run: Run) -> CandidateTable | None:
         CandidateColumn("architecture", "architecture", "text", tuple(architectures)),
         _score_column("score", own.name, own.label, [row["score"] for row in rows]),
         *(_score_column(name, name, _LABELS.get(name, name), [row[name] for row in rows]) for name in further),
+        *(CandidateColumn(each, "front", "count", tuple(row[each] for row in rows), _FRONT) for each in front),
         *accuracies,
         *(CandidateColumn(each, size.label, "count", tuple(row[each] for row in rows)) for each, size in SIZES.items()),
         CandidateColumn("evaluated", "evaluation", "count", tuple(at if at is None else at + 1 for at in evaluated)),
@@ -189,6 +203,17 @@ def progress_of(rows: Sequence[ScoreRow], criterion: Criterion) -> dict[str, Any
     what = "different candidates evaluated" if whole.all() else "trainings of different candidates, in whole ones"
     end = rounded(float(effort[-1])) or 0.0
     return {"effort": what, "steps": [*steps, (end, steps[-1][1])], "dots": points(known[some])}
+
+
+def fronts_of(run: Run, candidates: CandidateTable | None) -> list[dict[str, Any]]:
+    """Return the pairs of columns whose fronts are drawn: score and cost of the objectives, accuracy and that cost."""
+    pair = score_and_cost(run.objectives)
+    if pair is None or candidates is None:
+        return []
+    score, cost = pair
+    high = score.name if candidates.column(score.name) else "score"
+    accuracy = next((name for name in (TEST_ACC.name, BENCHMARK_ACC.name) if candidates.column(name)), None)
+    return [{"x": cost.name, "y": name} for name in (high, accuracy) if name and candidates.column(cost.name)]
 
 
 @dataclass

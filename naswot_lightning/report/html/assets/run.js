@@ -12,7 +12,7 @@ function startRun(data) {
     if (host) make(host);
   };
   put("panel", (host) => new Panel(host, details, selection));
-  put("scatters", (host) => putScatters(host, candidates, selection, card, details));
+  put("scatters", (host) => putScatters(host, data, candidates, selection, card, details));
   put("progress", (host) => putProgress(host, data, candidates, selection, card));
   put("picks", () => putPicks(data, cells, details, selection));
   put("curves", (host) => new LearningCurves(host, document.getElementById("metric"), data.picks, details, selection, card));
@@ -25,16 +25,18 @@ function startRun(data) {
   start(selection, card);
 }
 
-// Score against size, and accuracy against score where there is one.
-function putScatters(host, candidates, selection, card, details) {
+// The fronts of the objectives, score against size, and accuracy against score where there is one.
+function putScatters(host, data, candidates, selection, card, details) {
   const accuracy = ["benchmark_acc", "test_acc"].find((name) => candidates.column(name));
-  const pairs = [["params", "score"], ["macs", "score"], ...(accuracy ? [["score", accuracy]] : [])];
-  const shown = pairs.filter((names) => names.every((name) => candidates.column(name)));
+  const fronts = data.fronts.map((front) => [front.x, front.y]);
+  const pairs = [...fronts, ["params", "score"], ["macs", "score"], ...(accuracy ? [["score", accuracy]] : [])];
+  const isFirst = (names, place) => pairs.findIndex((other) => String(other) === String(names)) === place;
+  const shown = pairs.filter((names, place) => isFirst(names, place) && names.every((name) => candidates.column(name)));
   host.classList.toggle("odd", shown.length % 2 === 1);
   for (const pair of shown) {
     const panel = element("div", { class: "box" });
     host.insertBefore(panel, document.getElementById("panel"));
-    new Scatter(panel, candidates, selection, card, details, pair);
+    new Scatter(panel, candidates, selection, card, details, pair, data.fronts);
   }
 }
 

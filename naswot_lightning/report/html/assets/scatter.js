@@ -3,11 +3,12 @@
 const NEAR = 14; // pixels from a point to the pointer
 
 class Scatter extends Chart {
-  // host: of the panel; axes: names of the columns.
-  constructor(host, candidates, selection, card, details, axes) {
+  // host: of the panel; axes: names of the columns; fronts: pairs of them whose front is drawn.
+  constructor(host, candidates, selection, card, details, axes, fronts) {
     super(element("div", { class: "plot" }), selection, card, 340, 0.72);
     this.candidates = candidates;
     [this.xName, this.yName] = axes;
+    this.fronts = fronts;
     this.picked = new Set(details.picks.map((_, number) => details.itemOf(number)));
     host.replaceChildren(this.choices(), this.plot);
     selection.listen((what) => {
@@ -91,8 +92,32 @@ class Scatter extends Chart {
     const crowd = this.rows.length > 3000 ? 0.35 : this.rows.length > 500 ? 0.5 : 0.7;
     this.dots(chart, (row) => !kept(row), color("dot"), radius, 0.1);
     this.dots(chart, (row) => kept(row) && !this.picked.has(row), color("dot"), radius, crowd);
-    this.dots(chart, (row) => kept(row) && this.picked.has(row), color("pick"), radius + 2 * ratio, 1, color("surface"));
+    const isFront = this.fronts.some((front) => front.x === this.xName && front.y === this.yName);
+    const front = isFront ? this.front(chart) : this.picked;
+    const dominated = (row) => kept(row) && this.picked.has(row) && !front.has(row);
+    this.dots(chart, dominated, color("surface"), radius + 2 * ratio, 1, color("pick"));
+    this.dots(chart, (row) => kept(row) && this.picked.has(row) && front.has(row), color("pick"), radius + 2 * ratio, 1, color("surface"));
     ctx.restore();
+  }
+
+  // Draws a stair through the points that no other one is above and to the left of; returns their rows.
+  front(chart) {
+    const { ctx } = chart;
+    Object.assign(ctx, { strokeStyle: color("muted"), globalAlpha: 1, lineWidth: 1.5 * (devicePixelRatio || 1) });
+    const order = this.rows.map((_, number) => number).sort((a, b) => this.xs[a] - this.xs[b] || this.ys[b] - this.ys[a]);
+    let best = -Infinity;
+    let height = null;
+    ctx.beginPath();
+    const front = order.filter((each) => this.ys[each] > best && (best = this.ys[each], true));
+    for (const number of front) {
+      const [x, y] = [chart.valToPos(this.xs[number], "x", true), chart.valToPos(this.ys[number], "y", true)];
+      if (height === null) ctx.moveTo(x, y);
+      else ctx.lineTo(x, height);
+      ctx.lineTo(x, y);
+      height = y;
+    }
+    ctx.stroke();
+    return new Set(front.map((number) => this.rows[number]));
   }
 
   dots(chart, wanted, fill, radius, alpha, edge = null) {
