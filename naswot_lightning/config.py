@@ -372,7 +372,9 @@ class TrainConfig:
     threads: int | None = field(default=None, metadata=affects("machine", least=1, most=_MOST_DEVICES))
     """threads of a pick's process; by default the cores, shared out among the workers."""
     devices: int = field(default=1, metadata=affects("machine", least=1, most=_MOST_DEVICES))
-    """how many devices train one pick together."""
+    """how many devices train one pick together, on each node."""
+    num_nodes: int = field(default=1, metadata=affects("machine", least=1, most=_MOST_DEVICES))
+    """how many nodes train one pick together; srun or torchrun starts the command once per device."""
     slurm: dict[str, PlainValue] = field(default_factory=dict, metadata=affects("machine"))
     """options of the jobs of --engine slurm, as --slurm.NAME VALUE, such as --slurm.partition gpu."""
     strategy: str = field(default="auto", metadata=affects("machine"))
@@ -387,14 +389,20 @@ class TrainConfig:
     """where runs are shown."""
 
     def __post_init__(self) -> None:
-        for name in ("accelerator", "devices", "strategy", "deterministic"):
+        for name in ("accelerator", "devices", "num_nodes", "strategy", "deterministic"):
             # The same by Lightning's name.
             if name in self.trainer:
                 self.trainer = dict(self.trainer)
                 setattr(self, name, self.trainer.pop(name))
-        if not isinstance(self.devices, int):
-            raise UserError(f"--devices {self.devices}: expected the number of devices that train one pick together")
+        for name, value in (("devices", self.devices), ("num_nodes", self.num_nodes)):
+            if not isinstance(value, int):
+                raise UserError(f"--{name} {value}: expected how many train one pick together")
         _check_bounds(self)
+        if self.num_nodes > 1 and (self.engine != "local" or (self.workers or 1) > 1):
+            raise UserError(
+                f"--num_nodes {self.num_nodes}: all nodes train one pick after the other; leave --engine and --workers "
+                "out"
+            )
         for name, share in (("label_smoothing", self.label_smoothing), ("drop_path", self.drop_path)):
             if share is not None and not 0 <= share < 1:
                 raise UserError(f"--{name} {share}: expected at least 0 and less than 1")

@@ -7,7 +7,7 @@ import signal
 import time
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import pytorch_lightning as pl
 
@@ -71,7 +71,7 @@ class SaveOnSignal(Callback):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """End before a new epoch; the one before has its checkpoint."""
         if self._must_end(trainer):
-            raise TrainingInterrupted(out_of_time=not self._received)
+            self._end(trainer)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -86,11 +86,15 @@ class SaveOnSignal(Callback):
         if self._must_end(trainer):
             self._batches = batch_idx + 1
             trainer.save_checkpoint(self.path)
-            raise TrainingInterrupted(out_of_time=not self._received)
+            self._end(trainer)
 
     def _must_end(self, trainer: pl.Trainer) -> bool:
         ended = self._received or time.monotonic() >= self._deadline
         return trainer.strategy.reduce_boolean_decision(ended, all=False)
+
+    def _end(self, trainer: pl.Trainer) -> NoReturn:
+        # All processes say the same, also where one alone had the signal.
+        raise TrainingInterrupted(out_of_time=not trainer.strategy.reduce_boolean_decision(self._received, all=False))
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
         if self._received:

@@ -48,9 +48,6 @@ def _one_line(message: str, options: list[str]) -> str:
     )
     if unknown:
         name = "--" + unknown.group(1).lstrip("-")
-        if name == "--num_nodes":
-            instead = "--devices takes several of its GPUs, --engine slurm or ray spread picks over machines"
-            return f"unknown option {name}; a pick trains on one machine: {instead}"
         near = difflib.get_close_matches(name, options, 1)
         return f"unknown option {name}" + (f"; did you mean {near[0]}?" if near else "; see --help")
     message = re.sub(r"^(Parser key|argument) \"?(?:--)?([\w.]+)\"?:", r"--\2:", message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from naswot_lightning.config import TrainConfig
@@ -25,7 +26,12 @@ def run_training(config: TrainConfig) -> int:
     from naswot_lightning.training.plan import plan_training
 
     restore_keyboard_interrupt()
-    return train_and_compare(plan_training(config))
+    if config.num_nodes == 1:
+        return train_and_compare(plan_training(config))
+    from naswot_lightning.training.ranks import Ranks
+
+    with Ranks(config) as ranks:
+        return train_and_compare(replace(plan_training(config), executor=ranks)) if ranks.is_first else ranks.follow()
 
 
 def train_and_compare(training: Training) -> int:
@@ -53,8 +59,8 @@ def train_and_compare(training: Training) -> int:
             for number, (folder, outcome) in enumerate(ended, start=1):
                 if not outcome.has_result:
                     unfinished[folder] = outcome
-                # The comparison that follows shows the last.
-                if number < len(folders):
+                # The comparison that follows shows the last; beside a pick in this process wandb has no other run.
+                if number < len(folders) and training.config.num_nodes == 1:
                     shown.pick_ended()
         training.folder.expect_in_place()
         run, findings, figures = compare(training.folder)

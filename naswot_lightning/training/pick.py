@@ -70,6 +70,7 @@ from naswot_lightning.training.trainer import (
     best_and_last,
     checkpoint_to_resume,
     choose_strategy,
+    is_first_process,
     make_classifier,
     make_trainer,
     silence_lightning,
@@ -89,14 +90,21 @@ class TellOfMachine(pl.Callback):
             outcome.write(self._folder)
 
 
-def train_pick(folder: Path, images: Path | None = None) -> TrainingResult:
+def tell_command(epoch: Epoch) -> None:
+    """Tell the command of an epoch."""
+    print(epoch.to_line(), flush=True)
+
+
+def train_pick(
+    folder: Path, images: Path | None = None, show: Callable[[Epoch], None] = tell_command
+) -> TrainingResult:
     """Train the pick of a folder, continuing from its last checkpoint; return what ``result.json`` then holds.
 
     The data set is that of the file ``images``, or loaded again.
     """
     pick = read_pick(folder)
     settings = pick.settings
-    per_device = settings.values.batch_size // settings.devices // pick.accumulate
+    per_device = settings.values.batch_size // settings.processes // pick.accumulate
     dataset = None if images is None else map_dataset(images)
     of_images = (settings.seed, settings.image_size, settings.split_file, dataset)
     data = ImageDataModule(settings.dataset, settings.data_dir, per_device, *of_images)
@@ -110,7 +118,7 @@ def train_pick(folder: Path, images: Path | None = None) -> TrainingResult:
 
     def announce(row: dict[str, Any]) -> None:
         measured = row["train/loss"], row.get("val/acc"), row.get("score/naswot"), row["seconds"]
-        print(Epoch(pick.run.name, row["epoch"], settings.values.epochs, *measured).to_line(), flush=True)
+        show(Epoch(pick.run.name, row["epoch"], settings.values.epochs, *measured))
 
     metrics = MetricsTable(folder / "metrics.csv", announce)
     checkpoints = best_and_last(folder, None if data.dataset.val is None else "val/acc")
@@ -139,7 +147,8 @@ def _fit(
     trainer: pl.Trainer, model: ImageClassifier, data: ImageDataModule, folder: Path, describe: Callable[[], Any]
 ) -> TrainingResult:
     """Train and test; ``describe`` returns the fields of the result that are known without a test."""
-    checkpoint = checkpoint_to_resume(folder, model)
+    # The first rank of several nodes says from which; its folder may look older to the others.
+    checkpoint = trainer.strategy.broadcast(checkpoint_to_resume(folder, model) if trainer.is_global_zero else None)
     try:
         trainer.fit(model, data, ckpt_path=checkpoint)
     except DivergedError as error:
@@ -155,7 +164,7 @@ def _fit(
         ) from None
     if trainer.current_epoch < (trainer.max_epochs or 0):
         raise RuntimeError(f"Lightning ended the training after {trainer.current_epoch} of {trainer.max_epochs} epochs")
-    if not (folder / "best.ckpt").exists():
+    if not trainer.strategy.broadcast((folder / "best.ckpt").exists()):
         raise UserError(
             f"{folder.name}: nothing was validated in {trainer.max_epochs} epochs, so that there is no best one: "
             "remove the folder, and lower --trainer.check_val_every_n_epoch or --trainer.val_check_interval"
@@ -193,26 +202,25 @@ def _describe(
     }
 
 
-def main(folder: Path, images: Path | None = None, space: str | None = None) -> int:
-    """Train the pick of ``folder`` and write how it ended to its ``outcome.json``.
+def run_pick(
+    folder: Path, images: Path | None = None, space: str | None = None, show: Callable[[Epoch], None] = tell_command
+) -> tuple[Outcome, int]:
+    """Train the pick of ``folder`` and write how it ended to its ``outcome.json``; return that, and an exit code.
 
-    ``space`` is trusted, and other code in further lines.
-
-    Returns:
-        0; 2 for a user's mistake; 130 if training was interrupted; 140 and more if the outcome could not be written
-        (:data:`EXIT_OS_ERROR`); 1 for any other end.
+    ``space`` is trusted, and other code in further lines. The code is 0; 2 for a user's mistake; 130 if training was
+    interrupted; 140 and more if the outcome could not be written (:data:`EXIT_OS_ERROR`); 1 for any other end.
     """
     tune_process(trains=True)
     if space is not None:
         for name in space.split("\n"):
             trust(name)
     silence_lightning()
-    is_first = os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("NODE_RANK", "0") == "0"
+    is_first = is_first_process()
     try:
         # The pick of a command that was killed ends within a training step: wait for it. Of several processes the first
         # holds the folder.
         with lock_folder(folder, patience=PATIENCE_SECONDS) if is_first else nullcontext():
-            result = train_pick(folder, images)
+            result = train_pick(folder, images, show)
     except BaseException as error:  # noqa: BLE001 - the command is told of every kind
         outcome, code = classify_error(error)
         if outcome.status in ("failed", "out of memory", "device fault"):
@@ -227,8 +235,8 @@ def main(folder: Path, images: Path | None = None, space: str | None = None) -> 
             outcome.write(folder)
     # On a full disk, say, the exit code has to do.
     except OSError as error:
-        return EXIT_OS_ERROR + (error.errno or 0)
-    return code
+        code = EXIT_OS_ERROR + (error.errno or 0)
+    return outcome, code
 
 
 def classify_error(error: BaseException) -> tuple[Outcome, int]:
@@ -247,4 +255,4 @@ def classify_error(error: BaseException) -> tuple[Outcome, int]:
 
 if __name__ == "__main__":
     _folder, _images, _space = (*sys.argv[1:], None, None)[:3]
-    sys.exit(main(Path(str(_folder)), None if _images is None else Path(_images), _space))
+    sys.exit(run_pick(Path(str(_folder)), None if _images is None else Path(_images), _space)[1])

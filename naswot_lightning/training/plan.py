@@ -49,7 +49,6 @@ TRAINER_ARGUMENTS_WITH_OPTIONS = {
     "gradient_clip_val": "--gradient_clip",
     "logger": "--logger",
     "default_root_dir": "--run_dir",
-    "num_nodes": "--devices, since a pick trains on one machine, and --engine slurm or ray for several machines",
     **dict.fromkeys(("barebones", "callbacks", "enable_checkpointing", "plugins", "use_distributed_sampler")),
 }
 # The longest span of ranks in --picks, far more than can be trained.
@@ -185,9 +184,10 @@ def _choose_recipe(config: TrainConfig, space: Space, dataset: str, data_dir: st
     # Mini-batches that fit the number of images, where the user chose none and no rate.
     if config.batch_size is None and config.lr is None:
         recipe = adapt_recipe(recipe, count_training_images(dataset, data_dir))
-    if recipe.batch_size % config.devices:
+    if recipe.batch_size % (config.devices * config.num_nodes):
+        nodes = f"--num_nodes {config.num_nodes} " if config.num_nodes > 1 else ""
         raise UserError(
-            f"--devices {config.devices}: a mini-batch of {recipe.batch_size} cannot be shared out evenly; "
+            f"{nodes}--devices {config.devices}: a mini-batch of {recipe.batch_size} cannot be shared out evenly; "
             "choose another --batch_size"
         )
     every = config.trainer.get("check_val_every_n_epoch")

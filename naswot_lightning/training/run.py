@@ -114,7 +114,6 @@ def train_picks(
     try:
         store_dataset(loaded.pop() if loaded else _load(settings), images)
         with display(len(folders)) as progress:
-            # A line for each thing that the user trusts.
             trusted = "\n".join([settings.space, *own_paths("logger", training.config.logger)])
             task = TrainPick(images, trusted, training.slots, progress)
             for folder, outcome in training.executor.run(task, folders):
@@ -134,12 +133,12 @@ def _is_finished(folder: Path) -> bool:
 class TrainPick:
     """Trains the pick of a folder, in one of several slots, each of which trains one at a time.
 
-    All picks map the file ``images`` of the data set, and are of a space that the user trusts. A training that was
-    interrupted is saved, and raises KeyboardInterrupt.
+    All picks map the file ``images`` of the data set; ``trusted`` is a line for each thing that the user trusts. A
+    training that was interrupted is saved, and raises KeyboardInterrupt.
     """
 
-    def __init__(self, images: Path, space: str, slots: Sequence[ResourceSlot], display: Lines) -> None:
-        self.images, self._space, self._display = images, space, display
+    def __init__(self, images: Path, trusted: str, slots: Sequence[ResourceSlot], display: Lines) -> None:
+        self.images, self.trusted, self.display = images, trusted, display
         self._slots: SimpleQueue[ResourceSlot] = SimpleQueue()
         for slot in slots:
             self._slots.put(slot)
@@ -154,7 +153,7 @@ class TrainPick:
     def __reduce__(self) -> tuple[type[TrainPick], tuple[object, ...]]:
         # Sent elsewhere, a pick has the devices of the process that it is sent to.
         own = ResourceSlot(self._threads, {"OMP_NUM_THREADS": str(self._threads)})
-        return TrainPick, (self.images, self._space, (own,), Lines())
+        return TrainPick, (self.images, self.trusted, (own,), Lines())
 
     def prepare(self) -> None:
         """Nothing: each pick has a process of its own."""
@@ -173,11 +172,11 @@ class TrainPick:
             with self._on(slot.device):
                 outcome = self._run(item, slot)
             if outcome.status == "out of memory" and self._sharing[slot.device] > 1:
-                self._display.say(f"{item.name}: out of memory; trained again with no other pick beside it")
+                self.display.say(f"{item.name}: out of memory; trained again with no other pick beside it")
                 with self._on(slot.device, alone=True):
                     outcome = self._run(item, slot)
             if outcome.status == "out of memory" and (half := read_pick(item).half()):
-                self._display.say(
+                self.display.say(
                     f"{item.name}: out of memory; trained again with half the mini-batch: each step takes 2 x {half} "
                     "images per device, their gradients added (BatchNorm then sees the halves)"
                 )
@@ -186,14 +185,8 @@ class TrainPick:
                     outcome = self._run(item, slot)
         finally:
             self._slots.put(slot)
-            self._display.end(item.name)
-        if outcome.status == "interrupted":
-            raise KeyboardInterrupt
-        if outcome.status == "user error":
-            raise UserError(outcome.message or f"see {item / 'train.log'}")
-        if not outcome.has_result and outcome.message:
-            print(f"{item.name}: {outcome.message}", file=sys.stderr)
-        return outcome
+            self.display.end(item.name)
+        return raise_or_tell(item, outcome)
 
     @contextmanager
     def _on(self, device: str, alone: bool = False) -> Iterator[None]:
@@ -220,7 +213,7 @@ class TrainPick:
             for line in process.stdout:
                 text = line.decode(errors="replace").rstrip("\n")
                 epoch = read_epoch(text)
-                self._display.say(text) if epoch is None else self._display.show(epoch)
+                self.display.say(text) if epoch is None else self.display.show(epoch)
             process.wait()
         except BaseException:
             process.terminate()
@@ -233,7 +226,7 @@ class TrainPick:
         return outcome_from_exit_code(process.returncode, folder) if outcome.status == "killed" else outcome
 
     def _start(self, folder: Path, slot: ResourceSlot, log: BinaryIO) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "naswot_lightning.training.pick", str(folder), str(self.images), self._space]
+        command = [sys.executable, "-m", "naswot_lightning.training.pick", str(folder), str(self.images), self.trusted]
         environment = {
             name: value
             for name, value in os.environ.items()
@@ -259,6 +252,17 @@ class TrainPick:
             process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=log, env=environment)
             self._running.add(process)
             return process
+
+
+def raise_or_tell(folder: Path, outcome: Outcome) -> Outcome:
+    """Return how a pick ended, and print why it has no result; raise what ends the command."""
+    if outcome.status == "interrupted":
+        raise KeyboardInterrupt
+    if outcome.status == "user error":
+        raise UserError(outcome.message or f"see {folder / 'train.log'}")
+    if not outcome.has_result and outcome.message:
+        print(f"{folder.name}: {outcome.message}", file=sys.stderr)
+    return outcome
 
 
 def _free_port() -> int:

@@ -162,18 +162,24 @@ class PickSettings:
     probe_split: ProbeSplit
     score_batch_norm: ScoreBatchNorm
     precision: str
-    """Of Lightning's Trainer, as ``accelerator``, ``devices``, ``strategy`` and ``deterministic``."""
+    """Of Lightning's Trainer, as ``accelerator``, ``devices``, ``strategy``, ``num_nodes`` and ``deterministic``."""
     compile: bool
     deterministic: bool
     accelerator: str
     devices: Positive
     strategy: str
+    num_nodes: Positive = 1
     trainer: Mapping[str, Plain | Sequence[Plain]] = field(default_factory=dict)
     """Further arguments of Lightning's Trainer."""
     units: Units = "rectifiers"
     """That the score counts."""
 
     __pydantic_config__ = STRICT
+
+    @property
+    def processes(self) -> int:
+        """That train the pick together, one per device."""
+        return self.devices * self.num_nodes
 
     def to_plain(self) -> dict[str, Any]:
         """Return them flat, as in ``config.yaml``."""
@@ -276,7 +282,7 @@ class SavedPick:
 
     def half(self) -> int | None:
         """Return the images on a device of half a step; None where it is halved already or cannot be."""
-        per_device = self.settings.values.batch_size // self.settings.devices
+        per_device = self.settings.values.batch_size // self.settings.processes
         if self.accumulate != 1 or per_device < 4 or per_device % 2:
             return None
         return int(per_device // 2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import warnings
 import zipfile
@@ -14,6 +13,7 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.utilities import rank_zero_only
 from torch.nn.parameter import is_lazy
 
 from naswot_lightning.data.dataset import Dataset
@@ -70,9 +70,9 @@ def choose_strategy(pick: SavedPick, model: ImageClassifier, data: ImageDataModu
     """Return Lightning's strategy; DDP must be told if some parameters do not reach the output."""
     settings = pick.settings
     # Of several devices, Lightning's own choice is DDP.
-    is_ddp = settings.strategy == "ddp" or (settings.strategy == "auto" and settings.devices > 1)
+    is_ddp = settings.strategy == "ddp" or (settings.strategy == "auto" and settings.processes > 1)
     if is_ddp and has_unused_parameters(model, data.dataset.image_size):
-        if os.environ.get("LOCAL_RANK", "0") == "0":
+        if is_first_process():
             print(f"{pick.run.name}: some parameters have no part in the output: DDP looks for them", flush=True)
         return "ddp_find_unused_parameters_true"
     return settings.strategy
@@ -107,6 +107,7 @@ def make_trainer(folder: Path, pick: SavedPick, callbacks: list[pl.Callback], st
     return pl.Trainer(
         accelerator=settings.accelerator,
         devices=settings.devices,
+        num_nodes=settings.num_nodes,
         precision=settings.precision,  # type: ignore[arg-type]
         deterministic=settings.deterministic,
         max_epochs=settings.values.epochs,
@@ -120,6 +121,11 @@ def make_trainer(folder: Path, pick: SavedPick, callbacks: list[pl.Callback], st
         use_distributed_sampler=False,
         **arguments,
     )
+
+
+def is_first_process() -> bool:
+    """Return whether this is the first of the processes that train a pick, also before they are connected."""
+    return rank_zero_only.rank == 0  # type: ignore[attr-defined]
 
 
 def silence_lightning() -> None:

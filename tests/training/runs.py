@@ -3,6 +3,7 @@
 import csv
 import json
 import signal
+import time
 from dataclasses import replace
 
 import torch
@@ -10,6 +11,7 @@ import torch
 from naswot_lightning.cli.train import train_and_compare
 from naswot_lightning.config import TrainConfig, WandbConfig
 from naswot_lightning.spaces import trust
+from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.training.pick import train_pick
 from naswot_lightning.training.plan import plan_training
 from naswot_lightning.training.progress import Outcome
@@ -75,6 +77,24 @@ def keeping_handlers(train):
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)
+
+
+def count_points(config):
+    return sum(len(path.read_text().splitlines()) for path in RunFolder(config.run_dir).picks.glob("*/trajectory.csv"))
+
+
+def checkpoints_of(config):
+    return [torch.load(path, weights_only=True) for path in RunFolder(config.run_dir).picks.glob("*/last.ckpt")]
+
+
+def wait_for_points(process, config, count):
+    """Wait until more than so many lines of trajectories are written."""
+    deadline = time.monotonic() + 600
+    while process.poll() is None and time.monotonic() < deadline:
+        if count_points(config) > count:
+            break
+        time.sleep(0.002)
+    assert process.poll() is None, process.stderr.read()
 
 
 def outcome_of(pick):

@@ -19,7 +19,7 @@ from naswot_lightning.cli.train import run_training
 from naswot_lightning.config import SearchConfig, WandbConfig
 from naswot_lightning.execution.local import ThreadExecutor
 from naswot_lightning.execution.resources import ResourceSlot
-from naswot_lightning.training.pick import main
+from naswot_lightning.training.pick import run_pick
 from naswot_lightning.training.progress import Lines, Outcome, read_outcome
 from naswot_lightning.training.run import TrainPick
 from naswot_lightning.training.settings import read_pick
@@ -38,7 +38,7 @@ def data(tmp_path_factory):
 
 def ended(folder):
     """The exit code and the outcome of the pick's program, run in this process."""
-    return keeping_handlers(lambda: main(folder)), read_outcome(folder)
+    return keeping_handlers(lambda: run_pick(folder))[1], read_outcome(folder)
 
 
 def test_main_says_ok_or_what_the_user_can_mend(tmp_path, data):

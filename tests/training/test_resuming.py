@@ -16,7 +16,16 @@ from naswot_lightning.cli.train import run_training
 from naswot_lightning.storage.run_folder import RunFolder
 from tests.conftest import ROOT
 from tests.images import make_image_folder
-from tests.training.runs import SMALL, config_of, outcome_of, train_here, words_of
+from tests.training.runs import (
+    SMALL,
+    checkpoints_of,
+    config_of,
+    count_points,
+    outcome_of,
+    train_here,
+    wait_for_points,
+    words_of,
+)
 
 OPTIONS = {"architecture": SMALL, "space": "nasbench201", "epochs": 3, "early_points": 8, "threads": 1}
 STEPS = 18  # of an epoch: 108 images, 6 a step
@@ -46,24 +55,6 @@ def started(config):
     """The command in a process of its own."""
     command = [sys.executable, *words_of(config)]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-
-
-def count_points(config):
-    return sum(len(path.read_text().splitlines()) for path in RunFolder(config.run_dir).picks.glob("*/trajectory.csv"))
-
-
-def checkpoints_of(config):
-    return [torch.load(path, weights_only=True) for path in RunFolder(config.run_dir).picks.glob("*/last.ckpt")]
-
-
-def wait_for_points(process, config, count):
-    """Wait until more than so many lines of trajectories are written."""
-    deadline = time.monotonic() + 600
-    while process.poll() is None and time.monotonic() < deadline:
-        if count_points(config) > count:
-            break
-        time.sleep(0.002)
-    assert process.poll() is None, process.stderr.read()
 
 
 def is_running(pid):

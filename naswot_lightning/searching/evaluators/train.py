@@ -33,7 +33,7 @@ _EPOCHS = 12
 # Of a run folder: a training in it is one of naswot train, but no pick.
 FOLDER = "trials"
 # Options of naswot train that make no sense for one candidate out of many.
-_NOT_OF_A_CANDIDATE = {"engine", "slurm", "trainer"}
+_NOT_OF_A_CANDIDATE = {"engine", "num_nodes", "slurm", "trainer"}
 
 
 @dataclass
