@@ -394,9 +394,9 @@ class TrainConfig:
             if name in self.trainer:
                 self.trainer = dict(self.trainer)
                 setattr(self, name, self.trainer.pop(name))
-        for name, value in (("devices", self.devices), ("num_nodes", self.num_nodes)):
-            if not isinstance(value, int):
-                raise UserError(f"--{name} {value}: expected how many train one pick together")
+        for name, what in (("devices", "devices"), ("num_nodes", "nodes")):
+            if not isinstance(value := getattr(self, name), int):
+                raise UserError(f"--{name} {value}: expected the number of {what} that train one pick together")
         _check_bounds(self)
         if self.num_nodes > 1 and (self.engine != "local" or (self.workers or 1) > 1):
             raise UserError(

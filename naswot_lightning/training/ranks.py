@@ -45,8 +45,8 @@ class Ranks:
         expected, found = config.num_nodes * config.devices, _processes_started()
         if found != expected:
             raise UserError(
-                f"--num_nodes {config.num_nodes} --devices {config.devices} takes {expected} processes, started by srun or "
-                f"torchrun, and this job has {found}: docs/clusters.md shows both commands"
+                f"--num_nodes {config.num_nodes} --devices {config.devices} takes {expected} processes, started by "
+                f"srun or torchrun, and this job has {found}: docs/clusters.md shows both commands"
             )
         silence_lightning()
         # A result depends on what is said here, not on the environment.
