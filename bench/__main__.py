@@ -1,6 +1,7 @@
 """Print the figures of ``make bench``: ratios of medians, both sides measured in one run, alternating.
 
-``python -m bench`` prints all of them, ``python -m bench PART...`` those parts.
+``python -m bench`` prints all of them, ``python -m bench PART...`` those parts, ``python -m bench gpu`` what a machine
+with a GPU can show.
 """
 
 from __future__ import annotations
@@ -13,14 +14,13 @@ from collections.abc import Sequence
 import torch
 
 import naswot_lightning
-from bench import data, rows, scoring, search, training, training_settings, workers
+from bench import data, gpu, rows, scoring, search, training, training_settings, workers
 from naswot_lightning.console import print_table
 from naswot_lightning.errors import UserError, expect_name
 
 _PARTS = {
     "score": (f"Score of a network: {scoring.NETWORKS} of NAS-Bench-201, batch 128, 3x32x32", scoring.score_rows),
     "layer": ("Kernel of one layer", scoring.layer_rows),
-    "cuda": ("CUDA", scoring.cuda_rows),
     "shares": ("Where the time goes", scoring.share_rows),
     "memory": ("Memory", scoring.memory_rows),
     "fidelity": ("Fidelity", scoring.fidelity_rows),
@@ -39,6 +39,8 @@ _PARTS = {
 
 def main(names: Sequence[str]) -> int:
     """Print the parts of these names, or all; return 0, or 2 where a name is unknown."""
+    if names[:1] == ["gpu"]:
+        return gpu.main(names[1:])
     try:
         chosen = [expect_name("part", name, _PARTS) for name in names] or list(_PARTS)
     except UserError as error:

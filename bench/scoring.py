@@ -23,7 +23,7 @@ from naswot_lightning.data.probe import Probe, load_probe
 from naswot_lightning.execution.local import ProcessExecutor
 from naswot_lightning.execution.resources import has_bf16_instructions
 from naswot_lightning.naswot import Precision, activation_kernel, naswot_score
-from naswot_lightning.naswot.compiled.codes import CodeDistances, ProductDistances
+from naswot_lightning.naswot.compiled.codes import CodeDistances
 from naswot_lightning.networks import build_network
 from naswot_lightning.scorer import ScoreEvaluator
 from naswot_lightning.scores.registry import REGISTERED, compute_scores
@@ -128,28 +128,6 @@ def layer_rows() -> Rows:
             f"{products / ours:.1f} x faster; equal: {bool((kernel() == two_products(layer)).all())}",
         ),
     ]
-
-
-def cuda_rows() -> Rows:
-    """Compare the CUDA path (one 0/1 product a layer) with the two float products, where there is a GPU."""
-    if not torch.cuda.is_available():
-        return [("one layer on CUDA, one 0/1 product", "-", "no GPU here (its exactness is tested on the CPU)")]
-    layer = torch.randn(BATCH, 16_384, device="cuda")
-
-    def timed(function: Callable[[Tensor], object]) -> Callable[[], None]:
-        def run() -> None:
-            function(layer)
-            torch.cuda.synchronize()
-
-        return run
-
-    def product(layer: Tensor) -> object:
-        codes = ProductDistances(BATCH, layer.device)
-        codes.add(layer)
-        return codes.result()
-
-    ours, products = medians((timed(product), timed(two_products)), repeats=60)
-    return [("one layer on CUDA, one 0/1 product", f"{1e3 * ours:.2f} ms", f"{products / ours:.1f} x faster")]
 
 
 def share_rows() -> Rows:

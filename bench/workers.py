@@ -7,7 +7,7 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,11 +79,13 @@ class Clocked:
         return Span(os.getpid(), start, time.monotonic())
 
 
-def spans(task: Task[Any, Any], items: Iterable[Any], workers: int) -> tuple[float, list[list[Span]]]:
+def spans(
+    task: Task[Any, Any], items: Iterable[Any], workers: int, environments: Sequence[Mapping[str, str]] = ({},)
+) -> tuple[float, list[list[Span]]]:
     """Return when the workers were started, and for each of them when it was at its items, in their order."""
     start = time.monotonic()
     found: dict[int, list[Span]] = {}
-    for _, span in ProcessExecutor(workers).run(Clocked(task), items):
+    for _, span in ProcessExecutor(workers, environments).run(Clocked(task), items):
         assert isinstance(span, Span)
         found.setdefault(span.worker, []).append(span)
     return start, [sorted(each, key=lambda span: span.start) for each in found.values()]
@@ -120,7 +122,7 @@ def gain_rows(networks: Sequence[str]) -> Rows:
 
 def rate(workers: Sequence[Sequence[Span]]) -> float:
     """Return items a second of all workers, without the first of each, which loads and compiles."""
-    return sum((len(each) - 1) / (each[-1].end - each[0].end) for each in workers)
+    return sum((len(each) - 1) / (each[-1].end - each[0].end) for each in workers if len(each) > 1)
 
 
 def _scores() -> ScoreEvaluator:
