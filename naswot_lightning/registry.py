@@ -27,6 +27,7 @@ REGISTRIES: dict[str, dict[str, str]] = {
         "reinforce": f"{_ALGORITHMS}.reinforce:Reinforce",
         "bohb": f"{_ALGORITHMS}.halving:BOHB",
         "halving": f"{_ALGORITHMS}.halving:SuccessiveHalving",
+        "nsga2": f"{_ALGORITHMS}.nsga2:NSGA2",
     },
     "evaluator": {
         "scores": f"{_EVALUATORS}.base:score_evaluator",

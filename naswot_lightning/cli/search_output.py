@@ -50,6 +50,8 @@ _EXAMPLE = 22
 def show_search(search: Search, result: SearchResult) -> int:
     """Show the ranking of a search whose folder is open; return 0, or 1 where no candidate could be scored."""
     print_summary(search, result.ranking, result.proposed)
+    if search.limits.n_rejected:
+        print_text(str(search.limits))
     _print_doubts(result.proposed)
     if result.benchmark:
         _print_benchmark(result.benchmark, search.criteria[0].label)

@@ -138,8 +138,6 @@ class Search:
         batch = self.algorithm.propose([])
         if not batch:
             raise self.limits.nothing_fits()
-        if self.limits.n_rejected:
-            print(self.limits)
         return batch
 
     def write_result(self, loop: Loop, proposed: Sequence[ScoreRow]) -> SearchResult:

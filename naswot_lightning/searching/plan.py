@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
-from naswot_lightning.analysis.pareto import directions_of, parse_objectives
+from naswot_lightning.analysis.pareto import Objective, directions_of, parse_objectives
 from naswot_lightning.benchmarks.known_space import open_for, space_of
 from naswot_lightning.benchmarks.targets import reported_target
-from naswot_lightning.columns import BENCHMARK_ACC, Criterion
+from naswot_lightning.columns import BENCHMARK_ACC, SIZES, Criterion
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.data.own import dataset_name
 from naswot_lightning.data.probe import Probe, draw_probe, load_probe
@@ -28,7 +28,7 @@ from naswot_lightning.searching.costs import budgets_of, costs_of
 from naswot_lightning.searching.evaluators.base import Evaluator, EvaluatorContext
 from naswot_lightning.searching.evaluators.table import BenchmarkLookup, TableEvaluator
 from naswot_lightning.searching.loop import Search
-from naswot_lightning.spaces import EnumerableSpace, get_space, trust
+from naswot_lightning.spaces import EnumerableSpace, Space, get_space, trust
 from naswot_lightning.storage.run_folder import RunFolder
 
 
@@ -63,17 +63,10 @@ def plan_search(config: SearchConfig, scored: bool = False) -> Search:
     if objectives:
         # With their directions, which the files of the run then tell.
         config = replace(config, objectives=",".join(map(str, objectives)))
-    algorithm: Algorithm
-    if config.architectures is not None:
-        algorithm = Listed(read_architectures(space, config.architectures), limits)
-    elif config.samples != "all":
-        algorithm = make_algorithm(space, config.samples, config.seed, limits, **options)
-    elif isinstance(space, EnumerableSpace):
-        algorithm = Listed(list(space), limits)
-    else:
-        raise UserError(f"--samples all: {space.name} cannot be enumerated; give a number")
-    if config.budget is not None:
-        algorithm = Budget(algorithm, config.budget)
+    if getattr(make_algorithm, "needs_objectives", False):
+        _expect_learnable(objectives, evaluator, costs)
+        options = {**options, "objectives": objectives}
+    algorithm = _plan_algorithm(config, space, limits, partial(make_algorithm, **options))
     if part := config.part():
         algorithm = Shard(algorithm, canonical, *part)
     lookup = None
@@ -84,6 +77,22 @@ def plan_search(config: SearchConfig, scored: bool = False) -> Search:
     executor = make_executor(_request(machine, folder, evaluator))
     found = config, space, canonical, algorithm, limits, objectives
     return Search(*found, evaluator, executor, folder, device, load_probes, lookup)
+
+
+def _plan_algorithm(
+    config: SearchConfig, space: Space, limits: Limits, make_algorithm: Callable[..., Algorithm]
+) -> Algorithm:
+    """Return what proposes the candidates: a list of them or an algorithm, within its time."""
+    algorithm: Algorithm
+    if config.architectures is not None:
+        algorithm = Listed(read_architectures(space, config.architectures), limits)
+    elif config.samples != "all":
+        algorithm = make_algorithm(space, config.samples, config.seed, limits)
+    elif isinstance(space, EnumerableSpace):
+        algorithm = Listed(list(space), limits)
+    else:
+        raise UserError(f"--samples all: {space.name} cannot be enumerated; give a number")
+    return algorithm if config.budget is None else Budget(algorithm, config.budget)
 
 
 def _expect_consistent(config: SearchConfig, criterion: Criterion, needs_scores: bool) -> None:
@@ -105,6 +114,14 @@ def _expect_consistent(config: SearchConfig, criterion: Criterion, needs_scores:
         learns = f"ranks by several scores change with each candidate, and --algorithm {algorithm} learns from them"
         cure = "give a single score first, such as naswot, or use --algorithm random"
         raise UserError(f"--score {criterion.name}: {learns}; {cure}")
+
+
+def _expect_learnable(objectives: Sequence[Objective], evaluator: Evaluator, costs: Collection[str]) -> None:
+    """Raise :class:`UserError` where an objective is not known of a candidate by itself, once it is finished."""
+    for each in objectives:
+        if each.name not in (*(column.name for column in evaluator.columns), *SIZES, *costs):
+            own = f"{each.name} is known of all candidates together, or not before the end"
+            raise UserError(f"--objectives {each}: {own}; --algorithm nsga2 takes single scores, sizes and costs")
 
 
 def _kind_of_device(config: SearchConfig) -> str:

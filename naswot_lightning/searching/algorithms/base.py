@@ -140,7 +140,7 @@ class SpaceAlgorithm:
 
 
 # What every algorithm is made of; further arguments of its constructor are options of --algorithm.
-_GIVEN = tuple(each.name for each in fields(SpaceAlgorithm))
+_GIVEN = (*(each.name for each in fields(SpaceAlgorithm)), "objectives")
 
 
 def get_algorithm(name: str) -> tuple[Callable[..., Algorithm], dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from naswot_lightning.analysis.pareto import Objective
 from naswot_lightning.scorer import Evaluation
 from naswot_lightning.searching.algorithms.base import Limits, Proposal, Trial, architecture_of, get_algorithm
 from naswot_lightning.searching.loop import row_of as row_of_evaluation
@@ -14,6 +15,9 @@ NO_LIMITS = Limits()
 
 def made(name, space=SPACE, samples=60, seed=3, limits=NO_LIMITS):
     constructor, options = get_algorithm(name)
+    if getattr(constructor, "needs_objectives", False):
+        options["objectives"] = (Objective("accuracy", True), Objective("cost", False))
+        limits.costs = {**limits.costs, "cost": lambda architecture: float(architecture.count("conv"))}
     return constructor(space, samples, seed, limits, **options)
 
 
