@@ -17,7 +17,7 @@ def summary(rows, tmp_path, capsys):
     criteria = [Criterion((Column("naswot", "naswot"),))]
     search = SimpleNamespace(
         config=SimpleNamespace(top=3, dataset="digits"), criteria=criteria, folder=RunFolder(tmp_path),
-        space=SimpleNamespace(name="mine", evidence=""),
+        space=SimpleNamespace(name="mine", evidence=""), objectives=(),
     )  # fmt: skip
     different = {row.architecture: row for row in rows}
     print_summary(search, rank(list(different.values()), criteria), rows)
