@@ -125,6 +125,9 @@ class SearchConfig:
     """score only networks with at most so many multiply-accumulates an image."""
     max_model_mb: float | None = field(default=None, metadata=affects("candidates", least=0))
     """score only networks whose parameters and buffers take at most so many megabytes (10^6 bytes, of 32 bits each)."""
+    max_peak_memory_mb: float | None = field(default=None, metadata=affects("candidates", least=0))
+    """score only networks of which a forward pass of --latency_batch images holds at most so many megabytes at once:
+    weights, images, activations."""
     max_latency_ms: float | None = field(default=None, metadata=affects("candidates", least=0))
     """score only networks with at most such a latency, as --latency_table says it."""
     latency_table: str | None = field(default=None, metadata=affects("candidates"))
@@ -195,6 +198,23 @@ class SearchConfig:
     """options of the jobs of --engine slurm, as --slurm.NAME VALUE, such as --slurm.partition gpu."""
     train: dict[str, PlainValue] = field(default_factory=dict, metadata=affects("training"))
     """options of naswot train for --evaluator train, as --train.NAME VALUE, such as --train.batch_size 128."""
+
+    # What the networks of the ranking take on a device.
+    measure: str | None = field(default=None, metadata=affects("display"))
+    """columns to add when all are scored: latency (latency_ms, measured), memory (peak_memory_mb and model_mb,
+    counted), or both with a comma between them."""
+    measure_top: int = field(default=100, metadata=affects("display", least=1))
+    """of how many networks, from the best, the latency is measured; each takes about a second."""
+    latency_device: str = field(default="cpu", metadata=affects("candidates"))
+    """where latencies are measured: cpu, cuda, cuda:1, ..."""
+    latency_batch: int = field(default=1, metadata=affects("candidates", least=1, most=_MOST_IMAGES))
+    """images that go through the network together."""
+    latency_threads: int = field(default=1, metadata=affects("candidates", least=1, most=_MOST_DEVICES))
+    """threads of the CPU."""
+    latency_runtime: Literal["torch", "compiled", "onnxruntime"] = field(
+        default="torch", metadata=affects("candidates")
+    )
+    """what runs the network: torch, compiled (torch.compile), or onnxruntime."""
 
     # What becomes of the ranking.
     objectives: str | None = field(default=None, metadata=affects("candidates"))

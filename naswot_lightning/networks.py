@@ -19,7 +19,7 @@ from naswot_lightning.spaces import Space
 _PLAIN = {Tensor, nn.Parameter}
 
 
-def get_device(name: str) -> torch.device:
+def get_device(name: str, option: str = "--device") -> torch.device:
     """Return the device of that name; ``auto`` is the accelerator where there is one, else the CPU.
 
     GPUs of CUDA are counted, and not opened.
@@ -36,7 +36,7 @@ def get_device(name: str) -> torch.device:
             raise RuntimeError(f"this machine has {count} CUDA devices")
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"--device {name}: {reason}; use auto, cpu, or a device of this machine") from None
+        raise UserError(f"{option} {name}: {reason}; use auto, cpu, or a device of this machine") from None
     return device
 
 

@@ -7,7 +7,6 @@ import shutil
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -15,6 +14,7 @@ import torch
 from naswot_lightning.deploy import standalone
 from naswot_lightning.deploy.model import CLASSES, FACTS, WEIGHTS, TrainedModel
 from naswot_lightning.errors import UserError, expect_name, reason_of
+from naswot_lightning.hardware.onnx import expect_installed, write_onnx
 from naswot_lightning.storage.files import atomic_path
 
 FORMATS = ("state_dict", "pt2", "onnx")
@@ -79,16 +79,11 @@ def _export_program(model: TrainedModel, path: Path) -> None:
 
 
 def _export_onnx(model: TrainedModel, path: Path) -> None:
-    if missing := [name for name in ("onnx", "onnxscript") if find_spec(name) is None]:
-        raise UserError(f"--format onnx: pip install {' '.join(missing)}")
-    with torch.no_grad():
-        try:
-            torch.onnx.export(
-                model, (_example(model, 2),), path, input_names=["images"], output_names=["logits"], dynamo=True,
-                dynamic_shapes=({0: torch.export.Dim("batch", max=2**16)},), external_data=False, verbose=False,
-            )  # fmt: skip
-        except Exception as error:
-            raise UserError(f"the network has no ONNX form ({reason_of(error)}): leave onnx out of --format") from error
+    expect_installed("--format onnx", "onnx", "onnxscript")
+    try:
+        write_onnx(model, _example(model, 2), path)
+    except Exception as error:
+        raise UserError(f"the network has no ONNX form ({reason_of(error)}): leave onnx out of --format") from error
 
 
 def _expect_same(expected: torch.Tensor, found: torch.Tensor, path: Path) -> None:

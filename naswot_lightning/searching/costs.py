@@ -9,12 +9,14 @@ from functools import lru_cache
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
 from naswot_lightning.benchmarks.known_space import open_for
-from naswot_lightning.columns import COSTS, LATENCY_MS, MACS, MODEL_MB, PARAMS
+from naswot_lightning.columns import COSTS, LATENCY_MS, MACS, MODEL_MB, PARAMS, PEAK_MEMORY_MB
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.data.probe import Probe
 from naswot_lightning.errors import UserError
+from naswot_lightning.hardware.measure import peak_memory
 from naswot_lightning.searching.algorithms.base import Cost
 from naswot_lightning.spaces import Complexity, Space
 
@@ -40,12 +42,20 @@ def costs_of(
     @lru_cache(maxsize=_KEPT)
     def model_mb(architecture: str) -> float:
         probe = load_probes()[0]
-        return _count_bytes(space, canonical(architecture), probe.num_classes, probe.images.shape[1]) / _MEGA
+        network = _untrained(space, canonical(architecture), probe)
+        return sum(each.nbytes for each in (*network.parameters(), *network.buffers())) / _MEGA
+
+    @lru_cache(maxsize=_KEPT)
+    def peak_memory_mb(architecture: str) -> float:
+        probe = load_probes()[0]
+        network = _untrained(space, canonical(architecture), probe)
+        return peak_memory(network, _like(network, batch_shape(config, probe))) / _MEGA
 
     costs: dict[str, Cost] = {
         PARAMS.name: lambda architecture: complexity(architecture).params,
         MACS.name: lambda architecture: complexity(architecture).macs,
         MODEL_MB.name: model_mb,
+        PEAK_MEMORY_MB.name: peak_memory_mb,
     }
     if config.latency_table is not None:
         costs[LATENCY_MS.name] = _latencies(config.latency_table, space, canonical)
@@ -56,7 +66,7 @@ def budgets_of(config: SearchConfig, costs: Mapping[str, Cost]) -> dict[str, flo
     """Return the most of each cost by its name, infinity where it must only be known; UserError where nothing tells."""
     # A latency is looked up; for the others networks are built.
     budgets = {LATENCY_MS.name: math.inf} if LATENCY_MS.name in costs else {}
-    for name in (LATENCY_MS.name, PARAMS.name, MACS.name, MODEL_MB.name):
+    for name in (LATENCY_MS.name, PARAMS.name, MACS.name, MODEL_MB.name, PEAK_MEMORY_MB.name):
         most = getattr(config, f"max_{name}")
         if most is not None and name not in costs:
             raise UserError(f"--max_{name} {most:g}: nothing tells the {COSTS[name].label}; give --latency_table FILE")
@@ -64,11 +74,20 @@ def budgets_of(config: SearchConfig, costs: Mapping[str, Cost]) -> dict[str, flo
     return budgets
 
 
-def _count_bytes(space: Space, architecture: str, num_classes: int, in_channels: int) -> int:
-    """Return the bytes of parameters and buffers, as they are built: 32 bits each."""
+def batch_shape(config: SearchConfig, probe: Probe) -> tuple[int, ...]:
+    """Return the shape (N, C, H, W) of the images whose latency and memory are asked for."""
+    return config.latency_batch, probe.images.shape[1], probe.image_size, probe.image_size
+
+
+def _untrained(space: Space, architecture: str, probe: Probe) -> nn.Module:
+    """Return the network, on the meta device where its space allows that."""
     with torch.random.fork_rng(devices=[]), torch.device("meta") if space.builds_on_meta else nullcontext():
-        network = space.build(architecture, num_classes, in_channels)
-    return sum(each.numel() * each.element_size() for each in (*network.parameters(), *network.buffers()))
+        return space.build(architecture, probe.num_classes, probe.images.shape[1]).eval()
+
+
+def _like(network: nn.Module, shape: tuple[int, ...]) -> Tensor:
+    """Return images of zeros where the network is."""
+    return torch.zeros(shape, device=next((each.device for each in network.parameters()), None))
 
 
 def _latencies(option: str, space: Space, canonical: Callable[[str], str]) -> Cost:

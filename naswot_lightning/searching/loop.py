@@ -14,16 +14,18 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+from torch import nn
 from tqdm import tqdm
 
 from naswot_lightning.analysis.pareto import Objective, non_dominated_ranks, objective_costs
 from naswot_lightning.analysis.trajectory import Curve
-from naswot_lightning.columns import BENCHMARK_ACC, COSTS, PARETO_RANK, Criterion
+from naswot_lightning.columns import BENCHMARK_ACC, COSTS, LATENCY_MS, PARETO_RANK, PEAK_MEMORY_MB, Criterion
 from naswot_lightning.config import SearchConfig, settings_affecting
 from naswot_lightning.console import has_bars
 from naswot_lightning.data.probe import Probe
 from naswot_lightning.errors import UserError, describe_error
 from naswot_lightning.execution.base import Executor, Task, WorkerFailure
+from naswot_lightning.networks import build_network
 from naswot_lightning.ranking import rank, write_ranking
 from naswot_lightning.registry import resolve
 from naswot_lightning.report.run import BenchmarkEvidence
@@ -38,8 +40,10 @@ from naswot_lightning.searching.algorithms.base import (
     score_or_neg_inf,
     with_architecture,
 )
+from naswot_lightning.searching.costs import batch_shape
 from naswot_lightning.searching.evaluators.base import Evaluator, MultiFidelityEvaluator
 from naswot_lightning.searching.evaluators.table import BenchmarkLookup
+from naswot_lightning.searching.measuring import Latencies, device_of, measured_columns, with_latencies
 from naswot_lightning.spaces import Space
 from naswot_lightning.spaces.errors import TooLargeError
 from naswot_lightning.storage.run_folder import RunFolder, note_versions
@@ -100,9 +104,11 @@ class Search:
     def identity(self) -> Mapping[str, Any]:
         """The settings that decide the candidates, and what is said of them: the folder belongs to one set of them."""
         affecting = settings_affecting(self.config, "candidates")
+        # Candidates that do not depend on objectives can be ranked by others, and measured otherwise.
+        idle = {"latency_device", "latency_threads", "latency_runtime"}
         if not getattr(resolve("algorithm", self.config.algorithm), "needs_objectives", False):
-            # Candidates that do not depend on them can be ranked by others.
-            affecting = tuple(name for name in affecting if name != "objectives")
+            idle |= {"objectives"} if PEAK_MEMORY_MB.name in self.limits.budgets else {"objectives", "latency_batch"}
+        affecting = tuple(name for name in affecting if name not in idle)
         if isinstance(self.evaluator, MultiFidelityEvaluator):
             affecting += settings_affecting(self.config, "training")
         if not isinstance(self.evaluator, MultiFidelityEvaluator) or self.evaluator.scorer:
@@ -140,6 +146,15 @@ class Search:
             raise self.limits.nothing_fits()
         return batch
 
+    def latencies(self) -> Latencies:
+        """Return what measures latencies, and those that the folder has."""
+        probe, device = self.load_probes()[0], device_of(self.config)
+
+        def build(architecture: str) -> nn.Module:
+            return build_network(self.space, architecture, self.config.seed, probe.num_classes)
+
+        return Latencies(self.folder.path / "hardware.json", device, build, batch_shape(self.config, probe))
+
     def write_result(self, loop: Loop, proposed: Sequence[ScoreRow]) -> SearchResult:
         """Write the ranking of the candidates that a loop has evaluated into the open folder."""
         folder = self.folder
@@ -148,10 +163,13 @@ class Search:
         evaluated = [row for row in {proposal_of(row): row for row in proposed}.values() if row.fidelity is None]
         if not evaluated:
             raise UserError("no candidate was trained for all epochs: give a larger --samples or --budget")
-        shown = {*self.limits.budgets, *(each.name for each in self.objectives)}
+        measured = measured_columns(self.config)
+        shown = {*self.limits.budgets, *(each.name for each in self.objectives), *measured} & self.limits.costs.keys()
         known = {name: self.cost_of(name, evaluated) for name in COSTS if name in shown}
         known |= {} if self.benchmark is None else {BENCHMARK_ACC.name: self.benchmark.accuracies(evaluated)}
         ranking = rank(evaluated, self.criteria, known)
+        if LATENCY_MS.name in measured:
+            ranking = with_latencies(ranking, self.latencies(), self.config.measure_top)
         if self.objectives:
             costs = objective_costs(ranking, self.objectives)
             there = ~np.isnan(costs[:, 0])

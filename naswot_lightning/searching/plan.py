@@ -28,6 +28,7 @@ from naswot_lightning.searching.costs import budgets_of, costs_of
 from naswot_lightning.searching.evaluators.base import Evaluator, EvaluatorContext
 from naswot_lightning.searching.evaluators.table import BenchmarkLookup, TableEvaluator
 from naswot_lightning.searching.loop import Search
+from naswot_lightning.searching.measuring import measured_columns
 from naswot_lightning.spaces import EnumerableSpace, Space, get_space, trust
 from naswot_lightning.storage.run_folder import RunFolder
 
@@ -58,7 +59,7 @@ def plan_search(config: SearchConfig, scored: bool = False) -> Search:
 
     costs = costs_of(config, space, canonical, load_probes)
     limits = Limits(budgets_of(config, costs), costs)
-    further = [*costs, *([] if benchmark is None else [BENCHMARK_ACC.name])]
+    further = [*costs, *measured_columns(config), *([] if benchmark is None else [BENCHMARK_ACC.name])]
     objectives = parse_objectives(config.objectives, directions_of(evaluator.criteria, further))
     if objectives:
         # With their directions, which the files of the run then tell.

@@ -1,0 +1,120 @@
+"""The latency of a ranking's networks, measured and kept in ``hardware.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from naswot_lightning.columns import LATENCY_IQR_MS, LATENCY_MS, MODEL_MB, PEAK_MEMORY_MB
+from naswot_lightning.config import SearchConfig
+from naswot_lightning.console import counted, has_bars, print_text
+from naswot_lightning.errors import UserError, describe_error, expect_name, reason_of
+from naswot_lightning.hardware.measure import Device, Latency, forward_pass, measure_latencies, time_passes
+from naswot_lightning.hardware.onnx import expect_installed
+from naswot_lightning.networks import get_device
+from naswot_lightning.spaces.errors import one_line
+from naswot_lightning.storage.files import write_json
+from naswot_lightning.storage.records import from_plain, parse_json
+
+# Columns of each measure.
+MEASURES = {"latency": (LATENCY_MS.name, LATENCY_IQR_MS.name), "memory": (PEAK_MEMORY_MB.name, MODEL_MB.name)}
+# Networks that are held at once, and measured in turn.
+_AT_ONCE = 16
+
+
+def measured_columns(config: SearchConfig) -> list[str]:
+    """Return the columns that ``--measure`` adds; an unknown measure, or a device that is not there, is a UserError."""
+    names = [] if config.measure is None else config.measure.replace(" ", "").split(",")
+    if "latency" in names:
+        device_of(config)
+    return [column for name in names for column in MEASURES[expect_name("measure", name, MEASURES)]]
+
+
+def device_of(config: SearchConfig) -> Device:
+    """Return where latencies are measured; a device or a runtime that is not there is a UserError."""
+    device = str(get_device(config.latency_device, "--latency_device"))
+    if config.latency_runtime == "onnxruntime":
+        expect_installed("--latency_runtime onnxruntime", "onnxruntime", "onnx", "onnxscript")
+    return Device(device, config.latency_batch, config.latency_threads, config.latency_runtime)
+
+
+@dataclass
+class Latencies:
+    """Measures networks, and keeps what it found: the same device and settings find it again.
+
+    ``build`` returns the network of a canonical architecture; ``shape`` is that of one batch, (N, C, H, W).
+    """
+
+    path: Path
+    device: Device
+    build: Callable[[str], nn.Module]
+    shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        self._about = {**self.device.describe(), "images": list(self.shape)}
+        self.networks: dict[str, Latency | str] = {}
+        with suppress(FileNotFoundError):
+            try:
+                saved = parse_json(self.path.read_bytes())
+                if saved["device"] == self._about:
+                    self.networks = from_plain(dict[str, Latency | str], saved["networks"])
+            except (ValueError, KeyError, TypeError) as error:
+                raise UserError(f"{self.path} is damaged ({reason_of(error)}): remove it") from None
+
+    def add(self, architectures: Iterable[str]) -> None:
+        """Measure those that are not known; one that cannot be measured keeps the reason."""
+        missing = [each for each in dict.fromkeys(architectures) if not isinstance(self.networks.get(each), Latency)]
+        with tqdm(total=len(missing), desc="measured", unit="network", disable=not missing or not has_bars()) as bar:
+            for start in range(0, len(missing), _AT_ONCE):
+                some = missing[start : start + _AT_ONCE]
+                self.networks |= self._measure(some)
+                content = {name: each if isinstance(each, str) else vars(each) for name, each in self.networks.items()}
+                write_json(self.path, {"device": self._about, "networks": content})
+                bar.update(len(some))
+
+    def _measure(self, architectures: Sequence[str]) -> dict[str, Latency | str]:
+        """Return the latency of each, or why there is none."""
+        found: dict[str, Latency | str] = {}
+        passes: dict[str, Callable[[], object]] = {}
+        images = torch.rand(self.shape, generator=torch.Generator().manual_seed(0))
+        for each in architectures:
+            try:
+                run = forward_pass(self.build(each), images, self.device)
+                time_passes([run], self.device, seconds=0)
+                passes[each] = run
+            except Exception as error:  # noqa: BLE001 - any fault of one network is reported with it
+                found[each] = describe_error(error)
+        return found | dict(zip(passes, measure_latencies(list(passes.values()), self.device), strict=True))
+
+
+def with_latencies(ranking: pd.DataFrame, latencies: Latencies, top: int) -> pd.DataFrame:
+    """Measure the first networks of a ranking, say what the noise allows, and return it with the columns."""
+    scored = ranking.loc[ranking["status"] == "ok", "canonical"]
+    first = scored.head(top).tolist()
+    latencies.add(first)
+    found = {each: latencies.networks[each] for each in first}
+    known = [each for each in found.values() if isinstance(each, Latency)]
+    if known:
+        shares = np.array([each.interval_ms / each.median_ms for each in known])
+        passes = " to ".join(map(str, sorted({min(each.passes for each in known), max(each.passes for each in known)})))
+        print_text(
+            f"Latency of {counted(len(known), 'network')} ({latencies.device}): the median of {passes} passes, "
+            f"±{100 * np.median(shares):.1f} % (95 %) for half of them, "
+            f"±{100 * shares.max():.1f} % at most; smaller differences are noise"
+        )
+    if len(scored) > top:
+        print_text(f"Measured are the first {top} of {len(scored):,}; --measure_top {len(scored)} measures all")
+    if reasons := {each: why for each, why in found.items() if isinstance(why, str)}:
+        example, reason = next(iter(reasons.items()))
+        print_text(one_line(f"{counted(len(reasons), 'network')} not measured, e.g. {example}: {reason}"))
+    values = [latencies.networks.get(each) for each in ranking["canonical"]]
+    pairs = [(each.median_ms, each.iqr_ms) if isinstance(each, Latency) else (np.nan, np.nan) for each in values]
+    return ranking.assign(**dict(zip(MEASURES["latency"], np.array(pairs, dtype=float).T, strict=True)))
