@@ -379,8 +379,8 @@ class TrainConfig:
     # What trains a pick.
     precision: str = field(default="32-true", metadata=affects("training"))
     """a precision of Lightning's Trainer, such as 32-true, bf16-mixed or 16-mixed."""
-    compile: bool = field(default=False, metadata=affects("training"))
-    """train through torch.compile."""
+    compile: bool | Literal["reduce-overhead"] = field(default=False, metadata=affects("training"))
+    """train through torch.compile; reduce-overhead is its mode with CUDA graphs."""
     deterministic: bool = field(default=False, metadata=affects("training"))
     """refuse operations whose result is not the same each time."""
     accelerator: str = field(default="auto", metadata=affects("machine"))

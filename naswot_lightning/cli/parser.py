@@ -76,7 +76,7 @@ def give_options(words: Sequence[str], settings: type[Any], positionals: Sequenc
     ['--run_dir', 'whole', '--trust=true', '--shards', '["a", "b"]']
     """
     kinds = {each.name: str(each.type) for each in dataclasses.fields(settings)}
-    switches = [name for name, kind in kinds.items() if kind in ("bool", str(bool))]
+    switches = [name for name, kind in kinds.items() if kind.startswith(("bool", str(bool)))]
     lists: dict[str, list[str]] = {}
     others: list[str] = []
     left = list(positionals)

@@ -71,7 +71,7 @@ class ImageClassifier(pl.LightningModule):
         seed: of the weights (the same as those the search scored) and of the augmentation.
         lr, momentum, weight_decay, optimizer, label_smoothing, auxiliary_weight, drop_path, warmup_epochs: those of
             :class:`~naswot_lightning.training.settings.Recipe`.
-        compiled: train through torch.compile; the score is taken of the network itself.
+        compiled: train through torch.compile, in this mode where one is named; the score is that of the network itself.
         image_size: side of the images, for those who load the checkpoint.
         classes: their names, likewise.
         class_weights: of each class in the training loss; None for 1.
@@ -94,7 +94,7 @@ class ImageClassifier(pl.LightningModule):
         label_smoothing: float = 0.0,
         auxiliary_weight: float = 0.0,
         drop_path: float = 0.0,
-        compiled: bool = False,
+        compiled: bool | str = False,
         image_size: int | None = None,
         classes: list[str] | None = None,
         warmup_epochs: int = 0,
@@ -106,7 +106,8 @@ class ImageClassifier(pl.LightningModule):
             known_space(space), architecture, seed, num_classes, auxiliary=auxiliary_weight > 0, drop_path=drop_path
         )
         # In a tuple, so that it is no second module of the same weights.
-        self._run = (torch.compile(self.network) if compiled else self.network,)
+        mode = compiled if isinstance(compiled, str) else None
+        self._run = (torch.compile(self.network, mode=mode) if compiled else self.network,)
         if known_space(space).channels_last:
             self.network.to(memory_format=torch.channels_last)
             work_around_channels_last_bug(self.network)

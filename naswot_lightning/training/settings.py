@@ -163,7 +163,7 @@ class PickSettings:
     score_batch_norm: ScoreBatchNorm
     precision: str
     """Of Lightning's Trainer, as ``accelerator``, ``devices``, ``strategy``, ``num_nodes`` and ``deterministic``."""
-    compile: bool
+    compile: bool | Literal["reduce-overhead"]
     deterministic: bool
     accelerator: str
     devices: Positive

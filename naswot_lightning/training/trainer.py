@@ -51,7 +51,8 @@ def make_classifier(pick: SavedPick, data: ImageDataModule) -> ImageClassifier:
         dataset.flip if recipe.flip is None else recipe.flip,
         dataset.crop_padding if recipe.crop_padding is None else recipe.crop_padding,
         seed=settings.seed,
-        compiled=settings.compile,
+        # Gradients that are added up outlive the step, whose memory the next CUDA graph takes.
+        compiled=settings.compile if pick.accumulate == 1 else bool(settings.compile),
         image_size=dataset.image_size,
         classes=list(dataset.classes),
         class_weights=balanced_weights(dataset) if recipe.class_weights else None,

@@ -113,7 +113,12 @@ class NDSCell(nn.Module):
 def dropped_path(x: Tensor, probability: float) -> Tensor:
     """Set whole samples of ``x``, (N, C, H, W), to zero with ``probability``, and scale the others up."""
     # (N, 1, 1, 1): one draw per sample.
-    kept = torch.empty(x.shape[0], 1, 1, 1, dtype=x.dtype, device=x.device).bernoulli_(1.0 - probability)
+    shape = x.shape[0], 1, 1, 1
+    if torch.compiler.is_compiling():
+        # bernoulli_ is compiled anew for each probability, until after five epochs the network is compiled no more.
+        kept = (torch.rand(shape, device=x.device) >= probability).to(x.dtype)
+    else:
+        kept = torch.empty(shape, dtype=x.dtype, device=x.device).bernoulli_(1.0 - probability)
     return x * kept / (1.0 - probability)
 
 

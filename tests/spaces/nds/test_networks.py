@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch._dynamo.testing import CompileCounter
 
 from naswot_lightning import activation_kernel
 from naswot_lightning.spaces import SpaceError, get_space
@@ -71,6 +72,27 @@ def test_drop_path_drops_whole_samples_and_keeps_the_mean():
     assert output.unique().tolist() == pytest.approx([0.0, 4 / 3])
     assert torch.equal(output.amin(dim=(1, 2, 3)), output.amax(dim=(1, 2, 3)))
     assert output.mean().item() == pytest.approx(1.0, abs=0.03)
+
+
+def test_drop_path_that_grows_is_compiled_twice():
+    """Without it, and with any; else it would be compiled in each epoch, and in the end no more."""
+    counted = CompileCounter()
+
+    class Dropped(nn.Module):
+        rate = 0.0
+
+        def forward(self, images):
+            return dropped_path(images, self.rate) if self.rate > 0.0 else images
+
+    network = Dropped()
+    compiled = torch.compile(network, backend=counted)
+    for rate in (0.0, 0.1, 0.2, 0.3):
+        network.rate = rate
+        torch.manual_seed(0)
+        found = compiled(torch.ones(4000, 2, 3, 3))
+        assert float((found.flatten(1) == 0).all(1).float().mean()) == pytest.approx(rate, abs=0.03)
+        assert float(found.mean()) == pytest.approx(1.0, abs=0.05)
+    assert counted.frame_count == 2
 
 
 def test_drop_path_spares_identities_and_evaluation():
