@@ -216,10 +216,12 @@ def main(words: Sequence[str]) -> int:
     """Print a table and write a file; return 0, 1 where something is wrong, 2 where there is no such device."""
     parser = argparse.ArgumentParser("python -m bench gpu", description=__doc__)
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--json", default="gpu.json", help="the file that is written (%(default)s)")
+    parser.add_argument("--json", type=Path, default="gpu.json", help="the file that is written (%(default)s)")
     given = parser.parse_args(words)
     try:
         device = get_device(given.device)
+        if not given.json.parent.is_dir():
+            raise UserError(f"--json {given.json}: there is no folder {given.json.parent}")
     except UserError as error:
         print(f"bench: error: {error}", file=sys.stderr)
         return 2
@@ -236,5 +238,5 @@ def main(words: Sequence[str]) -> int:
     shown = ["-" if each.value is None else f"{each.value:.4g} {each.unit}" for each in figures]
     notes = ["WRONG " * each.is_wrong + each.note for each in figures]
     print_table(title, ("figure", "value", "note"), zip([each.name for each in figures], shown, notes, strict=True))
-    write_json(Path(given.json), {"machine": title, "figures": [asdict(figure) for figure in figures]})
+    write_json(given.json, {"machine": title, "figures": [asdict(figure) for figure in figures]})
     return int(any(figure.is_wrong for figure in figures))
