@@ -59,7 +59,7 @@ def settings_affecting(settings: Any, *what: Affected) -> tuple[str, ...]:
     """Return the names of the options that affect any of these, in their order.
 
     >>> settings_affecting(SearchConfig, "machine")
-    ('device', 'engine', 'workers', 'timeout', 'slurm', 'run_dir')
+    ('device', 'engine', 'workers', 'workers_per_gpu', 'timeout', 'slurm', 'run_dir')
     """
     return tuple(each.name for each in fields(settings) if each.metadata.get("affects", set()) & set(what))
 
@@ -187,8 +187,11 @@ class SearchConfig:
     engine: str = field(default="local", metadata=affects("machine"))
     """what runs the candidates: {engines}, or one of your own (module.name)."""
     workers: int | None = field(default=None, metadata=affects("machine", least=1, most=_MOST_WORKERS))
-    """processes that score side by side, one thread each; by default one a core, or one a GPU, where the search would
+    """processes that score side by side, one thread each; by default one a core, or some a GPU, where the search would
     take longer than half a minute."""
+    workers_per_gpu: int | None = field(default=None, metadata=affects("machine", least=1, most=_MOST_WORKERS))
+    """processes that share a GPU, in place of --workers; 4 by default with --engine local, for small networks (not
+    measured on your GPU), and 1 with others."""
     timeout: float | None = field(default=None, metadata=affects("machine", least=1))
     """seconds after which a candidate counts as hung: its worker is ended, and it is tried once more."""
     shard: str | None = field(default=None, metadata=affects("candidates"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,6 +65,8 @@ class ResourceRequest:
 
     workers: int | None
     """Tasks side by side; None lets the engine choose."""
+    workers_per_gpu: int | None = field(default=None, kw_only=True)
+    """Tasks that share a GPU, where ``workers`` does not say."""
     device: str
     """By its name, as ``--device`` gives it: the devices are those of the machine that runs the task."""
     devices: int = 1
@@ -93,7 +95,7 @@ def forks_ended() -> Iterator[None]:
             os._exit(0)
 
 
-def run_item(task: Task[T, R], item: T) -> R | WorkerFailure:
+def run_item(task: Callable[[T], R], item: T) -> R | WorkerFailure:
     """Return the result of an item in this process; a fault of the machine is a failure, and memory is given back."""
     try:
         with forks_ended():

@@ -11,8 +11,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -22,10 +21,12 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 from naswot_lightning.errors import MachineError, UserError, expect_name
-from naswot_lightning.execution.base import R, ResourceRequest, Stoppable, T, Task, WorkerFailure, run_item
+from naswot_lightning.execution.base import ResourceRequest, Stoppable, Task, WorkerFailure, run_item
 from naswot_lightning.execution.local import ProcessExecutor
+from naswot_lightning.execution.retries import MOST_TRIES, STOPPING, Attempts, Chunk, Engine, Work, log
 from naswot_lightning.execution.worker import (
     PrintedFile,
+    TaskSpec,
     changed_environment,
     interrupts_blocked,
     module_path,
@@ -43,8 +44,8 @@ if TYPE_CHECKING:
 _ITEMS_OF_A_JOB = 100
 # Jobs of candidates at a time.
 _MOST_JOBS = 16
-# Jobs that are lost one after the other with no result between them, and jobs that one item is given to.
-_MOST_LOSSES, _MOST_TRIES = 5, 2
+# Jobs that are lost one after the other with no result between them.
+_MOST_LOSSES = 5
 # Of a job. What takes longer is requeued, a long training many times.
 _MINUTES, _MOST_TIMEOUTS = 240, 100
 # Seconds for trainings that are told to save, and for others.
@@ -62,8 +63,6 @@ _PLAIN = re.compile(r"[\w.,:@%/+=?\[\] -]*")
 _CONSTRAINT = re.compile(r"[\w.,:@%/+=?\[\]&|()!* -]*")
 _TIME = re.compile(r"(?:(?P<d>\d+)-)?(?P<a>\d+)(?::(?P<b>\d+))?(?::(?P<c>\d+))?")
 
-log = logging.getLogger(__name__)
-
 
 def slurm_parameters(request: ResourceRequest) -> dict[str, Any]:
     """Return what submitit is asked for; an option that would be more than a word in a job's script is a UserError."""
@@ -76,7 +75,7 @@ def slurm_parameters(request: ResourceRequest) -> dict[str, Any]:
         if name not in _LISTS and (isinstance(value, list) or not pattern.fullmatch(str(value))):
             raise UserError(f"--slurm.{name} {value!r}: expected a word or number of sbatch, without shell syntax")
     minutes = to_minutes(given.get("time", _MINUTES))
-    cpus = given.get("cpus_per_task", request.threads * request.devices)
+    cpus = given.get("cpus_per_task", request.threads * request.devices * workers_of_a_job(request))
     # Since SLURM 22.05 srun does not take the number of CPUs over from sbatch.
     slurm: dict[str, Any] = {"job_name": "naswot-lightning", "cpus_per_task": cpus, "srun_args": [f"-c{cpus}"]}
     if at_a_time := request.workers or (0 if request.runs_subprocess else _MOST_JOBS):
@@ -87,6 +86,12 @@ def slurm_parameters(request: ResourceRequest) -> dict[str, Any]:
     if is_cuda(request.device) and not {"gres", "gpus_per_node", "gpus_per_task"} & set(given):
         parameters["gpus_per_node"] = request.devices
     return parameters
+
+
+def workers_of_a_job(request: ResourceRequest) -> int:
+    """Return how many processes of a job score side by side: they share its GPU."""
+    shares = request.workers_per_gpu and not request.runs_subprocess and is_cuda(request.device)
+    return request.workers_per_gpu or 1 if shares else 1
 
 
 def is_cuda(device: str) -> bool:
@@ -128,11 +133,12 @@ class JobCall:
     """What a training prints."""
     runs_subprocess: bool
     timeout: float | None
-    tries: int = 1
-    """How often its only item was given to a job."""
+    workers: int = 1
+    """Processes that score side by side."""
     results: list[tuple[Any, Any]] = field(default_factory=list)
     """Of the items that are finished; a job that is requeued goes on with the others."""
-    _training: tuple[Task[Any, Any], Future[Any]] | None = field(default=None, init=False)
+    _task: Task[Any, Any] | None = field(default=None, init=False)
+    _training: Future[Any] | None = field(default=None, init=False)
 
     def __call__(self) -> tuple[list[tuple[Any, Any]], Exception | None]:
         """Return the items with their results, and the error of the task that ended it early."""
@@ -146,33 +152,32 @@ class JobCall:
             spec = pickle.loads(self.task.read_bytes())  # noqa: S301 - of the command that submitted this
             if self.runs_subprocess:
                 with self.output.printing():
-                    task = spec.load()
-                    self.results += [(item, self._train(task, item)) for item in left]
+                    self._task = spec.load()
+                    self.results += [(item, self._train(item)) for item in left]
             else:
                 # In a process beside this one: a candidate that kills it, or hangs, does not end the job.
-                for pair in ProcessExecutor(1, timeout=self.timeout).run_packed(spec, left):
+                for pair in ProcessExecutor(self.workers, timeout=self.timeout).run_packed(spec, left):
                     self.results.append(pair)
         except Exception as error:  # noqa: BLE001 - raised again by the command
             return self.results, sendable(error)
         return self.results, None
 
-    def _train(self, task: Task[Any, Any], item: Any) -> Any:
+    def _train(self, item: Any) -> Any:
         """Wait for a training in another thread, so that this one can answer signals."""
+        assert self._task is not None
         with ThreadPoolExecutor(1) as pool:
-            self._training = task, pool.submit(run_item, task, item)
             try:
-                return self._training[1].result()
+                self._training = pool.submit(run_item, self._task, item)
+                return self._training.result()
             except KeyboardInterrupt:
                 self._stop_training()
                 return WorkerFailure("was interrupted")
 
     def _stop_training(self) -> None:
         """Let a training save and end."""
-        if self._training is not None:
-            task, call = self._training
-            if isinstance(task, Stoppable):
-                task.stop()
-            wait([call], _PATIENCE_S)
+        if isinstance(self._task, Stoppable):
+            self._task.stop()
+        wait([self._training] if self._training else [], _PATIENCE_S)
 
     def checkpoint(self) -> DelayedSubmission:
         """Let a training save, and return what goes on with it."""
@@ -182,14 +187,17 @@ class JobCall:
         return DelayedSubmission(replace(self))
 
 
-class SlurmExecutor:
+class SlurmExecutor(Engine):
     """Runs items in jobs of SLURM, or in processes of this machine with ``--slurm.cluster local``.
 
-    A training has a job of its own, up to 100 candidates share one. Half of the items of a job that is lost are
-    submitted again in one job, half in another; one that is alone in its job once more.
+    A training has a job of its own, up to 100 candidates share one, which tries them again itself.
     """
 
+    name, has_own_memory = "a job", True
+
     def __init__(self, request: ResourceRequest) -> None:
+        super().__init__()
+        self.trains = request.runs_subprocess
         try:
             import submitit
         except ImportError as error:
@@ -208,8 +216,8 @@ class SlurmExecutor:
         if self._is_slurm:
             self._poll_s, self._most = _POLL_S, None
             self._submitter_of(request.folder)  # raises what is wrong before the work begins
-        self._waiting: deque[JobCall] = deque()
-        self._running: list[tuple[SubmittedJob[Any], JobCall]] = []
+        self._running: list[tuple[SubmittedJob[Any], JobCall, Chunk]] = []
+        self._file: Path | None = None
         self._losses, self._looked = 0, time.monotonic()
 
     def _submitter_of(self, folder: Path) -> AutoExecutor:
@@ -232,111 +240,95 @@ class SlurmExecutor:
         jobs.mkdir(parents=True, exist_ok=True)
         return self._submitter_of(Path(mkdtemp(prefix=time.strftime("%Y%m%d-%H%M%S-"), dir=jobs)))
 
-    def run(self, task: Task[T, R], items: Iterable[T]) -> Iterator[tuple[T, R | WorkerFailure]]:
-        """Yield each item with its result, as their jobs are finished; jobs that are refused are a UserError."""
-        request = self._request
-        spec = pack_task(task, request.threads, "--engine slurm", "--engine local --workers 1")
-        chunks = split_into_jobs(list(items), request)
+    def pack(self, task: Task[Any, Any]) -> TaskSpec:
+        """Return the task and what its jobs need."""
+        return pack_task(task, self._request.threads, "--engine slurm", "--engine local --workers 1")
+
+    def plan(self, items: Iterable[Any]) -> Work:
+        """Return the jobs."""
+        return Work(chunks=map(Chunk, split_into_jobs(list(items), self._request)))
+
+    def attempt(self, spec: Any, work: Work, alone: bool = False) -> Attempts:
+        """Yield what the jobs have returned, as they are finished; jobs that are refused are a UserError."""
+        if not work:
+            return
+        file = self._file = Path(self._submitter.folder, f"{uuid.uuid4().hex}.task")
+        atomic_write(file, pickle.dumps(spec))
+        while work or self._running:
+            self._submit(work, file)
+            if self._is_slurm and time.monotonic() - self._looked > _LOOK_S:
+                self._looked = time.monotonic()
+                self._running[0][0].get_info(mode="force")  # of all jobs
+            for each in list(self._running):
+                job, call, chunk = each
+                is_done = job.done()
+                call.output.show()
+                if is_done:
+                    self._running.remove(each)
+                    yield from self._collect(job, chunk)
+            if self._running:
+                time.sleep(self._poll_s)
+
+    def _submit(self, work: Work, file: Path) -> None:
+        """Submit what has room as one array; each job prints into a file of its own."""
+        room = len(work.chunks) if self._most is None else self._most - len(self._running)
+        chunks = [work.take() for _ in range(min(room, len(work.chunks)))]
         if not chunks:
             return
-        file = Path(self._submitter.folder, f"{uuid.uuid4().hex}.task")
-        atomic_write(file, pickle.dumps(spec))
-        shared = PrintedFile(file), request.runs_subprocess, request.timeout
-        self._waiting.extend(JobCall(file, chunk, *shared) for chunk in chunks)
-        try:
-            while self._waiting or self._running:
-                self._submit(file)
-                if self._is_slurm and time.monotonic() - self._looked > _LOOK_S:
-                    self._looked = time.monotonic()
-                    self._running[0][0].get_info(mode="force")  # of all jobs
-                for job, call in list(self._running):
-                    is_done = job.done()
-                    call.output.show()
-                    if is_done:
-                        self._running.remove((job, call))
-                        yield from self._collect(job, call)
-                if self._running:
-                    time.sleep(self._poll_s)
-        except BaseException:
-            self._stop()
-            raise
-        finally:
-            for _, call in self._running:
-                call.output.show()
-            self._running.clear()
-            self._waiting.clear()
-            for path in file.parent.glob(f"{file.stem}.*"):
-                path.unlink(missing_ok=True)
-
-    def _submit(self, file: Path) -> None:
-        """Submit what is waiting and has room as one array; each job prints into a file of its own."""
-        room = len(self._waiting) if self._most is None else self._most - len(self._running)
-        chosen = [self._waiting.popleft() for _ in range(min(room, len(self._waiting)))]
-        if not chosen:
-            return
-        calls = [replace(call, output=PrintedFile(file.with_suffix(f".{time.monotonic_ns()}"))) for call in chosen]
+        request = self._request
+        each = request.runs_subprocess, request.timeout, workers_of_a_job(request)
+        outputs = [PrintedFile(file.with_suffix(f".{time.monotonic_ns()}")) for _ in chunks]
+        calls = [JobCall(file, chunk.items, out, *each) for chunk, out in zip(chunks, outputs, strict=True)]
         try:
             # Ctrl-C waits until we know the jobs.
             with interrupts_blocked(), changed_environment(PYTHONPATH=module_path()):
                 jobs = self._submitter.submit_array(calls)
-                self._running += zip(jobs, calls, strict=True)
+                self._running += zip(jobs, calls, chunks, strict=True)
         except (RuntimeError, TypeError, ValueError, OSError) as error:
             said = (str(error).strip() or type(error).__name__).splitlines()[-1]
             raise UserError(f"--engine slurm: {said}; see --slurm.NAME in docs/clusters.md") from None
         if self._is_slurm:
             print(f"{len(jobs)} jobs of SLURM, from {jobs[0].job_id}; logs in {file.parent}", file=sys.stderr)
 
-    def _collect(self, job: SubmittedJob[Any], call: JobCall) -> Iterator[tuple[Any, Any]]:
-        """Yield what a job that has ended returned; submit its items again where it did not."""
+    def _collect(self, job: SubmittedJob[Any], chunk: Chunk) -> Attempts:
+        """Yield what a job that has ended returned, and what it did not as lost."""
         from submitit.core.utils import FailedJobError, UncompletedJobError
 
+        found: list[tuple[Any, Any]] = []
+        error: Exception | None = None
         try:
-            results, error = job.result()
+            found, error = job.result()
+            reason = f"ended early: {error}"
         except UncompletedJobError as lost:
             ended = f"ended as {job.state}" if job.state not in _NO_FAULT else "ended without an answer"
             ended = "ended with an error" if isinstance(lost, FailedJobError) else ended
-            yield from self._lose(call, f"{ended}, see {job.paths.stderr}")
-            return
-        for item, result in results:
-            if isinstance(result, WorkerFailure) and self._request.runs_subprocess:
-                yield from self._lose(call, result.reason)
-            else:
-                self._losses = 0
-                yield item, result
-        if isinstance(error, MachineError):  # another job may get another device
-            finished = {item for item, _ in results}
-            left = [item for item in call.items if item not in finished]
-            yield from self._lose(replace(call, items=left), f"ended early: {error}")
-        elif error is not None:
+            reason = f"{ended}, see {job.paths.stderr}"
+        if found:
+            self._losses = 0
+            # A job has tried its candidates again itself.
+            tries = chunk.tries if self.trains else MOST_TRIES
+            yield Chunk([item for item, _ in found], tries), [result for _, result in found], None
+        if error is not None and not isinstance(error, MachineError):  # another job may get another device
             raise error
+        finished = {item for item, _ in found}
+        if left := [item for item in chunk.items if item not in finished]:
+            self._losses += 1
+            if self._losses == _MOST_LOSSES:
+                raise UserError(
+                    f"--engine slurm: {_MOST_LOSSES} jobs one after the other gave no result: the last {reason}; what "
+                    "is finished is kept: run the same command again with other options"
+                )
+            yield Chunk(left, chunk.tries), [WorkerFailure(reason, "resource")] * len(left), None
 
-    def _lose(self, call: JobCall, reason: str) -> Iterator[tuple[Any, Any]]:
-        """Submit the items of a job again, or yield the only one as a failure."""
-        self._losses += 1
-        if self._losses == _MOST_LOSSES:
-            raise UserError(
-                f"--engine slurm: {self._losses} jobs one after the other gave no result: the last {reason}; what is "
-                "finished is kept: run the same command again with other options"
-            )
-        if half := len(call.items) // 2:
-            self._waiting += [replace(call, items=call.items[:half]), replace(call, items=call.items[half:])]
-        elif call.tries < _MOST_TRIES:
-            self._waiting.append(replace(call, tries=call.tries + 1))
-        else:
-            yield call.items[0], WorkerFailure(reason, "resource")
-            return
-        log.warning("warning: a job %s; what it was at is submitted again", reason)
-
-    def _stop(self) -> None:
+    def stop(self) -> None:
         """End all jobs; those that train may save first."""
-        trains = self._request.runs_subprocess
-        left = [job for job, _ in self._running if not job.done()]
-        if trains and left:
-            log.warning("%d trainings are told to save and end; Ctrl-C ends them at once", len(left))
+        left = [job for job, *_ in self._running if not job.done()]
+        if self.trains and left:
+            log.warning(STOPPING, len(left))
         if self._is_slurm:
             self._signal(left, "--state=PENDING")
         self._signal(left, "--signal=INT")
-        end = time.monotonic() + (_PATIENCE_S if trains else _SHORT_PATIENCE_S)
+        end = time.monotonic() + (_PATIENCE_S if self.trains else _SHORT_PATIENCE_S)
         try:
             while left and time.monotonic() < end:
                 time.sleep(self._poll_s)
@@ -345,6 +337,15 @@ class SlurmExecutor:
                 left = [job for job in left if not job.done()]
         finally:
             self._signal(left, "--quiet")
+            self.rest()
+
+    def rest(self) -> None:
+        """Show what was printed at last, and remove the files of the task."""
+        for _, call, _ in self._running:
+            call.output.show()
+        self._running.clear()
+        for path in self._file.parent.glob(f"{self._file.stem}.*") if self._file else ():
+            path.unlink(missing_ok=True)
 
     def _signal(self, jobs: Sequence[SubmittedJob[Any]], option: str) -> None:
         """Call scancel; a local job is interrupted: the first time it saves, the second time it ends at once."""

@@ -13,17 +13,16 @@ import pickle
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from naswot_lightning.errors import MachineError, UserError, describe_error, raise_machine_fault
-from naswot_lightning.execution.base import Task, machine_failure, run_item
+from naswot_lightning.errors import UserError, describe_error
+from naswot_lightning.execution.base import Task, WorkerFailure, is_device_failure, run_item
 
-# Workers that die before they are ready, one after the other: then it is not chance.
-_MOST_STARTS = 3
 # The numbers of parameters in glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4
 
@@ -89,34 +88,47 @@ def pack_task(task: Task[Any, Any], threads: int, option: str, cure: str) -> Tas
         raise UserError(f"{option}: {error}; use {cure}") from None
 
 
-def expect_ready(losses: int, reason: str) -> None:
-    """Raise :class:`UserError` where so many workers, one after the other, have died before they were ready."""
-    if losses == _MOST_STARTS:
-        raise UserError(
-            f"a worker {reason} before it was ready, {losses} times; what is finished is kept: run the same command "
-            "again with fewer --workers"
-        )
-
-
 def sendable(error: Exception) -> Exception:
-    """Return an error that can be sent: itself, or its text where it cannot; a fault of the machine as a UserError."""
+    """Return an error that can be sent: itself, or its text where it cannot."""
     try:
-        raise_machine_fault(error)
         pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
-    except MachineError as fault:
-        return fault
     except Exception:  # noqa: BLE001 - whatever its classes do
         return RuntimeError(describe_error(error))
     return error
 
 
-# The task of a local worker, or the error that getting it ready has raised.
-_loaded: Task[Any, Any] | Exception = RuntimeError("no task")
+class LoadedTask:
+    """The task of this process, or the error that getting it ready has raised, which then is that of its items."""
+
+    def __init__(self, spec: TaskSpec) -> None:
+        self._error: Exception | None = None
+        try:
+            self.task = spec.load()
+        except Exception as error:  # noqa: BLE001 - raised again where a result is wanted
+            self._error = error
+
+    def run(self, items: Iterable[Any]) -> tuple[list[Any], Exception | None]:
+        """Return the results of items, up to one that breaks the device, and the error of the task that ended it."""
+        results: list[Any] = []
+        try:
+            for item in items:
+                results.append(run_item(self._call, item))
+                if is_device_failure(results[-1]):
+                    break
+        except KeyboardInterrupt:  # a training was stopped
+            results.append(WorkerFailure("was interrupted"))
+        except Exception as error:  # noqa: BLE001 - raised again where the result is wanted
+            return results, sendable(error)
+        return results, None
+
+    def _call(self, item: Any) -> Any:
+        if self._error is not None:
+            raise self._error
+        return self.task(item)
 
 
-def start_worker(spec_file: str, environment: Mapping[str, str]) -> None:
-    """Get a local worker ready; an error of the task is raised with its first item."""
-    global _loaded
+def serve(connection: Connection, spec_file: str, environment: Mapping[str, str]) -> None:
+    """Be a local worker, which says when it is ready, and then answers items, until the connection is closed."""
     # Ctrl-C is the parent's to answer, whose end is also that of the worker.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
@@ -128,20 +140,15 @@ def start_worker(spec_file: str, environment: Mapping[str, str]) -> None:
 
     threading.Thread(target=end_with_parent, daemon=True).start()
     os.environ.update(environment)
-    try:
-        _loaded = pickle.loads(Path(spec_file).read_bytes()).load()  # noqa: S301 - of our own parent
-    except Exception as error:  # noqa: BLE001 - raised again where a result is wanted
-        _loaded = error
-
-
-def answer_item(item: Any) -> tuple[Any, Exception | None]:
-    """Return the result of an item in a local worker, or the error of the task."""
-    try:
-        if isinstance(_loaded, Exception):
-            return machine_failure(_loaded), None
-        return run_item(_loaded, item), None
-    except Exception as error:  # noqa: BLE001 - raised again where the result is wanted
-        return None, sendable(error)
+    loaded = LoadedTask(pickle.loads(Path(spec_file).read_bytes()))  # noqa: S301 - of our own parent
+    answer: tuple[list[Any], Exception | None] = [], None
+    with suppress(EOFError, OSError):
+        while True:
+            try:
+                connection.send(answer)
+            except (pickle.PicklingError, AttributeError, TypeError) as error:
+                connection.send(([], sendable(error)))
+            answer = loaded.run(connection.recv())
 
 
 @contextmanager

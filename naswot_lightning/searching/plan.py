@@ -99,6 +99,8 @@ def _plan_algorithm(
 def _expect_consistent(config: SearchConfig, criterion: Criterion, needs_scores: bool) -> None:
     """Raise :class:`UserError` where options exclude each other."""
     algorithm, evaluator = config.algorithm, config.evaluator
+    if config.workers is not None and config.workers_per_gpu is not None:
+        raise UserError(f"--workers {config.workers} --workers_per_gpu {config.workers_per_gpu}: give one of them")
     if config.shard is not None and algorithm != "random":
         depend = f"the candidates of --algorithm {algorithm} depend on the scores of all others"
         raise UserError(f"--shard {config.shard}: {depend}; use --algorithm random, or give the candidates")
@@ -160,6 +162,7 @@ def _request(machine: SearchConfig, folder: RunFolder, evaluator: Evaluator) -> 
     looks_up = isinstance(evaluator, TableEvaluator)
     return ResourceRequest(
         workers=1 if looks_up else machine.workers,
+        workers_per_gpu=machine.workers_per_gpu,
         device=machine.device,
         threads=slots[0].threads if slots else 1,
         runs_subprocess=bool(slots),

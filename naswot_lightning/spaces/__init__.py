@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from naswot_lightning.spaces.errors import SpaceError, did_you_mean
@@ -30,6 +29,8 @@ SPACES = {
     "nds_resnext_b": "naswot_lightning.spaces.nds.standard:ResNeXtBSpace",
     "nds_vanilla": "naswot_lightning.spaces.nds.standard:VanillaSpace",
 }
+# By the names that were asked for.
+_made: dict[str, Space] = {}
 _EXPORTS = ("CategoricalSpace", "Complexity", "EnumerableSpace", "Space")
 
 __all__ = [
@@ -59,7 +60,6 @@ def known_space(name: str) -> Space:
     return get_space(name)
 
 
-@cache
 def get_space(name: str) -> Space:
     """Return the search space of that name, or of an import path such as ``my_package.MySpace``.
 
@@ -82,6 +82,12 @@ def get_space(name: str) -> Space:
     Traceback (most recent call last):
     naswot_lightning.spaces.errors.SpaceError: unknown space 'nasbench20', expected ... did you mean 'nasbench201'?
     """
+    if name not in _made:
+        _made[name] = _make_space(name)
+    return _made[name]
+
+
+def _make_space(name: str) -> Space:
     from naswot_lightning.spaces.options import read_options
 
     constructor = _constructor(name.partition(":")[0])

@@ -13,15 +13,15 @@ from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from queue import SimpleQueue
 from typing import BinaryIO
 
 from naswot_lightning.data.dataset import Dataset, store_dataset
 from naswot_lightning.data.probe import draw_probe
 from naswot_lightning.data.sources import load_dataset
-from naswot_lightning.errors import UserError, describe_os_error
+from naswot_lightning.errors import MachineError, UserError, describe_os_error
 from naswot_lightning.execution.base import WorkerFailure
 from naswot_lightning.execution.resources import ResourceSlot
+from naswot_lightning.execution.retries import Devices
 from naswot_lightning.registry import own_paths
 from naswot_lightning.report.loggers import logged_run, wandb_of
 from naswot_lightning.storage.records import parse_json
@@ -139,12 +139,12 @@ class TrainPick:
 
     def __init__(self, images: Path, trusted: str, slots: Sequence[ResourceSlot], display: Lines) -> None:
         self.images, self.trusted, self.display = images, trusted, display
-        self._slots: SimpleQueue[ResourceSlot] = SimpleQueue()
-        for slot in slots:
-            self._slots.put(slot)
+        self._free = list(slots)
         # Of each device, how many trainings have it, and how many wait to have it alone.
         self._sharing = Counter(slot.device for slot in slots)
         self._busy, self._waiting, self._turn = Counter[str](), Counter[str](), threading.Condition()
+        # A pick does not go back to the device that failed under it.
+        self._devices, self._avoided = Devices(), dict[Path, str]()
         self._threads = slots[0].threads
         self._running: set[subprocess.Popen[bytes]] = set()
         self._ports: set[int] = set()
@@ -166,8 +166,12 @@ class TrainPick:
                 process.terminate()
 
     def __call__(self, item: Path) -> Outcome:
-        """Train; where memory runs out once more, alone on a shared device, and then with each step in two halves."""
-        slot = self._slots.get()
+        """Train; where memory runs out once more, alone on a shared device, and then with each step in two halves.
+
+        Raises:
+            MachineError: the device is broken; called again, the pick trains on another.
+        """
+        slot = self._take_slot(item)
         try:
             with self._on(slot.device):
                 outcome = self._run(item, slot)
@@ -183,10 +187,32 @@ class TrainPick:
                 write_retry(item, 2)
                 with self._on(slot.device):
                     outcome = self._run(item, slot)
+            is_broken = outcome.status == "device fault"
+            self._devices.note(slot.device, WorkerFailure(str(outcome.message), "device") if is_broken else None)
+            if is_broken:
+                self._avoided[item] = slot.device
+                raise MachineError(f"device fault: {outcome.message}", "device")
         finally:
-            self._slots.put(slot)
+            with self._turn:
+                self._free.append(slot)
+                self._turn.notify_all()
             self.display.end(item.name)
         return raise_or_tell(item, outcome)
+
+    def _take_slot(self, item: Path) -> ResourceSlot:
+        """Wait for a free slot on a device that works, on another than the one that failed where there is one."""
+
+        def find() -> ResourceSlot | None:
+            usable = set(self._devices.usable(self._sharing))
+            allowed = usable - {self._avoided.get(item, "none")} or usable
+            return next((slot for slot in self._free if slot.device in allowed), None)
+
+        with self._turn:
+            self._turn.wait_for(find)
+            slot = find()
+            assert slot is not None
+            self._free.remove(slot)
+            return slot
 
     @contextmanager
     def _on(self, device: str, alone: bool = False) -> Iterator[None]:

@@ -48,10 +48,9 @@ def place(trained, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "place")
     monkeypatch.syspath_prepend(tmp_path / "place")
     monkeypatch.setattr(spaces.own_code, "_trusted", set())
-    spaces.get_space.cache_clear()
+    monkeypatch.setattr(spaces, "_made", {})
     yield tmp_path / "place"
     sys.modules.pop(MODULE, None)
-    spaces.get_space.cache_clear()
 
 
 def test_own_space_is_searched_where_it_is_named_and_trained_where_it_is_trusted(trained):

@@ -175,7 +175,8 @@ def read_script(text: str) -> None:
 def forget_trust() -> None:
     """Be a new process so far as what the user trusts is concerned."""
     spaces.own_code._trusted.clear()
-    spaces.get_space.cache_clear()
+    for name in [name for name in spaces._made if "." in name]:
+        del spaces._made[name]
 
 
 def run(words: Sequence[str]) -> None:

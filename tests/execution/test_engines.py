@@ -65,8 +65,7 @@ def test_an_error_of_a_task_ends_the_run_with_that_error(run, tmp_path):
 def test_what_kills_its_worker_or_hangs_is_tried_again_and_then_fails_and_the_others_go_on(run, tmp_path, caplog):
     once = str(tmp_path / "died")
     items = [5, 0, 6, once, 99, 7, 8]
-    # With one worker of Ray, what dies once can be in a chunk behind what dies always, and then has one try alone.
-    for workers in (3,) if run.engine == "ray" else (3, 1):
+    for workers in (3, 1):
         results = list(run(Fatal(), items, workers, timeout=2.0))
         assert sorted(map(str, dict(results))) == sorted(map(str, items))
         assert len(results) == len(items)

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from naswot_lightning.cli.search import run_search
+from naswot_lightning.config import SearchConfig
 from naswot_lightning.data.probe import load_probe
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution import local, resources
@@ -24,9 +26,10 @@ from naswot_lightning.execution.local import (
 )
 from naswot_lightning.execution.resources import split_resources
 from naswot_lightning.scorer import ScoreEvaluator
-from naswot_lightning.spaces import get_space
+from naswot_lightning.spaces import get_space, trust
 from tests.conftest import ROOT
 from tests.execution.tasks import Forking, Halved, Stopped, Where, wait_until
+from tests.searching.runs import QUICK, files_of
 
 SPACE = get_space("nasbench201")
 
@@ -79,15 +82,15 @@ def test_what_runs_a_task_is_chosen_by_what_is_asked(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b")
     four = local_executor(ResourceRequest(4, cuda))
     assert (four.count, four.threads) == (4, 1)
-    assert [each["CUDA_VISIBLE_DEVICES"] for each in four.environments] == ["GPU-a", "GPU-b"]
-    chosen = local_executor(ResourceRequest(None, cuda)).processes
-    assert (chosen.count, chosen.environments) == (2, four.environments)
-    assert local_executor(ResourceRequest(2, "cuda:1")).environments == [{}]
+    assert (list(four.environments), four.grows) == (["GPU-a", "GPU-b"], False)
+    for per_gpu, count in ((None, 8), (3, 6)):
+        chosen = local_executor(ResourceRequest(None, cuda, workers_per_gpu=per_gpu))
+        assert (chosen.count, chosen.environments, chosen.grows) == (count, four.environments, True)
+    assert local_executor(ResourceRequest(2, "cuda:1")).environments == {"": {}}
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)  # what a process sees of several parts of a GPU
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-a,MIG-b,MIG-c")
-    assert local_executor(ResourceRequest(None, cuda)).processes.count == 3
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5")
-    assert isinstance(local_executor(ResourceRequest(None, cuda)), SerialExecutor)
+    assert list(local_executor(ResourceRequest(None, cuda)).environments) == ["MIG-a", "MIG-b", "MIG-c"]
+    assert isinstance(local_executor(ResourceRequest(1, cuda)), SerialExecutor)
 
 
 def test_each_process_has_its_devices_and_its_threads():
@@ -100,6 +103,35 @@ def test_each_process_has_its_devices_and_its_threads():
     }
     assert {threads for _, threads, _ in found} == {"2"}
     assert dict(os.environ) == before
+
+
+def test_a_gpu_has_one_process_until_more_are_worth_it_and_they_stay_within_a_block(monkeypatch):
+    environments = [{"CUDA_VISIBLE_DEVICES": "a"}, {"CUDA_VISIBLE_DEVICES": "b"}]
+    for worthwhile, count, items in ((30.0, 2, 10), (0.3, 4, 80)):
+        monkeypatch.setattr(local, "_WORTHWHILE_S", worthwhile)
+        executor = ProcessExecutor(4, environments)
+        executor.grows = True
+        with executor:
+            found = {pid: device for _, (pid, _, device) in executor.run(Where(), range(items))}
+            assert sorted(found.values()) == sorted("ab" * (count // 2))
+            assert {pid for _, (pid, _, _) in executor.run(Where(), range(4))} <= set(found)
+        assert executor.workers == []
+
+
+def test_a_search_on_gpus_leaves_them_to_its_workers(tmp_path, monkeypatch):
+    def fail():
+        raise AssertionError("this process opens CUDA")
+
+    options = {**QUICK, "algorithm": "rea:population=4", "samples": 8}
+    assert run_search(SearchConfig(**options, run_dir=str(tmp_path / "cpu"), workers=1)) == 0
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "_lazy_init", fail)
+    given = {**options, "device": "cuda", "evaluator": "tests.execution.gpus.scores_on_gpus"}
+    trust(given["evaluator"])
+    assert run_search(SearchConfig(**given, run_dir=str(tmp_path / "gpus"))) == 0
+    with pytest.raises(AssertionError, match="opens CUDA"):
+        run_search(SearchConfig(**given, workers=1, run_dir=str(tmp_path / "one")))
+    assert files_of(tmp_path / "gpus") == files_of(tmp_path / "cpu")
 
 
 def test_what_hangs_before_it_is_ready_is_replaced(tmp_path, monkeypatch):
@@ -121,8 +153,12 @@ def test_workers_end_with_their_parent_also_in_the_middle_of_an_item():
     program = "from tests.execution.test_engines import *\nif __name__ == '__main__': list("
     program += "ProcessExecutor(2).run(Fatal(), [99, 99]))"
     parent = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT)
-    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
-    workers = wait_until(lambda: [pid for pid in children.read_text().split() if is_at_work(pid)][1:])
+
+    def children():
+        lists = Path(f"/proc/{parent.pid}/task").glob("*/children")
+        return [pid for each in lists for pid in each.read_text().split() if is_at_work(pid)]
+
+    workers = wait_until(lambda: children()[1:])
     parent.kill()
     parent.wait()
     wait_until(lambda: not any(map(is_at_work, workers)))

@@ -59,11 +59,12 @@ def test_a_space_of_ones_own_is_scored_and_workers_stay_for_the_next_batch(ray_c
     space = get_space("tests.own_networks.networks")
     evaluator = ScoreEvaluator(space, [load_probe("noise", "", 8, 0, probe_size=16)])
     networks = list(space)[:2]
-    executor = RayExecutor(ResourceRequest(1, CPU))
-    found = dict(executor.run(evaluator, networks[:1]))
-    workers = list(executor._idle)
-    found |= dict(executor.run(evaluator, networks[1:]))
-    assert executor._idle == workers
+    with RayExecutor(ResourceRequest(1, CPU)) as executor:
+        found = dict(executor.run(evaluator, networks[:1]))
+        workers = list(executor.workers)
+        found |= dict(executor.run(evaluator, networks[1:]))
+        assert executor.workers == workers
+    assert executor.workers == []
     assert {name: replace(values, seconds=0.0) for name, values in found.items()} == {
         name: replace(evaluator(name), seconds=0.0) for name in networks
     }

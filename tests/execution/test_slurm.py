@@ -102,7 +102,7 @@ def test_a_job_of_slurm_that_must_make_room_is_requeued_and_one_that_dies_is_sub
     assert asked(cluster, "scontrol") == ["scontrol requeue 100_0"]
     assert len(asked(cluster, "sbatch")) == 2
     assert len(caplog.messages) == 1
-    assert re.search(r"a job ended as FAILED, see .*100_1_0_log.err; what it was at is submitted", caplog.messages[0])
+    assert re.search(r"a job ended as FAILED, see .*100_1_0_log.err; 2-b is tried again", caplog.messages[0])
 
 
 def test_jobs_of_slurm_are_told_to_save_where_the_command_ends(cluster, run, folders):

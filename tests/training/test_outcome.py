@@ -116,6 +116,24 @@ def test_picks_that_share_a_device_are_trained_again_alone_before_their_steps_ar
     assert dict(ThreadExecutor(3).run(task, picks)) == dict.fromkeys(picks, Outcome("ok"))
 
 
+def test_a_pick_whose_device_breaks_is_trained_on_another_and_the_device_gets_no_more(caplog):
+    class OnSickDevice(TrainPick):
+        """Of its two devices one is broken; the other takes longer."""
+
+        def _run(self, folder, slot):
+            if slot.device == "sick":
+                return Outcome("device fault", "CUDA error: uncorrectable ECC error encountered")
+            time.sleep(0.05)
+            return Outcome("ok")
+
+    slots = [ResourceSlot(1, {"CUDA_VISIBLE_DEVICES": device}) for device in ("sick", "well")]
+    picks = [Path(name) for name in "abcdef"]
+    results = dict(ThreadExecutor(2).run(OnSickDevice(Path("images"), "space", slots, Lines()), picks))
+    assert results == dict.fromkeys(picks, Outcome("ok"))
+    said = [message for message in caplog.messages if "the device sick gets no more work: 2 workers" in message]
+    assert (len(said), len(caplog.messages)) == (1, 3)
+
+
 def test_process_ends_with_its_parent_also_while_libraries_are_loaded(tmp_path):
     process = subprocess.Popen([*COMMAND, str(tmp_path)], cwd=ROOT, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
     process.stdin.close()  # as when the parent dies
