@@ -34,7 +34,14 @@ from naswot_lightning.execution.base import (
 )
 from naswot_lightning.execution.pool import Lost, Pool, Worker
 from naswot_lightning.execution.retries import Attempts, Chunk, Engine, Work, log
-from naswot_lightning.execution.worker import TaskSpec, changed_environment, interrupts_blocked, pack_task, serve
+from naswot_lightning.execution.worker import (
+    TaskSpec,
+    changed_environment,
+    interrupts_blocked,
+    main_hidden,
+    pack_task,
+    serve,
+)
 
 # Each holds torch and the feature maps of one network, half a gigabyte.
 MOST_WORKERS = 16
@@ -206,19 +213,22 @@ class ProcessExecutor(Pool):
         """Return a process on the device with the fewest, not on the avoided one where it can be."""
         running = Counter(worker.device for worker in self.workers)
         device = min(self.devices.usable(self.environments), key=lambda name: (name == avoided, running[name]))
-        return _Process(self._file, device, self.environments[device], self.timeout and self.timeout + _START_S)
+        timeout = self.timeout and self.timeout + _START_S
+        return _Process(self.spec, self._file, device, self.environments[device], timeout)
 
 
 class _Process(Worker):
     # Of all processes: each is started with another environment, and is waited for by one thread.
     _lock = Lock()
 
-    def __init__(self, file: Path, device: str, environment: Mapping[str, str], timeout: float | None) -> None:
+    def __init__(
+        self, spec: TaskSpec, file: Path, device: str, environment: Mapping[str, str], timeout: float | None
+    ) -> None:
         self.device, self._timeout = device, timeout
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=serve, args=(theirs, str(file), environment))
-        with self._lock, interrupts_blocked(), changed_environment():
+        with self._lock, interrupts_blocked(), changed_environment(), main_hidden(spec):
             self._process.start()
         theirs.close()
 

@@ -60,7 +60,7 @@ class Pool(Engine):
         # All, and those that have nothing to do; each is a Worker.
         self.workers: list[Any] = []
         self.idle: list[Any] = []
-        self._spec: Any = None
+        self.spec: Any = None
         self._lock, self._stays = threading.RLock(), False
 
     def __enter__(self) -> Pool:
@@ -110,9 +110,9 @@ class Pool(Engine):
 
     def attempt(self, spec: Any, work: Work, alone: bool = False) -> Attempts:
         """Yield each chunk with its results and its device."""
-        if spec != self._spec:
+        if spec != self.spec:
             self.dismiss(self.workers)
-            self._spec = spec
+            self.spec = spec
         avoided = work.chunks[0].avoided if alone else None
         if alone:  # the memory of the others is wanted
             keeps = [worker for worker in self.idle if self.suits(worker, avoided)][:1]

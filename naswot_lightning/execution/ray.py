@@ -128,7 +128,7 @@ class RayExecutor(Pool):
         """Run what :meth:`pack` has returned; what the cluster lacks is a UserError."""
         if not self._ray.is_initialized():
             self._connect()
-        if spec != self._spec:
+        if spec != self.spec:
             self._sent = self._ray.put(spec)
         where = self._request.folder.absolute()
         with TemporaryDirectory(prefix=".output-", dir=where) if self.trains else nullcontext() as self._folder:

@@ -18,6 +18,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppres
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from naswot_lightning.errors import UserError, describe_error
@@ -165,6 +166,18 @@ def changed_environment(**changed: str) -> Iterator[None]:
             os.environ.pop(name)
             if value is not None:
                 os.environ[name] = value
+
+
+@contextmanager
+def main_hidden(spec: TaskSpec) -> Iterator[None]:
+    """Start processes that do not run the user's script anew, unless the task is of it."""
+    main = sys.modules["__main__"]
+    if b"__main__" not in spec.pickled:
+        sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 @contextmanager

@@ -134,6 +134,15 @@ def test_a_search_on_gpus_leaves_them_to_its_workers(tmp_path, monkeypatch):
     assert files_of(tmp_path / "gpus") == files_of(tmp_path / "cpu")
 
 
+def test_a_script_without_a_guard_has_workers(tmp_path):
+    script = tmp_path / "script.py"
+    words = "from naswot_lightning.execution.local import ProcessExecutor", "from tests.execution.tasks import Halved"
+    script.write_text("\n".join([*words, "print(list(ProcessExecutor(1).run(Halved(), [2])))"]))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "[(2, 1)]\n"
+
+
 def test_what_hangs_before_it_is_ready_is_replaced(tmp_path, monkeypatch):
     monkeypatch.setattr(local, "_START_S", 3.0)
     assert dict(ProcessExecutor(1, timeout=1.0).run(Stopped(str(tmp_path / "mark")), [1, 2])) == {1: 1, 2: 2}
