@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import math
 import multiprocessing
 import pickle
@@ -230,6 +231,8 @@ class _Process(Worker):
         self._process = context.Process(target=serve, args=(theirs, str(file), environment))
         with self._lock, interrupts_blocked(), changed_environment(), main_hidden(spec):
             self._process.start()
+        # This process waits for its children where it ends before the run.
+        atexit.register(self._process.kill)
         theirs.close()
 
     def get_ready(self) -> None:
@@ -258,9 +261,11 @@ class _Process(Worker):
         killed = code is not None and code < 0 and f"was killed by {signal.Signals(-code).name}"
         raise Lost(WorkerFailure(killed or f"ended with exit code {code}", "device" if self.device else "architecture"))
 
+    def close(self) -> None:
+        self._connection.close()
+
     def end(self, patience: float) -> None:
-        if patience:  # it has nothing to do, and nobody waits for it
-            self._connection.close()
-            self._process.join(patience)
+        self._process.join(patience)
         self._process.kill()
         self._process.join()
+        atexit.unregister(self._process.kill)

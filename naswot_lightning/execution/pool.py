@@ -6,7 +6,6 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -44,6 +43,10 @@ class Worker(ABC):
         """Return the results of items, and the error of the task that ended them early; raise :class:`Lost`."""
 
     @abstractmethod
+    def close(self) -> None:
+        """Let it end, where it has nothing to do."""
+
+    @abstractmethod
     def end(self, patience: float) -> None:
         """End it, by force where it has not ended after so many seconds."""
 
@@ -67,9 +70,9 @@ class Pool(Engine):
         self._stays = True
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
         self._stays = False
-        self.rest()
+        self.rest() if kind is None else self.stop()
 
     def room(self, left: int) -> int:
         """Return how many workers there can be."""
@@ -104,9 +107,10 @@ class Pool(Engine):
             chosen = list(workers)
             self.workers = [worker for worker in self.workers if worker not in chosen]
             self.idle = [worker for worker in self.idle if worker not in chosen]
-        # Each may take its time.
-        with ThreadPoolExecutor(len(chosen) or 1) as pool:
-            list(pool.map(lambda worker: worker.end(patience), chosen))
+        for worker in chosen if patience else ():
+            worker.close()
+        for worker in chosen:
+            worker.end(patience)
 
     def attempt(self, spec: Any, work: Work, alone: bool = False) -> Attempts:
         """Yield each chunk with its results and its device."""

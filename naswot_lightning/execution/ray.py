@@ -80,6 +80,8 @@ class _Actor(Worker):
                 "each machine needs the same Python environment at the same path"
             ) from None
 
+    def close(self) -> None: ...
+
     def end(self, patience: float) -> None:
         self._ray.kill(self.actor)
 
@@ -113,9 +115,9 @@ class RayExecutor(Pool):
         self._is_ours = False
         self._folder: str | None = None
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
         """Leave the cluster; one that was started here ends."""
-        super().__exit__(*exception)
+        super().__exit__(kind, *exception)
         if self._is_ours:
             self._is_ours = False
             self._ray.shutdown()
