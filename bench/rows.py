@@ -129,6 +129,7 @@ def resume(folder: Path) -> Steps:
     shown: Any = SimpleNamespace(
         config=SimpleNamespace(top=10, dataset="digits"),
         criteria=evaluator.criteria,
+        objectives=(),
         space=space,
         folder=RunFolder(folder),
     )

@@ -95,8 +95,11 @@ def _latencies(option: str, space: Space, canonical: Callable[[str], str]) -> Co
     whole = ":" not in option or Path(option).exists()
     path, column = (option, "") if whole else option.rsplit(":", 1)
     table = open_for(space, path, "--latency_table")
-    only = table.further[0] if len(table.further) == 1 else LATENCY_MS.name
-    values = table.column(column or only)
+    column = column or (table.further[0] if len(table.further) == 1 else LATENCY_MS.name)
+    if whole and len(table.further) > 1 and column not in table.further:
+        named = f"name one, as {path}:{table.further[0]}"
+        raise UserError(f"--latency_table {path}: no column {column}, but {', '.join(table.further)}; {named}")
+    values = table.column(column)
 
     def latency(architecture: str) -> float | None:
         row = table.row(architecture)

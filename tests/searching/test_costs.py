@@ -75,10 +75,12 @@ def test_a_table_that_has_changed_gives_what_a_new_search_does(search, tmp_path)
 
 def test_budgets_that_nothing_meets_are_one_line(search, tmp_path, capsys):
     write_latencies("none_known.csv", known=[])
+    (tmp_path / "two.csv").write_text(f"architecture,a_ms,b_ms\n{FULL},1,2\n")
     for options, message in (
         ({"max_latency_ms": 5}, "--max_latency_ms 5: nothing tells the latency; give --latency_table FILE"),
         ({"latency_table": "none.csv"}, "none.csv: no such file"),
         ({"latency_table": "latencies.csv:watts"}, "unknown column of latencies 'watts', expected one of"),
+        ({"latency_table": "two.csv"}, "two.csv: no column latency_ms, but a_ms, b_ms; name one, as two.csv:a_ms"),
         ({"latency_table": "latencies.csv", "space": "nats_size"}, "it is of nasbench201, not of --space nats_size"),
         (
             {"latency_table": "latencies.csv", "max_latency_ms": 0.5},
