@@ -129,7 +129,7 @@ class SearchConfig:
     """score only networks of which a forward pass of --latency_batch images holds at most so many megabytes at once:
     weights, images, activations."""
     max_latency_ms: float | None = field(default=None, metadata=affects("candidates", least=0))
-    """score only networks with at most such a latency, as --latency_table says it."""
+    """score only networks with at most such a latency, as --latency_table or --latency predicted says it."""
     latency_table: str | None = field(default=None, metadata=affects("candidates"))
     """a table of latencies (CSV: architecture, latency_ms), which the ranking shows, or FILE:COLUMN for another column
     of it; what it does not know is refused."""
@@ -208,6 +208,9 @@ class SearchConfig:
     counted), or both with a comma between them."""
     measure_top: int = field(default=100, metadata=affects("display", least=1))
     """of how many networks, from the best, the latency is measured; each takes about a second."""
+    latency: Literal["predicted"] | None = field(default=None, metadata=affects("candidates"))
+    """predicted: operators and 40 networks of the space are measured once on the device, in one to three minutes, and
+    predict the latency of each candidate, for the ranking and for --max_latency_ms."""
     latency_device: str = field(default="cpu", metadata=affects("candidates"))
     """where latencies are measured: cpu, cuda, cuda:1, ..."""
     latency_batch: int = field(default=1, metadata=affects("candidates", least=1, most=_MOST_IMAGES))

@@ -7,22 +7,27 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from naswot_lightning.benchmarks.known_space import open_for
-from naswot_lightning.columns import COSTS, LATENCY_MS, MACS, MODEL_MB, PARAMS, PEAK_MEMORY_MB
+from naswot_lightning.columns import COSTS, LATENCY_MS, MACS, MODEL_MB, PARAMS, PEAK_MEMORY_MB, PREDICTED_LATENCY_MS
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.data.probe import Probe
 from naswot_lightning.errors import UserError
 from naswot_lightning.hardware.measure import peak_memory
 from naswot_lightning.searching.algorithms.base import Cost
+from naswot_lightning.searching.measuring import device_of
+from naswot_lightning.searching.predicting import PredictedLatency
 from naswot_lightning.spaces import Complexity, Space
 
 # Networks that a cost is remembered of: a population, many times.
 _KEPT = 1 << 16
 _MEGA = 1e6
+# Numbers of a batch of images; with more, a pass takes longer than one on the meta device.
+_LARGE = 1 << 15
 
 
 def costs_of(
@@ -57,6 +62,8 @@ def costs_of(
         MODEL_MB.name: model_mb,
         PEAK_MEMORY_MB.name: peak_memory_mb,
     }
+    if config.latency == "predicted":
+        costs[PREDICTED_LATENCY_MS.name] = _predicted(config, space, canonical, load_probes)
     if config.latency_table is not None:
         costs[LATENCY_MS.name] = _latencies(config.latency_table, space, canonical)
     return costs
@@ -64,14 +71,45 @@ def costs_of(
 
 def budgets_of(config: SearchConfig, costs: Mapping[str, Cost]) -> dict[str, float]:
     """Return the most of each cost by its name, infinity where it must only be known; UserError where nothing tells."""
-    # A latency is looked up; for the others networks are built.
+    # A latency of a table is looked up, for the others networks are built, and to predict one takes longest.
     budgets = {LATENCY_MS.name: math.inf} if LATENCY_MS.name in costs else {}
-    for name in (LATENCY_MS.name, PARAMS.name, MACS.name, MODEL_MB.name, PEAK_MEMORY_MB.name):
-        most = getattr(config, f"max_{name}")
-        if most is not None and name not in costs:
-            raise UserError(f"--max_{name} {most:g}: nothing tells the {COSTS[name].label}; give --latency_table FILE")
-        budgets |= {} if most is None else {name: most}
+    predicted = PREDICTED_LATENCY_MS.name in costs
+    sizes = PARAMS.name, MACS.name, MODEL_MB.name, PEAK_MEMORY_MB.name
+    for name in (*sizes, LATENCY_MS.name) if predicted else (LATENCY_MS.name, *sizes):
+        most, cost = getattr(config, f"max_{name}"), f"predicted_{name}" if f"predicted_{name}" in costs else name
+        if most is not None and cost not in costs:
+            cure = "give --latency_table FILE, or --latency predicted"
+            raise UserError(f"--max_{name} {most:g}: nothing tells the {COSTS[name].label}; {cure}")
+        budgets |= {} if most is None else {cost: most}
     return budgets
+
+
+def upper_bounds_of(costs: Mapping[str, Cost]) -> dict[str, Cost]:
+    """Return what budgets hold for in place of a cost that is predicted."""
+    return {name: cost.upper for name, cost in costs.items() if isinstance(cost, PredictedLatency)}
+
+
+def _predicted(
+    config: SearchConfig, space: Space, canonical: Callable[[str], str], load_probes: Callable[[], Sequence[Probe]]
+) -> PredictedLatency:
+    if config.latency_table is not None or config.latency_runtime != "torch":
+        other = "--latency_table" if config.latency_table is not None else f"--latency_runtime {config.latency_runtime}"
+        raise UserError(f"--latency predicted: it predicts torch's own runtime, and leaves no room for {other}")
+
+    def shape() -> tuple[int, ...]:
+        return batch_shape(config, load_probes()[0])
+
+    def build(architecture: str, recorded: bool) -> nn.Module:
+        # On the meta device a pass takes 30 to 100 ms, whatever the images.
+        return _untrained(space, architecture, load_probes()[0], meta=recorded and math.prod(shape()) > _LARGE)
+
+    def about() -> dict[str, Any]:
+        return {"images": list(shape()), "classes": load_probes()[0].num_classes}
+
+    saved = Path(config.run_dir) / "operators.json"
+    return PredictedLatency(
+        device_of(config), space, canonical, build, lambda network: _like(network, shape()), about, saved
+    )
 
 
 def batch_shape(config: SearchConfig, probe: Probe) -> tuple[int, ...]:
@@ -79,9 +117,9 @@ def batch_shape(config: SearchConfig, probe: Probe) -> tuple[int, ...]:
     return config.latency_batch, probe.images.shape[1], probe.image_size, probe.image_size
 
 
-def _untrained(space: Space, architecture: str, probe: Probe) -> nn.Module:
-    """Return the network, on the meta device where its space allows that."""
-    with torch.random.fork_rng(devices=[]), torch.device("meta") if space.builds_on_meta else nullcontext():
+def _untrained(space: Space, architecture: str, probe: Probe, meta: bool = True) -> nn.Module:
+    """Return the network, on the meta device where its space allows that and no weights are needed."""
+    with torch.random.fork_rng(devices=[]), torch.device("meta") if meta and space.builds_on_meta else nullcontext():
         return space.build(architecture, probe.num_classes, probe.images.shape[1]).eval()
 
 

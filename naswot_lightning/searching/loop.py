@@ -19,7 +19,15 @@ from tqdm import tqdm
 
 from naswot_lightning.analysis.pareto import Objective, non_dominated_ranks, objective_costs
 from naswot_lightning.analysis.trajectory import Curve
-from naswot_lightning.columns import BENCHMARK_ACC, COSTS, LATENCY_MS, PARETO_RANK, PEAK_MEMORY_MB, Criterion
+from naswot_lightning.columns import (
+    BENCHMARK_ACC,
+    COSTS,
+    LATENCY_MS,
+    PARETO_RANK,
+    PEAK_MEMORY_MB,
+    PREDICTED_LATENCY_MS,
+    Criterion,
+)
 from naswot_lightning.config import SearchConfig, settings_affecting
 from naswot_lightning.console import has_bars
 from naswot_lightning.data.probe import Probe
@@ -44,10 +52,13 @@ from naswot_lightning.searching.costs import batch_shape
 from naswot_lightning.searching.evaluators.base import Evaluator, MultiFidelityEvaluator
 from naswot_lightning.searching.evaluators.table import BenchmarkLookup
 from naswot_lightning.searching.measuring import Latencies, device_of, measured_columns, with_latencies
+from naswot_lightning.searching.predicting import PredictedLatency
 from naswot_lightning.spaces import Space
 from naswot_lightning.spaces.errors import TooLargeError
 from naswot_lightning.storage.run_folder import RunFolder, note_versions
 from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows
+
+_OF_LATENCY = ("latency", "latency_device", "latency_batch", "latency_threads", "latency_runtime")
 
 
 @dataclass(frozen=True)
@@ -104,11 +115,11 @@ class Search:
     def identity(self) -> Mapping[str, Any]:
         """The settings that decide the candidates, and what is said of them: the folder belongs to one set of them."""
         affecting = settings_affecting(self.config, "candidates")
-        # Candidates that do not depend on objectives can be ranked by others, and measured otherwise.
-        idle = {"latency_device", "latency_threads", "latency_runtime"}
         if not getattr(resolve("algorithm", self.config.algorithm), "needs_objectives", False):
-            idle |= {"objectives"} if PEAK_MEMORY_MB.name in self.limits.budgets else {"objectives", "latency_batch"}
-        affecting = tuple(name for name in affecting if name not in idle)
+            # Candidates that do not depend on objectives and latencies can be ranked by others, and measured otherwise.
+            decides = {PREDICTED_LATENCY_MS.name, PEAK_MEMORY_MB.name} & self.limits.budgets.keys()
+            idle = {"objectives"} if decides else {"objectives", *_OF_LATENCY}
+            affecting = tuple(name for name in affecting if name not in idle)
         if isinstance(self.evaluator, MultiFidelityEvaluator):
             affecting += settings_affecting(self.config, "training")
         if not isinstance(self.evaluator, MultiFidelityEvaluator) or self.evaluator.scorer:
@@ -164,8 +175,12 @@ class Search:
         if not evaluated:
             raise UserError("no candidate was trained for all epochs: give a larger --samples or --budget")
         measured = measured_columns(self.config)
-        shown = {*self.limits.budgets, *(each.name for each in self.objectives), *measured} & self.limits.costs.keys()
+        shown = {*self.limits.budgets, *(each.name for each in self.objectives), *measured, PREDICTED_LATENCY_MS.name}
+        shown &= self.limits.costs.keys()
         known = {name: self.cost_of(name, evaluated) for name in COSTS if name in shown}
+        for cost in self.limits.costs.values():
+            if isinstance(cost, PredictedLatency):
+                cost.save()
         known |= {} if self.benchmark is None else {BENCHMARK_ACC.name: self.benchmark.accuracies(evaluated)}
         ranking = rank(evaluated, self.criteria, known)
         if LATENCY_MS.name in measured:

@@ -24,7 +24,7 @@ from naswot_lightning.report.loggers import parse_loggers
 from naswot_lightning.scores.registry import parse_scores
 from naswot_lightning.searching.algorithms.base import Algorithm, Budget, Limits, get_algorithm
 from naswot_lightning.searching.algorithms.random import Listed, Shard, read_architectures
-from naswot_lightning.searching.costs import budgets_of, costs_of
+from naswot_lightning.searching.costs import budgets_of, costs_of, upper_bounds_of
 from naswot_lightning.searching.evaluators.base import Evaluator, EvaluatorContext
 from naswot_lightning.searching.evaluators.table import BenchmarkLookup, TableEvaluator
 from naswot_lightning.searching.loop import Search
@@ -58,7 +58,7 @@ def plan_search(config: SearchConfig, scored: bool = False) -> Search:
     canonical = space.canonical if config.canonical and config.evaluator != "table" else str
 
     costs = costs_of(config, space, canonical, load_probes)
-    limits = Limits(budgets_of(config, costs), costs)
+    limits = Limits(budgets_of(config, costs), costs, upper_bounds_of(costs))
     further = [*costs, *measured_columns(config), *([] if benchmark is None else [BENCHMARK_ACC.name])]
     objectives = parse_objectives(config.objectives, directions_of(evaluator.criteria, further))
     if objectives:

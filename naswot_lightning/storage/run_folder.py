@@ -20,10 +20,10 @@ from naswot_lightning.storage.records import checked_list, parse_json, parse_yam
 
 # What a run writes, hence what --overwrite removes; anything else in the folder is the user's.
 _FILES = (
-    "config.yaml", "scores.jsonl", "ranking.json", "ranking.csv", "calibration.csv", "hardware.json", "comparison.csv",
-    "comparison_seeds.csv", "evidence.json", "benchmark_evidence.json", "report.html", "versions.json", ".run_id",
-    ".wandb_runs.json", "study/study.csv", "study/study.json", "study/study.png", "measured/kernels.npz",
-    "measured/jacobians.npz", "measured/ablation.jsonl", "measured/.lock", "loggers/.lock",
+    "config.yaml", "scores.jsonl", "ranking.json", "ranking.csv", "calibration.csv", "hardware.json", "operators.json",
+    "comparison.csv", "comparison_seeds.csv", "evidence.json", "benchmark_evidence.json", "report.html",
+    "versions.json", ".run_id", ".wandb_runs.json", "study/study.csv", "study/study.json", "study/study.png",
+    "measured/kernels.npz", "measured/jacobians.npz", "measured/ablation.jsonl", "measured/.lock", "loggers/.lock",
 )  # fmt: skip
 _FOLDERS = (
     "picks", "trials", "trials/picks", "figures", "wandb", "jobs", "study", "measured", "csv", "tensorboard", "loggers",

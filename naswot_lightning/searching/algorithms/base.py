@@ -77,6 +77,8 @@ class Limits:
     budgets: Mapping[str, float] = field(default_factory=dict)
     """the most of each cost, by its name; what is looked up comes before what is counted."""
     costs: Mapping[str, Cost] = field(default_factory=dict)
+    upper: Mapping[str, Cost] = field(default_factory=dict)
+    """what budgets hold for in place of a cost that is predicted."""
     n_seen: int = field(default=0, init=False)
     n_rejected: int = field(default=0, init=False)
     smallest: dict[str, float] = field(default_factory=dict, init=False)
@@ -107,7 +109,7 @@ class Limits:
         return within
 
     def _meets(self, name: str, most: float, architecture: str) -> bool:
-        cost = self.costs[name](architecture)
+        cost = self.upper.get(name, self.costs[name])(architecture)
         if cost is None:
             self.unknown[name] += 1
             return False
@@ -116,7 +118,11 @@ class Limits:
 
     def __str__(self) -> str:
         share = 100 * self.n_rejected / self.n_seen if self.n_seen else 0.0
-        given = [f"--max_{name} {format_cell(most)}" for name, most in self.budgets.items() if math.isfinite(most)]
+        given = [
+            f"--max_{name.removeprefix('predicted_')} {format_cell(most)}"
+            for name, most in self.budgets.items()
+            if math.isfinite(most)
+        ]
         said = f"{self.n_rejected:,} of {self.n_seen:,} candidates refused ({share:.1f} %)"
         said = f"{', '.join(given)}: {said}" if given else said
         return ", ".join([said, *(f"{count:,} without a known {name}" for name, count in self.unknown.items())])

@@ -1,0 +1,167 @@
+"""Predicted latency of a search's candidates, from what was measured once on the device."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from naswot_lightning.console import has_bars, print_text
+from naswot_lightning.errors import UserError, reason_of
+from naswot_lightning.hardware.measure import Device, forward_pass, measure_latencies
+from naswot_lightning.hardware.table import Calls, OperatorTable, Prediction, Regression, assess, record
+from naswot_lightning.spaces import Space
+from naswot_lightning.storage.files import write_json
+from naswot_lightning.storage.records import Number, from_plain, parse_json
+
+# Networks that the sum is corrected by; with few, or in spaces of few, the error is not known.
+_NETWORKS, _LEAST_NETWORKS = 40, 16
+# They are measured in turn, so many at once, and no more when so many seconds are over.
+_AT_ONCE, _MOST_SECONDS = 10, 90.0
+_DRAWS = 1_000
+_KEPT = 1 << 16
+
+
+class PredictedLatency:
+    """The latency of architectures of a space on a device, in milliseconds.
+
+    When the first one is asked for, operators and 40 networks of the space are measured, which takes one to three
+    minutes. What was measured is kept in the user's cache, and copied into the run folder, which comes first.
+
+    Args:
+        device: of torch's own runtime.
+        space: the networks.
+        canonical: returns the architecture of the network that a candidate stands for.
+        build: returns the network with weights, or (True) to record its calls.
+        images: returns what the network is run on, (N, C, H, W).
+        about: returns what else latencies depend on.
+        saved: the file of the run folder.
+    """
+
+    def __init__(
+        self, device: Device, space: Space, canonical: Callable[[str], str], build: Callable[[str, bool], nn.Module],
+        images: Callable[[nn.Module], Tensor], about: Callable[[], dict[str, Any]], saved: Path,
+    ) -> None:  # fmt: skip
+        self._device, self._space, self._canonical, self._saved = device, space, canonical, saved
+        self._build, self._images, self._about_images = build, images, about
+        self._table, self._networks = OperatorTable(device), dict[str, float]()
+        self._times = lru_cache(maxsize=_KEPT)(self._measured_times)
+
+    def __call__(self, architecture: str) -> float:
+        """Return the prediction."""
+        regression, _ = self._fitted
+        return round(regression(*self._times(self._canonical(architecture))), 6)
+
+    def upper(self, architecture: str) -> float:
+        """Return what 95 % of the networks of such a prediction stay below."""
+        return self(architecture) * (1 + self._fitted[1].margin)
+
+    def save(self) -> None:
+        """Keep what predicts in the run folder."""
+        write_json(self._saved, self._content())
+
+    def _content(self) -> dict[str, Any]:
+        return {"about": self._about, "operators": self._table.ms, "networks": self._networks}
+
+    @cached_property
+    def _about(self) -> dict[str, Any]:
+        return {**self._device.describe(), "space": self._space.name, **self._about_images()}
+
+    @cached_property
+    def _cache(self) -> Path:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "naswot-lightning"
+        return folder / f"latency-{hashlib.sha256(json.dumps(self._about).encode()).hexdigest()[:12]}.json"
+
+    @cached_property
+    def _fitted(self) -> tuple[Regression, Prediction]:
+        for path in (self._cache, self._saved):
+            with suppress(FileNotFoundError):
+                self._load(path)
+        if not self._networks:
+            self._measure_networks()
+            self._keep()
+        passes = [self._times(each) for each in self._networks]
+        latencies = list(self._networks.values())
+        worth = assess(passes, latencies)
+        print_text(
+            f"Latency predicted from {len(self._table.ms)} operators and {worth.networks} networks ({self._device}): "
+            f"of networks that it had not seen the median error is {100 * worth.error:.1f} %, Spearman's rank "
+            f"correlation {worth.rank_correlation:.3f}; 95 % take at most {100 * worth.margin:.1f} % longer, which "
+            "budgets leave as a margin"
+        )
+        return Regression.fit(passes, latencies), worth
+
+    def _load(self, path: Path) -> None:
+        try:
+            content = parse_json(path.read_bytes())
+            if content["about"] == self._about:
+                self._table.ms |= from_plain(dict[str, Number], content["operators"])
+                self._networks = from_plain(dict[str, Number], content["networks"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path} is damaged ({reason_of(error)}): remove it") from None
+
+    def _keep(self) -> None:
+        # Without a home to write to, the next search measures again.
+        with suppress(OSError):
+            write_json(self._cache, self._content())
+
+    def _measured_times(self, architecture: str) -> tuple[dict[str, float], int]:
+        """Return the milliseconds of a network by the kind of operator, and its calls."""
+        calls = self._record(architecture)
+        if self._table.add([calls]):
+            self._keep()
+        return self._table.times(calls), calls.counts.total()
+
+    def _record(self, architecture: str) -> Calls:
+        network = self._build(architecture, True)
+        return record(network, self._images(network))
+
+    def _measure_networks(self) -> None:
+        """Measure the operators of some networks, and then these, in turn."""
+        recorded, faults = {}, []
+        for each in self._drawn():
+            try:
+                recorded[each] = self._record(each)
+            except Exception as error:  # noqa: BLE001 - any fault of one network
+                faults.append(reason_of(error))
+        self._table.add(recorded.values())
+        architectures, end = list(recorded), time.perf_counter() + _MOST_SECONDS
+        with tqdm(total=len(architectures), desc="networks measured", disable=not has_bars()) as bar:
+            for start in range(0, len(architectures), _AT_ONCE):
+                if time.perf_counter() < end or len(self._networks) < _LEAST_NETWORKS:
+                    some = architectures[start : start + _AT_ONCE]
+                    self._networks |= self._latencies(some)
+                    bar.update(len(some))
+        if len(self._networks) < _LEAST_NETWORKS:
+            why = f" ({faults[0]})" if faults else ""
+            raise UserError(
+                f"--latency predicted: {len(self._networks)} different networks of {self._space.name} could be "
+                f"measured{why}, expected {_LEAST_NETWORKS}; --measure latency measures each candidate"
+            )
+
+    def _latencies(self, architectures: Sequence[str]) -> dict[str, float]:
+        passes = []
+        for each in architectures:
+            network = self._build(each, False)
+            passes.append(forward_pass(network, self._images(network), self._device))
+        latencies = measure_latencies(passes, self._device)
+        return {each: latency.median_ms for each, latency in zip(architectures, latencies, strict=True)}
+
+    def _drawn(self) -> list[str]:
+        """Return different networks, the same for each search."""
+        rng, found = random.Random(0), dict[str, None]()
+        for _ in range(_DRAWS):
+            found.setdefault(self._canonical(self._space.sample(rng)))
+            if len(found) == _NETWORKS:
+                break
+        return list(found)
