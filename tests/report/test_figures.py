@@ -22,7 +22,7 @@ from naswot_lightning.report.figures.scatter import (
     draw_score_vs_params,
 )
 from naswot_lightning.report.findings import find, networks_with_accuracy
-from naswot_lightning.report.html.page import Page
+from naswot_lightning.report.html.tables import candidates_of, fronts_of
 from naswot_lightning.report.run import BenchmarkEvidence, Run, read_rows, read_run
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.storage.score_rows import ScoreRow
@@ -58,7 +58,6 @@ def test_pareto_draws_the_front_of_scores_and_of_accuracies(tmp_path):
     folder = write_search(tmp_path, sampled_rows(30), objectives="naswot:max,params:min")
     write_noisy(folder, 8)
     ranking = read_ranking(folder)
-    assert draw_pareto(run_of(invented()), None) is None
     assert draw_pareto(read_run(RunFolder(folder)), None) is None  # a ranking that was made without objectives
     write_ranking(folder, ranking.assign(pareto_rank=1))
     run = read_run(RunFolder(folder))
@@ -70,8 +69,7 @@ def test_pareto_draws_the_front_of_scores_and_of_accuracies(tmp_path):
     front = {(x, y) for x, y in points if not any(a <= x and b >= y and (a, b) != (x, y) for a, b in points)}
     assert drawn["trained network"] == front
     assert drawn["trained network, dominated"] == points - front
-    page = Page(read_rows(RunFolder(folder), run), find(run)).to_json()
-    assert page["fronts"] == [{"x": "params", "y": "score"}]  # no accuracy of a candidate
+    assert fronts_of(run, candidates_of(run)) == [{"x": "params", "y": "score"}]  # no accuracy of a candidate
 
 
 def test_score_vs_params_points_are_candidates_and_picks_are_marked(tmp_path):

@@ -5,20 +5,19 @@ import random
 import pandas as pd
 import pytest
 
-from naswot_lightning.cli import run_named
 from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import read_ranking
 from tests.searching.runs import QUICK, SPACE, files_of
 
-DRAWN = [SPACE.sample(random.Random(number)) for number in range(200)]
+DRAWN = [SPACE.sample(random.Random(number)) for number in range(60)]
 FULL = SPACE[1462]
 
 
-def write_latencies(path, known=DRAWN[:100], scale=1.0, column="latency_ms"):
-    """Write a latency that grows with the 3x3 convolutions; of 50 others that they do not run."""
-    latencies = dict.fromkeys(DRAWN[100:150], -1.0)
+def write_latencies(path, known=DRAWN[:30], scale=1.0, column="latency_ms"):
+    """Write a latency that grows with the 3x3 convolutions; of 15 others that they do not run."""
+    latencies = dict.fromkeys(DRAWN[30:45], -1.0)
     latencies |= {each: scale * (1 + each.count("conv_3x3")) for each in known}
     pd.DataFrame({"architecture": latencies.keys(), column: latencies.values()}).to_csv(path, index=False)
 
@@ -38,30 +37,25 @@ def search(tmp_path, monkeypatch):
 
 def test_a_table_gives_latencies_and_what_it_does_not_know_is_refused(search, capsys):
     ranking = search(architectures="list.txt", latency_table="latencies.csv", max_latency_ms=2)
-    known = dict.fromkeys(each for each in DRAWN[:100] if each.count("conv_3x3") <= 1)
+    known = dict.fromkeys(each for each in DRAWN[:30] if each.count("conv_3x3") <= 1)
     assert set(ranking["architecture"]) == set(known)
     assert ranking["latency_ms"].tolist() == [1 + each.count("conv_3x3") for each in ranking["architecture"]]
     out = capsys.readouterr().out
     assert "--max_latency_ms 2: " in out
-    assert f"{len(set(DRAWN)) - len(set(DRAWN[:100]))} without a known latency_ms" in out
+    assert f"{len(set(DRAWN)) - len(set(DRAWN[:30]))} without a known latency_ms" in out
     assert "latency (ms)" in out
 
 
 def test_every_budget_holds_for_algorithms_that_learn(search):
-    write_latencies("all.csv", list(SPACE))
-    write_latencies("other.csv", list(SPACE), column="pixel3_ms")
-    for number, table in enumerate(("all.csv", "other.csv", "all.csv:latency_ms")):
+    write_latencies("all.csv", list(SPACE), column="pixel3_ms")
+    for number, table in enumerate(("all.csv", "all.csv:pixel3_ms")):
         options = {"latency_table": table, "max_latency_ms": 3, "max_model_mb": 2}
         ranking = search(f"run{number}", algorithm="rea:population=4", samples=8, **options)
         assert (ranking["latency_ms"] <= 3).all()
         assert (ranking["model_mb"] <= 2).all()
-
-
-def test_model_mb_counts_parameters_and_buffers(search, tmp_path):
-    (tmp_path / "one.txt").write_text(FULL)
-    ranking = search(architectures="one.txt", max_model_mb=100)
-    state = SPACE.build(FULL, 10).state_dict()
-    assert ranking["model_mb"].tolist() == [sum(each.nbytes for each in state.values()) / 1e6]
+    # Parameters and buffers.
+    state = SPACE.build(ranking["canonical"][0], 10).state_dict()
+    assert ranking["model_mb"][0] == sum(each.nbytes for each in state.values()) / 1e6
 
 
 def test_a_table_that_has_changed_gives_what_a_new_search_does(search, tmp_path):
@@ -73,10 +67,12 @@ def test_a_table_that_has_changed_gives_what_a_new_search_does(search, tmp_path)
     assert files_of(tmp_path / "run") == files_of(tmp_path / "new")
 
 
-def test_budgets_that_nothing_meets_are_one_line(search, tmp_path, capsys):
+def test_budgets_that_nothing_meets_and_objectives_that_there_are_not_are_one_line(search, tmp_path):
     write_latencies("none_known.csv", known=[])
     (tmp_path / "two.csv").write_text(f"architecture,a_ms,b_ms\n{FULL},1,2\n")
     for options, message in (
+        ({"objectives": "naswot,latency_ms"}, "unknown column of --objectives 'latency_ms', expected one of naswot,"),
+        ({"select": "pareto"}, "--select pareto: the front is that of several columns; give --objectives, too"),
         ({"max_latency_ms": 5}, "--max_latency_ms 5: nothing tells the latency; give --latency_table FILE"),
         ({"latency_table": "none.csv"}, "none.csv: no such file"),
         ({"latency_table": "latencies.csv:watts"}, "unknown column of latencies 'watts', expected one of"),
@@ -92,8 +88,6 @@ def test_budgets_that_nothing_meets_are_one_line(search, tmp_path, capsys):
         with pytest.raises(UserError, match=message):
             search("none", **{"architectures": None if "algorithm" in options else "list.txt", **options})
     assert not (tmp_path / "none").exists()
-    assert run_named("search", ["--max_model_mb", "-1"]) == 2
-    assert "--max_model_mb -1.0: expected at least 0" in capsys.readouterr().err
 
 
 def test_objectives_rank_by_fronts_and_others_can_be_asked_for(search, tmp_path, capsys):
@@ -111,17 +105,5 @@ def test_objectives_rank_by_fronts_and_others_can_be_asked_for(search, tmp_path,
     assert (tmp_path / "run" / "scores.jsonl").read_bytes() == scored
     assert again["model_mb"].notna().any()
     assert again["pareto_rank"].tolist() != ranking["pareto_rank"].tolist()
-    saved = (tmp_path / "run" / "config.yaml").read_text()
-    assert "objectives: latency_ms:max,params:min,model_mb:min" in saved
+    assert "objectives: latency_ms:max,params:min,model_mb:min" in (tmp_path / "run" / "config.yaml").read_text()
     assert "pareto_rank" not in search(**options)
-
-
-def test_objectives_that_there_are_not_are_one_line(search):
-    for options, message in (
-        ({"objectives": "naswot,latency_ms"}, "unknown column of --objectives 'latency_ms', expected one of naswot,"),
-        ({"objectives": "naswot"}, "--objectives naswot: expected two different columns or more"),
-        ({"objectives": "synflow,params"}, "unknown column of --objectives 'synflow'"),
-        ({"select": "pareto"}, "--select pareto: the front is that of several columns; give --objectives, too"),
-    ):
-        with pytest.raises(UserError, match=message):
-            search("none", **options)

@@ -257,7 +257,6 @@ def test_invalid_options_are_one_line(place, refused):
         (("--run_dir", "run", "--benchmark_dataset", "cifar10"), "it is of a table; give --benchmark, too"),
         (("--run_dir", "run", *TABLE, "--benchmark_dataset", "svhn"), "knows accuracies on cifar10, not on svhn"),
         (("--run_dir", "run", "--target", "ms"), "--target ms: it is of a table; give --benchmark, too"),
-        (("--run_dir", "run", *TABLE, "--target", "ms"), "table has accuracies and sizes alone, no column ms"),
         (("--run_dir", "run", "--benchmark", "hw.csv"), "no accuracies; choose a column with --target a_ms or b_ms"),
         (("--run_dir", "run", *TABLE, "--score", "zen"), "--score zen is not in run, which holds naswot, jacob_cov"),
         (("--run_dir", "run", *TABLE, "--score", "naswot+zen"), "--score naswot+zen: its part zen is not in run"),

@@ -56,7 +56,6 @@ def test_choose_picks_along_the_front():
     rows = pd.DataFrame({"rank": range(1, 11), "canonical": list("abcdedghij"), "status": "ok"})
     rows["pareto_rank"] = pd.array([1, 2, 1, 1, 3, 1, 2, 1, None, 1], dtype="Int64")
     assert choose_picks(rows, 3, "pareto")["rank"].tolist() == [1, 4, 10]
-    assert choose_picks(rows, 1, "pareto")["rank"].tolist() == [1]
     assert selection_of(rows, choose_picks(rows, 3, "pareto")) == "pareto"
     with pytest.raises(UserError, match="--top 6: the front has 5 different networks"):
         choose_picks(rows, 6, "pareto")

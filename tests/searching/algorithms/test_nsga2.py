@@ -1,7 +1,5 @@
 """NSGA-II: who lives on, what it finds beside random search, and that a killed search ends as an uncut one."""
 
-import json
-
 import numpy as np
 import pytest
 
@@ -12,8 +10,7 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.searching.algorithms.base import Limits, get_algorithm
 from naswot_lightning.searching.algorithms.nsga2 import NSGA2
 from naswot_lightning.searching.loop import simulate
-from naswot_lightning.spaces import get_space
-from tests.searching.algorithms.tables import SPACE, evaluator, made, row_of
+from tests.searching.algorithms.tables import SPACE, evaluator, row_of
 from tests.searching.runs import QUICK, files_of, rows_of
 
 COSTS = {"a": 1.0, "b": 2.0, "c": 3.0, "d": 3.1, "e": 9.0, "f": 4.0, "g": None}
@@ -32,37 +29,26 @@ def test_those_on_the_first_fronts_with_most_room_around_them_live_on():
     assert {row.architecture for row in alive[6:]} == {"g", "h"}
 
 
-def quality(architecture):
-    """What the operations of the edges come to; those that add most cost least."""
-    return sum((edge + 1) * option**0.5 for edge, option in enumerate(SPACE.decisions(architecture)))
-
-
-def cost(architecture):
-    return sum((6 - edge) * option for edge, option in enumerate(SPACE.decisions(architecture)))
-
-
 def reached(name, seed):
-    """Return the hypervolume after 120 evaluations, no architecture twice."""
+    """Return the hypervolume after 120 evaluations, where the edges that add most cost least."""
+
+    def weighted(architecture, weights=range(1, 7)):
+        return sum(weight * option for weight, option in zip(weights, SPACE.decisions(architecture), strict=True))
+
+    def cost(architecture):
+        return weighted(architecture, range(6, 0, -1))
+
     constructor, options = get_algorithm(name)
-    if name != "random":
-        options["objectives"] = OBJECTIVES
+    options |= {} if name == "random" else {"objectives": OBJECTIVES}
     algorithm = constructor(SPACE, 120, seed, Limits({}, {"ms": cost}), **options)
-    rows = simulate(algorithm, evaluator(quality)).rows
+    rows = simulate(algorithm, evaluator(lambda each: weighted(each) ** 0.5)).rows
     assert len({row.architecture for row in rows}) == len(rows) == 120
-    return hypervolume(np.array([[-row.score, cost(row.architecture)] for row in rows]), (0.0, 100.0))
+    return hypervolume(np.array([[cost(row.architecture), -row.score] for row in rows]), (100.0, 0.0))
 
 
 def test_it_dominates_more_than_random_search_does():
     found = {name: [reached(name, seed) for seed in range(5)] for name in ("nsga2:population=10", "random")}
     assert min(found["nsga2:population=10"]) > max(found["random"])
-
-
-def test_spaces_without_decisions_are_searched_by_mutation():
-    space = get_space("nds_resnet")
-    rows = simulate(made("nsga2:population=5", space, 15), evaluator(len)).rows
-    assert len(rows) == 15
-    for row in rows:
-        space.validate(row.architecture)
 
 
 def test_a_killed_search_ends_as_an_uncut_one(tmp_path):
@@ -76,8 +62,6 @@ def test_a_killed_search_ends_as_an_uncut_one(tmp_path):
     assert files_of(tmp_path / "cut") == files_of(tmp_path / "whole")
     named = [[row["architecture"] for row in rows_of(tmp_path / name)] for name in ("cut", "whole")]
     assert sorted(named[0]) == sorted(named[1])
-    ranking = json.loads((tmp_path / "whole" / "ranking.json").read_text())
-    assert any(row["pareto_rank"] == 1 for row in ranking)
     with pytest.raises(UserError, match="objectives was 'naswot:max,params:min', now 'naswot:max,macs:min'"):
         run_search(SearchConfig(run_dir=str(tmp_path / "cut"), **{**options, "objectives": "naswot,macs"}))
 
@@ -85,8 +69,6 @@ def test_a_killed_search_ends_as_an_uncut_one(tmp_path):
 def test_what_it_cannot_learn_from_is_one_line():
     for options, message in (
         ({"algorithm": "nsga2"}, "--algorithm nsga2: name what to be good in, such as --objectives naswot,params"),
-        ({"algorithm": "nsga2:population=1"}, "population=1, expected 2 or more"),
-        ({"algorithm": "nsga2:crossover=2"}, r"crossover=2\.0, expected a share from 0 to 1"),
         ({"score": "naswot,robust", "objectives": "robust,params"}, "robust is known of all candidates together"),
         ({"algorithm": "nsga2:objectives=1"}, "unknown option 'objectives', expected one of population=int"),
     ):
