@@ -11,6 +11,7 @@ from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
@@ -49,6 +50,8 @@ class Ranks:
                 f"srun or torchrun, and this job has {found}: docs/clusters.md shows both commands"
             )
         silence_lightning()
+        if config.threads is not None:
+            torch.set_num_threads(config.threads)
         # A result depends on what is said here, not on the environment.
         for name in [name for name in os.environ if name.startswith("PL_TRAINER_")]:
             del os.environ[name]
@@ -84,7 +87,7 @@ class Ranks:
                 outcome, _ = self._train(work, task.display.show)
             task.display.end(folder.name)
             # Another process may have failed first.
-            yield folder, raise_or_tell(folder, outcome if outcome.has_result else read_outcome(folder))
+            yield folder, raise_or_tell(folder, read_outcome(folder) if outcome.status == "failed" else outcome)
             if not self._is_whole:
                 return
 
