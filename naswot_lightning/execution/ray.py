@@ -36,7 +36,8 @@ class RemoteWorker:
     def prepare(self, spec: TaskSpec) -> tuple[list[Any], Exception | None]:
         """Get the task ready; return the machine and the GPUs that it has."""
         self._loaded = LoadedTask(spec)
-        return [f"{socket.gethostname()} {os.environ.get('CUDA_VISIBLE_DEVICES', '')}"], None
+        gpus = sorted(os.environ.get("CUDA_VISIBLE_DEVICES", "").split(","))
+        return [f"{socket.gethostname()} {','.join(gpus)}"], None
 
     def run(self, items: Sequence[Any], output: PrintedFile | None) -> tuple[list[Any], Exception | None]:
         """Return the results of items, and the error of the task that ended it early."""
@@ -161,6 +162,8 @@ class RayExecutor(Pool):
         if not machines:
             raise UserError("--engine ray: the cluster has no machine left; run the same command again")
         needs = self._needs = resources_of_a_task(self._request, machines)
+        # GPUs, or groups of them, whoever shares them.
+        self._places = sum(int(has.get("GPU", 0) / self._request.devices) for has in machines)
         slots = sum(min(int(has.get(name, 0) / need) for name, need in needs.items()) for has in machines)
         if not slots:
             asked = " and ".join(f"{need:g} {name}s" for name, need in needs.items())
@@ -183,7 +186,7 @@ class RayExecutor(Pool):
         held: list[Worker] = []
         while not self.suits(worker := super().hire(avoided, ended), avoided):
             held.append(worker)
-            if self._ray.cluster_resources().get("GPU", 0.0) <= len({each.device for each in held}):
+            if self._places <= len({each.device for each in held}):
                 self.devices.usable([str(worker.device)])
                 held.remove(worker)
                 break

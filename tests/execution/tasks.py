@@ -150,17 +150,17 @@ class Forking(AlwaysReady):
 
 
 class Faulty(AlwaysReady):
-    """On the device "sick" each item meets the fault; elsewhere those of ``always`` do, and "once" in one process."""
+    """On a sick device each item meets the fault; elsewhere those of ``always`` do, and "once" in one process."""
 
-    def __init__(self, fault, always=(), once=None):
-        self.fault, self.always, self.once = fault, always, once
+    def __init__(self, fault, always=(), once=None, sick="sick"):
+        self.fault, self.always, self.once, self.sick = fault, always, once, sick
 
     def __call__(self, item):
         device = os.environ.get("CUDA_VISIBLE_DEVICES") or None
         if self.once is not None and not os.path.exists(self.once):
             open(self.once, "w").close()
             raise self.fault
-        if device == "sick" or item in self.always:
+        if device == self.sick or item in self.always:
             raise self.fault
         time.sleep(0.05)
         return device

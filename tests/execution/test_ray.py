@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 
 from naswot_lightning.data.probe import load_probe
-from naswot_lightning.errors import UserError
+from naswot_lightning.errors import MachineError, UserError
 from naswot_lightning.execution.base import ResourceRequest
 from naswot_lightning.execution.ray import RayExecutor, expect_cluster, resources_of_a_task
 from naswot_lightning.scorer import ScoreEvaluator
 from naswot_lightning.spaces import get_space
-from tests.execution.tasks import Halved, Training, Where, wait_until
+from tests.execution.tasks import Faulty, Halved, Training, Where, wait_until
 
 CPU, CUDA = "cpu", "cuda"
 
@@ -24,6 +24,15 @@ def test_a_worker_has_the_devices_that_were_asked_for(ray_cluster):
     for workers, devices, shown in ((2, 1, {"0", "1"}), (4, 1, {"0", "1"}), (1, 2, {"0,1", "1,0"})):
         found = run(Where(), range(8), workers, CUDA, devices=devices)
         assert {device for _, (_, _, device) in found} <= shown
+
+
+@pytest.mark.slow
+def test_what_meets_a_broken_gpu_is_run_on_another(ray_cluster):
+    fault = RuntimeError("CUDA error: uncorrectable ECC error encountered")
+    for workers in (1, 2):
+        assert sorted(run(Faulty(fault, sick="0"), range(6), workers, CUDA)) == [(item, "1") for item in range(6)]
+    with pytest.raises(MachineError, match="no device is left that works"):
+        run(Faulty(fault, always=range(3)), range(3), 1, CUDA, devices=2)
 
 
 def test_shares_of_a_gpu_add_up_to_one_at_most():
