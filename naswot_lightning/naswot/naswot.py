@@ -129,7 +129,7 @@ def activation_kernel(
                 for attempt in memory_attempts(network, given):
                     with attempt as batch, isolated(network, batch.device), autocast, ExitStack() as stack:
                         recorder = stack.enter_context(
-                            _ReLURecorder(batch, dimensions, by_batch, units == "all", looking)
+                            ReLURecorder(batch, dimensions, by_batch, units == "all", looking)
                         )
                         # Entered last, a mode among them sees every call first.
                         for observer in looking:
@@ -268,7 +268,7 @@ class ReLUObserver(AbstractContextManager["ReLUObserver"]):
         """Look at the input of a ReLU, (N, C, ...) or (N, units), before the call, which may be in place."""
 
 
-class _ReLURecorder(TorchFunctionMode):
+class ReLURecorder(TorchFunctionMode):
     """While active, counts the codes of every ReLU that is called, and shows its input to observers of ReLUs."""
 
     def __init__(
@@ -341,13 +341,13 @@ class _ReLURecorder(TorchFunctionMode):
         return func(*args, **kwargs) if output is None else output
 
 
-_Handler = Callable[[_ReLURecorder, Callable[..., Any], Any, dict[str, Any]], Any]
+_Handler = Callable[[ReLURecorder, Callable[..., Any], Any, dict[str, Any]], Any]
 
 
 def _rectify_from_zero(position: int, name: str, default: float | None) -> _Handler:
     """Return a handler of functions that are ReLUs where a bound, at ``position`` or called ``name``, is 0."""
 
-    def handle(recorder: _ReLURecorder, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
+    def handle(recorder: ReLURecorder, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
         bound = args[position] if len(args) > position else kwargs.get(name, default)
         if isinstance(bound, Tensor):
             is_zero = bound.numel() > 0 and not bool(bound.any())
@@ -362,13 +362,13 @@ _PLAIN_RELU = {F.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_}
 _RELU_IN_PLACE = {torch.relu_, Tensor.relu_}
 _SMOOTH = "silu gelu hardswish elu selu celu mish softplus"
 _HANDLERS: dict[Callable[..., Any], _Handler] = {
-    **dict.fromkeys(functions_named("relu relu6 leaky_relu prelu rrelu"), _ReLURecorder.rectify),
+    **dict.fromkeys(functions_named("relu relu6 leaky_relu prelu rrelu"), ReLURecorder.rectify),
     **dict.fromkeys(functions_named("hardtanh"), _rectify_from_zero(1, "min_val", -1.0)),
     **dict.fromkeys(functions_named("threshold"), _rectify_from_zero(1, "threshold", None)),
     **dict.fromkeys(functions_named("clamp clip clamp_min"), _rectify_from_zero(1, "min", None)),
-    **dict.fromkeys(functions_named(_SMOOTH), _ReLURecorder.activate_smoothly),
-    **dict.fromkeys((*_NORMS, *_FIXED_NORMS), _ReLURecorder.normalize),
-    F.avg_pool2d: _ReLURecorder.pool,
+    **dict.fromkeys(functions_named(_SMOOTH), ReLURecorder.activate_smoothly),
+    **dict.fromkeys((*_NORMS, *_FIXED_NORMS), ReLURecorder.normalize),
+    F.avg_pool2d: ReLURecorder.pool,
 }
 
 

@@ -23,6 +23,7 @@ SCORES = {
     "relu_input_rank": "channels",
     "relu_volume": "channels",
     "relu_meco": "channels",
+    "diversity": "diversity",
     "meco": "feature_maps",
     "az_expressivity": "feature_maps",
     "az_progressivity": "feature_maps",

@@ -26,6 +26,21 @@ def nwot_normalised(measured: Measured) -> float:
 MOST_IMAGES = 16
 
 
+def patterns_of(units: Tensor) -> Tensor:
+    """Return which of the 2^N sign patterns the units of a ReLU's input (N, ...) have over the N images."""
+    # In the order of the memory, so that nothing is copied.
+    if units.dim() == 4 and units.is_contiguous(memory_format=torch.channels_last):
+        units = units.permute(0, 2, 3, 1)
+    units = units.flatten(1)
+    # A unit's pattern is a number: bit i says whether its pre-activation for image i is positive.
+    # (units, N) times (N,), exact in float32: below 2^24.
+    powers = 2.0 ** torch.arange(len(units), device=units.device)
+    patterns = torch.mv((units > 0).float().T, powers)
+    seen = torch.zeros(1 << len(units), dtype=torch.bool, device=units.device)
+    seen[patterns.long()] = True
+    return seen
+
+
 class SignPatterns(ReLUObserver):
     """While active, notes which sign patterns the units of all ReLUs have over the first 16 images."""
 
@@ -42,18 +57,8 @@ class SignPatterns(ReLUObserver):
 
     def see(self, pre_activations: Tensor) -> None:
         """Add the patterns of one ReLU's units."""
-        units = pre_activations[: self._first]
-        # In the order of the memory, so that nothing is copied.
-        if units.dim() == 4 and units.is_contiguous(memory_format=torch.channels_last):
-            units = units.permute(0, 2, 3, 1)
-        units = units.flatten(1)
-        # A unit's pattern is a number: bit i says whether its pre-activation for image i is positive.
-        # (units, N) times (N,), exact in float32: below 2^24.
-        powers = 2.0 ** torch.arange(self._first, device=units.device)
-        patterns = torch.mv((units > 0).float().T, powers)
-        if not self._seen.numel():
-            self._seen = torch.zeros(1 << self._first, dtype=torch.bool, device=units.device)
-        self._seen[patterns.long()] = True
+        patterns = patterns_of(pre_activations[: self._first])
+        self._seen = patterns if not self._seen.numel() else self._seen | patterns
 
     @property
     def count(self) -> int:

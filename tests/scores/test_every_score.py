@@ -14,7 +14,9 @@ from naswot_lightning.scores.base import Measured
 from naswot_lightning.scores.registry import REGISTERED, compute_scores
 from tests.scores.networks import GRADIENT_SCORES, LOSS_SCORES, SPACE, branches, probe_of, score
 
-OF_RECTIFIERS = ["nwot_normalised", "swap", "relu_entropy", "relu_rank", "relu_input_rank", "relu_volume", "relu_meco"]
+OF_RECTIFIERS = [
+    "nwot_normalised", "swap", "relu_entropy", "relu_rank", "relu_input_rank", "relu_volume", "relu_meco", "diversity",
+]  # fmt: skip
 FORWARD_SCORES = [*OF_RECTIFIERS, "meco", "az_expressivity", "az_progressivity", "az_trainability"]
 # Scores that see whether a network computes anything, and whether what it computes is a number.
 SIGHTED = ["naswot", *GRADIENT_SCORES, *FORWARD_SCORES, "vkdnw"]
@@ -27,7 +29,7 @@ GOLDEN = {
     "meco": 14.41432, "relu_entropy": 163.2984, "relu_rank": 1447.331, "relu_input_rank": 1311.460,
     "relu_volume": 1457.443, "relu_meco": 52.28220, "az_expressivity": 56.78897, "az_progressivity": -0.01336939,
     "az_trainability": -0.2933987, "zen": 162.6428, "vkdnw": 156.4553, "params": 587386, "macs": 20624010,
-    "rectified_units": 117760, "log_width": 181.6046, "conv_depth": 35,
+    "rectified_units": 117760, "log_width": 181.6046, "conv_depth": 35, "diversity": 29.21602,
 }  # fmt: skip
 NETWORKS = {
     "one convolution": lambda: nn.Sequential(nn.Conv2d(3, 4, 8), nn.Flatten()),

@@ -1,0 +1,154 @@
+"""How diverse the codes, channels and gradients of the rectifiers are: one number that needs no other candidate."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from naswot_lightning.logits import logits_of
+from naswot_lightning.naswot import NoRectifierError
+from naswot_lightning.naswot.image_dimension import ImagesOutermost
+from naswot_lightning.naswot.naswot import ReLUObserver, ReLURecorder, in_channels_last
+from naswot_lightning.scores.activation import MOST_IMAGES, patterns_of
+from naswot_lightning.scores.base import ONE_PASS, Measured, score
+from naswot_lightning.scores.gradients import (
+    CONVOLUTIONS,
+    LINEAR,
+    detached_parameters,
+    differentiable,
+    run_with,
+)
+
+# Pixels that a correlation is taken over, at most: fewer where there are more channels than _WIDE, which bounds cost
+# and memory.
+_PIXELS, _WIDE, _PIXELS_OF_WIDE = 4096, 128, 1024
+# Of the random direction in which the logits are differentiated, the same for every network.
+_SEED = 20261130
+
+
+@dataclass
+class _Rectifier:
+    """One call of a rectifier, of C channels; what is of its gradient is 0 where none arrives."""
+
+    patterns: int
+    """distinct sign patterns of its units over the images."""
+    directions: float
+    """participation ratio of the correlation R of its input's channels, C^2 / |R|^2: from 1, all the same, to C."""
+    spread: float = 0.0
+    """the same of the gradient by its input, over C: at most 1."""
+    gradient: float = 0.0
+    """squared norm of that gradient, summed over the images."""
+
+
+@score("diversity", source="ours", cost=f"{ONE_PASS} of {MOST_IMAGES} images, without gradients of weights")
+def diversity(measured: Measured) -> float:
+    """Return log sum P S h + log sum D h + mean log P + log(1 + depth) / 2 + log(D of the last) / 2, of 16 images.
+
+    Sums and mean are over the rectifiers that a gradient reaches: P, D and S as :class:`_Rectifier` has them, and
+    h = 1 / (1 + g), with g the squared norm of the gradient beside that at the classifier's input, for random
+    directions of the logits. The depth is that of ``conv_depth``; the images are the first of the mini-batch. It is
+    -inf where no gradient reaches a rectifier, nan where a value is not finite; a network without rectifiers raises
+    :class:`NoRectifierError`.
+    """
+    # A product of five numbers, as a logarithm: codes and directions of the channels, where gradients spread and do
+    # not explode; the codes of an average rectifier; and the roots of the depth and of the directions that the
+    # classifier sees. docs/scores.md says how it was chosen.
+    found, scale = _measure(measured)
+    if not all(map(math.isfinite, (scale, *(each.gradient * each.directions for each in found)))):
+        return math.nan
+    live = [each for each in found if each.gradient > 0 and each.directions > 0]
+    if not live or scale <= 0:
+        return -math.inf
+    health = [1 / (1 + each.gradient / scale) for each in live]
+    codes = sum(each.patterns * each.spread * h for each, h in zip(live, health, strict=True))
+    directions = sum(each.directions * h for each, h in zip(live, health, strict=True))
+    average = sum(math.log(each.patterns) for each in live) / len(live)
+    depth = measured.convolutions.depth or 0
+    return math.log(codes * directions) + average + math.log((1 + depth) * live[-1].directions) / 2
+
+
+def _measure(measured: Measured) -> tuple[list[_Rectifier], float]:
+    """Return the rectifiers, and the squared norm of the gradient at the classifier's input."""
+    network, probe = measured.network, measured.probe
+
+    def run(images: Tensor, all_units: bool) -> tuple[list[_Rectifier], float]:
+        with differentiable(network, images.device):
+            inputs = images.detach().clone().requires_grad_()
+            watched = _Watched()
+            recorder, last = ReLURecorder(inputs, ImagesOutermost(), True, all_units, [watched]), _LastLayer()
+            with recorder, last:
+                output = run_with(network, detached_parameters(network), inputs)
+            recorder.kernel()
+            logits = logits_of(output, len(images), probe.num_classes)
+            directions = torch.randn(logits.shape, generator=torch.Generator().manual_seed(_SEED)).to(logits.device)
+            if not logits.requires_grad or last.input is None:
+                return watched.found, 0.0
+            # On its way back to the images it passes all rectifiers, which look at it.
+            gradient = torch.autograd.grad(logits, [last.input, inputs], directions, allow_unused=True)[0]
+        return watched.found, 0.0 if gradient is None else _squared_norm(gradient)
+
+    images = probe.images[:MOST_IMAGES]
+    if measured.units != "all":
+        try:
+            return in_channels_last(partial(run, all_units=False), network, images)
+        except NoRectifierError:
+            if measured.units == "rectifiers":
+                raise
+    return in_channels_last(partial(run, all_units=True), network, images)
+
+
+class _Watched(ReLUObserver):
+    """Measures every rectifier that is called, and its gradient in a backward pass."""
+
+    def __init__(self) -> None:
+        self.found: list[_Rectifier] = []
+
+    def see(self, pre_activations: Tensor) -> None:
+        """Measure one rectifier."""
+        with torch._C.DisableTorchFunction():
+            values = pre_activations.detach()
+            rectifier = _Rectifier(int(patterns_of(values).sum()), _participation(values))
+
+            def keep(gradient: Tensor) -> None:
+                rectifier.gradient = _squared_norm(gradient)
+                rectifier.spread = _participation(gradient) / gradient.shape[1]
+
+            if pre_activations.requires_grad:
+                pre_activations.register_hook(keep)
+        self.found.append(rectifier)
+
+
+class _LastLayer(TorchFunctionMode):
+    """Keeps the input of the convolution or linear layer that is called last: the classifier."""
+
+    input: Tensor | None = None
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in LINEAR or func in CONVOLUTIONS:
+            self.input = args[0] if args else kwargs["input"]
+        return func(*args, **(kwargs or {}))
+
+
+def _squared_norm(values: Tensor) -> float:
+    return float(values.detach().square().sum(dtype=torch.float64))
+
+
+def _participation(values: Tensor) -> float:
+    """Return C^2 / |R|^2 of the correlation R, (C, C), of the channels of (N, C, ...); 0 where none changes."""
+    # (pixels of all images, C); at an even distance from each other where there are many.
+    rows = values.movedim(1, -1).flatten(0, -2).float()
+    most = _PIXELS if rows.shape[1] <= _WIDE else _PIXELS_OF_WIDE
+    rows = rows[:: -(-len(rows) // most)]
+    centred = rows - rows.mean(dim=0)
+    lengths = torch.linalg.vector_norm(centred, dim=0)
+    unit = centred / torch.where(lengths > 0, lengths, torch.inf)
+    # R and the products of the rows have the same norm; a channel that never changes is not one.
+    products = unit.T @ unit if unit.shape[1] <= len(unit) else unit @ unit.T
+    channels = float((lengths > 0).sum())
+    return channels**2 / float(products.square().sum()) if channels else 0.0

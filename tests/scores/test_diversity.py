@@ -1,0 +1,66 @@
+"""Diversity of rectifiers against plain autograd and numpy, rectifier by rectifier."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from naswot_lightning.scores import diversity
+from naswot_lightning.scores.base import Measured
+from tests.scores.networks import cell, chain, probe_of, score, with_batch_statistics
+
+
+def participation(values):
+    rows = np.stack([channel.flatten().double().numpy() for channel in values.detach().unbind(1)])
+    rows = rows[rows.std(axis=1) > 0]
+    return len(rows) ** 2 / (np.corrcoef(rows) ** 2).sum()
+
+
+def by_hand(network, probe, classifier, depth):
+    """The score by hooks on modules, over the first 16 images."""
+    clone, given = with_batch_statistics(network), []
+    for module in clone.modules():
+        if isinstance(module, nn.ReLU) or module is clone.get_submodule(classifier):
+            module.register_forward_hook(lambda _, inputs, output: given.append(inputs[0]))
+    images = probe.images[:16].clone().requires_grad_()
+    logits = clone(images)
+    directions = torch.randn(logits.shape, generator=torch.Generator().manual_seed(diversity._SEED))
+    gradients = torch.autograd.grad(logits, given, directions)
+    *norms, scale = [float(gradient.double().square().sum()) for gradient in gradients]
+    logs, codes, channels = [], 0.0, 0.0
+    for values, gradient, norm in zip(given[:-1], gradients, norms, strict=False):
+        patterns = len(np.unique((values.detach().flatten(1) > 0).numpy(), axis=1).T)
+        directions, health = participation(values), 1 / (1 + norm / scale)
+        logs.append(math.log(patterns))
+        codes += patterns * participation(gradient) / gradient.shape[1] * health
+        channels += directions * health
+    return math.log(codes) + math.log(channels) + np.mean(logs) + (math.log(1 + depth) + math.log(directions)) / 2
+
+
+@pytest.mark.parametrize(("make", "classifier", "depth", "count"), [(cell, "classifier", 20, 20), (chain, "8", 2, 8)])
+def test_rectifier_by_rectifier(make, classifier, depth, count):
+    probe = probe_of(count=count, size=16 if make is cell else 8)
+    assert score("diversity", make(), probe) == pytest.approx(by_hand(make(), probe, classifier, depth), rel=1e-4)
+
+
+def test_scale_of_the_classifier_makes_no_difference():
+    network, expected = cell(), score("diversity", cell())
+    with torch.no_grad():
+        network.classifier.weight.mul_(100)
+    assert score("diversity", network) == pytest.approx(expected, rel=1e-5)
+
+
+def test_smooth_units_count_where_they_are_asked_for():
+    def make(unit):
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Conv2d(3, 8, 3), unit, nn.Flatten(), nn.Linear(288, 4))
+
+    values = [
+        diversity.diversity(Measured(make(unit), probe_of(), units=units))
+        for unit, units in ((nn.GELU(), "auto"), (nn.GELU(), "all"), (nn.ReLU(), "auto"), (nn.ReLU(), "rectifiers"))
+    ]
+    assert values[0] == values[1]
+    assert values[2] == values[3]
+    assert values[0] == pytest.approx(values[2], rel=0.2)
