@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from naswot_lightning.logits import logits_of
 from naswot_lightning.naswot import NoRectifierError
-from naswot_lightning.naswot.image_dimension import ImagesOutermost
+from naswot_lightning.naswot.image_dimension import ImagesOutermost, UnknownDimensionError
 from naswot_lightning.naswot.naswot import ReLUObserver, ReLURecorder, in_channels_last
 from naswot_lightning.scores.activation import MOST_IMAGES, patterns_of
 from naswot_lightning.scores.base import ONE_PASS, Measured, score
@@ -94,13 +95,13 @@ def _measure(measured: Measured) -> tuple[list[_Rectifier], float]:
         return watched.found, 0.0 if gradient is None else _squared_norm(gradient)
 
     images = probe.images[:MOST_IMAGES]
-    if measured.units != "all":
-        try:
-            return in_channels_last(partial(run, all_units=False), network, images)
-        except NoRectifierError:
-            if measured.units == "rectifiers":
-                raise
-    return in_channels_last(partial(run, all_units=True), network, images)
+    try:
+        if measured.units != "all":
+            with suppress(NoRectifierError) if measured.units == "auto" else nullcontext():
+                return in_channels_last(partial(run, all_units=False), network, images)
+        return in_channels_last(partial(run, all_units=True), network, images)
+    except UnknownDimensionError:
+        raise ValueError("channels and images of its units cannot be told apart, as in a transformer") from None
 
 
 class _Watched(ReLUObserver):

@@ -34,6 +34,11 @@ class NASBenchMacro(EnumerableSpace):
     skeleton = "3 stages of 2, 3, 3 layers, 64-128-256 channels, each at stride 2"
     made_for = "32x32: CIFAR-10"
     source = "Su et al. 2021"
+    evidence = (
+        "naswot ranks it better than model size does, --score diversity better than both. Kendall's tau with test "
+        "accuracy over 600 random networks, 16 CIFAR-10 images: MACs .578, naswot .724, --score diversity .785 "
+        "[.766, .804], chosen on them, too."
+    )
 
     def sample(self, rng: random.Random) -> str:
         """Draw each layer's operation uniformly."""

@@ -64,3 +64,12 @@ def test_smooth_units_count_where_they_are_asked_for():
     assert values[0] == values[1]
     assert values[2] == values[3]
     assert values[0] == pytest.approx(values[2], rel=0.2)
+
+
+def test_a_network_that_moves_its_images_is_refused_in_one_line():
+    class Moves(nn.Module):
+        def forward(self, x):
+            return x.flatten(2).transpose(0, 1).relu().mean((0, 2))[:, None].expand(-1, 4)
+
+    with pytest.raises(ValueError, match="channels and images of its units cannot be told apart"):
+        score("diversity", Moves())
