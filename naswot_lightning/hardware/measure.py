@@ -27,6 +27,8 @@ Runtime = Literal["torch", "compiled", "onnxruntime"]
 # A median counts as known where its 95 % interval is at most so wide to either side, as a share of it.
 SHARE = 0.02
 _LEAST_PASSES, _WARM_PASSES = 10, 3
+# A processor's speed drifts over seconds: all take turns for so long a pass, at least.
+_DRIFT_SECONDS = 0.25
 # Passes of less are timed several at once: the clock and the loop take .1 us.
 _LEAST_SECONDS = 2e-4
 
@@ -98,7 +100,8 @@ def measure_latencies(
 ) -> list[Latency]:
     """Return the latency of each pass, taken in turn, round by round, so that what disturbs the machine meets all.
 
-    A pass has enough rounds where the interval of its median is below ``share``, or after ``seconds`` a pass in all.
+    A pass has enough rounds where the interval of its median is below ``share`` after a quarter of a second a pass; all
+    have after ``seconds`` a pass.
     """
     found = []
     for samples in time_passes(passes, device, share, seconds):
@@ -117,12 +120,15 @@ def time_passes(
     with threads_of(device):
         repeats = [_warm(each, device) for each in passes]
         samples: list[list[float]] = [[] for _ in passes]
-        waiting, end = list(range(len(passes))), time.perf_counter() + seconds * len(passes)
+        waiting, start = list(range(len(passes))), time.perf_counter()
         while waiting:
             for number in waiting:
                 samples[number].append(_time(passes[number], repeats[number], device))
-            enough = time.perf_counter() > end
-            waiting = [each for each in waiting if not enough and not _is_known(samples[each], share)]
+            spent = (time.perf_counter() - start) / len(passes)
+            if spent > seconds:
+                break
+            if spent > _DRIFT_SECONDS:
+                waiting = [each for each in waiting if not _is_known(samples[each], share)]
     return samples
 
 

@@ -63,7 +63,7 @@ BESIDE = {
 # Those that take more than a few seconds, where they are the first of their page: run by `make test-slow` alone.
 LONG_AS_FIRST = (
     "--engine ray", "--engine slurm", "--evaluator train", "naswot study", "naswot reproduce", "--figure figure5",
-    "train --config figure6", "report --run_dir runs/figure6",
+    "train --config figure6", "report --run_dir runs/figure6", "--run_dir runs/phone",
 )  # fmt: skip
 # Commands that are read, not run: they need the network, a data set, a cluster, a GPU, a viewer, a library of the
 # reader's, or trained picks; make and bench have tests of their own.
