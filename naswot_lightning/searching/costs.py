@@ -26,7 +26,7 @@ from naswot_lightning.spaces import Complexity, Space
 # Networks that a cost is remembered of: a population, many times.
 _KEPT = 1 << 16
 _MEGA = 1e6
-# Numbers of a batch of images; with more, a pass takes longer than one on the meta device.
+# Numbers of a batch of images; with more, a pass takes longer than one on the meta device (30 to 100 ms).
 _LARGE = 1 << 15
 
 
@@ -53,8 +53,9 @@ def costs_of(
     @lru_cache(maxsize=_KEPT)
     def peak_memory_mb(architecture: str) -> float:
         probe = load_probes()[0]
-        network = _untrained(space, canonical(architecture), probe)
-        return peak_memory(network, _like(network, batch_shape(config, probe))) / _MEGA
+        shape = batch_shape(config, probe)
+        network = _untrained(space, canonical(architecture), probe, meta=math.prod(shape) > _LARGE)
+        return peak_memory(network, _like(network, shape)) / _MEGA
 
     costs: dict[str, Cost] = {
         PARAMS.name: lambda architecture: complexity(architecture).params,
@@ -95,12 +96,15 @@ def _predicted(
     if config.latency_table is not None or config.latency_runtime != "torch":
         other = "--latency_table" if config.latency_table is not None else f"--latency_runtime {config.latency_runtime}"
         raise UserError(f"--latency predicted: it predicts torch's own runtime, and leaves no room for {other}")
+    if config.shard is not None and config.max_latency_ms is not None:
+        raise UserError(
+            f"--shard {config.shard}: each machine would predict, and refuse, by itself; use --latency_table"
+        )
 
     def shape() -> tuple[int, ...]:
         return batch_shape(config, load_probes()[0])
 
     def build(architecture: str, recorded: bool) -> nn.Module:
-        # On the meta device a pass takes 30 to 100 ms, whatever the images.
         return _untrained(space, architecture, load_probes()[0], meta=recorded and math.prod(shape()) > _LARGE)
 
     def about() -> dict[str, Any]:

@@ -103,6 +103,7 @@ def test_what_cannot_be_predicted_is_one_line(measured, tmp_path, monkeypatch):
         ({"latency_runtime": "compiled"}, "leaves no room for --latency_runtime compiled"),
         ({"latency_table": "x.csv"}, "leaves no room for --latency_table"),
         ({"latency": None, "max_latency_ms": 5}, "give --latency_table FILE, or --latency predicted"),
+        ({"shard": "1/2", "max_latency_ms": 5}, "--shard 1/2: each machine would predict"),
         ({"max_latency_ms": 0.01}, r"smallest seen: predicted_latency_ms 1\.\d+; raise"),
     ):
         with pytest.raises(UserError, match=message):
