@@ -151,7 +151,7 @@ def read(words: Sequence[str]) -> None:
             if command in SETTINGS:
                 parse(SETTINGS[command], options, f"naswot {command}")
         case ["python", "-m", "bench", *parts]:
-            assert set(parts) <= set(BENCH_PARTS)
+            assert set(parts) <= {*BENCH_PARTS, "gpu"}
         case ["make", target]:
             assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
         case ["pip", "install", *_, what] if "[" in what:
