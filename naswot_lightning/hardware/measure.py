@@ -188,6 +188,11 @@ class _Alive(TorchDispatchMode):
         return output
 
 
+def zeros_for(network: nn.Module, shape: tuple[int, ...]) -> Tensor:
+    """Return images of zeros on the device of the network."""
+    return torch.zeros(shape, device=next((each.device for each in network.parameters()), None))
+
+
 @torch.no_grad()
 def peak_memory(network: nn.Module, images: Tensor) -> int:
     """Return the most bytes that are alive at once in a forward pass: weights, buffers, images and activations.

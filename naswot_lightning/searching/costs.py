@@ -7,17 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from naswot_lightning.benchmarks.known_space import open_for
 from naswot_lightning.columns import COSTS, LATENCY_MS, MACS, MODEL_MB, PARAMS, PEAK_MEMORY_MB, PREDICTED_LATENCY_MS
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.data.probe import Probe
 from naswot_lightning.errors import UserError
-from naswot_lightning.hardware.measure import peak_memory
+from naswot_lightning.hardware.measure import peak_memory, zeros_for
 from naswot_lightning.searching.algorithms.base import Cost
 from naswot_lightning.searching.measuring import device_of
 from naswot_lightning.searching.predicting import PredictedLatency
@@ -55,7 +54,7 @@ def costs_of(
         probe = load_probes()[0]
         shape = batch_shape(config, probe)
         network = _untrained(space, canonical(architecture), probe, meta=math.prod(shape) > _LARGE)
-        return peak_memory(network, _like(network, shape)) / _MEGA
+        return peak_memory(network, zeros_for(network, shape)) / _MEGA
 
     costs: dict[str, Cost] = {
         PARAMS.name: lambda architecture: complexity(architecture).params,
@@ -107,13 +106,8 @@ def _predicted(
     def build(architecture: str, recorded: bool) -> nn.Module:
         return _untrained(space, architecture, load_probes()[0], meta=recorded and math.prod(shape()) > _LARGE)
 
-    def about() -> dict[str, Any]:
-        return {"images": list(shape()), "classes": load_probes()[0].num_classes}
-
     saved = Path(config.run_dir) / "operators.json"
-    return PredictedLatency(
-        device_of(config), space, canonical, build, lambda network: _like(network, shape()), about, saved
-    )
+    return PredictedLatency(device_of(config), space, canonical, build, shape, saved)
 
 
 def batch_shape(config: SearchConfig, probe: Probe) -> tuple[int, ...]:
@@ -125,11 +119,6 @@ def _untrained(space: Space, architecture: str, probe: Probe, meta: bool = True)
     """Return the network, on the meta device where its space allows that and no weights are needed."""
     with torch.random.fork_rng(devices=[]), torch.device("meta") if meta and space.builds_on_meta else nullcontext():
         return space.build(architecture, probe.num_classes, probe.images.shape[1]).eval()
-
-
-def _like(network: nn.Module, shape: tuple[int, ...]) -> Tensor:
-    """Return images of zeros where the network is."""
-    return torch.zeros(shape, device=next((each.device for each in network.parameters()), None))
 
 
 def _latencies(option: str, space: Space, canonical: Callable[[str], str]) -> Cost:

@@ -13,12 +13,13 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+import torch
+from torch import nn
 from tqdm import tqdm
 
 from naswot_lightning.console import has_bars, print_text
 from naswot_lightning.errors import UserError, reason_of
-from naswot_lightning.hardware.measure import Device, forward_pass, measure_latencies
+from naswot_lightning.hardware.measure import Device, forward_pass, measure_latencies, zeros_for
 from naswot_lightning.hardware.table import Calls, OperatorTable, Prediction, Regression, assess, record
 from naswot_lightning.spaces import Space
 from naswot_lightning.storage.files import write_json
@@ -45,17 +46,16 @@ class PredictedLatency:
         space: the networks.
         canonical: returns the architecture of the network that a candidate stands for.
         build: returns the network with weights, or (True) to record its calls.
-        images: returns what the network is run on, (N, C, H, W).
-        about: returns what else latencies depend on.
+        shape: returns that of the images, (N, C, H, W).
         saved: the file of the run folder.
     """
 
     def __init__(
         self, device: Device, space: Space, canonical: Callable[[str], str], build: Callable[[str, bool], nn.Module],
-        images: Callable[[nn.Module], Tensor], about: Callable[[], dict[str, Any]], saved: Path,
+        shape: Callable[[], tuple[int, ...]], saved: Path,
     ) -> None:  # fmt: skip
         self._device, self._space, self._canonical, self._saved = device, space, canonical, saved
-        self._build, self._images, self._about_images = build, images, about
+        self._build, self._shape = build, shape
         self._table, self._networks = OperatorTable(device), dict[str, float]()
         self._times = lru_cache(maxsize=_KEPT)(self._measured_times)
 
@@ -77,7 +77,7 @@ class PredictedLatency:
 
     @cached_property
     def _about(self) -> dict[str, Any]:
-        return {**self._device.describe(), "space": self._space.name, **self._about_images()}
+        return {**self._device.describe(), "space": self._space.name, "images": list(self._shape())}
 
     @cached_property
     def _cache(self) -> Path:
@@ -126,7 +126,7 @@ class PredictedLatency:
 
     def _record(self, architecture: str) -> Calls:
         network = self._build(architecture, True)
-        return record(network, self._images(network))
+        return record(network, zeros_for(network, self._shape()))
 
     def _measure_networks(self) -> None:
         """Measure the operators of some networks, and then these, in turn."""
@@ -152,10 +152,8 @@ class PredictedLatency:
             )
 
     def _latencies(self, architectures: Sequence[str]) -> dict[str, float]:
-        passes = []
-        for each in architectures:
-            network = self._build(each, False)
-            passes.append(forward_pass(network, self._images(network), self._device))
+        images = torch.zeros(self._shape())
+        passes = [forward_pass(self._build(each, False), images, self._device) for each in architectures]
         latencies = measure_latencies(passes, self._device)
         return {each: latency.median_ms for each, latency in zip(architectures, latencies, strict=True)}
 

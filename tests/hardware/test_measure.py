@@ -73,12 +73,9 @@ def test_peak_memory_is_what_is_alive_at_once():
     assert peak_memory(network.to("meta"), IMAGES.to("meta")) == 4 * numbers
 
 
-def test_a_runtime_that_is_not_installed_is_named():
+def test_onnx_runtime_runs_the_network():
     with pytest.raises(UserError, match="--latency_runtime onnxruntime: pip install no_such_package"):
         expect_installed("--latency_runtime onnxruntime", "torch", "no_such_package")
-
-
-def test_onnx_runtime_runs_the_network():
     for package in ("onnx", "onnxscript", "onnxruntime"):
         pytest.importorskip(package)
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 5))

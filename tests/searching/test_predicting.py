@@ -8,7 +8,6 @@ from torch import nn
 from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.errors import UserError
-from naswot_lightning.hardware.measure import Latency
 from naswot_lightning.ranking import read_ranking
 from naswot_lightning.searching import predicting
 from naswot_lightning.searching.plan import plan_search
@@ -117,13 +116,3 @@ def test_what_cannot_be_predicted_is_one_line(measured, tmp_path, monkeypatch):
     monkeypatch.setattr(predicting, "record", lambda network, images: 1 / 0)
     with pytest.raises(UserError, match=r"0 different networks of \S+ could be measured \(division by zero\), "):
         predicted()("1")
-
-
-def test_operators_are_measured_for_real(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    close = [Latency(1.0 + number / 1000, 0.0, 0.0, 1) for number in range(20)]
-    monkeypatch.setattr(predicting, "measure_latencies", lambda passes, device: close[: len(passes)])
-    cost = predicted(run_dir=str(tmp_path / "run"))
-    assert cost("5") == pytest.approx(1, rel=0.1)
-    assert len(cost._table.ms) == 6
-    assert min(cost._table.ms.values()) > 0
