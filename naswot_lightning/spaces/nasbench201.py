@@ -48,11 +48,12 @@ class NASBench201(EnumerableSpace):
     made_for = "32x32: CIFAR-10, CIFAR-100; 16x16: ImageNet16-120"
     source = "Dong & Yang 2020"
     evidence = (
-        "model size ranks it as well as naswot does, --score robust better than both. "
+        "model size ranks it as well as naswot does, --score diversity better than both. "
         "Kendall's tau with test accuracy on CIFAR-10 / CIFAR-100 / "
         "ImageNet16-120, 128 CIFAR-10 images: over all 15,625 architectures parameters .651 / .625 / .606, naswot "
         ".627 / .640 / .624, jacob_cov+params .773 / .759 / .735; over 1,500 random ones (95 % intervals of 0.03 to "
-        "0.05) parameters .659 / .636 / .618, naswot .637 / .652 / .637, --score robust .793 / .782 / .752."
+        "0.05) parameters .659 / .636 / .618, naswot .637 / .652 / .637, --score robust .793 / .782 / .752, --score "
+        "diversity .789 / .797 / .753 (16 images)."
     )
 
     def sample(self, rng: random.Random) -> str:
