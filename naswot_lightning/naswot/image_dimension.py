@@ -25,11 +25,12 @@ _ELEMENTWISE = (
 _LAYERS = (
     "conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d linear pad interpolate cat concat "
     "avg_pool1d avg_pool2d avg_pool3d max_pool1d max_pool2d max_pool3d lp_pool2d adaptive_avg_pool1d "
-    "adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d mean amax "
+    "adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d "
     "channel_shuffle pixel_shuffle pixel_unshuffle"
 )
 # A dimension that is outermost before and after, with the same size, is the same one: memory is read in order.
 _RESHAPES = "view reshape flatten squeeze unsqueeze"
+_REDUCTIONS = "mean sum amax"
 
 
 def functions_named(names: str) -> set[Callable[..., Any]]:
@@ -45,8 +46,9 @@ def functions_named(names: str) -> set[Callable[..., Any]]:
 
 
 # True: the images stay outermost where the number of dimensions stays, too; False: whatever it becomes.
+_REDUCES = functions_named(_REDUCTIONS)
 _KEEPS_RANK = {
-    **dict.fromkeys(functions_named(f"{_ELEMENTWISE} {_LAYERS}"), True),
+    **dict.fromkeys(functions_named(f"{_ELEMENTWISE} {_LAYERS} {_REDUCTIONS}"), True),
     **dict.fromkeys(functions_named(_RESHAPES), False),
 }
 
@@ -112,6 +114,9 @@ class ImagesOutermost(Dimensions):
         holds: Any = output
         if keeps_rank is not None and source is not None:
             rank = output.dim()
+            # x.mean((2, 3)): the one dimension of this size is there still, and the order is the same.
+            if func in _REDUCES and tuple(source.shape).count(self._count) == 1:
+                keeps_rank = False
             if (not keeps_rank or rank == source.dim()) and rank and output.size(0) == self._count:
                 holds._images_outermost_in = self
                 return

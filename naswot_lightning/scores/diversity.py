@@ -37,13 +37,13 @@ _SEED = 20261130
 class _Rectifier:
     """One call of a rectifier, of C channels; what is of its gradient is 0 where none arrives."""
 
-    patterns: int
+    patterns: float
     """distinct sign patterns of its units over the images."""
     directions: float
     """participation ratio of the correlation R of its input's channels, C^2 / |R|^2: from 1, all the same, to C."""
-    spread: float = 0.0
+    spread: float
     """the same of the gradient by its input, over C: at most 1."""
-    gradient: float = 0.0
+    gradient: float
     """squared norm of that gradient, summed over the images."""
 
 
@@ -89,10 +89,10 @@ def _measure(measured: Measured) -> tuple[list[_Rectifier], float]:
             logits = logits_of(output, len(images), probe.num_classes)
             directions = torch.randn(logits.shape, generator=torch.Generator().manual_seed(_SEED)).to(logits.device)
             if not logits.requires_grad or last.input is None:
-                return watched.found, 0.0
+                return watched.rectifiers(), 0.0
             # On its way back to the images it passes all rectifiers, which look at it.
             gradient = torch.autograd.grad(logits, [last.input, inputs], directions, allow_unused=True)[0]
-        return watched.found, 0.0 if gradient is None else _squared_norm(gradient)
+        return watched.rectifiers(), 0.0 if gradient is None else float(_squared_norm(gradient))
 
     images = probe.images[:MOST_IMAGES]
     try:
@@ -108,21 +108,27 @@ class _Watched(ReLUObserver):
     """Measures every rectifier that is called, and its gradient in a backward pass."""
 
     def __init__(self) -> None:
-        self.found: list[_Rectifier] = []
+        # As :class:`_Rectifier` has them, (4,) float64 on the device: nothing waits for it before the end.
+        self._found: list[Tensor] = []
+
+    def rectifiers(self) -> list[_Rectifier]:
+        """Return what was measured."""
+        return [_Rectifier(*numbers) for numbers in torch.stack(self._found).tolist()]
 
     def see(self, pre_activations: Tensor) -> None:
         """Measure one rectifier."""
         with torch._C.DisableTorchFunction():
             values = pre_activations.detach()
-            rectifier = _Rectifier(int(patterns_of(values).sum()), _participation(values))
+            none = values.new_zeros((), dtype=torch.float64)
+            found = torch.stack([patterns_of(values).sum().double(), _participation(values), none, none])
 
             def keep(gradient: Tensor) -> None:
-                rectifier.gradient = _squared_norm(gradient)
-                rectifier.spread = _participation(gradient) / gradient.shape[1]
+                found[2] = _participation(gradient) / gradient.shape[1]
+                found[3] = _squared_norm(gradient)
 
             if pre_activations.requires_grad:
                 pre_activations.register_hook(keep)
-        self.found.append(rectifier)
+        self._found.append(found)
 
 
 class _LastLayer(TorchFunctionMode):
@@ -136,11 +142,11 @@ class _LastLayer(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def _squared_norm(values: Tensor) -> float:
-    return float(values.detach().square().sum(dtype=torch.float64))
+def _squared_norm(values: Tensor) -> Tensor:
+    return values.detach().square().sum(dtype=torch.float64)
 
 
-def _participation(values: Tensor) -> float:
+def _participation(values: Tensor) -> Tensor:
     """Return C^2 / |R|^2 of the correlation R, (C, C), of the channels of (N, C, ...); 0 where none changes."""
     # (pixels of all images, C); at an even distance from each other where there are many.
     rows = values.movedim(1, -1).flatten(0, -2).float()
@@ -151,5 +157,5 @@ def _participation(values: Tensor) -> float:
     unit = centred / torch.where(lengths > 0, lengths, torch.inf)
     # R and the products of the rows have the same norm; a channel that never changes is not one.
     products = unit.T @ unit if unit.shape[1] <= len(unit) else unit @ unit.T
-    channels = float((lengths > 0).sum())
-    return channels**2 / float(products.square().sum()) if channels else 0.0
+    channels = (lengths > 0).sum().double()
+    return torch.where(channels > 0, channels**2 / products.square().sum().double(), 0.0)

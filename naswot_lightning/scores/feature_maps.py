@@ -347,14 +347,14 @@ def zen(measured: Measured) -> float:
             state[name] = torch.full_like(parameter.detach(), float(not name.endswith("bias")), device="cpu")
             if name in layers:
                 state[name].copy_(torch.randn(parameter.shape, generator=generator))
-        images, noise = torch.randn(2, _ZEN_IMAGES, *like.shape[1:], generator=generator).to(like.device)
-        state = dict(zip(state, moved_together(list(state.values()), like.device), strict=True))
-
-        last_map = partial(_last_map, network, state)
-        first, log_spread = in_channels_last(last_map, network, images)
+        drawn = torch.randn(2, _ZEN_IMAGES, *like.shape[1:], generator=generator)
+        images, noise, *moved = moved_together([*drawn, *state.values()], like.device)
+        last_map = partial(_last_map, network, dict(zip(state, moved, strict=True)))
+        first, variances = in_channels_last(last_map, network, images)
         second, _ = in_channels_last(last_map, network, images + _STEP * noise)
         if first is None or second is None:
             return -math.inf
+        log_spread = _log_spread(variances)
         distance = float(torch.linalg.vector_norm((first - second).flatten(1).cpu().double(), dim=1).mean())
         if not math.isfinite(distance) or math.isnan(log_spread):
             return math.nan
@@ -363,8 +363,8 @@ def zen(measured: Measured) -> float:
     return total if total < math.inf else math.nan
 
 
-def _last_map(network: nn.Module, state: dict[str, Tensor], images: Tensor) -> tuple[Tensor | None, float]:
-    """Return the last feature map (N, C, H, W), and the sum of log sqrt(mean variance) over BatchNorm before it."""
+def _last_map(network: nn.Module, state: dict[str, Tensor], images: Tensor) -> tuple[Tensor | None, list[Tensor]]:
+    """Return the last feature map (N, C, H, W), and the variances (C,) of the input of every BatchNorm before it."""
     spread = _BatchSpread()
     last: tuple[Tensor | None, int] = None, 0
 
@@ -381,13 +381,18 @@ def _last_map(network: nn.Module, state: dict[str, Tensor], images: Tensor) -> t
         spread,
     ):
         run_with(network, state, images)
+    return last[0], spread.variances[: last[1]]
+
+
+def _log_spread(variances: Sequence[Tensor]) -> float:
+    """Return the sum of log sqrt(mean variance)."""
     log_sum = 0.0
-    for variances in on_the_cpu(spread.variances[: last[1]]):
-        variance = float(variances.double().mean())
+    for each in on_the_cpu(variances):
+        variance = float(each.double().mean())
         # Nothing varies in a dead branch, whose scale does not matter.
         if variance != 0:
             log_sum += 0.5 * math.log(variance)
-    return last[0], log_sum
+    return log_sum
 
 
 class _BatchSpread(TorchFunctionMode):

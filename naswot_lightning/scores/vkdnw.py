@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -57,7 +57,7 @@ def vkdnw(measured: Measured) -> float:
             inputs = batch.detach().clone().requires_grad_()
             with first_weights:
                 logits = logits_of(run_with(network, fixed, inputs), len(inputs), classes)
-            rows = [first_weights.row(value, inputs) for value in logits.sum(dim=0)]
+            rows = first_weights.rows(list(logits.sum(dim=0)), inputs)
         # (N, classes) and (N, classes, weights)
         return logits.detach().cpu().double(), torch.stack(rows, dim=1)
 
@@ -94,19 +94,22 @@ class _FirstWeights(TorchFunctionMode):
         super().__init__()
         self._columns = {id(parameter): column for column, parameter in enumerate(parameters)}
         self._shape = images, len(parameters)
-        # Columns of a backward pass with what is added to them, (N,), in the order of the calls.
+        # Columns of backward passes with what is added to them, (N,), in the order of the calls.
         self._found: list[tuple[int, Tensor]] = []
 
-    def row(self, output: Tensor, images: Tensor) -> Tensor:
-        """Return d(an image's part of ``output``) / d(weight), (N, weights)."""
+    def rows(self, outputs: Sequence[Tensor], images: Tensor) -> list[Tensor]:
+        """Return d(an image's part of an output) / d(weight), (N, weights), for each output."""
+        rows: list[Tensor] = []
+        places: list[tuple[Tensor, int]] = []
         self._found.clear()
-        if output.requires_grad:
-            torch.autograd.grad(output, images, retain_graph=True, allow_unused=True)
-        row = torch.zeros(self._shape, dtype=torch.float64)
-        parts = on_the_cpu([part for _, part in self._found])
-        for (column, _), part in zip(self._found, parts, strict=True):
+        for output in outputs:
+            if output.requires_grad:
+                torch.autograd.grad(output, images, retain_graph=True, allow_unused=True)
+            rows.append(torch.zeros(self._shape, dtype=torch.float64))
+            places += [(rows[-1], column) for column, _ in self._found[len(places) :]]
+        for (row, column), part in zip(places, on_the_cpu([part for _, part in self._found]), strict=True):
             row[:, column] += part.double()
-        return row
+        return rows
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -126,7 +129,7 @@ class _FirstWeights(TorchFunctionMode):
         if id(weight) in self._columns:
             # What the first weight is multiplied with: the first channel, shifted.
             first = torch.zeros_like(weight[:1, :1])
-            first[(0,) * first.dim()] = 1
+            first[(0,) * first.dim()].fill_(1)
             options = {name: given[name] for name in ("stride", "padding", "dilation") if name in given}
             self._observe(output, weight, func(given["input"].detach()[:, :1], first, None, **options)[:, 0])
         self._observe(output, given.get("bias"), None)

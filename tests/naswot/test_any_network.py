@@ -82,6 +82,29 @@ def test_every_score_of_modules_with_two_names_is_that_of_the_score_alone():
     assert list(now) == [name for name, *_ in parameters]
 
 
+@pytest.mark.parametrize(("channels", "passes"), [(6, 1), (8, 3)])
+def test_a_global_mean_keeps_the_images_outermost_where_its_shape_says_so(channels, passes):
+    """Of 8 images and 8 channels the shape does not, and a second mini-batch has to."""
+    calls = []
+
+    class Pooled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.conv, self.linear = nn.Conv2d(3, channels, 3), nn.Linear(channels, 5)
+
+        def forward(self, x):
+            calls.append(len(x))
+            return F.relu(self.linear(self.conv(x).mean((2, 3))))
+
+    network, images = Pooled(), images_of(8)
+    kernel = activation_kernel(network, images)
+    assert len(calls) == passes
+    with torch.no_grad():
+        codes = network.linear(network.conv(images).mean((2, 3)))
+    np.testing.assert_array_equal(kernel.matrix.numpy(), brute_force_kernel([codes.numpy()]))
+
+
 class KeepsWhatItMade(Calls):
     """A table and a mask of the first mini-batch's size, made in the first forward pass."""
 
