@@ -89,3 +89,12 @@ class Criterion:
     def label(self) -> str:
         """The name in words, with the unit of a single score."""
         return self.name if self.is_relative else self.parts[0].axis
+
+
+def budget_of(cost: str) -> str:
+    """Return the option that limits a cost, of which its column says how it is known.
+
+    >>> budget_of("predicted_latency_ms"), budget_of("peak_memory_mb")
+    ('max_latency_ms', 'max_memory_mb')
+    """
+    return f"max_{cost.removeprefix('predicted_').removeprefix('peak_')}"

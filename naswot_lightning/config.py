@@ -125,7 +125,7 @@ class SearchConfig:
     """score only networks with at most so many multiply-accumulates an image."""
     max_model_mb: float | None = field(default=None, metadata=affects("candidates", least=0))
     """score only networks whose parameters and buffers take at most so many megabytes (10^6 bytes, of 32 bits each)."""
-    max_peak_memory_mb: float | None = field(default=None, metadata=affects("candidates", least=0))
+    max_memory_mb: float | None = field(default=None, metadata=affects("candidates", least=0))
     """score only networks of which a forward pass of --latency_batch images holds at most so many megabytes at once:
     weights, images, activations."""
     max_latency_ms: float | None = field(default=None, metadata=affects("candidates", least=0))

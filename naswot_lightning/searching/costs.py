@@ -12,7 +12,16 @@ import torch
 from torch import nn
 
 from naswot_lightning.benchmarks.known_space import open_for
-from naswot_lightning.columns import COSTS, LATENCY_MS, MACS, MODEL_MB, PARAMS, PEAK_MEMORY_MB, PREDICTED_LATENCY_MS
+from naswot_lightning.columns import (
+    COSTS,
+    LATENCY_MS,
+    MACS,
+    MODEL_MB,
+    PARAMS,
+    PEAK_MEMORY_MB,
+    PREDICTED_LATENCY_MS,
+    budget_of,
+)
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.data.probe import Probe
 from naswot_lightning.errors import UserError
@@ -76,10 +85,10 @@ def budgets_of(config: SearchConfig, costs: Mapping[str, Cost]) -> dict[str, flo
     predicted = PREDICTED_LATENCY_MS.name in costs
     sizes = PARAMS.name, MACS.name, MODEL_MB.name, PEAK_MEMORY_MB.name
     for name in (*sizes, LATENCY_MS.name) if predicted else (LATENCY_MS.name, *sizes):
-        most, cost = getattr(config, f"max_{name}"), f"predicted_{name}" if f"predicted_{name}" in costs else name
+        most, cost = getattr(config, budget_of(name)), f"predicted_{name}" if f"predicted_{name}" in costs else name
         if most is not None and cost not in costs:
             cure = "give --latency_table FILE, or --latency predicted"
-            raise UserError(f"--max_{name} {most:g}: nothing tells the {COSTS[name].label}; {cure}")
+            raise UserError(f"--{budget_of(name)} {most:g}: nothing tells the {COSTS[name].label}; {cure}")
         budgets |= {} if most is None else {cost: most}
     return budgets
 

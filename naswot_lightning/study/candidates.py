@@ -25,6 +25,7 @@ from naswot_lightning.storage.score_rows import ScoreRow, read_score_rows
 _UNITS = "rectified_units"
 _BUDGETS = {
     "max_params": "parameters", "max_macs": "MACs", "max_model_mb": "MB", "max_latency_ms": "ms of latency",
+    "max_memory_mb": "MB of memory",
 }  # fmt: skip
 # Evaluators whose rows are accuracies.
 _OF_ACCURACIES = ("train", "table")

@@ -66,7 +66,7 @@ def test_the_first_networks_are_measured_once_and_the_ranking_shows_it(search, t
 def test_latency_and_memory_are_objectives_and_memory_a_budget(search, timed):
     ranking = search(measure="latency", objectives="naswot,latency_ms", measure_top=4)
     assert (ranking["pareto_rank"].notna() == ranking["latency_ms"].notna()).all()
-    small = search("small", max_peak_memory_mb=0.6, measure="memory")
+    small = search("small", max_memory_mb=0.6, measure="memory")
     assert (small["peak_memory_mb"] <= 0.6).all()
 
 

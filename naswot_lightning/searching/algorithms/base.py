@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
+from naswot_lightning.columns import budget_of
 from naswot_lightning.console import format_cell
 from naswot_lightning.errors import UserError
 from naswot_lightning.registry import resolve_with_options
@@ -119,9 +120,7 @@ class Limits:
     def __str__(self) -> str:
         share = 100 * self.n_rejected / self.n_seen if self.n_seen else 0.0
         given = [
-            f"--max_{name.removeprefix('predicted_')} {format_cell(most)}"
-            for name, most in self.budgets.items()
-            if math.isfinite(most)
+            f"--{budget_of(name)} {format_cell(most)}" for name, most in self.budgets.items() if math.isfinite(most)
         ]
         said = f"{self.n_rejected:,} of {self.n_seen:,} candidates refused ({share:.1f} %)"
         said = f"{', '.join(given)}: {said}" if given else said
