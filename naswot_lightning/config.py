@@ -221,6 +221,10 @@ class SearchConfig:
         default="torch", metadata=affects("candidates")
     )
     """what runs the network: torch, compiled (torch.compile), or onnxruntime."""
+    latency_precision: Literal["32", "bf16"] = field(default="32", metadata=affects("candidates"))
+    """of weights and images in torch, compiled or not."""
+    latency_channels_last: bool = field(default=False, metadata=affects("candidates"))
+    """whether the images lie in channels_last memory."""
 
     # What becomes of the ranking.
     objectives: str | None = field(default=None, metadata=affects("candidates"))

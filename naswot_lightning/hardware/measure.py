@@ -20,6 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from naswot_lightning.hardware.onnx import onnx_session
+from naswot_lightning.naswot import Precision
 from naswot_lightning.networks import move_network
 from naswot_lightning.storage.records import STRICT
 
@@ -41,6 +42,10 @@ class Device:
     batch: int = 1
     threads: int = 1
     runtime: Runtime = "torch"
+    precision: Precision = "32"
+    """of weights and images."""
+    channels_last: bool = False
+    """whether images of (N, C, H, W) lie in that memory."""
 
     def describe(self) -> dict[str, Any]:
         """Return what a latency depends on besides the network: the settings, the processor, the version of torch."""
@@ -51,7 +56,8 @@ class Device:
     def __str__(self) -> str:
         images = "1 image" if self.batch == 1 else f"{self.batch} images"
         threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
-        return f"{images}, {threads}, {self.device}, {self.runtime}"
+        further = f"{', bf16' * (self.precision == 'bf16')}{', channels_last' * self.channels_last}"
+        return f"{images}, {threads}, {self.device}, {self.runtime}{further}"
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,11 @@ def forward_pass(network: nn.Module, images: Tensor, device: Device) -> Callable
         with TemporaryDirectory() as folder:
             return onnx_session(network, images, Path(folder) / "model.onnx", device.threads, device.device)
     place = torch.device(device.device)
-    network, images = move_network(network, place, channels_last=False), images.to(place)
+    network, images = move_network(network, place, device.channels_last), images.to(place)
+    if device.channels_last and images.dim() == 4:
+        images = images.contiguous(memory_format=torch.channels_last)
+    if device.precision == "bf16":
+        network, images = network.bfloat16(), images.bfloat16()
     run = torch.compile(network) if device.runtime == "compiled" else network
     return lambda: run(images)
 

@@ -104,6 +104,10 @@ def _predicted(
     if config.latency_table is not None or config.latency_runtime != "torch":
         other = "--latency_table" if config.latency_table is not None else f"--latency_runtime {config.latency_runtime}"
         raise UserError(f"--latency predicted: it predicts torch's own runtime, and leaves no room for {other}")
+    if config.latency_precision != "32" or config.latency_channels_last:
+        raise UserError(
+            "--latency predicted: leave --latency_precision and --latency_channels_last out, or --measure it"
+        )
     if config.shard is not None and config.max_latency_ms is not None:
         raise UserError(
             f"--shard {config.shard}: each machine would predict, and refuse, by itself; use --latency_table"

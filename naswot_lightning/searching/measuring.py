@@ -43,7 +43,10 @@ def device_of(config: SearchConfig) -> Device:
     device = str(get_device(config.latency_device, "--latency_device"))
     if config.latency_runtime == "onnxruntime":
         expect_installed("--latency_runtime onnxruntime", "onnxruntime", "onnx", "onnxscript")
-    return Device(device, config.latency_batch, config.latency_threads, config.latency_runtime)
+        if config.latency_precision != "32" or config.latency_channels_last:
+            raise UserError("--latency_runtime onnxruntime: leave --latency_precision and --latency_channels_last out")
+    settings = config.latency_precision, config.latency_channels_last
+    return Device(device, config.latency_batch, config.latency_threads, config.latency_runtime, *settings)
 
 
 @dataclass

@@ -53,6 +53,20 @@ def test_threads_are_set_while_measuring_and_short_passes_are_timed_together():
     assert len(seen) > 100
 
 
+def test_precision_and_memory_format_are_those_of_the_pass():
+    seen = []
+
+    class Network(nn.Conv2d):
+        def forward(self, images):
+            seen.append((images.dtype, self.weight.dtype, images.is_contiguous(memory_format=torch.channels_last)))
+            return super().forward(images)
+
+    for device in (Device(), Device(precision="bf16", channels_last=True)):
+        forward_pass(Network(3, 4, 3), torch.zeros(2, 3, 8, 8), device)()
+    assert seen == [(torch.float32, torch.float32, False), (torch.bfloat16, torch.bfloat16, True)]
+    assert str(device) == "1 image, 1 thread, cpu, torch, bf16, channels_last"
+
+
 def test_a_gpu_is_waited_for_before_and_after_each_pass(monkeypatch):
     waits = []
     monkeypatch.setattr(torch.cuda, "synchronize", waits.append)
