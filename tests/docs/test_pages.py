@@ -1,8 +1,10 @@
 """Every page: its commands and programs run, its links lead somewhere, and it names the options that there are."""
 
+import ast
 import re
 import sys
 from dataclasses import fields
+from importlib import import_module
 
 import pytest
 import torch
@@ -98,6 +100,15 @@ def test_page_first_command_runs_and_the_others_parse(page, folder):
         assert block.language in ("", "bash", "python", "sh")
         if block.language == "sh":
             read_script(block.text)
+
+
+def test_what_pages_import_of_ours_is_there():
+    programs = [block.text for page in PAGES for block in blocks(page) if block.language == "python"]
+    found = [node for text in programs for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)]
+    for module, name in {(each.module, name.name) for each in found for name in each.names}:
+        if module.partition(".")[0] == "naswot_lightning":
+            assert hasattr(import_module(module), name), f"{module}.{name}"
+    assert len(found) > 20
 
 
 @pytest.mark.slow  # minutes together
