@@ -15,7 +15,7 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.execution.base import ResourceRequest, WorkerFailure
 from naswot_lightning.execution.local import ProcessExecutor
 from naswot_lightning.registry import resolve
-from tests.conftest import run_script
+from tests.conftest import run_script, slow
 from tests.execution.conftest import SMALL
 from tests.execution.tasks import Fatal, Forking, Halved, NeverReady, Odd, Training, Where, wait_until
 
@@ -61,7 +61,7 @@ def test_an_error_of_a_task_ends_the_run_with_that_error(run, tmp_path):
     assert [path.suffix for path in (tmp_path / "jobs").rglob("*") if "task" in path.name] == []
 
 
-@with_engines("local", "ray", "slurm")
+@with_engines("local", "slurm", *slow("ray"))
 def test_what_kills_its_worker_or_hangs_is_tried_again_and_then_fails_and_the_others_go_on(run, tmp_path, caplog):
     once = str(tmp_path / "died")
     items = [5, 0, 6, once, 99, 7, 8]
@@ -78,7 +78,7 @@ def test_what_kills_its_worker_or_hangs_is_tried_again_and_then_fails_and_the_ot
         os.remove(once)
 
 
-@with_engines("local", "ray")
+@with_engines("local", *slow("ray"))
 def test_a_killed_worker_loses_nothing_and_its_items_are_answered_once(run):
     results, killed = [], None
     for item, (process, threads, _) in run(Where(), range(60)):
