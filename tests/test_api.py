@@ -6,6 +6,7 @@ from torch import nn
 
 import naswot_lightning as nl
 from naswot_lightning.errors import UserError
+from tests.training.runs import train_here
 
 QUIET = {"mode": "disabled"}
 
@@ -62,9 +63,12 @@ def test_search_is_continued_and_equals_its_files(ranking):
             nl.search(**{**options, **wrong})
 
 
-def test_train_returns_the_comparison_and_the_best_by_validation(ranking):
+def test_train_returns_the_comparison_and_the_best_by_validation(ranking, monkeypatch):
+    # In this process; the programs of the pages train in processes of their own.
+    monkeypatch.setattr("naswot_lightning.api.run_training", train_here)
     found, _ = ranking
-    trained = nl.train(found.spread(2), epochs=1, batch_size=128, early_points=1, wandb=QUIET)
+    limits = {f"limit_{part}_batches": 1 for part in ("train", "val", "test")}
+    trained = nl.train(found.spread(2), epochs=1, batch_size=32, early_points=0, trainer=limits, wandb=QUIET)
     assert trained.frame["rank"].tolist() == [1, 6]
     assert trained.best.best_val_acc == trained.frame["best_val_acc"].max()
     assert "networks are too few" in trained.verdict

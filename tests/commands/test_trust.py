@@ -4,6 +4,7 @@ import itertools
 import json
 import shutil
 import sys
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -15,7 +16,6 @@ from naswot_lightning.config import SearchConfig, TrainConfig
 from naswot_lightning.training.plan import plan_training
 from tests.commands.ends import COMMANDS, contents, refused
 from tests.commands.own_space import CODE
-from tests.conftest import run_script
 from tests.images import make_image_folder
 
 MODULE = "foreign_space_of_a_test"
@@ -30,27 +30,34 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     (folder / f"{MODULE}.py").write_text(CODE)
     make_image_folder(folder / "images", {"train": 8, "test": 2})
-    options = ("--samples", 3, "--batch_size", 8, "--run_dir", "run")
-    found = run_script("search.py", "--space", SPACE, *options, *QUICK, cwd=folder)
-    assert found.returncode == 0, found.stderr
-    # Each pick has a process of its own, which imports the space again.
-    done = run_script("train.py", "--trust", "--top", 1, "--run_dir", "run", *TRAINING, cwd=folder)
-    assert done.returncode == 0, done.stderr
+    words = ["--space", SPACE, "--samples", 3, "--batch_size", 8, "--run_dir", "run", *QUICK]
+    with new_process(folder):
+        assert COMMANDS["search.py"](list(map(str, words))) == 0
+    # The pick has a process of its own, which imports the space again.
+    words = ["--trust", "--top", 1, "--run_dir", "run", *TRAINING]
+    with new_process(folder):
+        assert COMMANDS["train.py"](list(map(str, words))) == 0
     return folder
 
 
-@pytest.fixture
-def place(trained, tmp_path, monkeypatch):
-    """The same, as somebody else's: nothing of it was imported yet, and no pick is trained."""
-    shutil.copytree(trained, tmp_path / "place")
-    (tmp_path / "place" / "canary").unlink()
-    shutil.rmtree(tmp_path / "place" / "run" / "picks")
-    monkeypatch.chdir(tmp_path / "place")
-    monkeypatch.syspath_prepend(tmp_path / "place")
-    monkeypatch.setattr(spaces.own_code, "_trusted", set())
-    monkeypatch.setattr(spaces, "_made", {})
-    yield tmp_path / "place"
+@contextmanager
+def new_process(folder):
+    """Be one in this folder, so far as what is imported and trusted is concerned."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.syspath_prepend(folder)
+        patch.setattr(spaces.own_code, "_trusted", set())
+        patch.setattr(spaces, "_made", {})
+        yield
     sys.modules.pop(MODULE, None)
+
+
+@pytest.fixture
+def place(trained, tmp_path):
+    """The same, as somebody else's: nothing of it was imported yet, and no pick is trained."""
+    shutil.copytree(trained, tmp_path / "place", ignore=shutil.ignore_patterns("canary", "picks"))
+    with new_process(tmp_path / "place"):
+        yield tmp_path / "place"
 
 
 def test_own_space_is_searched_where_it_is_named_and_trained_where_it_is_trusted(trained):

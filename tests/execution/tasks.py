@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import contextmanager, suppress
 
 
 class AlwaysReady:
@@ -137,6 +138,23 @@ def begin(run, begun):
     thread.start()
     wait_until(begun)
     return thread, results
+
+
+def are_training(folders):
+    return lambda: all((folder / "process").exists() for folder in folders)
+
+
+@contextmanager
+def interrupted_when(begun):
+    """Be interrupted, as by Ctrl-C, once ``begun`` is true, and where it does not come true."""
+
+    def interrupt():
+        with suppress(AssertionError):
+            wait_until(begun)
+        signal.raise_signal(signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    yield
 
 
 class Forking(AlwaysReady):

@@ -24,6 +24,7 @@ from naswot_lightning.execution.local import (
     ThreadExecutor,
     local_executor,
 )
+from naswot_lightning.execution.pool import Pool
 from naswot_lightning.execution.resources import split_resources
 from naswot_lightning.scorer import ScoreEvaluator
 from naswot_lightning.spaces import get_space, trust
@@ -148,7 +149,8 @@ def test_what_hangs_before_it_is_ready_is_replaced(tmp_path, monkeypatch):
     assert dict(ProcessExecutor(1, timeout=1.0).run(Stopped(str(tmp_path / "mark")), [1, 2])) == {1: 1, 2: 2}
 
 
-def test_what_hangs_when_all_is_done_is_ended():
+def test_what_hangs_when_all_is_done_is_ended(monkeypatch):
+    monkeypatch.setattr(Pool.dismiss, "__defaults__", (0.5,))  # its patience
     ran = ProcessExecutor(1).run(Where(), [1])
     _, (process, _, _) = next(ran)
     os.kill(process, signal.SIGSTOP)

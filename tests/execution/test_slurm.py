@@ -2,7 +2,6 @@ import os
 import pickle
 import re
 import signal
-import threading
 
 import pytest
 import torch
@@ -15,7 +14,7 @@ from naswot_lightning.execution.base import ResourceRequest
 from naswot_lightning.execution.slurm import SlurmExecutor, split_into_jobs, to_minutes
 from naswot_lightning.scorer import ScoreEvaluator
 from tests.execution import fake_slurm
-from tests.execution.tasks import Halved, KillsItsParent, Training, begin, wait_until
+from tests.execution.tasks import Halved, KillsItsParent, Training, are_training, begin, interrupted_when, wait_until
 from tests.searching.runs import QUICK, SPACE
 
 submitit = pytest.importorskip("submitit")
@@ -51,22 +50,19 @@ def asked(cluster, program):
 
 
 def test_the_items_of_a_job_that_is_lost_are_submitted_again_and_the_one_that_ends_it_fails(run, caplog):
-    results = list(run(KillsItsParent(), [1, 2, 0, 3], workers=1))
-    assert sorted(item for item, _ in results) == [0, 1, 2, 3]
+    results = list(run(KillsItsParent(), [1, 0], workers=1))
+    assert sorted(item for item, _ in results) == [0, 1]
     failure = dict(results).pop(0)
     assert re.fullmatch(r"ended without an answer, see .*/jobs/[^/]+/\d+_0_log.err", failure.reason)
     assert all(result == item for item, result in results if item)
-    assert len(caplog.messages) == 3  # of four candidates, of two, of one
+    assert len(caplog.messages) == 2  # of two candidates, of one
     assert all("warning: a job ended without" in message for message in caplog.messages)
 
 
-def test_jobs_that_are_lost_one_after_the_other_are_one_line(run):
-    with pytest.raises(UserError, match=r"5 jobs one after the other gave no result: the last ended .*err; what is"):
+def test_jobs_that_are_lost_one_after_the_other_are_one_line(run, monkeypatch):
+    monkeypatch.setattr(slurm, "_MOST_LOSSES", 2)
+    with pytest.raises(UserError, match=r"2 jobs one after the other gave no result: the last ended .*err; what is"):
         list(run(KillsItsParent(), [0] * 8, workers=1))
-
-
-def are_training(folders):
-    return lambda: all((folder / "process").exists() for folder in folders)
 
 
 def test_an_array_of_slurm_is_asked_for_with_the_options(cluster, run, folders, capsys):
@@ -106,12 +102,7 @@ def test_a_job_of_slurm_that_must_make_room_is_requeued_and_one_that_dies_is_sub
 
 
 def test_jobs_of_slurm_are_told_to_save_where_the_command_ends(cluster, run, folders):
-    def interrupt():
-        wait_until(are_training(folders))
-        signal.raise_signal(signal.SIGINT)
-
-    threading.Thread(target=interrupt, daemon=True).start()
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt), interrupted_when(are_training(folders)):
         list(run(Training(), folders, {}, runs_subprocess=True))
     assert all((folder / "saved").exists() for folder in folders)
     assert asked(cluster, "scancel") == ["scancel --state=PENDING 100_0 100_1", "scancel --signal=INT 100_0 100_1"]

@@ -23,7 +23,9 @@ def references(tmp_path_factory):
     return References(folder)
 
 
-@pytest.mark.parametrize("name", ["search: SIGKILL of the command", *slow("train: SIGINT")])
+@pytest.mark.parametrize(
+    "name", ["search: SIGKILL of the command", *slow("train: SIGINT", "train: SIGKILL of the command")]
+)
 def test_a_round_finds_nothing_wrong(references, name):
     (fault,) = (fault for fault in FAULTS if fault.name == name)
     assert run_round(fault, 0, 0, references) == []

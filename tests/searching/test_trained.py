@@ -8,9 +8,13 @@ import pytest
 from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.errors import UserError
+from naswot_lightning.execution import local
+from naswot_lightning.execution.local import SerialExecutor
 from naswot_lightning.searching.algorithms.base import Trial
 from naswot_lightning.searching.plan import plan_search
+from naswot_lightning.training.run import TrainPick
 from tests.searching.runs import QUICK, SPACE, files_of, rows_of
+from tests.training.runs import train_in_this_process
 
 AREA = {**QUICK, "evaluator": "train", "samples": 2, "algorithm": "area:start=5,population=1", "epochs": 1}
 AREA["max_params"] = 200_000
@@ -22,8 +26,12 @@ def area(folder, **more):
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory):
+    """Its candidates are trained in this process."""
     folder = tmp_path_factory.mktemp("area") / "run"
-    assert area(folder, workers=1) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local, "ThreadExecutor", lambda _: SerialExecutor())
+        patch.setattr(TrainPick, "__call__", lambda task, pick: train_in_this_process(pick, task.images))
+        assert area(folder, workers=1) == 0
     return folder
 
 
@@ -54,8 +62,6 @@ def test_the_same_side_by_side(searched, tmp_path):
 
 
 def test_finished_trainings_are_not_done_again_where_their_rows_are_lost(searched, tmp_path, monkeypatch):
-    from naswot_lightning.training.run import TrainPick
-
     lines = (searched / "scores.jsonl").read_text().splitlines(keepends=True)
     before = files_of(searched)
     (searched / "scores.jsonl").write_text("".join(lines[:-1]))

@@ -56,12 +56,16 @@ class Here:
     """An executor that trains in this process, which spares each pick the start of its own."""
 
     def run(self, task, items):
-        silence_lightning()
         for folder in items:
-            result = keeping_handlers(lambda folder=folder: train_pick(folder, task.images))
-            outcome = Outcome(result.status, result.reason)
-            outcome.write(folder)
-            yield folder, outcome
+            yield folder, train_in_this_process(folder, task.images)
+
+
+def train_in_this_process(folder, images) -> Outcome:
+    silence_lightning()
+    result = keeping_handlers(lambda: train_pick(folder, images))
+    outcome = Outcome(result.status, result.reason)
+    outcome.write(folder)
+    return outcome
 
 
 def train_here(config: TrainConfig) -> int:
