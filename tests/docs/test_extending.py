@@ -11,9 +11,11 @@ import torch
 from torch import nn
 
 from naswot_lightning import registry, score
+from naswot_lightning.cli import run_named
 from naswot_lightning.cli.parser import choices
 from naswot_lightning.errors import UserError
 from naswot_lightning.scores.registry import REGISTERED, get_score
+from naswot_lightning.spaces import own_code
 from tests.conftest import ROOT
 
 PAGE = ROOT / "docs" / "extending.md"
@@ -45,15 +47,28 @@ def checked(folder, *words):
     return done.stdout
 
 
-def run(folder, part):
-    """Run a part's commands as they stand; return what they printed."""
-    printed = ""
+def commands(part):
+    """Return the words of a part's commands."""
     for command in PARTS[part]["commands"].splitlines():
         naswot, name, *words = shlex.split(command)
         assert naswot == "naswot"
-        words += [] if name == "report" else ["--wandb.mode", "disabled"]
-        printed += checked(folder, "-m", "naswot_lightning", name, *words)
-    return printed
+        yield name, *words, *([] if name == "report" else ["--wandb.mode", "disabled"])
+
+
+def run(folder, part):
+    """Run a part's commands as they stand; return what they printed."""
+    return "".join(checked(folder, "-m", "naswot_lightning", *words) for words in commands(part))
+
+
+@pytest.fixture
+def here(folder, monkeypatch):
+    """The folder as that of this process, which forgets the score at the end."""
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setattr(own_code, "_trusted", set())
+    yield folder
+    REGISTERED.pop("code_distance", None)
+    sys.modules.pop("code_distance", None)
 
 
 def ranking(path):
@@ -87,24 +102,24 @@ def test_a_space_is_searched_and_trained_and_a_figure_is_drawn(folder):
     assert (folder / "runs/chain/figures/correlations.draw_correlations.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_a_score_is_a_column(folder):
-    run(folder, "A score")
-    rows, name = ranking(folder / "runs/distance"), "code_distance.code_distance"
+def test_a_score_is_a_column(here):
+    ((command, *words),) = commands("A score")
+    assert run_named(command, words) == 0
+    rows, name = ranking(here / "runs/distance"), "code_distance.code_distance"
     assert all(0 < row[name] < 1 < row["naswot"] for row in rows if row["status"] == "ok")
     assert [row["score"] for row in rows] == [row[name] for row in rows]
-    # Neither needs the code: the report of somebody's run imports nothing that it names.
-    (folder / "code_distance.py").rename(folder / "away")
-    checked(folder, "-m", "naswot_lightning", "report", "--run_dir", "runs/distance", "--figure", "score_vs_params")
-    (folder / "away").rename(folder / "code_distance.py")
+    # The report of somebody's run imports nothing that it names.
+    del sys.modules["code_distance"], REGISTERED["code_distance"]
+    assert run_named("report", ["--run_dir", "runs/distance", "--figure", "score_vs_params"]) == 0
+    assert "code_distance" not in sys.modules
 
 
-def test_an_installed_package_gives_a_score_by_an_entry_point(folder, monkeypatch):
-    facts = folder / "mine-1.0.dist-info"
+def test_an_installed_package_gives_a_score_by_an_entry_point(here):
+    facts = here / "mine-1.0.dist-info"
     facts.mkdir()
     (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
     lines = "distance = code_distance:code_distance\nlost = code_distance:nothing\n"
     (facts / "entry_points.txt").write_text(f"[naswot_lightning.scores]\n{lines}")
-    monkeypatch.syspath_prepend(folder)
     registry._installed.cache_clear()
     try:
         assert choices()["scores"][-2:] == ["distance", "lost"]
@@ -115,8 +130,6 @@ def test_an_installed_package_gives_a_score_by_an_entry_point(folder, monkeypatc
             get_score("lost")
     finally:
         registry._installed.cache_clear()
-        REGISTERED.pop("code_distance", None)
-        sys.modules.pop("code_distance", None)
 
 
 @pytest.mark.slow

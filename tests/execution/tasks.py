@@ -151,7 +151,7 @@ def interrupted_when(begun):
     def interrupt():
         with suppress(AssertionError):
             wait_until(begun)
-        signal.raise_signal(signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt, daemon=True).start()
     yield

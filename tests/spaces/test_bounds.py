@@ -37,7 +37,7 @@ LONG = [
     ("nasbench201", "|" + "9" * 1_000_000),
     ("nats_size", ":".join(["8"] * 100_000)),
     ("nasbench101", f"conv3x3~{','.join(['0'] * 100_000)}+output~1"),
-    ("nds_resnet", ";".join(f"{key}={','.join(['1'] * 100_000)}" for key in ("ds", "ws", "ss"))),
+    ("nds_resnet", ";".join(f"{key}={','.join(['1'] * 10_000)}" for key in ("ds", "ws", "ss"))),
     ("nds_resnext_a", f"ds=1;ws=16;ss=1;bm=0.{'3' * 5_000};gs=1"),
     ("nds_darts", f"C16-L8-drop{'9' * 5_000}|{GENOTYPES['DARTS_V2']}"),
     ("nds_darts", f"C16-L８|{GENOTYPES['DARTS_V2']}"),  # a digit, but not of ASCII

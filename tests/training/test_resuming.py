@@ -2,28 +2,18 @@
 
 import json
 import random
-import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 
 import pytest
 import torch
 
+from naswot_lightning.cli import run_named
 from naswot_lightning.cli.train import run_training
 from naswot_lightning.storage.run_folder import RunFolder
-from tests.conftest import ROOT
+from tests.execution.tasks import interrupted_when
 from tests.images import make_image_folder
-from tests.training.runs import (
-    SMALL,
-    checkpoints_of,
-    config_of,
-    outcome_of,
-    train_here,
-    wait_for_points,
-    words_of,
-)
+from tests.training.runs import SMALL, checkpoints_of, config_of, count_points, outcome_of, train_here, words_of
 
 OPTIONS = {"architecture": SMALL, "space": "nasbench201", "epochs": 3, "early_points": 8, "threads": 1}
 STEPS = 18  # of an epoch: 108 images, 6 a step
@@ -55,19 +45,12 @@ def outcomes_of(config):
     return {pick.name: outcome_of(pick) for pick in RunFolder(config.run_dir).picks.iterdir()}
 
 
-def started(config):
-    """The command in a process of its own."""
-    command = [sys.executable, *words_of(config)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-
-
-def test_picks_interrupted_and_continued_are_those_of_one_after_the_other(tmp_path, data, whole):
+def test_picks_interrupted_and_continued_are_those_of_one_after_the_other(tmp_path, data, whole, capsys):
     config = config_of(tmp_path / "run", data, seeds="1,2", workers=2, **OPTIONS)
-    process = started(config)
-    wait_for_points(process, config, random.Random(time.time_ns()).randint(2, 4))
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=180)
-    assert process.returncode == 130
+    points = random.Random(time.time_ns()).randint(2, 4)
+    with interrupted_when(lambda: count_points(config) > points):
+        assert run_named("train", words_of(config)[1:]) == 130
+    errors = capsys.readouterr().err
     assert errors.strip().splitlines()[-1] == "naswot train: error: interrupted; run the same command again to continue"
     assert "Traceback" not in errors
     # After the step at hand: inside an epoch.
