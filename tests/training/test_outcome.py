@@ -151,6 +151,7 @@ def test_process_that_waits_for_others_ends_on_sigterm(tmp_path, data):
     command = [*COMMAND, str(folder)]
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
     while process.poll() is None:
+        time.sleep(0.05)
         with suppress(ConnectionError), socket.create_connection(("127.0.0.1", port), 1):
             break
     process.terminate()
