@@ -78,7 +78,9 @@ class Prediction(NamedTuple):
     rank_correlation: float
     """Spearman's."""
     margin: float
-    """so much longer than predicted, as a share, 95 % of the networks take at most."""
+    """so much longer than predicted, as a share, 95 % of the latencies are at most."""
+    drift: float
+    """from a network's fastest to its slowest latency, as a share: the median of the networks."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,9 @@ class Regression:
     factors: np.ndarray
 
     @classmethod
-    def fit(cls, passes: Sequence[tuple[Mapping[str, float], int]], latencies: Sequence[float]) -> Regression:
+    def fit(
+        cls, passes: Sequence[tuple[Mapping[str, float], int]], latencies: Sequence[float] | np.ndarray
+    ) -> Regression:
         """Fit to (times by kind, calls) of passes and their latencies, all in milliseconds, by relative errors."""
         from scipy.optimize import nnls
 
@@ -104,21 +108,25 @@ class Regression:
         return float(_features(self.kinds, times, calls) @ self.factors)
 
 
-def assess(passes: Sequence[tuple[Mapping[str, float], int]], latencies: Sequence[float]) -> Prediction:
-    """Return the errors of predictions, each of a regression without the network, by cross-validation in 8 parts."""
+def assess(passes: Sequence[tuple[Mapping[str, float], int]], rounds: Sequence[Sequence[float]]) -> Prediction:
+    """Return the errors of predictions, each of a regression without the network, by cross-validation in 8 parts.
+
+    ``rounds`` are the latencies of each network, in milliseconds, one for each time that it was measured.
+    """
     from scipy.stats import spearmanr
 
-    measured, predicted = np.asarray(latencies), np.empty(len(latencies))
+    measured, predicted = np.array([np.median(each) for each in rounds]), np.empty(len(rounds))
     for part in range(_PARTS):
         chosen = [number for number in range(len(measured)) if number % _PARTS != part]
-        regression = Regression.fit([passes[number] for number in chosen], [latencies[number] for number in chosen])
+        regression = Regression.fit([passes[number] for number in chosen], measured[chosen].tolist())
         for number in range(part, len(measured), _PARTS):
             predicted[number] = regression(*passes[number])
     # The quantile that holds for the next network, too (split conformal prediction: Lei et al., 2018, section 2.2).
-    beyond, n = sorted(measured / predicted - 1), len(measured)
-    margin = beyond[min(math.ceil(_COVERED * (n + 1)), n) - 1]
+    beyond = sorted(ms / expected - 1 for each, expected in zip(rounds, predicted, strict=True) for ms in each)
+    margin = beyond[min(math.ceil(_COVERED * (len(beyond) + 1)), len(beyond)) - 1]
     error, rank_correlation = np.median(np.abs(predicted / measured - 1)), spearmanr(measured, predicted)[0]
-    return Prediction(n, float(error), float(rank_correlation), max(float(margin), 0.0))
+    drift = np.median([max(each) / min(each) - 1 for each in rounds])
+    return Prediction(len(rounds), float(error), float(rank_correlation), max(float(margin), 0.0), float(drift))
 
 
 def _features(kinds: Sequence[str], times: Mapping[str, float], calls: int) -> np.ndarray:

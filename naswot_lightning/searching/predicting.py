@@ -7,32 +7,48 @@ import json
 import os
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from statistics import median
 from typing import Any
 
-import torch
 from torch import nn
 from tqdm import tqdm
 
 from naswot_lightning.console import has_bars, print_text
 from naswot_lightning.errors import UserError, reason_of
-from naswot_lightning.hardware.measure import Device, forward_pass, measure_latencies, zeros_for
+from naswot_lightning.hardware.measure import Device, Latency, zeros_for
 from naswot_lightning.hardware.table import Calls, OperatorTable, Prediction, Regression, assess, record
+from naswot_lightning.searching.measuring import measure_networks
 from naswot_lightning.spaces import Space
 from naswot_lightning.storage.files import write_json
-from naswot_lightning.storage.records import Number, from_plain, parse_json
+from naswot_lightning.storage.records import STRICT, Number, from_plain, parse_json
 
 # Networks that the sum is corrected by; with few, or in spaces of few, the error is not known.
 _NETWORKS, _LEAST_NETWORKS = 40, 16
-# They are measured in turn, so many at once, and no more when so many seconds are over.
-_AT_ONCE, _MOST_SECONDS = 20, 90.0
-# From one minute to the next, an idle machine was up to 5 % slower.
+# The speed of a shared machine drifts by 3 to 6 % up and down within seconds: all are measured in so many rounds, or
+# until so many seconds are over.
+_ROUNDS, _MOST_SECONDS = 5, 90.0
+# From one minute to the next, the same networks were so much slower or faster, too.
 _LEAST_MARGIN = 0.05
 _DRAWS = 1_000
 _KEPT = 1 << 16
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A network that the sum is corrected by."""
+
+    ms: list[float]
+    """its latencies, one for each round."""
+    kinds: dict[str, float]
+    """the milliseconds of its operators by their kind."""
+    calls: int
+
+    __pydantic_config__ = STRICT
 
 
 class PredictedLatency:
@@ -56,7 +72,7 @@ class PredictedLatency:
     ) -> None:  # fmt: skip
         self._device, self._space, self._canonical, self._saved = device, space, canonical, saved
         self._build, self._shape = build, shape
-        self._table, self._networks = OperatorTable(device), dict[str, float]()
+        self._table, self._networks = OperatorTable(device), dict[str, Measured]()
         self._times = lru_cache(maxsize=_KEPT)(self._measured_times)
 
     def __call__(self, architecture: str) -> float:
@@ -73,11 +89,12 @@ class PredictedLatency:
         write_json(self._saved, self._content())
 
     def _content(self) -> dict[str, Any]:
-        return {"about": self._about, "operators": self._table.ms, "networks": self._networks}
+        networks = {name: vars(each) for name, each in self._networks.items()}
+        return {"about": self._about, "operators": self._table.ms, "networks": networks}
 
     @cached_property
     def _about(self) -> dict[str, Any]:
-        return {**self._device.describe(), "space": self._space.name, "images": list(self._shape())}
+        return {**self._device.describe(), "space": self._space.name, "images": list(self._shape()), "rounds": _ROUNDS}
 
     @cached_property
     def _cache(self) -> Path:
@@ -92,23 +109,24 @@ class PredictedLatency:
         if not self._networks:
             self._measure_networks()
             self._keep()
-        passes = [self._times(each) for each in self._networks]
-        latencies = list(self._networks.values())
-        worth = assess(passes, latencies)
+        passes = [(each.kinds, each.calls) for each in self._networks.values()]
+        rounds = [each.ms for each in self._networks.values()]
+        worth = assess(passes, rounds)
         print_text(
             f"Latency predicted from {len(self._table.ms)} operators and {worth.networks} networks ({self._device}): "
             f"of networks that it had not seen the median error is {100 * worth.error:.1f} %, Spearman's rank "
-            f"correlation {worth.rank_correlation:.3f}; 95 % take at most {100 * worth.margin:.1f} % longer; budgets "
-            f"leave a margin of {100 * max(worth.margin, _LEAST_MARGIN):.1f} %"
+            f"correlation {worth.rank_correlation:.3f}; 95 % take at most {100 * worth.margin:.1f} % longer. A "
+            f"network's own latencies lie {100 * worth.drift:.1f} % apart: the machine's speed drifts. Budgets leave a "
+            f"margin of {100 * max(worth.margin, _LEAST_MARGIN):.1f} %"
         )
-        return Regression.fit(passes, latencies), worth
+        return Regression.fit(passes, [median(each) for each in rounds]), worth
 
     def _load(self, path: Path) -> None:
         try:
             content = parse_json(path.read_bytes())
             if content["about"] == self._about:
                 self._table.ms |= from_plain(dict[str, Number], content["operators"])
-                self._networks = from_plain(dict[str, Number], content["networks"])
+                self._networks = from_plain(dict[str, Measured], content["networks"])
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path} is damaged ({reason_of(error)}): remove it") from None
 
@@ -137,13 +155,20 @@ class PredictedLatency:
             except Exception as error:  # noqa: BLE001 - any fault of one network
                 faults.append(reason_of(error))
         self._table.add(recorded.values())
-        architectures, end = list(recorded), time.perf_counter() + _MOST_SECONDS
-        with tqdm(total=len(architectures), desc="networks measured", disable=not has_bars()) as bar:
-            for start in range(0, len(architectures), _AT_ONCE):
-                if time.perf_counter() < end or len(self._networks) < _LEAST_NETWORKS:
-                    some = architectures[start : start + _AT_ONCE]
-                    self._networks |= self._latencies(some)
-                    bar.update(len(some))
+        measured: dict[str, list[float]] = {}
+        end = time.perf_counter() + _MOST_SECONDS
+        with tqdm(total=_ROUNDS * len(recorded), desc="networks measured", disable=not has_bars()) as bar:
+            for found in self._in_rounds(list(recorded)):
+                for each, latency in found.items():
+                    if isinstance(latency, Latency):
+                        measured.setdefault(each, []).append(latency.median_ms)
+                    else:
+                        faults.append(latency)
+                bar.update(len(found))
+                if time.perf_counter() > end and len(measured) >= _LEAST_NETWORKS:
+                    break
+        for each, ms in measured.items():
+            self._networks[each] = Measured(ms, self._table.times(recorded[each]), recorded[each].counts.total())
         if len(self._networks) < _LEAST_NETWORKS:
             why = f" ({faults[0]})" if faults else ""
             raise UserError(
@@ -151,11 +176,12 @@ class PredictedLatency:
                 f"measured{why}, expected {_LEAST_NETWORKS}; --measure latency measures each candidate"
             )
 
-    def _latencies(self, architectures: Sequence[str]) -> dict[str, float]:
-        images = torch.zeros(self._shape())
-        passes = [forward_pass(self._build(each, False), images, self._device) for each in architectures]
-        latencies = measure_latencies(passes, self._device)
-        return {each: latency.median_ms for each, latency in zip(architectures, latencies, strict=True)}
+    def _in_rounds(self, architectures: Sequence[str]) -> Iterator[dict[str, Latency | str]]:
+        for _ in range(_ROUNDS):
+            yield from measure_networks(architectures, self._build_whole, self._shape(), self._device)
+
+    def _build_whole(self, architecture: str) -> nn.Module:
+        return self._build(architecture, False)
 
     def _drawn(self) -> list[str]:
         """Return different networks, the same for each search."""

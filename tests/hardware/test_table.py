@@ -84,10 +84,12 @@ def test_the_regression_finds_the_factor_of_each_kind_of_call():
 def test_the_stated_errors_are_those_of_unseen_networks():
     rng = np.random.default_rng(1)
     passes, latencies = networks(400, 0.03, rng)
-    worth = assess(passes[:40], latencies[:40])
+    # Of two rounds, the second is slower by 2 %.
+    worth = assess(passes[:40], [(0.99 * ms, 1.01 * ms) for ms in latencies[:40]])
     regression = Regression.fit(passes[:40], latencies[:40])
     predicted = np.array([regression(*each) for each in passes[40:]])
     error = np.median(np.abs(predicted / latencies[40:] - 1))
     assert worth.error == pytest.approx(error, rel=0.5)
     assert worth.rank_correlation > 0.98
+    assert worth.drift == pytest.approx(1.01 / 0.99 - 1)
     assert np.mean(latencies[40:] <= predicted * (1 + worth.margin)) > 0.9

@@ -8,6 +8,7 @@ from torch import nn
 from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.errors import UserError
+from naswot_lightning.hardware.measure import Latency
 from naswot_lightning.ranking import read_ranking
 from naswot_lightning.searching import predicting
 from naswot_lightning.searching.plan import plan_search
@@ -43,12 +44,15 @@ def measured(tmp_path, monkeypatch):
         table.ms |= dict.fromkeys(new, 0.1)
         return bool(new)
 
-    def latencies(self, architectures):
+    def latencies(architectures, build, shape, device):
         seen.extend(architectures)
-        return {each: expected(each) * (1.1 if int(each) % 2 else 0.9) for each in architectures}
+        # From round to round the machine is slower: by 1 %, 2 %, 3 % and so on.
+        slower = 1 + 0.01 * (len(seen) // max(len(architectures), 1))
+        ms = {each: slower * expected(each) * (1.1 if int(each) % 2 else 0.9) for each in architectures}
+        yield {each: Latency(ms[each], 0.0, 0.0, 20) for each in architectures}
 
     monkeypatch.setattr(predicting.OperatorTable, "add", add)
-    monkeypatch.setattr(predicting.PredictedLatency, "_latencies", latencies)
+    monkeypatch.setattr(predicting, "measure_networks", latencies)
     return seen
 
 
@@ -65,18 +69,20 @@ def test_predictions_follow_the_table_and_what_was_measured_is_kept(measured, tm
     for each in ("1", "10", "20"):
         assert cost(each) == pytest.approx(expected(each), rel=0.1)
         assert 1.05 * cost(each) < cost.upper(each) < 1.25 * cost(each)
-    assert sorted(map(int, measured)) == list(range(1, 21))
+    assert sorted(map(int, measured)) == sorted([*range(1, 21)] * 5)
     said = "Latency predicted from 6 operators and 20 networks (1 image, 1 thread, cpu, torch): of networks that it had"
-    assert said in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert said in out
+    assert "A network's own latencies lie 4.0 % apart" in out
     cost.save()
     # Another run of the same device finds it in the cache; the same run in its folder.
     assert predicted(run_dir="other")("7") == cost("7")
     (cached,) = (tmp_path / "cache" / "naswot-lightning").iterdir()
     cached.unlink()
     assert predicted()("7") == cost("7")
-    assert len(measured) == 20
+    assert len(measured) == 100
     predicted(latency_batch=2)("7")
-    assert len(measured) == 40
+    assert len(measured) == 200
 
 
 def test_a_budget_holds_for_the_upper_bound_and_makes_the_settings_those_of_the_run(measured, tmp_path, capsys):
