@@ -86,17 +86,6 @@ def test_fewer_than_two_networks_or_equal_ones_have_no_value():
     assert format(Estimate(0.5, 0.25, 0.75, 20, 0), ".3f") == "0.500 [0.250, 0.750]"
 
 
-def test_draws_are_the_same_at_every_call():
-    counts = with_resamples(7)
-    assert counts.shape == (1 + RESAMPLES, 7)
-    assert (counts.sum(1) == 7).all()
-    assert (counts[0] == 1).all()
-    with_resamples.cache_clear()
-    assert (with_resamples(7) == counts).all()
-    with pytest.raises(ValueError, match="read-only"):
-        counts[0, 0] = 1
-
-
 def test_of_many_networks_tau_and_rho_are_scipys_of_those_drawn():
     n, rng = 3500, np.random.default_rng(0)
     first = rng.normal(size=n).round(1)

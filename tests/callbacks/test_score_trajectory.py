@@ -1,5 +1,4 @@
 import copy
-import math
 import pickle
 import random
 import sys
@@ -215,33 +214,6 @@ def test_both_scores_are_those_of_a_run_with_either(tmp_path):
         logged = [row for row in read(f"{logger.log_dir}/metrics.csv") if row["score/naswot"]]
         for name, column in (("score/naswot_running", "score_running"), ("score/naswot", "score"), ("epoch", "epoch")):
             assert [float(row[name]) for row in logged] == pytest.approx([float(row[column]) for row in rows])
-
-
-def test_a_second_score_that_failed_is_no_number_beside_the_first(tmp_path):
-    class Spoilt(Model):
-        def on_train_start(self):
-            self.body[1].running_var.fill_(math.nan)
-
-    logger = CSVLogger(tmp_path, name="log")
-    trajectory = ScoreTrajectory(PROBE, early_points=0, batch_norm="both")
-    fit(tmp_path, [trajectory], epochs=1, logger=logger, model=Spoilt())
-    rows = read(tmp_path / "trajectory.csv")
-    assert [(row["status"], row["score"] == "", row["score_running"] == "") for row in rows] == [
-        ("ok", False, False), ("ok", False, True),
-    ]  # fmt: skip
-
-
-def test_of_several_processes_the_running_statistics_of_the_first_count():
-    """As the second of two processes sees it: what it logs for those that monitor it is what the first has."""
-    logged, module = {}, Model()
-    module.log_dict = lambda scores, **_: logged.update(scores)
-    strategy = SimpleNamespace(broadcast=lambda scores: dict.fromkeys(scores, 1.0))
-    of_two = {"world_size": 2, "is_global_zero": False, "strategy": strategy}
-    trainer = SimpleNamespace(current_epoch=0, global_step=8, **of_two)
-    for batch_norm, expected in (("batch", naswot_score(module, PROBE)), ("running", 1.0), ("both", 1.0)):
-        trajectory = ScoreTrajectory(PROBE, batch_norm=batch_norm)
-        trajectory.on_train_epoch_end(trainer, module)
-        assert logged["score/naswot"] == trajectory.rows[0]["score"] == expected
 
 
 def test_two_trajectories_keep_their_own_state(tmp_path):

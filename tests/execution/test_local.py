@@ -94,18 +94,6 @@ def test_what_runs_a_task_is_chosen_by_what_is_asked(monkeypatch):
     assert isinstance(local_executor(ResourceRequest(1, cuda)), SerialExecutor)
 
 
-def test_each_process_has_its_devices_and_its_threads():
-    environments = [{"CUDA_VISIBLE_DEVICES": "a"}, {"CUDA_VISIBLE_DEVICES": "b"}]
-    before = dict(os.environ)
-    found = dict(ProcessExecutor(3, environments, threads=2).run(Where(), range(9))).values()
-    assert {device: len({pid for pid, _, other in found if other == device}) for _, _, device in found} == {
-        "a": 2,
-        "b": 1,
-    }
-    assert {threads for _, threads, _ in found} == {"2"}
-    assert dict(os.environ) == before
-
-
 def test_a_gpu_has_one_process_until_more_are_worth_it_and_they_stay_within_a_block(monkeypatch):
     environments = [{"CUDA_VISIBLE_DEVICES": "a"}, {"CUDA_VISIBLE_DEVICES": "b"}]
     for worthwhile, count, items in ((30.0, 2, 10), (0.3, 4, 80)):
@@ -250,6 +238,7 @@ for _ in range(3):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="Linux says what a process holds")
 def test_a_process_that_trains_gives_its_feature_maps_back():
     held = subprocess.run([sys.executable, "-c", STEPS], capture_output=True, text=True, check=True).stdout

@@ -128,27 +128,6 @@ def test_compare_picks_of_other_selections_are_not_mixed_and_the_gain_over_rando
 
 
 @pytest.mark.usefixtures("_without_figures")
-def test_compare_too_little_is_said(tmp_path, capsys):
-    for number in range(1, 7):
-        pick = write_pick(tmp_path / "equal", result(number, test_acc=0.5, best_val_acc=None, val_set=None))
-    write_pick(tmp_path / "diverged", result(1, **FAILED), ())
-    found, _, printed = compared(tmp_path / "diverged", capsys)
-    assert found["networks"] == 0
-    assert "1 diverged of 1 results" in printed
-    assert "Too little evidence" in printed
-    (write_pick(tmp_path / "one", result(1)) / "trajectory.csv").unlink()
-    found, _, printed = compared(tmp_path / "one", capsys)
-    assert found["verdict"]["outcome"] == "too little evidence"
-    assert "1 network is too few" in printed
-    assert found["correlations"]["test_acc"]["score_init"]["kendall_tau"]["value"] is None
-    (pick / "trajectory.csv").write_text("")
-    found, _, printed = compared(tmp_path / "equal", capsys)
-    assert "tau with val acc" not in printed  # a protocol without validation
-    assert "the 6 networks are equal in size or in test accuracy" in found["verdict"]["sentence"]
-    assert found["trajectory"]["without_points"] == 1
-
-
-@pytest.mark.usefixtures("_without_figures")
 def test_compare_results_of_other_epochs_have_statistics_of_their_own(tmp_path, capsys):
     write_noisy(tmp_path, 6)
     alone, _, printed = compared(tmp_path, capsys)

@@ -184,9 +184,3 @@ def test_one_network_of_each_five_percent_is_selected():
         assert accuracies[names.index(each.architecture)] == each.accuracy
         share = (accuracies < each.accuracy).mean()
         assert each.percentile / 100 - 0.01 <= share <= each.percentile / 100 + 0.06
-
-
-def test_draws_are_with_replacement():
-    drawn = draw_samples(30, 30, 400, seed=0)
-    assert set(drawn.ravel()) == set(range(30))
-    assert any(len(set(each)) < 30 for each in drawn)

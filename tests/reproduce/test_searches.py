@@ -89,14 +89,3 @@ def test_scored_architectures_are_not_scored_again_and_other_settings_are_refuse
         with pytest.raises(UserError, match=rf"other settings: .*{name} was .*--out.*--overwrite"):
             score_table(scoring(out, **{name: value}), "nasbench201", "digits", architectures(2))
     assert file.read_bytes() == before
-
-
-def test_overwrite_scores_anew_and_equal_networks_cost_the_same(tmp_path):
-    dead = "|nor_conv_3x3~0|+|none~0|none~1|+|nor_conv_3x3~0|none~1|none~2|"
-    live = "|none~0|+|none~0|none~1|+|nor_conv_3x3~0|none~1|none~2|"
-    first = score_table(scoring(tmp_path), "nasbench201", "digits", [dead, live])
-    assert first.scores([dead]) == first.scores([live])
-    assert first.seconds([dead]) == first.seconds([live]) > 0
-    again = score_table(scoring(tmp_path, seed=1, overwrite=True), "nasbench201", "digits", [dead])
-    assert again.fresh == 1
-    assert again.scores([dead]) != first.scores([dead])

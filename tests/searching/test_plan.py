@@ -11,7 +11,7 @@ from naswot_lightning.ranking import as_dicts, read_ranking
 from naswot_lightning.searching.plan import plan_search
 from tests.archives import write_cifar100, write_lists
 from tests.conftest import run_script
-from tests.searching.runs import QUICK, SPACE, rows_of
+from tests.searching.runs import QUICK, rows_of
 
 
 def test_lists_do_not_decide_a_search(tmp_path, monkeypatch):
@@ -61,23 +61,6 @@ def test_rows_and_ranking_follow_the_contract(tmp_path, capsys):
     # The saved settings can be given again, with the kind of device that "auto" was.
     saved = parse(SearchConfig, ["--config", str(run / "config.yaml")], "naswot search")
     assert saved == SearchConfig(run_dir=str(run), device="cpu", **QUICK)
-
-
-def test_limits_refuse_before_scoring_and_say_how_many(tmp_path, capsys):
-    run = tmp_path / "run"
-    run_search(SearchConfig(run_dir=str(run), max_params=400_000, max_macs=13_000_000, **QUICK))
-    assert len(rows_of(run)) == 6
-    assert all(row["params"] <= 400_000 and row["macs"] <= 13_000_000 for row in rows_of(run))
-    assert "candidates refused" in capsys.readouterr().out
-    listed = tmp_path / "list"
-    listed.write_text(SPACE[1462])
-    for options, message in (
-        ({"samples": 1}, "within the limits"),
-        ({"architectures": str(listed)}, r"1 of 1 candidates refused.*smallest seen: params 1,531,546; raise"),
-    ):
-        with pytest.raises(UserError, match=message):
-            run_search(SearchConfig(**{**QUICK, **options}, run_dir=str(tmp_path / "none"), max_params=10))
-    assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.slow

@@ -76,17 +76,3 @@ def test_taus_differences_and_partial_taus_are_those_of_networks_drawn_one_by_on
         else:
             assert each.partial.value is None  # of size given size there is none
         assert each.unscored == by_name[each.score].unscored[known].sum()
-
-
-def test_the_highest_tau_comes_first_and_outcomes_are_those_of_the_difference():
-    rng, n = np.random.default_rng(0), 60
-    quality = rng.normal(size=n)
-    noise = {"good": 0.1, "params": 1.0, "like size": 1.0, "poor": 9.0, "macs": 3.0}
-    by_name = {name: ranks(quality + each * rng.normal(size=n)) for name, each in noise.items()}
-    panel = assess_scores(by_name, CandidateAccuracies("test", "mine", quality))
-    taus = [each.tau.value for each in panel.assessments]
-    assert taus == sorted(taus, reverse=True)
-    outcomes = {each.score: each.outcome for each in panel.assessments}
-    same = "cannot be told apart"
-    assert outcomes == {"good": "beats", "params": same, "like size": same, "macs": "loses", "poor": "loses"}
-    assert [each.score for each in panel.assessments if each.is_size] == ["params", "macs"]

@@ -4,7 +4,6 @@ import csv
 from dataclasses import asdict
 
 import pytest
-import torch
 import yaml
 
 from naswot_lightning.cli.parser import parse
@@ -134,25 +133,6 @@ def test_figure_6_trains_three_good_networks_by_the_recipe_of_nas_bench_201(monk
         accuracies = {row["arch"]: float(row["cifar10_valid_xvalid_200"]) for row in csv.DictReader(file)}
     networks = (CONFIGS / "search" / search.architectures).read_text().split()
     assert [round(accuracies[each], 1) for each in networks] == [90.5, 91.3, 91.6]
-
-
-@pytest.mark.slow
-def test_run_training_with_a_recipe_of_parts_saves_and_trains_it(tmp_path):
-    """RMSprop, auxiliary head, drop path, smoothing, clipping and two seeds in one run."""
-    data = make_image_folder(tmp_path / "images", {"train": 8, "test": 3}, size=32)
-    options = {
-        "space": "nds_darts", "architecture": CELL, "recipe": "nds-100", "epochs": 2, "batch_size": 8,
-        "probe_batch_size": 8, "optimizer": "rmsprop", "lr": 0.01, "label_smoothing": 0.1, "gradient_clip": 1.0,
-    }  # fmt: skip
-    assert run_training(config_of(tmp_path / "run", data, seeds="777,888", **options)) == 0
-    folders, weights = sorted((tmp_path / "run" / "picks").iterdir()), []
-    for folder, seed in zip(folders, (777, 888), strict=True):
-        saved = yaml.safe_load((folder / "config.yaml").read_text())
-        assert folder.name.endswith(f"-seed{seed}")
-        names = ("seed", "recipe", "auxiliary_weight", "drop_path")
-        assert [saved[name] for name in names] == [seed, "nds-100", 0.4, 0.2]
-        weights.append(torch.load(folder / "last.ckpt", weights_only=True)["state_dict"]["network.classifier.weight"])
-    assert not weights[0].equal(weights[1])
 
 
 @pytest.mark.slow

@@ -41,15 +41,6 @@ def test_packed_codes_equal_products_and_brute_force(dtype):
         assert multiplied(values)[1]
 
 
-def test_codes_do_not_depend_on_memory_format():
-    values, wide = torch.randn(6, 8, 5, 5), torch.randn(6, 16, 5, 5)
-    expected = packed(values)[0]
-    assert packed(values.to(memory_format=torch.channels_last))[0].equal(expected)
-    assert packed(values.transpose(2, 3))[0].equal(expected)
-    assert packed(torch.cat([values, values], 1)[:, :8])[0].equal(expected)
-    assert packed(wide[::2])[0].equal(packed(wide[::2].contiguous())[0])
-
-
 class Labelled(torch.Tensor):
     """A tensor of a type of its own."""
 

@@ -1,14 +1,11 @@
 """The comparison in wandb: what it shows, when it is updated, what becomes of it where that fails or is cut off."""
 
 import json
-import threading
-from contextlib import suppress
 
 from naswot_lightning.config import WandbConfig
 from naswot_lightning.report import compare as compare_module
 from naswot_lightning.report.compare import compare
 from naswot_lightning.report.figures import draw_figures
-from naswot_lightning.report.wandb import comparison as module
 from naswot_lightning.report.wandb.comparison import ComparisonRun, ComparisonUpdates
 from naswot_lightning.storage.run_folder import RunFolder
 from tests.execution.tasks import wait_until
@@ -72,52 +69,13 @@ def test_comparison_is_one_run_per_folder_and_taken_up(tmp_path, monkeypatch):
     assert [each["item"]["comparison.nrows"] for each in third.of("history")] == [6]
 
 
-class Comparison:
-    """Counts its updates, each of which waits to be let go."""
+def test_updates_failure_is_one_line_and_the_last(tmp_path, caplog, monkeypatch):
+    def lose(_):
+        raise ConnectionError("lost\nand more")
 
-    def __init__(self, error=None):
-        self.begun, self.abandoned, self._error = 0, 0, error
-        self.let_go = threading.Event()
-
-    def update(self):
-        self.begun += 1
-        assert self.let_go.wait(10)
-        if self._error:
-            raise self._error
-
-    def abandon(self):
-        self.abandoned += 1
-
-
-def test_updates_picks_that_end_meanwhile_share_the_next(monkeypatch):
-    monkeypatch.setattr(module, "_REST", 0)
-    comparison = Comparison()
-    with ComparisonUpdates(comparison) as shown:
-        shown.pick_ended()
-        wait_until(lambda: comparison.begun == 1)
-        for _ in range(5):
-            shown.pick_ended()
-        comparison.let_go.set()
-        wait_until(lambda: comparison.begun == 2)
-    assert (comparison.begun, comparison.abandoned) == (2, 0)
-    monkeypatch.setattr(module, "_REST", 1e9)  # the end cuts a rest short
-    comparison = Comparison()
-    comparison.let_go.set()
-    with suppress(KeyboardInterrupt), ComparisonUpdates(comparison) as shown:
-        for number in (1, 2):
-            shown.pick_ended()
-            wait_until(lambda number=number: comparison.begun == number)
-        shown.pick_ended()
-        raise KeyboardInterrupt
-    assert (comparison.begun, comparison.abandoned) == (2, 1)
-
-
-def test_updates_failure_is_one_line_and_the_last(caplog):
-    comparison = Comparison(ConnectionError("lost\nand more"))
-    comparison.let_go.set()
-    with ComparisonUpdates(comparison) as shown:
+    monkeypatch.setattr(ComparisonRun, "update", lose)
+    with ComparisonUpdates(tracked(tmp_path)) as shown:
         shown.pick_ended()
         wait_until(lambda: caplog.messages)
         shown.pick_ended()
     assert caplog.messages == ["the comparison in wandb is not updated before the end (ConnectionError: lost)"]
-    assert comparison.begun == 1

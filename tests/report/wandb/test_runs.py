@@ -2,10 +2,8 @@
 
 import json
 import os
-import time
 from functools import partial
 from pathlib import Path
-from threading import Thread
 from types import SimpleNamespace
 
 import pytest
@@ -14,10 +12,8 @@ import wandb
 from naswot_lightning.errors import UserError
 from naswot_lightning.report.lightning_loggers import TrainerLogger, wandb_logger
 from naswot_lightning.report.loggers import LoggedRun, SentOnce
-from naswot_lightning.report.wandb import runs
 from naswot_lightning.report.wandb.content import METRICS, define_metrics, log_result
 from naswot_lightning.report.wandb.runs import resolve_mode, send, start_run
-from naswot_lightning.storage.files import lock_folder
 from tests.report.wandb.records import Records
 from tests.runs import training_result, wandb_files
 
@@ -38,28 +34,6 @@ def test_resolve_mode_is_offline_unless_a_key_is_set(monkeypatch, tmp_path):
     (tmp_path / "netrc").write_text("machine api.wandb.ai login user password " + "x" * 40)
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     assert resolve_mode("auto") == "online"
-
-
-def test_start_run_together_asks_the_server_in_turn(tmp_path, monkeypatch):
-    asking, most = [], []
-
-    def init(mode, **arguments):
-        asking.append(mode)
-        most.append(len(asking))
-        time.sleep(0.02)
-        asking.pop()
-        return mode
-
-    monkeypatch.setattr(wandb, "init", init)
-    threads = [Thread(target=start_run, args=("online", logged(tmp_path), {})) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert most == [1, 1, 1, 1]
-    monkeypatch.setattr(runs, "_PATIENCE_S", 0.1)
-    with lock_folder(tmp_path / "wandb"):  # beside one that hangs it starts
-        assert start_run("online", logged(tmp_path), {}) == "online"
 
 
 def said(caplog):

@@ -9,22 +9,12 @@ import torch
 from torch import nn
 
 from naswot_lightning.spaces import SpaceError, get_space
-from naswot_lightning.spaces.nds.cells import DEPTHS, WIDTHS
 from naswot_lightning.spaces.nds.genotype import Cell, CellArchitecture, format_architecture
 from tests.spaces.nds.architectures import CELL_SPACES, DARTS, SMALL, resized, sampled
 
 
 def loose_ends(cell):
     return set(cell.nodes) - {source for _, source in cell.edges}
-
-
-def test_sampled_architectures_round_trip_and_follow_the_rule_of_the_output():
-    for space, architecture in sampled(4):
-        parsed = space.parse(architecture)
-        assert format_architecture(parsed) == architecture
-        assert (parsed.width in WIDTHS, parsed.depth in DEPTHS) == (True, True)
-        for cell in (parsed.normal, parsed.reduce):
-            assert set(cell.concat) == (set(cell.nodes) if space.concat_all else loose_ends(cell))
 
 
 def test_sampling_draws_every_operation_and_every_input_equally_often():
