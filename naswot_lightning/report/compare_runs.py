@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
@@ -21,7 +23,7 @@ from naswot_lightning.errors import UserError, warn_of_failure
 from naswot_lightning.ranking import as_dicts
 from naswot_lightning.report.figures import save_figure
 from naswot_lightning.report.figures.bars import Spread
-from naswot_lightning.report.figures.curves import draw_runs, relative
+from naswot_lightning.report.figures.curves import draw_runs
 from naswot_lightning.report.findings import Findings, find
 from naswot_lightning.report.html.document import render
 from naswot_lightning.report.html.page import in_words
@@ -31,7 +33,12 @@ from naswot_lightning.spaces.errors import one_line
 from naswot_lightning.storage.files import atomic_write
 from naswot_lightning.storage.run_folder import RunFolder
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 _NOTHING = "-"
+# Of the figure in the page.
+_DPI = 120
 PAGE = "comparison.html"
 FIGURE = "trajectories_of_runs"
 _TITLE = "Runs compared · naswot-lightning"
@@ -237,32 +244,23 @@ def compare_folders(config: ReportConfig) -> int:
     found = compare_runs(read_runs([RunFolder(path) for path in config.run_dir]))
     print_runs(found)
     files = [out / f"{FIGURE}.{ending}" for ending in config.format]
+    figure = None
     with warn_of_failure(f"{files[0]} cannot be drawn"):
         if (figure := draw_runs(dict(zip(found.names, found.trajectories, strict=True)))) is not None:
             for file in files:
                 save_figure(figure, file)
             print(f"\nFigure: {', '.join(map(str, files))}")
-    atomic_write(page, render_comparison(found).encode("utf-8", "replace"))
+    atomic_write(page, render_comparison(found, figure).encode("utf-8", "replace"))
     print(f"\nReport: {page}")
     return 0
 
 
-def render_comparison(found: RunsComparison) -> str:
-    """Return the page; the same comparison gives the same text."""
-
-    def axes(points: Any) -> list[list[float]]:
-        return [[x for x, _ in points], [y for _, y in points]]
-
-    # Of each run its lines as (epochs, scores), and relative to init.
-    runs = [
-        {
-            "name": name,
-            "lines": [axes(points) for points in lines],
-            "relative": [axes(each) for points in lines if (each := relative(points))],
-        }
-        for name, lines in zip(found.names, found.trajectories, strict=True)
-    ]
-    return render("runs.html", _TITLE, ("trainings", "runs"), "startRuns", {"runs": runs}, page=found)
+def render_comparison(found: RunsComparison, figure: Figure | None) -> str:
+    """Return the page with the figure in it; the same comparison gives the same text."""
+    picture = BytesIO()
+    if figure is not None:
+        figure.savefig(picture, format="png", dpi=_DPI)
+    return render("runs.html", _TITLE, page=found, figure=b64encode(picture.getvalue()).decode())
 
 
 def print_runs(found: RunsComparison) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -131,6 +133,53 @@ class EnumerableSpace(Space):
 
     def __iter__(self) -> Iterator[str]:
         return (self[index] for index in range(len(self)))
+
+
+class ListedChoices(EnumerableSpace):
+    """All combinations of a fixed number of decisions, in lexicographic order: a :class:`CategoricalSpace`."""
+
+    @property
+    @abstractmethod
+    def choices(self) -> Sequence[Sequence[str]]:
+        """The options of each decision."""
+
+    @abstractmethod
+    def decisions(self, architecture: str) -> tuple[int, ...]:
+        """Return the position of the option that each decision takes."""
+
+    @abstractmethod
+    def from_decisions(self, decisions: Sequence[int]) -> str:
+        """Return the architecture of these decisions."""
+
+    def sample(self, rng: random.Random) -> str:
+        """Draw each decision uniformly."""
+        return self.from_decisions([rng.randrange(len(options)) for options in self.choices])
+
+    def mutate(self, architecture: str, rng: random.Random) -> str:
+        """Change one decision, each as likely, to another of its options."""
+        decisions = list(self.decisions(architecture))
+        place = rng.randrange(len(decisions))
+        decisions[place] = rng.choice([each for each in range(len(self.choices[place])) if each != decisions[place]])
+        return self.from_decisions(decisions)
+
+    def validate(self, architecture: str) -> None:
+        """Raise :class:`SpaceError` naming the decision that is not of the space."""
+        self.decisions(architecture)
+
+    def __len__(self) -> int:
+        return math.prod(map(len, self.choices))
+
+    def __getitem__(self, index: int) -> str:
+        rest, decisions = range(len(self))[index], []
+        for options in reversed(self.choices):
+            rest, decision = divmod(rest, len(options))
+            decisions.append(decision)
+        return self.from_decisions(decisions[::-1])
+
+    def index(self, architecture: str) -> int:
+        """Return the position of ``architecture`` in the official order."""
+        pairs = zip(self.choices, self.decisions(architecture), strict=True)
+        return functools.reduce(lambda index, pair: index * len(pair[0]) + pair[1], pairs, 0)
 
 
 @runtime_checkable

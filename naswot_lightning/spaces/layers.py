@@ -8,6 +8,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def conv_bn(c_in: int, c_out: int, kernel: int, stride: int = 1, groups: int = 1) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
+    """Return a convolution without bias that keeps the image's size at stride 1, and its BatchNorm."""
+    return nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, groups=groups, bias=False), nn.BatchNorm2d(c_out)
+
+
 class ReLUConvBN(nn.Sequential):
     """ReLU, convolution without bias, BatchNorm: (N, c_in, H, W) to (N, c_out, H / stride, W / stride).
 
@@ -16,8 +21,7 @@ class ReLUConvBN(nn.Sequential):
     """
 
     def __init__(self, c_in: int, c_out: int, kernel_size: int, stride: int = 1) -> None:
-        convolution = nn.Conv2d(c_in, c_out, kernel_size, stride, (kernel_size - 1) // 2, bias=False)
-        super().__init__(nn.ReLU(), convolution, nn.BatchNorm2d(c_out))
+        super().__init__(nn.ReLU(), *conv_bn(c_in, c_out, kernel_size, stride))
 
 
 class Zero(nn.Module):

@@ -21,10 +21,10 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from naswot_lightning.spaces.base import Complexity, EnumerableSpace
+from naswot_lightning.spaces.base import Complexity, ListedChoices
 from naswot_lightning.spaces.errors import SpaceError, did_you_mean, quoted
 from naswot_lightning.spaces.graph import CellGraph, cell_graph
-from naswot_lightning.spaces.layers import GlobalAveragePool, ReLUConvBN, Zero
+from naswot_lightning.spaces.layers import GlobalAveragePool, ReLUConvBN, Zero, conv_bn
 
 OPS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 # Source and target, in the order of the string.
@@ -40,7 +40,7 @@ _NASLIB_EDGES = ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))
 Cell = tuple[str, ...]
 
 
-class NASBench201(EnumerableSpace):
+class NASBench201(ListedChoices):
     """The cells of NAS-Bench-201 in its skeleton of 3 stages x 5 cells, 16-32-64 channels."""
 
     name = "nasbench201"
@@ -55,10 +55,6 @@ class NASBench201(EnumerableSpace):
         "0.05) parameters .659 / .636 / .618, naswot .637 / .652 / .637, --score robust .793 / .782 / .752, --score "
         "diversity .789 / .797 / .753 (16 images)."
     )
-
-    def sample(self, rng: random.Random) -> str:
-        """Draw each edge's operation uniformly."""
-        return format_cell([rng.choice(OPS) for _ in EDGES])
 
     def mutate(self, architecture: str, rng: random.Random) -> str:
         """Change one operation: a node uniformly, one of its edges, one of the other four operations.
@@ -81,10 +77,6 @@ class NASBench201(EnumerableSpace):
             return text
         ops = dict(zip(_NASLIB_EDGES, (_NASLIB_OPS[int(number)] for number in text[1:-1].split(",")), strict=True))
         return format_cell([ops[edge] for edge in EDGES])
-
-    def validate(self, architecture: str) -> None:
-        """Raise :class:`SpaceError` naming the edge or the operation that is not of the space."""
-        parse_cell(architecture)
 
     def canonical(self, architecture: str) -> str:
         """Return the smallest cell (fewest live edges, then first in listing order) of the same function.
@@ -223,7 +215,7 @@ class NASBench201Network(nn.Sequential):
     """
 
     def __init__(self, cell: Cell, num_classes: int, in_channels: int = 3) -> None:
-        stem = nn.Sequential(nn.Conv2d(in_channels, CHANNELS, 3, padding=1, bias=False), nn.BatchNorm2d(CHANNELS))
+        stem = nn.Sequential(*conv_bn(in_channels, CHANNELS, 3))
         blocks: list[nn.Module] = []
         channels = CHANNELS
         for stage in range(STAGES):

@@ -7,17 +7,16 @@ halves the image and widens it, so that its identity is a 1x1 convolution there.
 
 from __future__ import annotations
 
-import random
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from naswot_lightning.spaces.base import Complexity, EnumerableSpace
+from naswot_lightning.spaces.base import Complexity, ListedChoices
 from naswot_lightning.spaces.errors import SpaceError, quoted
 from naswot_lightning.spaces.graph import CellGraph, chain_graph
-from naswot_lightning.spaces.layers import GlobalAveragePool
+from naswot_lightning.spaces.layers import GlobalAveragePool, conv_bn
 
 OPS = ("identity", "MBConv 3x3, expansion 3", "MBConv 5x5, expansion 6")
 # Kernel and expansion of each.
@@ -27,7 +26,7 @@ LAYERS = sum(STAGES)
 STEM_WIDTH, WIDTHS, HEAD_WIDTH = 32, (64, 128, 256), 1_280
 
 
-class NASBenchMacro(EnumerableSpace):
+class NASBenchMacro(ListedChoices):
     """The networks of NAS-Bench-Macro, in the order of their keys."""
 
     name = "nasbench_macro"
@@ -40,32 +39,17 @@ class NASBenchMacro(EnumerableSpace):
         "[.766, .804], chosen on them, too."
     )
 
-    def sample(self, rng: random.Random) -> str:
-        """Draw each layer's operation uniformly."""
-        return self.from_decisions([rng.randrange(len(OPS)) for _ in range(LAYERS)])
-
-    def mutate(self, architecture: str, rng: random.Random) -> str:
-        """Change one of the eight layers, each as likely, to one of the other two operations."""
-        ops = list(self.decisions(architecture))
-        layer = rng.randrange(LAYERS)
-        ops[layer] = rng.choice([op for op in range(len(OPS)) if op != ops[layer]])
-        return self.from_decisions(ops)
-
     def build(self, architecture: str, num_classes: int = 10, in_channels: int = 3) -> nn.Module:
         """Return the network: images (N, in_channels, H, W) to logits (N, num_classes)."""
         layers = [_build_layer(layer) for layer in _layers(self.decisions(architecture))]
         return nn.Sequential(
             OrderedDict(
-                stem=nn.Sequential(*_conv_bn(in_channels, STEM_WIDTH, 3), nn.ReLU(inplace=True)),
+                stem=nn.Sequential(*conv_bn(in_channels, STEM_WIDTH, 3), nn.ReLU(inplace=True)),
                 layers=nn.Sequential(*layers),
-                head=nn.Sequential(*_conv_bn(WIDTHS[-1], HEAD_WIDTH, 1), nn.ReLU(inplace=True), GlobalAveragePool()),
+                head=nn.Sequential(*conv_bn(WIDTHS[-1], HEAD_WIDTH, 1), nn.ReLU(inplace=True), GlobalAveragePool()),
                 classifier=nn.Linear(HEAD_WIDTH, num_classes),
             )
         )
-
-    def validate(self, architecture: str) -> None:
-        """Raise :class:`SpaceError` naming the layer that is not of the space."""
-        self.decisions(architecture)
 
     def canonical(self, architecture: str) -> str:
         """Return the key with the true identities last in their stage, where they make no difference: 3,969 of them."""
@@ -120,20 +104,6 @@ class NASBenchMacro(EnumerableSpace):
         """Return the key of these operations."""
         return "".join(map(str, decisions))
 
-    def __len__(self) -> int:
-        return len(OPS) ** LAYERS
-
-    def __getitem__(self, index: int) -> str:
-        rest, digits = range(len(self))[index], []
-        for _ in range(LAYERS):
-            rest, digit = divmod(rest, len(OPS))
-            digits.append(digit)
-        return self.from_decisions(digits[::-1])
-
-    def index(self, architecture: str) -> int:
-        """Return the key as a number of base 3."""
-        return int("".join(map(str, self.decisions(architecture))), len(OPS))
-
 
 class _Layer(NamedTuple):
     op: int
@@ -153,11 +123,7 @@ def _layers(ops: Sequence[int]) -> Iterator[_Layer]:
 def _build_layer(layer: _Layer) -> nn.Module:
     if layer.op:
         return MBConv(layer.c_in, layer.c_out, _KERNELS[layer.op], _EXPANSIONS[layer.op], layer.stride)
-    return nn.Identity() if layer.stride == 1 else nn.Sequential(*_conv_bn(layer.c_in, layer.c_out, 1, layer.stride))
-
-
-def _conv_bn(c_in: int, c_out: int, kernel: int, stride: int = 1, groups: int = 1) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
-    return nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, groups=groups, bias=False), nn.BatchNorm2d(c_out)
+    return nn.Identity() if layer.stride == 1 else nn.Sequential(*conv_bn(layer.c_in, layer.c_out, 1, layer.stride))
 
 
 class MBConv(nn.Module):
@@ -167,11 +133,11 @@ class MBConv(nn.Module):
         super().__init__()
         inner = expansion * c_in
         self.layers = nn.Sequential(
-            *_conv_bn(c_in, inner, 1),
+            *conv_bn(c_in, inner, 1),
             nn.ReLU(inplace=True),
-            *_conv_bn(inner, inner, kernel, stride, groups=inner),
+            *conv_bn(inner, inner, kernel, stride, groups=inner),
             nn.ReLU(inplace=True),
-            *_conv_bn(inner, c_out, 1),
+            *conv_bn(inner, c_out, 1),
         )
         self.has_skip = stride == 1 and c_in == c_out
 

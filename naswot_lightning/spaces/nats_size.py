@@ -6,16 +6,15 @@ first reduction, the second cell, the second reduction and the third cell. The c
 
 from __future__ import annotations
 
-import random
 from collections import OrderedDict
 from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from naswot_lightning.spaces.base import Complexity, EnumerableSpace
+from naswot_lightning.spaces.base import Complexity, ListedChoices
 from naswot_lightning.spaces.errors import SpaceError, quoted
 from naswot_lightning.spaces.graph import CellGraph, chain_graph
-from naswot_lightning.spaces.layers import GlobalAveragePool, ReLUConvBN
+from naswot_lightning.spaces.layers import GlobalAveragePool, ReLUConvBN, conv_bn
 from naswot_lightning.spaces.nasbench201 import EDGES, ReductionBlock, graph_of_cell, parse_cell
 
 WIDTHS = (8, 16, 24, 32, 40, 48, 56, 64)
@@ -26,7 +25,7 @@ CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_con
 Widths = tuple[int, int, int, int, int]
 
 
-class NATSSize(EnumerableSpace):
+class NATSSize(ListedChoices):
     """The size space of NATS-Bench: three cells of :data:`CELL` with reductions between, five free widths."""
 
     name = "nats_size"
@@ -41,24 +40,9 @@ class NATSSize(EnumerableSpace):
         ".812 / .674 / .785, --score diversity .741 / .694 / .826 (16 images)."
     )
 
-    def sample(self, rng: random.Random) -> str:
-        """Draw each width uniformly."""
-        return ":".join(str(rng.choice(WIDTHS)) for _ in POSITIONS)
-
-    def mutate(self, architecture: str, rng: random.Random) -> str:
-        """Change one of the five widths, each as likely, to one of the other seven."""
-        widths = list(parse_widths(architecture))
-        index = rng.randrange(len(widths))
-        widths[index] = rng.choice([width for width in WIDTHS if width != widths[index]])
-        return ":".join(map(str, widths))
-
     def build(self, architecture: str, num_classes: int = 10, in_channels: int = 3) -> nn.Module:
         """Return the network; weights are drawn in the order in which the benchmark's code draws them."""
         return SizeNetwork(parse_widths(architecture), num_classes, in_channels)
-
-    def validate(self, architecture: str) -> None:
-        """Raise :class:`SpaceError` naming the width that is not of the space."""
-        parse_widths(architecture)
 
     def canonical(self, architecture: str) -> str:
         """Return the five widths: no two different lists of them compute the same function."""
@@ -103,24 +87,6 @@ class NATSSize(EnumerableSpace):
         """Return the architecture of these widths."""
         return ":".join(_WIDTH_TEXTS[decision] for decision in decisions)
 
-    def __len__(self) -> int:
-        return len(WIDTHS) ** len(POSITIONS)
-
-    def __getitem__(self, index: int) -> str:
-        rest = range(len(self))[index]
-        digits = []
-        for _ in POSITIONS:
-            rest, digit = divmod(rest, len(WIDTHS))
-            digits.append(str(WIDTHS[digit]))
-        return ":".join(reversed(digits))
-
-    def index(self, architecture: str) -> int:
-        """Return the benchmark's index: the position in the lexicographic product of the widths."""
-        index = 0
-        for width in parse_widths(architecture):
-            index = index * len(WIDTHS) + WIDTHS.index(width)
-        return index
-
 
 def parse_widths(architecture: str) -> Widths:
     """Read ``c1:c2:c3:c4:c5`` into five widths; a SpaceError names a fault."""
@@ -160,7 +126,7 @@ class SizeNetwork(nn.Sequential):
 
     def __init__(self, widths: Widths, num_classes: int, in_channels: int = 3) -> None:
         c1, c2, c3, c4, c5 = widths
-        stem = nn.Sequential(nn.Conv2d(in_channels, c1, 3, padding=1, bias=False), nn.BatchNorm2d(c1))
+        stem = nn.Sequential(*conv_bn(in_channels, c1, 3))
         cells = nn.Sequential(
             SizeCell(c1, c1), ReductionBlock(c1, c2), SizeCell(c2, c3), ReductionBlock(c3, c4), SizeCell(c4, c5)
         )
@@ -179,7 +145,8 @@ class SizeCell(nn.Module):
         self.edges = nn.ModuleList()
         for edge in EDGES:
             if edge == (0, 3):
-                self.edges.append(nn.Identity() if c_in == c_out else WidthProjection(c_in, c_out))
+                # Between two widths the benchmark's FactorizedReduce at stride 1, whose forward pass calls no ReLU.
+                self.edges.append(nn.Identity() if c_in == c_out else nn.Sequential(*conv_bn(c_in, c_out, 1)))
             else:
                 self.edges.append(ReLUConvBN(c_in if edge[0] == 0 else c_out, c_out, 3))
 
@@ -189,13 +156,3 @@ class SizeCell(nn.Module):
         node_1 = edge_01(x)
         node_2 = edge_02(x) + edge_12(node_1)
         return edge_03(x) + edge_13(node_1) + edge_23(node_2)
-
-
-class WidthProjection(nn.Sequential):
-    """1x1 convolution and BatchNorm: the skip connection between two widths, (N, c_in, H, W) to (N, c_out, H, W).
-
-    The benchmark's FactorizedReduce at stride 1, whose forward pass calls no ReLU.
-    """
-
-    def __init__(self, c_in: int, c_out: int) -> None:
-        super().__init__(nn.Conv2d(c_in, c_out, 1, bias=False), nn.BatchNorm2d(c_out))

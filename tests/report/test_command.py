@@ -185,6 +185,6 @@ def test_comparison_is_printed_and_written_beside_not_into_the_runs(two, tmp_pat
 
 def test_texts_of_files_are_escaped():
     hostile = RunsComparison((HOSTILE, "b"), (), ((HOSTILE, (HOSTILE, "-")),), (), (((((0.0, 1.0)),),), ()))
-    page = render_comparison(hostile)
+    page = render_comparison(hostile, None)
     assert "hacked=1</script>" not in page
     assert "<img" not in page

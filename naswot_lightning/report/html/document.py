@@ -14,27 +14,30 @@ _HERE = Path(__file__).parent
 _STYLES = ("vendor/uPlot.min.css", "page.css")
 _LIBRARY = "vendor/uPlot.iife.min.js"
 _LICENCE = "vendor/uPlot-LICENSE.txt"
-# What every page's own scripts may use, in an order in which each knows those before it.
-SHARED = ("format", "elements", "candidates", "cells", "axes", "details", "table", "scatter", "lines")
+# In an order in which each knows those before it.
+SCRIPTS = (
+    "format", "elements", "candidates", "cells", "axes", "details", "table", "scatter", "lines", "trainings", "run",
+)  # fmt: skip
 _ESCAPES = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&"}
 _MISSING = "–"
 
 
-def render(template: str, title: str, scripts: Sequence[str], start: str, data: Any, **values: Any) -> str:
+def render(template: str, title: str, data: Any = None, **values: Any) -> str:
     """Return a page of a template of ``templates/``, which escapes all texts among the values.
 
-    Scripts are names of ``assets/`` without their ending; the function ``start`` of these is called with the data.
+    The scripts of ``assets/`` show the data; a page without data has none.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    library, style = _asset(_LIBRARY), "\n".join(map(_asset, _STYLES))
-    ours = "\n".join(_asset(f"{name}.js") for name in (*SHARED, *scripts))
-    own = f'"use strict";(() => {{\n{ours}\n{start}(JSON.parse(document.getElementById("data").textContent));\n}})();'
+    style = "\n".join(map(_asset, _STYLES))
+    ours = "\n".join(_asset(f"{name}.js") for name in SCRIPTS)
+    own = f'"use strict";(() => {{\n{ours}\nstartRun(JSON.parse(document.getElementById("data").textContent));\n}})();'
+    scripts = [] if data is None else [_asset(_LIBRARY), own]
     # Put into the file as they are; the data hold no "<", so that they end no script.
     whole = {"style": style, "licence": _asset(_LICENCE), "data": to_json(data)}
     document: dict[str, Any] = {name: Markup(text) for name, text in whole.items()}
-    document |= {"policy": policy_of(style, [library, own]), "scripts": [Markup(library), Markup(own)]}
+    document |= {"policy": policy_of(style, scripts), "scripts": list(map(Markup, scripts))}
     environment = Environment(
         loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
@@ -59,8 +62,8 @@ def policy_of(style: str, scripts: Sequence[str]) -> str:
     """Return a Content-Security-Policy that allows this style and these scripts by their hashes, and no network."""
     digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, *scripts)]
     own, *allowed = [f"'sha256-{digest}'" for digest in digests]
-    rest = "img-src data:; base-uri 'none'; form-action 'none'"
-    return f"default-src 'none'; script-src {' '.join(allowed)}; style-src {own}; {rest}"
+    none, rest = "'none'", "img-src data:; base-uri 'none'; form-action 'none'"
+    return f"default-src 'none'; script-src {' '.join(allowed) or none}; style-src {own}; {rest}"
 
 
 @cache

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from naswot_lightning.analysis.results import describe_best
 from naswot_lightning.columns import COMBINED, SIZES, VAL_ACC
@@ -37,7 +34,6 @@ from naswot_lightning.storage.run_folder import RunFolder
 Setting = tuple[str, str]
 AGAIN = "runs/again"
 _ALWAYS = ("space", "samples", "dataset", "score", "seed")
-_SCRIPTS = ("trainings", "run")
 # Others stand as they are.
 _OUTCOMES = {"beats": "yes", "loses": "no"}
 _GAINED = {"beat": "yes", "lose to": "no", "cannot be told from": "cannot be told"}
@@ -55,21 +51,10 @@ class Fact:
     note: str = ""
 
 
-@dataclass(frozen=True)
-class ConfusionRow:
-    """A class of the confusion matrix."""
-
-    name: str
-    counts: tuple[tuple[int, str], ...]
-    """test images by what they were taken for, each with the name of its shade."""
-    right: str
-    """the share that was recognized, in percent."""
-
-
 def write_report(folder: RunFolder, run: Run, findings: Findings, to: Path | None = None) -> Path:
     """Write the page of a run, which has its rows, to a file or into its folder; return the file."""
     page = Page(run, findings)
-    html = render("run.html", f"{run.name} · naswot-lightning", _SCRIPTS, "startRun", page.to_json(), page=page)
+    html = render("run.html", f"{run.name} · naswot-lightning", page.to_json(), page=page)
     path = to or folder.report
     # The name of a folder need not be Unicode.
     atomic_write(path, html.encode("utf-8", "replace"))
@@ -111,7 +96,6 @@ class Page:
             "picks": [pick.to_json() for pick in self.picks],
             "progress": self.progress,
             "fronts": fronts_of(self.run, self.candidates),
-            "evidence": [each.bars for each in self.evidence],
         }
 
     @property
@@ -205,17 +189,20 @@ class Page:
         return "" if best is None else f"Chosen: {describe_best(best)}: {one_line(best.architecture)}"
 
     @property
-    def confused(self) -> list[ConfusionRow]:
-        """The rows of the confusion matrix; none of more classes than a page has room for."""
-        found = self.run.confusion
+    def confused(self) -> list[tuple[str, list[tuple[int, str]], float | None]]:
+        """The confusion matrix: of each class its images by what they were taken for, with shades, and the share right.
+
+        None of more classes than a page has room for.
+        """
+        found, rows = self.run.confusion, []
         if found is None or len(found.classes) > _MOST_CLASSES:
             return []
-        shares = found.counts / np.maximum(found.counts.sum(1, keepdims=True), 1)
-        rows = []
-        for place, name in enumerate(found.classes):
-            shades = [f"{'right' if place == at else 'wrong'}-{math.ceil(4 * x)}" for at, x in enumerate(shares[place])]
-            right = "–" if math.isnan(found.accuracies[place]) else f"{100 * found.accuracies[place]:.1f} %"
-            rows.append(ConfusionRow(name, tuple(zip(found.counts[place].tolist(), shades, strict=True)), right))
+        for place, counts in enumerate(found.counts.tolist()):
+            images, names = sum(counts) or 1, ["right" if at == place else "wrong" for at in range(len(counts))]
+            # A shade for each quarter, rounded up.
+            shades = [f"{name}-{-(-4 * count // images)}" for name, count in zip(names, counts, strict=True)]
+            right = counts[place] / images if sum(counts) else None
+            rows.append((found.classes[place], list(zip(counts, shades, strict=True)), right))
         return rows
 
     @property

@@ -51,8 +51,6 @@ MOST_PICKS = 60
 _MOST_POINTS = 300
 # Of single candidates, evenly spaced.
 _MOST_DOTS = 2_000
-_PAPER = ("rank", "architecture", "score", TEST_ACC.name, BENCHMARK_ACC.name, "params", "macs")
-_PAPER_ROWS = 30
 # Of a number: more than a score means.
 _DIGITS = 7
 _SHARES = {TEST_ACC.name, VAL_ACC.name, BENCHMARK_ACC.name}
@@ -75,16 +73,6 @@ class CandidateColumn:
     """one per row; None where there is none."""
     note: str = ""
     """what it is, in a sentence; empty where the label says it."""
-
-    def shown(self, value: Any) -> str:
-        """Return a value of it in words."""
-        if value is None:
-            return "–"
-        if self.kind == "share":
-            return f"{100 * value:.2f} %"
-        if self.kind == "number":
-            return f"{value:,.2f}" if abs(value) >= 1 else f"{value:.4g}"
-        return f"{value:,}" if self.kind == "count" else str(value)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the page's scripts read it; each value of a "label" once, with its positions."""
@@ -111,11 +99,6 @@ class CandidateTable:
     def column(self, name: str) -> CandidateColumn | None:
         """Return a column; None where the table has none of that name."""
         return next((each for each in self.columns if each.name == name), None)
-
-    def on_paper(self) -> list[tuple[CandidateColumn, list[str]]]:
-        """Return the columns that paper has room for, and their first values as they are shown."""
-        columns = [column for name in _PAPER if (column := self.column(name)) is not None]
-        return [(column, list(map(column.shown, column.values[:_PAPER_ROWS]))) for column in columns]
 
 
 def candidates_of(run: Run) -> CandidateTable | None:
@@ -381,16 +364,6 @@ class Evidence:
             (label, str(e.kendall_tau), str(e.spearman_rho), e.kendall_tau.n)
             for label, e in known
             if e.kendall_tau.n >= MIN_NETWORKS
-        ]
-
-    @property
-    def bars(self) -> list[tuple[str, float, float | None, float | None, bool]]:
-        """Predictor, tau, both ends of its interval, whether it is a size; only where tau says anything."""
-        taus = [(column, self.correlations[column.name].kendall_tau) for column in PREDICTORS]
-        return [
-            (c.label, tau.value, tau.low, tau.high, c.name in SIZES)
-            for c, tau in taus
-            if tau.value is not None and tau.n >= MIN_NETWORKS
         ]
 
 

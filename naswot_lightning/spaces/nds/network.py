@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from naswot_lightning.spaces.layers import GlobalAveragePool, ReLUConvBN, Zero
+from naswot_lightning.spaces.layers import GlobalAveragePool, ReLUConvBN, Zero, conv_bn
 from naswot_lightning.spaces.nds.genotype import Cell, CellArchitecture, live_nodes, planned_cells
 
 
@@ -90,7 +90,7 @@ class NDSCell(nn.Module):
         )
         self.preprocess_previous = ReLUConvBN(c_previous, width, 1)
         self.operations = nn.ModuleList(
-            operation(op, width, stride=2 if reduces and source < 2 else 1) for op, source in cell.edges
+            OPERATIONS[op](width, 2 if reduces and source < 2 else 1) for op, source in cell.edges
         )
 
     def forward(self, before: Tensor, previous: Tensor, drop_path: float = 0.0) -> Tensor:
@@ -127,8 +127,7 @@ class CifarStem(nn.Module):
 
     def __init__(self, in_channels: int, width: int) -> None:
         super().__init__()
-        convolution = nn.Conv2d(in_channels, 3 * width, 3, padding=1, bias=False)
-        self.layers = nn.Sequential(convolution, nn.BatchNorm2d(3 * width))
+        self.layers = nn.Sequential(*conv_bn(in_channels, 3 * width, 3))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return both inputs of the first cell."""
@@ -142,16 +141,11 @@ class ImageNetStem(nn.Module):
     def __init__(self, in_channels: int, width: int) -> None:
         super().__init__()
         self.quarter = nn.Sequential(
-            nn.Conv2d(in_channels, width // 2, 3, stride=2, padding=1, bias=False),
-            nn.BatchNorm2d(width // 2),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(width // 2, width, 3, stride=2, padding=1, bias=False),
-            nn.BatchNorm2d(width),
+            *conv_bn(in_channels, width // 2, 3, 2), nn.ReLU(inplace=True), *conv_bn(width // 2, width, 3, 2)
         )
         # The ReLU is not in place, unlike the published one: its input is the other input of the first cell.
         # Both compute the same, since that cell begins with a ReLU.
-        halving = nn.Conv2d(width, width, 3, stride=2, padding=1, bias=False)
-        self.eighth = nn.Sequential(nn.ReLU(), halving, nn.BatchNorm2d(width))
+        self.eighth = nn.Sequential(nn.ReLU(), *conv_bn(width, width, 3, 2))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return both inputs of the first cell."""
@@ -225,17 +219,8 @@ class SubsampledZero(nn.Module):
         return x[:, :, ::2, ::2] * 0.0
 
 
-def operation(name: str, channels: int, stride: int) -> nn.Module:
-    """Return the untrained operation, of :data:`OPERATIONS`: (N, C, H, W) to (N, C, H / stride, W / stride).
-
-    ``nn.Identity``, and nothing else, is the identity: drop path spares it.
-    """
-    return OPERATIONS[name](channels, stride)
-
-
 def _conv(channels: int, stride: int, kernel_size: int) -> nn.Module:
-    convolution = nn.Conv2d(channels, channels, kernel_size, stride, kernel_size // 2, bias=False)
-    return nn.Sequential(nn.ReLU(), convolution, nn.BatchNorm2d(channels))
+    return nn.Sequential(nn.ReLU(), *conv_bn(channels, channels, kernel_size, stride))
 
 
 def _factorized_conv(channels: int, stride: int, kernel_size: int) -> nn.Module:
@@ -263,7 +248,8 @@ def _separable(channels: int, stride: int, kernel_size: int, repeats: int = 2, d
     return nn.Sequential(*layers)
 
 
-# From a name to what makes the operation of channels and stride.
+# From a name to what makes the untrained operation of channels and stride: (N, C, H, W) to (N, C, H / stride, W / stride).
+# ``nn.Identity``, and nothing else, is the identity: drop path spares it.
 OPERATIONS: dict[str, Callable[[int, int], nn.Module]] = {
     "none": lambda _, stride: Zero() if stride == 1 else SubsampledZero(),
     "skip_connect": lambda width, stride: nn.Identity() if stride == 1 else FactorizedReduce(width, width),

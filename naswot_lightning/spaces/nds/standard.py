@@ -34,7 +34,7 @@ from naswot_lightning.spaces.errors import (
     read_bounded,
 )
 from naswot_lightning.spaces.graph import CellGraph, chain_graph
-from naswot_lightning.spaces.layers import GlobalAveragePool, draw_he_weights
+from naswot_lightning.spaces.layers import GlobalAveragePool, conv_bn, draw_he_weights
 
 STRIDES = (1, 2, 2)
 STEM_WIDTH = 16
@@ -340,26 +340,26 @@ def estimate_stage_params(stages: tuple[Stage, ...], stem_width: int, has_bottle
 
 def cifar_stem(in_channels: int, width: int, stride: int = 1) -> nn.Module:
     """Return 3x3 convolution, BatchNorm, ReLU: (N, in_channels, H, W) to (N, width, H / stride, W / stride)."""
-    return nn.Sequential(*_conv_bn(in_channels, width, 3, stride), nn.ReLU(inplace=True))
+    return nn.Sequential(*conv_bn(in_channels, width, 3, stride), nn.ReLU(inplace=True))
 
 
 def imagenet_stem(in_channels: int, width: int) -> nn.Module:
     """Return 7x7 convolution and max pooling: (N, in_channels, H, W) to (N, width, H / 4, W / 4)."""
     return nn.Sequential(
-        *_conv_bn(in_channels, width, 7, stride=2), nn.ReLU(inplace=True), nn.MaxPool2d(3, stride=2, padding=1)
+        *conv_bn(in_channels, width, 7, stride=2), nn.ReLU(inplace=True), nn.MaxPool2d(3, stride=2, padding=1)
     )
 
 
 def vanilla_block(stage: Stage, c_in: int, stride: int) -> nn.Module:
     """Return two of 3x3 convolution, BatchNorm, ReLU, without shortcut."""
-    first, second = _conv_bn(c_in, stage.width, 3, stride), _conv_bn(stage.width, stage.width, 3)
+    first, second = conv_bn(c_in, stage.width, 3, stride), conv_bn(stage.width, stage.width, 3)
     return nn.Sequential(*first, nn.ReLU(inplace=True), *second, nn.ReLU(inplace=True))
 
 
 def basic_block(stage: Stage, c_in: int, stride: int) -> nn.Module:
     """Return the residual block of two 3x3 convolutions."""
     shortcut = projection(c_in, stage.width, stride)
-    first, second = _conv_bn(c_in, stage.width, 3, stride), _conv_bn(stage.width, stage.width, 3)
+    first, second = conv_bn(c_in, stage.width, 3, stride), conv_bn(stage.width, stage.width, 3)
     return ResidualBlock(shortcut, nn.Sequential(*first, nn.ReLU(inplace=True), *second))
 
 
@@ -367,8 +367,8 @@ def bottleneck_block(stage: Stage, c_in: int, stride: int) -> nn.Module:
     """Return the residual block of 1x1, grouped 3x3 (with the stride) and 1x1 convolutions."""
     inner = stage.inner_width
     shortcut = projection(c_in, stage.width, stride)
-    first, second = _conv_bn(c_in, inner, 1), _conv_bn(inner, inner, 3, stride, stage.groups)
-    third = _conv_bn(inner, stage.width, 1)
+    first, second = conv_bn(c_in, inner, 1), conv_bn(inner, inner, 3, stride, stage.groups)
+    third = conv_bn(inner, stage.width, 1)
     main = nn.Sequential(*first, nn.ReLU(inplace=True), *second, nn.ReLU(inplace=True), *third)
     return ResidualBlock(shortcut, main)
 
@@ -389,12 +389,7 @@ def projection(c_in: int, c_out: int, stride: int) -> nn.Module:
     """Return the shortcut: the identity, or 1x1 convolution and BatchNorm where the shape changes."""
     if c_in == c_out and stride == 1:
         return nn.Identity()
-    return nn.Sequential(*_conv_bn(c_in, c_out, 1, stride))
-
-
-def _conv_bn(c_in: int, c_out: int, kernel_size: int, stride: int = 1, groups: int = 1) -> tuple[nn.Module, nn.Module]:
-    convolution = nn.Conv2d(c_in, c_out, kernel_size, stride, kernel_size // 2, groups=groups, bias=False)
-    return convolution, nn.BatchNorm2d(c_out)
+    return nn.Sequential(*conv_bn(c_in, c_out, 1, stride))
 
 
 _BLOCKS: dict[str, Block] = {"vanilla": vanilla_block, "basic": basic_block, "bottleneck": bottleneck_block}

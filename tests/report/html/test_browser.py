@@ -64,7 +64,8 @@ def view(tab):
         if page.viewport_size != {"width": width, "height": height}:
             page.set_viewport_size({"width": width, "height": height})
         page.goto(path.as_uri())
-        page.wait_for_selector("html.started")
+        if path.name == "report.html":
+            page.wait_for_selector("html.started")
         return page
 
     yield opened
@@ -185,38 +186,6 @@ def test_page_any_width_and_theme_fits_the_screen(tab, view, run):
         assert score["x"] + score["width"] <= width
 
 
-def test_chart_fingers_enlarge_reset_and_scroll(browser, view, run):
-    size = {"width": 390, "height": 844}
-    page = view(run, **size, page=browser.new_page(viewport=size, has_touch=True, is_mobile=True))
-    touches = page.context.new_cdp_session(page)
-
-    def move(*fingers, steps=8):
-        """Fingers from one place to another each."""
-        for step in range(steps + 1):
-            at = [{"x": x + (to_x - x) * step / steps, "y": y + (to_y - y) * step / steps, "id": number}
-                  for number, ((x, y), (to_x, to_y)) in enumerate(fingers)]  # fmt: skip
-            touches.send("Input.dispatchTouchEvent", {"type": "touchMove" if step else "touchStart", "touchPoints": at})
-        touches.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-
-    chart, ring = page.locator("#scatters .u-over").first, page.locator("#scatters .ring.marked").first
-    chart.scroll_into_view_if_needed()
-    box, scrolled = chart.bounding_box(), page.evaluate("scrollY")
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    before = place_of(ring)
-    move(((x - 40, y), (x - 80, y)), ((x + 40, y), (x + 80, y)))
-    middle = box["width"] / 2, box["height"] / 2
-    expected = [centre + 2 * (place - centre) for place, centre in zip(before, middle, strict=True)]
-    assert place_of(ring) == pytest.approx(expected, abs=1.5)
-    assert page.evaluate("[scrollY, visualViewport.scale]") == [scrolled, 1]
-    for _ in range(2):
-        page.touchscreen.tap(x, box["y"] + 5)
-    page.close()
-
-
-def place_of(ring):
-    return ring.evaluate("ring => [parseFloat(ring.style.left), parseFloat(ring.style.top)]")
-
-
 def test_page_texts_of_files_are_never_run(view, tmp_path):
     page = view(hostile_folder(tmp_path))
     for number in range(5):
@@ -245,8 +214,6 @@ def test_page_of_several_runs_on_a_phone(view, tmp_path):
     runs = write_ranked(tmp_path / "a"), write_ranked(tmp_path / "b", 60.0, 20, seed=1)
     assert report(["--run_dir", *map(str, runs), "--out", str(tmp_path)]) == 0
     page = view(tmp_path / "comparison.html", 390, 844)
-    assert page.locator("#lines canvas").count() == page.locator("#relative canvas").count() == 1
-    assert page.locator("#legend button").all_inner_texts() == ["a", "b"]
-    page.locator("#legend button").first.click()
+    assert page.evaluate("document.querySelector('#training-part img').naturalWidth") > 1000
     assert page.locator("#agreement-part tbody tr").count() == 1
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -165,8 +165,8 @@ def test_evidence_is_that_of_the_findings(tmp_path):
     found = find(read_run(RunFolder(tmp_path))).groups[0]
     (shown,) = page(tmp_path).evidence
     assert shown.verdict == found.verdict
-    taus = {name: each.kendall_tau for name, each in found.correlations["test_acc"].items()}
-    assert [bar[1:4] for bar in shown.bars] == [(tau.value, tau.low, tau.high) for tau in taus.values()]
+    taus = [each.kendall_tau for each in found.correlations["test_acc"].values()]
+    assert [row[1::2] for row in shown.rows] == [(str(tau), tau.n) for tau in taus]
     assert len(page(tmp_path).picks) == 8
 
 
@@ -191,9 +191,8 @@ def test_confusion_of_the_best_is_a_matrix_of_few_classes_and_a_list_of_many(tmp
     html = write_report(RunFolder(tmp_path), shown := read_run(RunFolder(tmp_path)), find(shown)).read_text()
     assert "picks/1-c1/best.ckpt" in html
     assert "&lt;dog&gt;" in html
-    rows = page(tmp_path).confused
-    assert [(row.counts, row.right) for row in rows] == [
-        (((3, "right-3"), (1, "wrong-1")), "75.0 %"), (((0, "wrong-0"), (1, "right-4")), "100.0 %"),
+    assert page(tmp_path).confused == [
+        ("cat", [(3, "right-3"), (1, "wrong-1")], 0.75), ("<dog>", [(0, "wrong-0"), (1, "right-4")], 1.0),
     ]  # fmt: skip
     many = np.eye(21, dtype=int)
     many[4, 7] = 12
@@ -222,7 +221,7 @@ def test_evidence_and_accuracies_of_a_table_are_shown(tmp_path):
     assert evidence.title == "mine, cifar10 x-valid, 12 epochs: 8 of 9 candidates are known"
     assert evidence.verdict == found.verdict
     assert "2.00 points below the best of the candidates (93.00 %), 4.00 below" in evidence.notes[0]
-    assert [bar[0] for bar in evidence.bars] == ["score at init", "parameters", "MACs"]
+    assert [row[0] for row in evidence.rows] == ["score at init", "parameters", "MACs"]
     assert shown.headline.endswith("on cifar10, as a table knows it.")
 
 

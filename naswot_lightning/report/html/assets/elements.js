@@ -28,24 +28,9 @@ function color(name) {
   return found;
 }
 
-// Charts are drawn again where their colors change: by the system's theme, and in light colors for paper.
-const repaints = [];
-
+// Charts are drawn again where the system's theme, and so their colors, change.
 function onTheme(repaint) {
-  repaints.push(repaint);
-}
-
-function watchTheme() {
-  const all = () => repaints.forEach((repaint) => repaint());
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", all);
-  addEventListener("beforeprint", () => {
-    document.documentElement.dataset.theme = "light";
-    all();
-  });
-  addEventListener("afterprint", () => {
-    delete document.documentElement.dataset.theme;
-    all();
-  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
 }
 
 // Calls back with the width of an element, now and whenever it changes.
@@ -55,12 +40,4 @@ function onWidth(host, callback) {
     const width = Math.floor(host.clientWidth);
     if (width > 0 && width !== last) callback((last = width));
   }).observe(host);
-}
-
-// What every page listens to, once its views are in their places.
-function start(selection, card) {
-  document.addEventListener("keydown", (event) => event.key === "Escape" && selection.mark(-1));
-  addEventListener("scroll", () => card.hide(), { passive: true });
-  watchTheme();
-  document.documentElement.classList.add("started");
 }

@@ -28,7 +28,7 @@ class LineChart extends Chart {
     if (!lines.length) return this.put(null, null, "no point yet");
     this.put(this.options(lines), uPlot.join(lines.map((line) => [line.x, line.y])));
     this.chart.over.addEventListener("mousemove", (event) => (this.pointer = event), true);
-    this.listen(["x"], () => {
+    this.listen(() => {
       const line = this.nearest();
       if (line && line.item >= 0) this.selection.mark(line.item);
     });

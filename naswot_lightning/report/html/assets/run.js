@@ -18,11 +18,11 @@ function startRun(data) {
   put("curves", (host) => new LearningCurves(host, document.getElementById("metric"), data.picks, details, selection, card));
   put("trajectories", (host) => new Trajectories(host, document.querySelectorAll("#range button"), data.picks, details, selection, card));
   put("legend", (host) => new Legend(host, data.picks, details, selection));
-  document.querySelectorAll("[data-bars]").forEach((host) =>
-    onWidth(host, (width) => drawEvidence(host, data.evidence[Number(host.dataset.bars)], Math.min(width, 640))));
   put("candidates", (host) => new CandidateTable(
     host, document.getElementById("filter"), document.getElementById("rows"), candidates, selection));
-  start(selection, card);
+  document.addEventListener("keydown", (event) => event.key === "Escape" && selection.mark(-1));
+  addEventListener("scroll", () => card.hide(), { passive: true });
+  document.documentElement.classList.add("started");
 }
 
 // The fronts of the objectives, score against size, and accuracy against score where there is one.
@@ -71,34 +71,4 @@ function putPicks(data, cells, details, selection) {
   });
   selection.listen(paint);
   paint();
-}
-
-// Kendall's tau of each predictor with its interval, as dots and lines from -1 to 1.
-const BAR = { label: 136, row: 30, pad: 14 };
-
-function drawEvidence(host, bars, width) {
-  const height = bars.length * BAR.row + 34;
-  const picture = svgElement("svg", { width, height, class: "bars", role: "img", "aria-label": sayBars(bars) });
-  const at = (value) => BAR.label + ((value + 1) / 2) * (width - BAR.label - BAR.pad);
-  for (const value of [-1, -0.5, 0, 0.5, 1]) {
-    const x = at(value);
-    picture.append(
-      svgElement("line", { x1: x, x2: x, y1: 4, y2: height - 26, class: value === 0 ? "zero" : "grid" }),
-      svgElement("text", { x, y: height - 10, class: "tick" }, String(value)));
-  }
-  bars.forEach(([label, tau, low, high, isSize], number) => {
-    const kind = isSize ? "size" : "score";
-    const y = (number + 0.5) * BAR.row + 2;
-    picture.append(svgElement("text", { x: BAR.label - 12, y: y + 4, class: "name" }, label));
-    if (low !== null) picture.append(svgElement("line", { x1: at(low), x2: at(high), y1: y, y2: y, class: kind }));
-    picture.append(svgElement("circle", { cx: at(tau), cy: y, r: 5.5, class: kind }));
-  });
-  host.replaceChildren(picture);
-}
-
-function sayBars(bars) {
-  return bars.map(([label, tau, low, high]) => {
-    const interval = low === null ? "" : `, from ${low.toFixed(2)} to ${high.toFixed(2)}`;
-    return `${label}: tau ${tau.toFixed(2)}${interval}`;
-  }).join("; ");
 }

@@ -52,7 +52,7 @@ class Scatter extends Chart {
       if (row < 0) this.card.hide();
       else this.card.show(row, event.clientX, event.clientY);
     });
-    this.listen(["x", "y"], (event) => {
+    this.listen((event) => {
       const row = this.nearest(event);
       if (row >= 0) this.selection.mark(row);
     });
