@@ -248,7 +248,7 @@ def _separable(channels: int, stride: int, kernel_size: int, repeats: int = 2, d
     return nn.Sequential(*layers)
 
 
-# From a name to what makes the untrained operation of channels and stride: (N, C, H, W) to (N, C, H / stride, W / stride).
+# From a name to what makes the untrained operation of channels C and stride: to (N, C, H / stride, W / stride).
 # ``nn.Identity``, and nothing else, is the identity: drop path spares it.
 OPERATIONS: dict[str, Callable[[int, int], nn.Module]] = {
     "none": lambda _, stride: Zero() if stride == 1 else SubsampledZero(),
