@@ -31,6 +31,7 @@ from naswot_lightning.scores.registry import REGISTERED, parse_scores
 from naswot_lightning.study.candidates import CandidateAccuracies, Candidates
 
 SIZES = (PARAMS.name, MACS.name)
+SIZE = "model size"
 # No name of a score.
 _CHANCE = "by chance"
 
@@ -122,9 +123,9 @@ class ScoreAssessment:
     """what its picks are worth; None where the target is no accuracy."""
 
     @property
-    def is_size(self) -> bool:
-        """Whether it is itself model size."""
-        return self.score in SIZES
+    def verdict(self) -> str:
+        """What it is beside model size, in words: its outcome, or that it is model size itself."""
+        return SIZE if self.score in SIZES else self.outcome
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,10 @@ from naswot_lightning.columns import SIZES
 from naswot_lightning.console import print_table
 from naswot_lightning.errors import UserError, warn_of_failure
 from naswot_lightning.report.figures import save_figure
-from naswot_lightning.report.figures.bars import SIZE, VerdictBar, VerdictPanel, draw_verdicts
 from naswot_lightning.storage.files import write_csv, write_json
 from naswot_lightning.study.assessment import (
+    SIZE,
     AccuracyPanel,
-    ScoreAssessment,
     Study,
     assess_scores,
     choose_scores,
@@ -28,6 +27,7 @@ from naswot_lightning.study.assessment import (
     rank_by_scores,
 )
 from naswot_lightning.study.candidates import Candidates, find_accuracies, read_candidates
+from naswot_lightning.study.figure import draw_study
 from naswot_lightning.study.settings import StudyConfig
 
 _SAID: dict[Outcome, str] = {
@@ -91,7 +91,7 @@ def print_study(found: Study) -> None:
         print(f"\n{panel.accuracy} ({panel.source}), n = {panel.n:,}; model size is {SIZES[panel.size].label}")
         lines = (
             (each.score, *map(_tau, (each.tau, each.gain_over_size, each.partial, each.tau_with_size)),
-             each.unscored, _shown_outcome(each))
+             each.unscored, each.verdict)
             for each in panel.assessments
         )  # fmt: skip
         print_table("", columns, lines)
@@ -132,7 +132,7 @@ def conclude(panel: AccuracyPanel) -> str:
     """Return in one line which scores rank better than model size."""
     said = []
     for outcome, words in _SAID.items():
-        names = [each.score for each in panel.assessments if each.outcome == outcome and not each.is_size]
+        names = [each.score for each in panel.assessments if each.outcome == outcome and each.verdict != SIZE]
         if names or outcome == "beats":
             said.append(f"{words.format(size=SIZES[panel.size].label)}: {', '.join(names) or 'none'}.")
     return f"{panel.accuracy}, n = {panel.n:,}. {' '.join(said)}"
@@ -140,7 +140,7 @@ def conclude(panel: AccuracyPanel) -> str:
 
 def say_power(panel: AccuracyPanel) -> str:
     """Return in one line what difference to model size these networks show, and how many the undecided scores need."""
-    judged = [each for each in panel.assessments if not each.is_size]
+    judged = [each for each in panel.assessments if each.verdict != SIZE]
     least = sorted(value for each in judged if (value := detectable(each.gain_over_size)))
     if not least:
         return ""
@@ -182,10 +182,6 @@ def _tau(value: Estimate | float | None) -> str:
     return "-" if defined is None else f"{value:.3f}"
 
 
-def _shown_outcome(each: ScoreAssessment) -> str:
-    return SIZE if each.is_size else each.outcome
-
-
 def write_study(found: Study, run: Candidates, out: str | None) -> None:
     """Write study.csv, study.json and study.png; the lock of the run folder is held where they lie in it."""
     folder = run.folder.path / "study" if out is None else Path(out)
@@ -196,13 +192,7 @@ def write_study(found: Study, run: Candidates, out: str | None) -> None:
         write_json(folder / "study.json", found.to_json())
         written = [folder / "study.csv", folder / "study.json"]
         with warn_of_failure(f"{folder / 'study.png'} cannot be drawn"):
-            panels = []
-            for panel in found.panels:
-                bars = [VerdictBar(each.score, each.tau, _shown_outcome(each)) for each in panel.assessments]
-                size = next(bar.tau.value for bar in bars if bar.score == panel.size)
-                panels.append(VerdictPanel(panel.accuracy, panel.n, bars, size))
-            title = f"{found.run}: {found.sampling}; {found.panels[0].source}"
-            save_figure(draw_verdicts(panels, title), folder / "study.png")
+            save_figure(draw_study(found), folder / "study.png")
             written.append(folder / "study.png")
     print(", ".join(map(str, written)))
 
@@ -219,7 +209,7 @@ def _csv_rows(found: Study) -> Iterator[dict[str, object]]:
                 "size": panel.size, "less_size": gain.value, "less_size_low": gain.low, "less_size_high": gain.high,
                 "shows_from": detectable(gain), "networks_needed": networks_needed(gain),
                 "partial_tau": partial.value, "partial_tau_low": partial.low, "partial_tau_high": partial.high,
-                "tau_with_size": each.tau_with_size, "outcome": _shown_outcome(each),
+                "tau_with_size": each.tau_with_size, "outcome": each.verdict,
                 "tau_between_runs": stable.between_runs, "lowest_tau_between_runs": stable.lowest,
                 "std_of_repeats": stable.of_repeats, **_choice_cells(each.choice),
             }  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -27,16 +26,6 @@ _HATCHES = ("", "///", "...", "xxx", "\\\\\\", "+++", "ooo", "---")
 _OFFSET = 0.18
 # Colour, marker.
 _PUBLISHED, _OURS = ("0.45", "s"), ("#31688e", "o")
-# Panels in a line.
-_ACROSS = 3
-# Of a small title, in the width of a panel.
-_LETTERS = 44
-SIZE = "model size"
-# Of a score against model size: colour, what the legend says.
-_VERDICTS = {
-    "beats": ("#2a788e", "better than size"), "cannot be told apart": ("#9fb8c4", "not to be told apart from size"),
-    "loses": ("#c46a4a", "worse than size"), "too little evidence": ("#dddddd", "no interval"), SIZE: ("0.35", SIZE),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -93,7 +82,7 @@ def draw_taus(bars: Sequence[Bar]) -> Figure:
             color = colormaps["viridis"](_DARKEST + (_BRIGHTEST - _DARKEST) * share)
             look: dict[str, Any] = {"color": color, "hatch": _HATCHES[number % len(_HATCHES)], "edgecolor": "white"}
             axis.bar([center], [bar.tau.value], 0.9 * width, label=style.plain(bar.score), **look)
-            if (ends := _ends(bar.tau)) is not None:
+            if (ends := ends_of(bar.tau)) is not None:
                 axis.errorbar([center], [bar.tau.value], yerr=ends, color="black", elinewidth=1.4, capsize=3)
         if bar.published is not None:
             mark: dict[str, Any] = {"color": "#d62728", "markeredgecolor": "black", "markersize": 5}
@@ -105,63 +94,7 @@ def draw_taus(bars: Sequence[Bar]) -> Figure:
     count = f"n = {most}" if fewest == most else f"n = {fewest} to {most}"
     axis.set_ylabel(f"Kendall tau, 95 % interval, {count}")
     axis.grid(axis="y", alpha=0.3)
-    handles = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
-    figure.legend(list(handles.values()), list(handles), loc="outside right center", fontsize="small")
-    return figure
-
-
-@dataclass(frozen=True)
-class VerdictBar:
-    """Kendall's tau of a score, and what it has over model size."""
-
-    score: str
-    tau: Estimate
-    verdict: str
-    """a key of the legend: of :func:`naswot_lightning.analysis.evidence.judge`, or :data:`SIZE`."""
-
-
-@dataclass(frozen=True)
-class VerdictPanel:
-    """The scores of a study against one accuracy."""
-
-    accuracy: str
-    n: int
-    bars: Sequence[VerdictBar]
-    tau_of_size: float | None
-
-
-def draw_verdicts(panels: Sequence[VerdictPanel], title: str) -> Figure:
-    """Draw a panel per accuracy with a bar per score, and a line where model size is."""
-    from matplotlib.figure import Figure
-    from matplotlib.patches import Patch
-
-    across, along = min(len(panels), _ACROSS), math.ceil(len(panels) / _ACROSS)
-    order = [bar.score for bar in panels[0].bars]
-    height = along * (1.5 + 0.27 * len(order)) + 0.6
-    figure = Figure(figsize=(2.6 + 3.6 * across, height), layout="constrained")
-    axes = figure.subplots(along, across, squeeze=False, sharey=True).ravel().tolist()
-    for axis, panel in zip(axes, panels, strict=False):
-        for bar in panel.bars:
-            if bar.tau.value is not None:
-                place = order.index(bar.score)
-                axis.barh([place], [bar.tau.value], 0.75, color=_VERDICTS[bar.verdict][0])
-                if (ends := _ends(bar.tau)) is not None:
-                    axis.errorbar([bar.tau.value], [place], xerr=ends, color="0.1", elinewidth=1, capsize=2)
-        if panel.tau_of_size is not None:
-            axis.axvline(panel.tau_of_size, color=_VERDICTS[SIZE][0], linestyle="--", linewidth=1)
-        axis.axvline(0.0, color="0.2", linewidth=0.8)
-        axis.set_yticks(range(len(order)), [style.plain(name) for name in order], fontsize="small")
-        # The best above.
-        axis.set_ylim(len(order) - 0.4, -0.6)
-        axis.set_xlabel("Kendall tau, 95 % interval")
-        axis.set_title(f"{style.wrapped(panel.accuracy, _LETTERS)}\nn = {panel.n:,}", fontsize="small")
-        axis.grid(axis="x", alpha=0.3)
-    for axis in axes[len(panels) :]:
-        axis.set_visible(False)
-    figure.suptitle(style.wrapped(title, _LETTERS * (1 + across)), fontsize="medium")
-    there = {bar.verdict for panel in panels for bar in panel.bars}
-    handles = [Patch(color=color, label=label) for name, (color, label) in _VERDICTS.items() if name in there]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize="small")
+    style.legend(figure, axis, loc="outside right center")
     return figure
 
 
@@ -233,9 +166,7 @@ def draw_published(rows: Sequence[ResultRow], columns: Sequence[str], title: str
         axis.grid(axis="x", alpha=0.3)
     axes[0].set_yticks(range(len(rows)), [style.plain(row.label) for row in rows])
     axes[0].set_ylim(len(rows) - 0.5, -0.5)
-    handles, labels = axes[0].get_legend_handles_labels()
-    found = dict(zip(labels, handles, strict=True))
-    figure.legend(list(found.values()), list(found), loc="outside lower center", ncols=2, fontsize="small")
+    style.legend(figure, axes[0], loc="outside lower center", ncols=2)
     figure.suptitle(style.plain(title), fontsize="small", wrap=True)
     return figure
 
@@ -254,7 +185,7 @@ def _draw_point(axis: Any, found: Spread | None, place: float, label: str, color
         )  # fmt: skip
 
 
-def _ends(tau: Estimate) -> list[list[float]] | None:
+def ends_of(tau: Estimate) -> list[list[float]] | None:
     """Return how far an interval goes below and above its value; None where there is none."""
     if tau.value is None or tau.low is None or tau.high is None:
         return None

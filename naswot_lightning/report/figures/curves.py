@@ -117,7 +117,7 @@ def draw_runs(trajectories: Mapping[str, Sequence[Points]]) -> Figure | None:
     for axis in axes:
         axis.locator_params(axis="x", integer=True)
         axis.grid(alpha=0.3)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", fontsize="small", title="run")
+    style.legend(figure, axes[0], loc="outside right center", title="run")
     return figure
 
 
@@ -174,10 +174,7 @@ def draw_best_so_far(searches: Mapping[str, Sequence[Curve]], label: str, title:
         axis.locator_params(axis="x", integer=kind == "evaluations")
         _draw_bands(axis, bands[kind], looks)
         axis.set(xlabel=_EFFORTS[kind], ylabel=style.wrapped(f"{label}, best so far", _LETTERS // 2))
-    handles, names = axes[0].get_legend_handles_labels()
-    figure.legend(
-        handles, names, loc="outside lower center", ncols=_NAMES * len(kinds), fontsize="small", handlelength=4
-    )
+    style.legend(figure, axes[0], loc="outside lower center", ncols=_NAMES * len(kinds), handlelength=4)
     return figure
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,8 +21,6 @@ from naswot_lightning.report.run import Run
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Panels in a line.
-_ACROSS = 3
 _MILLION = 1e6
 # More points are pixels, which keeps a vector file small: 300,000 take less than a second.
 _MANY = 5000
@@ -140,15 +137,13 @@ class ScorePanel:
 
 def draw_score_panels(panels: Sequence[ScorePanel]) -> Figure:
     """Draw a panel for each data set of each table (the paper's Figures 3, 9 and 10)."""
-    figure, axes = _grid(len(panels))
-    for axis, panel in zip(axes, panels, strict=False):
+    figure, axes = style.grid(len(panels))
+    for axis, panel in zip(axes, panels, strict=True):
         published = "none published" if panel.published is None else f"published {panel.published:.3f}"
         heading = [f"{panel.space}: {panel.accuracy}", f"Kendall tau {panel.tau:.3f}, n = {panel.tau.n}; {published}"]
-        points = _draw_points(axis, panel.scores, panel.accuracies, panel.params)
-        figure.colorbar(points, ax=axis, label="parameters (millions)")
-        axis.set(xlabel=f"score on {style.plain(panel.images)}", ylabel="accuracy (%)")
+        _draw_points(axis, panel.scores, panel.accuracies, panel.params)
+        axis.set(xlabel=f"score on {style.plain(panel.images)}")
         axis.set_title("\n".join(map(style.plain, heading)), fontsize="small")
-        axis.locator_params(axis="x", nbins=5)
     return figure
 
 
@@ -160,48 +155,34 @@ def draw_figure3(run: Run, findings: Findings) -> Figure | None:
     scores = {name: values for name, values in found.scores.items() if not np.isnan(values).all()}
     if not scores:
         return None
-    figure, axes = _grid(len(scores))
-    params = found.sizes[PARAMS.name]
-    for axis, (name, values) in zip(axes, scores.items(), strict=False):
+    figure, axes = style.grid(len(scores))
+    for axis, (name, values) in zip(axes, scores.items(), strict=True):
         there = ~np.isnan(values)
-        points = _draw_points(axis, values[there], found.accuracies[there], params[there], of=params)
+        _draw_points(axis, values[there], found.accuracies[there], found.sizes[PARAMS.name][there])
         tau = estimate(resampled_tau, values[there], found.accuracies[there])
         missing = len(there) - int(there.sum())
         axis.set_title(_heading(tau) + (f"; {missing:,} without a score" if missing else ""), fontsize="small")
-        axis.set_xscale(style.scale(values[there]))
-        axis.set(xlabel=f"score: {style.plain(name)}", ylabel="accuracy (%)")
-    if not np.isnan(params).any():
-        figure.colorbar(points, ax=axes, aspect=30, label="parameters (millions)")
+        axis.set(xlabel=f"score: {style.plain(name)}")
     title = f"{found.space}, scored on {found.images}, n = {len(found.accuracies):,} networks; {found.source}"
-    figure.suptitle(style.wrapped(title, 60 * min(len(scores), _ACROSS)), fontsize="medium")
+    figure.suptitle(style.wrapped(title, 60 * min(len(scores), style.ACROSS)), fontsize="medium")
     return figure
 
 
-def _grid(count: int) -> tuple[Figure, list[Any]]:
-    """Return a figure with so many panels, and these; what is left of the last line is empty."""
-    from matplotlib.figure import Figure
-
-    across = min(count, _ACROSS) if count != 4 else 2
-    along = math.ceil(count / across)
-    figure = Figure(figsize=(1.4 + 4.4 * across, 0.6 + 4.0 * along), layout="constrained")
-    axes = figure.subplots(along, across, squeeze=False).ravel().tolist()
-    for axis in axes[count:]:
-        axis.set_visible(False)
-    return figure, axes
-
-
-def _draw_points(
-    axis: Any, scores: np.ndarray, accuracies: np.ndarray, params: np.ndarray, of: np.ndarray | None = None
-) -> Any:
-    """Draw points whose shades are their parameters, on the scale of those of ``of``; grey where one is not known."""
-    whole = (params if of is None else of) / _MILLION
-    known = not np.isnan(whole).any()
-    axis.grid(alpha=0.3)
-    return axis.scatter(
+def _draw_points(axis: Any, scores: np.ndarray, accuracies: np.ndarray, params: np.ndarray) -> None:
+    """Draw points whose shades are their parameters, where all are known."""
+    known, log = not np.isnan(params).any(), style.scale(scores) == "log"
+    points = axis.scatter(
         scores, accuracies, s=12 if len(scores) > 100 else 24, cmap=style.color_map(), linewidths=0, alpha=0.8,
-        c=params / _MILLION if known else "0.3", vmin=whole.min() if known else None,
-        vmax=whole.max() if known else None,
+        c=params / _MILLION if known else "0.3",
     )  # fmt: skip
+    if known:
+        axis.figure.colorbar(points, ax=axis, label="parameters (millions)")
+    if log:
+        axis.set_xscale("log")
+    else:
+        axis.locator_params(axis="x", nbins=5)
+    axis.set(ylabel="accuracy (%)")
+    axis.grid(alpha=0.3)
 
 
 def draw_score_vs_accuracy(run: Run, findings: Findings) -> Figure | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,6 +16,8 @@ from naswot_lightning.spaces.errors import one_line
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+# Panels in a line.
+ACROSS = 3
 # A grey; what is light also in grey; and what is dark, and of another form.
 FAILED = "0.6"
 CANDIDATES = "#7a9cc6"
@@ -125,3 +128,22 @@ def panels(title: str, count: int = 2) -> tuple[Figure, Sequence[Any]]:
     figure = Figure(figsize=(6.4, 4.8) if count == 1 else (11.5, 4.6), layout="constrained")
     figure.suptitle(wrapped(title, 60 * count), fontsize="medium")
     return figure, figure.subplots(1, count, squeeze=False)[0]
+
+
+def grid(count: int, panel: tuple[float, float] = (4.4, 4.0), sharey: bool = False) -> tuple[Figure, list[Any]]:
+    """Return a figure with so many panels, each of a width and height, in lines of three; four are two by two."""
+    from matplotlib.figure import Figure
+
+    across = min(count, ACROSS) if count != 4 else 2
+    along = math.ceil(count / across)
+    figure = Figure(figsize=(1.6 + panel[0] * across, 0.6 + panel[1] * along), layout="constrained")
+    axes = figure.subplots(along, across, squeeze=False, sharey=sharey).ravel().tolist()
+    for axis in axes[count:]:
+        axis.set_visible(False)
+    return figure, axes[:count]
+
+
+def legend(figure: Any, axis: Any, **where: Any) -> None:
+    """Add the legend of an axis to its figure, each label once."""
+    handles = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
+    figure.legend(list(handles.values()), list(handles), fontsize="small", **where)
