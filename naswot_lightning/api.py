@@ -34,7 +34,7 @@ from naswot_lightning.scorer import ScoreEvaluator
 from naswot_lightning.scores import AGGREGATES
 from naswot_lightning.scores.registry import compute_scores, parse_scores, probe_of
 from naswot_lightning.searching.loop import row_of
-from naswot_lightning.spaces.named import NamedNetworks
+from naswot_lightning.spaces.base import NamedNetworks
 from naswot_lightning.storage.records import from_plain
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.training.plan import choose_picks

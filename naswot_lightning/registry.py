@@ -42,13 +42,13 @@ REGISTRIES: dict[str, dict[str, str]] = {
     # Functions (run, findings) -> Figure | None, in the order they are shown.
     "figure": {
         "score_vs_params": f"{_FIGURES}.scatter:draw_score_vs_params",
-        "score_distribution": f"{_FIGURES}.boxes:draw_distribution",
+        "score_distribution": f"{_FIGURES}.distributions:draw_distribution",
         "pareto": f"{_FIGURES}.scatter:draw_pareto",
-        "figure1": f"{_FIGURES}.matrices:draw_kernels",
-        "jacobian_histograms": f"{_FIGURES}.matrices:draw_jacobians",
+        "figure1": f"{_FIGURES}.distributions:draw_kernels",
+        "jacobian_histograms": f"{_FIGURES}.distributions:draw_jacobians",
         "figure3": f"{_FIGURES}.scatter:draw_figure3",
         "figure4": f"{_FIGURES}.bars:draw_figure4",
-        "figure5": f"{_FIGURES}.boxes:draw_figure5",
+        "figure5": f"{_FIGURES}.distributions:draw_figure5",
         "figure6": f"{_FIGURES}.curves:draw_figure6",
         "score_vs_accuracy": f"{_FIGURES}.scatter:draw_score_vs_accuracy",
     },

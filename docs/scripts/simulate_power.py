@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from naswot_lightning.analysis.power import detectable
+from naswot_lightning.analysis.evidence import detectable
 from naswot_lightning.analysis.statistics import estimate_of, resampled_tau, with_resamples
 
 # Taus of the better score, of the worse one, and between them, as on NAS-Bench-201: see the table of docs/study.md.

@@ -14,8 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from naswot_lightning.benchmarks import csv_table, nasbench101, nats, nds
-from naswot_lightning.benchmarks.records import Format, Key, Record, identity, listed_as
-from naswot_lightning.benchmarks.table import Table, write_table
+from naswot_lightning.benchmarks.table import Format, Key, Record, Table, identity, listed_as, write_table
 from naswot_lightning.errors import UserError
 
 # Asked in this order; the first that recognises a path reads it.

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
-from naswot_lightning.benchmarks.records import MEASURES, TRAINING, Format, Key, Reading, Record, identity
+from naswot_lightning.benchmarks.table import MEASURES, TRAINING, Format, Key, Reading, Record, identity
 from naswot_lightning.errors import UserError
 
 ARCHITECTURE = ("architecture", "arch", "arch_str")

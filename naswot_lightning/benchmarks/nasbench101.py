@@ -16,7 +16,7 @@ import google_crc32c
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
-from naswot_lightning.benchmarks.records import TRAINING, Format, Key, Reading, Record, cell_hash
+from naswot_lightning.benchmarks.table import TRAINING, Format, Key, Reading, Record, cell_hash
 from naswot_lightning.errors import UserError
 from naswot_lightning.spaces.nasbench101.graph import format_graph, graph_from_matrix
 from naswot_lightning.storage.foreign import damaged, load_plain, reading

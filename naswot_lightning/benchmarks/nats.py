@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from naswot_lightning.benchmarks.records import TRAINING, Format, Key, Reading, Record
+from naswot_lightning.benchmarks.table import TRAINING, Format, Key, Reading, Record
 from naswot_lightning.errors import UserError
 from naswot_lightning.storage.foreign import damaged, load_plain, reading
 

@@ -12,7 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from naswot_lightning.benchmarks.records import TRAINING, Format, Key, Reading, Record
+from naswot_lightning.benchmarks.table import TRAINING, Format, Key, Reading, Record
 from naswot_lightning.errors import UserError, reason_of
 from naswot_lightning.spaces import get_space
 from naswot_lightning.spaces.errors import SpaceError

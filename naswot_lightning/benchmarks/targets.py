@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from naswot_lightning.benchmarks.records import TRAINING
-from naswot_lightning.benchmarks.table import AvailableAccuracy, Table
+from naswot_lightning.benchmarks.table import TRAINING, AvailableAccuracy, Table
 from naswot_lightning.errors import UserError
 
 # By data set, the best first: (data set, split) as the benchmarks call them. On NAS-Bench-201 and the size space the

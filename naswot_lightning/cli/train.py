@@ -39,8 +39,8 @@ def train_and_compare(training: Training) -> int:
     from naswot_lightning.data.splits import warn_of_own_split
     from naswot_lightning.report.compare import compare
     from naswot_lightning.report.loggers import other_loggers, wandb_of
-    from naswot_lightning.report.wandb.comparison import ComparisonRun, ComparisonUpdates
     from naswot_lightning.report.wandb.content import comparison_config, comparison_summary
+    from naswot_lightning.report.wandb.runs import ComparisonRun, ComparisonUpdates
     from naswot_lightning.training.plan import describe_adaptation
     from naswot_lightning.training.run import load_images, prepare_picks, train_picks
 

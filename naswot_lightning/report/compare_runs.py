@@ -25,8 +25,7 @@ from naswot_lightning.report.figures import save_figure
 from naswot_lightning.report.figures.bars import Spread
 from naswot_lightning.report.figures.curves import draw_runs
 from naswot_lightning.report.findings import Findings, find
-from naswot_lightning.report.html.document import render
-from naswot_lightning.report.html.page import in_words
+from naswot_lightning.report.html.page import in_words, render
 from naswot_lightning.report.run import Run, read_rows, read_run
 from naswot_lightning.report.settings import ReportConfig
 from naswot_lightning.spaces.errors import one_line

@@ -10,7 +10,6 @@ from typing import Any
 
 import pandas as pd
 
-from naswot_lightning.analysis.confusion import Confusion, read_confusion
 from naswot_lightning.analysis.evidence import PREDICTORS, Correlation, Verdict
 from naswot_lightning.analysis.measurements import (
     AblationFile,
@@ -20,7 +19,16 @@ from naswot_lightning.analysis.measurements import (
     read_similarities,
 )
 from naswot_lightning.analysis.pareto import Objective, parse_objectives
-from naswot_lightning.analysis.results import CONTROL, Group, TrainingResult, best_result, comparable, read_results
+from naswot_lightning.analysis.results import (
+    CONTROL,
+    Confusion,
+    Group,
+    TrainingResult,
+    best_result,
+    comparable,
+    read_confusion,
+    read_results,
+)
 from naswot_lightning.analysis.trajectory import LearningCurve, Trajectory, read_learning_curve, read_trajectory
 from naswot_lightning.benchmarks.targets import Target
 from naswot_lightning.columns import PARETO_RANK, VAL_ACC, Column, Criterion

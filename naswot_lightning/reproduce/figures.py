@@ -14,13 +14,13 @@ from naswot_lightning.analysis.trajectory import Curve, Effort, band_of
 from naswot_lightning.benchmarks import Table
 from naswot_lightning.benchmarks.targets import reported_target
 from naswot_lightning.console import print_table
-from naswot_lightning.diagnostics.ablation import AblationPlan, measure_ablation, select_by_percentile
+from naswot_lightning.diagnostics.measure import AblationPlan, measure_ablation, select_by_percentile
 from naswot_lightning.errors import UserError, warn_of_failure
 from naswot_lightning.networks import get_device
 from naswot_lightning.report.figures import save_figure
 from naswot_lightning.report.figures.bars import Bar, Spread, draw_taus
-from naswot_lightning.report.figures.boxes import draw_ablation
 from naswot_lightning.report.figures.curves import draw_best_so_far
+from naswot_lightning.report.figures.distributions import draw_ablation
 from naswot_lightning.report.figures.scatter import ScorePanel, draw_score_panels
 from naswot_lightning.reproduce.benchmark_tables import (
     KnownAccuracies,
@@ -32,8 +32,7 @@ from naswot_lightning.reproduce.benchmark_tables import (
     scored_space,
 )
 from naswot_lightning.reproduce.published import published_taus
-from naswot_lightning.reproduce.score_table import score_table, scores_by_name
-from naswot_lightning.reproduce.searches import TabularSearch
+from naswot_lightning.reproduce.searches import TabularSearch, score_table, scores_by_name
 from naswot_lightning.reproduce.settings import AblationSettings, AlgorithmSettings, BarSettings, PanelSettings
 from naswot_lightning.searching.algorithms.base import get_algorithm
 from naswot_lightning.spaces import get_space

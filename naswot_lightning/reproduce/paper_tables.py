@@ -26,8 +26,7 @@ from naswot_lightning.reproduce.benchmark_tables import (
 )
 from naswot_lightning.reproduce.figures import write_results
 from naswot_lightning.reproduce.published import PublishedRow, PublishedTable, published_table
-from naswot_lightning.reproduce.score_table import ScoreTable, score_table
-from naswot_lightning.reproduce.searches import TabularSearch
+from naswot_lightning.reproduce.searches import ScoreTable, TabularSearch, score_table
 from naswot_lightning.reproduce.settings import CellSettings, TableSettings
 from naswot_lightning.seeds import derived_seed
 

@@ -64,7 +64,7 @@ def get_space(name: str) -> Space:
     """Return the search space of that name, or of an import path such as ``my_package.MySpace``.
 
     The path names a subclass of :class:`Space`, or a function that a module of your own defines and that returns
-    networks by name (see :class:`naswot_lightning.spaces.named.NamedNetworks`); it is looked up from the working
+    networks by name (see :class:`naswot_lightning.spaces.base.NamedNetworks`); it is looked up from the working
     directory first. Its code is imported and called: of a name that comes from a file, ask :func:`known_space`.
 
     Either may be followed by options, the typed arguments of the class or function: ``nds_darts:depth=8,width=16``.
@@ -94,8 +94,7 @@ def _make_space(name: str) -> Space:
     full_name, arguments = read_options(name, constructor)
     if full_name != name:
         return get_space(full_name)
-    from naswot_lightning.spaces.base import Space
-    from naswot_lightning.spaces.named import NamedNetworks
+    from naswot_lightning.spaces.base import NamedNetworks, Space
 
     try:
         made = constructor(**arguments)

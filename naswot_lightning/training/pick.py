@@ -44,8 +44,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from naswot_lightning.analysis.confusion import Confusion
-from naswot_lightning.analysis.results import CONTROL, TrainingResult
+from naswot_lightning.analysis.results import CONTROL, Confusion, TrainingResult
 from naswot_lightning.callbacks import (
     DivergedError,
     MetricsTable,

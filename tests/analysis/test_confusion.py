@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from naswot_lightning.analysis.confusion import Confusion, read_confusion
+from naswot_lightning.analysis.results import Confusion, read_confusion
 from naswot_lightning.errors import UserError
 
 

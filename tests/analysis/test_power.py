@@ -3,7 +3,7 @@
 import pytest
 
 from docs.scripts.simulate_power import simulate
-from naswot_lightning.analysis.power import describe_power, detectable, networks_needed
+from naswot_lightning.analysis.evidence import describe_power, detectable, networks_needed
 from naswot_lightning.analysis.statistics import Estimate
 
 

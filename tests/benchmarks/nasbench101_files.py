@@ -5,7 +5,7 @@ import json
 import random
 import struct
 
-from naswot_lightning.benchmarks.records import cell_hash
+from naswot_lightning.benchmarks.table import cell_hash
 from naswot_lightning.spaces.nasbench101.graph import OPS, edges_of, live_graph
 
 WORDS = {"train": "train", "validation": "valid", "test": "test"}

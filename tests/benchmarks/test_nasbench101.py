@@ -8,7 +8,7 @@ import pytest
 
 from naswot_lightning.benchmarks import open_benchmark
 from naswot_lightning.benchmarks.convert import convert
-from naswot_lightning.benchmarks.records import cell_hash
+from naswot_lightning.benchmarks.table import cell_hash
 from naswot_lightning.errors import UserError
 from naswot_lightning.spaces.nasbench101.graph import format_graph, live_graph, renumberings
 from tests.benchmarks.nasbench101_files import WORDS, crc32c, described, frame, plain, row, tfrecord

@@ -11,8 +11,7 @@ import pytest
 from naswot_lightning.benchmarks import AvailableAccuracy, open_benchmark
 from naswot_lightning.benchmarks.convert import convert
 from naswot_lightning.benchmarks.known_space import space_of
-from naswot_lightning.benchmarks.records import Key
-from naswot_lightning.benchmarks.table import Table, read_table, write_table
+from naswot_lightning.benchmarks.table import Key, Table, read_table, write_table
 from naswot_lightning.benchmarks.targets import Target, reported_target, search_target
 from naswot_lightning.errors import UserError
 from naswot_lightning.spaces import EnumerableSpace, SpaceError

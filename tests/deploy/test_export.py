@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from naswot_lightning.analysis.confusion import read_confusion
+from naswot_lightning.analysis.results import read_confusion
 from naswot_lightning.cli import run_named
 from naswot_lightning.cli.parser import parse
 from naswot_lightning.config import TrainConfig

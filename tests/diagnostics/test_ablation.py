@@ -14,7 +14,7 @@ from naswot_lightning.analysis.measurements import (
     relative_scores,
 )
 from naswot_lightning.diagnostics import ablation
-from naswot_lightning.report.figures.boxes import draw_figure5
+from naswot_lightning.report.figures.distributions import draw_figure5
 from naswot_lightning.report.run import read_run
 from naswot_lightning.storage.run_folder import RunFolder
 from tests.diagnostics.runs import BATCH, FEW, NAMES, report

@@ -11,7 +11,7 @@ from naswot_lightning.data.probe import load_probe
 from naswot_lightning.diagnostics import measure
 from naswot_lightning.diagnostics.measure import in_ranges
 from naswot_lightning.networks import build_network
-from naswot_lightning.report.figures.matrices import draw_jacobians, draw_kernels
+from naswot_lightning.report.figures.distributions import draw_jacobians, draw_kernels
 from naswot_lightning.report.run import read_run
 from naswot_lightning.spaces import get_space
 from naswot_lightning.storage.run_folder import RunFolder

@@ -17,7 +17,7 @@ from naswot_lightning.data.probe import load_probe
 from naswot_lightning.naswot.isolation import UnseenCallError
 from naswot_lightning.scorer import ScoreEvaluator
 from naswot_lightning.scores.registry import REGISTERED, compute_scores
-from naswot_lightning.spaces.named import NamedNetworks
+from naswot_lightning.spaces.base import NamedNetworks
 from tests.brute_force import brute_force_kernel, images_of
 
 

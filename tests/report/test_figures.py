@@ -13,8 +13,8 @@ from naswot_lightning.columns import Column, Criterion
 from naswot_lightning.ranking import no_rows, rank, read_ranking, write_ranking
 from naswot_lightning.report.figures import draw_figures, save_figure, style
 from naswot_lightning.report.figures.bars import draw_figure4
-from naswot_lightning.report.figures.boxes import draw_distribution
 from naswot_lightning.report.figures.curves import draw_best_so_far, draw_figure6
+from naswot_lightning.report.figures.distributions import draw_distribution
 from naswot_lightning.report.figures.scatter import (
     draw_figure3,
     draw_pareto,

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import kendalltau
 
 from naswot_lightning.benchmarks import open_benchmark
-from naswot_lightning.diagnostics.ablation import select_by_percentile
+from naswot_lightning.diagnostics.measure import select_by_percentile
 from naswot_lightning.reproduce import figures
 from naswot_lightning.reproduce.benchmark_tables import best_of_all_trainings
 from naswot_lightning.reproduce.paper_tables import draw_samples

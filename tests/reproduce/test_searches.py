@@ -9,8 +9,7 @@ from naswot_lightning.benchmarks import open_benchmark
 from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig, WandbConfig
 from naswot_lightning.errors import UserError
-from naswot_lightning.reproduce.score_table import score_table, scores_by_name, scores_folder
-from naswot_lightning.reproduce.searches import SearchBudget, TabularSearch
+from naswot_lightning.reproduce.searches import SearchBudget, TabularSearch, score_table, scores_by_name, scores_folder
 from naswot_lightning.reproduce.settings import Scoring
 from tests.reproduce.tables import accuracy, architectures, write_table
 

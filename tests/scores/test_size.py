@@ -13,7 +13,7 @@ from torchvision.models import resnet18
 from naswot_lightning.naswot import activation_kernel
 from naswot_lightning.scorer import ScoreEvaluator
 from naswot_lightning.spaces import get_space, list_spaces
-from naswot_lightning.spaces.named import NamedNetworks
+from naswot_lightning.spaces.base import NamedNetworks
 from tests.scores.networks import SPACE, branches, probe_of, score
 from tests.spaces.test_every_space import CELLS
 

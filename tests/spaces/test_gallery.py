@@ -52,7 +52,7 @@ def test_mistakes_are_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys):
         "nasbench201 --output folder.png": "folder.png cannot be written: Is a directory",
         "nasbench201": "--output FILE.png or FILE.svg is needed",
         "--output a.png": "name the space",
-        "naswot_lightning.spaces.named.NamedNetworks --output a.png": "of its constructor is missing",
+        "naswot_lightning.spaces.base.NamedNetworks --output a.png": "of its constructor is missing",
     }
     for words, message in messages.items():
         with pytest.raises(SystemExit) as ended:
@@ -85,7 +85,7 @@ def test_nothing_lies_on_a_text():
         assert all(right[0] - left[1] == pytest.approx(GAP) for left, right in itertools.pairwise(layout.columns))
         for route in layout.routes:
             assert all(b.column == a.column + 1 for a, b in itertools.pairwise(route))
-        for box in layout.boxes:
+        for box in layout.distributions:
             left, right = layout.columns[box.column]
             assert left - 1e-6 <= box.x - box.width / 2 <= box.x + box.width / 2 <= right + 1e-6
             assert -1e-6 <= box.y - box.height / 2 <= box.y + box.height / 2 <= layout.height + 1e-6

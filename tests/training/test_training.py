@@ -11,7 +11,7 @@ from naswot_lightning.cli.search import run_search
 from naswot_lightning.cli.train import run_training
 from naswot_lightning.config import SearchConfig, TrainConfig, WandbConfig
 from naswot_lightning.errors import UserError
-from naswot_lightning.report.wandb.comparison import ComparisonUpdates
+from naswot_lightning.report.wandb.runs import ComparisonUpdates
 from naswot_lightning.spaces import get_space
 from naswot_lightning.training.progress import Outcome, read_outcome
 from tests.images import make_image_folder

@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 import yaml
 
-from naswot_lightning.analysis.confusion import Confusion
 from naswot_lightning.analysis.evidence import correlations, judge
-from naswot_lightning.analysis.results import Network
+from naswot_lightning.analysis.results import Confusion, Network
 from naswot_lightning.benchmarks.targets import Target
 from naswot_lightning.cli.parser import parse
 from naswot_lightning.columns import PARAMS, Column, Criterion

@@ -6,7 +6,7 @@ from naswot_lightning.config import WandbConfig
 from naswot_lightning.report import compare as compare_module
 from naswot_lightning.report.compare import compare
 from naswot_lightning.report.figures import draw_figures
-from naswot_lightning.report.wandb.comparison import ComparisonRun, ComparisonUpdates
+from naswot_lightning.report.wandb.runs import ComparisonRun, ComparisonUpdates
 from naswot_lightning.storage.run_folder import RunFolder
 from tests.execution.tasks import wait_until
 from tests.report.run_folders import write_noisy
