@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+import math
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
 
 from naswot_lightning.data import DATASETS
 from naswot_lightning.errors import UserError, expect_name
@@ -13,15 +14,8 @@ from naswot_lightning.scores import SCORES
 _MOST_RUNS = 10_000
 
 
-def _expect(least: float, most: float, **values: float | None) -> None:
-    for name, value in values.items():
-        if value is not None and not least <= value <= most:
-            raise UserError(f"--{name} {value}: expected {least:g} to {most:,g}")
-
-
-def _expect_scores(scores: list[str]) -> None:
-    for name in scores:
-        expect_name("score", name, SCORES)
+def _within(least: float, most: float, default: Any) -> Any:
+    return field(default=default, metadata={"bounds": (least, most)})
 
 
 @dataclass
@@ -40,9 +34,9 @@ class Scoring:
     """the folder of the data sets."""
     image_size: int | None = None
     """side of the images of an imagefolder; their own size by default."""
-    batch_size: int = 128
+    batch_size: int = _within(2, 10_000, 128)
     """images in the mini-batch."""
-    seed: int = 0
+    seed: int = _within(0, 2**32 - 1, 0)
     """seeds the draws, the mini-batch and the weights."""
     canonical: bool = True
     """score networks without their dead branches, equal networks once; false for the paper's count."""
@@ -62,40 +56,39 @@ class Scoring:
             raise UserError("--dataset: give the data set of the mini-batches, such as --dataset cifar10")
         for name in self.dataset:
             expect_name("dataset", name, [*DATASETS, "noise"])
-        _expect(2, 10_000, batch_size=self.batch_size)
-        _expect(0, 2**32 - 1, seed=self.seed)
+        for name in getattr(self, "scores", ()):
+            expect_name("score", name, SCORES)
+        for each in fields(self):
+            least, most = each.metadata.get("bounds", (-math.inf, math.inf))
+            value = getattr(self, each.name)
+            for number in value if isinstance(value, list) else [value]:
+                if isinstance(number, int | float) and not least <= number <= most:
+                    raise UserError(f"--{each.name} {number}: expected {least:g} to {most:,g}")
 
 
 @dataclass
 class TableSettings(Scoring):
     """Table 2: what searches pick, beside the published numbers."""
 
-    runs: int = 500
+    runs: int = _within(1, _MOST_RUNS, 500)
     """runs of searches that look scores up: N architectures drawn anew, the best by its score."""
-    searches: int = 50
+    searches: int = _within(1, _MOST_RUNS, 50)
     """runs of searches with feedback: REA, AREA, REINFORCE, BOHB."""
-    budget: float = 12_000.0
+    budget: float = _within(1, 1e9, 12_000.0)
     """seconds of training, as the table has them, after which these searches end."""
-    evaluations: int | None = None
+    evaluations: int | None = _within(1, _MOST_RUNS, None)
     """trainings after which they end where the table has no seconds; without it they are left out there."""
     scores: list[str] = field(default_factory=lambda: ["naswot", "params"])
     """what picks by a score are made by: {scores}; params and macs are model size."""
-    samples: int | Literal["all"] = "all"
+    samples: int | Literal["all"] = _within(1, 10_000_000, "all")
     """architectures of the table that are candidates, drawn by the seed; all that are to be scored."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _expect(1, _MOST_RUNS, runs=self.runs, searches=self.searches, evaluations=self.evaluations)
-        _expect(1, 1e9, budget=self.budget)
-        _expect_scores(self.scores)
-        _expect(1, 10_000_000, samples=None if self.samples == "all" else self.samples)
 
 
 @dataclass
 class CellSettings(TableSettings):
     """Table 1: what searches of NAS-Bench-101 pick, beside the published numbers."""
 
-    samples: int | Literal["all"] = 10_000
+    samples: int | Literal["all"] = _within(1, 10_000_000, 10_000)
     """architectures of the table that are candidates, drawn by the seed; all 423,624 take hours to score."""
 
 
@@ -103,12 +96,8 @@ class CellSettings(TableSettings):
 class PanelSettings(Scoring):
     """The score of untrained networks against the accuracy of trained ones, a panel for each data set of each table."""
 
-    samples: int = 1000
+    samples: int = _within(2, 1_000_000, 1000)
     """networks of each panel, drawn by the seed."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _expect(2, 1_000_000, samples=self.samples)
 
 
 @dataclass
@@ -122,23 +111,16 @@ class BarSettings(PanelSettings):
         super().__post_init__()
         if not self.scores:
             raise UserError("--scores: give the scores to compare, such as --scores naswot params")
-        _expect_scores(self.scores)
 
 
 @dataclass
 class AblationSettings(Scoring):
     """Figure 5: how the score of ten networks varies with the mini-batch, noise for images, the weights, the batch."""
 
-    samples: int = 20
+    samples: int = _within(2, 1_000, 20)
     """scores of each network, each way."""
-    batch_sizes: list[int] = field(default_factory=lambda: [32, 64, 128, 256])
+    batch_sizes: list[int] = field(default_factory=lambda: [32, 64, 128, 256], metadata={"bounds": (2, 10_000)})
     """of the fourth panel."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _expect(2, 1_000, samples=self.samples)
-        for size in self.batch_sizes:
-            _expect(2, 10_000, batch_sizes=size)
 
 
 @dataclass
@@ -147,16 +129,11 @@ class AlgorithmSettings(Scoring):
 
     algorithms: list[str] = field(default_factory=lambda: ["random", "rea", "area", "reinforce", "bohb"])
     """algorithms with their options: {algorithms}."""
-    searches: int = 50
+    searches: int = _within(1, _MOST_RUNS, 50)
     """seeds of each."""
-    evaluations: int = 200
+    evaluations: int = _within(1, _MOST_RUNS, 200)
     """trainings of each search."""
-    budget: float | None = None
+    budget: float | None = _within(1, 1e9, None)
     """seconds of training, as the table has them, after which a search ends instead."""
     benchmark_dataset: str = "cifar10"
     """whose accuracies direct the searches and are shown."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _expect(1, _MOST_RUNS, searches=self.searches, evaluations=self.evaluations)
-        _expect(1, 1e9, budget=self.budget)

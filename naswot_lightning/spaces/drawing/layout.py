@@ -62,7 +62,7 @@ class Layout:
 
     def move(self, right: float, down: float) -> None:
         """Shift everything."""
-        for box in self.distributions:
+        for box in self.boxes:
             box.x += right
             box.y += down
         self.columns[:] = [(left + right, end + right) for left, end in self.columns]
@@ -88,7 +88,7 @@ def lay_out(graph: CellGraph, down: bool = False) -> Layout:
     layout = Layout(nodes, routes, labels, columns, columns[-1][1], height)
     if not down:
         return layout
-    for box in layout.distributions:
+    for box in layout.boxes:
         box.x, box.y, box.width, box.height = box.y, box.x, box.height, box.width
     return Layout(nodes, routes, labels, columns, layout.height, layout.width)
 
