@@ -85,7 +85,7 @@ def test_nothing_lies_on_a_text():
         assert all(right[0] - left[1] == pytest.approx(GAP) for left, right in itertools.pairwise(layout.columns))
         for route in layout.routes:
             assert all(b.column == a.column + 1 for a, b in itertools.pairwise(route))
-        for box in layout.distributions:
+        for box in layout.boxes:
             left, right = layout.columns[box.column]
             assert left - 1e-6 <= box.x - box.width / 2 <= box.x + box.width / 2 <= right + 1e-6
             assert -1e-6 <= box.y - box.height / 2 <= box.y + box.height / 2 <= layout.height + 1e-6
