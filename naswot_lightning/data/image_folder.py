@@ -152,15 +152,10 @@ def _images_of(folder: Path, others: list[Path]) -> list[str]:
 
     Links are followed, to each folder once, and not to those that hold this one or are another class.
     """
-
-    def identity(path: str | Path) -> tuple[int, int]:
-        status = os.stat(path)
-        return status.st_dev, status.st_ino
-
-    seen = {identity(each) for each in others} - {identity(folder)}
+    seen = set(map(os.path.realpath, others)) - {os.path.realpath(folder)}
     found = []
     for root, folders, names in os.walk(folder, followlinks=True):
-        if (this := identity(root)) in seen:
+        if (this := os.path.realpath(root)) in seen:
             folders.clear()
             continue
         seen.add(this)

@@ -215,14 +215,15 @@ class RunNetworks:
 
 def compute_similarities(kind: MatrixKind, known: NetworksWithAccuracy, networks: RunNetworks) -> Similarities:
     """Return the matrices of a few networks of each range of accuracy; where none has one, a UserError."""
-    chosen, matrices = _chosen(known, networks), {}
-    for place in chosen:
-        matrix = _matrix(kind, networks.measured(known.architectures[place[1]]))
+    ranges, matrices = in_ranges(known.accuracies, networks.setting("seed")), {}
+    for column, index in ((column, index) for column, indices in enumerate(ranges) for index in indices):
+        matrix = _matrix(kind, networks.measured(known.architectures[index]))
         if matrix is not None:
-            matrices[place] = matrix[:MOST_IMAGES, :MOST_IMAGES].cpu().numpy()
+            matrices[column, index] = matrix[:MOST_IMAGES, :MOST_IMAGES].cpu().numpy()
+    looked_at = sum(map(len, ranges))
     kept = list(matrices)
     if not kept:
-        raise UserError(f"none of {len(chosen)} networks of {known.space} has {kind} to show")
+        raise UserError(f"none of {looked_at} networks of {known.space} has {kind} to show")
     metadata = SimilarityMetadata(
         kind=kind,
         space=known.space,
@@ -235,30 +236,9 @@ def compute_similarities(kind: MatrixKind, known: NetworksWithAccuracy, networks
         architectures=tuple(known.architectures[index] for _, index in kept),
         accuracies=tuple(float(known.accuracies[index]) for _, index in kept),
         columns=tuple(column for column, _ in kept),
-        left_out=len(chosen) - len(kept),
+        left_out=looked_at - len(kept),
     )
     return Similarities(metadata, np.stack(list(matrices.values())).astype(np.float32))
-
-
-def are_current(kept: Similarities, known: NetworksWithAccuracy, networks: RunNetworks) -> bool:
-    """Return whether matrices that were kept are those of these networks and this mini-batch."""
-    own = kept.metadata
-    chosen = [(column, known.architectures[i], float(known.accuracies[i])) for column, i in _chosen(known, networks)]
-    there = list(zip(own.columns, own.architectures, own.accuracies, strict=True))
-    settings = networks.images, networks.setting("batch_size"), networks.setting("seed")
-    # Networks without such a matrix are counted, not named.
-    return (
-        (known.space, known.source, len(known.accuracies)) == (own.space, own.source, own.known)
-        and settings == (own.images, own.batch_size, own.seed)
-        and set(there) <= set(chosen)
-        and len(there) + own.left_out == len(chosen)
-    )
-
-
-def _chosen(known: NetworksWithAccuracy, networks: RunNetworks) -> list[tuple[int, int]]:
-    """Return the range and the index of each network that is looked at."""
-    ranges = in_ranges(known.accuracies, networks.setting("seed"))
-    return [(column, index) for column, indices in enumerate(ranges) for index in indices]
 
 
 def in_ranges(accuracies: np.ndarray, seed: int, ranges: int = _RANGES, each: int = _EACH) -> list[list[int]]:
@@ -289,7 +269,7 @@ def _matrix(kind: MatrixKind, measured: Measured) -> torch.Tensor | None:
 
 
 def measure_for_figure(figure: str, folder: RunFolder, run: Run, config: ReportConfig) -> None:
-    """Measure what a figure shows, unless the run folder keeps it; of any other figure nothing."""
+    """Measure what a figure shows into the run folder; of any other figure nothing."""
     if figure not in ("figure1", "figure5", "jacobian_histograms"):
         return
     found = networks_with_accuracy(run)
@@ -320,7 +300,5 @@ def measure_for_figure(figure: str, folder: RunFolder, run: Run, config: ReportC
         plan = AblationPlan(networks.space, header, data_dir, config.samples, sizes, networks.device)
         measure_ablation(plan, ablation_path(folder.path), config.overwrite)
         return
-    kind: MatrixKind
-    kind, kept = ("kernels", run.kernels) if figure == "figure1" else ("jacobians", run.jacobians)
-    if kept is None or not are_current(kept, found, networks):
-        compute_similarities(kind, found, networks).write(similarities_path(folder.path, kind))
+    kind: MatrixKind = "kernels" if figure == "figure1" else "jacobians"
+    compute_similarities(kind, found, networks).write(similarities_path(folder.path, kind))

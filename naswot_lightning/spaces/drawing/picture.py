@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import io
 import itertools
-import os
 import re
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from naswot_lightning.spaces.base import Space
 from naswot_lightning.spaces.drawing.layout import FONT_SIZE, Box, Layout, lay_out
@@ -27,7 +25,9 @@ MIN_WIDTH = 460.0
 _LINE, _MONOSPACE = 1.4, 0.61
 _POINTS_PER_INCH = 72
 
-INK, DEAD_INK = "#2b3440", "#a9adb3"
+# By whether it is live.
+INK = {True: "#2b3440", False: "#a9adb3"}
+STROKE: dict[bool, Any] = {True: "solid", False: (0.0, (4.0, 3.0))}
 # The first pattern that is found in a text says its face.
 FACES = {r"conv|^cell|^stage": "#cfe2f8", r"pool_?\d": "#d3efd8", r"skip": "#fbe7c2"}
 PLAIN_FACE = "#eceff3"
@@ -48,15 +48,17 @@ def draw(space: Space, architecture: str, path: Path, dpi: int = 150) -> None:
     heading = MARGIN + _LINE * (TITLE_FONT + STRING_FONT * len(lines))
     height = heading + sum(_height(layout) for layout in layouts)
     figure, axes = _sheet(width + 2 * MARGIN, height + MARGIN)
-    axes.text(MARGIN, MARGIN, space.name, fontsize=TITLE_FONT, fontweight="bold", color=INK, va="center")
-    style = {"fontsize": STRING_FONT, "family": "monospace", "color": INK, "va": "center"}
+    axes.text(MARGIN, MARGIN, space.name, fontsize=TITLE_FONT, weight="bold", color=INK[True], va="center")
+    style = {"fontsize": STRING_FONT, "family": "monospace", "color": INK[True], "va": "center"}
     for number, line in enumerate(lines):
         y = MARGIN + _LINE * (TITLE_FONT + number * STRING_FONT)
         axes.text(MARGIN, y, line, style, parse_math=False)
     top = heading
     for graph, layout in zip(graphs, layouts, strict=True):
         layout.move(MARGIN + (width - layout.width) / 2, top + MARGIN + _LINE * FONT_SIZE)
-        axes.text(MARGIN, top + MARGIN, graph.title, fontsize=FONT_SIZE, fontweight="bold", color=INK, va="center")
+        axes.text(
+            MARGIN, top + MARGIN, graph.title, fontsize=FONT_SIZE, fontweight="bold", color=INK[True], va="center"
+        )
         for edge, route, box in zip(graph.edges, layout.routes, layout.labels, strict=True):
             _draw_line(axes, route, layout.columns, edge.live)
             if box is not None:
@@ -69,11 +71,7 @@ def draw(space: Space, architecture: str, path: Path, dpi: int = 150) -> None:
     with matplotlib.rc_context({"svg.hashsalt": "spaces"}):
         figure.savefig(picture, dpi=dpi, format=kind, metadata={"Date": None} if kind == "svg" else None)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Whole or not at all: it is written beside, and renamed.
-    with TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
-        unfinished = Path(folder, path.name)
-        unfinished.write_bytes(picture.getvalue())
-        os.replace(unfinished, path)
+    path.write_bytes(picture.getvalue())
 
 
 def _height(layout: Layout) -> float:
@@ -124,7 +122,7 @@ def _draw_line(axes: Axes, route: list[Box], columns: list[tuple[float, float]],
     points.append((route[-1].x - route[-1].width / 2 + 0.1, route[-1].y))
     curve = FancyArrowPatch(path=Curve(points, [*codes, Curve.LINETO]), arrowstyle="-|>", mutation_scale=9)
     # Where lines cross, the live one is on top.
-    curve.set(color=_ink(live), linestyle=_stroke(live), linewidth=1.2, zorder=1 + live)
+    curve.set(color=INK[live], linestyle=STROKE[live], linewidth=1.2, zorder=1 + live)
     axes.add_patch(curve)
 
 
@@ -134,15 +132,7 @@ def _draw_box(axes: Axes, box: Box, text: str, live: bool, rounding: float) -> N
     corner = (box.x - box.width / 2, box.y - box.height / 2)
     frame = FancyBboxPatch(corner, box.width, box.height, boxstyle=f"round,pad=0,rounding_size={rounding}")
     face = next((face for pattern, face in FACES.items() if re.search(pattern, text)), PLAIN_FACE)
-    frame.set(facecolor=face if live else "white", edgecolor=_ink(live), linestyle=_stroke(live), zorder=3)
+    frame.set(facecolor=face if live else "white", edgecolor=INK[live], linestyle=STROKE[live], zorder=3)
     axes.add_patch(frame)
-    style = {"ha": "center", "va": "center", "color": _ink(live)}
+    style = {"ha": "center", "va": "center", "color": INK[live]}
     axes.text(box.x, box.y, text, style, fontsize=FONT_SIZE, zorder=4, parse_math=False)
-
-
-def _ink(live: bool) -> str:
-    return INK if live else DEAD_INK
-
-
-def _stroke(live: bool) -> str | tuple[float, tuple[float, float]]:
-    return "solid" if live else (0.0, (4.0, 3.0))
