@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import pandas as pd
 from torch import Tensor, nn
 
-from naswot_lightning.analysis.gain import Gain
+from naswot_lightning.analysis.evidence import Gain
 from naswot_lightning.analysis.results import TrainingResult, read_results
 from naswot_lightning.cli.search import run_search
 from naswot_lightning.cli.train import run_training

@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.output is None:
         parser.error("--output FILE.png or FILE.svg is needed to draw an architecture")
     from naswot_lightning.spaces import get_space
-    from naswot_lightning.spaces.drawing.picture import check_suffix, draw
+    from naswot_lightning.spaces.drawing import check_suffix, draw
 
     try:
         check_suffix(options.output)

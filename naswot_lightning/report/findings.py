@@ -14,14 +14,15 @@ import pandas as pd
 from naswot_lightning.analysis.evidence import (
     MIN_NETWORKS,
     Correlation,
+    Gain,
     NetworksWithAccuracy,
     Verdict,
     agreement_with_size,
     correlations,
+    gain_of,
     judge,
     note_on_range,
 )
-from naswot_lightning.analysis.gain import Gain, gain_of
 from naswot_lightning.analysis.pareto import FrontVerdict, judge_front
 from naswot_lightning.analysis.results import GroupSettings
 from naswot_lightning.analysis.statistics import describe_method

@@ -1,17 +1,86 @@
-"""The tables of ``--benchmark``: which architectures they know, and the accuracies that the paper's plots show."""
+"""The numbers of the paper, files of ``paper/``; and the tables of ``--benchmark``: what its plots show of them."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, Literal
 
 import numpy as np
 
 from naswot_lightning.benchmarks import Table, open_benchmark
 from naswot_lightning.benchmarks.targets import reported_target
 from naswot_lightning.errors import UserError
+from naswot_lightning.report.figures.bars import Spread
 from naswot_lightning.reproduce.settings import Scoring
 from naswot_lightning.seeds import derived_seed
+from naswot_lightning.storage.records import parse_yaml
+
+Kind = Literal["naswot", "random", "optimal", "algorithm", "weight sharing"]
+
+
+@dataclass(frozen=True)
+class PublishedRow:
+    """A row of a table of the paper."""
+
+    label: str
+    kind: Kind
+    """how it is run here; methods with weight sharing are quoted alone."""
+    values: Mapping[str, Spread]
+    """percent, by the names of the columns."""
+    samples: int = 1
+    """N, the architectures that a run looks at."""
+    algorithm: str | None = None
+    """the name of ``--algorithm``."""
+    seconds: float | None = None
+    note: str | None = None
+    """what is odd about its numbers."""
+
+
+@dataclass(frozen=True)
+class PublishedTable:
+    """A table of the paper."""
+
+    source: str
+    columns: Sequence[str]
+    rows: Sequence[PublishedRow]
+
+
+@dataclass(frozen=True)
+class PublishedTaus:
+    """Rank correlations of a figure of the paper."""
+
+    source: str
+    taus: Mapping[tuple[str, str, str], float]
+    """Kendall's tau by space, data set and score."""
+
+    def find(self, space: str, dataset: str, score: str) -> float | None:
+        """Return a tau; None where none is on record. Options of a space and ``-valid`` do not count."""
+        return self.taus.get((space.partition(":")[0], dataset.lower().removesuffix("-valid"), score))
+
+
+def published_table(name: str) -> PublishedTable:
+    """Return a table of the paper: table1, table2a, table2b."""
+    read = _read(name)
+    rows = []
+    for row in read["rows"]:
+        pairs = zip(read["columns"], row["values"], strict=True)
+        values = {column: Spread(*pair) for column, pair in pairs if pair is not None}
+        rows.append(PublishedRow(**{**row, "values": values}))
+    return PublishedTable(read["source"], read["columns"], rows)
+
+
+def published_taus(figure: str) -> PublishedTaus:
+    """Return the correlations of a figure: figure3, figure4; none is on record of figure9 and figure10."""
+    read = _read("correlations")[figure]
+    taus = {(each["space"], each["dataset"], each["score"]): each["tau"] for each in read["taus"]}
+    return PublishedTaus(read["source"], taus)
+
+
+def _read(name: str) -> Any:
+    return parse_yaml((files("naswot_lightning.reproduce") / "paper" / f"{name}.yaml").read_text(encoding="utf-8"))
+
 
 # The published code scores cells of NAS-Bench-101 in narrow networks.
 _AS_PUBLISHED = {"nasbench101": "nasbench101_16"}

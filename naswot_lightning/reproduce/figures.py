@@ -29,9 +29,9 @@ from naswot_lightning.reproduce.benchmark_tables import (
     known_accuracies,
     open_table,
     open_tables,
+    published_taus,
     scored_space,
 )
-from naswot_lightning.reproduce.published import published_taus
 from naswot_lightning.reproduce.searches import TabularSearch, score_table, scores_by_name
 from naswot_lightning.reproduce.settings import AblationSettings, AlgorithmSettings, BarSettings, PanelSettings
 from naswot_lightning.searching.algorithms.base import get_algorithm

@@ -17,15 +17,17 @@ from naswot_lightning.console import print_table
 from naswot_lightning.errors import UserError
 from naswot_lightning.report.figures.bars import ResultRow, Spread, draw_published
 from naswot_lightning.reproduce.benchmark_tables import (
+    PublishedRow,
+    PublishedTable,
     best_of_all_trainings,
     draw_candidates,
     images_of,
     open_table,
+    published_table,
     scored_space,
     space_of_table,
 )
 from naswot_lightning.reproduce.figures import write_results
-from naswot_lightning.reproduce.published import PublishedRow, PublishedTable, published_table
 from naswot_lightning.reproduce.searches import ScoreTable, TabularSearch, score_table
 from naswot_lightning.reproduce.settings import CellSettings, TableSettings
 from naswot_lightning.seeds import derived_seed

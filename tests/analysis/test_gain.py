@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_ind
 
-from naswot_lightning.analysis.gain import gain_of
+from naswot_lightning.analysis.evidence import gain_of
 from naswot_lightning.analysis.results import comparable
 from tests.runs import training_result
 

@@ -7,7 +7,7 @@ import pytest
 
 from naswot_lightning.cli.spaces import main
 from naswot_lightning.spaces import get_space, list_spaces
-from naswot_lightning.spaces.drawing.layout import GAP, lay_out
+from naswot_lightning.spaces.drawing import GAP, lay_out
 
 SIGNATURES = {"png": b"\x89PNG\r\n\x1a\n", "svg": b"<?xml"}
 NB201 = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|avg_pool_3x3~2|"

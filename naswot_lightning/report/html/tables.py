@@ -235,7 +235,7 @@ class Cells:
 
     def _layout(self, graph: CellGraph) -> int | None:
         """Return the position of a graph's layout; None where it would be one too many."""
-        from naswot_lightning.spaces.drawing.layout import lay_out, text_size
+        from naswot_lightning.spaces.drawing import lay_out, text_size
 
         # All that a layout depends on.
         shape = (

@@ -252,7 +252,7 @@ def cell_pictures(space: str, architectures: Sequence[str]) -> list[Any]:
     import wandb
     from PIL import Image
 
-    from naswot_lightning.spaces.drawing.picture import draw
+    from naswot_lightning.spaces.drawing import draw
 
     drawn: dict[str, Any] = {}
     with TemporaryDirectory() as folder:

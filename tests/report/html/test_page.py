@@ -25,7 +25,7 @@ from naswot_lightning.report.html.page import Page, _joined, commands_of, write_
 from naswot_lightning.report.html.tables import MOST_DRAWN, progress_of
 from naswot_lightning.report.run import BenchmarkEvidence, read_rows, read_run
 from naswot_lightning.spaces import get_space
-from naswot_lightning.spaces.drawing.layout import lay_out
+from naswot_lightning.spaces.drawing import lay_out
 from naswot_lightning.storage.files import write_json
 from naswot_lightning.storage.run_folder import RunFolder
 from tests.report.html.folders import (

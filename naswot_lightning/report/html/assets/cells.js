@@ -1,4 +1,4 @@
-// Pictures of cells, laid out by spaces/drawing/layout.py.
+// Pictures of cells, laid out by spaces/drawing.py.
 
 const FACES = [[/conv|^cell|^stage/, "conv"], [/pool_?\d/, "pool"], [/skip/, "skip"]];
 
