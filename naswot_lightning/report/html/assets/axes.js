@@ -17,33 +17,11 @@ function axis(label, kind, extra = {}) {
   };
 }
 
-const yAxis = (label, kind, extra = {}) => axis(label, kind, { size: 56, ...extra });
+const yAxis = (label, kind) => axis(label, kind, { size: 56 });
 const xAxis = (label, kind, extra = {}) => axis(label, kind, { size: 34, space: 56, ...extra });
 
 // Steps between the ticks of what has no half, such as epochs.
 const WHOLE = { incrs: Array.from({ length: 10 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat() };
-
-// Ticks of a logarithmic scale, whose own are powers of ten times its lower end.
-const MAGNITUDES = { splits: (chart, side, low, high) => magnitudes(low, high), filter: (chart, splits) => splits };
-
-function magnitudes(low, high) {
-  const decades = Math.log10(high / low);
-  if (decades < 0.7) return multiples(low, high, roundStep((high - low) / 6));
-  const digits = decades > 4 ? [1] : decades > 2 ? [1, 3] : [1, 2, 5];
-  const powers = multiples(Math.floor(Math.log10(low)), Math.log10(high), 1);
-  const all = powers.flatMap((power) => digits.map((digit) => Number(`${digit}e${Math.round(power)}`)));
-  return all.filter((value) => value >= low && value <= high);
-}
-
-function multiples(low, high, step) {
-  const first = Math.ceil(low / step);
-  return Array.from({ length: Math.max(0, Math.floor(high / step) - first + 1) }, (_, place) => (first + place) * step);
-}
-
-function roundStep(least) {
-  const power = 10 ** Math.floor(Math.log10(least));
-  return [1, 2, 5, 10].find((digit) => digit * power >= least) * power;
-}
 
 // Whether values are better seen by their magnitude.
 function isWide(values) {
@@ -64,8 +42,9 @@ function extent(values) {
 // A scale with a little room around the values of ``all``; where the reader has chosen a part, that part.
 function scale(all, wide) {
   const [low, high] = extent(all);
-  const room = wide ? Math.pow(high / low, 0.05) : (high - low || Math.abs(high) || 1) * 0.05;
-  const whole = wide ? [low / room, high * room] : [low - room, high + room];
+  const room = (high - low || Math.abs(high) || 1) * 0.05;
+  // uPlot's ticks of a logarithmic scale count from its lower end, which is round then.
+  const whole = wide ? uPlot.rangeLog(low, high, 10, false) : [low - room, high + room];
   return {
     time: false,
     distr: wide ? 3 : 1,

@@ -48,7 +48,7 @@ class LineChart extends Chart {
       cursor: { x: false, y: false, focus: { prox: 24 }, points: { size: 7 }, drag: { x: true, y: false, dist: 8 } },
       focus: { alpha: 0.22 },
       scales: { x: scale(lines.flatMap((line) => line.x), false), y: { ...scale(ys, wide) } },
-      axes: [xAxis(this.labels.x, "number", this.labels.isWhole ? WHOLE : {}), yAxis(y, this.labels.kind, wide ? MAGNITUDES : {})],
+      axes: [xAxis(this.labels.x, "number", this.labels.isWhole ? WHOLE : {}), yAxis(y, this.labels.kind)],
       series: [{}, ...lines.map((line) => this.series(line))],
       hooks: { setSelect: [(chart) => (chart.chosen = true)], setCursor: [() => this.follow()] },
     };

@@ -65,10 +65,7 @@ class Scatter extends Chart {
     return {
       cursor: { x: false, y: false, points: { show: false }, drag: { x: true, y: true, dist: 8 } },
       scales: { x: scale(this.xs, wideX), y: scale(this.ys, wideY) },
-      axes: [
-        xAxis(name(x, wideX), x.kind, wideX ? MAGNITUDES : {}),
-        yAxis(name(y, wideY), y.kind, wideY ? MAGNITUDES : {}),
-      ],
+      axes: [xAxis(name(x, wideX), x.kind), yAxis(name(y, wideY), y.kind)],
       series: [{}, { paths: () => null, points: { show: false } }],
       hooks: {
         draw: [(chart) => this.paint(chart)],
