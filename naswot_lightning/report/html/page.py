@@ -101,8 +101,6 @@ _ALWAYS = ("space", "samples", "dataset", "score", "seed")
 _OUTCOMES = {"beats": "yes", "loses": "no"}
 _GAINED = {"beat": "yes", "lose to": "no", "cannot be told from": "cannot be told"}
 _MOST_REASONS = 20
-# Of a confusion matrix.
-_MOST_CLASSES = 20
 
 
 @dataclass(frozen=True)
@@ -250,23 +248,6 @@ class Page:
         """Which training was chosen, in words."""
         best = self.run.best
         return "" if best is None else f"Chosen: {describe_best(best)}: {one_line(best.architecture)}"
-
-    @property
-    def confused(self) -> list[tuple[str, list[tuple[int, str]], float | None]]:
-        """The confusion matrix: of each class its images by what they were taken for, with shades, and the share right.
-
-        None of more classes than a page has room for.
-        """
-        found, rows = self.run.confusion, []
-        if found is None or len(found.classes) > _MOST_CLASSES:
-            return []
-        for place, counts in enumerate(found.counts.tolist()):
-            images, names = sum(counts) or 1, ["right" if at == place else "wrong" for at in range(len(counts))]
-            # A shade for each quarter, rounded up.
-            shades = [f"{name}-{-(-4 * count // images)}" for name, count in zip(names, counts, strict=True)]
-            right = counts[place] / images if sum(counts) else None
-            rows.append((found.classes[place], list(zip(counts, shades, strict=True)), right))
-        return rows
 
     @property
     def failures(self) -> list[tuple[str, str, int]]:

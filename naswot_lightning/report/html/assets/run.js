@@ -16,7 +16,8 @@ function startRun(data) {
   put("progress", (host) => putProgress(host, data, candidates, selection, card));
   put("picks", () => putPicks(data, cells, details, selection));
   put("curves", (host) => new LearningCurves(host, document.getElementById("metric"), data.picks, details, selection, card));
-  put("trajectories", (host) => new Trajectories(host, document.querySelectorAll("#range button"), data.picks, details, selection, card));
+  put("trajectories", (host) => new LineChart(host, selection, card).set(
+    trainingLines(data.picks, details, (training) => training.score), { x: "epochs done", y: "score (natural log)", kind: "number" }));
   put("legend", (host) => new Legend(host, data.picks, details, selection));
   put("candidates", (host) => new CandidateTable(
     host, document.getElementById("filter"), document.getElementById("rows"), candidates, selection));

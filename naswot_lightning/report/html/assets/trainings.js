@@ -5,7 +5,6 @@ const METRIC_NAMES = {
   "val/acc": "validation accuracy", "train/acc": "training accuracy", "val/loss": "validation loss",
   "train/loss": "training loss", lr: "learning rate",
 };
-const EARLY_EPOCHS = 2;
 
 function trainingLines(picks, details, pointsOf) {
   return picks.flatMap((pick, number) =>
@@ -32,25 +31,6 @@ class LearningCurves {
     const kind = name.endsWith("/acc") ? "share" : "number";
     const lines = trainingLines(this.picks, this.details, (training) => training.metrics[name]);
     this.chart.set(lines, { x: "epoch", y: METRIC_NAMES[name] ?? name, kind, isWhole: true });
-  }
-}
-
-class Trajectories {
-  constructor(host, buttons, picks, details, selection, card) {
-    Object.assign(this, { buttons, picks, details });
-    this.chart = new LineChart(host, selection, card);
-    for (const button of buttons) button.addEventListener("click", () => this.show(button.value));
-    this.show("all");
-  }
-
-  show(which) {
-    const last = which === "early" ? EARLY_EPOCHS : Infinity;
-    for (const button of this.buttons) button.setAttribute("aria-pressed", String(button.value === which));
-    const lines = trainingLines(this.picks, this.details, ({ score: [x, y] }) => {
-      const until = x.filter((epoch) => epoch <= last).length;
-      return [x.slice(0, until), y.slice(0, until)];
-    });
-    this.chart.set(lines, { x: "epochs done", y: "score (natural log)", kind: "number" });
   }
 }
 
