@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from naswot_lightning.analysis.measurements import ABLATIONS, SIZES, AblationHeader, relative_scores
-from naswot_lightning.analysis.statistics import Estimate, estimate, resampled_tau, with_missing_last
+from naswot_lightning.analysis.statistics import estimate, resampled_tau, with_missing_last
 from naswot_lightning.analysis.trajectory import Curve, Effort, band_of
 from naswot_lightning.benchmarks import Table
 from naswot_lightning.benchmarks.targets import reported_target
@@ -24,6 +24,7 @@ from naswot_lightning.report.figures.distributions import draw_ablation
 from naswot_lightning.report.figures.scatter import ScorePanel, draw_score_panels
 from naswot_lightning.reproduce.benchmark_tables import (
     KnownAccuracies,
+    PublishedTaus,
     accuracies_on,
     images_of,
     known_accuracies,
@@ -87,14 +88,6 @@ def reproduce_panels(figure: str, settings: PanelSettings) -> int:
             published=published.find(table.space, known.dataset, "naswot"),
         )
         panels.append(panel)
-    print(f"Kendall's tau with accuracy, 95 % interval; published: {published.source}")
-    columns = ("space", "n", "naswot", "interval", "published", "parameters", "interval", "images", "accuracy")
-    lines = (
-        (each.space, each.tau.n, *_value_and_interval(each.tau), _three_decimals(each.published),
-         *_value_and_interval(each.tau_of_params), each.images, each.accuracy)
-        for each in panels
-    )  # fmt: skip
-    print_table("", columns, lines)
     path = Path(settings.out) / figure
     points = [
         {"table": panel.table, "accuracy_of": panel.accuracy, "architecture": architecture, "score": float(score),
@@ -111,6 +104,9 @@ def reproduce_panels(figure: str, settings: PanelSettings) -> int:
          "params_high": each.tau_of_params.high}
         for each in panels
     ]  # fmt: skip
+    _print_taus(
+        published, rows, ("space", "n", "tau", "low", "high", "published_tau", "tau_params", "images", "accuracy")
+    )
     write_results(path, rows, lambda: draw_score_panels(panels))
     return 0
 
@@ -133,19 +129,13 @@ def reproduce_figure4(figure: str, settings: BarSettings) -> int:
                 tau = estimate(resampled_tau, with_missing_last(values), accuracies)
                 paper = published.find(table.space, known.dataset, name)
                 bars.append(Bar(table.name, table.space, known.label, images, name, tau, paper))
-    print(f"Kendall's tau with accuracy, 95 % interval; published: {published.source}")
-    lines = (
-        (each.space, each.score, each.tau.n, None if each.tau.value is None else f"{each.tau:.3f}",
-         _three_decimals(each.published), each.images, each.accuracy)
-        for each in bars
-    )  # fmt: skip
-    print_table("", ("space", "score", "n", "tau", "published", "images", "accuracy"), lines)
     rows = [
         {"table": each.table, "space": each.space, "accuracy": each.accuracy, "images": each.images,
          "score": each.score, "n": each.tau.n, "tau": each.tau.value, "low": each.tau.low, "high": each.tau.high,
          "published_tau": each.published}
         for each in bars
     ]  # fmt: skip
+    _print_taus(published, rows)
     write_results(Path(settings.out) / figure, rows, lambda: draw_taus(bars))
     return 0
 
@@ -273,10 +263,8 @@ def write_results(path: Path, rows: Sequence[Mapping[str, object]], draw: Callab
     print(", ".join(map(str, written)))
 
 
-def _value_and_interval(tau: Estimate) -> tuple[str | None, str | None]:
-    interval = None if tau.low is None or tau.high is None else f"[{tau.low:.3f}, {tau.high:.3f}]"
-    return _three_decimals(tau.value), interval
-
-
-def _three_decimals(value: float | None) -> str | None:
-    return None if value is None else f"{value:.3f}"
+def _print_taus(published: PublishedTaus, rows: Sequence[Mapping[str, object]]) -> None:
+    """Print what the CSV holds, without the names of the tables and the intervals of size."""
+    print(f"Kendall's tau with accuracy, 95 % interval; published: {published.source}")
+    names = [name for name in rows[0] if name not in ("table", "params_low", "params_high")]
+    print_table("", [name.replace("_", " ") for name in names], ([row[name] for name in names] for row in rows))
