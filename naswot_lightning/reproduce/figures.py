@@ -104,9 +104,7 @@ def reproduce_panels(figure: str, settings: PanelSettings) -> int:
          "params_high": each.tau_of_params.high}
         for each in panels
     ]  # fmt: skip
-    _print_taus(
-        published, rows, ("space", "n", "tau", "low", "high", "published_tau", "tau_params", "images", "accuracy")
-    )
+    _print_taus(published, rows)
     write_results(path, rows, lambda: draw_score_panels(panels))
     return 0
 
