@@ -147,7 +147,7 @@ def _place_labels(edges: Sequence[Edge], routes: list[list[Box]], with_nodes: se
 
 
 def _untangled(rows: list[list[Box]]) -> list[list[Box]]:
-    """Return the columns in an order with few crossings: by the mean place of neighbours, then by swaps."""
+    """Return the columns in an order with few crossings: by the mean place of neighbours."""
     _number(rows)
     best, fewest = [list(row) for row in rows], _crossings(rows)
     for number in range(_ROUNDS):
@@ -161,12 +161,6 @@ def _untangled(rows: list[list[Box]]) -> list[list[Box]]:
                     box.place = sum(each.place for each in neighbours) / len(neighbours)
             row.sort(key=lambda box: box.place)
             _number([row])
-        for row in rows:
-            for place in range(len(row) - 1):
-                upper, lower = row[place], row[place + 1]
-                if _crossings_of(lower, upper) < _crossings_of(upper, lower):
-                    row[place], row[place + 1] = lower, upper
-                    lower.place, upper.place = place, place + 1
         if (crossings := _crossings(rows)) < fewest:
             best, fewest = [list(row) for row in rows], crossings
     return best
@@ -183,16 +177,6 @@ def _crossings(rows: list[list[Box]]) -> int:
         (first[0] - second[0]) * (first[1] - second[1]) < 0
         for row in rows
         for first, second in itertools.combinations([(a.place, b.place) for a in row for b in a.after], 2)
-    )
-
-
-def _crossings_of(upper: Box, lower: Box) -> int:
-    """Return how many links of two neighbours in a column cross where one is above the other."""
-    return sum(
-        a.place > b.place
-        for ours, theirs in ((upper.before, lower.before), (upper.after, lower.after))
-        for a in ours
-        for b in theirs
     )
 
 
