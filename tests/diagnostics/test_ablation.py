@@ -13,7 +13,7 @@ from naswot_lightning.analysis.measurements import (
     read_ablation,
     relative_scores,
 )
-from naswot_lightning.diagnostics import ablation
+from naswot_lightning.diagnostics import measure
 from naswot_lightning.report.figures.distributions import draw_figure5
 from naswot_lightning.report.run import read_run
 from naswot_lightning.storage.run_folder import RunFolder
@@ -44,8 +44,8 @@ def test_a_killed_command_goes_on_where_it_was(copy, unsaved, monkeypatch):
     whole = path.read_bytes()
     lines = whole.splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:7]) + lines[7][:-7])  # a last line that was cut off
-    done, evaluator = [], ablation.ScoreEvaluator
-    monkeypatch.setattr(ablation, "ScoreEvaluator", lambda *of: done.append(of) or evaluator(*of))
+    done, evaluator = [], measure.ScoreEvaluator
+    monkeypatch.setattr(measure, "ScoreEvaluator", lambda *of: done.append(of) or evaluator(*of))
     assert report(copy, *FEW) == 0
     assert path.read_bytes() == whole
     assert len(done) == len(lines) - 7

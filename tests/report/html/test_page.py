@@ -20,7 +20,7 @@ from naswot_lightning.columns import PARAMS, Column, Criterion
 from naswot_lightning.config import SearchConfig, TrainConfig
 from naswot_lightning.report.compare import compare
 from naswot_lightning.report.findings import find
-from naswot_lightning.report.html import document
+from naswot_lightning.report.html import page as page_module
 from naswot_lightning.report.html.page import Page, _joined, commands_of, write_report
 from naswot_lightning.report.html.tables import MOST_DRAWN, progress_of
 from naswot_lightning.report.run import BenchmarkEvidence, read_rows, read_run
@@ -309,9 +309,9 @@ def test_policy_allows_what_is_in_the_file_and_nothing_else(tmp_path):
     fetched = r"""(src|href)\s*=\s*["']?(?!#|https://github.com/leeoniya/uPlot")\w"""
     assert not re.search(fetched, html.split("<script")[0])
     ends = r"</(script|style)|<!--|\bimport\(|\bfetch\(|XMLHttpRequest|url\("
-    for path in (document._HERE / "assets").glob("**/*.*"):
+    for path in (page_module._HERE / "assets").glob("**/*.*"):
         assert not re.search(ends, path.read_text(), re.I), path
-    assert (document._HERE / "assets" / "vendor" / "uPlot-LICENSE.txt").read_text().strip() in html
+    assert (page_module._HERE / "assets" / "vendor" / "uPlot-LICENSE.txt").read_text().strip() in html
 
 
 def test_page_same_files_give_the_same_bytes_and_few(tmp_path):
