@@ -11,8 +11,7 @@ from typing import Any
 
 from naswot_lightning.errors import UserError
 from naswot_lightning.spaces.errors import SpaceError, did_you_mean
-from naswot_lightning.spaces.options import Value, read_options
-from naswot_lightning.spaces.own_code import expect_trusted, import_own, is_import_path, trust
+from naswot_lightning.spaces.own_code import Value, expect_trusted, import_own, is_import_path, read_options, trust
 
 _SEARCHING = "naswot_lightning.searching"
 _ALGORITHMS, _EVALUATORS = f"{_SEARCHING}.algorithms", f"{_SEARCHING}.evaluators"

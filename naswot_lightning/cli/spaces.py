@@ -62,7 +62,7 @@ def print_spaces() -> None:
     from rich.table import Table
 
     from naswot_lightning.spaces import EnumerableSpace, get_space, list_spaces
-    from naswot_lightning.spaces.options import list_options
+    from naswot_lightning.spaces.own_code import list_options
 
     columns = ("space", "architectures", "skeleton", "made for", "source", "options")
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")

@@ -88,7 +88,7 @@ def get_space(name: str) -> Space:
 
 
 def _make_space(name: str) -> Space:
-    from naswot_lightning.spaces.options import read_options
+    from naswot_lightning.spaces.own_code import read_options
 
     constructor = _constructor(name.partition(":")[0])
     full_name, arguments = read_options(name, constructor)
