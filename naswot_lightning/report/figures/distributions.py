@@ -115,10 +115,7 @@ def draw_distribution(run: Run, findings: Findings) -> Figure | None:
     found = scored_candidates(run)
     if found is None:
         return None
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
-    axis = figure.subplots()
+    figure, (axis,) = style.panels(found.title, 1)
     # Bins of equal width on the axis: as many as the values fill (numpy's "auto").
     log = style.scale(found.values) == "log"
     shown = np.log10(found.values) if log else found.values
@@ -136,7 +133,6 @@ def draw_distribution(run: Run, findings: Findings) -> Figure | None:
     axis.locator_params(axis="y", integer=True)
     axis.grid(axis="y", alpha=0.3)
     axis.legend(loc="best", fontsize="small")
-    figure.suptitle(style.wrapped(found.title, 80), fontsize="medium")
     return figure
 
 
@@ -155,11 +151,9 @@ def draw_figure5(run: Run, findings: Findings) -> Figure | None:
 
 def draw_ablation(networks: Sequence[SelectedNetwork], samples: Sequence[Sample], title: str) -> Figure:
     """Draw a box per network and way; those of several batch sizes are divided by the lowest score of their size."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11.5, 8.0), layout="constrained")
+    figure, axes = style.grid(4, (4.95, 3.7))
     colors = style.color_map()([number / max(len(networks) - 1, 1) for number in range(len(networks))])
-    for axis, ablation in zip(figure.subplots(2, 2).ravel().tolist(), ABLATIONS, strict=True):
+    for axis, ablation in zip(axes, ABLATIONS, strict=True):
         own = [sample for sample in samples if sample.ablation == ablation and sample.score == sample.score]
         if ablation == SIZES:
             sizes = sorted({sample.batch_size for sample in own})

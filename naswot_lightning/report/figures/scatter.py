@@ -32,11 +32,8 @@ def draw_score_vs_params(run: Run, findings: Findings) -> Figure | None:
     known = np.zeros(0, bool) if found is None else ~(np.isnan(found.params) | np.isnan(found.values))
     if found is None or not known.any():
         return None
-    from matplotlib.figure import Figure
-
     params, values = found.params / _MILLION, found.values
-    figure = Figure(figsize=(6.4, 4.8), layout="constrained")
-    axis = figure.subplots()
+    figure, (axis,) = style.panels(found.title, 1)
     many, others = bool(known.sum() > _MANY), known & ~found.marked
     axis.plot(
         params[others], values[others], "," if many else "o", color=style.CANDIDATES, label="candidates",
@@ -53,7 +50,6 @@ def draw_score_vs_params(run: Run, findings: Findings) -> Figure | None:
     axis.set_title(heading + (f", {missing:,} more of unknown size" if missing else ""), fontsize="medium")
     axis.grid(alpha=0.3)
     axis.legend(loc="best", fontsize="small")
-    figure.suptitle(style.wrapped(found.title, 80), fontsize="medium")
     return figure
 
 
