@@ -101,7 +101,7 @@ def _grid(found: Similarities, what: str, draw_panel: Callable[[Any, np.ndarray]
     return figure
 
 
-_FEWEST_BINS, _MOST_BINS = 12, 60
+_SCORE_BINS = 30
 # Of the height of the figure.
 _TICK = 0.06
 # Of the distance between two batch sizes.
@@ -116,11 +116,10 @@ def draw_distribution(run: Run, findings: Findings) -> Figure | None:
     if found is None:
         return None
     figure, (axis,) = style.panels(found.title, 1)
-    # Bins of equal width on the axis: as many as the values fill (numpy's "auto").
+    # Of equal width on the axis.
     log = style.scale(found.values) == "log"
     shown = np.log10(found.values) if log else found.values
-    count = min(max(len(np.histogram_bin_edges(shown, "auto")) - 1, _FEWEST_BINS), _MOST_BINS) if np.ptp(shown) else 1
-    edges = np.histogram_bin_edges(shown, count)
+    edges = np.histogram_bin_edges(shown, _SCORE_BINS if np.ptp(shown) else 1)
     axis.hist(
         found.values, (10**edges if log else edges).tolist(), color=style.CANDIDATES, edgecolor="white", linewidth=0.4
     )
