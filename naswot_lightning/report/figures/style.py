@@ -126,7 +126,7 @@ def panels(title: str, count: int = 2) -> tuple[Figure, Sequence[Any]]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 4.8) if count == 1 else (11.5, 4.6), layout="constrained")
-    figure.suptitle(wrapped(title, 60 * count), fontsize="medium")
+    figure.suptitle(wrapped(title, max(80, 60 * count)), fontsize="medium")
     return figure, figure.subplots(1, count, squeeze=False)[0]
 
 
