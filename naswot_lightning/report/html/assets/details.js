@@ -59,22 +59,11 @@ class Panel {
       return;
     }
     const architecture = this.details.architecture(item);
-    const copy = element("button", { type: "button", class: "plain", text: "copy" });
-    copy.addEventListener("click", async () => {
-      try {
-        await navigator.clipboard.writeText(architecture);
-        copy.textContent = "copied";
-      } catch { // a page from a file may not be allowed to
-        copy.textContent = "select it by hand";
-      }
-      setTimeout(() => (copy.textContent = "copy"), 1500);
-    });
     const heading = element("h3", { text: this.details.name(item) });
     const code = element("p", { class: "code wrapped", text: architecture });
     const figures = this.details.figures(item);
     const drawing = figures.length ? figures : [element("p", { class: "hint", text: "This architecture is not drawn: its string says what it is." })];
-    this.host.replaceChildren(
-      element("div", { class: "panel-head" }, heading, copy), code, this.details.numbers(item), ...drawing);
+    this.host.replaceChildren(heading, code, this.details.numbers(item), ...drawing);
   }
 }
 
