@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from naswot_lightning.analysis.choosing import DRAWS, PLACES, Choice
+from naswot_lightning.analysis.choosing import DRAWS, PLACES
 from naswot_lightning.analysis.evidence import Outcome, describe_needed, detectable, networks_needed
 from naswot_lightning.analysis.statistics import Estimate
 from naswot_lightning.columns import SIZES
@@ -119,16 +119,12 @@ def _print_choices(panel: AccuracyPanel) -> None:
     draws = list(panel.by_chance.regret)
     head = ("score", *(f"regret, best of {each:,}" for each in draws), "top 5 % found", f"nDCG@{PLACES}")
     lines = (
-        (name, *(_shown(choice.regret[each]) for each in draws), _shown(choice.top_found), _shown(choice.ndcg))
+        (name, *(str(choice.regret[each]) for each in draws), str(choice.top_found), str(choice.ndcg))
         for name, choice in rows
         if choice
     )
     print_table("", head, lines)
     print(_REGRET)
-
-
-def _shown(value: Estimate) -> str:
-    return format(value, ".2f")
 
 
 def conclude(panel: AccuracyPanel) -> str:
@@ -159,25 +155,20 @@ def say_power(panel: AccuracyPanel) -> str:
 
 
 def _print_stability(found: Study) -> None:
-    runs, repeated = 1 + len(found.further_runs), found.repeats > 1
-    if runs == 1 and not repeated:
+    runs = 1 + len(found.further_runs)
+    if runs == 1 and found.repeats == 1:
         print(
             "How stable the scores are is not known of one run: give, after it, run folders of the same architectures "
             f"(naswot search --architectures {Path(found.run) / 'ranking.csv'} --seed 1)"
         )
         return
-    columns = {"score": [each.score for each in found.stability]}
-    if repeated:
-        head = f"std over {found.repeats} repeats / over candidates"
-        columns[head] = [_tau(each.of_repeats) for each in found.stability]
-    if runs > 1:
-        columns["tau between runs"] = [_tau(each.between_runs) for each in found.stability]
-    if runs > 2:
-        columns["lowest"] = [_tau(each.lowest) for each in found.stability]
-    if runs > 1:
-        columns["tau with accuracy in each"] = [", ".join(map(_tau, each.taus)) for each in found.stability]
     print("; ".join(["Stability", *found.further_runs, *([found.panels[0].accuracy] if runs > 1 else [])]))
-    print_table("", list(columns), zip(*columns.values(), strict=True))
+    head = f"std over {found.repeats} repeats / over candidates"
+    lines = (
+        (each.score, *map(_tau, (each.of_repeats, each.between_runs, each.lowest)), ", ".join(map(_tau, each.taus)))
+        for each in found.stability
+    )
+    print_table("", ("score", head, "tau between runs", "lowest", "tau with accuracy in each"), lines)
 
 
 def _tau(value: Estimate | float | None) -> str:
@@ -205,30 +196,24 @@ def _csv_rows(found: Study) -> Iterator[dict[str, object]]:
     stability = {each.score: each for each in found.stability}
     for panel in found.panels:
         for each in panel.assessments:
-            tau, gain, partial, stable = each.tau, each.gain_over_size, each.partial, stability[each.score]
-            yield {
+            gain, stable, choice = each.gain_over_size, stability[each.score], each.choice
+            row: dict[str, object] = {
                 "accuracy": panel.accuracy, "source": panel.source, "n": panel.n, "score": each.score,
-                "unscored": each.unscored, "tau": tau.value, "tau_low": tau.low, "tau_high": tau.high,
-                "size": panel.size, "less_size": gain.value, "less_size_low": gain.low, "less_size_high": gain.high,
+                "unscored": each.unscored, **_cells("tau", each.tau), "size": panel.size, **_cells("less_size", gain),
                 "shows_from": detectable(gain), "networks_needed": networks_needed(gain),
-                "partial_tau": partial.value, "partial_tau_low": partial.low, "partial_tau_high": partial.high,
-                "tau_with_size": each.tau_with_size, "outcome": each.verdict,
+                **_cells("partial_tau", each.partial), "tau_with_size": each.tau_with_size, "outcome": each.verdict,
                 "tau_between_runs": stable.between_runs, "lowest_tau_between_runs": stable.lowest,
-                "std_of_repeats": stable.of_repeats, **_choice_cells(each.choice),
+                "std_of_repeats": stable.of_repeats,
             }  # fmt: skip
+            for draws in DRAWS:
+                row |= _cells(f"regret_{draws}", choice and choice.regret.get(draws))
+            yield {**row, **_cells("top_found", choice and choice.top_found), **_cells("ndcg", choice and choice.ndcg)}
 
 
-def _choice_cells(choice: Choice | None) -> dict[str, float | None]:
-    """Return the columns of what picks are worth; None where it is not known."""
-    known = {} if choice is None else {"top_found": choice.top_found, "ndcg": choice.ndcg}
-    known |= {} if choice is None else {f"regret_{draws}": value for draws, value in choice.regret.items()}
-    cells: dict[str, float | None] = {}
-    for name in (*(f"regret_{draws}" for draws in DRAWS), "top_found", "ndcg"):
-        value = known.get(name)
-        cells |= dict.fromkeys((name, f"{name}_low", f"{name}_high"))
-        if value is not None:
-            cells |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
-    return cells
+def _cells(name: str, found: Estimate | None) -> dict[str, object]:
+    """Return the columns of a value and its interval; None where it is not known."""
+    values = (None, None, None) if found is None else (found.value, found.low, found.high)
+    return dict(zip((name, f"{name}_low", f"{name}_high"), values, strict=True))
 
 
 # Of a small title, in the width of a panel.
