@@ -138,10 +138,8 @@ class EnumerableSpace(Space):
 class ListedChoices(EnumerableSpace):
     """All combinations of a fixed number of decisions, in lexicographic order: a :class:`CategoricalSpace`."""
 
-    @property
-    @abstractmethod
-    def choices(self) -> Sequence[Sequence[str]]:
-        """The options of each decision."""
+    choices: Sequence[Sequence[str]]
+    """The options of each decision."""
 
     @abstractmethod
     def decisions(self, architecture: str) -> tuple[int, ...]:

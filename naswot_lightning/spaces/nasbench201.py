@@ -47,6 +47,7 @@ class NASBench201(ListedChoices):
     skeleton = "3 stages x 5 cells, 16-32-64 channels"
     made_for = "32x32: CIFAR-10, CIFAR-100; 16x16: ImageNet16-120"
     source = "Dong & Yang 2020"
+    choices = (OPS,) * len(EDGES)
     evidence = (
         "model size ranks it as well as naswot does, --score diversity better than both. "
         "Kendall's tau with test accuracy on CIFAR-10 / CIFAR-100 / "
@@ -102,11 +103,6 @@ class NASBench201(ListedChoices):
     def graph(self, architecture: str) -> list[CellGraph]:
         """Return the cell, its operations on the edges."""
         return [graph_of_cell(parse_cell(architecture))]
-
-    @property
-    def choices(self) -> Sequence[Sequence[str]]:
-        """The operations, for each of :data:`EDGES`."""
-        return (OPS,) * len(EDGES)
 
     def decisions(self, architecture: str) -> tuple[int, ...]:
         """Return the operation of each edge, as its position in :data:`OPS`."""

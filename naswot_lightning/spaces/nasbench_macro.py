@@ -33,6 +33,7 @@ class NASBenchMacro(ListedChoices):
     skeleton = "3 stages of 2, 3, 3 layers, 64-128-256 channels, each at stride 2"
     made_for = "32x32: CIFAR-10"
     source = "Su et al. 2021"
+    choices = (OPS,) * LAYERS
     evidence = (
         "naswot ranks it better than model size does, --score diversity better than both. Kendall's tau with test "
         "accuracy over 600 random networks, 16 CIFAR-10 images: MACs .578, naswot .724, --score diversity .785 "
@@ -41,7 +42,12 @@ class NASBenchMacro(ListedChoices):
 
     def build(self, architecture: str, num_classes: int = 10, in_channels: int = 3) -> nn.Module:
         """Return the network: images (N, in_channels, H, W) to logits (N, num_classes)."""
-        layers = [_build_layer(layer) for layer in _layers(self.decisions(architecture))]
+        layers: list[nn.Module] = []
+        for op, c_in, c_out, stride in _layers(self.decisions(architecture)):
+            if op:
+                layers.append(MBConv(c_in, c_out, _KERNELS[op], _EXPANSIONS[op], stride))
+            else:
+                layers.append(nn.Identity() if stride == 1 else nn.Sequential(*conv_bn(c_in, c_out, 1, stride)))
         return nn.Sequential(
             OrderedDict(
                 stem=nn.Sequential(*conv_bn(in_channels, STEM_WIDTH, 3), nn.ReLU(inplace=True)),
@@ -85,11 +91,6 @@ class NASBenchMacro(ListedChoices):
         stem, head = f"stem\n{STEM_WIDTH} channels", f"1x1 convolution\n{HEAD_WIDTH} channels"
         return [chain_graph("network", ["images", stem, *labels, head, "pooling,\nclassifier"])]
 
-    @property
-    def choices(self) -> Sequence[Sequence[str]]:
-        """The operations, for each layer."""
-        return (OPS,) * LAYERS
-
     def decisions(self, architecture: str) -> tuple[int, ...]:
         """Return the operation of each layer, as its position in :data:`OPS`."""
         key = architecture.strip()
@@ -118,12 +119,6 @@ def _layers(ops: Sequence[int]) -> Iterator[_Layer]:
         for position in range(length):
             yield _Layer(next(remaining), width, wider, 1 if position else 2)
             width = wider
-
-
-def _build_layer(layer: _Layer) -> nn.Module:
-    if layer.op:
-        return MBConv(layer.c_in, layer.c_out, _KERNELS[layer.op], _EXPANSIONS[layer.op], layer.stride)
-    return nn.Identity() if layer.stride == 1 else nn.Sequential(*conv_bn(layer.c_in, layer.c_out, 1, layer.stride))
 
 
 class MBConv(nn.Module):

@@ -32,6 +32,7 @@ class NATSSize(ListedChoices):
     skeleton = "3 cells of one kind, a reduction between each two"
     made_for = "32x32: CIFAR-10, CIFAR-100; 16x16: ImageNet16-120"
     source = "Dong et al. 2021"
+    choices = (tuple(map(str, WIDTHS)),) * len(POSITIONS)
     evidence = (
         "model size ranks it far better than naswot does, --score diversity better than both. "
         "Kendall's tau with validation accuracy on CIFAR-10 / "
@@ -74,18 +75,13 @@ class NATSSize(ListedChoices):
         network = chain_graph("network", ["images", *labels, "pooling,\nclassifier"])
         return [network, graph_of_cell(parse_cell(CELL))]
 
-    @property
-    def choices(self) -> Sequence[Sequence[str]]:
-        """The widths, for each of :data:`POSITIONS`."""
-        return (_WIDTH_TEXTS,) * len(POSITIONS)
-
     def decisions(self, architecture: str) -> tuple[int, ...]:
         """Return each width, as its position in :data:`WIDTHS`."""
         return tuple(map(WIDTHS.index, parse_widths(architecture)))
 
     def from_decisions(self, decisions: Sequence[int]) -> str:
         """Return the architecture of these widths."""
-        return ":".join(_WIDTH_TEXTS[decision] for decision in decisions)
+        return ":".join(str(WIDTHS[decision]) for decision in decisions)
 
 
 def parse_widths(architecture: str) -> Widths:
@@ -97,16 +93,13 @@ def parse_widths(architecture: str) -> Widths:
             f"write it as 8:16:32:48:64"
         )
     for number, (text, position) in enumerate(zip(texts, POSITIONS, strict=True), start=1):
-        if text not in _WIDTH_TEXTS:
+        if text not in NATSSize.choices[0]:
             raise SpaceError(
                 f"architecture {quoted(architecture)}, width {number} ({position}): {quoted(text)}, "
-                f"expected one of {', '.join(_WIDTH_TEXTS)}"
+                f"expected one of {', '.join(NATSSize.choices[0])}"
             )
     c1, c2, c3, c4, c5 = map(int, texts)
     return c1, c2, c3, c4, c5
-
-
-_WIDTH_TEXTS = tuple(map(str, WIDTHS))
 
 
 def _cell_weights(c_in: int, c_out: int) -> int:

@@ -133,11 +133,12 @@ class StandardSpace(Space):
     def build(self, architecture: str, num_classes: int = 10, in_channels: int = 3) -> nn.Module:
         """Return the network; weights are drawn in the order in which the published code draws them."""
         stages = self._real_stages(self.parse(architecture))
-        width = self._stem_width
-        if self.naswot_quirks and self.block != "vanilla":
-            stem = imagenet_stem(in_channels, width)
-        else:
-            stem = cifar_stem(in_channels, width, stride=2 if self.naswot_quirks else 1)
+        width, is_large = self._stem_width, self.naswot_quirks and self.block != "vanilla"
+        stem = nn.Sequential(
+            *conv_bn(in_channels, width, 7 if is_large else 3, 2 if self.naswot_quirks else 1), nn.ReLU(inplace=True)
+        )
+        if is_large:
+            stem.append(nn.MaxPool2d(3, stride=2, padding=1))
         return AnyNet(stem, width, stages, _BLOCKS[self.block], num_classes)
 
     def validate(self, architecture: str) -> None:
@@ -336,18 +337,6 @@ def estimate_stage_params(stages: tuple[Stage, ...], stem_width: int, has_bottle
         total += outer * (c_in + (stage.depth - 1) * stage.width) + stage.depth * inner
         c_in = stage.width
     return total
-
-
-def cifar_stem(in_channels: int, width: int, stride: int = 1) -> nn.Module:
-    """Return 3x3 convolution, BatchNorm, ReLU: (N, in_channels, H, W) to (N, width, H / stride, W / stride)."""
-    return nn.Sequential(*conv_bn(in_channels, width, 3, stride), nn.ReLU(inplace=True))
-
-
-def imagenet_stem(in_channels: int, width: int) -> nn.Module:
-    """Return 7x7 convolution and max pooling: (N, in_channels, H, W) to (N, width, H / 4, W / 4)."""
-    return nn.Sequential(
-        *conv_bn(in_channels, width, 7, stride=2), nn.ReLU(inplace=True), nn.MaxPool2d(3, stride=2, padding=1)
-    )
 
 
 def vanilla_block(stage: Stage, c_in: int, stride: int) -> nn.Module:
