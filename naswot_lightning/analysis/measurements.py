@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 
 from naswot_lightning.errors import UserError
 from naswot_lightning.storage.files import atomic_path, damaged_line, whole_lines
@@ -33,20 +32,6 @@ class SelectedNetwork:
     architecture: str
     accuracy: float
     """percent."""
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A score of a network under one condition."""
-
-    ablation: str
-    """what varies: one of :data:`ABLATIONS`."""
-    network: SelectedNetwork
-    number: int
-    """of the sample, from 0."""
-    batch_size: int
-    score: float
-    """NaN where the network has none."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +76,9 @@ class AblationFile:
     """The content of an ablation file, in the order in which it was measured."""
 
     header: AblationHeader
-    samples: tuple[Sample, ...]
+    samples: pd.DataFrame
+    """a row per score: ablation, number, batch_size, the network's place in the header, score (NaN where there is
+    none), and ``relative``: the score divided by the lowest of that batch size."""
 
 
 def ablation_path(folder: Path) -> Path:
@@ -112,7 +99,7 @@ def read_ablation(path: Path) -> AblationFile | None:
         header = from_json(AblationHeader, lines[0])
     except ValueError as error:
         raise UserError(f"{path}, line 1: {error}; remove the file, and its scores are measured again") from None
-    samples: list[Sample] = []
+    rows: list[tuple[str, int, int, int, float | None]] = []
     for number, line in enumerate(lines[1:], start=2):
         try:
             own = from_json(AblationLine, line)
@@ -120,19 +107,11 @@ def read_ablation(path: Path) -> AblationFile | None:
                 raise ValueError(f"expected one of {', '.join(ABLATIONS)} with {len(header.networks)} scores")
         except ValueError as error:
             raise damaged_line(path, number, str(error)) from None
-        samples += (
-            Sample(own.ablation, network, own.number, own.batch_size, math.nan if score is None else score)
-            for network, score in zip(header.networks, own.scores, strict=True)
-        )
-    return AblationFile(header, tuple(samples))
-
-
-def relative_scores(samples: Sequence[Sample]) -> list[float]:
-    """Return scores divided by the lowest of the same batch size, by which those of several sizes compare."""
-    lowest: dict[int, float] = {}
-    for sample in samples:
-        lowest[sample.batch_size] = np.fmin(sample.score, lowest.get(sample.batch_size, np.inf))
-    return [sample.score / lowest[sample.batch_size] for sample in samples]
+        rows += [(own.ablation, own.number, own.batch_size, place, score) for place, score in enumerate(own.scores)]
+    samples = pd.DataFrame(rows, columns=["ablation", "number", "batch_size", "network", "score"])
+    samples["score"] = samples["score"].astype(float)
+    samples["relative"] = samples["score"] / samples.groupby(["ablation", "batch_size"])["score"].transform("min")
+    return AblationFile(header, samples)
 
 
 @dataclass(frozen=True)

@@ -143,7 +143,7 @@ def measure_ablation(plan: AblationPlan, path: Path, overwrite: bool = False) ->
         with JsonLines(path) as file:
             if kept is None:
                 file.append(asdict(plan.header))
-            done = {(each.ablation, each.number, each.batch_size) for each in kept.samples} if kept else set()
+            done = set(_keys(kept)) if kept else set()
             missing = [condition for condition in wanted if condition[:3] not in done]
             if missing:
                 _measure(plan, missing, len(wanted), file)
@@ -151,8 +151,11 @@ def measure_ablation(plan: AblationPlan, path: Path, overwrite: bool = False) ->
     # The file was just written.
     assert found is not None
     keys = {condition[:3] for condition in wanted}
-    own = (each for each in found.samples if (each.ablation, each.number, each.batch_size) in keys)
-    return AblationFile(found.header, tuple(own))
+    return AblationFile(found.header, found.samples[[key in keys for key in _keys(found)]])
+
+
+def _keys(found: AblationFile) -> Iterator[tuple[Any, ...]]:
+    return zip(*(found.samples[name].tolist() for name in ("ablation", "number", "batch_size")), strict=True)
 
 
 def _measure(plan: AblationPlan, missing: Sequence[AblationCondition], wanted: int, file: JsonLines) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from naswot_lightning.analysis.measurements import ABLATIONS, SIZES, AblationHeader, relative_scores
+from naswot_lightning.analysis.measurements import ABLATIONS, SIZES, AblationHeader
 from naswot_lightning.analysis.statistics import estimate, resampled_tau, with_missing_last
 from naswot_lightning.analysis.trajectory import Curve, Effort, band_of
 from naswot_lightning.benchmarks import Table
@@ -166,24 +166,21 @@ def reproduce_figure5(figure: str, settings: AblationSettings) -> int:
     title = f"{table.space}, percentiles of {known.label}, {settings.samples} scores each way, images of {images}"
     print(title)
     lines: list[list[object]] = []
-    for network in networks:
+    for place, network in enumerate(networks):
         lines.append([f"{network.percentile} to {network.percentile + 5}", network.accuracy])
         for ablation in ABLATIONS:
-            own = [sample for sample in samples if sample.ablation == ablation]
-            values = relative_scores(own) if ablation == SIZES else [sample.score for sample in own]
-            spread = Spread.of([value for value, sample in zip(values, own, strict=True) if sample.network == network])
-            if ablation == SIZES and spread is not None:
-                # Relative scores differ in finer decimals than scores.
-                lines[-1].append(f"{spread.mean:.4f} ± {spread.std or 0.0:.4f}")
-            else:
-                lines[-1].append(spread)
+            own = samples[(samples["ablation"] == ablation) & (samples["network"] == place)].dropna()
+            # Relative scores differ in finer decimals than scores.
+            column, digits = ("relative", 4) if ablation == SIZES else ("score", 2)
+            spread = f"{own[column].mean():.{digits}f} ± {own[column].std():.{digits}f}"
+            lines[-1].append(None if own.empty else spread)
     print_table("", ("percentile", "accuracy (%)", *ABLATIONS), lines)
     print(f"Mean ± standard deviation; {SIZES}: divided by the lowest score of the same size.")
     rows = [
-        {"ablation": each.ablation, "percentile": each.network.percentile, "architecture": each.network.architecture,
-         "accuracy": each.network.accuracy, "sample": each.number, "batch_size": each.batch_size,
-         "score": None if np.isnan(each.score) else each.score}
-        for each in samples
+        {"ablation": each.ablation, "percentile": networks[each.network].percentile,
+         "architecture": networks[each.network].architecture, "accuracy": networks[each.network].accuracy,
+         "sample": each.number, "batch_size": each.batch_size, "score": None if np.isnan(each.score) else each.score}
+        for each in samples.itertuples(index=False)
     ]  # fmt: skip
     write_results(path, rows, lambda: draw_ablation(networks, samples, title))
     return 0

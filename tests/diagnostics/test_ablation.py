@@ -7,11 +7,8 @@ import pytest
 
 from naswot_lightning.analysis.measurements import (
     ABLATIONS,
-    Sample,
-    SelectedNetwork,
     ablation_path,
     read_ablation,
-    relative_scores,
 )
 from naswot_lightning.diagnostics import measure
 from naswot_lightning.report.figures.distributions import draw_figure5
@@ -25,8 +22,8 @@ def test_the_networks_of_the_figure_are_scored_under_every_condition(measured):
     assert [each.architecture for each in kept.header.networks] == NAMES
     assert len(kept.samples) == 3 * 2 * (3 + 1)
     scores = {}
-    for sample in kept.samples:
-        scores.setdefault((sample.ablation, sample.network.architecture), []).append(sample.score)
+    for sample in kept.samples.itertuples():
+        scores.setdefault((sample.ablation, NAMES[sample.network]), []).append(sample.score)
     ranking = {row["canonical"]: row["score"] for row in json.loads((measured / "ranking.json").read_text())}
     for name in NAMES:
         batches, noise, weights, sizes = (scores[each, name] for each in ABLATIONS)
@@ -61,11 +58,12 @@ def test_scores_of_other_settings_are_not_mixed(copy, unsaved, capsys):
     assert "batch_size was 8, now 6; use --overwrite to measure anew" in capsys.readouterr().err
     assert path.read_bytes() == before
     assert report(copy, *FEW, "--overwrite") == 0
-    assert {each.batch_size for each in read_ablation(path).samples if each.ablation == "noise"} == {6}
+    samples = read_ablation(path).samples
+    assert set(samples.loc[samples["ablation"] == "noise", "batch_size"]) == {6}
 
 
-def test_scores_are_divided_by_the_lowest_of_their_size():
-    network = SelectedNetwork(50, "a", 90.0)
-    scores = [(8, 10.0), (8, np.nan), (8, 20.0), (16, 40.0), (16, 30.0)]
-    samples = [Sample("sizes", network, n, size, score) for n, (size, score) in enumerate(scores)]
-    assert relative_scores(samples) == pytest.approx([1, np.nan, 2, 4 / 3, 1], nan_ok=True)
+def test_scores_are_divided_by_the_lowest_of_their_size(measured):
+    samples = read_ablation(ablation_path(measured)).samples
+    own = samples[samples["ablation"] == "mini-batch sizes"]
+    assert (own["relative"] * own["score"].min()).tolist() == pytest.approx(own["score"].tolist())
+    assert own["relative"].min() == 1

@@ -10,16 +10,15 @@ import numpy as np
 from naswot_lightning.analysis.measurements import (
     ABLATIONS,
     SIZES,
-    Sample,
     SelectedNetwork,
     Similarities,
-    relative_scores,
 )
 from naswot_lightning.report.figures import style
 from naswot_lightning.report.findings import Findings, scored_candidates
 from naswot_lightning.report.run import Run
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
 # Inches, of a panel.
@@ -138,9 +137,9 @@ def draw_distribution(run: Run, findings: Findings) -> Figure | None:
 def draw_figure5(run: Run, findings: Findings) -> Figure | None:
     """Draw the scores of ten networks that a run keeps (the paper's Figure 5); None where none was measured."""
     kept = run.ablation
-    if kept is None or not kept.samples:
+    if kept is None or kept.samples.empty:
         return None
-    own, count = kept.header, 1 + max(sample.number for sample in kept.samples)
+    own, count = kept.header, 1 + int(kept.samples["number"].max())
     title = (
         f"{own.space}, n = {len(own.networks)} networks, {count} scores each way, {own.batch_size} images of "
         f"{own.images}, seeds {own.seed} to {own.seed + count - 1}; {own.source}"
@@ -148,26 +147,24 @@ def draw_figure5(run: Run, findings: Findings) -> Figure | None:
     return draw_ablation(own.networks, kept.samples, title)
 
 
-def draw_ablation(networks: Sequence[SelectedNetwork], samples: Sequence[Sample], title: str) -> Figure:
+def draw_ablation(networks: Sequence[SelectedNetwork], samples: pd.DataFrame, title: str) -> Figure:
     """Draw a box per network and way; those of several batch sizes are divided by the lowest score of their size."""
     figure, axes = style.grid(4, (4.95, 3.7))
     colors = style.color_map()([number / max(len(networks) - 1, 1) for number in range(len(networks))])
     for axis, ablation in zip(axes, ABLATIONS, strict=True):
-        own = [sample for sample in samples if sample.ablation == ablation and sample.score == sample.score]
+        own, places = samples[samples["ablation"] == ablation].dropna(), range(len(networks))
         if ablation == SIZES:
-            sizes = sorted({sample.batch_size for sample in own})
-            scores = list(zip(relative_scores(own), own, strict=True))
+            sizes = sorted(own["batch_size"].unique())
             width = _GROUP / len(networks)
-            for place, size in enumerate(sizes):
-                boxes = [
-                    [x for x, each in scores if (each.batch_size, each.network) == (size, net)] for net in networks
-                ]
-                places = [place + (number - (len(networks) - 1) / 2) * width for number in range(len(networks))]
-                _color(axis.boxplot(boxes, positions=places, widths=0.8 * width, patch_artist=True), colors)
+            for number, size in enumerate(sizes):
+                of_size = own[own["batch_size"] == size]
+                boxes = [of_size.loc[of_size["network"] == place, "relative"] for place in places]
+                at = [number + (place - (len(networks) - 1) / 2) * width for place in places]
+                _color(axis.boxplot(boxes, positions=at, widths=0.8 * width, patch_artist=True), colors)
             axis.set_xticks(range(len(sizes)), [str(size) for size in sizes])
             axis.set(xlabel="images (the ten networks from left to right)", ylabel="score / lowest score of this size")
         else:
-            boxes = [[sample.score for sample in own if sample.network == network] for network in networks]
+            boxes = [own.loc[own["network"] == place, "score"] for place in places]
             _color(axis.boxplot(boxes, widths=0.6, patch_artist=True), colors)
             labels = [f"{each.percentile}-{each.percentile + 5}\n{each.accuracy:.1f} %" for each in networks]
             axis.set_xticks(range(1, len(networks) + 1), labels, fontsize="x-small")
