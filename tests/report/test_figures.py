@@ -129,7 +129,7 @@ def tabled():
 def test_figure3_panel_shows_networks_with_a_score_and_an_accuracy(tabled):
     run, rows, accuracies = tabled
     figure = draw_figure3(run, None)
-    first, second, _ = figure.axes  # and the colour bar
+    first, second, *_ = figure.axes  # and the colour bars
     for axis, name in ((first, "naswot"), (second, "meco")):
         expected = {
             (row.scores[name], accuracy)
