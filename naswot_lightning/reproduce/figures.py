@@ -177,10 +177,10 @@ def reproduce_figure5(figure: str, settings: AblationSettings) -> int:
     print_table("", ("percentile", "accuracy (%)", *ABLATIONS), lines)
     print(f"Mean ± standard deviation; {SIZES}: divided by the lowest score of the same size.")
     rows = [
-        {"ablation": each.ablation, "percentile": networks[each.network].percentile,
-         "architecture": networks[each.network].architecture, "accuracy": networks[each.network].accuracy,
-         "sample": each.number, "batch_size": each.batch_size, "score": None if np.isnan(each.score) else each.score}
-        for each in samples.itertuples(index=False)
+        {"ablation": each["ablation"], "percentile": network.percentile, "architecture": network.architecture,
+         "accuracy": network.accuracy, "sample": each["number"], "batch_size": each["batch_size"],
+         "score": None if np.isnan(each["score"]) else each["score"]}
+        for each, network in ((each, networks[each["network"]]) for each in samples.to_dict("records"))
     ]  # fmt: skip
     write_results(path, rows, lambda: draw_ablation(networks, samples, title))
     return 0

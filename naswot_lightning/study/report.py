@@ -206,8 +206,9 @@ def _csv_rows(found: Study) -> Iterator[dict[str, object]]:
                 "std_of_repeats": stable.of_repeats,
             }  # fmt: skip
             for draws in DRAWS:
-                row |= _cells(f"regret_{draws}", choice and choice.regret.get(draws))
-            yield {**row, **_cells("top_found", choice and choice.top_found), **_cells("ndcg", choice and choice.ndcg)}
+                row |= _cells(f"regret_{draws}", choice.regret.get(draws) if choice else None)
+            row |= _cells("top_found", choice.top_found if choice else None)
+            yield row | _cells("ndcg", choice.ndcg if choice else None)
 
 
 def _cells(name: str, found: Estimate | None) -> dict[str, object]:
