@@ -149,7 +149,7 @@ class Page:
         """Return what the page's scripts read."""
         return {
             "score": self.score,
-            "columns": [column.to_json() for column in (self.candidates.columns if self.candidates else ())],
+            "columns": [vars(column) for column in (self.candidates.columns if self.candidates else ())],
             "words": list(self.cells.words),
             "graphs": list(self.cells.graphs),
             "layouts": self.cells.layouts,

@@ -74,14 +74,6 @@ class CandidateColumn:
     note: str = ""
     """what it is, in a sentence; empty where the label says it."""
 
-    def to_json(self) -> dict[str, Any]:
-        """Return it as the page's scripts read it; each value of a "label" once, with its positions."""
-        plain: dict[str, Any] = {"name": self.name, "label": self.label, "kind": self.kind, "note": self.note}
-        if self.kind != "label":
-            return {**plain, "values": self.values}
-        places = {label: place for place, label in enumerate(dict.fromkeys(self.values))}
-        return {**plain, "labels": list(places), "codes": [places[value] for value in self.values]}
-
 
 @dataclass(frozen=True)
 class CandidateTable:

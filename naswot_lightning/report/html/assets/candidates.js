@@ -2,8 +2,7 @@
 
 class Column {
   constructor(plain) {
-    Object.assign(this, { name: plain.name, label: plain.label, kind: plain.kind, note: plain.note });
-    this.values = plain.values || plain.codes.map((code) => plain.labels[code]);
+    Object.assign(this, plain);
   }
 
   get isNumber() {
