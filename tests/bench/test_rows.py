@@ -1,35 +1,16 @@
-import json
-
 import pytest
 
 from bench import rows
 from naswot_lightning.ranking import read_ranking
 
-SOME = 300
 
-
-@pytest.fixture(params=[rows.SCORES[:1], rows.SCORES], ids=["one score", "three scores"])
-def folder(request, tmp_path):
-    rows.write_rows(tmp_path / "scores.jsonl", SOME, request.param)
-    return tmp_path
-
-
-def test_a_synthetic_search_is_continued_read_and_appended(folder):
-    before = (folder / "scores.jsonl").read_bytes()
-    steps = rows.resume(folder)
-    assert len(steps) == 5
-    assert all(spent.clock > 0 for spent in steps.values())
-    assert (folder / "scores.jsonl").read_bytes() == before
-    found = [json.loads(line) for line in before.splitlines()]
-    assert len({row["architecture"] for row in found}) == SOME
-    assert SOME // 2 < sum(row["architecture"] == row["canonical"] for row in found) < SOME
-    assert len(found[0]["scores"]) in (1, 3)
-    assert {tuple(row["scores"]) for row in found} == {tuple(found[0]["scores"])}
-    assert len(read_ranking(folder)) == SOME
-    rows.read(folder)
-    rows.append(folder)
-    appended = [json.loads(line) for line in (folder / "appended.jsonl").read_text().splitlines()]
-    assert [row["architecture"] for row in appended] == [row["architecture"] for row in found]
+def test_a_synthetic_search_is_continued_read_and_appended(tmp_path):
+    rows.write_rows(tmp_path / "scores.jsonl", 300, rows.SCORES)
+    before = (tmp_path / "scores.jsonl").read_bytes()
+    for step in (rows.resume, rows.read, rows.append):
+        step(tmp_path)
+    assert (tmp_path / "scores.jsonl").read_bytes() == before
+    assert len((tmp_path / "appended.jsonl").read_bytes().splitlines()) == len(read_ranking(tmp_path)) == 300
 
 
 @pytest.mark.slow

@@ -8,25 +8,11 @@ from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.searching.algorithms.base import Limits, get_algorithm
-from naswot_lightning.searching.algorithms.nsga2 import NSGA2
 from naswot_lightning.searching.loop import simulate
-from tests.searching.algorithms.tables import SPACE, evaluator, row_of
+from tests.searching.algorithms.tables import SPACE, evaluator
 from tests.searching.runs import QUICK, files_of, rows_of
 
-COSTS = {"a": 1.0, "b": 2.0, "c": 3.0, "d": 3.1, "e": 9.0, "f": 4.0, "g": None}
 OBJECTIVES = (Objective("accuracy", True), Objective("ms", False))
-
-
-def test_those_on_the_first_fronts_with_most_room_around_them_live_on():
-    accuracies = {"a": 1.0, "b": 2.0, "c": 3.0, "d": 3.1, "e": 9.0, "f": 2.5, "g": 99.0}
-    rows = [row_of(name, value) for name, value in accuracies.items()] + [row_of("h", None)]
-    limits = Limits({}, {"ms": lambda name: COSTS.get(name, 0.5)})
-    for population, expected in ((2, "ae"), (4, "aedb"), (5, "aedbc"), (6, "aedbcf")):
-        algorithm = NSGA2(SPACE, 60, 0, limits, OBJECTIVES, population=len(rows))
-        alive = algorithm._parents(rows)
-        assert "".join(row.architecture for row in alive)[:population] == expected
-    # Without a cost, or without an accuracy.
-    assert {row.architecture for row in alive[6:]} == {"g", "h"}
 
 
 def reached(name, seed):
