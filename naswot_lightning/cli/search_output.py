@@ -26,7 +26,6 @@ from naswot_lightning.report.run import BenchmarkEvidence, read_run
 from naswot_lightning.report.wandb import runs
 from naswot_lightning.report.wandb.content import (
     BEST_SCORE,
-    SearchShown,
     best_so_far,
     log_search,
     search_config,
@@ -211,25 +210,20 @@ def _track(search: Search, result: SearchResult, figures: Mapping[str, Path]) ->
     """Show the search in wandb and other loggers, once; what was continued without anything new is there already."""
     folder, wandb, first = search.folder, wandb_of(search.config), search.criteria[0]
     logged = logged_run(folder, wandb, "search")
-    scores = [row.scores[first.parts[0].name] for row in result.evaluated]
-    shown = SearchShown(
-        space=search.space.name,
-        title=f"{first.label} against parameters, {search.space.name} on {search.config.dataset}",
-        ranking=result.ranking,
-        # A relative score depends on all that are ranked: there is no best so far.
-        evaluated=np.array([] if first.is_relative else scores, dtype=float),
-        higher_is_better=first.parts[0].higher_is_better,
-        agreement=agreement_with_size(result.ranking),
-    )
+    # A relative score depends on all that are ranked: there is no best so far.
+    scores = [] if first.is_relative else [row.scores[first.parts[0].name] for row in result.evaluated]
+    steps = best_so_far(np.array(scores, dtype=float), first.parts[0].higher_is_better)
+    title = f"{first.label} against parameters, {search.space.name} on {search.config.dataset}"
     config = json.loads(json.dumps(search_config({**search.settings, **search.identity}, search.evaluator.fingerprint)))
     for logger in other_loggers(search.config.logger, logged):
-        for number, score in best_so_far(shown.evaluated, shown.higher_is_better):
+        for number, score in steps:
             logger.metrics({BEST_SCORE: score}, number)
         files = [folder.ranking.with_suffix(".csv"), folder.config]
-        logger.show(config, search_summary(shown), len(result.ranking), result.ranking, figures, files)
+        logger.show(config, search_summary(result.ranking), len(result.ranking), result.ranking, figures, files)
         logger.finish()
     if not result.n_new and runs.was_sent(folder, logged.id):
         return
     run = runs.start_run(wandb.mode, logged, config)
-    if run is not None and runs.send(run, lambda each: log_search(each, shown, folder, wandb.artifacts)):
+    given = search.space.name, title, result.ranking, steps, folder, wandb.artifacts
+    if run is not None and runs.send(run, lambda each: log_search(each, *given)):
         runs.mark_sent(folder, logged.id)

@@ -40,7 +40,7 @@ def train_and_compare(training: Training) -> int:
     from naswot_lightning.report.compare import compare
     from naswot_lightning.report.loggers import other_loggers, wandb_of
     from naswot_lightning.report.wandb.content import comparison_config, comparison_summary
-    from naswot_lightning.report.wandb.runs import ComparisonRun, ComparisonUpdates
+    from naswot_lightning.report.wandb.runs import ComparisonRun
     from naswot_lightning.training.plan import describe_adaptation
     from naswot_lightning.training.run import load_images, prepare_picks, train_picks
 
@@ -55,13 +55,13 @@ def train_and_compare(training: Training) -> int:
         folders = prepare_picks(training, loaded)
         if folders and (adaptation := describe_adaptation(training)):
             print(f"naswot train: {adaptation}", file=sys.stderr)
-        with ComparisonUpdates(comparison) as shown, closing(train_picks(training, folders, loaded)) as ended:
+        with comparison, closing(train_picks(training, folders, loaded)) as ended:
             for number, (folder, outcome) in enumerate(ended, start=1):
                 if not outcome.has_result:
                     unfinished[folder] = outcome
                 # The comparison that follows shows the last; beside a pick in this process wandb has no other run.
                 if number < len(folders) and training.config.num_nodes == 1:
-                    shown.pick_ended()
+                    comparison.pick_ended()
         training.folder.expect_in_place()
         run, findings, figures = compare(training.folder)
         if run.results:

@@ -11,7 +11,7 @@ from naswot_lightning.cli.search import run_search
 from naswot_lightning.cli.train import run_training
 from naswot_lightning.config import SearchConfig, TrainConfig, WandbConfig
 from naswot_lightning.errors import UserError
-from naswot_lightning.report.wandb.runs import ComparisonUpdates
+from naswot_lightning.report.wandb.runs import ComparisonRun
 from naswot_lightning.spaces import get_space
 from naswot_lightning.training.progress import Outcome, read_outcome
 from tests.images import make_image_folder
@@ -37,10 +37,10 @@ def trained(tmp_path_factory):
     finally:
         os.chdir(before)
     config = TrainConfig(run_dir=str(link), top=2, epochs=2, batch_size=20, **shared)
-    shown, pick_ended = [], ComparisonUpdates.pick_ended
+    shown, pick_ended = [], ComparisonRun.pick_ended
     with pytest.MonkeyPatch.context() as patch:
         count = lambda self: shown.append(len(results_of(run))) or pick_ended(self)  # noqa: E731
-        patch.setattr(ComparisonUpdates, "pick_ended", count)
+        patch.setattr(ComparisonRun, "pick_ended", count)
         assert train_here(config) == 0
     assert shown == [1]  # before the next pick is asked for
     return run, replace(config, run_dir=str(run))

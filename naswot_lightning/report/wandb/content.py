@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from naswot_lightning.analysis.evidence import is_shown
+from naswot_lightning.analysis.evidence import agreement_with_size, is_shown
 from naswot_lightning.analysis.results import TrainingResult
 from naswot_lightning.analysis.trajectory import Points
 from naswot_lightning.columns import SIZES
@@ -86,23 +85,6 @@ def log_result(run: Any, result: TrainingResult, last: Mapping[str, float], chec
         run.log_artifact(artifact, aliases=["latest", "best"])
 
 
-@dataclass(frozen=True)
-class SearchShown:
-    """What a run of a search shows."""
-
-    space: str
-    title: str
-    """of the chart."""
-    ranking: pd.DataFrame
-    """best first."""
-    evaluated: np.ndarray
-    """scores in the order in which candidates were evaluated, NaN where there is none; empty where a score depends on
-    the candidates that are ranked together, so that no best of some of them can be told."""
-    higher_is_better: bool
-    agreement: Mapping[str, float | None]
-    """Kendall's tau of the score with each size."""
-
-
 def search_config(settings: Mapping[str, Any], probe: str) -> dict[str, Any]:
     """Return the config of a search: every setting but what is shown and where, and what decides the scores besides."""
     import torch
@@ -115,24 +97,30 @@ def _shown_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name not in display}
 
 
-def log_search(run: Any, shown: SearchShown, folder: RunFolder, artifacts: bool) -> None:
-    """Log a search; its files are kept in wandb, too, where they are to be ``artifacts``: ``ranking-<run id>``."""
+def log_search(
+    run: Any, space: str, title: str, ranking: pd.DataFrame, steps: Sequence[tuple[int, float]], folder: RunFolder,
+    artifacts: bool,
+) -> None:  # fmt: skip
+    """Log a search: its ranking, a chart with a title, and the steps of :func:`best_so_far`.
+
+    Its files are kept in wandb, too, where they are to be ``artifacts``: ``ranking-<run id>``.
+    """
     import wandb
 
     run.define_metric(CANDIDATES)
     run.define_metric(BEST_SCORE, step_metric=CANDIDATES)
-    for number, score in best_so_far(shown.evaluated, shown.higher_is_better):
+    for number, score in steps:
         run.log({CANDIDATES: number, BEST_SCORE: score})
-    rows = list(as_dicts(shown.ranking.head(CHART_ROWS)))
-    drawn = cell_pictures(shown.space, [row["architecture"] for row in rows[:_PICTURES]])
+    rows = list(as_dicts(ranking.head(CHART_ROWS)))
+    drawn = cell_pictures(space, [row["architecture"] for row in rows[:_PICTURES]])
     pictures = [*drawn, *[None] * (len(rows) - len(drawn))]
     data: list[Iterable[Any]] = [[picture, *row.values()] for picture, row in zip(pictures, rows, strict=True)]
     points = [(row["params"], row["score"]) for row in rows if row["status"] == "ok" and row["params"] is not None]
-    scores = shown.ranking.loc[shown.ranking["status"] == "ok", "score"].tolist()
+    scores = ranking.loc[ranking["status"] == "ok", "score"].tolist()
     table = wandb.Table(columns=["cell", *rows[0]], data=data)
     histogram = {"scores": wandb.Histogram(scores)} if scores else {}
-    run.log({"ranking": table, "score_vs_params": scatter(points, ("params", "score"), shown.title), **histogram})
-    run.summary.update(search_summary(shown))
+    run.log({"ranking": table, "score_vs_params": scatter(points, ("params", "score"), title), **histogram})
+    run.summary.update(search_summary(ranking))
     if artifacts:
         artifact = wandb.Artifact(f"ranking-{folder.run_id()}", type="ranking")
         for path in (folder.ranking, folder.ranking.with_suffix(".csv"), folder.config):
@@ -140,16 +128,16 @@ def log_search(run: Any, shown: SearchShown, folder: RunFolder, artifacts: bool)
         run.log_artifact(artifact)
 
 
-def search_summary(shown: SearchShown) -> dict[str, Any]:
+def search_summary(ranking: pd.DataFrame) -> dict[str, Any]:
     """Return the best candidate of a search, and what is said of all."""
-    best = next(as_dicts(shown.ranking.head(1)))
+    best = next(as_dicts(ranking.head(1)))
     summary = {
         BEST_SCORE: best["score"],
         "best_architecture": best["architecture"],
         **{f"best_{size}": best[size] for size in SIZES},
-        CANDIDATES: len(shown.ranking),
-        **{status: int((shown.ranking["status"] == status).sum()) for status in ("degenerate", "failed")},
-        **{f"tau/{size}": tau for size, tau in shown.agreement.items()},
+        CANDIDATES: len(ranking),
+        **{status: int((ranking["status"] == status).sum()) for status in ("degenerate", "failed")},
+        **{f"tau/{size}": tau for size, tau in agreement_with_size(ranking).items()},
         **{f"best_{name}": value for name, value in best.items() if name not in COLUMNS},
     }
     return {name: value for name, value in summary.items() if value is not None}

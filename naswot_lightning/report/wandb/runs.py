@@ -6,7 +6,6 @@ import logging
 import netrc
 import os
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -151,9 +150,6 @@ def send(run: Any, show: Callable[[Any], None]) -> bool:
     return True
 
 
-log = logging.getLogger(__name__)
-
-
 class ComparisonRun:
     """The run of a folder's comparison, which is started by what is logged first; only under the folder's lock."""
 
@@ -161,6 +157,17 @@ class ComparisonRun:
         self.folder, self._wandb = folder, wandb
         self._open: Any = None
         self._config: dict[str, Any] = {}
+        self._failed = False
+
+    def pick_ended(self) -> None:
+        """Log the picks that have ended so far, unless that failed before; what goes wrong is one line of warning."""
+        try:
+            if not self._failed:
+                self.update()
+        except Exception as error:  # noqa: BLE001 - wandb's errors are many, and training is worth more
+            reason = str(error) if isinstance(error, UserError) else describe_error(error)
+            log.warning("the comparison in wandb is not updated before the end (%s)", reason)
+            self._failed = True
 
     def update(self) -> None:
         """Log the picks that have ended so far, without pictures; the run stays open."""
@@ -179,9 +186,12 @@ class ComparisonRun:
         if tracked is not None and send(tracked, lambda each: log_comparison(each, run, findings, figures)):
             mark_sent(self.folder, content)
 
-    def abandon(self) -> None:
-        """End the run as one that was cut off, where it is open."""
-        if self._open is not None:
+    def __enter__(self) -> ComparisonRun:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """End the run as one that was cut off, where it is open and the training was interrupted."""
+        if kind is not None and self._open is not None:
             self._open.finish(exit_code=1)
             self._open = None
 
@@ -198,38 +208,3 @@ class ComparisonRun:
             self._open.config.update(config, allow_val_change=True)
         self._config = config
         return self._open
-
-
-class ComparisonUpdates:
-    """Updates a comparison in a thread of its own for as long as picks train, so that no training waits for wandb.
-
-    Picks that end while an update is under way share the next one. What goes wrong is one line of warning and ends the
-    updates. Where the training is interrupted, the comparison is abandoned.
-    """
-
-    def __init__(self, comparison: ComparisonRun) -> None:
-        self._comparison, self._pool = comparison, ThreadPoolExecutor(1, "wandb")
-        self._next: Future[None] | None = None
-        self._failed = False
-
-    def __enter__(self) -> ComparisonUpdates:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Wait for an update that is under way, and let no other begin."""
-        self._pool.shutdown(cancel_futures=True)
-        if kind is not None:
-            self._comparison.abandon()
-
-    def pick_ended(self) -> None:
-        """Update soon; returns at once."""
-        if not self._failed and (self._next is None or self._next.running() or self._next.done()):
-            self._next = self._pool.submit(self._update)
-
-    def _update(self) -> None:
-        try:
-            self._comparison.update()
-        except Exception as error:  # noqa: BLE001 - wandb's errors are many, and training is worth more
-            reason = str(error) if isinstance(error, UserError) else describe_error(error)
-            log.warning("the comparison in wandb is not updated before the end (%s)", reason)
-            self._failed = True

@@ -1,14 +1,14 @@
 """The comparison in wandb: what it shows, when it is updated, what becomes of it where that fails or is cut off."""
 
 import json
+from contextlib import suppress
 
 from naswot_lightning.config import WandbConfig
 from naswot_lightning.report import compare as compare_module
 from naswot_lightning.report.compare import compare
 from naswot_lightning.report.figures import draw_figures
-from naswot_lightning.report.wandb.runs import ComparisonRun, ComparisonUpdates
+from naswot_lightning.report.wandb.runs import ComparisonRun
 from naswot_lightning.storage.run_folder import RunFolder
-from tests.execution.tasks import wait_until
 from tests.report.run_folders import write_noisy
 from tests.report.wandb.records import Records
 from tests.runs import result, wandb_files, write_pick
@@ -61,9 +61,9 @@ def test_comparison_is_one_run_per_folder_and_taken_up(tmp_path, monkeypatch):
     assert [(row["comparison.nrows"], "figure6._type" in row) for row in logged] == [(4, False), (5, True), (6, True)]
     assert summary["picks"] == 6
     assert all(f"_wandb.visualize.{name}" in second.config for name in ("test_acc_vs_score_init", "trajectories"))
-    cut_off = tracked(tmp_path)
-    cut_off.update()
-    cut_off.abandon()
+    with suppress(KeyboardInterrupt), tracked(tmp_path) as cut_off:
+        cut_off.pick_ended()
+        raise KeyboardInterrupt
     *_, third = (Records(path) for path in sorted(wandb_files(tmp_path)))
     assert third.of("exit") == [{"exit_code": 1}]
     assert [each["item"]["comparison.nrows"] for each in third.of("history")] == [6]
@@ -74,8 +74,7 @@ def test_updates_failure_is_one_line_and_the_last(tmp_path, caplog, monkeypatch)
         raise ConnectionError("lost\nand more")
 
     monkeypatch.setattr(ComparisonRun, "update", lose)
-    with ComparisonUpdates(tracked(tmp_path)) as shown:
+    with tracked(tmp_path) as shown:
         shown.pick_ended()
-        wait_until(lambda: caplog.messages)
         shown.pick_ended()
     assert caplog.messages == ["the comparison in wandb is not updated before the end (ConnectionError: lost)"]
