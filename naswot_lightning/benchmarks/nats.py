@@ -10,8 +10,8 @@ import bz2
 import io
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -51,8 +51,8 @@ class _NASBench201(Format):
         return path.is_file() and path.suffix in (".pth", ".pt")
 
     def read(self, path: Path, space: str | None) -> Reading:
-        with reading(path, _CONTENT), _pickle_of(path) as file:
-            content = _load_condensed(file, path)
+        with reading(path, _CONTENT):
+            content = _load_condensed(path, lambda: _pickle_of(path))
             names, found = content["meta_archs"], content["arch2infos"]
             total = len(found)
         return Reading("NAS-Bench-201", space or "nasbench201", _records(path, names, found), total)
@@ -123,8 +123,8 @@ def _records(path: Path, names: Any, found: Any) -> Iterator[Record]:
 
 
 def _load_pbz2(path: Path) -> Any:
-    with reading(path, _CONTENT), bz2.open(path) as file:
-        return _load_condensed(_bounded(cast(BinaryIO, file), path), path)
+    with reading(path, _CONTENT):
+        return _load_condensed(path, lambda: _bounded(cast(BinaryIO, bz2.open(path)), path))
 
 
 class _Bounded(io.RawIOBase):
@@ -136,15 +136,9 @@ class _Bounded(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, place: int, whence: int = 0) -> int:
-        self._left = self._most
-        return self._file.seek(place, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
     def readinto(self, buffer: Any) -> int:
         content = self._file.read(len(buffer))
@@ -183,14 +177,14 @@ class _CondensingMapping(dict[Any, Any]):
         super().__setitem__(key, _condensed(value, empty=True))
 
 
-def _load_condensed(file: BinaryIO, path: Path) -> Any:
+def _load_condensed(path: Path, opened: Callable[[], AbstractContextManager[BinaryIO]]) -> Any:
     """Return what a pickle holds, its trainings condensed where they may be."""
-    begin = file.tell()
     try:
-        return load_plain(file, path, _CONTENT, _CondensingMapping)
+        with opened() as file:
+            return load_plain(file, path, _CONTENT, _CondensingMapping)
     except _SharedError:
-        file.seek(begin)
-        return load_plain(file, path, _CONTENT)
+        with opened() as file:
+            return load_plain(file, path, _CONTENT)
 
 
 def _condensed(value: Any, empty: bool = False) -> Any:
