@@ -151,15 +151,9 @@ def _print_group(title: str | None, found: GroupFindings) -> None:
     if title is not None:
         print()
         print_text(f"{title}:")
-    left_out = dict(found.left_out)
-    networks = left_out.pop("networks")
-    if left_out or networks:
-        parts = [f"{count} {status}" for status, count in left_out.items()] or ["0"]
+    for sentence in found.missing:
         print()
-        print_text(
-            f"Left out of the statistics: {', '.join(parts)} of {found.results} results; "
-            f"networks without a score and a test accuracy: {networks} of {found.networks + networks}"
-        )
+        print_text(sentence)
     # Of so few a tau is chance: evidence.json has it, and nobody is shown it.
     if found.networks >= MIN_NETWORKS:
         _print_correlations(found)

@@ -80,6 +80,13 @@ class GroupFindings:
     trajectory: TrajectoryFacts
     """the facts of Figure 6."""
 
+    @property
+    def missing(self) -> list[str]:
+        """What is left out of the statistics, in a sentence; none where nothing is."""
+        said = {"networks": "networks without a score and a test accuracy"}
+        parts = [f"{count} {said.get(what, what)}" for what, count in self.left_out.items() if count]
+        return [f"Left out of the statistics: {', '.join(parts)}."] if parts else []
+
     def to_json(self) -> dict[str, Any]:
         """Return them as plain JSON, what the results have in common flat among the rest."""
         plain = asdict(self)

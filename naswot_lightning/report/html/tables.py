@@ -363,10 +363,7 @@ def evidence_of(run: Run, findings: Findings) -> list[Evidence]:
     """Return the evidence of a run, that of its own trainings first, the group with the most networks first of all."""
     found = []
     for each in findings.shown:
-        notes = [] if each.note is None else [each.note]
-        if left_out := [f"{count} {what}" for what, count in each.left_out.items() if count]:
-            notes.append(f"Left out of the statistics: {', '.join(left_out)}.")
-        lines = describe_trajectory(each.trajectory)
+        notes, lines = [*([each.note] if each.note else []), *each.missing], describe_trajectory(each.trajectory)
         found.append(Evidence(each.title, each.verdict, each.correlations[TEST_ACC.name], notes, lines))
     if (table := run.benchmark) is not None:
         title = f"{table.source}: {table.networks:,} of {table.candidates:,} candidates are known"
