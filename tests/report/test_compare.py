@@ -79,7 +79,7 @@ def test_compare_seeds_are_means_deviations_and_one_point(tmp_path, capsys):
     mean = sum(of_first) / 3
     assert float(rows[0]["test_acc_mean"]) == pytest.approx(mean)
     assert float(rows[0]["test_acc_std"]) == pytest.approx((sum((a - mean) ** 2 for a in of_first) / 2) ** 0.5)
-    assert "1 diverged of 24 results; networks without a score and a test accuracy: 0 of 8" in printed
+    assert "Left out of the statistics: 1 diverged." in printed
     assert (found["networks"], found["seeds"]) == (8, [777, 888, 999])
     tau = stats.kendalltau([-int(row["rank"]) for row in rows], [float(row["test_acc_mean"]) for row in rows]).statistic
     assert found["correlations"]["test_acc"]["score_init"]["kendall_tau"]["value"] == pytest.approx(tau)
@@ -95,7 +95,7 @@ def test_compare_diverged_or_cut_training_is_shown_and_left_out(tmp_path, capsys
     for name in ("correlations", "trajectory"):
         assert found[name] == whole[name]
     assert found["left_out"] == {"diverged": 1, "networks": 2}
-    assert "1 diverged of 10 results; networks without a score and a test accuracy: 2 of 10" in printed
+    assert "1 diverged, 2 networks without a score and a test accuracy." in printed
     (line,) = (line for line in printed.splitlines() if "9-c9" in line)
     assert line.split()[:7] == ["9", "1410.00", "-", "-", "-", "1,009", "5,009"]
     assert table(tmp_path / "comparison.csv")[-2]["test_acc"] == ""
