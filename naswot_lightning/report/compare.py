@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from naswot_lightning.analysis.evidence import MIN_NETWORKS, PREDICTORS
-from naswot_lightning.analysis.results import Group, Network, TrainingResult, describe_best
+from naswot_lightning.analysis.results import Group, TrainingResult, describe_best
 from naswot_lightning.columns import BEST_VAL_ACC, MACS, PARAMS, SCORE_FINAL, SCORE_INIT, TEST_ACC, Column
 from naswot_lightning.console import counted, print_table, print_text
 from naswot_lightning.errors import warn_of_failure
@@ -63,8 +63,8 @@ def comparison_rows(results: Sequence[TrainingResult]) -> list[dict[str, Any]]:
     return [{name: getattr(result, name) for name in NAMES} for result in results]
 
 
-def write_seeds(folder: Path, groups: Sequence[Group]) -> list[Network]:
-    """Write ``comparison_seeds.csv`` where a network has several seeds, or remove it; return its networks."""
+def write_seeds(folder: Path, groups: Sequence[Group]) -> list[dict[str, Any]]:
+    """Write ``comparison_seeds.csv`` where a network has several seeds, or remove it; return its rows."""
     path = folder / "comparison_seeds.csv"
     networks = [(group, network) for group in groups for network in group.by_rank]
     if all(len(network.results) == 1 for _, network in networks):
@@ -84,11 +84,11 @@ def write_seeds(folder: Path, groups: Sequence[Group]) -> list[Network]:
         row |= {f"{column.name}_mean": network.mean(column.name) for column in _AVERAGED}
         rows.append(row | {f"{column.name}_std": network.deviation(column.name) for column in _AVERAGED})
     write_csv(path, rows, names)
-    return [network for _, network in networks]
+    return rows
 
 
 def print_comparison(
-    folder: Path, run: Run, findings: Findings, networks: Sequence[Network], drawn: Mapping[str, Path]
+    folder: Path, run: Run, findings: Findings, networks: Sequence[Mapping[str, Any]], drawn: Mapping[str, Path]
 ) -> None:
     """Print the tables, where the files lie, and what is found of each group: at last the verdict."""
     controls = sum(bool(result.control) for result in run.results)
@@ -126,17 +126,16 @@ def print_comparison(
         print_text(f"      naswot export --run_dir {shlex.quote(str(folder))}", indent=" " * 8)
 
 
-def _print_networks(networks: Sequence[Network]) -> None:
+def _print_networks(networks: Sequence[Mapping[str, Any]]) -> None:
     rows = []
     for network in networks:
         spreads: list[str | None] = []
         for column in _AVERAGED:
-            mean, deviation = network.mean(column.name), network.deviation(column.name)
+            mean, deviation = network[f"{column.name}_mean"], network[f"{column.name}_std"]
             digits = 4 if column.unit == "%" else 2
             spread = "" if deviation is None else f" ± {deviation:.{digits}f}"
             spreads.append(None if mean is None else f"{mean:.{digits}f}{spread}")
-        n_seeds = len(network.finished)
-        rows.append([network.rank, n_seeds, len(network.results) - n_seeds, *spreads, network.name])
+        rows.append([network["rank"], network["n_seeds"], network["left_out"], *spreads, network["network"]])
     print()
     print_table(
         "Mean ± sample standard deviation over seeds",
