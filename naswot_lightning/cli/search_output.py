@@ -21,12 +21,12 @@ from naswot_lightning.ranking import COLUMNS, as_dicts, as_read
 from naswot_lightning.report.figures import draw_figures
 from naswot_lightning.report.findings import find
 from naswot_lightning.report.html.page import write_report
+from naswot_lightning.report.html.tables import best_so_far
 from naswot_lightning.report.loggers import logged_run, other_loggers, wandb_of
 from naswot_lightning.report.run import BenchmarkEvidence, read_run
 from naswot_lightning.report.wandb import runs
 from naswot_lightning.report.wandb.content import (
     BEST_SCORE,
-    best_so_far,
     log_search,
     search_config,
     search_summary,

@@ -49,8 +49,6 @@ _MOST_LAYOUTS = 400
 MOST_PICKS = 60
 # Of a curve: more than it has pixels on a phone.
 _MOST_POINTS = 300
-# Of single candidates, evenly spaced.
-_MOST_DOTS = 2_000
 # Of a number: more than a score means.
 _DIGITS = 7
 _SHARES = {TEST_ACC.name, VAL_ACC.name, BENCHMARK_ACC.name}
@@ -158,26 +156,31 @@ def progress_of(rows: Sequence[ScoreRow], criterion: Criterion) -> dict[str, Any
     and for ranks by several scores, which change with each further candidate.
 
     Returns:
-        ``effort``: what an evaluation is; ``steps``: (evaluations, best so far) where it became better, and at the
-        end; ``dots``: (evaluations, score) of single candidates.
+        ``effort``: what an evaluation is; ``steps``: (evaluations, best so far) where it became better, and at the end.
     """
-    whole = np.array([row.fidelity is None for row in rows], dtype=bool)
-    scores = np.array([row.score if row.status == "ok" else None for row in rows], dtype=float)
-    known = np.flatnonzero(whole & ~np.isnan(scores))
-    if criterion.is_relative or not known.size:
+    whole = [row.fidelity is None for row in rows]
+    scores = np.array([row.score if row.status == "ok" and row.fidelity is None else None for row in rows], dtype=float)
+    steps = best_so_far(scores, criterion.parts[0].higher_is_better)
+    if criterion.is_relative or not steps:
         return None
-    effort = np.cumsum([1.0 if row.fidelity is None else row.fidelity for row in rows])
+    effort = np.cumsum([1.0 if row.fidelity is None else row.fidelity for row in rows]).tolist()
+    what = "different candidates evaluated" if all(whole) else "trainings of different candidates, in whole ones"
+    return {"effort": what, "steps": [(rounded(effort[count - 1]), rounded(best)) for count, best in steps]}
 
-    def points(places: np.ndarray) -> list[tuple[float, float]]:
-        return [(rounded(float(effort[at])) or 0.0, rounded(float(scores[at])) or 0.0) for at in places]
 
-    worth = scores[known] if criterion.parts[0].higher_is_better else -scores[known]
-    is_better = np.concatenate(([True], worth[1:] > np.maximum.accumulate(worth)[:-1]))
-    steps = points(known[is_better])
-    some = np.unique(np.linspace(0, known.size - 1, min(known.size, _MOST_DOTS)).round().astype(np.int64))
-    what = "different candidates evaluated" if whole.all() else "trainings of different candidates, in whole ones"
-    end = rounded(float(effort[-1])) or 0.0
-    return {"effort": what, "steps": [*steps, (end, steps[-1][1])], "dots": points(known[some])}
+def best_so_far(scores: np.ndarray, higher_is_better: bool) -> list[tuple[int, float]]:
+    """Return (candidates evaluated, best of them) wherever the best changes, and at the end.
+
+    >>> best_so_far(np.array([3.0, np.nan, 1.0, 4.0, 2.0]), True)
+    [(1, 3.0), (4, 4.0), (5, 4.0)]
+    """
+    known = np.flatnonzero(~np.isnan(scores))
+    if not len(known):
+        return []
+    best = (np.maximum if higher_is_better else np.minimum).accumulate(scores[known])
+    changed = np.flatnonzero(np.diff(best, prepend=np.nan) != 0)
+    found = [(int(known[place]) + 1, float(best[place])) for place in changed]
+    return found if found[-1][0] == len(scores) else [*found, (len(scores), float(best[-1]))]
 
 
 def fronts_of(run: Run, candidates: CandidateTable | None) -> list[dict[str, Any]]:

@@ -8,7 +8,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from naswot_lightning.analysis.evidence import agreement_with_size, is_shown
@@ -141,21 +140,6 @@ def search_summary(ranking: pd.DataFrame) -> dict[str, Any]:
         **{f"best_{name}": value for name, value in best.items() if name not in COLUMNS},
     }
     return {name: value for name, value in summary.items() if value is not None}
-
-
-def best_so_far(scores: np.ndarray, higher_is_better: bool) -> list[tuple[int, float]]:
-    """Return (candidates evaluated, best of them) wherever the best changes, and at the end.
-
-    >>> best_so_far(np.array([3.0, np.nan, 1.0, 4.0, 2.0]), True)
-    [(1, 3.0), (4, 4.0), (5, 4.0)]
-    """
-    known = np.flatnonzero(~np.isnan(scores))
-    if not len(known):
-        return []
-    best = (np.maximum if higher_is_better else np.minimum).accumulate(scores[known])
-    changed = np.flatnonzero(np.diff(best, prepend=np.nan) != 0)
-    found = [(int(known[place]) + 1, float(best[place])) for place in changed]
-    return found if found[-1][0] == len(scores) else [*found, (len(scores), float(best[-1]))]
 
 
 def comparison_config(run: Run) -> dict[str, Any]:

@@ -100,7 +100,6 @@ def test_progress_is_the_best_so_far_in_the_direction_of_the_score(tmp_path):
         column = Column("x", "x", higher_is_better=higher_is_better)
         found = progress_of(rows, Criterion((column,)))
         assert found["steps"] == [*((float(scores.index(each) + 1), each) for each in best), (7.0, best[-1])]
-        assert [score for _, score in found["dots"]] == [5, 3, 7, 7, 8, 6]
         assert progress_of(rows, Criterion((column, PARAMS))) is None
     first, second = sampled_rows(2)  # parts of trainings count for their part
     parts = [replace(first, fidelity=0.25), second, replace(second, fidelity=0.5)]

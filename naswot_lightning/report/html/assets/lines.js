@@ -9,7 +9,7 @@ function strokeOf(number) {
 }
 
 class LineChart extends Chart {
-  // lines: [{ item, name, x, y, color, dots, stepped }]; labels: { x, y, kind, isWhole }
+  // lines: [{ item, name, x, y, color, stepped }]; labels: { x, y, kind, isWhole }
   constructor(host, selection, card) {
     super(host, selection, card, 320, 0.6);
     Object.assign(this, { lines: [], labels: { x: "", y: "", kind: "number" } });
@@ -61,10 +61,10 @@ class LineChart extends Chart {
       label: line.name,
       stroke,
       dash,
-      width: line.dots ? 0 : 2,
+      width: 2,
       spanGaps: true,
-      paths: line.dots ? () => null : line.stepped ? uPlot.paths.stepped({ align: 1 }) : uPlot.paths.linear(),
-      points: line.dots ? { show: true, size: 5.5, fill: stroke, width: 0 } : { show: few && !line.stepped, size: 6, fill: stroke, width: 0 },
+      paths: line.stepped ? uPlot.paths.stepped({ align: 1 }) : uPlot.paths.linear(),
+      points: { show: few && !line.stepped, size: 6, fill: stroke, width: 0 },
     };
   }
 

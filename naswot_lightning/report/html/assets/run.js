@@ -42,14 +42,13 @@ function putScatters(host, data, candidates, selection, card, details) {
 }
 
 function putProgress(host, data, candidates, selection, card) {
-  const { steps, dots } = data.progress;
+  const { steps } = data.progress;
   const [x, y] = [(points) => points.map((point) => point[0]), (points) => points.map((point) => point[1])];
   const chart = new LineChart(host, selection, card);
   chart.set([
-    { item: -1, name: "a candidate", x: x(dots), y: y(dots), color: "dot", dots: true },
     { item: -1, name: "best so far", x: x(steps), y: y(steps), color: "pick", stepped: true },
   ], {
-    x: data.progress.effort, y: data.score, kind: candidates.column("score").kind, isWhole: x(dots).every(Number.isInteger),
+    x: data.progress.effort, y: data.score, kind: candidates.column("score").kind, isWhole: x(steps).every(Number.isInteger),
   });
 }
 
