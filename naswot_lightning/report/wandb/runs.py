@@ -94,6 +94,8 @@ def start_run(wandb_mode: str, run: LoggedRun, config: Mapping[str, Any]) -> Any
                 "dir": str(folder.resolve()),
                 "config": dict(config),
                 "resume": "allow",
+                # A comparison and a pick may be open in one process.
+                "reinit": "create_new",
                 "settings": wandb.Settings(silent=True, console="off", init_timeout=_INIT_SECONDS),
             }
             try:
