@@ -75,7 +75,7 @@ class Chart {
       return;
     }
     const size = this.size(Math.floor(this.plot.clientWidth));
-    this.chart = new uPlot({ ...size, legend: { show: false }, padding: [10, 12, 0, 0], ...options }, data, this.plot);
+    this.chart = new uPlot({ ...size, legend: { show: false }, padding: [10, 18, 0, 0], ...options }, data, this.plot);
   }
 
   // mark: what a click does.
