@@ -147,7 +147,7 @@ class KnownAccuracies:
     label: str
     values: np.ndarray
     """(n,) percent; NaN where it is not known."""
-    least: float
+    least: float = 0.0
     """percent; below it a network has learned nothing."""
 
     def draw_learned(self, samples: int, seed: int) -> np.ndarray:

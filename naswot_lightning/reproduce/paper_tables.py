@@ -17,6 +17,7 @@ from naswot_lightning.console import print_table
 from naswot_lightning.errors import UserError
 from naswot_lightning.report.figures.bars import ResultRow, Spread, draw_published
 from naswot_lightning.reproduce.benchmark_tables import (
+    KnownAccuracies,
     PublishedRow,
     PublishedTable,
     best_of_all_trainings,
@@ -56,8 +57,8 @@ def reproduce_table1(name: str, settings: CellSettings) -> int:
         wanted = "test accuracies of cifar10, which Table 1 is of"
         raise UserError(f"--benchmark {settings.benchmark[0]}: it knows no {wanted}")
     columns = {
-        _TABLE1: KnownColumn("cifar10", best_of_all_trainings(table)),
-        _MEAN: KnownColumn("cifar10", table.every_accuracy("cifar10", "test")),
+        _TABLE1: KnownAccuracies("cifar10", _TABLE1, best_of_all_trainings(table)),
+        _MEAN: KnownAccuracies("cifar10", _MEAN, table.every_accuracy("cifar10", "test")),
     }
     target = f"{_TABLE1}: the best test accuracy of each cell over all recipes and repeats, as in the published script"
     _report(PaperTable(settings, published_table(name), table, columns, False), Path(settings.out) / name, [target])
@@ -77,21 +78,11 @@ def reproduce_table2(_: str, settings: TableSettings) -> int:
     return 0
 
 
-@dataclass(frozen=True)
-class KnownColumn:
-    """A column of a paper's table, out of a benchmark's."""
-
-    dataset: str
-    """that it belongs to, by our name."""
-    values: np.ndarray
-    """percent of each architecture, after the longest training, the mean over its trainings."""
-
-
-def known_columns(table: Table) -> dict[str, KnownColumn]:
+def known_columns(table: Table) -> dict[str, KnownAccuracies]:
     """Return those columns of Table 2 that a benchmark's table knows, by their names."""
     there = {(known.dataset, known.split) for known in table.known}
     return {
-        label: KnownColumn(dataset, table.every_accuracy(name, split))
+        label: KnownAccuracies(dataset, label, table.every_accuracy(name, split))
         for label, (dataset, name, split) in _COLUMNS.items()
         if (name, split) in there
     }
@@ -104,7 +95,7 @@ class PaperTable:
     settings: TableSettings
     published: PublishedTable
     table: Table
-    columns: Mapping[str, KnownColumn]
+    columns: Mapping[str, KnownAccuracies]
     each_dataset: bool
     """searches look at the data set that is reported, as in part (b) of Table 2; in place of CIFAR-10 alone."""
     _score_tables: dict[tuple[str, str], ScoreTable] = field(default_factory=dict)
