@@ -96,7 +96,7 @@ def test_what_runs_a_task_is_chosen_by_what_is_asked(monkeypatch):
 
 def test_a_gpu_has_one_process_until_more_are_worth_it_and_they_stay_within_a_block(monkeypatch):
     environments = [{"CUDA_VISIBLE_DEVICES": "a"}, {"CUDA_VISIBLE_DEVICES": "b"}]
-    for worthwhile, count, items in ((30.0, 2, 10), (0.3, 4, 80)):
+    for worthwhile, count, items in ((30.0, 2, 10), (0.3, 4, 40)):
         monkeypatch.setattr(local, "_WORTHWHILE_S", worthwhile)
         executor = ProcessExecutor(4, environments)
         executor.grows = True
@@ -132,6 +132,7 @@ def test_a_script_without_a_guard_has_workers(tmp_path):
     assert done.stdout == "[(2, 1)]\n"
 
 
+@pytest.mark.slow
 def test_what_hangs_before_it_is_ready_is_replaced(tmp_path, monkeypatch):
     monkeypatch.setattr(local, "_START_S", 3.0)
     assert dict(ProcessExecutor(1, timeout=1.0).run(Stopped(str(tmp_path / "mark")), [1, 2])) == {1: 1, 2: 2}
