@@ -147,14 +147,21 @@ def are_training(folders):
 @contextmanager
 def interrupted_when(begun):
     """Be interrupted, as by Ctrl-C, once ``begun`` is true, and where it does not come true."""
+    ended = threading.Event()
 
     def interrupt():
         with suppress(AssertionError):
-            wait_until(begun)
-        os.kill(os.getpid(), signal.SIGINT)
+            wait_until(lambda: ended.is_set() or begun())
+        if not ended.is_set():
+            os.kill(os.getpid(), signal.SIGINT)
 
-    threading.Thread(target=interrupt, daemon=True).start()
-    yield
+    thread = threading.Thread(target=interrupt, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 class Forking(AlwaysReady):
