@@ -41,6 +41,8 @@ PREDICTED_LATENCY_MS = Column("predicted_latency_ms", "predicted latency", "ms",
 MODEL_MB = Column("model_mb", "model size", "MB", higher_is_better=False)
 PEAK_MEMORY_MB = Column("peak_memory_mb", "peak memory", "MB", higher_is_better=False)
 LATENCY_IQR_MS = Column("latency_iqr_ms", "latency IQR", "ms", higher_is_better=False)
+# The last word of a name: of a time, an energy, a power or a size.
+_COST_UNITS = ("s", "ms", "us", "j", "mj", "w", "mw", "kb", "mb", "gb")
 # Of several objectives: 1 for what no other candidate beats in one without being worse in another.
 PARETO_RANK = "pareto_rank"
 COSTS = {column.name: column for column in (LATENCY_MS, LATENCY_IQR_MS, PREDICTED_LATENCY_MS, MODEL_MB, PEAK_MEMORY_MB)}
@@ -89,6 +91,16 @@ class Criterion:
     def label(self) -> str:
         """The name in words, with the unit of a single score."""
         return self.name if self.is_relative else self.parts[0].axis
+
+
+def is_cost(name: str) -> bool:
+    """Return whether the name of a column says that it is a cost, of which less is better.
+
+    >>> is_cost("edgegpu_energy_mj"), is_cost("latency"), is_cost("robustness")
+    (True, True, False)
+    """
+    words = name.lower().split("_")
+    return words[-1] in _COST_UNITS or not {"latency", "energy"}.isdisjoint(words)
 
 
 def budget_of(cost: str) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from naswot_lightning.analysis.evidence import MIN_NETWORKS, NetworksWithAccuracy, Outcome, outcome_of
 from naswot_lightning.analysis.statistics import Estimate, bootstrap
-from naswot_lightning.columns import BENCHMARK_ACC, COSTS, PARAMS, SIZES, VAL_ACC, Criterion
+from naswot_lightning.columns import BENCHMARK_ACC, COSTS, PARAMS, SIZES, VAL_ACC, Criterion, is_cost
 from naswot_lightning.errors import UserError, expect_name
 
 if TYPE_CHECKING:
@@ -38,14 +38,17 @@ class Objective:
         return -values if self.higher_is_better else values
 
 
-def directions_of(criteria: Sequence[Criterion], further: Sequence[str]) -> dict[str, bool]:
-    """Return whether a higher value is better, of each column that can be an objective: scores up, costs down."""
+def directions_of(criteria: Sequence[Criterion], further: Sequence[str]) -> dict[str, bool | None]:
+    """Return whether a higher value is better, of each column that can be an objective: scores up, costs down.
+
+    Of a column of a table its name says it, or else the user must: None.
+    """
     scores = {each.name: each.is_relative or each.parts[0].higher_is_better for each in criteria}
     known = {BENCHMARK_ACC.name: True, VAL_ACC.name: True, **dict.fromkeys((*SIZES, *COSTS), False)}
-    return scores | {name: known[name] for name in (*SIZES, *further)}
+    return scores | {name: known.get(name, False if is_cost(name) else None) for name in (*SIZES, *further)}
 
 
-def parse_objectives(text: str | None, directions: Mapping[str, bool] | None = None) -> tuple[Objective, ...]:
+def parse_objectives(text: str | None, directions: Mapping[str, bool | None] | None = None) -> tuple[Objective, ...]:
     """Return the objectives of an option, such as ``naswot,latency_ms`` or ``naswot:max,params:min``; none of None.
 
     ``directions`` are those of the columns that there are; without them each name must have its own.
@@ -53,16 +56,20 @@ def parse_objectives(text: str | None, directions: Mapping[str, bool] | None = N
     >>> parse_objectives("robust,params", {"robust": True, "params": False})
     (Objective(name='robust', higher_is_better=True), Objective(name='params', higher_is_better=False))
     """
-    found = {}
-    for word in [] if text is None else text.split(","):
+    found: dict[str, Objective] = {}
+    words = [] if text is None else text.split(",")
+    for word in words:
         name, _, direction = word.strip().rpartition(":")
         if direction not in _DIRECTIONS:
             name, direction = word.strip(), ""
         if directions is not None:
             expect_name("column of --objectives", name, directions)
-        found[name] = Objective(name, _DIRECTIONS[direction] if direction else (directions or {})[name])
-    if text is not None and len(found) < 2:
-        raise UserError(f"--objectives {text}: expected two different columns or more, such as naswot,params")
+        higher_is_better = _DIRECTIONS[direction] if direction else (directions or {})[name]
+        if higher_is_better is None:
+            raise UserError(f"--objectives {name}: shall it be high or low? Give {name}:max or {name}:min")
+        found[name] = Objective(name, higher_is_better)
+    if text is not None and len(found) < max(2, len(words)):
+        raise UserError(f"--objectives {text}: expected two columns or more, each once, such as naswot,params")
     return tuple(found.values())
 
 

@@ -172,8 +172,8 @@ def _print_top(search: Search, ranking: pd.DataFrame) -> None:
 
 
 def _print_front(search: Search, ranking: pd.DataFrame) -> None:
-    """Print the candidates that no other beats in all objectives, along the front."""
-    front = ranking[ranking[PARETO_RANK] == 1]
+    """Print the networks that no other beats in all objectives, along the front."""
+    front = ranking[ranking[PARETO_RANK] == 1].drop_duplicates("canonical")
     # A single score has no column of its own name.
     names = [each.name if each.name in ranking else "score" for each in search.objectives]
     along = np.linspace(0, len(front) - 1, min(len(front), search.config.top))
@@ -183,7 +183,11 @@ def _print_front(search: Search, ranking: pd.DataFrame) -> None:
     rows = ([row[name] for name in ("rank", *names, "architecture")] for row in as_dicts(chosen))
     heads = ["rank", *(each.name for each in search.objectives), "architecture"]
     print()
-    print_table(f"Front of {what}: {len(front):,} of {counted(len(ranking), 'candidate')}{some}", heads, rows)
+    print_table(f"Front of {what}: {counted(len(front), 'different network')}{some}", heads, rows)
+    beside = ranking[(ranking["status"] == "ok") & ranking[PARETO_RANK].isna()]
+    for name in names:
+        if missing := int(beside[name].isna().sum()):
+            print_text(f"{counted(missing, 'candidate')} without a known {name}, on no front")
 
 
 def _print_doubts(rows: Iterable[ScoreRow]) -> None:

@@ -30,7 +30,6 @@ from naswot_lightning.analysis.trajectory import TrajectoryFacts, trajectory_fac
 from naswot_lightning.columns import (
     BENCHMARK_ACC,
     BEST_VAL_ACC,
-    COSTS,
     MACS,
     PARAMS,
     PARETO_RANK,
@@ -256,7 +255,7 @@ def scored_candidates(run: Run) -> ScoredCandidates | None:
 def _scores(run: Run) -> dict[str, np.ndarray]:
     """Return the scores of a ranking's rows by name, (n,) each, that which ranks first."""
     rows, first = run.ranking, _ranking_score(run.settings)
-    others = [str(name) for name in rows if name not in (*COLUMNS, *COSTS, PARETO_RANK, first, BENCHMARK_ACC.name)]
+    others = [str(name) for name in rows if name not in (*COLUMNS, *run.costs, PARETO_RANK, first, BENCHMARK_ACC.name)]
     others = [name for name in others if not name.endswith(_DEVIATION)]
     # A single score has no column of its own name.
     return {first: rows["score"].to_numpy(), **{name: rows[name].to_numpy() for name in others}}
@@ -269,10 +268,10 @@ def _ranking_score(settings: Mapping[str, Any]) -> str:
     return str(settings.get("score", "score")).partition(",")[0].strip()
 
 
-def _of_device(rows: pd.DataFrame) -> dict[str, np.ndarray]:
+def _costs(run: Run) -> dict[str, np.ndarray]:
     """Return costs of a ranking's rows, and their ranks by several objectives, (n,) each."""
-    names = [name for name in (*COSTS, PARETO_RANK) if name in rows]
-    return {name: rows[name].to_numpy(float, na_value=np.nan) for name in names}
+    names = [*run.costs, *([PARETO_RANK] if PARETO_RANK in run.ranking else [])]
+    return {name: run.ranking[name].to_numpy(float, na_value=np.nan) for name in names}
 
 
 def networks_with_accuracy(run: Run) -> NetworksWithAccuracy | None:
@@ -291,7 +290,7 @@ def networks_with_accuracy(run: Run) -> NetworksWithAccuracy | None:
         accuracies=_PERCENT * accuracies[kept],
         scores={name: values[kept] for name, values in _scores(run).items()},
         sizes={name: rows[name].to_numpy(float, na_value=np.nan)[kept] for name in _SIZES},
-        columns={name: values[kept] for name, values in _of_device(rows).items()},
+        columns={name: values[kept] for name, values in _costs(run).items()},
     )
 
 
@@ -308,8 +307,7 @@ def _of_picks(run: Run) -> NetworksWithAccuracy | None:
     if settings.space == run.settings.get("space") and places.notna().any():
         known, rows = places.notna().to_numpy(), places.fillna(0).to_numpy(int)
         scores = {name: np.where(known, values[rows], np.nan) for name, values in _scores(run).items()}
-        of_device = _of_device(run.ranking).items()
-        columns = {name: np.where(known, values[rows], np.nan) for name, values in of_device}
+        columns = {name: np.where(known, values[rows], np.nan) for name, values in _costs(run).items()}
     test_set = "" if settings.test_set is None else f" ({settings.test_set})"
     seeds = f"mean of {len(group.seeds)} seeds" if len(group.seeds) > 1 else f"seed {group.seeds[0]}"
     return NetworksWithAccuracy(

@@ -31,9 +31,9 @@ from naswot_lightning.analysis.results import (
 )
 from naswot_lightning.analysis.trajectory import LearningCurve, Trajectory, read_learning_curve, read_trajectory
 from naswot_lightning.benchmarks.targets import Target
-from naswot_lightning.columns import PARETO_RANK, VAL_ACC, Column, Criterion
+from naswot_lightning.columns import BENCHMARK_ACC, COSTS, PARETO_RANK, VAL_ACC, Column, Criterion
 from naswot_lightning.errors import UserError
-from naswot_lightning.ranking import no_rows, rank, read_ranking
+from naswot_lightning.ranking import COLUMNS, no_rows, rank, read_ranking
 from naswot_lightning.storage.records import STRICT, Count, Positive, Share, from_plain, parse_json, parse_yaml
 from naswot_lightning.storage.run_folder import RunFolder, Versions, read_versions
 from naswot_lightning.storage.score_rows import ScoreRow, read_score_rows
@@ -94,6 +94,13 @@ class Run:
             return parse_objectives(str(text)) if text and PARETO_RANK in self.ranking else ()
         except (UserError, KeyError):
             return ()
+
+    @property
+    def costs(self) -> tuple[str, ...]:
+        """The columns of the ranking that say what networks cost, or what else a table knows of them: no scores."""
+        own = {*COLUMNS, BENCHMARK_ACC.name, *(each.name for each in _criteria(self.settings, self.rows[:1]))}
+        of_tables = (each.name for each in self.objectives if each.name not in own)
+        return tuple(name for name in dict.fromkeys((*COSTS, *of_tables)) if name in self.ranking)
 
     @property
     def criterion(self) -> Criterion:

@@ -1,4 +1,4 @@
-"""What networks cost: their size, and their latency as a table says it; for budgets and for objectives."""
+"""What networks cost: their size, and what tables say, such as a latency; for budgets and for objectives."""
 
 from __future__ import annotations
 
@@ -11,21 +11,28 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from naswot_lightning.analysis.pareto import Objective
 from naswot_lightning.benchmarks.known_space import open_for
+from naswot_lightning.benchmarks.table import Table
 from naswot_lightning.columns import (
+    BENCHMARK_ACC,
     COSTS,
     LATENCY_MS,
     MACS,
     MODEL_MB,
     PARAMS,
+    PARETO_RANK,
     PEAK_MEMORY_MB,
     PREDICTED_LATENCY_MS,
+    SIZES,
     budget_of,
+    is_cost,
 )
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.data.probe import Probe
 from naswot_lightning.errors import UserError
 from naswot_lightning.hardware.measure import peak_memory, zeros_for
+from naswot_lightning.ranking import COLUMNS
 from naswot_lightning.searching.algorithms.base import Cost
 from naswot_lightning.searching.measuring import device_of
 from naswot_lightning.searching.predicting import PredictedLatency
@@ -73,15 +80,19 @@ def costs_of(
     }
     if config.latency == "predicted":
         costs[PREDICTED_LATENCY_MS.name] = _predicted(config, space, canonical, load_probes)
-    if config.latency_table is not None:
-        costs[LATENCY_MS.name] = _latencies(config.latency_table, space, canonical)
     return costs
 
 
-def budgets_of(config: SearchConfig, costs: Mapping[str, Cost]) -> dict[str, float]:
+def budgets_of(config: SearchConfig, costs: Mapping[str, Cost], objectives: Sequence[Objective]) -> dict[str, float]:
     """Return the most of each cost by its name, infinity where it must only be known; UserError where nothing tells."""
+    own, table = [name for name in costs if name not in (*SIZES, *COSTS)], config.latency_table
+    asked = config.max_latency_ms is not None or all(each.name not in own for each in objectives)
+    if table is not None and LATENCY_MS.name not in costs and asked:
+        named = f"name one, as {table}:{own[0]}"
+        raise UserError(f"--latency_table {table}: no column {LATENCY_MS.name}, but {', '.join(own)}; {named}")
     # A latency of a table is looked up, for the others networks are built, and to predict one takes longest.
-    budgets = {LATENCY_MS.name: math.inf} if LATENCY_MS.name in costs else {}
+    from_table = config.latency_table is not None and LATENCY_MS.name in costs
+    budgets = {LATENCY_MS.name: math.inf} if from_table else {}
     predicted = PREDICTED_LATENCY_MS.name in costs
     sizes = PARAMS.name, MACS.name, MODEL_MB.name, PEAK_MEMORY_MB.name
     for name in (*sizes, LATENCY_MS.name) if predicted else (LATENCY_MS.name, *sizes):
@@ -89,6 +100,8 @@ def budgets_of(config: SearchConfig, costs: Mapping[str, Cost]) -> dict[str, flo
         if most is not None and cost not in costs:
             cure = "give --latency_table FILE, or --latency predicted"
             raise UserError(f"--{budget_of(name)} {most:g}: nothing tells the {COSTS[name].label}; {cure}")
+        if most == 0:
+            raise UserError(f"--{budget_of(name)} 0: expected more than 0")
         budgets |= {} if most is None else {cost: most}
     return budgets
 
@@ -134,21 +147,46 @@ def _untrained(space: Space, architecture: str, probe: Probe, meta: bool = True)
         return space.build(architecture, probe.num_classes, probe.images.shape[1]).eval()
 
 
-def _latencies(option: str, space: Space, canonical: Callable[[str], str]) -> Cost:
-    """Return what looks latencies up: of the architecture as it is written, or else of its network alone."""
-    whole = ":" not in option or Path(option).exists()
-    path, column = (option, "") if whole else option.rsplit(":", 1)
-    table = open_for(space, path, "--latency_table")
-    column = column or (table.further[0] if len(table.further) == 1 else LATENCY_MS.name)
-    if whole and len(table.further) > 1 and column not in table.further:
-        named = f"name one, as {path}:{table.further[0]}"
-        raise UserError(f"--latency_table {path}: no column {column}, but {', '.join(table.further)}; {named}")
-    values = table.column(column)
+def columns_of(
+    config: SearchConfig, space: Space, canonical: Callable[[str], str], benchmark: Table | None
+) -> dict[str, Cost]:
+    """Return what looks each further column of ``--benchmark`` and of ``--latency_table`` up, by its name.
 
-    def latency(architecture: str) -> float | None:
+    A column of the latter is also the latency, but where the objectives name columns of several as they are.
+    """
+    costs = dict[str, Cost]()
+    if benchmark is not None:
+        costs = {each: _looked_up(benchmark, each, canonical, config.benchmark_dataset) for each in benchmark.further}
+    if (option := config.latency_table) is not None:
+        whole = ":" not in option or Path(option).exists()
+        path, column = (option, "") if whole else option.rsplit(":", 1)
+        table = open_for(space, path, "--latency_table")
+        costs |= {each: _looked_up(table, each, canonical) for each in table.further}
+        if latency := column or _latency_column(table, config.objectives):
+            costs[LATENCY_MS.name] = _looked_up(table, latency, canonical, positive=True)
+    # The ranking's own columns keep their names.
+    return {name: cost for name, cost in costs.items() if name not in (*COLUMNS, PARETO_RANK, BENCHMARK_ACC.name)}
+
+
+def _latency_column(table: Table, objectives: str | None) -> str | None:
+    """Return the column that is the latency where none is named; None where nothing tells, or objectives name it."""
+    if LATENCY_MS.name in table.further or not table.further:
+        return LATENCY_MS.name
+    named = {word.strip().partition(":")[0] for word in (objectives or "").split(",")}
+    return table.further[0] if len(table.further) == 1 and named.isdisjoint(table.further) else None
+
+
+def _looked_up(
+    table: Table, column: str, canonical: Callable[[str], str], dataset: str | None = None, positive: bool = False
+) -> Cost:
+    """Return what looks a column up: of the architecture as it is written, or else of its network alone."""
+    values, positive = lru_cache(maxsize=1)(lambda: table.column(column, dataset)), positive or is_cost(column)
+
+    def look_up(architecture: str) -> float | None:
         row = table.row(architecture)
         row = table.row(canonical(architecture)) if row is None else row
+        value = math.nan if row is None else values().item(row)
         # HW-NAS-Bench has -1 where the device cannot run a network; NaN is not known.
-        return values.item(row) if row is not None and values.item(row) > 0 else None
+        return None if math.isnan(value) or (positive and value <= 0) else value
 
-    return latency
+    return look_up

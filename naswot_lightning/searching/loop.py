@@ -26,6 +26,7 @@ from naswot_lightning.columns import (
     PARETO_RANK,
     PEAK_MEMORY_MB,
     PREDICTED_LATENCY_MS,
+    SIZES,
     Criterion,
 )
 from naswot_lightning.config import SearchConfig, settings_affecting
@@ -176,8 +177,9 @@ class Search:
             raise UserError("no candidate was trained for all epochs: give a larger --samples or --budget")
         measured = measured_columns(self.config)
         shown = {*self.limits.budgets, *(each.name for each in self.objectives), *measured, PREDICTED_LATENCY_MS.name}
-        shown &= self.limits.costs.keys()
-        known = {name: self.cost_of(name, evaluated) for name in COSTS if name in shown}
+        shown &= self.limits.costs.keys() - SIZES.keys()
+        columns = dict.fromkeys((*COSTS, *self.limits.costs))
+        known = {name: self.cost_of(name, evaluated) for name in columns if name in shown}
         for cost in self.limits.costs.values():
             if isinstance(cost, PredictedLatency):
                 cost.save()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
@@ -24,7 +25,7 @@ from naswot_lightning.report.loggers import parse_loggers
 from naswot_lightning.scores.registry import parse_scores
 from naswot_lightning.searching.algorithms.base import Algorithm, Budget, Limits, get_algorithm
 from naswot_lightning.searching.algorithms.random import Listed, Shard, read_architectures
-from naswot_lightning.searching.costs import budgets_of, costs_of, upper_bounds_of
+from naswot_lightning.searching.costs import budgets_of, columns_of, costs_of, upper_bounds_of
 from naswot_lightning.searching.evaluators.base import Evaluator, EvaluatorContext
 from naswot_lightning.searching.evaluators.table import BenchmarkLookup, TableEvaluator
 from naswot_lightning.searching.loop import Search
@@ -57,16 +58,22 @@ def plan_search(config: SearchConfig, scored: bool = False) -> Search:
     evaluator = make_evaluator(EvaluatorContext(config, space, criteria, device, load_probes, benchmark, needs_scores))
     canonical = space.canonical if config.canonical and config.evaluator != "table" else str
 
-    costs = costs_of(config, space, canonical, load_probes)
-    limits = Limits(budgets_of(config, costs), costs, upper_bounds_of(costs))
+    scores = {each.name for each in evaluator.criteria}
+    of_tables = columns_of(config, space, canonical, benchmark)
+    costs = {name: cost for name, cost in of_tables.items() if name not in scores}
+    costs |= costs_of(config, space, canonical, load_probes)
     further = [*costs, *measured_columns(config), *([] if benchmark is None else [BENCHMARK_ACC.name])]
     objectives = parse_objectives(config.objectives, directions_of(evaluator.criteria, further))
+    budgets = budgets_of(config, costs, objectives)
     if objectives:
         # With their directions, which the files of the run then tell.
         config = replace(config, objectives=",".join(map(str, objectives)))
     if getattr(make_algorithm, "needs_objectives", False):
         _expect_learnable(objectives, evaluator, costs)
+        # It learns nothing from a candidate of which a table does not know them.
+        budgets = {each.name: math.inf for each in objectives if each.name in of_tables} | budgets
         options = {**options, "objectives": objectives}
+    limits = Limits(budgets, costs, upper_bounds_of(costs))
     algorithm = _plan_algorithm(config, space, limits, partial(make_algorithm, **options))
     if part := config.part():
         algorithm = Shard(algorithm, canonical, *part)

@@ -40,13 +40,17 @@ def test_hypervolume_is_the_area_of_the_cells_that_are_dominated():
 
 def test_objectives_have_directions():
     criteria = [Criterion((Column("naswot", "naswot"),)), Criterion((Column("loss", "loss", higher_is_better=False),))]
-    known = directions_of(criteria, ["latency_ms", "benchmark_acc"])
+    known = directions_of(criteria, ["latency_ms", "benchmark_acc", "robustness", "edgegpu_energy_mj"])
     assert parse_objectives("naswot, loss,latency_ms", known) == (SCORE, Objective("loss", False), LATENCY)
     assert parse_objectives("params:max,benchmark_acc", known)[0] == Objective("params", True)
+    of_table = Objective("robustness", True), Objective("edgegpu_energy_mj", False)
+    assert parse_objectives("robustness:max,edgegpu_energy_mj", known) == of_table
     assert parse_objectives(",".join(map(str, (SCORE, LATENCY)))) == (SCORE, LATENCY)
     assert parse_objectives(None) == ()
     for text, message in (
-        ("naswot", "--objectives naswot: expected two different columns or more"),
+        ("naswot", "--objectives naswot: expected two columns or more, each once"),
+        ("naswot:max,params,naswot:min", "expected two columns or more, each once"),
+        ("naswot,robustness", "--objectives robustness: shall it be high or low"),
         ("naswot,latency", "unknown column of --objectives 'latency', .*; did you mean 'latency_ms'?"),
     ):
         with pytest.raises(UserError, match=message):

@@ -9,6 +9,8 @@ from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import read_ranking
+from naswot_lightning.report.run import read_run
+from naswot_lightning.storage.run_folder import RunFolder
 from tests.searching.runs import QUICK, SPACE, files_of
 
 DRAWN = [SPACE.sample(random.Random(number)) for number in range(60)]
@@ -82,6 +84,15 @@ def test_budgets_that_nothing_meets_and_objectives_that_there_are_not_are_one_li
             {"latency_table": "latencies.csv", "max_latency_ms": 0.5},
             r"smallest seen: latency_ms 1\.00; raise",
         ),
+        ({"max_memory_mb": 0}, "--max_memory_mb 0: expected more than 0"),
+        (
+            {"latency_table": "two.csv", "objectives": "naswot,a_mj"},
+            "unknown column of --objectives 'a_mj', .*; did you mean 'a_ms'?",
+        ),
+        (
+            {"latency_table": "two.csv", "objectives": "naswot,a_ms", "max_latency_ms": 1},
+            "no column latency_ms, but a_ms, b_ms; name one",
+        ),
         ({"max_model_mb": 0.1}, r"smallest seen: model_mb 0\.\d+; raise the budgets"),
         ({"latency_table": "none_known.csv", "algorithm": "rea"}, r"1,000 of 1,000 candidates .* known latency_ms$"),
     ):
@@ -107,3 +118,19 @@ def test_objectives_rank_by_fronts_and_others_can_be_asked_for(search, tmp_path,
     assert again["pareto_rank"].tolist() != ranking["pareto_rank"].tolist()
     assert "objectives: latency_ms:max,params:min,model_mb:min" in (tmp_path / "run" / "config.yaml").read_text()
     assert "pareto_rank" not in search(**options)
+
+
+def test_objectives_are_columns_of_tables_too(search, tmp_path, capsys):
+    every = pd.DataFrame({"architecture": list(SPACE)})
+    every["energy_mj"] = every["architecture"].str.count("conv_3x3").replace(0, -1)
+    every.assign(robustness=-every["energy_mj"]).to_csv("energy.csv", index=False)
+    few = [next(each for each in DRAWN if each.count("conv_3x3") == number) for number in range(4)]
+    (tmp_path / "few.txt").write_text("\n".join(few))
+    ranking = search(architectures="few.txt", latency_table="energy.csv", objectives="energy_mj,robustness:min")
+    assert "1 candidate without a known energy_mj, on no front" in capsys.readouterr().out
+    assert set(read_run(RunFolder(tmp_path / "run")).costs) == {"energy_mj", "robustness"}
+    assert "latency_ms" not in ranking
+    # Those that need least energy are the most robust: all that are known are on the front.
+    assert ranking.set_index("architecture")["pareto_rank"].reindex(few[1:]).tolist() == [1, 1, 1]
+    learns = {"algorithm": "nsga2:population=2", "samples": 4, "objectives": "naswot,energy_mj"}
+    assert (search("learns", latency_table="energy.csv", **learns)["energy_mj"] > 0).all()

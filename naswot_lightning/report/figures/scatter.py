@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MILLION = 1e6
+# Marked points with their ranks beside them; and pixels that these need to the side and upwards.
+_NAMED, _ROOM = 12, np.array([30.0, 15.0])
 # More points are pixels, which keeps a vector file small: 300,000 take less than a second.
 _MANY = 5000
 
@@ -56,7 +58,8 @@ def draw_score_vs_params(run: Run, findings: Findings) -> Figure | None:
 def draw_pareto(run: Run, findings: Findings) -> Figure | None:
     """Draw the front of the first two objectives: score against cost, and accuracy against cost where it is known.
 
-    Marked candidates, and trained networks, that another one dominates are hollow.
+    Marked candidates, and trained networks, that another one dominates are hollow. Ranks stand beside those that are
+    marked, or else beside the front.
     """
     found, pair = scored_candidates(run), score_and_cost(run.objectives)
     if found is None or pair is None:
@@ -68,29 +71,32 @@ def draw_pareto(run: Run, findings: Findings) -> Figure | None:
     accuracies = None if networks is None or pair[1].name not in known else networks.accuracies
     figure, axes = style.panels(found.title, 1 if accuracies is None else 2)
     label = labels[pair[1].name].axis if pair[1].name in labels else pair[1].name
-    _draw_front(axes[0], costs, values[:, 0], found.marked, found.mark)
+    ranks = rows["rank"].to_numpy()
+    _draw_front(axes[0], costs, values[:, 0], ranks, found.marked, found.mark)
     axes[0].set(xlabel=label, ylabel=f"score: {style.plain(pair[0].name)}")
     if networks is not None and accuracies is not None:
         # Of a table all accuracies are known: those of the front by score stand out.
         of_table = run.benchmark is not None
         chosen = known[PARETO_RANK] == 1 if of_table else np.ones(len(accuracies), bool)
-        _draw_front(
-            axes[1], known[pair[1].name], accuracies, chosen, "front by score" if of_table else "trained network"
-        )
+        mark = "front by score" if of_table else "trained network"
+        ranks = rows.groupby("canonical")["rank"].min().reindex(networks.architectures).to_numpy(float)
+        _draw_front(axes[1], known[pair[1].name], accuracies, ranks, chosen, mark)
         axes[1].set(xlabel=label, ylabel="accuracy (%)")
         axes[1].set_title(style.wrapped(networks.source, 60), fontsize="small")
     return figure
 
 
-def _draw_front(axis: Any, costs: np.ndarray, values: np.ndarray, marked: np.ndarray, mark: str) -> None:
+def _draw_front(
+    axis: Any, costs: np.ndarray, values: np.ndarray, ranks: np.ndarray, marked: np.ndarray, mark: str
+) -> None:
     there = ~(np.isnan(costs) | np.isnan(values))
-    costs, values, marked = costs[there], values[there], marked[there]
+    costs, values, ranks, marked = costs[there], values[there], ranks[there], marked[there]
     first = non_dominated_ranks(np.stack([costs, -values], axis=1)) == 1
     axis.plot(costs[~marked], values[~marked], "o", color=style.CANDIDATES, markersize=3, markeredgewidth=0, alpha=0.6,
               rasterized=len(costs) > _MANY)  # fmt: skip
     order = np.lexsort((values, costs))
     order = order[first[order]]
-    axis.step(costs[order], values[order], where="post", color="0.3", linewidth=1, label="front")
+    axis.step(costs[order], values[order], where="post", color="0.3", linewidth=1, label="front (beside it: ranks)")
     small = {**style.PICKED, "markersize": 7 if marked.sum() < 60 else 3}
     for chosen, name, face in ((first, mark, style.PICKED["color"]), (~first, f"{mark}, dominated", "none")):
         shown = marked & chosen
@@ -99,7 +105,20 @@ def _draw_front(axis: Any, costs: np.ndarray, values: np.ndarray, marked: np.nda
         axis.plot(costs[shown], values[shown], markerfacecolor=face, label=style.plain(name), **small)
     axis.set_xscale(style.scale(costs))
     axis.grid(alpha=0.3)
+    few = 1 < marked.sum() <= _NAMED
+    _name_points(axis, costs, values, ranks, (marked if few else first) & ~np.isnan(ranks))
     axis.legend(loc="best", fontsize="small")
+
+
+def _name_points(axis: Any, costs: np.ndarray, values: np.ndarray, ranks: np.ndarray, which: np.ndarray) -> None:
+    """Write ranks beside points, the best first, where there is room."""
+    places = axis.transData.transform(np.stack([costs, values], axis=1))
+    taken: list[np.ndarray] = []
+    for number in np.flatnonzero(which)[np.argsort(ranks[which], kind="stable")]:
+        if all((np.abs(places[number] - each) > _ROOM).any() for each in taken):
+            taken.append(places[number])
+            axis.annotate(f"{ranks[number]:.0f}", (costs[number], values[number]), (-6, 4), ha="right",
+                          textcoords="offset points", fontsize="small")  # fmt: skip
 
 
 @dataclass(frozen=True)

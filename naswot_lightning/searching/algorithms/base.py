@@ -128,7 +128,8 @@ class Limits:
 
     def nothing_fits(self) -> UserError:
         """Return the error of a search that has no first candidate."""
-        least = ", ".join(f"{name} {format_cell(cost)}" for name, cost in self.smallest.items())
+        smallest = {name: cost for name, cost in self.smallest.items() if math.isfinite(self.budgets[name])}
+        least = ", ".join(f"{name} {format_cell(cost)}" for name, cost in smallest.items())
         seen = f"; the smallest seen: {least}; raise the budgets" if least else ""
         return UserError(f"no candidate is within the limits: {self}{seen}")
 
