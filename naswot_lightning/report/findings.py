@@ -234,9 +234,11 @@ class ScoredCandidates:
         # Which of them a figure marks, and what these are: the picks, or the first of the ranking where there are none.
         self.marked, self.mark = ranks == ranks[:1], "first of the ranking"
         if picked.any():
-            shown = ", ".join(map(str, ranks[picked][:_NAMED])) + (", ..." if picked.sum() > _NAMED else "")
+            # Of several candidates that are one network the first.
+            firsts = ranks[picked][~rows["canonical"][scored][picked].duplicated().to_numpy()]
+            shown = ", ".join(map(str, firsts[:_NAMED])) + (", ..." if len(firsts) > _NAMED else "")
             self.marked = picked
-            self.mark = f"{counted(int(picked.sum()), 'trained network')} (rank {shown})"
+            self.mark = f"{counted(len(firsts), 'trained network')} (rank {shown})"
         # What was searched on what, with the numbers of candidates.
         n, left_out = len(ranks), Counter(rows.loc[~scored, "status"])
         whole = counted(n + left_out.total(), "candidate")

@@ -112,6 +112,9 @@ def _draw_front(
 
 def _name_points(axis: Any, costs: np.ndarray, values: np.ndarray, ranks: np.ndarray, which: np.ndarray) -> None:
     """Write ranks beside points, the best first, where there is room."""
+    axis.margins(0.07)
+    # Until then an axis has no limits.
+    axis.autoscale_view()
     places = axis.transData.transform(np.stack([costs, values], axis=1))
     taken: list[np.ndarray] = []
     for number in np.flatnonzero(which)[np.argsort(ranks[which], kind="stable")]:
