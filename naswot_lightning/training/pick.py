@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -116,7 +117,10 @@ def train_pick(
     )  # fmt: skip
 
     def announce(row: dict[str, Any]) -> None:
-        measured = row["train/loss"], row.get("val/acc"), row.get("score/naswot"), row["seconds"]
+        score = row.get("score/naswot")
+        # Minus infinity, where different images have one code, is no JSON.
+        score = score if score is not None and math.isfinite(score) else None
+        measured = row["train/loss"], row.get("val/acc"), score, row["seconds"]
         show(Epoch(pick.run.name, row["epoch"], settings.values.epochs, *measured))
 
     metrics = MetricsTable(folder / "metrics.csv", announce)

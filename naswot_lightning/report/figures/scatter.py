@@ -105,7 +105,7 @@ def _draw_front(
         axis.plot(costs[shown], values[shown], markerfacecolor=face, label=style.plain(name), **small)
     axis.set_xscale(style.scale(costs))
     axis.grid(alpha=0.3)
-    few = 1 < marked.sum() <= _NAMED
+    few = 1 < np.unique(costs[marked]).size <= _NAMED
     _name_points(axis, costs, values, ranks, (marked if few else first) & ~np.isnan(ranks))
     axis.legend(loc="best", fontsize="small")
 
