@@ -31,6 +31,8 @@ _LAYERS = (
 # A dimension that is outermost before and after, with the same size, is the same one: memory is read in order.
 _RESHAPES = "view reshape flatten squeeze unsqueeze"
 _REDUCTIONS = "mean sum amax"
+# Views of the same memory, in which a dimension has the same step.
+_VIEWS = "permute transpose swapaxes swapdims movedim chunk split tensor_split unbind narrow select"
 
 
 def functions_named(names: str) -> set[Callable[..., Any]]:
@@ -45,6 +47,7 @@ def functions_named(names: str) -> set[Callable[..., Any]]:
     return found
 
 
+VIEWS = functions_named(_VIEWS)
 # True: the images stay outermost where the number of dimensions stays, too; False: whatever it becomes.
 _REDUCES = functions_named(_REDUCTIONS)
 _KEEPS_RANK = {
@@ -98,14 +101,15 @@ class ImagesOutermost(Dimensions):
     def follow(self, func: Callable[..., Any], args: Any, output: Any) -> None:
         """Note what a call has returned."""
         first: Any = args[0] if args else None
+        if func in VIEWS:
+            self._follow_view(first, output)
+            return
         # A size, a number, several tensors.
         if type(output) is not Tensor and not (output is first and isinstance(first, Tensor)):
             return
         keeps_rank = _KEEPS_RANK.get(func)
-        # An index such as x[:, :16].
         if func is Tensor.__getitem__ and isinstance(args[1], tuple):
-            index = args[1][0] if args[1] else None
-            keeps_rank = True if isinstance(index, slice) and index == slice(None) else None
+            keeps_rank = _keeps_outermost(args[1], first.dim())
         # What holds the images: the first argument, one of a list, or the second, as of 1 - x.
         source: Any = first
         if getattr(first, "_images_outermost_in", None) is not self:
@@ -124,11 +128,36 @@ class ImagesOutermost(Dimensions):
         if output is first:
             holds._images_outermost_in = None
 
+    def _follow_view(self, whole: Any, output: Any) -> None:
+        if output is whole:
+            whole._images_outermost_in = None
+        elif getattr(whole, "_images_outermost_in", None) is self:
+            # Of N >= 2 images no other dimension has their step.
+            for each in output if isinstance(output, list | tuple) else [output]:
+                if each.dim() and each.size(0) == self._count and each.stride(0) == whole.stride(0):
+                    each._images_outermost_in = self
+
     def by_image(self, pre_activations: Tensor) -> Tensor:
         """Return a ReLU's input, (N, ...), or raise :class:`UnknownDimensionError` where it is not known to be that."""
         if getattr(pre_activations, "_images_outermost_in", None) is self:
             return pre_activations
         raise UnknownDimensionError
+
+
+def _keeps_outermost(index: tuple[Any, ...], rank: int) -> bool | None:
+    """Return whether ``x[index]`` has the images outermost where x has them: as ``_KEEPS_RANK``, None where it may not.
+
+    >>> [_keeps_outermost(each, 4) for each in ((slice(None), 0), (..., 0), (slice(None), [1, 0]), (0, slice(None)))]
+    [False, False, True, None]
+    """
+    whole, *others = index if index else (None,)
+    plain = all(each is None or isinstance(each, int | slice) for each in others)
+    if whole is Ellipsis:
+        return False if plain and sum(each is not None for each in others) < rank else None
+    if not isinstance(whole, slice) or whole != slice(None):
+        return None
+    # Several lists of places, apart from each other, would come first.
+    return not plain
 
 
 class ReLUInputs(Dimensions):

@@ -155,7 +155,8 @@ def _modules_restored(modules: list[nn.Module], kinds: set[type[nn.Module]]) -> 
             module.training = flag
         with torch.inference_mode(False), torch.no_grad():
             for buffer, content in contents.values():
-                buffer.copy_(content)
+                # Observers of quantization-aware training have made theirs as long as there are channels.
+                buffer.resize_(content.shape).copy_(content)
 
 
 def _runs_as_torch_wrote_it(kind: type) -> bool:

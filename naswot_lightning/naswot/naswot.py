@@ -26,7 +26,7 @@ from naswot_lightning.naswot.image_dimension import (
     functions_named,
     ways_to_tell,
 )
-from naswot_lightning.naswot.isolation import isolated, unwrapped
+from naswot_lightning.naswot.isolation import UnseenCallError, isolated, unwrapped
 from naswot_lightning.naswot.kernel import ActivationKernel, NoRectifierError
 
 Variant = Literal["paper", "reference"]
@@ -35,6 +35,7 @@ BatchNorm = Literal["batch", "running"]
 Units = Literal["rectifiers", "all", "auto"]
 Observers = Sequence[AbstractContextManager[object]]
 Result = TypeVar("Result")
+_HIDDEN = "where its units cannot be seen: call F.relu on the plain tensor"
 # What view says to a feature map in channels_last memory.
 _REFUSED = "view size is not compatible with input tensor's size and stride"
 
@@ -291,6 +292,9 @@ class ReLURecorder(TorchFunctionMode):
         # A network of NAS-Bench-201 makes 230 calls: one look-up for each, here, and one for the dimension.
         kwargs = kwargs or {}
         handler = _HANDLERS.get(func)
+        # Fused, or of a quantized network.
+        if handler is None and "relu" in getattr(func, "__name__", ""):
+            raise UnseenCallError(f"the network calls {func.__name__}, {_HIDDEN}")
         output = func(*args, **kwargs) if handler is None else handler(self, func, args, kwargs)
         self._dimensions.follow(func, args, output)
         return output
@@ -298,7 +302,11 @@ class ReLURecorder(TorchFunctionMode):
     def rectify(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
         """Count the codes of a ReLU's input (N, C, ...), and return what it returns."""
         x: Tensor = args[0] if args else kwargs["input"]
-        by_image = self._dimensions.by_image(x)
+        if x.is_quantized or torch._C._functorch.is_functorch_wrapped_tensor(x):
+            where = "a quantized tensor" if x.is_quantized else "torch.vmap, jvp or grad"
+            raise UnseenCallError(f"the network rectifies within {where}, {_HIDDEN}")
+        # Indices of words or places, which are clamped at 0, are no activations.
+        by_image = self._dimensions.by_image(x) if x.is_floating_point() else None
         if by_image is None:
             return func(*args, **kwargs)
         if self._observers:
@@ -362,7 +370,7 @@ _PLAIN_RELU = {F.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_}
 _RELU_IN_PLACE = {torch.relu_, Tensor.relu_}
 _SMOOTH = "silu gelu hardswish elu selu celu mish softplus"
 _HANDLERS: dict[Callable[..., Any], _Handler] = {
-    **dict.fromkeys(functions_named("relu relu6 leaky_relu prelu rrelu"), ReLURecorder.rectify),
+    **dict.fromkeys(functions_named("relu relu6 leaky_relu prelu _prelu_kernel rrelu"), ReLURecorder.rectify),
     **dict.fromkeys(functions_named("hardtanh"), _rectify_from_zero(1, "min_val", -1.0)),
     **dict.fromkeys(functions_named("threshold"), _rectify_from_zero(1, "threshold", None)),
     **dict.fromkeys(functions_named("clamp clip clamp_min"), _rectify_from_zero(1, "min", None)),

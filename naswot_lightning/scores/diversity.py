@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from naswot_lightning.logits import logits_of
 from naswot_lightning.naswot import NoRectifierError
-from naswot_lightning.naswot.image_dimension import ImagesOutermost, UnknownDimensionError
+from naswot_lightning.naswot.image_dimension import VIEWS, ImagesOutermost, UnknownDimensionError
 from naswot_lightning.naswot.naswot import ReLUObserver, ReLURecorder, in_channels_last
 from naswot_lightning.scores.activation import MOST_IMAGES, patterns_of
 from naswot_lightning.scores.base import ONE_PASS, Measured, score
@@ -23,6 +22,7 @@ from naswot_lightning.scores.gradients import (
     LINEAR,
     detached_parameters,
     differentiable,
+    kernel_of,
     run_with,
 )
 
@@ -76,32 +76,41 @@ def diversity(measured: Measured) -> float:
 
 def _measure(measured: Measured) -> tuple[list[_Rectifier], float]:
     """Return the rectifiers, and the squared norm of the gradient at the classifier's input."""
-    network, probe = measured.network, measured.probe
-
-    def run(images: Tensor, all_units: bool) -> tuple[list[_Rectifier], float]:
-        with differentiable(network, images.device):
-            inputs = images.detach().clone().requires_grad_()
-            watched = _Watched()
-            recorder, last = ReLURecorder(inputs, ImagesOutermost(), True, all_units, [watched]), _LastLayer()
-            with recorder, last:
-                output = run_with(network, detached_parameters(network), inputs)
-            recorder.kernel()
-            logits = logits_of(output, len(images), probe.num_classes)
-            directions = torch.randn(logits.shape, generator=torch.Generator().manual_seed(_SEED)).to(logits.device)
-            if not logits.requires_grad or last.input is None:
-                return watched.rectifiers(), 0.0
-            # On its way back to the images it passes all rectifiers, which look at it.
-            gradient = torch.autograd.grad(logits, [last.input, inputs], directions, allow_unused=True)[0]
-        return watched.rectifiers(), 0.0 if gradient is None else float(_squared_norm(gradient))
-
-    images = probe.images[:MOST_IMAGES]
+    images = measured.probe.images[:MOST_IMAGES]
+    if not images.is_floating_point():
+        raise ValueError(f"no gradient by images of type {images.dtype}, such as words: diversity needs floats")
     try:
         if measured.units != "all":
             with suppress(NoRectifierError) if measured.units == "auto" else nullcontext():
-                return in_channels_last(partial(run, all_units=False), network, images)
-        return in_channels_last(partial(run, all_units=True), network, images)
+                return _run(measured, images, False)
+        return _run(measured, images, True)
     except UnknownDimensionError:
-        raise ValueError("channels and images of its units cannot be told apart, as in a transformer") from None
+        raise ValueError("the network moves its images out of the first dimension: diversity cannot follow") from None
+
+
+def _run(measured: Measured, images: Tensor, all_units: bool) -> tuple[list[_Rectifier], float]:
+    """Return what :func:`_measure` does; UnknownDimensionError where images are not outermost, NoRectifierError."""
+    network, classes = measured.network, measured.probe.num_classes
+
+    def run(batch: Tensor, of_logits: bool = True) -> tuple[list[_Rectifier], float]:
+        with differentiable(network, batch.device):
+            inputs = batch.detach().clone().requires_grad_()
+            watched = _Watched()
+            recorder, layers = ReLURecorder(inputs, ImagesOutermost(), True, all_units, [watched]), _Layers()
+            with recorder, layers:
+                output = run_with(network, detached_parameters(network), inputs)
+            recorder.kernel()
+            end = logits_of(output, len(batch), classes) if of_logits else layers.input
+            if end is None or layers.input is None or not end.requires_grad:
+                return watched.rectifiers(), 0.0
+            directions = torch.randn(end.shape, generator=torch.Generator().manual_seed(_SEED)).to(end.device)
+            # On its way back to the images it passes all rectifiers, which look at it.
+            gradient = torch.autograd.grad(end, [layers.input, inputs], directions, allow_unused=True)[0]
+        scale = 0.0 if gradient is None else float(_squared_norm(gradient))
+        # A classifier that begins with weights of 0, as of transformers, hands nothing back: behind it, then.
+        return run(batch, False) if scale == 0 and of_logits else (watched.rectifiers(), scale)
+
+    return in_channels_last(run, network, images)
 
 
 class _Watched(ReLUObserver):
@@ -119,11 +128,11 @@ class _Watched(ReLUObserver):
         """Measure one rectifier."""
         with torch._C.DisableTorchFunction():
             values = pre_activations.detach()
-            none = values.new_zeros((), dtype=torch.float64)
-            found = torch.stack([patterns_of(values).sum().double(), _participation(values), none, none])
+            none, channels = values.new_zeros((), dtype=torch.float64), getattr(pre_activations, "_channels", None) or 1
+            found = torch.stack([patterns_of(values).sum().double(), _participation(values, channels), none, none])
 
             def keep(gradient: Tensor) -> None:
-                found[2] = _participation(gradient) / gradient.shape[1]
+                found[2] = _participation(gradient, channels) / gradient.shape[channels]
                 found[3] = _squared_norm(gradient)
 
             if pre_activations.requires_grad:
@@ -131,25 +140,51 @@ class _Watched(ReLUObserver):
         self._found.append(found)
 
 
-class _LastLayer(TorchFunctionMode):
-    """Keeps the input of the convolution or linear layer that is called last: the classifier."""
+class _Layers(TorchFunctionMode):
+    """Keeps the input of the convolution or linear layer called last, the classifier, and notes where channels are."""
 
     input: Tensor | None = None
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in LINEAR or func in CONVOLUTIONS:
+        kwargs = kwargs or {}
+        output = func(*args, **kwargs)
+        layer = func in LINEAR or func in CONVOLUTIONS
+        if layer:
             self.input = args[0] if args else kwargs["input"]
-        return func(*args, **(kwargs or {}))
+            output._channels = output.dim() - 1 - (len(kernel_of(args, kwargs)) if func in CONVOLUTIONS else 0)
+        elif args:
+            # Of a pair, as of x + y or of several that are joined, the first that knows.
+            given = args[0] if isinstance(args[0], list | tuple) else args[:2]
+            source = next((each for each in given if getattr(each, "_channels", None) is not None), None)
+            for each in output if isinstance(output, list | tuple) else [output]:
+                if source is not None and isinstance(each, Tensor):
+                    _follow_channels(func, source, each)
+        return output
+
+
+def _follow_channels(func: Any, source: Tensor, output: Tensor) -> None:
+    """Note which dimension of an output holds the channels of what it was made of; none where that is not known."""
+    shape, place = source.shape, source._channels  # type: ignore[attr-defined]
+    if func in VIEWS:
+        # A dimension has its step in memory, wherever it goes.
+        same, step = output is source, source.stride(place)
+        fitting = [d for d, size in enumerate(output.shape) if not same and size > 1 and output.stride(d) == step]
+    elif output.dim() == source.dim():
+        fitting = [place]
+    else:
+        before = shape[:place].numel(), shape[place]
+        fitting = [d for d, size in enumerate(output.shape) if (output.shape[:d].numel(), size) == before]
+    output._channels = fitting[0] if fitting else None  # type: ignore[attr-defined]
 
 
 def _squared_norm(values: Tensor) -> Tensor:
     return values.detach().square().sum(dtype=torch.float64)
 
 
-def _participation(values: Tensor) -> Tensor:
-    """Return C^2 / |R|^2 of the correlation R, (C, C), of the channels of (N, C, ...); 0 where none changes."""
+def _participation(values: Tensor, channels: int) -> Tensor:
+    """Return C^2 / |R|^2 of the correlation R, (C, C), of the C channels, a dimension; 0 where none changes."""
     # (pixels of all images, C); at an even distance from each other where there are many.
-    rows = values.movedim(1, -1).flatten(0, -2).float()
+    rows = values.movedim(channels, -1).flatten(0, -2).float()
     most = _PIXELS if rows.shape[1] <= _WIDE else _PIXELS_OF_WIDE
     rows = rows[:: -(-len(rows) // most)]
     centred = rows - rows.mean(dim=0)
@@ -157,5 +192,5 @@ def _participation(values: Tensor) -> Tensor:
     unit = centred / torch.where(lengths > 0, lengths, torch.inf)
     # R and the products of the rows have the same norm; a channel that never changes is not one.
     products = unit.T @ unit if unit.shape[1] <= len(unit) else unit @ unit.T
-    channels = (lengths > 0).sum().double()
-    return torch.where(channels > 0, channels**2 / products.square().sum().double(), 0.0)
+    count = (lengths > 0).sum().double()
+    return torch.where(count > 0, count**2 / products.square().sum().double(), 0.0)

@@ -199,6 +199,19 @@ class Crops(nn.Module):
         return F.relu(torch.cat([x, -x])).reshape(2, len(x), -1).mean(0)
 
 
+class Halves(nn.Module):
+    """A gated unit behind a transpose that leaves the images where they are."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer, self.passes = layer, []
+
+    def forward(self, x):
+        self.passes.append(len(x))
+        gate, values = self.layer(x).transpose(1, 2)[..., 1:].chunk(2, 2)
+        return F.relu(gate) * values
+
+
 def test_the_dimension_of_the_images_is_found():
     images = images_of()
     cases = [(Crops(), [images.numpy(), -images.numpy()])]
@@ -210,8 +223,24 @@ def test_the_dimension_of_the_images_is_found():
         np.testing.assert_array_equal(activation_kernel(network, images).matrix.numpy(), expected)
 
 
+def test_a_buffer_that_grows_is_as_short_as_before():
+    network = Calls(lambda module, x: F.relu(x) + module.seen.resize_(4).fill_(1)[0])
+    network.register_buffer("seen", torch.zeros(0))
+    assert (units(network), len(network.seen)) == (144, 0)
+
+
+def test_images_stay_outermost_in_views_of_them():
+    images, network = images_of(), nn.Linear(8, 16)
+    halves = network(images).detach().transpose(1, 2)[..., 1:].chunk(2, 2)
+    followed = Halves(network)
+    found = activation_kernel(followed, images).matrix.numpy()
+    np.testing.assert_array_equal(found, brute_force_kernel([halves[0].numpy()]))
+    assert followed.passes == [8]
+
+
 def test_what_does_not_depend_on_the_images_is_no_unit_of_theirs():
     assert units(Calls(lambda module, x: F.relu(x + F.relu(module.weight).sum()))) == 144
+    assert units(Calls(lambda module, x: F.relu(x) + x.int().clamp(min=0))) == 144
     assert units(Calls(lambda module, x: F.relu(x).mean(0, keepdim=True).relu().expand_as(x))) == 144
     with pytest.raises(ValueError, match="which dimension holds the images cannot be told"):
         units(Calls(lambda module, x: x * F.relu(x.flatten(1) @ x.flatten(1).T).mean()))
@@ -236,6 +265,8 @@ def test_calls_that_cannot_be_seen_are_an_error_and_the_network_is_restored():
         (with_norm(change=torch.jit.script), "batch_norm in TorchScript"),
         (torch.jit.script(with_norm()), "in TorchScript"),
         (torch.jit.trace(with_norm(), images_of()), "in TorchScript"),
+        (nn.Sequential(nn.Flatten(2), nn.RNN(64, 8, nonlinearity="relu", batch_first=True)), "calls rnn_relu, where"),
+        (Calls(lambda module, x: F.relu(torch.vmap(F.relu)(x))), "within torch.vmap"),
     ):
         network.train()
         with pytest.raises(UnseenCallError, match=what):

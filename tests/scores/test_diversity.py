@@ -66,10 +66,40 @@ def test_smooth_units_count_where_they_are_asked_for():
     assert values[0] == pytest.approx(values[2], rel=0.2)
 
 
+class Gated(nn.Module):
+    """Half of 16 channels times the other half, by a convolution, or by a linear layer."""
+
+    def __init__(self, linear):
+        super().__init__()
+        torch.manual_seed(0)
+        self.stem, self.layer, self.head = nn.Conv2d(3, 6, 3), nn.Conv2d(6, 16, 1), nn.Linear(8, 4)
+        self.linear = linear
+
+    def forward(self, x):
+        x = self.stem(x)
+        if not self.linear:
+            gate, values = self.layer(x).chunk(2, 1)
+            return self.head((gate.relu() * values).flatten(2).mean(2))
+        x = nn.functional.linear(x.permute(0, 2, 3, 1), self.layer.weight[:, :, 0, 0], self.layer.bias)
+        gate, values = x.flatten(1, 2).chunk(2, -1)
+        return self.head((gate.relu() * values).mean(1))
+
+
+def test_channels_are_where_a_layer_puts_them():
+    expected = score("diversity", Gated(linear=False))
+    assert score("diversity", Gated(linear=True)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_classifier_that_begins_at_0_hands_back_what_any_other_does():
+    network = Gated(linear=True)
+    nn.init.zeros_(network.head.weight)
+    assert math.isfinite(score("diversity", network))
+
+
 def test_a_network_that_moves_its_images_is_refused_in_one_line():
     class Moves(nn.Module):
         def forward(self, x):
             return x.flatten(2).transpose(0, 1).relu().mean((0, 2))[:, None].expand(-1, 4)
 
-    with pytest.raises(ValueError, match="channels and images of its units cannot be told apart"):
+    with pytest.raises(ValueError, match="moves its images out of the first dimension"):
         score("diversity", Moves())
