@@ -19,6 +19,9 @@ TOP_SHARE = 0.05
 # The places of a ranking that nDCG looks at.
 PLACES = 10
 
+REGRET = "regret: points of accuracy by which the pick of N random candidates is below the most accurate of them"
+AT_RANDOM = "at random"
+
 # Of places from the best on, (resamples, groups of equals), to the weight of all places up to there.
 Weight = Callable[[Array], Array]
 
@@ -35,6 +38,17 @@ class Choice:
     ndcg: Estimate
     """of the first 10 by score, discounted by log2(1 + place); the gain of a network is the share of networks that are
     less accurate. 1 for the accuracy itself; of scores that know nothing, about 0.5."""
+
+
+def table_of(choices: Mapping[str, Choice]) -> tuple[list[str], list[list[str]]]:
+    """Return head and rows of a table of what picks are worth, a row for each ranking."""
+    draws = [each for each in DRAWS if all(each in choice.regret for choice in choices.values())]
+    head = ["score", *(f"regret, best of {each:,}" for each in draws), "top 5 % found", f"nDCG@{PLACES}"]
+    rows = [
+        [name, *(f"{each:.2f}" for each in (*map(choice.regret.__getitem__, draws), choice.top_found, choice.ndcg))]
+        for name, choice in choices.items()
+    ]
+    return head, rows
 
 
 def judge_choices(ranks: Mapping[str, Values], accuracies: Values) -> dict[str, Choice]:

@@ -24,9 +24,11 @@ from naswot_lightning.analysis.statistics import (
     Estimate,
     bootstrap,
     estimate,
+    estimate_of,
     kendall_tau,
     resampled_rho,
     resampled_tau,
+    with_resamples,
 )
 from naswot_lightning.columns import MACS, PARAMS, SCORE_FINAL, SCORE_INIT, SIZES, TEST_ACC
 from naswot_lightning.console import counted
@@ -160,6 +162,23 @@ def judge(networks: Sequence[Network], ranked: int | None = None) -> Verdict:
         advice = f"the ranking has {held}: rank more with naswot search --samples, then train a spread of them"
     sentence = f"Too little evidence to say whether the score beats model size: {reason}; {advice}."
     return Verdict("too little evidence", sentence, size, None)
+
+
+def say_better_score(first: str, scores: Mapping[str, np.ndarray], accuracies: np.ndarray) -> str | None:
+    """Return in one line which other score ranks (n,) networks best, where it does better than the first; else None.
+
+    Of each score its (n,) values, high is good; the networks that lack one are left out.
+    """
+    known = ~np.isnan([accuracies, *scores.values()]).any(axis=0)
+    n, truth = int(known.sum()), accuracies[known]
+    counts = with_resamples(n)
+    taus = {name: resampled_tau(values[known], truth, counts) for name, values in scores.items()}
+    best = max(taus, key=lambda name: np.nan_to_num(taus[name][0], nan=-1.0))
+    gain = estimate_of(np.round(taus[best] - taus[first], TAU_DECIMALS), n)
+    if n < MIN_NETWORKS or best == first or outcome_of(gain) != "beats":
+        return None
+    values = ", ".join(f"{name} {taus[name][0]:.2f}" for name in (best, first))
+    return f"{best} ranks these {n:,} better than {first} (Kendall tau {values}; difference {gain}): --score {best}"
 
 
 def outcome_of(difference: Estimate) -> Outcome:

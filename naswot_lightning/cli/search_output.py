@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from naswot_lightning.analysis.evidence import agreement_with_size
-from naswot_lightning.columns import COMBINED, COSTS, PARETO_RANK, SCORE_INIT, SIZES
+from naswot_lightning.analysis.choosing import REGRET, table_of
+from naswot_lightning.analysis.evidence import agreement_with_size, say_better_score
+from naswot_lightning.columns import BENCHMARK_ACC, COMBINED, COSTS, PARETO_RANK, SCORE_INIT, SIZES
 from naswot_lightning.console import counted, fold, print_table, print_text, terminal_width
 from naswot_lightning.errors import warn_of_failure
 from naswot_lightning.ranking import COLUMNS, as_dicts, as_read
@@ -53,7 +54,7 @@ def show_search(search: Search, result: SearchResult) -> int:
         print_text(str(search.limits))
     _print_doubts(result.proposed)
     if result.benchmark:
-        _print_benchmark(result.benchmark, search.criteria[0].label)
+        _print_benchmark(search, result.benchmark, result.ranking)
     if isinstance(search.algorithm, Shard):
         print(search.algorithm)
     figures: Mapping[str, Path] = {}
@@ -198,16 +199,31 @@ def _print_doubts(rows: Iterable[ScoreRow]) -> None:
         print_text(one_line(f"{len(doubted)} with a reservation, {example} (all in scores.jsonl)"))
 
 
-def _print_benchmark(found: BenchmarkEvidence, score: str) -> None:
+def _print_benchmark(search: Search, found: BenchmarkEvidence, ranking: pd.DataFrame) -> None:
     """Print what a table of known accuracies says of a ranking."""
+    first, *others = search.criteria
+    score = first.label
     print()
     print_text(f"Known of {found.networks} of {found.candidates} candidates ({found.benchmark}): {found.target}")
     for name, label in {SCORE_INIT.name: score, "params": "parameters", "macs": "MACs"}.items():
         tau = found.correlations[name].kendall_tau
         print(f"  Kendall tau of {label:16s} {tau}, n = {tau.n}")
     print_text(found.verdict.sentence)
+    if found.choices:
+        head, rows = table_of({score if name == SCORE_INIT.label else name: e for name, e in found.choices.items()})
+        print_table("What a pick is worth", head, rows)
+        print_text(REGRET)
     if found.regret is not None:
         print_text(found.regret)
+    if found.networks and others:
+        values = {each.name: ranking["score" if each is first else each.name] for each in search.criteria}
+        known = {name: column.to_numpy(float, na_value=np.nan) for name, column in values.items()}
+        for each in search.criteria:
+            if not (each.is_relative or each.parts[0].higher_is_better):
+                known[each.name] = -known[each.name]
+        better = say_better_score(first.name, known, ranking[BENCHMARK_ACC.name].to_numpy(float, na_value=np.nan))
+        names = ", ".join(each.name for each in others)
+        print_text(better or f"By no interval that excludes 0 do others ({names}) rank them better than {first.name}")
 
 
 def _track(search: Search, result: SearchResult, figures: Mapping[str, Path]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from naswot_lightning.analysis.choosing import Choice
 from naswot_lightning.analysis.evidence import PREDICTORS, Correlation, Verdict
 from naswot_lightning.analysis.measurements import (
     AblationFile,
@@ -267,6 +268,8 @@ class BenchmarkEvidence:
     verdict: Verdict
     benchmark: str
     target: Target
+    choices: Mapping[str, Choice] = field(default_factory=dict)
+    """what picks by the score, by the better size and at random are worth; empty where too few are known."""
 
     __pydantic_config__ = STRICT
 
@@ -302,7 +305,8 @@ def read_benchmark_evidence(path: Path) -> BenchmarkEvidence | None:
     """Return the evidence of a ``benchmark_evidence.json``; None where there is none, UserError for a damaged one."""
     try:
         content = parse_json(path.read_bytes())
-        return from_plain(BenchmarkEvidence, {each.name: content[each.name] for each in fields(BenchmarkEvidence)})
+        known = {each.name: content[each.name] for each in fields(BenchmarkEvidence) if each.name in content}
+        return from_plain(BenchmarkEvidence, known)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from naswot_lightning.analysis.choosing import DRAWS, PLACES
+from naswot_lightning.analysis.choosing import AT_RANDOM, DRAWS, REGRET, table_of
 from naswot_lightning.analysis.evidence import Outcome, describe_needed, detectable, networks_needed
 from naswot_lightning.analysis.statistics import Estimate
 from naswot_lightning.columns import SIZES
@@ -45,7 +45,6 @@ _FORMULA = (
     "given size: Kendall's partial tau (Kendall 1942) of score x and accuracy y given model size z: "
     "(t_xy - t_xz t_yz) / sqrt((1 - t_xz^2)(1 - t_yz^2))"
 )
-_REGRET = "regret: points of accuracy by which the pick of N random candidates is below the most accurate of them"
 _EACH = "Each interval is of one score alone: of 20 scores that are as good as size, one is expected to seem otherwise."
 
 
@@ -115,16 +114,10 @@ def _print_choices(panel: AccuracyPanel) -> None:
     """Print what the picks by each score are worth, and those at random."""
     if panel.by_chance is None:
         return
-    rows = [*((each.score, each.choice) for each in panel.assessments), ("at random", panel.by_chance)]
-    draws = list(panel.by_chance.regret)
-    head = ("score", *(f"regret, best of {each:,}" for each in draws), "top 5 % found", f"nDCG@{PLACES}")
-    lines = (
-        (name, *(str(choice.regret[each]) for each in draws), str(choice.top_found), str(choice.ndcg))
-        for name, choice in rows
-        if choice
-    )
-    print_table("", head, lines)
-    print(_REGRET)
+    known = {each.score: each.choice for each in panel.assessments if each.choice}
+    head, rows = table_of({**known, AT_RANDOM: panel.by_chance})
+    print_table("", head, rows)
+    print(REGRET)
 
 
 def conclude(panel: AccuracyPanel) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
+from naswot_lightning.analysis.choosing import Choice, table_of
 from naswot_lightning.analysis.evidence import (
     MIN_NETWORKS,
     PREDICTORS,
@@ -345,6 +346,8 @@ class Evidence:
     """what else is to be said, and what limits it."""
     trajectory: list[str] = field(default_factory=list)
     """the score during training, in lines."""
+    choices: Mapping[str, Choice] = field(default_factory=dict)
+    """what picks are worth, by what they are picked."""
 
     @property
     def tau(self) -> str:
@@ -361,6 +364,11 @@ class Evidence:
             if e.kendall_tau.n >= MIN_NETWORKS
         ]
 
+    @property
+    def choice_table(self) -> tuple[list[str], list[list[str]]]:
+        """Head and rows of what picks are worth."""
+        return table_of(self.choices)
+
 
 def evidence_of(run: Run, findings: Findings) -> list[Evidence]:
     """Return the evidence of a run, that of its own trainings first, the group with the most networks first of all."""
@@ -371,5 +379,5 @@ def evidence_of(run: Run, findings: Findings) -> list[Evidence]:
     if (table := run.benchmark) is not None:
         title = f"{table.source}: {table.networks:,} of {table.candidates:,} candidates are known"
         notes = [f"{table.regret}."] if table.regret else []
-        found.append(Evidence(title, table.verdict, table.correlations, notes))
+        found.append(Evidence(title, table.verdict, table.correlations, notes, choices=table.choices))
     return found

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from naswot_lightning.analysis.choosing import AT_RANDOM, DRAWS, Choice, judge_choices
 from naswot_lightning.analysis.evidence import correlations, judge
 from naswot_lightning.analysis.results import Network, TrainingResult
 from naswot_lightning.analysis.statistics import describe_method
 from naswot_lightning.benchmarks import Table
 from naswot_lightning.benchmarks.targets import Target, search_target
-from naswot_lightning.columns import BENCHMARK_ACC, TEST_ACC, VAL_ACC
+from naswot_lightning.columns import BENCHMARK_ACC, SCORE_INIT, SIZES, TEST_ACC, VAL_ACC
 from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import as_dicts
 from naswot_lightning.report.run import BenchmarkEvidence
@@ -101,6 +102,7 @@ class BenchmarkLookup:
                 own = {name: row[name] for name in ("rank", "architecture", "canonical", "params", "macs")}
                 result = TrainingResult(**own, **fixed, score_init=row["score"], test_acc=accuracy)
                 networks.append(Network((result,)))
+        verdict = judge(networks)
         of_table = (target.accuracy(self.benchmark, each) for each in self.benchmark.architectures)
         found = BenchmarkEvidence(
             benchmark=self.benchmark.name,
@@ -111,7 +113,17 @@ class BenchmarkLookup:
             best_candidate=max((each for each in accuracies if each is not None), default=None),
             best=max((each for each in of_table if each is not None), default=None),
             correlations=correlations(networks, TEST_ACC.name),
-            verdict=judge(networks),
+            verdict=verdict,
+            choices=_choices(networks, verdict.size) if len(networks) >= DRAWS[0] else {},
         )
         write_json(folder / "benchmark_evidence.json", {"method": describe_method(found.networks), **asdict(found)})
         return found
+
+
+def _choices(networks: Sequence[Network], size: str | None) -> dict[str, Choice]:
+    """Return what picks by the ranking, by the better size and at random are worth, in points of accuracy."""
+    first = [network.results[0] for network in networks]
+    ranks = {SCORE_INIT.label: [-float(each.rank or 0) for each in first], AT_RANDOM: [0.0] * len(first)}
+    if size is not None:
+        ranks[SIZES[size].label] = [float(getattr(each, size) or 0) for each in first]
+    return judge_choices(ranks, [100 * (each.test_acc or 0) for each in first])
