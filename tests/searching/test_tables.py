@@ -41,7 +41,7 @@ def searched(folder, table, **options):
 
 
 def test_the_ranking_shows_what_is_known_and_says_what_it_says_of_the_score(tmp_path, table, capsys):
-    ranking = searched(tmp_path / "run", table, architectures=str(table))
+    ranking = searched(tmp_path / "run", table, architectures=str(table), score="naswot,params")
     accuracies = known(table, "ori-test")
     assert [row["benchmark_acc"] for row in ranking] == [
         pytest.approx(accuracies[row["architecture"]] / 100) for row in ranking
@@ -53,7 +53,11 @@ def test_the_ranking_shows_what_is_known_and_says_what_it_says_of_the_score(tmp_
     assert tau["low"] < tau["value"] < tau["high"]
     assert evidence["best"] == pytest.approx(max(accuracies.values()) / 100)
     assert (tmp_path / "run" / "figures" / "figure3.png").stat().st_size > 10_000
-    assert "below the best of the candidates" in capsys.readouterr().out
+    assert evidence["choices"]["at random"]["top_found"]["value"] == pytest.approx(0.05)
+    said = capsys.readouterr().out
+    assert "below the best of the candidates" in said
+    assert "params ranks these" in said
+    assert said.rstrip().count("What a pick is worth") == 1
 
 
 def test_candidates_that_the_table_does_not_know_are_blank_and_the_order_is_the_same(tmp_path, table):

@@ -123,7 +123,8 @@ class BenchmarkLookup:
 def _choices(networks: Sequence[Network], size: str | None) -> dict[str, Choice]:
     """Return what picks by the ranking, by the better size and at random are worth, in points of accuracy."""
     first = [network.results[0] for network in networks]
-    ranks = {SCORE_INIT.label: [-float(each.rank or 0) for each in first], AT_RANDOM: [0.0] * len(first)}
+    ranks = {SCORE_INIT.label: [-float(each.rank or 0) for each in first]}
     if size is not None:
         ranks[SIZES[size].label] = [float(getattr(each, size) or 0) for each in first]
+    ranks[AT_RANDOM] = [0.0] * len(first)
     return judge_choices(ranks, [100 * (each.test_acc or 0) for each in first])
