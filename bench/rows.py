@@ -19,7 +19,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from bench.clock import Rows
-from naswot_lightning.cli.search_output import print_summary
+from naswot_lightning.cli.search import print_summary
 from naswot_lightning.columns import Column, Criterion
 from naswot_lightning.execution.local import SerialExecutor
 from naswot_lightning.ranking import rank, read_ranking, write_ranking

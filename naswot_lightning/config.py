@@ -45,7 +45,6 @@ _MOST_DEVICES = 1_024, "no machine has more"
 _MOST_WORKERS = 1_024, "each worker takes half a gigabyte"
 _MOST_REPEATS = 1_000, "each repeat takes as long as the first"
 _MOST_POINTS = 1_000, "each takes as long as a score"
-_MOST_PADDING = 2_048, "no benchmark has larger images"
 _MOST_BATCH = 1_000_000, "no device holds more"
 _MOST_SAMPLES = 10_000_000, "a row a candidate is held in memory, 1 kB each; split the search by --seed"
 
@@ -195,8 +194,8 @@ class SearchConfig:
     timeout: float | None = field(default=None, metadata=affects("machine", least=1))
     """seconds after which a candidate counts as hung: its worker is ended, and it is tried once more."""
     shard: str | None = field(default=None, metadata=affects("candidates"))
-    """score only a part of the candidates, such as 2/4 for the second of four, in a run folder of its own; python -m
-    naswot_lightning.merge puts the parts together."""
+    """score only a part of the candidates, such as 2/4 for the second of four, in a run folder of its own; naswot merge
+    puts the parts together."""
     slurm: dict[str, PlainValue] = field(default_factory=dict, metadata=affects("machine"))
     """options of the jobs of --engine slurm, as --slurm.NAME VALUE, such as --slurm.partition gpu."""
     train: dict[str, PlainValue] = field(default_factory=dict, metadata=affects("training"))
@@ -360,7 +359,7 @@ class TrainConfig:
     """largest norm of the gradient."""
     flip: bool | None = field(default=None, metadata=affects("training"))
     """mirror training images at random; true by default, but for digits."""
-    crop_padding: int | None = field(default=None, metadata=affects("training", least=0, most=_MOST_PADDING))
+    crop_padding: int | None = field(default=None, metadata=affects("training", least=0, most=_MOST_SIDE))
     """zeros around a training image, out of which it is cropped at random; an eighth of its side by default."""
     class_weights: bool | None = field(default=None, metadata=affects("training"))
     """give each class the same weight in the training loss, however many images it has; false by default."""
@@ -419,14 +418,6 @@ class TrainConfig:
     """where runs are shown."""
 
     def __post_init__(self) -> None:
-        for name in ("accelerator", "devices", "num_nodes", "strategy", "deterministic"):
-            # The same by Lightning's name.
-            if name in self.trainer:
-                self.trainer = dict(self.trainer)
-                setattr(self, name, self.trainer.pop(name))
-        for name, what in (("devices", "devices"), ("num_nodes", "nodes")):
-            if not isinstance(value := getattr(self, name), int):
-                raise UserError(f"--{name} {value}: expected the number of {what} that train one pick together")
         _check_bounds(self)
         if self.num_nodes > 1 and (self.engine != "local" or (self.workers or 1) > 1):
             raise UserError(

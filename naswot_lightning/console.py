@@ -15,8 +15,6 @@ _INTERRUPTED = 130
 GAP = 2
 # Columns of a folded text before a column of numbers is left out for it.
 _LEAST_TEXT = 24
-# Where the encoding has no such letter.
-_PLAIN = {"…": "~", "±": "+-"}
 
 
 class _PatientStream(io.TextIOWrapper):
@@ -97,9 +95,9 @@ def print_table(
     from rich.cells import cell_len
 
     limit = terminal_width()
-    body = [[_in_encoding(format_cell(value)) for value in row] for row in rows]
-    table = [(_in_encoding(head), [row[number] for row in body]) for number, head in enumerate(columns)]
-    droppable, left_out = [_in_encoding(name) for name in optional if name in columns], []
+    body = [[format_cell(value) for value in row] for row in rows]
+    table = [(head, [row[number] for row in body]) for number, head in enumerate(columns)]
+    droppable, left_out = [name for name in optional if name in columns], []
     while True:
         widths = [max(map(cell_len, (head, *cells))) for head, cells in table]
         gaps = GAP * (len(table) - 1)
@@ -143,7 +141,7 @@ def print_text(text: str, indent: str = "") -> None:
     width = terminal_width()
     whole: Any = {"break_long_words": False, "break_on_hyphens": False}
     lines = [text] if width is None else textwrap.wrap(text, max(width, 20), subsequent_indent=indent, **whole)
-    print(*map(_in_encoding, lines), sep="\n")
+    print(*lines, sep="\n")
 
 
 def counted(n: int, one: str, several: str | None = None) -> str:
@@ -185,15 +183,4 @@ def fold(text: str, width: int) -> str:
     if cell_len(text) <= width:
         return text
     left, right = (width - 1) // 2, width - 1 - (width - 1) // 2
-    return _in_encoding(set_cell_size(text, left) + "…" + set_cell_size(text[::-1], right)[::-1])
-
-
-def _in_encoding(text: str) -> str:
-    """Replace the letters that the output's encoding lacks."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    for letter, plain in _PLAIN.items():
-        try:
-            letter.encode(encoding)
-        except (LookupError, UnicodeEncodeError):
-            text = text.replace(letter, plain)
-    return text
+    return set_cell_size(text, left) + "…" + set_cell_size(text[::-1], right)[::-1]

@@ -33,9 +33,9 @@ _REFUSED = re.compile(r"invalid (configuration )?argument|too many resources req
 class MachineError(UserError):
     """A fault of the machine that says nothing of the network that met it: too little memory, or a broken device."""
 
-    def __init__(self, message: str, kind: Fault = "resource") -> None:
+    def __init__(self, message: str, kind: Fault = "resource", is_final: bool = False) -> None:
         super().__init__(message)
-        self.kind = kind
+        self.kind, self.is_final = kind, is_final
 
 
 def fault_kind(error: BaseException) -> Fault:

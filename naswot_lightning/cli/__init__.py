@@ -18,33 +18,35 @@ class Command(NamedTuple):
     settings: str = ""
     """the module and the dataclass of its options."""
     function: str = ""
-    """the file of this folder and the function that gets them, and returns the exit code."""
+    """the module and the function that gets them, and returns the exit code."""
     positionals: Sequence[str] = ()
     """options whose values may stand alone."""
 
 
 COMMANDS = {
-    "search": Command("rank untrained networks of a search space", "config:SearchConfig", "search:run_search"),
-    "train": Command("train the picks of a ranking, and compare them", "config:TrainConfig", "train:run_training"),
+    "search": Command("rank untrained networks of a search space", "config:SearchConfig", "cli.search:run_search"),
+    "train": Command("train the picks of a ranking, and compare them", "config:TrainConfig", "cli.train:run_training"),
     "report": Command(
-        "draw the page and the figures of a run again", "report.settings:ReportConfig", "report:run_report"
+        "draw the page and the figures of a run again", "report.settings:ReportConfig", "cli.report:run_report"
     ),
     "compare": Command(
-        "compare several runs on one page", "report.settings:ReportConfig", "report:run_report", ["run_dir"]
+        "compare several runs on one page", "report.settings:ReportConfig", "cli.report:run_report", ["run_dir"]
     ),
     "study": Command(
-        "say which score to trust on a space, from trained picks", "study.settings:StudyConfig", "study:run_study"
+        "say which score to trust on a space, from trained picks", "study.settings:StudyConfig", "study.report:study"
     ),
     "export": Command(
-        "write a trained model into a folder that needs torch alone", "config:ExportConfig", "export:export"
+        "write a trained model into a folder that needs torch alone", "config:ExportConfig", "cli.models:export"
     ),
     "predict": Command(
-        "say what is on images, with an exported model", "config:PredictConfig", "predict:predict", ["images"]
+        "say what is on images, with an exported model", "config:PredictConfig", "cli.models:predict", ["images"]
     ),
-    "spaces": Command("list the search spaces, or draw an architecture"),
+    "spaces": Command(
+        "list the search spaces, or draw an architecture", "cli.spaces:SpacesConfig", "cli.spaces:run_spaces", ["space"]
+    ),
     "benchmarks": Command("convert and show tables of known accuracies"),
     "reproduce": Command("make the paper's tables and figures"),
-    "merge": Command("put the shards of a search together", "config:MergeConfig", "merge:run_merge", ["shards"]),
+    "merge": Command("put the shards of a search together", "config:MergeConfig", "cli.merge:run_merge", ["shards"]),
     "completion": Command("print what lets a shell complete commands and options"),
 }
 
@@ -63,7 +65,7 @@ def run_named(command: str, words: Sequence[str]) -> int:
         return code
     from naswot_lightning.cli.parser import run_command
 
-    return run_command(named(f"cli.{function}"), named(settings), f"naswot {command}", words, positionals)
+    return run_command(function, named(settings), f"naswot {command}", words, positionals)
 
 
 def start(command: str, words: list[str] | None = None) -> int:

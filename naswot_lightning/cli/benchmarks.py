@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from naswot_lightning.cli.parser import run_command
-from naswot_lightning.console import restore_keyboard_interrupt
 from naswot_lightning.errors import UserError
 from naswot_lightning.spaces.errors import one_line
 
@@ -60,7 +59,6 @@ def convert_table(config: ConvertConfig) -> int:
     """Write the table."""
     from naswot_lightning.benchmarks.convert import convert
 
-    restore_keyboard_interrupt()
     output = None if config.output is None else Path(config.output)
     if output is not None and output.suffix != ".npz":
         raise UserError(f"--output {config.output}: expected a name that ends with .npz")
@@ -75,7 +73,6 @@ def show_table(config: ShowConfig) -> int:
     from naswot_lightning.benchmarks import open_benchmark
     from naswot_lightning.console import print_table
 
-    restore_keyboard_interrupt()
     table = open_benchmark(config.file, config.space)
     if config.architecture is None:
         rows = ([each.dataset, each.split, each.epochs, len(each.seeds)] for each in table.known)
@@ -122,7 +119,6 @@ def export_table(config: ExportConfig) -> int:
     """Write the table in another format."""
     from naswot_lightning.benchmarks import open_benchmark
 
-    restore_keyboard_interrupt()
     table = open_benchmark(config.file, config.space)
     if not table.known:
         raise UserError(f"{config.file}: no accuracies in it; export writes a row for each")

@@ -15,8 +15,9 @@ from typing import Any, NoReturn, TypeVar
 
 from jsonargparse import ActionConfigFile, ArgumentParser, set_parsing_settings
 
+from naswot_lightning.cli import named
 from naswot_lightning.config import CONFIGS
-from naswot_lightning.console import harden_streams
+from naswot_lightning.console import harden_streams, restore_keyboard_interrupt
 from naswot_lightning.data import DATASETS
 from naswot_lightning.errors import UserError, describe_error, describe_os_error
 from naswot_lightning.execution.worker import tune_process
@@ -24,7 +25,7 @@ from naswot_lightning.registry import OPTIONS, REGISTRIES, names_of, own_paths
 from naswot_lightning.scores import AGGREGATES, SCORES
 from naswot_lightning.spaces import list_spaces, trust
 from naswot_lightning.spaces.errors import SpaceError
-from naswot_lightning.storage.records import MOST_CHARACTERS, parse_yaml
+from naswot_lightning.storage.records import parse_yaml
 from naswot_lightning.storage.run_folder import MovedError
 from naswot_lightning.training.settings import RECIPES
 
@@ -121,28 +122,6 @@ def _given(words: Sequence[str], option: str) -> list[str]:
     return after + [word.partition("=")[2] for word in words if word.startswith(f"{option}=")]
 
 
-def _options_of(option: str, path: str) -> dict[str, Any]:
-    """Return the options that a file holds, plain values in bounds.
-
-    Raises:
-        UserError: there is no such file, or it holds anything else.
-    """
-    file = Path(path)
-    try:
-        if not file.is_file():
-            raise UserError(f"{option} {path}: no such file")
-        if file.stat().st_size > MOST_CHARACTERS:
-            raise ValueError(f"{file.stat().st_size:,} bytes, more than {MOST_CHARACTERS:,}")
-        values = parse_yaml(file.read_text(encoding="utf-8"))
-    except UserError:
-        raise
-    except ValueError as error:
-        raise UserError(f"{option} {path}: {error}") from None
-    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
-        raise UserError(f"{option} {path}: expected options, one a line, such as samples: 100")
-    return values
-
-
 def _shipped_configs(words: Sequence[str], prog: str) -> list[str]:
     """Return the words with the path of each shipped configuration that ``--config`` names, such as quickstart."""
     paths = {path.stem: str(path) for path in (CONFIGS / prog.split()[-1]).glob("*.yaml")}
@@ -155,16 +134,23 @@ def _shipped_configs(words: Sequence[str], prog: str) -> list[str]:
     return found
 
 
-def _check_config_file(path: str) -> None:
-    """Raise :class:`UserError` where a ``--config`` file says what only the command line may say."""
-    values = _options_of("--config", path)
+def _check_file(option: str, path: str) -> None:
+    """Raise :class:`UserError` where a file holds anything but plain options, or what only the command line may say."""
+    if not Path(path).is_file():
+        raise UserError(f"{option} {path}: no such file")
+    try:
+        values = parse_yaml(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{option} {path}: {error}") from None
+    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
+        raise UserError(f"{option} {path}: expected options, one a line, such as samples: 100")
     if "config" in values:
-        raise UserError(f"--config {path}: config: a file names no other; give each with a --config of its own")
+        raise UserError(f"{option} {path}: config: a file names no other; give each with a --config of its own")
     for name in ("overwrite", "trust"):
         if values.get(name):
-            raise UserError(f"--config {path}: {name} counts only on the command line; remove it, and give --{name}")
+            raise UserError(f"{option} {path}: {name} counts only on the command line; remove it, and give --{name}")
     if "wandb" in values and not isinstance(values["wandb"], dict):
-        raise UserError(f"--config {path}: wandb: expected its options, such as mode: offline")
+        raise UserError(f"{option} {path}: wandb: expected its options, such as mode: offline")
 
 
 def _refuse_nulls(settings: Any, values: Mapping[str, Any], prefix: str) -> None:
@@ -231,10 +217,9 @@ def parse(settings: type[Settings], argv: Sequence[str] | None, prog: str, posit
             if action.help and f"{{{what}}}" in action.help:
                 action.help = action.help.replace(f"{{{what}}}", ", ".join(names))
     words = _shipped_configs(give_options(sys.argv[1:] if argv is None else argv, settings, positionals), prog)
-    for path in _given(words, "--config"):
-        _check_config_file(path)
-    for path in _given(words, "--wandb"):
-        _options_of("--wandb", path)
+    for option in ("--config", "--wandb"):
+        for path in _given(words, option):
+            _check_file(option, path)
     values = parser.instantiate(parser.parse_args(words)).as_dict()
     _refuse_nulls(settings, values, "--")
     found = settings(**{f.name: values[f.name] for f in dataclasses.fields(settings)})  # type: ignore[arg-type]
@@ -259,13 +244,17 @@ def choices() -> dict[str, list[str]]:
 
 
 def run_command(
-    command: Callable[[Settings], int],
+    command: Callable[[Settings], int] | str,
     settings: type[Settings],
     prog: str,
     argv: Sequence[str] | None = None,
     positionals: Sequence[str] = (),
 ) -> int:
-    """Parse and run a command; return its exit code: 2 with one line on stderr for a user's mistake."""
+    """Parse and run a command; return its exit code: 2 with one line on stderr for a user's mistake.
+
+    ``command`` may be named, as "module:function" of this package: what it imports takes seconds, which --help does not
+    wait for.
+    """
     harden_streams()
     tune_process()
     # No window is ever opened, and a backend that does not exist would keep matplotlib from loading.
@@ -273,7 +262,11 @@ def run_command(
     # Without a home folder it makes a temporary one, which nobody need know.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     try:
-        return command(parse(settings, argv, prog, positionals))
+        parsed = parse(settings, argv, prog, positionals)
+        run = named(command) if isinstance(command, str) else command
+        restore_keyboard_interrupt()
+        code: int = run(parsed)
+        return code
     except OSError as error:
         return _fail(prog, describe_os_error(error))
     except MovedError as error:

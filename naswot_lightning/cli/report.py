@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from naswot_lightning.console import restore_keyboard_interrupt
 from naswot_lightning.errors import UserError
 from naswot_lightning.registry import trust_named
+from naswot_lightning.report.compare_runs import compare_folders
+from naswot_lightning.report.figures import draw_figures
+from naswot_lightning.report.findings import find
+from naswot_lightning.report.html.page import write_report
+from naswot_lightning.report.run import Run, read_rows, read_run
 from naswot_lightning.report.settings import ReportConfig
 from naswot_lightning.storage.run_folder import RunFolder
-
-if TYPE_CHECKING:
-    from naswot_lightning.report.run import Run
 
 
 def run_report(config: ReportConfig) -> int:
@@ -26,15 +26,7 @@ def run_report(config: ReportConfig) -> int:
     Raises:
         UserError: there is no run in the folder, or a file of it is damaged.
     """
-    from naswot_lightning.report.figures import draw_figures
-    from naswot_lightning.report.findings import find
-    from naswot_lightning.report.html.page import write_report
-    from naswot_lightning.report.run import read_rows, read_run
-
-    restore_keyboard_interrupt()
     if len(config.run_dir) > 1:
-        from naswot_lightning.report.compare_runs import compare_folders
-
         return compare_folders(config)
     folder = RunFolder(config.run_dir[0])
     if not folder.config.exists() and not folder.picks.is_dir():

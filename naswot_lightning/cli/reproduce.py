@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from naswot_lightning.cli.parser import run_command
-from naswot_lightning.console import restore_keyboard_interrupt
 from naswot_lightning.errors import UserError, expect_name
 from naswot_lightning.reproduce import RESULTS, reproduce
 from naswot_lightning.reproduce.settings import Scoring
@@ -31,7 +30,6 @@ def main(words: Sequence[str]) -> int:
     def run(settings: Scoring) -> int:
         if Path(settings.out).is_file():
             raise UserError(f"--out {settings.out}: there is a file of that name; choose a folder")
-        restore_keyboard_interrupt()
         return reproduce(name, settings)
 
     return run_command(run, result.settings, f"{PROG} {name}", rest)

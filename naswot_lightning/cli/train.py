@@ -5,13 +5,15 @@ from __future__ import annotations
 import sys
 from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from naswot_lightning.config import TrainConfig
-from naswot_lightning.console import restore_keyboard_interrupt
-
-if TYPE_CHECKING:
-    from naswot_lightning.training.plan import Training
+from naswot_lightning.data.splits import warn_of_own_split
+from naswot_lightning.report.compare import compare
+from naswot_lightning.report.loggers import other_loggers, wandb_of
+from naswot_lightning.report.wandb.content import comparison_config, comparison_summary
+from naswot_lightning.report.wandb.runs import ComparisonRun
+from naswot_lightning.training.plan import Training, describe_adaptation, plan_training
+from naswot_lightning.training.run import load_images, prepare_picks, train_picks
 
 
 def run_training(config: TrainConfig) -> int:
@@ -23,9 +25,6 @@ def run_training(config: TrainConfig) -> int:
     Raises:
         UserError: an invalid setting, an unreadable file or run folder.
     """
-    from naswot_lightning.training.plan import plan_training
-
-    restore_keyboard_interrupt()
     if config.num_nodes == 1:
         return train_and_compare(plan_training(config))
     from naswot_lightning.training.ranks import Ranks
@@ -36,14 +35,6 @@ def run_training(config: TrainConfig) -> int:
 
 def train_and_compare(training: Training) -> int:
     """Train what is planned, with the comparison in wandb refreshed after each pick; return as :func:`run_training`."""
-    from naswot_lightning.data.splits import warn_of_own_split
-    from naswot_lightning.report.compare import compare
-    from naswot_lightning.report.loggers import other_loggers, wandb_of
-    from naswot_lightning.report.wandb.content import comparison_config, comparison_summary
-    from naswot_lightning.report.wandb.runs import ComparisonRun
-    from naswot_lightning.training.plan import describe_adaptation
-    from naswot_lightning.training.run import load_images, prepare_picks, train_picks
-
     settings = training.picks[0].settings
     if warning := warn_of_own_split(settings.dataset, settings.split_file):
         print(f"naswot train: warning: {warning}", file=sys.stderr)

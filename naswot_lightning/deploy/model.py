@@ -1,11 +1,14 @@
-"""A trained network with the names of its classes and its preprocessing, out of a run folder or a model folder."""
+"""A trained network with its classes and preprocessing: out of a run folder, into a folder that needs torch alone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import json
+import shutil
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,14 +16,20 @@ from torch import Tensor, nn
 from naswot_lightning.analysis.results import TrainingResult, best_result, comparable, read_results
 from naswot_lightning.data.augmentation import normalized
 from naswot_lightning.data.image_folder import read_image
-from naswot_lightning.errors import UserError, reason_of
+from naswot_lightning.deploy import standalone
+from naswot_lightning.errors import UserError, expect_name, reason_of
+from naswot_lightning.hardware.onnx import expect_installed, write_onnx
 from naswot_lightning.logits import logits_of
 from naswot_lightning.networks import build_network
 from naswot_lightning.spaces import get_space, known_space
+from naswot_lightning.storage.files import atomic_path
 from naswot_lightning.storage.foreign import FAULTS
 from naswot_lightning.storage.records import STRICT, Count, Positive, Share, from_plain, parse_json
 
 FACTS, CLASSES, WEIGHTS = "model.json", "classes.json", "weights.pt"
+FORMATS = ("state_dict", "pt2", "onnx")
+# What logits of an exported program may differ by, as a share of the largest one: sums are taken in another order.
+TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -109,13 +118,12 @@ class TrainedModel(nn.Module):
     def predict(self, images: Tensor | str | Path | Sequence[str | Path], batch_size: int = 64) -> list[Prediction]:
         """Return the most probable class of each image; images as :meth:`preprocess` takes them."""
         if isinstance(images, Tensor):
-            parts: Iterable[Any] = (images if images.dim() == 4 else images[None]).split(batch_size)
-        else:
-            files = [images] if isinstance(images, str | Path) else list(images)
-            parts = (files[start : start + batch_size] for start in range(0, len(files), batch_size))
+            images = images if images.dim() == 4 else images[None]
+        elif isinstance(images, str | Path):
+            images = [images]
         found = []
-        for part in parts:
-            values, labels = self.probabilities(part).max(1)
+        for start in range(0, len(images), batch_size):
+            values, labels = self.probabilities(images[start : start + batch_size]).max(1)
             pairs = zip(labels.tolist(), values.tolist(), strict=True)
             found += [Prediction(self.classes[label], value) for label, value in pairs]
         return found
@@ -125,7 +133,7 @@ def load(folder: str | Path, pick: str | int = "best", trust: bool = False) -> T
     """Return the model of a pick, with the weights of its best epoch.
 
     Args:
-        folder: a run folder, or one that :func:`~naswot_lightning.deploy.export.export_model` wrote.
+        folder: a run folder, or one that :func:`export_model` wrote.
         pick: in a run folder, "best" for the one with the highest validation accuracy, a rank, or a pick's name.
         trust: import the code of a space that the files name by its import path.
 
@@ -200,3 +208,72 @@ def _build(facts: ModelFacts, classes: Sequence[str], weights: dict[str, Tensor]
     # An auxiliary head is for training alone: the network is built without, and its weights are left out.
     network.load_state_dict({name: weights[name] for name in network.state_dict()})
     return TrainedModel(network, classes, facts)
+
+
+def export_model(model: TrainedModel, folder: Path, formats: Sequence[str] = ("state_dict", "pt2")) -> list[Path]:
+    """Write a model folder, whole or not at all; return its files.
+
+    ``model.json`` and ``classes.json`` say what it is; ``weights.pt`` is its state dict; ``model.pt2`` is the exported
+    program, which ``predict.py`` runs with torch alone; ``model.onnx`` is the same for other runtimes. Programs map
+    normalised images (N, 3, S, S) to logits (N, C) for any N.
+
+    Args:
+        model: on any device; what is written is on the CPU.
+        folder: to write; an earlier model folder is replaced.
+        formats: of :data:`FORMATS`; weights are written in any case.
+
+    Raises:
+        UserError: an unknown format, a network that cannot be exported, or whose program computes something else; a
+            folder that holds other files.
+    """
+    for name in formats:
+        expect_name("format", name, FORMATS)
+    if folder.exists() and any(folder.iterdir()) and not (folder / FACTS).exists():
+        raise UserError(f"{folder} holds other files than a model: name a new folder with --output")
+    model = model.cpu().eval()
+    with atomic_path(folder) as unfinished:
+        unfinished.mkdir()
+        (unfinished / FACTS).write_text(json.dumps(asdict(model.facts), indent=1))
+        (unfinished / CLASSES).write_text(json.dumps(model.classes))
+        torch.save(model.network.state_dict(), unfinished / WEIGHTS)
+        with warnings.catch_warnings():
+            # What torch says of its own code while it exports.
+            warnings.simplefilter("ignore")
+            if "pt2" in formats:
+                _export_program(model, unfinished / "model.pt2")
+                shutil.copyfile(standalone.__file__, unfinished / "predict.py")
+            if "onnx" in formats:
+                _export_onnx(model, unfinished / "model.onnx")
+    return sorted(folder.iterdir())
+
+
+def _example(model: TrainedModel, images: int) -> torch.Tensor:
+    size = model.facts.image_size
+    return torch.randn(images, 3, size, size, generator=torch.Generator().manual_seed(0))
+
+
+def _export_program(model: TrainedModel, path: Path) -> None:
+    with torch.no_grad():
+        try:
+            batch = torch.export.Dim("batch", max=2**16)
+            program = torch.export.export(model, (_example(model, 2),), dynamic_shapes=({0: batch},))
+            torch.export.save(program, path)
+        except Exception as error:
+            # torch.export refuses what it cannot follow with errors of many types.
+            raise UserError(f"the network cannot be exported ({reason_of(error)}): use --format state_dict") from error
+        images = _example(model, 3)
+        expected, found = model(images), torch.export.load(path).module()(images)
+    largest, difference = float(expected.abs().max()), float((expected - found).abs().max())
+    if not difference <= TOLERANCE * max(largest, 1.0):
+        raise UserError(
+            f"{path.name} computes other logits than the network (they differ by {difference:.2g}, the largest is "
+            f"{largest:.2g}): use --format state_dict"
+        )
+
+
+def _export_onnx(model: TrainedModel, path: Path) -> None:
+    expect_installed("--format onnx", "onnx", "onnxscript")
+    try:
+        write_onnx(model, _example(model, 2), path)
+    except Exception as error:
+        raise UserError(f"the network has no ONNX form ({reason_of(error)}): leave onnx out of --format") from error

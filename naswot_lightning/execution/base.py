@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import gc
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeGuard, TypeVar, runtime_checkable
@@ -50,6 +49,8 @@ class WorkerFailure:
     """One line, such as "was killed by SIGKILL"."""
     kind: Fault = "architecture"
     """What is to blame; only the architecture's failure would be the same on another machine."""
+    is_final: bool = False
+    """The task has tried again itself."""
 
 
 class Executor(Protocol):
@@ -84,22 +85,10 @@ class ResourceRequest:
     options: Options = field(default_factory=dict)
 
 
-@contextmanager
-def forks_ended() -> Iterator[None]:
-    """Let a process that is forked within the block end with it: it answers nothing in our name."""
-    process = os.getpid()
-    try:
-        yield
-    finally:
-        if os.getpid() != process:
-            os._exit(0)
-
-
 def run_item(task: Callable[[T], R], item: T) -> R | WorkerFailure:
     """Return the result of an item in this process; a fault of the machine is a failure, and memory is given back."""
     try:
-        with forks_ended():
-            return task(item)
+        return task(item)
     except Exception as error:  # noqa: BLE001 - raised again
         failure = machine_failure(error)
     free_memory()
@@ -125,4 +114,6 @@ def machine_failure(error: Exception) -> WorkerFailure:
     kind = fault_kind(error)
     if kind == "architecture":
         raise error
-    return WorkerFailure(f"met {error if isinstance(error, MachineError) else describe_error(error)}", kind)
+    if isinstance(error, MachineError):
+        return WorkerFailure(f"met {error}", kind, error.is_final)
+    return WorkerFailure(f"met {describe_error(error)}", kind)

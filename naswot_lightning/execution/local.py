@@ -27,14 +27,12 @@ from naswot_lightning.execution.base import (
     T,
     Task,
     WorkerFailure,
-    forks_ended,
     free_memory,
     is_device_failure,
     machine_failure,
     run_item,
 )
-from naswot_lightning.execution.pool import Lost, Pool, Worker
-from naswot_lightning.execution.retries import Attempts, Chunk, Engine, Work, log
+from naswot_lightning.execution.engine import Attempts, Chunk, Engine, Lost, Pool, Work, Worker, log
 from naswot_lightning.execution.worker import (
     TaskSpec,
     changed_environment,
@@ -100,8 +98,7 @@ class SerialExecutor:
         for item, is_last_try in chain(((item, False) for item in items), ((item, True) for item in again)):
             # run_item, written out: few calls from a search to its codes.
             try:
-                with forks_ended():
-                    result: R | WorkerFailure = task(item)
+                result: R | WorkerFailure = task(item)
             except Exception as error:  # noqa: BLE001 - raised again
                 result = machine_failure(error)
             if isinstance(result, WorkerFailure):

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution.base import ResourceRequest, Stoppable, Task, WorkerFailure
-from naswot_lightning.execution.pool import Lost, Pool, Worker
-from naswot_lightning.execution.retries import STOPPING, log
+from naswot_lightning.execution.engine import STOPPING, Lost, Pool, Worker, log
 from naswot_lightning.execution.worker import LoadedTask, PrintedFile, TaskSpec, module_path, pack_task
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from naswot_lightning.errors import MachineError, UserError, expect_name
 from naswot_lightning.execution.base import ResourceRequest, Stoppable, Task, WorkerFailure, run_item
+from naswot_lightning.execution.engine import MOST_TRIES, STOPPING, Attempts, Chunk, Engine, Work, log
 from naswot_lightning.execution.local import ProcessExecutor
-from naswot_lightning.execution.retries import MOST_TRIES, STOPPING, Attempts, Chunk, Engine, Work, log
 from naswot_lightning.execution.worker import (
     PrintedFile,
     TaskSpec,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from itertools import accumulate
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -56,6 +57,7 @@ from naswot_lightning.searching.measuring import Latencies, device_of, measured_
 from naswot_lightning.searching.predicting import PredictedLatency
 from naswot_lightning.spaces import Space
 from naswot_lightning.spaces.errors import TooLargeError
+from naswot_lightning.storage.files import damaged_line
 from naswot_lightning.storage.run_folder import RunFolder, note_versions
 from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows
 
@@ -218,16 +220,8 @@ class Loop:
         self._unscored: set[Proposal] = set()
         self._by_proposal: dict[Proposal, ScoreRow] = {}
         self._by_network: dict[Proposal, ScoreRow] = {}
-        names = dict.fromkeys(column.name for column in self.evaluator.columns)
-        fingerprint = self.evaluator.fingerprint
-        for number, row in enumerate(self.finished.rows, start=1):
-            if row.probe != fingerprint:
-                other = f"the mini-batch (fingerprint {fingerprint}) is not the one of the finished candidates"
-                cure = "the data has changed; restore it, or use --overwrite to begin anew"
-                raise UserError(f"{other} ({row.probe}): {cure}")
-            if row.scores.keys() != names.keys() or not (row.stds or {}).keys() <= names.keys():
-                own = ", ".join(row.scores) or "nothing"
-                raise self.finished.damaged(number, f"scores of {own}, not of {', '.join(names)}")
+        expect_same_evaluator(self.finished.rows, self.evaluator, self.finished.path)
+        for row in self.finished.rows:
             self._remember(row)
 
     def run(self, algorithm: Algorithm, first: Sequence[Proposal]) -> list[ScoreRow]:
@@ -306,6 +300,19 @@ class Loop:
     def _remember(self, row: ScoreRow) -> None:
         self._by_proposal[proposal_of(row)] = row
         self._by_network.setdefault(with_architecture(proposal_of(row), row.canonical), row)
+
+
+def expect_same_evaluator(rows: Sequence[ScoreRow], evaluator: Evaluator, path: Path) -> None:
+    """Raise :class:`UserError` where a row of a file was evaluated on other data, or has other scores."""
+    names, fingerprint = dict.fromkeys(column.name for column in evaluator.columns), evaluator.fingerprint
+    for number, row in enumerate(rows, start=1):
+        if row.probe != fingerprint:
+            other = f"(fingerprint {row.probe}) is not the one of the data here ({fingerprint})"
+            cure = "the data has changed; restore it, say where it is with --data_dir, or use --overwrite to begin anew"
+            raise UserError(f"{path}, line {number}: its mini-batch {other}: {cure}")
+        if row.scores.keys() != names.keys() or not (row.stds or {}).keys() <= names.keys():
+            own = ", ".join(row.scores) or "nothing"
+            raise damaged_line(path, number, f"scores of {own}, not of {', '.join(names)}")
 
 
 def row_of(

@@ -1,40 +1,40 @@
-"""From the run folders of all shards to one of the whole search."""
+"""From the run folders of all shards to one of the whole search, and from copies of one to one with all picks."""
 
 from __future__ import annotations
 
 import os
 import shlex
+import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
 
 from naswot_lightning.config import MergeConfig, SearchConfig, settings_affecting
 from naswot_lightning.errors import UserError
-from naswot_lightning.registry import own_paths, trust_named
+from naswot_lightning.registry import OPTIONS, own_paths, trust_named
 from naswot_lightning.searching.algorithms.base import architecture_of
 from naswot_lightning.searching.algorithms.random import deal
-from naswot_lightning.searching.loop import Search
+from naswot_lightning.searching.loop import Search, expect_same_evaluator
 from naswot_lightning.searching.plan import plan_search
 from naswot_lightning.spaces import get_space, known_space
 from naswot_lightning.spaces.own_code import expect_trusted
 from naswot_lightning.storage.files import atomic_path, remove_unfinished
-from naswot_lightning.storage.records import STRICT, from_json, from_plain
-from naswot_lightning.storage.run_folder import RunFolder
-from naswot_lightning.storage.score_rows import ScoreRow
+from naswot_lightning.storage.run_folder import RunFolder, differing
+from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows, read_score_rows
+from naswot_lightning.training.settings import decisive_settings, read_pick, read_search
+
+# What a copy of a search is, beside its picks; figures, the page and wandb's files are made again.
+_OF_THE_SEARCH = ("config.yaml", "scores.jsonl", "ranking.json", "ranking.csv", "versions.json")
 
 
-@dataclass
-class _Saved(SearchConfig):
-    __pydantic_config__ = STRICT
-
-
-@dataclass(frozen=True)
-class _Shard:
+class _Shard(NamedTuple):
     """A run folder that holds a part of a search: which of how many, and all settings."""
 
-    folder: RunFolder
     number: int
     parts: int
+    folder: RunFolder
     config: SearchConfig
 
     def __str__(self) -> str:
@@ -62,18 +62,21 @@ def merge_shards(config: MergeConfig) -> tuple[Search, list[str]]:
     own = {name: getattr(config, name) for name in ("run_dir", "overwrite", "trust", "wandb")} | {"logger": "wandb"}
     search = plan_search(replace(first, shard=None, data_dir=config.data_dir or first.data_dir, **own), scored=True)
     candidates = list(map(architecture_of, search.first_batch()))
-    dealt = dict(enumerate(deal(candidates, search.canonical, shards[0].parts), start=1))
-    lines = {shard.number: _read_lines(search, shard) for shard in shards}
-    left = {number: sum(each not in lines.get(number, {}) for each in part) for number, part in dealt.items()}
-    _expect_finished(shards, left)
-    finished = {each: lines[number][each] for number, part in dealt.items() for each in part}
+    rows: dict[str, ScoreRow] = {}
+    for path in (shard.folder.scores for shard in shards if shard.folder.scores.exists()):
+        found = read_score_rows(path)
+        expect_same_evaluator(found, search.evaluator, path)
+        rows |= {row.architecture: row for row in found}
+    dealt = enumerate(deal(candidates, search.canonical, shards[0].parts), start=1)
+    _expect_finished(shards, {number: sum(each not in rows for each in part) for number, part in dealt})
     folder = search.folder
     with search.opened():
         # What an earlier merge left unfinished goes.
         for path in (folder.config, folder.scores, folder.ranking, folder.ranking.with_suffix(".csv")):
             remove_unfinished(path)
-        with atomic_path(folder.scores) as unfinished, open(unfinished, "wb") as file:
-            file.writelines(finished[candidate] + b"\n" for candidate in candidates)
+        with atomic_path(folder.scores) as unfinished, ScoreRows(unfinished) as whole:
+            for candidate in candidates:
+                whole.append(rows[candidate])
     return search, candidates
 
 
@@ -81,10 +84,7 @@ def _read_shard(path: str, config: MergeConfig) -> _Shard:
     folder = RunFolder(path)
     if not os.path.lexists(folder.config):
         raise UserError(f"{path}: no run in it; expected the run folder of a shard")
-    try:
-        saved: SearchConfig = from_plain(_Saved, folder.read_config())
-    except ValueError as error:
-        raise UserError(f"{folder.config} is damaged ({error}); run its search again, which rewrites it") from None
+    saved = read_search(folder)
     if (part := saved.part()) is None:
         raise UserError(f"{path} is no shard: it is of a search without --shard")
     if os.path.realpath(path) == os.path.realpath(config.run_dir):
@@ -92,7 +92,7 @@ def _read_shard(path: str, config: MergeConfig) -> _Shard:
     listed = config.architectures or saved.architectures
     if listed is not None and not os.path.isfile(listed):
         raise UserError(f"--architectures {listed}: no such file; say where the candidates of {path} are listed here")
-    return _Shard(folder, *part, replace(saved, architectures=listed))
+    return _Shard(*part, folder, replace(saved, architectures=listed))
 
 
 def _expect_one_search(shards: Sequence[_Shard]) -> None:
@@ -116,27 +116,6 @@ def _expect_one_search(shards: Sequence[_Shard]) -> None:
             raise UserError(f"{before.folder.path} and {shard.folder.path} are both shard {name}: give one of them")
 
 
-def _read_lines(search: Search, shard: _Shard) -> dict[str, bytes]:
-    """Return the lines of a shard by their candidates; a last one that a crash cut off is none."""
-    path, found = shard.folder.scores, {}
-    names = {column.name for column in search.evaluator.columns}
-    content = path.read_bytes() if path.exists() else b""
-    for number, line in enumerate(content.split(b"\n")[:-1], start=1):
-        try:
-            row = from_json(ScoreRow, line)
-            if set(row.scores) != names or not set(row.stds or ()) <= names:
-                raise ValueError(f"scores of {', '.join(row.scores) or 'nothing'}, not of {', '.join(names)}")
-        except ValueError as error:
-            cure = "remove the line, and run its search again"
-            raise UserError(f"{path}, line {number}: not a finished candidate ({error}); {cure}") from None
-        if row.probe != search.evaluator.fingerprint:
-            other = f"(fingerprint {row.probe}) is not the one of the data here ({search.evaluator.fingerprint})"
-            cure = "say with --data_dir where its data are, or score it again, in another --run_dir"
-            raise UserError(f"{path}: its mini-batch {other}: {cure}")
-        found[row.architecture] = line
-    return found
-
-
 def _expect_finished(shards: Sequence[_Shard], left: dict[int, int]) -> None:
     """Raise an error that names the shards that are missing or have candidates left, and how the first is finished."""
     given, parts = {shard.number: shard for shard in shards}, shards[0].parts
@@ -153,9 +132,52 @@ def _expect_finished(shards: Sequence[_Shard], left: dict[int, int]) -> None:
             states.append(f"{name} is missing")
             folder, words = folder.parent / f"shard{number}of{parts}", [*words, "--shard", name]
         words += ["--run_dir", str(folder)]
-        named = {name: getattr(shard.config, name) for name in ("space", "dataset", "score", "algorithm", "evaluator")}
-        words += [word for name, value in named.items() if own_paths(name, value) for word in (f"--{name}", value)]
+        words += ["--trust"] * any(own_paths(name, getattr(shard.config, name, None)) for name in OPTIONS)
         cures.append(shlex.join(words))
     if states:
         likewise = ", and the others likewise" if len(states) > 1 else ""
         raise UserError(f"not all {parts} shards are finished: {', '.join(states)}; run {cures[0]}{likewise}")
+
+
+def merge_picks(whole: RunFolder, copies: Sequence[RunFolder]) -> list[str]:
+    """Copy the finished picks of several run folders of one search into one, which is locked by the caller.
+
+    Args:
+        whole: new, or one of an earlier merge.
+        copies: of the run folder, each with some of its picks trained.
+
+    Returns:
+        The names of the picks that were copied.
+
+    Raises:
+        UserError: the folders are not of one search, or two hold one pick with other settings; nothing is written.
+    """
+    for copy in copies:
+        copy.reject_symlinks()
+        if not copy.ranking.exists():
+            raise UserError(f"{copy.path} has no ranking: expected copies of one run folder, with their trained picks")
+        if copy.ranking.read_bytes() != copies[0].ranking.read_bytes():
+            raise UserError(f"{copy.path} is not of the search of {copies[0].path}: their rankings differ")
+    if whole.ranking.exists() and whole.ranking.read_bytes() != copies[0].ranking.read_bytes():
+        raise UserError(f"{whole.path} holds another search: choose another --run_dir")
+    chosen = _finished_picks([whole, *copies])
+    for name in _OF_THE_SEARCH:
+        if (source := copies[0].path / name).exists():
+            with atomic_path(whole.path / name) as unfinished:
+                shutil.copyfile(source, unfinished)
+    new = {name: pick for name, pick in chosen.items() if pick.parent != whole.picks}
+    for name, pick in new.items():
+        with atomic_path(whole.picks / name) as unfinished:
+            shutil.copytree(pick, unfinished, ignore=shutil.ignore_patterns(".lock"))
+    return list(new)
+
+
+def _finished_picks(folders: Sequence[RunFolder]) -> dict[str, Path]:
+    """Return the folder of each trained pick, the first where several hold it."""
+    found: dict[str, Path] = {}
+    for pick in (result.parent for folder in folders for result in sorted(folder.picks.glob("*/result.json"))):
+        first = found.setdefault(pick.name, pick)
+        settings = (decisive_settings(read_pick(each).settings.to_plain()) for each in (first, pick))
+        if changed := differing(*settings):
+            raise UserError(f"{pick} and {first} had other settings: {'; '.join(changed)}; leave one out")
+    return found

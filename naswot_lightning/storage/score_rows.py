@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
 
-from naswot_lightning.errors import UserError
 from naswot_lightning.storage.files import JsonLines, damaged_line, whole_lines
 from naswot_lightning.storage.records import STRICT, Count, from_json
 
@@ -72,7 +71,7 @@ class ScoreRows:
     """The finished candidates of a run, in the order in which they were finished; a damaged line is a UserError."""
 
     def __init__(self, path: Path) -> None:
-        self._file = JsonLines(path)
+        self.path, self._file = path, JsonLines(path)
         try:
             self.rows: list[ScoreRow] = _parse(path, self._file)
         except BaseException:
@@ -89,10 +88,6 @@ class ScoreRows:
         """Add a finished candidate."""
         self._file.append(row.to_json())
         self.rows.append(row)
-
-    def damaged(self, number: int, reason: str) -> UserError:
-        """Return the error of a row that cannot be used; the first has number 1."""
-        return damaged_line(self._file.path, number, reason)
 
 
 def read_score_rows(path: Path) -> list[ScoreRow]:

@@ -1,4 +1,4 @@
-"""``naswot study``: the command of ``naswot_lightning/cli/study.py``."""
+"""``naswot study``: that of ``naswot_lightning/study/report.py``."""
 
 import sys
 from importlib import import_module

@@ -8,14 +8,14 @@ import random
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import pandas as pd
 
 from naswot_lightning.analysis.results import CONTROL
 from naswot_lightning.columns import PARETO_RANK
-from naswot_lightning.config import SearchConfig, Select, TrainConfig, Units
+from naswot_lightning.config import SearchConfig, TrainConfig
 from naswot_lightning.console import counted
 from naswot_lightning.data.own import dataset_name
 from naswot_lightning.data.sources import count_training_images
@@ -28,7 +28,6 @@ from naswot_lightning.registry import resolve
 from naswot_lightning.report.loggers import parse_loggers
 from naswot_lightning.seeds import derived_seed
 from naswot_lightning.spaces import EnumerableSpace, Space, get_space, known_space, trust
-from naswot_lightning.storage.records import STRICT, Count, Positive, from_plain
 from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.training.settings import (
     NAMES,
@@ -36,6 +35,7 @@ from naswot_lightning.training.settings import (
     PickSettings,
     Recipe,
     adapt_recipe,
+    read_search,
     resolve_recipe,
     seconds_of,
 )
@@ -45,7 +45,7 @@ TRAINER_ARGUMENTS_WITH_OPTIONS = {
     **dict.fromkeys(("max_epochs", "min_epochs", "max_steps", "min_steps"), "--epochs"),
     "fast_dev_run": "--epochs 1 --trainer.limit_train_batches 2",
     "accumulate_grad_batches": "--batch_size",
-    "precision": "--precision",
+    **{name: f"--{name}" for name in ("precision", "accelerator", "devices", "num_nodes", "strategy", "deterministic")},
     "gradient_clip_val": "--gradient_clip",
     "logger": "--logger",
     "default_root_dir": "--run_dir",
@@ -67,25 +67,6 @@ class PlannedPick:
 
 
 @dataclass(frozen=True)
-class SearchSettings:
-    """The settings that training takes over from the search."""
-
-    space: str
-    dataset: str
-    data_dir: str
-    image_size: Positive | None
-    split_file: str | None
-    seed: Count
-    batch_size: Positive
-    select: Select
-    probe_size: Positive | None = None
-    evaluator: str = "scores"
-    units: Units = "rectifiers"
-
-    __pydantic_config__ = STRICT
-
-
-@dataclass(frozen=True)
 class Training:
     """The picks of a run folder, ready to be trained."""
 
@@ -93,7 +74,7 @@ class Training:
     picks: tuple[PlannedPick, ...]
     """Every pick once per seed."""
     config: TrainConfig
-    searched: SearchSettings
+    searched: SearchConfig
     executor: Executor
     slots: tuple[ResourceSlot, ...]
     """Where picks train on this machine, one at a time each."""
@@ -109,15 +90,8 @@ def plan_training(config: TrainConfig) -> Training:
     parse_loggers(config.logger)
     make_executor: Callable[[ResourceRequest], Executor] = resolve("engine", config.engine)
     folder = RunFolder(config.run_dir)
-    if config.architecture is not None and not folder.config.exists():
-        saved = asdict(SearchConfig())
-    else:
-        saved = folder.read_config()
-    try:
-        names = SearchSettings.__dataclass_fields__
-        searched = from_plain(SearchSettings, {name: saved[name] for name in names if name in saved})
-    except ValueError as error:
-        raise UserError(f"{folder.config} is damaged ({error}); run naswot search again, which rewrites it") from None
+    is_new = config.architecture is not None and not folder.config.exists()
+    searched = SearchConfig() if is_new else read_search(folder)
     if config.trust:
         trust(searched.space)
         trust(searched.dataset)
@@ -137,7 +111,7 @@ def plan_training(config: TrainConfig) -> Training:
     return Training(folder, tuple(picks), config, searched, make_executor(request), tuple(slots))
 
 
-def _plan_picks(config: TrainConfig, searched: SearchSettings, folder: RunFolder) -> list[PlannedPick]:
+def _plan_picks(config: TrainConfig, searched: SearchConfig, folder: RunFolder) -> list[PlannedPick]:
     """Return every pick once per seed, with all that its process must know."""
     space = known_space(searched.space) if config.space is None else get_space(config.space)
     candidates = _candidates(config, searched, folder, space)
@@ -214,7 +188,7 @@ def describe_adaptation(training: Training) -> str | None:
     )
 
 
-def _candidates(config: TrainConfig, searched: SearchSettings, folder: RunFolder, space: Space) -> list[dict[str, Any]]:
+def _candidates(config: TrainConfig, searched: SearchConfig, folder: RunFolder, space: Space) -> list[dict[str, Any]]:
     """Return rank, architecture, canonical form, score and selection of each network to train."""
     if config.architecture is not None:
         for name, value in (("picks", config.picks), ("controls", config.controls or None)):

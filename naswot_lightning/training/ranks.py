@@ -85,7 +85,6 @@ class Ranks:
             work = self._fabric.broadcast(_Work(folder, task.images, task.trusted))
             with open(folder / "train.log", "a") as log, redirect_stderr(log):
                 outcome, _ = self._train(work, task.display.show)
-            task.display.end(folder.name)
             # Another process may have failed first.
             yield folder, raise_or_tell(folder, read_outcome(folder) if outcome.status == "failed" else outcome)
             if not self._is_whole:

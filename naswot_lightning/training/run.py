@@ -20,8 +20,8 @@ from naswot_lightning.data.probe import draw_probe
 from naswot_lightning.data.sources import load_dataset
 from naswot_lightning.errors import MachineError, UserError, describe_os_error
 from naswot_lightning.execution.base import WorkerFailure
+from naswot_lightning.execution.engine import Devices
 from naswot_lightning.execution.resources import ResourceSlot
-from naswot_lightning.execution.retries import Devices
 from naswot_lightning.registry import own_paths
 from naswot_lightning.report.loggers import logged_run, wandb_of
 from naswot_lightning.storage.records import parse_json
@@ -196,7 +196,6 @@ class TrainPick:
             with self._turn:
                 self._free.append(slot)
                 self._turn.notify_all()
-            self.display.end(item.name)
         return raise_or_tell(item, outcome)
 
     def _take_slot(self, item: Path) -> ResourceSlot:
@@ -208,8 +207,7 @@ class TrainPick:
             return next((slot for slot in self._free if slot.device in allowed), None)
 
         with self._turn:
-            self._turn.wait_for(find)
-            slot = find()
+            slot = self._turn.wait_for(find)
             assert slot is not None
             self._free.remove(slot)
             return slot

@@ -14,11 +14,18 @@ from typing import Any, Literal
 import yaml
 
 from naswot_lightning.analysis.results import read_selections
-from naswot_lightning.config import ProbeSplit, ScoreBatchNorm, TrainConfig, Units, settings_affecting
+from naswot_lightning.config import (
+    ProbeSplit,
+    ScoreBatchNorm,
+    SearchConfig,
+    TrainConfig,
+    Units,
+    settings_affecting,
+)
 from naswot_lightning.errors import UserError, expect_name
 from naswot_lightning.storage.files import atomic_write, remove_within
 from naswot_lightning.storage.records import STRICT, Count, Plain, Positive, from_plain, parse_yaml
-from naswot_lightning.storage.run_folder import differing
+from naswot_lightning.storage.run_folder import RunFolder, differing
 
 
 @dataclass(frozen=True)
@@ -118,6 +125,27 @@ def adapt_recipe(recipe: Recipe, images: int) -> Recipe:
     batch = min(batch, recipe.batch_size)
     scale = 1.0 if recipe.optimizer == "adamw" else batch / recipe.batch_size
     return replace(recipe, batch_size=batch, lr=recipe.lr * scale)
+
+
+# Settings that have been there from the first.
+_OF_EVERY_SEARCH = ("space", "dataset", "data_dir", "image_size", "split_file", "seed", "batch_size", "select")
+
+
+@dataclass
+class _SavedSearch(SearchConfig):
+    __pydantic_config__ = STRICT
+
+
+def read_search(folder: RunFolder) -> SearchConfig:
+    """Return the settings of a search; what an older folder lacks has its default. UserError where they are damaged."""
+    saved, names = folder.read_config(), SearchConfig.__dataclass_fields__
+    try:
+        for name in _OF_EVERY_SEARCH:
+            if name not in saved:
+                raise ValueError(f"{name}: field required")
+        return from_plain(_SavedSearch, {name: saved[name] for name in names if name in saved})
+    except ValueError as error:
+        raise UserError(f"{folder.config} is damaged ({error}); run naswot search again, which rewrites it") from None
 
 
 # What may differ when a pick is continued.

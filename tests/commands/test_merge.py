@@ -203,7 +203,7 @@ def test_merge_reads_a_damaged_shard_as_strictly_as_any_run(place):
     own = json.loads(whole.splitlines()[0])["probe"]
     for lines, message in [
         (whole.replace(own.encode(), other.encode()), f"(fingerprint {other}) is not the one of the data here ({own})"),
-        (whole.replace(b'"naswot"', b'"snip"'), "line 1: not a finished candidate (scores of snip, not of"),
+        (whole.replace(b'"naswot"', b'"snip"'), "line 1: scores of snip, not of naswot"),
     ]:
         scores.write_bytes(lines)
         assert_refused(message, "--run_dir", "new", *PARTS)

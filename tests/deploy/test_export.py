@@ -14,8 +14,7 @@ from naswot_lightning.analysis.results import read_confusion
 from naswot_lightning.cli import run_named
 from naswot_lightning.cli.parser import parse
 from naswot_lightning.config import TrainConfig
-from naswot_lightning.deploy.export import TOLERANCE
-from naswot_lightning.deploy.model import choose_result, load
+from naswot_lightning.deploy.model import TOLERANCE, choose_result, load
 from naswot_lightning.errors import UserError
 from naswot_lightning.storage.files import write_json
 from naswot_lightning.training.classifier import ImageClassifier

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from naswot_lightning.cli.search_output import print_summary
+from naswot_lightning.cli.search import print_summary
 from naswot_lightning.columns import Column, Criterion
 from naswot_lightning.ranking import rank
 from naswot_lightning.storage.run_folder import RunFolder

@@ -1,11 +1,10 @@
 """What a pick tells, and how it is shown on a terminal and in a file."""
 
-import io
+import re
 
-from rich.console import Console
-from rich.progress import Progress
+from tqdm import tqdm
 
-from naswot_lightning.training.progress import Bars, Epoch, Outcome, clear_outcome, columns_of, read_epoch, read_outcome
+from naswot_lightning.training.progress import Epoch, Lines, Outcome, clear_outcome, read_epoch, read_outcome
 
 EPOCH = Epoch("2-c2", 3, 12, 1.25, 0.5, 310.128, 2.04)
 
@@ -30,20 +29,15 @@ def test_outcome_written_is_read_and_without_one_the_process_was_killed(tmp_path
         clear_outcome(tmp_path)
 
 
-def test_bars_one_line_per_pick_on_a_narrow_terminal_and_text_as_it_is():
-    console = Console(file=io.StringIO(), force_terminal=True, width=60, color_system=None)
-    shown = Progress(*columns_of(60), console=console, auto_refresh=False)
-    bars = Bars(shown)
-    for number in (1, 2):
-        bars.show(Epoch(f"{number}-12345-seed777", 7, 200, 1.5, 0.25, 1534.5, 2.0))
-    with console.capture() as captured:
-        console.print(shown.get_renderable())
-    lines = captured.get().splitlines()
-    assert len(lines) == 2
-    assert all(len(line) <= 60 and "7/200" in line and "score 153" in line for line in lines)
-    bars.say("out of [memory]")
-    bars.end("1-12345-seed777")
-    bars.end("never begun")
-    assert [task.description for task in shown.tasks] == ["2-12345-seed777"]
-    assert "out of [memory]\n" in console.file.getvalue()
-    assert "1-12345-seed777: epoch 7/200  train loss 1.5000  val acc 25.00 %  score 1534.50" in console.file.getvalue()
+def test_a_bar_counts_the_epochs_of_all_and_lines_stand_above_it(capsys):
+    bar = tqdm(desc="training", unit=" epochs")
+    shown = Lines(bar, trainings=2)
+    for number, epoch in ((1, 7), (2, 8), (1, 8), (1, 200)):
+        shown.show(Epoch(f"{number}-12345-seed777", epoch, 200, 1.5, 0.25, 1534.5, 2.0))
+    assert (bar.n, bar.total) == (208, 400)
+    shown.say("out of [memory]")
+    bar.close()
+    out, err = capsys.readouterr()
+    assert re.findall(r"^(\d)-12345-seed777: epoch (\d+)/200 ", out, re.M) == [("1", "7"), ("2", "8"), ("1", "200")]
+    assert "out of [memory]\n" in out
+    assert "2-12345-seed777: train loss 1.5000  val acc 25.00 %  score 1534.50" in err

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
-import os
 import random
-import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,9 +105,6 @@ def read_architectures(space: Space, file: str | Path) -> list[str]:
 def _entries(file: str | Path) -> Iterator[tuple[int, str]]:
     """Yield the texts of a list, each with its line."""
     try:
-        # A pipe or a device may have no end.
-        if not stat.S_ISREG(os.stat(file).st_mode) and not os.path.isdir(file):
-            raise UserError(f"--architectures {file}: not a regular file; write the list to one")
         lines = Path(file).read_text(encoding="utf-8-sig").splitlines()
         header = next(csv.reader(lines[:1]), [])
         column = next((header.index(name) for name in ARCHITECTURE if name in header), None)
@@ -117,8 +112,6 @@ def _entries(file: str | Path) -> Iterator[tuple[int, str]]:
             rows = enumerate(csv.reader(lines[1:]), start=2)
             yield from ((number, from_cell(row[column].strip())) for number, row in rows if len(row) > column)
             return
-    except UserError:
-        raise
     except (FileNotFoundError, IsADirectoryError):
         raise UserError(f"--architectures {file}: no such file") from None
     except ValueError:

@@ -6,7 +6,6 @@ import hashlib
 import random
 import sys
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -58,52 +57,51 @@ class TrainingEvaluator(MultiFidelityEvaluator):
 
     def __post_init__(self) -> None:
         self.epochs = self.template.values.epochs
+        self._pick = TrainPick(self.folder / IMAGES_FILE, self.template.space, self.slots, _Warnings())
 
     def __enter__(self) -> TrainingEvaluator:
-        # What a killed search left may not be whole.
+        # A killed search may have left those of other settings.
         self.__exit__()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        (self.folder / IMAGES_FILE).unlink(missing_ok=True)
+        self._pick.images.unlink(missing_ok=True)
 
     def __reduce__(self) -> tuple[type[TrainingEvaluator], tuple[Any, ...]]:
         """Sent elsewhere, it finds the images stored, and brings the mini-batches of its scores."""
-        _ = self._pick
+        self._store_images()
         return TrainingEvaluator, (self.template, self.slots, self.folder, self.fingerprint, self.scorer)
 
-    @cached_property
-    def _pick(self) -> TrainPick:
-        settings, images = self.template, self.folder / IMAGES_FILE
-        if not images.exists():
+    def _store_images(self) -> None:
+        settings = self.template
+        with self._images_lock:
+            if self._pick.images.exists():
+                return
             dataset = load_dataset(settings.dataset, settings.data_dir, settings.image_size, settings.split_file)
             if dataset.val is None:
                 why = "it has no validation images, and a search must not look at test images"
                 raise UserError(f"--dataset {settings.dataset}: {why}; use one that has, such as cifar10-valid")
-            images.parent.mkdir(parents=True, exist_ok=True)
-            store_dataset(dataset, images)
-        return TrainPick(images, settings.space, self.slots, _Warnings())
+            store_dataset(dataset, self._pick.images)
 
     def stop(self) -> None:
         """Let all trainings save and end."""
-        if pick := vars(self).get("_pick"):
-            # Where a training has begun.
-            pick.stop()
+        self._pick.stop()
 
     def train(self, architecture: str, epochs: int) -> Evaluation:
         """Return the best accuracy on validation images, as a share; an interrupted training is saved."""
         values = replace(self.template.values, epochs=epochs)
         settings = replace(self.template, architecture=architecture, canonical=architecture, values=values)
-        with self._images_lock:
-            pick = self._pick
-        images = map_dataset(pick.images).fingerprint
+        self._store_images()
+        images = map_dataset(self._pick.images).fingerprint
         # Its name: digits that another architecture does not share (48 bits), and its epochs.
         digits = hashlib.sha256(architecture.encode()).hexdigest()[:12]
         run = PickRun("disabled", "", "", digits, f"{digits}-{epochs}")
         folder = prepare_pick(self.folder / FOLDER, settings, run, overwrite=False, images=images)
-        outcome = Outcome("ok") if (folder / "result.json").exists() else pick(folder)
+        outcome = Outcome("ok") if (folder / "result.json").exists() else self._pick(folder)
         if outcome.is_of_machine:
-            raise MachineError(f"{outcome.status}: {outcome.message}")
+            # A pick takes its steps in halves before it is out of memory.
+            is_final = outcome.status == "out of memory"
+            raise MachineError(f"{outcome.status}: {outcome.message}", is_final=is_final)
         if not outcome.has_result:
             return Evaluation({VAL_ACC.name: None}, "failed", outcome.message or outcome.status)
         # Checkpoints take 10 MB each, of hundreds of trainings.
@@ -128,8 +126,6 @@ class _Warnings(Lines):
 
     def say(self, text: str) -> None:
         print(text, file=sys.stderr)
-
-    def end(self, name: str) -> None: ...
 
 
 def training_evaluator(context: EvaluatorContext) -> TrainingEvaluator:

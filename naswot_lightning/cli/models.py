@@ -1,12 +1,34 @@
-"""Say what is on images: ``naswot predict --help``."""
+"""Trained models in use: ``naswot export --help``, ``naswot predict --help``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from naswot_lightning.config import PredictConfig
+from naswot_lightning.config import ExportConfig, PredictConfig
+from naswot_lightning.data.image_folder import IMAGE_SUFFIXES
+from naswot_lightning.deploy.model import export_model, load
 from naswot_lightning.errors import UserError
+from naswot_lightning.storage.files import write_csv
+
+
+def export(config: ExportConfig) -> int:
+    """Write the model folder of a pick; return 0.
+
+    Raises:
+        UserError: there is no such pick, an unknown format, or a network that cannot be exported.
+    """
+    model = load(config.run_dir, config.pick, config.trust)
+    files = export_model(model, Path(config.output), config.format.split(","))
+    facts = model.facts
+    accuracies = (("validation", facts.val_acc), ("test", facts.test_acc))
+    said = ", ".join(f"{name} accuracy {100 * value:.2f} %" for name, value in accuracies if value is not None)
+    print(
+        f"Model:  {facts.pick} ({said}), {len(model.classes)} classes, {facts.image_size} x {facts.image_size} images"
+    )
+    print(f"Files:  {', '.join(file.name for file in files)} in {config.output}")
+    print(f"Use it: naswot predict --model {config.output} IMAGE ...")
+    return 0
 
 
 def predict(config: PredictConfig) -> int:
@@ -15,9 +37,6 @@ def predict(config: PredictConfig) -> int:
     Raises:
         UserError: there is no model, or a file is no image.
     """
-    from naswot_lightning.deploy.model import load
-    from naswot_lightning.storage.files import write_csv
-
     files = list(_image_files(config.images))
     if not files:
         raise UserError(f"{' '.join(config.images) or 'no image'}: name image files, or folders that hold some")
@@ -36,8 +55,6 @@ def predict(config: PredictConfig) -> int:
 
 
 def _image_files(names: Sequence[str]) -> Iterator[str]:
-    from naswot_lightning.data.image_folder import IMAGE_SUFFIXES
-
     for name in names:
         if not Path(name).exists():
             raise UserError(f"{name}: there is no such file")
