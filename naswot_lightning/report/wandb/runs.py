@@ -159,17 +159,21 @@ class ComparisonRun:
         self.folder, self._wandb = folder, wandb
         self._open: Any = None
         self._config: dict[str, Any] = {}
-        self._failed = False
+        self._failed: Exception | None = None
 
     def pick_ended(self) -> None:
-        """Log the picks that have ended so far, unless that failed before; what goes wrong is one line of warning."""
+        """Log the picks that have ended so far, unless that failed before.
+
+        What goes wrong is one line of warning; with ``online``, a server that is not there is told by :meth:`end`.
+        """
         try:
-            if not self._failed:
+            if self._failed is None:
                 self.update()
+        except UserError as error:
+            self._failed = error
         except Exception as error:  # noqa: BLE001 - wandb's errors are many, and training is worth more
-            reason = str(error) if isinstance(error, UserError) else describe_error(error)
-            log.warning("the comparison in wandb is not updated before the end (%s)", reason)
-            self._failed = True
+            log.warning("the comparison in wandb is not updated before the end (%s)", describe_error(error))
+            self._failed = error
 
     def update(self) -> None:
         """Log the picks that have ended so far, without pictures; the run stays open."""
@@ -181,6 +185,9 @@ class ComparisonRun:
 
     def end(self, run: Run, findings: Findings, figures: Mapping[str, Path]) -> None:
         """Log all picks with pictures, and end the run; nothing is done where a command before has logged all that."""
+        if isinstance(self._failed, UserError):
+            # Asked again, wandb says that the run is in use.
+            raise self._failed
         content = f"{self.logged.id}-{content_of(run)}"
         if self._open is None and was_sent(self.folder, content):
             return

@@ -3,7 +3,10 @@
 import json
 from contextlib import suppress
 
+import pytest
+
 from naswot_lightning.config import WandbConfig
+from naswot_lightning.errors import UserError
 from naswot_lightning.report import compare as compare_module
 from naswot_lightning.report.compare import compare
 from naswot_lightning.report.figures import draw_figures
@@ -71,10 +74,16 @@ def test_comparison_is_one_run_per_folder_and_taken_up(tmp_path, monkeypatch):
 
 def test_updates_failure_is_one_line_and_the_last(tmp_path, caplog, monkeypatch):
     def lose(_):
-        raise ConnectionError("lost\nand more")
+        raise next(errors)
 
     monkeypatch.setattr(ComparisonRun, "update", lose)
+    errors = iter([ConnectionError("lost\nand more"), UserError("--wandb.mode online: no answer")])
     with tracked(tmp_path) as shown:
         shown.pick_ended()
         shown.pick_ended()
     assert caplog.messages == ["the comparison in wandb is not updated before the end (ConnectionError: lost)"]
+    with tracked(tmp_path) as refused:
+        refused.pick_ended()
+        with pytest.raises(UserError, match="no answer"):
+            show(refused)
+    assert len(caplog.messages) == 1
