@@ -137,7 +137,7 @@ class ImagesOutermost(Dimensions):
                 if each.dim() and each.size(0) == self._count and each.stride(0) == whole.stride(0):
                     each._images_outermost_in = self
 
-    def by_image(self, pre_activations: Tensor) -> Tensor:
+    def by_image(self, pre_activations: Tensor) -> Tensor | None:
         """Return a ReLU's input, (N, ...), or raise :class:`UnknownDimensionError` where it is not known to be that."""
         if getattr(pre_activations, "_images_outermost_in", None) is self:
             return pre_activations

@@ -96,7 +96,7 @@ def _run(measured: Measured, images: Tensor, all_units: bool) -> tuple[list[_Rec
         with differentiable(network, batch.device):
             inputs = batch.detach().clone().requires_grad_()
             watched = _Watched()
-            recorder, layers = ReLURecorder(inputs, ImagesOutermost(), True, all_units, [watched]), _Layers()
+            recorder, layers = ReLURecorder(inputs, _Followed(), True, all_units, [watched]), _Layers()
             with recorder, layers:
                 output = run_with(network, detached_parameters(network), inputs)
             recorder.kernel()
@@ -111,6 +111,15 @@ def _run(measured: Measured, images: Tensor, all_units: bool) -> tuple[list[_Rec
         return run(batch, False) if scale == 0 and of_logits else (watched.rectifiers(), scale)
 
     return in_channels_last(run, network, images)
+
+
+class _Followed(ImagesOutermost):
+    """Counts no unit that does not depend on the images, as of a table of positions: parameters are constant here."""
+
+    def by_image(self, pre_activations: Tensor) -> Tensor | None:
+        """Return a unit's input (N, ...); None where the images make no difference to it."""
+        known = getattr(pre_activations, "_images_outermost_in", None) is self
+        return super().by_image(pre_activations) if known or pre_activations.requires_grad else None
 
 
 class _Watched(ReLUObserver):
