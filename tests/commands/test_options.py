@@ -121,7 +121,7 @@ def test_file_of_options_that_is_none_or_says_too_much_is_refused(place, capsys)
         ("samples: 5\nspaec: nasbench201\n", "unknown option --spaec; did you mean --space?"),
         ("samples: !!python/object/apply:os.system ['touch canary']\n", "c.yaml"),
         ("? !!python/object/apply:os.system ['touch canary']\n: 1\n", "c.yaml"),
-        ("# " + "x" * 2_000_000 + "\n", "2,000,003 bytes"),
+        ("# " + "x" * 2_000_000 + "\n", "2,000,003 characters"),
         ("\ud800", "utf-8"),
         ("- samples\n", "expected options"),
         ("seed: null\n", "--seed null: expected a value"),
