@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field, fields
@@ -24,6 +25,7 @@ from naswot_lightning.config import SearchConfig, TrainConfig
 from naswot_lightning.deploy.model import TrainedModel, choose_result, load
 from naswot_lightning.errors import UserError, expect_name
 from naswot_lightning.naswot import Units
+from naswot_lightning.naswot.naswot import expect_tensor
 from naswot_lightning.ranking import rank as rank_rows
 from naswot_lightning.ranking import read_ranking
 from naswot_lightning.registry import trust_named
@@ -102,9 +104,13 @@ def rank(
         seed: of the weights.
         units: that scores of codes count, as in :func:`score`.
 
+    What is missing of a network, and why, is a warning.
+
     Raises:
+        TypeError: the images are no tensor.
         UserError: an unknown score, or one that needs labels where there are none.
     """
+    expect_tensor(images)
     classes = num_classes or (10 if labels is None else int(labels.max()) + 1)
     trust_named({"score": list(scores)})
     criteria = tuple(parse_scores(",".join(scores)))
@@ -114,6 +120,9 @@ def rank(
     evaluator = ScoreEvaluator(space, [probe], names, seed, images.device, criteria=criteria, units=units)
     evaluator.prepare()
     rows = [row_of(space.name, name, name, evaluator(name), seed, probe.fingerprint) for name in networks]
+    for row in rows:
+        if row.reason is not None:
+            warnings.warn(f"{row.architecture}: {row.reason}", stacklevel=2)
     return Ranking(rank_rows(rows, criteria))
 
 

@@ -128,7 +128,7 @@ class ScoreEvaluator:
                         # A score that fails leaves the others.
                         try:
                             with score.threads():
-                                values[score.name] = score.function(measured)
+                                values[score.name] = float(score.function(measured))
                         except Exception as error:  # noqa: BLE001 - any fault of one network is reported with it
                             raise_machine_fault(error)
                             faults.append(f"{score.name}: " * (len(self.scores) > 1) + describe_error(error))

@@ -1,11 +1,16 @@
 """The Python API: the same work as the commands, with results as objects."""
 
+import math
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import naswot_lightning as nl
 from naswot_lightning.errors import UserError
+from naswot_lightning.scores.base import REGISTERED
 from tests.training.runs import train_here
 
 QUIET = {"mode": "disabled"}
@@ -35,6 +40,25 @@ def test_score_is_that_of_the_function_and_of_the_command(ranking):
     for name, said in (("grad_norm", "needs labels"), ("robust", "use rank"), ("naswto", "did you mean 'naswot'")):
         with pytest.raises(UserError, match=said):
             nl.score(network, images, scores=[name])
+
+
+def test_what_is_no_score_of_the_network_is_said(monkeypatch):
+    images = torch.randn(4, 3, 8, 16)
+    # 6 x 14 outputs of 27 weights, and a linear layer with its bias; not of 8 x 8 or 16 x 16.
+    for scores in (["macs"], ["naswot", "macs"]):
+        assert nl.score(small(10, 4), images, scores=scores)["macs"] == 6 * 14 * 4 * 27 + 10 * 5
+    assert math.isnan(nl.score(small(10), images * math.nan, scores=["diversity"])["diversity"])
+    for labels in (torch.rand(4), torch.arange(3), np.eye(4)):
+        with pytest.raises(UserError, match="expected a class index for each of the 4 images"):
+            nl.score(small(10), images, labels, ["snip"])
+    for call in (lambda: nl.score(small(10), [images]), lambda: nl.rank({"one": small}, (images, images))):
+        with pytest.raises(TypeError, match="expected one tensor"):
+            call()
+    nothing = replace(REGISTERED["params"], function=lambda measured: None)
+    monkeypatch.setitem(REGISTERED, "params", nothing)
+    with pytest.warns(UserWarning, match="one: params: TypeError"):
+        found = nl.rank({"one": small}, images, scores=["naswot", "params"])
+    assert (found.best["status"], math.isnan(found.best["params"])) == ("ok", True)
 
 
 def test_rank_sorts_networks_of_ones_own_by_seeded_scores():

@@ -112,7 +112,8 @@ class ScoreTrajectory(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the points of the checkpoint."""
         self.rows = [dict(row) for row in state_dict.get("rows", [])]
-        self._own_file = state_dict.get("file")
+        # No path: a checkpoint may be somebody else's.
+        self._own_file = Path(state_dict["file"]).name if state_dict.get("file") else None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Note the last epoch: StochasticWeightAveraging later adds one, for BatchNorm's statistics alone."""

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.utils.data import Subset, SubsetRandomSampler
 
 from naswot_lightning.data import DATASETS, HUGGING_FACE
 from naswot_lightning.data.dataset import Dataset, ImageSplit, LazyImages, decode_all
@@ -22,6 +23,7 @@ from naswot_lightning.seeds import seeded
 from naswot_lightning.spaces import is_import_path
 
 _RETURNED = "training, validation (or None) and test data sets of (image, label)"
+_KINDS = ("training", "validation", "test")
 # What Hugging Face's data sets call their validation images.
 _VALIDATION = ("validation", "valid", "val", "dev")
 
@@ -88,7 +90,7 @@ def _expect_whole(splits: OwnSplits) -> OwnSplits:
     """Return the splits where they are indexable, and something is there to test on."""
     if splits.train is None or (splits.val is None and splits.test is None):
         raise UserError("it has no test or validation images beside training images")
-    for kind, part in zip(("training", "validation", "test"), splits[:3], strict=True):
+    for kind, part in zip(_KINDS, splits[:3], strict=True):
         indexable = hasattr(part, "__len__") and hasattr(part, "__getitem__")
         if part is not None and not (indexable and len(part)):
             found = f"its {kind} images are {type(part).__name__}"
@@ -119,7 +121,7 @@ def _splits_of_module(module: Any, kind: type) -> OwnSplits:
             given = given[0]
         if not isinstance(given, torch.utils.data.DataLoader):
             raise UserError(f"{loader} returns {type(given).__name__}, expected one DataLoader")
-        return given.dataset
+        return _of_sampler(given.dataset, getattr(given.batch_sampler, "sampler", None), loader)
 
     module.prepare_data()
     module.setup("fit")
@@ -128,11 +130,23 @@ def _splits_of_module(module: Any, kind: type) -> OwnSplits:
     return OwnSplits(train, val, dataset_of("test_dataloader"), getattr(module, "classes", None))
 
 
+def _of_sampler(dataset: Any, sampler: Any, loader: str) -> Any:
+    """Return the images of a data set that a sampler leaves, in their order; two loaders may share one data set."""
+    if isinstance(sampler, SubsetRandomSampler):
+        return Subset(dataset, sorted(map(int, sampler.indices)))
+    # Others choose an order, or how often an image is seen.
+    if sampler is None or type(sampler).__module__.startswith("torch.utils.data."):
+        return dataset
+    kind = type(sampler).__name__
+    raise UserError(f"{loader} has a {kind}, of which it is not known which images it takes; use a Subset of the data")
+
+
 class _Rows:
     """A part of a Hugging Face data set: its encoded images, whose pixels we read as those of a folder."""
 
     def __init__(self, rows: Any, image: str, label: str) -> None:
         self._rows, self._image, self._label = rows, image, label
+        self.classes = rows.features[label].names
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -165,11 +179,12 @@ def _saved_splits(folder: str) -> OwnSplits:
 
 def _read(name: str, splits: OwnSplits, image_size: int | None) -> Dataset:
     """Read all images and labels."""
-    holder = splits.train
-    # The attribute of a data set, or of the one that it is a Subset of.
-    while not hasattr(holder, "classes") and hasattr(holder, "dataset"):
-        holder = holder.dataset
-    classes = list(map(str, splits.classes or getattr(holder, "classes", None) or ()))
+    # The same number stands for the same class in all.
+    named = {kind: each for kind, part in zip(_KINDS, splits[:3], strict=True) if (each := _classes_of(part))}
+    classes = list(map(str, splits.classes or ())) or named.get("training", [])
+    for kind, found in named.items():
+        if found != named.get("training", found):
+            raise UserError(f"the classes of its {kind} images are {', '.join(found[:10])}, and not those of training")
     total = sum(0 if part is None else len(part) for part in splits[:3])
     train = _read_split("training", splits.train, image_size, total)
     side = image_size or int(train.images.shape[1])
@@ -179,6 +194,14 @@ def _read(name: str, splits: OwnSplits, image_size: int | None) -> Dataset:
     if classes and highest >= len(classes):
         raise UserError(f"a label is {highest}, and its classes are {len(classes)}: {', '.join(classes[:10])}")
     return assemble(name, train, val, test, classes or list(map(str, range(highest + 1))))
+
+
+def _classes_of(part: Any) -> list[str]:
+    """Return the attribute of a data set, or of the one that it is a Subset of; empty without."""
+    while not hasattr(part, "classes") and hasattr(part, "dataset"):
+        part = part.dataset
+    classes: Sequence[str] = getattr(part, "classes", None) or ()
+    return list(map(str, classes))
 
 
 def _read_split(kind: str, dataset: Any, image_size: int | None, total: int) -> ImageSplit:
@@ -191,11 +214,11 @@ def _read_split(kind: str, dataset: Any, image_size: int | None, total: int) -> 
             raise UserError(f"{where} is {type(sample).__name__}, expected (image, label)")
         image, label = sample
         try:
-            labels[index] = int(label)
+            labels[index], value = int(label), float(label)
         except (TypeError, ValueError):
             raise UserError(f"{where}: its label is {type(label).__name__}, expected a number") from None
-        if labels[index] < 0:
-            raise UserError(f"{where}: its label is {labels[index]}, expected numbers from 0")
+        if value < 0 or value != labels[index]:
+            raise UserError(f"{where}: its label is {value:g}, expected whole numbers from 0")
         return _pixels(where, image, image_size)
 
     # One after the other: what the user opened need not be safe for threads.

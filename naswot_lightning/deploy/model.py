@@ -95,13 +95,17 @@ class TrainedModel(nn.Module):
             images: files, or a batch (N, 3, S, S) or (3, S, S): uint8, or float with values from 0 to 1.
 
         Raises:
-            UserError: a file is no image that can be read, or the batch has another shape.
+            UserError: a file is no image that can be read, or the batch has another shape, or other values.
         """
         size, device = self.facts.image_size, self._mean.device
         if isinstance(images, Tensor):
             batch = images if images.dim() == 4 else images[None]
             if batch.dim() != 4 or batch.shape[1:] != (3, size, size):
                 raise UserError(f"images {tuple(images.shape)}: expected (N, 3, {size}, {size})")
+            low, high = float(batch.min()), float(batch.max())
+            if batch.dtype != torch.uint8 and not (batch.is_floating_point() and low >= 0 and high <= 1):
+                found = f"{batch.dtype} from {low:.3g} to {high:.3g}".removeprefix("torch.")
+                raise UserError(f"images are {found}: expected uint8, or floats from 0 to 1, not normalised")
             pixels = batch if batch.dtype == torch.uint8 else (255 * batch).float()
         else:
             files = [images] if isinstance(images, str | Path) else images

@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.nn.functional import interpolate
@@ -23,7 +24,14 @@ def read_image(path: str) -> torch.Tensor:
             from PIL import Image
         except ImportError:
             sys.exit(f"{path}: files other than .ppm need Pillow: pip install pillow")
-        image = Image.open(path).convert("RGB")
+        image: Any = Image.open(path)
+        known = image.mode != "F" and (image.mode != "I" or image.format in ("PNG", "PPM"))
+        assert known, f"{path}: expected 8 or 16 bits per channel"
+        if image.mode.startswith("I"):
+            # Pillow would show all above 255 as white.
+            bits = image.tag_v2.get(258, (16,))[0] if image.format == "TIFF" else 16
+            image = image.convert("I").point(lambda value: value * 2 ** (8 - bits)).convert("L")
+        image = image.convert("RGB")
         (width, height), pixels = image.size, image.tobytes()
     return torch.frombuffer(bytearray(pixels), dtype=torch.uint8).view(1, height, width, 3).permute(0, 3, 1, 2) / 255
 

@@ -22,7 +22,7 @@ from torch.utils._pytree import tree_leaves
 from naswot_lightning.hardware.onnx import onnx_session
 from naswot_lightning.naswot import Precision
 from naswot_lightning.networks import move_network
-from naswot_lightning.storage.records import STRICT
+from naswot_lightning.storage.records import STRICT, Above0, Amount, Positive
 
 Runtime = Literal["torch", "compiled", "onnxruntime"]
 # A median counts as known where its 95 % interval is at most so wide to either side, as a share of it.
@@ -64,12 +64,12 @@ class Device:
 class Latency:
     """The latency of one network."""
 
-    median_ms: float
-    iqr_ms: float
+    median_ms: Above0
+    iqr_ms: Amount
     """from the first to the third quartile of the passes."""
-    interval_ms: float
+    interval_ms: Amount
     """half the width of the median's 95 % interval."""
-    passes: int
+    passes: Positive
 
     __pydantic_config__ = STRICT
 

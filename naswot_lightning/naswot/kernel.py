@@ -31,7 +31,7 @@ class ActivationKernel:
     has_nan: bool = False
     """a rectifier met NaN, so that the codes mean nothing."""
     smooth_units: int = 0
-    """per image, units of smooth activations (GELU, SiLU and the like), which have no code."""
+    """per image, units of smooth activations (GELU, SiLU and the like), or of their parts (sigmoid), without a code."""
     counted: Literal["rectifiers", "all"] = "rectifiers"
     """which units have one."""
 
@@ -42,6 +42,8 @@ class ActivationKernel:
             return None
         units = self.n_units + self.smooth_units
         others = "the others are smooth (GELU, SiLU and the like), and only units 'all' counts them"
+        if self.counted == "all":
+            others = "the others are smooth and written by hand, such as x * sigmoid(x): use torch's function, F.silu"
         return f"the codes see {self.n_units:,} of {units:,} units ({self.n_units / units:.1%}): {others}"
 
     def logdet(self) -> float:

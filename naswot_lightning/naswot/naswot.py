@@ -332,6 +332,10 @@ class ReLURecorder(TorchFunctionMode):
         """Count the units of a smooth activation; their codes, too, where all units have one."""
         if self._all_units:
             return self.rectify(func, args, kwargs)
+        return self.gate(func, args, kwargs)
+
+    def gate(self, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
+        """Count the units of a sigmoid and the like, of which smooth activations are written by hand."""
         output = func(*args, **kwargs)
         self._smooth_units += output.numel() // self._codes.images
         return output
@@ -366,6 +370,16 @@ def _rectify_from_zero(position: int, name: str, default: float | None) -> _Hand
     return handle
 
 
+def _rectify_larger(recorder: ReLURecorder, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
+    """Handle the larger of two tensors, which is a ReLU of one where the other is 0."""
+    pair = (*args, *([kwargs["other"]] if "other" in kwargs else []))
+    if len(pair) == 2 and isinstance(pair[1], Tensor):
+        for x, bound in (pair, pair[::-1]):
+            if not bool(bound.any()):
+                return recorder.rectify(func, (x, bound), {name: kwargs[name] for name in kwargs if name != "other"})
+    return func(*args, **kwargs)
+
+
 _PLAIN_RELU = {F.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_}
 _RELU_IN_PLACE = {torch.relu_, Tensor.relu_}
 _SMOOTH = "silu gelu hardswish elu selu celu mish softplus"
@@ -374,7 +388,9 @@ _HANDLERS: dict[Callable[..., Any], _Handler] = {
     **dict.fromkeys(functions_named("hardtanh"), _rectify_from_zero(1, "min_val", -1.0)),
     **dict.fromkeys(functions_named("threshold"), _rectify_from_zero(1, "threshold", None)),
     **dict.fromkeys(functions_named("clamp clip clamp_min"), _rectify_from_zero(1, "min", None)),
+    **dict.fromkeys(functions_named("maximum fmax max"), _rectify_larger),
     **dict.fromkeys(functions_named(_SMOOTH), ReLURecorder.activate_smoothly),
+    **dict.fromkeys(functions_named("sigmoid tanh erf"), ReLURecorder.gate),
     **dict.fromkeys((*_NORMS, *_FIXED_NORMS), ReLURecorder.normalize),
     F.avg_pool2d: ReLURecorder.pool,
 }

@@ -153,13 +153,15 @@ class Measured:
         if self._size is not None:
             return self._size.macs
         shape, side = self.probe.images.shape[1:], self.probe.image_size
+        # A probe is resized to squares alone.
+        sides = (side, side) if len(shape) == 3 and shape[1] == shape[2] else shape[1:]
         counter = self._observed.get(macs_of_pass)
-        if isinstance(counter, MacCounter) and shape[1:] == (side, side):
+        if isinstance(counter, MacCounter) and shape[1:] == sides:
             expect_countable(self.network)
             return counter.macs // len(self.probe.images)
         # Two images: of one, BatchNorm refuses to take the statistics where feature maps are 1 x 1. Real ones: on the
         # meta device the count takes ten times as long (137 ms instead of 15 for NAS-Bench-201 on one core).
-        images = self.probe.images.new_zeros(2, *((shape[0], side, side) if len(shape) == 3 else shape))
+        images = self.probe.images.new_zeros(2, shape[0], *sides)
         with isolated(self.network, images.device):
             return in_channels_last(lambda batch: count_macs(self.network, batch), self.network, images)
 

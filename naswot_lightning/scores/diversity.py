@@ -198,8 +198,10 @@ def _participation(values: Tensor, channels: int) -> Tensor:
     rows = rows[:: -(-len(rows) // most)]
     centred = rows - rows.mean(dim=0)
     lengths = torch.linalg.vector_norm(centred, dim=0)
-    unit = centred / torch.where(lengths > 0, lengths, torch.inf)
+    # NaN changes.
+    changes = lengths != 0
+    unit = centred / torch.where(changes, lengths, torch.inf)
     # R and the products of the rows have the same norm; a channel that never changes is not one.
     products = unit.T @ unit if unit.shape[1] <= len(unit) else unit @ unit.T
-    count = (lengths > 0).sum().double()
+    count = changes.sum().double()
     return torch.where(count > 0, count**2 / products.square().sum().double(), 0.0)

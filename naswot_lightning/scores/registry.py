@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from importlib import import_module
@@ -16,6 +17,7 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.logits import tensors_of
 from naswot_lightning.naswot import Units
 from naswot_lightning.naswot.isolation import isolated
+from naswot_lightning.naswot.naswot import expect_tensor
 from naswot_lightning.registry import resolve
 from naswot_lightning.scores import AGGREGATES, SCORES
 from naswot_lightning.scores.base import REGISTERED, Measured, ObserverType, Probe, Score
@@ -60,7 +62,9 @@ def compute_scores(
     found = {}
     for score in scores:
         with score.threads():
-            found[score.name] = score.function(measured)
+            found[score.name] = float(score.function(measured))
+    if (kernel := vars(measured).get("kernel")) is not None and kernel.blind_spot is not None:
+        warnings.warn(kernel.blind_spot, stacklevel=2)
     return found
 
 
@@ -77,9 +81,17 @@ def probe_of(
     """Return a mini-batch (N, ...) of one's own for :func:`compute_scores`, as many classes as the network tells.
 
     Raises:
-        UserError: a score needs labels where there are none, or the network does not tell which are its logits.
+        TypeError: the images are no tensor.
+        UserError: a score needs labels where there are none, or they are no class indices, or the network does not tell
+            which are its logits.
     """
+    expect_tensor(images)
     require_labels(scores, labels)
+    if labels is not None:
+        labels = torch.as_tensor(labels)
+        if labels.shape != images.shape[:1] or labels.is_floating_point():
+            found = f"{labels.dtype} of shape {tuple(labels.shape)}".removeprefix("torch.")
+            raise UserError(f"labels are {found}: expected a class index for each of the {len(images)} images")
     digest = hashlib.sha256(images.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()).hexdigest()[:16]
     classes = torch.zeros(len(images), dtype=torch.int64) if labels is None else labels
     count = num_classes or _count_classes(network, images)

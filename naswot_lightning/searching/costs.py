@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import lru_cache
@@ -41,6 +42,8 @@ from naswot_lightning.spaces import Complexity, Space
 # Networks that a cost is remembered of: a population, many times.
 _KEPT = 1 << 16
 _MEGA = 1e6
+# At the end of the name of a column that is no latency in milliseconds.
+_OTHER_UNITS = re.compile(r"_(ns|us|s|sec|secs|seconds|m?j|m?w|fps|energy)$", re.IGNORECASE)
 # Numbers of a batch of images; with more, a pass takes longer than one on the meta device (30 to 100 ms).
 _LARGE = 1 << 15
 
@@ -173,7 +176,8 @@ def _latency_column(table: Table, objectives: str | None) -> str | None:
     if LATENCY_MS.name in table.further or not table.further:
         return LATENCY_MS.name
     named = {word.strip().partition(":")[0] for word in (objectives or "").split(",")}
-    return table.further[0] if len(table.further) == 1 and named.isdisjoint(table.further) else None
+    of_time = not _OTHER_UNITS.search(table.further[0])
+    return table.further[0] if len(table.further) == 1 and named.isdisjoint(table.further) and of_time else None
 
 
 def _looked_up(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Annotated, Any
 
 from torch import nn
 from tqdm import tqdm
@@ -25,7 +25,7 @@ from naswot_lightning.hardware.table import Calls, OperatorTable, Prediction, Re
 from naswot_lightning.searching.measuring import measure_networks
 from naswot_lightning.spaces import Space
 from naswot_lightning.storage.files import write_json
-from naswot_lightning.storage.records import STRICT, Number, from_plain, parse_json
+from naswot_lightning.storage.records import STRICT, Above0, Amount, Positive, from_plain, parse_json
 
 # Networks that the sum is corrected by; with few, or in spaces of few, the error is not known.
 _NETWORKS, _LEAST_NETWORKS = 40, 16
@@ -42,11 +42,11 @@ _KEPT = 1 << 16
 class Measured:
     """A network that the sum is corrected by."""
 
-    ms: list[float]
+    ms: Annotated[list[Above0], MinLen(1)]
     """its latencies, one for each round."""
-    kinds: dict[str, float]
+    kinds: dict[str, Amount]
     """the milliseconds of its operators by their kind."""
-    calls: int
+    calls: Positive
 
     __pydantic_config__ = STRICT
 
@@ -94,7 +94,13 @@ class PredictedLatency:
 
     @cached_property
     def _about(self) -> dict[str, Any]:
-        return {**self._device.describe(), "space": self._space.name, "images": list(self._shape()), "rounds": _ROUNDS}
+        # Another space, or other code of one's own, may have the name.
+        calls = hashlib.sha256()
+        with suppress(Exception):
+            first = self._canonical(self._space.sample(random.Random(0)))
+            calls.update(repr(sorted(self._record(first).counts.items())).encode())
+        space = {"space": self._space.name, "code": calls.hexdigest()[:12], "images": list(self._shape())}
+        return {**self._device.describe(), **space, "rounds": _ROUNDS}
 
     @cached_property
     def _cache(self) -> Path:
@@ -103,9 +109,13 @@ class PredictedLatency:
 
     @cached_property
     def _fitted(self) -> tuple[Regression, Prediction]:
-        for path in (self._cache, self._saved):
-            with suppress(FileNotFoundError):
-                self._load(path)
+        with suppress(FileNotFoundError):
+            self._load(self._saved)
+        # What a run folder says, which may be somebody else's, does not reach other searches.
+        self._is_own = not self._networks
+        with suppress(FileNotFoundError):
+            if self._is_own:
+                self._load(self._cache)
         if not self._networks:
             self._measure_networks()
             self._keep()
@@ -125,15 +135,18 @@ class PredictedLatency:
         try:
             content = parse_json(path.read_bytes())
             if content["about"] == self._about:
-                self._table.ms |= from_plain(dict[str, Number], content["operators"])
+                self._table.ms |= from_plain(dict[str, Amount], content["operators"])
                 self._networks = from_plain(dict[str, Measured], content["networks"])
+                if 0 < len(self._networks) < _LEAST_NETWORKS:
+                    raise ValueError(f"{len(self._networks)} networks, fewer than {_LEAST_NETWORKS}")
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path} is damaged ({reason_of(error)}): remove it") from None
 
     def _keep(self) -> None:
         # Without a home to write to, the next search measures again.
         with suppress(OSError):
-            write_json(self._cache, self._content())
+            if self._is_own:
+                write_json(self._cache, self._content())
 
     def _measured_times(self, architecture: str) -> tuple[dict[str, float], int]:
         """Return the milliseconds of a network by the kind of operator, and its calls."""

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
@@ -202,6 +203,10 @@ _CONVOLUTIONS = {
     torch.conv1d, torch.conv2d, torch.conv3d, F.conv1d, F.conv2d, F.conv3d,
     torch.ops.aten.conv1d.default, torch.ops.aten.conv2d.default, torch.ops.aten.conv3d.default,
 }  # fmt: skip
+_TRANSPOSED = {
+    torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d, torch.ops.aten.conv_transpose1d.default,
+    torch.ops.aten.conv_transpose2d.input, torch.ops.aten.conv_transpose3d.input,
+}  # fmt: skip
 # The latter of exported networks.
 _LINEAR = {F.linear, torch.ops.aten.linear.default}
 
@@ -225,7 +230,22 @@ class MacCounter(TorchFunctionMode):
             bias = _argument(2, "bias", args, kwargs)
             # The bias of a linear layer is counted, as the benchmarks do.
             self.macs += output.numel() * (args[0].shape[-1] + (bias is not None))
+        elif func in _TRANSPOSED:
+            # (C_in, C_out / groups, *kernel)
+            weight = _argument(1, "weight", args, kwargs)
+            self.macs += _argument(0, "input", args, kwargs).numel() * weight[0].numel()
+        elif func is F.multi_head_attention_forward:
+            self.macs += _macs_of_attention(*args, **(kwargs or {}))
         return output
+
+
+def _macs_of_attention(*args: Any, **kwargs: Any) -> int:
+    """Return those of the four linear layers in a call of ``multi_head_attention_forward``, which hides them."""
+    given = signature(F.multi_head_attention_forward).bind(*args, **kwargs).arguments
+    width = given["query"].shape[-1]
+    has_bias, output_has_bias = given["in_proj_bias"] is not None, given["out_proj_bias"] is not None
+    inputs = sum(given[name].numel() + has_bias * given[name][..., 0].numel() for name in ("query", "key", "value"))
+    return int(width * (inputs + given["query"][..., 0].numel() * (width + output_has_bias)))
 
 
 def _argument(position: int, name: str, args: Any, kwargs: dict[str, Any] | None) -> Any:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import yaml
-from annotated_types import Ge, Le
+from annotated_types import Ge, Gt, Le
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -23,6 +23,8 @@ Positive = Annotated[int, Ge(1), Le(2**63 - 1)]
 # Beyond all of 32 bits; sums and squares of such numbers are finite, and they can be drawn.
 MOST = 1e40
 Number = Annotated[float, Ge(-MOST), Le(MOST)]
+Amount = Annotated[float, Ge(0), Le(MOST)]
+Above0 = Annotated[float, Gt(0), Le(MOST)]
 Share = Annotated[float, Ge(0), Le(1)]
 Plain = None | bool | int | float | str
 

@@ -220,6 +220,9 @@ def test_two_trajectories_keep_their_own_state(tmp_path):
     noise = ScoreTrajectory(torch.randn(4, 3, 8, 8), csv_path=tmp_path / "noise.csv", name="score/noise")
     data = ScoreTrajectory(PROBE, csv_path=tmp_path / "data.csv")
     assert noise.state_key != data.state_key
+    # Of a foreign checkpoint.
+    noise.load_state_dict({"file": "../../mine.csv"})
+    assert noise.state_dict()["file"] == "mine.csv"
     fit(tmp_path, [noise, data], epochs=1)
     assert read(tmp_path / "noise.csv")[0]["score"] != read(tmp_path / "data.csv")[0]["score"]
 

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from PIL import Image
 from pytorch_lightning import LightningDataModule
-from torch.utils.data import DataLoader, Dataset, random_split
+from torch.utils.data import DataLoader, Dataset, SubsetRandomSampler, WeightedRandomSampler, random_split
 
 class Images(Dataset):
     classes = ("dark", "bright")
@@ -40,7 +40,7 @@ class Images(Dataset):
             "normalized": tensor / 128.0 - 1, "long": tensor.long(), "odd": tensor[:, : 8 - index % 2],
             "flat": tensor.flatten(), "text": "image.png",
         }.get(self.kind, tensor)
-        label = {"name": "dark", "negative": -1, "many": 2}.get(self.kind, label)
+        label = {"name": "dark", "negative": -1, "many": 2, "share": 0.5}.get(self.kind, label)
         return {"image": image} if self.kind == "dict" else (image, np.int64(label) if label == 1 else label)
 
 def splits(kind: str = "tensor", count: int = 20):
@@ -66,6 +66,26 @@ class Module(LightningDataModule):
 
     def val_dataloader(self):
         return [DataLoader(self.test)]
+
+class Sampled(LightningDataModule):
+    def __init__(self, kind: str = "subset"):
+        super().__init__()
+        self.images = Images(30)
+        self.samplers = {
+            "subset": [SubsetRandomSampler(range(20)), SubsetRandomSampler(torch.arange(20, 30))],
+            "weighted": [WeightedRandomSampler([1.0] * 30, 30), None], "odd": [[1, 2], None],
+        }[kind]
+
+    def train_dataloader(self):
+        return DataLoader(self.images, sampler=self.samplers[0])
+
+    def val_dataloader(self):
+        return DataLoader(self.images, sampler=self.samplers[1])
+
+def other_classes():
+    test = Images(4)
+    test.classes = ("bright", "dark")
+    return Images(20), None, test
 """
 MODULE = "own_data_of_a_test"
 
@@ -104,6 +124,14 @@ def test_module_gives_the_data_of_its_loaders_the_same_each_time():
     assert first.classes == ("dark", "bright")
 
 
+def test_images_are_those_that_the_loaders_of_one_data_set_take():
+    found = load("Sampled")
+    pixels = torch.from_numpy(np.random.default_rng(30).integers(0, 256, (30, 8, 8, 3), dtype=np.uint8))
+    assert torch.equal(found.test.images, pixels[20:])
+    assert len(found.train) + len(found.val) == 20
+    assert len(load("Sampled:kind=weighted").test) == 30
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -115,6 +143,9 @@ def test_module_gives_the_data_of_its_loaders_the_same_each_time():
         ("splits:kind=dict", r"is dict, expected \(image, label\)"),
         ("splits:kind=name", "its label is str, expected a number"),
         ("splits:kind=negative", "its label is -1"),
+        ("splits:kind=share", "its label is 0.5, expected whole numbers from 0"),
+        ("other_classes", "the classes of its test images are bright, dark, and not those of training"),
+        ("Sampled:kind=odd", "train_dataloader has a list, of which it is not known which images it takes"),
         ("splits:kind=many", "a label is 2, and its classes are 2: dark, bright"),
         ("splits:kinds=pil", "unknown option 'kinds'.*did you mean 'kind'"),
         ("short", "the function returns tuple, expected training, validation"),

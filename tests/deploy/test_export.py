@@ -14,6 +14,7 @@ from naswot_lightning.analysis.results import read_confusion
 from naswot_lightning.cli import run_named
 from naswot_lightning.cli.parser import parse
 from naswot_lightning.config import TrainConfig
+from naswot_lightning.deploy import standalone
 from naswot_lightning.deploy.model import TOLERANCE, choose_result, load
 from naswot_lightning.errors import UserError
 from naswot_lightning.storage.files import write_json
@@ -94,6 +95,11 @@ def test_exported_model_says_what_the_network_says(place, model):
 def test_folder_predicts_without_this_package(place, model):
     files = [place / "images" / "test" / name / "0.png" for name in COLOURS]
     Image.open(files[0]).save(place / "blue.ppm")
+    # 16 bits, of which Pillow shows all above 255 as white.
+    grey = (257 * np.asarray(Image.open(files[0]))[..., 0].astype(np.uint16)) + 40
+    Image.fromarray(grey).save(place / "grey.png")
+    Image.fromarray((grey >> 8).astype(np.uint8)).save(place / "grey8.png")
+    assert torch.equal(standalone.read_image(f"{place}/grey.png"), standalone.read_image(f"{place}/grey8.png"))
     # Without our package and its folder: -I leaves out both PYTHONPATH and the working directory.
     command = [sys.executable, "-I", model / "predict.py", *files, place / "blue.ppm"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=place)
@@ -124,6 +130,9 @@ def test_mistake_is_one_line_and_nothing_is_written(place, model, capsys):
     ):
         assert said in refused(capsys, main, *words)
     assert not (place / "new").exists()
+    for images in (torch.randint(0, 256, (1, 3, 16, 16)), 255 * torch.rand(3, 16, 16), torch.randn(3, 16, 16)):
+        with pytest.raises(UserError, match="expected uint8, or floats from 0 to 1, not normalised"):
+            load(model).predict(images)
     damaged = place / "damaged"
     damaged.mkdir()
     write_json(damaged / "model.json", {"space": "nats_size"})

@@ -295,9 +295,12 @@ def test_spellings_of_a_rectifier():
         lambda x: torch.threshold(x, 0.0, 0.0), lambda x: torch.rrelu(x), lambda x: torch.clip_(x, 0),
         lambda x: x.clamp(min=np.float32(0)), lambda x: torch.clamp(x, min=zero), lambda x: x.clamp(zero, zero + 6),
         lambda x: torch.ops.aten.relu.default(x), lambda x: torch.ops.aten.clamp_min(x, 0),
+        lambda x: torch.maximum(x, zero), lambda x: torch.max(torch.zeros_like(x), other=x),
+        lambda x: torch.fmax(x, zero),
     ):  # fmt: skip
         assert units(Calls(lambda module, x, spelling=spelling: F.relu(spelling(x.clone())))) == 288
-    assert units(Calls(lambda module, x: F.relu(x.clamp(min=torch.tensor(0.5))))) == 144
+    for other in (lambda x: x.clamp(min=torch.tensor(0.5)), lambda x: torch.max(x, -x), lambda x: x.max(1, True)[0]):
+        assert units(Calls(lambda module, x, other=other: other(F.relu(x)).expand_as(x))) == 144
 
 
 def test_a_network_that_views_its_feature_maps_has_every_score():
@@ -322,6 +325,10 @@ def test_mostly_smooth_networks_are_scored_with_a_word():
     network = Calls(lambda module, x: F.silu(x) * F.relu(x.mean((2, 3), keepdim=True)))
     with pytest.warns(UserWarning, match=r"the codes see 4 of 148 units \(2.7%\)"):
         naswot_score(network, images_of(4))
+    by_hand = Calls(lambda module, x: x * torch.sigmoid(x) * F.relu(x.mean((2, 3), keepdim=True)))
+    for kind in ("rectifiers", "all"):
+        with pytest.warns(UserWarning, match="the codes see 4 of 3,604 units"):
+            compute_scores(by_hand, load_probe("noise", "", 4, 0), ["params", "swap"], kind)
     (found,) = evaluated(own=lambda: Calls(lambda module, x: F.silu(x) * F.relu(x[:, :1]))).values()
     assert (found.status, "smooth" in found.reason) == ("ok", True)
 

@@ -13,7 +13,7 @@ from torchvision.models import resnet18
 from naswot_lightning.naswot import activation_kernel
 from naswot_lightning.scorer import ScoreEvaluator
 from naswot_lightning.spaces import get_space, list_spaces
-from naswot_lightning.spaces.base import NamedNetworks
+from naswot_lightning.spaces.base import NamedNetworks, count_macs
 from tests.scores.networks import SPACE, branches, probe_of, score
 from tests.spaces.test_every_space import CELLS
 
@@ -130,6 +130,19 @@ def test_a_size_seen_while_scoring_is_that_of_one_image_on_the_meta_device():
             assert evaluator._counts_by_passes
             found = evaluator(architecture)
             assert (found.params, found.macs) == (expected.params, expected.macs), architecture
+
+
+def test_macs_of_layers_that_torch_hides_or_turns_round():
+    def macs(network, *shape):
+        images = torch.zeros(1, *shape)
+        return count_macs(network, images), count_macs(network.eval(), images)
+
+    # 3 x 8 x 8 values, each spread to 2 channels of 2 x 2 pixels.
+    assert macs(nn.ConvTranspose2d(3, 2, 2), 3, 8, 8) == (192 * 8, 192 * 8)
+    for bias in (True, False):
+        layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, bias=bias)
+        by_hand = 5 * (8 * (8 + bias) * 4 + 16 * (8 + bias) + 8 * (16 + bias))
+        assert macs(layer, 5, 8) == (by_hand, by_hand)
 
 
 def test_random_depends_on_the_weights_alone():

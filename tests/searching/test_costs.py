@@ -71,6 +71,7 @@ def test_a_table_that_has_changed_gives_what_a_new_search_does(search, tmp_path)
 
 def test_budgets_that_nothing_meets_and_objectives_that_there_are_not_are_one_line(search, tmp_path):
     write_latencies("none_known.csv", known=[])
+    (tmp_path / "units.csv").write_text(f"architecture,latency_us\n{FULL},1500\n")
     (tmp_path / "two.csv").write_text(f"architecture,a_ms,b_ms\n{FULL},1,2\n")
     for options, message in (
         ({"objectives": "naswot,latency_ms"}, "unknown column of --objectives 'latency_ms', expected one of naswot,"),
@@ -78,6 +79,7 @@ def test_budgets_that_nothing_meets_and_objectives_that_there_are_not_are_one_li
         ({"max_latency_ms": 5}, "--max_latency_ms 5: nothing tells the latency; give --latency_table FILE"),
         ({"latency_table": "none.csv"}, "none.csv: no such file"),
         ({"latency_table": "latencies.csv:watts"}, "unknown column of latencies 'watts', expected one of"),
+        ({"latency_table": "units.csv", "max_latency_ms": 5}, "--max_latency_ms 5: nothing tells the latency; give"),
         ({"latency_table": "two.csv"}, "two.csv: no column latency_ms, but a_ms, b_ms; name one, as two.csv:a_ms"),
         ({"latency_table": "latencies.csv", "space": "nats_size"}, "it is of nasbench201, not of --space nats_size"),
         (

@@ -13,6 +13,7 @@ from naswot_lightning.ranking import read_ranking
 from naswot_lightning.searching import predicting
 from naswot_lightning.searching.plan import plan_search
 from naswot_lightning.spaces import Space
+from naswot_lightning.storage.files import write_json
 from tests.searching.runs import QUICK
 
 CHOSEN = {**QUICK, "latency": "predicted", "run_dir": "run", "space": "tests.searching.test_predicting.Stack"}
@@ -85,6 +86,24 @@ def test_predictions_follow_the_table_and_what_was_measured_is_kept(measured, tm
     assert len(measured) == 200
 
 
+def test_what_a_run_folder_says_or_other_code_of_the_name_reaches_no_other_search(measured, tmp_path, monkeypatch):
+    predicted()("7")
+    (cached,) = (tmp_path / "cache" / "naswot-lightning").iterdir()
+    content = json.loads(cached.read_text())
+    cached.unlink()
+    for each in content["networks"].values():
+        each["ms"] = [1e3 * ms for ms in each["ms"]]
+    content["operators"].popitem()
+    write_json(tmp_path / "run" / "operators.json", content)
+    assert predicted()("7") > 100
+    assert not cached.exists()
+    assert predicted(run_dir="other")("7") < 100
+    build, seen = Stack.build, len(measured)
+    monkeypatch.setattr(Stack, "build", lambda *given: nn.Sequential(nn.Conv2d(3, 3, 1), build(*given)))
+    predicted(run_dir="other")("7")
+    assert len(measured) == seen + 100
+
+
 def test_a_budget_holds_for_the_upper_bound_and_makes_the_settings_those_of_the_run(measured, tmp_path, capsys):
     options = {**CHOSEN, "max_latency_ms": 3.0}
     run_search(SearchConfig(**options))
@@ -115,9 +134,13 @@ def test_what_cannot_be_predicted_is_one_line(measured, tmp_path, monkeypatch):
             run_search(SearchConfig(**{**CHOSEN, **options}))
     assert not (tmp_path / "run").exists()
     (cached,) = (tmp_path / "cache" / "naswot-lightning").iterdir()
-    cached.write_text(json.dumps(json.loads(cached.read_text()) | {"networks": {"1": "fast"}}))
-    with pytest.raises(UserError, match=r"latency-.*json is damaged .*: remove it"):
-        predicted()("1")
+    content = json.loads(cached.read_text())
+    one = content["networks"]["1"]
+    stopped = {name: one | {"ms": [0.0]} for name in content["networks"]}
+    for networks in ({"1": "fast"}, {"1": one}, stopped):
+        cached.write_text(json.dumps(content | {"networks": networks}))
+        with pytest.raises(UserError, match=r"latency-.*json is damaged .*: remove it"):
+            predicted()("1")
     cached.unlink()
     monkeypatch.setattr(predicting, "record", lambda network, images: 1 / 0)
     with pytest.raises(UserError, match=r"0 different networks of \S+ could be measured \(division by zero\), "):
