@@ -15,6 +15,7 @@ from pathlib import Path
 from statistics import median
 from typing import Annotated, Any
 
+from annotated_types import MinLen
 from torch import nn
 from tqdm import tqdm
 
