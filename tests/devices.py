@@ -57,7 +57,7 @@ class Accelerator(TorchDispatchMode):
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = dict(kwargs or {})
         given = _tensors(args, kwargs)
-        if func in _LOW_ON_CUDA and torch.is_autocast_enabled("cpu"):
+        if func in _LOW_ON_CUDA and _blocks and _blocks[-1]:
             args = tree_map_only(Tensor, lambda tensor: tensor.bfloat16(), args)
         # A number on the CPU is an argument of a kernel.
         places = {place_of(each) for each in given if each.dim() or place_of(each) != CPU}
@@ -135,6 +135,21 @@ class Accelerator(TorchDispatchMode):
 _to, _numpy, _tolist, _autocast = Tensor.to, Tensor.numpy, Tensor.tolist, torch.autocast.__init__
 
 
+_enter, _leave = torch.autocast.__enter__, torch.autocast.__exit__
+# Of the blocks of autocast around a call whether each is on, which torch does not tell a dispatch mode.
+_blocks: list[bool] = []
+
+
+def _entered(autocast):
+    _blocks.append(autocast._enabled)
+    return _enter(autocast)
+
+
+def _left(autocast, *exception):
+    _blocks.pop()
+    return _leave(autocast, *exception)
+
+
 def _moved(tensor, *args, copy=False, **kwargs):
     like = args[0].device if args and isinstance(args[0], Tensor) else None
     device, dtype, non_blocking, memory_format = torch._C._nn._parse_to(*args, **kwargs)
@@ -165,6 +180,8 @@ _STAND_INS = [
     (Tensor, "numpy", _as_numpy),
     (Tensor, "tolist", lambda tensor: _tolist(tensor.cpu())),
     (torch.autocast, "__init__", _in_autocast),
+    (torch.autocast, "__enter__", _entered),
+    (torch.autocast, "__exit__", _left),
     (torch.cuda, "_lazy_init", lambda: None),
     (torch.cuda, "is_available", lambda: True),
     (torch.cuda, "device_count", lambda: 2),

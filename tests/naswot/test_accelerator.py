@@ -12,6 +12,7 @@ from naswot_lightning.naswot.naswot import BatchStatistics
 from naswot_lightning.networks import build_network, move_network
 from naswot_lightning.scorer import ScoreEvaluator
 from naswot_lightning.scores import AGGREGATES
+from naswot_lightning.scores.base import Measured
 from naswot_lightning.scores.registry import REGISTERED, compute_scores
 from naswot_lightning.seeds import seed_device, seeded
 from naswot_lightning.spaces import get_space
@@ -89,6 +90,8 @@ def test_codes_are_exact_in_autocast(monkeypatch, product):
             kernel = activation_kernel(network, images.to("cuda"), precision=precision)
             assert kernel.matrix.equal(expected[0].matrix)
             assert not kernel.has_nan
+            measured = Measured(network, probe_of(20, 40).to(CUDA), precision=precision)
+            assert REGISTERED["swap"].function(measured) == expected[1]
         with torch.autocast("cuda", torch.bfloat16):
             assert score("swap", network, probe_of(20, 40).to(CUDA)) == expected[1]
         images[3, 2, 1, 0] = torch.nan
