@@ -79,7 +79,7 @@ def test_budgets_that_nothing_meets_and_objectives_that_there_are_not_are_one_li
         ({"max_latency_ms": 5}, "--max_latency_ms 5: nothing tells the latency; give --latency_table FILE"),
         ({"latency_table": "none.csv"}, "none.csv: no such file"),
         ({"latency_table": "latencies.csv:watts"}, "unknown column of latencies 'watts', expected one of"),
-        ({"latency_table": "units.csv", "max_latency_ms": 5}, "--max_latency_ms 5: nothing tells the latency; give"),
+        ({"latency_table": "units.csv", "max_latency_ms": 5}, "no column latency_ms, but latency_us; name one"),
         ({"latency_table": "two.csv"}, "two.csv: no column latency_ms, but a_ms, b_ms; name one, as two.csv:a_ms"),
         ({"latency_table": "latencies.csv", "space": "nats_size"}, "it is of nasbench201, not of --space nats_size"),
         (
