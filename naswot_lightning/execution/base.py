@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeGuard, TypeVar, runtime_checkable
@@ -85,10 +86,22 @@ class ResourceRequest:
     options: Options = field(default_factory=dict)
 
 
+@contextmanager
+def forks_ended() -> Iterator[None]:
+    """Let a process that is forked within the block end with it: it answers nothing in our name."""
+    process = os.getpid()
+    try:
+        yield
+    finally:
+        if os.getpid() != process:
+            os._exit(0)
+
+
 def run_item(task: Callable[[T], R], item: T) -> R | WorkerFailure:
     """Return the result of an item in this process; a fault of the machine is a failure, and memory is given back."""
     try:
-        return task(item)
+        with forks_ended():
+            return task(item)
     except Exception as error:  # noqa: BLE001 - raised again
         failure = machine_failure(error)
     free_memory()

@@ -27,6 +27,7 @@ from naswot_lightning.execution.base import (
     T,
     Task,
     WorkerFailure,
+    forks_ended,
     free_memory,
     is_device_failure,
     machine_failure,
@@ -98,7 +99,8 @@ class SerialExecutor:
         for item, is_last_try in chain(((item, False) for item in items), ((item, True) for item in again)):
             # run_item, written out: few calls from a search to its codes.
             try:
-                result: R | WorkerFailure = task(item)
+                with forks_ended():
+                    result: R | WorkerFailure = task(item)
             except Exception as error:  # noqa: BLE001 - raised again
                 result = machine_failure(error)
             if isinstance(result, WorkerFailure):

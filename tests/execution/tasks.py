@@ -164,6 +164,16 @@ def interrupted_when(begun):
         thread.join()
 
 
+class Forking(AlwaysReady):
+    """Forks; both processes then go on as if they were the one that was asked."""
+
+    def __call__(self, item):
+        if item % 4 == 1:
+            os.fork()
+        time.sleep(0.01)
+        return -item
+
+
 class Faulty(AlwaysReady):
     """On a sick device each item meets the fault; elsewhere those of ``always`` do, and "once" in one process."""
 

@@ -17,7 +17,17 @@ from naswot_lightning.execution.local import ProcessExecutor
 from naswot_lightning.registry import resolve
 from tests.conftest import ROOT, slow
 from tests.execution.conftest import SMALL
-from tests.execution.tasks import Fatal, Halved, NeverReady, Odd, Training, Where, are_training, interrupted_when
+from tests.execution.tasks import (
+    Fatal,
+    Forking,
+    Halved,
+    NeverReady,
+    Odd,
+    Training,
+    Where,
+    are_training,
+    interrupted_when,
+)
 
 CPU = "cpu"
 LOCAL = {"cluster": "local"}
@@ -52,6 +62,7 @@ def with_engines(*names):
 @with_engines("local", "ray", "slurm")
 def test_an_error_of_a_task_ends_the_run_with_that_error(run, tmp_path):
     assert list(run(Halved(), [])) == []
+    assert sorted(run(Forking(), range(6))) == [(item, -item) for item in range(6)]
     with pytest.raises(ValueError, match=r"^3 is odd$"):
         list(run(Halved(), [2, 4, 3]))
     with pytest.raises(RuntimeError, match=r"^Unsendable: 1 and more$"):

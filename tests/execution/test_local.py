@@ -29,7 +29,7 @@ from naswot_lightning.execution.resources import split_resources
 from naswot_lightning.scorer import ScoreEvaluator
 from naswot_lightning.spaces import get_space, trust
 from tests.conftest import ROOT
-from tests.execution.tasks import Halved, Stopped, Where, wait_until
+from tests.execution.tasks import Forking, Halved, Stopped, Where, wait_until
 from tests.searching.runs import QUICK, files_of
 
 SPACE = get_space("nasbench201")
@@ -40,12 +40,12 @@ def small_evaluator(space=None):
     return ScoreEvaluator(space or get_space("nasbench201"), [load_probe("noise", "", 4, 0, probe_size=8)])
 
 
-def test_items_are_answered_once_each_also_none(monkeypatch):
+def test_items_are_answered_once_each_also_none_and_by_a_task_that_forks(monkeypatch):
     monkeypatch.setattr(local, "_WORTHWHILE_S", 0.0)
     executors = SerialExecutor(), ProcessExecutor(2), AutomaticExecutor(ProcessExecutor(2)), ThreadExecutor(2)
     for executor in executors:
         assert list(executor.run(Halved(), [])) == []
-        assert sorted(executor.run(Halved(), range(0, 24, 2))) == [(2 * item, item) for item in range(12)]
+        assert sorted(executor.run(Forking(), range(12))) == [(item, -item) for item in range(12)]
 
 
 def test_workers_are_started_where_they_are_worth_it_and_the_task_can_be_sent(monkeypatch):
