@@ -418,6 +418,14 @@ class TrainConfig:
     """where runs are shown."""
 
     def __post_init__(self) -> None:
+        for name in ("accelerator", "devices", "num_nodes", "strategy", "deterministic"):
+            # The same by Lightning's name.
+            if name in self.trainer:
+                self.trainer = dict(self.trainer)
+                setattr(self, name, self.trainer.pop(name))
+        for name, what in (("devices", "devices"), ("num_nodes", "nodes")):
+            if not isinstance(value := getattr(self, name), int):
+                raise UserError(f"--{name} {value}: expected the number of {what} that train one pick together")
         _check_bounds(self)
         if self.num_nodes > 1 and (self.engine != "local" or (self.workers or 1) > 1):
             raise UserError(

@@ -45,7 +45,7 @@ TRAINER_ARGUMENTS_WITH_OPTIONS = {
     **dict.fromkeys(("max_epochs", "min_epochs", "max_steps", "min_steps"), "--epochs"),
     "fast_dev_run": "--epochs 1 --trainer.limit_train_batches 2",
     "accumulate_grad_batches": "--batch_size",
-    **{name: f"--{name}" for name in ("precision", "accelerator", "devices", "num_nodes", "strategy", "deterministic")},
+    "precision": "--precision",
     "gradient_clip_val": "--gradient_clip",
     "logger": "--logger",
     "default_root_dir": "--run_dir",

@@ -158,7 +158,6 @@ def test_command_with_bad_input_is_one_line_and_code_2_and_leaves_nothing(tmp_pa
         *(((*given, f"--trainer.{name}_{unit}", "3"), "use --epochs") for name in ("max", "min") for unit in UNITS),
         ((*given, "--trainer.fast_dev_run", "true"), "--trainer.limit_train_batches"),
         ((*given, "--trainer.max_time", "00:00:06"), "days:hours:minutes:seconds"),
-        ((*given, "--trainer.devices", "2"), "--trainer.devices: use --devices"),
         ((*given, "--trainer.limit_train_batches", "0"), "at least one"),
         ((*given, "--trainer.limit_val_batches", "0.0"), "at least one"),
         ((*given, "--trainer.enable_checkpointing", "false"), "set by naswot train itself"),

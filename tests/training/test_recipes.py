@@ -107,12 +107,16 @@ def test_train_config_with_bad_settings_is_refused():
         ({"seeds": [1, -2]}, "expected different whole numbers"),
         ({"seeds": 5, "seed": 4}, "give one of them"),
         ({"label_smoothing": 1.0}, "--label_smoothing 1.0: expected at least 0 and less than 1"),
+        ({"trainer": {"devices": "auto"}}, "--devices auto: expected the number of devices"),
     ):
         with pytest.raises(UserError, match=message.replace(".", r"\.")):
             TrainConfig(**options)
 
 
-def test_seeds_are_a_list_with_commas_or_one_number():
+def test_trainer_arguments_with_an_option_of_their_own_are_the_same():
+    config = TrainConfig(trainer={"devices": 2, "strategy": "ddp", "accelerator": "cpu", "max_time": "00:01:00:00"})
+    assert (config.devices, config.strategy, config.accelerator) == (2, "ddp", "cpu")
+    assert config.trainer == {"max_time": "00:01:00:00"}
     assert TrainConfig(seeds="777, 888").all_seeds() == [777, 888]
     assert TrainConfig(seeds=777).all_seeds() == [777]
 
