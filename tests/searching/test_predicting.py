@@ -123,9 +123,11 @@ def test_a_budget_holds_for_the_upper_bound_and_makes_the_settings_those_of_the_
 
 
 def test_what_cannot_be_predicted_is_one_line(measured, tmp_path, monkeypatch):
+    table = tmp_path / "table.csv"
+    table.write_text("architecture,latency_ms\n1,2.5\n")
     for options, message in (
         ({"latency_runtime": "compiled"}, "leaves no room for --latency_runtime compiled"),
-        ({"latency_table": "x.csv"}, "leaves no room for --latency_table"),
+        ({"latency_table": str(table)}, "leaves no room for --latency_table"),
         ({"latency": None, "max_latency_ms": 5}, "give --latency_table FILE, or --latency predicted"),
         ({"shard": "1/2", "max_latency_ms": 5}, "--shard 1/2: each machine would predict"),
         ({"max_latency_ms": 0.01}, r"smallest seen: predicted_latency_ms 1\.\d+; raise"),
