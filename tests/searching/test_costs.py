@@ -10,6 +10,7 @@ from naswot_lightning.config import SearchConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import read_ranking
 from naswot_lightning.report.run import read_run
+from naswot_lightning.searching.algorithms.base import Limits
 from naswot_lightning.storage.run_folder import RunFolder
 from tests.searching.runs import QUICK, SPACE, files_of
 
@@ -136,3 +137,10 @@ def test_objectives_are_columns_of_tables_too(search, tmp_path, capsys):
     assert ranking.set_index("architecture")["pareto_rank"].reindex(few[1:]).tolist() == [1, 1, 1]
     learns = {"algorithm": "nsga2:population=2", "samples": 4, "objectives": "naswot,energy_mj"}
     assert (search("learns", latency_table="energy.csv", **learns)["energy_mj"] > 0).all()
+
+
+def test_a_network_that_ends_the_process_where_it_is_counted_is_a_row():
+    def ends(architecture):
+        raise SystemExit(architecture)
+
+    assert Limits({"params": 1.0}, {"params": ends}).accepts(FULL)

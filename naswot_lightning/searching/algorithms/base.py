@@ -103,7 +103,7 @@ class Limits:
         except (UserError, OSError):
             # They are of the data, which the first count loads.
             raise
-        except Exception:  # noqa: BLE001 - any fault of one network is reported with it, when it is evaluated
+        except (Exception, SystemExit):  # noqa: BLE001 - any fault of one network is reported with it, later
             within = True
         self.n_seen += 1
         self.n_rejected += not within
