@@ -13,7 +13,7 @@ from naswot_lightning.analysis.evidence import ACCURACY_DECIMALS, MIN_NETWORKS, 
 from naswot_lightning.analysis.results import SELECTIONS, comparable, read_results
 from naswot_lightning.benchmarks import open_benchmark
 from naswot_lightning.benchmarks.targets import reported_target
-from naswot_lightning.columns import MACS, PARAMS
+from naswot_lightning.columns import MACS, PARAMS, is_cost
 from naswot_lightning.console import counted, format_cell
 from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import read_ranking
@@ -174,8 +174,10 @@ def _of_table(candidates: Candidates, path: str, dataset: str | None, target: st
     rows = [table.row(row.architecture) for row in candidates.rows]
     if target is not None:
         column = table.column(target, dataset)
-        values = [np.nan if row is None else column.item(row) for row in rows]
-        return [CandidateAccuracies(target, table.name, np.array(values), is_accuracy=False)]
+        values = np.array([np.nan if row is None else column.item(row) for row in rows])
+        # As in a search: HW-NAS-Bench has -1 where the device cannot run a network.
+        values[is_cost(target) & (values <= 0)] = np.nan
+        return [CandidateAccuracies(target, table.name, values, is_accuracy=False)]
     if not there and table.further:
         raise UserError(
             f"--benchmark {path}: no accuracies; choose a column with --target {' or '.join(table.further)}"
