@@ -8,13 +8,17 @@ import signal
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 _INTERRUPTED = 130
 # Columns of the terminal between two of a table.
-GAP = 2
+_GAP = 2
 # Columns of a folded text before a column of numbers is left out for it.
 _LEAST_TEXT = 24
+_WIDTH_OF_A_FILE = 200
 
 
 class _PatientStream(io.TextIOWrapper):
@@ -100,7 +104,7 @@ def print_table(
     droppable, left_out = [name for name in optional if name in columns], []
     while True:
         widths = [max(map(cell_len, (head, *cells))) for head, cells in table]
-        gaps = GAP * (len(table) - 1)
+        gaps = _GAP * (len(table) - 1)
         if limit is None or sum(widths) + gaps <= limit:
             break
         narrow = [max(map(cell_len, (*head.split(), *cells))) for head, cells in table[:-1]]
@@ -112,25 +116,45 @@ def print_table(
         table = [column for column in table if column[0] != left_out[-1]]
     if title:
         print_text(title)
-    print_columns(table, widths)
+    _print_columns(table, widths)
     if left_out and complete_in is not None:
         print_text(f"(without {', '.join(left_out)}: see {complete_in})")
 
 
-def print_columns(table: Sequence[tuple[str, Sequence[str]]], widths: Sequence[int], numbers: bool = True) -> None:
-    """Print columns, each a heading and its cells; longer cells are folded. ``numbers`` stand to the right."""
-    from rich.console import Console
+def _print_columns(table: Sequence[tuple[str, Sequence[str]]], widths: Sequence[int]) -> None:
+    """Print columns, each a heading and its cells; longer cells are folded."""
     from rich.table import Table
     from rich.text import Text
 
-    grid = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+    grid = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
     for number, ((head, _), width) in enumerate(zip(table, widths, strict=True), start=1):
-        justify: Any = "right" if numbers and number < len(table) else "left"
-        grid.add_column(Text(head if numbers else fold(head, width)), justify=justify, vertical="bottom", width=width)
+        justify: Any = "right" if number < len(table) else "left"
+        grid.add_column(Text(head), justify=justify, vertical="bottom", width=width)
     for row in zip(*(cells for _, cells in table), strict=True):
         grid.add_row(*(Text(fold(cell, width)) for cell, width in zip(row, widths, strict=True)))
+    _print_grid(grid, sum(widths) + _GAP * len(widths))
+
+
+def print_words(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table of words, which are wrapped to the terminal, or to 200 columns where there is none.
+
+    Those of the first column stay whole.
+    """
+    from rich.table import Table
+
+    grid = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
+    for number, head in enumerate(columns):
+        grid.add_column(head, no_wrap=not number, overflow="fold")
+    for row in rows:
+        grid.add_row(*row)
+    _print_grid(grid, terminal_width() or _WIDTH_OF_A_FILE)
+
+
+def _print_grid(grid: Table, width: int) -> None:
+    from rich.console import Console
+
     # In a notebook rich would write HTML, and codes of bold text into what a function keeps.
-    console = Console(width=sum(widths) + GAP * len(widths), highlight=False, force_jupyter=False)
+    console = Console(width=width, highlight=False, markup=False, force_jupyter=False)
     with console.capture() as drawn:
         console.print(grid)
     print(*(line.rstrip() for line in drawn.get().splitlines()), sep="\n")

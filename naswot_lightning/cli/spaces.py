@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import random
-import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from naswot_lightning.console import print_words
 from naswot_lightning.errors import UserError
 from naswot_lightning.spaces import EnumerableSpace, get_space, list_spaces
 from naswot_lightning.spaces.own_code import list_options
-
-# Where the output is no terminal.
-_WIDTH_OF_A_FILE = 200
 
 
 @dataclass
@@ -54,17 +50,10 @@ def run_spaces(config: SpacesConfig) -> int:
 
 def print_spaces() -> None:
     """Print a table of the registered spaces."""
-    from rich.console import Console
-    from rich.table import Table
-
-    columns = ("space", "architectures", "skeleton", "made for", "source", "options")
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
-    table.columns[0].no_wrap = True
+    rows = []
     for name in list_spaces():
         space = get_space(name)
         size = f"{len(space):,}" if isinstance(space, EnumerableSpace) else space.size
         options = ", ".join(map(str, list_options(type(space)).values()))
-        table.add_row(name, size, space.skeleton, space.made_for, space.source, options)
-    terminal = sys.stdout.isatty()
-    width = None if terminal else max(_WIDTH_OF_A_FILE, shutil.get_terminal_size().columns)
-    Console(width=width, highlight=False, markup=False).print(table)
+        rows.append((name, size, space.skeleton, space.made_for, space.source, options))
+    print_words(("space", "architectures", "skeleton", "made for", "source", "options"), rows)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,8 +21,7 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.scores.base import Probe
 from naswot_lightning.seeds import derived_seed
 
-_NOISE_SHAPE = (3, 32, 32)
-_NOISE_CLASSES = 10
+_NOISE_SIDE, _NOISE_CLASSES = 32, 10
 
 
 def load_probe(
@@ -32,20 +33,29 @@ def load_probe(
     image_size: int | None = None,
     split_file: str | None = None,
 ) -> Probe:
-    """Return the probe of a data set, or of ``noise``: normal inputs (Figure 5, top right).
+    """Return one mini-batch of a data set, as :func:`probe_source` draws it."""
+    return probe_source(name, data_dir, image_size, split_file)(batch_size, seed, probe_size)
 
-    Raises:
-        UserError: as :func:`load_dataset`, or the training split is smaller than ``batch_size``.
+
+def probe_source(
+    name: str, data_dir: str | Path, image_size: int | None = None, split_file: str | None = None
+) -> Callable[[int, int, int | None], Probe]:
+    """Return what draws mini-batches by (batch_size, seed, probe_size), of a data set that is loaded once.
+
+    ``noise`` is normal inputs (Figure 5, top right), of the ``image_size``.
     """
     if name == "noise":
         expect_split_file_fits(name, split_file)
-        generator = torch.Generator().manual_seed(derived_seed(seed, "probe"))
-        channels, height, width = _NOISE_SHAPE
-        size = probe_size or image_size
-        images = torch.randn(batch_size, channels, size or height, size or width, generator=generator)
-        labels = torch.randint(_NOISE_CLASSES, (batch_size,), generator=generator)
-        return _probe(images, labels, _NOISE_CLASSES, height)
-    return draw_probe(load_dataset(name, data_dir, image_size, split_file), batch_size, seed, probe_size)
+        return partial(_draw_noise, image_size)
+    return partial(draw_probe, load_dataset(name, data_dir, image_size, split_file))
+
+
+def _draw_noise(image_size: int | None, batch_size: int, seed: int, probe_size: int | None = None) -> Probe:
+    generator = torch.Generator().manual_seed(derived_seed(seed, "probe"))
+    side = probe_size or image_size or _NOISE_SIDE
+    images = torch.randn(batch_size, 3, side, side, generator=generator)
+    labels = torch.randint(_NOISE_CLASSES, (batch_size,), generator=generator)
+    return _probe(images, labels, _NOISE_CLASSES, _NOISE_SIDE)
 
 
 def draw_probe(
@@ -56,18 +66,9 @@ def draw_probe(
     option: str = "batch_size",
     split: ProbeSplit = "train",
 ) -> Probe:
-    """Draw distinct images of one split by ``seed``, as they are and augmented.
+    """Draw distinct images of one split by ``seed``, as they are and augmented, resized to ``probe_size``.
 
-    Args:
-        dataset: whose images.
-        batch_size: how many.
-        seed: of the choice.
-        probe_size: side to which they are resized; their own by default.
-        option: what the number of images is called where it is too large.
-        split: the training images, or the test images, which no training has seen; a score reads no labels.
-
-    Raises:
-        UserError: the split is smaller.
+    ``option`` is what the number of images is called where it is too large, which is a UserError.
     """
     drawn, kind = (dataset.train, "training") if split == "train" else (dataset.test, "test")
     if batch_size > len(drawn):

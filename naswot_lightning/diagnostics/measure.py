@@ -35,8 +35,7 @@ from naswot_lightning.analysis.measurements import (
     similarities_path,
 )
 from naswot_lightning.config import SearchConfig
-from naswot_lightning.data.probe import Probe, draw_probe, load_probe
-from naswot_lightning.data.sources import load_dataset
+from naswot_lightning.data.probe import Probe, load_probe, probe_source
 from naswot_lightning.errors import UserError
 from naswot_lightning.naswot import NoRectifierError
 from naswot_lightning.networks import build_network, get_device, move_network
@@ -160,16 +159,12 @@ def _keys(found: AblationFile) -> Iterator[tuple[Any, ...]]:
 
 def _measure(plan: AblationPlan, missing: Sequence[AblationCondition], wanted: int, file: JsonLines) -> None:
     own, space = plan.header, plan.space
-    source = own.images, plan.data_dir, own.image_size, own.split_file
-    dataset = None if own.images == "noise" else load_dataset(*source)
+    draw = probe_source(own.images, plan.data_dir, own.image_size, own.split_file)
+    # Of the size of the data set's images.
+    draw_noise = probe_source("noise", "", draw(2, own.seed, None).image_size)
     for each in tqdm(missing, "scoring", wanted, initial=wanted - len(missing), unit=" conditions", mininterval=10.0):
-        if dataset is None or each.ablation == NOISE:
-            # Noise has the size of the data set's images.
-            side = None if dataset is None else dataset.image_size
-            size = own.probe_size
-            probe = load_probe("noise", "", each.batch_size, each.images, probe_size=size, image_size=side)
-        else:
-            probe = draw_probe(dataset, each.batch_size, each.images, own.probe_size)
+        draw_images = draw_noise if each.ablation == NOISE else draw
+        probe = draw_images(each.batch_size, each.images, own.probe_size)
         # All networks share the mini-batch and the seed of the weights.
         evaluator = ScoreEvaluator(space, [probe], ("naswot",), each.weights, plan.device)
         evaluator.prepare()

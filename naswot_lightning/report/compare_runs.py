@@ -10,15 +10,13 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.cells import cell_len
-
 from naswot_lightning.analysis.evidence import tau_in_words
 from naswot_lightning.analysis.results import choose_best
 from naswot_lightning.analysis.statistics import Estimate, estimate, resampled_tau
 from naswot_lightning.analysis.trajectory import Points, seed_band
 from naswot_lightning.columns import PARAMS, SCORE_FINAL, SCORE_INIT, TEST_ACC
 from naswot_lightning.config import SearchConfig, result_settings
-from naswot_lightning.console import GAP, counted, print_columns, print_text, terminal_width
+from naswot_lightning.console import counted, print_text, print_words
 from naswot_lightning.errors import UserError, warn_of_failure
 from naswot_lightning.ranking import as_dicts
 from naswot_lightning.report.figures import save_figure
@@ -42,8 +40,6 @@ PAGE = "comparison.html"
 FIGURE = "trajectories_of_runs"
 _TITLE = "Runs compared · naswot-lightning"
 _MARK = b'<meta name="generator" content="naswot-lightning">'
-# Columns of a value on a terminal.
-_LONGEST = 38
 
 
 @dataclass(frozen=True)
@@ -264,25 +260,11 @@ def render_comparison(found: RunsComparison, figure: Figure | None) -> str:
 
 def print_runs(found: RunsComparison) -> None:
     """Print what differs, the figures, and how far the rankings agree."""
-    width = terminal_width()
+    names = ["", *map(one_line, found.names)]
     print_text("What differs in the settings" if found.differences else "The settings do not differ.")
-    for rows in (found.differences, found.rows):
-        labels = [label for label, _ in rows]
-        room = max(map(cell_len, labels), default=0)
-        longest = max((cell_len(text) for _, texts in rows for text in (*found.names, *texts)), default=0)
-        if width is not None:
-            room = min(room, max(width // 2, 12))
-            longest = min(_LONGEST, max(width - room - GAP, 8))
-        texts_of = [[one_line(texts[place]) for _, texts in rows] for place in range(len(found.names))]
-        columns = list(zip(map(one_line, found.names), texts_of, strict=True)) if rows else []
-        widths = [min(longest, max(map(cell_len, (name, *cells)))) for name, cells in columns]
-        # As many runs beside each other as there is room for.
-        while columns:
-            ends = (room + sum(widths[:count]) + GAP * count for count in range(2, len(columns) + 1))
-            count = len(columns) if width is None else 1 + sum(end <= width for end in ends)
-            print_columns([("", labels), *columns[:count]], [room, *widths[:count]], numbers=False)
-            print()
-            del columns[:count], widths[:count]
+    for rows in filter(None, (found.differences, found.rows)):
+        print_words(names, ([label, *map(one_line, texts)] for label, texts in rows))
+        print()
     print_text("Kendall tau between the scores of networks that two runs share, with 95 % intervals")
     for each in found.agreements:
         said = f"not compared: {each.why}"

@@ -10,8 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from tqdm import tqdm
 
 from naswot_lightning.analysis.statistics import kendall_tau
-from naswot_lightning.data.probe import draw_probe, load_probe
-from naswot_lightning.data.sources import load_dataset
+from naswot_lightning.data.probe import probe_source
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution.resources import has_bf16_instructions
 from naswot_lightning.naswot import Precision
@@ -77,15 +76,10 @@ def _score_all(search: Search, settings: Sequence[Setting], networks: Sequence[s
     """Return what each network scores at each setting."""
     config = search.config
     scored: list[list[Evaluation]] = []
-    images = config.dataset, config.data_dir, config.image_size
-    dataset = None if config.dataset == "noise" else load_dataset(*images)
+    sources = {name: probe_source(name, config.data_dir, config.image_size) for name in {config.dataset, "noise"}}
     with tqdm(total=len(settings) * len(networks), unit=" networks", desc="calibrating") as bar:
         for setting in settings:
-            source = setting.batch_size, setting.seed, setting.probe_size
-            if dataset is None or setting.dataset == "noise":
-                probe = load_probe("noise", config.data_dir, *source)
-            else:
-                probe = draw_probe(dataset, *source)
+            probe = sources[setting.dataset](setting.batch_size, setting.seed, setting.probe_size)
             conditions = setting.seed, search.device, setting.precision
             evaluator = ScoreEvaluator(search.space, [probe], ("naswot",), *conditions, units=config.units)
             evaluator.prepare()

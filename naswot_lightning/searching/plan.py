@@ -14,8 +14,7 @@ from naswot_lightning.benchmarks.targets import reported_target
 from naswot_lightning.columns import BENCHMARK_ACC, SIZES, Criterion
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.data.own import dataset_name
-from naswot_lightning.data.probe import Probe, draw_probe, load_probe
-from naswot_lightning.data.sources import load_dataset
+from naswot_lightning.data.probe import Probe, probe_source
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution.base import ResourceRequest
 from naswot_lightning.execution.resources import has_bf16_instructions
@@ -152,12 +151,8 @@ def _cache_probes(config: SearchConfig) -> Callable[[], Sequence[Probe]]:
 
     @lru_cache(maxsize=1)
     def load() -> Sequence[Probe]:
-        if config.dataset == "noise" or config.repeats == 1:
-            source = config.dataset, config.data_dir, config.batch_size
-            rest = config.probe_size, config.image_size, config.split_file
-            return [load_probe(*source, seed, *rest) for seed in seeds]
-        dataset = load_dataset(config.dataset, config.data_dir, config.image_size, config.split_file)
-        return [draw_probe(dataset, config.batch_size, seed, config.probe_size) for seed in seeds]
+        draw = probe_source(config.dataset, config.data_dir, config.image_size, config.split_file)
+        return [draw(config.batch_size, seed, config.probe_size) for seed in seeds]
 
     return load
 
