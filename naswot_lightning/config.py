@@ -259,11 +259,7 @@ class SearchConfig:
             raise UserError(f"--shard {self.shard} and --calibrate: a sample is calibrated on; leave one of them out")
 
     def part(self) -> tuple[int, int] | None:
-        """Return the numbers of ``shard``: which part, and of how many; None for all candidates.
-
-        Raises:
-            UserError: it is anything else.
-        """
+        """Return the numbers of ``shard``: which part, and of how many; None for all candidates."""
         if self.shard is None:
             return None
         found = re.fullmatch(r"([1-9]\d{0,5})/([1-9]\d{0,5})", self.shard, re.ASCII)
@@ -438,11 +434,7 @@ class TrainConfig:
         self.all_seeds()
 
     def all_seeds(self) -> list[int]:
-        """Return the numbers of ``seeds``; empty where it is not given.
-
-        Raises:
-            UserError: it holds anything but different whole numbers from 0.
-        """
+        """Return the numbers of ``seeds``; empty where it is not given."""
         if self.seeds is None:
             return []
         words = self.seeds if isinstance(self.seeds, list) else str(self.seeds).split(",")

@@ -7,7 +7,6 @@ import math
 import re
 import sys
 from array import array
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,36 +20,8 @@ from naswot_lightning.errors import UserError
 FORMATS = (csv_table.FORMAT, nats.NASBENCH201, nats.NATS, nasbench101.FORMAT, nds.FORMAT)
 _ENDINGS = (*csv_table.ENDINGS, ".pickle.pbz2", ".pbz2", ".tfrecord", ".pth", ".pt", ".pickle", ".pkl", ".json")
 _MOST_COLUMNS = 10_000
-_WHERE = "docs/benchmarks.md says where the official ones are"
-
-
-@dataclass(frozen=True)
-class Official:
-    """A file that the authors of a benchmark give out."""
-
-    pattern: str
-    size: str
-    place: str
-    md5_end: str | None = None
-    """The last digits of the MD5, which its name holds; records of NAS-Bench-101 have checksums of their own."""
-
-
-_NATS = "the links in the README of github.com/D-X-Y/NATS-Bench"
-_NASBENCH201 = "the README of github.com/D-X-Y/NAS-Bench-201"
-_NASBENCH101 = "storage.googleapis.com/nasbench"
-# Sizes and checksums as the READMEs of the benchmarks say.
-OFFICIAL = (
-    Official(r"NAS-Bench-201-v1_0-e61699\.pth", "2 GB", _NASBENCH201, md5_end="e61699"),
-    Official(r"NAS-Bench-201-v1_1-096897\.pth", "5 GB", _NASBENCH201, md5_end="096897"),
-    Official(r"NATS-tss-.*", "about 1.3 GB as a folder of 15,625 files", _NATS),
-    Official(r"NATS-sss-.*", "about 1.1 GB as a folder of 32,768 files", _NATS),
-    Official(r"nasbench_full\.tfrecord", "1.95 GB", f"{_NASBENCH101}/nasbench_full.tfrecord"),
-    Official(r"nasbench_only108\.tfrecord", "499 MB", f"{_NASBENCH101}/nasbench_only108.tfrecord"),
-    Official(
-        r"(Amoeba|DARTS|ENAS|NASNet|PNAS|ResNe[Xx]?t|Vanilla).*\.json", "tens of MB a file",
-        "nds_data.zip, which github.com/facebookresearch/nds links",
-    ),
-)  # fmt: skip
+# The last digits of the MD5 of an official file, which its name holds; records of NAS-Bench-101 have checksums.
+_MD5_END = re.compile(r"NAS-Bench-201-v1_[01]-([0-9a-f]{6})\.pth")
 
 
 def convert(path: Path, output: Path | None = None, space: str | None = None) -> tuple[Table, Path]:
@@ -58,14 +29,14 @@ def convert(path: Path, output: Path | None = None, space: str | None = None) ->
 
     It is written beside ``path``, under its name, by default; ``space`` is named where the file does not tell.
     """
-    found, official = find_format(path), _official(path)
-    if official is not None and official.md5_end is not None and path.is_file():
+    found = find_format(path)
+    if named := _MD5_END.fullmatch(path.name):
         digest = hashlib.md5(usedforsecurity=False)
         with open(path, "rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
-        if not digest.hexdigest().endswith(official.md5_end):
-            reason = f"MD5 {digest.hexdigest()}, expected one that ends with {official.md5_end}"
+        if not digest.hexdigest().endswith(named[1]):
+            reason = f"MD5 {digest.hexdigest()}, expected one that ends with {named[1]}"
             cure = "get it anew, or, where it is your own, give it another name"
             raise UserError(f"{path} is not the official file ({reason}): {cure}")
     table = read_any(path, found, space)
@@ -85,9 +56,7 @@ def converted_name(path: Path) -> Path:
 def find_format(path: Path) -> Format:
     """Return the format of a file or folder; a missing file, or one of no known format, is a UserError."""
     if not path.exists():
-        official = _official(path)
-        where = f"it has {official.size}, look at {official.place}" if official else _WHERE
-        raise UserError(f"{path}: no such file or folder; {where}")
+        raise UserError(f"{path}: no such file or folder; docs/benchmarks.md says where the official ones are")
     for each in FORMATS:
         if each.recognises(path):
             return each
@@ -109,10 +78,6 @@ def read_any(path: Path, found: Format, space: str | None) -> Table:
     numbers = np.array(rows.numbers, dtype=np.int64) if max(rows.numbers) >= 0 else None
     identities = list(rows.row_of_identity)
     return Table(reading.name, reading.space, source, rows.architectures, rows.finished(), numbers, identities)
-
-
-def _official(path: Path) -> Official | None:
-    return next((each for each in OFFICIAL if re.fullmatch(each.pattern, path.name)), None)
 
 
 class _Rows:

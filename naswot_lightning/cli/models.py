@@ -13,11 +13,7 @@ from naswot_lightning.storage.files import write_csv
 
 
 def export(config: ExportConfig) -> int:
-    """Write the model folder of a pick; return 0.
-
-    Raises:
-        UserError: there is no such pick, an unknown format, or a network that cannot be exported.
-    """
+    """Write the model folder of a pick; return 0."""
     model = load(config.run_dir, config.pick, config.trust)
     files = export_model(model, Path(config.output), config.format.split(","))
     facts = model.facts
@@ -32,11 +28,7 @@ def export(config: ExportConfig) -> int:
 
 
 def predict(config: PredictConfig) -> int:
-    """Print class and probability per image, as they are found, or write them as CSV; return 0.
-
-    Raises:
-        UserError: there is no model, or a file is no image.
-    """
+    """Print class and probability per image, as they are found, or write them as CSV; return 0."""
     files = list(_image_files(config.images))
     if not files:
         raise UserError(f"{' '.join(config.images) or 'no image'}: name image files, or folders that hold some")

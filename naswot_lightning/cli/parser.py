@@ -163,11 +163,7 @@ def _refuse_nulls(settings: Any, values: Mapping[str, Any], prefix: str) -> None
 
 
 def _trust_own_code(settings: Any, words: Sequence[str]) -> None:
-    """Let the code be imported that this command line names by an import path; what a file names needs ``--trust``.
-
-    Raises:
-        UserError: a file names an import path, and nobody vouches for it.
-    """
+    """Let the code be imported that this command line names by an import path; what a file names needs ``--trust``."""
     for option in OPTIONS:
         value = getattr(settings, option, None)
         given = [path for text in _given(words, f"--{option}") for path in own_paths(option, text)]
@@ -202,9 +198,6 @@ def parse(settings: type[Settings], argv: Sequence[str] | None, prog: str, posit
     """Return the settings dataclass from a command line; ``--help`` and ``--print_config`` exit.
 
     Values of the options ``positionals`` may stand alone.
-
-    Raises:
-        UserError: an unknown option or a value of the wrong kind.
     """
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     doc = (settings.__doc__ or "").split("\n")[0]

@@ -18,13 +18,8 @@ from naswot_lightning.storage.run_folder import RunFolder
 def run_report(config: ReportConfig) -> int:
     """Draw the figures of a run, write its page where no figure is named, and name the files; or compare several runs.
 
-    The folder's lock is not taken: a run that is still at work can be drawn, and each file is renamed whole.
-
-    Returns:
-        0, or 1 where a figure that was asked for has nothing to show.
-
-    Raises:
-        UserError: there is no run in the folder, or a file of it is damaged.
+    The folder's lock is not taken: a run that is still at work can be drawn, and each file is renamed whole. Return 0,
+    or 1 where a figure that was asked for has nothing to show.
     """
     if len(config.run_dir) > 1:
         return compare_folders(config)

@@ -52,11 +52,7 @@ _EXAMPLE = 22
 def run_search(config: SearchConfig) -> int:
     """Rank the candidates of ``config``, or measure cheaper settings of the score on them, as it says.
 
-    Returns:
-        0, or 1 where no candidate could be scored, or some only not on this machine.
-
-    Raises:
-        UserError: an invalid setting, an unreadable file or run folder.
+    Return 0, or 1 where no candidate could be scored, or some only not on this machine.
     """
     search = plan_search(config)
     # Faults of the candidates are reported before the folder is touched.

@@ -19,11 +19,7 @@ from naswot_lightning.training.run import load_images, prepare_picks, train_pick
 def run_training(config: TrainConfig) -> int:
     """Train the picks that have no result yet, then compare all of the run folder.
 
-    Returns:
-        0, or 1 where a pick failed or ran out of time; the others are trained all the same.
-
-    Raises:
-        UserError: an invalid setting, an unreadable file or run folder.
+    Return 0, or 1 where a pick failed or ran out of time; the others are trained all the same.
     """
     if config.num_nodes == 1:
         return train_and_compare(plan_training(config))

@@ -30,11 +30,7 @@ class Placements(NamedTuple):
 def draw_placements(count: int, flip: bool, crop_padding: int, generator: torch.Generator) -> Placements:
     """Draw the placements of ``count`` images, by the generator, on its device.
 
-    Args:
-        count: N.
-        flip: mirror each with probability 1/2.
-        crop_padding: zeros on each side out of which the original size is cut; 0 for no crop.
-        generator: of the draws.
+    Each is mirrored with probability 1/2 where they ``flip``, and cut out of so many zeros on each side.
     """
     common: dict[str, Any] = {"generator": generator, "device": generator.device}
     mirrored = torch.rand(count, **common) < 0.5 if flip else torch.zeros(count, dtype=torch.bool)

@@ -44,11 +44,7 @@ class LazyImages:
         return len(self._numbers)
 
     def __getitem__(self, indices: Tensor | list[int] | slice) -> Tensor:
-        """Decode some images.
-
-        Raises:
-            UserError: they are not squares of one size.
-        """
+        """Decode some images; those that are not squares of one size are a UserError."""
         numbers = self._numbers[indices].tolist()
         images = np.empty((len(numbers), *self.shape[1:]), dtype=np.uint8)
         with warnings.catch_warnings(), ThreadPoolExecutor(self._threads) as pool:
@@ -74,11 +70,7 @@ class LazyImages:
 
 
 def decode_all(read: Callable[[int], np.ndarray], count: int, total: int, threads: int = 1) -> Tensor | LazyImages:
-    """Return images 0 to ``count`` - 1, decoded where ``total`` of them fit into memory.
-
-    Raises:
-        UserError: they are not squares of one size.
-    """
+    """Return images 0 to ``count`` - 1, decoded where ``total`` of them fit into memory."""
     images = LazyImages(read, torch.arange(count), threads)
     return images if total * images.shape[1:].numel() > IN_MEMORY else images[:]
 
@@ -187,9 +179,6 @@ def store_dataset(dataset: Dataset, path: Path) -> None:
     """Write a data set into one file, which other processes map; those that have mapped another one there keep it.
 
     Only one process may write it at a time.
-
-    Raises:
-        OSError: the disk is full or cannot be written; nothing is left behind.
     """
     # The fingerprint is computed once, here, and stored with the fields.
     _ = dataset.fingerprint
@@ -213,9 +202,6 @@ def map_dataset(path: Path) -> Dataset:
     """Return the data set of a file; its tensors are pages of the file, which all processes share.
 
     A process that writes to a tensor changes its own copy of the page only. The file may be removed meanwhile.
-
-    Raises:
-        UserError: the file is missing or damaged.
     """
     try:
         content = torch.load(path, mmap=True, weights_only=True)

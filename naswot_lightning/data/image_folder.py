@@ -48,13 +48,8 @@ def load_image_folder(data_dir: Path, image_size: int | None = None) -> Dataset:
     With both ``val/`` and ``test/`` they are what they say; with one of them it is the test set, and a tenth of
     ``train/`` is held out to validate.
 
-    Args:
-        data_dir: the folder that holds ``train/``.
-        image_size: side to which the shorter side is resized, then cropped at the centre; not needed where all
-            images are squares of one size.
-
-    Raises:
-        UserError: a folder is missing, classes differ, or an image cannot be read.
+    The shorter side of an image is resized to ``image_size``, and the longer one cropped at the centre; it is not
+    needed where all images are squares of one size.
     """
     if image_size is not None and image_size > _MAX_IMAGE_SIZE:
         raise UserError(f"--image_size {image_size}: expected at most {_MAX_IMAGE_SIZE:,}")
@@ -68,7 +63,7 @@ def load_image_folder(data_dir: Path, image_size: int | None = None) -> Dataset:
 
 
 def count_training_files(data_dir: Path) -> int:
-    """Return how many images of a folder are trained on; none is opened. Errors as :func:`load_image_folder`."""
+    """Return how many images of a folder are trained on; none is opened."""
     listed = _list_splits(data_dir)
     return count_kept(len(listed["train"][1]), {"val", "test"} <= set(listed))
 
@@ -170,14 +165,7 @@ def read_image(
 ) -> np.ndarray:
     """Return one image, (H, W, 3) uint8, resized and cropped to a side where that is given, else of that shape.
 
-    Args:
-        file: a path, or the content of a file.
-        image_size: the side.
-        shape: (H, W, 3), of the other images; equal sides.
-        where: what a message calls the image; its path by default.
-
-    Raises:
-        UserError: it is no image, or one of another size or larger than is decoded, which its header says.
+    A message calls it ``where``, by default by its path. One that is larger than is decoded is refused by its header.
     """
     where = where or str(file)
     try:

@@ -43,9 +43,6 @@ def dataset_name(name: str) -> str:
     """Return a name of a data set as runs keep it: options sorted, without those that have their default value.
 
     The code that an import path names is imported.
-
-    Raises:
-        UserError: an unknown name or option; code that cannot be imported, or that a file names and nobody trusts.
     """
     if is_import_path(name):
         return resolve_with_options("dataset", name)[0]
@@ -53,17 +50,13 @@ def dataset_name(name: str) -> str:
 
 
 def load_own(name: str, image_size: int | None = None) -> Dataset:
-    """Return the data set of an import path, or of ``hf:FOLDER``.
-
-    Raises:
-        UserError: as :func:`dataset_name`; the code fails, or gives something else than images and labels.
-    """
+    """Return the data set of an import path, or of ``hf:FOLDER``."""
     with _own_splits(name) as (full_name, splits):
         return _read(full_name, splits, image_size)
 
 
 def count_own(name: str) -> int:
-    """Return how many images of such a data set are trained on; none is read. Errors as :func:`load_own`."""
+    """Return how many images of such a data set are trained on; none is read."""
     with _own_splits(name) as (_, splits):
         return count_kept(len(splits.train), splits.val is not None and splits.test is not None)
 

@@ -126,9 +126,6 @@ def load_cifar(name: str, data_dir: Path, split_file: str | Path | None = None) 
     - ``cifar10``: 50,000 images to train, none to validate, 10,000 to test;
     - ``cifar10-valid``: 25,000 of the training images to train, the other 25,000 to validate, 10,000 to test;
     - ``cifar100``: 50,000 images to train; 5,000 of the test images to validate, the other 5,000 to test.
-
-    Raises:
-        UserError: the files are missing or damaged and cannot be downloaded, or the lists are invalid.
     """
     from torchvision import datasets
 
@@ -156,9 +153,6 @@ def load_imagenet16_120(data_dir: Path, split_file: str | Path | None = None) ->
     """Return ImageNet16-120, the first 120 classes of ImageNet at 16x16: 151,700 images to train, 3,000 and 3,000.
 
     The eleven official files lie in ``data_dir``, or in its folder ``ImageNet16``.
-
-    Raises:
-        UserError: files are missing or are not the official ones, or the lists are invalid.
     """
     folder = data_dir / "ImageNet16" if (data_dir / "ImageNet16").is_dir() else data_dir
     # Every file is compared with its checksum before any is read as a pickle.

@@ -40,11 +40,7 @@ def cifar10_valid_halves(total: int = 50_000) -> Halves:
 def divide_test_set(name: str, total: int, split_file: str | Path | None) -> tuple[Halves, tuple[str, str]]:
     """Divide the ``total`` test images of ``name`` into x-valid and x-test, by the file or else by our own seed.
 
-    Returns:
-        The two lists of indices, and the names of the two sets, which tell our own from the benchmark's.
-
-    Raises:
-        UserError: as :func:`read_split_file`.
+    Return the two lists of indices, and the names of the two sets, which tell our own from the benchmark's.
     """
     if split_file is not None:
         return read_split_file(split_file, name, total), ("x-valid", "x-test")
@@ -78,17 +74,11 @@ def expect_split_file_fits(name: str, split_file: str | Path | None) -> None:
 
 
 def read_split_file(path: str | Path, name: str, total: int) -> Halves:
-    """Read the official x-valid and x-test lists of a test set.
+    """Return the sorted indices of x-valid and x-test of a test set, by official lists, which hold each image once.
 
     Two formats, both JSON: the benchmark's own (``cifar100-test-split.txt``, as its configuration files are written):
     ``{"xvalid": ["int", ["1", "3", ...]], "xtest": ["int", [...]]}``; and plain lists for several data sets:
     ``{"cifar100": {"xvalid": [1, 3, ...], "xtest": [...]}, "imagenet16-120": {...}}``.
-
-    Returns:
-        The sorted indices of x-valid and of x-test.
-
-    Raises:
-        UserError: no such file, another format, or the lists do not hold each of 0 .. total - 1 once.
     """
     path = Path(path)
     raw, fault = _content(path), None

@@ -221,14 +221,8 @@ def export_model(model: TrainedModel, folder: Path, formats: Sequence[str] = ("s
     program, which ``predict.py`` runs with torch alone; ``model.onnx`` is the same for other runtimes. Programs map
     normalised images (N, 3, S, S) to logits (N, C) for any N.
 
-    Args:
-        model: on any device; what is written is on the CPU.
-        folder: to write; an earlier model folder is replaced.
-        formats: of :data:`FORMATS`; weights are written in any case.
-
-    Raises:
-        UserError: an unknown format, a network that cannot be exported, or whose program computes something else; a
-            folder that holds other files.
+    What is written is on the CPU, weights in any case; ``formats`` are of :data:`FORMATS`. An earlier model folder is
+    replaced; one that holds other files, and a network whose program computes something else, are a UserError.
     """
     for name in formats:
         expect_name("format", name, FORMATS)

@@ -86,11 +86,7 @@ def threads_of(device: Device) -> Iterator[None]:
 
 
 def forward_pass(network: nn.Module, images: Tensor, device: Device) -> Callable[[], object]:
-    """Return what runs the network once on images (N, C, H, W) in the device's runtime; it may return before the end.
-
-    Raises:
-        UserError: a runtime that is not installed, or a network that it cannot run.
-    """
+    """Return what runs the network once on images (N, C, H, W) in the device's runtime, perhaps without waiting."""
     network = network.eval()
     if device.runtime == "onnxruntime":
         with TemporaryDirectory() as folder:

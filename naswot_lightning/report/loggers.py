@@ -48,11 +48,7 @@ class LoggedRun:
 
 
 def parse_loggers(text: str) -> list[str]:
-    """Return the names of ``--logger``, separated by ","; code of one's own must be trusted.
-
-    Raises:
-        UserError: an unknown name, or a package that is not installed.
-    """
+    """Return the names of ``--logger``, separated by ","; code of one's own must be trusted."""
     names = list(dict.fromkeys(name for name in map(str.strip, text.split(",")) if name))
     if not names:
         raise UserError(f"--logger {text!r}: expected one or several of {', '.join(names_of('logger'))}")

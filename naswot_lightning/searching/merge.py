@@ -140,17 +140,10 @@ def _expect_finished(shards: Sequence[_Shard], left: dict[int, int]) -> None:
 
 
 def merge_picks(whole: RunFolder, copies: Sequence[RunFolder]) -> list[str]:
-    """Copy the finished picks of several run folders of one search into one, which is locked by the caller.
+    """Copy the finished picks of copies of a run folder into one that the caller has locked; return their names.
 
-    Args:
-        whole: new, or one of an earlier merge.
-        copies: of the run folder, each with some of its picks trained.
-
-    Returns:
-        The names of the picks that were copied.
-
-    Raises:
-        UserError: the folders are not of one search, or two hold one pick with other settings; nothing is written.
+    It is new, or of an earlier merge. Folders of different searches, or with one pick of different settings, are a
+    UserError, and nothing is written.
     """
     for copy in copies:
         copy.reject_symlinks()

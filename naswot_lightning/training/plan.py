@@ -81,11 +81,7 @@ class Training:
 
 
 def plan_training(config: TrainConfig) -> Training:
-    """Return the training that ``config`` describes; nothing is written.
-
-    Raises:
-        UserError: a setting, a file or the run folder is invalid.
-    """
+    """Return the training that ``config`` describes; nothing is written."""
     _check_trainer_arguments(config)
     parse_loggers(config.logger)
     make_executor: Callable[[ResourceRequest], Executor] = resolve("engine", config.engine)

@@ -37,9 +37,6 @@ class Ranks:
 
     The first alone plans, writes, logs and compares, as the command does elsewhere; the others train what it names.
     They talk through the process group of Lightning, which the trainings then use.
-
-    Raises:
-        UserError: the job has other processes than the options say.
     """
 
     def __init__(self, config: TrainConfig) -> None:

@@ -32,11 +32,8 @@ def draw_figures(
 ) -> dict[str, Path]:
     """Draw the figures that have something to show, all by default; one that cannot be drawn is a line of warning.
 
-    Returns:
-        The files of the first format by the names of the figures.
-
-    Raises:
-        OSError: the disk is full or cannot be written; it would take none of the others either.
+    Return the files of the first format by the names of the figures. A disk that is full raises its OSError: it would
+    take none of the others either.
     """
     drawn = {}
     for name in names or names_of("figure"):
