@@ -41,7 +41,7 @@ from naswot_lightning.searching.plan import plan_search
 from naswot_lightning.spaces.errors import one_line
 from naswot_lightning.storage.score_rows import ScoreRow
 
-# The last where a table knows accuracies.
+# Of a search; figure3 is drawn where a table knows accuracies.
 _FIGURES = ("score_vs_params", "score_distribution", "pareto", "figure3")
 # Of the reason why a score of ReLUs failed.
 _NO_RELU = "no rectified linear unit"

@@ -19,7 +19,7 @@ from naswot_lightning.data.probe import Probe, draw_probe
 from naswot_lightning.data.sources import load_dataset
 from naswot_lightning.seeds import derived_seed
 
-# Of a GPU's free memory, for the images of one split: CIFAR-10's 50,000 are 150 MB.
+# The share of a GPU's free memory that the images of one split may take: CIFAR-10's 50,000 are 150 MB.
 _SHARE = 0.05
 
 

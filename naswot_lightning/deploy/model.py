@@ -28,7 +28,7 @@ from naswot_lightning.storage.records import STRICT, Count, Positive, Share, fro
 
 FACTS, CLASSES, WEIGHTS = "model.json", "classes.json", "weights.pt"
 FORMATS = ("state_dict", "pt2", "onnx")
-# What logits of an exported program may differ by, as a share of the largest one: sums are taken in another order.
+# By how much logits of an exported program may differ, relative to the largest: sums are taken in another order.
 TOLERANCE = 1e-4
 
 

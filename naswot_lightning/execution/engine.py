@@ -17,19 +17,18 @@ from naswot_lightning.errors import MachineError, UserError
 from naswot_lightning.execution.base import R, T, Task, WorkerFailure, is_device_failure
 from naswot_lightning.execution.worker import interrupts_blocked
 
-# How often an item is tried, and a training, which begins where it was.
+# Tries of an item, and of a training, which goes on where it was.
 MOST_TRIES, MOST_TRIES_OF_TRAININGS = 2, 3
-# Faults of a device one after the other with no result between them: then it gets no more work.
+# Faults in a row after which a device gets no more work.
 _MOST_FAULTS = 2
-# Workers that die before they are ready, one after the other: then it is not chance.
+# Workers in a row that may die before they are ready.
 _MOST_STARTS = 3
-# Items that are sent together at the most, and their seconds for each of the workers, of which this process takes the
-# answers; the way of one takes 0.3 ms.
+# Most items of a chunk, and its seconds for each of the workers: this process handles their answers, 0.3 ms each.
 _CHUNK, _CHUNK_S = 8, 0.05
-# For a worker that is told to end, and between looks for what has changed.
-_PATIENCE_S, _GLANCE_S = 5.0, 0.5
+# Seconds that a worker has to end, and between polls for answers.
+_PATIENCE_S, _POLL_S = 5.0, 0.5
 
-# Where the command is ended.
+# Logged where the command is interrupted.
 STOPPING = "%d trainings are told to save and end; Ctrl-C ends them at once"
 
 log = logging.getLogger(__name__)
@@ -37,7 +36,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Chunk:
-    """Items that a process is given together."""
+    """Items that are sent to a process together."""
 
     items: Sequence[Any]
     tries: int = 1
@@ -45,12 +44,12 @@ class Chunk:
     """The device on which the last try failed."""
 
 
-# Chunks that have ended, with their results and their devices by name; None where that is not told.
+# Chunks that have ended, with their results and the name of the device; None where it is not known.
 Attempts = Iterator[tuple[Chunk, list[Any], str | None]]
 
 
 class Work:
-    """What is left of a run: chunks that come first, and items that are in none yet. Several threads take from it."""
+    """What is left of a run: chunks, which come first, and items in none yet. Several threads take from it."""
 
     def __init__(self, items: Iterable[Any] = (), chunks: Iterable[Chunk] = ()) -> None:
         self.items, self.chunks = deque(items), deque(chunks)
@@ -119,7 +118,7 @@ class Engine:
         return self.run_packed(self.pack(task), items)
 
     def run_packed(self, spec: Any, items: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
-        """Do the same for what :meth:`pack` has returned."""
+        """Run items of a task that :meth:`pack` has packed."""
         again: list[Chunk] = []
         try:
             work = self.plan(items)
@@ -132,7 +131,7 @@ class Engine:
         except BaseException:
             self.stop()
             raise
-        self.rest()
+        self.release()
 
     def pack(self, task: Task[Any, Any]) -> Any:
         """Return what :meth:`attempt` takes for the task."""
@@ -152,8 +151,8 @@ class Engine:
     def stop(self) -> None:
         """End what is under way; trainings may save first."""
 
-    def rest(self) -> None:
-        """Do so where nothing is under way."""
+    def release(self) -> None:
+        """Let go of what a finished run has used."""
 
     def _judged(self, attempts: Attempts, work: Work, again: list[Chunk]) -> Iterator[tuple[Any, Any]]:
         """Yield what is final; put what is tried again into ``work``, or into ``again`` for the end."""
@@ -183,7 +182,7 @@ class Engine:
             log.warning("warning: %s %s; %s is tried again%s", self.name, failure.reason, what, end)
 
 
-class Lost(Exception):
+class WorkerLost(Exception):
     """A worker died or hangs, as its :class:`WorkerFailure` says."""
 
 
@@ -195,11 +194,11 @@ class Worker(ABC):
 
     @abstractmethod
     def get_ready(self) -> None:
-        """Wait until it has its task; raise :class:`Lost`."""
+        """Wait until it has its task; raise :class:`WorkerLost`."""
 
     @abstractmethod
     def run(self, items: Sequence[Any], timeout: float | None) -> tuple[list[Any], Exception | None]:
-        """Return the results of items, and the error of the task that ended them early; raise :class:`Lost`."""
+        """Return the results of items, and the error of the task that ended them early; raise :class:`WorkerLost`."""
 
     @abstractmethod
     def close(self) -> None:
@@ -230,7 +229,7 @@ class Pool(Engine):
 
     def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
         self._stays = False
-        self.rest() if kind is None else self.stop()
+        self.release() if kind is None else self.stop()
 
     def room(self, left: int) -> int:
         """Return how many workers there can be."""
@@ -254,7 +253,7 @@ class Pool(Engine):
         """End all workers at once."""
         self.dismiss(self.workers, 0.0)
 
-    def rest(self) -> None:
+    def release(self) -> None:
         """End the workers, which stay for the next batch of a search within a block."""
         if not self._stays:
             self.dismiss(self.workers)
@@ -276,7 +275,8 @@ class Pool(Engine):
             self.dismiss(self.workers)
             self.spec = spec
         avoided = work.chunks[0].avoided if alone else None
-        if alone:  # the memory of the others is wanted
+        if alone:
+            # The memory of the others is wanted.
             keeps = [worker for worker in self.idle if self.suits(worker, avoided)][:1]
             self.dismiss([worker for worker in self.workers if worker not in keeps])
         answers, ended, active, answered = SimpleQueue[Any](), threading.Event(), 0, 0
@@ -291,8 +291,9 @@ class Pool(Engine):
                                 target=self._serve, args=(work, avoided, answers, ended), daemon=True
                             ).start()
                 with suppress(Empty):
-                    answer = answers.get(timeout=_GLANCE_S)
-                    if answer is None:  # a thread has ended
+                    answer = answers.get(timeout=_POLL_S)
+                    if answer is None:
+                        # A thread has ended.
                         active -= 1
                     elif isinstance(answer, BaseException):
                         raise answer
@@ -311,7 +312,7 @@ class Pool(Engine):
             self.dismiss(starting, 0.0)
 
     def _serve(self, work: Work, avoided: str | None, answers: SimpleQueue[Any], ended: threading.Event) -> None:
-        """Have a worker run what is left, and tell its answers; one that is lost, or has a broken device, is ended."""
+        """Have a worker run what is left, and queue its answers; one that is lost, or has a broken device, is ended."""
         try:
             worker, works = self.hire(avoided, ended), True
             while works and not ended.is_set() and (chunk := work.take(self.chunk_size(len(work)))).items:
@@ -321,7 +322,7 @@ class Pool(Engine):
                     seconds = time.monotonic() - start
                     self.finished, self.seconds = self.finished + len(results), self.seconds + seconds
                     self.quickest = min(self.quickest, seconds / max(1, len(results)))
-                except Lost as lost:
+                except WorkerLost as lost:
                     results, error = [lost.args[0]] * len(chunk.items), None
                     self.dismiss([worker], 0.0)
                 if results and is_device_failure(results[-1]):
@@ -344,14 +345,14 @@ class Pool(Engine):
         for starts in range(1, _MOST_STARTS + 1):
             with self._lock:
                 if ended.is_set():
-                    raise Lost
+                    raise WorkerLost
                 worker = self.start(avoided)
                 self.workers.append(worker)
             try:
                 worker.get_ready()
                 worker.is_ready = True
                 break
-            except Lost as lost:
+            except WorkerLost as lost:
                 self.dismiss([worker], 0.0)
                 if starts == _MOST_STARTS:
                     raise UserError(

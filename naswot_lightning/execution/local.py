@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import Any
 
-from naswot_lightning.errors import MachineError, UserError, raise_machine_fault
+from naswot_lightning.errors import Fault, MachineError, UserError, raise_machine_fault
 from naswot_lightning.execution.base import (
     Executor,
     R,
@@ -33,7 +33,7 @@ from naswot_lightning.execution.base import (
     machine_failure,
     run_item,
 )
-from naswot_lightning.execution.engine import Attempts, Chunk, Engine, Lost, Pool, Work, Worker, log
+from naswot_lightning.execution.engine import Attempts, Chunk, Engine, Pool, Work, Worker, WorkerLost, log
 from naswot_lightning.execution.worker import (
     TaskSpec,
     changed_environment,
@@ -47,11 +47,11 @@ from naswot_lightning.execution.worker import (
 MOST_WORKERS = 16
 # Of a GPU, which a small network leaves idle most of the time; not measured.
 WORKERS_PER_GPU = 4
-# Items that are tried first, and seconds of work left that are worth workers, which take 3 s to start.
+# Items that are tried in this process first, and the seconds of work left that are worth workers, which start in 3 s.
 _TRIED, _WORTHWHILE_S = 3, 30.0
-# Beside the timeout, for a worker that gets ready: libraries come over slow networks, too.
+# Seconds beside the timeout in which a worker must be ready: libraries may come over a slow network.
 _START_S = 60.0
-# For a worker whose connection is closed.
+# Seconds for a worker to end whose connection is closed.
 _PATIENCE_S = 5.0
 
 
@@ -218,7 +218,7 @@ class ProcessExecutor(Pool):
 
 
 class _Process(Worker):
-    # Of all processes: each is started with another environment, and is waited for by one thread.
+    # Shared by all processes: the environment is changed while one is started, and one thread waits for one.
     _lock = Lock()
 
     def __init__(
@@ -238,7 +238,8 @@ class _Process(Worker):
         self._receive(self._timeout)
 
     def run(self, items: Sequence[Any], timeout: float | None) -> tuple[list[Any], Exception | None]:
-        with suppress(OSError):  # it has died, as its answer says
+        # Where it has died, its answer says so.
+        with suppress(OSError):
             self._connection.send(items)
         return self._receive(timeout)
 
@@ -247,8 +248,9 @@ class _Process(Worker):
         with suppress(EOFError, OSError):
             while not self._connection.poll(max(0.0, min(1.0, end - time.monotonic()))):
                 if time.monotonic() >= end:
-                    raise Lost(WorkerFailure(f"gave no answer in {timeout:g} s"))
-                if not self._process.is_alive():  # and a fork of it has the connection
+                    raise WorkerLost(WorkerFailure(f"gave no answer in {timeout:g} s"))
+                # A fork of it may still hold the connection.
+                if not self._process.is_alive():
                     break
             else:
                 return self._connection.recv()
@@ -256,9 +258,10 @@ class _Process(Worker):
             self._process.join(_PATIENCE_S)
             code = self._process.exitcode
         if code == -signal.SIGKILL:
-            raise Lost(WorkerFailure("was killed by SIGKILL, as Linux does where memory runs out", "resource"))
+            raise WorkerLost(WorkerFailure("was killed by SIGKILL, as Linux does where memory runs out", "resource"))
         killed = code is not None and code < 0 and f"was killed by {signal.Signals(-code).name}"
-        raise Lost(WorkerFailure(killed or f"ended with exit code {code}", "device" if self.device else "architecture"))
+        kind: Fault = "device" if self.device else "architecture"
+        raise WorkerLost(WorkerFailure(killed or f"ended with exit code {code}", kind))
 
     def close(self) -> None:
         self._connection.close()

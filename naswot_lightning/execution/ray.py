@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution.base import ResourceRequest, Stoppable, Task, WorkerFailure
-from naswot_lightning.execution.engine import STOPPING, Lost, Pool, Worker, log
+from naswot_lightning.execution.engine import STOPPING, Pool, Worker, WorkerLost, log
 from naswot_lightning.execution.worker import LoadedTask, PrintedFile, TaskSpec, module_path, pack_task
 
 if TYPE_CHECKING:
     from ray import ObjectRef
 
-# For trainings that are told to save.
+# Seconds that trainings have to save.
 _PATIENCE_S = 75.0
-# For the head of a cluster to answer; Ray itself waits for two minutes.
+# Seconds for the head of a cluster to answer; Ray itself waits for two minutes.
 _CONNECTION_S = 10.0
 
 
@@ -71,9 +71,9 @@ class _Actor(Worker):
         try:
             return self._ray.get(self.call, timeout=timeout)
         except errors.GetTimeoutError:
-            raise Lost(WorkerFailure(f"gave no answer in {timeout:g} s")) from None
+            raise WorkerLost(WorkerFailure(f"gave no answer in {timeout:g} s")) from None
         except errors.RayActorError:
-            raise Lost(WorkerFailure("died, perhaps for want of memory", "resource")) from None
+            raise WorkerLost(WorkerFailure("died, perhaps for want of memory", "resource")) from None
         except errors.RayTaskError as error:  # our modules cannot be imported there
             raise UserError(
                 f"--engine ray: a worker on {error.ip}: {str(error).strip().splitlines()[-1]}; "

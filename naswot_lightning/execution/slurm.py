@@ -40,20 +40,20 @@ if TYPE_CHECKING:
     from submitit import Job as SubmittedJob
     from submitit.core.utils import DelayedSubmission
 
-# What a lost job takes with it: half a minute of scoring, for ten seconds to load torch.
+# What a lost job loses: half a minute of scoring. To load torch takes ten seconds.
 _ITEMS_OF_A_JOB = 100
 # Jobs of candidates at a time.
 _MOST_JOBS = 16
-# Jobs that are lost one after the other with no result between them.
+# Jobs in a row that may end without a result.
 _MOST_LOSSES = 5
-# Of a job. What takes longer is requeued, a long training many times.
+# The time limit of a job, and how often a longer one is requeued.
 _MINUTES, _MOST_TIMEOUTS = 240, 100
-# Seconds for trainings that are told to save, and for others.
+# Seconds that trainings have to save, and other jobs to end.
 _PATIENCE_S, _SHORT_PATIENCE_S = 75.0, 5.0
-# Between looks for results.
+# Seconds between polls for results.
 _POLL_S, _LOCAL_POLL_S = 2.0, 0.2
-# Between questions to SLURM for jobs that ended without a word; submitit asks every ten minutes.
-_LOOK_S = 60.0
+# Seconds between queries to SLURM for jobs that ended without a result; submitit's own are ten minutes apart.
+_QUERY_S = 60.0
 # States of jobs that say nothing of a fault.
 _NO_FAULT = ("FINISHED", "COMPLETED", "UNKNOWN")
 # A job is one process.
@@ -215,10 +215,11 @@ class SlurmExecutor(Engine):
         self._is_slurm = cluster == "slurm"
         if self._is_slurm:
             self._poll_s, self._most = _POLL_S, None
-            self._submitter_of(request.folder)  # raises what is wrong before the work begins
+            # Raises what is wrong before the work begins.
+            self._submitter_of(request.folder)
         self._running: list[tuple[SubmittedJob[Any], JobCall, Chunk]] = []
         self._file: Path | None = None
-        self._losses, self._looked = 0, time.monotonic()
+        self._losses, self._queried = 0, time.monotonic()
 
     def _submitter_of(self, folder: Path) -> AutoExecutor:
         """Return submitit's executor, with the files of its jobs in a folder."""
@@ -256,8 +257,8 @@ class SlurmExecutor(Engine):
         atomic_write(file, pickle.dumps(spec))
         while work or self._running:
             self._submit(work, file)
-            if self._is_slurm and time.monotonic() - self._looked > _LOOK_S:
-                self._looked = time.monotonic()
+            if self._is_slurm and time.monotonic() - self._queried > _QUERY_S:
+                self._queried = time.monotonic()
                 self._running[0][0].get_info(mode="force")  # of all jobs
             for each in list(self._running):
                 job, call, chunk = each
@@ -337,10 +338,10 @@ class SlurmExecutor(Engine):
                 left = [job for job in left if not job.done()]
         finally:
             self._signal(left, "--quiet")
-            self.rest()
+            self.release()
 
-    def rest(self) -> None:
-        """Show what was printed at last, and remove the files of the task."""
+    def release(self) -> None:
+        """Show the last lines that jobs have printed, and remove the files of the task."""
         for _, call, _ in self._running:
             call.output.show()
         self._running.clear()

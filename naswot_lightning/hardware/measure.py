@@ -28,9 +28,9 @@ Runtime = Literal["torch", "compiled", "onnxruntime"]
 # A median counts as known where its 95 % interval is at most so wide to either side, as a share of it.
 SHARE = 0.02
 _LEAST_PASSES, _WARM_PASSES = 10, 3
-# A processor's speed drifts over seconds: all take turns for so long a pass, at least.
+# A processor's speed drifts over seconds: passes take turns for at least this long each.
 _DRIFT_SECONDS = 0.25
-# Passes of less are timed several at once: the clock and the loop take .1 us.
+# Shorter passes are timed several at once: the clock and the loop take .1 us.
 _LEAST_SECONDS = 2e-4
 
 
@@ -106,8 +106,8 @@ def measure_latencies(
 ) -> list[Latency]:
     """Return the latency of each pass, taken in turn, round by round, so that what disturbs the machine meets all.
 
-    A pass has enough rounds where the interval of its median is below ``share`` after a quarter of a second a pass; all
-    have after ``seconds`` a pass.
+    After a quarter of a second per pass those are done whose median has an interval below ``share``, after ``seconds``
+    per pass all are.
     """
     found = []
     for samples in time_passes(passes, device, share, seconds):

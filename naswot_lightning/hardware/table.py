@@ -22,7 +22,7 @@ _SECONDS, _MOST_SECONDS = 0.06, 60.0
 # Kinds of operators of less than this share of the time have one factor together.
 _LEAST_SHARE = 0.02
 _PARTS = 8
-# Of networks that were left out of the fit, so many took at most the margin longer than predicted.
+# The share of networks left out of the fit that took at most the margin longer than predicted.
 _COVERED = 0.95
 
 

@@ -39,12 +39,12 @@ from naswot_lightning.searching.measuring import device_of
 from naswot_lightning.searching.predicting import PredictedLatency
 from naswot_lightning.spaces import Complexity, Space
 
-# Networks that a cost is remembered of: a population, many times.
+# Networks whose costs are cached: a population, many times.
 _KEPT = 1 << 16
 _MEGA = 1e6
 # At the end of the name of a column that is no latency in milliseconds.
 _OTHER_UNITS = re.compile(r"_(ns|us|s|sec|secs|seconds|m?j|m?w|fps|energy)$", re.IGNORECASE)
-# Numbers of a batch of images; with more, a pass takes longer than one on the meta device (30 to 100 ms).
+# Values in a batch of images; of more, a pass takes longer than one on the meta device (30 to 100 ms).
 _LARGE = 1 << 15
 
 

@@ -81,7 +81,7 @@ class SearchResult:
     n_new: int
     """candidates that were not finished before."""
     unscored: Sequence[ScoreRow] = ()
-    """those of them that no row is stored of: the machine failed, and they are tried again."""
+    """those without a stored row: the machine failed, and they are tried again."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from naswot_lightning.storage.run_folder import RunFolder, differing
 from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows, read_score_rows
 from naswot_lightning.training.settings import decisive_settings, read_pick, read_search
 
-# What a copy of a search is, beside its picks; figures, the page and wandb's files are made again.
+# Files of a search, beside its picks; figures, the page and wandb's files are made again.
 _OF_THE_SEARCH = ("config.yaml", "scores.jsonl", "ranking.json", "ranking.csv", "versions.json")
 
 

@@ -65,11 +65,11 @@ def plan_search(config: SearchConfig, scored: bool = False) -> Search:
     objectives = parse_objectives(config.objectives, directions_of(evaluator.criteria, further))
     budgets = budgets_of(config, costs, objectives)
     if objectives:
-        # With their directions, which the files of the run then tell.
+        # With their directions, for the files of the run.
         config = replace(config, objectives=",".join(map(str, objectives)))
     if getattr(make_algorithm, "needs_objectives", False):
         _expect_learnable(objectives, evaluator, costs)
-        # It learns nothing from a candidate of which a table does not know them.
+        # It cannot learn from a candidate whose objectives a table does not know.
         budgets = {each.name: math.inf for each in objectives if each.name in of_tables} | budgets
         options = {**options, "objectives": objectives}
     limits = Limits(budgets, costs, upper_bounds_of(costs))

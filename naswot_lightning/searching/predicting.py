@@ -28,12 +28,12 @@ from naswot_lightning.spaces import Space
 from naswot_lightning.storage.files import write_json
 from naswot_lightning.storage.records import STRICT, Above0, Amount, Positive, from_plain, parse_json
 
-# Networks that the sum is corrected by; with few, or in spaces of few, the error is not known.
+# Networks by which the sum of operators is corrected; of fewer than the second number the error is not known.
 _NETWORKS, _LEAST_NETWORKS = 40, 16
 # The speed of a shared machine drifts by 3 to 6 % up and down within seconds: all are measured in so many rounds, or
 # until so many seconds are over.
 _ROUNDS, _MOST_SECONDS = 5, 90.0
-# From one minute to the next, the same networks were so much slower or faster, too.
+# The same networks differed by this much from one minute to the next.
 _LEAST_MARGIN = 0.05
 _DRAWS = 1_000
 _KEPT = 1 << 16

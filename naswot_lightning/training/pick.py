@@ -77,8 +77,8 @@ from naswot_lightning.training.trainer import (
 )
 
 
-class TellOfMachine(pl.Callback):
-    """Writes a fault of the machine before the other processes see the connection close."""
+class ReportMachineFault(pl.Callback):
+    """Writes the outcome of a machine fault before the other processes see the connection close."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -90,13 +90,13 @@ class TellOfMachine(pl.Callback):
             outcome.write(self._folder)
 
 
-def tell_command(epoch: Epoch) -> None:
-    """Tell the command of an epoch."""
+def report_epoch(epoch: Epoch) -> None:
+    """Print an epoch as a line that the command reads."""
     print(epoch.to_line(), flush=True)
 
 
 def train_pick(
-    folder: Path, images: Path | None = None, show: Callable[[Epoch], None] = tell_command
+    folder: Path, images: Path | None = None, show: Callable[[Epoch], None] = report_epoch
 ) -> TrainingResult:
     """Train the pick of a folder, continuing from its last checkpoint; return what ``result.json`` then holds.
 
@@ -126,7 +126,7 @@ def train_pick(
     metrics = MetricsTable(folder / "metrics.csv", announce)
     checkpoints = best_and_last(folder, None if data.dataset.val is None else "val/acc")
     end = SaveOnSignal(folder / "last.ckpt", seconds_of(settings.trainer.get("max_time")))
-    callbacks = [TellOfMachine(folder), StopOnDivergence(), trajectory, metrics, *checkpoints, end]
+    callbacks = [ReportMachineFault(folder), StopOnDivergence(), trajectory, metrics, *checkpoints, end]
     trainer = make_trainer(folder, pick, callbacks, choose_strategy(pick, model, data))
     result = _fit(trainer, model, data, folder, lambda: _describe(pick, data, trajectory, metrics))
     if trainer.is_global_zero:
@@ -206,7 +206,7 @@ def _describe(
 
 
 def run_pick(
-    folder: Path, images: Path | None = None, space: str | None = None, show: Callable[[Epoch], None] = tell_command
+    folder: Path, images: Path | None = None, space: str | None = None, show: Callable[[Epoch], None] = report_epoch
 ) -> tuple[Outcome, int]:
     """Train the pick of ``folder`` and write how it ended to its ``outcome.json``; return that, and an exit code.
 

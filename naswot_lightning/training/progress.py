@@ -1,4 +1,4 @@
-"""What the process of a pick tells the command: its epochs as lines, its end as a file; and how they are shown."""
+"""What the process of a pick reports to the command: epochs as lines, its end as a file; and how they are shown."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def clear_outcome(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Epoch:
-    """A finished epoch of a pick, as its process tells it."""
+    """A finished epoch of a pick, as its process reports it."""
 
     name: str
     """The pick."""
@@ -120,14 +120,14 @@ class Lines:
 
     def __init__(self, bar: tqdm[Any] | None = None, trainings: int = 0) -> None:
         self._bar, self._trainings = bar, trainings
-        # Of each pick, when it was told of, and its last epoch; one that is continued has its earlier epochs behind it.
-        self._told, self._epochs = dict[str, float](), dict[str, int]()
+        # When a line of each pick was printed, and its last epoch; one that is continued has earlier epochs behind it.
+        self._printed, self._epochs = dict[str, float](), dict[str, int]()
 
     def show(self, epoch: Epoch) -> None:
         """Print a line, unless the pick's last one is not a minute old; move the bar."""
         now = time.monotonic()
-        if epoch.epoch == epoch.epochs or now - self._told.get(epoch.name, -math.inf) >= _SECONDS_BETWEEN_LINES:
-            self._told[epoch.name] = now
+        if epoch.epoch == epoch.epochs or now - self._printed.get(epoch.name, -math.inf) >= _SECONDS_BETWEEN_LINES:
+            self._printed[epoch.name] = now
             self.say(str(epoch))
         if self._bar is not None:
             self._epochs[epoch.name] = epoch.epoch

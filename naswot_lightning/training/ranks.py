@@ -18,9 +18,9 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from naswot_lightning.config import TrainConfig
 from naswot_lightning.errors import UserError
-from naswot_lightning.training.pick import run_pick, tell_command
+from naswot_lightning.training.pick import report_epoch, run_pick
 from naswot_lightning.training.progress import Epoch, Outcome, clear_outcome, read_outcome
-from naswot_lightning.training.run import raise_or_tell
+from naswot_lightning.training.run import raise_or_print
 from naswot_lightning.training.trainer import silence_lightning
 
 
@@ -83,7 +83,7 @@ class Ranks:
             with open(folder / "train.log", "a") as log, redirect_stderr(log):
                 outcome, _ = self._train(work, task.display.show)
             # Another process may have failed first.
-            yield folder, raise_or_tell(folder, read_outcome(folder) if outcome.status == "failed" else outcome)
+            yield folder, raise_or_print(folder, read_outcome(folder) if outcome.status == "failed" else outcome)
             if not self._is_whole:
                 return
 
@@ -95,7 +95,7 @@ class Ranks:
                 return code
         return 0
 
-    def _train(self, work: _Work, show: Callable[[Epoch], None] = tell_command) -> tuple[Outcome, int]:
+    def _train(self, work: _Work, show: Callable[[Epoch], None] = report_epoch) -> tuple[Outcome, int]:
         """Train in this process as in one of its own; return how it ended, and an exit code."""
         handlers = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)}
         outcome, code = run_pick(*work, show=show)

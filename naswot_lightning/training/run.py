@@ -196,7 +196,7 @@ class TrainPick:
             with self._turn:
                 self._free.append(slot)
                 self._turn.notify_all()
-        return raise_or_tell(item, outcome)
+        return raise_or_print(item, outcome)
 
     def _take_slot(self, item: Path) -> ResourceSlot:
         """Wait for a free slot on a device that works, on another than the one that failed where there is one."""
@@ -278,8 +278,8 @@ class TrainPick:
             return process
 
 
-def raise_or_tell(folder: Path, outcome: Outcome) -> Outcome:
-    """Return how a pick ended, and print why it has no result; raise what ends the command."""
+def raise_or_print(folder: Path, outcome: Outcome) -> Outcome:
+    """Return how a pick ended, after printing why it has no result; raise what ends the command."""
     if outcome.status == "interrupted":
         raise KeyboardInterrupt
     if outcome.status == "user error":

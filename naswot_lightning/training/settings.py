@@ -127,7 +127,7 @@ def adapt_recipe(recipe: Recipe, images: int) -> Recipe:
     return replace(recipe, batch_size=batch, lr=recipe.lr * scale)
 
 
-# Settings that have been there from the first.
+# Settings that every run folder has.
 _OF_EVERY_SEARCH = ("space", "dataset", "data_dir", "image_size", "split_file", "seed", "batch_size", "select")
 
 

@@ -27,7 +27,7 @@ from naswot_lightning.storage.foreign import FAULTS
 from naswot_lightning.training.classifier import ImageClassifier, has_unused_parameters
 from naswot_lightning.training.settings import SavedPick
 
-# Of a checkpoint that a training can continue from.
+# Parts of a checkpoint that a training can continue from, with their types.
 _PARTS = (
     ("state_dict", dict), ("callbacks", dict), ("loops", dict), ("optimizer_states", list), ("lr_schedulers", list),
     ("epoch", int), ("global_step", int),

@@ -41,7 +41,7 @@ def cluster(tmp_path, monkeypatch):
     fake_slurm.install(folder, monkeypatch)
     submitit.SlurmJob.watcher.clear()  # of the jobs of another test, which have the same numbers
     monkeypatch.setattr(slurm, "_POLL_S", 0.2)
-    monkeypatch.setattr(slurm, "_LOOK_S", 0.5)
+    monkeypatch.setattr(slurm, "_QUERY_S", 0.5)
     return folder
 
 

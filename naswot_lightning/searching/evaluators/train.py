@@ -27,7 +27,7 @@ from naswot_lightning.training.settings import PickRun, PickSettings, prepare_pi
 
 # Candidates among which slots are shared out: more than any machine takes side by side.
 _MANY = 1_000
-# Of NAS-Bench-201's short trainings.
+# The length of NAS-Bench-201's short trainings.
 _EPOCHS = 12
 # Of a run folder: a training in it is one of naswot train, but no pick.
 FOLDER = "trials"
