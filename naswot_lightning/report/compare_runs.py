@@ -81,7 +81,7 @@ class RunsComparison:
 
     names: tuple[str, ...]
     differences: tuple[tuple[str, tuple[str, ...]], ...]
-    """in their settings: the option, "train.py" before that of trainings, and a text per run, "-" where it has none."""
+    """in their settings: the option, after "naswot train" where it is of trainings, and a text per run, or "-"."""
     rows: tuple[tuple[str, tuple[str, ...]], ...]
     """of the table: a label, and a text per run; without those in which no run has anything."""
     agreements: tuple[Agreement, ...]

@@ -45,7 +45,6 @@ from naswot_lightning.spaces.errors import one_line
 _DEVIATION = "_std"
 # Picks whose ranks a legend lists.
 _NAMED = 3
-_PERCENT = 100
 _SIZES = (PARAMS.name, MACS.name)
 # The score that every training begins with.
 _TRAINED = "naswot"
@@ -289,7 +288,7 @@ def networks_with_accuracy(run: Run) -> NetworksWithAccuracy | None:
         images=str(run.settings.get("dataset")),
         source=f"accuracy of {source or run.settings.get('benchmark') or 'a table'}",
         architectures=tuple(rows.loc[kept, "canonical"]),
-        accuracies=_PERCENT * accuracies[kept],
+        accuracies=100 * accuracies[kept],
         scores={name: values[kept] for name, values in _scores(run).items()},
         sizes={name: rows[name].to_numpy(float, na_value=np.nan)[kept] for name in _SIZES},
         columns={name: values[kept] for name, values in _costs(run).items()},
@@ -317,7 +316,7 @@ def _of_picks(run: Run) -> NetworksWithAccuracy | None:
         images=str(run.settings.get("dataset", settings.dataset)),
         source=f"{settings.dataset} test accuracy{test_set} of trained picks, {settings.epochs} epochs, {seeds}",
         architectures=tuple(network.canonical for network in networks),
-        accuracies=_PERCENT * np.array([network.mean(TEST_ACC.name) for network in networks], float),
+        accuracies=100 * np.array([network.mean(TEST_ACC.name) for network in networks], float),
         scores=scores,
         sizes={name: np.array([getattr(each.results[0], name) for each in networks], float) for name in _SIZES},
         columns=columns,

@@ -26,24 +26,11 @@ def run(finished, tmp_path):
     return tmp_path / "run"
 
 
-def test_line_cut_by_a_crash_is_scored_again(finished, run):
-    for cut in (1, 30, 200):
-        (run / "scores.jsonl").write_bytes((run / "scores.jsonl").read_bytes()[:-cut])
-        assert run_search(SearchConfig(run_dir=str(run), **QUICK)) == 0
-        assert files_of(run) == files_of(finished)
-        assert len(rows_of(run)) == 6
-
-
-def test_damaged_lines_and_changed_data_are_named(run):
-    lines = (run / "scores.jsonl").read_text().splitlines()
-    changed = [json.dumps({**json.loads(line), "probe": "0" * 16}) for line in lines]
-    for content, message in (
-        ([lines[0], "{broken", *lines[1:]], r"scores.jsonl, line 2: not a finished candidate .*; remove the line"),
-        (changed, "the data has changed"),
-    ):
-        (run / "scores.jsonl").write_text("\n".join(content) + "\n")
-        with pytest.raises(UserError, match=message):
-            run_search(SearchConfig(run_dir=str(run), **QUICK))
+def test_changed_data_are_named(run):
+    rows = [{**json.loads(line), "probe": "0" * 16} for line in (run / "scores.jsonl").read_text().splitlines()]
+    (run / "scores.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(UserError, match="the data has changed"):
+        run_search(SearchConfig(run_dir=str(run), **QUICK))
 
 
 def test_other_settings_are_refused_named_and_overwritten_on_request(run):

@@ -244,7 +244,7 @@ class Page:
         return found
 
     @property
-    def describe_best(self) -> str:
+    def best(self) -> str:
         """Which training was chosen, in words."""
         best = self.run.best
         return "" if best is None else f"Chosen: {describe_best(best)}: {one_line(best.architecture)}"
