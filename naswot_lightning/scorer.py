@@ -113,12 +113,13 @@ class ScoreEvaluator:
         start = time.perf_counter()
         repeats: list[dict[str, float]] = []
         faults: list[str] = []
+        notes: list[str] = []
         size = n_units = None
         try:
             seed = derived_seed(self.seed, self.space.name, architecture, "passes")
             with process_restored(), renewed_generators(seed, self.device):
                 if not self._counts_by_passes:
-                    size = self._size(architecture, faults)
+                    size = self._size(architecture, notes)
                 for repeat, probe in enumerate(self.probes):
                     network = build_network(self.space, architecture, self.seed, probe.num_classes, repeat)
                     network = move_network(network, self.device, self.space.channels_last)
@@ -138,9 +139,9 @@ class ScoreEvaluator:
                         n_units = measured.n_units
                     except Exception as error:  # noqa: BLE001 - any fault of one network
                         raise_machine_fault(error)
-                    faults += [measured.blind_spot] if measured.blind_spot else []
+                    notes += [measured.blind_spot] if measured.blind_spot else []
                     if self._counts_by_passes and size is None:
-                        size = self._size(architecture, faults, measured)
+                        size = self._size(architecture, notes, measured)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - any fault of one network is reported with it, also sys.exit
@@ -148,7 +149,7 @@ class ScoreEvaluator:
             repeats = [dict.fromkeys((score.name for score in self.scores), math.nan)]
             faults = [describe_error(error)]
         seconds = round(time.perf_counter() - start, 6)
-        return summarize(repeats, "; ".join(dict.fromkeys(faults)) or None, n_units, size, seconds)
+        return summarize(repeats, faults, notes, n_units, size, seconds)
 
     @cached_property
     def _counts_by_passes(self) -> bool:
@@ -163,7 +164,7 @@ class ScoreEvaluator:
     def _observers(self) -> list[ObserverType]:
         return observers_of(self.scores) + [macs_of_pass] * self._counts_by_passes
 
-    def _size(self, architecture: str, faults: list[str], measured: Measured | None = None) -> Complexity | None:
+    def _size(self, architecture: str, notes: list[str], measured: Measured | None = None) -> Complexity | None:
         """Return the size, of a network that was scored or as the space counts it; None where that is impossible."""
         probe = self.probes[0]
         try:
@@ -174,7 +175,7 @@ class ScoreEvaluator:
             raise
         except Exception as error:  # noqa: BLE001 - any fault of one network is reported with it
             raise_machine_fault(error)
-            faults.append(f"its size cannot be counted: {describe_error(error)}")
+            notes.append(f"its size cannot be counted: {describe_error(error)}")
             return None
 
     def __reduce__(self) -> tuple[Callable[..., ScoreEvaluator], tuple[Any, ...]]:
@@ -214,8 +215,8 @@ def _evaluator_of_named_space(space: str, *arguments: Any) -> ScoreEvaluator:
 
 
 def summarize(
-    repeats: Sequence[Mapping[str, float]], fault: str | None, n_units: int | None, size: Complexity | None,
-    seconds: float,
+    repeats: Sequence[Mapping[str, float]], faults: Sequence[str], notes: Sequence[str], n_units: int | None,
+    size: Complexity | None, seconds: float,
 ) -> Evaluation:  # fmt: skip
     """Return mean and population standard deviation over the repeats, and what the values say of the network."""
     by_name = {name: [values[name] for values in repeats] for name in repeats[0]}
@@ -223,17 +224,17 @@ def summarize(
     for name, values in by_name.items():
         failed = any(math.isnan(value) or value == math.inf for value in values)
         states[name] = "failed" if failed else "degenerate" if -math.inf in values else "ok"
-    # Scores with the same fault are named together.
-    said = []
+    # Scores with the same fault are named together; one that raised has said what it is.
+    said = list(faults)
     for state, reason in _REASONS.items():
-        names = [name for name, found in states.items() if found == state]
+        names = [name for name, found in states.items() if found == state and not (state == "failed" and faults)]
         said += [f"{', '.join(names)}: {reason}"] if names else []
     usable = {name: values if states[name] == "ok" else [] for name, values in by_name.items()}
     stds = {name: statistics.pstdev(values) if len(values) > 1 else None for name, values in usable.items()}
     return Evaluation(
         scores={name: statistics.fmean(values) if values else None for name, values in usable.items()},
         status=next(iter(states.values())),
-        reason=fault or "; ".join(said) or None,
+        reason="; ".join(dict.fromkeys([*said, *notes])) or None,
         stds=stds if len(repeats) > 1 else None,
         n_units=n_units,
         params=size.params if size else None,

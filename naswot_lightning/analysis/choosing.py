@@ -18,6 +18,8 @@ DRAWS = (10, 100, 1000)
 TOP_SHARE = 0.05
 # The places of a ranking that nDCG looks at.
 PLACES = 10
+# Of 20 simulated networks 86 to 94 % of the intervals of a regret hold the true one, of 10 networks 76 to 86 %.
+MIN_NETWORKS = 20
 
 REGRET = "regret: points of accuracy by which the pick of N random candidates is below the most accurate of them"
 AT_RANDOM = "at random"
@@ -37,13 +39,13 @@ class Choice:
     """share of the top 5 % by accuracy that are among as many by score; of scores that know nothing, 0.05."""
     ndcg: Estimate
     """of the first 10 by score, discounted by log2(1 + place); the gain of a network is the share of networks that are
-    less accurate. 1 for the accuracy itself; of scores that know nothing, about 0.5."""
+    less accurate. 1 for the accuracy itself; of scores that know nothing, about 0.5. Of equal accuracies no value."""
 
 
 def table_of(choices: Mapping[str, Choice]) -> tuple[list[str], list[list[str]]]:
-    """Return head and rows of a table of what picks are worth, a row for each ranking."""
+    """Return head and rows of a table of what picks are worth, a row for each way to pick."""
     draws = [each for each in DRAWS if all(each in choice.regret for choice in choices.values())]
-    head = ["score", *(f"regret, best of {each:,}" for each in draws), "top 5 % found", f"nDCG@{PLACES}"]
+    head = ["pick by", *(f"regret, best of {each:,}" for each in draws), "top 5 % found", f"nDCG@{PLACES}"]
     rows = [
         [name, *(f"{each:.2f}" for each in (*map(choice.regret.__getitem__, draws), choice.top_found, choice.ndcg))]
         for name, choice in choices.items()
@@ -52,13 +54,15 @@ def table_of(choices: Mapping[str, Choice]) -> tuple[list[str], list[list[str]]]
 
 
 def judge_choices(ranks: Mapping[str, Values], accuracies: Values) -> dict[str, Choice]:
-    """Return what picks by scores are worth.
+    """Return what picks by scores are worth; nothing of fewer than 20 networks.
 
-    Of each score its (n,) ranks, high is good; (n,) accuracies without NaN, n >= 2. The unit of the regret is theirs.
+    Of each score its (n,) ranks, high is good; (n,) accuracies without NaN. The unit of the regret is theirs.
 
-    >>> judge_choices({"knows all": [1, 2, 3, 4]}, [91, 92, 93, 95])["knows all"].ndcg.value
+    >>> judge_choices({"knows all": range(20)}, range(20))["knows all"].ndcg.value
     1.0
     """
+    if len(accuracies) < MIN_NETWORKS:
+        return {}
     accuracies = np.asarray(accuracies, float)
     n, counts = len(accuracies), with_resamples(len(accuracies))
     by_accuracy = _Order(accuracies, counts)
@@ -72,7 +76,7 @@ def judge_choices(ranks: Mapping[str, Values], accuracies: Values) -> dict[str, 
         by_score = _Order(np.asarray(each, float), counts)
         regret = {draws: best[draws] - by_score.mean(accuracies, _best_of(draws, n)) for draws in best}
         top_found = by_score.mean(is_top, lambda places: np.minimum(places, most) / most)
-        ndcg = by_score.mean(gains, _discount) / ideal
+        ndcg = np.divide(by_score.mean(gains, _discount), ideal, out=np.full_like(ideal, np.nan), where=ideal > 0)
         estimates = {draws: estimate_of(values, n) for draws, values in regret.items()}
         found[name] = Choice(estimates, estimate_of(top_found, n), estimate_of(ndcg, n))
     return found

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from naswot_lightning.analysis.choosing import AT_RANDOM, Choice, judge_choices
 from naswot_lightning.analysis.results import CONTROL, Group, GroupSettings, Network
 from naswot_lightning.analysis.statistics import (
     CONFIDENCE,
@@ -162,6 +163,15 @@ def judge(networks: Sequence[Network], ranked: int | None = None) -> Verdict:
         advice = f"the ranking has {held}: rank more with naswot search --samples, then train a spread of them"
     sentence = f"Too little evidence to say whether the score beats model size: {reason}; {advice}."
     return Verdict("too little evidence", sentence, size, None)
+
+
+def choices_of(networks: Sequence[Network], size: str | None) -> dict[str, Choice]:
+    """Return what picks by the ranking, by a size and at random are worth, in points of test accuracy."""
+    by = {"ranking": [-float(network.rank or 0) for network in networks]}
+    if size is not None:
+        by[_SIZES[size].label] = [network.mean(size) or 0.0 for network in networks]
+    by[AT_RANDOM] = [0.0] * len(networks)
+    return judge_choices(by, [100 * (network.mean(TEST_ACC.name) or 0.0) for network in networks])
 
 
 def say_better_score(first: str, scores: Mapping[str, np.ndarray], accuracies: np.ndarray) -> str | None:

@@ -34,6 +34,8 @@ SELECTIONS = {
     "control": "random candidates",
 }
 CONTROL = "control"
+# Those that stand for the whole ranking.
+WHOLE = ("spread", "all")
 
 
 @dataclass(frozen=True, kw_only=True)

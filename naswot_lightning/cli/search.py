@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from naswot_lightning.analysis.choosing import REGRET, table_of
 from naswot_lightning.analysis.evidence import agreement_with_size, say_better_score
 from naswot_lightning.columns import BENCHMARK_ACC, COMBINED, COSTS, PARETO_RANK, SCORE_INIT, SIZES
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.console import counted, fold, print_table, print_text, terminal_width
 from naswot_lightning.errors import warn_of_failure
 from naswot_lightning.ranking import COLUMNS, as_dicts, as_read
+from naswot_lightning.report.compare import print_choices
 from naswot_lightning.report.figures import draw_figures
 from naswot_lightning.report.findings import find
 from naswot_lightning.report.html.page import write_report
@@ -215,17 +215,14 @@ def _print_front(search: Search, ranking: pd.DataFrame) -> None:
 def _print_benchmark(search: Search, found: BenchmarkEvidence, ranking: pd.DataFrame) -> None:
     """Print what a table of known accuracies says of a ranking."""
     first, *others = search.criteria
-    score = first.label
     print()
     print_text(f"Known of {found.networks} of {found.candidates} candidates ({found.benchmark}): {found.target}")
-    for name, label in {SCORE_INIT.name: score, "params": "parameters", "macs": "MACs"}.items():
+    for name, label in {SCORE_INIT.name: first.label, "params": "parameters", "macs": "MACs"}.items():
         tau = found.correlations[name].kendall_tau
         print(f"  Kendall tau of {label:16s} {tau}, n = {tau.n}")
     print_text(found.verdict.sentence)
     if found.choices:
-        head, rows = table_of({score if name == SCORE_INIT.label else name: e for name, e in found.choices.items()})
-        print_table("What a pick is worth", head, rows)
-        print_text(REGRET)
+        print_choices(found.choices)
     if found.regret is not None:
         print_text(found.regret)
     if found.networks and others:

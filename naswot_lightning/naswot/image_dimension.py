@@ -17,9 +17,9 @@ from torch import Tensor
 _PLACES = (torch, Tensor, F, torch._C._nn)
 # In two names: of torch, of Tensor and of torch.nn.functional, and those in place.
 _ELEMENTWISE = (
-    "add sub mul div true_divide neg abs square sqrt rsqrt exp pow clone contiguous detach to float half bfloat16 "
-    "double relu relu6 leaky_relu prelu rrelu hardtanh threshold clamp clip clamp_min clamp_max maximum minimum "
-    "sigmoid tanh silu gelu hardswish hardsigmoid elu selu celu mish softplus dropout dropout2d alpha_dropout "
+    "add sub mul div true_divide addcmul where neg abs square sqrt rsqrt exp pow clone contiguous detach to float "
+    "half bfloat16 double relu relu6 leaky_relu prelu rrelu hardtanh threshold clamp clip clamp_min clamp_max maximum "
+    "minimum sigmoid tanh silu gelu hardswish hardsigmoid elu selu celu mish softplus dropout dropout2d alpha_dropout "
     "feature_alpha_dropout batch_norm instance_norm group_norm layer_norm rms_norm local_response_norm normalize"
 )
 _LAYERS = (
@@ -110,10 +110,10 @@ class ImagesOutermost(Dimensions):
         keeps_rank = _KEEPS_RANK.get(func)
         if func is Tensor.__getitem__ and isinstance(args[1], tuple):
             keeps_rank = _keeps_outermost(args[1], first.dim())
-        # What holds the images: the first argument, one of a list, or the second, as of 1 - x.
+        # What holds the images: the first argument, one of a list, or a later one, as of 1 - x or addcmul(b, a, x).
         source: Any = first
         if getattr(first, "_images_outermost_in", None) is not self:
-            others = first if isinstance(first, list | tuple) else args[1:2]
+            others = first if isinstance(first, list | tuple) else args[1:3]
             source = next((each for each in others if getattr(each, "_images_outermost_in", None) is self), None)
         holds: Any = output
         if keeps_rank is not None and source is not None:

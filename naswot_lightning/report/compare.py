@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from naswot_lightning.analysis.choosing import REGRET, Choice, table_of
 from naswot_lightning.analysis.evidence import MIN_NETWORKS, PREDICTORS
 from naswot_lightning.analysis.results import Group, TrainingResult, describe_best
 from naswot_lightning.columns import BEST_VAL_ACC, MACS, PARAMS, SCORE_FINAL, SCORE_INIT, TEST_ACC, Column
@@ -156,6 +157,9 @@ def _print_group(title: str | None, found: GroupFindings) -> None:
     # Of so few a tau is chance: evidence.json has it, and nobody is shown it.
     if found.networks >= MIN_NETWORKS:
         _print_correlations(found)
+    if found.choices:
+        print()
+        print_choices(found.choices)
     if lines := describe_trajectory(found.trajectory):
         print("\nScore during training:")
         for line in lines:
@@ -165,6 +169,12 @@ def _print_group(title: str | None, found: GroupFindings) -> None:
     # Of too few networks the verdict says itself what to train.
     if found.note is not None and found.networks >= MIN_NETWORKS:
         print_text(found.note)
+
+
+def print_choices(choices: Mapping[str, Choice], title: str = "What a pick is worth") -> None:
+    """Print what picks are worth, a row for each way to pick."""
+    print_table(title, *table_of(choices))
+    print_text(REGRET)
 
 
 def _print_correlations(found: GroupFindings) -> None:

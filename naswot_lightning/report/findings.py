@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from naswot_lightning.analysis.choosing import Choice
 from naswot_lightning.analysis.evidence import (
     MIN_NETWORKS,
     Correlation,
@@ -18,13 +19,14 @@ from naswot_lightning.analysis.evidence import (
     NetworksWithAccuracy,
     Verdict,
     agreement_with_size,
+    choices_of,
     correlations,
     gain_of,
     judge,
     note_on_range,
 )
 from naswot_lightning.analysis.pareto import FrontVerdict, judge_front
-from naswot_lightning.analysis.results import GroupSettings
+from naswot_lightning.analysis.results import WHOLE, GroupSettings, Network
 from naswot_lightning.analysis.statistics import describe_method
 from naswot_lightning.analysis.trajectory import TrajectoryFacts, trajectory_facts
 from naswot_lightning.columns import (
@@ -75,6 +77,8 @@ class GroupFindings:
     correlations: Mapping[str, Mapping[str, Correlation]]
     """with each accuracy, of each predictor."""
     verdict: Verdict
+    choices: Mapping[str, Choice]
+    """what a pick is worth; empty where the networks are no sample of the whole ranking, or too few."""
     trajectory: TrajectoryFacts
     """the facts of Figure 6."""
 
@@ -143,6 +147,7 @@ def find(run: Run) -> Findings:
             own = replace(group, networks=members)
             networks = own.usable
             failed = Counter(result.status for result in own.results if result.status != "ok")
+            verdict = judge(networks, ranked)
             groups.append(
                 GroupFindings(
                     settings=group.settings,
@@ -153,9 +158,10 @@ def find(run: Run) -> Findings:
                     seeds=tuple(own.seeds),
                     left_out={**dict(sorted(failed.items())), "networks": len(members) - len(networks)},
                     ranked=ranked,
-                    note=note_on_range(members, run.ranked),
+                    note=_note_on(run, members),
                     correlations={each.name: correlations(networks, each.name) for each in (TEST_ACC, BEST_VAL_ACC)},
-                    verdict=judge(networks, ranked),
+                    verdict=verdict,
+                    choices=choices_of(networks, verdict.size) if selection in WHOLE else {},
                     trajectory=trajectory_facts(networks, run.trajectories),
                 )
             )
@@ -180,6 +186,14 @@ def find(run: Run) -> Findings:
     of_front = networks_with_accuracy(run) if run.objectives else None
     front = None if of_front is None else judge_front(of_front, run.objectives)
     return Findings(tuple(groups), gains, search, front)
+
+
+def _note_on(run: Run, networks: Sequence[Network]) -> str | None:
+    """Return what picks cannot say: of the whole ranking, or of the score that ranked them; None where neither."""
+    notes = [note_on_range(networks, run.ranked)]
+    if run.ranked and (score := _ranking_score(run.settings)) not in ("score", _TRAINED):
+        notes.append(f"The score at init is {_TRAINED}; the ranking is by {score}: naswot study judges both.")
+    return " ".join(filter(None, notes)) or None
 
 
 def describe_trajectory(facts: TrajectoryFacts) -> list[str]:

@@ -85,7 +85,8 @@ def _measure(measured: Measured) -> tuple[list[_Rectifier], float]:
                 return _run(measured, images, False)
         return _run(measured, images, True)
     except UnknownDimensionError:
-        raise ValueError("the network moves its images out of the first dimension: diversity cannot follow") from None
+        moved = "the network moves its images out of the first dimension, or by a call that is not known"
+        raise ValueError(f"{moved}: diversity cannot follow") from None
 
 
 def _run(measured: Measured, images: Tensor, all_units: bool) -> tuple[list[_Rectifier], float]:
@@ -163,7 +164,7 @@ class _Layers(TorchFunctionMode):
             output._channels = output.dim() - 1 - (len(kernel_of(args, kwargs)) if func in CONVOLUTIONS else 0)
         elif args:
             # Of a pair, as of x + y or of several that are joined, the first that knows.
-            given = args[0] if isinstance(args[0], list | tuple) else args[:2]
+            given = args[0] if isinstance(args[0], list | tuple) else args[:3]
             source = next((each for each in given if getattr(each, "_channels", None) is not None), None)
             for each in output if isinstance(output, list | tuple) else [output]:
                 if source is not None and isinstance(each, Tensor):

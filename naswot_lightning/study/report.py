@@ -8,12 +8,13 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from naswot_lightning.analysis.choosing import AT_RANDOM, DRAWS, REGRET, table_of
+from naswot_lightning.analysis.choosing import AT_RANDOM, DRAWS
 from naswot_lightning.analysis.evidence import Outcome, describe_needed, detectable, networks_needed
 from naswot_lightning.analysis.statistics import Estimate
 from naswot_lightning.columns import SIZES
 from naswot_lightning.console import print_table
 from naswot_lightning.errors import UserError, warn_of_failure
+from naswot_lightning.report.compare import print_choices
 from naswot_lightning.report.figures import save_figure, style
 from naswot_lightning.report.figures.bars import ends_of
 from naswot_lightning.storage.files import write_csv, write_json
@@ -115,9 +116,7 @@ def _print_choices(panel: AccuracyPanel) -> None:
     if panel.by_chance is None:
         return
     known = {each.score: each.choice for each in panel.assessments if each.choice}
-    head, rows = table_of({**known, AT_RANDOM: panel.by_chance})
-    print_table("", head, rows)
-    print(REGRET)
+    print_choices({**known, AT_RANDOM: panel.by_chance}, "")
 
 
 def conclude(panel: AccuracyPanel) -> str:

@@ -57,4 +57,6 @@ def test_what_knows_all_and_what_knows_nothing():
     assert found["nothing"].ndcg.value == pytest.approx(0.5, abs=0.03)
     best_of_100 = np.mean([RNG.choice(ACCURACY, 100).max() for _ in range(4000)])
     assert found["nothing"].regret[100].value == pytest.approx(best_of_100 - ACCURACY.mean(), abs=0.03)
+    assert judge_choices({"equal": ACCURACY}, np.ones(120))["equal"].ndcg.value is None
+    assert judge_choices({"few": ACCURACY[:19]}, ACCURACY[:19]) == {}
     assert found["wrong"].regret[100].value > found["nothing"].regret[100].value

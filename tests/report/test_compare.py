@@ -103,28 +103,31 @@ def test_compare_diverged_or_cut_training_is_shown_and_left_out(tmp_path, capsys
 
 @pytest.mark.usefixtures("_without_figures")
 def test_compare_picks_of_other_selections_are_not_mixed_and_the_gain_over_random_is_said(tmp_path, capsys):
-    write_noisy(tmp_path)
-    for number in range(1, 9):
+    write_noisy(tmp_path, 20)
+    for number in range(1, 21):
         chosen = "top,spread" if number < 3 else "spread"
         (tmp_path / "picks" / f"{number}-c{number}" / "config.yaml").write_text(f"selections: {chosen}\n")
-    for number in (20, 30, 40):
+    for number in (25, 30, 40):
         folder = write_pick(tmp_path, result(number, control=True), name=f"control-{number}-c{number}")
         (folder / "config.yaml").write_text("selections: control\n")
     found, whole, printed = compared(tmp_path, capsys)
     assert [(group["selection"], group["networks"]) for group in whole["groups"]] == [
-        ("spread", 8), ("control", 3), ("top", 2),
+        ("spread", 20), ("control", 3), ("top", 2),
     ]  # fmt: skip
     assert found["verdict"]["sentence"] in printed
     # Small samples of other selections are in the file alone.
     assert printed.count("Too little evidence") == 0
     (gain,) = whole["gains_over_random"]
-    assert (len(gain["picks"]), len(gain["controls"]), gain["outcome"]) == (2, 3, "cannot be told from")
+    assert (len(gain["picks"]), len(gain["controls"]), gain["outcome"]) == (2, 3, "beat")
     assert gain["sentence"] in printed
     assert TrainedPicks(tmp_path).gain.sentence == gain["sentence"]
-    assert "8 trained picks, 3 random controls" in printed
+    assert "20 trained picks, 3 random controls" in printed
     html = (tmp_path / "report.html").read_text()
     assert gain["sentence"] in html
-    assert "random: rank 20" in html
+    assert "random: rank 25" in html
+    # What a pick is worth is said of those that stand for the whole ranking.
+    assert [list(group["choices"]) for group in whole["groups"]] == [["ranking", "parameters", "at random"], [], []]
+    assert printed.count("What a pick is worth") == html.count("What a pick is worth") == 1
 
 
 @pytest.mark.usefixtures("_without_figures")

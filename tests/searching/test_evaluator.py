@@ -56,9 +56,12 @@ def test_equal_networks_are_scored_once(tmp_path, monkeypatch):
 
 def test_scores_with_the_same_fault_are_named_together():
     values = {"naswot": -np.inf, "params": 3.0, "snip": np.nan, "synflow": -np.inf}
-    failed, degenerate = summarize([values], None, 1, None, 0.1).reason.split("; ")
+    failed, degenerate, note = summarize([values], [], ["all smooth"], 1, None, 0.1).reason.split("; ")
     assert failed.startswith("snip: not a number")
     assert degenerate.startswith("naswot, synflow: the network gives")
+    assert note == "all smooth"
+    fault, *others = summarize([values], ["snip: RuntimeError: no"], ["all smooth"], 1, None, 0.1).reason.split("; ")
+    assert (fault, others) == ("snip: RuntimeError: no", [degenerate, note])
 
 
 class Speechless(Exception):

@@ -375,7 +375,8 @@ def evidence_of(run: Run, findings: Findings) -> list[Evidence]:
     found = []
     for each in findings.shown:
         notes, lines = [*([each.note] if each.note else []), *each.missing], describe_trajectory(each.trajectory)
-        found.append(Evidence(each.title, each.verdict, each.correlations[TEST_ACC.name], notes, lines))
+        correlations = each.correlations[TEST_ACC.name]
+        found.append(Evidence(each.title, each.verdict, correlations, notes, lines, each.choices))
     if (table := run.benchmark) is not None:
         title = f"{table.source}: {table.networks:,} of {table.candidates:,} candidates are known"
         notes = [f"{table.regret}."] if table.regret else []

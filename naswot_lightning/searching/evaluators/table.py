@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from naswot_lightning.analysis.choosing import AT_RANDOM, DRAWS, Choice, judge_choices
-from naswot_lightning.analysis.evidence import correlations, judge
+from naswot_lightning.analysis.evidence import choices_of, correlations, judge
 from naswot_lightning.analysis.results import Network, TrainingResult
 from naswot_lightning.analysis.statistics import describe_method
 from naswot_lightning.benchmarks import Table
 from naswot_lightning.benchmarks.targets import Target, search_target
-from naswot_lightning.columns import BENCHMARK_ACC, SCORE_INIT, SIZES, TEST_ACC, VAL_ACC
+from naswot_lightning.columns import BENCHMARK_ACC, TEST_ACC, VAL_ACC
 from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import as_dicts
 from naswot_lightning.report.run import BenchmarkEvidence
@@ -114,17 +113,7 @@ class BenchmarkLookup:
             best=max((each for each in of_table if each is not None), default=None),
             correlations=correlations(networks, TEST_ACC.name),
             verdict=verdict,
-            choices=_choices(networks, verdict.size) if len(networks) >= DRAWS[0] else {},
+            choices=choices_of(networks, verdict.size),
         )
         write_json(folder / "benchmark_evidence.json", {"method": describe_method(found.networks), **asdict(found)})
         return found
-
-
-def _choices(networks: Sequence[Network], size: str | None) -> dict[str, Choice]:
-    """Return what picks by the ranking, by the better size and at random are worth, in points of accuracy."""
-    first = [network.results[0] for network in networks]
-    ranks = {SCORE_INIT.label: [-float(each.rank or 0) for each in first]}
-    if size is not None:
-        ranks[SIZES[size].label] = [float(getattr(each, size) or 0) for each in first]
-    ranks[AT_RANDOM] = [0.0] * len(first)
-    return judge_choices(ranks, [100 * (each.test_acc or 0) for each in first])
