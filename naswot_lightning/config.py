@@ -165,9 +165,9 @@ class SearchConfig:
     benchmark_dataset: str | None = field(default=None, metadata=affects("training"))
     """the data set of the table's accuracies; that of --dataset by default."""
     score: str = field(default="naswot", metadata=affects("scores"))
-    """the score to rank by: {scores}, or one of your own (module.name); for the best pick diversity; several as
-    columns (naswot,synflow), the first decides; joined by + for their ranks put together: the mean of log(rank / n)
-    (jacob_cov+params), or of the ranks (jacob_cov+params:mean_rank)."""
+    """the score to rank by: {scores}, or one of your own (module.name); for the best pick
+    within a space diversity; several as columns (naswot,synflow), the first decides; joined by + for their ranks put
+    together: the mean of log(rank / n) (jacob_cov+params), or of the ranks (jacob_cov+params:mean_rank)."""
     repeats: int = field(default=1, metadata=affects("scores", least=1, most=_MOST_REPEATS))
     """score each network with so many initializations, each on a mini-batch of its own; the ranking holds mean and
     standard deviation."""
