@@ -194,20 +194,6 @@ class Stability:
 
 
 @dataclass(frozen=True)
-class NetworkFacts:
-    """The score of one network during training, its mean over seeds."""
-
-    network: str
-    canonical: str
-    points: int
-    """ends of epochs with a score, init among them."""
-    points_left_out: int
-    """points without a finite score."""
-    change_first_epoch: float | None
-    settles_after: int | None
-
-
-@dataclass(frozen=True)
 class TrajectoryFacts:
     """The facts of Figure 6: the score rises at first, then settles, and the ranking stays, as the paper says."""
 
@@ -219,7 +205,6 @@ class TrajectoryFacts:
     change_first_epoch: Change
     settles_after: Settling
     ranking: Stability
-    networks: tuple[NetworkFacts, ...]
 
 
 def trajectory_facts(networks: Sequence[Network], trajectories: Mapping[str, Trajectory]) -> TrajectoryFacts:
@@ -228,19 +213,8 @@ def trajectory_facts(networks: Sequence[Network], trajectories: Mapping[str, Tra
     # An epoch that only some seeds have would be a jump in the mean that no training made.
     means = [seed_band([each.points for each in course]).points for course in courses]
     scores: list[Scores] = [{round(epoch): s for epoch, s in each if epoch == round(epoch)} for each in means]
-    facts = tuple(
-        NetworkFacts(
-            network=network.name,
-            canonical=network.canonical,
-            points=len(own),
-            points_left_out=sum(trajectory.left_out for trajectory in course),
-            change_first_epoch=own[1] - own[0] if {0, 1} <= set(own) else None,
-            settles_after=settles_after(own),
-        )
-        for network, own, course in zip(networks, scores, courses, strict=True)
-    )
-    changes = [each.change_first_epoch for each in facts if each.change_first_epoch is not None]
-    settled = [each.settles_after for each in facts if each.points > 1]
+    changes = [own[1] - own[0] for own in scores if {0, 1} <= set(own)]
+    settled = [settles_after(own) for own in scores if len(own) > 1]
     settling = [epoch for epoch in settled if epoch is not None]
     # Epoch 0 is init, with which the others are compared.
     ends = sorted({epoch for each in scores for epoch in each} - {0})
@@ -252,12 +226,11 @@ def trajectory_facts(networks: Sequence[Network], trajectories: Mapping[str, Tra
     )
     return TrajectoryFacts(
         bound=SETTLED,
-        points_left_out=sum(each.points_left_out for each in facts),
-        without_points=sum(each.points == 0 for each in facts),
+        points_left_out=sum(trajectory.left_out for course in courses for trajectory in course),
+        without_points=sum(not own for own in scores),
         change_first_epoch=Change(*_range(changes), risen=sum(change > 0 for change in changes)),
         settles_after=Settling(*_range(settling), never=settled.count(None)),
         ranking=Stability(rankings, rankings[-1].tau_with_init if rankings else None),
-        networks=facts,
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from naswot_lightning.analysis.evidence import tau_in_words
 from naswot_lightning.analysis.results import choose_best
-from naswot_lightning.analysis.statistics import Estimate, estimate, resampled_tau
+from naswot_lightning.analysis.statistics import estimate, resampled_tau
 from naswot_lightning.analysis.trajectory import Points, seed_band
 from naswot_lightning.columns import PARAMS, SCORE_FINAL, SCORE_INIT, TEST_ACC
 from naswot_lightning.config import SearchConfig, result_settings
@@ -63,19 +63,6 @@ class NamedRun:
 
 
 @dataclass(frozen=True)
-class Agreement:
-    """Two runs, and how far they rank the networks alike that they share."""
-
-    first: str
-    """the name of one run."""
-    second: str
-    tau: Estimate | None
-    """Kendall's, between their scores, the better one higher; None where they are not compared."""
-    why: str | None = None
-    """why not."""
-
-
-@dataclass(frozen=True)
 class RunsComparison:
     """Several runs beside each other."""
 
@@ -84,8 +71,8 @@ class RunsComparison:
     """in their settings: the option, after "naswot train" where it is of trainings, and a text per run, or "-"."""
     rows: tuple[tuple[str, tuple[str, ...]], ...]
     """of the table: a label, and a text per run; without those in which no run has anything."""
-    agreements: tuple[Agreement, ...]
-    """of each two of their rankings."""
+    agreements: tuple[tuple[str, str, str], ...]
+    """two runs, and Kendall's tau between the scores of the networks that they share, or why there is none."""
     trajectories: tuple[tuple[Points, ...], ...]
     """of each run, the score of each of its networks during training, the mean over its seeds."""
 
@@ -131,7 +118,7 @@ def compare_runs(runs: Sequence[NamedRun]) -> RunsComparison:
         names=tuple(each.name for each in runs),
         differences=tuple((name, values) for name, values in differences if len(set(values)) > 1),
         rows=tuple(rows.items()),
-        agreements=tuple(_agreement(first, second) for first, second in combinations(runs, 2)),
+        agreements=tuple((one.name, other.name, _agreement(one, other)) for one, other in combinations(runs, 2)),
         trajectories=tuple(trajectories),
     )
 
@@ -200,22 +187,22 @@ def _of_trainings(named: NamedRun) -> dict[str, str]:
     return rows
 
 
-def _agreement(first: NamedRun, second: NamedRun) -> Agreement:
-    """Return Kendall's tau with its interval between the scores of the networks that two runs share."""
-    names = first.name, second.name
+def _agreement(first: NamedRun, second: NamedRun) -> str:
+    """Return Kendall's tau with its interval between the scores of the networks that two runs share, in words."""
     for each in (first, second):
         if each.run.ranking.empty:
-            return Agreement(*names, None, f"{each.name} has no ranking")
+            return f"not compared: {each.name} has no ranking"
         if each.run.criterion.is_relative:
-            why = f"{each.name} ranks by ranks put together, which change with its candidates"
-            return Agreement(*names, None, why)
+            return f"not compared: {each.name} ranks by ranks put together, which change with its candidates"
     spaces = [str(each.run.settings.get("space", "")).partition(":")[0] for each in (first, second)]
     if spaces[0] != spaces[1]:
-        return Agreement(*names, None, f"they are of {spaces[0]} and of {spaces[1]}")
+        return f"not compared: they are of {spaces[0]} and of {spaces[1]}"
     scores = [_scores(each.run) for each in (first, second)]
     shared = sorted(scores[0].keys() & scores[1].keys())
+    if not shared:
+        return "not compared: they share no scored network"
     tau = estimate(resampled_tau, *([each[name] for name in shared] for each in scores))
-    return Agreement(*names, tau, None if tau.n else "they share no scored network")
+    return f"{tau}, n = {counted(tau.n, 'network')}"
 
 
 def _scores(run: Run) -> dict[str, float]:
@@ -266,8 +253,5 @@ def print_runs(found: RunsComparison) -> None:
         print_words(names, ([label, *map(one_line, texts)] for label, texts in rows))
         print()
     print_text("Kendall tau between the scores of networks that two runs share, with 95 % intervals")
-    for each in found.agreements:
-        said = f"not compared: {each.why}"
-        if each.tau is not None and each.why is None:
-            said = f"{each.tau}, n = {counted(each.tau.n, 'network')}"
-        print_text(f"  {one_line(each.first)} and {one_line(each.second)}: {said}", indent=" " * 4)
+    for first, second, said in found.agreements:
+        print_text(f"  {one_line(first)} and {one_line(second)}: {said}", indent=" " * 4)

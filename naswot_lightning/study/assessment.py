@@ -181,8 +181,6 @@ class ScoreStability:
     score: str
     between_runs: float | None
     """Kendall's tau between its values in two runs, the mean over all pairs of runs; None where there is none."""
-    lowest: float | None
-    """of these taus."""
     taus: tuple[float | None, ...]
     """with the first accuracy, in each run that has the score."""
     of_repeats: float | None
@@ -231,14 +229,13 @@ def measure_stability(
         own = [by_name[criterion.name].ranks[order] for by_name, order in pairs if criterion.name in by_name]
         between = [tau for a, b in combinations(own, 2) if (tau := kendall_tau(a, b)) is not None]
         taus = tuple(kendall_tau(each[known], accuracies.values[known]) for each in own)
-        mean, lowest = (fmean(between), min(between)) if between else (None, None)
-        name, share = criterion.parts[0].name, None
+        mean, name, share = fmean(between) if between else None, criterion.parts[0].name, None
         deviations, values = runs[0].deviations(name), runs[0].scores(name)
         both = ~np.isnan(deviations) & ~np.isnan(values)
         # The mean of several ranks has no deviation over repeats.
         if not criterion.is_relative and both.sum() > 1 and (spread := values[both].std(ddof=1)) > 0:
             share = float(deviations[both].mean() / spread)
-        found.append(ScoreStability(criterion.name, mean, lowest, taus, share))
+        found.append(ScoreStability(criterion.name, mean, taus, share))
     return found
 
 

@@ -157,10 +157,10 @@ def _print_stability(found: Study) -> None:
     print("; ".join(["Stability", *found.further_runs, *([found.panels[0].accuracy] if runs > 1 else [])]))
     head = f"std over {found.repeats} repeats / over candidates"
     lines = (
-        (each.score, *map(_tau, (each.of_repeats, each.between_runs, each.lowest)), ", ".join(map(_tau, each.taus)))
+        (each.score, *map(_tau, (each.of_repeats, each.between_runs)), ", ".join(map(_tau, each.taus)))
         for each in found.stability
     )
-    print_table("", ("score", head, "tau between runs", "lowest", "tau with accuracy in each"), lines)
+    print_table("", ("score", head, "tau between runs", "tau with accuracy in each"), lines)
 
 
 def _tau(value: Estimate | float | None) -> str:
@@ -194,8 +194,7 @@ def _csv_rows(found: Study) -> Iterator[dict[str, object]]:
                 "unscored": each.unscored, **_cells("tau", each.tau), "size": panel.size, **_cells("less_size", gain),
                 "shows_from": detectable(gain), "networks_needed": networks_needed(gain),
                 **_cells("partial_tau", each.partial), "tau_with_size": each.tau_with_size, "outcome": each.verdict,
-                "tau_between_runs": stable.between_runs, "lowest_tau_between_runs": stable.lowest,
-                "std_of_repeats": stable.of_repeats,
+                "tau_between_runs": stable.between_runs, "std_of_repeats": stable.of_repeats,
             }  # fmt: skip
             for draws in DRAWS:
                 row |= _cells(f"regret_{draws}", choice.regret.get(draws) if choice else None)

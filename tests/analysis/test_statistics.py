@@ -19,7 +19,6 @@ from naswot_lightning.analysis.statistics import (
     resampled_rho,
     resampled_tau,
     with_missing_last,
-    with_resamples,
 )
 from tests.analysis.reference import tau_of_pairs
 
@@ -84,17 +83,6 @@ def test_fewer_than_two_networks_or_equal_ones_have_no_value():
         assert (found.value, str(found), found.n) == (None, "not defined", len(values))
         assert kendall_tau(values, values) is None
     assert format(Estimate(0.5, 0.25, 0.75, 20, 0), ".3f") == "0.500 [0.250, 0.750]"
-
-
-def test_of_many_networks_tau_and_rho_are_scipys_of_those_drawn():
-    n, rng = 3500, np.random.default_rng(0)
-    first = rng.normal(size=n).round(1)
-    second = (first + rng.normal(size=n)).round(2)
-    counts = with_resamples(n)[1:6]
-    drawn = [np.repeat(np.arange(n), each.astype(int)) for each in counts]
-    for ours, theirs in ((resampled_tau, stats.kendalltau), (resampled_rho, stats.spearmanr)):
-        expected = [theirs(first[indices], second[indices]).statistic for indices in drawn]
-        assert ours(first, second, counts) == pytest.approx(expected, abs=1e-12)
 
 
 def partial_tau_of_pairs(x, y, z):

@@ -194,7 +194,6 @@ def test_taus_between_runs_are_those_of_the_same_architectures(place, capsys):
         values = [column(each, name) for each in runs]
         between = [stats.kendalltau(a, b).statistic for a, b in itertools.combinations(values, 2)]
         assert float(found[name]["tau_between_runs"]) == pytest.approx(np.mean(between))
-        assert float(found[name]["lowest_tau_between_runs"]) == pytest.approx(min(between))
     assert float(found["params"]["tau_between_runs"]) == 1
     printed = capsys.readouterr().out
     assert "run1: seed 1 in place of 0, batch_size 32 in place of 16" in printed
