@@ -192,7 +192,7 @@ def _note_on(run: Run, networks: Sequence[Network]) -> str | None:
     """Return what picks cannot say: of the whole ranking, or of the score that ranked them; None where neither."""
     notes = [note_on_range(networks, run.ranked)]
     if run.ranked and (score := _ranking_score(run.settings)) not in ("score", _TRAINED):
-        notes.append(f"The score at init is {_TRAINED}; the ranking is by {score}: naswot study judges both.")
+        notes.append(f"The score at init is {_TRAINED}; the ranking is by {score}, which naswot study judges.")
     return " ".join(filter(None, notes)) or None
 
 

@@ -10,6 +10,7 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.report import compare as module
 from naswot_lightning.report.compare import NAMES, compare
 from naswot_lightning.storage.run_folder import RunFolder
+from tests.report.html.folders import sampled_rows, write_search
 from tests.report.run_folders import FAILED, write_noisy
 from tests.runs import read_csv as table
 from tests.runs import result, write_pick
@@ -128,6 +129,12 @@ def test_compare_picks_of_other_selections_are_not_mixed_and_the_gain_over_rando
     # What a pick is worth is said of those that stand for the whole ranking.
     assert [list(group["choices"]) for group in whole["groups"]] == [["ranking", "parameters", "at random"], [], []]
     assert printed.count("What a pick is worth") == html.count("What a pick is worth") == 1
+
+
+@pytest.mark.usefixtures("_without_figures")
+def test_compare_names_the_score_that_ranked(tmp_path, capsys):
+    write_noisy(write_search(tmp_path, sampled_rows(9), score="diversity"))
+    assert "The score at init is naswot; the ranking is by diversity, which" in compared(tmp_path, capsys)[2]
 
 
 @pytest.mark.usefixtures("_without_figures")
