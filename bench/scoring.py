@@ -26,8 +26,9 @@ from naswot_lightning.naswot import Precision, activation_kernel, naswot_score
 from naswot_lightning.naswot.compiled.codes import CodeDistances
 from naswot_lightning.networks import build_network
 from naswot_lightning.scorer import ScoreEvaluator
-from naswot_lightning.scores.registry import REGISTERED, compute_scores
+from naswot_lightning.scores.registry import AGGREGATES, REGISTERED, compute_scores
 from naswot_lightning.spaces import get_space
+from naswot_lightning.spaces.base import Space
 
 SPACE = get_space("nasbench201")
 NETWORKS, BATCH = 12, 128
@@ -209,20 +210,30 @@ def memory_rows() -> Rows:
 
 def score_cost_rows() -> Rows:
     """Return the cost of every training-free score, and of those that share a pass, batch 128, 3x32x32."""
-    probe = load_probe("noise", "", BATCH, 0)
-    rng = random.Random(2)
-    networks = [build_network(SPACE, SPACE.sample(rng), 0, 10) for _ in range(5)]
-    networks = [network.to(memory_format=torch.channels_last) for network in networks]
     sides: dict[str, tuple[tuple[str, ...], str]] = {name: ((name,), score.cost) for name, score in REGISTERED.items()}
     for names in _SHARING:
         sides[", ".join(names)] = names, f"{REGISTERED[names[0]].cost}, shared"
+    sides["robust"] = AGGREGATES["robust"], "one forward pass, and synflow's"
+    wide = {name: sides[name] for name in ("naswot", "diversity", "robust")}
+    return [
+        *_cost_rows(SPACE, 5, sides, ""),
+        # Up to 1,536 channels.
+        *_cost_rows(get_space("nasbench_macro"), 8, wide, "nasbench_macro: "),
+    ]
+
+
+def _cost_rows(space: Space, count: int, sides: dict[str, tuple[tuple[str, ...], str]], prefix: str) -> Rows:
+    """Return mean time of each side over the architectures, and beside that of the first one."""
+    probe = load_probe("noise", "", BATCH, 0)
+    rng = random.Random(2)
+    networks = [build_network(space, space.sample(rng), 0, 10) for _ in range(count)]
+    networks = [network.to(memory_format=torch.channels_last) for network in networks]
     rows = []
     base = 0.0
     for label, (names, cost) in sides.items():
-        times = [medians([partial(compute_scores, network, probe, names)])[0] for network in networks]
-        base = base or statistics.median(times)
-        median = statistics.median(times)
-        rows.append((label, f"{1e3 * median:.1f} ms", f"{median / base:.2f} x naswot; {cost}"))
+        mean = statistics.fmean(medians([partial(compute_scores, network, probe, names)])[0] for network in networks)
+        base = base or mean
+        rows.append((prefix + label, f"{1e3 * mean:.1f} ms", f"{mean / base:.2f} x naswot; {cost}"))
     return rows
 
 
