@@ -185,15 +185,6 @@ class EpochRanking:
 
 
 @dataclass(frozen=True)
-class Stability:
-    """Whether the ranking between networks stays during training."""
-
-    epochs: tuple[EpochRanking, ...]
-    init_to_final: float | None
-    """Kendall's tau between the scores at init and at the last epoch."""
-
-
-@dataclass(frozen=True)
 class TrajectoryFacts:
     """The facts of Figure 6: the score rises at first, then settles, and the ranking stays, as the paper says."""
 
@@ -204,7 +195,8 @@ class TrajectoryFacts:
     """networks without a trajectory."""
     change_first_epoch: Change
     settles_after: Settling
-    ranking: Stability
+    ranking: tuple[EpochRanking, ...]
+    """of each epoch."""
 
 
 def trajectory_facts(networks: Sequence[Network], trajectories: Mapping[str, Trajectory]) -> TrajectoryFacts:
@@ -230,7 +222,7 @@ def trajectory_facts(networks: Sequence[Network], trajectories: Mapping[str, Tra
         without_points=sum(not own for own in scores),
         change_first_epoch=Change(*_range(changes), risen=sum(change > 0 for change in changes)),
         settles_after=Settling(*_range(settling), never=settled.count(None)),
-        ranking=Stability(rankings, rankings[-1].tau_with_init if rankings else None),
+        ranking=rankings,
     )
 
 

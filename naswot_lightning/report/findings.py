@@ -213,9 +213,8 @@ def describe_trajectory(facts: TrajectoryFacts) -> list[str]:
         )
     elif settled.never:
         lines.append(f"settled:     in no network does it stay below {facts.bound:.0%} change an epoch")
-    final = facts.ranking.init_to_final
-    if final is not None and facts.ranking.epochs[-1].n >= MIN_NETWORKS:
-        epochs = facts.ranking.epochs
+    epochs = facts.ranking
+    if epochs and (final := epochs[-1].tau_with_init) is not None and epochs[-1].n >= MIN_NETWORKS:
         previous = [each.tau_with_previous for each in epochs if each.tau_with_previous is not None]
         after_one = epochs[0].tau_with_init
         early = "" if after_one is None else f"{after_one:.2f} after epoch 1, "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from statistics import fmean
@@ -45,7 +45,7 @@ def choose_scores(candidates: Candidates, text: str | None) -> list[Criterion]:
         own = parse_scores(str(candidates.settings.get("score")), saved=True)
         named = [criterion for name in AGGREGATES for criterion in parse_scores(name)]
         aggregates = [each for each in (*own, *named) if each.is_relative and _missing_part(each, names) is None]
-        return _distinct([*map(_single, names), *aggregates, *sizes])
+        return _once([*map(_single, names), *aggregates, *sizes])
     chosen = parse_scores(text)
     for criterion in chosen:
         if (part := _missing_part(criterion, names)) is not None:
@@ -54,25 +54,20 @@ def choose_scores(candidates: Candidates, text: str | None) -> list[Criterion]:
                 f"--score {of} is not in {candidates.name}, which holds {', '.join(names)}; search again with "
                 f"--score {','.join([str(candidates.settings.get('score')), part])} in another folder"
             )
-    return _distinct([*chosen, *sizes])
+    return _once([*chosen, *sizes])
 
 
 def _single(name: str) -> Criterion:
     return Criterion((REGISTERED[name].column if name in REGISTERED else Column(name, name),))
 
 
+def _once(criteria: Sequence[Criterion]) -> list[Criterion]:
+    return list({each.name: each for each in criteria}.values())
+
+
 def _missing_part(criterion: Criterion, names: Sequence[str]) -> str | None:
     """Return a part of a score that is not among the names; None where all are."""
     return next((part.name for part in criterion.parts if part.name not in names), None)
-
-
-def _distinct(criteria: Iterable[Criterion]) -> list[Criterion]:
-    """Return each combination once, by the name under which it comes first."""
-    found: dict[object, Criterion] = {}
-    for criterion in criteria:
-        combine = criterion.combine if criterion.is_relative else None
-        found.setdefault((frozenset(part.name for part in criterion.parts), combine), criterion)
-    return list(found.values())
 
 
 @dataclass(frozen=True)
@@ -111,7 +106,7 @@ class ScoreAssessment:
     """networks without it, which are ranked last."""
     tau: Estimate
     """Kendall's tau with the accuracy."""
-    gain_over_size: Estimate
+    less_size: Estimate
     """that less the tau of model size, on the same resamples."""
     partial: Estimate
     """Kendall's partial tau with the accuracy, given model size."""
@@ -141,7 +136,7 @@ class AccuracyPanel:
     """what model size is here: parameters or MACs, whichever has the higher tau with the accuracy."""
     note: str | None
     """a warning of what these networks cannot say."""
-    assessments: tuple[ScoreAssessment, ...]
+    judged: tuple[ScoreAssessment, ...]
     """the highest tau first."""
     by_chance: Choice | None
     """what picks at random are worth, in points of accuracy as for each score."""
@@ -258,10 +253,4 @@ class Study:
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of ``study.json``."""
-        content = asdict(self)
-        # By the names that the columns of study.csv have.
-        for panel in content["panels"]:
-            panel["judged"] = panel.pop("assessments")
-            for each in panel["judged"]:
-                each["less_size"] = each.pop("gain_over_size")
-        return {"method": describe_method(max(panel.n for panel in self.panels)), **content}
+        return {"method": describe_method(max(panel.n for panel in self.panels)), **asdict(self)}

@@ -93,9 +93,9 @@ def print_study(found: Study) -> None:
     for panel in found.panels:
         print(f"\n{panel.accuracy} ({panel.source}), n = {panel.n:,}; model size is {SIZES[panel.size].label}")
         lines = (
-            (each.score, *map(_tau, (each.tau, each.gain_over_size, each.partial, each.tau_with_size)),
+            (each.score, *map(_tau, (each.tau, each.less_size, each.partial, each.tau_with_size)),
              each.unscored, each.verdict)
-            for each in panel.assessments
+            for each in panel.judged
         )  # fmt: skip
         print_table("", columns, lines)
         _print_choices(panel)
@@ -115,7 +115,7 @@ def _print_choices(panel: AccuracyPanel) -> None:
     """Print what the picks by each score are worth, and those at random."""
     if panel.by_chance is None:
         return
-    known = {each.score: each.choice for each in panel.assessments if each.choice}
+    known = {each.score: each.choice for each in panel.judged if each.choice}
     print_choices({**known, AT_RANDOM: panel.by_chance}, "")
 
 
@@ -123,7 +123,7 @@ def conclude(panel: AccuracyPanel) -> str:
     """Return in one line which scores rank better than model size."""
     said = []
     for outcome, words in _SAID.items():
-        names = [each.score for each in panel.assessments if each.outcome == outcome and each.verdict != SIZE]
+        names = [each.score for each in panel.judged if each.outcome == outcome and each.verdict != SIZE]
         if names or outcome == "beats":
             said.append(f"{words.format(size=SIZES[panel.size].label)}: {', '.join(names) or 'none'}.")
     return f"{panel.accuracy}, n = {panel.n:,}. {' '.join(said)}"
@@ -131,14 +131,14 @@ def conclude(panel: AccuracyPanel) -> str:
 
 def say_power(panel: AccuracyPanel) -> str:
     """Return in one line what difference to model size these networks show, and how many the undecided scores need."""
-    judged = [each for each in panel.assessments if each.verdict != SIZE]
-    least = sorted(value for each in judged if (value := detectable(each.gain_over_size)))
+    judged = [each for each in panel.judged if each.verdict != SIZE]
+    least = sorted(value for each in judged if (value := detectable(each.less_size)))
     if not least:
         return ""
     span = f"{least[0]:.2f}" if len(least) == 1 else f"{least[0]:.2f} to {least[-1]:.2f}, by the score,"
     said = f"{panel.n:,} networks show a true difference to model size from {span} on (in 80 % of studies)."
     needed = [
-        f"{each.score} ({each.gain_over_size.value:+.2f}) {describe_needed(each.gain_over_size)}"
+        f"{each.score} ({each.less_size.value:+.2f}) {describe_needed(each.less_size)}"
         for each in judged
         if each.outcome == "cannot be told apart"
     ]
@@ -187,8 +187,8 @@ def _csv_rows(found: Study) -> Iterator[dict[str, object]]:
     """Yield a row for each score and accuracy, in the order of the columns."""
     stability = {each.score: each for each in found.stability}
     for panel in found.panels:
-        for each in panel.assessments:
-            gain, stable, choice = each.gain_over_size, stability[each.score], each.choice
+        for each in panel.judged:
+            gain, stable, choice = each.less_size, stability[each.score], each.choice
             row: dict[str, object] = {
                 "accuracy": panel.accuracy, "source": panel.source, "n": panel.n, "score": each.score,
                 "unscored": each.unscored, **_cells("tau", each.tau), "size": panel.size, **_cells("less_size", gain),
@@ -222,10 +222,10 @@ def draw_study(found: Study) -> Figure:
     from matplotlib.patches import Patch
 
     panels = found.panels
-    order = [each.score for each in panels[0].assessments]
+    order = [each.score for each in panels[0].judged]
     figure, axes = style.grid(len(panels), (4.0, 1.5 + 0.27 * len(order)), sharey=True)
     for axis, panel in zip(axes, panels, strict=True):
-        for each in panel.assessments:
+        for each in panel.judged:
             tau, place = each.tau, order.index(each.score)
             if tau.value is None:
                 continue
@@ -243,7 +243,7 @@ def draw_study(found: Study) -> Figure:
         axis.grid(axis="x", alpha=0.3)
     title = f"{found.run}: {found.sampling}; {panels[0].source}"
     figure.suptitle(style.wrapped(title, _LETTERS * (1 + min(len(panels), style.ACROSS))), fontsize="medium")
-    there = {each.verdict for panel in panels for each in panel.assessments}
+    there = {each.verdict for panel in panels for each in panel.judged}
     handles = [Patch(color=color, label=label) for name, (color, label) in _VERDICTS.items() if name in there]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize="small")
     return figure

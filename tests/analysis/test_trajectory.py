@@ -108,9 +108,8 @@ def test_facts_by_hand():
     assert found.settles_after == Settling(median=1, min=1, max=1, n=2, never=1)
     ranking = found.ranking
     third = pytest.approx(1 / 3)  # one pair of three changed places
-    assert [epoch.tau_with_init for epoch in ranking.epochs] == [third, third, third]
-    assert [epoch.tau_with_previous for epoch in ranking.epochs] == [third, 1, 1]
-    assert ranking.init_to_final == third
+    assert [epoch.tau_with_init for epoch in ranking] == [third, third, third]
+    assert [epoch.tau_with_previous for epoch in ranking] == [third, 1, 1]
     text = "\n".join(describe_trajectory(found))
     for part in ("+10.00 (median of n = 3", "-1.00 to +30.00", "rises in 2", "after epoch 1", "training in 1"):
         assert part in text
@@ -123,7 +122,7 @@ def test_missing_points_are_counted_and_leave_the_rest():
     found = facts(course(100, None, 111), course(90, 120, 125), Trajectory((), 4), Trajectory())
     assert (found.points_left_out, found.without_points) == (4, 2)
     assert found.change_first_epoch.n == 1
-    assert [epoch.n for epoch in found.ranking.epochs] == [1, 2]
-    assert found.ranking.epochs[0].tau_with_init is None
-    assert found.ranking.init_to_final == -1
+    assert [epoch.n for epoch in found.ranking] == [1, 2]
+    assert found.ranking[0].tau_with_init is None
+    assert found.ranking[-1].tau_with_init == -1
     assert "points without a finite score: 4, networks without a trajectory: 2" in describe_trajectory(found)[-1]

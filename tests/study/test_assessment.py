@@ -57,7 +57,7 @@ def test_taus_differences_and_partial_taus_are_those_of_networks_drawn_one_by_on
         for name, each in by_name.items()
     }
     size, yz = by_name["params"].ranks, with_accuracy["params"]
-    for each in panel.assessments:
+    for each in panel.judged:
         own, xy = by_name[each.score].ranks, with_accuracy[each.score]
         xz = [
             tau_of_pairs(own[drawn], size[drawn])
@@ -67,8 +67,8 @@ def test_taus_differences_and_partial_taus_are_those_of_networks_drawn_one_by_on
         gain = np.subtract(xy, yz)
         assert each.tau.value == pytest.approx(xy[0])
         assert [each.tau.low, each.tau.high] == quantiles(xy[1:])
-        assert each.gain_over_size.value == pytest.approx(gain[0], abs=1e-9)
-        assert [each.gain_over_size.low, each.gain_over_size.high] == quantiles(gain[1:])
+        assert each.less_size.value == pytest.approx(gain[0], abs=1e-9)
+        assert [each.less_size.low, each.less_size.high] == quantiles(gain[1:])
         assert each.tau_with_size == pytest.approx(xz[0])
         if each.score in ("good", "some"):
             assert each.partial.value == pytest.approx(partial[0])
