@@ -77,7 +77,8 @@ def judge_choices(ranks: Mapping[str, Values], accuracies: Values) -> dict[str, 
         regret = {draws: best[draws] - by_score.mean(accuracies, _best_of(draws, n)) for draws in best}
         top_found = by_score.mean(is_top, lambda places: np.minimum(places, most) / most)
         ndcg = np.divide(by_score.mean(gains, _discount), ideal, out=np.full_like(ideal, np.nan), where=ideal > 0)
-        estimates = {draws: estimate_of(values, n) for draws, values in regret.items()}
+        # A sum that is 0 to rounding is no -0.00.
+        estimates = {draws: estimate_of(np.round(values, 9) + 0.0, n) for draws, values in regret.items()}
         found[name] = Choice(estimates, estimate_of(top_found, n), estimate_of(ndcg, n))
     return found
 

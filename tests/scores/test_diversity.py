@@ -80,7 +80,9 @@ class Gated(nn.Module):
         if not self.linear:
             gate, values = self.layer(x).chunk(2, 1)
             return self.head((gate.relu() * values).flatten(2).mean(2))
-        x = nn.functional.linear(x.permute(0, 2, 3, 1), self.layer.weight[:, :, 0, 0], self.layer.bias)
+        x = nn.functional.linear(x.permute(0, 2, 3, 1), self.layer.weight[:, :, 0, 0])
+        # As ResMLP has it: the images are the last of three.
+        x = torch.addcmul(self.layer.bias, torch.ones(16), x)
         gate, values = x.flatten(1, 2).chunk(2, -1)
         return self.head((gate.relu() * values).mean(1))
 
