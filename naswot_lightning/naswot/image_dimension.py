@@ -19,8 +19,9 @@ _PLACES = (torch, Tensor, F, torch._C._nn)
 _ELEMENTWISE = (
     "add sub mul div true_divide addcmul where neg abs square sqrt rsqrt exp pow clone contiguous detach to float "
     "half bfloat16 double relu relu6 leaky_relu prelu rrelu hardtanh threshold clamp clip clamp_min clamp_max maximum "
-    "minimum sigmoid tanh silu gelu hardswish hardsigmoid elu selu celu mish softplus dropout dropout2d alpha_dropout "
-    "feature_alpha_dropout batch_norm instance_norm group_norm layer_norm rms_norm local_response_norm normalize"
+    "minimum masked_fill sigmoid tanh silu gelu hardswish hardsigmoid elu selu celu mish softplus dropout dropout2d "
+    "alpha_dropout feature_alpha_dropout batch_norm instance_norm group_norm layer_norm rms_norm local_response_norm "
+    "normalize"
 )
 _LAYERS = (
     "conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d linear pad interpolate cat concat "

@@ -10,7 +10,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from functools import partial
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, NoReturn, TypeVar, get_args
 
 import torch
 import torch.nn.functional as F
@@ -294,7 +294,7 @@ class ReLURecorder(TorchFunctionMode):
         handler = _HANDLERS.get(func)
         # Fused, or of a quantized network.
         if handler is None and "relu" in getattr(func, "__name__", ""):
-            raise UnseenCallError(f"the network calls {func.__name__}, {_HIDDEN}")
+            _refuse(self, func, args, kwargs)
         output = func(*args, **kwargs) if handler is None else handler(self, func, args, kwargs)
         self._dimensions.follow(func, args, output)
         return output
@@ -380,6 +380,31 @@ def _rectify_larger(recorder: ReLURecorder, func: Callable[..., Any], args: Any,
     return func(*args, **kwargs)
 
 
+def _rectify_by_mask(recorder: ReLURecorder, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
+    """Handle products with a mask, and what fills by one: a ReLU of x where they make max(x, 0) of it, and not x."""
+    given = [each for each in (*args, *kwargs.values()) if isinstance(each, Tensor) and each.numel() > 1]
+    if args and len(given) > 1 and len({each.shape for each in given}) == 1 and any(map(_may_be_mask, given)):
+        # Of a copy, since the call may be in place.
+        first = args[0].clone()
+        made = func(first, *args[1:], **kwargs)
+        made = first if made is None else made
+        for x in given:
+            if x.dtype == made.dtype and torch.equal(made, x.relu()) and not torch.equal(made, x):
+                return recorder.rectify(lambda _: func(*args, **kwargs), (x,), {})
+    return func(*args, **kwargs)
+
+
+def _may_be_mask(tensor: Tensor) -> bool:
+    if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+        return False
+    # One value tells most products of feature maps from those with a mask.
+    return tensor.dtype == torch.bool or (tensor.is_floating_point() and tensor[(0,) * tensor.dim()].item() in (0, 1))
+
+
+def _refuse(recorder: ReLURecorder, func: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> NoReturn:
+    raise UnseenCallError(f"the network calls {func.__name__}, {_HIDDEN}")
+
+
 _PLAIN_RELU = {F.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_}
 _RELU_IN_PLACE = {torch.relu_, Tensor.relu_}
 _SMOOTH = "silu gelu hardswish elu selu celu mish softplus"
@@ -389,6 +414,8 @@ _HANDLERS: dict[Callable[..., Any], _Handler] = {
     **dict.fromkeys(functions_named("threshold"), _rectify_from_zero(1, "threshold", None)),
     **dict.fromkeys(functions_named("clamp clip clamp_min"), _rectify_from_zero(1, "min", None)),
     **dict.fromkeys(functions_named("maximum fmax max"), _rectify_larger),
+    **dict.fromkeys(functions_named("mul multiply where masked_fill __setitem__"), _rectify_by_mask),
+    **dict.fromkeys(functions_named("_addmm_activation _foreach_clamp_min _foreach_maximum"), _refuse),
     **dict.fromkeys(functions_named(_SMOOTH), ReLURecorder.activate_smoothly),
     **dict.fromkeys(functions_named("sigmoid tanh erf"), ReLURecorder.gate),
     **dict.fromkeys((*_NORMS, *_FIXED_NORMS), ReLURecorder.normalize),

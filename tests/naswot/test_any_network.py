@@ -267,6 +267,7 @@ def test_calls_that_cannot_be_seen_are_an_error_and_the_network_is_restored():
         (torch.jit.trace(with_norm(), images_of()), "in TorchScript"),
         (nn.Sequential(nn.Flatten(2), nn.RNN(64, 8, nonlinearity="relu", batch_first=True)), "calls rnn_relu, where"),
         (Calls(lambda module, x: F.relu(torch.vmap(F.relu)(x))), "within torch.vmap"),
+        (Calls(lambda module, x: torch._foreach_clamp_min([F.relu(x)], 0)[0]), "calls _foreach_clamp_min, where"),
     ):
         network.train()
         with pytest.raises(UnseenCallError, match=what):
@@ -289,6 +290,11 @@ def test_the_original_of_what_is_compiled_is_scored():
         assert math.isfinite(naswot_score(network, images_of()))
 
 
+def filled_with_zeros(x):
+    x[x < 0] = 0
+    return x
+
+
 def test_spellings_of_a_rectifier():
     zero = torch.zeros(())
     for spelling in (
@@ -296,10 +302,15 @@ def test_spellings_of_a_rectifier():
         lambda x: x.clamp(min=np.float32(0)), lambda x: torch.clamp(x, min=zero), lambda x: x.clamp(zero, zero + 6),
         lambda x: torch.ops.aten.relu.default(x), lambda x: torch.ops.aten.clamp_min(x, 0),
         lambda x: torch.maximum(x, zero), lambda x: torch.max(torch.zeros_like(x), other=x),
-        lambda x: torch.fmax(x, zero),
+        lambda x: torch.fmax(x, zero), lambda x: torch.where(x > 0, x, 0), lambda x: torch.where(x < 0, zero, x),
+        lambda x: x * (x > 0), lambda x: (x > 0).float() * x, lambda x: x.masked_fill_(x < 0, 0),
+        lambda x: torch.ops.aten.mul.Tensor(x, x > 0), filled_with_zeros,
     ):  # fmt: skip
         assert units(Calls(lambda module, x, spelling=spelling: F.relu(spelling(x.clone())))) == 288
-    for other in (lambda x: x.clamp(min=torch.tensor(0.5)), lambda x: torch.max(x, -x), lambda x: x.max(1, True)[0]):
+    for other in (
+        lambda x: x.clamp(min=torch.tensor(0.5)), lambda x: torch.max(x, -x), lambda x: x.max(1, True)[0],
+        lambda x: torch.where(x > 0.5, x, 0), lambda x: x * torch.ones_like(x), lambda x: x * torch.sigmoid(x),
+    ):  # fmt: skip
         assert units(Calls(lambda module, x, other=other: other(F.relu(x)).expand_as(x))) == 144
 
 
