@@ -69,8 +69,11 @@ class Ranks:
 
     def __exit__(self, *_: object) -> None:
         """Let the others end, who wait for more."""
-        if self.is_first and self._is_whole:
-            self._fabric.broadcast(None)
+        if self._is_whole:
+            if self.is_first:
+                self._fabric.broadcast(None)
+            # Lightning leaves a group of gloo to the end of Python, whose threads can then abort the process.
+            torch.distributed.destroy_process_group()
 
     def run(self, task: Any, items: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
         """Train the picks of some folders with all processes, as a TrainPick does; yield each with how it ended.
