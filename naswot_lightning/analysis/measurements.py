@@ -1,26 +1,19 @@
-"""What some figures show of networks that were scored anew: its records, and the files of a run folder that keep it."""
+"""What some figures show of networks that were scored anew, and the file that keeps the scores of Figure 5."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from naswot_lightning.errors import UserError
-from naswot_lightning.storage.files import atomic_path, damaged_line, whole_lines
-from naswot_lightning.storage.foreign import reading
+from naswot_lightning.storage.files import damaged_line, whole_lines
 from naswot_lightning.storage.records import STRICT, Count, Number, Positive, from_json
 
 BATCHES, NOISE, WEIGHTS, SIZES = "mini-batches", "noise", "initializations", "mini-batch sizes"
 ABLATIONS = (BATCHES, NOISE, WEIGHTS, SIZES)
-
-MatrixKind = Literal["kernels", "jacobians"]
-# Images of a mini-batch whose similarities are kept and shown.
-MOST_IMAGES = 256
 
 
 @dataclass(frozen=True)
@@ -115,68 +108,14 @@ def read_ablation(path: Path) -> AblationFile | None:
 
 
 @dataclass(frozen=True)
-class SimilarityMetadata:
-    """What the matrices of a file belong to."""
-
-    kind: MatrixKind
-    space: str
-    images: str
-    """the data set of the mini-batch."""
-    batch_size: Count
-    probe: str
-    """fingerprint of the mini-batch."""
-    seed: Count
-    """of mini-batch, weights and choice of the networks."""
-    source: str
-    """which accuracies the networks are chosen by."""
-    known: Count
-    """networks that have one."""
-    architectures: tuple[str, ...]
-    """of the n networks that are kept, the least accurate range first."""
-    accuracies: tuple[Number, ...]
-    """(n,) percent."""
-    columns: tuple[Count, ...]
-    """(n,) the range that each stands for."""
-    left_out: Count
-    """chosen networks without such a matrix."""
-
-    __pydantic_config__ = STRICT
-
-
-@dataclass(frozen=True)
 class Similarities:
     """How similar the images of a mini-batch are to each of n networks."""
 
-    metadata: SimilarityMetadata
     matrices: np.ndarray
-    """(n, N, N) float32: K_H / N_A, or the correlations of the rows of the Jacobian; of the first
-    :data:`MOST_IMAGES` images where the mini-batch has more."""
-
-    def write(self, path: Path) -> None:
-        """Write them atomically; the same matrices give the same bytes."""
-        header = json.dumps(asdict(self.metadata)).encode()
-        with atomic_path(path) as part, open(part, "wb") as file:
-            np.savez_compressed(file, header=np.frombuffer(header, np.uint8), matrices=self.matrices.astype(np.float32))
-
-
-def similarities_path(folder: Path, kind: MatrixKind) -> Path:
-    """Return where a run folder keeps them."""
-    return folder / "measured" / f"{kind}.npz"
-
-
-def read_similarities(folder: Path, kind: MatrixKind) -> Similarities | None:
-    """Return what a run folder keeps; None where it keeps none. A damaged file is a UserError."""
-    path = similarities_path(folder, kind)
-    try:
-        with reading(path, "measurement", "remove the file: it is measured again when asked for"):
-            with np.load(path, allow_pickle=False) as archive:
-                metadata = from_json(SimilarityMetadata, archive["header"].tobytes())
-                matrices = archive["matrices"]
-            count, side = len(metadata.architectures), min(metadata.batch_size, MOST_IMAGES)
-            if metadata.kind != kind or not len(metadata.accuracies) == len(metadata.columns) == count > 0:
-                raise ValueError("other networks than it names")
-            if matrices.dtype != np.float32 or matrices.shape != (count, side, side) or not np.isfinite(matrices).all():
-                raise ValueError("other matrices than it names")
-    except FileNotFoundError:
-        return None
-    return Similarities(metadata, matrices)
+    """(n, N, N): K_H / N_A, or the correlations of the rows of the Jacobian, of at most 256 images."""
+    accuracies: tuple[float, ...]
+    """(n,) percent."""
+    ranges: tuple[int, ...]
+    """(n,) the range of accuracy that each stands for, ascending."""
+    title: str
+    """space, mini-batch, and how many networks were chosen by which accuracies."""

@@ -31,8 +31,7 @@ def run_report(config: ReportConfig) -> int:
         trust_named({"score": folder.read_config().get("score")})
     run = read_rows(folder, read_run(folder))
     if config.figure:
-        _measure_figures(folder, run, config)
-        run = read_rows(folder, read_run(folder))
+        run = _measure_figures(folder, run, config)
     out, findings = folder.figures if config.out is None else Path(config.out), find(run)
     drawn = draw_figures(run, findings, out, config.figures, config.format)
     for name, file in drawn.items():
@@ -49,15 +48,16 @@ def run_report(config: ReportConfig) -> int:
     return 0
 
 
-def _measure_figures(folder: RunFolder, run: Run, config: ReportConfig) -> None:
-    """Measure what the figures need that are asked for; one that cannot be measured is an error where it is alone."""
+def _measure_figures(folder: RunFolder, run: Run, config: ReportConfig) -> Run:
+    """Return the run with what the figures show; one that cannot be measured is an error where it is alone."""
     # Loads torch.
     from naswot_lightning.diagnostics.measure import measure_for_figure
 
     for name in config.figures:
         try:
-            measure_for_figure(name, folder, run, config)
+            run = measure_for_figure(name, folder, run, config)
         except UserError as error:
             if len(config.figures) == 1:
                 raise
             print(error)
+    return run

@@ -1,14 +1,13 @@
-"""What some figures show that no file of a run holds: it is measured once, and kept in the run folder.
+"""What some figures show of networks that are scored anew: the scores of Figure 5, and how similar images are to them.
 
-Beside the ablation these are matrices: how similar images are to a network, by its kernel or its Jacobian's rows.
+Images are similar to a network by its kernel, or by the rows of its Jacobian.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,23 +18,19 @@ from tqdm import tqdm
 from naswot_lightning.analysis.evidence import NetworksWithAccuracy
 from naswot_lightning.analysis.measurements import (
     BATCHES,
-    MOST_IMAGES,
     NOISE,
     SIZES,
     WEIGHTS,
     AblationFile,
     AblationHeader,
     AblationLine,
-    MatrixKind,
     SelectedNetwork,
     Similarities,
-    SimilarityMetadata,
     ablation_path,
     read_ablation,
-    similarities_path,
 )
 from naswot_lightning.config import SearchConfig
-from naswot_lightning.data.probe import Probe, load_probe, probe_source
+from naswot_lightning.data.probe import load_probe, probe_source
 from naswot_lightning.errors import UserError
 from naswot_lightning.naswot import NoRectifierError
 from naswot_lightning.networks import build_network, get_device, move_network
@@ -89,7 +84,7 @@ class AblationPlan:
             yield AblationCondition(BATCHES, number, size, first, seed)
             yield AblationCondition(NOISE, number, size, first, seed)
             yield AblationCondition(WEIGHTS, number, size, seed, first)
-            for each in self.batch_sizes:
+            for each in dict.fromkeys(self.batch_sizes):
                 yield AblationCondition(SIZES, number, each, first, seed)
 
 
@@ -128,7 +123,6 @@ def measure_ablation(plan: AblationPlan, path: Path, overwrite: bool = False) ->
     Each condition is written as soon as it is measured, so that a killed command continues behind the last one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    wanted = list(plan.conditions)
     with lock_folder(path.parent):
         kept = read_ablation(path)
         if kept is not None and kept.header != plan.header:
@@ -139,30 +133,31 @@ def measure_ablation(plan: AblationPlan, path: Path, overwrite: bool = False) ->
                 raise UserError(f"{path} was made with other settings: {changed}; use --overwrite to measure anew")
             path.unlink()
             kept = None
+        done = set() if kept is None else set(_conditions_of(kept))
+        missing = [condition for condition in plan.conditions if condition[:3] not in done]
         with JsonLines(path) as file:
             if kept is None:
                 file.append(asdict(plan.header))
-            done = set(_keys(kept)) if kept else set()
-            missing = [condition for condition in wanted if condition[:3] not in done]
             if missing:
-                _measure(plan, missing, len(wanted), file)
+                _measure(plan, missing, file)
     found = read_ablation(path)
     # The file was just written.
     assert found is not None
-    keys = {condition[:3] for condition in wanted}
-    return AblationFile(found.header, found.samples[[key in keys for key in _keys(found)]])
+    wanted = {condition[:3] for condition in plan.conditions}
+    return replace(found, samples=found.samples[[each in wanted for each in _conditions_of(found)]])
 
 
-def _keys(found: AblationFile) -> Iterator[tuple[Any, ...]]:
-    return zip(*(found.samples[name].tolist() for name in ("ablation", "number", "batch_size")), strict=True)
+def _conditions_of(found: AblationFile) -> Iterator[tuple[Any, ...]]:
+    """Return what tells conditions apart, of each row."""
+    return found.samples[["ablation", "number", "batch_size"]].itertuples(index=False, name=None)
 
 
-def _measure(plan: AblationPlan, missing: Sequence[AblationCondition], wanted: int, file: JsonLines) -> None:
+def _measure(plan: AblationPlan, missing: Sequence[AblationCondition], file: JsonLines) -> None:
     own, space = plan.header, plan.space
     draw = probe_source(own.images, plan.data_dir, own.image_size, own.split_file)
     # Of the size of the data set's images.
     draw_noise = probe_source("noise", "", draw(2, own.seed, None).image_size)
-    for each in tqdm(missing, "scoring", wanted, initial=wanted - len(missing), unit=" conditions", mininterval=10.0):
+    for each in tqdm(missing, "scoring", unit=" conditions", mininterval=10.0):
         draw_images = draw_noise if each.ablation == NOISE else draw
         probe = draw_images(each.batch_size, each.images, own.probe_size)
         # All networks share the mini-batch and the seed of the weights.
@@ -180,63 +175,80 @@ def _measure(plan: AblationPlan, missing: Sequence[AblationCondition], wanted: i
 _RANGES, _EACH = 5, 3
 # Of fewer networks with an accuracy there is none in some 5 % of the accuracies.
 _FEW = 20
+# Images of a mini-batch whose similarities are shown.
+_MOST_IMAGES = 256
 
 
-@dataclass(frozen=True)
-class RunNetworks:
-    """The networks of a run and its mini-batch, as its search saw them."""
-
-    space: Space
-    images: str
-    """the data set of the mini-batch."""
-    data_dir: str
-    settings: Mapping[str, Any]
-    device: torch.device
-
-    def setting(self, name: str) -> Any:
-        """Return a setting of the run; the search's default where picks were given by hand."""
-        return self.settings.get(name, getattr(SearchConfig(), name))
-
-    @cached_property
-    def probe(self) -> Probe:
-        """The mini-batch of the search."""
-        rest = (self.setting(name) for name in ("batch_size", "seed", "probe_size", "image_size", "split_file"))
-        return load_probe(self.images, self.data_dir, *rest).to(self.device)
-
-    def measured(self, architecture: str) -> Measured:
-        """Return a network, with the weights that it had in the search, on the mini-batch."""
-        # The seed and the architecture alone decide the weights.
-        network = build_network(self.space, architecture, self.setting("seed"), self.probe.num_classes)
-        network = move_network(network, self.device, self.space.channels_last)
-        return Measured(network, self.probe, units=self.setting("units"))
-
-
-def compute_similarities(kind: MatrixKind, known: NetworksWithAccuracy, networks: RunNetworks) -> Similarities:
-    """Return the matrices of a few networks of each range of accuracy; where none has one, a UserError."""
-    ranges, matrices = in_ranges(known.accuracies, networks.setting("seed")), {}
-    for column, index in ((column, index) for column, indices in enumerate(ranges) for index in indices):
-        matrix = _matrix(kind, networks.measured(known.architectures[index]))
-        if matrix is not None:
-            matrices[column, index] = matrix[:MOST_IMAGES, :MOST_IMAGES].cpu().numpy()
-    looked_at = sum(map(len, ranges))
-    kept = list(matrices)
-    if not kept:
-        raise UserError(f"none of {looked_at} networks of {known.space} has {kind} to show")
-    metadata = SimilarityMetadata(
-        kind=kind,
-        space=known.space,
-        images=networks.images,
-        batch_size=len(networks.probe.images),
-        probe=networks.probe.fingerprint,
-        seed=networks.setting("seed"),
-        source=known.source,
-        known=len(known.accuracies),
-        architectures=tuple(known.architectures[index] for _, index in kept),
-        accuracies=tuple(float(known.accuracies[index]) for _, index in kept),
-        columns=tuple(column for column, _ in kept),
-        left_out=looked_at - len(kept),
+def measure_for_figure(figure: str, folder: RunFolder, run: Run, config: ReportConfig) -> Run:
+    """Return a run with what a figure shows of its networks, scored anew; of any other figure the run as it is."""
+    if figure not in ("figure1", "figure5", "jacobian_histograms"):
+        return run
+    found = networks_with_accuracy(run)
+    if found is None:
+        raise UserError(
+            f"{figure}: no accuracy is known in {folder.path}; search with --benchmark, or train picks: "
+            f"naswot train --run_dir {folder.path} --top 10 --select spread"
+        )
+    if config.trust:
+        trust(found.space)
+        trust(found.images)
+    # Of picks that were given by hand, the search's defaults.
+    settings = {**vars(SearchConfig()), **run.settings}
+    if config.data_dir is not None:
+        settings["data_dir"] = config.data_dir
+    space, device = known_space(found.space), get_device(config.device)
+    if figure == "figure1":
+        return replace(run, kernels=_similarities(figure, found, space, settings, device))
+    if figure == "jacobian_histograms":
+        return replace(run, jacobians=_similarities(figure, found, space, settings, device))
+    known = found.architectures, found.accuracies
+    few = len(found.accuracies) < _FEW
+    header = AblationHeader(
+        **{name: settings[name] for name in ("image_size", "probe_size", "split_file", "batch_size", "seed")},
+        space=space.name,
+        images=found.images,
+        canonical=bool(settings["canonical"]),
+        source=found.source,
+        networks=tuple(select_best(*known) if few else select_by_percentile(*known, settings["seed"])),
     )
-    return Similarities(metadata, np.stack(list(matrices.values())).astype(np.float32))
+    plan = AblationPlan(space, header, settings["data_dir"], config.samples, tuple(config.batch_sizes), device)
+    path = ablation_path(folder.path)
+    measure_ablation(plan, path, config.overwrite)
+    return replace(run, ablation=read_ablation(path))
+
+
+def _similarities(
+    figure: str, known: NetworksWithAccuracy, space: Space, settings: Mapping[str, Any], device: torch.device
+) -> Similarities:
+    """Return the matrices of a few networks of each range of accuracy; where none has one, a UserError."""
+    seed = settings["seed"]
+    mini_batch = (
+        settings[name] for name in ("data_dir", "batch_size", "seed", "probe_size", "image_size", "split_file")
+    )
+    probe = load_probe(known.images, *mini_batch).to(device)
+    found: list[tuple[int, float, np.ndarray]] = []
+    ranges = in_ranges(known.accuracies, seed)
+    for number, indices in enumerate(ranges):
+        for index in indices:
+            # The weights are those of the search: the seed and the architecture alone decide them.
+            network = build_network(space, known.architectures[index], seed, probe.num_classes)
+            measured = Measured(move_network(network, device, space.channels_last), probe, units=settings["units"])
+            matrix = (
+                _jacobian_correlations(measured) if figure == "jacobian_histograms" else _normalised_kernel(measured)
+            )
+            if matrix is not None:
+                shown = matrix[:_MOST_IMAGES, :_MOST_IMAGES].cpu().numpy().astype(np.float32)
+                found.append((number, float(known.accuracies[index]), shown))
+    chosen = sum(map(len, ranges))
+    if not found:
+        raise UserError(f"{figure}: none of {chosen} networks of {known.space} has anything to show")
+    left_out = f", {chosen - len(found)} left out" if len(found) < chosen else ""
+    title = (
+        f"{known.space}, {len(probe.images)} images of {known.images}, seed {seed}; {len(found)} of "
+        f"n = {len(known.accuracies):,} networks{left_out}, by {known.source}"
+    )
+    columns, accuracies, matrices = zip(*found, strict=True)
+    return Similarities(np.stack(matrices), accuracies, columns, title)
 
 
 def in_ranges(accuracies: np.ndarray, seed: int, ranges: int = _RANGES, each: int = _EACH) -> list[list[int]]:
@@ -253,50 +265,16 @@ def in_ranges(accuracies: np.ndarray, seed: int, ranges: int = _RANGES, each: in
     return [part[indices].tolist() for part, indices in zip(parts, kept, strict=True)]
 
 
-def _matrix(kind: MatrixKind, measured: Measured) -> torch.Tensor | None:
-    """Return K_H / N_A, whose diagonal is 1, or the correlations of the Jacobian's rows; None where there is none."""
-    if kind == "jacobians":
-        found = correlations_of_rows(jacobian_of(measured))
-        return found if bool(found.isfinite().all() and found.diagonal().all()) else None
+def _normalised_kernel(measured: Measured) -> torch.Tensor | None:
+    """Return K_H / N_A, whose diagonal is 1; None where there is none."""
     try:
         kernel = measured.kernel
     except NoRectifierError:
         return None
-    # N_A is the diagonal of K_H.
     return None if kernel.has_nan else kernel.matrix / kernel.n_units
 
 
-def measure_for_figure(figure: str, folder: RunFolder, run: Run, config: ReportConfig) -> None:
-    """Measure what a figure shows into the run folder; of any other figure nothing."""
-    if figure not in ("figure1", "figure5", "jacobian_histograms"):
-        return
-    found = networks_with_accuracy(run)
-    if found is None:
-        raise UserError(
-            f"{figure}: no accuracy is known in {folder.path}; search with --benchmark, or train picks: "
-            f"naswot train --run_dir {folder.path} --top 10 --select spread"
-        )
-    if config.trust:
-        trust(found.space)
-        trust(found.images)
-    data_dir = str(run.settings.get("data_dir", "data")) if config.data_dir is None else config.data_dir
-    networks = RunNetworks(known_space(found.space), found.images, data_dir, run.settings, get_device(config.device))
-    if figure == "figure5":
-        known = found.architectures, found.accuracies
-        few, seed = len(found.accuracies) < _FEW, networks.setting("seed")
-        names = ("image_size", "probe_size", "split_file", "batch_size", "seed")
-        same = {name: networks.setting(name) for name in names}
-        header = AblationHeader(
-            **same,
-            space=networks.space.name,
-            images=networks.images,
-            canonical=bool(run.settings.get("canonical", True)),
-            source=found.source,
-            networks=tuple(select_best(*known) if few else select_by_percentile(*known, seed)),
-        )
-        sizes = tuple(dict.fromkeys(config.batch_sizes))
-        plan = AblationPlan(networks.space, header, data_dir, config.samples, sizes, networks.device)
-        measure_ablation(plan, ablation_path(folder.path), config.overwrite)
-        return
-    kind: MatrixKind = "kernels" if figure == "figure1" else "jacobians"
-    compute_similarities(kind, found, networks).write(similarities_path(folder.path, kind))
+def _jacobian_correlations(measured: Measured) -> torch.Tensor | None:
+    """Return the correlations of the Jacobian's rows; None where a row is constant or not finite."""
+    found = correlations_of_rows(jacobian_of(measured))
+    return found if bool(found.isfinite().all() and found.diagonal().all()) else None

@@ -17,7 +17,6 @@ from naswot_lightning.analysis.measurements import (
     Similarities,
     ablation_path,
     read_ablation,
-    read_similarities,
 )
 from naswot_lightning.analysis.pareto import Objective, parse_objectives
 from naswot_lightning.analysis.results import (
@@ -66,10 +65,11 @@ class Run:
     """whether the ranking is of the finished candidates of a search that has written none yet."""
     benchmark: BenchmarkEvidence | None = None
     """what the accuracies of a table say of the ranking."""
-    kernels: Similarities | None = None
-    """of a few networks, where they were measured, as ``jacobians`` and ``ablation``."""
-    jacobians: Similarities | None = None
     ablation: AblationFile | None = None
+    """the scores of Figure 5, where they were measured."""
+    kernels: Similarities | None = None
+    """of a few networks, where a figure asked for it; no file holds it, nor ``jacobians``."""
+    jacobians: Similarities | None = None
     confusion: Confusion | None = None
     """of the test images, to the best network; None where its folder has none."""
     versions: Sequence[Versions] = ()
@@ -128,8 +128,6 @@ def read_run(folder: RunFolder, ranking: pd.DataFrame | None = None) -> Run:
         trajectories={each.pick: each.trajectory for each in trainings if each.result is not None},
         trainings=trainings,
         benchmark=read_benchmark_evidence(folder.path / "benchmark_evidence.json"),
-        kernels=read_similarities(folder.path, "kernels"),
-        jacobians=read_similarities(folder.path, "jacobians"),
         ablation=read_ablation(ablation_path(folder.path)),
         confusion=None if best is None else read_confusion(folder.picks / best.pick),
         versions=read_versions(folder.versions),

@@ -22,7 +22,7 @@ class ReportConfig:
     figure: list[str] = field(default_factory=list)
     """only these figures: {figures}, of your own (module.name), or all; by default each that the files have something
     to show of, and report.html.
-    figure1, figure5 and jacobian_histograms score networks anew where they are named, and keep it in the run folder."""
+    figure1, figure5 and jacobian_histograms score networks anew where they are named; scores of figure5 are kept."""
     format: list[str] = field(default_factory=lambda: ["png"])
     """the files of each: png, svg, pdf."""
     out: str | None = None

@@ -159,7 +159,7 @@ def reproduce_figure5(figure: str, settings: AblationSettings) -> int:
         source=f"{table.name}: {known.label}",
         networks=tuple(networks),
     )
-    sizes, device = tuple(dict.fromkeys(settings.batch_sizes)), get_device(settings.device)
+    sizes, device = tuple(settings.batch_sizes), get_device(settings.device)
     plan = AblationPlan(get_space(space), header, settings.data_dir, settings.samples, sizes, device)
     path = Path(settings.out) / figure
     samples = measure_ablation(plan, path.with_suffix(".jsonl"), settings.overwrite).samples

@@ -23,7 +23,7 @@ _FILES = (
     "config.yaml", "scores.jsonl", "ranking.json", "ranking.csv", "calibration.csv", "hardware.json", "operators.json",
     "comparison.csv", "comparison_seeds.csv", "evidence.json", "benchmark_evidence.json", "report.html",
     "versions.json", ".run_id", ".wandb_runs.json", "study/study.csv", "study/study.json", "study/study.png",
-    "measured/kernels.npz", "measured/jacobians.npz", "measured/ablation.jsonl", "measured/.lock", "loggers/.lock",
+    "measured/ablation.jsonl", "measured/.lock", "loggers/.lock",
 )  # fmt: skip
 _FOLDERS = (
     "picks", "trials", "trials/picks", "figures", "wandb", "jobs", "study", "measured", "csv", "tensorboard", "loggers",

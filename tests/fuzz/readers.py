@@ -21,8 +21,6 @@ from naswot_lightning.analysis.measurements import (
     ABLATIONS,
     AblationHeader,
     SelectedNetwork,
-    Similarities,
-    SimilarityMetadata,
     read_ablation,
 )
 from naswot_lightning.analysis.results import Network
@@ -110,15 +108,6 @@ def _evidence(_: random.Random) -> bytes:
         "verdict": asdict(judge(found)),
     }  # fmt: skip
     return _json({"benchmark": "mine", "target": target, **known})
-
-
-def _matrices(rng: random.Random, kind) -> bytes:
-    metadata = SimilarityMetadata(
-        kind, "nasbench201", "digits", 4, "probe", 0, "mine", 2, ("a0", "a1"), (50.0, 51.0), (0, 1), 0
-    )
-    with TemporaryDirectory() as folder:
-        Similarities(metadata, np.full((2, 4, 4), 0.5, np.float32)).write(Path(folder, "x.npz"))
-        return Path(folder, "x.npz").read_bytes()
 
 
 def _ablation(rng: random.Random) -> bytes:
@@ -219,21 +208,14 @@ def _show_versions(folder: Path) -> None:
     write_page(folder)
 
 
-def _draw(name: str) -> Callable[[Path], None]:
-    def read(folder: Path) -> None:
-        run = read_run(RunFolder(folder))
-        draw_figure(name, run, find(run), [folder / "figures" / f"{name}.png"])
-
-    return read
-
-
 def _continue_ablation(folder: Path) -> None:
     path = folder / "measured" / "ablation.jsonl"
     before = read_ablation(path)
     with JsonLines(path) as file:
         if before is not None and len(before.header.networks) == 3:
             file.append({"ablation": ABLATIONS[0], "number": 77, "batch_size": 16, "scores": [1.0, None, 3.0]})
-    _draw("figure5")(folder)
+    run = read_run(RunFolder(folder))
+    draw_figure("figure5", run, find(run), [folder / "figures" / "figure5.png"])
 
 
 def _read_config(kind: type, name: str) -> Callable[[Path], None]:
@@ -327,8 +309,6 @@ READERS = {
         lambda rng: _json([{"python": f"3.{rng.randrange(9, 14)}", "torch": "2.4.0+cpu"}]), _show_versions, _SEARCH
     ),
     "benchmark_evidence.json": Reader(_evidence, write_page, _SEARCH),
-    "measured/kernels.npz": Reader(partial(_matrices, kind="kernels"), _draw("figure1"), _SEARCH),
-    "measured/jacobians.npz": Reader(partial(_matrices, kind="jacobians"), _draw("jacobian_histograms"), _SEARCH),
     "measured/ablation.jsonl": Reader(_ablation, _continue_ablation, _SEARCH),
     _PICK_CONFIG: Reader(lambda _: _yaml({**_pick_settings().to_plain(), "wandb": asdict(_PICK)}), _read_pick),
     "picks/1-x/retry.yaml": Reader(lambda _: b"accumulate: 2\n", _read_pick, (_PICK_CONFIG,)),

@@ -44,7 +44,6 @@ def changed_json(change):
 FOUND = [
     ("picks/1-x/retry.yaml", lambda _: b"accumulate: no\n", "accumulate: False, expected a whole number"),
     ("picks/1-x/config.yaml", lambda text: text.replace(b"\nprobe_split: ", b"\nprobe_split: x"), "are damaged"),
-    ("measured/kernels.npz", lambda content: content[: len(content) // 2], "is damaged, or no measurement"),
     ("measured/ablation.jsonl", lambda content: b"{}\n" + content, "ablation.jsonl, line 1: "),
     ("picks/1-x/trajectory.csv", lambda _: b"step,epoch,score,status\n1,1e300,3.5,ok\n", "is damaged"),
     ("benchmark_evidence.json", changed_json(lambda known: known["correlations"].pop("score_init")), "score_init"),

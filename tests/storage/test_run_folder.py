@@ -96,7 +96,7 @@ def test_overwrite_removes_files_of_the_run_alone(folder):
         f"wandb/offline-run-20250101_000000-{mark}-1-17/run",
         f"wandb/run-20250101_000000-{mark}-search/run", "figures/figure6.png", "comparison.csv", "evidence.json",
         "jobs/20250101-000000-ab_d3fgh/4711_0_result.pkl",
-        "figures/figure3.svg", "figures/figure3.pdf", "measured/kernels.npz", "measured/ablation.jsonl",
+        "figures/figure3.svg", "figures/figure3.pdf", "measured/ablation.jsonl",
         "study/study.csv", "study/study.json", "study/study.png",
         f"csv/{mark}-search/metrics.csv", f"tensorboard/{mark}-1-17-3f2a/events", f"loggers/csv-{mark}-search.json",
         f"loggers/mlflow-{mark}-comparison.json", "mlflow.db", "mlartifacts/1/3f2a/artifacts/comparison.csv",

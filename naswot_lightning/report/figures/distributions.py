@@ -72,30 +72,23 @@ def _grid(found: Similarities, what: str, draw_panel: Callable[[Any, np.ndarray]
     """Draw a panel per network under the accuracies of its range; ``aspect`` is height by width of a panel."""
     from matplotlib.figure import Figure
 
-    metadata = found.metadata
-    columns = sorted(set(metadata.columns))
-    by_column = [[place for place, own in enumerate(metadata.columns) if own == column] for column in columns]
-    along = max(map(len, by_column))
+    columns = [np.flatnonzero(np.equal(found.ranges, each)) for each in sorted(set(found.ranges))]
+    along = max(map(len, columns))
     size = (_SIDE * len(columns) + 0.8, 0.9 + (0.93 * _SIDE * aspect + 0.2) * along)
     figure = Figure(figsize=(max(size[0], 4.5), size[1]), layout="constrained")
     grid = figure.subplots(along, len(columns), squeeze=False, sharex=True, sharey=True)
-    for column, places in enumerate(by_column):
-        accuracies = [metadata.accuracies[place] for place in places]
-        for row in range(along):
-            axis = grid[row][column]
-            if row >= len(places):
-                axis.set_visible(False)
-                continue
-            draw_panel(axis, found.matrices[places[row]])
+    for column, places in enumerate(columns):
+        accuracies = [found.accuracies[place] for place in places]
+        for axis in grid[len(places) :, column]:
+            axis.set_visible(False)
+        for row, place in enumerate(places):
+            axis = grid[row, column]
+            draw_panel(axis, found.matrices[place])
             axis.tick_params(labelbottom=row == len(places) - 1)
             is_head = row == 0 and len(places) > 1
             above = f"{min(accuracies):.1f} to {max(accuracies):.1f} %\n" if is_head else ""
             axis.set_title(f"{above}{accuracies[row]:.2f} %", fontsize="small")
-    left_out = f", {metadata.left_out} left out" if metadata.left_out else ""
-    title = (
-        f"{what}: {metadata.space}, {metadata.batch_size} images of {metadata.images}, seed {metadata.seed}; "
-        f"{len(metadata.architectures)} of n = {metadata.known:,} networks{left_out}, by {metadata.source}"
-    )
+    title = f"{what}: {found.title}"
     figure.suptitle(style.wrapped(title, int(12.5 * figure.get_figwidth())), fontsize="medium")
     return figure
 
