@@ -5,12 +5,13 @@ of cells of NAS-Bench-201, those of unknown cells being the mean of the nearest 
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from naswot_lightning.analysis.pareto import Objective, hypervolume
+from naswot_lightning.analysis.pareto import Objective
 from naswot_lightning.benchmarks import open_benchmark
 from naswot_lightning.report.figures import save_figure
 from naswot_lightning.scorer import Evaluation
@@ -22,6 +23,18 @@ SPACE = get_space("nasbench201")
 OBJECTIVES = (Objective("val_acc", True), Objective("latency_ms", False))
 SEEDS, EVALUATIONS, TOLD = 20, 300, (50, 100, 200, 300)
 COLORS = {"nsga2": "#b2182b", "random": "#4d4d4d"}
+
+
+def hypervolume(costs: np.ndarray, reference: Sequence[float]) -> float:
+    """Return the area that (n, 2) points dominate, as far as a reference point that is worse than all of interest.
+
+    >>> hypervolume(np.array([[1.0, 2.0], [2.0, 1.0], [2.5, 2.5]]), (3.0, 3.0))
+    3.0
+    """
+    inside = costs[(costs < np.asarray(reference)).all(1)]
+    inside = inside[np.lexsort(inside.T[::-1])]
+    widths = np.diff(np.append(inside[:, 0], reference[0]))
+    return float((widths * (reference[1] - np.minimum.accumulate(inside[:, 1]))).sum())
 
 
 def read_accuracies(path: str) -> dict[str, float]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean, variance
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -215,21 +215,14 @@ def tau_in_words(tau: Estimate) -> str:
 def note_on_range(networks: Sequence[Network], ranked: Sequence[str] | None) -> str | None:
     """Return a warning where the networks are a ranking's top and not all of it, else None.
 
-    ``ranked`` are the canonical names of the ranking's networks, best first; without it ranks 1 to n are a top.
+    ``ranked`` are the canonical names of the ranking's networks, best first; None where there is no ranking.
     """
-    if ranked is None:
-        # Picks of another machine's ranking: their ranks alone are known.
-        ranks = [network.rank for network in networks]
-        is_top = len(ranks) > 1 and set(ranks) == set(range(1, len(ranks) + 1))
-    else:
-        names = {network.canonical for network in networks}
-        is_top = 1 < len(names) < len(ranked) and names == set(ranked[: len(names)])
-    if not is_top:
+    names = {network.canonical for network in networks}
+    if ranked is None or not 1 < len(names) < len(ranked) or names != set(ranked[: len(names)]):
         return None
-    whole = "a ranking" if ranked is None else f"a ranking of {counted(len(ranked), 'different network')}"
     return (
-        f"The picks are the top {len(networks)} of {whole}, which says little about the whole (restricted range); "
-        "--select spread trains networks of all ranks."
+        f"The picks are the top {len(names)} of a ranking of {counted(len(ranked), 'different network')}, which says "
+        "little about the whole (restricted range); --select spread trains networks of all ranks."
     )
 
 
@@ -337,17 +330,14 @@ class Gain:
         >>> gain.value, [round(end, 3) for end in gain.interval]
         (5.0, [-0.741, 10.741])
         """
-        from scipy.stats import t
+        from scipy.stats import ttest_ind
 
         if min(len(self.picks), len(self.controls)) < 2:
             return None
-        shares = [variance(values) / len(values) for values in (self.picks, self.controls)]
-        if not sum(shares):
+        if len({*self.picks}) == len({*self.controls}) == 1:
             return self.value, self.value
-        sizes = (len(self.picks) - 1, len(self.controls) - 1)
-        freedom = sum(shares) ** 2 / sum(share**2 / size for share, size in zip(shares, sizes, strict=True))
-        half = float(t.ppf((1 + CONFIDENCE) / 2, freedom)) * math.sqrt(sum(shares))
-        return self.value - half, self.value + half
+        interval = ttest_ind(self.picks, self.controls, equal_var=False).confidence_interval(CONFIDENCE)
+        return float(interval.low), float(interval.high)
 
     @property
     def outcome(self) -> GainOutcome:

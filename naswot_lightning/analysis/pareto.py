@@ -1,4 +1,4 @@
-"""Several objectives at once: which are asked for, non-dominated ranks, hypervolume, and the verdict on a front."""
+"""Several objectives at once: which are asked for, non-dominated ranks, and the verdict on a front."""
 
 from __future__ import annotations
 
@@ -132,18 +132,6 @@ def crowding_distances(costs: np.ndarray, ranks: np.ndarray) -> np.ndarray:
             if np.isfinite(values).all() and values[-1] > values[0]:
                 distances[order[1:-1]] += (values[2:] - values[:-2]) / (values[-1] - values[0])
     return distances
-
-
-def hypervolume(costs: np.ndarray, reference: Sequence[float]) -> float:
-    """Return the area that (n, 2) points dominate, as far as a reference point that is worse than all of interest.
-
-    >>> hypervolume(np.array([[1.0, 2.0], [2.0, 1.0], [2.5, 2.5]]), (3.0, 3.0))
-    3.0
-    """
-    inside = costs[(costs < np.asarray(reference)).all(1)]
-    inside = inside[np.lexsort(inside.T[::-1])]
-    widths = np.diff(np.append(inside[:, 0], reference[0]))
-    return float((widths * (reference[1] - np.minimum.accumulate(inside[:, 1]))).sum())
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, field, fields, replace
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
 
@@ -167,11 +167,6 @@ class Network:
         return min((result.rank for result in self.results if result.rank is not None), default=None)
 
     @property
-    def best_val_acc(self) -> float | None:
-        """The mean over its finished seeds; None without a validation set."""
-        return self.mean("best_val_acc")
-
-    @property
     def finished(self) -> tuple[TrainingResult, ...]:
         """The results of the trainings that came to their end."""
         return tuple(result for result in self.results if result.is_whole)
@@ -199,20 +194,6 @@ class Network:
     def _values(self, name: str) -> list[float]:
         values = (getattr(result, name) for result in self.finished)
         return [value for value in values if value is not None]
-
-
-Trained = TypeVar("Trained", TrainingResult, Network)
-
-
-def choose_best(trained: Sequence[Trained]) -> Trained | None:
-    """Return the one with the best validation accuracy, never looking at test accuracies; of equal ones the best rank.
-
-    Without a validation set it is the one with the best rank; None where several have no rank either.
-    """
-    best = min(trained, key=lambda each: (-(each.best_val_acc or 0.0), each.rank or math.inf), default=None)
-    if best is None or (best.best_val_acc is None and best.rank is None and len(trained) > 1):
-        return None
-    return best
 
 
 def best_result(groups: Sequence[Group]) -> TrainingResult | None:
@@ -282,9 +263,15 @@ class Group:
 
     @property
     def best(self) -> TrainingResult | None:
-        """The training to choose, out of those that came to their end."""
-        finished = [result for network in self.networks for result in network.finished]
-        return choose_best([result for result in finished if result.test_acc is not None])
+        """The finished training with the best validation accuracy, of equal ones the best rank.
+
+        Without a validation set it is that with the best rank; None where several have no rank either.
+        """
+        finished = [each for network in self.networks for each in network.finished if each.test_acc is not None]
+        best = min(finished, key=lambda each: (-(each.best_val_acc or 0.0), each.rank or math.inf), default=None)
+        if best is not None and best.best_val_acc is None and best.rank is None and len(finished) > 1:
+            return None
+        return best
 
     @property
     def seeds(self) -> list[int]:
@@ -335,19 +322,13 @@ class Confusion:
     """Test images of C classes.
 
     >>> found = Confusion(("cat", "dog"), np.array([[3, 1], [0, 2]]))
-    >>> found.accuracies.tolist(), found.most_confused(5)
-    ([0.75, 1.0], [('cat', 'dog', 1)])
+    >>> found.by_class(5), found.most_confused(5)
+    ([('cat', 4, 0.75), ('dog', 2, 1.0)], [('cat', 'dog', 1)])
     """
 
     classes: Sequence[str]
     counts: np.ndarray
     """(C, C): images of a class (row) that were taken for another (column)."""
-
-    @property
-    def accuracies(self) -> np.ndarray:
-        """The share of each class that was recognized, (C,); NaN for a class without a test image."""
-        images = self.counts.sum(1)
-        return np.where(images > 0, self.counts.diagonal() / np.maximum(images, 1), np.nan)
 
     def most_confused(self, most: int) -> list[tuple[str, str, int]]:
         """Return the class, what it was taken for, and how often, the most frequent first."""
@@ -357,10 +338,10 @@ class Confusion:
         return [(self.classes[i], self.classes[j], int(wrong[i, j])) for i, j in pairs if wrong[i, j]]
 
     def by_class(self, most: int) -> list[tuple[str, int, float]]:
-        """Return class, test images and share that was recognized of at most so many classes, the worst first."""
-        images, shares = self.counts.sum(1).tolist(), self.accuracies.tolist()
-        known = [each for each in zip(self.classes, images, shares, strict=True) if each[1]]
-        return sorted(known, key=lambda each: each[2])[:most]
+        """Return class, test images and share that was recognized of the classes that have some, the worst first."""
+        images, right = self.counts.sum(1).tolist(), self.counts.diagonal().tolist()
+        found = [(name, n, k / n) for name, n, k in zip(self.classes, images, right, strict=True) if n]
+        return sorted(found, key=lambda each: each[2])[:most]
 
     def write(self, folder: Path) -> None:
         """Write ``test_confusion.csv``: a line per class, a column for what its images were taken for."""

@@ -149,28 +149,18 @@ def settles_after(scores: Scores, bound: float = SETTLED) -> int | None:
 
 
 @dataclass(frozen=True)
-class Change:
-    """How the score changes in the first epoch, over the n networks with a score at init and after one epoch."""
-
-    median: float | None
-    """None, as ``min`` and ``max``, where there are no such networks."""
-    min: float | None
-    max: float | None
-    n: int
-    risen: int
-    """networks whose score rose."""
-
-
-@dataclass(frozen=True)
-class Settling:
-    """After which epoch the score has settled, over the n networks in which it does (:func:`settles_after`)."""
+class Range:
+    """Where the values of n networks lie; None where there is none."""
 
     median: float | None
     min: float | None
     max: float | None
     n: int
-    never: int
-    """networks in which it does not settle within the training."""
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Range:
+        """Return that of some values."""
+        return cls(median(values), min(values), max(values), len(values)) if values else cls(None, None, None, 0)
 
 
 @dataclass(frozen=True)
@@ -193,8 +183,13 @@ class TrajectoryFacts:
     points_left_out: int
     without_points: int
     """networks without a trajectory."""
-    change_first_epoch: Change
-    settles_after: Settling
+    change_first_epoch: Range
+    """of networks with a score at init and after one epoch."""
+    risen: int
+    """those whose score rose."""
+    settles_after: Range
+    """the epoch, of networks in which the score settles (:func:`settles_after`)."""
+    never_settled: int
     ranking: tuple[EpochRanking, ...]
     """of each epoch."""
 
@@ -207,7 +202,6 @@ def trajectory_facts(networks: Sequence[Network], trajectories: Mapping[str, Tra
     scores: list[Scores] = [{round(epoch): s for epoch, s in each if epoch == round(epoch)} for each in means]
     changes = [own[1] - own[0] for own in scores if {0, 1} <= set(own)]
     settled = [settles_after(own) for own in scores if len(own) > 1]
-    settling = [epoch for epoch in settled if epoch is not None]
     # Epoch 0 is init, with which the others are compared.
     ends = sorted({epoch for each in scores for epoch in each} - {0})
     rankings = tuple(
@@ -220,15 +214,12 @@ def trajectory_facts(networks: Sequence[Network], trajectories: Mapping[str, Tra
         bound=SETTLED,
         points_left_out=sum(trajectory.left_out for course in courses for trajectory in course),
         without_points=sum(not own for own in scores),
-        change_first_epoch=Change(*_range(changes), risen=sum(change > 0 for change in changes)),
-        settles_after=Settling(*_range(settling), never=settled.count(None)),
+        change_first_epoch=Range.of(changes),
+        risen=sum(change > 0 for change in changes),
+        settles_after=Range.of([epoch for epoch in settled if epoch is not None]),
+        never_settled=settled.count(None),
         ranking=rankings,
     )
-
-
-def _range(values: Sequence[float]) -> tuple[float | None, float | None, float | None, int]:
-    """Return median, lowest, highest and number."""
-    return (median(values), min(values), max(values), len(values)) if values else (None, None, None, 0)
 
 
 def _tau_between(scores: Sequence[Scores], first: int, second: int) -> float | None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from naswot_lightning.analysis.evidence import tau_in_words
-from naswot_lightning.analysis.results import choose_best
 from naswot_lightning.analysis.statistics import estimate, resampled_tau
 from naswot_lightning.analysis.trajectory import Points, seed_band
 from naswot_lightning.columns import PARAMS, SCORE_FINAL, SCORE_INIT, TEST_ACC
@@ -159,8 +158,9 @@ def _of_trainings(named: NamedRun) -> dict[str, str]:
     group, found = named.run.groups[0], named.findings.groups[0]
     networks = group.by_rank
     rows = {"trained networks": f"{len(networks)}, {counted(len(group.seeds), 'seed')}"}
-    if best := choose_best([each for each in networks if each.mean(TEST_ACC.name) is not None]):
-        values = [100 * each.test_acc for each in best.finished if each.test_acc is not None]
+    if best := group.best:
+        seeds = next(network.finished for network in networks if network.canonical == best.canonical)
+        values = [100 * each.test_acc for each in seeds if each.test_acc is not None]
         rows["test accuracy of the best (%)"] = f"{Spread.of(values)}, {counted(len(values), 'seed')}"
     for label, lowest, column, unit in (
         ("test accuracy, mean (%)", "  lowest to highest (%)", TEST_ACC, 100.0),

@@ -203,15 +203,15 @@ def describe_trajectory(facts: TrajectoryFacts) -> list[str]:
     if change.n:
         lines.append(
             f"first epoch: change {change.median:+.2f} (median of n = {change.n}; "
-            f"{change.min:+.2f} to {change.max:+.2f}), rises in {change.risen}"
+            f"{change.min:+.2f} to {change.max:+.2f}), rises in {facts.risen}"
         )
     if settled.n:
-        never = f"; not within the training in {settled.never}" if settled.never else ""
+        never = f"; not within the training in {facts.never_settled}" if facts.never_settled else ""
         lines.append(
             f"settled:     below {facts.bound:.0%} change an epoch after epoch {settled.median:g} "
             f"(median of n = {settled.n}; {settled.min} to {settled.max}){never}"
         )
-    elif settled.never:
+    elif facts.never_settled:
         lines.append(f"settled:     in no network does it stay below {facts.bound:.0%} change an epoch")
     epochs = facts.ranking
     if epochs and (final := epochs[-1].tau_with_init) is not None and epochs[-1].n >= MIN_NETWORKS:

@@ -103,9 +103,7 @@ def test_the_top_of_a_ranking_is_told_from_a_spread():
     random.Random(0).shuffle(members)
     for own, names, whole in (
         (members, [*ranked, "another"], "the top 12 of a ranking of 13 different networks,"),
-        (members, None, "the top 12 of a ranking,"),
-        (members, ranked, None), (members[1:], [*ranked, "another"], None),
-        ([network for network in members if network.rank != 2], None, None),
+        (members, None, None), (members, ranked, None), (members[1:], [*ranked, "another"], None),
     ):  # fmt: skip
         found = note_on_range(own, names)
         assert found is None if whole is None else whole in found

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from docs.scripts.draw_hypervolume import hypervolume
 from naswot_lightning.analysis.evidence import NetworksWithAccuracy
 from naswot_lightning.analysis.pareto import (
     Objective,
     directions_of,
-    hypervolume,
     judge_front,
     non_dominated_ranks,
     parse_objectives,

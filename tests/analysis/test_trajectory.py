@@ -2,9 +2,8 @@ import pytest
 
 from naswot_lightning.analysis.results import Network
 from naswot_lightning.analysis.trajectory import (
-    Change,
     LearningCurve,
-    Settling,
+    Range,
     Trajectory,
     read_learning_curve,
     read_trajectory,
@@ -99,13 +98,13 @@ def test_facts_are_of_the_epochs_that_all_seeds_have():
     other = Trajectory(((0.0, 102.0), (0.125, 700.0), (2.0, 82.0)))
     courses = {"0": early, "1": other, "2": Trajectory()}
     found = trajectory_facts([Network(results)], courses)
-    assert (found.change_first_epoch.n, found.settles_after) == (0, Settling(median=0, min=0, max=0, n=1, never=0))
+    assert (found.change_first_epoch, found.settles_after) == (Range(None, None, None, 0), Range(0, 0, 0, 1))
 
 
 def test_facts_by_hand():
     found = facts(course(100, 110, 111, 111), course(90, 120, 125, 112), course(80, 79, 79, 79))
-    assert found.change_first_epoch == Change(median=10, min=-1, max=30, n=3, risen=2)
-    assert found.settles_after == Settling(median=1, min=1, max=1, n=2, never=1)
+    assert (found.change_first_epoch, found.risen) == (Range(10, -1, 30, 3), 2)
+    assert (found.settles_after, found.never_settled) == (Range(1, 1, 1, 2), 1)
     ranking = found.ranking
     third = pytest.approx(1 / 3)  # one pair of three changed places
     assert [epoch.tau_with_init for epoch in ranking] == [third, third, third]

@@ -29,7 +29,7 @@ from naswot_lightning.columns import (
     Column,
     Criterion,
 )
-from naswot_lightning.ranking import COLUMNS, as_dicts
+from naswot_lightning.ranking import COLUMNS
 from naswot_lightning.report.findings import Findings, describe_trajectory
 from naswot_lightning.report.run import Run, TrainingRun
 from naswot_lightning.storage.score_rows import ScoreRow
@@ -94,40 +94,39 @@ class CandidateTable:
 
 def candidates_of(run: Run) -> CandidateTable | None:
     """Return the table of the ranking's candidates, at most the first 10,000; None where there is no ranking."""
-    rows = list(as_dicts(run.ranking.head(MOST_ROWS)))
-    if not rows:
+    if run.ranking.empty:
         return None
-    architectures = [row["architecture"] for row in rows]
+    ranking = run.ranking.head(MOST_ROWS).astype(object)
+    known = {str(name): tuple(ranking[name].where(ranking[name].notna(), None)) for name in ranking}
     first = run.criterion
     own = Column(first.name, first.label) if first.is_relative else first.parts[0]
-    further = [name for name in rows[0] if name not in (*COLUMNS, PARETO_RANK, first.name)]
-    front = [PARETO_RANK] if PARETO_RANK in rows[0] else []
-    # Where each was first evaluated whole.
-    places: dict[str, int] = {}
-    wanted = set(architectures)
-    for place, row in enumerate(run.rows):
-        if row.fidelity is None and row.architecture in wanted:
-            places.setdefault(row.architecture, place)
-    evaluated = [places.get(architecture) for architecture in architectures]
-    reasons = [None if place is None else run.rows[place].reason for place in evaluated]
-    accuracies = []
+    columns = [
+        CandidateColumn("rank", "rank", "count", known["rank"]),
+        CandidateColumn("architecture", "architecture", "text", known["architecture"]),
+        _score_column("score", own.name, own.label, known["score"]),
+    ]
+    for name, values in known.items():
+        if name not in (*COLUMNS, PARETO_RANK, first.name):
+            columns.append(_score_column(name, name, _LABELS.get(name, name), values))
+    if PARETO_RANK in known:
+        columns.append(CandidateColumn(PARETO_RANK, "front", "count", known[PARETO_RANK], _FRONT))
     if run.groups:
         group = run.groups[0]
-        known = {network.canonical: network.mean(TEST_ACC.name) for network in group.networks}
-        shares = tuple(rounded(known.get(row["canonical"])) for row in rows)
+        trained = {network.canonical: network.mean(TEST_ACC.name) for network in group.networks}
+        shares = tuple(rounded(trained.get(canonical)) for canonical in known["canonical"])
         note = f"of the trained picks: {group.title(len(group.usable))}"
-        accuracies = [CandidateColumn(TEST_ACC.name, TEST_ACC.heading, "share", shares, note)]
-    columns = [
-        CandidateColumn("rank", "rank", "count", tuple(row["rank"] for row in rows)),
-        CandidateColumn("architecture", "architecture", "text", tuple(architectures)),
-        _score_column("score", own.name, own.label, [row["score"] for row in rows]),
-        *(_score_column(name, name, _LABELS.get(name, name), [row[name] for row in rows]) for name in further),
-        *(CandidateColumn(each, "front", "count", tuple(row[each] for row in rows), _FRONT) for each in front),
-        *accuracies,
-        *(CandidateColumn(each, size.label, "count", tuple(row[each] for row in rows)) for each, size in SIZES.items()),
-        CandidateColumn("evaluated", "evaluation", "count", tuple(at if at is None else at + 1 for at in evaluated)),
-        CandidateColumn("status", "status", "label", tuple(row["status"] for row in rows)),
-        CandidateColumn("reason", "reason", "label", tuple(reasons)),
+        columns.append(CandidateColumn(TEST_ACC.name, TEST_ACC.heading, "share", shares, note))
+    columns += [CandidateColumn(name, size.label, "count", known[name]) for name, size in SIZES.items()]
+    # Where each was first evaluated whole, and why it has no score.
+    evaluated: dict[str, tuple[int, str | None]] = {}
+    for number, row in enumerate(run.rows, start=1):
+        if row.fidelity is None:
+            evaluated.setdefault(row.architecture, (number, row.reason))
+    numbers, reasons = zip(*(evaluated.get(each, (None, None)) for each in known["architecture"]), strict=True)
+    columns += [
+        CandidateColumn("evaluated", "evaluation", "count", numbers),
+        CandidateColumn("status", "status", "label", known["status"]),
+        CandidateColumn("reason", "reason", "label", reasons),
     ]
     told = (each for each in columns if any(value is not None for value in each.values))
     return CandidateTable(len(run.ranking), tuple(told))

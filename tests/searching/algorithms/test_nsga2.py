@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from naswot_lightning.analysis.pareto import Objective, hypervolume
+from docs.scripts.draw_hypervolume import hypervolume
+from naswot_lightning.analysis.pareto import Objective
 from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.errors import UserError
