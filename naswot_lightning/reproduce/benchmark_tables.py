@@ -150,12 +150,6 @@ class KnownAccuracies:
     least: float = 0.0
     """percent; below it a network has learned nothing."""
 
-    def draw_learned(self, samples: int, seed: int) -> np.ndarray:
-        """Return the rows of architectures, drawn by the seed out of those that learned something."""
-        order = draw_candidates(len(self.values), len(self.values), seed)
-        learned = np.nan_to_num(self.values) > self.least
-        return np.asarray(order[learned[order]][:samples])
-
 
 def known_accuracies(table: Table) -> list[KnownAccuracies]:
     """Return the accuracies of each data set of a table, by their names; a table without any is a UserError."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from naswot_lightning.analysis.measurements import ABLATIONS, SIZES, AblationHeader
 from naswot_lightning.analysis.statistics import estimate, resampled_tau, with_missing_last
@@ -17,8 +18,9 @@ from naswot_lightning.console import print_table
 from naswot_lightning.diagnostics.measure import AblationPlan, measure_ablation, select_by_percentile
 from naswot_lightning.errors import UserError, warn_of_failure
 from naswot_lightning.networks import get_device
+from naswot_lightning.ranking import as_dicts
 from naswot_lightning.report.figures import save_figure
-from naswot_lightning.report.figures.bars import Bar, Spread, draw_taus
+from naswot_lightning.report.figures.bars import ScoreTau, Spread, draw_taus
 from naswot_lightning.report.figures.curves import draw_best_so_far
 from naswot_lightning.report.figures.distributions import draw_ablation
 from naswot_lightning.report.figures.scatter import ScorePanel, draw_score_panels
@@ -26,6 +28,7 @@ from naswot_lightning.reproduce.benchmark_tables import (
     KnownAccuracies,
     PublishedTaus,
     accuracies_on,
+    draw_candidates,
     images_of,
     known_accuracies,
     open_table,
@@ -73,37 +76,23 @@ def reproduce_panels(figure: str, settings: PanelSettings) -> int:
     for table, known in [(each, known) for each in tables for known in known_accuracies(each)]:
         architectures, accuracies, images = _draw(table, known, settings)
         scored = score_table(settings, scored_space(settings, table), images, architectures)
-        scores = scored.scores(architectures)
-        # Fewer points than samples: a network whose score is not defined has no place on the axis.
-        kept = ~np.isnan(scores)
-        panel = ScorePanel(
-            table=table.name,
-            space=table.space,
-            accuracy=known.label,
-            images=images,
-            architectures=np.array(architectures)[kept].tolist(),
-            scores=scores[kept],
-            params=scored.sizes("params", architectures)[kept],
-            accuracies=accuracies[kept],
-            published=published.find(table.space, known.dataset, "naswot"),
+        scores, params = scored.scores(architectures), scored.sizes("params", architectures).astype(int)
+        points = pd.DataFrame(
+            {"architecture": architectures, "score": scores, "params": params, "accuracy": accuracies}
         )
-        panels.append(panel)
-    path = Path(settings.out) / figure
-    points = [
-        {"table": panel.table, "accuracy_of": panel.accuracy, "architecture": architecture, "score": float(score),
-         "params": int(params), "accuracy": float(accuracy)}
-        for panel in panels
-        for architecture, score, params, accuracy in zip(
-            panel.architectures, panel.scores, panel.params, panel.accuracies, strict=True)
-    ]  # fmt: skip
-    write_csv(path.with_name(f"{figure}_points.csv"), points, _POINTS)
-    rows = [
-        {"table": each.table, "space": each.space, "accuracy": each.accuracy, "images": each.images, "n": each.tau.n,
-         "tau": each.tau.value, "low": each.tau.low, "high": each.tau.high, "published_tau": each.published,
-         "tau_params": each.tau_of_params.value, "params_low": each.tau_of_params.low,
-         "params_high": each.tau_of_params.high}
-        for each in panels
-    ]  # fmt: skip
+        # Fewer points than samples: a network whose score is not defined has no place on the axis.
+        points = points[points["score"].notna()]
+        tau = estimate(resampled_tau, points["score"].to_numpy(), points["accuracy"].to_numpy())
+        paper = published.find(table.space, known.dataset, "naswot")
+        panels.append(ScorePanel(ScoreTau(table.name, table.space, known.label, images, "naswot", tau, paper), points))
+    path, rows, points_of_all = Path(settings.out) / figure, [], []
+    for panel in panels:
+        size = estimate(resampled_tau, panel.points["params"].to_numpy(), panel.points["accuracy"].to_numpy())
+        rows.append(_row_of(panel.of))
+        rows[-1] |= {"tau_params": size.value, "params_low": size.low, "params_high": size.high}
+        own = {"table": panel.of.table, "accuracy_of": panel.of.accuracy}
+        points_of_all += [own | point for point in as_dicts(panel.points)]
+    write_csv(path.with_name(f"{figure}_points.csv"), points_of_all, _POINTS)
     _print_taus(published, rows)
     write_results(path, rows, lambda: draw_score_panels(panels))
     return 0
@@ -111,7 +100,9 @@ def reproduce_panels(figure: str, settings: PanelSettings) -> int:
 
 def _draw(table: Table, known: KnownAccuracies, settings: PanelSettings) -> tuple[list[str], np.ndarray, str]:
     """Return n architectures that learned something, their (n,) accuracies, and the data set that scores them."""
-    drawn = known.draw_learned(settings.samples, settings.seed)
+    order = draw_candidates(len(known.values), len(known.values), settings.seed)
+    learned = np.nan_to_num(known.values[order]) > known.least
+    drawn = order[learned][: settings.samples]
     architectures = [table.architectures[row] for row in drawn.tolist()]
     return architectures, known.values[drawn], images_of(settings.dataset, known.dataset)
 
@@ -126,16 +117,18 @@ def reproduce_figure4(figure: str, settings: BarSettings) -> int:
             for name, values in scores.items():
                 tau = estimate(resampled_tau, with_missing_last(values), accuracies)
                 paper = published.find(table.space, known.dataset, name)
-                bars.append(Bar(table.name, table.space, known.label, images, name, tau, paper))
-    rows = [
-        {"table": each.table, "space": each.space, "accuracy": each.accuracy, "images": each.images,
-         "score": each.score, "n": each.tau.n, "tau": each.tau.value, "low": each.tau.low, "high": each.tau.high,
-         "published_tau": each.published}
-        for each in bars
-    ]  # fmt: skip
+                bars.append(ScoreTau(table.name, table.space, known.label, images, name, tau, paper))
+    rows = [_row_of(each) for each in bars]
     _print_taus(published, rows)
     write_results(Path(settings.out) / figure, rows, lambda: draw_taus(bars))
     return 0
+
+
+def _row_of(found: ScoreTau) -> dict[str, object]:
+    """Return the row of a CSV."""
+    names = {name: getattr(found, name) for name in ("table", "space", "accuracy", "images", "score")}
+    tau = found.tau
+    return {**names, "n": tau.n, "tau": tau.value, "low": tau.low, "high": tau.high, "published_tau": found.published}
 
 
 def reproduce_figure5(figure: str, settings: AblationSettings) -> int:

@@ -68,24 +68,19 @@ def reproduce_table1(name: str, settings: CellSettings) -> int:
 def reproduce_table2(_: str, settings: TableSettings) -> int:
     """Print, write and draw what searches of NAS-Bench-201 (part a) or NATS-Bench's size space (part b) pick."""
     table = open_table(settings, _TABLE2)
-    name, columns = _TABLE2[space_of_table(table)], known_columns(table)
-    missing = [f"{label} ({' '.join(own[1:])})" for label, own in _COLUMNS.items() if label not in columns]
+    name, there = _TABLE2[space_of_table(table)], {(known.dataset, known.split) for known in table.known}
+    columns, missing = {}, []
+    for label, (dataset, own_name, split) in _COLUMNS.items():
+        if (own_name, split) in there:
+            columns[label] = KnownAccuracies(dataset, label, table.every_accuracy(own_name, split))
+        else:
+            missing.append(f"{label} ({own_name} {split})")
     if not columns:
         raise UserError(f"--benchmark {settings.benchmark[0]}: it knows none of the columns {', '.join(missing)}")
     paper = PaperTable(settings, published_table(name), table, columns, name == "table2b")
     left_out = [f"Left out, because {table.name} does not know them: {', '.join(missing)}"] if missing else []
-    _report(paper, Path(settings.out) / name, [], left_out)
+    _report(paper, Path(settings.out) / name, left_out)
     return 0
-
-
-def known_columns(table: Table) -> dict[str, KnownAccuracies]:
-    """Return those columns of Table 2 that a benchmark's table knows, by their names."""
-    there = {(known.dataset, known.split) for known in table.known}
-    return {
-        label: KnownAccuracies(dataset, label, table.every_accuracy(name, split))
-        for label, (dataset, name, split) in _COLUMNS.items()
-        if (name, split) in there
-    }
 
 
 @dataclass(frozen=True)
@@ -222,7 +217,7 @@ def pick_best(scores: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     return best
 
 
-def _report(paper: PaperTable, path: Path, remarks: Sequence[str], left_out: Sequence[str] = ()) -> None:
+def _report(paper: PaperTable, path: Path, remarks: Sequence[str]) -> None:
     """Print the rows, and write ``path`` with the endings .csv and .png."""
     rows, columns, settings = paper.rows(), list(paper.columns), paper.settings
     total, count = len(paper.table.architectures), len(paper.candidates)
@@ -254,7 +249,6 @@ def _report(paper: PaperTable, path: Path, remarks: Sequence[str], left_out: Seq
         "script draws them; of equal scores the first counts.",
         f"Scores: {images}, networks {dead}. "
         "Seconds of NASWOT are those of building and scoring N networks, one after the other.",
-        *left_out,
         sep="\n",
     )
     every = list(paper.published.columns) + [label for label in columns if label not in paper.published.columns]

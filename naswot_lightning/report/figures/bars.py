@@ -29,7 +29,7 @@ _PUBLISHED, _OURS = ("0.45", "s"), ("#31688e", "o")
 
 
 @dataclass(frozen=True)
-class Bar:
+class ScoreTau:
     """Kendall's tau of a score with an accuracy."""
 
     table: str
@@ -40,7 +40,6 @@ class Bar:
     """the data set of the mini-batch."""
     score: str
     tau: Estimate
-    """networks without the score are the worst, equal to each other."""
     published: float | None = None
     """of the paper; None where none is on record."""
 
@@ -51,20 +50,17 @@ def draw_figure4(run: Run, findings: Findings) -> Figure | None:
     if found is None or len(found.accuracies) < 2:
         return None
     accuracies = found.accuracies.tolist()
-    bars = [
-        Bar(
-            table="", space=found.space, accuracy=found.source, images=found.images, score=name,
-            tau=estimate(resampled_tau, with_missing_last(values), accuracies),
-        )
-        for name, values in {**found.scores, **found.sizes}.items()
-        if not np.isnan(values).all()
-    ]  # fmt: skip
+    bars = []
+    for name, values in {**found.scores, **found.sizes}.items():
+        if not np.isnan(values).all():
+            tau = estimate(resampled_tau, with_missing_last(values), accuracies)
+            bars.append(ScoreTau("", found.space, found.source, found.images, name, tau))
     figure = draw_taus(bars)
     figure.suptitle(style.plain(f"scored on {found.images}, n = {len(accuracies):,} networks"), fontsize="medium")
     return figure
 
 
-def draw_taus(bars: Sequence[Bar]) -> Figure:
+def draw_taus(bars: Sequence[ScoreTau]) -> Figure:
     """Draw a group of bars per data set and table, and a diamond where a correlation is published."""
     from matplotlib import colormaps
     from matplotlib.figure import Figure

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from naswot_lightning.analysis.evidence import is_shown, tau_in_words
 from naswot_lightning.analysis.pareto import non_dominated_ranks, objective_costs, score_and_cost
@@ -15,6 +15,7 @@ from naswot_lightning.analysis.results import SELECTIONS
 from naswot_lightning.analysis.statistics import Estimate, estimate, kendall_tau, resampled_tau
 from naswot_lightning.columns import COSTS, PARAMS, PARETO_RANK, SCORE_FINAL, SCORE_INIT, SIZES, TEST_ACC
 from naswot_lightning.report.figures import style
+from naswot_lightning.report.figures.bars import ScoreTau
 from naswot_lightning.report.findings import Findings, networks_with_accuracy, scored_candidates
 from naswot_lightning.report.run import Run
 
@@ -128,39 +129,20 @@ def _name_points(axis: Any, costs: np.ndarray, values: np.ndarray, ranks: np.nda
 class ScorePanel:
     """A score and an accuracy of each of n networks."""
 
-    table: str
-    """what knows the accuracies."""
-    space: str
-    accuracy: str
-    images: str
-    """the data set of the mini-batch."""
-    architectures: Sequence[str]
-    scores: np.ndarray
-    params: np.ndarray
-    accuracies: np.ndarray
-    """(n,) percent."""
-    published: float | None
-    """Kendall's tau of the paper; None where none is on record."""
-
-    @cached_property
-    def tau(self) -> Estimate:
-        """Kendall's tau of score and accuracy."""
-        return estimate(resampled_tau, self.scores, self.accuracies)
-
-    @cached_property
-    def tau_of_params(self) -> Estimate:
-        """The same of model size, on the same networks."""
-        return estimate(resampled_tau, self.params, self.accuracies)
+    of: ScoreTau
+    points: pd.DataFrame
+    """a row per network: architecture, score, params, accuracy (percent)."""
 
 
 def draw_score_panels(panels: Sequence[ScorePanel]) -> Figure:
     """Draw a panel for each data set of each table (the paper's Figures 3, 9 and 10)."""
     figure, axes = style.grid(len(panels))
     for axis, panel in zip(axes, panels, strict=True):
-        published = "none published" if panel.published is None else f"published {panel.published:.3f}"
-        heading = [f"{panel.space}: {panel.accuracy}", f"Kendall tau {panel.tau:.3f}, n = {panel.tau.n}; {published}"]
-        _draw_points(axis, panel.scores, panel.accuracies, panel.params)
-        axis.set(xlabel=f"score on {style.plain(panel.images)}")
+        of = panel.of
+        published = "none published" if of.published is None else f"published {of.published:.3f}"
+        heading = [f"{of.space}: {of.accuracy}", f"Kendall tau {of.tau:.3f}, n = {of.tau.n}; {published}"]
+        _draw_points(axis, *(panel.points[name].to_numpy() for name in ("score", "accuracy", "params")))
+        axis.set(xlabel=f"score on {style.plain(of.images)}")
         axis.set_title("\n".join(map(style.plain, heading)), fontsize="small")
     return figure
 
