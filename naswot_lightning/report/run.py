@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +54,6 @@ class Run:
     """best first; empty where there is none."""
     results: tuple[TrainingResult, ...]
     """of all trainings, the best rank first."""
-    groups: tuple[Group, ...]
-    """of results that can be compared, that with the most usable networks first."""
-    trajectories: Mapping[str, Trajectory]
-    """by the name of the pick."""
     rows: Sequence[ScoreRow] = ()
     """finished candidates in the order in which they were finished, where they were asked for."""
     trainings: tuple[TrainingRun, ...] = ()
@@ -81,6 +78,16 @@ class Run:
         if self.ranking.empty:
             return None
         return tuple(self.ranking.loc[self.ranking["status"] == "ok", "canonical"].drop_duplicates())
+
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """The results that can be compared, that with the most usable networks first."""
+        return tuple(comparable(self.results))
+
+    @cached_property
+    def trajectories(self) -> Mapping[str, Trajectory]:
+        """The scores during the trainings, by the names of their picks."""
+        return {each.pick: each.trajectory for each in self.trainings}
 
     @property
     def best(self) -> TrainingResult | None:
@@ -117,21 +124,17 @@ def read_run(folder: RunFolder, ranking: pd.DataFrame | None = None) -> Run:
     if ranking is None:
         ranking = read_ranking(folder.path) if folder.ranking.exists() else no_rows()
     results = read_results(folder.path)
-    trainings, groups = read_trainings(folder.path, results), tuple(comparable(results))
-    best = best_result(groups)
-    return Run(
+    run = Run(
         name=folder.name,
         settings=folder.read_config() if folder.config.exists() else {},
         ranking=ranking,
         results=tuple(results),
-        groups=groups,
-        trajectories={each.pick: each.trajectory for each in trainings if each.result is not None},
-        trainings=trainings,
+        trainings=read_trainings(folder.path, results),
         benchmark=read_benchmark_evidence(folder.path / "benchmark_evidence.json"),
         ablation=read_ablation(ablation_path(folder.path)),
-        confusion=None if best is None else read_confusion(folder.picks / best.pick),
         versions=read_versions(folder.versions),
     )
+    return run if run.best is None else replace(run, confusion=read_confusion(folder.picks / run.best.pick))
 
 
 def read_rows(folder: RunFolder, run: Run) -> Run:

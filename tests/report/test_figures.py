@@ -1,6 +1,7 @@
 """What figures show, against the ranking, known accuracies and trained picks."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ def candidate(number, score, params, status="ok", **more):
 
 
 def run_of(rows, results=(), **settings):
-    return Run("run", {**SETTINGS, **settings}, rank(rows, [NASWOT]), tuple(results), (), {})
+    return Run("run", {**SETTINGS, **settings}, rank(rows, [NASWOT]), tuple(results))
 
 
 def invented(count=40, failed=3):
@@ -109,7 +110,7 @@ def test_distribution_counts_every_score_and_ticks_the_picks():
 
 def test_figures_without_scores_or_accuracies_are_none():
     for draw in (draw_score_vs_params, draw_distribution, draw_figure3, draw_figure4):
-        for run in (run_of([candidate(1, None, 5, "failed")]), Run("run", {}, no_rows(), (), (), {})):
+        for run in (run_of([candidate(1, None, 5, "failed")]), Run("run", {}, no_rows(), ())):
             assert draw(run, None) is None
 
 
@@ -123,7 +124,7 @@ def tabled():
     accuracies[4] = np.nan
     settings = {**SETTINGS, "score": "naswot,meco", "benchmark": "mine.csv"}
     ranking = rank(rows, [NASWOT, MECO], {"benchmark_acc": accuracies})
-    return Run("run", settings, ranking, (), (), {}, benchmark=TABLE), rows, 100 * accuracies
+    return Run("run", settings, ranking, (), benchmark=TABLE), rows, 100 * accuracies
 
 
 def test_figure3_panel_shows_networks_with_a_score_and_an_accuracy(tabled):
@@ -171,7 +172,7 @@ def test_networks_with_accuracy_of_picks_are_means_beside_the_score_that_ranked(
     assert found.scores["naswot"].tolist() == [network.mean("score_init") for network in networks]
     assert found.accuracies.tolist() == pytest.approx([100 * network.mean("test_acc") for network in networks])
     rows = [candidate(number, 100.0 - number, 1000) for number in range(1, 5)]
-    ranked = Run("run", SETTINGS, rank(rows, [NASWOT]), run.results, run.groups, run.trajectories)
+    ranked = replace(run, settings=SETTINGS, ranking=rank(rows, [NASWOT]))
     assert sorted(networks_with_accuracy(ranked).scores["naswot"].tolist())[:4] == [96.0, 97.0, 98.0, 99.0]
     assert (
         draw_figure3(ranked, find(ranked)).axes[0].get_title().endswith("n = 4: too few for a tau; 2 without a score")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -111,9 +111,10 @@ def log_search(
     for number, score in steps:
         run.log({CANDIDATES: number, BEST_SCORE: score})
     rows = list(as_dicts(ranking.head(CHART_ROWS)))
-    drawn = cell_pictures(space, [row["architecture"] for row in rows[:_PICTURES]])
-    pictures = [*drawn, *[None] * (len(rows) - len(drawn))]
-    data: list[Iterable[Any]] = [[picture, *row.values()] for picture, row in zip(pictures, rows, strict=True)]
+    data: list[Any] = []
+    for row in rows:
+        picture = cell_picture(space, row["architecture"]) if len(data) < _PICTURES else None
+        data.append([picture, *row.values()])
     points = [(row["params"], row["score"]) for row in rows if row["status"] == "ok" and row["params"] is not None]
     scores = ranking.loc[ranking["status"] == "ok", "score"].tolist()
     table = wandb.Table(columns=["cell", *rows[0]], data=data)
@@ -162,16 +163,12 @@ def log_comparison(tracked: Any, run: Run, findings: Findings, figures: Mapping[
     """
     import wandb
 
-    results = run.results
-    pictures: dict[tuple[str, str], Any] = {}
-    for space in {each.space for each in results} if figures is not None else ():
-        architectures = [each.architecture for each in results if each.space == space]
-        drawn = zip(architectures, cell_pictures(space, architectures), strict=True)
-        pictures |= {(space, architecture): picture for architecture, picture in drawn}
-    cells = (pictures.get((each.space, each.architecture)) for each in results)
-    rows: list[Any] = [[cell, *row.values()] for cell, row in zip(cells, comparison_rows(results), strict=True)]
+    rows: list[Any] = []
+    for result, row in zip(run.results, comparison_rows(run.results), strict=True):
+        cell = None if figures is None else cell_picture(result.space, result.architecture)
+        rows.append([cell, *row.values()])
     columns = ("score_init", "test_acc", "params", "pick")
-    points = [tuple(getattr(each, name) for name in columns) for each in results if each.is_whole]
+    points = [tuple(getattr(each, name) for name in columns) for each in run.results if each.is_whole]
     shown = {
         "comparison": wandb.Table(columns=["cell", *NAMES], data=rows),
         "test_acc_vs_score_init": scatter(
@@ -179,7 +176,7 @@ def log_comparison(tracked: Any, run: Run, findings: Findings, figures: Mapping[
         ),
         **{name: wandb.Image(str(path)) for name, path in (figures or {}).items()},
     }
-    trajectories = {result.pick: run.trajectories[result.pick].points for result in results}
+    trajectories = {result.pick: run.trajectories[result.pick].points for result in run.results}
     if any(trajectories.values()):
         shown["trajectories"] = lines(trajectories, "epoch", "score during training")
     tracked.log(shown)
@@ -188,57 +185,45 @@ def log_comparison(tracked: Any, run: Run, findings: Findings, figures: Mapping[
 
 def comparison_summary(run: Run, findings: Findings) -> dict[str, Any]:
     """Return the evidence of the largest group, in flat names, and the pick to choose."""
-    found, estimates = findings.groups[0], dict[str, Any]()
-    verdict = found.verdict
-    for name, each in found.correlations["test_acc"].items():
-        estimates |= (
-            {f"tau/{name}": each.kendall_tau, f"rho/{name}": each.spearman_rho} if is_shown(each.kendall_tau) else {}
-        )
-    if verdict.difference is not None:
-        estimates["tau/score_init_less_size"] = verdict.difference
+    found, verdict, best = findings.groups[0], findings.groups[0].verdict, run.best
     summary: dict[str, Any] = {"picks": len(run.results), "networks": found.networks}
     summary |= {"verdict": verdict.outcome, "verdict_sentence": verdict.sentence}
+    estimates = {"tau/score_init_less_size": verdict.difference}
+    for name, each in found.correlations["test_acc"].items():
+        if is_shown(each.kendall_tau):
+            estimates |= {f"tau/{name}": each.kendall_tau, f"rho/{name}": each.spearman_rho}
     for name, estimate in estimates.items():
-        summary |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
-    if findings.gains:
-        gain = findings.gains[0]
+        if estimate is not None:
+            summary |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+    for gain in findings.gains[:1]:
         low, high = gain.interval or (None, None)
         summary |= {"gain_over_random": gain.value, "gain_over_random_low": low, "gain_over_random_high": high}
-        summary |= {"gain_over_random_sentence": gain.sentence}
-    # The pick to choose, by its validation accuracy, and its test accuracy.
-    if (best := run.best) is not None:
-        summary |= {"best_pick": best.pick, "best_architecture": best.architecture}
-        summary |= {
-            "best_checkpoint": best.checkpoint,
-            "best_val_acc": best.best_val_acc,
-            "best_test_acc": best.test_acc,
-        }
+        summary["gain_over_random_sentence"] = gain.sentence
+    if best is not None:
+        summary |= {"best_pick": best.pick, "best_architecture": best.architecture, "best_checkpoint": best.checkpoint}
+        summary |= {"best_val_acc": best.best_val_acc, "best_test_acc": best.test_acc}
     return {name: value for name, value in summary.items() if value is not None}
 
 
-def cell_pictures(space: str, architectures: Sequence[str]) -> list[Any]:
-    """Return a ``wandb.Image`` of each architecture's cells, or None where they cannot be drawn.
+def cell_picture(space: str, architecture: str) -> Any:
+    """Return a ``wandb.Image`` of an architecture's cells, drawn in 0.1 s; None where they cannot be drawn.
 
-    About 0.1 s each; the same one is drawn once. The space must be a built-in one, or trusted.
+    The space must be a built-in one, or trusted.
     """
     import wandb
     from PIL import Image
 
     from naswot_lightning.spaces.drawing import draw
 
-    drawn: dict[str, Any] = {}
     with TemporaryDirectory() as folder:
-        for number, architecture in enumerate(dict.fromkeys(architectures)):
-            path = Path(folder, f"{number}.png")
-            try:
-                draw(known_space(space), architecture, path, dpi=_DPI)
-            except SpaceError:
-                # The space does not describe its cells.
-                drawn[architecture] = None
-                continue
-            with Image.open(path) as image:
-                drawn[architecture] = wandb.Image(image.convert("RGB"))
-    return [drawn[each] for each in architectures]
+        path = Path(folder, "cells.png")
+        try:
+            draw(known_space(space), architecture, path, dpi=_DPI)
+        except SpaceError:
+            # The space does not describe its cells.
+            return None
+        with Image.open(path) as image:
+            return wandb.Image(image.convert("RGB"))
 
 
 def scatter(rows: Sequence[tuple[Any, ...]], columns: tuple[str, ...], title: str) -> Any:
