@@ -101,22 +101,6 @@ def select_by_percentile(architectures: Sequence[str], accuracies: np.ndarray, s
     return found
 
 
-def select_best(architectures: Sequence[str], accuracies: np.ndarray) -> list[SelectedNetwork]:
-    """Return the ten most accurate of few networks, each with the 5 % of the accuracies that it lies in.
-
-    >>> [each.percentile for each in select_best(["a", "b", "c"], np.array([70.0, 90.0, 80.0]))]
-    [0, 50, 95]
-    """
-    order = np.argsort(accuracies, kind="stable")[-len(_BANDS) :]
-    below = len(accuracies) - len(order)
-    found = []
-    for rank, index in enumerate(order.tolist(), start=below):
-        share = 100 * rank / max(len(accuracies) - 1, 1)
-        percentile = min(5 * int(share / 5), _BANDS[-1])
-        found.append(SelectedNetwork(percentile, architectures[index], float(accuracies[index])))
-    return found
-
-
 def measure_ablation(plan: AblationPlan, path: Path, overwrite: bool = False) -> AblationFile:
     """Return the scores of all networks under all conditions.
 
@@ -173,8 +157,6 @@ def _measure(plan: AblationPlan, missing: Sequence[AblationCondition], file: Jso
 
 # Of Figure 1: columns, and networks in each.
 _RANGES, _EACH = 5, 3
-# Of fewer networks with an accuracy there is none in some 5 % of the accuracies.
-_FEW = 20
 # Images of a mini-batch whose similarities are shown.
 _MOST_IMAGES = 256
 
@@ -201,15 +183,13 @@ def measure_for_figure(figure: str, folder: RunFolder, run: Run, config: ReportC
         return replace(run, kernels=_similarities(figure, found, space, settings, device))
     if figure == "jacobian_histograms":
         return replace(run, jacobians=_similarities(figure, found, space, settings, device))
-    known = found.architectures, found.accuracies
-    few = len(found.accuracies) < _FEW
     header = AblationHeader(
         **{name: settings[name] for name in ("image_size", "probe_size", "split_file", "batch_size", "seed")},
         space=space.name,
         images=found.images,
         canonical=bool(settings["canonical"]),
         source=found.source,
-        networks=tuple(select_best(*known) if few else select_by_percentile(*known, settings["seed"])),
+        networks=tuple(select_by_percentile(found.architectures, found.accuracies, settings["seed"])),
     )
     plan = AblationPlan(space, header, settings["data_dir"], config.samples, tuple(config.batch_sizes), device)
     path = ablation_path(folder.path)

@@ -235,30 +235,28 @@ class ScoredCandidates:
 
     def __init__(self, run: Run) -> None:
         rows, settings = run.ranking, run.settings
-        scored = (rows["status"] == "ok").to_numpy(bool)
-        picks = {result.canonical for result in run.results if result.space == settings.get("space", result.space)}
+        scored = rows[rows["status"] == "ok"]
         # The score that ranks.
         self.name = _ranking_score(settings)
-        self.values = rows["score"].to_numpy()[scored]
+        self.values = scored["score"].to_numpy()
         # NaN where they could not be counted.
-        self.params = rows["params"].to_numpy(float, na_value=np.nan)[scored]
-        ranks, picked = np.flatnonzero(scored) + 1, rows["canonical"].isin(picks).to_numpy()[scored]
+        self.params = scored["params"].to_numpy(float, na_value=np.nan)
         # Which of them a figure marks, and what these are: the picks, or the first of the ranking where there are none.
-        self.marked, self.mark = ranks == ranks[:1], "first of the ranking"
+        picks = {result.canonical for result in run.results if result.space == settings.get("space", result.space)}
+        picked = scored["canonical"].isin(picks)
+        self.marked, self.mark = (scored["rank"] == 1).to_numpy(), "first of the ranking"
         if picked.any():
             # Of several candidates that are one network the first.
-            firsts = ranks[picked][~rows["canonical"][scored][picked].duplicated().to_numpy()]
+            firsts = scored[picked].drop_duplicates("canonical")["rank"].tolist()
             shown = ", ".join(map(str, firsts[:_NAMED])) + (", ..." if len(firsts) > _NAMED else "")
-            self.marked = picked
-            self.mark = f"{counted(len(firsts), 'trained network')} (rank {shown})"
+            self.marked, self.mark = picked.to_numpy(), f"{counted(len(firsts), 'trained network')} (rank {shown})"
         # What was searched on what, with the numbers of candidates.
-        n, left_out = len(ranks), Counter(rows.loc[~scored, "status"])
-        whole = counted(n + left_out.total(), "candidate")
-        count = f"n = {n:,} of {whole}" if left_out else f"n = {whole}"
+        whole = counted(len(rows), "candidate") + (" so far" if run.provisional else "")
+        left_out = rows.loc[rows["status"] != "ok", "status"].value_counts(sort=False)
         others = ", ".join(f"{number:,} {status}" for status, number in left_out.items())
+        count = f"n = {len(scored):,} of {whole}; left out {others}" if others else f"n = {whole}"
         where = f"{settings.get('space', '?')} on {settings.get('dataset', '?')}, seed {settings.get('seed', '?')}"
-        so_far = " so far" if run.provisional else ""
-        self.title = one_line(f"{where}, {count}{so_far}{f'; left out {others}' if others else ''}")
+        self.title = one_line(f"{where}, {count}")
 
 
 def scored_candidates(run: Run) -> ScoredCandidates | None:
