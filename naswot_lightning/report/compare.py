@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -66,25 +65,21 @@ def comparison_rows(results: Sequence[TrainingResult]) -> list[dict[str, Any]]:
 
 def write_seeds(folder: Path, groups: Sequence[Group]) -> list[dict[str, Any]]:
     """Write ``comparison_seeds.csv`` where a network has several seeds, or remove it; return its rows."""
-    path = folder / "comparison_seeds.csv"
-    networks = [(group, network) for group in groups for network in group.by_rank]
-    if all(len(network.results) == 1 for _, network in networks):
+    path, rows = folder / "comparison_seeds.csv", []
+    for group in groups:
+        for network in group.by_rank:
+            n_seeds, first = len(network.finished), network.results[0]
+            row: dict[str, Any] = {"rank": network.rank, "network": network.name, "n_seeds": n_seeds}
+            row["left_out"] = len(network.results) - n_seeds
+            for column in _AVERAGED:
+                row[f"{column.name}_mean"] = network.mean(column.name)
+                row[f"{column.name}_std"] = network.deviation(column.name)
+            names = ("params", "macs", "dataset", "test_set", "epochs", "architecture")
+            rows.append(row | {name: getattr(first, name) for name in names})
+    if all(row["n_seeds"] + row["left_out"] == 1 for row in rows):
         path.unlink(missing_ok=True)
         return []
-    spreads = [f"{column.name}_{what}" for column in _AVERAGED for what in ("mean", "std")]
-    names = (
-        "rank", "network", "n_seeds", "left_out", *spreads, "params", "macs", "dataset", "test_set", "epochs",
-        "architecture",
-    )  # fmt: skip
-    rows: list[dict[str, Any]] = []
-    for group, network in networks:
-        n_seeds, first = len(network.finished), network.results[0]
-        row = {"rank": network.rank, "network": network.name, "n_seeds": n_seeds, **asdict(group.settings)}
-        row["left_out"] = len(network.results) - n_seeds
-        row |= {name: getattr(first, name) for name in ("params", "macs", "architecture")}
-        row |= {f"{column.name}_mean": network.mean(column.name) for column in _AVERAGED}
-        rows.append(row | {f"{column.name}_std": network.deviation(column.name) for column in _AVERAGED})
-    write_csv(path, rows, names)
+    write_csv(path, rows, list(rows[0]))
     return rows
 
 

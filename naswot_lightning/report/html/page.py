@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from naswot_lightning.analysis.choosing import table_of
 from naswot_lightning.analysis.results import describe_best
 from naswot_lightning.columns import COMBINED, SIZES, VAL_ACC
 from naswot_lightning.config import SearchConfig, result_settings
@@ -40,7 +41,6 @@ _LICENCE = "vendor/uPlot-LICENSE.txt"
 SCRIPTS = (
     "format", "elements", "candidates", "cells", "axes", "details", "table", "scatter", "lines", "trainings", "run",
 )  # fmt: skip
-_ESCAPES = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&"}
 _MISSING = "–"
 
 
@@ -56,28 +56,19 @@ def render(template: str, title: str, data: Any = None, **values: Any) -> str:
     ours = "\n".join(_asset(f"{name}.js") for name in SCRIPTS)
     own = f'"use strict";(() => {{\n{ours}\nstartRun(JSON.parse(document.getElementById("data").textContent));\n}})();'
     scripts = [] if data is None else [_asset(_LIBRARY), own]
-    # Put into the file as they are; the data hold no "<", so that they end no script.
-    whole = {"style": style, "licence": _asset(_LICENCE), "data": to_json(data)}
-    document: dict[str, Any] = {name: Markup(text) for name, text in whole.items()}
-    document |= {"policy": policy_of(style, scripts), "scripts": list(map(Markup, scripts))}
     environment = Environment(
         loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
+    environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
     environment.globals |= {
         "percent": lambda share: _MISSING if share is None else f"{100 * share:.2f}",
         "decimal": lambda value: _MISSING if value is None else f"{value:,.2f}",
-    }
-    return environment.get_template(template).render(title=title, document=document, **values)
-
-
-def to_json(data: Any) -> str:
-    r"""Return JSON in ASCII that can stand inside of a script element.
-
-    >>> to_json({"name": "</script>"})
-    '{"name":"\\u003c/script\\u003e"}'
-    """
-    return json.dumps(data, allow_nan=False, separators=(",", ":")).translate(_ESCAPES)
+        # Put into the page as they are.
+        "style": Markup(style), "scripts": list(map(Markup, scripts)), "licence": Markup(_asset(_LICENCE)),
+        "policy": policy_of(style, scripts),
+    }  # fmt: skip
+    return environment.get_template(template).render(title=title, data=data, **values)
 
 
 def policy_of(style: str, scripts: Sequence[str]) -> str:
@@ -115,7 +106,14 @@ class Fact:
 def write_report(folder: RunFolder, run: Run, findings: Findings, to: Path | None = None) -> Path:
     """Write the page of a run, which has its rows, to a file or into its folder; return the file."""
     page = Page(run, findings)
-    html = render("run.html", f"{run.name} · naswot-lightning", page.to_json(), page=page)
+    html = render(
+        "run.html",
+        f"{run.name} · naswot-lightning",
+        page.to_json(),
+        page=page,
+        describe_best=describe_best,
+        table_of=table_of,
+    )
     path = to or folder.report
     # The name of a folder need not be Unicode.
     atomic_write(path, html.encode("utf-8", "replace"))
@@ -242,12 +240,6 @@ class Page:
             answer = _OUTCOMES.get(outcome, outcome)
             found.append(Fact("does the score beat size?", answer, self.evidence[0].tau))
         return found
-
-    @property
-    def best(self) -> str:
-        """Which training was chosen, in words."""
-        best = self.run.best
-        return "" if best is None else f"Chosen: {describe_best(best)}: {one_line(best.architecture)}"
 
     @property
     def failures(self) -> list[tuple[str, str, int]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
-from naswot_lightning.analysis.choosing import Choice, table_of
+from naswot_lightning.analysis.choosing import Choice
 from naswot_lightning.analysis.evidence import (
     MIN_NETWORKS,
     PREDICTORS,
@@ -339,45 +339,36 @@ class Evidence:
     title: str
     """whose accuracies they are."""
     verdict: Verdict
-    correlations: Mapping[str, Correlation]
-    """of each predictor with the accuracy."""
+    tau: str
+    """of the score, with its interval; of too few networks, how many they are."""
+    rows: list[tuple[str, str, str, int]]
+    """predictor, Kendall's tau, Spearman's rho, and how many networks."""
     notes: list[str]
     """what else is to be said, and what limits it."""
+    choices: Mapping[str, Choice]
+    """what picks are worth, by what they are picked; empty for too few."""
     trajectory: list[str] = field(default_factory=list)
     """the score during training, in lines."""
-    choices: Mapping[str, Choice] = field(default_factory=dict)
-    """what picks are worth, by what they are picked."""
-
-    @property
-    def tau(self) -> str:
-        """Kendall's tau of the score, with its interval; of too few networks, how many they are."""
-        return tau_in_words(self.correlations[SCORE_INIT.name].kendall_tau)
-
-    @property
-    def rows(self) -> list[tuple[str, str, str, int]]:
-        """Predictor, Kendall's tau, Spearman's rho, and how many networks."""
-        known = ((column.label, self.correlations[column.name]) for column in PREDICTORS)
-        return [
-            (label, str(e.kendall_tau), str(e.spearman_rho), e.kendall_tau.n)
-            for label, e in known
-            if e.kendall_tau.n >= MIN_NETWORKS
-        ]
-
-    @property
-    def choice_table(self) -> tuple[list[str], list[list[str]]]:
-        """Head and rows of what picks are worth."""
-        return table_of(self.choices)
 
 
 def evidence_of(run: Run, findings: Findings) -> list[Evidence]:
     """Return the evidence of a run, that of its own trainings first, the group with the most networks first of all."""
     found = []
     for each in findings.shown:
+        known = _correlations(each.correlations[TEST_ACC.name])
         notes, lines = [*([each.note] if each.note else []), *each.missing], describe_trajectory(each.trajectory)
-        correlations = each.correlations[TEST_ACC.name]
-        found.append(Evidence(each.title, each.verdict, correlations, notes, lines, each.choices))
+        found.append(Evidence(each.title, each.verdict, *known, notes, each.choices, lines))
     if (table := run.benchmark) is not None:
         title = f"{table.source}: {table.networks:,} of {table.candidates:,} candidates are known"
-        notes = [f"{table.regret}."] if table.regret else []
-        found.append(Evidence(title, table.verdict, table.correlations, notes, choices=table.choices))
+        known, notes = _correlations(table.correlations), [f"{table.regret}."] if table.regret else []
+        found.append(Evidence(title, table.verdict, *known, notes, table.choices))
     return found
+
+
+def _correlations(correlations: Mapping[str, Correlation]) -> tuple[str, list[tuple[str, str, str, int]]]:
+    rows = []
+    for column in PREDICTORS:
+        tau, rho = correlations[column.name].kendall_tau, correlations[column.name].spearman_rho
+        if tau.n >= MIN_NETWORKS:
+            rows.append((column.label, str(tau), str(rho), tau.n))
+    return tau_in_words(correlations[SCORE_INIT.name].kendall_tau), rows
