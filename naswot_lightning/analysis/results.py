@@ -99,6 +99,14 @@ class TrainingResult:
         """Where the weights of its best epoch lie in the run folder."""
         return f"picks/{self.pick}/{CHECKPOINT}"
 
+    @property
+    def why_chosen(self) -> str:
+        """Which pick it is, why it is the one to choose, and how good it is."""
+        test = f"test {100 * (self.test_acc or 0.0):.2f} %"
+        if self.best_val_acc is None:
+            return f"pick {self.pick}, first of the ranking (no validation set to choose by), {test}"
+        return f"pick {self.pick}, validation accuracy {100 * self.best_val_acc:.2f} %, {test}"
+
     def write(self, folder: Path) -> None:
         """Write ``result.json``."""
         values = asdict(self)
@@ -199,14 +207,6 @@ class Network:
 def best_result(groups: Sequence[Group]) -> TrainingResult | None:
     """Return the training to choose of a run: that of the largest group of :func:`comparable` that has one."""
     return next((best for group in groups if (best := group.best) is not None), None)
-
-
-def describe_best(best: TrainingResult) -> str:
-    """Return which pick was chosen, why, and how good it is."""
-    test = f"test {100 * (best.test_acc or 0.0):.2f} %"
-    if best.best_val_acc is None:
-        return f"pick {best.pick}, first of the ranking (no validation set to choose by), {test}"
-    return f"pick {best.pick}, validation accuracy {100 * best.best_val_acc:.2f} %, {test}"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from naswot_lightning.analysis.choosing import REGRET, Choice, table_of
 from naswot_lightning.analysis.evidence import MIN_NETWORKS, PREDICTORS
-from naswot_lightning.analysis.results import Group, TrainingResult, describe_best
+from naswot_lightning.analysis.results import Group, TrainingResult
 from naswot_lightning.columns import BEST_VAL_ACC, MACS, PARAMS, SCORE_FINAL, SCORE_INIT, TEST_ACC, Column
 from naswot_lightning.console import counted, print_table, print_text
 from naswot_lightning.errors import warn_of_failure
@@ -118,7 +118,7 @@ def print_comparison(
         print_text(gain.sentence)
     if run.best is not None:
         print()
-        print_text(f"Best: {describe_best(run.best)}; {folder / run.best.checkpoint}", indent=" " * 6)
+        print_text(f"Best: {run.best.why_chosen}; {folder / run.best.checkpoint}", indent=" " * 6)
         print_text(f"      naswot export --run_dir {shlex.quote(str(folder))}", indent=" " * 8)
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from naswot_lightning.analysis.choosing import table_of
-from naswot_lightning.analysis.results import describe_best
 from naswot_lightning.columns import COMBINED, SIZES, VAL_ACC
 from naswot_lightning.config import SearchConfig, result_settings
 from naswot_lightning.ranking import as_dicts
@@ -29,7 +28,6 @@ from naswot_lightning.report.html.tables import (
     progress_of,
 )
 from naswot_lightning.report.run import Run, TrainingRun
-from naswot_lightning.spaces.errors import one_line
 from naswot_lightning.storage.files import atomic_write
 from naswot_lightning.storage.run_folder import RunFolder
 
@@ -106,14 +104,8 @@ class Fact:
 def write_report(folder: RunFolder, run: Run, findings: Findings, to: Path | None = None) -> Path:
     """Write the page of a run, which has its rows, to a file or into its folder; return the file."""
     page = Page(run, findings)
-    html = render(
-        "run.html",
-        f"{run.name} · naswot-lightning",
-        page.to_json(),
-        page=page,
-        describe_best=describe_best,
-        table_of=table_of,
-    )
+    title = f"{run.name} · naswot-lightning"
+    html = render("run.html", title, page.to_json(), page=page, table_of=table_of)
     path = to or folder.report
     # The name of a folder need not be Unicode.
     atomic_write(path, html.encode("utf-8", "replace"))
