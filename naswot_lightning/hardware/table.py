@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode, resolve_name
+from torch.utils._pytree import tree_map, tree_map_only
 
 from naswot_lightning.hardware.measure import Device, time_passes
 
@@ -144,7 +145,7 @@ class Calls(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         # Before the call, which may change its arguments.
-        plan = func, _without_values(args), _without_values(kwargs or {})
+        plan = func, *tree_map_only(Tensor, _Shape.of, (args, kwargs or {}))
         output = func(*args, **(kwargs or {}))
         if isinstance(output, Tensor) or (isinstance(output, tuple) and any(isinstance(o, Tensor) for o in output)):
             name = f"{resolve_name(func) or func}{plan[1]}{plan[2] or ''}"
@@ -153,12 +154,17 @@ class Calls(TorchFunctionMode):
         return output
 
 
-class _Shape(NamedTuple):
+@dataclass(frozen=True)
+class _Shape:
     """A tensor without its values."""
 
     size: tuple[int, ...]
     stride: tuple[int, ...]
     dtype: torch.dtype
+
+    @classmethod
+    def of(cls, tensor: Tensor) -> _Shape:
+        return cls(tuple(tensor.shape), tensor.stride(), tensor.dtype)
 
     def __repr__(self) -> str:
         dense = accumulate(self.size[:0:-1], mul, initial=1)
@@ -166,32 +172,20 @@ class _Shape(NamedTuple):
         return f"{str(self.dtype)[6:]}{list(self.size)}{order}"
 
     def make(self, device: torch.device) -> Tensor:
-        made = torch.empty_strided(*self[:2], dtype=self.dtype, device=device)
+        made = torch.empty_strided(self.size, self.stride, dtype=self.dtype, device=device)
         return made.uniform_(0.1, 1) if made.is_floating_point() else made.zero_()
 
 
 _Plan = tuple[Callable[..., Any], Any, Any]
 
 
-def _without_values(given: Any) -> Any:
-    if isinstance(given, Tensor):
-        return _Shape(tuple(given.shape), given.stride(), given.dtype)
-    if isinstance(given, dict):
-        return {name: _without_values(each) for name, each in given.items()}
-    # Not those with names, such as shapes.
-    return type(given)(map(_without_values, given)) if type(given) in (tuple, list) else given
-
-
-def _with_values(plan: Any, device: torch.device) -> Any:
-    if isinstance(plan, _Shape):
-        return plan.make(device)
-    if isinstance(plan, torch.device):
-        return device
-    if isinstance(plan, dict):
-        return {name: _with_values(each, device) for name, each in plan.items()}
-    return type(plan)(_with_values(each, device) for each in plan) if type(plan) in (tuple, list) else plan
-
-
 def _again(plan: _Plan, device: torch.device) -> Callable[[], object]:
-    func, args, kwargs = plan[0], _with_values(plan[1], device), _with_values(plan[2], device)
+    """Return what runs a recorded call on a device."""
+
+    def place(leaf: Any) -> Any:
+        if isinstance(leaf, torch.device):
+            return device
+        return leaf.make(device) if isinstance(leaf, _Shape) else leaf
+
+    func, (args, kwargs) = plan[0], tree_map(place, plan[1:])
     return lambda: func(*args, **kwargs)
