@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from naswot_lightning.analysis.choosing import Choice, judge_choices
+from naswot_lightning.analysis.choosing import AT_RANDOM, Choice, judge_choices
 from naswot_lightning.analysis.evidence import TAU_DECIMALS, Outcome, outcome_of
 from naswot_lightning.analysis.statistics import (
     Estimate,
@@ -32,8 +32,6 @@ from naswot_lightning.study.candidates import CandidateAccuracies, Candidates
 
 SIZES = (PARAMS.name, MACS.name)
 SIZE = "model size"
-# No name of a score.
-_CHANCE = "by chance"
 
 
 def choose_scores(candidates: Candidates, text: str | None) -> list[Criterion]:
@@ -114,8 +112,6 @@ class ScoreAssessment:
     """Kendall's tau of the score with model size; None where one of them has equal values only."""
     outcome: Outcome
     """what the interval of the gain says."""
-    choice: Choice | None
-    """what its picks are worth; None where the target is no accuracy."""
 
     @property
     def verdict(self) -> str:
@@ -138,8 +134,8 @@ class AccuracyPanel:
     """a warning of what these networks cannot say."""
     judged: tuple[ScoreAssessment, ...]
     """the highest tau first."""
-    by_chance: Choice | None
-    """what picks at random are worth, in points of accuracy as for each score."""
+    choices: Mapping[str, Choice]
+    """what picks by each score and at random are worth, in points of accuracy; empty where the target is none."""
 
 
 def assess_scores(ranks: Mapping[str, ScoreRanks], accuracies: CandidateAccuracies) -> AccuracyPanel:
@@ -153,7 +149,7 @@ def assess_scores(ranks: Mapping[str, ScoreRanks], accuracies: CandidateAccuraci
     choices: dict[str, Choice] = {}
     if accuracies.is_accuracy:
         known_ranks = {name: each.ranks[known] for name, each in ranks.items()}
-        choices = judge_choices({**known_ranks, _CHANCE: np.zeros(n)}, 100 * accuracy)
+        choices = judge_choices({**known_ranks, AT_RANDOM: np.zeros(n)}, 100 * accuracy)
     found = []
     for name, each in ranks.items():
         with_size = resampled_tau(each.ranks[known], ranks[size].ranks[known], counts)
@@ -162,11 +158,11 @@ def assess_scores(ranks: Mapping[str, ScoreRanks], accuracies: CandidateAccuraci
         size_tau = None if math.isnan(with_size[0]) else float(with_size[0])
         unscored = int(each.unscored[known].sum())
         tau, outcome = estimate_of(taus[name], n), outcome_of(gain)
-        found.append(ScoreAssessment(name, unscored, tau, gain, partial, size_tau, outcome, choices.get(name)))
+        found.append(ScoreAssessment(name, unscored, tau, gain, partial, size_tau, outcome))
     # Scores without a tau stand last.
     found.sort(key=lambda each: -2.0 if each.tau.value is None else each.tau.value, reverse=True)
-    chance = choices.get(_CHANCE)
-    return AccuracyPanel(accuracies.label, accuracies.source, n, size, accuracies.note, tuple(found), chance)
+    choices = {name: choices[name] for name in (*(each.score for each in found), AT_RANDOM) if name in choices}
+    return AccuracyPanel(accuracies.label, accuracies.source, n, size, accuracies.note, tuple(found), choices)
 
 
 @dataclass(frozen=True)

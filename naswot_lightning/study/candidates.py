@@ -14,7 +14,7 @@ from naswot_lightning.analysis.results import SELECTIONS, comparable, read_resul
 from naswot_lightning.benchmarks import open_benchmark
 from naswot_lightning.benchmarks.targets import reported_target
 from naswot_lightning.columns import MACS, PARAMS, is_cost
-from naswot_lightning.console import counted, format_cell
+from naswot_lightning.console import counted
 from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import read_ranking
 from naswot_lightning.spaces.errors import one_line
@@ -23,10 +23,7 @@ from naswot_lightning.storage.score_rows import ScoreRow, read_score_rows
 
 # The score that counts the rectified units, which each row has.
 _UNITS = "rectified_units"
-_BUDGETS = {
-    "max_params": "parameters", "max_macs": "MACs", "max_model_mb": "MB", "max_latency_ms": "ms of latency",
-    "max_memory_mb": "MB of memory",
-}  # fmt: skip
+_LIMITS = ("max_params", "max_macs", "max_model_mb", "max_latency_ms", "max_memory_mb", "shard")
 # Evaluators whose rows are accuracies.
 _OF_ACCURACIES = ("train", "table")
 
@@ -81,11 +78,7 @@ class Candidates:
             algorithm = settings.get("algorithm")
             how = "drawn at random" if algorithm == "random" else f"proposed by {algorithm}"
             found = f"{how} (seed {settings.get('seed')})"
-        for name, label in _BUDGETS.items():
-            if settings.get(name) is not None:
-                found += f", at most {format_cell(settings[name])} {label}"
-        if settings.get("shard") is not None:
-            found += f", shard {settings['shard']}"
+        found += "".join(f", {name} {settings[name]}" for name in _LIMITS if settings.get(name) is not None)
         different = f" ({networks:,} different networks)" if networks < len(self.rows) else ""
         return f"{len(self.rows):,} architectures{different} of {settings.get('space')}, {found}"
 

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from naswot_lightning.analysis.choosing import AT_RANDOM, DRAWS
+from naswot_lightning.analysis.choosing import DRAWS
 from naswot_lightning.analysis.evidence import Outcome, describe_needed, detectable, networks_needed
 from naswot_lightning.analysis.statistics import Estimate
 from naswot_lightning.columns import SIZES
@@ -98,7 +98,8 @@ def print_study(found: Study) -> None:
             for each in panel.judged
         )  # fmt: skip
         print_table("", columns, lines)
-        _print_choices(panel)
+        if panel.choices:
+            print_choices(panel.choices, "")
     print(_FORMULA + "\n")
     _print_stability(found)
     for panel in found.panels:
@@ -109,14 +110,6 @@ def print_study(found: Study) -> None:
             print(panel.note)
     print(f"\nThe candidates: {found.sampling}." + ("" if found.note is None else f" {found.note}"))
     print(_EACH)
-
-
-def _print_choices(panel: AccuracyPanel) -> None:
-    """Print what the picks by each score are worth, and those at random."""
-    if panel.by_chance is None:
-        return
-    known = {each.score: each.choice for each in panel.judged if each.choice}
-    print_choices({**known, AT_RANDOM: panel.by_chance}, "")
 
 
 def conclude(panel: AccuracyPanel) -> str:
@@ -188,7 +181,7 @@ def _csv_rows(found: Study) -> Iterator[dict[str, object]]:
     stability = {each.score: each for each in found.stability}
     for panel in found.panels:
         for each in panel.judged:
-            gain, stable, choice = each.less_size, stability[each.score], each.choice
+            gain, stable, choice = each.less_size, stability[each.score], panel.choices.get(each.score)
             row: dict[str, object] = {
                 "accuracy": panel.accuracy, "source": panel.source, "n": panel.n, "score": each.score,
                 "unscored": each.unscored, **_cells("tau", each.tau), "size": panel.size, **_cells("less_size", gain),
