@@ -97,20 +97,20 @@ class Verdict:
     """Kendall's tau of the score less that of the size, on the same resamples."""
 
 
-def correlations(networks: Sequence[Network], accuracy: str) -> dict[str, Correlation]:
-    """Return the correlations of the score at init and after, of parameters and of MACs with an accuracy, by name.
+def correlations(networks: Sequence[Network]) -> dict[str, Correlation]:
+    """Return the correlations of the score at init and after, of parameters and of MACs with test accuracy, by name.
 
-    A network is one point, the mean over its seeds. One without the accuracy, such as "test_acc", is left out.
+    A network is one point, the mean over its seeds. One without the accuracy is left out.
     """
-    points = {column.name: _points(networks, column.name, accuracy) for column in PREDICTORS}
+    points = {column.name: _points(networks, column.name) for column in PREDICTORS}
     return {
         name: Correlation(estimate(resampled_tau, *each), estimate(resampled_rho, *each))
         for name, each in points.items()
     }
 
 
-def _points(networks: Sequence[Network], name: str, accuracy: str) -> Points:
-    pairs = [(network.mean(name), network.mean(accuracy)) for network in networks]
+def _points(networks: Sequence[Network], name: str) -> Points:
+    pairs = [(network.mean(name), network.mean(TEST_ACC.name)) for network in networks]
     whole = [(x, round(y, ACCURACY_DECIMALS)) for x, y in pairs if x is not None and y is not None]
     return [x for x, _ in whole], [y for _, y in whole]
 
@@ -121,7 +121,7 @@ def judge(networks: Sequence[Network], ranked: int | None = None) -> Verdict:
     The networks are usable ones; ``ranked`` is how many the ranking holds, for the advice, None where there is none.
     """
     n = len(networks)
-    points = {name: _points(networks, name, TEST_ACC.name) for name in (SCORE_INIT.name, *_SIZES)}
+    points = {name: _points(networks, name) for name in (SCORE_INIT.name, *_SIZES)}
     taus = {name: estimate(resampled_tau, *each) for name, each in points.items()}
     defined = {name: taus[name].value or 0.0 for name in _SIZES if taus[name].value is not None and taus[name].n == n}
     # Chosen once, on all networks, not in each resample: that favours size a little, hence never the score.

@@ -146,9 +146,9 @@ def _print_group(title: str | None, found: GroupFindings) -> None:
     if title is not None:
         print()
         print_text(f"{title}:")
-    for sentence in found.missing:
+    if found.missing is not None:
         print()
-        print_text(sentence)
+        print_text(found.missing)
     # Of so few a tau is chance: evidence.json has it, and nobody is shown it.
     if found.networks >= MIN_NETWORKS:
         _print_correlations(found)
@@ -174,17 +174,14 @@ def print_choices(choices: Mapping[str, Choice], title: str = "What a pick is wo
 
 def _print_correlations(found: GroupFindings) -> None:
     print()
-    test, val = found.correlations[TEST_ACC.name], found.correlations[BEST_VAL_ACC.name]
-    with_val = ["tau with val acc"] if any(each.kendall_tau.n for each in val.values()) else []
     rows = []
     for each in PREDICTORS:
-        tau, rho = test[each.name].kendall_tau, test[each.name].spearman_rho
-        of_val = [f"{val[each.name].kendall_tau:.3f}" for _ in with_val]
-        rows.append([f"{tau:.3f}", f"{rho:.3f}", *of_val, tau.n, each.label])
+        tau, rho = found.correlations[each.name].kendall_tau, found.correlations[each.name].spearman_rho
+        rows.append([f"{tau:.3f}", f"{rho:.3f}", tau.n, each.label])
     print_table(
         f"Kendall tau with test accuracy over {found.networks} networks, Spearman rho, 95 % bootstrap intervals",
-        ["tau", "rho", *with_val, "n", "of"],
+        ["tau", "rho", "n", "of"],
         rows,
-        optional=("tau with val acc", "rho"),
+        optional=("rho",),
         complete_in="evidence.json",
     )

@@ -177,7 +177,7 @@ def _of_trainings(named: NamedRun) -> dict[str, str]:
         ("tau of score after training", SCORE_FINAL),
         ("tau of parameters", PARAMS),
     ):
-        tau = found.correlations[TEST_ACC.name][column.name].kendall_tau
+        tau = found.correlations[column.name].kendall_tau
         rows[label] = tau_in_words(tau).removeprefix("tau ")
     rows["score against model size"] = found.verdict.outcome
     if named.findings.gains:

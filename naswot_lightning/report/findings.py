@@ -31,7 +31,6 @@ from naswot_lightning.analysis.statistics import describe_method
 from naswot_lightning.analysis.trajectory import TrajectoryFacts, trajectory_facts
 from naswot_lightning.columns import (
     BENCHMARK_ACC,
-    BEST_VAL_ACC,
     MACS,
     PARAMS,
     PARETO_RANK,
@@ -74,8 +73,8 @@ class GroupFindings:
     """how many different networks the ranking holds; None where there is none."""
     note: str | None
     """a warning of what the picks cannot say."""
-    correlations: Mapping[str, Mapping[str, Correlation]]
-    """with each accuracy, of each predictor."""
+    correlations: Mapping[str, Correlation]
+    """of each predictor with test accuracy."""
     verdict: Verdict
     choices: Mapping[str, Choice]
     """what a pick is worth; empty where the networks are no sample of the whole ranking, or too few."""
@@ -83,16 +82,21 @@ class GroupFindings:
     """the facts of Figure 6."""
 
     @property
-    def missing(self) -> list[str]:
-        """What is left out of the statistics, in a sentence; none where nothing is."""
+    def missing(self) -> str | None:
+        """What is left out of the statistics, in a sentence; None where nothing is."""
         said = {"networks": "networks without a score and a test accuracy"}
         parts = [f"{count} {said.get(what, what)}" for what, count in self.left_out.items() if count]
-        return [f"Left out of the statistics: {', '.join(parts)}."] if parts else []
+        return f"Left out of the statistics: {', '.join(parts)}." if parts else None
+
+    @property
+    def notes(self) -> list[str]:
+        """What limits the evidence, in sentences."""
+        return [each for each in (self.note, self.missing) if each is not None]
 
     def to_json(self) -> dict[str, Any]:
         """Return them as plain JSON, what the results have in common flat among the rest."""
         plain = asdict(self)
-        return {**plain.pop("settings"), **plain}
+        return {**plain.pop("settings"), **plain, "correlations": {TEST_ACC.name: plain["correlations"]}}
 
 
 @dataclass(frozen=True)
@@ -159,7 +163,7 @@ def find(run: Run) -> Findings:
                     left_out={**dict(sorted(failed.items())), "networks": len(members) - len(networks)},
                     ranked=ranked,
                     note=_note_on(run, members),
-                    correlations={each.name: correlations(networks, each.name) for each in (TEST_ACC, BEST_VAL_ACC)},
+                    correlations=correlations(networks),
                     verdict=verdict,
                     choices=choices_of(networks, verdict.size) if selection in WHOLE else {},
                     trajectory=trajectory_facts(networks, run.trajectories),

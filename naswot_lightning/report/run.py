@@ -283,6 +283,16 @@ class BenchmarkEvidence:
                 raise ValueError(f"correlations.{column.name}: an interval with one end")
 
     @property
+    def title(self) -> str:
+        """Whose accuracies they are."""
+        return f"{self.source}: {self.networks:,} of {self.candidates:,} candidates are known"
+
+    @property
+    def notes(self) -> list[str]:
+        """What else is to be said, in sentences."""
+        return [] if self.regret is None else [f"{self.regret}."]
+
+    @property
     def regret(self) -> str | None:
         """How far the first of the ranking is from the best, in a sentence; None where that is not known."""
         if self.pick is None or self.best_candidate is None or self.best is None:

@@ -34,7 +34,7 @@ from tests.runs import result, training_result, write_pick
 SETTINGS = {"space": "nasbench201", "dataset": "digits", "seed": 7, "score": "naswot", "evaluator": "scores"}
 NASWOT, MECO = (Criterion((Column(name, name),)) for name in ("naswot", "meco"))
 TABLE = BenchmarkEvidence(
-    networks=0, candidates=30, pick=None, best_candidate=None, best=None, correlations=correlations([], "test_acc"),
+    networks=0, candidates=30, pick=None, best_candidate=None, best=None, correlations=correlations([]),
     verdict=judge([]), benchmark="mine", target=Target("cifar10", "test", 108),
 )  # fmt: skip
 
@@ -223,7 +223,7 @@ def test_figures_of_many_networks_show_points_bars_and_titles(tmp_path):
     assert [len(axis.lines) for axis in lines.axes[:2]] == [12, 12]
     assert [axis.get_ylabel() for axis in lines.axes[2:]] == ["test accuracy (%)"]  # the colour bar
     first, *_ = points.axes
-    tau = findings.groups[0].correlations["test_acc"]["score_init"].kendall_tau
+    tau = findings.groups[0].correlations["score_init"].kendall_tau
     assert f"Kendall tau {tau.value:.2f} [{tau.low:.2f}, {tau.high:.2f}] (95 %), n = 12" in first.get_title()
     networks = {network.canonical: network for network in run.groups[0].networks}
     for container, number in zip(first.containers, range(1, 13), strict=True):

@@ -211,7 +211,7 @@ def draw_score_vs_accuracy(run: Run, findings: Findings) -> Figure | None:
         axis.set(xlabel=column.axis, ylabel=accuracy)
         # Scores have many digits: more labels touch each other.
         axis.locator_params(axis="x", nbins=6)
-        tau = found.correlations[TEST_ACC.name][column.name].kendall_tau
+        tau = found.correlations[column.name].kendall_tau
         # Of several selections, each has a tau of its own.
         part = f" ({SELECTIONS[found.selection]})" if found.selection and len(group.samples) > 1 else ""
         axis.set_title(f"{column.label}: {_heading(tau)}{part}", fontsize="medium")

@@ -14,20 +14,21 @@ from pathlib import Path
 from typing import Any
 
 from naswot_lightning.analysis.choosing import table_of
-from naswot_lightning.columns import COMBINED, SIZES, VAL_ACC
+from naswot_lightning.analysis.evidence import tau_in_words
+from naswot_lightning.columns import COMBINED, SCORE_INIT, SIZES, VAL_ACC
 from naswot_lightning.config import SearchConfig, result_settings
 from naswot_lightning.ranking import as_dicts
-from naswot_lightning.report.findings import Findings
+from naswot_lightning.report.findings import Findings, GroupFindings, describe_trajectory
 from naswot_lightning.report.html.tables import (
     MOST_DRAWN,
     Cells,
     candidates_of,
-    evidence_of,
+    correlation_rows,
     fronts_of,
     picks_of,
     progress_of,
 )
-from naswot_lightning.report.run import Run, TrainingRun
+from naswot_lightning.report.run import BenchmarkEvidence, Run, TrainingRun
 from naswot_lightning.storage.files import atomic_write
 from naswot_lightning.storage.run_folder import RunFolder
 
@@ -92,6 +93,10 @@ _GAINED = {"beat": "yes", "lose to": "no", "cannot be told from": "cannot be tol
 _MOST_REASONS = 20
 
 
+# That the template calls.
+_FUNCTIONS = {"table_of": table_of, "correlation_rows": correlation_rows, "describe_trajectory": describe_trajectory}
+
+
 @dataclass(frozen=True)
 class Fact:
     """A label and what it says, with a note under it."""
@@ -105,7 +110,7 @@ def write_report(folder: RunFolder, run: Run, findings: Findings, to: Path | Non
     """Write the page of a run, which has its rows, to a file or into its folder; return the file."""
     page = Page(run, findings)
     title = f"{run.name} · naswot-lightning"
-    html = render("run.html", title, page.to_json(), page=page, table_of=table_of)
+    html = render("run.html", title, page.to_json(), page=page, **_FUNCTIONS)
     path = to or folder.report
     # The name of a folder need not be Unicode.
     atomic_write(path, html.encode("utf-8", "replace"))
@@ -117,7 +122,10 @@ class Page:
 
     def __init__(self, run: Run, findings: Findings) -> None:
         self.run, self.search, self.gains, self.front = run, findings.search, findings.gains, findings.front
-        self.evidence = evidence_of(run, findings)
+        # That of its own trainings first, the group with the most networks first of all.
+        self.evidence: list[GroupFindings | BenchmarkEvidence] = list(findings.shown)
+        if run.benchmark is not None:
+            self.evidence.append(run.benchmark)
         self.candidates = candidates_of(run)
         self.progress = progress_of(run.rows, run.criterion)
         self.commands = commands_of(run)
@@ -229,8 +237,8 @@ class Page:
             found.append(Fact("do picks beat random ones?", _GAINED.get(gain.outcome, gain.outcome), gain.short))
         if self.evidence:
             outcome = self.evidence[0].verdict.outcome
-            answer = _OUTCOMES.get(outcome, outcome)
-            found.append(Fact("does the score beat size?", answer, self.evidence[0].tau))
+            answer, tau = _OUTCOMES.get(outcome, outcome), self.evidence[0].correlations[SCORE_INIT.name].kendall_tau
+            found.append(Fact("does the score beat size?", answer, tau_in_words(tau)))
         return found
 
     @property

@@ -9,20 +9,16 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
-from naswot_lightning.analysis.choosing import Choice
 from naswot_lightning.analysis.evidence import (
     MIN_NETWORKS,
     PREDICTORS,
     Correlation,
-    Verdict,
-    tau_in_words,
 )
 from naswot_lightning.analysis.pareto import score_and_cost
 from naswot_lightning.columns import (
     BENCHMARK_ACC,
     COSTS,
     PARETO_RANK,
-    SCORE_INIT,
     SIZES,
     TEST_ACC,
     VAL_ACC,
@@ -30,8 +26,7 @@ from naswot_lightning.columns import (
     Criterion,
 )
 from naswot_lightning.ranking import COLUMNS
-from naswot_lightning.report.findings import Findings, describe_trajectory
-from naswot_lightning.report.run import Run, TrainingRun
+from naswot_lightning.report.run import Planned, Run, TrainingRun
 from naswot_lightning.storage.score_rows import ScoreRow
 
 if TYPE_CHECKING:
@@ -257,16 +252,21 @@ class Cells:
 class Pick:
     """A network that is trained."""
 
-    rank: int | None
-    """the best of its picks; None where it was given by hand."""
     row: int | None
     """its position in the table of candidates; None where it is not there."""
-    space: str
-    architecture: str
-    dataset: str
     cells: tuple[int, ...]
     trainings: tuple[TrainingRun, ...]
     """the lowest seed first."""
+
+    @property
+    def planned(self) -> Planned:
+        """What all its trainings have in common."""
+        return self.trainings[0].planned
+
+    @property
+    def rank(self) -> int | None:
+        """The best of its picks; None where it was given by hand."""
+        return min((each.planned.rank for each in self.trainings if each.planned.rank is not None), default=None)
 
     @property
     def name(self) -> str:
@@ -277,25 +277,17 @@ class Pick:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the page's scripts read it."""
-        return {
-            "name": self.name,
-            "row": self.row,
-            "architecture": self.architecture,
-            "cells": self.cells,
-            "trainings": [
-                {
-                    "seed": each.planned.seed,
-                    # The trajectory has the score, by the fractional epoch.
-                    "metrics": {
-                        name: _thinned(tuple(zip(each.curve.epochs, values, strict=True)))
-                        for name, values in each.curve.metrics.items()
-                        if name not in ("seconds", "score/naswot")
-                    },
-                    "score": _thinned(each.trajectory.points),
-                }
-                for each in self.trainings
-            ],
-        }
+        trainings = []
+        for each in self.trainings:
+            epochs, metrics = each.curve.epochs, {}
+            for name, values in each.curve.metrics.items():
+                # The trajectory has the score, by the fractional epoch.
+                if name not in ("seconds", "score/naswot"):
+                    metrics[name] = _thinned(tuple(zip(epochs, values, strict=True)))
+            score = _thinned(each.trajectory.points)
+            trainings.append({"seed": each.planned.seed, "metrics": metrics, "score": score})
+        shown = {"name": self.name, "row": self.row, "architecture": self.planned.architecture, "cells": self.cells}
+        return {**shown, "trainings": trainings}
 
 
 def picks_of(run: Run, cells: Mapping[str, tuple[int, ...]]) -> tuple[Pick, ...]:
@@ -303,16 +295,13 @@ def picks_of(run: Run, cells: Mapping[str, tuple[int, ...]]) -> tuple[Pick, ...]
     canonicals = run.ranking["canonical"].head(MOST_ROWS).drop_duplicates()
     rows = dict(zip(canonicals, canonicals.index, strict=True))
     members: dict[tuple[str, str, str], list[TrainingRun]] = {}
-    for each in run.trainings:
+    for each in sorted(run.trainings, key=lambda each: (each.planned.seed, each.pick)):
         members.setdefault((each.planned.space, each.planned.canonical, each.planned.dataset), []).append(each)
     picks = []
-    for trainings in members.values():
-        first = trainings[0].planned
-        rank = min((each.planned.rank for each in trainings if each.planned.rank is not None), default=None)
-        drawn, by_seed = cells.get(first.architecture, ()), sorted(trainings, key=lambda e: (e.planned.seed, e.pick))
-        row = rows.get(first.canonical)
-        picks.append(Pick(rank, row, first.space, first.architecture, first.dataset, drawn, tuple(by_seed)))
-    return tuple(sorted(picks, key=lambda pick: (pick.rank is None, pick.rank or 0, pick.architecture)))[:MOST_PICKS]
+    for (_, canonical, _), own in members.items():
+        picks.append(Pick(rows.get(canonical), cells.get(own[0].planned.architecture, ()), tuple(own)))
+    picks.sort(key=lambda pick: (pick.rank is None, pick.rank or 0, pick.planned.architecture))
+    return tuple(picks[:MOST_PICKS])
 
 
 def _thinned(points: Sequence[tuple[float, float | None]]) -> Line:
@@ -332,43 +321,11 @@ def thinned(points: Sequence[_Point], most: int) -> Sequence[_Point]:
     return [points[round(place * (len(points) - 1) / (most - 1))] for place in range(most)]
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """What one set of accuracies says of the score."""
-
-    title: str
-    """whose accuracies they are."""
-    verdict: Verdict
-    tau: str
-    """of the score, with its interval; of too few networks, how many they are."""
-    rows: list[tuple[str, str, str, int]]
-    """predictor, Kendall's tau, Spearman's rho, and how many networks."""
-    notes: list[str]
-    """what else is to be said, and what limits it."""
-    choices: Mapping[str, Choice]
-    """what picks are worth, by what they are picked; empty for too few."""
-    trajectory: list[str] = field(default_factory=list)
-    """the score during training, in lines."""
-
-
-def evidence_of(run: Run, findings: Findings) -> list[Evidence]:
-    """Return the evidence of a run, that of its own trainings first, the group with the most networks first of all."""
-    found = []
-    for each in findings.shown:
-        known = _correlations(each.correlations[TEST_ACC.name])
-        notes, lines = [*([each.note] if each.note else []), *each.missing], describe_trajectory(each.trajectory)
-        found.append(Evidence(each.title, each.verdict, *known, notes, each.choices, lines))
-    if (table := run.benchmark) is not None:
-        title = f"{table.source}: {table.networks:,} of {table.candidates:,} candidates are known"
-        known, notes = _correlations(table.correlations), [f"{table.regret}."] if table.regret else []
-        found.append(Evidence(title, table.verdict, *known, notes, table.choices))
-    return found
-
-
-def _correlations(correlations: Mapping[str, Correlation]) -> tuple[str, list[tuple[str, str, str, int]]]:
+def correlation_rows(correlations: Mapping[str, Correlation]) -> list[tuple[str, str, str, int]]:
+    """Return predictor, Kendall's tau, Spearman's rho, and of how many networks; none of too few of them."""
     rows = []
     for column in PREDICTORS:
         tau, rho = correlations[column.name].kendall_tau, correlations[column.name].spearman_rho
         if tau.n >= MIN_NETWORKS:
             rows.append((column.label, str(tau), str(rho), tau.n))
-    return tau_in_words(correlations[SCORE_INIT.name].kendall_tau), rows
+    return rows

@@ -189,7 +189,7 @@ def comparison_summary(run: Run, findings: Findings) -> dict[str, Any]:
     summary: dict[str, Any] = {"picks": len(run.results), "networks": found.networks}
     summary |= {"verdict": verdict.outcome, "verdict_sentence": verdict.sentence}
     estimates = {"tau/score_init_less_size": verdict.difference}
-    for name, each in found.correlations["test_acc"].items():
+    for name, each in found.correlations.items():
         if is_shown(each.kendall_tau):
             estimates |= {f"tau/{name}": each.kendall_tau, f"rho/{name}": each.spearman_rho}
     for name, estimate in estimates.items():

@@ -16,7 +16,7 @@ from naswot_lightning.analysis.results import Network, TrainingResult
 from naswot_lightning.analysis.statistics import describe_method
 from naswot_lightning.benchmarks import Table
 from naswot_lightning.benchmarks.targets import Target, search_target
-from naswot_lightning.columns import BENCHMARK_ACC, TEST_ACC, VAL_ACC
+from naswot_lightning.columns import BENCHMARK_ACC, VAL_ACC
 from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import as_dicts
 from naswot_lightning.report.run import BenchmarkEvidence
@@ -111,7 +111,7 @@ class BenchmarkLookup:
             pick=accuracies[0],
             best_candidate=max((each for each in accuracies if each is not None), default=None),
             best=max((each for each in of_table if each is not None), default=None),
-            correlations=correlations(networks, TEST_ACC.name),
+            correlations=correlations(networks),
             verdict=verdict,
             choices=choices_of(networks, verdict.size),
         )

@@ -22,7 +22,7 @@ from naswot_lightning.report.compare import compare
 from naswot_lightning.report.findings import find
 from naswot_lightning.report.html import page as page_module
 from naswot_lightning.report.html.page import Page, _joined, commands_of, write_report
-from naswot_lightning.report.html.tables import MOST_DRAWN, progress_of
+from naswot_lightning.report.html.tables import MOST_DRAWN, correlation_rows, progress_of
 from naswot_lightning.report.run import BenchmarkEvidence, read_rows, read_run
 from naswot_lightning.spaces import get_space
 from naswot_lightning.spaces.drawing import lay_out
@@ -163,8 +163,8 @@ def test_evidence_is_that_of_the_findings(tmp_path):
     found = find(read_run(RunFolder(tmp_path))).groups[0]
     (shown,) = page(tmp_path).evidence
     assert shown.verdict == found.verdict
-    taus = [each.kendall_tau for each in found.correlations["test_acc"].values()]
-    assert [row[1::2] for row in shown.rows] == [(str(tau), tau.n) for tau in taus]
+    taus = [each.kendall_tau for each in found.correlations.values()]
+    assert [row[1::2] for row in correlation_rows(shown.correlations)] == [(str(tau), tau.n) for tau in taus]
     assert len(page(tmp_path).picks) == 8
 
 
@@ -201,7 +201,7 @@ def test_evidence_and_accuracies_of_a_table_are_shown(tmp_path):
     networks = [Network((training_result(number, score_final=None),)) for number in range(1, 9)]
     found = BenchmarkEvidence(
         networks=8, candidates=9, pick=0.91, best_candidate=0.93, best=0.95,
-        correlations=correlations(networks, "test_acc"), verdict=judge(networks), benchmark="mine",
+        correlations=correlations(networks), verdict=judge(networks), benchmark="mine",
         target=Target("cifar10", "x-valid", 12),
     )  # fmt: skip
     write_search(tmp_path, sampled_rows(9), evaluator="table", benchmark="mine.npz", benchmark_dataset="cifar10")
@@ -215,7 +215,7 @@ def test_evidence_and_accuracies_of_a_table_are_shown(tmp_path):
     assert evidence.title == "mine, cifar10 x-valid, 12 epochs: 8 of 9 candidates are known"
     assert evidence.verdict == found.verdict
     assert "2.00 points below the best of the candidates (93.00 %), 4.00 below" in evidence.notes[0]
-    assert [row[0] for row in evidence.rows] == ["score at init", "parameters", "MACs"]
+    assert [row[0] for row in correlation_rows(evidence.correlations)] == ["score at init", "parameters", "MACs"]
     assert shown.headline.endswith("on cifar10, as a table knows it.")
 
 
