@@ -1,6 +1,5 @@
 """Rank correlations and intervals against counting pairs, scipy, and Kendall's own derivation."""
 
-import itertools
 import math
 
 import numpy as np
@@ -18,7 +17,6 @@ from naswot_lightning.analysis.statistics import (
     partial_tau,
     resampled_rho,
     resampled_tau,
-    with_missing_last,
 )
 from tests.analysis.reference import tau_of_pairs
 
@@ -85,31 +83,6 @@ def test_fewer_than_two_networks_or_equal_ones_have_no_value():
     assert format(Estimate(0.5, 0.25, 0.75, 20, 0), ".3f") == "0.500 [0.250, 0.750]"
 
 
-def partial_tau_of_pairs(x, y, z):
-    """Kendall 1942: of the pairs in the order of z, how those that x keeps go with those that y keeps; without ties."""
-    table = np.zeros((2, 2))
-    for i, j in itertools.combinations(range(len(z)), 2):
-        low, high = (i, j) if z[i] < z[j] else (j, i)
-        table[int(x[low] < x[high]), int(y[low] < y[high])] += 1
-    (a, b), (c, d) = table
-    scale = math.sqrt((a + b) * (c + d) * (a + c) * (b + d))
-    return (a * d - b * c) / scale if scale else math.nan
-
-
-@settings(max_examples=50)
-@given(st.integers(3, 12).flatmap(lambda n: st.tuples(*[st.permutations(range(n))] * 3)))
-def test_partial_tau_is_the_correlation_of_the_table_of_pairs(rankings):
-    x, y, z = rankings
-    taus = (np.array([stats.kendalltau(*pair).statistic]) for pair in ((x, y), (x, z), (y, z)))
-    assert partial_tau(*taus)[0] == pytest.approx(partial_tau_of_pairs(x, y, z), abs=1e-9, nan_ok=True)
-
-
 def test_partial_tau_where_it_is_not_defined():
     xy, xz, yz = np.array([[0.5, 1.0, 0.5], [0.5, 0.5, -1.0], [np.nan, 0.5, 0.5]]).T
     assert np.isnan(partial_tau(xy, xz, yz)).all()
-
-
-def test_missing_values_are_worse_than_all_others():
-    worst = with_missing_last(np.array([np.nan, -5.0, 2.0, np.nan]))
-    assert worst[0] == worst[3] < -5
-    assert worst[1:3].tolist() == [-5, 2]

@@ -1,13 +1,9 @@
 """Searches with feedback and scores of a small table, against what they should do, counted by hand."""
 
-import json
-
 import numpy as np
 import pytest
 
 from naswot_lightning.benchmarks import open_benchmark
-from naswot_lightning.cli.search import run_search
-from naswot_lightning.config import SearchConfig, WandbConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.reproduce.searches import SearchBudget, TabularSearch, score_table, scores_by_name, scores_folder
 from naswot_lightning.reproduce.settings import Scoring
@@ -57,21 +53,6 @@ def test_area_trains_the_best_by_score_first(search, out):
     assert [row.architecture for row in history.rows[12:16]] == best.tolist()
     assert history.evaluations[-1] == 6
     assert all(row.seconds > 0 for row in history.rows)  # scores take time, too
-
-
-def test_scores_are_those_of_a_search(out, tmp_path):
-    chosen = [*architectures(5), DISCONNECTED]
-    (tmp_path / "list").write_text("\n".join(chosen))
-    options = {"batch_size": 4, "workers": 1, "run_dir": str(tmp_path / "run"), "wandb": WandbConfig("disabled")}
-    run_search(SearchConfig(architectures=str(tmp_path / "list"), **options))
-    rows = {row["architecture"]: row for row in json.loads((tmp_path / "run" / "ranking.json").read_text())}
-    found = score_table(scoring(out), "nasbench201", "digits", chosen)
-    for architecture, score, params in zip(chosen, found.scores(chosen), found.sizes("params", chosen), strict=True):
-        row = rows[architecture]
-        assert (row["score"] is None and np.isnan(score)) or row["score"] == score
-        assert row["params"] == params
-    assert np.isnan(found.scores(chosen)[-1])
-    assert (found.seconds(chosen) > 0).all()
 
 
 def test_scored_architectures_are_not_scored_again_and_other_settings_are_refused(out):

@@ -39,7 +39,6 @@ from tests.report.html.folders import (
     write_search,
     write_unfinished,
 )
-from tests.report.run_folders import write_noisy
 from tests.runs import result, training_result, write_pick
 
 
@@ -156,16 +155,6 @@ def test_trainings_with_and_without_a_result(tmp_path):
     shown = page(tmp_path)
     assert any(str(tmp_path / "picks" / "1-c1" / "metrics.csv") in state for state in shown.states)
     assert shown.picks[0].trainings[0].trajectory.points
-
-
-def test_evidence_is_that_of_the_findings(tmp_path):
-    write_noisy(tmp_path, seeds=(0, 1))
-    found = find(read_run(RunFolder(tmp_path))).groups[0]
-    (shown,) = page(tmp_path).evidence
-    assert shown.verdict == found.verdict
-    taus = [each.kendall_tau for each in found.correlations.values()]
-    assert [row[1::2] for row in correlation_rows(shown.correlations)] == [(str(tau), tau.n) for tau in taus]
-    assert len(page(tmp_path).picks) == 8
 
 
 def test_best_is_chosen_by_validation_and_never_by_test_accuracy(tmp_path):
