@@ -75,17 +75,6 @@ def kendall_tau(first: Values, second: Values) -> float | None:
     return None if math.isnan(tau) else tau
 
 
-def with_missing_last(scores: np.ndarray) -> Array:
-    """Return scores in which those that are missing (NaN) are below all others, equal to each other.
-
-    >>> with_missing_last(np.array([np.nan, -5.0, 2.0]))
-    array([-11.,  -5.,   2.])
-    """
-    missing = np.isnan(scores)
-    lowest = 0.0 if missing.all() else float(np.nanmin(scores))
-    return np.where(missing, lowest - 1 - abs(lowest), scores)
-
-
 def resampled_tau(first: Values, second: Values, counts: Array) -> Array:
     """Return Kendall's tau-b in each resample, NaN where all values of one variable are equal.
 

@@ -243,13 +243,9 @@ class Curve:
         """Whether its seconds are known."""
         return any(self.seconds)
 
-    def effort(self, kind: Effort) -> tuple[float, ...]:
-        """Return the evaluations, or the seconds."""
-        return self.evaluations if kind == "evaluations" else self.seconds
-
     def best_after(self, kind: Effort, effort: np.ndarray) -> np.ndarray:
         """Return the best after each of some efforts; NaN before there is one."""
-        last = np.searchsorted(self.effort(kind), effort, side="right")
+        last = np.searchsorted(getattr(self, kind), effort, side="right")
         return np.array([None, *self.values], dtype=float)[last]
 
 
@@ -274,8 +270,8 @@ def band_of(curves: Sequence[Curve], kind: Effort) -> Band | None:
     known = [[index for index, value in enumerate(curve.values) if value is not None] for curve in curves]
     if not curves or not all(known):
         return None
-    begin = max(curve.effort(kind)[indices[0]] for curve, indices in zip(curves, known, strict=True))
-    effort = np.linspace(begin, max(curve.effort(kind)[-1] for curve in curves), _POINTS)
+    begin = max(getattr(curve, kind)[indices[0]] for curve, indices in zip(curves, known, strict=True))
+    effort = np.linspace(begin, max(getattr(curve, kind)[-1] for curve in curves), _POINTS)
     values = [curve.best_after(kind, effort) for curve in curves]
     low, high = np.percentile(values, _BAND, axis=0)
     return Band(effort, np.mean(values, axis=0), low, high, len(curves))

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from naswot_lightning.analysis.measurements import ABLATIONS, SIZES, AblationHeader
-from naswot_lightning.analysis.statistics import estimate, resampled_tau, with_missing_last
+from naswot_lightning.analysis.statistics import estimate, resampled_tau
 from naswot_lightning.analysis.trajectory import Curve, Effort, band_of
 from naswot_lightning.benchmarks import Table
 from naswot_lightning.benchmarks.targets import reported_target
 from naswot_lightning.console import print_table
 from naswot_lightning.diagnostics.measure import AblationPlan, measure_ablation, select_by_percentile
-from naswot_lightning.errors import UserError, warn_of_failure
+from naswot_lightning.errors import UserError
 from naswot_lightning.networks import get_device
-from naswot_lightning.ranking import as_dicts
-from naswot_lightning.report.figures import save_figure
+from naswot_lightning.ranking import as_dicts, ranks_of
+from naswot_lightning.report.figures import write_results
 from naswot_lightning.report.figures.bars import ScoreTau, Spread, draw_taus
 from naswot_lightning.report.figures.curves import draw_best_so_far
 from naswot_lightning.report.figures.distributions import draw_ablation
@@ -42,9 +41,6 @@ from naswot_lightning.searching.algorithms.base import get_algorithm
 from naswot_lightning.spaces import get_space
 from naswot_lightning.storage.files import write_csv
 from naswot_lightning.storage.score_rows import ScoreRow
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 # The spaces of the tables that a figure of panels is of. The paper gives the correlations of Figure 9 in the picture
 # alone, and of Figure 10 none is on record.
@@ -115,7 +111,7 @@ def reproduce_figure4(figure: str, settings: BarSettings) -> int:
             architectures, accuracies, images = _draw(table, known, settings)
             scores = scores_by_name(settings, scored_space(settings, table), images, architectures, settings.scores)
             for name, values in scores.items():
-                tau = estimate(resampled_tau, with_missing_last(values), accuracies)
+                tau = estimate(resampled_tau, ranks_of(values), accuracies)
                 paper = published.find(table.space, known.dataset, name)
                 bars.append(ScoreTau(table.name, table.space, known.label, images, name, tau, paper))
     rows = [_row_of(each) for each in bars]
@@ -234,21 +230,6 @@ def _print_best(curves: Mapping[str, Sequence[Curve]], max_seconds: float | None
     print_table("", ("algorithm", "seeds", "seconds", *after), lines)
     what = "so many whole trainings" if kind == "evaluations" else "so many seconds"
     print(f"Percent, mean ± standard deviation over seeds, after {what}; seconds are the table's.")
-
-
-def write_results(path: Path, rows: Sequence[Mapping[str, object]], draw: Callable[[], Figure | None]) -> None:
-    """Write ``path`` with the endings .csv and .png, and print their names.
-
-    A figure that cannot be drawn is one line of warning: its numbers are in the CSV.
-    """
-    csv, png = path.with_suffix(".csv"), path.with_suffix(".png")
-    write_csv(csv, rows, list(rows[0]) if rows else [])
-    written = [csv]
-    with warn_of_failure(f"{png} cannot be drawn"):
-        if (figure := draw()) is not None:
-            save_figure(figure, png)
-            written.append(png)
-    print(", ".join(map(str, written)))
 
 
 def _print_taus(published: PublishedTaus, rows: Sequence[Mapping[str, object]]) -> None:

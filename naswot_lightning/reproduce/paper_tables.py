@@ -15,6 +15,7 @@ from naswot_lightning.benchmarks import Table
 from naswot_lightning.columns import SIZES
 from naswot_lightning.console import print_table
 from naswot_lightning.errors import UserError
+from naswot_lightning.report.figures import write_results
 from naswot_lightning.report.figures.bars import ResultRow, Spread, draw_published
 from naswot_lightning.reproduce.benchmark_tables import (
     KnownAccuracies,
@@ -28,7 +29,6 @@ from naswot_lightning.reproduce.benchmark_tables import (
     scored_space,
     space_of_table,
 )
-from naswot_lightning.reproduce.figures import write_results
 from naswot_lightning.reproduce.searches import ScoreTable, TabularSearch, score_table
 from naswot_lightning.reproduce.settings import CellSettings, TableSettings
 from naswot_lightning.seeds import derived_seed

@@ -13,11 +13,11 @@ from naswot_lightning.analysis.evidence import Outcome, describe_needed, detecta
 from naswot_lightning.analysis.statistics import Estimate
 from naswot_lightning.columns import SIZES
 from naswot_lightning.console import print_table
-from naswot_lightning.errors import UserError, warn_of_failure
+from naswot_lightning.errors import UserError
 from naswot_lightning.report.compare import print_choices
-from naswot_lightning.report.figures import save_figure, style
+from naswot_lightning.report.figures import style, write_results
 from naswot_lightning.report.figures.bars import ends_of
-from naswot_lightning.storage.files import write_csv, write_json
+from naswot_lightning.storage.files import write_json
 from naswot_lightning.study.assessment import (
     SIZE,
     AccuracyPanel,
@@ -166,14 +166,8 @@ def write_study(found: Study, run: Candidates, out: str | None) -> None:
     folder = run.folder.path / "study" if out is None else Path(out)
     # In the run folder, no other command may begin anew meanwhile.
     with run.folder.lock() if out is None else nullcontext():
-        rows = list(_csv_rows(found))
-        write_csv(folder / "study.csv", rows, list(rows[0]))
         write_json(folder / "study.json", found.to_json())
-        written = [folder / "study.csv", folder / "study.json"]
-        with warn_of_failure(f"{folder / 'study.png'} cannot be drawn"):
-            save_figure(draw_study(found), folder / "study.png")
-            written.append(folder / "study.png")
-    print(", ".join(map(str, written)))
+        write_results(folder / "study", list(_csv_rows(found)), lambda: draw_study(found))
 
 
 def _csv_rows(found: Study) -> Iterator[dict[str, object]]:

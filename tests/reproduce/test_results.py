@@ -8,7 +8,7 @@ from scipy.stats import kendalltau
 
 from naswot_lightning.benchmarks import open_benchmark
 from naswot_lightning.diagnostics.measure import select_by_percentile
-from naswot_lightning.reproduce import figures
+from naswot_lightning.report import figures
 from naswot_lightning.reproduce.benchmark_tables import best_of_all_trainings
 from naswot_lightning.reproduce.paper_tables import draw_samples
 from tests.reproduce.tables import SIZE_COLUMNS, accuracy, architectures, run, write_table

@@ -14,8 +14,8 @@ from scipy import stats
 
 from naswot_lightning.analysis.choosing import judge_choices
 from naswot_lightning.cli import run_named
+from naswot_lightning.report import figures
 from naswot_lightning.storage.files import lock_folder
-from naswot_lightning.study import report
 from tests.commands import ends
 from tests.commands.ends import contents
 from tests.runs import result, write_pick
@@ -58,7 +58,7 @@ def drawn(tmp_path, monkeypatch):
 @pytest.fixture
 def place(drawn, monkeypatch):
     """The same, where figures are not written: that takes longer than all else."""
-    monkeypatch.setattr(report, "save_figure", lambda figure, path: None)
+    monkeypatch.setattr(figures, "save_figure", lambda figure, path: None)
     return drawn
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from naswot_lightning.errors import warn_of_failure
 from naswot_lightning.registry import names_of, resolve
-from naswot_lightning.storage.files import atomic_path
+from naswot_lightning.storage.files import atomic_path, write_csv
 from naswot_lightning.storage.run_folder import FIGURE_MARK
 
 if TYPE_CHECKING:
@@ -61,3 +61,18 @@ def save_figure(figure: Figure, path: Path) -> None:
     kind = path.suffix.removeprefix(".")
     with atomic_path(path) as beside, rc_context({"svg.hashsalt": path.stem}):
         figure.savefig(beside, dpi=_DPI, format=kind, metadata=_METADATA[kind])
+
+
+def write_results(path: Path, rows: Sequence[Mapping[str, object]], draw: Callable[[], Figure | None]) -> None:
+    """Write ``path`` with the endings .csv and .png, and print their names.
+
+    A figure that cannot be drawn is one line of warning: its numbers are in the CSV.
+    """
+    csv, png = path.with_suffix(".csv"), path.with_suffix(".png")
+    write_csv(csv, rows, list(rows[0]) if rows else [])
+    written = [csv]
+    with warn_of_failure(f"{png} cannot be drawn"):
+        if (figure := draw()) is not None:
+            save_figure(figure, png)
+            written.append(png)
+    print(", ".join(map(str, written)))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from naswot_lightning.analysis.statistics import Estimate, estimate, resampled_tau, with_missing_last
+from naswot_lightning.analysis.statistics import Estimate, estimate, resampled_tau
+from naswot_lightning.ranking import ranks_of
 from naswot_lightning.report.figures import style
 from naswot_lightning.report.findings import Findings, networks_with_accuracy
 from naswot_lightning.report.run import Run
@@ -53,7 +54,7 @@ def draw_figure4(run: Run, findings: Findings) -> Figure | None:
     bars = []
     for name, values in {**found.scores, **found.sizes}.items():
         if not np.isnan(values).all():
-            tau = estimate(resampled_tau, with_missing_last(values), accuracies)
+            tau = estimate(resampled_tau, ranks_of(values), accuracies)
             bars.append(ScoreTau("", found.space, found.source, found.images, name, tau))
     figure = draw_taus(bars)
     figure.suptitle(style.plain(f"scored on {found.images}, n = {len(accuracies):,} networks"), fontsize="medium")
