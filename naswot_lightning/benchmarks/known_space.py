@@ -11,7 +11,7 @@ from torch import nn
 from naswot_lightning.benchmarks import open_benchmark
 from naswot_lightning.benchmarks.table import Table
 from naswot_lightning.errors import UserError
-from naswot_lightning.spaces import get_space
+from naswot_lightning.spaces import get_space, is_import_path
 from naswot_lightning.spaces.base import CategoricalSpace, EnumerableSpace, Space
 from naswot_lightning.spaces.errors import SpaceError, quoted
 
@@ -109,12 +109,22 @@ class KnownCategoricalSpace(KnownSpace):
 def open_for(space: Space, path: str, option: str) -> Table:
     """Return the table that an option names; a CSV that does not tell its space is taken as of the search's.
 
-    One of another space is a UserError.
+    A variant of a space (``nasbench101_16``) takes its table, and a space of the user's own any that lists its
+    architectures. A table of another space is a UserError.
     """
     try:
         table = open_benchmark(path)
     except UserError:
         table = open_benchmark(path, space.name)
-    if get_space(table.space).name.partition(":")[0] != space.name.partition(":")[0]:
+    of_table = get_space(table.space).name.partition(":")[0]
+    if not space.name.startswith(of_table) and not (is_import_path(space.name) and _lists_some_of(table, space)):
         raise UserError(f"{option} {path}: it is of {table.space}, not of --space {space.name}")
     return table
+
+
+def _lists_some_of(table: Table, space: Space) -> bool:
+    try:
+        space.validate(table.architectures[0])
+    except (SpaceError, IndexError):
+        return False
+    return True

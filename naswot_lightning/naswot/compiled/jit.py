@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import stat
 import sys
 import tempfile
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
@@ -34,9 +36,30 @@ def compiled(parallel: bool = False) -> Callable[[Callable[..., Any]], Any]:
             if (folder := _temporary_cache()) is not None:
                 numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
                 made._cache = _Cache(function)
+        made.compile = _held(made.compile)
         return made
 
     return decorate
+
+
+def _held(compile: Callable[..., Any]) -> Callable[..., Any]:
+    """Let Ctrl-C and SIGTERM wait for a function's end: what they raise where LLVM calls Python is lost."""
+
+    def compile_held(signature: Any) -> Any:
+        if threading.current_thread() is not threading.main_thread():
+            return compile(signature)
+        came: list[int] = []
+        signals = signal.SIGINT, signal.SIGTERM
+        handlers = [signal.signal(signum, lambda number, _: came.append(number)) for signum in signals]
+        try:
+            return compile(signature)
+        finally:
+            for each, handler in zip(signals, handlers, strict=True):
+                signal.signal(each, handler)
+            for signum in came:
+                signal.raise_signal(signum)
+
+    return compile_held
 
 
 class _Cache(FunctionCache):

@@ -1,10 +1,12 @@
 """What is wrong with numba's cache costs time, and no result."""
 
 import errno
+import signal
 
 import numba
 import pytest
 from numba.core.caching import IndexDataCacheFile
+from numba.core.registry import cpu_target
 
 from naswot_lightning.naswot.compiled.jit import compiled
 
@@ -37,3 +39,14 @@ def test_a_cache_that_cannot_be_written_is_one_line(tmp_path, monkeypatch, capsy
     monkeypatch.setattr(IndexDataCacheFile, "_save_index", fail)
     assert [compiled()(double)(2) for _ in range(2)] == [4, 4]
     assert "No space left on device" in capsys.readouterr().err
+
+
+def test_ctrl_c_while_llvm_calls_python_is_not_lost(tmp_path, monkeypatch):
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    engine = cpu_target.target_context.codegen()._engine._ee
+    monkeypatch.setattr(engine, "_object_cache_notify", lambda *_: signal.raise_signal(signal.SIGINT))
+    made = compiled()(double)
+    with pytest.raises(KeyboardInterrupt):
+        made(2)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert len(made.signatures) == 1
