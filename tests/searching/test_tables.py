@@ -7,10 +7,17 @@ import random
 import pytest
 
 from naswot_lightning.analysis.statistics import kendall_tau
+from naswot_lightning.benchmarks.known_space import open_for
 from naswot_lightning.cli.search import run_search
 from naswot_lightning.config import SearchConfig
 from naswot_lightning.errors import UserError
+from naswot_lightning.spaces import get_space
+from naswot_lightning.spaces.nasbench201 import NASBench201
 from tests.searching.runs import QUICK, SPACE, rows_of
+
+
+class Own(NASBench201):
+    """The same architectures, networks of the user's own."""
 
 
 @pytest.fixture(scope="module")
@@ -103,3 +110,15 @@ def test_what_does_not_fit_is_one_line(tmp_path, table):
     own.write_text(table.read_text().replace("100", "101"))
     with pytest.raises(UserError, match="the data has changed"):
         searched(tmp_path / "run", own, evaluator="table", samples=4)
+
+
+def test_a_variant_of_a_space_and_an_own_one_take_a_table_of_its_architectures(tmp_path):
+    cells, edges = tmp_path / "cells.csv", tmp_path / "edges.csv"
+    cells.write_text('architecture,accuracy\n"conv3x3~0+output~1",90\n')
+    edges.write_text(f"architecture,accuracy\n{SPACE.sample(random.Random(0))},90\n")
+    assert open_for(get_space("nasbench101_16"), str(cells), "--benchmark").space == "nasbench101"
+    own = get_space("tests.searching.test_tables.Own")
+    assert len(open_for(own, str(edges), "--benchmark").architectures) == 1
+    for space, path in ((own, cells), (get_space("nasbench101_16"), edges), (get_space("nds_resnet"), edges)):
+        with pytest.raises(UserError, match=r"it is of nasbench.01, not of --space"):
+            open_for(space, str(path), "--benchmark")
