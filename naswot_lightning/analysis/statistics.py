@@ -44,6 +44,10 @@ class Estimate:
     undefined_resamples: int
     """resamples in which the statistic is not defined; they are left out."""
 
+    def __post_init__(self) -> None:
+        if (self.low is None) != (self.high is None):
+            raise ValueError("an interval with one end")
+
     def __str__(self) -> str:
         return format(self, ".2f")
 

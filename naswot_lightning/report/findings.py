@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any
@@ -268,11 +268,11 @@ def scored_candidates(run: Run) -> ScoredCandidates | None:
     return ScoredCandidates(run) if (run.ranking["status"] == "ok").any() else None
 
 
-def _scores(run: Run) -> dict[str, np.ndarray]:
+def _scores(run: Run, rows: pd.DataFrame) -> dict[str, np.ndarray]:
     """Return the scores of a ranking's rows by name, (n,) each, that which ranks first."""
-    rows, first = run.ranking, _ranking_score(run.settings)
-    others = [str(name) for name in rows if name not in (*COLUMNS, *run.costs, PARETO_RANK, first, BENCHMARK_ACC.name)]
-    others = [name for name in others if not name.endswith(_DEVIATION)]
+    first = _ranking_score(run.settings)
+    no_scores = (*COLUMNS, *run.costs, PARETO_RANK, first, BENCHMARK_ACC.name)
+    others = [str(name) for name in rows if name not in no_scores and not str(name).endswith(_DEVIATION)]
     # A single score has no column of its own name.
     return {first: rows["score"].to_numpy(), **{name: rows[name].to_numpy() for name in others}}
 
@@ -284,29 +284,26 @@ def _ranking_score(settings: Mapping[str, Any]) -> str:
     return str(settings.get("score", "score")).partition(",")[0].strip()
 
 
-def _costs(run: Run) -> dict[str, np.ndarray]:
-    """Return costs of a ranking's rows, and their ranks by several objectives, (n,) each."""
-    names = [*run.costs, *([PARETO_RANK] if PARETO_RANK in run.ranking else [])]
-    return {name: run.ranking[name].to_numpy(float, na_value=np.nan) for name in names}
+def _numbers(rows: pd.DataFrame, names: Iterable[str]) -> dict[str, np.ndarray]:
+    """Return columns of a ranking's rows, (n,) each, NaN where a number is missing."""
+    return {name: rows[name].to_numpy(float, na_value=np.nan) for name in names if name in rows}
 
 
 def networks_with_accuracy(run: Run) -> NetworksWithAccuracy | None:
     """Return the networks with an accuracy: of a table, else of the largest group of trainings; None without any."""
-    rows = run.ranking
-    if BENCHMARK_ACC.name not in rows or rows[BENCHMARK_ACC.name].isna().all():
+    if BENCHMARK_ACC.name not in run.ranking or run.ranking[BENCHMARK_ACC.name].isna().all():
         return _of_picks(run)
-    accuracies = rows[BENCHMARK_ACC.name].to_numpy()
-    kept = ~np.isnan(accuracies)
+    rows = run.ranking[run.ranking[BENCHMARK_ACC.name].notna()]
     source = None if run.benchmark is None else run.benchmark.source
     return NetworksWithAccuracy(
         space=str(run.settings.get("space")),
         images=str(run.settings.get("dataset")),
         source=f"accuracy of {source or run.settings.get('benchmark') or 'a table'}",
-        architectures=tuple(rows.loc[kept, "canonical"]),
-        accuracies=100 * accuracies[kept],
-        scores={name: values[kept] for name, values in _scores(run).items()},
-        sizes={name: rows[name].to_numpy(float, na_value=np.nan)[kept] for name in _SIZES},
-        columns={name: values[kept] for name, values in _costs(run).items()},
+        architectures=tuple(rows["canonical"]),
+        accuracies=100 * rows[BENCHMARK_ACC.name].to_numpy(),
+        scores=_scores(run, rows),
+        sizes=_numbers(rows, _SIZES),
+        columns=_numbers(rows, (*run.costs, PARETO_RANK)),
     )
 
 
@@ -315,22 +312,20 @@ def _of_picks(run: Run) -> NetworksWithAccuracy | None:
     if group is None:
         return None
     networks, settings = group.usable, group.settings
+    names = [network.canonical for network in networks]
     columns: dict[str, np.ndarray] = {}
     scores = {_TRAINED: np.array([network.mean(SCORE_INIT.name) for network in networks], float)}
     # Those of the ranking, where it has any of the networks; else those at the beginning of their training.
-    canonicals = run.ranking["canonical"].drop_duplicates()
-    places = pd.Series(canonicals.index, canonicals).reindex([network.canonical for network in networks])
-    if settings.space == run.settings.get("space") and places.notna().any():
-        known, rows = places.notna().to_numpy(), places.fillna(0).to_numpy(int)
-        scores = {name: np.where(known, values[rows], np.nan) for name, values in _scores(run).items()}
-        columns = {name: np.where(known, values[rows], np.nan) for name, values in _costs(run).items()}
+    rows = run.ranking.drop_duplicates("canonical").set_index("canonical").reindex(names)
+    if settings.space == run.settings.get("space") and rows["rank"].notna().any():
+        scores, columns = _scores(run, rows), _numbers(rows, (*run.costs, PARETO_RANK))
     test_set = "" if settings.test_set is None else f" ({settings.test_set})"
     seeds = f"mean of {len(group.seeds)} seeds" if len(group.seeds) > 1 else f"seed {group.seeds[0]}"
     return NetworksWithAccuracy(
         space=settings.space,
         images=str(run.settings.get("dataset", settings.dataset)),
         source=f"{settings.dataset} test accuracy{test_set} of trained picks, {settings.epochs} epochs, {seeds}",
-        architectures=tuple(network.canonical for network in networks),
+        architectures=tuple(names),
         accuracies=100 * np.array([network.mean(TEST_ACC.name) for network in networks], float),
         scores=scores,
         sizes={name: np.array([getattr(each.results[0], name) for each in networks], float) for name in _SIZES},
