@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import math
 import re
@@ -14,6 +13,7 @@ from statistics import fmean, stdev
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 
 from naswot_lightning.console import counted
 from naswot_lightning.errors import UserError
@@ -314,7 +314,6 @@ def comparable(results: Iterable[TrainingResult]) -> list[Group]:
 
 
 _FILE = "test_confusion.csv"
-_CORNER = "class, as which class"
 
 
 @dataclass(frozen=True)
@@ -326,7 +325,7 @@ class Confusion:
     ([('cat', 4, 0.75), ('dog', 2, 1.0)], [('cat', 'dog', 1)])
     """
 
-    classes: Sequence[str]
+    classes: tuple[str, ...]
     counts: np.ndarray
     """(C, C): images of a class (row) that were taken for another (column)."""
 
@@ -345,11 +344,8 @@ class Confusion:
 
     def write(self, folder: Path) -> None:
         """Write ``test_confusion.csv``: a line per class, a column for what its images were taken for."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow((_CORNER, *self.classes))
-        writer.writerows((name, *row) for name, row in zip(self.classes, self.counts.tolist(), strict=True))
-        atomic_write(folder / _FILE, text.getvalue())
+        table = pd.DataFrame(self.counts, self.classes, self.classes)
+        atomic_write(folder / _FILE, table.to_csv(index_label="class, as which class"))
 
 
 def read_confusion(folder: Path) -> Confusion | None:

@@ -128,8 +128,8 @@ def seed_band(trajectories: Sequence[Points]) -> SeedBand:
     return SeedBand(means, tuple(stdev(each) if len(each) > 1 else 0.0 for each in values), len(scores))
 
 
-def settles_after(scores: Scores, bound: float = SETTLED) -> int | None:
-    """Return the first epoch after which every change is below ``bound`` per epoch, or None if there is none.
+def settles_after(scores: Scores) -> int | None:
+    """Return the first epoch after which every change is below 1 % per epoch, or None if there is none.
 
     A change is |s_b - s_a| / |s_a| / (b - a) between one point and the next, which are an epoch apart unless points
     are missing. 0 means that the score never changed by more.
@@ -143,7 +143,7 @@ def settles_after(scores: Scores, bound: float = SETTLED) -> int | None:
     settled = epochs[0]
     for before, after in pairwise(epochs):
         # Negated, so that a change from a score of 0, relative to which nothing is small, counts as one.
-        if not abs(scores[after] - scores[before]) < bound * abs(scores[before]) * (after - before):
+        if not abs(scores[after] - scores[before]) < SETTLED * abs(scores[before]) * (after - before):
             settled = after
     return None if settled == epochs[-1] else settled
 

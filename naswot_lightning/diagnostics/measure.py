@@ -231,17 +231,17 @@ def _similarities(
     return Similarities(np.stack(matrices), accuracies, columns, title)
 
 
-def in_ranges(accuracies: np.ndarray, seed: int, ranges: int = _RANGES, each: int = _EACH) -> list[list[int]]:
+def in_ranges(accuracies: np.ndarray, seed: int) -> list[list[int]]:
     """Return indices of networks that stand for ranges of accuracy, the least accurate first.
 
     A range holds the same share of the networks, some of which are drawn by the seed.
 
-    >>> in_ranges(np.array([10.0, 50.0, 20.0, 40.0]), seed=0, ranges=2, each=2)
-    [[0, 2], [3, 1]]
+    >>> in_ranges(np.array([10.0, 50.0, 20.0]), seed=0)
+    [[0], [2], [1]]
     """
-    parts = np.array_split(np.argsort(accuracies, kind="stable"), min(ranges, len(accuracies)))
+    parts = np.array_split(np.argsort(accuracies, kind="stable"), min(_RANGES, len(accuracies)))
     rng = np.random.default_rng(derived_seed(seed, "accuracy ranges"))
-    kept = (np.sort(rng.permutation(len(part))[:each]) for part in parts)
+    kept = (np.sort(rng.permutation(len(part))[:_EACH]) for part in parts)
     return [part[indices].tolist() for part, indices in zip(parts, kept, strict=True)]
 
 

@@ -6,8 +6,7 @@ import math
 import platform
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -74,17 +73,6 @@ class Latency:
     __pydantic_config__ = STRICT
 
 
-@contextmanager
-def threads_of(device: Device) -> Iterator[None]:
-    """Use the number of threads within the block."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(device.threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def forward_pass(network: nn.Module, images: Tensor, device: Device) -> Callable[[], object]:
     """Return what runs the network once on images (N, C, H, W) in the device's runtime, perhaps without waiting."""
     network = network.eval()
@@ -123,7 +111,9 @@ def time_passes(
     passes: Sequence[Callable[[], object]], device: Device, share: float = SHARE, seconds: float = 1.0
 ) -> list[list[float]]:
     """Return the seconds of each pass in each round, see :func:`measure_latencies`."""
-    with threads_of(device):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(device.threads)
+    try:
         repeats = [_warm(each, device) for each in passes]
         samples: list[list[float]] = [[] for _ in passes]
         waiting, start = list(range(len(passes))), time.perf_counter()
@@ -135,7 +125,9 @@ def time_passes(
                 break
             if spent > _DRIFT_SECONDS:
                 waiting = [each for each in waiting if not _is_known(samples[each], share)]
-    return samples
+        return samples
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _warm(run: Callable[[], object], device: Device) -> int:

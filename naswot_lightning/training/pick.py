@@ -139,7 +139,7 @@ def train_pick(
             elif (shown := sent.call(lambda logger: logger.experiment)) is not None:
                 send(shown, lambda run: log_result(run, result, last, best))
         if model.confusion is not None:
-            Confusion(data.dataset.classes, model.confusion.numpy()).write(folder)
+            Confusion(tuple(data.dataset.classes), model.confusion.numpy()).write(folder)
         result.write(folder)
         if result.status == "diverged":
             print(f"{pick.run.name}: diverged, {result.reason}", flush=True)

@@ -12,7 +12,6 @@ import pandas as pd
 
 from naswot_lightning.analysis.evidence import agreement_with_size, is_shown
 from naswot_lightning.analysis.results import TrainingResult
-from naswot_lightning.analysis.trajectory import Points
 from naswot_lightning.columns import SIZES
 from naswot_lightning.config import SearchConfig, settings_affecting
 from naswot_lightning.ranking import COLUMNS, as_dicts
@@ -176,9 +175,11 @@ def log_comparison(tracked: Any, run: Run, findings: Findings, figures: Mapping[
         ),
         **{name: wandb.Image(str(path)) for name, path in (figures or {}).items()},
     }
-    trajectories = {result.pick: run.trajectories[result.pick].points for result in run.results}
-    if any(trajectories.values()):
-        shown["trajectories"] = lines(trajectories, "epoch", "score during training")
+    of_picks = {result.pick: run.trajectories[result.pick].points for result in run.results}
+    if trajectories := {pick: points for pick, points in of_picks.items() if points}:
+        most = CHART_ROWS // len(of_picks)
+        xs, ys = zip(*(zip(*thinned(points, most), strict=True) for points in trajectories.values()), strict=True)
+        shown["trajectories"] = wandb.plot.line_series(xs, ys, list(trajectories), "score during training", "epoch")
     tracked.log(shown)
     tracked.summary.update(comparison_summary(run, findings))
 
@@ -232,12 +233,3 @@ def scatter(rows: Sequence[tuple[Any, ...]], columns: tuple[str, ...], title: st
 
     table = wandb.Table(columns=list(columns), data=[list(row) for row in rows[:CHART_ROWS]])
     return wandb.plot.scatter(table, columns[0], columns[1], title=title)
-
-
-def lines(points: Mapping[str, Points], along: str, title: str) -> Any:
-    """Return a chart of one line a name, thinned out to what wandb draws."""
-    import wandb
-
-    shown = {name: thinned(each, CHART_ROWS // len(points)) for name, each in points.items() if each}
-    xs, ys = ([[point[axis] for point in each] for each in shown.values()] for axis in (0, 1))
-    return wandb.plot.line_series(xs, ys, list(shown), title, along)
