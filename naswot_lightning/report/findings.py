@@ -29,15 +29,7 @@ from naswot_lightning.analysis.pareto import FrontVerdict, judge_front
 from naswot_lightning.analysis.results import WHOLE, GroupSettings, Network
 from naswot_lightning.analysis.statistics import describe_method
 from naswot_lightning.analysis.trajectory import TrajectoryFacts, trajectory_facts
-from naswot_lightning.columns import (
-    BENCHMARK_ACC,
-    MACS,
-    PARAMS,
-    PARETO_RANK,
-    SCORE_INIT,
-    TEST_ACC,
-    VAL_ACC,
-)
+from naswot_lightning.columns import BENCHMARK_ACC, MACS, PARAMS, PARETO_RANK, SCORE_INIT, TEST_ACC, VAL_ACC
 from naswot_lightning.console import counted
 from naswot_lightning.ranking import COLUMNS
 from naswot_lightning.report.run import Run

@@ -13,12 +13,7 @@ import pandas as pd
 
 from naswot_lightning.analysis.choosing import Choice
 from naswot_lightning.analysis.evidence import PREDICTORS, Correlation, Verdict
-from naswot_lightning.analysis.measurements import (
-    AblationFile,
-    Similarities,
-    ablation_path,
-    read_ablation,
-)
+from naswot_lightning.analysis.measurements import AblationFile, Similarities, ablation_path, read_ablation
 from naswot_lightning.analysis.pareto import Objective, parse_objectives
 from naswot_lightning.analysis.results import (
     CONTROL,

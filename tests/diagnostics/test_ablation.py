@@ -5,11 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from naswot_lightning.analysis.measurements import (
-    ABLATIONS,
-    ablation_path,
-    read_ablation,
-)
+from naswot_lightning.analysis.measurements import ABLATIONS, ablation_path, read_ablation
 from naswot_lightning.diagnostics import measure
 from naswot_lightning.report.figures.distributions import draw_figure5
 from naswot_lightning.report.run import read_run

@@ -7,12 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from naswot_lightning.analysis.measurements import (
-    ABLATIONS,
-    SIZES,
-    SelectedNetwork,
-    Similarities,
-)
+from naswot_lightning.analysis.measurements import ABLATIONS, SIZES, SelectedNetwork, Similarities
 from naswot_lightning.report.figures import style
 from naswot_lightning.report.findings import Findings, scored_candidates
 from naswot_lightning.report.run import Run

@@ -9,22 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
-from naswot_lightning.analysis.evidence import (
-    MIN_NETWORKS,
-    PREDICTORS,
-    Correlation,
-)
+from naswot_lightning.analysis.evidence import MIN_NETWORKS, PREDICTORS, Correlation
 from naswot_lightning.analysis.pareto import score_and_cost
-from naswot_lightning.columns import (
-    BENCHMARK_ACC,
-    COSTS,
-    PARETO_RANK,
-    SIZES,
-    TEST_ACC,
-    VAL_ACC,
-    Column,
-    Criterion,
-)
+from naswot_lightning.columns import BENCHMARK_ACC, COSTS, PARETO_RANK, SIZES, TEST_ACC, VAL_ACC, Column, Criterion
 from naswot_lightning.ranking import COLUMNS
 from naswot_lightning.report.run import Planned, Run, TrainingRun
 from naswot_lightning.storage.score_rows import ScoreRow
