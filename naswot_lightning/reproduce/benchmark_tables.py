@@ -5,37 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from naswot_lightning.benchmarks import Table, open_benchmark
 from naswot_lightning.benchmarks.targets import reported_target
 from naswot_lightning.errors import UserError
-from naswot_lightning.report.figures.bars import Spread
+from naswot_lightning.report.figures.bars import PublishedRow, Spread
 from naswot_lightning.reproduce.settings import Scoring
 from naswot_lightning.seeds import derived_seed
 from naswot_lightning.storage.records import parse_yaml
-
-Kind = Literal["naswot", "random", "optimal", "algorithm", "weight sharing"]
-
-
-@dataclass(frozen=True)
-class PublishedRow:
-    """A row of a table of the paper."""
-
-    label: str
-    kind: Kind
-    """how it is run here; methods with weight sharing are quoted alone."""
-    values: Mapping[str, Spread]
-    """percent, by the names of the columns."""
-    samples: int = 1
-    """N, the architectures that a run looks at."""
-    algorithm: str | None = None
-    """the name of ``--algorithm``."""
-    seconds: float | None = None
-    note: str | None = None
-    """what is odd about its numbers."""
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,9 @@ from naswot_lightning.columns import SIZES
 from naswot_lightning.console import print_table
 from naswot_lightning.errors import UserError
 from naswot_lightning.report.figures import write_results
-from naswot_lightning.report.figures.bars import ResultRow, Spread, draw_published
+from naswot_lightning.report.figures.bars import PublishedRow, ResultRow, Spread, draw_published
 from naswot_lightning.reproduce.benchmark_tables import (
     KnownAccuracies,
-    PublishedRow,
     PublishedTable,
     best_of_all_trainings,
     draw_candidates,
@@ -101,7 +100,7 @@ class PaperTable:
         for row in self.published.rows:
             if row.kind == "weight sharing":
                 note = "weights are shared between candidates: quoted as published, not run"
-                found.append(ResultRow(row.label, row.values, {}, row.seconds, note=note))
+                found.append(ResultRow(row, note=note))
             elif row.kind == "naswot":
                 found.append(self._scored(row, "naswot"))
             elif row.kind == "algorithm":
@@ -112,15 +111,13 @@ class PaperTable:
                 drawn = self._drawn(row.samples)
                 best = {label: each.values[pick_best(each.values, drawn)] for label, each in self.columns.items()}
                 note = "the best of each sample in each column"
-                found.append(ResultRow(row.label, row.values, _spreads(best), runs=len(drawn), note=note))
+                found.append(ResultRow(row, _spreads(best), runs=len(drawn), note=note))
             if row is by_score[-1]:
                 for name in self.settings.scores:
                     label = SIZES[name].label if name in SIZES else name
-                    found += [
-                        self._scored(PublishedRow(f"{label}, N = {each.samples}", "naswot", {}, each.samples), name)
-                        for each in by_score
-                        if name != "naswot"
-                    ]
+                    for each in by_score if name != "naswot" else []:
+                        own = PublishedRow(f"{label}, N = {each.samples}", "naswot", samples=each.samples)
+                        found.append(self._scored(own, name))
         return found
 
     @cached_property
@@ -157,7 +154,7 @@ class PaperTable:
             scored = self._score_tables[images, name]
             # Over the whole table, of whose rows samples are drawn: NaN where an architecture is no candidate.
             scores, seconds = np.full((2, len(self.table.architectures)), np.nan)
-            scores[self.candidates] = scored.sizes(score, chosen) if score in SIZES else scored.scores(chosen)
+            scores[self.candidates] = scored.values(score, chosen)
             seconds[self.candidates] = scored.seconds(chosen)
             picked[dataset] = pick_best(scores, drawn)
             spent.append(seconds[drawn].sum(1).mean())
@@ -170,7 +167,7 @@ class PaperTable:
         known = {dataset: budget for dataset, budget in budgets.items() if budget is not None}
         if len(known) < len(budgets):
             note = f"left out: {self.table.name} has no seconds of training; --evaluations ends them by number instead"
-            return ResultRow(row.label, row.values, {}, row.seconds, note=note)
+            return ResultRow(row, note=note)
         for dataset, budget in known.items():
             search = self.searches[dataset]
             algorithm, note = str(row.algorithm), budget.describe(search.target)
@@ -193,7 +190,7 @@ class PaperTable:
         values = {label: each.values[picked[self._searched(each.dataset)]] for label, each in self.columns.items()}
         runs = max((len(rows) for rows in picked.values()), default=0)
         notes = "; ".join(each for each in (row.note, note) if each) or None
-        return ResultRow(row.label, row.values, _spreads(values), row.seconds, seconds, runs, notes)
+        return ResultRow(row, _spreads(values), seconds, runs, notes)
 
 
 def _spreads(values: Mapping[str, np.ndarray]) -> dict[str, Spread]:
@@ -225,20 +222,20 @@ def _report(paper: PaperTable, path: Path, remarks: Sequence[str]) -> None:
     title = f"{paper.published.source}, and here: {paper.table.name}, {candidates}"
     print(title)
     lines: list[list[Any]] = []
-    for row in rows:
-        if row.published:
-            values = (row.published.get(column) for column in columns)
-            lines.append([row.label, "published", row.published_seconds, None, *values])
-        if row.ours:
-            # Beneath the published line, which has the label.
-            label = "" if row.published else row.label
-            lines.append([label, "here", row.seconds, row.runs, *(row.ours.get(column) for column in columns)])
-    print_table("", ("method", "", "seconds", "runs", *columns), lines)
     notes: dict[str, dict[str, None]] = {}
     for row in rows:
+        paper_row = row.paper
+        if paper_row.values:
+            values = (paper_row.values.get(column) for column in columns)
+            lines.append([paper_row.label, "published", paper_row.seconds, None, *values])
+        if row.ours:
+            # Beneath the published line, which has the label.
+            label = "" if paper_row.values else paper_row.label
+            lines.append([label, "here", row.seconds, row.runs, *(row.ours.get(column) for column in columns)])
         if row.note:
             # The label without its N.
-            notes.setdefault(row.note, {})[row.label.partition(", N = ")[0]] = None
+            notes.setdefault(row.note, {})[paper_row.label.partition(", N = ")[0]] = None
+    print_table("", ("method", "", "seconds", "runs", *columns), lines)
     for note, methods in notes.items():
         print(f"{', '.join(methods)}: {note}")
     dead = "without dead branches" if settings.canonical else "with dead branches, as in the paper"
@@ -254,13 +251,13 @@ def _report(paper: PaperTable, path: Path, remarks: Sequence[str]) -> None:
     every = list(paper.published.columns) + [label for label in columns if label not in paper.published.columns]
     records = []
     for row, column in itertools.product(rows, every):
-        published, ours = row.published.get(column), row.ours.get(column)
+        published, ours = row.paper.values.get(column), row.ours.get(column)
         if published or ours:
             records.append(
-                {"row": row.label, "column": column, "published_mean": published and published.mean,
+                {"row": row.paper.label, "column": column, "published_mean": published and published.mean,
                  "published_std": published and published.std, "mean": ours and round(ours.mean, 4),
                  "std": ours and ours.std and round(ours.std, 4), "runs": row.runs if ours else None,
-                 "published_seconds": row.published_seconds, "seconds": row.seconds and round(row.seconds, 3),
+                 "published_seconds": row.paper.seconds, "seconds": row.seconds and round(row.seconds, 3),
                  "note": row.note}
             )  # fmt: skip
     write_results(path, records, lambda: draw_published(rows, columns, title))

@@ -41,6 +41,10 @@ class ScoreTable:
         self._sign = 1.0 if higher_is_better else -1.0
         self.fresh = fresh
 
+    def values(self, name: str, architectures: Sequence[str]) -> np.ndarray:
+        """Return sizes by the name of one, or else the scores."""
+        return self.sizes(name, architectures) if name in SIZES else self.scores(architectures)
+
     def scores(self, architectures: Sequence[str]) -> np.ndarray:
         """Return the scores, (n,) and higher is better; NaN where there is none."""
         rows = (self._rows[each] for each in architectures)
@@ -93,11 +97,7 @@ def scores_by_name(
     """Return (n,) scores of architectures by their names, higher is better; sizes come with any score."""
     scores = [name for name in names if name not in SIZES] or ["naswot"]
     tables = {name: score_table(settings, space, dataset, architectures, name) for name in scores}
-    any_table = tables[scores[0]]
-    return {
-        name: any_table.sizes(name, architectures) if name in SIZES else tables[name].scores(architectures)
-        for name in names
-    }
+    return {name: tables.get(name, tables[scores[0]]).values(name, architectures) for name in names}
 
 
 def scores_folder(out: Path, space: str, dataset: str, score: str) -> Path:

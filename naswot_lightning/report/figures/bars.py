@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -120,20 +120,35 @@ class Spread:
 
 
 @dataclass(frozen=True)
-class ResultRow:
-    """What a method reaches: in the paper, and here."""
+class PublishedRow:
+    """A row of a table of the paper, or of our own beside these."""
 
     label: str
     """the method."""
-    published: Mapping[str, Spread] = field(default_factory=dict)
-    """percent, by the names of the columns."""
-    ours: Mapping[str, Spread] = field(default_factory=dict)
-    published_seconds: float | None = None
-    """of a run."""
+    kind: Literal["naswot", "random", "optimal", "algorithm", "weight sharing"]
+    """how it is run here; methods with weight sharing are quoted alone."""
+    values: Mapping[str, Spread] = field(default_factory=dict)
+    """percent, by the names of the columns; empty where the paper has no such row."""
+    samples: int = 1
+    """N, the architectures that a run looks at."""
+    algorithm: str | None = None
+    """the name of ``--algorithm``."""
     seconds: float | None = None
-    """of a run here; simulated where its trainings are a table's."""
+    """of a run."""
+    note: str | None = None
+    """what is odd about its numbers."""
+
+
+@dataclass(frozen=True)
+class ResultRow:
+    """What a method reaches here, beside the paper."""
+
+    paper: PublishedRow
+    ours: Mapping[str, Spread] = field(default_factory=dict)
+    """percent, by the names of the columns."""
+    seconds: float | None = None
+    """of a run; simulated where its trainings are a table's."""
     runs: int | None = None
-    """of ours."""
     note: str | None = None
     """what a reader must know to compare the two."""
 
@@ -149,19 +164,19 @@ def draw_published(rows: Sequence[ResultRow], columns: Sequence[str], title: str
     figure = Figure(figsize=(2.2 + 2.6 * len(columns), height), layout="constrained")
     axes = figure.subplots(1, len(columns), squeeze=False, sharey=True)[0]
     for axis, column in zip(axes, columns, strict=True):
-        means = [found.mean for row in rows for found in (row.published.get(column), row.ours.get(column)) if found]
+        means = [found.mean for row in rows for found in (row.paper.values.get(column), row.ours.get(column)) if found]
         # A range around the better three quarters of the means: searches that fail would hide all else.
         ordered = sorted(means) or [0.0, 100.0]
         low, high = ordered[len(ordered) // 4], ordered[-1]
         margin = 0.6 * (high - low) or 1.0
         axis.set_xlim(low - margin, high + margin / 2)
         for place, row in enumerate(rows):
-            _draw_point(axis, row.published.get(column), place - _OFFSET, "published", *_PUBLISHED)
+            _draw_point(axis, row.paper.values.get(column), place - _OFFSET, "published", *_PUBLISHED)
             _draw_point(axis, row.ours.get(column), place + _OFFSET, "here", *_OURS)
         axis.set_title(style.plain(column), fontsize="medium")
         axis.set_xlabel("accuracy (%)")
         axis.grid(axis="x", alpha=0.3)
-    axes[0].set_yticks(range(len(rows)), [style.plain(row.label) for row in rows])
+    axes[0].set_yticks(range(len(rows)), [style.plain(row.paper.label) for row in rows])
     axes[0].set_ylim(len(rows) - 0.5, -0.5)
     style.legend(figure, axes[0], loc="outside lower center", ncols=2)
     figure.suptitle(style.plain(title), fontsize="small", wrap=True)
