@@ -19,15 +19,7 @@ from naswot_lightning.columns import COMBINED, SCORE_INIT, SIZES, VAL_ACC
 from naswot_lightning.config import SearchConfig, result_settings
 from naswot_lightning.ranking import as_dicts
 from naswot_lightning.report.findings import Findings, GroupFindings, describe_trajectory
-from naswot_lightning.report.html.tables import (
-    MOST_DRAWN,
-    Cells,
-    candidates_of,
-    correlation_rows,
-    fronts_of,
-    picks_of,
-    progress_of,
-)
+from naswot_lightning.report.html.tables import Cells, candidates_of, correlation_rows, fronts_of, picks_of, progress_of
 from naswot_lightning.report.run import BenchmarkEvidence, Run, TrainingRun
 from naswot_lightning.storage.files import atomic_write
 from naswot_lightning.storage.run_folder import RunFolder
@@ -91,8 +83,6 @@ _ALWAYS = ("space", "samples", "dataset", "score", "seed")
 _OUTCOMES = {"beats": "yes", "loses": "no"}
 _GAINED = {"beat": "yes", "lose to": "no", "cannot be told from": "cannot be told"}
 _MOST_REASONS = 20
-
-
 # That the template calls.
 _FUNCTIONS = {"table_of": table_of, "correlation_rows": correlation_rows, "describe_trajectory": describe_trajectory}
 
@@ -139,9 +129,8 @@ class Page:
         of_picks = {each.architecture: self.cells.add(each.space, each.architecture) for each in planned}
         self.picks = picks_of(run, of_picks)
         # Positions of cells, a tuple per row of the table so far as they are drawn.
-        column = self.candidates.column("architecture") if self.candidates else None
-        space = str(run.settings.get("space", ""))
-        self.drawn = tuple(self.cells.add(space, each) for each in (column.values[:MOST_DRAWN] if column else ()))
+        space, drawn = str(run.settings.get("space", "")), self.candidates.drawn if self.candidates else ()
+        self.drawn = tuple(self.cells.add(space, each) for each in drawn)
 
     def to_json(self) -> dict[str, Any]:
         """Return what the page's scripts read."""

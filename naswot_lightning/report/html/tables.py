@@ -63,11 +63,17 @@ class CandidateTable:
     total: int
     """rows of the ranking."""
     columns: tuple[CandidateColumn, ...]
+    """rank and architecture first."""
 
     @property
     def shown(self) -> int:
         """Rows of the table."""
         return len(self.columns[0].values)
+
+    @property
+    def drawn(self) -> tuple[str, ...]:
+        """The architectures whose cells are drawn."""
+        return self.columns[1].values[:MOST_DRAWN]
 
     def column(self, name: str) -> CandidateColumn | None:
         """Return a column; None where the table has none of that name."""
