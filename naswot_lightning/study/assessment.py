@@ -28,7 +28,8 @@ from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import rank, ranks_of
 from naswot_lightning.scores import AGGREGATES
 from naswot_lightning.scores.registry import REGISTERED, parse_scores
-from naswot_lightning.study.candidates import CandidateAccuracies, Candidates
+from naswot_lightning.study.candidates import CandidateAccuracies, Candidates, find_accuracies
+from naswot_lightning.study.settings import StudyConfig
 
 SIZES = (PARAMS.name, MACS.name)
 SIZE = "model size"
@@ -37,14 +38,14 @@ SIZE = "model size"
 def choose_scores(candidates: Candidates, text: str | None) -> list[Criterion]:
     """Return the scores to study: those of the option, or all that there are; parameters and MACs among them."""
     names = candidates.names
-    sizes = [_single(name) for name in SIZES]
     if text is None:
         # The run's own combination of scores, and each named one whose parts it holds.
         own = parse_scores(str(candidates.settings.get("score")), saved=True)
         named = [criterion for name in AGGREGATES for criterion in parse_scores(name)]
         aggregates = [each for each in (*own, *named) if each.is_relative and _missing_part(each, names) is None]
-        return _once([*map(_single, names), *aggregates, *sizes])
-    chosen = parse_scores(text)
+        chosen = [*map(_single, names), *aggregates]
+    else:
+        chosen = list(parse_scores(text))
     for criterion in chosen:
         if (part := _missing_part(criterion, names)) is not None:
             of = f"{criterion.name}: its part {part}" if criterion.is_relative else part
@@ -52,15 +53,11 @@ def choose_scores(candidates: Candidates, text: str | None) -> list[Criterion]:
                 f"--score {of} is not in {candidates.name}, which holds {', '.join(names)}; search again with "
                 f"--score {','.join([str(candidates.settings.get('score')), part])} in another folder"
             )
-    return _once([*chosen, *sizes])
+    return list({each.name: each for each in (*chosen, *map(_single, SIZES))}.values())
 
 
 def _single(name: str) -> Criterion:
     return Criterion((REGISTERED[name].column if name in REGISTERED else Column(name, name),))
-
-
-def _once(criteria: Sequence[Criterion]) -> list[Criterion]:
-    return list({each.name: each for each in criteria}.values())
 
 
 def _missing_part(criterion: Criterion, names: Sequence[str]) -> str | None:
@@ -250,3 +247,22 @@ class Study:
     def to_json(self) -> dict[str, Any]:
         """Return the content of ``study.json``."""
         return {"method": describe_method(max(panel.n for panel in self.panels)), **asdict(self)}
+
+
+def make_study(runs: list[Candidates], config: StudyConfig) -> Study:
+    """Return what accuracies say of the scores of runs of the same candidates."""
+    first, *others = runs
+    repeats = first.settings.get("repeats")
+    differences = tuple(expect_same_candidates(first, other) for other in others)
+    criteria = choose_scores(first, config.score)
+    accuracies = find_accuracies(first, config.benchmark, config.benchmark_dataset, config.target)
+    ranks = [rank_by_scores(run, criteria) for run in runs]
+    return Study(
+        run=first.name,
+        sampling=first.sampling,
+        note=first.note_on_sampling,
+        repeats=repeats if isinstance(repeats, int) else 1,
+        further_runs=differences,
+        panels=tuple(assess_scores(ranks[0], each) for each in accuracies),
+        stability=tuple(measure_stability(runs, ranks, criteria, accuracies[0])),
+    )

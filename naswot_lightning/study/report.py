@@ -18,17 +18,8 @@ from naswot_lightning.report.compare import print_choices
 from naswot_lightning.report.figures import style, write_results
 from naswot_lightning.report.figures.bars import ends_of
 from naswot_lightning.storage.files import write_json
-from naswot_lightning.study.assessment import (
-    SIZE,
-    AccuracyPanel,
-    Study,
-    assess_scores,
-    choose_scores,
-    expect_same_candidates,
-    measure_stability,
-    rank_by_scores,
-)
-from naswot_lightning.study.candidates import Candidates, find_accuracies, read_candidates
+from naswot_lightning.study.assessment import SIZE, AccuracyPanel, Study, make_study
+from naswot_lightning.study.candidates import Candidates, read_candidates
 from naswot_lightning.study.settings import StudyConfig
 
 if TYPE_CHECKING:
@@ -66,25 +57,6 @@ def study(config: StudyConfig) -> int:
     print_study(found)
     write_study(found, runs[0], config.out)
     return 0
-
-
-def make_study(runs: list[Candidates], config: StudyConfig) -> Study:
-    """Return what accuracies say of the scores of runs of the same candidates."""
-    first, *others = runs
-    repeats = first.settings.get("repeats")
-    differences = tuple(expect_same_candidates(first, other) for other in others)
-    criteria = choose_scores(first, config.score)
-    accuracies = find_accuracies(first, config.benchmark, config.benchmark_dataset, config.target)
-    ranks = [rank_by_scores(run, criteria) for run in runs]
-    return Study(
-        run=first.name,
-        sampling=first.sampling,
-        note=first.note_on_sampling,
-        repeats=repeats if isinstance(repeats, int) else 1,
-        further_runs=differences,
-        panels=tuple(assess_scores(ranks[0], each) for each in accuracies),
-        stability=tuple(measure_stability(runs, ranks, criteria, accuracies[0])),
-    )
 
 
 def print_study(found: Study) -> None:
