@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from naswot_lightning.analysis.evidence import MIN_NETWORKS, NetworksWithAccuracy, Outcome, outcome_of
-from naswot_lightning.analysis.statistics import Estimate, bootstrap
+from naswot_lightning.analysis.evidence import MIN_NETWORKS, NetworksWithAccuracy, Verdict, outcome_of
+from naswot_lightning.analysis.statistics import bootstrap
 from naswot_lightning.columns import BENCHMARK_ACC, COSTS, PARAMS, SIZES, VAL_ACC, Criterion, is_cost
 from naswot_lightning.errors import UserError, expect_name
 
@@ -134,19 +134,10 @@ def crowding_distances(costs: np.ndarray, ranks: np.ndarray) -> np.ndarray:
     return distances
 
 
-@dataclass(frozen=True)
-class FrontVerdict:
-    """Whether the front of a score and a cost holds better networks than the front of plain size and that cost."""
+def judge_front(networks: NetworksWithAccuracy, objectives: Sequence[Objective]) -> Verdict | None:
+    """Return whether the front of a score and a cost holds better networks than that of parameters and the cost.
 
-    outcome: Outcome
-    sentence: str
-    """the outcome in words, with its numbers."""
-    difference: Estimate | None
-    """of the shares of the area between the worst and the best accuracy and cost that the two dominate."""
-
-
-def judge_front(networks: NetworksWithAccuracy, objectives: Sequence[Objective]) -> FrontVerdict | None:
-    """Return the verdict on networks whose accuracies are known, None where the objectives are no score and cost.
+    None where the objectives are no score and cost.
 
     Of both fronts as many networks are compared, those of the larger one spread evenly over it: the hypervolume of
     their accuracies and costs, with a paired bootstrap over the networks.
@@ -165,7 +156,7 @@ def judge_front(networks: NetworksWithAccuracy, objectives: Sequence[Objective])
     title = f"The front of {score.name} and {cost.name} against that of {PARAMS.label} and {cost.name}"
     if n < MIN_NETWORKS or np.ptp(costs) == 0 or np.ptp(accuracies) == 0:
         too_few = f"{title}: too little evidence, {n} networks of known accuracy that differ"
-        return FrontVerdict("too little evidence", f"{too_few}.", None)
+        return Verdict("too little evidence", f"{too_few}.", PARAMS.name, None)
     shares: list[np.ndarray] = []
 
     def gain(counts: np.ndarray) -> np.ndarray:
@@ -181,7 +172,8 @@ def judge_front(networks: NetworksWithAccuracy, objectives: Sequence[Objective])
     said = {"beats": "better", "loses": "worse"}.get(outcome, outcome)
     numbers = f"{int(shares[2][0, 0])} networks of each dominate {shares[0][0]:.3f} and {shares[1][0]:.3f} of the area"
     interval = f"difference {difference:+.3f}, 95 %, paired bootstrap, n = {n:,} networks"
-    return FrontVerdict(outcome, f"{title}: {said}. {numbers} of accuracy and cost ({interval}).", difference)
+    sentence = f"{title}: {said}. {numbers} of accuracy and cost ({interval})."
+    return Verdict(outcome, sentence, PARAMS.name, difference)
 
 
 def score_and_cost(objectives: Sequence[Objective]) -> tuple[Objective, Objective] | None:

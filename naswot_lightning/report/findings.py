@@ -25,7 +25,7 @@ from naswot_lightning.analysis.evidence import (
     judge,
     note_on_range,
 )
-from naswot_lightning.analysis.pareto import FrontVerdict, judge_front
+from naswot_lightning.analysis.pareto import judge_front
 from naswot_lightning.analysis.results import WHOLE, GroupSettings, Network
 from naswot_lightning.analysis.statistics import describe_method
 from naswot_lightning.analysis.trajectory import TrajectoryFacts, trajectory_facts
@@ -116,7 +116,7 @@ class Findings:
     """of picks over random candidates, for each group that has controls."""
     search: SearchFindings | None = None
     """of the ranking; None where there is none."""
-    front: FrontVerdict | None = None
+    front: Verdict | None = None
     """of the objectives, where accuracies are known."""
 
     def to_json(self) -> dict[str, Any]:
