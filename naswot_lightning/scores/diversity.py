@@ -49,17 +49,17 @@ class _Rectifier:
 
 @score("diversity", source="ours", cost=f"{ONE_PASS} of {MOST_IMAGES} images, without gradients of weights")
 def diversity(measured: Measured) -> float:
-    """Return log sum P S h + log sum D h + mean log P + log(1 + depth) / 2 + log(D of the last) / 2, of 16 images.
+    """Return log sum P S h + log sum D h + mean log P + log(1 + depth) + log min(D of the last, K - 1), of 16 images.
 
     Sums and mean are over the rectifiers that a gradient reaches: P, D and S as :class:`_Rectifier` has them, and
     h = 1 / (1 + g), with g the squared norm of the gradient beside that at the classifier's input, for random
-    directions of the logits. The depth is that of ``conv_depth``; the images are the first of the mini-batch. It is
+    directions of the K logits. The depth is that of ``conv_depth``; the images are the first of the mini-batch. It is
     -inf where no gradient reaches a rectifier, nan where a value is not finite; a network without rectifiers raises
     :class:`NoRectifierError`.
     """
     # A product of five numbers, as a logarithm: codes and directions of the channels, where gradients spread and do
-    # not explode; the codes of an average rectifier; and the roots of the depth and of the directions that the
-    # classifier sees. docs/scores.md says how it was chosen.
+    # not explode; the codes of an average rectifier; the depth; and the directions that the classifier sees, of which
+    # K - 1 tell K classes apart: those of a simplex. docs/scores.md says how it was chosen.
     found, scale = _measure(measured)
     if not all(map(math.isfinite, (scale, *(each.gradient * each.directions for each in found)))):
         return math.nan
@@ -70,8 +70,8 @@ def diversity(measured: Measured) -> float:
     codes = sum(each.patterns * each.spread * h for each, h in zip(live, health, strict=True))
     directions = sum(each.directions * h for each, h in zip(live, health, strict=True))
     average = sum(math.log(each.patterns) for each in live) / len(live)
-    depth = measured.convolutions.depth or 0
-    return math.log(codes * directions) + average + math.log((1 + depth) * live[-1].directions) / 2
+    depth, seen = measured.convolutions.depth or 0, min(live[-1].directions, max(measured.probe.num_classes - 1, 1))
+    return math.log(codes * directions * (1 + depth) * seen) + average
 
 
 def _measure(measured: Measured) -> tuple[list[_Rectifier], float]:

@@ -38,8 +38,14 @@ def one_thread() -> Iterator[None]:
 
 @contextmanager
 def differentiable(network: nn.Module, device: torch.device) -> Iterator[None]:
-    """Within the block gradients are recorded, at full precision, whatever the caller has switched."""
+    """Within the block gradients are recorded, at full precision, whatever the caller has switched.
+
+    A network that checkpoints its activations is a RuntimeError: it would be run again in the backward pass, when its
+    tensors are its own again.
+    """
+    checkpoints = "the network checkpoints its activations: build it without, to score it by its gradients"
     with (
+        torch.autograd.graph.disable_saved_tensors_hooks(checkpoints),
         isolated(network, device),
         torch.inference_mode(False),
         torch.enable_grad(),

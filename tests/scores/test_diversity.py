@@ -36,7 +36,8 @@ def by_hand(network, probe, classifier, depth):
         logs.append(math.log(patterns))
         codes += patterns * participation(gradient) / gradient.shape[1] * health
         channels += directions * health
-    return math.log(codes) + math.log(channels) + np.mean(logs) + (math.log(1 + depth) + math.log(directions)) / 2
+    seen = min(directions, logits.shape[1] - 1)
+    return math.log(codes) + math.log(channels) + np.mean(logs) + math.log(1 + depth) + math.log(seen)
 
 
 @pytest.mark.parametrize(("make", "classifier", "depth", "count"), [(cell, "classifier", 20, 20), (chain, "8", 2, 8)])

@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from tests.scores.networks import SPACE, branches, cell, conv_and_linear_weights, probe_of, score, with_batch_statistics
 
@@ -156,3 +157,14 @@ def test_synflow_beyond_the_range_of_doubles(value):
     w = float(layers[0].weight.detach()[0, 0].abs())
     log_r = math.log(192 * w) + 99 * math.log(32 * w) + math.log(32)
     assert score("synflow", network, probe_of(classes=32)) == pytest.approx(math.log(100) + log_r, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["diversity", "grad_norm", "vkdnw"])
+def test_checkpoints_of_activations_are_refused_in_one_line(name):
+    class Checkpointed(nn.Sequential):
+        def forward(self, x):
+            return self[2](checkpoint(self[1], self[0](x), use_reentrant=False))
+
+    network = Checkpointed(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Sequential(nn.Flatten(), nn.Linear(144, 4)))
+    with pytest.raises(RuntimeError, match="the network checkpoints its activations: build it without"):
+        score(name, network)
