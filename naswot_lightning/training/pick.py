@@ -150,8 +150,10 @@ def _fit(
     trainer: pl.Trainer, model: ImageClassifier, data: ImageDataModule, folder: Path, describe: Callable[[], Any]
 ) -> TrainingResult:
     """Train and test; ``describe`` returns the fields of the result that are known without a test."""
-    # The first rank of several nodes says from which; its folder may look older to the others.
-    checkpoint = trainer.strategy.broadcast(checkpoint_to_resume(folder, model) if trainer.is_global_zero else None)
+    # The first rank of several nodes says from which; its folder may look older to the others. Processes of one machine
+    # cannot be told before ``fit`` has started them all: each looks.
+    looks = trainer.is_global_zero or trainer.num_nodes == 1
+    checkpoint = trainer.strategy.broadcast(checkpoint_to_resume(folder, model) if looks else None)
     try:
         trainer.fit(model, data, ckpt_path=checkpoint)
     except DivergedError as error:

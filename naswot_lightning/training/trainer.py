@@ -203,7 +203,8 @@ def checkpoint_to_resume(folder: Path, model: ImageClassifier) -> Path | None:
     chosen = best if has_best else None
     lost = best.name if saved is not None else last.name
     source = "the start" if chosen is None else chosen.name
-    print(f"{folder.name}: {lost} is missing, damaged or of another network; continues from {source}", flush=True)
+    if is_first_process():
+        print(f"{folder.name}: {lost} is missing, damaged or of another network; continues from {source}", flush=True)
     return chosen
 
 

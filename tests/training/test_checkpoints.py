@@ -4,11 +4,13 @@ import shutil
 import zipfile
 
 import pytest
+import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities import rank_zero_only
 
 from naswot_lightning.errors import UserError
 from naswot_lightning.training.classifier import ImageClassifier
-from naswot_lightning.training.pick import train_pick
+from naswot_lightning.training.pick import _fit, train_pick
 from naswot_lightning.training.trainer import AtomicCheckpointIO, best_and_last, checkpoint_to_resume
 from tests.images import make_image_folder
 from tests.training.runs import config_of, keeping_handlers, outcome_of, prepared
@@ -88,6 +90,21 @@ def test_a_damaged_checkpoint_is_never_the_one_to_resume_from(whole, copy, capsy
             assert f"{name} is missing, damaged or of another network" in capsys.readouterr().out
             shutil.copy(whole / name, copy / name)
     assert checkpoint_to_resume(copy, network) == copy / "last.ckpt"
+
+
+def test_every_process_of_one_machine_finds_the_checkpoint_before_they_are_connected(copy, monkeypatch):
+    network = ImageClassifier.load_from_checkpoint(copy / "last.ckpt", map_location="cpu", weights_only=True)
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    second = pl.Trainer(devices=2, strategy="ddp", accelerator="cpu", logger=False, max_epochs=1)
+    assert not second.is_global_zero
+
+    def fit(*_, ckpt_path):
+        raise KeyboardInterrupt(ckpt_path)
+
+    monkeypatch.setattr(second, "fit", fit)
+    with pytest.raises(KeyboardInterrupt, match=r"last\.ckpt"):
+        _fit(second, network, None, copy, dict)
 
 
 def test_a_training_with_a_damaged_checkpoint_goes_on_to_the_same_result(whole, copy, capsys):

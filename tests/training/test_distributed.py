@@ -1,6 +1,7 @@
 """Two processes on the CPU (gloo) train one pick together."""
 
 import json
+import signal
 from dataclasses import replace
 
 import pytest
@@ -14,6 +15,16 @@ from tests.training.runs import OWN, config_of, outcome_of, table, train_here
 
 TWO = {"devices": 2, "strategy": "ddp", "accelerator": "cpu"}
 NB201 = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|nor_conv_1x1~2|"
+
+
+@pytest.fixture(autouse=True)
+def limit():
+    """Processes that wait for each other would do so for half an hour."""
+    handler = signal.signal(signal.SIGALRM, lambda *_: pytest.fail("1200 s: the processes wait for each other"))
+    signal.alarm(1200)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, handler)
 
 
 @pytest.fixture(scope="module")
