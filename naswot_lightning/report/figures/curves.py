@@ -56,17 +56,17 @@ def draw_figure6(run: Run, findings: Findings) -> Figure | None:
         (any(run.trajectories[result.pick].running for result in group.results), ", dotted: running statistics"),
     )
     figure, axes = style.panels(group.title(len(shown)) + "".join(text for there, text in explained if there))
-    looks = list(zip(networks, style.colors(networks), style.markers(networks), strict=True))
+    looks = style.looks(networks)
     for axis, end, name in zip(axes, _ENDS, ("first two epochs", "all epochs"), strict=True):
-        for network, color, marker in looks:
-            look, label = {"color": color, "marker": marker}, style.label(network)
+        for network, look in zip(networks, looks, strict=True):
+            label = look["label"]
             of_seeds = [run.trajectories[result.pick] for result in network.results if result.status == "ok"]
             failed = [run.trajectories[result.pick] for result in network.results if result.status != "ok"]
             # The legend shows the first line of a network alone.
-            if _draw_band(axis, [_until(end, each.points) for each in of_seeds], {**look, "label": label}):
+            if _draw_band(axis, [_until(end, each.points) for each in of_seeds], look):
                 label = "_"
             running = [_until(end, each.running) for each in of_seeds]
-            _draw_band(axis, running, {**look, "linestyle": ":", "marker": ""})
+            _draw_band(axis, running, {**look, "linestyle": ":", "marker": "", "label": "_"})
             for points in filter(None, (_until(end, each.points) for each in failed)):
                 axis.plot(*zip(*points, strict=True), color=style.FAILED, linestyle="--", linewidth=1, label=label)
                 label = "_"

@@ -197,15 +197,13 @@ def draw_score_vs_accuracy(run: Run, findings: Findings) -> Figure | None:
     figure, axes = style.panels(group.title(len(group.usable)) + several)
     test_set = group.settings.test_set
     for axis, column in zip(axes, (SCORE_INIT, SCORE_FINAL), strict=True):
-        looks = zip(group.by_rank, style.colors(group.by_rank), style.markers(group.by_rank), strict=True)
-        for network, color, marker in looks:
+        for network, look in zip(group.by_rank, style.looks(group.by_rank), strict=True):
             score, mean = network.mean(column.name), network.mean(TEST_ACC.name)
             across, along = network.deviation(column.name), network.deviation(TEST_ACC.name)
             if score is not None and mean is not None:
                 axis.errorbar(
-                    [score], [100 * mean], xerr=across and [across], yerr=along and [100 * along], fmt=marker,
-                    color=color, markersize=6, markeredgecolor="0.3", markeredgewidth=0.4, elinewidth=1, capsize=2,
-                    label=style.label(network),
+                    [score], [100 * mean], xerr=across and [across], yerr=along and [100 * along], linestyle="none",
+                    markersize=6, markeredgecolor="0.3", markeredgewidth=0.4, elinewidth=1, capsize=2, **look,
                 )  # fmt: skip
         accuracy = TEST_ACC.axis + ("" if test_set is None else f", {style.plain(test_set)}")
         axis.set(xlabel=column.axis, ylabel=accuracy)

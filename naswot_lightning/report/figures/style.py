@@ -69,23 +69,21 @@ def label(network: Network) -> str:
     return f"{plain(network.name)}: {100 * accuracy:.2f}{'' if deviation is None else f' ± {100 * deviation:.2f}'} %"
 
 
-def colors(networks: Sequence[Network]) -> list[Any]:
-    """Return a colour per network, the same in all figures: by accuracy, evenly apart where a legend names them."""
-    accuracies = [network.mean(TEST_ACC.name) for network in networks]
-    known = [accuracy for accuracy in accuracies if accuracy is not None]
-    shares = [_scale(known)(value) for value in known]
+def looks(networks: Sequence[Network]) -> list[dict[str, Any]]:
+    """Return colour, marker and label of each network, the same in all figures.
+
+    Colours are by accuracy. Where a legend names the networks they are evenly apart, and each has its own marker.
+    """
+    accuracies = np.array([network.mean(TEST_ACC.name) for network in networks], float)
+    known, few = accuracies[~np.isnan(accuracies)], len(networks) <= _LEGEND_NETWORKS
     # Equal accuracies are different networks and get different shares.
-    if len(networks) <= _LEGEND_NETWORKS:
-        order = sorted(range(len(known)), key=known.__getitem__)
-        shares = [order.index(position) / max(len(known) - 1, 1) for position in range(len(known))]
-    shades = iter(tuple(color) for color in color_map()(shares))
-    return [FAILED if accuracy is None else next(shades) for accuracy in accuracies]
-
-
-def markers(networks: Sequence[Network]) -> list[str]:
-    """Return a marker a network, the same in all figures: each its own where a legend names them."""
-    few = len(networks) <= _LEGEND_NETWORKS
-    return [_MARKERS[place] if few else _MARKERS[0] for place in range(len(networks))]
+    shares = known.argsort(kind="stable").argsort() / max(len(known) - 1, 1) if few else _scale(known)(known)
+    shades = iter(color_map()(shares))
+    found = []
+    for place, network in enumerate(networks):
+        color = FAILED if np.isnan(accuracies[place]) else tuple(next(shades))
+        found.append({"color": color, "marker": _MARKERS[place if few else 0], "label": label(network)})
+    return found
 
 
 def color_map() -> Any:
