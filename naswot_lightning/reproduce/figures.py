@@ -72,9 +72,9 @@ def reproduce_panels(figure: str, settings: PanelSettings) -> int:
     for table, known in [(each, known) for each in tables for known in known_accuracies(each)]:
         architectures, accuracies, images = _draw(table, known, settings)
         scored = score_table(settings, scored_space(settings, table), images, architectures)
-        scores, params = scored.scores(architectures), scored.sizes("params", architectures).astype(int)
+        scores, params = (scored.values(name, architectures) for name in ("naswot", "params"))
         points = pd.DataFrame(
-            {"architecture": architectures, "score": scores, "params": params, "accuracy": accuracies}
+            {"architecture": architectures, "score": scores, "params": params.astype(int), "accuracy": accuracies}
         )
         # Fewer points than samples: a network whose score is not defined has no place on the axis.
         points = points[points["score"].notna()]

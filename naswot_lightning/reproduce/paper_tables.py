@@ -155,7 +155,7 @@ class PaperTable:
             # Over the whole table, of whose rows samples are drawn: NaN where an architecture is no candidate.
             scores, seconds = np.full((2, len(self.table.architectures)), np.nan)
             scores[self.candidates] = scored.values(score, chosen)
-            seconds[self.candidates] = scored.seconds(chosen)
+            seconds[self.candidates] = scored.values("seconds", chosen)
             picked[dataset] = pick_best(scores, drawn)
             spent.append(seconds[drawn].sum(1).mean())
         return self._picked(row, picked, None if score in SIZES else float(np.mean(spent)))

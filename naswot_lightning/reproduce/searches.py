@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from naswot_lightning.benchmarks import Table
 from naswot_lightning.benchmarks.known_space import KnownSpace, space_of
@@ -33,35 +34,26 @@ class ScoreTable:
     """Scores of architectures by their strings, out of the rows of ``scores.jsonl``; ``fresh`` of them are new."""
 
     def __init__(self, rows: Sequence[ScoreRow], higher_is_better: bool = True, fresh: int = 0) -> None:
-        self._rows = {row.architecture: row for row in rows}
-        self._spent: dict[str, float] = {}
+        self._rows, self.fresh = {row.architecture: row for row in rows}, fresh
+        names = ["canonical", "status", "score", "seconds", *SIZES]
+        values = [[getattr(row, name) for name in names] for row in self._rows.values()]
+        self._frame = pd.DataFrame(values, pd.Index(self._rows), names)
+        known = self._frame["score"].where(self._frame["status"] == "ok").astype(float)
+        self._frame["score"] = known if higher_is_better else -known
         # An equal network is scored once; a run that meets it alone would have paid for it.
-        for row in rows:
-            self._spent[row.canonical] = max(row.seconds, self._spent.get(row.canonical, 0.0))
-        self._sign = 1.0 if higher_is_better else -1.0
-        self.fresh = fresh
+        self._frame["seconds"] = self._frame.groupby("canonical")["seconds"].transform("max")
 
     def values(self, name: str, architectures: Sequence[str]) -> np.ndarray:
-        """Return sizes by the name of one, or else the scores."""
-        return self.sizes(name, architectures) if name in SIZES else self.scores(architectures)
+        """Return a size of the networks by its name, the "seconds" of building and scoring each, or else the scores.
 
-    def scores(self, architectures: Sequence[str]) -> np.ndarray:
-        """Return the scores, (n,) and higher is better; NaN where there is none."""
-        rows = (self._rows[each] for each in architectures)
-        return self._sign * np.array([row.score if row.status == "ok" else np.nan for row in rows], dtype=float)
-
-    def sizes(self, name: str, architectures: Sequence[str]) -> np.ndarray:
-        """Return sizes of the networks that were scored, (n,): params, macs or n_units."""
-        return np.array([getattr(self._rows[each], name) for each in architectures], dtype=float)
-
-    def seconds(self, architectures: Sequence[str]) -> np.ndarray:
-        """Return the seconds that building and scoring each network took, (n,)."""
-        return np.array([self._spent[self._rows[each].canonical] for each in architectures])
+        They are (n,); of scores higher is better. NaN where there is none.
+        """
+        column = self._frame[name if name in (*SIZES, "seconds") else "score"]
+        return column.loc[list(architectures)].to_numpy(float)
 
     def evaluation(self, architecture: str) -> Evaluation:
         """Return what an evaluator says of an architecture without training it."""
-        row = self._rows[architecture]
-        seconds = self._spent[row.canonical]
+        row, seconds = self._rows[architecture], float(self.values("seconds", [architecture])[0])
         return Evaluation(row.scores, row.status, row.reason, None, row.n_units, row.params, row.macs, seconds)
 
 
