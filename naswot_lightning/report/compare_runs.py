@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import combinations
@@ -32,6 +32,8 @@ from naswot_lightning.storage.run_folder import RunFolder
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+# A label, and a text per run.
+Row = tuple[str, tuple[str, ...]]
 _NOTHING = "-"
 # Of the figure in the page.
 _DPI = 120
@@ -61,19 +63,30 @@ class NamedRun:
         return found
 
 
-@dataclass(frozen=True)
 class RunsComparison:
-    """Several runs beside each other."""
+    """Several runs beside each other, in their order; the same for the same files."""
 
-    names: tuple[str, ...]
-    differences: tuple[tuple[str, tuple[str, ...]], ...]
-    """in their settings: the option, after "naswot train" where it is of trainings, and a text per run, or "-"."""
-    rows: tuple[tuple[str, tuple[str, ...]], ...]
-    """of the table: a label, and a text per run; without those in which no run has anything."""
-    agreements: tuple[tuple[str, str, str], ...]
-    """two runs, and Kendall's tau between the scores of the networks that they share, or why there is none."""
-    trajectories: tuple[tuple[Points, ...], ...]
-    """of each run, the score of each of its networks during training, the mean over its seeds."""
+    def __init__(self, runs: Sequence[NamedRun]) -> None:
+        self.names = [each.name for each in runs]
+        self.rows: list[Row] = []
+        for part in (_of_search, _of_benchmark, _of_trainings):
+            self.rows += _beside([part(each) for each in runs])
+        settings = _beside([each.settings for each in runs])
+        self.differences = [(name, values) for name, values in settings if len(set(values)) > 1]
+        # Two runs, and Kendall's tau between the scores of the networks that they share, or why there is none.
+        self.agreements = [(one.name, other.name, _agreement(one, other)) for one, other in combinations(runs, 2)]
+        # Of each run, the score of each of its networks during training, the mean over its seeds.
+        self.trajectories: list[list[Points]] = []
+        for each in runs:
+            points = each.run.trajectories
+            networks = each.run.groups[0].by_rank if each.run.groups else []
+            bands = (seed_band([points[result.pick].points for result in network.finished]) for network in networks)
+            self.trajectories.append([band.points for band in bands if band.points])
+
+
+def _beside(columns: Sequence[Mapping[str, str]]) -> list[Row]:
+    labels = dict.fromkeys(label for column in columns for label in column)
+    return [(label, tuple(column.get(label, _NOTHING) for column in columns)) for label in labels]
 
 
 def read_runs(folders: Sequence[RunFolder]) -> list[NamedRun]:
@@ -95,31 +108,6 @@ def read_runs(folders: Sequence[RunFolder]) -> list[NamedRun]:
         name = folder.name if called.count(folder.name) == 1 else str(folder.path)
         found.append(NamedRun(name, run, find(run)))
     return found
-
-
-def compare_runs(runs: Sequence[NamedRun]) -> RunsComparison:
-    """Return the comparison of runs, in their order; the same for the same files."""
-    rows: dict[str, tuple[str, ...]] = {}
-    for part in (_of_search, _of_benchmark, _of_trainings):
-        columns = [part(each) for each in runs]
-        for label in dict.fromkeys(label for column in columns for label in column):
-            rows[label] = tuple(column.get(label, _NOTHING) for column in columns)
-    settings = [each.settings for each in runs]
-    trajectories = []
-    for each in runs:
-        points = each.run.trajectories
-        networks = each.run.groups[0].by_rank if each.run.groups else []
-        bands = (seed_band([points[result.pick].points for result in network.finished]) for network in networks)
-        trajectories.append(tuple(band.points for band in bands if band.points))
-    names = dict.fromkeys(name for each in settings for name in each)
-    differences = ((name, tuple(each.get(name, _NOTHING) for each in settings)) for name in names)
-    return RunsComparison(
-        names=tuple(each.name for each in runs),
-        differences=tuple((name, values) for name, values in differences if len(set(values)) > 1),
-        rows=tuple(rows.items()),
-        agreements=tuple((one.name, other.name, _agreement(one, other)) for one, other in combinations(runs, 2)),
-        trajectories=tuple(trajectories),
-    )
 
 
 def _of_search(named: NamedRun) -> dict[str, str]:
@@ -223,7 +211,7 @@ def compare_folders(config: ReportConfig) -> int:
     out = Path(config.out or ".")
     if (page := out / PAGE).exists() and (not page.is_file() or _MARK not in page.read_bytes()[:4000]):
         raise UserError(f"{page} is not a page of ours: move it away, or give another folder with --out")
-    found = compare_runs(read_runs([RunFolder(path) for path in config.run_dir]))
+    found = RunsComparison(read_runs([RunFolder(path) for path in config.run_dir]))
     print_runs(found)
     files = [out / f"{FIGURE}.{ending}" for ending in config.format]
     figure = None

@@ -3,13 +3,14 @@
 import json
 import re
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from naswot_lightning.cli import run_named
-from naswot_lightning.report.compare_runs import RunsComparison, compare_runs, read_runs, render_comparison
+from naswot_lightning.report.compare_runs import RunsComparison, read_runs, render_comparison
 from naswot_lightning.report.figures.curves import relative
 from naswot_lightning.storage.run_folder import RunFolder
 from tests.commands.ends import contents, refused
@@ -73,7 +74,7 @@ def test_mistakes_are_one_line_and_write_nothing(run, tmp_path, monkeypatch, cap
 
 
 def compared(*paths):
-    return compare_runs(read_runs([RunFolder(path) for path in paths]))
+    return RunsComparison(read_runs([RunFolder(path) for path in paths]))
 
 
 @pytest.fixture(scope="module")
@@ -94,8 +95,8 @@ def test_differences_are_settings_that_change_a_result(two, tmp_path):
     assert named == {"seed": ("0", "1"), "batch_size": ("64", "32"), "naswot train seeds": ("0", "1, 2, 3")}
     same = write_ranked(tmp_path / "a", run_dir="elsewhere", top=3)
     found = compared(two[0], same)
-    assert found.differences == ()
-    assert found.names == (str(two[0]), str(same))  # of one name: told apart by their paths
+    assert found.differences == []
+    assert found.names == [str(two[0]), str(same)]  # of one name: told apart by their paths
     write_noisy(tmp_path / "given", 3)
     found = compared(two[0], tmp_path / "given")
     assert dict(found.differences)["batch_size"] == ("64", "-")
@@ -183,7 +184,7 @@ def test_comparison_is_printed_and_written_beside_not_into_the_runs(two, tmp_pat
 
 
 def test_texts_of_files_are_escaped():
-    hostile = RunsComparison((HOSTILE, "b"), (), ((HOSTILE, (HOSTILE, "-")),), (), (((((0.0, 1.0)),),), ()))
+    hostile = SimpleNamespace(names=[HOSTILE, "b"], differences=[], rows=[(HOSTILE, (HOSTILE, "-"))], agreements=[])
     page = render_comparison(hostile, None)
     assert "hacked=1</script>" not in page
     assert "<img" not in page
