@@ -251,7 +251,7 @@ def _track(search: Search, result: SearchResult, figures: Mapping[str, Path]) ->
         files = [folder.ranking.with_suffix(".csv"), folder.config]
         logger.show(config, search_summary(result.ranking), len(result.ranking), result.ranking, figures, files)
         logger.finish()
-    if not result.n_new and runs.was_sent(folder, logged.id):
+    if not result.n_new and logged.id in runs.sent_runs(folder):
         return
     run = runs.start_run(wandb.mode, logged, config)
     given = search.space.name, title, result.ranking, steps, folder, wandb.artifacts

@@ -29,23 +29,18 @@ _INIT_SECONDS = 60.0
 _PATIENCE_S = 20.0
 
 
-def was_sent(folder: RunFolder, run_id: str) -> bool:
-    """Return whether a run was logged whole, so that it need not be logged again."""
-    return run_id in _sent(folder)
-
-
-def mark_sent(folder: RunFolder, run_id: str) -> None:
-    """Remember that a run was logged whole; only under the folder's lock."""
-    write_json(folder.wandb_runs, [*_sent(folder), run_id])
-
-
-def _sent(folder: RunFolder) -> list[str]:
-    """Return the runs that were logged whole; none where the file was lost or damaged: they are logged again."""
+def sent_runs(folder: RunFolder) -> list[str]:
+    """Return the runs that were logged whole, and need not be logged again; none where the file was lost or damaged."""
     try:
         sent = parse_json(folder.wandb_runs.read_bytes())
     except (FileNotFoundError, ValueError):
         return []
     return [each for each in sent if isinstance(each, str)] if isinstance(sent, list) else []
+
+
+def mark_sent(folder: RunFolder, run_id: str) -> None:
+    """Remember that a run was logged whole; only under the folder's lock."""
+    write_json(folder.wandb_runs, [*sent_runs(folder), run_id])
 
 
 def resolve_mode(mode: str) -> Mode:
@@ -189,7 +184,7 @@ class ComparisonRun:
             # Asked again, wandb says that the run is in use.
             raise self._failed
         content = f"{self.logged.id}-{content_of(run)}"
-        if self._open is None and was_sent(self.folder, content):
+        if self._open is None and content in sent_runs(self.folder):
             return
         tracked, self._open = self._start(run), None
         if tracked is not None and send(tracked, lambda each: log_comparison(each, run, findings, figures)):
