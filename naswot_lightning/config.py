@@ -270,13 +270,12 @@ class SearchConfig:
 
 @dataclass
 class MergeConfig:
-    """Put the shards of a search together, or picks that were trained in copies of a run folder."""
+    """Put the shards of a search together."""
 
     run_dir: str
     """the folder of the whole search; the command continues what it finds there."""
     shards: list[str] = field(default_factory=list)
-    """the run folders of all shards, or copies of one run folder, which need no option: --run_dir NEW FOLDER
-    FOLDER ..."""
+    """the run folders of all shards, which need no option: --run_dir NEW SHARD SHARD ..."""
     architectures: str | None = None
     """where the file of the candidates lies here; where it lay for the shards by default."""
     data_dir: str | None = None

@@ -47,7 +47,6 @@ COMMANDS = {
     "benchmarks": Command("convert and show tables of known accuracies"),
     "reproduce": Command("make the paper's tables and figures"),
     "merge": Command("put the shards of a search together", "config:MergeConfig", "cli.merge:run_merge", ["shards"]),
-    "completion": Command("print what lets a shell complete commands and options"),
 }
 
 

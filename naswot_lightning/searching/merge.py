@@ -1,14 +1,12 @@
-"""From the run folders of all shards to one of the whole search, and from copies of one to one with all picks."""
+"""From the run folders of all shards to one of the whole search."""
 
 from __future__ import annotations
 
 import os
 import shlex
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 from typing import NamedTuple
 
 from naswot_lightning.config import MergeConfig, SearchConfig, settings_affecting
@@ -21,12 +19,9 @@ from naswot_lightning.searching.plan import plan_search
 from naswot_lightning.spaces import get_space, known_space
 from naswot_lightning.spaces.own_code import expect_trusted
 from naswot_lightning.storage.files import atomic_path, remove_unfinished
-from naswot_lightning.storage.run_folder import RunFolder, differing
+from naswot_lightning.storage.run_folder import RunFolder
 from naswot_lightning.storage.score_rows import ScoreRow, ScoreRows, read_score_rows
-from naswot_lightning.training.settings import decisive_settings, read_pick, read_search
-
-# Files of a search, beside its picks; figures, the page and wandb's files are made again.
-_OF_THE_SEARCH = ("config.yaml", "scores.jsonl", "ranking.json", "ranking.csv", "versions.json")
+from naswot_lightning.training.settings import read_search
 
 
 class _Shard(NamedTuple):
@@ -137,40 +132,3 @@ def _expect_finished(shards: Sequence[_Shard], left: dict[int, int]) -> None:
     if states:
         likewise = ", and the others likewise" if len(states) > 1 else ""
         raise UserError(f"not all {parts} shards are finished: {', '.join(states)}; run {cures[0]}{likewise}")
-
-
-def merge_picks(whole: RunFolder, copies: Sequence[RunFolder]) -> list[str]:
-    """Copy the finished picks of copies of a run folder into one that the caller has locked; return their names.
-
-    It is new, or of an earlier merge. Folders of different searches, or with one pick of different settings, are a
-    UserError, and nothing is written.
-    """
-    for copy in copies:
-        copy.reject_symlinks()
-        if not copy.ranking.exists():
-            raise UserError(f"{copy.path} has no ranking: expected copies of one run folder, with their trained picks")
-        if copy.ranking.read_bytes() != copies[0].ranking.read_bytes():
-            raise UserError(f"{copy.path} is not of the search of {copies[0].path}: their rankings differ")
-    if whole.ranking.exists() and whole.ranking.read_bytes() != copies[0].ranking.read_bytes():
-        raise UserError(f"{whole.path} holds another search: choose another --run_dir")
-    chosen = _finished_picks([whole, *copies])
-    for name in _OF_THE_SEARCH:
-        if (source := copies[0].path / name).exists():
-            with atomic_path(whole.path / name) as unfinished:
-                shutil.copyfile(source, unfinished)
-    new = {name: pick for name, pick in chosen.items() if pick.parent != whole.picks}
-    for name, pick in new.items():
-        with atomic_path(whole.picks / name) as unfinished:
-            shutil.copytree(pick, unfinished, ignore=shutil.ignore_patterns(".lock"))
-    return list(new)
-
-
-def _finished_picks(folders: Sequence[RunFolder]) -> dict[str, Path]:
-    """Return the folder of each trained pick, the first where several hold it."""
-    found: dict[str, Path] = {}
-    for pick in (result.parent for folder in folders for result in sorted(folder.picks.glob("*/result.json"))):
-        first = found.setdefault(pick.name, pick)
-        settings = (decisive_settings(read_pick(each).settings.to_plain()) for each in (first, pick))
-        if changed := differing(*settings):
-            raise UserError(f"{pick} and {first} had other settings: {'; '.join(changed)}; leave one out")
-    return found
