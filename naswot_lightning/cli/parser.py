@@ -67,14 +67,14 @@ def _in_words(kind: str) -> str:
 
 
 def give_options(words: Sequence[str], settings: type[Any], positionals: Sequence[str] = ()) -> list[str]:
-    """Rewrite a command line so that every value follows its option, as jsonargparse reads it.
+    """Rewrite a command line so that every value stands with its option, ``--NAME=VALUE``.
 
     A switch alone means true. An option that takes several values takes all words up to the next option. A word that
     follows no option belongs to the next of ``positionals``, or to the last where that takes several.
 
     >>> from naswot_lightning.config import MergeConfig
     >>> give_options(["--run_dir", "whole", "a", "--trust", "b"], MergeConfig, ["shards"])
-    ['--run_dir', 'whole', '--trust=true', '--shards', '["a", "b"]']
+    ['--run_dir=whole', '--trust=true', '--shards=["a", "b"]']
     """
     kinds = {each.name: str(each.type) for each in dataclasses.fields(settings)}
     switches = [name for name, kind in kinds.items() if kind.startswith(("bool", str(bool)))]
@@ -84,54 +84,45 @@ def give_options(words: Sequence[str], settings: type[Any], positionals: Sequenc
     # What the next word is a value of.
     option = ""
     for word, after in zip(words, [*words, "--"][1:], strict=True):
-        name, _, value = word.removeprefix("--").partition("=")
-        if word.startswith("--") or word == "-h":
-            option = "" if "=" in word else name
+        name, equals, value = word.removeprefix("--").partition("=")
+        if word.startswith("--"):
+            option = "" if equals else name
             if kinds.get(name, "").startswith("list["):
                 lists.setdefault(name, []).extend([value] if value else [])
                 option = name
-            elif (
-                word == f"--{name}"
-                and name in switches
-                and (after.startswith("--") or (left and after.lower() not in _BOOLS))
-            ):
+            elif option in switches and (after.startswith("--") or (left and after.lower() not in _BOOLS)):
                 others.append(f"{word}=true")
                 option = ""
             else:
                 others.append(word)
         elif option in lists:
             lists[option].append(word)
-        elif option or not left:
-            others.append(word)
+        elif option:
+            others[-1] += f"={word}"
             option = ""
+        elif not left or word == "-h":
+            others.append(word)
         elif kinds[left[0]].startswith("list["):
             lists.setdefault(left[0], []).append(word)
         else:
-            others += [f"--{left.pop(0)}", word]
+            others.append(f"--{left.pop(0)}={word}")
     for name, values in lists.items():
         numbers = kinds[name] == "list[int]"
-        found = [int(word) if numbers and word.isdecimal() else word for word in values]
-        others += [f"--{name}", json.dumps(found)]
+        others.append(
+            f"--{name}={json.dumps([int(word) if numbers and word.isdecimal() else word for word in values])}"
+        )
     return others
 
 
 def _given(words: Sequence[str], option: str) -> list[str]:
-    """Return the values that an option is given on a command line, as ``--space A`` or ``--space=A``."""
-    following = [*words, ""][1:]
-    after = [value for word, value in zip(words, following, strict=True) if word == option]
-    return after + [word.partition("=")[2] for word in words if word.startswith(f"{option}=")]
+    """Return the values that an option is given."""
+    return [word.partition("=")[2] for word in words if word.startswith(f"{option}=")]
 
 
 def _shipped_configs(words: Sequence[str], prog: str) -> list[str]:
     """Return the words with the path of each shipped configuration that ``--config`` names, such as quickstart."""
-    paths = {path.stem: str(path) for path in (CONFIGS / prog.split()[-1]).glob("*.yaml")}
-    found = []
-    for before, word in zip(["", *words], words, strict=False):
-        option, equals, name = word.rpartition("=") if word.startswith("--config=") else ("", "", word)
-        if (equals or before == "--config") and name in paths and not Path(name).exists():
-            word = f"{option}{equals}{paths[name]}"
-        found.append(word)
-    return found
+    paths = {f"--config={path.stem}": f"--config={path}" for path in (CONFIGS / prog.split()[-1]).glob("*.yaml")}
+    return [word if Path(word.removeprefix("--config=")).exists() else paths.get(word, word) for word in words]
 
 
 def _check_file(option: str, path: str) -> None:
@@ -184,8 +175,7 @@ def _expect_own_engine(settings: Any, words: Sequence[str], parser: ArgumentPars
     """
     if getattr(settings, "engine", "local") == "local" or settings.trust:
         return
-    own = [word for before, word in zip(["", *words], words, strict=False) if "--config" not in (before, word)]
-    given = parser.parse_args([word for word in own if not word.startswith("--config=")])
+    given = parser.parse_args([word for word in words if not word.startswith("--config=")])
     for name in ("engine", "slurm"):
         if (value := getattr(settings, name)) != given[name]:
             raise UserError(

@@ -109,11 +109,6 @@ def budgets_of(config: SearchConfig, costs: Mapping[str, Cost], objectives: Sequ
     return budgets
 
 
-def upper_bounds_of(costs: Mapping[str, Cost]) -> dict[str, Cost]:
-    """Return what budgets hold for in place of a cost that is predicted."""
-    return {name: cost.upper for name, cost in costs.items() if isinstance(cost, PredictedLatency)}
-
-
 def _predicted(
     config: SearchConfig, space: Space, canonical: Callable[[str], str], load_probes: Callable[[], Sequence[Probe]]
 ) -> PredictedLatency:
@@ -132,7 +127,7 @@ def _predicted(
     def shape() -> tuple[int, ...]:
         return batch_shape(config, load_probes()[0])
 
-    def build(architecture: str, recorded: bool) -> nn.Module:
+    def build(architecture: str, recorded: bool = False) -> nn.Module:
         return _untrained(space, architecture, load_probes()[0], meta=recorded and math.prod(shape()) > _LARGE)
 
     saved = Path(config.run_dir) / "operators.json"

@@ -24,7 +24,7 @@ from naswot_lightning.report.loggers import parse_loggers
 from naswot_lightning.scores.registry import parse_scores
 from naswot_lightning.searching.algorithms.base import Algorithm, Budget, Limits, get_algorithm
 from naswot_lightning.searching.algorithms.random import Listed, Shard, read_architectures
-from naswot_lightning.searching.costs import budgets_of, columns_of, costs_of, upper_bounds_of
+from naswot_lightning.searching.costs import budgets_of, columns_of, costs_of
 from naswot_lightning.searching.evaluators.base import Evaluator, EvaluatorContext
 from naswot_lightning.searching.evaluators.table import BenchmarkLookup, TableEvaluator
 from naswot_lightning.searching.loop import Search
@@ -72,7 +72,7 @@ def plan_search(config: SearchConfig, scored: bool = False) -> Search:
         # It cannot learn from a candidate whose objectives a table does not know.
         budgets = {each.name: math.inf for each in objectives if each.name in of_tables} | budgets
         options = {**options, "objectives": objectives}
-    limits = Limits(budgets, costs, upper_bounds_of(costs))
+    limits = Limits(budgets, costs)
     algorithm = _plan_algorithm(config, space, limits, partial(make_algorithm, **options))
     if part := config.part():
         algorithm = Shard(algorithm, canonical, *part)

@@ -7,10 +7,11 @@ import json
 import os
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import chain
 from pathlib import Path
 from statistics import median
 from typing import Annotated, Any
@@ -62,13 +63,13 @@ class PredictedLatency:
         device: of torch's own runtime.
         space: the networks.
         canonical: returns the architecture of the network that a candidate stands for.
-        build: returns the network with weights, or (True) to record its calls.
+        build: returns the network with weights, or (``recorded=True``) to record its calls.
         shape: returns that of the images, (N, C, H, W).
         saved: the file of the run folder.
     """
 
     def __init__(
-        self, device: Device, space: Space, canonical: Callable[[str], str], build: Callable[[str, bool], nn.Module],
+        self, device: Device, space: Space, canonical: Callable[[str], str], build: Callable[..., nn.Module],
         shape: Callable[[], tuple[int, ...]], saved: Path,
     ) -> None:  # fmt: skip
         self._device, self._space, self._canonical, self._saved = device, space, canonical, saved
@@ -157,7 +158,7 @@ class PredictedLatency:
         return self._table.times(calls), calls.counts.total()
 
     def _record(self, architecture: str) -> Calls:
-        network = self._build(architecture, True)
+        network = self._build(architecture, recorded=True)
         return record(network, zeros_for(network, self._shape()))
 
     def _measure_networks(self) -> None:
@@ -170,9 +171,10 @@ class PredictedLatency:
                 faults.append(reason_of(error))
         self._table.add(recorded.values())
         measured: dict[str, list[float]] = {}
-        end = time.perf_counter() + _MOST_SECONDS
+        shape, end = self._shape(), time.perf_counter() + _MOST_SECONDS
         with tqdm(total=_ROUNDS * len(recorded), desc="networks measured", disable=not has_bars()) as bar:
-            for found in self._in_rounds(list(recorded)):
+            rounds = (measure_networks(list(recorded), self._build, shape, self._device) for _ in range(_ROUNDS))
+            for found in chain.from_iterable(rounds):
                 for each, latency in found.items():
                     if isinstance(latency, Latency):
                         measured.setdefault(each, []).append(latency.median_ms)
@@ -189,13 +191,6 @@ class PredictedLatency:
                 f"--latency predicted: {len(self._networks)} different networks of {self._space.name} could be "
                 f"measured{why}, expected {_LEAST_NETWORKS}; --measure latency measures each candidate"
             )
-
-    def _in_rounds(self, architectures: Sequence[str]) -> Iterator[dict[str, Latency | str]]:
-        for _ in range(_ROUNDS):
-            yield from measure_networks(architectures, self._build_whole, self._shape(), self._device)
-
-    def _build_whole(self, architecture: str) -> nn.Module:
-        return self._build(architecture, False)
 
     def _drawn(self) -> list[str]:
         """Return different networks, the same for each search."""

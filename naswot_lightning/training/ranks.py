@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import redirect_stderr
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -23,13 +23,8 @@ from naswot_lightning.training.progress import Epoch, Outcome, clear_outcome, re
 from naswot_lightning.training.run import raise_or_print
 from naswot_lightning.training.trainer import silence_lightning
 
-
-class _Work(NamedTuple):
-    """What the first rank tells the others to train."""
-
-    folder: Path
-    images: Path
-    trusted: str
+# What the first rank tells the others to train: the folder of a pick, the images, and what the user trusts.
+_Work = tuple[Path, Path, str]
 
 
 class Ranks:
@@ -82,7 +77,7 @@ class Ranks:
         """
         for folder in items:
             clear_outcome(folder)
-            work = self._fabric.broadcast(_Work(folder, task.images, task.trusted))
+            work = self._fabric.broadcast((folder, task.images, task.trusted))
             with open(folder / "train.log", "a") as log, redirect_stderr(log):
                 outcome, _ = self._train(work, task.display.show)
             # Another process may have failed first.

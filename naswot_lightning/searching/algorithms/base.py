@@ -78,8 +78,7 @@ class Limits:
     budgets: Mapping[str, float] = field(default_factory=dict)
     """the most of each cost, by its name; what is looked up comes before what is counted."""
     costs: Mapping[str, Cost] = field(default_factory=dict)
-    upper: Mapping[str, Cost] = field(default_factory=dict)
-    """what budgets hold for in place of a cost that is predicted."""
+    """one that is predicted has a method ``upper``: budgets hold for what that returns."""
     n_seen: int = field(default=0, init=False)
     n_rejected: int = field(default=0, init=False)
     smallest: dict[str, float] = field(default_factory=dict, init=False)
@@ -110,7 +109,8 @@ class Limits:
         return within
 
     def _meets(self, name: str, most: float, architecture: str) -> bool:
-        cost = self.upper.get(name, self.costs[name])(architecture)
+        known = self.costs[name]
+        cost = getattr(known, "upper", known)(architecture)
         if cost is None:
             self.unknown[name] += 1
             return False

@@ -38,7 +38,6 @@ from naswot_lightning.spaces.nasbench101.graph import (
     canonical_graph,
     edges_of,
     format_graph,
-    graph_hash,
     is_in_domain,
     live_graph,
     parse_graph,
@@ -188,10 +187,6 @@ class NASBench101(Space):
         if not is_in_domain(graph):
             raise SpaceError(f"architecture {format_graph(graph)!r} is not in the space: too many edges, or no path")
         return format_graph(graph)
-
-    def graph_hash(self, architecture: str) -> str:
-        """Return the benchmark's key of the cell, 32 hexadecimal digits, equal for isomorphic live graphs."""
-        return graph_hash(live_graph(architecture))
 
 
 class NASBench101Narrow(NASBench101):
