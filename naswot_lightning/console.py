@@ -168,13 +168,13 @@ def print_text(text: str, indent: str = "") -> None:
     print(*lines, sep="\n")
 
 
-def counted(n: int, one: str, several: str | None = None) -> str:
+def counted(n: int, one: str) -> str:
     """Return a number with what is counted.
 
-    >>> counted(1, "network"), counted(2_000, "network"), counted(0, "is", "are")
-    ('1 network', '2,000 networks', '0 are')
+    >>> counted(1, "network"), counted(2_000, "network")
+    ('1 network', '2,000 networks')
     """
-    return f"{n:,} {one if n == 1 else several or f'{one}s'}"
+    return f"{n:,} {one}{'' if n == 1 else 's'}"
 
 
 def terminal_width() -> int | None:

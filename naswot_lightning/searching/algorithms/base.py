@@ -63,7 +63,6 @@ class Algorithm(Protocol):
         """Return the next batch of architectures, or of cheaper trials of them; an empty one is the end.
 
         ``rows`` are all candidates proposed so far, finished, in the order of their proposal, whatever the executor.
-        Too few candidates to begin with are a UserError.
         """
 
 
@@ -226,13 +225,6 @@ def sample_within_limits(draw: Callable[[], str | None], count: int, limits: Lim
         if limits.accepts(architecture):
             found.append(architecture)
             fruitless = 0
-    return found
-
-
-def require_nonempty(found: list[str], limits: Limits) -> list[str]:
-    """Return the first candidates of a search; raise :class:`UserError` where there are none."""
-    if not found:
-        raise limits.nothing_fits()
     return found
 
 

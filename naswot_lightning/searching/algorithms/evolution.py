@@ -13,7 +13,6 @@ from naswot_lightning.searching.algorithms.base import (
     Trial,
     best_of,
     expect_counts,
-    require_nonempty,
     sample_within_limits,
     score_or_neg_inf,
 )
@@ -46,8 +45,7 @@ class RegularizedEvolution(SpaceAlgorithm):
         rng = random.Random(derived_seed(self.seed, self.name, len(rows)))
         if not rows:
             count = min(self.population, self.samples)
-            found = sample_within_limits(lambda: self.space.sample(rng), count, self.limits)
-            return require_nonempty(found, self.limits)
+            return sample_within_limits(lambda: self.space.sample(rng), count, self.limits)
         return self.mutate_winners(rows[-self.population :], self.samples - len(rows), rng)
 
     def mutate_winners(self, members: Sequence[ScoreRow], most: int, rng: random.Random) -> list[str]:
@@ -86,7 +84,7 @@ class AssistedEvolution(RegularizedEvolution):
         rng = random.Random(derived_seed(self.seed, self.name, len(rows)))
         if not rows:
             found = sample_within_limits(lambda: self.space.sample(rng), self.start, self.limits, unique=True)
-            return [Trial(architecture, 0.0) for architecture in require_nonempty(found, self.limits)]
+            return [Trial(architecture, 0.0) for architecture in found]
         scored = [row for row in rows[: self.start] if row.fidelity == 0]
         if len(rows) == len(scored):
             return best_of(scored, min(self.population, self.samples))

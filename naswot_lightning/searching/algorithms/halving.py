@@ -19,7 +19,6 @@ from naswot_lightning.searching.algorithms.base import (
     best_of,
     expect_counts,
     require_categorical,
-    require_nonempty,
     sample_within_limits,
     score_or_neg_inf,
 )
@@ -171,8 +170,7 @@ class BOHB(SpaceAlgorithm):
                 passed_over.add(best)
             return best
 
-        found = sample_within_limits(draw, count, self.limits)
-        return require_nonempty(found, self.limits) if count and not rows else found
+        return sample_within_limits(draw, count, self.limits)
 
     def fit(self, rows: Sequence[ScoreRow]) -> tuple[Density, Density] | None:
         """Return the densities of good trainings and of the others, on the highest rung of which there are enough."""

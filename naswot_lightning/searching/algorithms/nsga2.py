@@ -15,7 +15,6 @@ from naswot_lightning.searching.algorithms.base import (
     SpaceAlgorithm,
     architecture_from_decisions,
     expect_counts,
-    require_nonempty,
     sample_within_limits,
 )
 from naswot_lightning.seeds import derived_seed
@@ -59,7 +58,7 @@ class NSGA2(SpaceAlgorithm):
         count = min(self.population, self.samples - len(rows))
         if not rows:
             draw = lambda: self.space.sample(rng)  # noqa: E731
-            return require_nonempty(sample_within_limits(draw, count, self.limits, unique=True), self.limits)
+            return sample_within_limits(draw, count, self.limits, unique=True)
         parents, seen = self._parents(rows), {row.architecture for row in rows}
         # Best first: the earlier of two is the better one.
         chosen = lambda: parents[min(rng.choices(range(len(parents)), k=2))].architecture  # noqa: E731

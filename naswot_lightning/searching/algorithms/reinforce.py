@@ -13,7 +13,6 @@ from naswot_lightning.searching.algorithms.base import (
     SpaceAlgorithm,
     architecture_from_decisions,
     require_categorical,
-    require_nonempty,
     sample_within_limits,
     score_or_neg_inf,
 )
@@ -67,8 +66,7 @@ class Reinforce(SpaceAlgorithm):
         found = sample_within_limits(
             lambda: architecture_from_decisions(self._categorical, self._policy.draw(rng)), 1, self.limits
         )
-        found = found or sample_within_limits(lambda: self.space.sample(rng), 1, self.limits)
-        return found if rows else require_nonempty(found, self.limits)
+        return found or sample_within_limits(lambda: self.space.sample(rng), 1, self.limits)
 
     def _learn(self, row: ScoreRow) -> None:
         self._learnt, self._latest = self._learnt + 1, row

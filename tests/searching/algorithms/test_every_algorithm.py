@@ -28,7 +28,7 @@ def test_proposals_depend_on_the_rows_alone(space):
         assert space is SPACE or {row.architecture for row in history.rows} <= set(KNOWN)
 
 
-def test_candidates_are_within_the_limits_and_an_error_where_there_are_none():
+def test_candidates_are_within_the_limits_and_there_are_none_where_nothing_fits():
     for name in WITH_OPTIONS:
         limits = Limits({"params": 400_000}, {"params": params})
         history = simulate(made(name, limits=limits), evaluator(params))
@@ -37,8 +37,9 @@ def test_candidates_are_within_the_limits_and_an_error_where_there_are_none():
         # Scores, and the trainings of a first bracket, are no whole evaluations.
         first = made(name, samples=10, limits=limits).propose([])
         assert sum(each.fidelity if isinstance(each, Trial) else 1 for each in first) <= 10
-        with pytest.raises(UserError, match=r"limits|within"):
-            made(name, samples=1, limits=Limits({"params": 10}, {"params": params})).propose([])
+        # A sample that is too small is an error of its own.
+        nothing_fits = Limits({"params": 10}, {"params": params})
+        assert name == "halving" or not made(name, samples=1, limits=nothing_fits).propose([])
 
 
 def test_failed_candidates_are_the_worst():
