@@ -74,9 +74,10 @@ FORMAT = _Csv()
 
 def _is_number(text: str) -> bool:
     try:
-        return bool(float(text)) or True
+        float(text)
     except ValueError:
         return False
+    return True
 
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:

@@ -25,9 +25,7 @@ _STEPS = 300
 
 def space_of(benchmark: Table, space: Space | None = None) -> KnownSpace:
     """Return the architectures of a benchmark as a space, by default that which the benchmark names."""
-    space = get_space(benchmark.space) if space is None else space
-    kind = KnownCategoricalSpace if isinstance(space, CategoricalSpace) else KnownSpace
-    return kind(space, benchmark)
+    return KnownSpace(get_space(benchmark.space) if space is None else space, benchmark)
 
 
 class KnownSpace(EnumerableSpace):
@@ -47,6 +45,10 @@ class KnownSpace(EnumerableSpace):
         )  # fmt: skip
         vars(self).update({attribute: getattr(space, attribute) for attribute in own})
         self._architectures: Sequence[str] = benchmark.architectures
+        if isinstance(space, CategoricalSpace):
+            # Its choices are all of the space's.
+            self.choices, self.decisions, self._from_decisions = space.choices, space.decisions, space.from_decisions
+            self.from_decisions = self._known_from_decisions
 
     def sample(self, rng: random.Random) -> str:
         """Draw one of the known architectures, all equally likely."""
@@ -85,25 +87,16 @@ class KnownSpace(EnumerableSpace):
             raise SpaceError(f"architecture {quoted(architecture)}: {self._benchmark.name} does not list it")
         return self._positions[architecture]
 
-    @cached_property
-    def _positions(self) -> dict[str, int]:
-        return {each: position for position, each in enumerate(self._architectures)}
-
-
-class KnownCategoricalSpace(KnownSpace):
-    """The same of a space whose architectures are a fixed number of decisions; its choices are all of the space's."""
-
-    def __init__(self, space: Space, benchmark: Table) -> None:
-        super().__init__(space, benchmark)
-        assert isinstance(space, CategoricalSpace)
-        self.choices, self.decisions, self._from_decisions = space.choices, space.decisions, space.from_decisions
-
-    def from_decisions(self, decisions: Sequence[int]) -> str:
+    def _known_from_decisions(self, decisions: Sequence[int]) -> str:
         """Return the architecture; one that the space or the table does not know is a SpaceError."""
         architecture = self._from_decisions(decisions)
         if architecture not in self._benchmark:
             raise SpaceError(f"architecture {quoted(architecture)}: {self._benchmark.name} does not know it")
         return architecture
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        return {each: position for position, each in enumerate(self._architectures)}
 
 
 def open_for(space: Space, path: str, option: str) -> Table:

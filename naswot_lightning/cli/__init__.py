@@ -46,7 +46,7 @@ COMMANDS = {
     ),
     "benchmarks": Command("convert and show tables of known accuracies"),
     "reproduce": Command("make the paper's tables and figures"),
-    "merge": Command("put the shards of a search together", "config:MergeConfig", "cli.merge:run_merge", ["shards"]),
+    "merge": Command("put the shards of a search together", "config:MergeConfig", "cli.search:run_merge", ["shards"]),
 }
 
 

@@ -122,7 +122,8 @@ def _given(words: Sequence[str], option: str) -> list[str]:
 def _shipped_configs(words: Sequence[str], prog: str) -> list[str]:
     """Return the words with the path of each shipped configuration that ``--config`` names, such as quickstart."""
     paths = {f"--config={path.stem}": f"--config={path}" for path in (CONFIGS / prog.split()[-1]).glob("*.yaml")}
-    return [word if Path(word.removeprefix("--config=")).exists() else paths.get(word, word) for word in words]
+    files = {word for word in paths if Path(word.removeprefix("--config=")).exists()}
+    return [word if word in files else paths.get(word, word) for word in words]
 
 
 def _check_file(option: str, path: str) -> None:

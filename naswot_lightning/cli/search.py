@@ -1,4 +1,4 @@
-"""Rank untrained networks: ``naswot search --help``; and what is shown when it is done: tables, figures, pages."""
+"""``naswot search`` and ``naswot merge``, and what they show when all is ranked: tables, figures, pages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pandas as pd
 
 from naswot_lightning.analysis.evidence import agreement_with_size, say_better_score
 from naswot_lightning.columns import BENCHMARK_ACC, COMBINED, COSTS, PARETO_RANK, SCORE_INIT, SIZES
-from naswot_lightning.config import SearchConfig
+from naswot_lightning.config import MergeConfig, SearchConfig
 from naswot_lightning.console import counted, fold, print_table, print_text, terminal_width
 from naswot_lightning.errors import warn_of_failure
 from naswot_lightning.ranking import COLUMNS, as_dicts, as_read
@@ -37,6 +37,7 @@ from naswot_lightning.searching.algorithms.base import Proposal, architecture_of
 from naswot_lightning.searching.algorithms.random import Shard
 from naswot_lightning.searching.calibration import MOST_NETWORKS, calibrate, recommend
 from naswot_lightning.searching.loop import Search, SearchResult
+from naswot_lightning.searching.merge import merge_shards
 from naswot_lightning.searching.plan import plan_search
 from naswot_lightning.spaces.errors import one_line
 from naswot_lightning.storage.score_rows import ScoreRow
@@ -59,6 +60,15 @@ def run_search(config: SearchConfig) -> int:
     first = search.first_batch()
     if config.calibrate:
         return calibrate_and_show(search, first)
+    return _rank(search, first)
+
+
+def run_merge(config: MergeConfig) -> int:
+    """Put the shards of a search together, and show the whole; return as :func:`run_search`."""
+    return _rank(*merge_shards(config))
+
+
+def _rank(search: Search, first: Sequence[Proposal]) -> int:
     with search.opened():
         with search.loop() as loop:
             proposed = loop.run(search.algorithm, first)

@@ -79,7 +79,7 @@ class ResumableLoader(DataLoader[Any]):
         # Those before that are gathered once more and dropped, .1 ms each; what is random in them is drawn later, by
         # their position.
         self._given, self._skipped = self._skipped, 0
-        for _, batch in itertools.islice(enumerate(super().__iter__()), self._given, None):
+        for batch in itertools.islice(super().__iter__(), self._given, None):
             self._given += 1
             yield batch
 

@@ -46,15 +46,11 @@ class TableEvaluator(MultiFidelityEvaluator):
     def train(self, architecture: str, epochs: int) -> Evaluation:
         """Return the accuracy, as a share, and the seconds of training and one validation."""
         target, benchmark = self.target, self.benchmark
-        # The whole training is 1 epoch where the table does not say how long it was.
-        whole = epochs >= self.epochs
-        if whole:
-            accuracy = benchmark.accuracy(architecture, target.dataset, target.split, self.epochs)
-            seconds = benchmark.seconds(architecture, target.dataset, self.epochs)
-        else:
-            accuracy = benchmark.accuracy_at(architecture, target.dataset, target.split, self.epochs, epochs)
-            seconds = benchmark.seconds_at(architecture, target.dataset, self.epochs, epochs)
-        if accuracy is None and not whole:
+        # The whole training has 0 epochs where the table does not say how long it was.
+        done = min(epochs, self.epochs)
+        accuracy = benchmark.accuracy_at(architecture, target.dataset, target.split, self.epochs, done)
+        seconds = benchmark.seconds_at(architecture, target.dataset, self.epochs, done)
+        if accuracy is None and done < self.epochs:
             cure = "choose an algorithm that trains for all of them, such as rea or bohb:rungs=1"
             known = f"{benchmark.name} knows no accuracy after {epochs} of {self.epochs} epochs ({target})"
             raise UserError(f"{known}: {cure}")
