@@ -5,20 +5,19 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeGuard, TypeVar, runtime_checkable
 
+from naswot_lightning.config import PlainValue
 from naswot_lightning.errors import Fault, MachineError, describe_error, fault_kind
 
 T_contra = TypeVar("T_contra", contravariant=True)
 R_co = TypeVar("R_co", covariant=True)
 T = TypeVar("T")
 R = TypeVar("R")
-Option = None | bool | int | float | str
-Options = Mapping[str, Option | Sequence[Option]]
 
 
 class Task(Protocol[T_contra, R_co]):
@@ -83,7 +82,7 @@ class ResourceRequest:
     """Seconds after which a call is taken as hung: its process is ended, and the item tried again. None: never."""
     folder: Path = Path()
     """The run folder, seen by all machines, where an engine may keep files of its own."""
-    options: Options = field(default_factory=dict)
+    options: Mapping[str, PlainValue] = field(default_factory=dict)
 
 
 @contextmanager

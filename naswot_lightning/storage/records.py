@@ -26,7 +26,6 @@ Number = Annotated[float, Ge(-MOST), Le(MOST)]
 Amount = Annotated[float, Ge(0), Le(MOST)]
 Above0 = Annotated[float, Gt(0), Le(MOST)]
 Share = Annotated[float, Ge(0), Le(1)]
-Plain = None | bool | int | float | str
 
 STRICT: dict[str, Any] = {"strict": True, "extra": "forbid", "allow_inf_nan": False}
 # Of a YAML file.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -71,12 +71,9 @@ class ScoreRows:
     """The finished candidates of a run, in the order in which they were finished; a damaged line is a UserError."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self._file = path, JsonLines(path)
-        try:
-            self.rows: list[ScoreRow] = _parse(path, self._file)
-        except BaseException:
-            self._file.__exit__()
-            raise
+        self.path = path
+        self.rows = read_score_rows(path) if path.exists() else []
+        self._file = JsonLines(path)
 
     def __enter__(self) -> ScoreRows:
         return self
@@ -92,16 +89,12 @@ class ScoreRows:
 
 def read_score_rows(path: Path) -> list[ScoreRow]:
     """Return the finished candidates so far; a search may be adding to them, and the file is only read."""
-    return _parse(path, whole_lines(path))
-
-
-def _parse(path: Path, lines: Iterable[bytes]) -> list[ScoreRow]:
     rows = []
     # The garbage collector would look at every row again and again: a million take 10 s without it, 16 s with it.
     was_enabled = gc.isenabled()
     gc.disable()
     try:
-        for number, line in enumerate(lines, start=1):
+        for number, line in enumerate(whole_lines(path), start=1):
             try:
                 rows.append(from_json(ScoreRow, line))
             except ValueError as error:

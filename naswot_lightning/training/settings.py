@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,7 @@ import yaml
 
 from naswot_lightning.analysis.results import read_selections
 from naswot_lightning.config import (
+    PlainValue,
     ProbeSplit,
     ScoreBatchNorm,
     SearchConfig,
@@ -24,7 +25,7 @@ from naswot_lightning.config import (
 )
 from naswot_lightning.errors import UserError, expect_name
 from naswot_lightning.storage.files import atomic_write, remove_within
-from naswot_lightning.storage.records import STRICT, Count, Plain, Positive, from_plain, parse_yaml
+from naswot_lightning.storage.records import STRICT, Count, Positive, from_plain, parse_yaml
 from naswot_lightning.storage.run_folder import RunFolder, differing
 
 
@@ -197,7 +198,7 @@ class PickSettings:
     devices: Positive
     strategy: str
     num_nodes: Positive = 1
-    trainer: Mapping[str, Plain | Sequence[Plain]] = field(default_factory=dict)
+    trainer: Mapping[str, PlainValue] = field(default_factory=dict)
     """Further arguments of Lightning's Trainer."""
     units: Units = "rectifiers"
     """That the score counts."""
