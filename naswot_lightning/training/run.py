@@ -22,6 +22,7 @@ from naswot_lightning.errors import MachineError, UserError, describe_os_error
 from naswot_lightning.execution.base import WorkerFailure
 from naswot_lightning.execution.engine import Devices
 from naswot_lightning.execution.resources import ResourceSlot
+from naswot_lightning.execution.worker import module_path
 from naswot_lightning.registry import own_paths
 from naswot_lightning.report.loggers import logged_run, wandb_of
 from naswot_lightning.storage.records import parse_json
@@ -261,7 +262,7 @@ class TrainPick:
             "PYTHONFAULTHANDLER": "1",
             # Libraries from where this process has them: with -m alone the folder that the user stands in comes first.
             "PYTHONSAFEPATH": "1",
-            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+            "PYTHONPATH": module_path(),
             **slot.environment,
         }
         with self._lock:
