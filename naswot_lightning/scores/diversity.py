@@ -44,18 +44,18 @@ class _Rectifier:
     spread: float
     """the same of the gradient by its input, over C: at most 1."""
     gradient: float
-    """squared norm of that gradient, summed over the images."""
+    """norm of that gradient, of all images."""
 
 
 @score("diversity", source="ours", cost=f"{ONE_PASS} of {MOST_IMAGES} images, without gradients of weights")
 def diversity(measured: Measured) -> float:
-    """Return log sum P S h + log sum D h + mean log P + log(1 + depth) + log min(D of the last, K - 1), of 16 images.
+    """Return log sum P S h + log sum D h + mean log P h + log(1 + depth) + log min(D of the last, K - 1), of 16 images.
 
     Sums and mean are over the rectifiers that a gradient reaches: P, D and S as :class:`_Rectifier` has them, and
-    h = 1 / (1 + g), with g the squared norm of the gradient beside that at the classifier's input, for random
-    directions of the K logits. The depth is that of ``conv_depth``; the images are the first of the mini-batch. It is
-    -inf where no gradient reaches a rectifier, nan where a value is not finite; a network without rectifiers raises
-    :class:`NoRectifierError`.
+    h = 1 / (1 + g), with g the norm of the gradient beside that at the classifier's input, for random directions of the
+    K logits. The depth is the middle between the most and the fewest convolutions with a kernel above 1 on a path; the
+    images are the first of the mini-batch. It is -inf where no gradient reaches a rectifier, nan where a value is not
+    finite; a network without rectifiers raises :class:`NoRectifierError`.
     """
     # A product of five numbers, as a logarithm: codes and directions of the channels, where gradients spread and do
     # not explode; the codes of an average rectifier; the depth; and the directions that the classifier sees, of which
@@ -69,13 +69,14 @@ def diversity(measured: Measured) -> float:
     health = [1 / (1 + each.gradient / scale) for each in live]
     codes = sum(each.patterns * each.spread * h for each, h in zip(live, health, strict=True))
     directions = sum(each.directions * h for each, h in zip(live, health, strict=True))
-    average = sum(math.log(each.patterns) for each in live) / len(live)
-    depth, seen = measured.convolutions.depth or 0, min(live[-1].directions, max(measured.probe.num_classes - 1, 1))
+    average = sum(math.log(each.patterns * h) for each, h in zip(live, health, strict=True)) / len(live)
+    depth = ((measured.convolutions.depth or 0) + (measured.convolutions.least_depth or 0)) / 2
+    seen = min(live[-1].directions, max(measured.probe.num_classes - 1, 1))
     return math.log(codes * directions * (1 + depth) * seen) + average
 
 
 def _measure(measured: Measured) -> tuple[list[_Rectifier], float]:
-    """Return the rectifiers, and the squared norm of the gradient at the classifier's input."""
+    """Return the rectifiers, and the norm of the gradient at the classifier's input."""
     images = measured.probe.images[:MOST_IMAGES]
     if not images.is_floating_point():
         raise ValueError(f"no gradient by images of type {images.dtype}, such as words: diversity needs floats")
@@ -107,7 +108,7 @@ def _run(measured: Measured, images: Tensor, all_units: bool) -> tuple[list[_Rec
             directions = torch.randn(end.shape, generator=torch.Generator().manual_seed(_SEED)).to(end.device)
             # On its way back to the images it passes all rectifiers, which look at it.
             gradient = torch.autograd.grad(end, [layers.input, inputs], directions, allow_unused=True)[0]
-        scale = 0.0 if gradient is None else float(_squared_norm(gradient))
+        scale = 0.0 if gradient is None else float(_norm(gradient))
         # A classifier that begins with weights of 0, as of transformers, hands nothing back: behind it, then.
         return run(batch, False) if scale == 0 and of_logits else (watched.rectifiers(), scale)
 
@@ -143,7 +144,7 @@ class _Watched(ReLUObserver):
 
             def keep(gradient: Tensor) -> None:
                 found[2] = _participation(gradient, channels) / gradient.shape[channels]
-                found[3] = _squared_norm(gradient)
+                found[3] = _norm(gradient)
 
             if pre_activations.requires_grad:
                 pre_activations.register_hook(keep)
@@ -187,8 +188,8 @@ def _follow_channels(func: Any, source: Tensor, output: Tensor) -> None:
     output._channels = fitting[0] if fitting else None  # type: ignore[attr-defined]
 
 
-def _squared_norm(values: Tensor) -> Tensor:
-    return values.detach().square().sum(dtype=torch.float64)
+def _norm(values: Tensor) -> Tensor:
+    return values.detach().square().sum(dtype=torch.float64).sqrt()
 
 
 def _participation(values: Tensor, channels: int) -> Tensor:

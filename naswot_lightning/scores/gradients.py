@@ -138,6 +138,8 @@ class Convolutions:
     """output channels of each, in the order of the calls; one that is called twice is there twice."""
     depth: int | None
     """the most convolutions with a kernel above 1 on a path from the images to an output; None without a path."""
+    least_depth: int | None
+    """the fewest on such a path, to the same output."""
 
 
 def list_convolutions(network: nn.Module, images: Tensor) -> Convolutions:
@@ -153,8 +155,8 @@ def list_convolutions(network: nn.Module, images: Tensor) -> Convolutions:
             # Paths are those of the autograd graph: a branch that the output does not need is on none. A product
             # with zero is a path: ``none`` of NAS-Bench-201 carries one where nothing else joins source and output.
             ends = [tensor.grad_fn for tensor in tensors_of(output) if tensor.grad_fn is not None]
-            depth = max((_longest_path(end, recorder.kernels) for end in ends), default=None)
-        return Convolutions(tuple(recorder.widths), depth)
+            depth, least = max((_depths(end, recorder.kernels) for end in ends), default=(None, None))
+        return Convolutions(tuple(recorder.widths), depth, least)
 
     return in_channels_last(measure, network, images)
 
@@ -185,21 +187,23 @@ class _ConvolutionRecorder(TorchFunctionMode):
         return output
 
 
-def _longest_path(output: Any, kernels: dict[Any, int]) -> int:
-    """Return the most nodes with a kernel above 1 on a path of the graph that ends in ``output``."""
+def _depths(output: Any, kernels: dict[Any, int]) -> tuple[int, int]:
+    """Return the most and the fewest nodes with a kernel above 1 on a path of the graph that ends in ``output``."""
     # Every node is looked at once, when those that it needs are known, without recursion.
-    longest: dict[Any, int] = {}
+    depths: dict[Any, tuple[int, int]] = {}
     waiting = [output]
     while waiting:
         node = waiting[-1]
         needed = [parent for parent, _ in node.next_functions if parent is not None]
-        missing = [parent for parent in needed if parent not in longest]
+        missing = [parent for parent in needed if parent not in depths]
         if missing:
             waiting += missing
             continue
         waiting.pop()
-        longest[node] = max((longest[parent] for parent in needed), default=0) + (kernels.get(node, 0) > 1)
-    return longest[output]
+        own = kernels.get(node, 0) > 1
+        most, fewest = zip(*(depths[parent] for parent in needed), strict=True) if needed else ((0,), (0,))
+        depths[node] = max(most) + own, min(fewest) + own
+    return depths[output]
 
 
 @dataclass(frozen=True)
