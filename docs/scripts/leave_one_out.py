@@ -9,7 +9,7 @@ weights and images, as of --repeats. Then, a minute::
 
     python docs/scripts/leave_one_out.py choose SET.npz SET.npz SET.npz [...]
 
-chooses a score on all sets but one, for each in turn, and prints how it ranks that one.
+chooses among 16 designs of the score on all sets but one, for each in turn, and prints how the choice ranks that one.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from __future__ import annotations
 import csv
 import math
 import sys
-from functools import cache
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
+from scipy.stats import kendalltau
 
 from naswot_lightning import naswot_score
 from naswot_lightning.analysis.statistics import estimate_of, resampled_tau, with_resamples
@@ -33,12 +33,10 @@ from naswot_lightning.spaces import get_space
 
 IMAGES, FIRST_IMAGES = 16, 1000
 MEAN, STD = np.array([125.3, 123.0, 113.9]), np.array([63.0, 62.1, 66.7])
-# Of the rectifiers: log sum P S h, log sum D h and mean log P; log (1 + depth) and log D of the last one, at most
-# log (K - 1) of K classes, each of which may count by half.
-PARTS, HALVED = ("codes", "directions", "average", "depth", "last"), ("depth", "last")
-DIVERSITY = np.ones(len(PARTS))
-BEST_OF = (10, 50, 71)
-PAIRS = 5000
+# A score is log sum P S h + log sum D h + mean log P h (or P) + log (1 + depth) + log D of the last rectifier (at most
+# K - 1, or not), with h of the gradient's norm or of its square, and the depth of the middle path or of the longest.
+DESIGNS = list(product(("norm", "square"), ("P h", "P"), ("middle", "longest"), ("K - 1", "")))
+DIVERSITY, BEST = DESIGNS[:1], 8
 BASELINES = ("params", "macs", "naswot")
 
 
@@ -62,7 +60,7 @@ def measure(space_name: str, table: str, accuracies: str, folder: str, draws: st
     if missing := [name for name in names if name not in rows[0]]:
         raise SystemExit(f"{table} has no column {missing[0]}: it has {', '.join(rows[0])}")
     space, probes = get_space(space_name), [draw_probe(folder, draw) for draw in range(int(draws))]
-    parts, baselines = np.empty((len(probes), len(rows), len(PARTS))), np.empty((len(BASELINES), len(rows)))
+    parts, baselines = np.empty((len(probes), len(rows), 10)), np.empty((len(BASELINES), len(rows)))
     for i, row in enumerate(rows):
         architecture, scores = space.canonical(row.get("architecture") or row["arch"]), []
         for draw, probe in enumerate(probes):
@@ -81,16 +79,18 @@ def measure(space_name: str, table: str, accuracies: str, folder: str, draws: st
 
 
 def parts_of(measured: Measured) -> list[float]:
-    """Return the parts of one network, nan where no gradient reaches a rectifier."""
+    """Return what the designs are made of, of one network; nan where no gradient reaches a rectifier."""
     found, scale = _measure(measured)
     live = [each for each in found if each.gradient > 0 and each.directions > 0]
     if not live or scale <= 0:
-        return [math.nan] * len(PARTS)
+        return [math.nan] * 10
     patterns, directions, spread, gradient = np.array([list(vars(each).values()) for each in live]).T
-    health = 1 / (1 + gradient / scale)
-    sums = (patterns * spread * health).sum(), (directions * health).sum()
-    depth = 1 + (measured.convolutions.depth or 0)
-    return [*np.log(sums), np.log(patterns).mean(), *np.log([depth, directions[-1]])]
+    parts = []
+    for ratio in (gradient / scale, (gradient / scale) ** 2):
+        health = 1 / (1 + ratio)
+        parts += [(patterns * spread * health).sum(), (directions * health).sum(), math.exp(np.log(health).mean())]
+    most, least = measured.convolutions.depth or 0, measured.convolutions.least_depth or 0
+    return list(np.log([*parts, math.exp(np.log(patterns).mean()), 1 + (most + least) / 2, 1 + most, directions[-1]]))
 
 
 class Set:
@@ -101,39 +101,34 @@ class Set:
             raise SystemExit(f"no file {file}: the command measure makes it")
         kept = np.load(file)
         self.name, self.names, self.accuracies = Path(file).stem, kept["names"], kept["accuracies"]
+        self.parts, self.classes = kept["parts"], kept["classes"]
         self.baselines = np.nan_to_num(kept["baselines"], nan=-1e300, neginf=-1e300)
-        self.dead = np.isnan(kept["parts"]).any((0, 2))
-        # (networks, parts) per accuracy: K classes are told apart in K - 1 directions, those of a simplex.
-        self.parts = []
-        for count in kept["classes"]:
-            parts = np.nan_to_num(kept["parts"])
-            parts[..., -1] = np.minimum(parts[..., -1], math.log(max(count - 1, 1)))
-            self.parts.append(np.where(self.dead[:, None], -30, parts.mean(0)))
-        self.pairs: list[tuple[np.ndarray, ...]] = []
 
-    def draw_pairs(self, rng: np.random.Generator) -> None:
-        """Draw pairs of networks, whose taus are cheap for thousands of scores."""
-        for accuracy in self.accuracies:
-            first, second = rng.choice(len(accuracy), PAIRS), rng.choice(len(accuracy), PAIRS)
-            sign = np.sign(accuracy[first] - accuracy[second])
-            self.pairs.append((first[sign != 0], second[sign != 0], sign[sign != 0]))
+    def values(self, design: tuple[str, ...], classes: int) -> np.ndarray:
+        """Return a design's scores of all networks, means over the draws; those without one are last."""
+        norm, average, depth, bound = design
+        columns = np.moveaxis(self.parts, -1, 0)
+        codes, directions, health = columns[:3] if norm == "norm" else columns[3:6]
+        patterns, middle, longest, last = columns[6:]
+        # K classes are told apart in K - 1 directions, those of a simplex.
+        seen = np.minimum(last, math.log(max(classes - 1, 1))) if bound else last
+        values = codes + directions + patterns + (middle if depth == "middle" else longest) + seen
+        return np.nan_to_num((values + (health if average == "P h" else 0)).mean(0), nan=-1e9)
 
-    def margins(self, weights: np.ndarray) -> np.ndarray:
-        """Return (accuracies, scores): tau of each score, less the best baseline's."""
+    def smallest_margin(self, design: tuple[str, ...]) -> float:
+        """Return tau of a design less that of the best baseline, of the accuracy where that is least."""
         margins = []
-        for (first, second, sign), measured in zip(self.pairs, self.parts, strict=True):
-            best = max((np.sign(values[first] - values[second]) * sign).mean() for values in self.baselines)
-            differences = np.sign((measured[first] - measured[second]) @ weights)
-            margins.append((differences * sign[:, None]).mean(0) - best)
-        return np.array(margins)
+        for accuracy, classes in zip(self.accuracies, self.classes, strict=True):
+            best = max(kendalltau(each, accuracy).statistic for each in self.baselines)
+            margins.append(kendalltau(self.values(design, classes), accuracy).statistic - best)
+        return min(margins)
 
-    def report(self, label: str, weights: np.ndarray) -> None:
-        """Print taus, and the difference from the best baseline, with 95 % intervals."""
-        n = len(self.dead)
-        for name, accuracy, measured in zip(self.names, self.accuracies, self.parts, strict=True):
-            values = np.where(self.dead, -1e9, measured @ weights)
-            taus = [float(resampled_tau(each, accuracy, np.ones((1, n)))[0]) for each in self.baselines]
-            best = self.baselines[int(np.argmax(taus))]
+    def report(self, label: str, designs: list[tuple[str, ...]]) -> None:
+        """Print taus of the mean of some designs, and the difference from the best baseline, with 95 % intervals."""
+        for name, accuracy, classes in zip(self.names, self.accuracies, self.classes, strict=True):
+            values = np.mean([self.values(design, classes) for design in designs], axis=0)
+            taus = [kendalltau(each, accuracy).statistic for each in self.baselines]
+            best, n = self.baselines[int(np.argmax(taus))], len(accuracy)
             of_all = with_resamples(n)
             resampled = resampled_tau(values, accuracy, of_all)
             tau, less = estimate_of(resampled, n), estimate_of(resampled - resampled_tau(best, accuracy, of_all), n)
@@ -141,45 +136,17 @@ class Set:
             print(f"{self.name} {name}, n = {n}:  {told}  {label} {tau:.3f}  less the best {less:.3f}", flush=True)
 
 
-def formulas() -> np.ndarray:
-    """Return (parts, 71): the weights of all sums."""
-    choices = [(0, 1 / 2, 1) if part in HALVED else (0, 1) for part in PARTS]
-    return np.array([weights for weights in product(*choices) if any(weights)]).T
-
-
-@cache
-def margins_of_all(one: Set) -> np.ndarray:
-    """Return (accuracies, formulas): their margins."""
-    return one.margins(formulas())
-
-
-def mean_of_best(sets: list[Set], count: int) -> np.ndarray:
-    """Return the mean of the weights with the largest smallest margin over all accuracies of the sets."""
-    smallest = np.concatenate([margins_of_all(each) for each in sets]).min(0)
-    return np.asarray(formulas()[:, np.argsort(-smallest)[:count]].mean(1))
-
-
-def left_out(sets: list[Set], count: int) -> float:
-    """Return the smallest margin where each set in turn is left out of the choice."""
-    return min(
-        float(each.margins(mean_of_best([one for one in sets if one is not each], count)[:, None]).min())
-        for each in sets
-    )
-
-
 def choose(*files: str) -> None:
-    """Choose on all sets but one, for each in turn; the count by leaving out one more of the others."""
-    sets, rng = [Set(file) for file in files], np.random.default_rng(3)
-    for each in sets:
-        each.draw_pairs(rng)
-    for one in (*sets, None):
-        rest = [each for each in sets if each is not one]
-        count = max(BEST_OF, key=lambda count: left_out(rest, count))
-        weights = mean_of_best(rest, count)
-        told = ", ".join(f"{weight:.2f} {part}" for part, weight in zip(PARTS, weights / weights.max(), strict=True))
-        print(f"{f'without {one.name}' if one else 'of all'}: {told} (mean of {count})")
-        for each in [one] if one else sets:
-            each.report("chosen", weights)
+    """Report, for each set, the mean of the designs whose smallest margin on all others is largest; then diversity."""
+    sets = [Set(file) for file in files]
+    margins = [{design: one.smallest_margin(design) for design in DESIGNS} for one in sets]
+    for one, own in zip(sets, margins, strict=True):
+        rest = {design: min(each[design] for each in margins if each is not own) for design in DESIGNS}
+        ranked = sorted(DESIGNS, key=rest.__getitem__, reverse=True)
+        print(f"without {one.name}: first {', '.join(filter(None, ranked[0]))}")
+        one.report("chosen", ranked[:BEST])
+    for one in sets:
+        one.report("diversity", DIVERSITY)
 
 
 if __name__ == "__main__":

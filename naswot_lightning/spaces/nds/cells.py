@@ -252,8 +252,9 @@ class DARTSSpace(CellSpace):
     evidence = (
         "which score ranks it best depends on its skeleton: model size on 350 cells in networks of 16 channels and 8 "
         "cells (Kendall's tau with CIFAR-10 accuracy .604; naswot .474), --score diversity on 545 after 50 epochs in "
-        "networks of 20 cells, scored with 4 channels (.351 [.305, .399]; naswot .161, MACs .089). On the 350 --score "
-        "robust .578 [.534, .618], and diversity is not measured; and " + _published(".467", "1,000", ".51 / .50")
+        "networks of 20 cells, scored with 4 channels (.451 [.408, .494]; naswot .161, MACs .089). On the 350 --score "
+        "robust .578 [.534, .618], and diversity is not measured; chosen without the 545 it has .442 [.397, .485]; "
+        "and " + _published(".467", "1,000", ".51 / .50")
     )
     nodes = 4
     concat_all = True
