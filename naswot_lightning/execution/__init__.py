@@ -1,1 +1,1 @@
-"""Many independent tasks: on this machine, and on whatever else can run them."""
+"""Executors of many independent tasks: this machine, Ray, SLURM."""

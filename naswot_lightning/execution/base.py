@@ -1,4 +1,4 @@
-"""What is run, what runs it, and what a command asks of its engine."""
+"""The interfaces of tasks and executors, and the request of a command to its engine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ R = TypeVar("R")
 
 
 class Task(Protocol[T_contra, R_co]):
-    """Turns an item into its result; the result does not depend on the executor, nor on the order of items.
+    """A function from an item to its result, whatever the executor and the order of items.
 
     An executor that runs it elsewhere pickles it: it raises ``pickle.PicklingError`` where that cannot be.
     """
@@ -35,20 +35,20 @@ class Task(Protocol[T_contra, R_co]):
 
 @runtime_checkable
 class Stoppable(Protocol):
-    """A task that waits for something outside this process, and can be told to end it."""
+    """A task that waits for something outside this process, and can end it."""
 
     def stop(self) -> None:
-        """Let calls end soon, from another thread; those to come end at once."""
+        """End running calls soon, from another thread; later calls end at once."""
 
 
 @dataclass(frozen=True)
 class WorkerFailure:
-    """Stands in place of a result: the item could not be run, also when it was tried again."""
+    """In place of a result: the item failed, also when it was tried again."""
 
     reason: str
     """One line, such as "was killed by SIGKILL"."""
     kind: Fault = "architecture"
-    """What is to blame; only the architecture's failure would be the same on another machine."""
+    """The cause; only a failure of the architecture would be the same on another machine."""
     is_final: bool = False
     """The task has tried again itself."""
 
@@ -62,7 +62,7 @@ class Executor(Protocol):
 
 @dataclass(frozen=True)
 class ResourceRequest:
-    """What a command asks of its engine."""
+    """The request of a command to its engine."""
 
     workers: int | None
     """Tasks side by side; None lets the engine choose."""
@@ -108,7 +108,7 @@ def run_item(task: Callable[[T], R], item: T) -> R | WorkerFailure:
 
 
 def free_memory() -> None:
-    """Give back what a call has held that met a fault of the machine."""
+    """Free the memory that a failed call has held."""
     gc.collect()
     if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_initialized():
         # Where the device is broken, this fails as well.

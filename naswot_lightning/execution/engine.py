@@ -1,4 +1,4 @@
-"""Engines: the one rule of what becomes of an item that failed, and workers that run chunk after chunk."""
+"""Engines: the rule for retries of failed items, and a pool of workers that run chunk after chunk."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ Attempts = Iterator[tuple[Chunk, list[Any], str | None]]
 
 
 class Work:
-    """What is left of a run: chunks, which come first, and items in none yet. Several threads take from it."""
+    """A queue for several threads: chunks, which come first, and items that are in no chunk yet."""
 
     def __init__(self, items: Iterable[Any] = (), chunks: Iterable[Chunk] = ()) -> None:
         self.items, self.chunks = deque(items), deque(chunks)
@@ -59,7 +59,7 @@ class Work:
         return len(self.items) + len(self.chunks)
 
     def take(self, count: int = 1) -> Chunk:
-        """Return a chunk, of so many new items; an empty one where there is none."""
+        """Return the next chunk, or one of ``count`` new items; an empty chunk if nothing is left."""
         with self._lock:
             self.taken += len(self) > 0
             if self.chunks:
@@ -68,13 +68,13 @@ class Work:
 
 
 class Devices:
-    """Which devices have failed so often that they get no more work."""
+    """Counts faults of devices, and retires those that fail repeatedly."""
 
     def __init__(self) -> None:
         self._faults, self._retired = Counter[str](), set[str]()
 
     def note(self, device: str, result: object) -> None:
-        """Count the faults of a device in a row; an assertion in the code of a network is none."""
+        """Count a device's faults in a row; an assertion in a network's code is no fault."""
         if not is_device_failure(result):
             self._faults[device] *= isinstance(result, WorkerFailure)
         elif "assert" not in result.reason:
@@ -89,7 +89,7 @@ class Devices:
         return device in self._retired
 
     def usable(self, devices: Iterable[str]) -> list[str]:
-        """Return those of some devices that work; raise :class:`MachineError` where there is none."""
+        """Return the devices that are not retired; raise :class:`MachineError` if there are none."""
         if found := [device for device in devices if device not in self._retired]:
             return found
         cure = "what is finished is kept: run the same command again on another device"
@@ -97,7 +97,7 @@ class Devices:
 
 
 class Engine:
-    """Runs items in processes, in whichever way, and tries again those that fail.
+    """Base of executors that run items in processes and retry those that fail.
 
     Items that are lost together are tried again in two halves. One that fails by itself is tried once more when all
     others are finished: with none beside it that could want the same memory, and on another device where there is one.
@@ -155,7 +155,7 @@ class Engine:
         """Let go of what a finished run has used."""
 
     def _judged(self, attempts: Attempts, work: Work, again: list[Chunk]) -> Iterator[tuple[Any, Any]]:
-        """Yield what is final; put what is tried again into ``work``, or into ``again`` for the end."""
+        """Yield final results; put items to retry into ``work``, or into ``again`` for the end."""
         most = MOST_TRIES_OF_TRAININGS if self.trains else MOST_TRIES
         for chunk, results, device in attempts:
             failed = []
@@ -210,7 +210,7 @@ class Worker(ABC):
 
 
 class Pool(Engine):
-    """Runs chunks in workers, which end with the run, or with the block where it is used with ``with``."""
+    """Runs chunks in workers, which end with the run, or with the block of a context manager."""
 
     timeout: float | None = None
     finished, seconds, quickest = 0, 0.0, float("inf")
@@ -243,7 +243,7 @@ class Pool(Engine):
         """Print what workers have printed."""
 
     def chunk_size(self, left: int) -> int:
-        """Return how many items a worker is given: towards the end fewer, so that all workers end together."""
+        """Return the number of items for a worker: fewer towards the end, so that all workers end together."""
         if self.trains or self.timeout is not None or not self.finished:
             return 1
         workers = len(self.workers) or 1

@@ -56,7 +56,9 @@ _PATIENCE_S = 5.0
 
 
 def local_executor(request: ResourceRequest) -> Executor:
-    """Return this process, threads that wait for processes, or processes: one per core, or several per GPU, by default.
+    """Return the executor of a request: serial, threads that wait for processes, or processes.
+
+    Processes are one per core, or several per GPU, by default.
 
     A timeout always asks for processes: this one cannot end a call that hangs. So does a GPU, which this process leaves
     closed, unless it is to work alone.
@@ -146,7 +148,7 @@ class ThreadExecutor(Engine):
 
 
 class AutomaticExecutor:
-    """Tries a few items in this process, and runs the rest in processes if that takes more than half a minute here."""
+    """Runs a few items in this process, and the rest in processes if they would take over half a minute here."""
 
     def __init__(self, processes: ProcessExecutor) -> None:
         self.processes = processes

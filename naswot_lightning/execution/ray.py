@@ -1,4 +1,4 @@
-"""The engine of Ray: tasks on a cluster, or on one of this machine alone; of Ray nothing but its core is used."""
+"""The engine of Ray: tasks on a cluster, or on one started on this machine; only Ray Core is used."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class RemoteWorker:
 
 
 class _Actor(Worker):
-    """What waits for a :class:`RemoteWorker`."""
+    """The handle of a :class:`RemoteWorker` in this process."""
 
     def __init__(self, ray: Any, actor: Any, sent: ObjectRef, has_gpu: bool, folder: str | None) -> None:
         self._ray, self.actor, self._has_gpu = ray, actor, has_gpu
@@ -156,7 +156,7 @@ class RayExecutor(Pool):
         self._is_ours = True
 
     def room(self, left: int) -> int:
-        """Return for how many workers the cluster has room, also on machines that have joined it meanwhile."""
+        """Return how many workers the cluster has room for, including machines that have joined since."""
         machines = [machine["Resources"] for machine in self._ray.nodes() if machine["Alive"]]
         if not machines:
             raise UserError("--engine ray: the cluster has no machine left; run the same command again")
@@ -213,7 +213,7 @@ class RayExecutor(Pool):
 
 
 def resources_of_a_task(request: ResourceRequest, machines: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Return the CPUs and GPUs that a task has for itself, out of what each machine has by Ray's names."""
+    """Return the CPUs and GPUs that each task reserves, given the resources of each machine."""
     needs = {"CPU": float(request.threads * request.devices)}
     gpus = sum(has.get("GPU", 0) for has in machines)
     if request.device == "cuda" or (request.device == "auto" and gpus):

@@ -65,7 +65,7 @@ _TIME = re.compile(r"(?:(?P<d>\d+)-)?(?P<a>\d+)(?::(?P<b>\d+))?(?::(?P<c>\d+))?"
 
 
 def slurm_parameters(request: ResourceRequest) -> dict[str, Any]:
-    """Return what submitit is asked for; an option that would be more than a word in a job's script is a UserError."""
+    """Return the parameters for submitit; an option that is more than a word in a job's script is a UserError."""
     given = {name: value for name, value in request.options.items() if name not in ("cluster", "max_num_timeout")}
     if not str(request.folder.absolute()).isprintable():
         raise UserError(f"--run_dir {str(request.folder.absolute())!r}: SLURM takes no control characters in its name")
@@ -124,7 +124,7 @@ def to_minutes(time_limit: Any) -> int:
 
 @dataclass
 class JobCall:
-    """What submitit calls in a job, and asks for what is left where the job must make room or its time is over."""
+    """The function that submitit runs in a job, with a checkpoint for preemption and timeouts."""
 
     task: Path
     """The file of the pickled :class:`~naswot_lightning.execution.worker.TaskSpec`."""
@@ -180,7 +180,7 @@ class JobCall:
         wait([self._training] if self._training else [], _PATIENCE_S)
 
     def checkpoint(self) -> DelayedSubmission:
-        """Let a training save, and return what goes on with it."""
+        """Let a training save, and return the job that continues it."""
         from submitit.core.utils import DelayedSubmission
 
         self._stop_training()
@@ -271,7 +271,7 @@ class SlurmExecutor(Engine):
                 time.sleep(self._poll_s)
 
     def _submit(self, work: Work, file: Path) -> None:
-        """Submit what has room as one array; each job prints into a file of its own."""
+        """Submit as many chunks as there is room for as one array; each job prints into its own file."""
         room = len(work.chunks) if self._most is None else self._most - len(self._running)
         chunks = [work.take() for _ in range(min(room, len(work.chunks)))]
         if not chunks:
@@ -292,7 +292,7 @@ class SlurmExecutor(Engine):
             print(f"{len(jobs)} jobs of SLURM, from {jobs[0].job_id}; logs in {file.parent}", file=sys.stderr)
 
     def _collect(self, job: SubmittedJob[Any], chunk: Chunk) -> Attempts:
-        """Yield what a job that has ended returned, and what it did not as lost."""
+        """Yield the results of a job that has ended, and its other items as lost."""
         from submitit.core.utils import FailedJobError, UncompletedJobError
 
         found: list[tuple[Any, Any]] = []

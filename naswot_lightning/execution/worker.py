@@ -1,4 +1,4 @@
-"""A task in another process: how the process is tuned, how the task is sent and run, how what it prints comes back.
+"""A task in another process: tuning of the process, sending and running the task, and showing what it prints.
 
 Workers import this module before torch, so that they can tune their process first.
 """
@@ -82,7 +82,7 @@ class TaskSpec:
 
 
 def pack_task(task: Task[Any, Any], threads: int, option: str, cure: str) -> TaskSpec:
-    """Return what is sent to another process; ``option`` asked for that, and ``cure`` does without."""
+    """Return the task to send to another process; if it cannot be pickled, name ``option`` and ``cure``."""
     try:
         return TaskSpec(pickle.dumps(task), os.getcwd(), threads)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
@@ -99,7 +99,7 @@ def sendable(error: Exception) -> Exception:
 
 
 class LoadedTask:
-    """The task of this process, or the error that getting it ready has raised, which then is that of its items."""
+    """The task of this process; an error while it was prepared is the error of each of its items."""
 
     def __init__(self, spec: TaskSpec) -> None:
         self._error: Exception | None = None
@@ -129,7 +129,7 @@ class LoadedTask:
 
 
 def serve(connection: Connection, spec_file: str, environment: Mapping[str, str]) -> None:
-    """Be a local worker, which says when it is ready, and then answers items, until the connection is closed."""
+    """Run a local worker: report readiness, then answer chunks of items until the connection is closed."""
     # Ctrl-C is the parent's to answer, whose end is also that of the worker.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
@@ -199,7 +199,7 @@ def module_path() -> str:
 
 
 class PrintedFile:
-    """What one process prints, and another one, perhaps on another machine, shows: a file that both see."""
+    """A file through which one process prints and another, perhaps on another machine, shows the lines."""
 
     def __init__(self, file: Path) -> None:
         # Errors go into a file of their own; beside each, how much of it was shown.

@@ -1,4 +1,4 @@
-"""What networks cost: their size, and what tables say, such as a latency; for budgets and for objectives."""
+"""Costs of networks for budgets and objectives: sizes, memory, and columns of tables such as latencies."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ _LARGE = 1 << 15
 def costs_of(
     config: SearchConfig, space: Space, canonical: Callable[[str], str], load_probes: Callable[[], Sequence[Probe]]
 ) -> dict[str, Cost]:
-    """Return what tells each cost of a candidate, by the name of its column; None where it is not known.
+    """Return a function for each cost by the name of its column: from an architecture to the cost, None if unknown.
 
-    What measures or predicts a cost is one more entry. Budgets, columns and objectives follow from its name.
+    A new cost is one more entry: budgets, columns and objectives follow from its name.
     """
 
     # Parameters and MACs are asked for in turn.
@@ -87,13 +87,16 @@ def costs_of(
 
 
 def budgets_of(config: SearchConfig, costs: Mapping[str, Cost], objectives: Sequence[Objective]) -> dict[str, float]:
-    """Return the most of each cost by its name, infinity where it must only be known; UserError where nothing tells."""
+    """Return the upper bound of each cost by its name, infinity for one that must only be known.
+
+    A bound on a cost that no table or prediction gives is a UserError.
+    """
     own, table = [name for name in costs if name not in (*SIZES, *COSTS)], config.latency_table
     asked = config.max_latency_ms is not None or all(each.name not in own for each in objectives)
     if table is not None and LATENCY_MS.name not in costs and asked:
         named = f"name one, as {table}:{own[0]}"
         raise UserError(f"--latency_table {table}: no column {LATENCY_MS.name}, but {', '.join(own)}; {named}")
-    # A latency of a table is looked up, for the others networks are built, and to predict one takes longest.
+    # The cheapest first: a table is looked up, for sizes networks are built, and a prediction takes longest.
     from_table = config.latency_table is not None and LATENCY_MS.name in costs
     budgets = {LATENCY_MS.name: math.inf} if from_table else {}
     predicted = PREDICTED_LATENCY_MS.name in costs
@@ -148,9 +151,9 @@ def _untrained(space: Space, architecture: str, probe: Probe, meta: bool = True)
 def columns_of(
     config: SearchConfig, space: Space, canonical: Callable[[str], str], benchmark: Table | None
 ) -> dict[str, Cost]:
-    """Return what looks each further column of ``--benchmark`` and of ``--latency_table`` up, by its name.
+    """Return a function for each further column of ``--benchmark`` and ``--latency_table`` that looks up its values.
 
-    A column of the latter is also the latency, but where the objectives name columns of several as they are.
+    One column of the latter is the latency, too, unless the objectives name its columns themselves.
     """
     costs = dict[str, Cost]()
     if benchmark is not None:
@@ -167,7 +170,7 @@ def columns_of(
 
 
 def _latency_column(table: Table, objectives: str | None) -> str | None:
-    """Return the column that is the latency where none is named; None where nothing tells, or objectives name it."""
+    """Return the column that holds the latency where none is named; None if unclear, or if objectives name it."""
     if LATENCY_MS.name in table.further or not table.further:
         return LATENCY_MS.name
     named = {word.strip().partition(":")[0] for word in (objectives or "").split(",")}
@@ -178,7 +181,7 @@ def _latency_column(table: Table, objectives: str | None) -> str | None:
 def _looked_up(
     table: Table, column: str, canonical: Callable[[str], str], dataset: str | None = None, positive: bool = False
 ) -> Cost:
-    """Return what looks a column up: of the architecture as it is written, or else of its network alone."""
+    """Return a function that looks up a column by the architecture as written, or else by its canonical form."""
     values, positive = lru_cache(maxsize=1)(lambda: table.column(column, dataset)), positive or is_cost(column)
 
     def look_up(architecture: str) -> float | None:

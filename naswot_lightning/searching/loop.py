@@ -66,7 +66,7 @@ _OF_LATENCY = ("latency", "latency_device", "latency_batch", "latency_threads", 
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What came out of a search."""
+    """The result of a search."""
 
     finished: Sequence[ScoreRow]
     """all candidates of the folder in the order in which they were finished."""
@@ -77,7 +77,7 @@ class SearchResult:
     ranking: pd.DataFrame
     """of those, best first (:func:`~naswot_lightning.ranking.rank`)."""
     benchmark: BenchmarkEvidence | None
-    """what a table of known accuracies says of the ranking."""
+    """the comparison of the ranking with a table of known accuracies."""
     n_new: int
     """candidates that were not finished before."""
     unscored: Sequence[ScoreRow] = ()
@@ -116,7 +116,7 @@ class Search:
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """The settings that decide the candidates, and what is said of them: the folder belongs to one set of them."""
+        """The settings that decide the candidates and their scores: a folder belongs to one set of them."""
         affecting = settings_affecting(self.config, "candidates")
         if not getattr(resolve("algorithm", self.config.algorithm), "needs_objectives", False):
             # Candidates that do not depend on objectives and latencies can be ranked by others, and measured otherwise.
@@ -146,7 +146,7 @@ class Search:
 
     @contextmanager
     def loop(self) -> Iterator[Loop]:
-        """Give what evaluates its candidates, from the rows of the open folder; its workers end with the block."""
+        """Give the loop that evaluates candidates, from the rows of the open folder; its workers end with the block."""
         with ExitStack() as opened, ScoreRows(self.folder.scores) as finished:
             for each in (self.evaluator, self.executor):
                 if isinstance(each, AbstractContextManager):
@@ -161,7 +161,7 @@ class Search:
         return batch
 
     def latencies(self) -> Latencies:
-        """Return what measures latencies, and those that the folder has."""
+        """Return the latencies that the folder holds, to which more can be measured."""
         probe, device = self.load_probes()[0], device_of(self.config)
 
         def build(architecture: str) -> nn.Module:

@@ -51,7 +51,7 @@ def device_of(config: SearchConfig) -> Device:
 
 @dataclass
 class Latencies:
-    """Measures networks, and keeps what it found: the same device and settings find it again.
+    """Measures networks and stores their latencies, which the same device and settings use again.
 
     ``build`` returns the network of a canonical architecture; ``shape`` is that of one batch, (N, C, H, W).
     """
@@ -73,7 +73,7 @@ class Latencies:
                 raise UserError(f"{self.path} is damaged ({reason_of(error)}): remove it") from None
 
     def add(self, architectures: Iterable[str]) -> None:
-        """Measure those that are not known; one that cannot be measured keeps the reason."""
+        """Measure those that are not known yet; for one that fails the reason is stored."""
         missing = [each for each in dict.fromkeys(architectures) if not isinstance(self.networks.get(each), Latency)]
         with tqdm(total=len(missing), desc="measured", unit="network", disable=not missing or not has_bars()) as bar:
             for found in measure_networks(missing, self.build, self.shape, self.device):
@@ -103,7 +103,7 @@ def measure_networks(
 
 
 def with_latencies(ranking: pd.DataFrame, latencies: Latencies, top: int) -> pd.DataFrame:
-    """Measure the first networks of a ranking, say what the noise allows, and return it with the columns."""
+    """Measure the first networks of a ranking, print the noise, and return the ranking with the columns."""
     scored = ranking.loc[ranking["status"] == "ok", "canonical"]
     first = scored.head(top).tolist()
     latencies.add(first)

@@ -25,7 +25,7 @@ from naswot_lightning.training.settings import read_search
 
 
 class _Shard(NamedTuple):
-    """A run folder that holds a part of a search: which of how many, and all settings."""
+    """The run folder of a shard, its number out of how many, and its settings."""
 
     number: int
     parts: int

@@ -89,7 +89,7 @@ def plan_search(config: SearchConfig, scored: bool = False) -> Search:
 def _plan_algorithm(
     config: SearchConfig, space: Space, limits: Limits, make_algorithm: Callable[..., Algorithm]
 ) -> Algorithm:
-    """Return what proposes the candidates: a list of them or an algorithm, within its time."""
+    """Return the algorithm, or the list of given candidates, within the budget of time."""
     algorithm: Algorithm
     if config.architectures is not None:
         algorithm = Listed(read_architectures(space, config.architectures), limits)
@@ -134,7 +134,7 @@ def _expect_learnable(objectives: Sequence[Objective], evaluator: Evaluator, cos
 
 
 def _kind_of_device(config: SearchConfig) -> str:
-    """Return what is saved of the device, since CPUs and GPUs round differently; warn where bfloat16 is slow there."""
+    """Return the kind of device, which is saved as CPUs and GPUs round differently; warn where bfloat16 is slow."""
     # Of another machine only its name is known here.
     if config.engine != "local":
         return config.device.partition(":")[0]
@@ -158,7 +158,7 @@ def _cache_probes(config: SearchConfig) -> Callable[[], Sequence[Probe]]:
 
 
 def _request(machine: SearchConfig, folder: RunFolder, evaluator: Evaluator) -> ResourceRequest:
-    """Return what is asked of the engine; trainings are processes of their own, in the slots of this machine."""
+    """Return the request to the engine; trainings are processes of their own, in the slots of this machine."""
     slots = getattr(evaluator, "slots", ())
     # A table is looked up in microseconds.
     looks_up = isinstance(evaluator, TableEvaluator)

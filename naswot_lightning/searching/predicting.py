@@ -1,4 +1,4 @@
-"""Predicted latency of a search's candidates, from what was measured once on the device."""
+"""Predicted latency of a search's candidates, from operators and networks measured once on the device."""
 
 from __future__ import annotations
 
@@ -83,11 +83,11 @@ class PredictedLatency:
         return round(regression(*self._times(self._canonical(architecture))), 6)
 
     def upper(self, architecture: str) -> float:
-        """Return what 95 % of the networks of such a prediction stay below, also where the machine is a bit slower."""
+        """Return the latency that 95 % of the networks with this prediction stay below, also if the speed drifts."""
         return self(architecture) * (1 + max(self._fitted[1].margin, _LEAST_MARGIN))
 
     def save(self) -> None:
-        """Keep what predicts in the run folder."""
+        """Write all measurements into the run folder."""
         write_json(self._saved, self._content())
 
     def _content(self) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""Training: the picks of a ranking, each in a process of its own, then their comparison."""
+"""Training of the picks of a ranking, each in a process of its own."""

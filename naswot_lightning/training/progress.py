@@ -1,4 +1,4 @@
-"""What the process of a pick reports to the command: epochs as lines, its end as a file; and how they are shown."""
+"""Reports of a pick's process to the command, epochs as lines and the outcome as a file; and their display."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ class Lines:
 
 @contextmanager
 def display(trainings: int) -> Iterator[Lines]:
-    """Give what suits the output of so many trainings."""
+    """Give a display for so many trainings: with a bar on a terminal, lines elsewhere."""
     if not has_bars():
         yield Lines()
         return

@@ -280,7 +280,7 @@ class TrainPick:
 
 
 def raise_or_print(folder: Path, outcome: Outcome) -> Outcome:
-    """Return how a pick ended, after printing why it has no result; raise what ends the command."""
+    """Return the outcome, after printing why there is no result; raise if it ends the command."""
     if outcome.status == "interrupted":
         raise KeyboardInterrupt
     if outcome.status == "user error":

@@ -1,4 +1,4 @@
-"""Everything that decides the training of one pick: its recipe, its settings, and the files that say so."""
+"""Everything that decides the training of one pick: its recipe, its settings, and their files."""
 
 from __future__ import annotations
 

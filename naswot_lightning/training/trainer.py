@@ -1,4 +1,4 @@
-"""What a pick is trained with: the classifier, the Trainer, its logger, best.ckpt and last.ckpt."""
+"""Makes the classifier, the Trainer and its loggers, and the checkpoints best.ckpt and last.ckpt of a pick."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def is_first_process() -> bool:
 
 
 def silence_lightning() -> None:
-    """Silence what Lightning says of each training, and warnings that say nothing of ours."""
+    """Silence messages of Lightning about each training, and warnings that do not apply."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     # The images are in memory: a worker process would only copy them.

@@ -1,4 +1,4 @@
-"""What proposes candidates, and what the algorithms share: trials, limits, budgets, and draws within them."""
+"""The interface of a search algorithm, and what the algorithms share: trials, limits, budgets, draws within limits."""
 
 from __future__ import annotations
 
@@ -75,13 +75,13 @@ class Limits:
     """Keeps candidates within budgets, and counts those it rejected."""
 
     budgets: Mapping[str, float] = field(default_factory=dict)
-    """the most of each cost, by its name; what is looked up comes before what is counted."""
+    """the upper bound of each cost, by its name; cheap costs come first."""
     costs: Mapping[str, Cost] = field(default_factory=dict)
     """one that is predicted has a method ``upper``: budgets hold for what that returns."""
     n_seen: int = field(default=0, init=False)
     n_rejected: int = field(default=0, init=False)
     smallest: dict[str, float] = field(default_factory=dict, init=False)
-    """of each cost, among those that meet the budgets before it."""
+    """the smallest value of each cost, among candidates that meet the budgets before it."""
     unknown: Counter[str] = field(default_factory=Counter, init=False)
     """candidates without each cost."""
 
@@ -135,7 +135,7 @@ class Limits:
 
 @dataclass
 class SpaceAlgorithm:
-    """What the algorithms are made of; the options of each are further fields."""
+    """Arguments of every algorithm; options of one are further fields."""
 
     space: Space
     samples: int
@@ -144,7 +144,7 @@ class SpaceAlgorithm:
     limits: Limits
 
 
-# What every algorithm is made of; further arguments of its constructor are options of --algorithm.
+# Arguments of every algorithm; further arguments of its constructor are options of --algorithm.
 _GIVEN = (*(each.name for each in fields(SpaceAlgorithm)), "objectives")
 
 
@@ -204,7 +204,7 @@ def score_or_neg_inf(row: ScoreRow) -> float:
 
 
 def best_of(rows: Sequence[ScoreRow], count: int) -> list[str]:
-    """Return the architectures of the best rows, best first; of equal ones, those that were proposed first."""
+    """Return the architectures of the best rows, best first; equal scores in the order of their proposal."""
     return [row.architecture for row in sorted(rows, key=score_or_neg_inf, reverse=True)[:count]]
 
 

@@ -1,4 +1,4 @@
-"""Candidates that depend on no scores: at random (Algorithm 1), listed in a file, all of a space; whole or a part."""
+"""Candidates chosen without scores: at random (Algorithm 1), listed in a file, or a whole space; and shards of them."""
 
 from __future__ import annotations
 

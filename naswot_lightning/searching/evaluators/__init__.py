@@ -1,1 +1,1 @@
-"""What says how good an architecture is: scores, a table, a short training."""
+"""Evaluators of architectures: by scores, by a table, by a short training."""

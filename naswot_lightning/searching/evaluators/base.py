@@ -1,4 +1,4 @@
-"""What says how good an architecture is: its scores, or its accuracy after some epochs."""
+"""Evaluators: from an architecture to its scores, or to its accuracy after some epochs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EvaluatorContext:
-    """What an evaluator is made of: the settings of the search, and what they name."""
+    """What an evaluator is made from: the settings of the search, and the objects they name."""
 
     config: SearchConfig
     space: Space
@@ -75,7 +75,7 @@ def score_evaluator(context: EvaluatorContext) -> ScoreEvaluator:
 
 
 class MultiFidelityEvaluator(ABC):
-    """What a table and a training have in common: whole epochs from a fidelity, and scores for fidelity 0."""
+    """Base of tables and trainings: a fidelity is a number of whole epochs, and fidelity 0 is scored."""
 
     epochs: int
     scorer: ScoreEvaluator | None

@@ -1,4 +1,4 @@
-"""A benchmark's table: a search by its accuracies without any training, and what they say of a ranking."""
+"""A benchmark's table in place of trainings, and as evidence for a ranking."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from naswot_lightning.storage.score_rows import ScoreRow
 
 @dataclass
 class TableEvaluator(MultiFidelityEvaluator):
-    """Looks up what a training would have given, and the seconds that it would have taken."""
+    """Looks up the accuracy that a training would have reached, and its seconds."""
 
     benchmark: Table
     target: Target
@@ -85,7 +85,7 @@ class BenchmarkLookup:
         return np.array([np.nan if value is None else value for value in values])
 
     def write_evidence(self, folder: Path, ranking: pd.DataFrame) -> BenchmarkEvidence:
-        """Return what the table says of a ranking, which ``benchmark_evidence.json`` then holds."""
+        """Compare a ranking with the table, write ``benchmark_evidence.json``, and return its content."""
         rows, target = list(as_dicts(ranking)), self.target
         accuracies = [row[BENCHMARK_ACC.name] for row in rows]
         # A network of the table is as one that was trained here, once.

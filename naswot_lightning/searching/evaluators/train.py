@@ -37,10 +37,10 @@ _NOT_OF_A_CANDIDATE = {"engine", "num_nodes", "slurm", "trainer"}
 
 @dataclass
 class TrainingEvaluator(MultiFidelityEvaluator):
-    """Trains a candidate for some epochs, and says how good it was on validation images at its best.
+    """Trains a candidate for some epochs, and returns its best accuracy on validation images.
 
     Its trainings lie in ``trials/``: one that was interrupted is continued, one that is finished is not done again.
-    Used with ``with``, it puts the images away at the end.
+    As a context manager it removes the stored images at the end.
     """
 
     template: PickSettings
@@ -120,7 +120,7 @@ class TrainingEvaluator(MultiFidelityEvaluator):
 
 
 class _Warnings(Lines):
-    """Shows what is said of a training, and not each of its epochs: there are many, and a bar counts them."""
+    """Shows the messages of trainings, but not their epochs: a bar counts the many trainings."""
 
     def show(self, epoch: Epoch) -> None: ...
 
