@@ -23,18 +23,15 @@ _MUTATIONS = 5
 _STEPS = 300
 
 
-def space_of(benchmark: Table, space: Space | None = None) -> KnownSpace:
-    """Return the architectures of a benchmark as a space, by default that which the benchmark names."""
-    return KnownSpace(get_space(benchmark.space) if space is None else space, benchmark)
-
-
 class KnownSpace(EnumerableSpace):
     """A space without the architectures that a benchmark does not know: all algorithms work on it unchanged.
 
-    It has the name of the space, for seeds and files, and what it does not restrict is the space's own.
+    The space is by default that which the benchmark names. Its name stays, for seeds and files, and what is not
+    restricted is its own.
     """
 
-    def __init__(self, space: Space, benchmark: Table) -> None:
+    def __init__(self, benchmark: Table, space: Space | None = None) -> None:
+        space = get_space(benchmark.space) if space is None else space
         if not len(benchmark.architectures):
             raise SpaceError(f"{benchmark.name} has no architectures")
         self.name, self._space, self._benchmark = space.name, space, benchmark

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from naswot_lightning.benchmarks import Table
-from naswot_lightning.benchmarks.known_space import KnownSpace, space_of
+from naswot_lightning.benchmarks.known_space import KnownSpace
 from naswot_lightning.benchmarks.targets import Target, search_target
 from naswot_lightning.columns import SIZES
 from naswot_lightning.config import SearchConfig, settings_affecting
@@ -131,7 +131,7 @@ class TabularSearch:
     @cached_property
     def space(self) -> KnownSpace:
         """The architectures of the table as a space."""
-        return space_of(self.table)
+        return KnownSpace(self.table)
 
     @cached_property
     def target(self) -> Target:

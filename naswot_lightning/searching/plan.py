@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import lru_cache, partial
 
 from naswot_lightning.analysis.pareto import Objective, directions_of, parse_objectives
-from naswot_lightning.benchmarks.known_space import open_for, space_of
+from naswot_lightning.benchmarks.known_space import KnownSpace, open_for
 from naswot_lightning.benchmarks.targets import reported_target
 from naswot_lightning.columns import BENCHMARK_ACC, SIZES, Criterion
 from naswot_lightning.config import SearchConfig
@@ -52,7 +52,7 @@ def plan_search(config: SearchConfig, scored: bool = False) -> Search:
         config = replace(config, device=_kind_of_device(config))
     benchmark = None if config.benchmark is None else open_for(space, config.benchmark, "--benchmark")
     if config.evaluator == "table" and benchmark is not None:
-        space = space_of(benchmark, space)
+        space = KnownSpace(benchmark, space)
     load_probes = _cache_probes(config)
     evaluator = make_evaluator(EvaluatorContext(config, space, criteria, device, load_probes, benchmark, needs_scores))
     canonical = space.canonical if config.canonical and config.evaluator != "table" else str

@@ -10,7 +10,7 @@ import pytest
 
 from naswot_lightning.benchmarks import AvailableAccuracy, open_benchmark
 from naswot_lightning.benchmarks.convert import convert
-from naswot_lightning.benchmarks.known_space import space_of
+from naswot_lightning.benchmarks.known_space import KnownSpace
 from naswot_lightning.benchmarks.table import Key, Table, read_table, write_table
 from naswot_lightning.benchmarks.targets import Target, reported_target, search_target
 from naswot_lightning.errors import UserError
@@ -176,7 +176,7 @@ def test_test_accuracies_that_direct_a_search_are_called_so(tmp_path, caplog):
         search_target(table, "cifar10", exact=True)
 
 
-KNOWN = space_of(SmallTable(SPACE[index] for index in range(0, 15_625, 10)))
+KNOWN = KnownSpace(SmallTable(SPACE[index] for index in range(0, 15_625, 10)))
 KNOWN_SET = set(KNOWN)
 
 
@@ -191,9 +191,9 @@ def test_known_space_lists_and_samples_what_the_table_knows():
     with pytest.raises(SpaceError, match="small table does not list it"):
         KNOWN.index(SPACE[121])
     with pytest.raises(SpaceError, match="has no architectures"):
-        space_of(SmallTable([]))
+        KnownSpace(SmallTable([]))
     rng = random.Random(0)
-    twenty = space_of(SmallTable(SPACE[index] for index in range(20)))
+    twenty = KnownSpace(SmallTable(SPACE[index] for index in range(20)))
     counts = Counter(twenty.sample(rng) for _ in range(4_000))
     assert len(counts) == 20
     assert all(130 < count < 270 for count in counts.values())
@@ -208,9 +208,9 @@ def test_mutants_are_known_and_near_where_there_are_neighbours():
         distances[distance(architecture, mutant)] += 1
     assert distances[0] == 0
     assert distances[1] > 500  # of five mutants, one in ten known
-    full = space_of(SmallTable(SPACE[index] for index in range(15_000)))
+    full = KnownSpace(SmallTable(SPACE[index] for index in range(15_000)))
     assert all(distance(full[index], full.mutate(full[index], rng)) == 1 for index in range(500))
-    whole = space_of(SmallTable(SPACE))
+    whole = KnownSpace(SmallTable(SPACE))
     assert whole.mutate(SPACE[5], random.Random(3)) == SPACE.mutate(SPACE[5], random.Random(3))
-    island = space_of(SmallTable([SPACE[0], SPACE[1], SPACE[2]]))
+    island = KnownSpace(SmallTable([SPACE[0], SPACE[1], SPACE[2]]))
     assert {island.mutate(SPACE[0], rng) for _ in range(30)} == {SPACE[1], SPACE[2]}

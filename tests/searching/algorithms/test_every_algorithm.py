@@ -1,6 +1,6 @@
 import pytest
 
-from naswot_lightning.benchmarks.known_space import space_of
+from naswot_lightning.benchmarks.known_space import KnownSpace
 from naswot_lightning.errors import UserError
 from naswot_lightning.registry import REGISTRIES
 from naswot_lightning.searching.algorithms.base import Limits, Trial, get_algorithm, proposal_of
@@ -10,7 +10,7 @@ from tests.searching.algorithms.tables import SPACE, SmallTable, convolutions, e
 
 WITH_FEEDBACK = [name for name in REGISTRIES["algorithm"] if name != "random"]
 WITH_OPTIONS = [*WITH_FEEDBACK, "rea:children=4,population=7", "area:children=3,start=30"]
-KNOWN = space_of(SmallTable(SPACE[index] for index in range(0, 15_625, 10)))
+KNOWN = KnownSpace(SmallTable(SPACE[index] for index in range(0, 15_625, 10)))
 
 
 @pytest.mark.parametrize("space", [SPACE, KNOWN], ids=["whole", "known"])
@@ -54,12 +54,12 @@ def test_failed_candidates_are_the_worst():
 def test_searches_of_small_spaces_end():
     for name in WITH_FEEDBACK:
         for size in (2, 12):
-            space = space_of(SmallTable(SPACE[index] for index in range(size)))
+            space = KnownSpace(SmallTable(SPACE[index] for index in range(size)))
             history = simulate(made(name, space, size if name == "halving" else 40), evaluator(params))
             assert {row.architecture for row in history.rows} <= set(space)
             assert len(made("area", space).propose([])) == size
     with pytest.raises(SpaceError, match="knows no other"):
-        simulate(made("rea", space_of(SmallTable([SPACE[7]]))), evaluator(params))
+        simulate(made("rea", KnownSpace(SmallTable([SPACE[7]]))), evaluator(params))
 
 
 def test_other_spaces_are_searched_and_those_without_decisions_refused_in_one_line():
