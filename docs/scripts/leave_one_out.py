@@ -2,7 +2,7 @@
 
 Once per set of architectures, a fraction of a second per network and draw; images are a folder of CLASS/FILE::
 
-    python docs/scripts/leave_one_out.py measure SPACE TABLE.csv ACCURACY:CLASSES[,...] IMAGES DRAWS SET.npz
+    python docs/scripts/leave_one_out.py measure SPACE TABLE.csv ACCURACY[:CLASSES][,...] IMAGES DRAWS SET.npz
 
 prints Kendall's tau of parameters, MACs, naswot and diversity, and keeps what they are made of: means over draws of the
 weights and images, as of --repeats. Then, a minute::
@@ -56,7 +56,7 @@ def measure(space_name: str, table: str, accuracies: str, folder: str, draws: st
     if not Path(table).is_file():
         raise SystemExit(f"no table {table}: a CSV file with the columns architecture and {accuracies} is needed")
     rows = list(csv.DictReader(Path(table).read_text().splitlines()))
-    names, classes = zip(*(each.split(":") for each in accuracies.split(",")), strict=True)
+    names, _, classes = zip(*(each.partition(":") for each in accuracies.split(",")), strict=True)
     if missing := [name for name in names if name not in rows[0]]:
         raise SystemExit(f"{table} has no column {missing[0]}: it has {', '.join(rows[0])}")
     space, probes = get_space(space_name), [draw_probe(folder, draw) for draw in range(int(draws))]
@@ -73,7 +73,8 @@ def measure(space_name: str, table: str, accuracies: str, folder: str, draws: st
         baselines[:, i] = row.get("params") or size.params, row.get("macs") or size.macs, np.mean(scores)
         print(f"\r{i + 1} of {len(rows)}", end="", file=sys.stderr)
     truth = np.array([[float(row[name]) for row in rows] for name in names])
-    np.savez(out, parts=parts, baselines=baselines, accuracies=truth, names=names, classes=np.array(classes, int))
+    counts = [int(each or 10) for each in classes]
+    np.savez(out, parts=parts, baselines=baselines, accuracies=truth, names=names, classes=counts)
     print(file=sys.stderr)
     Set(out).report("diversity", DIVERSITY)
 
