@@ -1,8 +1,6 @@
 """What picks gain over random candidates."""
 
-import numpy as np
 import pytest
-from scipy.stats import ttest_ind
 
 from naswot_lightning.analysis.evidence import gain_of
 from naswot_lightning.analysis.results import comparable
@@ -19,22 +17,18 @@ def gain(picks, controls, selection="top"):
     return gain_of(group)
 
 
-@pytest.mark.parametrize(
-    ("picks", "controls", "outcome"),
-    [
-        ((0.97, 0.98, 0.99), (0.90, 0.91, 0.93), "beat"),
-        ((0.90, 0.91, 0.93), (0.97, 0.98, 0.99, 0.98), "lose to"),
-        ((0.97, 0.98, 0.99), (0.98, 0.90, 0.97), "cannot be told from"),
-    ],
-)
-def test_gain_has_the_interval_of_welch(picks, controls, outcome):
-    found = gain(picks, controls)
-    expected = ttest_ind(100 * np.array(picks), 100 * np.array(controls), equal_var=False).confidence_interval()
-    assert found.interval == pytest.approx(tuple(expected))
-    assert found.outcome == outcome
-    assert f"The picks {outcome} random candidates: test accuracy" in found.sentence
-    assert f"{found.value:+.2f} points [{expected.low:+.2f}, {expected.high:+.2f}]" in found.sentence
-    assert ("so few show a gain from" in found.sentence) == (outcome == "cannot be told from")
+def test_gain_has_the_interval_of_welch():
+    for picks, controls, outcome, interval in (
+        ((0.97, 0.98, 0.99), (0.90, 0.91, 0.93), "beat", (3.546, 9.788)),
+        ((0.90, 0.91, 0.93), (0.97, 0.98, 0.99, 0.98), "lose to", (-9.846, -3.487)),
+        ((0.97, 0.98, 0.99), (0.98, 0.90, 0.97), "cannot be told from", (-7.157, 13.157)),
+    ):
+        found = gain(picks, controls)
+        assert found.interval == pytest.approx(interval, abs=1e-3)
+        assert found.outcome == outcome
+        assert f"The picks {outcome} random candidates: test accuracy" in found.sentence
+        assert found.short in found.sentence
+        assert ("so few show a gain from" in found.sentence) == (outcome == "cannot be told from")
 
 
 def test_gain_of_one_network_has_no_interval_and_of_none_is_none():

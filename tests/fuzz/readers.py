@@ -31,7 +31,9 @@ from naswot_lightning.data.image_folder import load_image_folder
 from naswot_lightning.data.splits import read_split_file
 from naswot_lightning.ranking import as_dicts, rank, read_ranking, write_ranking
 from naswot_lightning.report.compare import NAMES, comparison_rows, print_comparison, write_seeds
-from naswot_lightning.report.figures import draw_figure
+from naswot_lightning.report.figures import save_figure
+from naswot_lightning.report.figures.curves import draw_figure6
+from naswot_lightning.report.figures.distributions import draw_figure5
 from naswot_lightning.report.findings import find
 from naswot_lightning.report.lightning_loggers import wandb_logger
 from naswot_lightning.report.loggers import LoggedRun, SentOnce
@@ -178,7 +180,8 @@ def _compare_picks(folder: Path) -> None:
     write_csv(folder / "comparison.csv", comparison_rows(run.results), NAMES)
     write_json(folder / "evidence.json", findings.to_json())
     print_comparison(folder, run, findings, write_seeds(folder, run.groups), {})
-    draw_figure("figure6", run, findings, [folder / "figures" / "figure6.png"])
+    if (figure := draw_figure6(run, findings)) is not None:
+        save_figure(figure, folder / "figures" / "figure6.png")
 
 
 def _read_pick(folder: Path) -> None:
@@ -215,7 +218,8 @@ def _continue_ablation(folder: Path) -> None:
         if before is not None and len(before.header.networks) == 3:
             file.append({"ablation": ABLATIONS[0], "number": 77, "batch_size": 16, "scores": [1.0, None, 3.0]})
     run = read_run(RunFolder(folder))
-    draw_figure("figure5", run, find(run), [folder / "figures" / "figure5.png"])
+    if (figure := draw_figure5(run, find(run))) is not None:
+        save_figure(figure, folder / "figures" / "figure5.png")
 
 
 def _read_config(kind: type, name: str) -> Callable[[Path], None]:

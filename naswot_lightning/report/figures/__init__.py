@@ -39,19 +39,12 @@ def draw_figures(
     for name in names or names_of("figure"):
         files = [folder / f"{name}.{ending}" for ending in formats]
         with warn_of_failure(f"{files[0]} cannot be drawn", (OSError,)):
-            if draw_figure(name, run, findings, files):
+            figure = resolve("figure", name)(run, findings)
+            if figure is not None:
+                for file in files:
+                    save_figure(figure, file)
                 drawn[name] = files[0]
     return drawn
-
-
-def draw_figure(name: str, run: Run, findings: Findings, files: Sequence[Path]) -> bool:
-    """Draw one figure into files; return whether it has something to show."""
-    figure = resolve("figure", name)(run, findings)
-    if figure is None:
-        return False
-    for file in files:
-        save_figure(figure, file)
-    return True
 
 
 def save_figure(figure: Figure, path: Path) -> None:
