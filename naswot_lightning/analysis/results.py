@@ -19,6 +19,7 @@ from naswot_lightning.console import counted
 from naswot_lightning.errors import UserError
 from naswot_lightning.spaces.errors import one_line
 from naswot_lightning.storage.files import atomic_write, write_json
+from naswot_lightning.storage.foreign import reading
 from naswot_lightning.storage.records import STRICT, Count, Number, Positive, Share, from_plain, parse_json
 
 Status = Literal["ok", "diverged"]
@@ -351,14 +352,12 @@ class Confusion:
 def read_confusion(folder: Path) -> Confusion | None:
     """Return the confusion of a pick's folder; None where it has none, UserError where its file is damaged."""
     path = folder / _FILE
-    try:
+    if not path.exists():
+        return None
+    with reading(path, "table of classes", "remove it; no other result depends on it"):
         with open(path, newline="", encoding="utf-8") as file:
             (_, *classes), *rows = csv.reader(file)
         counts = np.array([row[1:] for row in rows], dtype=np.int64)
         if counts.shape != (len(classes),) * 2 or (counts < 0).any() or [row[0] for row in rows] != classes:
             raise ValueError("expected a line and a column for each class")
-    except FileNotFoundError:
-        return None
-    except (ValueError, csv.Error) as error:
-        raise UserError(f"{path} is damaged ({error}): remove it; no other result depends on it") from None
     return Confusion(tuple(classes), counts)

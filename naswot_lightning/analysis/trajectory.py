@@ -15,7 +15,7 @@ import numpy as np
 
 from naswot_lightning.analysis.results import Network
 from naswot_lightning.analysis.statistics import kendall_tau
-from naswot_lightning.errors import UserError
+from naswot_lightning.storage.foreign import reading
 from naswot_lightning.storage.records import MOST
 
 # By the number of epochs done.
@@ -28,8 +28,6 @@ Effort = Literal["evaluations", "seconds"]
 # networks (standard deviation 10 % of the mean: random NAS-Bench-201 networks on digits), three times what settled
 # ones still waver (0.3 %).
 SETTLED = 0.01
-# What a file raises that is not as a training wrote it.
-_DAMAGED = (KeyError, TypeError, ValueError, csv.Error)
 _MOST_EPOCHS = 1_000_000
 # Points of a best-so-far curve that is drawn, and the percentiles of its band over seeds.
 _POINTS = 400
@@ -50,7 +48,8 @@ class Trajectory:
 def read_trajectory(path: Path) -> Trajectory:
     """Read a ``trajectory.csv``; one that is missing or empty has no points, one that is damaged is a UserError."""
     points, running, left_out = [], [], 0
-    try:
+    cure = "remove the file, and its network is left out of the facts about the score during training"
+    with reading(path, "table of step, epoch, score, status", cure):
         for row in _csv_rows(path):
             epoch, second = float(row["epoch"]), _number(row.get("score_running"))
             if not 0 <= epoch <= _MOST_EPOCHS:
@@ -59,11 +58,6 @@ def read_trajectory(path: Path) -> Trajectory:
             points += [] if score is None else [(epoch, score)]
             running += [] if second is None else [(epoch, second)]
             left_out += score is None
-    except _DAMAGED:
-        raise UserError(
-            f"{path} is damaged: expected the columns step, epoch, score, status; remove the file, "
-            "and its network is left out of the facts about the score during training"
-        ) from None
     return Trajectory(tuple(points), left_out, tuple(running))
 
 
@@ -79,16 +73,12 @@ class LearningCurve:
 
 def read_learning_curve(path: Path) -> LearningCurve:
     """Read a ``metrics.csv``; one that is missing or empty has no epochs, one that is damaged is a UserError."""
-    try:
+    cure = "remove the file, and its training is shown without a learning curve"
+    with reading(path, "table of epoch, step and metrics", cure):
         rows = _csv_rows(path)
         epochs = tuple(int(row["epoch"]) for row in rows)
         names = [name for name in (rows[0] if rows else ()) if name not in ("epoch", "step")]
         return LearningCurve(epochs, {name: tuple(_number(row[name]) for row in rows) for name in names})
-    except _DAMAGED:
-        raise UserError(
-            f"{path} is damaged: expected the columns epoch, step and metrics, with numbers; remove the file, "
-            "and its training is shown without a learning curve"
-        ) from None
 
 
 def _csv_rows(path: Path) -> list[dict[str, str]]:

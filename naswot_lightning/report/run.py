@@ -30,6 +30,7 @@ from naswot_lightning.benchmarks.targets import Target
 from naswot_lightning.columns import BENCHMARK_ACC, COSTS, PARETO_RANK, VAL_ACC, Column, Criterion
 from naswot_lightning.errors import UserError
 from naswot_lightning.ranking import COLUMNS, no_rows, rank, read_ranking
+from naswot_lightning.storage.foreign import reading
 from naswot_lightning.storage.records import STRICT, Count, Positive, Share, from_plain, parse_json, parse_yaml
 from naswot_lightning.storage.run_folder import RunFolder, Versions, read_versions
 from naswot_lightning.storage.score_rows import ScoreRow, read_score_rows
@@ -306,11 +307,9 @@ class BenchmarkEvidence:
 
 def read_benchmark_evidence(path: Path) -> BenchmarkEvidence | None:
     """Return the evidence of a ``benchmark_evidence.json``; None where there is none, UserError for a damaged one."""
-    try:
+    if not path.exists():
+        return None
+    with reading(path, "evidence of a table", "run naswot search again, which writes it anew"):
         content = parse_json(path.read_bytes())
         known = {each.name: content[each.name] for each in fields(BenchmarkEvidence) if each.name in content}
         return from_plain(BenchmarkEvidence, known)
-    except FileNotFoundError:
-        return None
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is damaged ({error}): run naswot search again, which writes it anew") from None

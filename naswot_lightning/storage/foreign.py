@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import lzma
 import pickle
@@ -25,7 +26,7 @@ from naswot_lightning.errors import UserError, reason_of
 FAULTS = (
     ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError, AssertionError, RuntimeError,
     EOFError, MemoryError, struct.error, pickle.UnpicklingError, zipfile.BadZipFile, zlib.error, lzma.LZMAError,
-    TokenError,
+    TokenError, csv.Error,
 )  # fmt: skip
 
 
