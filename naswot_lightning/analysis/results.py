@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 
 from naswot_lightning.console import counted
-from naswot_lightning.errors import UserError
 from naswot_lightning.spaces.errors import one_line
 from naswot_lightning.storage.files import atomic_write, write_json
 from naswot_lightning.storage.foreign import reading
@@ -133,14 +132,9 @@ def read_results(folder: Path) -> list[TrainingResult]:
 
 def read_result(path: Path) -> TrainingResult:
     """Return the result of one training; a damaged ``result.json`` is a UserError."""
-    content = path.read_bytes()
-    try:
-        return TrainingResult.from_json(parse_json(content), path.parent.name, read_selections(path.parent))
-    except ValueError as error:
-        raise UserError(
-            f"{path} is damaged: expected a JSON object of a trained pick ({error}); "
-            "remove the file and run naswot train again, which continues from the pick's last checkpoint"
-        ) from None
+    cure = "remove the file and run naswot train again, which continues from the pick's last checkpoint"
+    with reading(path, "JSON object of a trained pick", cure):
+        return TrainingResult.from_json(parse_json(path.read_bytes()), path.parent.name, read_selections(path.parent))
 
 
 def read_selections(folder: Path) -> tuple[str, ...]:
