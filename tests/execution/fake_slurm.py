@@ -52,7 +52,10 @@ def start(folder, job):
     if index:
         environment |= {"SLURM_ARRAY_JOB_ID": number, "SLURM_ARRAY_TASK_ID": index}
     (folder / f"{job}.end").unlink(missing_ok=True)
-    command = ["bash", "-c", f"bash {folder}/{number}.sh; echo $? > {folder}/{job}.end"]
+    # A job that was requeued as it ended says nothing of the one that took its place.
+    (folder / f"{job}.start").write_text(str(os.getpid()))
+    last = f"[ $(cat {folder}/{job}.start) = {os.getpid()} ]"
+    command = ["bash", "-c", f"bash {folder}/{number}.sh; code=$?; {last} && echo $code > {folder}/{job}.end"]
     subprocess.Popen(
         command, env=environment, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
