@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
+from zipfile import is_zipfile
 
 import numpy as np
 
@@ -389,6 +390,9 @@ def read_table(path: Path) -> Table:
     """Open a table, whose columns are read when they are asked for; what is no such file is a UserError."""
     if not path.exists():
         raise UserError(f"{path}: no such file")
+    # numpy would say how to unpickle it.
+    if not is_zipfile(path):
+        raise UserError(f"{path} is damaged, or no {_WANTED[0]}; {_WANTED[1]}")
     with reading(path, *_WANTED), np.load(path) as archive:
         header = from_json(_Header, archive["header"].tobytes())
         architectures = archive["architectures"].tobytes().decode().split("\n")

@@ -150,6 +150,6 @@ def test_damaged_table_is_one_line(tmp_path, monkeypatch):
             dict(open_benchmark(tmp_path / "bad.npz").columns)
     for content in (b"", b"PK", b"nothing at all", pickle.dumps(Evil())):
         (tmp_path / "bad.npz").write_bytes(content)
-        with pytest.raises(UserError, match="is damaged, or no table"):
+        with pytest.raises(UserError, match=r"is damaged, or no table of a benchmark; convert"):
             open_benchmark(tmp_path / "bad.npz")
     assert not (tmp_path / "evil").exists()
