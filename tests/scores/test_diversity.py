@@ -40,10 +40,20 @@ def by_hand(network, probe, classifier, depth):
     return math.log(codes) + math.log(channels) + np.mean(logs) + math.log(1 + depth) + math.log(seen)
 
 
-@pytest.mark.parametrize(("make", "classifier", "depth", "count"), [(cell, "classifier", 10.5, 20), (chain, "8", 2, 8)])
-def test_rectifier_by_rectifier(make, classifier, depth, count):
-    probe = probe_of(count=count, size=16 if make is cell else 8)
-    assert score("diversity", make(), probe) == pytest.approx(by_hand(make(), probe, classifier, depth), rel=1e-4)
+def chain_of_nine():
+    network = chain()
+    network[8] = nn.Linear(6, 9)
+    return network
+
+
+# The last directions are 31 and 3.6: the first two networks count 3 of them, for 4 classes.
+@pytest.mark.parametrize(
+    ("make", "classifier", "depth", "count", "size", "classes"),
+    [(cell, "classifier", 10.5, 20, 16, 4), (chain, "8", 2, 8, 8, 4), (chain_of_nine, "8", 2, 8, 8, 9)],
+)
+def test_rectifier_by_rectifier(make, classifier, depth, count, size, classes):
+    network, probe = make(), probe_of(count=count, size=size, classes=classes)
+    assert score("diversity", network, probe) == pytest.approx(by_hand(network, probe, classifier, depth), rel=1e-4)
 
 
 def test_scale_of_the_classifier_makes_no_difference():
