@@ -10,7 +10,7 @@ from naswot_lightning.report.compare_runs import compare_folders
 from naswot_lightning.report.figures import draw_figures
 from naswot_lightning.report.findings import find
 from naswot_lightning.report.html.page import write_report
-from naswot_lightning.report.run import Run, read_rows, read_run
+from naswot_lightning.report.run import Run, open_run, read_rows, read_run
 from naswot_lightning.report.settings import ReportConfig
 from naswot_lightning.storage.run_folder import RunFolder
 
@@ -23,10 +23,7 @@ def run_report(config: ReportConfig) -> int:
     """
     if len(config.run_dir) > 1:
         return compare_folders(config)
-    folder = RunFolder(config.run_dir[0])
-    if not folder.config.exists() and not folder.picks.is_dir():
-        raise UserError(f"--run_dir {folder.path}: no run in it; expected the folder of naswot search or naswot train")
-    folder.reject_symlinks()
+    folder = open_run(config.run_dir[0])
     if config.trust and folder.config.exists():
         trust_named({"score": folder.read_config().get("score")})
     run = read_rows(folder, read_run(folder))

@@ -23,7 +23,7 @@ from naswot_lightning.report.figures.bars import Spread
 from naswot_lightning.report.figures.curves import draw_runs
 from naswot_lightning.report.findings import Findings, find
 from naswot_lightning.report.html.page import in_words, render
-from naswot_lightning.report.run import Run, read_rows, read_run
+from naswot_lightning.report.run import Run, open_run, read_rows, read_run
 from naswot_lightning.report.settings import ReportConfig
 from naswot_lightning.spaces.errors import one_line
 from naswot_lightning.storage.files import atomic_write
@@ -93,13 +93,8 @@ def read_runs(folders: Sequence[RunFolder]) -> list[NamedRun]:
     """Return the runs of some folders, in their order; a search that is under way has a provisional ranking."""
     paths = [folder.path.resolve() for folder in folders]
     for folder, path in zip(folders, paths, strict=True):
-        if not folder.config.exists() and not folder.picks.is_dir():
-            raise UserError(
-                f"--run_dir {folder.path}: no run in it; expected the folder of naswot search or naswot train"
-            )
         if paths.count(path) > 1:
             raise UserError(f"--run_dir {folder.path}: it is given twice; a run is compared with others")
-        folder.reject_symlinks()
     called = [folder.name for folder in folders]
     found = []
     for folder in folders:
@@ -211,7 +206,7 @@ def compare_folders(config: ReportConfig) -> int:
     out = Path(config.out or ".")
     if (page := out / PAGE).exists() and (not page.is_file() or _MARK not in page.read_bytes()[:4000]):
         raise UserError(f"{page} is not a page of ours: move it away, or give another folder with --out")
-    found = RunsComparison(read_runs([RunFolder(path) for path in config.run_dir]))
+    found = RunsComparison(read_runs(list(map(open_run, config.run_dir))))
     print_runs(found)
     files = [out / f"{FIGURE}.{ending}" for ending in config.format]
     figure = None

@@ -112,6 +112,15 @@ class Run:
         return _criteria(self.settings, self.rows[:1])[0]
 
 
+def open_run(path: str) -> RunFolder:
+    """Return the folder of a run; one that holds none is a UserError."""
+    folder = RunFolder(path)
+    if not folder.config.exists() and not folder.picks.is_dir():
+        raise UserError(f"--run_dir {folder.path}: no run in it; expected the folder of naswot search or naswot train")
+    folder.reject_symlinks()
+    return folder
+
+
 def read_run(folder: RunFolder, ranking: pd.DataFrame | None = None) -> Run:
     """Return what a run folder holds, which may be at work; its ranking may be given where it was just made.
 
