@@ -24,7 +24,7 @@ QUIET = ("--wandb.mode", "disabled")
 SIDE_BY_SIDE = {"search.py": ("--workers", 2), "train.py": ("--workers", 2, "--threads", 1)}
 MARK = "NASWOT_FAULT_ROUND"  # in the environment of a round's commands, and of all that they start
 INTERRUPTED = "interrupted; run the same command again"
-_PATIENCE_S = 120.0  # for a command; it takes 5 to 15 s where nothing else runs
+_PATIENCE_S = 300.0  # for a command; it takes 5 to 15 s where nothing else runs, and over 120 s on a busy machine
 _ACCOUNTS = ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL", "WANDB_SERVICE", "RAY_ADDRESS")
 # What is no word to the user: the bar, and wandb's own notice where there is a key.
 _PROGRESS = re.compile(r"^scoring:.*?(networks/s|s/ networks)\]|^wandb: \[wandb.login\(\)\].*")
