@@ -10,6 +10,7 @@ from naswot_lightning.config import SearchConfig
 from naswot_lightning.errors import UserError
 from naswot_lightning.execution import local
 from naswot_lightning.execution.local import SerialExecutor
+from naswot_lightning.scores.gradients import one_thread
 from naswot_lightning.searching.algorithms.base import Trial
 from naswot_lightning.searching.plan import plan_search
 from naswot_lightning.training.run import TrainPick
@@ -26,9 +27,9 @@ def area(folder, **more):
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory):
-    """Its candidates are trained in this process."""
+    """Its candidates are trained in this process, with one thread, as by two workers on two cores."""
     folder = tmp_path_factory.mktemp("area") / "run"
-    with pytest.MonkeyPatch.context() as patch:
+    with one_thread(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(local, "ThreadExecutor", lambda _: SerialExecutor())
         patch.setattr(TrainPick, "__call__", lambda task, pick: train_in_this_process(pick, task.images))
         assert area(folder, workers=1) == 0
