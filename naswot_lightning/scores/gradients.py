@@ -22,6 +22,7 @@ from naswot_lightning.naswot.naswot import BatchStatistics, in_channels_last
 PLAIN_CONVOLUTIONS = functions_named("conv1d conv2d conv3d")
 CONVOLUTIONS = PLAIN_CONVOLUTIONS | functions_named("conv_transpose1d conv_transpose2d conv_transpose3d")
 LINEAR = functions_named("linear")
+_CHECKPOINTS = "the network checkpoints its activations: build it without, to score its gradients and its depth"
 
 
 @contextmanager
@@ -43,9 +44,8 @@ def differentiable(network: nn.Module, device: torch.device) -> Iterator[None]:
     A network that checkpoints its activations is a RuntimeError: it would be run again in the backward pass, when its
     tensors are its own again.
     """
-    checkpoints = "the network checkpoints its activations: build it without, to score it by its gradients"
     with (
-        torch.autograd.graph.disable_saved_tensors_hooks(checkpoints),
+        torch.autograd.graph.disable_saved_tensors_hooks(_CHECKPOINTS),
         isolated(network, device),
         torch.inference_mode(False),
         torch.enable_grad(),
@@ -194,6 +194,9 @@ def _depths(output: Any, kernels: dict[Any, int]) -> tuple[int, int]:
     waiting = [output]
     while waiting:
         node = waiting[-1]
+        if node.name() == "CheckpointFunctionBackward":
+            # With ``use_reentrant=True`` the graph shows nothing of what is within.
+            raise RuntimeError(_CHECKPOINTS)
         needed = [parent for parent, _ in node.next_functions if parent is not None]
         missing = [parent for parent in needed if parent not in depths]
         if missing:

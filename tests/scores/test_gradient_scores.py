@@ -159,11 +159,13 @@ def test_synflow_beyond_the_range_of_doubles(value):
     assert score("synflow", network, probe_of(classes=32)) == pytest.approx(math.log(100) + log_r, rel=1e-12)
 
 
-@pytest.mark.parametrize("name", ["diversity", "grad_norm", "vkdnw"])
-def test_checkpoints_of_activations_are_refused_in_one_line(name):
+@pytest.mark.parametrize(
+    ("name", "reentrant"), [("diversity", False), ("grad_norm", False), ("vkdnw", False), ("conv_depth", True)]
+)
+def test_checkpoints_of_activations_are_refused_in_one_line(name, reentrant):
     class Checkpointed(nn.Sequential):
         def forward(self, x):
-            return self[2](checkpoint(self[1], self[0](x), use_reentrant=False))
+            return self[2](checkpoint(self[1], self[0](x), use_reentrant=reentrant))
 
     network = Checkpointed(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Sequential(nn.Flatten(), nn.Linear(144, 4)))
     with pytest.raises(RuntimeError, match="the network checkpoints its activations: build it without"):
