@@ -9,7 +9,7 @@ weights and images, as of --repeats. Then, a minute::
 
     python docs/scripts/leave_one_out.py choose SET.npz SET.npz SET.npz [...]
 
-chooses among 16 designs of the score on all sets but one, for each in turn, and prints how the choice ranks that one.
+chooses among 32 designs of the score on all sets but one, for each in turn, and prints how the choice ranks that one.
 """
 
 from __future__ import annotations
@@ -34,9 +34,10 @@ from naswot_lightning.spaces import get_space
 IMAGES, FIRST_IMAGES = 16, 1000
 MEAN, STD = np.array([125.3, 123.0, 113.9]), np.array([63.0, 62.1, 66.7])
 # A score is log sum P S h + log sum D h + mean log P h (or P) + log (1 + depth) + log D of the last rectifier (at most
-# K - 1, or not), with h of the gradient's norm or of its square, and the depth of the middle path or of the longest.
-DESIGNS = list(product(("norm", "square"), ("P h", "P"), ("middle", "longest"), ("K - 1", "")))
-DIVERSITY, BEST = DESIGNS[:1], 8
+# K - 1, or not), with h of the gradient's norm or of its square, the depth of the middle path or of the longest, and S
+# the gradient's directions as a share of what pixels and channels allow, or of the channels alone.
+DESIGNS = list(product(("norm", "square"), ("P h", "P"), ("middle", "longest"), ("K - 1", ""), ("pixels", "")))
+DIVERSITY, BEST = DESIGNS[:1], 16
 BASELINES = ("params", "macs", "naswot")
 
 
@@ -60,7 +61,7 @@ def measure(space_name: str, table: str, accuracies: str, folder: str, draws: st
     if missing := [name for name in names if name not in rows[0]]:
         raise SystemExit(f"{table} has no column {missing[0]}: it has {', '.join(rows[0])}")
     space, probes = get_space(space_name), [draw_probe(folder, draw) for draw in range(int(draws))]
-    parts, baselines = np.empty((len(probes), len(rows), 10)), np.empty((len(BASELINES), len(rows)))
+    parts, baselines = np.empty((len(probes), len(rows), 12)), np.empty((len(BASELINES), len(rows)))
     for i, row in enumerate(rows):
         architecture, scores = space.canonical(row.get("architecture") or row["arch"]), []
         for draw, probe in enumerate(probes):
@@ -84,12 +85,14 @@ def parts_of(measured: Measured) -> list[float]:
     found, scale = _measure(measured)
     live = [each for each in found if each.gradient > 0 and each.directions > 0]
     if not live or scale <= 0:
-        return [math.nan] * 10
-    patterns, directions, spread, gradient = np.array([list(vars(each).values()) for each in live]).T
+        return [math.nan] * 12
+    _, channels, patterns, directions, of_gradient, gradient = np.array([list(vars(each).values()) for each in live]).T
+    shares = np.array([each.spread for each in live]), of_gradient / channels
     parts = []
     for ratio in (gradient / scale, (gradient / scale) ** 2):
         health = 1 / (1 + ratio)
-        parts += [(patterns * spread * health).sum(), (directions * health).sum(), math.exp(np.log(health).mean())]
+        parts += [(patterns * share * health).sum() for share in shares]
+        parts += [(directions * health).sum(), math.exp(np.log(health).mean())]
     most, least = measured.convolutions.depth or 0, measured.convolutions.least_depth or 0
     return list(np.log([*parts, math.exp(np.log(patterns).mean()), 1 + (most + least) / 2, 1 + most, directions[-1]]))
 
@@ -107,13 +110,13 @@ class Set:
 
     def values(self, design: tuple[str, ...], classes: int) -> np.ndarray:
         """Return a design's scores of all networks, means over the draws; those without one are last."""
-        norm, average, depth, bound = design
+        norm, average, depth, bound, share = design
         columns = np.moveaxis(self.parts, -1, 0)
-        codes, directions, health = columns[:3] if norm == "norm" else columns[3:6]
-        patterns, middle, longest, last = columns[6:]
+        *codes, directions, health = columns[:4] if norm == "norm" else columns[4:8]
+        patterns, middle, longest, last = columns[8:]
         # K classes are told apart in K - 1 directions, those of a simplex.
         seen = np.minimum(last, math.log(max(classes - 1, 1))) if bound else last
-        values = codes + directions + patterns + (middle if depth == "middle" else longest) + seen
+        values = codes[0 if share else 1] + directions + patterns + (middle if depth == "middle" else longest) + seen
         return np.nan_to_num((values + (health if average == "P h" else 0)).mean(0), nan=-1e9)
 
     def smallest_margin(self, design: tuple[str, ...]) -> float:

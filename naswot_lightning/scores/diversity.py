@@ -35,27 +35,36 @@ _SEED = 20261130
 
 @dataclass
 class _Rectifier:
-    """One call of a rectifier, of C channels; what is of its gradient is 0 where none arrives."""
+    """One call of a rectifier; what is of its gradient is 0 where none arrives."""
 
+    pixels: int
+    """of all images, that directions are taken over."""
+    channels: int
+    """C, whether they change or not."""
     patterns: float
     """distinct sign patterns of its units over the images."""
     directions: float
     """participation ratio of the correlation R of its input's channels, C^2 / |R|^2: from 1, all the same, to C."""
-    spread: float
-    """the same of the gradient by its input, over C: at most 1."""
+    gradient_directions: float
+    """the same of the gradient by its input."""
     gradient: float
     """norm of that gradient, of all images."""
+
+    @property
+    def spread(self) -> float:
+        """Directions of the gradient, as a share of the most that so many pixels and channels have: at most 1."""
+        return self.gradient_directions / min(self.pixels, self.channels)
 
 
 @score("diversity", source="ours", cost=f"{ONE_PASS} of {MOST_IMAGES} images, without gradients of weights")
 def diversity(measured: Measured) -> float:
     """Return log sum P S h + log sum D h + mean log P h + log(1 + depth) + log min(D of the last, K - 1), of 16 images.
 
-    Sums and mean are over the rectifiers that a gradient reaches: P, D and S as :class:`_Rectifier` has them, and
-    h = 1 / (1 + g), with g the norm of the gradient beside that at the classifier's input, for random directions of the
-    K logits. The depth is the middle between the most and the fewest convolutions with a kernel above 1 on a path; the
-    images are the first of the mini-batch. It is -inf where no gradient reaches a rectifier, nan where a value is not
-    finite; a network without rectifiers raises :class:`NoRectifierError`.
+    Sums and mean are over the rectifiers that a gradient reaches: P, D and S are patterns, directions and spread of
+    :class:`_Rectifier`, and h = 1 / (1 + g), with g the norm of the gradient beside that at the classifier's input, for
+    random directions of the K logits. The depth is the middle between the most and the fewest convolutions with a
+    kernel above 1, or attentions, on a path; the images are the first of the mini-batch. It is -inf where no gradient
+    reaches a rectifier, nan where a value is not finite; a network without rectifiers raises :class:`NoRectifierError`.
     """
     # A product of five numbers, as a logarithm: codes and directions of the channels, where gradients spread and do
     # not explode; the codes of an average rectifier; the depth; and the directions that the classifier sees, of which
@@ -128,27 +137,30 @@ class _Watched(ReLUObserver):
     """Measures every rectifier that is called, and its gradient in a backward pass."""
 
     def __init__(self) -> None:
-        # As :class:`_Rectifier` has them, (4,) float64 on the device: nothing waits for it before the end.
-        self._found: list[Tensor] = []
+        # As :class:`_Rectifier` has them: pixels, channels, and (4,) float64 on the device, for which nothing waits
+        # before the end.
+        self._found: list[tuple[int, int, Tensor]] = []
 
     def rectifiers(self) -> list[_Rectifier]:
         """Return what was measured."""
-        return [_Rectifier(*numbers) for numbers in torch.stack(self._found).tolist()]
+        values = torch.stack([values for _, _, values in self._found]).tolist()
+        return [_Rectifier(*shape, *each) for (*shape, _), each in zip(self._found, values, strict=True)]
 
     def see(self, pre_activations: Tensor) -> None:
         """Measure one rectifier."""
         with torch._C.DisableTorchFunction():
             values = pre_activations.detach()
             none, channels = values.new_zeros((), dtype=torch.float64), getattr(pre_activations, "_channels", None) or 1
-            found = torch.stack([patterns_of(values).sum().double(), _participation(values, channels), none, none])
+            rows = _rows(values, channels)
+            found = torch.stack([patterns_of(values).sum().double(), _participation(rows), none, none])
 
             def keep(gradient: Tensor) -> None:
-                found[2] = _participation(gradient, channels) / gradient.shape[channels]
+                found[2] = _participation(_rows(gradient, channels))
                 found[3] = _norm(gradient)
 
             if pre_activations.requires_grad:
                 pre_activations.register_hook(keep)
-        self._found.append(found)
+        self._found.append((*rows.shape, found))
 
 
 class _Layers(TorchFunctionMode):
@@ -192,12 +204,15 @@ def _norm(values: Tensor) -> Tensor:
     return values.detach().square().sum(dtype=torch.float64).sqrt()
 
 
-def _participation(values: Tensor, channels: int) -> Tensor:
-    """Return C^2 / |R|^2 of the correlation R, (C, C), of the C channels, a dimension; 0 where none changes."""
-    # (pixels of all images, C); at an even distance from each other where there are many.
+def _rows(values: Tensor, channels: int) -> Tensor:
+    """Return pixels of all images (n, C), C the dimension ``channels``: at an even distance where there are many."""
     rows = values.movedim(channels, -1).flatten(0, -2).float()
     most = _PIXELS if rows.shape[1] <= _WIDE else _PIXELS_OF_WIDE
-    rows = rows[:: -(-len(rows) // most)]
+    return rows[:: -(-len(rows) // most)]
+
+
+def _participation(rows: Tensor) -> Tensor:
+    """Return C^2 / |R|^2 of the correlation R, (C, C), of the C columns; 0 where none changes."""
     centred = rows - rows.mean(dim=0)
     lengths = torch.linalg.vector_norm(centred, dim=0)
     # NaN changes.

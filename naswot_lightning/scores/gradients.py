@@ -137,7 +137,8 @@ class Convolutions:
     widths: tuple[int, ...]
     """output channels of each, in the order of the calls; one that is called twice is there twice."""
     depth: int | None
-    """the most convolutions with a kernel above 1 on a path from the images to an output; None without a path."""
+    """the most convolutions with a kernel above 1, or attentions, on a path from the images to an output; None without
+    a path."""
     least_depth: int | None
     """the fewest on such a path, to the same output."""
 
@@ -188,7 +189,7 @@ class _ConvolutionRecorder(TorchFunctionMode):
 
 
 def _depths(output: Any, kernels: dict[Any, int]) -> tuple[int, int]:
-    """Return the most and the fewest nodes with a kernel above 1 on a path of the graph that ends in ``output``."""
+    """Return the most and the fewest nodes that let pixels look at others on a path that ends in ``output``."""
     # Every node is looked at once, when those that it needs are known, without recursion.
     depths: dict[Any, tuple[int, int]] = {}
     waiting = [output]
@@ -203,10 +204,19 @@ def _depths(output: Any, kernels: dict[Any, int]) -> tuple[int, int]:
             waiting += missing
             continue
         waiting.pop()
-        own = kernels.get(node, 0) > 1
+        own = kernels.get(node, 0) > 1 or _is_attention(node)
         most, fewest = zip(*(depths[parent] for parent in needed), strict=True) if needed else ((0,), (0,))
         depths[node] = max(most) + own, min(fewest) + own
     return depths[output]
+
+
+def _is_attention(node: Any) -> bool:
+    """Return whether a node of the graph is fused attention, or the softmax of attention that is written by hand."""
+    name = node.name()
+    # Its weights are (N, ..., L, L); those of two dimensions are of classes or channels.
+    return name.startswith("ScaledDotProduct") or (
+        name in ("SoftmaxBackward0", "SafeSoftmaxBackward0") and node._saved_result.dim() > 2
+    )
 
 
 @dataclass(frozen=True)

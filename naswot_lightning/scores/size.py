@@ -41,9 +41,9 @@ def log_width(measured: Measured) -> float:
     return math.fsum(math.log(width) for width in measured.convolutions.widths)
 
 
-@score("conv_depth", source="longest path in convolutions", cost=TWO_IMAGES)
+@score("conv_depth", source="longest path in convolutions and attentions", cost=TWO_IMAGES)
 def conv_depth(measured: Measured) -> float:
-    """Return the most convolutions with a kernel above 1 on one path from the images to the output, -inf without."""
+    """Return the most convolutions with a kernel above 1, or attentions, on one path of the images; -inf without."""
     # Paths are those of the network as it is scored: a dead branch counts where it is built into the graph.
     depth = measured.convolutions.depth
     return -math.inf if depth is None else float(depth)

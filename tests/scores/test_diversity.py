@@ -34,7 +34,9 @@ def by_hand(network, probe, classifier, depth):
         patterns = len(np.unique((values.detach().flatten(1) > 0).numpy(), axis=1).T)
         directions, health = participation(values), 1 / (1 + norm / scale)
         logs.append(math.log(patterns * health))
-        codes += patterns * participation(gradient) / gradient.shape[1] * health
+        # Over no more than the pixels of all images let one see.
+        most = min(gradient.shape[1], gradient[:, 0].numel())
+        codes += patterns * participation(gradient) / most * health
         channels += directions * health
     seen = min(directions, logits.shape[1] - 1)
     return math.log(codes) + math.log(channels) + np.mean(logs) + math.log(1 + depth) + math.log(seen)
@@ -46,10 +48,22 @@ def chain_of_nine():
     return network
 
 
+def more_channels_than_pixels():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Conv2d(6, 40, 6), nn.ReLU(), nn.Flatten(), nn.Linear(40, 4)
+    )  # fmt: skip
+
+
 # The last directions are 31 and 3.6: the first two networks count 3 of them, for 4 classes.
 @pytest.mark.parametrize(
     ("make", "classifier", "depth", "count", "size", "classes"),
-    [(cell, "classifier", 10.5, 20, 16, 4), (chain, "8", 2, 8, 8, 4), (chain_of_nine, "8", 2, 8, 8, 9)],
+    [
+        (cell, "classifier", 10.5, 20, 16, 4),
+        (chain, "8", 2, 8, 8, 4),
+        (chain_of_nine, "8", 2, 8, 8, 9),
+        (more_channels_than_pixels, "5", 2, 8, 8, 4),
+    ],
 )
 def test_rectifier_by_rectifier(make, classifier, depth, count, size, classes):
     network, probe = make(), probe_of(count=count, size=size, classes=classes)

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torchvision.models import resnet18
+from torchvision.models import resnet18, vit_b_16
 
 from naswot_lightning.naswot import activation_kernel
 from naswot_lightning.scorer import ScoreEvaluator
@@ -87,6 +87,33 @@ def test_networks_by_hand():
     # 7x7, then eight blocks of two 3x3; a 1x1 shortcut before each of three stages.
     expected = 5 * math.log(64 * 128 * 256 * 512), 17
     assert wide_and_deep(resnet18(), probe_of(count=2, size=32)) == pytest.approx(expected)
+
+
+class Attends(nn.Module):
+    """Two attentions one after the other, each beside a shortcut: fused, written by hand, or torch's module."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.kind, self.module = kind, nn.MultiheadAttention(16, 2, batch_first=True)
+
+    def forward(self, x):
+        # (N, 12, 16)
+        x = x.flatten(1).unflatten(1, (-1, 16))
+        for _ in range(2):
+            if self.kind == "fused":
+                x = x + F.scaled_dot_product_attention(x, x, x)
+            elif self.kind == "by hand":
+                x = x + (x @ x.mT).softmax(-1) @ x
+            else:
+                x = x + self.module(x, x, x, need_weights=self.kind == "module with weights")[0]
+        # Of channels: no attention.
+        return x.mean(1).softmax(-1)
+
+
+def test_attentions_are_depth():
+    for kind in ("fused", "by hand", "module", "module with weights"):
+        assert score("conv_depth", Attends(kind), probe_of(size=8)) == 2, kind
+    assert score("conv_depth", vit_b_16(image_size=16), probe_of(count=2, size=16)) == 1 + 12
 
 
 def test_params_macs_and_rectified_units():
