@@ -38,7 +38,7 @@ SCORES = {
     "random": "size",
 }
 # Ranks by several scores under a name of their own. `robust`: chosen for being above model size on NAS-Bench-201, its
-# size space and NAS-Bench-101 alike; docs/scores.md says how, and out of how many.
+# size space and NAS-Bench-101 alike; docs/score-evidence.md says how, and out of how many.
 AGGREGATES: dict[str, tuple[str, ...]] = {
     "robust": (
         "relu_rank", "relu_input_rank", "relu_volume", "relu_meco", "az_expressivity", "az_progressivity", "synflow",

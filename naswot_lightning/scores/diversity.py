@@ -68,7 +68,7 @@ def diversity(measured: Measured) -> float:
     """
     # A product of five numbers, as a logarithm: codes and directions of the channels, where gradients spread and do
     # not explode; the codes of an average rectifier; the depth; and the directions that the classifier sees, of which
-    # K - 1 tell K classes apart: those of a simplex. docs/scores.md says how it was chosen.
+    # K - 1 tell K classes apart: those of a simplex. docs/score-evidence.md says how it was chosen.
     found, scale = _measure(measured)
     if not all(map(math.isfinite, (scale, *(each.gradient * each.directions for each in found)))):
         return math.nan

@@ -38,7 +38,7 @@ class NATSSize(ListedChoices):
         "Kendall's tau with validation accuracy on CIFAR-10 / "
         "CIFAR-100 / ImageNet16-120 over 1,500 random architectures (95 % intervals of 0.02 to 0.06), 128 CIFAR-10 "
         "images: parameters .698 / .535 / .652, MACs .430 / .195 / .371, naswot .427 / .194 / .371, --score robust "
-        ".812 / .674 / .785, --score diversity .784 / .778 / .840 (16 images), chosen without this space .735 / "
+        ".812 / .674 / .785, --score diversity .784 / .778 / .840 (16 images), chosen without this space .742 / "
         ".776 / .838."
     )
 

@@ -248,7 +248,7 @@ class DARTSSpace(CellSpace):
 
     name = "nds_darts"
     source = "Liu et al. 2019; NDS: Radosavovic et al. 2019"
-    # docs/scores.md has these figures.
+    # docs/scores.md and docs/score-evidence.md have these figures.
     evidence = (
         "which score ranks it best depends on its skeleton: model size on 350 cells in networks of 16 channels and 8 "
         "cells (Kendall's tau with CIFAR-10 accuracy .604; naswot .474), --score diversity on 545 after 50 epochs in "
