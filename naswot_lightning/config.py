@@ -46,7 +46,7 @@ _MOST_WORKERS = 1_024, "each worker takes half a gigabyte"
 _MOST_REPEATS = 1_000, "each repeat takes as long as the first"
 _MOST_POINTS = 1_000, "each takes as long as a score"
 _MOST_BATCH = 1_000_000, "no device holds more"
-_MOST_SAMPLES = 10_000_000, "a row a candidate is held in memory, 1 kB each; split the search by --seed"
+_MOST_SAMPLES = 10_000_000, "each candidate takes 1 kB of memory; split the search by --seed"
 
 
 def affects(*what: Affected, least: float | None = None, most: tuple[int, str] | None = None) -> dict[str, Any]:
@@ -89,14 +89,14 @@ class WandbConfig:
     """Where runs are shown."""
 
     mode: WandbMode = "auto"
-    """auto is WANDB_MODE of the environment, or else online where an API key is set and offline otherwise; it never
-    asks."""
+    """Whether wandb uploads. auto takes WANDB_MODE from the environment if it is set; otherwise it is online with an
+    API key and offline without one. It never prompts."""
     project: str | None = None
-    """the wandb project; WANDB_PROJECT of the environment, or else naswot-lightning, by default."""
+    """The wandb project. Default: WANDB_PROJECT from the environment, or else naswot-lightning."""
     group: str | None = None
-    """the group of the runs of one run folder; its own name by default."""
+    """The wandb group of all runs of this run folder. Default: the folder's name."""
     artifacts: bool = False
-    """keep the ranking and the best checkpoint of each pick in wandb, too."""
+    """Also upload the ranking and the best checkpoint of each pick to wandb."""
 
     def __post_init__(self) -> None:
         for name, text in (("project", self.project), ("group", self.group)):
@@ -110,153 +110,157 @@ class SearchConfig:
 
     # Which networks are ranked.
     space: str = field(default="nasbench201", metadata=affects("candidates"))
-    """the search space: {spaces}, or one of your own (module.name)."""
+    """The search space: {spaces}, or your own (module.name)."""
     algorithm: str = field(default="random", metadata=affects("candidates"))
-    """where candidates come from: {algorithms}, or one of your own (module.name)."""
+    """The algorithm that proposes candidates: {algorithms}, or your own (module.name)."""
     samples: int | Literal["all"] = field(default=1000, metadata=affects("candidates", least=1, most=_MOST_SAMPLES))
-    """candidates to draw (N of Algorithm 1), or all of the space."""
+    """The number of candidates (N in Algorithm 1), or all for the whole space."""
     architectures: str | None = field(default=None, metadata=affects("candidates"))
-    """a file with one architecture a line (or a CSV file with a column arch or architecture) to rank instead of
-    sampling."""
+    """Rank the architectures of this file instead of sampling: one per line, or a CSV file with a column arch or
+    architecture."""
     max_params: int | None = field(default=None, metadata=affects("candidates", least=1))
-    """score only networks with at most so many parameters."""
+    """Score only networks with at most this many parameters."""
     max_macs: int | None = field(default=None, metadata=affects("candidates", least=1))
-    """score only networks with at most so many multiply-accumulates an image."""
+    """Score only networks with at most this many multiply-accumulate operations (MACs) per image."""
     max_model_mb: float | None = field(default=None, metadata=affects("candidates", least=0))
-    """score only networks whose parameters and buffers take at most so many megabytes (10^6 bytes, of 32 bits each)."""
+    """Score only networks whose parameters and buffers (32 bits each) take at most this many megabytes (10^6 bytes)."""
     max_memory_mb: float | None = field(default=None, metadata=affects("candidates", least=0))
-    """score only networks of which a forward pass of --latency_batch images holds at most so many megabytes at once:
-    weights, images, activations."""
+    """Score only networks whose peak memory in a forward pass of --latency_batch images (weights, images and
+    activations) is at most this many megabytes."""
     max_latency_ms: float | None = field(default=None, metadata=affects("candidates", least=0))
-    """score only networks with at most such a latency, as --latency_table or --latency predicted says it."""
+    """Score only networks with at most this latency, according to --latency_table or --latency predicted."""
     latency_table: str | None = field(default=None, metadata=affects("candidates"))
-    """a table of latencies (CSV: architecture, latency_ms), which the ranking shows, or FILE:COLUMN for another column
-    of it; what it does not know is refused."""
+    """A CSV file of latencies with the columns architecture and latency_ms (or FILE:COLUMN for another column), to show
+    in the ranking. Candidates without a latency in it are not scored."""
     canonical: bool = field(default=True, metadata=affects("candidates", "scores"))
-    """score networks without their dead branches, equal networks once; false for the paper's count."""
+    """Remove dead branches before scoring, and score equal networks once. With false, networks are scored as written,
+    as in the paper."""
     budget: float | None = field(default=None, metadata=affects("candidates", least=0))
-    """seconds of training, real ones or those of the table, after which nothing more is proposed."""
+    """Stop proposing candidates after this many seconds of training, as measured or as recorded in the table."""
     seed: int = field(default=0, metadata=affects("candidates", "scores", least=0, most=_MOST_SEED))
-    """seeds the candidates, the mini-batch and the weights."""
+    """Seed of the candidates, the probe batch and the weights."""
 
     # The data set of the mini-batch.
     dataset: str = field(default="digits", metadata=affects("scores", "training"))
-    """where the mini-batch comes from: {datasets}, noise, one of your own (module.name) or of Hugging Face
-    (hf:FOLDER)."""
+    """The data set of the probe batch (the images that networks are scored on): {datasets}, noise, your own
+    (module.name), or a Hugging Face data set on disk (hf:FOLDER)."""
     data_dir: str = field(default="data", metadata=affects("source"))
-    """the folder of the data set."""
+    """The folder of the data set."""
     image_size: int | None = field(default=None, metadata=affects("scores", "training", least=1, most=_MOST_SIDE))
-    """side of the images of an imagefolder, or of data of your own; their own size by default."""
+    """Resize the images of an imagefolder, or of your own data set, to this side in pixels. Default: keep their
+    size."""
     split_file: str | None = field(default=None, metadata=affects("source"))
-    """the official x-valid and x-test lists of cifar100 or imagenet16-120, for the training of the picks."""
+    """The file of the official x-valid and x-test lists of cifar100 or imagenet16-120, used when picks are trained."""
     batch_size: int = field(default=128, metadata=affects("scores", least=2, most=_MOST_IMAGES))
-    """images in the mini-batch."""
+    """Number of images in the probe batch."""
     probe_size: int | None = field(default=None, metadata=affects("scores", least=1, most=_MOST_SIDE))
-    """side to which the mini-batch is resized before scoring; its own size by default."""
+    """Resize the probe batch to this side in pixels before scoring. Default: keep its size."""
 
     # How they are scored.
     evaluator: str = field(default="scores", metadata=affects("candidates"))
-    """what says how good an architecture is: {evaluators}, or one of your own (module.name)."""
+    """How architectures are evaluated: {evaluators}, or your own (module.name). scores needs no training, table looks
+    up accuracies in --benchmark, and train trains each candidate briefly."""
     epochs: int | None = field(default=None, metadata=affects("training", least=1, most=_MOST_EPOCHS))
-    """of --evaluator train and table: how long each candidate is trained; 12 by default."""
+    """With --evaluator train or table: training epochs per candidate. Default: 12."""
     benchmark: str | None = field(default=None, metadata=affects("source"))
-    """a table of known accuracies (naswot benchmarks convert), which the ranking shows, or by which
-    --evaluator table searches."""
+    """A table of known accuracies (made by naswot benchmarks convert), to show in the ranking and to search by with
+    --evaluator table."""
     benchmark_dataset: str | None = field(default=None, metadata=affects("training"))
-    """the data set of the table's accuracies; that of --dataset by default."""
+    """The data set whose accuracies to take from --benchmark. Default: that of --dataset."""
     score: str = field(default="naswot", metadata=affects("scores"))
-    """the score to rank by: {scores}, or one of your own (module.name); for the best pick
-    within a space diversity; several as columns (naswot,synflow), the first decides; joined by + for their ranks put
-    together: the mean of log(rank / n) (jacob_cov+params), or of the ranks (jacob_cov+params:mean_rank)."""
+    """The score to rank by: {scores}, or your own (module.name). diversity finds the best picks within one space.
+    Several scores become columns, and the first one ranks (naswot,synflow). Scores joined by + rank by the mean of
+    log(rank / n) (jacob_cov+params), or by the mean rank (jacob_cov+params:mean_rank)."""
     repeats: int = field(default=1, metadata=affects("scores", least=1, most=_MOST_REPEATS))
-    """score each network with so many initializations, each on a mini-batch of its own; the ranking holds mean and
-    standard deviation."""
+    """Score each network this many times, each time with new weights and a new probe batch. The ranking has the mean
+    and the standard deviation."""
     precision: Literal["32", "bf16"] = field(default="32", metadata=affects("scores"))
-    """32 or bf16 (autocast) for the forward pass."""
+    """Precision of the forward pass: 32, or bf16 (autocast)."""
     units: Units = field(default="rectifiers", metadata=affects("scores"))
-    """what the scores of codes count: rectifiers, as the paper; all, with those of smooth activations (GELU, SiLU and
-    the like), on where their input is positive; auto for all where a network has no rectifier."""
+    """Which units count in scores of activation codes: rectifiers (ReLUs, as in the paper); all, which adds smooth
+    activations such as GELU and SiLU (on where their input is positive); or auto, which is all for networks without
+    rectifiers and rectifiers for the others."""
     calibrate: bool = field(default=False, metadata=affects("display"))
-    """instead of a search, measure what cheaper settings of naswot cost and how well they rank, on up to 100 of the
-    candidates, and recommend one."""
+    """Instead of searching, measure on up to 100 candidates how fast cheaper settings of naswot are and how well they
+    rank, and recommend one."""
 
     # What runs them.
     device: str = field(default="auto", metadata=affects("machine"))
-    """auto, cpu, cuda, cuda:1, ..."""
+    """The device to score on: auto, cpu, cuda, cuda:1, ..."""
     engine: str = field(default="local", metadata=affects("machine"))
-    """what runs the candidates: {engines}, or one of your own (module.name)."""
+    """Where workers run: {engines}, or your own (module.name)."""
     workers: int | None = field(default=None, metadata=affects("machine", least=1, most=_MOST_WORKERS))
-    """processes that score side by side, one thread each; by default one a core, or some a GPU, where the search would
-    take longer than half a minute."""
+    """Number of worker processes, with one thread each. Default: one per core, or --workers_per_gpu per GPU; a single
+    process if the search takes less than half a minute."""
     workers_per_gpu: int | None = field(default=None, metadata=affects("machine", least=1, most=_MOST_WORKERS))
-    """processes that share a GPU, in place of --workers; 4 by default with --engine local, for small networks (not
-    measured on your GPU), and 1 with others."""
+    """Number of worker processes per GPU, instead of --workers. Default: 4 with --engine local, which suits small
+    networks (it is not tuned to your GPU), and 1 with other engines."""
     timeout: float | None = field(default=None, metadata=affects("machine", least=1))
-    """seconds after which a candidate counts as hung: its worker is ended, and it is tried once more."""
+    """Seconds before a candidate counts as hung. Its worker is stopped, and the candidate is tried once more."""
     shard: str | None = field(default=None, metadata=affects("candidates"))
-    """score only a part of the candidates, such as 2/4 for the second of four, in a run folder of its own; naswot merge
-    puts the parts together."""
+    """Score only one part of the candidates, such as 2/4 for the second of four. Give each part its own --run_dir, and
+    join them with naswot merge."""
     slurm: dict[str, PlainValue] = field(default_factory=dict, metadata=affects("machine"))
-    """options of the jobs of --engine slurm, as --slurm.NAME VALUE, such as --slurm.partition gpu."""
+    """Options of the SLURM jobs of --engine slurm: --slurm.NAME VALUE, such as --slurm.partition gpu."""
     train: dict[str, PlainValue] = field(default_factory=dict, metadata=affects("training"))
-    """options of naswot train for --evaluator train, as --train.NAME VALUE, such as --train.batch_size 128."""
+    """Options of naswot train for --evaluator train: --train.NAME VALUE, such as --train.batch_size 128."""
 
     # What the networks of the ranking take on a device.
     measure: str | None = field(default=None, metadata=affects("display"))
-    """columns to add when all are scored: latency (latency_ms, measured), memory (peak_memory_mb and model_mb,
-    counted), or both with a comma between them."""
+    """Columns to add once all candidates are scored: latency (latency_ms, measured), memory (peak_memory_mb and
+    model_mb, computed), or latency,memory."""
     measure_top: int = field(default=100, metadata=affects("display", least=1))
-    """of how many networks, from the best, the latency is measured; each takes about a second."""
+    """With --measure latency: measure the best this many networks; each takes about a second."""
     latency: Literal["predicted"] | None = field(default=None, metadata=affects("candidates"))
-    """predicted: operators and 40 networks of the space are measured once on the device, in one to three minutes, and
-    predict the latency of each candidate, for the ranking and for --max_latency_ms."""
+    """predicted: predict the latency of every candidate, for the ranking and --max_latency_ms, from operators and 40
+    networks of the space that are measured once on the device (one to three minutes)."""
     latency_device: str = field(default="cpu", metadata=affects("candidates"))
-    """where latencies are measured: cpu, cuda, cuda:1, ..."""
+    """The device on which latencies are measured: cpu, cuda, cuda:1, ..."""
     latency_batch: int = field(default=1, metadata=affects("candidates", least=1, most=_MOST_IMAGES))
-    """images that go through the network together."""
+    """Images per forward pass, for latencies and memory."""
     latency_threads: int = field(default=1, metadata=affects("candidates", least=1, most=_MOST_DEVICES))
-    """threads of the CPU."""
+    """CPU threads when latencies are measured."""
     latency_runtime: Literal["torch", "compiled", "onnxruntime"] = field(
         default="torch", metadata=affects("candidates")
     )
-    """what runs the network: torch, compiled (torch.compile), or onnxruntime."""
+    """The runtime whose latencies are measured: torch, compiled (torch.compile), or onnxruntime."""
     latency_precision: Literal["32", "bf16"] = field(default="32", metadata=affects("candidates"))
-    """of weights and images in torch, compiled or not."""
+    """Precision of weights and images with --latency_runtime torch or compiled."""
     latency_channels_last: bool = field(default=False, metadata=affects("candidates"))
-    """whether the images lie in channels_last memory."""
+    """Measure latencies with images in channels_last memory format."""
 
     # What becomes of the ranking.
     objectives: str | None = field(default=None, metadata=affects("candidates"))
-    """columns of the ranking that candidates are to be good in at once, such as robust,latency_ms: scores shall be high
-    and costs low, or as NAME:max and NAME:min say; the ranking then has a column pareto_rank, 1 for the front."""
+    """Columns of the ranking to optimise together, such as robust,latency_ms. Scores are maximised and costs minimised;
+    NAME:max and NAME:min override this. Adds a column pareto_rank, which is 1 on the Pareto front."""
     top: int = field(default=10, metadata=affects("display", least=1))
-    """how many of the ranking to print."""
+    """Number of architectures to print."""
     select: Select = field(default="top", metadata=affects("display"))
-    """which networks naswot train picks: the top, or as many spread evenly over the ranking, or along the front of
-    --objectives (pareto)."""
+    """How naswot train picks from the ranking: top, spread (evenly over the ranking), or pareto (along the front of
+    --objectives)."""
     run_dir: str = field(default="runs/search", metadata=affects("machine"))
-    """the folder of all results; the command continues what it finds there."""
+    """The run folder. The same command continues an unfinished run in it."""
     overwrite: bool = field(default=False, metadata=affects("display"))
-    """begin anew where run_dir was made with other settings."""
+    """Start over if run_dir was made with different settings."""
     trust: bool = field(default=False, metadata=affects("display"))
-    """import the code that a --config file names by its import path, as space or dataset."""
+    """Allow a --config file to name your own code by import path (as space, dataset, ...), which is then run."""
     logger: str = field(default="wandb", metadata=affects("display"))
-    """what shows the run: {loggers}, or one of your own (module.make_logger); several with commas between them."""
+    """Where to log the run: {loggers}, or your own (module.make_logger); separate several by commas."""
     wandb: WandbConfig = field(default_factory=WandbConfig, metadata=affects("display"))
-    """where runs are shown."""
+    """Options of the wandb logger."""
 
     def __post_init__(self) -> None:
         _check_bounds(self)
         side = self.probe_size or self.image_size or 32
         if 12 * self.batch_size * side**2 > _MOST_BYTES:
             raise UserError(
-                f"--batch_size {self.batch_size} of {side} x {side} images: they alone take "
-                f"{12 * self.batch_size * side**2 / 2**30:.0f} GiB; choose fewer, or smaller ones with --probe_size"
+                f"--batch_size {self.batch_size} with {side} x {side} images: the images alone take "
+                f"{12 * self.batch_size * side**2 / 2**30:.0f} GiB; use fewer, or make them smaller with --probe_size"
             )
         if self.select == "pareto" and self.objectives is None:
-            raise UserError("--select pareto: the front is that of several columns; give --objectives, too")
+            raise UserError("--select pareto: a Pareto front needs several objectives; name them with --objectives")
         if self.part() and self.calibrate:
-            raise UserError(f"--shard {self.shard} and --calibrate: a sample is calibrated on; leave one of them out")
+            raise UserError(f"--shard {self.shard} and --calibrate do not go together; leave one of them out")
 
     def part(self) -> tuple[int, int] | None:
         """Return the numbers of ``shard``: which part, and of how many; None for all candidates."""
@@ -264,30 +268,30 @@ class SearchConfig:
             return None
         found = re.fullmatch(r"([1-9]\d{0,5})/([1-9]\d{0,5})", self.shard, re.ASCII)
         if not found or int(found[1]) > int(found[2]):
-            raise UserError(f"--shard {self.shard}: expected one of several parts, such as 2/4 for the second of four")
+            raise UserError(f"--shard {self.shard}: expected PART/PARTS, such as 2/4 for the second of four")
         return int(found[1]), int(found[2])
 
 
 @dataclass
 class MergeConfig:
-    """Put the shards of a search together."""
+    """Merge the shards of a search into one run folder."""
 
     run_dir: str
-    """the folder of the whole search; the command continues what it finds there."""
+    """The run folder to write. The same command continues an unfinished merge."""
     shards: list[str] = field(default_factory=list)
-    """the run folders of all shards, which need no option: --run_dir NEW SHARD SHARD ..."""
+    """The run folders of all shards. The option's name may be left out: --run_dir NEW SHARD SHARD ..."""
     architectures: str | None = None
-    """where the file of the candidates lies here; where it lay for the shards by default."""
+    """The path of the --architectures file on this machine. Default: the path that the shards used."""
     data_dir: str | None = None
-    """where the data set lies here; where it lay for the first shard by default."""
+    """The folder of the data set on this machine. Default: the folder that the first shard used."""
     space: str | None = None
-    """the space of the shards, where its code is yours (module.name): it is imported."""
+    """The space of the shards if it is your own (module.name); naming it here allows its code to be imported."""
     trust: bool = False
-    """import the code that the shards name by its import path, as space or dataset."""
+    """Allow the shards to name your own code by import path (as space, dataset, ...), which is then run."""
     overwrite: bool = False
-    """begin anew where run_dir was made with other settings."""
+    """Start over if run_dir was made with different settings."""
     wandb: WandbConfig = field(default_factory=WandbConfig)
-    """where the run is shown."""
+    """Options of the wandb logger."""
 
 
 @dataclass
@@ -296,121 +300,122 @@ class TrainConfig:
 
     # Which networks are trained, and with which seeds.
     run_dir: str = field(default="runs/search", metadata=affects("machine"))
-    """the run folder of a search, or a new one with --architecture."""
+    """The run folder of a search; with --architecture, it may be new."""
     top: int = field(default=3, metadata=affects("candidates", least=1))
-    """how many of the ranking to train."""
+    """Number of architectures to train."""
     select: Select | None = field(default=None, metadata=affects("candidates"))
-    """the top of the ranking, or spread evenly over it, or along the front of its objectives (pareto); as the search
-    said by default."""
+    """How to pick from the ranking: top, spread (evenly over the ranking), or pareto (along the front of its
+    objectives). Default: as in the search."""
     picks: str | int | None = field(default=None, metadata=affects("candidates"))
-    """instead of --top and --select: all of the ranking, or ranks such as 1,5,10-12."""
+    """The ranks to train, such as 1,5,10-12, or all; replaces --top and --select."""
     controls: int = field(default=0, metadata=affects("candidates", least=0))
-    """train so many random candidates of the search, too, and say what the picks gain over them."""
+    """Also train this many random candidates of the search, and report what the picks gain over them."""
     architecture: str | None = field(default=None, metadata=affects("candidates"))
-    """one architecture to train instead of a ranking's picks."""
+    """Train this one architecture instead of picks of a ranking."""
     space: str | None = field(default=None, metadata=affects("candidates"))
-    """the search space of --architecture; that of the ranking by default."""
+    """The search space of --architecture. Default: as in the search."""
     canonical: bool = field(default=True, metadata=affects("candidates"))
-    """with --architecture, train the network without its dead branches; a ranking's own setting otherwise."""
+    """With --architecture: remove dead branches before training. Picks of a ranking are trained as they were scored."""
     seed: int | None = field(default=None, metadata=affects("candidates", least=0, most=_MOST_SEED))
-    """seeds the weights, the order of images and the augmentation; that of the ranking by default."""
+    """Seed of the weights, the order of images and the augmentation. Default: as in the search."""
     seeds: str | int | list[int] | None = field(default=None, metadata=affects("candidates"))
-    """several seeds, such as 777,888,999: each pick is trained with each, and the comparison has their mean and
+    """Train each pick once with each of these seeds, such as 777,888,999; the comparison reports the mean and the
     standard deviation."""
     overwrite: bool = field(default=False, metadata=affects("display"))
-    """train again picks whose results were made with other settings or images."""
+    """Retrain picks whose results were made with different settings or images."""
     trust: bool = field(default=False, metadata=affects("display"))
-    """import the code that the run folder or a --config file names by its import path, as space or dataset."""
+    """Allow the run folder or a --config file to name your own code by import path (as space, dataset, ...), which is
+    then run."""
 
     # What they are trained on.
     dataset: str | None = field(default=None, metadata=affects("training"))
-    """the data set to train on; that of the ranking by default. {datasets}, one of your own (module.name) or of Hugging
-    Face (hf:FOLDER)."""
+    """The data set to train on: {datasets}, your own (module.name), or a Hugging Face data set on disk (hf:FOLDER).
+    Default: as in the search."""
     data_dir: str | None = field(default=None, metadata=affects("source"))
-    """the folder of the data set; that of the ranking by default."""
+    """The folder of the data set. Default: as in the search."""
     image_size: int | None = field(default=None, metadata=affects("training", least=1, most=_MOST_SIDE))
-    """side of the images of an imagefolder; that of the ranking by default."""
+    """Resize the images of an imagefolder to this side in pixels. Default: as in the search."""
     split_file: str | None = field(default=None, metadata=affects("source"))
-    """the official x-valid and x-test lists of cifar100 or imagenet16-120; that of the ranking by default."""
+    """The file of the official x-valid and x-test lists of cifar100 or imagenet16-120. Default: as in the search."""
 
     # How they are trained: a recipe, and what differs from it.
     recipe: str = field(default="nasbench201-200", metadata=affects("training"))
-    """how a benchmark trains its networks ({recipes}); the options from --epochs to --drop_path override it."""
+    """The training recipe of a benchmark: {recipes}. The options from --epochs to --drop_path override parts of it."""
     epochs: int | None = field(default=None, metadata=affects("training", least=1, most=_MOST_EPOCHS))
-    """training epochs; the learning rate falls to zero over them."""
+    """Number of training epochs. The learning rate decays to zero over them (cosine)."""
     batch_size: int | None = field(default=None, metadata=affects("training", least=2, most=_MOST_BATCH))
-    """images a training step, of all devices together."""
+    """Images per training step, over all devices."""
     optimizer: Literal["sgd", "rmsprop", "adamw"] | None = field(default=None, metadata=affects("training"))
-    """sgd (Nesterov), rmsprop, or adamw (with a learning rate of 0.001 and a weight decay of 0.05)."""
+    """sgd (Nesterov), rmsprop, or adamw (which sets the learning rate to 0.001 and the weight decay to 0.05)."""
     lr: float | None = field(default=None, metadata=affects("training", least=0))
-    """initial learning rate."""
+    """Initial learning rate."""
     warmup_epochs: int | None = field(default=None, metadata=affects("training", least=0))
-    """epochs over which the learning rate first rises, step by step; 0 by default."""
+    """Epochs of linear learning rate warm-up. Default: 0."""
     momentum: float | None = field(default=None, metadata=affects("training", least=0))
-    """of the optimizer."""
+    """Momentum of the optimizer."""
     weight_decay: float | None = field(default=None, metadata=affects("training", least=0))
-    """L2 penalty of all parameters."""
+    """L2 penalty on all parameters."""
     gradient_clip: float | None = field(default=None, metadata=affects("training", least=0))
-    """largest norm of the gradient."""
+    """Clip the gradient to this norm."""
     flip: bool | None = field(default=None, metadata=affects("training"))
-    """mirror training images at random; true by default, but for digits."""
+    """Mirror training images at random. Default: true, except for digits."""
     crop_padding: int | None = field(default=None, metadata=affects("training", least=0, most=_MOST_SIDE))
-    """zeros around a training image, out of which it is cropped at random; an eighth of its side by default."""
+    """Pad each training image with this many zeros on each side, and crop at random. Default: an eighth of its side."""
     class_weights: bool | None = field(default=None, metadata=affects("training"))
-    """give each class the same weight in the training loss, however many images it has; false by default."""
+    """Weight the training loss so that every class counts equally, however many images it has. Default: false."""
 
     # Targets, heads and paths; of the recipe, too.
     label_smoothing: float | None = field(default=None, metadata=affects("training"))
-    """share of the target spread over all classes."""
+    """Label smoothing: the share of the target that is spread over all classes."""
     auxiliary_weight: float | None = field(default=None, metadata=affects("training", least=0))
-    """weight of the loss of an auxiliary head (cell spaces nds_*); 0 for no head."""
+    """Loss weight of the auxiliary head (cell spaces nds_* only); 0 for no head."""
     drop_path: float | None = field(default=None, metadata=affects("training"))
-    """probability of drop path (cell spaces nds_*), growing from 0 over the epochs."""
+    """Drop path probability in the last epoch, growing from 0 in the first (cell spaces nds_* only)."""
 
     # The score during training.
     early_points: int = field(default=8, metadata=affects("training", least=0, most=_MOST_POINTS))
-    """score points in each of the first two epochs (left panel of Figure 6)."""
+    """How often to score the network during training in each of the first two epochs (left panel of Figure 6)."""
     probe_batch_size: int | None = field(default=None, metadata=affects("training", least=2, most=_MOST_IMAGES))
-    """images in the mini-batch of the trajectory; that of the ranking (128) by default."""
+    """Images in the probe batch, on which the network is scored during training. Default: as in the search (128)."""
     probe_split: ProbeSplit = field(default="train", metadata=affects("training"))
-    """where they are from: training images, or test images, which the network never learns from."""
+    """Where the probe batch comes from: training images, or test images, which the network never learns from."""
     score_batch_norm: ScoreBatchNorm = field(default="batch", metadata=affects("training"))
-    """BatchNorm while the score is taken: by the mini-batch (the paper's), by its running statistics, or one score of
-    each."""
+    """BatchNorm statistics while scoring: of the probe batch (batch, as in the paper), running, or both, one score
+    for each."""
     units: Units | None = field(default=None, metadata=affects("training"))
-    """what the score counts: rectifiers, all, or auto; as the search said by default."""
+    """Which units the score counts: rectifiers, all, or auto (see naswot search --help). Default: as in the search."""
 
     # What trains a pick.
     precision: str = field(default="32-true", metadata=affects("training"))
-    """a precision of Lightning's Trainer, such as 32-true, bf16-mixed or 16-mixed."""
+    """Precision of Lightning's Trainer, such as 32-true, bf16-mixed or 16-mixed."""
     compile: bool | Literal["reduce-overhead"] = field(default=False, metadata=affects("training"))
-    """train through torch.compile; reduce-overhead is its mode with CUDA graphs."""
+    """Train with torch.compile; reduce-overhead selects its mode with CUDA graphs."""
     deterministic: bool = field(default=False, metadata=affects("training"))
-    """refuse operations whose result is not the same each time."""
+    """Fail on operations that are not deterministic."""
     accelerator: str = field(default="auto", metadata=affects("machine"))
-    """auto, cpu, gpu, ..."""
+    """Accelerator of Lightning's Trainer: auto, cpu, gpu, ..."""
     engine: str = field(default="local", metadata=affects("machine"))
-    """what runs the picks: {engines}, or one of your own (module.name)."""
+    """Where picks are trained: {engines}, or your own (module.name)."""
     workers: int | None = field(default=None, metadata=affects("machine", least=1, most=_MOST_DEVICES))
-    """picks that train side by side; by default one a GPU, or one a core."""
+    """Number of picks to train in parallel. Default: one per GPU, or one per core."""
     threads: int | None = field(default=None, metadata=affects("machine", least=1, most=_MOST_DEVICES))
-    """threads of a pick's process; by default the cores, shared out among the workers."""
+    """CPU threads per pick. Default: the cores, divided among the workers."""
     devices: int = field(default=1, metadata=affects("machine", least=1, most=_MOST_DEVICES))
-    """how many devices train one pick together, on each node."""
+    """Devices per node that train one pick together."""
     num_nodes: int = field(default=1, metadata=affects("machine", least=1, most=_MOST_DEVICES))
-    """how many nodes train one pick together; srun or torchrun starts the command once per device."""
+    """Nodes that train one pick together; start the command once per device, with srun or torchrun."""
     slurm: dict[str, PlainValue] = field(default_factory=dict, metadata=affects("machine"))
-    """options of the jobs of --engine slurm, as --slurm.NAME VALUE, such as --slurm.partition gpu."""
+    """Options of the SLURM jobs of --engine slurm: --slurm.NAME VALUE, such as --slurm.partition gpu."""
     strategy: str = field(default="auto", metadata=affects("machine"))
-    """of Lightning's Trainer, such as ddp."""
+    """Strategy of Lightning's Trainer, such as ddp."""
     trainer: dict[str, PlainValue] = field(default_factory=dict, metadata=affects("training"))
-    """any other argument of Lightning's Trainer, as --trainer.NAME VALUE."""
+    """Any other argument of Lightning's Trainer: --trainer.NAME VALUE."""
 
     # Where runs are shown.
     logger: str = field(default="wandb", metadata=affects("display"))
-    """what shows the run: {loggers}, or one of your own (module.make_logger); several with commas between them."""
+    """Where to log the run: {loggers}, or your own (module.make_logger); separate several by commas."""
     wandb: WandbConfig = field(default_factory=WandbConfig, metadata=affects("display"))
-    """where runs are shown."""
+    """Options of the wandb logger."""
 
     def __post_init__(self) -> None:
         for name in ("accelerator", "devices", "num_nodes", "strategy", "deterministic"):
@@ -424,8 +429,7 @@ class TrainConfig:
         _check_bounds(self)
         if self.num_nodes > 1 and (self.engine != "local" or (self.workers or 1) > 1):
             raise UserError(
-                f"--num_nodes {self.num_nodes}: all nodes train one pick after the other; leave --engine and --workers "
-                "out"
+                f"--num_nodes {self.num_nodes}: all nodes train one pick at a time; leave out --engine and --workers"
             )
         for name, share in (("label_smoothing", self.label_smoothing), ("drop_path", self.drop_path)):
             if share is not None and not 0 <= share < 1:
@@ -441,41 +445,41 @@ class TrainConfig:
         if not seeds or len(set(seeds)) < len(words) or max(seeds) > _MOST_SEED[0]:
             raise UserError(f"--seeds {self.seeds}: expected different whole numbers from 0, such as 777,888,999")
         if self.seed is not None:
-            raise UserError(f"--seed {self.seed} and --seeds {self.seeds}: give one of them")
+            raise UserError(f"--seed {self.seed} and --seeds {self.seeds}: give only one of them")
         return seeds
 
 
 @dataclass
 class ExportConfig:
-    """Write a trained model into a folder that runs without this package."""
+    """Export a trained model into a folder that runs without this package."""
 
     run_dir: str = "runs/search"
-    """the run folder of naswot train."""
+    """The run folder of naswot train."""
     pick: str | int = "best"
-    """best, the pick with the highest validation accuracy; or a rank; or the name of a folder in picks/."""
+    """The pick to export: best (the highest validation accuracy), a rank, or the name of a folder in picks/."""
     format: str = "state_dict,pt2"
-    """what to write, separated by commas: state_dict (weights alone), pt2 (the exported program, for torch alone),
-    onnx."""
+    """Formats to write, separated by commas: state_dict (weights only), pt2 (a torch.export program, which needs only
+    torch), onnx."""
     output: str = "model"
-    """the folder to write."""
+    """The folder to write."""
     trust: bool = False
-    """import the space that the run folder names by its import path."""
+    """Allow the run folder to name your own space by import path, whose code is then run."""
 
 
 @dataclass
 class PredictConfig:
-    """Say what is on images, with a model that export wrote."""
+    """Classify images with a model that naswot export wrote."""
 
     images: list[str] = field(default_factory=list)
-    """files, or folders of them."""
+    """Image files, or folders of images. The option's name may be left out."""
     model: str = "model"
-    """the folder of the model, or a run folder, of which the best pick is taken."""
+    """The folder of the model, or a run folder, whose best pick is used."""
     csv: str | None = None
-    """a CSV file to write: image, class, probability."""
+    """Also write the predictions to this CSV file: image, class, probability."""
     batch_size: int = field(default=64, metadata=affects("machine", least=1))
-    """images that go through the network together."""
+    """Images per forward pass."""
     trust: bool = False
-    """import the space that the model names by its import path."""
+    """Allow the model to name your own space by import path, whose code is then run."""
 
     def __post_init__(self) -> None:
         _check_bounds(self)

@@ -25,28 +25,30 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "search": Command("rank untrained networks of a search space", "config:SearchConfig", "cli.search:run_search"),
-    "train": Command("train the picks of a ranking, and compare them", "config:TrainConfig", "cli.train:run_training"),
+    "train": Command("train the picks of a ranking and compare them", "config:TrainConfig", "cli.train:run_training"),
     "report": Command(
-        "draw the page and the figures of a run again", "report.settings:ReportConfig", "cli.report:run_report"
+        "write the report page and the figures of a run", "report.settings:ReportConfig", "cli.report:run_report"
     ),
     "compare": Command(
         "compare several runs on one page", "report.settings:ReportConfig", "cli.report:run_report", ["run_dir"]
     ),
     "study": Command(
-        "say which score to trust on a space, from trained picks", "study.settings:StudyConfig", "study.report:study"
+        "report which score to trust on a space",
+        "study.settings:StudyConfig",
+        "study.report:study",
     ),
     "export": Command(
-        "write a trained model into a folder that needs torch alone", "config:ExportConfig", "cli.models:export"
+        "export a trained model into a folder that needs only torch", "config:ExportConfig", "cli.models:export"
     ),
     "predict": Command(
-        "say what is on images, with an exported model", "config:PredictConfig", "cli.models:predict", ["images"]
+        "classify images with an exported model", "config:PredictConfig", "cli.models:predict", ["images"]
     ),
     "spaces": Command(
         "list the search spaces, or draw an architecture", "cli.spaces:SpacesConfig", "cli.spaces:run_spaces", ["space"]
     ),
-    "benchmarks": Command("convert and show tables of known accuracies"),
-    "reproduce": Command("make the paper's tables and figures"),
-    "merge": Command("put the shards of a search together", "config:MergeConfig", "cli.search:run_merge", ["shards"]),
+    "benchmarks": Command("convert, show and export tables of known accuracies"),
+    "reproduce": Command("reproduce the paper's tables and figures"),
+    "merge": Command("merge the shards of a search", "config:MergeConfig", "cli.search:run_merge", ["shards"]),
 }
 
 

@@ -16,43 +16,47 @@ if TYPE_CHECKING:
     from naswot_lightning.benchmarks import Table
 
 PROG = "naswot benchmarks"
-_USAGE = "convert FILE [--output TABLE.npz], show TABLE [ARCHITECTURE], or export TABLE --parquet FILE"
+_USAGE = {
+    "convert FILE [--output TABLE.npz]": "convert the official file of a benchmark into a small table",
+    "show TABLE [ARCHITECTURE]": "print what is in a table",
+    "export TABLE --parquet FILE": "export the accuracies of a table for other programs",
+}
 
 
 @dataclass
 class ConvertConfig:
-    """Make one small table of an official file, once."""
+    """Convert the official file of a benchmark into a small table."""
 
     file: str
-    """the file, or folder, which needs no option: convert FILE."""
+    """The file or folder to convert. The option's name may be left out: convert FILE."""
     output: str | None = None
-    """the table; beside FILE, under its name with the ending .npz, by default."""
+    """The table to write. Default: FILE with the suffix .npz."""
     space: str | None = None
-    """the search space of the architectures, where the file does not tell."""
+    """The search space of the architectures, if it cannot be told from the file."""
 
 
 @dataclass
 class ShowConfig:
-    """Print what a table knows."""
+    """Print what is in a table: an overview, or everything about one architecture."""
 
     file: str
-    """the table, which needs no option: show TABLE."""
+    """The table to show. The option's name may be left out: show TABLE."""
     architecture: str | None = None
-    """one of its architectures; all that is known of it is printed."""
+    """The architecture to show. The option's name may be left out: show TABLE ARCHITECTURE."""
     space: str | None = None
-    """the search space of a CSV's architectures, where they do not tell."""
+    """The search space of the architectures of a CSV file, if it cannot be told from them."""
 
 
 @dataclass
 class ExportConfig:
-    """Write a table for other programs."""
+    """Export the accuracies of a table for other programs."""
 
     file: str
-    """the table, which needs no option: export TABLE."""
+    """The table to export. The option's name may be left out: export TABLE."""
     parquet: str
-    """the file to write; it needs the extra [parquet]."""
+    """The Parquet file to write (needs the extra [parquet])."""
     space: str | None = None
-    """the search space of a CSV's architectures, where they do not tell."""
+    """The search space of the architectures of a CSV file, if it cannot be told from them."""
 
 
 def convert_table(config: ConvertConfig) -> int:
@@ -61,7 +65,7 @@ def convert_table(config: ConvertConfig) -> int:
 
     output = None if config.output is None else Path(config.output)
     if output is not None and output.suffix != ".npz":
-        raise UserError(f"--output {config.output}: expected a name that ends with .npz")
+        raise UserError(f"--output {config.output}: expected a name that ends in .npz")
     table, path = convert(Path(config.file), output, config.space)
     size = path.stat().st_size / 1000
     print(one_line(f"{path}: {len(table.architectures):,} architectures of {table.space}, {size:,.0f} kB"))
@@ -85,7 +89,7 @@ def show_table(config: ShowConfig) -> int:
             print_table("", ("known", "least", "median", "most", "data set", "column"), _further(table))
         return 0
     if config.architecture not in table:
-        raise UserError(f"{table.name} does not know {config.architecture}")
+        raise UserError(f"{config.architecture}: not in the table {table.name}")
     columns = ("data set", "split", "epochs", "accuracy (%)", "loss", "training (s)", "params", "MACs", "by seed (%)")
     number, known = table.number(config.architecture), []
     for dataset, split, epochs, _ in table.known:
@@ -121,7 +125,7 @@ def export_table(config: ExportConfig) -> int:
 
     table = open_benchmark(config.file, config.space)
     if not table.known:
-        raise UserError(f"{config.file}: no accuracies in it; export writes a row for each")
+        raise UserError(f"{config.file}: the table has no accuracies to export")
     lines = table.write_parquet(Path(config.parquet))
     print(f"{config.parquet}: {lines:,} accuracies")
     return 0
@@ -137,6 +141,9 @@ def main(words: Sequence[str]) -> int:
     if command == "export":
         return run_command(export_table, ExportConfig, f"{PROG} export", rest, ["file"])
     wanted = command in ("--help", "-h")
-    usage = f"{PROG} {_USAGE}; each has a --help"
-    print(usage if wanted else f"{PROG}: error: {command}: expected {usage}", file=None if wanted else sys.stderr)
-    return 0 if wanted else 2
+    if wanted:
+        print(f"{PROG} COMMAND ...: tables of known accuracies; each command has a --help\n")
+        print("\n".join(f"  {usage:42s} {what}" for usage, what in _USAGE.items()))
+        return 0
+    print(f"{PROG}: error: unknown command {command!r}, expected convert, show or export", file=sys.stderr)
+    return 2

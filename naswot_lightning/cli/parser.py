@@ -194,7 +194,9 @@ def parse(settings: type[Settings], argv: Sequence[str] | None, prog: str, posit
     doc = (settings.__doc__ or "").split("\n")[0]
     # No abbreviations: what is asked of --space must be said by that word.
     parser = _OneLineParser(prog=prog, description=doc, default_env=False, allow_abbrev=False)
-    parser.add_argument("--config", action=ActionConfigFile, help="a YAML file of options; options override it")
+    parser.add_argument(
+        "--config", action=ActionConfigFile, help="A YAML file of options; the command line overrides it."
+    )
     parser.add_class_arguments(settings)
     for action in parser._actions:
         for what, names in choices().items():

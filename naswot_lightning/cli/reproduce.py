@@ -18,7 +18,7 @@ def main(words: Sequence[str]) -> int:
     """Reproduce one of the paper's tables or figures; return the exit code."""
     name, *rest = words or ["--help"]
     if name in ("--help", "-h"):
-        print(f"{PROG} NAME --benchmark TABLE ...; each has a --help\n")
+        print(f"{PROG} NAME --benchmark TABLE ...: the paper's tables and figures; each has a --help\n")
         print("\n".join(f"  {each:11s} {result.title}" for each, result in RESULTS.items()))
         return 0
     try:
@@ -29,7 +29,7 @@ def main(words: Sequence[str]) -> int:
 
     def run(settings: Scoring) -> int:
         if Path(settings.out).is_file():
-            raise UserError(f"--out {settings.out}: there is a file of that name; choose a folder")
+            raise UserError(f"--out {settings.out}: expected a folder, but this is a file; choose another name")
         return reproduce(name, settings)
 
     return run_command(run, result.settings, f"{PROG} {name}", rest)

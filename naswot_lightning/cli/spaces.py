@@ -17,24 +17,25 @@ class SpacesConfig:
     """List the search spaces, or draw an architecture of one."""
 
     space: str | None = None
-    """a name of the list, or the import path of your own, which needs no option; NAME:OPTION=VALUE,..."""
+    """A search space from the list, or your own (module.name), optionally with options: NAME:OPTION=VALUE,... The
+    option's name may be left out."""
     architecture: str | None = None
-    """what to draw; a random one by default, which is printed."""
+    """The architecture to draw. Default: a random one, which is printed."""
     seed: int = 0
-    """of the random architecture."""
+    """Seed of the random architecture."""
     output: str | None = None
-    """a PNG or SVG file."""
+    """The PNG or SVG file to write."""
 
 
 def run_spaces(config: SpacesConfig) -> int:
     """List the spaces or draw an architecture; return 0."""
     if config.space is None:
         if config.architecture or config.output:
-            raise UserError("name the space that the architecture is of")
+            raise UserError("--space is missing: name the space of the architecture, such as nasbench201")
         print_spaces()
         return 0
     if config.output is None:
-        raise UserError("--output FILE.png or FILE.svg is needed to draw an architecture")
+        raise UserError("--output is missing: name the picture to write, such as --output cell.png or cell.svg")
     # Loads torch and what draws.
     from naswot_lightning.spaces.drawing import check_suffix, draw
 

@@ -15,35 +15,36 @@ ALL = "all"
 
 @dataclass
 class ReportConfig:
-    """Write report.html and figures of a run from its files, also of one that is still at work."""
+    """Write report.html and the figures of a run, even while it is still running; compare several runs on one page."""
 
     run_dir: list[str] = field(default_factory=list)
-    """the run folder of a search or of trainings; several are compared, in comparison.html and a figure."""
+    """The run folder of naswot search or naswot train. Several are compared in comparison.html and a figure."""
     figure: list[str] = field(default_factory=list)
-    """only these figures: {figures}, of your own (module.name), or all; by default each that the files have something
-    to show of, and report.html.
-    figure1, figure5 and jacobian_histograms score networks anew where they are named; scores of figure5 are kept."""
+    """Draw only these figures: {figures}, your own (module.name), or all. Default: report.html and every figure for
+    which the run has data. figure1, figure5 and jacobian_histograms, if named, score networks again; the scores of
+    figure5 are kept."""
     format: list[str] = field(default_factory=lambda: ["png"])
-    """the files of each: png, svg, pdf."""
+    """File formats of each figure: png, svg, pdf."""
     out: str | None = None
-    """the folder of what is written; by default the run folder, and figures in it, or of several runs the current
-    folder."""
+    """The folder to write to. Default: the run folder, with figures in its folder figures; for several runs, the
+    current folder."""
     samples: int = 20
-    """of figure5: scores of each network, each way."""
+    """figure5: number of scores per network in each panel."""
     batch_sizes: list[int] = field(default_factory=lambda: [32, 64, 128, 256])
-    """of figure5: images of the mini-batches of its fourth panel."""
+    """figure5: batch sizes of the fourth panel."""
     data_dir: str | None = None
-    """the folder of the data set, for figures that score networks anew; by default that of the search."""
+    """The folder of the data set, for figures that score networks again. Default: as in the search."""
     device: str = "auto"
-    """for the same figures: auto, cpu, cuda, cuda:1, ..."""
+    """The device for figures that score networks again: auto, cpu, cuda, cuda:1, ..."""
     overwrite: bool = False
-    """measure figure5 anew where its scores were measured with other settings."""
+    """figure5: measure again if its scores were measured with different settings."""
     trust: bool = False
-    """import the code that the run folder names: its space and data set for these figures, and its score."""
+    """Allow the run folder to name your own code by import path (space and data set, for figures that score networks
+    again, and score), which is then run."""
 
     def __post_init__(self) -> None:
         if not self.run_dir:
-            raise UserError("--run_dir: give a run folder, such as --run_dir runs/mine")
+            raise UserError("--run_dir is missing: give a run folder, such as --run_dir runs/mine")
         names = [*names_of("figure"), ALL]
         self.figure = [n if is_import_path(n) else expect_name("figure", n, names) for n in _split(self.figure)]
         self.format = [expect_name("format", name, FORMATS) for name in _split(self.format)]

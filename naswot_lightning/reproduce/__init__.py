@@ -28,14 +28,14 @@ class Result:
 
 # In the order of the help.
 RESULTS = {
-    "table1": Result("NAS-Bench-101: searches beside published ones", CellSettings, "paper_tables:reproduce_table1"),
-    "table2": Result("NAS-Bench-201 (a), NATS-Bench size (b)", TableSettings, "paper_tables:reproduce_table2"),
-    "figure3": Result("the score against accuracy, by space and data set", PanelSettings, "figures:reproduce_panels"),
+    "table1": Result("searches of NAS-Bench-101", CellSettings, "paper_tables:reproduce_table1"),
+    "table2": Result("searches of NAS-Bench-201 and NATS-Bench size", TableSettings, "paper_tables:reproduce_table2"),
+    "figure3": Result("score against accuracy by space and data set", PanelSettings, "figures:reproduce_panels"),
     "figure4": Result("Kendall's tau of several scores", BarSettings, "figures:reproduce_figure4"),
-    "figure5": Result("mini-batches, noise, weights, batch sizes", AblationSettings, "figures:reproduce_figure5"),
-    "figure9": Result("Figure 3 of NATS-Bench size", PanelSettings, "figures:reproduce_panels"),
-    "figure10": Result("Figure 3 of NDS, fixed width and depth", PanelSettings, "figures:reproduce_panels"),
-    "algorithms": Result("best so far of several searches", AlgorithmSettings, "figures:reproduce_algorithms"),
+    "figure5": Result("score by images, weights and batch size", AblationSettings, "figures:reproduce_figure5"),
+    "figure9": Result("Figure 3 for NATS-Bench size", PanelSettings, "figures:reproduce_panels"),
+    "figure10": Result("Figure 3 for NDS with fixed width and depth", PanelSettings, "figures:reproduce_panels"),
+    "algorithms": Result("best so far of search algorithms", AlgorithmSettings, "figures:reproduce_algorithms"),
 }
 
 

@@ -23,37 +23,40 @@ class Scoring:
     """Tables of known accuracies, and how their architectures are scored."""
 
     benchmark: list[str] = field(default_factory=list)
-    """tables of known accuracies (naswot benchmarks convert), one or several."""
+    """One or more tables of known accuracies (made by naswot benchmarks convert)."""
     space: str | None = None
-    """the search space of a CSV's architectures, where they do not tell, or another variant of it whose networks are
-    scored; NAS-Bench-101's cells are scored in nasbench101_16, as published, by default."""
+    """The search space of the architectures of a CSV file, if it cannot be told from them; or another variant of the
+    table's space, in which networks are scored. Default for NAS-Bench-101: nasbench101_16, as in the paper."""
     dataset: list[str] = field(default_factory=lambda: ["cifar10"])
-    """where the mini-batches come from: {datasets} or noise; of several, each is used for its own accuracies, and the
-    first for all others."""
+    """The data sets of the probe batches: {datasets} or noise. With several, each is used for its own accuracies, and
+    the first one for all other accuracies."""
     data_dir: str = "data"
-    """the folder of the data sets."""
+    """The folder of the data sets."""
     image_size: int | None = None
-    """side of the images of an imagefolder; their own size by default."""
+    """Resize the images of an imagefolder to this side in pixels. Default: keep their size."""
     batch_size: int = _within(2, 10_000, 128)
-    """images in the mini-batch."""
+    """Number of images in the probe batch."""
     seed: int = _within(0, 2**32 - 1, 0)
-    """seeds the draws, the mini-batch and the weights."""
+    """Seed of the drawn architectures, the probe batch and the weights."""
     canonical: bool = True
-    """score networks without their dead branches, equal networks once; false for the paper's count."""
+    """Remove dead branches before scoring, and score equal networks once. With false, networks are scored as written,
+    as in the paper."""
     device: str = "auto"
-    """auto, cpu, cuda, cuda:1, ..."""
+    """The device to score on: auto, cpu, cuda, cuda:1, ..."""
     workers: int | None = None
-    """processes that score side by side; as in naswot search by default."""
+    """Number of worker processes. Default: as in naswot search."""
     out: str = "runs/reproduce"
-    """the folder of the scores, which later commands use again, and of the tables and figures."""
+    """The folder for the tables and figures, and for the scores, which later commands reuse."""
     overwrite: bool = False
-    """score anew where the scores in out were made with other settings."""
+    """Score again if the scores in --out were made with different settings."""
 
     def __post_init__(self) -> None:
         if not self.benchmark:
-            raise UserError("--benchmark: give a table of known accuracies, such as --benchmark NAS-Bench-201.npz")
+            raise UserError(
+                "--benchmark is missing: give a table of known accuracies, such as --benchmark NAS-Bench-201.npz"
+            )
         if not self.dataset:
-            raise UserError("--dataset: give the data set of the mini-batches, such as --dataset cifar10")
+            raise UserError("--dataset: give the data set of the probe batches, such as --dataset cifar10")
         for name in self.dataset:
             expect_name("dataset", name, [*DATASETS, "noise"])
         for name in getattr(self, "scores", ()):
@@ -68,44 +71,45 @@ class Scoring:
 
 @dataclass
 class TableSettings(Scoring):
-    """Table 2: what searches pick, beside the published numbers."""
+    """Table 2: the accuracy of the architectures that searches pick, next to the published numbers."""
 
     runs: int = _within(1, _MOST_RUNS, 500)
-    """runs of searches that look scores up: N architectures drawn anew, the best by its score."""
+    """Number of searches by score; each draws N architectures and picks the one with the best score."""
     searches: int = _within(1, _MOST_RUNS, 50)
-    """runs of searches with feedback: REA, AREA, REINFORCE, BOHB."""
+    """Number of searches by accuracy with each of REA, AREA, REINFORCE and BOHB."""
     budget: float = _within(1, 1e9, 12_000.0)
-    """seconds of training, as the table has them, after which these searches end."""
+    """Seconds of training, as recorded in the table, after which a search by accuracy ends."""
     evaluations: int | None = _within(1, _MOST_RUNS, None)
-    """trainings after which they end where the table has no seconds; without it they are left out there."""
+    """Trainings after which a search by accuracy ends if the table has no seconds. Default: leave these searches
+    out."""
     scores: list[str] = field(default_factory=lambda: ["naswot", "params"])
-    """what picks by a score are made by: {scores}; params and macs are model size."""
+    """The scores to pick by: {scores}; params and macs are model size."""
     samples: int | Literal["all"] = _within(1, 10_000_000, "all")
-    """architectures of the table that are candidates, drawn by the seed; all that are to be scored."""
+    """Number of candidates drawn from the table, or all; all of them are scored."""
 
 
 @dataclass
 class CellSettings(TableSettings):
-    """Table 1: what searches of NAS-Bench-101 pick, beside the published numbers."""
+    """Table 1: the accuracy of the architectures that searches of NAS-Bench-101 pick, next to the published numbers."""
 
     samples: int | Literal["all"] = _within(1, 10_000_000, 10_000)
-    """architectures of the table that are candidates, drawn by the seed; all 423,624 take hours to score."""
+    """Number of candidates drawn from the table, or all; to score all 423,624 takes hours."""
 
 
 @dataclass
 class PanelSettings(Scoring):
-    """The score of untrained networks against the accuracy of trained ones, a panel for each data set of each table."""
+    """Figures 3, 9 and 10: score before training against accuracy after training, one panel per table and data set."""
 
     samples: int = _within(2, 1_000_000, 1000)
-    """networks of each panel, drawn by the seed."""
+    """Number of networks drawn for each panel."""
 
 
 @dataclass
 class BarSettings(PanelSettings):
-    """Figure 4: Kendall's tau of several scores with accuracy, a group of bars for each table."""
+    """Figure 4: Kendall's tau of several scores with accuracy, one group of bars per table."""
 
     scores: list[str] = field(default_factory=lambda: ["naswot", "grad_norm", "synflow", "params"])
-    """the scores: {scores}; params and macs are model size."""
+    """The scores to compare: {scores}; params and macs are model size."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -115,25 +119,25 @@ class BarSettings(PanelSettings):
 
 @dataclass
 class AblationSettings(Scoring):
-    """Figure 5: how the score of ten networks varies with the mini-batch, noise for images, the weights, the batch."""
+    """Figure 5: how the scores of ten networks vary with the probe batch, noise images, the weights and batch size."""
 
     samples: int = _within(2, 1_000, 20)
-    """scores of each network, each way."""
+    """Number of scores per network in each panel."""
     batch_sizes: list[int] = field(default_factory=lambda: [32, 64, 128, 256], metadata={"bounds": (2, 10_000)})
-    """of the fourth panel."""
+    """Batch sizes of the fourth panel."""
 
 
 @dataclass
 class AlgorithmSettings(Scoring):
-    """Best so far of several search algorithms on a table, over evaluations and over simulated seconds."""
+    """Compare search algorithms on a table: the best accuracy so far over trainings and over simulated seconds."""
 
     algorithms: list[str] = field(default_factory=lambda: ["random", "rea", "area", "reinforce", "bohb"])
-    """algorithms with their options: {algorithms}."""
+    """The algorithms to compare, optionally with options: {algorithms}."""
     searches: int = _within(1, _MOST_RUNS, 50)
-    """seeds of each."""
+    """Number of searches, each with its own seed, per algorithm."""
     evaluations: int = _within(1, _MOST_RUNS, 200)
-    """trainings of each search."""
+    """Number of trainings per search."""
     budget: float | None = _within(1, 1e9, None)
-    """seconds of training, as the table has them, after which a search ends instead."""
+    """End each search after this many seconds of training, as recorded in the table, instead of --evaluations."""
     benchmark_dataset: str = "cifar10"
-    """whose accuracies direct the searches and are shown."""
+    """The data set whose accuracies direct the searches and are shown."""

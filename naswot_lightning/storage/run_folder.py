@@ -79,7 +79,9 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError):
-            raise UserError(f"{self._option} {self.path}: there is a file of that name; choose another") from None
+            raise UserError(
+                f"{self._option} {self.path}: expected a folder, but this is a file; choose another name"
+            ) from None
         self.reject_symlinks()
         with lock_folder(self.path, option=self._option):
             self._held = self.path.stat()

@@ -52,7 +52,7 @@ def study(config: StudyConfig) -> int:
             raise UserError(f"--run_dir {config.run_dir[number]}: it is there twice; give each run folder once")
     runs = [read_candidates(path) for path in config.run_dir]
     if config.out is not None and os.path.isfile(config.out):
-        raise UserError(f"--out {config.out}: there is a file of that name; choose a folder")
+        raise UserError(f"--out {config.out}: expected a folder, but this is a file; choose another name")
     found = make_study(runs, config)
     print_study(found)
     write_study(found, runs[0], config.out)

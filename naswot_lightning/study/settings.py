@@ -9,28 +9,28 @@ from naswot_lightning.errors import UserError
 
 @dataclass
 class StudyConfig:
-    """How well the scores of a search rank its candidates, what of that is model size, and how stable they are."""
+    """Report how well scores rank the candidates of a search, how much of that is model size, and how stable it is."""
 
     run_dir: list[str] = field(default_factory=list)
-    """the run folder of a search; after it further ones, of the same architectures with another seed, mini-batch or
-    batch size, which show how stable the scores are."""
+    """The run folder of a search. Further run folders, with the same architectures but another seed, probe batch or
+    batch size, show how stable the scores are."""
     benchmark: str | None = None
-    """a table of known accuracies (naswot benchmarks convert), or a CSV of architecture and
-    accuracy; the trained picks of the run folder by default."""
+    """A table of known accuracies (made by naswot benchmarks convert), or a CSV file with the columns architecture and
+    accuracy. Default: the trained picks of the run folder."""
     benchmark_dataset: str | None = None
-    """the data set of the table's accuracies; each that it has by default."""
+    """The data set whose accuracies to take from --benchmark. Default: all in the table."""
     target: str | None = None
-    """another column of the table than an accuracy, such as the latency on a device; each tau is with its values as
-    they are, so that a score that prefers fast networks has a negative one."""
+    """A column of --benchmark to use instead of accuracy, such as a latency. Its sign is not changed: for latency, a
+    score that prefers fast networks has a negative tau."""
     score: str | None = None
-    """the scores to study, as in naswot search; by default all that the run folder holds, parameters and MACs, and
-    every mean of ranks whose parts it holds."""
+    """The scores to study, as in naswot search. Default: all scores in the run folder, parameters and MACs, and every
+    combination by ranks whose parts are in the run folder."""
     out: str | None = None
-    """the folder of study.csv, study.json and study.png; study in the first run folder by default."""
+    """The folder for study.csv, study.json and study.png. Default: study in the first run folder."""
 
     def __post_init__(self) -> None:
         if not self.run_dir:
-            raise UserError("--run_dir: give the run folder of a search, such as --run_dir runs/mine")
+            raise UserError("--run_dir is missing: give the run folder of a search, such as --run_dir runs/mine")
         for name in ("benchmark_dataset", "target"):
             if getattr(self, name) is not None and self.benchmark is None:
-                raise UserError(f"--{name} {getattr(self, name)}: it is of a table; give --benchmark, too")
+                raise UserError(f"--{name} {getattr(self, name)}: needs --benchmark TABLE")

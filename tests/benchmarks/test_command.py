@@ -49,7 +49,7 @@ def test_show_columns_that_are_no_accuracies(capsys, here):
     (here / "hw.csv").write_text(f"architecture,pixel3_ms\n{FIRST},3.5\n{SECOND},4.5\n")
     assert output(capsys, "show", "hw.csv").splitlines()[-1].split() == ["2", "3.50", "4.00", "4.50", "-", "pixel3_ms"]
     assert output(capsys, "show", "hw.csv", FIRST).splitlines() == [FIRST, "pixel3_ms: 3.5"]
-    assert "no accuracies in it" in output(capsys, "export", "hw.csv", "--parquet", "out.parquet", code=2)
+    assert "the table has no accuracies" in output(capsys, "export", "hw.csv", "--parquet", "out.parquet", code=2)
 
 
 def test_export_writes_a_row_per_training(capsys, here, monkeypatch):
@@ -72,11 +72,11 @@ def test_mistakes_end_in_one_line(capsys):
     messages = {
         "convert": "required: file",
         "convert there.pth": "there.pth: no such file or folder",
-        "convert mine.csv --output out.csv": "expected a name that ends with .npz",
+        "convert mine.csv --output out.csv": "expected a name that ends in .npz",
         "convert mine.csv --space nasbench101": "line 2: ",
         "show there.npz": "there.npz: no such file",
-        "show mine.csv other": "mine does not know other",
-        "look": "look: expected naswot benchmarks convert FILE",
+        "show mine.csv other": "other: not in the table mine",
+        "look": "unknown command 'look', expected convert, show or export",
     }
     for words, message in messages.items():
         assert message in output(capsys, *words.split(), code=2)

@@ -185,7 +185,7 @@ def test_merge_of_what_are_not_the_shards_of_one_search_is_refused(place, scored
         ("part2 part3 half", "is shard 2/3, and half is shard 1/2: expected the shards of one search"),
         ("part1 part2 other", "other is of another search than part1: seed 1, not 0; expected"),
         ("part1 part2 part3 --run_dir part3", "--run_dir part3: it is shard 3/3; choose another"),
-        ("part1 part2 part3 --run_dir whole/config.yaml", "there is a file of that name"),
+        ("part1 part2 part3 --run_dir whole/config.yaml", "expected a folder, but this is a file"),
         ("part1 part2 part3 --space nats_size", "--space nats_size: part1 is of nasbench201"),
         ("part1 part2 part3 --batch_size 8", "unknown option --batch_size"),
         ("part1 part2 part3 --wandb.mode=maybe", "--wandb.mode"),

@@ -37,7 +37,7 @@ def test_search_mistake_is_one_line_with_the_cure(place, capsys):
         ("--budget .nan", "--budget nan: expected at least 0"),
         ("--timeout .inf", "--timeout inf: expected at least 1"),
         ("--batch_size 10001", "--batch_size 10001: expected at most 10,000; the kernel of N images takes 8 N^2 bytes"),
-        ("--batch_size 10000 --probe_size 600", "600 x 600 images: they alone take 40 GiB; choose fewer"),
+        ("--batch_size 10000 --probe_size 600", "600 x 600 images: the images alone take 40 GiB; use fewer"),
         ("--device cuda:77", "--device cuda:77"),
         ("--dataset imagefolder --data_dir absent", "absent has no train/ folder"),
         ("--architectures absent.txt", "--architectures absent.txt: no such file"),

@@ -53,7 +53,7 @@ def test_mistakes_are_one_line_and_write_nothing(run, tmp_path, monkeypatch, cap
     (tmp_path / "comparison.html").write_text("my own")
     before = contents(tmp_path)
     for words, message in (
-        ("", "--run_dir: give a run folder"),
+        ("", "--run_dir is missing: give a run folder"),
         ("--run_dir none", "--run_dir none: no run in it"),
         ("--run_dir run --figure score_vs_param", "did you mean 'score_vs_params'?"),
         ("--run_dir run --format gif", "unknown format 'gif', expected one of png, svg, pdf"),

@@ -25,7 +25,7 @@ def test_mistakes_are_one_line_and_nothing_is_written(tmp_path, capsys):
     ):
         assert message in mistake(capsys, "table2", table, out, *words.split())
     assert "unknown result 'tabel2'" in refused(capsys, main, "tabel2")
-    assert "--benchmark: give a table" in refused(capsys, main, "figure3")
+    assert "--benchmark is missing: give a table" in refused(capsys, main, "figure3")
     assert "none.npz" in refused(capsys, main, "figure3", "--benchmark", str(tmp_path / "none.npz"))
     assert "expected one table" in mistake(capsys, "table2", [table, table], out)
     words = ("--algorithms", "area", "bohb", "--searches", 2)
@@ -36,7 +36,7 @@ def test_mistakes_are_one_line_and_nothing_is_written(tmp_path, capsys):
 def test_a_folder_that_cannot_be_used_is_named_with_the_option(tmp_path, capsys):
     table = write_table(tmp_path / "mine.csv", 3)
     before = table.read_bytes()
-    assert "there is a file of that name" in mistake(capsys, "table2", table, table)
+    assert "expected a folder, but this is a file" in mistake(capsys, "table2", table, table)
     assert table.read_bytes() == before
     folder = tmp_path / "out" / "scores-nasbench201-digits-naswot"
     folder.mkdir(parents=True)

@@ -52,5 +52,5 @@ def test_other_settings_are_refused_named_and_overwritten_on_request(run):
     assert {row["seed"] for row in rows_of(run)} == {1}
     assert (run / "notes.txt").read_text() == "mine"
     for taken in (run / "notes.txt", run / "notes.txt" / "inside"):
-        with pytest.raises(UserError, match="there is a file of that name"):
+        with pytest.raises(UserError, match="expected a folder, but this is a file"):
             run_search(SearchConfig(run_dir=str(taken), **QUICK))

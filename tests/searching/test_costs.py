@@ -76,7 +76,7 @@ def test_budgets_that_nothing_meets_and_objectives_that_there_are_not_are_one_li
     (tmp_path / "two.csv").write_text(f"architecture,a_ms,b_ms\n{FULL},1,2\n")
     for options, message in (
         ({"objectives": "naswot,latency_ms"}, "unknown column of --objectives 'latency_ms', expected one of naswot,"),
-        ({"select": "pareto"}, "--select pareto: the front is that of several columns; give --objectives, too"),
+        ({"select": "pareto"}, "--select pareto: a Pareto front needs several objectives; name them with --objectives"),
         ({"max_latency_ms": 5}, "--max_latency_ms 5: nothing tells the latency; give --latency_table FILE"),
         ({"latency_table": "none.csv"}, "none.csv: no such file"),
         ({"latency_table": "latencies.csv:watts"}, "unknown column of latencies 'watts', expected one of"),

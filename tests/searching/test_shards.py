@@ -40,7 +40,7 @@ def test_invalid_shard_is_one_line_and_leaves_nothing(tmp_path, capsys, monkeypa
     monkeypatch.chdir(tmp_path)
     given = ("--run_dir", "run", "--samples", "6", "--batch_size", "4", "--dataset", "noise")
     for shard in ("0/4", "5/4", "-1/4", "a/b", "2", "1/2/3", "01/4", "1/4.0", "١/٤", "1/9999999999"):
-        message = f"--shard {shard}: expected one of several parts, such as 2/4"
+        message = f"--shard {shard}: expected PART/PARTS, such as 2/4"
         assert message in refused(capsys, "search.py", *given, f"--shard={shard}")
     for words, message in (
         ("1/4 --calibrate", "--shard 1/4 and --calibrate"),

@@ -52,8 +52,8 @@ def test_mistakes_are_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys):
         "nasbench201 --architecture |none~0| --output a.png": "expected 3 nodes joined by '+'",
         "nasbench201 --output a.pdf": "output 'a.pdf': the name must end in .png or .svg",
         "nasbench201 --output folder.png": "folder.png: Is a directory",
-        "nasbench201": "--output FILE.png or FILE.svg is needed",
-        "--output a.png": "name the space",
+        "nasbench201": "--output is missing: name the picture to write",
+        "--output a.png": "--space is missing",
         "naswot_lightning.spaces.base.NamedNetworks --output a.png": "of its constructor is missing",
     }
     for words, message in messages.items():

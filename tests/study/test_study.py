@@ -250,19 +250,19 @@ def refused(place, capsys):
 def test_invalid_options_are_one_line(place, refused):
     (place[0] / "hw.csv").write_text(f"architecture,a_ms,b_ms\n{place[1][0]['architecture']},1,2\n")
     for words, message in (
-        ((), "--run_dir: give the run folder of a search"),
+        ((), "--run_dir is missing: give the run folder of a search"),
         (("--run_dir", "none", *TABLE), "none: no search in it; expected the run folder of naswot search"),
         (("--run_dir", "run"), "run: no trained picks that compare; a study needs 5: run naswot train"),
         (("--run_dir", "run", "run/../run", *TABLE), "--run_dir run/../run: it is there twice"),
         (("--run_dir", "run", "--benchmark", "none.csv"), "none.csv"),
-        (("--run_dir", "run", "--benchmark_dataset", "cifar10"), "it is of a table; give --benchmark, too"),
+        (("--run_dir", "run", "--benchmark_dataset", "cifar10"), "needs --benchmark TABLE"),
         (("--run_dir", "run", *TABLE, "--benchmark_dataset", "svhn"), "knows accuracies on cifar10, not on svhn"),
-        (("--run_dir", "run", "--target", "ms"), "--target ms: it is of a table; give --benchmark, too"),
+        (("--run_dir", "run", "--target", "ms"), "--target ms: needs --benchmark TABLE"),
         (("--run_dir", "run", "--benchmark", "hw.csv"), "no accuracies; choose a column with --target a_ms or b_ms"),
         (("--run_dir", "run", *TABLE, "--score", "zen"), "--score zen is not in run, which holds naswot, jacob_cov"),
         (("--run_dir", "run", *TABLE, "--score", "naswot+zen"), "--score naswot+zen: its part zen is not in run"),
         (("--run_dir", "run", *TABLE, "--score", "nasvot"), "did you mean 'naswot'?"),
-        (("--run_dir", "run", *TABLE, "--out", "table.csv"), "--out table.csv: there is a file of that name"),
+        (("--run_dir", "run", *TABLE, "--out", "table.csv"), "--out table.csv: expected a folder, but this is a file"),
         (("--run_dir", "run", *TABLE, "--scores", "naswot"), "unknown option --scores; did you mean --score?"),
     ):
         assert message in refused(*words)

@@ -133,7 +133,7 @@ def test_what_several_nodes_cannot_do_is_refused_in_one_line(tmp_path, data, mon
     with pytest.raises(UserError, match=r"--num_nodes 2: You set `--ntasks=2` .* Use `--ntasks-per-node=2` instead"):
         run_training(config)
     for options in ({"engine": "slurm"}, {"workers": 2}):
-        with pytest.raises(UserError, match="all nodes train one pick after the other; leave --engine and --workers"):
+        with pytest.raises(UserError, match="all nodes train one pick at a time; leave out --engine and --workers"):
             config_of(tmp_path / "run", data, num_nodes=2, **options)
     with pytest.raises(UserError, match="--num_nodes 2 --devices 1: a mini-batch of 15 cannot be shared out evenly"):
         plan_training(config_of(tmp_path / "run", data, num_nodes=2, batch_size=15))

@@ -105,7 +105,7 @@ def test_train_config_with_bad_settings_is_refused():
     for options, message in (
         ({"seeds": "1,2,x"}, "--seeds 1,2,x: expected different whole numbers"),
         ({"seeds": [1, -2]}, "expected different whole numbers"),
-        ({"seeds": 5, "seed": 4}, "give one of them"),
+        ({"seeds": 5, "seed": 4}, "give only one of them"),
         ({"label_smoothing": 1.0}, "--label_smoothing 1.0: expected at least 0 and less than 1"),
         ({"trainer": {"devices": "auto"}}, "--devices auto: expected the number of devices"),
     ):
