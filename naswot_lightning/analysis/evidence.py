@@ -188,7 +188,7 @@ def say_better_score(first: str, scores: Mapping[str, np.ndarray], accuracies: n
     if n < MIN_NETWORKS or best == first or outcome_of(gain) != "beats":
         return None
     values = ", ".join(f"{name} {taus[name][0]:.2f}" for name in (best, first))
-    return f"{best} ranks these {n:,} better than {first} (Kendall tau {values}; difference {gain}): --score {best}"
+    return f"{best} ranks these {n:,} better than {first} (Kendall tau {values}; difference {gain}): use --score {best}"
 
 
 def outcome_of(difference: Estimate) -> Outcome:
@@ -221,8 +221,8 @@ def note_on_range(networks: Sequence[Network], ranked: Sequence[str] | None) -> 
     if ranked is None or not 1 < len(names) < len(ranked) or names != set(ranked[: len(names)]):
         return None
     return (
-        f"The picks are the top {len(names)} of a ranking of {counted(len(ranked), 'different network')}, which says "
-        "little about the whole (restricted range); --select spread trains networks of all ranks."
+        f"The picks are the top {len(names)} of a ranking of {counted(len(ranked), 'different network')}, which "
+        "says little about the whole ranking (restricted range); --select spread trains networks of all ranks."
     )
 
 
@@ -276,14 +276,14 @@ def describe_power(difference: Estimate) -> str:
     """Return in one sentence what so many networks show, and how many this difference needs; empty if not known.
 
     >>> print(describe_power(Estimate(0.1, -0.1, 0.3, 50, 0)))
-    50 networks show a true difference from 0.29 on (in 80 % of studies); one of 0.10 needs about 410.
+    50 networks can detect a true difference of 0.29 or more (80 % power); one of 0.10 needs about 410 networks.
     """
     least = detectable(difference)
     if not least or difference.value is None:
         return ""
     return (
-        f"{difference.n:,} networks show a true difference from {least:.2f} on (in 80 % of studies); one of "
-        f"{abs(difference.value):.2f} needs {describe_needed(difference)}."
+        f"{difference.n:,} networks can detect a true difference of {least:.2f} or more (80 % power); one of "
+        f"{abs(difference.value):.2f} needs {describe_needed(difference)} networks."
     )
 
 
@@ -361,11 +361,11 @@ class Gain:
         numbers += f", {self.short}"
         more = f"--top {max(_ENOUGH, len(self.picks))} --controls {max(_ENOUGH, len(self.controls))}"
         if self.interval is None:
-            return f"Picks against random: {numbers}; one network on a side gives no interval: train more with {more}."
+            return f"Picks against random: {numbers}; a single network gives no interval: train more with {more}."
         said = f"The picks {self.outcome} random candidates: {numbers} (95 %, Welch)"
         if self.outcome == "cannot be told from":
             half = (self.interval[1] - self.interval[0]) / 2
-            said += f"; so few show a gain from {half:.2f} points on: train more with {more}"
+            said += f"; this few detect only a gain of {half:.2f} points or more: train more with {more}"
         return f"{said}."
 
     def to_json(self) -> dict[str, Any]:

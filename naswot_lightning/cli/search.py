@@ -83,7 +83,7 @@ def show_search(search: Search, result: SearchResult) -> int:
     # They have a score and a reason to doubt it, or miss another score.
     if doubted := [row for row in result.proposed if row.status == "ok" and row.reason is not None]:
         example = f"e.g. {doubted[0].architecture}: {doubted[0].reason}"
-        print_text(one_line(f"{len(doubted)} with a reservation, {example} (all in scores.jsonl)"))
+        print_text(one_line(f"{counted(len(doubted), 'score')} with a warning, {example} (all in scores.jsonl)"))
     if result.benchmark:
         _print_benchmark(search, result.benchmark, result.ranking)
     if isinstance(search.algorithm, Shard):
@@ -100,8 +100,8 @@ def show_search(search: Search, result: SearchResult) -> int:
     if result.unscored:
         count = counted(len(result.unscored), "candidate")
         row = result.unscored[0]
-        why = f"by the machine's fault, e.g. {fold(one_line(row.architecture), _EXAMPLE)}: {row.reason}"
-        print(f"{count} could not be scored {why}; the same command tries them again", file=sys.stderr)
+        why = f"because the machine failed, e.g. {fold(one_line(row.architecture), _EXAMPLE)}: {row.reason}"
+        print(f"{count} could not be scored {why}; run the same command again to retry", file=sys.stderr)
     return 0 if result.ranking["status"].iloc[0] == "ok" and not result.unscored else 1
 
 
@@ -111,14 +111,14 @@ def calibrate_and_show(search: Search, first: Sequence[Proposal]) -> int:
     found = calibrate(search, networks)
     what = f"naswot on {search.space.name}, {search.config.dataset}: {len(networks)} networks"
     rows = ([each.ms, each.tau, each.name] for each in found)
-    print_table(f"{what}; tau is Kendall's, to the full setting", ("ms a network", "tau", "setting"), rows)
+    print_table(f"{what}; tau is Kendall's, with the full setting", ("ms per network", "tau", "setting"), rows)
     best, yardstick = recommend(found), found[-1].tau
     noise = " --dataset noise" if best.dataset == "noise" else ""
     print(
         f"\nRecommended: --probe_size {best.probe_size} --batch_size {best.batch_size} "
         f"--precision {best.precision}{noise}\n"
-        f"the cheapest ({best.ms} ms, {found[0].ms / best.ms:.1f} times less than the full one) whose tau,\n"
-        f"{best.tau:.3f}, is not below that of the full setting with another seed, {yardstick:.3f}."
+        f"This is the cheapest setting ({best.ms} ms, {found[0].ms / best.ms:.1f} times less than the full one) whose\n"
+        f"tau of {best.tau:.3f} is no lower than that of the full setting with another seed, {yardstick:.3f}."
         f"\n\nTable: {search.folder.path / 'calibration.csv'}"
     )
     return 0
@@ -147,15 +147,15 @@ def _print_ranked(search: Search, ranking: pd.DataFrame) -> None:
         parts = ", ".join(part.label for part in first.parts)
         print_text(
             f"{first.label} is the {COMBINED[first.combine]} by {parts} among these {len(ranking)} candidates: "
-            "it does not compare with the same network's in another ranking"
+            "do not compare it with values from another ranking"
         )
     print()
     taus = agreement_with_size(ranking).items()
     sizes = ", ".join(f"{SIZES[size].label} {'not defined' if tau is None else f'{tau:.3f}'}" for size, tau in taus)
-    print_text(f"What {first.label} adds over model size: Kendall tau between it and {sizes}")
+    print_text(f"Kendall tau between {first.label} and model size: {sizes}")
     if search.space.evidence:
         sentence, *others = re.split(r"(?<=\.)\s+(?=[A-Z])", search.space.evidence, maxsplit=1)
-        print_text(f"Known of this space: {sentence}{' (report.html)' if others else ''}")
+        print_text(f"Known about this space: {sentence}{' (report.html)' if others else ''}")
 
 
 def _print_counts(proposed: Sequence[ScoreRow], ranking: pd.DataFrame) -> None:
@@ -164,10 +164,10 @@ def _print_counts(proposed: Sequence[ScoreRow], ranking: pd.DataFrame) -> None:
     again, equal = whole - len(ranking), len(scored) - scored.nunique()
     said = []
     if again > 0:
-        said.append(f"{again} of {counted(whole, 'candidate')} {'was' if again == 1 else 'were'} proposed again")
+        said.append(f"{again} of {counted(whole, 'candidate')} {'was' if again == 1 else 'were'} proposed before")
     if equal:
         networks = counted(scored.nunique(), "different network")
-        said.append(f"{networks} ({equal} of {len(scored)} equal another without dead branches)")
+        said.append(f"{networks} ({equal} of {len(scored)} equal another one once dead branches are removed)")
     if said:
         print_text("; ".join(said))
 
@@ -182,8 +182,8 @@ def _print_unscored(rows: Sequence[ScoreRow], status: str, ranked: int) -> None:
     print_text(one_line(f"{len(reasons)} {status}, ranked last, e.g. {example}: {reason}{share}"))
     if _NO_RELU in reason and 2 * count > ranked:
         print_text(
-            "Most networks have no ReLU: count their smooth units (GELU, SiLU and the like) with --units auto, or rank "
-            "them with --score synflow, jacob_cov or zen, which need none"
+            "Most networks have no ReLU: count smooth activations such as GELU and SiLU with --units auto, or use "
+            "--score synflow, jacob_cov or zen, which need no ReLU"
         )
 
 
@@ -211,22 +211,22 @@ def _print_front(search: Search, ranking: pd.DataFrame) -> None:
     along = np.linspace(0, len(front) - 1, min(len(front), search.config.top))
     chosen = front.iloc[along.round().astype(int)]
     what = ", ".join(f"{each.name} ({'high' if each.higher_is_better else 'low'})" for each in search.objectives)
-    some = f", {len(chosen)} along it" if len(chosen) < len(front) else ""
+    some = f", {len(chosen)} shown" if len(chosen) < len(front) else ""
     rows = ([row[name] for name in ("rank", *names, "architecture")] for row in as_dicts(chosen))
     heads = ["rank", *(each.name for each in search.objectives), "architecture"]
     print()
-    print_table(f"Front of {what}: {counted(len(front), 'different network')}{some}", heads, rows)
+    print_table(f"Pareto front of {what}: {counted(len(front), 'different network')}{some}", heads, rows)
     beside = ranking[(ranking["status"] == "ok") & ranking[PARETO_RANK].isna()]
     for name in names:
         if missing := int(beside[name].isna().sum()):
-            print_text(f"{counted(missing, 'candidate')} without a known {name}, on no front")
+            print_text(f"{counted(missing, 'candidate')} without {name}, not on any front")
 
 
 def _print_benchmark(search: Search, found: BenchmarkEvidence, ranking: pd.DataFrame) -> None:
     """Print what a table of known accuracies says of a ranking."""
     first, *others = search.criteria
     print()
-    print_text(f"Known of {found.networks} of {found.candidates} candidates ({found.benchmark}): {found.target}")
+    print_text(f"{found.benchmark} has {found.networks} of {counted(found.candidates, 'candidate')}: {found.target}")
     for name, label in {SCORE_INIT.name: first.label, "params": "parameters", "macs": "MACs"}.items():
         tau = found.correlations[name].kendall_tau
         print(f"  Kendall tau of {label:16s} {tau}, n = {tau.n}")
@@ -243,7 +243,9 @@ def _print_benchmark(search: Search, found: BenchmarkEvidence, ranking: pd.DataF
                 known[each.name] = -known[each.name]
         better = say_better_score(first.name, known, ranking[BENCHMARK_ACC.name].to_numpy(float, na_value=np.nan))
         names = ", ".join(each.name for each in others)
-        print_text(better or f"By no interval that excludes 0 do others ({names}) rank them better than {first.name}")
+        print_text(
+            better or f"No other score ({names}) ranks them clearly better than {first.name}: each interval includes 0"
+        )
 
 
 def _track(search: Search, result: SearchResult, figures: Mapping[str, Path]) -> None:

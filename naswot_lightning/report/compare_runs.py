@@ -94,7 +94,7 @@ def read_runs(folders: Sequence[RunFolder]) -> list[NamedRun]:
     paths = [folder.path.resolve() for folder in folders]
     for folder, path in zip(folders, paths, strict=True):
         if paths.count(path) > 1:
-            raise UserError(f"--run_dir {folder.path}: it is given twice; a run is compared with others")
+            raise UserError(f"--run_dir {folder.path}: given twice; give each run folder once")
     called = [folder.name for folder in folders]
     found = []
     for folder in folders:
@@ -176,7 +176,7 @@ def _agreement(first: NamedRun, second: NamedRun) -> str:
         if each.run.ranking.empty:
             return f"not compared: {each.name} has no ranking"
         if each.run.criterion.is_relative:
-            return f"not compared: {each.name} ranks by ranks put together, which change with its candidates"
+            return f"not compared: {each.name} combines ranks, which depend on its candidates"
     spaces = [str(each.run.settings.get("space", "")).partition(":")[0] for each in (first, second)]
     if spaces[0] != spaces[1]:
         return f"not compared: they are of {spaces[0]} and of {spaces[1]}"
@@ -202,10 +202,12 @@ def compare_folders(config: ReportConfig) -> int:
     or the page would take the place of a file that is not ours.
     """
     if config.figure:
-        raise UserError(f"--figure {' '.join(config.figure)}: figures are of one run; leave it out to compare several")
+        raise UserError(
+            f"--figure {' '.join(config.figure)}: a figure shows a single run; leave --figure out to compare several"
+        )
     out = Path(config.out or ".")
     if (page := out / PAGE).exists() and (not page.is_file() or _MARK not in page.read_bytes()[:4000]):
-        raise UserError(f"{page} is not a page of ours: move it away, or give another folder with --out")
+        raise UserError(f"{page} was not written by naswot compare: move it away, or choose another folder with --out")
     found = RunsComparison(read_runs(list(map(open_run, config.run_dir))))
     print_runs(found)
     files = [out / f"{FIGURE}.{ending}" for ending in config.format]
@@ -231,10 +233,10 @@ def render_comparison(found: RunsComparison, figure: Figure | None) -> str:
 def print_runs(found: RunsComparison) -> None:
     """Print what differs, the figures, and how far the rankings agree."""
     names = ["", *map(one_line, found.names)]
-    print_text("What differs in the settings" if found.differences else "The settings do not differ.")
+    print_text("Settings that differ" if found.differences else "All settings are the same.")
     for rows in filter(None, (found.differences, found.rows)):
         print_words(names, ([label, *map(one_line, texts)] for label, texts in rows))
         print()
-    print_text("Kendall tau between the scores of networks that two runs share, with 95 % intervals")
+    print_text("Kendall tau between two runs' scores of the networks they share, with 95 % intervals")
     for first, second, said in found.agreements:
         print_text(f"  {one_line(first)} and {one_line(second)}: {said}", indent=" " * 4)

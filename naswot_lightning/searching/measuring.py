@@ -114,11 +114,11 @@ def with_latencies(ranking: pd.DataFrame, latencies: Latencies, top: int) -> pd.
         passes = " to ".join(map(str, sorted({min(each.passes for each in known), max(each.passes for each in known)})))
         print_text(
             f"Latency of {counted(len(known), 'network')} ({latencies.device}): the median of {passes} passes, "
-            f"±{100 * np.median(shares):.1f} % (95 %) for half of them, "
+            f"±{100 * np.median(shares):.1f} % (95 %) for half of the networks, "
             f"±{100 * shares.max():.1f} % at most; smaller differences are noise"
         )
     if len(scored) > top:
-        print_text(f"Measured are the first {top} of {len(scored):,}; --measure_top {len(scored)} measures all")
+        print_text(f"Only the first {top} of {len(scored):,} were measured; --measure_top {len(scored)} measures all")
     if reasons := {each: why for each, why in found.items() if isinstance(why, str)}:
         example, reason = next(iter(reasons.items()))
         print_text(one_line(f"{counted(len(reasons), 'network')} not measured, e.g. {example}: {reason}"))

@@ -43,7 +43,7 @@ def merge_shards(config: MergeConfig) -> tuple[Search, list[str]]:
     finished and readable, are a UserError, and nothing is written.
     """
     if not config.shards:
-        raise UserError("expected the run folders of all shards: --run_dir NEW SHARD SHARD ...")
+        raise UserError("the shards are missing: give the run folders of all of them, --run_dir NEW SHARD SHARD ...")
     shards = sorted((_read_shard(path, config) for path in config.shards), key=lambda shard: shard.number)
     _expect_one_search(shards)
     first = shards[0].config
@@ -78,15 +78,17 @@ def merge_shards(config: MergeConfig) -> tuple[Search, list[str]]:
 def _read_shard(path: str, config: MergeConfig) -> _Shard:
     folder = RunFolder(path)
     if not os.path.lexists(folder.config):
-        raise UserError(f"{path}: no run in it; expected the run folder of a shard")
+        raise UserError(f"{path}: no run here; expected the run folder of a shard")
     saved = read_search(folder)
     if (part := saved.part()) is None:
-        raise UserError(f"{path} is no shard: it is of a search without --shard")
+        raise UserError(f"{path} is not a shard: its search had no --shard")
     if os.path.realpath(path) == os.path.realpath(config.run_dir):
-        raise UserError(f"--run_dir {config.run_dir}: it is shard {saved.shard}; choose another folder")
+        raise UserError(f"--run_dir {config.run_dir}: this is shard {saved.shard}; choose a new folder")
     listed = config.architectures or saved.architectures
     if listed is not None and not os.path.isfile(listed):
-        raise UserError(f"--architectures {listed}: no such file; say where the candidates of {path} are listed here")
+        raise UserError(
+            f"--architectures {listed}: no such file; give the path of the candidates of {path} on this machine"
+        )
     return _Shard(*part, folder, replace(saved, architectures=listed))
 
 
@@ -95,7 +97,7 @@ def _expect_one_search(shards: Sequence[_Shard]) -> None:
     first = shards[0]
     for before, shard in pairwise(shards):
         if shard.parts != first.parts:
-            raise UserError(f"{shard}, and {first}: expected the shards of one search")
+            raise UserError(f"{shard} and {first}: expected the shards of one search")
         differing = [
             f"{name} {getattr(shard.config, name)!r}, not {getattr(first.config, name)!r}"
             for name in (*settings_affecting(SearchConfig, "candidates", "scores", "training"), "device")
@@ -108,7 +110,9 @@ def _expect_one_search(shards: Sequence[_Shard]) -> None:
             )
         if before.number == shard.number:
             name = f"{shard.number}/{shard.parts}"
-            raise UserError(f"{before.folder.path} and {shard.folder.path} are both shard {name}: give one of them")
+            raise UserError(
+                f"{before.folder.path} and {shard.folder.path} are both shard {name}: give only one of them"
+            )
 
 
 def _expect_finished(shards: Sequence[_Shard], left: dict[int, int]) -> None:

@@ -106,16 +106,20 @@ def _expect_consistent(config: SearchConfig, criterion: Criterion, needs_scores:
     """Raise :class:`UserError` where options exclude each other."""
     algorithm, evaluator = config.algorithm, config.evaluator
     if config.workers is not None and config.workers_per_gpu is not None:
-        raise UserError(f"--workers {config.workers} --workers_per_gpu {config.workers_per_gpu}: give one of them")
+        raise UserError(f"--workers {config.workers} --workers_per_gpu {config.workers_per_gpu}: give only one of them")
     if config.shard is not None and algorithm != "random":
         depend = f"the candidates of --algorithm {algorithm} depend on the scores of all others"
-        raise UserError(f"--shard {config.shard}: {depend}; use --algorithm random, or give the candidates")
+        raise UserError(f"--shard {config.shard}: {depend}; use --algorithm random or --architectures")
     if algorithm != "random" and (config.architectures is not None or config.samples == "all"):
         option = "--samples all" if config.architectures is None else f"--architectures {config.architectures}"
-        raise UserError(f"{option}: the candidates are given, but --algorithm {algorithm} finds its own; choose")
+        raise UserError(
+            f"{option}: leave it out, or leave out --algorithm {algorithm}, which proposes its own candidates"
+        )
     if evaluator == "scores" and (config.epochs is not None or config.train):
         option = "--train" if config.epochs is None else f"--epochs {config.epochs}"
-        raise UserError(f"{option}: it is of candidates that are trained; add --evaluator train, or leave it out")
+        raise UserError(
+            f"{option}: applies only to candidates that are trained; add --evaluator train, or leave it out"
+        )
     if evaluator not in ("scores", "train") and config.train:
         raise UserError(f"--train: --evaluator {evaluator} trains nothing; leave it out")
     # An algorithm cannot learn from a score that changes with the candidates.
@@ -129,7 +133,7 @@ def _expect_learnable(objectives: Sequence[Objective], evaluator: Evaluator, cos
     """Raise :class:`UserError` where an objective is not known of a candidate by itself, once it is finished."""
     for each in objectives:
         if each.name not in (*(column.name for column in evaluator.columns), *SIZES, *costs):
-            own = f"{each.name} is known of all candidates together, or not before the end"
+            own = f"{each.name} is known only once all candidates are scored"
             raise UserError(f"--objectives {each}: {own}; --algorithm nsga2 takes single scores, sizes and costs")
 
 
@@ -140,7 +144,7 @@ def _kind_of_device(config: SearchConfig) -> str:
         return config.device.partition(":")[0]
     device = get_device(config.device)
     if config.precision == "bf16" and not has_bf16_instructions(device):
-        slow = "this CPU has no bfloat16 instructions and is slower with it, up to 8 times; use 32"
+        slow = "this CPU has no bfloat16 instructions and runs up to 8 times slower with it; use 32"
         print(f"naswot search: warning: --precision bf16: {slow}", file=sys.stderr)
     return device.type
 

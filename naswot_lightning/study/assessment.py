@@ -50,7 +50,7 @@ def choose_scores(candidates: Candidates, text: str | None) -> list[Criterion]:
         if (part := _missing_part(criterion, names)) is not None:
             of = f"{criterion.name}: its part {part}" if criterion.is_relative else part
             raise UserError(
-                f"--score {of} is not in {candidates.name}, which holds {', '.join(names)}; search again with "
+                f"--score {of} is not in {candidates.name}, which has {', '.join(names)}; search again with "
                 f"--score {','.join([str(candidates.settings.get('score')), part])} in another folder"
             )
     return list({each.name: each for each in (*chosen, *map(_single, SIZES))}.values())
@@ -182,8 +182,8 @@ def expect_same_candidates(first: Candidates, other: Candidates) -> str:
     further = len(other.rows) + len(missing) - len(first.rows)
     if missing or further or first.settings.get("space") != other.settings.get("space"):
         raise UserError(
-            f"--run_dir {other.name}: other architectures than {first.name} ({len(missing)} of its {len(first.rows)} "
-            f"are missing, {further} are further ones); make it with naswot search --architectures "
+            f"--run_dir {other.name}: has other architectures than {first.name} ({len(missing)} of its "
+            f"{len(first.rows)} are missing, {further} are extra); make it with naswot search --architectures "
             f"{first.folder.path / 'ranking.csv'} --seed 1"
         )
     # Another --score alone leaves the values of a score as they are.
@@ -191,7 +191,7 @@ def expect_same_candidates(first: Candidates, other: Candidates) -> str:
     changed = [name for name in names if first.settings.get(name) != other.settings.get(name)]
     if not changed:
         raise UserError(
-            f"--run_dir {other.name}: the same seed and mini-batch as {first.name}, so that its scores are the same; "
+            f"--run_dir {other.name}: has the same seed and probe batch as {first.name}, hence the same scores; "
             "give a run with another --seed or --batch_size"
         )
     said = (f"{name} {other.settings.get(name)} in place of {first.settings.get(name)}" for name in changed)

@@ -148,11 +148,12 @@ def find_accuracies(
     most = max((each.count for each in found), default=0)
     if benchmark is not None:
         raise UserError(
-            f"--benchmark {benchmark}: it knows {most} of the {len(candidates.rows)} candidates of {candidates.name} "
+            f"--benchmark {benchmark}: has accuracies for {most} of the {len(candidates.rows)} candidates of "
+            f"{candidates.name} "
             f"({candidates.settings.get('space')}); a study needs {MIN_NETWORKS}: give a table of their space"
         )
     raise UserError(
-        f"{candidates.name}: {most or 'no'} trained picks that compare; a study needs {MIN_NETWORKS}: run naswot train "
+        f"{candidates.name}: {most or 'no'} comparable trained picks; a study needs {MIN_NETWORKS}: run naswot train "
         f"--run_dir {candidates.name} --select spread --top 20, or give --benchmark TABLE"
     )
 
@@ -173,7 +174,7 @@ def _of_table(candidates: Candidates, path: str, dataset: str | None, target: st
         return [CandidateAccuracies(target, table.name, values, is_accuracy=False)]
     if not there and table.further:
         raise UserError(
-            f"--benchmark {path}: no accuracies; choose a column with --target {' or '.join(table.further)}"
+            f"--benchmark {path}: has no accuracies; choose a column with --target {' or '.join(table.further)}"
         )
     found = []
     for each in sorted(there) if dataset is None else [dataset]:

@@ -26,18 +26,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _SAID: dict[Outcome, str] = {
-    "beats": "Better than model size ({size}), by an interval that excludes 0",
-    "cannot be told apart": "Cannot be told apart from it",
-    "loses": "Worse than it",
-    "too little evidence": "No interval, for so many equal values",
+    "beats": "Better than model size ({size}), with an interval that excludes 0",
+    "cannot be told apart": "Not distinguishable from model size",
+    "loses": "Worse than model size",
+    "too little evidence": "No interval (too many equal values)",
 }
 # Undecided scores whose networks needed are said; study.csv has all.
 _NAMED = 3
 _FORMULA = (
-    "given size: Kendall's partial tau (Kendall 1942) of score x and accuracy y given model size z: "
+    "given size: Kendall's partial tau (Kendall 1942) between score x and accuracy y given model size z: "
     "(t_xy - t_xz t_yz) / sqrt((1 - t_xz^2)(1 - t_yz^2))"
 )
-_EACH = "Each interval is of one score alone: of 20 scores that are as good as size, one is expected to seem otherwise."
+_EACH = "Intervals are not corrected for several scores: of 20 scores as good as size, expect one to look different."
 
 
 def study(config: StudyConfig) -> int:
@@ -49,7 +49,7 @@ def study(config: StudyConfig) -> int:
     paths = [os.path.realpath(path) for path in config.run_dir]
     for number, path in enumerate(paths):
         if path in paths[:number]:
-            raise UserError(f"--run_dir {config.run_dir[number]}: it is there twice; give each run folder once")
+            raise UserError(f"--run_dir {config.run_dir[number]}: given twice; give each run folder once")
     runs = [read_candidates(path) for path in config.run_dir]
     if config.out is not None and os.path.isfile(config.out):
         raise UserError(f"--out {config.out}: expected a folder, but this is a file; choose another name")
@@ -100,8 +100,8 @@ def say_power(panel: AccuracyPanel) -> str:
     least = sorted(value for each in judged if (value := detectable(each.less_size)))
     if not least:
         return ""
-    span = f"{least[0]:.2f}" if len(least) == 1 else f"{least[0]:.2f} to {least[-1]:.2f}, by the score,"
-    said = f"{panel.n:,} networks show a true difference to model size from {span} on (in 80 % of studies)."
+    span = f"{least[0]:.2f}" if len(least) == 1 else f"{least[0]:.2f} to {least[-1]:.2f} (depending on the score)"
+    said = f"{panel.n:,} networks can detect a true difference from model size of {span} or more (80 % power)."
     needed = [
         f"{each.score} ({each.less_size.value:+.2f}) {describe_needed(each.less_size)}"
         for each in judged
@@ -115,7 +115,7 @@ def _print_stability(found: Study) -> None:
     runs = 1 + len(found.further_runs)
     if runs == 1 and found.repeats == 1:
         print(
-            "How stable the scores are is not known of one run: give, after it, run folders of the same architectures "
+            "One run does not tell how stable the scores are: add run folders with the same architectures to --run_dir "
             f"(naswot search --architectures {Path(found.run) / 'ranking.csv'} --seed 1)"
         )
         return

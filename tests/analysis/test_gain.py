@@ -28,7 +28,7 @@ def test_gain_has_the_interval_of_welch():
         assert found.outcome == outcome
         assert f"The picks {outcome} random candidates: test accuracy" in found.sentence
         assert found.short in found.sentence
-        assert ("so few show a gain from" in found.sentence) == (outcome == "cannot be told from")
+        assert ("this few detect only a gain of" in found.sentence) == (outcome == "cannot be told from")
 
 
 def test_gain_of_one_network_has_no_interval_and_of_none_is_none():

@@ -131,7 +131,7 @@ def test_merge_again_scores_nothing_changes_nothing_and_shows_one_run(place, sco
     assert merge("--run_dir", "whole", *PARTS, mode="offline") == 0
     assert without_logs(contents(place)) == before
     assert len(wandb_files(place / "whole", "*-search")) == 1
-    assert "This is shard" not in capsys.readouterr().out
+    assert "This is only shard" not in capsys.readouterr().out
 
 
 def test_merge_of_shards_that_differ_in_machine_and_display_succeeds(place, scored):
@@ -179,12 +179,12 @@ def test_merge_of_what_are_not_the_shards_of_one_search_is_refused(place, scored
     for words, message in [
         ("", "expected the run folders of all shards"),
         ("part3", "1/3 is missing, 2/3 is missing; run naswot search --config part3/config.yaml --shard 1/3 "),
-        ("part1 part2 part3 part2", "part2 and part2 are both shard 2/3: give one of them"),
-        ("part1 part2 absent", "absent: no run in it; expected the run folder of a shard"),
-        ("part1 part2 whole", "whole is no shard: it is of a search without --shard"),
+        ("part1 part2 part3 part2", "part2 and part2 are both shard 2/3: give only one of them"),
+        ("part1 part2 absent", "absent: no run here; expected the run folder of a shard"),
+        ("part1 part2 whole", "whole is not a shard: its search had no --shard"),
         ("part2 part3 half", "is shard 2/3, and half is shard 1/2: expected the shards of one search"),
         ("part1 part2 other", "other is of another search than part1: seed 1, not 0; expected"),
-        ("part1 part2 part3 --run_dir part3", "--run_dir part3: it is shard 3/3; choose another"),
+        ("part1 part2 part3 --run_dir part3", "--run_dir part3: this is shard 3/3; choose a new folder"),
         ("part1 part2 part3 --run_dir whole/config.yaml", "expected a folder, but this is a file"),
         ("part1 part2 part3 --space nats_size", "--space nats_size: part1 is of nasbench201"),
         ("part1 part2 part3 --batch_size 8", "unknown option --batch_size"),

@@ -109,7 +109,9 @@ def test_search_stores_no_fault_of_the_machine_and_the_same_command_tries_again(
     assert read_ranking(tmp_path / "run")["architecture"].tolist() == ["16", "8", "9"]
     assert read_ranking(tmp_path / "run")["status"].tolist() == ["ok", "ok", "failed"]
     said = capsys.readouterr().err
-    assert "1 candidate could not be scored by the machine's fault, e.g. 9: met OutOfMemoryError: CUDA out of" in said
+    assert (
+        "1 candidate could not be scored because the machine failed, e.g. 9: met OutOfMemoryError: CUDA out of" in said
+    )
     mark.unlink()
     assert run_search(config) == 0
     assert sorted(row["architecture"] for row in rows_of(tmp_path / "run") if row["status"] == "ok") == ["16", "8", "9"]

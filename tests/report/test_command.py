@@ -59,9 +59,9 @@ def test_mistakes_are_one_line_and_write_nothing(run, tmp_path, monkeypatch, cap
         ("--run_dir run --format gif", "unknown format 'gif', expected one of png, svg, pdf"),
         ("--run_dir run --samples 1", "--samples 1: expected 2 to 1,000"),
         ("--run_dir run --batch_sizes 32 1", "--batch_sizes 1: expected 2 to 10,000"),
-        ("--run_dir run ./run --out x", "--run_dir run: it is given twice"),
-        ("--run_dir run other --figure figure6", "--figure figure6: figures are of one run"),
-        ("--run_dir run other", "comparison.html is not a page of ours"),
+        ("--run_dir run ./run --out x", "--run_dir run: given twice"),
+        ("--run_dir run other --figure figure6", "--figure figure6: a figure shows a single run"),
+        ("--run_dir run other", "comparison.html was not written by naswot compare"),
     ):
         assert message in refused(capsys, main, *words.split())
     assert contents(tmp_path) == before
@@ -142,7 +142,7 @@ def test_what_is_not_compared_is_said(two, tmp_path):
     write_noisy(tmp_path / "given", 2)
     found = compared(two[0], relative_run, other_space, disjoint, tmp_path / "given").agreements
     assert {second: said.removeprefix("not compared: ") for first, second, said in found if first == "a"} == {
-        "relative": "relative ranks by ranks put together, which change with its candidates",
+        "relative": "relative combines ranks, which depend on its candidates",
         "other": "they are of nasbench201 and of nats_size",
         "disjoint": "they share no scored network",
         "given": "given has no ranking",

@@ -45,7 +45,7 @@ def test_a_table_gives_latencies_and_what_it_does_not_know_is_refused(search, ca
     assert ranking["latency_ms"].tolist() == [1 + each.count("conv_3x3") for each in ranking["architecture"]]
     out = capsys.readouterr().out
     assert "--max_latency_ms 2: " in out
-    assert f"{len(set(DRAWN)) - len(set(DRAWN[:30]))} without a known latency_ms" in out
+    assert f"{len(set(DRAWN)) - len(set(DRAWN[:30]))} without latency_ms" in out
     assert "latency (ms)" in out
 
 
@@ -96,7 +96,7 @@ def test_budgets_that_nothing_meets_and_objectives_that_there_are_not_are_one_li
             {"latency_table": "two.csv", "objectives": "naswot,a_ms", "max_latency_ms": 1},
             "no column latency_ms, but a_ms, b_ms; name one",
         ),
-        ({"max_model_mb": 0.1}, r"smallest seen: model_mb 0\.\d+; raise the budgets"),
+        ({"max_model_mb": 0.1}, r"smallest seen: model_mb 0\.\d+; raise the limits"),
         ({"latency_table": "none_known.csv", "algorithm": "rea"}, r"1,000 of 1,000 candidates .* known latency_ms$"),
     ):
         with pytest.raises(UserError, match=message):
@@ -112,7 +112,7 @@ def test_objectives_rank_by_fronts_and_others_can_be_asked_for(search, tmp_path,
         beaten = any(a <= score and b <= latency and (a, b) != (score, latency) for a, b, good in points if good)
         assert pd.isna(front) if not ok else (front == 1) == (not beaten)
     out = capsys.readouterr().out
-    assert "Front of naswot (high), latency_ms (low): " in out
+    assert "Pareto front of naswot (high), latency_ms (low): " in out
     assert (tmp_path / "run" / "figures" / "pareto.png").exists()
     scored = (tmp_path / "run" / "scores.jsonl").read_bytes()
     again = search(objectives="latency_ms:max,params,model_mb", **options)
@@ -130,7 +130,7 @@ def test_objectives_are_columns_of_tables_too(search, tmp_path, capsys):
     few = [next(each for each in DRAWN if each.count("conv_3x3") == number) for number in range(4)]
     (tmp_path / "few.txt").write_text("\n".join(few))
     ranking = search(architectures="few.txt", latency_table="energy.csv", objectives="energy_mj,robustness:min")
-    assert "1 candidate without a known energy_mj, on no front" in capsys.readouterr().out
+    assert "1 candidate without energy_mj, not on any front" in capsys.readouterr().out
     assert set(read_run(RunFolder(tmp_path / "run")).costs) == {"energy_mj", "robustness"}
     assert "latency_ms" not in ranking
     # Those that need least energy are the most robust: all that are known are on the front.

@@ -180,7 +180,7 @@ def test_networks_without_relu_have_every_score_that_needs_none(tmp_path):
 def test_smooth_networks_are_ranked_and_trained_by_all_their_units(tmp_path, capsys):
     smooth = {"space": "tests.searching.test_evaluator.smooth_networks", **QUICK, "samples": "all"}
     assert run_search(SearchConfig(run_dir=str(tmp_path), units="auto", **smooth)) == 0
-    assert "2 with a reservation, e.g. narrow: it has no rectifier: the codes are of its" in capsys.readouterr().out
+    assert "2 scores with a warning, e.g. narrow: it has no rectifier: the codes are of its" in capsys.readouterr().out
     rows = {row["architecture"]: row for row in rows_of(tmp_path)}
     assert [row["status"] for row in rows.values()] == ["ok", "ok"]
     # The trajectory counts what the search counted, and begins with its score.

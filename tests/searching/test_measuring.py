@@ -49,7 +49,7 @@ def test_the_first_networks_are_measured_once_and_the_ranking_shows_it(search, t
     assert (ranking["peak_memory_mb"] > ranking["model_mb"]).all()
     out = capsys.readouterr().out
     assert "Latency of 3 networks (1 image, 1 thread, cpu, torch): the median of 20 passes, ±1.7 % (95 %)" in out
-    assert "Measured are the first 3 of 6; --measure_top 6 measures all" in out
+    assert "Only the first 3 of 6 were measured; --measure_top 6 measures all" in out
     before = files_of(tmp_path / "run")
     search(measure="latency,memory", measure_top=3)
     assert len(timed) == 3

@@ -38,7 +38,7 @@ def test_most_failed_says_why_and_what_to_do(tmp_path, capsys):
     ]
     printed = summary(rows, tmp_path, capsys)
     assert f"4 failed, ranked last, e.g. a3: {NO_RELU} (3 of them; all reasons in scores.jsonl)" in printed
-    assert "rank them with --score synflow, jacob_cov or zen, which need none" in printed
+    assert "use --score synflow, jacob_cov or zen, which need no ReLU" in printed
     # Of a few of many it is no cure.
     printed = summary([failed(2, NO_RELU), score_row(1, "a1"), score_row(3, "a3")], tmp_path, capsys)
     assert f"1 failed, ranked last, e.g. a2: {NO_RELU}\n" in printed
@@ -54,8 +54,8 @@ def test_none_with_a_score_shows_no_table(tmp_path, capsys):
     ("rows", "said"),
     [
         ((1, 2, 3), ""),
-        ((1, 2, 2, 3), "1 of 4 candidates was proposed again"),
-        ((1, 2, 3, 13), "3 different networks (1 of 4 equal another without dead branches)"),
+        ((1, 2, 2, 3), "1 of 4 candidates was proposed before"),
+        ((1, 2, 3, 13), "3 different networks (1 of 4 equal another one once dead branches are removed)"),
     ],
 )
 def test_fewer_networks_than_candidates_are_explained(tmp_path, capsys, rows, said):

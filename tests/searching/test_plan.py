@@ -41,7 +41,7 @@ def test_rows_and_ranking_follow_the_contract(tmp_path, capsys):
     run = tmp_path / "run"
     assert run_search(SearchConfig(run_dir=str(run), **QUICK)) == 0
     printed = " ".join(capsys.readouterr().out.split())
-    assert "What naswot adds over model size: Kendall tau between it and parameters" in printed
+    assert "Kendall tau between naswot and model size: parameters" in printed
     assert "model size ranks it as well as naswot does, --score diversity better than both." in printed
     expected = {
         "space", "architecture", "canonical", "score", "n_units", "params", "macs", "seed", "seconds", "status",

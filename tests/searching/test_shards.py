@@ -44,9 +44,9 @@ def test_invalid_shard_is_one_line_and_leaves_nothing(tmp_path, capsys, monkeypa
         assert message in refused(capsys, "search.py", *given, f"--shard={shard}")
     for words, message in (
         ("1/4 --calibrate", "--shard 1/4 and --calibrate"),
-        ("1/7", "--shard 1/7: the candidates are 6 different networks; choose at most 6 shards"),
+        ("1/7", "--shard 1/7: there are only 6 different networks; choose at most 6 shards"),
         ("2/2 --algorithm climbing", "--shard 2/2: the candidates of --algorithm climbing depend"),
-        ("1/2 --samples 1 --max_params 9", "within the limits"),
+        ("1/2 --samples 1 --max_params 9", "no candidate meets the limits"),
     ):
         assert message in refused(capsys, "search.py", *given, "--shard", *words.split())
     assert not list(tmp_path.iterdir())
@@ -55,7 +55,7 @@ def test_invalid_shard_is_one_line_and_leaves_nothing(tmp_path, capsys, monkeypa
 def test_a_ranking_of_a_shard_says_so_and_its_folder_belongs_to_it(tmp_path, capsys):
     run = tmp_path / "run"
     assert run_search(SearchConfig(run_dir=str(run), shard="2/4", **NOISE)) == 0
-    assert "This is shard 2/4 alone: 2 of 6 candidates" in capsys.readouterr().out
+    assert "This is only shard 2/4: 2 of 6 candidates" in capsys.readouterr().out
     assert len(rows_of(run)) == 2
     for shard, now in (("1/4", "'1/4'"), (None, "None")):
         with pytest.raises(UserError, match=f"shard was '2/4', now {now}.*--overwrite"):

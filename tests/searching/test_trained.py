@@ -74,8 +74,8 @@ def test_finished_trainings_are_not_done_again_where_their_rows_are_lost(searche
 
 def test_what_does_not_fit_is_one_line(tmp_path):
     for options, message in (
-        ({"epochs": 3}, "--epochs 3: it is of candidates that are trained"),
-        ({"train": {"lr": 0.1}}, "--train: it is of candidates that are trained"),
+        ({"epochs": 3}, "--epochs 3: applies only to candidates that are trained"),
+        ({"train": {"lr": 0.1}}, "--train: applies only to candidates that are trained"),
         ({"evaluator": "train", "train": {"rate": 1}}, "--train.rate: expected one of recipe, batch_size"),
         ({"evaluator": "train", "train": {"lr": "high"}}, "lr"),
         ({"algorithm": "area"}, "give it an evaluator that trains"),

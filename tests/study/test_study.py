@@ -92,9 +92,9 @@ def test_all_scores_sizes_and_aggregates_are_studied(drawn, capsys):
     assert re.search(rf"naswot +{re.escape(f'{regret:.2f}')} ", printed)
     assert re.search(r"at random .* 0\.05 \[0\.05, 0\.05\]", printed)
     assert "cifar10 test, 0 epochs (table), n = 40; model size is parameters" in printed
-    assert "Better than model size (parameters), by an interval that excludes 0: naswot" in printed
+    assert "Better than model size (parameters), with an interval that excludes 0: naswot" in printed
     assert "40 architectures of nasbench201, drawn at random (seed 0)." in printed
-    assert "How stable the scores are is not known of one run" in printed
+    assert "One run does not tell how stable the scores are" in printed
 
 
 def test_data_sets_and_scores_can_be_chosen(place):
@@ -252,14 +252,17 @@ def test_invalid_options_are_one_line(place, refused):
     for words, message in (
         ((), "--run_dir is missing: give the run folder of a search"),
         (("--run_dir", "none", *TABLE), "none: no search in it; expected the run folder of naswot search"),
-        (("--run_dir", "run"), "run: no trained picks that compare; a study needs 5: run naswot train"),
-        (("--run_dir", "run", "run/../run", *TABLE), "--run_dir run/../run: it is there twice"),
+        (("--run_dir", "run"), "run: no comparable trained picks; a study needs 5: run naswot train"),
+        (("--run_dir", "run", "run/../run", *TABLE), "--run_dir run/../run: given twice"),
         (("--run_dir", "run", "--benchmark", "none.csv"), "none.csv"),
         (("--run_dir", "run", "--benchmark_dataset", "cifar10"), "needs --benchmark TABLE"),
         (("--run_dir", "run", *TABLE, "--benchmark_dataset", "svhn"), "knows accuracies on cifar10, not on svhn"),
         (("--run_dir", "run", "--target", "ms"), "--target ms: needs --benchmark TABLE"),
-        (("--run_dir", "run", "--benchmark", "hw.csv"), "no accuracies; choose a column with --target a_ms or b_ms"),
-        (("--run_dir", "run", *TABLE, "--score", "zen"), "--score zen is not in run, which holds naswot, jacob_cov"),
+        (
+            ("--run_dir", "run", "--benchmark", "hw.csv"),
+            "has no accuracies; choose a column with --target a_ms or b_ms",
+        ),
+        (("--run_dir", "run", *TABLE, "--score", "zen"), "--score zen is not in run, which has naswot, jacob_cov"),
         (("--run_dir", "run", *TABLE, "--score", "naswot+zen"), "--score naswot+zen: its part zen is not in run"),
         (("--run_dir", "run", *TABLE, "--score", "nasvot"), "did you mean 'naswot'?"),
         (("--run_dir", "run", *TABLE, "--out", "table.csv"), "--out table.csv: expected a folder, but this is a file"),
@@ -278,11 +281,11 @@ def test_runs_and_accuracies_that_make_no_study_are_one_line(place, refused):
     write_accuracies(folder / "four.csv", rows[:4], accuracies[:4])
     write_accuracies(folder / "shares.csv", rows, [each / 100 for each in accuracies])
     message = refused("--run_dir", "run", "fewer", *TABLE)
-    assert "other architectures than run (2 of its 40 are missing, 0 are further ones)" in message
+    assert "has other architectures than run (2 of its 40 are missing, 0 are extra)" in message
     assert f"--architectures {os.path.join('run', 'ranking.csv')} --seed 1" in message
     for words, message in (
         (("run", "elsewhere", *TABLE), "--run_dir elsewhere: other architectures"),
-        (("run", "again", *TABLE), "the same seed and mini-batch as run"),
+        (("run", "again", *TABLE), "the same seed and probe batch as run"),
         (("trained", *TABLE), "no candidate in it has a score; search with --evaluator scores"),
         (("empty", *TABLE), "run its search first"),
         (("run", "--benchmark", "shares.csv"), "give percent, not shares"),
@@ -292,7 +295,7 @@ def test_runs_and_accuracies_that_make_no_study_are_one_line(place, refused):
     for number in range(1, 5):
         names = {"architecture": rows[number]["architecture"], "canonical": rows[number]["canonical"]}
         write_pick(folder / "run", result(number, **names))
-    assert "run: 4 trained picks that compare; a study needs 5" in refused("--run_dir", "run")
+    assert "run: 4 comparable trained picks; a study needs 5" in refused("--run_dir", "run")
 
 
 def test_a_folder_that_is_in_use_or_damaged_is_named(place, refused):

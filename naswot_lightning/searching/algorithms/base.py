@@ -121,16 +121,16 @@ class Limits:
         given = [
             f"--{budget_of(name)} {format_cell(most)}" for name, most in self.budgets.items() if math.isfinite(most)
         ]
-        said = f"{self.n_rejected:,} of {self.n_seen:,} candidates refused ({share:.1f} %)"
+        said = f"{self.n_rejected:,} of {self.n_seen:,} candidates left out ({share:.1f} %)"
         said = f"{', '.join(given)}: {said}" if given else said
-        return ", ".join([said, *(f"{count:,} without a known {name}" for name, count in self.unknown.items())])
+        return ", ".join([said, *(f"{count:,} without {name}" for name, count in self.unknown.items())])
 
     def nothing_fits(self) -> UserError:
         """Return the error of a search that has no first candidate."""
         smallest = {name: cost for name, cost in self.smallest.items() if math.isfinite(self.budgets[name])}
         least = ", ".join(f"{name} {format_cell(cost)}" for name, cost in smallest.items())
-        seen = f"; the smallest seen: {least}; raise the budgets" if least else ""
-        return UserError(f"no candidate is within the limits: {self}{seen}")
+        seen = f"; the smallest seen: {least}; raise the limits" if least else ""
+        return UserError(f"no candidate meets the limits: {self}{seen}")
 
 
 @dataclass
@@ -232,7 +232,7 @@ def expect_counts(algorithm: str, least: int = 1, **counts: int) -> None:
     """Raise :class:`UserError` where an option of an algorithm is less than the least."""
     for name, count in counts.items():
         if count < least:
-            raise UserError(f"--algorithm {algorithm}: {name}={count}, expected {least} or more")
+            raise UserError(f"--algorithm {algorithm}: {name}={count}, expected at least {least}")
 
 
 def require_categorical(space: Space, algorithm: str) -> CategoricalSpace:
@@ -240,8 +240,8 @@ def require_categorical(space: Space, algorithm: str) -> CategoricalSpace:
     if isinstance(space, CategoricalSpace):
         return space
     known = ", ".join(name for name in list_spaces() if isinstance(get_space(name), CategoricalSpace))
-    decisions = f"architectures of {space.name} are no fixed number of decisions"
-    raise UserError(f"--algorithm {algorithm}: {decisions}; it searches {known}")
+    decisions = f"architectures of {space.name} are not made of a fixed number of decisions"
+    raise UserError(f"--algorithm {algorithm}: {decisions}; choose one of {known}")
 
 
 def architecture_from_decisions(space: CategoricalSpace, decisions: Sequence[int]) -> str | None:

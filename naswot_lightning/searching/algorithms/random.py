@@ -56,7 +56,7 @@ def sample_space(space: Space, samples: int, seed: int, limits: Limits | None = 
             if limits is not None and not admitted:
                 raise limits.nothing_fits()
             within = f" within the limits ({limits})" if limits is not None and limits.n_rejected else ""
-            found_only = f"found only {admitted} different architectures{within} in {space.name}"
+            found_only = f"found only {admitted} different architectures{within} in {space.name}; ask for fewer"
             raise UserError(f"--samples {samples}: {found_only}")
     return [architecture for architecture, within in found.items() if within]
 
@@ -96,9 +96,9 @@ def read_architectures(space: Space, file: str | Path) -> list[str]:
         if architecture != text:
             read.append(f"{file}, line {number}: {quoted(text)} is read as {architecture}")
     if read:
-        log.warning("%s%s", read[0], f"; {len(read) - 1:,} more in the same way" if len(read) > 1 else "")
+        log.warning("%s%s", read[0], f"; {len(read) - 1:,} more like it" if len(read) > 1 else "")
     if not found:
-        raise UserError(f"--architectures {file}: no architecture in it; expected one a line")
+        raise UserError(f"--architectures {file}: has no architectures; expected one per line")
     return list(found)
 
 
@@ -116,9 +116,11 @@ def _entries(file: str | Path) -> Iterator[tuple[int, str]]:
         raise UserError(f"--architectures {file}: no such file") from None
     except ValueError:
         # It is no UTF-8, or there is a NUL in the name.
-        raise UserError(f"--architectures {file}: not a text file; expected one architecture a line") from None
+        raise UserError(f"--architectures {file}: not a text file; expected one architecture per line") from None
     except csv.Error as error:
-        raise UserError(f"--architectures {file}: no CSV file ({error}); expected one architecture a line") from None
+        raise UserError(
+            f"--architectures {file}: not a readable CSV file ({error}); expected one architecture per line"
+        ) from None
     for number, line in enumerate(map(str.strip, lines), start=1):
         if line and not line.startswith("#"):
             yield number, line
@@ -147,15 +149,15 @@ class Shard:
         if not shards[-1]:
             networks = sum(map(bool, shards))
             cure = f"choose at most {networks} shards"
-            raise UserError(f"--shard {self._name}: the candidates are {networks} different networks; {cure}")
+            raise UserError(f"--shard {self._name}: there are only {networks} different networks; {cure}")
         own = shards[self.number - 1]
         self._own, self._all = len(own), len(batch)
         return own
 
     def __str__(self) -> str:
         return (
-            f"This is shard {self._name} alone: {self._own:,} of {self._all:,} candidates. "
-            "When all are finished: naswot merge --run_dir NEW SHARD SHARD ..."
+            f"This is only shard {self._name}: {self._own:,} of {self._all:,} candidates. "
+            "When all shards are finished, run naswot merge --run_dir NEW SHARD SHARD ..."
         )
 
 

@@ -25,7 +25,7 @@ def test_lists_that_others_write_are_read_and_faults_named_by_line(tmp_path):
         file.write_text(content, encoding="utf-8")
         assert read_architectures(SPACE, file) == [READ]
     for content, message in (
-        ("", "no architecture in it"),
+        ("", "has no architectures"),
         ("|none~0|\n", "line 1: architecture"),
         (f"{SPACE[0]}\nnonsense\n", "line 2: architecture 'nonsense': expected 3 nodes"),
         ("index,arch\n1,oops\n", "line 2: architecture 'oops'"),
@@ -71,10 +71,10 @@ def test_limits_refuse_what_is_too_large_and_leave_other_faults_to_the_row():
     limits = Limits({"params": 3}, {"params": size})
     found = [limits.accepts(architecture) for architecture in ("xyz", "wxyz", "a", "b", "unknown")]
     assert found == [True, False, False, True, False]
-    said = "--max_params 3: 3 of 5 candidates refused (60.0 %), 1 without a known params"
+    said = "--max_params 3: 3 of 5 candidates left out (60.0 %), 1 without params"
     assert str(limits) == said
     assert str(limits.nothing_fits()) == (
-        f"no candidate is within the limits: {said}; the smallest seen: params 3; raise the budgets"
+        f"no candidate meets the limits: {said}; the smallest seen: params 3; raise the limits"
     )
     for architecture in ("c", "d"):
         with pytest.raises(type(faults[architecture])):
