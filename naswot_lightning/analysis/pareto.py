@@ -66,10 +66,10 @@ def parse_objectives(text: str | None, directions: Mapping[str, bool | None] | N
             expect_name("column of --objectives", name, directions)
         higher_is_better = _DIRECTIONS[direction] if direction else (directions or {})[name]
         if higher_is_better is None:
-            raise UserError(f"--objectives {name}: shall it be high or low? Give {name}:max or {name}:min")
+            raise UserError(f"--objectives {name}: is a high or a low value better? Give {name}:max or {name}:min")
         found[name] = Objective(name, higher_is_better)
     if text is not None and len(found) < max(2, len(words)):
-        raise UserError(f"--objectives {text}: expected two columns or more, each once, such as naswot,params")
+        raise UserError(f"--objectives {text}: expected at least two different columns, such as naswot,params")
     return tuple(found.values())
 
 

@@ -27,5 +27,5 @@ def open_benchmark(path: str | os.PathLike[str], space: str | None = None) -> Ta
     found = find_format(path)
     if found is csv_table.FORMAT:
         return read_any(path, found, space)
-    cure = f"convert it once, with naswot benchmarks convert {path}, and give {converted_name(path)}"
+    cure = f"convert it once with naswot benchmarks convert {path}, then give {converted_name(path)}"
     raise UserError(f"{path} is an official file ({found.title}): {cure}")

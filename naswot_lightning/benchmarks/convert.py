@@ -36,8 +36,8 @@ def convert(path: Path, output: Path | None = None, space: str | None = None) ->
             while block := file.read(1 << 20):
                 digest.update(block)
         if not digest.hexdigest().endswith(named[1]):
-            reason = f"MD5 {digest.hexdigest()}, expected one that ends with {named[1]}"
-            cure = "get it anew, or, where it is your own, give it another name"
+            reason = f"its MD5 is {digest.hexdigest()}, expected one that ends in {named[1]}"
+            cure = "download it again, or rename it if it is your own file"
             raise UserError(f"{path} is not the official file ({reason}): {cure}")
     table = read_any(path, found, space)
     output = output or converted_name(path)
@@ -56,12 +56,12 @@ def converted_name(path: Path) -> Path:
 def find_format(path: Path) -> Format:
     """Return the format of a file or folder; a missing file, or one of no known format, is a UserError."""
     if not path.exists():
-        raise UserError(f"{path}: no such file or folder; docs/benchmarks.md says where the official ones are")
+        raise UserError(f"{path}: no such file or folder; docs/benchmarks.md says where to get the official files")
     for each in FORMATS:
         if each.recognises(path):
             return each
     titles = "; ".join(each.title for each in FORMATS)
-    raise UserError(f"{path} is none of the files that are known: {titles}")
+    raise UserError(f"{path}: unknown file format, expected one of: {titles}")
 
 
 def read_any(path: Path, found: Format, space: str | None) -> Table:
@@ -74,7 +74,7 @@ def read_any(path: Path, found: Format, space: str | None) -> Table:
     for record in tqdm(reading.records, "reading", reading.total, leave=False, disable=None, file=sys.stderr):
         rows.add(record)
     if not rows.architectures or not rows.columns:
-        raise UserError(f"{source} has no accuracies of architectures, nor other numbers; get it anew")
+        raise UserError(f"{source} has no accuracies or other numbers; download it again")
     numbers = np.array(rows.numbers, dtype=np.int64) if max(rows.numbers) >= 0 else None
     identities = list(rows.row_of_identity)
     return Table(reading.name, reading.space, source, rows.architectures, rows.finished(), numbers, identities)
@@ -113,8 +113,8 @@ class _Rows:
             column.extend([math.nan] * (row + 1 - len(column)))
             if not math.isnan(column[row]) and column[row] != value:
                 what = f"{key.measure} ({key.dataset} {key.split}, {key.epochs} epochs, seed {key.seed})"
-                both = f"{column[row]:g} and {value:g}; keep one, or give them seeds"
-                raise UserError(f"{self._source}: {self.architectures[row][:100]} has two values of {what}: {both}")
+                both = f"{column[row]:g} and {value:g}; keep one, or give them different seeds"
+                raise UserError(f"{self._source}: {self.architectures[row][:100]} has two values for {what}: {both}")
             column[row] = value
 
     def finished(self) -> dict[Key, np.ndarray]:

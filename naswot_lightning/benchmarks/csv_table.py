@@ -48,7 +48,7 @@ class _Csv(Format):
             raise UserError(f"{path} has no rows")
         column = next((name for name in ARCHITECTURE if name in first), None)
         if column is None:
-            raise UserError(f"{path} has no column {', '.join(ARCHITECTURE)}, but {', '.join(first)}")
+            raise UserError(f"{path}: expected a column {' or '.join(ARCHITECTURE)}, found {', '.join(first)}")
         wide = {}
         for match in filter(None, map(_WIDE.fullmatch, first)):
             dataset, split, epochs = match["dataset"].lower(), match["split"], int(match["epochs"])
@@ -59,12 +59,12 @@ class _Csv(Format):
             wide[match[0]] = Key("accuracy", dataset, split, epochs, 0, epochs)
         further = [name for name in first if name not in (*_KNOWN, *wide) and _is_number(first[name])]
         if "accuracy" not in first and not wide and not further:
-            wanted = "expected a column accuracy, columns such as cifar10_xvalid_200, or others of numbers"
-            raise UserError(f"{path} has no accuracies: {wanted}, not {', '.join(first)}")
+            wanted = "expected a column accuracy, columns such as cifar10_xvalid_200, or other numeric columns"
+            raise UserError(f"{path} has no accuracies: {wanted}, found {', '.join(first)}")
         text = first[column].strip()
         space = space or next((name for name, pattern in _SPACES.items() if pattern.fullmatch(text)), None)
         if space is None:
-            raise UserError(f"{path}: the space of {text[:60]!r} cannot be told; name it with --space")
+            raise UserError(f"{path}: cannot tell which search space {text[:60]!r} belongs to; name it with --space")
         name = path.name[: -next(len(each) for each in ENDINGS if path.name.lower().endswith(each))]
         return Reading(name, space, _records(path, column, space, wide, further))
 
@@ -88,10 +88,10 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
             reader = csv.DictReader(file, strict=True)
             for row in reader:
                 if None in row or None in row.values():
-                    raise UserError(f"{path}, line {reader.line_num}: other fields than columns")
+                    raise UserError(f"{path}, line {reader.line_num}: the number of fields differs from the header")
                 yield row
     except (csv.Error, UnicodeDecodeError, gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UserError(f"{path} is no CSV file in UTF-8: {error}") from None
+        raise UserError(f"{path} is not a UTF-8 CSV file: {error}") from None
 
 
 def _records(
@@ -116,7 +116,7 @@ def _records(
         largest = max([largest, *(value for key, value in values.items() if key.measure == "accuracy")])
         yield Record(architecture, values, number)
     if 0 < largest <= 1:
-        raise UserError(f"{path}: no accuracy is above 1; give percent, not shares")
+        raise UserError(f"{path}: no accuracy is above 1; give percentages (0 to 100), not fractions")
 
 
 def _values_of(row: Mapping[str, str], wide: Mapping[str, Key], further: Collection[str]) -> dict[Key, float]:
@@ -144,7 +144,7 @@ def _values_of(row: Mapping[str, str], wide: Mapping[str, Key], further: Collect
         except ValueError:
             raise ValueError(f"{key.measure} {(text or '')[:40]!r}: expected a number") from None
         if key.measure == "accuracy" and not 0 <= value <= 100:
-            raise ValueError(f"accuracy {value:g}: expected percent, 0 to 100")
+            raise ValueError(f"accuracy {value:g}: expected a percentage, 0 to 100")
         if abs(value) == float("inf"):
             raise ValueError(f"{key.measure} {value:g}: expected a finite number")
     return values
@@ -152,5 +152,5 @@ def _values_of(row: Mapping[str, str], wide: Mapping[str, Key], further: Collect
 
 def _count(column: str, text: str) -> int:
     if not re.fullmatch(r"\d{1,9}", text):
-        raise ValueError(f"{column} {text[:40]!r}: expected a number from 0")
+        raise ValueError(f"{column} {text[:40]!r}: expected a whole number, 0 or more")
     return int(text)

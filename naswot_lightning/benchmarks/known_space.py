@@ -65,7 +65,7 @@ class KnownSpace(EnumerableSpace):
         # An island: nothing known was met on the walk.
         others = [other for other in self._architectures if other != architecture]
         if not others:
-            raise SpaceError(f"{self._benchmark.name} knows no other architecture than {quoted(architecture)}")
+            raise SpaceError(f"{self._benchmark.name} has no architecture other than {quoted(architecture)}")
         return rng.choice(others)
 
     def build(self, architecture: str, num_classes: int = 10, in_channels: int = 3) -> nn.Module:
@@ -81,14 +81,14 @@ class KnownSpace(EnumerableSpace):
     def index(self, architecture: str) -> int:
         """Return the position in the table's order; what it does not list so is a SpaceError."""
         if architecture not in self._positions:
-            raise SpaceError(f"architecture {quoted(architecture)}: {self._benchmark.name} does not list it")
+            raise SpaceError(f"architecture {quoted(architecture)}: not listed in {self._benchmark.name}")
         return self._positions[architecture]
 
     def _known_from_decisions(self, decisions: Sequence[int]) -> str:
         """Return the architecture; one that the space or the table does not know is a SpaceError."""
         architecture = self._from_decisions(decisions)
         if architecture not in self._benchmark:
-            raise SpaceError(f"architecture {quoted(architecture)}: {self._benchmark.name} does not know it")
+            raise SpaceError(f"architecture {quoted(architecture)}: not in {self._benchmark.name}")
         return architecture
 
     @cached_property
@@ -108,7 +108,7 @@ def open_for(space: Space, path: str, option: str) -> Table:
         table = open_benchmark(path, space.name)
     of_table = get_space(table.space).name.partition(":")[0]
     if not space.name.startswith(of_table) and not (is_import_path(space.name) and _lists_some_of(table, space)):
-        raise UserError(f"{option} {path}: it is of {table.space}, not of --space {space.name}")
+        raise UserError(f"{option} {path}: the table is for {table.space}, not for --space {space.name}")
     return table
 
 

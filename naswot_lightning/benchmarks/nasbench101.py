@@ -175,4 +175,4 @@ def _checked(path: Path, number: int, written: bytes, length: int) -> bytes:
 
 
 def _damaged_record(path: Path, number: int, reason: str) -> UserError:
-    return UserError(f"{path}: damaged, record {number:,} is {reason}; get it anew")
+    return UserError(f"{path}: damaged, record {number:,} is {reason}; download it again")

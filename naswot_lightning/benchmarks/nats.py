@@ -65,13 +65,13 @@ def _pickle_of(path: Path) -> Iterator[BinaryIO]:
         with zipfile.ZipFile(path) as archive:
             members = [name for name in archive.namelist() if name.endswith("/data.pkl")]
             if len(members) != 1:
-                raise UserError(f"{path}: no file of torch; get it anew")
+                raise UserError(f"{path}: not a file of torch; download it again")
             with archive.open(members[0]) as member:
                 yield _bounded(cast(BinaryIO, member), path)
         return
     with open(path, "rb") as file:
         if load_plain(file, path, _CONTENT) != _LEGACY_MAGIC:
-            raise UserError(f"{path}: no file of torch; get it anew")
+            raise UserError(f"{path}: not a file of torch; download it again")
         for _ in range(_LEGACY_PARTS - 1):
             load_plain(file, path, _CONTENT)
         yield file
@@ -95,11 +95,11 @@ class _NATS(Format):
             records = _records(path, names, found)
         else:
             if not (path / _META).is_file():
-                raise UserError(f"{path}: {_META} is missing, which names the architectures; unpack the archive anew")
+                raise UserError(f"{path}: {_META}, which names the architectures, is missing; unpack the archive again")
             names = _names(path, _load_pbz2(path / _META))
             files = {int(match[1]): each for each in path.iterdir() if (match := _ONE.fullmatch(each.name))}
             if not files:
-                raise UserError(f"{path}: no files such as 000000{_ENDING}; unpack the archive anew")
+                raise UserError(f"{path}: no files such as 000000{_ENDING}; unpack the archive again")
             total = len(files)
             records = (_record(names[each], each, _load_pbz2(files[each]), files[each]) for each in sorted(files))
         space = space or ("nats_size" if ":" in names[0] else "nasbench201")

@@ -58,7 +58,7 @@ class _NDS(Format):
         named = _NAME.fullmatch(path.name)
         if space is None and named is None:
             known = f"of {', '.join(_SPACES)}, with _in"
-            raise UserError(f"{path}: the space cannot be told by the name ({known}); name it with --space")
+            raise UserError(f"{path}: cannot tell the search space from the file name ({known}); name it with --space")
         with reading(path, _CONTENT):
             content = json.loads(path.read_bytes())
         parts = [content.get(part, []) for part in _RERUNS] if isinstance(content, dict) else [content]

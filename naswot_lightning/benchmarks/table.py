@@ -258,7 +258,7 @@ class Table:
         Repeats have their mean. A name that it has not, or only of several data sets, is a UserError.
         """
         if not self.further:
-            raise UserError(f"{self.name} has accuracies and sizes alone, no column {name}")
+            raise UserError(f"{self.name} has no column {name}, only accuracies and sizes")
         expect_name(f"column of {self.name}", name, self.further)
         by_dataset: dict[str, list[np.ndarray]] = {}
         for key in self.columns:
@@ -266,7 +266,7 @@ class Table:
                 by_dataset.setdefault(key.dataset, []).append(self.columns[key])
         if len(by_dataset) != 1:
             there = ", ".join(sorted({key.dataset for key in self.columns if key.measure == name}))
-            raise UserError(f"{self.name} has {name} on {there}: choose one with --benchmark_dataset")
+            raise UserError(f"{self.name} has {name} on {there}; choose one with --benchmark_dataset")
         return self._mean(next(iter(by_dataset.values())))
 
     def _mean(self, chosen: Sequence[np.ndarray]) -> np.ndarray:
@@ -392,7 +392,7 @@ def read_table(path: Path) -> Table:
         raise UserError(f"{path}: no such file")
     # numpy would say how to unpickle it.
     if not is_zipfile(path):
-        raise UserError(f"{path} is damaged, or no {_WANTED[0]}; {_WANTED[1]}")
+        raise UserError(f"{path} is not a valid {_WANTED[0]}; {_WANTED[1]}")
     with reading(path, *_WANTED), np.load(path) as archive:
         header = from_json(_Header, archive["header"].tobytes())
         architectures = archive["architectures"].tobytes().decode().split("\n")

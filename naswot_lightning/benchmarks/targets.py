@@ -63,10 +63,10 @@ def search_target(benchmark: Table, dataset: str, epochs: int | None = None, exa
             break
     else:
         there = ", ".join(map(str, sorted({each.epochs for each in known})))
-        raise UserError(f"--epochs {epochs}: {benchmark.name} knows trainings of {there} epochs on {dataset}")
+        raise UserError(f"--epochs {epochs}: {benchmark.name} has trainings of {there} epochs on {dataset}")
     if target.split in _TEST_SPLITS:
         log.warning(
-            "warning: %s has no validation accuracies on %s: %s directs the search, and stands in its column val_acc",
+            "warning: %s has no validation accuracies on %s: %s directs the search, and is in the column val_acc",
             benchmark.name, dataset, target,
         )  # fmt: skip
     return target
@@ -95,8 +95,8 @@ def _of_dataset(benchmark: Table, dataset: str, exact: bool) -> list[AvailableAc
     if len(by_name) == 1 and not exact:
         return next(iter(by_name.values()))
     if not by_name and benchmark.further:
-        raise UserError(f"{benchmark.name} knows no accuracies, but columns {', '.join(benchmark.further)}")
+        raise UserError(f"{benchmark.name} has no accuracies, only the columns {', '.join(benchmark.further)}")
     known = ", ".join(sorted(by_name)) or "nothing"
     raise UserError(
-        f"{benchmark.name} knows accuracies on {known}, not on {dataset}: choose one with --benchmark_dataset"
+        f"{benchmark.name} has accuracies on {known}, not on {dataset}; choose one with --benchmark_dataset"
     )

@@ -31,7 +31,7 @@ def predict(config: PredictConfig) -> int:
     """Print class and probability per image, as they are found, or write them as CSV; return 0."""
     files = list(_image_files(config.images))
     if not files:
-        raise UserError(f"{' '.join(config.images) or 'no image'}: name image files, or folders that hold some")
+        raise UserError(f"{' '.join(config.images) or 'IMAGE'}: no images; name image files or folders of images")
     model = load(config.model, trust=config.trust)
     rows = []
     for start in range(0, len(files), config.batch_size):
@@ -49,7 +49,7 @@ def predict(config: PredictConfig) -> int:
 def _image_files(names: Sequence[str]) -> Iterator[str]:
     for name in names:
         if not Path(name).exists():
-            raise UserError(f"{name}: there is no such file")
+            raise UserError(f"{name}: no such file or folder")
         if Path(name).is_dir():
             found = (path for path in Path(name).rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
             yield from map(str, sorted(found))

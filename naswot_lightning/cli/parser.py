@@ -135,14 +135,16 @@ def _check_file(option: str, path: str) -> None:
     except ValueError as error:
         raise UserError(f"{option} {path}: {error}") from None
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
-        raise UserError(f"{option} {path}: expected options, one a line, such as samples: 100")
+        raise UserError(f"{option} {path}: expected one option per line, such as samples: 100")
     if "config" in values:
-        raise UserError(f"{option} {path}: config: a file names no other; give each with a --config of its own")
+        raise UserError(f"{option} {path}: config: a file cannot name another one; give each file its own --config")
     for name in ("overwrite", "trust"):
         if values.get(name):
-            raise UserError(f"{option} {path}: {name} counts only on the command line; remove it, and give --{name}")
+            raise UserError(
+                f"{option} {path}: {name} is allowed only on the command line; remove it here, and give --{name}"
+            )
     if "wandb" in values and not isinstance(values["wandb"], dict):
-        raise UserError(f"{option} {path}: wandb: expected its options, such as mode: offline")
+        raise UserError(f"{option} {path}: wandb: expected a mapping of options, such as mode: offline")
 
 
 def _refuse_nulls(settings: Any, values: Mapping[str, Any], prefix: str) -> None:
@@ -163,7 +165,7 @@ def _trust_own_code(settings: Any, words: Sequence[str]) -> None:
             if not getattr(settings, "trust", False) and path not in given:
                 name = value if option in ("space", "dataset") else path
                 raise UserError(
-                    f"{option} {name}: a file names this code, which would be run; if you trust it, give --{option} "
+                    f"{option} {name}: a file names this code, which would be run; if you trust it, add --{option} "
                     f"{name} or --trust"
                 )
             trust(path)
@@ -180,8 +182,8 @@ def _expect_own_engine(settings: Any, words: Sequence[str], parser: ArgumentPars
     for name in ("engine", "slurm"):
         if (value := getattr(settings, name)) != given[name]:
             raise UserError(
-                f"{name} {value}: a file names what would run on a cluster; if you trust it, give --{name} on the "
-                "command line, or --trust"
+                f"{name} {value}: a file chooses what would run on a cluster; if you trust it, give --{name} on the "
+                "command line, or add --trust"
             )
 
 
@@ -264,7 +266,7 @@ def run_command(
     except (ImportError, MemoryError) as error:
         if isinstance(error, ImportError) and "failed to map segment" not in str(error):
             raise
-        return _fail(prog, f"{describe_error(error)}: too little memory; give more, or raise ulimit -v")
+        return _fail(prog, f"{describe_error(error)}: out of memory; free some memory, or raise the limit (ulimit -v)")
     except RuntimeError as error:
         if not isinstance(error.__cause__, KeyboardInterrupt):
             raise

@@ -55,7 +55,7 @@ class LazyImages:
                 for index, image in enumerate(pool.map(self._read, part), start):
                     height, width, _ = image.shape
                     if image.shape != self.shape[1:] or height != width:
-                        odd = "others differ or are not square: give a side with --image_size"
+                        odd = "and others differ or are not square; give a side with --image_size"
                         raise UserError(f"image {numbers[index]} is {width}x{height}, {odd}")
                     images[index] = image
         return torch.from_numpy(images)

@@ -99,7 +99,7 @@ def _list_splits(data_dir: Path) -> dict[str, _Listed]:
     train = _list_split(data_dir, "train")
     others = [name for name in ("val", "test") if (data_dir / name).is_dir()]
     if not others:
-        raise UserError(f"{data_dir} has no test/ or val/ folder beside train/: expected test/CLASS/image files")
+        raise UserError(f"{data_dir} has no test/ or val/ folder next to train/; expected test/CLASS/image files")
     return {"train": train} | {name: _list_split(data_dir, name, train.classes) for name in others}
 
 
@@ -108,7 +108,7 @@ def _list_split(data_dir: Path, split: str, expected: list[str] | None = None) -
     folder = data_dir / split
     if not folder.is_dir():
         raise UserError(
-            f"{data_dir} has no {split}/ folder: expected {split}/CLASS/image files; name the folder that holds "
+            f"{data_dir} has no {split}/ folder; expected {split}/CLASS/image files; name the folder that contains "
             "it with --data_dir"
         )
     try:
@@ -119,7 +119,7 @@ def _list_split(data_dir: Path, split: str, expected: list[str] | None = None) -
     except OSError as error:
         raise UserError(" ".join(str(error).split())) from None
     if not classes:
-        raise UserError(f"{folder} has no folders of classes in it: expected {split}/CLASS/image files")
+        raise UserError(f"{folder} has no class folders; expected {split}/CLASS/image files")
     empty = [name for name, paths in zip(classes, found, strict=True) if not paths]
     if empty:
         raise UserError(
@@ -127,7 +127,7 @@ def _list_split(data_dir: Path, split: str, expected: list[str] | None = None) -
         )
     if expected is not None and classes != expected:
         odd = ", ".join(sorted(set(classes) ^ set(expected)))
-        raise UserError(f"{folder}: its classes are not those of train/; in one of them only: {odd}")
+        raise UserError(f"{folder}: its classes differ from those of train/; only one of the two has {odd}")
     labels = [label for label, each in enumerate(found) for _ in each]
     return _Listed(classes, [path for each in found for path in each], labels)
 
@@ -175,7 +175,7 @@ def read_image(
         with Image.open(file, formats=_FORMATS) as image:
             width, height = image.size
             if max(image.size) > _MAX_SIDE or width * height > _MAX_PIXELS:
-                raise UserError(f"{where} is too large an image: {width}x{height}, {_LARGEST}")
+                raise UserError(f"{where} is too large: {width}x{height}, {_LARGEST}")
             if max(image.size) > _MAX_RATIO * min(image.size):
                 longer = f"its longer side is more than {_MAX_RATIO} times the shorter one; crop or remove it"
                 raise UserError(f"{where} is {width}x{height}: {longer}")
@@ -185,7 +185,7 @@ def read_image(
     except UserError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise UserError(f"{where} is too large an image: {_LARGEST}") from None
+        raise UserError(f"{where} is too large: {_LARGEST}") from None
     except Exception as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{where} is not a readable image ({reason}); replace or remove it") from error
@@ -207,8 +207,8 @@ def to_bytes(where: str, file: Image.Image) -> Image.Image:
     if file.mode not in ("I", "F") and not file.mode.startswith("I;16"):
         return file
     if file.mode == "F" or (file.mode == "I" and file.format not in ("PNG", "PPM")):
-        unknown = "whose range is not known; save it with 8 or 16 bits"
-        raise UserError(f"{where} has floats, or integers of 32 bits, {unknown}")
+        unknown = "whose range is unknown; save it with 8 or 16 bits"
+        raise UserError(f"{where} has floats or 32-bit integers, {unknown}")
     # As Pillow reads colours of 16 bits.
     bits = file.tag_v2.get(BITSPERSAMPLE, (16,))[0] if isinstance(file, TiffImageFile) else 16
     return Image.fromarray((np.asarray(file) >> (bits - 8)).astype(np.uint8))

@@ -82,12 +82,12 @@ def _own_splits(name: str) -> Iterator[tuple[str, OwnSplits]]:
 def _expect_whole(splits: OwnSplits) -> OwnSplits:
     """Return the splits where they are indexable, and something is there to test on."""
     if splits.train is None or (splits.val is None and splits.test is None):
-        raise UserError("it has no test or validation images beside training images")
+        raise UserError("it has no test or validation images in addition to training images")
     for kind, part in zip(_KINDS, splits[:3], strict=True):
         indexable = hasattr(part, "__len__") and hasattr(part, "__getitem__")
         if part is not None and not (indexable and len(part)):
             found = f"its {kind} images are {type(part).__name__}"
-            raise UserError(f"{found}, expected a data set with a length above 0 and an index")
+            raise UserError(f"{found}, expected a non-empty data set with __len__ and __getitem__")
     return splits
 
 
@@ -131,7 +131,7 @@ def _of_sampler(dataset: Any, sampler: Any, loader: str) -> Any:
     if sampler is None or type(sampler).__module__.startswith("torch.utils.data."):
         return dataset
     kind = type(sampler).__name__
-    raise UserError(f"{loader} has a {kind}, of which it is not known which images it takes; use a Subset of the data")
+    raise UserError(f"{loader} has a {kind}, which may choose any images; use a Subset of the data instead")
 
 
 class _Rows:
@@ -155,7 +155,7 @@ def _saved_splits(folder: str) -> OwnSplits:
         from datasets import ClassLabel, DatasetDict, load_from_disk
         from datasets import Image as ImageColumn
     except ImportError:
-        raise UserError("it needs Hugging Face's datasets: pip install 'naswot-lightning[hf]'") from None
+        raise UserError("needs the package datasets of Hugging Face: pip install 'naswot-lightning[hf]'") from None
     parts = load_from_disk(folder)
     if not isinstance(parts, DatasetDict) or "train" not in parts:
         raise UserError("expected a DatasetDict with a part called train (Dataset.train_test_split makes one)")
@@ -163,7 +163,7 @@ def _saved_splits(folder: str) -> OwnSplits:
     images = [name for name, kind in columns.items() if isinstance(kind, ImageColumn)]
     labels = [name for name, kind in columns.items() if isinstance(kind, ClassLabel)]
     if len(images) != 1 or len(labels) != 1:
-        raise UserError(f"its columns are {', '.join(columns)}: expected one of images, and one of ClassLabel")
+        raise UserError(f"its columns are {', '.join(columns)}, expected one Image and one ClassLabel column")
     parts = parts.cast_column(images[0], ImageColumn(decode=False))
     names = {part: _Rows(rows, images[0], labels[0]) for part, rows in parts.items()}
     val = next((names[name] for name in _VALIDATION if name in names), None)
@@ -177,7 +177,9 @@ def _read(name: str, splits: OwnSplits, image_size: int | None) -> Dataset:
     classes = list(map(str, splits.classes or ())) or named.get("training", [])
     for kind, found in named.items():
         if found != named.get("training", found):
-            raise UserError(f"the classes of its {kind} images are {', '.join(found[:10])}, and not those of training")
+            raise UserError(
+                f"the classes of its {kind} images, {', '.join(found[:10])}, differ from those of its training images"
+            )
     total = sum(0 if part is None else len(part) for part in splits[:3])
     train = _read_split("training", splits.train, image_size, total)
     side = image_size or int(train.images.shape[1])
@@ -185,7 +187,7 @@ def _read(name: str, splits: OwnSplits, image_size: int | None) -> Dataset:
     test = None if splits.test is None else _read_split("test", splits.test, side, total)
     highest = max(int(part.labels.max()) for part in (train, val, test) if part is not None)
     if classes and highest >= len(classes):
-        raise UserError(f"a label is {highest}, and its classes are {len(classes)}: {', '.join(classes[:10])}")
+        raise UserError(f"a label is {highest}, but there are only {len(classes)} classes: {', '.join(classes[:10])}")
     return assemble(name, train, val, test, classes or list(map(str, range(highest + 1))))
 
 
@@ -211,7 +213,7 @@ def _read_split(kind: str, dataset: Any, image_size: int | None, total: int) -> 
         except (TypeError, ValueError):
             raise UserError(f"{where}: its label is {type(label).__name__}, expected a number") from None
         if value < 0 or value != labels[index]:
-            raise UserError(f"{where}: its label is {value:g}, expected whole numbers from 0")
+            raise UserError(f"{where}: its label is {value:g}, expected a whole number, 0 or more")
         return _pixels(where, image, image_size)
 
     # One after the other: what the user opened need not be safe for threads.
@@ -247,7 +249,9 @@ def _bytes(where: str, image: Tensor) -> np.ndarray:
         # What ToTensor makes of 8 bits.
         if not (image.min() >= 0 and image.max() <= 1):
             found = f"{where} has values from {float(image.min()):.3g} to {float(image.max()):.3g}"
-            raise UserError(f"{found}, expected uint8, or floats from 0 to 1: leave out Normalize, training does it")
+            raise UserError(
+                f"{found}, expected uint8, or floats from 0 to 1; leave out Normalize, since training normalises"
+            )
         image = (255 * image).round()
     elif image.dtype != torch.uint8:
         raise UserError(f"{where} is {image.dtype}, expected uint8".replace("torch.", ""))

@@ -72,7 +72,9 @@ def draw_probe(
     """
     drawn, kind = (dataset.train, "training") if split == "train" else (dataset.test, "test")
     if batch_size > len(drawn):
-        raise UserError(f"--{option} {batch_size}: {dataset.name} has {len(drawn)} {kind} images; choose at most that")
+        raise UserError(
+            f"--{option} {batch_size}: {dataset.name} has only {len(drawn)} {kind} images; choose at most that"
+        )
     generator = torch.Generator().manual_seed(derived_seed(seed, "probe"))
     chosen = torch.randperm(len(drawn), generator=generator)[:batch_size].sort().values
     pixels, statistics = drawn.images[chosen], (torch.tensor(dataset.mean), torch.tensor(dataset.std))

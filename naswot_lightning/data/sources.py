@@ -78,7 +78,10 @@ def load_dataset(
         return load_own(name, image_size)
     expect_name("dataset", name, DATASETS)
     if image_size is not None and name != "imagefolder":
-        raise UserError(f"--image_size {image_size}: the size of {name} is fixed; the option is for imagefolder")
+        raise UserError(
+            f"--image_size {image_size}: the image size of {name} is fixed; this option is only for imagefolder "
+            "and your own data"
+        )
     expect_split_file_fits(name, split_file)
     if name == "digits":
         return load_digits()
@@ -185,7 +188,7 @@ def _read_cifar(source: Any, name: str, data_dir: Path, train: bool) -> tuple[Im
         images = source(str(data_dir), train=train)
     except RuntimeError:
         archive = data_dir / source.filename
-        state = "damaged or incomplete" if (data_dir / source.base_folder).exists() or archive.exists() else "not there"
+        state = "damaged or incomplete" if (data_dir / source.base_folder).exists() or archive.exists() else "missing"
         before = socket.getdefaulttimeout()
         socket.setdefaulttimeout(_DOWNLOAD_TIMEOUT_S)
         try:
@@ -213,7 +216,7 @@ def _read_imagenet16(folder: Path, names: dict[str, str]) -> ImageSplit:
         shape = (len(targets) if isinstance(targets, list) else 0, 3 * IMAGENET16_SIZE**2)
         if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape != shape:
             raise UserError(
-                f"{path}: expected a dictionary of data, (n, {shape[1]}) uint8, and n labels; get the file anew"
+                f"{path}: expected a dictionary of data, (n, {shape[1]}) uint8, and n labels; download it again"
             )
         classes = np.asarray(targets, dtype=np.int64)
         kept = (classes >= 1) & (classes <= IMAGENET16_CLASSES)

@@ -60,8 +60,8 @@ def warn_of_own_split(name: str, split_file: str | Path | None) -> str | None:
     if name not in TEST_SPLIT_FILES or split_file is not None:
         return None
     return (
-        f"{name}: its test images are split into validation and test by a seed of our own, not by the benchmark's "
-        f"x-valid and x-test; for those give NAS-Bench-201's {TEST_SPLIT_FILES[name]} with --split_file"
+        f"{name}: its test images are split into validation and test images by our own seed, not by the benchmark's "
+        f"x-valid and x-test lists; to use these, give NAS-Bench-201's {TEST_SPLIT_FILES[name]} with --split_file"
     )
 
 
@@ -69,7 +69,8 @@ def expect_split_file_fits(name: str, split_file: str | Path | None) -> None:
     """Raise :class:`UserError` where a split file is given for a data set that takes none."""
     if split_file is not None and name not in TEST_SPLIT_FILES:
         raise UserError(
-            f"--split_file {split_file}: {name} has no such lists; the option is for {' and '.join(TEST_SPLIT_FILES)}"
+            f"--split_file {split_file}: {name} has no such lists; the option is only for "
+            f"{' and '.join(TEST_SPLIT_FILES)}"
         )
 
 
@@ -89,7 +90,7 @@ def read_split_file(path: str | Path, name: str, total: int) -> Halves:
     lists = content.get(name, content) if isinstance(content, dict) else None
     if not isinstance(lists, dict) or not {"xvalid", "xtest"} <= lists.keys():
         raise UserError(
-            f"--split_file {path}: {fault or f'no xvalid and xtest lists of {name} in it'}; expected NAS-Bench-201's "
+            f"--split_file {path}: {fault or f'no lists xvalid and xtest of {name} in it'}; expected NAS-Bench-201's "
             f'{TEST_SPLIT_FILES[name]}, or JSON {{"{name}": {{"xvalid": [...], "xtest": [...]}}}}'
         )
     valid, test = (_indices(path, key, lists[key]) for key in ("xvalid", "xtest"))
@@ -103,14 +104,16 @@ def read_split_file(path: str | Path, name: str, total: int) -> Halves:
     elif missing := expected - seen:
         fault = f"{len(missing)} images are in neither list, the first is {min(missing)}"
     if fault:
-        raise UserError(f"--split_file {path}: {fault}; expected each test image of {name}, 0 to {total - 1}, once")
+        raise UserError(
+            f"--split_file {path}: {fault}; expected each test image of {name} (0 to {total - 1}) exactly once"
+        )
     return valid, test
 
 
 def _content(path: Path) -> bytes:
     # A pipe or a device may have no end.
     if path.exists() and not (path.is_file() or path.is_dir()):
-        raise UserError(f"--split_file {path}: not a regular file; write the list to one")
+        raise UserError(f"--split_file {path}: not a regular file; save the lists as one")
     try:
         return path.read_bytes()
     except OSError as error:
@@ -127,5 +130,5 @@ def _indices(path: Path, key: str, entry: Any) -> list[int]:
         raise UserError(f"--split_file {path}: {key} is {str(values)[:40]!r}, expected a list of indices")
     for value in values:
         if not re.fullmatch(r"\d{1,9}", str(value), re.ASCII):
-            raise UserError(f"--split_file {path}: {key} holds {str(value)[:40]!r}, expected whole numbers from 0")
+            raise UserError(f"--split_file {path}: {key} holds {str(value)[:40]!r}, expected whole numbers, 0 or more")
     return sorted(map(int, values))

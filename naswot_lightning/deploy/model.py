@@ -147,7 +147,7 @@ def load(folder: str | Path, pick: str | int = "best", trust: bool = False) -> T
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise UserError(f"{folder}: there is no such folder; expected a run folder, or what naswot export wrote")
+        raise UserError(f"{folder}: no such folder; expected a run folder, or the output of naswot export")
     if (folder / FACTS).exists():
         return _load_exported(folder, trust)
     result = choose_result(folder, pick)
@@ -182,18 +182,18 @@ def choose_result(folder: Path, pick: str | int = "best") -> TrainingResult:
     """Return the result of a pick of a run folder; arguments and errors as of :func:`load`."""
     results = [result for result in read_results(folder) if result.is_whole]
     if not results:
-        raise UserError(f"{folder} has no trained pick: run naswot train --run_dir {folder} first")
+        raise UserError(f"{folder} has no trained picks; run naswot train --run_dir {folder} first")
     names = ", ".join(result.pick for result in results)
     if pick == "best":
         if (best := best_result(comparable(results))) is None:
             raise UserError(
-                f"--pick best: nothing was validated and nothing ranked in {folder}; expected one of {names}"
+                f"--pick best: {folder} has neither validation accuracies nor a ranking; expected one of {names}"
             )
         return best
     for result in results:
         if str(pick) in (result.pick, str(result.rank)):
             return result
-    raise UserError(f"--pick {pick}: {folder} has no such trained pick; expected best, a rank, or one of {names}")
+    raise UserError(f"--pick {pick}: not a trained pick of {folder}; expected best, a rank, or one of {names}")
 
 
 def _load_exported(folder: Path, trust: bool) -> TrainedModel:
@@ -203,7 +203,7 @@ def _load_exported(folder: Path, trust: bool) -> TrainedModel:
         weights = torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True)
         return _build(facts, classes, weights, trust)
     except (OSError, *FAULTS) as error:
-        raise UserError(f"{folder} holds no whole model ({reason_of(error)}): export it again") from error
+        raise UserError(f"{folder} has no complete model ({reason_of(error)}); export it again") from error
 
 
 def _build(facts: ModelFacts, classes: Sequence[str], weights: dict[str, Tensor], trust: bool) -> TrainedModel:
@@ -227,7 +227,7 @@ def export_model(model: TrainedModel, folder: Path, formats: Sequence[str] = ("s
     for name in formats:
         expect_name("format", name, FORMATS)
     if folder.exists() and any(folder.iterdir()) and not (folder / FACTS).exists():
-        raise UserError(f"{folder} holds other files than a model: name a new folder with --output")
+        raise UserError(f"{folder} contains files that are not part of a model; choose a new folder with --output")
     model = model.cpu().eval()
     with atomic_path(folder) as unfinished:
         unfinished.mkdir()
@@ -258,14 +258,14 @@ def _export_program(model: TrainedModel, path: Path) -> None:
             torch.export.save(program, path)
         except Exception as error:
             # torch.export refuses what it cannot follow with errors of many types.
-            raise UserError(f"the network cannot be exported ({reason_of(error)}): use --format state_dict") from error
+            raise UserError(f"the network cannot be exported ({reason_of(error)}); use --format state_dict") from error
         images = _example(model, 3)
         expected, found = model(images), torch.export.load(path).module()(images)
     largest, difference = float(expected.abs().max()), float((expected - found).abs().max())
     if not difference <= TOLERANCE * max(largest, 1.0):
         raise UserError(
-            f"{path.name} computes other logits than the network (they differ by {difference:.2g}, the largest is "
-            f"{largest:.2g}): use --format state_dict"
+            f"{path.name} does not compute the network's logits (they differ by {difference:.2g}; the largest is "
+            f"{largest:.2g}); use --format state_dict"
         )
 
 
@@ -274,4 +274,6 @@ def _export_onnx(model: TrainedModel, path: Path) -> None:
     try:
         write_onnx(model, _example(model, 2), path)
     except Exception as error:
-        raise UserError(f"the network has no ONNX form ({reason_of(error)}): leave onnx out of --format") from error
+        raise UserError(
+            f"the network cannot be exported to ONNX ({reason_of(error)}); leave onnx out of --format"
+        ) from error

@@ -114,7 +114,7 @@ def measure_ablation(plan: AblationPlan, path: Path, overwrite: bool = False) ->
                 before, after = ({**asdict(each), "networks": None} for each in (kept.header, plan.header))
                 odd = [f"{name} was {old!r}, now {after[name]!r}" for name, old in before.items() if old != after[name]]
                 changed = "; ".join(odd) or "other networks, or other accuracies of them"
-                raise UserError(f"{path} was made with other settings: {changed}; use --overwrite to measure anew")
+                raise UserError(f"{path} was made with different settings: {changed}; use --overwrite to measure again")
             path.unlink()
             kept = None
         done = set() if kept is None else set(_conditions_of(kept))

@@ -81,7 +81,7 @@ class Devices:
             self._faults[device] += 1
             if self._faults[device] == _MOST_FAULTS:
                 self._retired.add(device)
-                said = "warning: the device %s gets no more work: %d workers in a row failed there, the last %s"
+                said = "warning: device %s is no longer used: %d workers in a row failed on it; the last one %s"
                 log.warning(said, device, _MOST_FAULTS, result.reason)
 
     def is_retired(self, device: str | None) -> bool:
@@ -92,8 +92,8 @@ class Devices:
         """Return the devices that are not retired; raise :class:`MachineError` if there are none."""
         if found := [device for device in devices if device not in self._retired]:
             return found
-        cure = "what is finished is kept: run the same command again on another device"
-        raise MachineError(f"no device is left that works; {cure}", "device")
+        cure = "finished work is kept; run the same command again on another device"
+        raise MachineError(f"no working device is left; {cure}", "device")
 
 
 class Engine:
@@ -178,7 +178,7 @@ class Engine:
                 work.chunks += Chunk(items[:half]), Chunk(items[half:])
             else:
                 (work.chunks if at_once else again).append(Chunk(items, chunk.tries + 1, device or None))
-            what, end = getattr(items[0], "name", "what it was at"), "" if at_once else " at the end"
+            what, end = getattr(items[0], "name", "the item it was working on"), "" if at_once else " at the end"
             log.warning("warning: %s %s; %s is tried again%s", self.name, failure.reason, what, end)
 
 
@@ -356,8 +356,8 @@ class Pool(Engine):
                 self.dismiss([worker], 0.0)
                 if starts == _MOST_STARTS:
                     raise UserError(
-                        f"a worker {lost.args[0].reason} before it was ready, {starts} times; what is finished is "
-                        "kept: run the same command again with fewer --workers"
+                        f"a worker {lost.args[0].reason} before it was ready, {starts} times; finished work is kept: "
+                        "run the same command again with fewer --workers"
                     ) from None
         return worker
 

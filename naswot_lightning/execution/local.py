@@ -109,12 +109,14 @@ class SerialExecutor:
                 free_memory()
             if is_device_failure(result):
                 raise MachineError(
-                    f"this process {result.reason}, and can use the device no more; what is finished is kept: run the "
-                    "same command again; --workers 2 survives such a fault",
+                    f"this process {result.reason} and can no longer use the device; finished work is kept: run the "
+                    "same command again, with --workers 2 to survive such failures",
                     "device",
                 )
             if isinstance(result, WorkerFailure) and result.kind == "resource" and not is_last_try:
-                log.warning("warning: this process %s; what it was at is tried again at the end", result.reason)
+                log.warning(
+                    "warning: this process %s; the item it was working on is tried again at the end", result.reason
+                )
                 again.append(item)
             else:
                 yield item, result

@@ -73,7 +73,7 @@ class _Actor(Worker):
         except errors.GetTimeoutError:
             raise WorkerLost(WorkerFailure(f"gave no answer in {timeout:g} s")) from None
         except errors.RayActorError:
-            raise WorkerLost(WorkerFailure("died, perhaps for want of memory", "resource")) from None
+            raise WorkerLost(WorkerFailure("died, perhaps because memory ran out", "resource")) from None
         except errors.RayTaskError as error:  # our modules cannot be imported there
             raise UserError(
                 f"--engine ray: a worker on {error.ip}: {str(error).strip().splitlines()[-1]}; "

@@ -68,12 +68,14 @@ def slurm_parameters(request: ResourceRequest) -> dict[str, Any]:
     """Return the parameters for submitit; an option that is more than a word in a job's script is a UserError."""
     given = {name: value for name, value in request.options.items() if name not in ("cluster", "max_num_timeout")}
     if not str(request.folder.absolute()).isprintable():
-        raise UserError(f"--run_dir {str(request.folder.absolute())!r}: SLURM takes no control characters in its name")
+        raise UserError(
+            f"--run_dir {str(request.folder.absolute())!r}: SLURM does not accept control characters in the name"
+        )
     for name, value in given.items():
         # A second line would be a command in the script of a job.
         pattern = _CONSTRAINT if name == "constraint" else _PLAIN
         if name not in _LISTS and (isinstance(value, list) or not pattern.fullmatch(str(value))):
-            raise UserError(f"--slurm.{name} {value!r}: expected a word or number of sbatch, without shell syntax")
+            raise UserError(f"--slurm.{name} {value!r}: expected a word or a number for sbatch, without shell syntax")
     minutes = to_minutes(given.get("time", _MINUTES))
     cpus = given.get("cpus_per_task", request.threads * request.devices * workers_of_a_job(request))
     # Since SLURM 22.05 srun does not take the number of CPUs over from sbatch.
@@ -230,7 +232,7 @@ class SlurmExecutor(Engine):
             made: AutoExecutor = submitit.AutoExecutor(folder, self._cluster, **timeouts)
             made.update_parameters(**self._parameters)
         except (RuntimeError, TypeError, ValueError) as error:
-            cure = "; there are machines with SLURM, and --slurm.cluster local" if "srun" in str(error) else ""
+            cure = "; run it on a machine with SLURM, or use --slurm.cluster local" if "srun" in str(error) else ""
             raise UserError(f"--engine slurm: {error}{cure}") from None
         return made
 
@@ -289,7 +291,7 @@ class SlurmExecutor(Engine):
             said = (str(error).strip() or type(error).__name__).splitlines()[-1]
             raise UserError(f"--engine slurm: {said}; see --slurm.NAME in docs/clusters.md") from None
         if self._is_slurm:
-            print(f"{len(jobs)} jobs of SLURM, from {jobs[0].job_id}; logs in {file.parent}", file=sys.stderr)
+            print(f"{len(jobs)} SLURM jobs, starting with {jobs[0].job_id}; logs in {file.parent}", file=sys.stderr)
 
     def _collect(self, job: SubmittedJob[Any], chunk: Chunk) -> Attempts:
         """Yield the results of a job that has ended, and its other items as lost."""
@@ -316,8 +318,8 @@ class SlurmExecutor(Engine):
             self._losses += 1
             if self._losses == _MOST_LOSSES:
                 raise UserError(
-                    f"--engine slurm: {_MOST_LOSSES} jobs one after the other gave no result: the last {reason}; what "
-                    "is finished is kept: run the same command again with other options"
+                    f"--engine slurm: {_MOST_LOSSES} jobs in a row gave no result; the last one {reason}; finished "
+                    "work is kept: run the same command again with other options"
                 )
             yield Chunk(left, chunk.tries), [WorkerFailure(reason, "resource")] * len(left), None
 

@@ -42,6 +42,6 @@ def onnx_session(network: nn.Module, images: Tensor, path: Path, threads: int, d
         write_onnx(network.cpu(), images.repeat(2, 1, 1, 1), path)
         session = onnxruntime.InferenceSession(path, options, providers=[provider])
     except Exception as error:
-        raise UserError(f"the network has no ONNX form ({reason_of(error)})") from error
+        raise UserError(f"the network cannot be exported to ONNX ({reason_of(error)})") from error
     given = {"images": images.numpy()}
     return lambda: session.run(None, given)

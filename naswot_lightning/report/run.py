@@ -318,7 +318,7 @@ def read_benchmark_evidence(path: Path) -> BenchmarkEvidence | None:
     """Return the evidence of a ``benchmark_evidence.json``; None where there is none, UserError for a damaged one."""
     if not path.exists():
         return None
-    with reading(path, "evidence of a table", "run naswot search again, which writes it anew"):
+    with reading(path, "record of evidence", "run naswot search again to rewrite it"):
         content = parse_json(path.read_bytes())
         known = {each.name: content[each.name] for each in fields(BenchmarkEvidence) if each.name in content}
         return from_plain(BenchmarkEvidence, known)

@@ -79,7 +79,7 @@ def open_tables(settings: Scoring, spaces: Collection[str] = ()) -> list[Table]:
         if spaces and space_of_table(table) not in spaces:
             raise UserError(f"--benchmark {path}: it is of {table.space}; expected a table of {' or '.join(spaces)}")
         if not len(table.architectures):
-            raise UserError(f"--benchmark {path}: it has no architectures; convert the official file anew")
+            raise UserError(f"--benchmark {path}: has no architectures; convert the official file again")
         tables.append(table)
     return tables
 

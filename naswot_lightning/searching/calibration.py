@@ -66,7 +66,7 @@ def calibrate(search: Search, networks: Sequence[str]) -> list[Setting]:
             tau = kendall_tau([a for a, _ in pairs], [b for _, b in pairs])
             found.append(replace(setting, name=name, ms=ms, tau=tau))
         if found[-1].tau is None:
-            raise UserError("--calibrate: fewer than two of the networks have a score; choose more --samples")
+            raise UserError("--calibrate: fewer than two networks have a score; choose more --samples")
         rows = ({"setting": each.name, **asdict(each)} for each in found)
         write_csv(search.folder.path / "calibration.csv", rows, _COLUMNS)
     return found

@@ -94,8 +94,8 @@ def budgets_of(config: SearchConfig, costs: Mapping[str, Cost], objectives: Sequ
     own, table = [name for name in costs if name not in (*SIZES, *COSTS)], config.latency_table
     asked = config.max_latency_ms is not None or all(each.name not in own for each in objectives)
     if table is not None and LATENCY_MS.name not in costs and asked:
-        named = f"name one, as {table}:{own[0]}"
-        raise UserError(f"--latency_table {table}: no column {LATENCY_MS.name}, but {', '.join(own)}; {named}")
+        named = f"name one, such as {table}:{own[0]}"
+        raise UserError(f"--latency_table {table}: has no column {LATENCY_MS.name}, only {', '.join(own)}; {named}")
     # The cheapest first: a table is looked up, for sizes networks are built, and a prediction takes longest.
     from_table = config.latency_table is not None and LATENCY_MS.name in costs
     budgets = {LATENCY_MS.name: math.inf} if from_table else {}
@@ -105,7 +105,7 @@ def budgets_of(config: SearchConfig, costs: Mapping[str, Cost], objectives: Sequ
         most, cost = getattr(config, budget_of(name)), f"predicted_{name}" if f"predicted_{name}" in costs else name
         if most is not None and cost not in costs:
             cure = "give --latency_table FILE, or --latency predicted"
-            raise UserError(f"--{budget_of(name)} {most:g}: nothing tells the {COSTS[name].label}; {cure}")
+            raise UserError(f"--{budget_of(name)} {most:g}: the {COSTS[name].label} of candidates is not known; {cure}")
         if most == 0:
             raise UserError(f"--{budget_of(name)} 0: expected more than 0")
         budgets |= {} if most is None else {cost: most}
@@ -117,14 +117,15 @@ def _predicted(
 ) -> PredictedLatency:
     if config.latency_table is not None or config.latency_runtime != "torch":
         other = "--latency_table" if config.latency_table is not None else f"--latency_runtime {config.latency_runtime}"
-        raise UserError(f"--latency predicted: it predicts torch's own runtime, and leaves no room for {other}")
+        raise UserError(f"--latency predicted: predicts latencies of --latency_runtime torch, so leave out {other}")
     if config.latency_precision != "32" or config.latency_channels_last:
         raise UserError(
-            "--latency predicted: leave --latency_precision and --latency_channels_last out, or --measure it"
+            "--latency predicted: leave out --latency_precision and --latency_channels_last, or use --measure latency"
         )
     if config.shard is not None and config.max_latency_ms is not None:
         raise UserError(
-            f"--shard {config.shard}: each machine would predict, and refuse, by itself; use --latency_table"
+            f"--shard {config.shard}: each machine would predict other latencies; use --latency_table instead of "
+            "--latency"
         )
 
     def shape() -> tuple[int, ...]:

@@ -176,7 +176,7 @@ class Search:
         # Trials of a part of the epochs do not compare with whole evaluations: they are not ranked.
         evaluated = [row for row in {proposal_of(row): row for row in proposed}.values() if row.fidelity is None]
         if not evaluated:
-            raise UserError("no candidate was trained for all epochs: give a larger --samples or --budget")
+            raise UserError("no candidate was trained for all epochs; give a larger --samples or --budget")
         measured = measured_columns(self.config)
         shown = {*self.limits.budgets, *(each.name for each in self.objectives), *measured, PREDICTED_LATENCY_MS.name}
         shown &= self.limits.costs.keys() - SIZES.keys()
@@ -232,8 +232,8 @@ class Loop:
         task = cast(Task[Proposal, Evaluation], self.evaluator)
         while batch:
             if not hasattr(self.evaluator, "epochs") and any(isinstance(each, Trial) for each in batch):
-                begins = "the algorithm begins with scores, or trains for a part of the epochs"
-                raise UserError(f"{begins}: give it an evaluator that trains, such as --evaluator train")
+                begins = "the algorithm needs trainings, also of a part of the epochs"
+                raise UserError(f"{begins}; choose an evaluator that trains, such as --evaluator train")
             if unknown := self._unknown(batch):
                 with self._bar(unknown) as bar:
                     for network, found in self.executor.run(task, list(unknown)):
@@ -307,9 +307,9 @@ def expect_same_evaluator(rows: Sequence[ScoreRow], evaluator: Evaluator, path: 
     names, fingerprint = dict.fromkeys(column.name for column in evaluator.columns), evaluator.fingerprint
     for number, row in enumerate(rows, start=1):
         if row.probe != fingerprint:
-            other = f"(fingerprint {row.probe}) is not the one of the data here ({fingerprint})"
-            cure = "the data has changed; restore it, say where it is with --data_dir, or use --overwrite to begin anew"
-            raise UserError(f"{path}, line {number}: its mini-batch {other}: {cure}")
+            other = f"(fingerprint {row.probe}) differs from that of the data here ({fingerprint})"
+            cure = "the data has changed; restore it, give its folder with --data_dir, or use --overwrite to start over"
+            raise UserError(f"{path}, line {number}: its probe batch {other}: {cure}")
         if row.scores.keys() != names.keys() or not (row.stds or {}).keys() <= names.keys():
             own = ", ".join(row.scores) or "nothing"
             raise damaged_line(path, number, f"scores of {own}, not of {', '.join(names)}")

@@ -44,7 +44,7 @@ def device_of(config: SearchConfig) -> Device:
     if config.latency_runtime == "onnxruntime":
         expect_installed("--latency_runtime onnxruntime", "onnxruntime", "onnx", "onnxscript")
         if config.latency_precision != "32" or config.latency_channels_last:
-            raise UserError("--latency_runtime onnxruntime: leave --latency_precision and --latency_channels_last out")
+            raise UserError("--latency_runtime onnxruntime: leave out --latency_precision and --latency_channels_last")
     settings = config.latency_precision, config.latency_channels_last
     return Device(device, config.latency_batch, config.latency_threads, config.latency_runtime, *settings)
 

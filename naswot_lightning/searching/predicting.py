@@ -126,10 +126,10 @@ class PredictedLatency:
         worth = assess(passes, rounds)
         print_text(
             f"Latency predicted from {len(self._table.ms)} operators and {worth.networks} networks ({self._device}): "
-            f"of networks that it had not seen the median error is {100 * worth.error:.1f} %, Spearman's rank "
-            f"correlation {worth.rank_correlation:.3f}; 95 % take at most {100 * worth.margin:.1f} % longer. A "
-            f"network's own latencies lie {100 * worth.drift:.1f} % apart: the machine's speed drifts. Budgets leave a "
-            f"margin of {100 * max(worth.margin, _LEAST_MARGIN):.1f} %"
+            f"on networks left out of the fit, the median error is {100 * worth.error:.1f} %, Spearman's rank "
+            f"correlation {worth.rank_correlation:.3f}; 95 % take at most {100 * worth.margin:.1f} % longer. "
+            f"Repeated latencies of a network differ by {100 * worth.drift:.1f} %, as the machine's speed drifts. "
+            f"--max_latency_ms leaves a margin of {100 * max(worth.margin, _LEAST_MARGIN):.1f} %"
         )
         return Regression.fit(passes, [median(each) for each in rounds]), worth
 

@@ -45,7 +45,7 @@ def expect_trusted(what: str, name: str) -> None:
     path = name.partition(":")[0]
     if is_import_path(name) and path not in _trusted:
         raise SpaceError(
-            f"{what} {name}: a file names this code, which would be run; if you trust it, give --{what} {name} or "
+            f"{what} {name}: a file names this code, which would be run; if you trust it, add --{what} {name} or "
             f"--trust, or call naswot_lightning.spaces.trust({path!r}) first"
         )
 

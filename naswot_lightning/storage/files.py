@@ -118,7 +118,7 @@ def from_cell(text: str) -> str:
 def remove_within(folder: Path, path: Path) -> None:
     """Remove a folder and its content; one that lies outside ``folder``, by ``..`` or by a link, is a UserError."""
     if path.is_symlink() or not path.resolve().is_relative_to(folder.resolve()) or path.resolve() == folder.resolve():
-        raise UserError(f"{path} leads out of {folder}: nothing is removed; move it away, or remove it yourself")
+        raise UserError(f"{path} leads out of {folder}, so nothing is removed; move it away, or remove it yourself")
     shutil.rmtree(path)
 
 
@@ -136,7 +136,7 @@ def lock_folder(folder: Path, patience: float = 0.0, option: str = "--run_dir") 
     path = folder / ".lock"
     # To lock what a link leads to would lock somebody else's file.
     if path.is_symlink():
-        raise UserError(f"{path} is a link where a run keeps a file: move it away, or remove it")
+        raise UserError(f"{path} is a link, but a run keeps a file here: move it away, or remove it")
     end = time.monotonic() + patience
     with open(path, "ab") as file:
         while True:
@@ -197,7 +197,7 @@ class JsonLines:
                 json.dumps(entry, ensure_ascii=False).encode()
             except UnicodeEncodeError as error:
                 cut = error.object[max(0, error.start - 40) : error.end]
-                raise UserError(f"{self.path}: ...{cut} is no Unicode text; give it another name") from None
+                raise UserError(f"{self.path}: ...{cut} is not valid Unicode; give it another name") from None
         line = (text + "\n").encode()
         end = self._file.seek(0, os.SEEK_END)
         try:
@@ -220,5 +220,5 @@ def whole_lines(path: Path) -> Iterator[bytes]:
 
 def damaged_line(path: Path, number: int, reason: str) -> UserError:
     """Return the error of a line that cannot be used; the first line has number 1."""
-    cure = "remove the line (it is scored again), or use --overwrite to begin anew"
+    cure = "remove the line (it is scored again), or use --overwrite to start over"
     return UserError(f"{path}, line {number}: {reason}; {cure}")

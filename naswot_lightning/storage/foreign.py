@@ -31,7 +31,7 @@ FAULTS = (
 
 
 @contextmanager
-def reading(path: Path, content: str, cure: str = "get it anew") -> Iterator[None]:
+def reading(path: Path, content: str, cure: str = "download it again") -> Iterator[None]:
     """Turn what is raised for a file that does not hold the content it should into a UserError with its name."""
     try:
         yield
@@ -46,11 +46,11 @@ def reading(path: Path, content: str, cure: str = "get it anew") -> Iterator[Non
         raise damaged(path, content, error, cure) from None
 
 
-def damaged(path: Path, content: str, error: Exception, cure: str = "get it anew") -> UserError:
+def damaged(path: Path, content: str, error: Exception, cure: str = "download it again") -> UserError:
     """Return the error of a file that is not written as its format is; one for the user stays as it is."""
     if isinstance(error, UserError):
         return error
-    return UserError(f"{path} is damaged, or no {content} ({reason_of(error)}); {cure}")
+    return UserError(f"{path} is not a valid {content} ({reason_of(error)}); {cure}")
 
 
 # Truth values, numbers and texts: no objects, whose bytes would be taken for addresses, and no fields.
@@ -90,7 +90,7 @@ class _PlainUnpickler(pickle.Unpickler):
         if (module, name) in self._needed:
             return self._needed[module, name]
         asks = f"it asks for {module}.{name}, which no {self._content} needs"
-        raise UserError(f"{self._path} is refused: {asks}; get it anew")
+        raise UserError(f"{self._path} is refused: {asks}; download it again")
 
 
 class _Dtype:
@@ -126,5 +126,5 @@ def _dtype_of(described: object) -> np.dtype[Any]:
 
 def _encoded(text: str, encoding: str) -> bytes:
     if encoding != "latin1":
-        raise UserError(f"bytes in {encoding[:20]!r} in a pickle, expected latin1; get the file anew")
+        raise UserError(f"bytes in {encoding[:20]!r} in a pickle, expected latin1; download it again")
     return text.encode("latin1")

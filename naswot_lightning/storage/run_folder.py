@@ -95,10 +95,10 @@ class RunFolder:
         exists = self.path.exists()
         if exists and os.path.samestat(self._held, self.path.stat()):
             return
-        remains = f"; what lies in {self.path} now is not whole: remove it" if exists else ""
+        remains = f"; the files now in {self.path} are incomplete: remove them" if exists else ""
         raise MovedError(
-            f"{self.path} was moved or removed while this command ran: the same command continues with {self._option} "
-            f"of where it lies now{remains}"
+            f"{self.path} was moved or removed while this command ran: to continue, run the same command with "
+            f"{self._option} set to its new place{remains}"
         )
 
     def reject_symlinks(self) -> None:
@@ -106,7 +106,9 @@ class RunFolder:
         # A folder that somebody else sent could otherwise have files written elsewhere.
         for name in (*_FOLDERS, ".images"):
             if (self.path / name).is_symlink():
-                raise UserError(f"{self.path / name} is a link where a run keeps a folder: move it away, or remove it")
+                raise UserError(
+                    f"{self.path / name} is a link, but a run keeps a folder here: move it away, or remove it"
+                )
 
     @contextmanager
     def open(
@@ -127,8 +129,8 @@ class RunFolder:
                     changed = ["unreadable"]
                 if changed and not overwrite:
                     raise UserError(
-                        f"{self.path} was made with other settings: {'; '.join(changed)}; "
-                        f"choose another {self._option}, or use --overwrite to begin anew"
+                        f"{self.path} was made with different settings: {'; '.join(changed)}; "
+                        f"choose another {self._option}, or use --overwrite to start over"
                     )
                 if changed:
                     self._clear()
@@ -148,7 +150,7 @@ class RunFolder:
             atomic_write(file, run_id + "\n")
             return run_id
         if not re.fullmatch(rb"[0-9a-f]{8}\n?", content):
-            raise UserError(f"{file} is damaged: expected eight digits from 0 to f; remove the file")
+            raise UserError(f"{file} is damaged: expected eight hexadecimal digits; remove the file")
         return content.decode().strip()
 
     def read_config(self) -> dict[str, Any]:
@@ -161,16 +163,18 @@ class RunFolder:
         try:
             saved = parse_yaml(content.decode())
             if not isinstance(saved, dict):
-                raise ValueError("no settings")
+                raise ValueError("no settings in it")
         except ValueError as error:
-            cure = "restore it, or use --overwrite to begin anew"
+            cure = "restore it, or use --overwrite to start over"
             raise UserError(f"{self.config} is damaged ({error}): {cure}") from None
         return saved
 
     def _clear(self) -> None:
         """Remove what the run wrote; what else lies in the folder stays."""
         if not (self.path / ".run_id").exists():
-            unmarked = f"{self.path} does not carry the mark of a run of ours (.run_id), so nothing in it is removed"
+            unmarked = (
+                f"{self.path} is not marked as a run folder (it has no file .run_id), so nothing in it is removed"
+            )
             raise UserError(f"{unmarked}; choose another {self._option}, or remove it yourself")
         run_id = self.run_id()
         folders = [path for path in self.path.glob("wandb/*run-*/") if run_id in path.name.split("-")]

@@ -164,14 +164,14 @@ def _fit(
         if checkpoint is None or model.has_begun or isinstance(error, UserError):
             raise
         raise UserError(
-            f"{checkpoint} is not of this training ({describe_error(error)}): remove it, and the same command trains "
-            "on without it, with the same result"
+            f"{checkpoint} belongs to another training ({describe_error(error)}): remove it and run the same command "
+            "again; the result is the same"
         ) from None
     if trainer.current_epoch < (trainer.max_epochs or 0):
         raise RuntimeError(f"Lightning ended the training after {trainer.current_epoch} of {trainer.max_epochs} epochs")
     if not trainer.strategy.broadcast((folder / "best.ckpt").exists()):
         raise UserError(
-            f"{folder.name}: nothing was validated in {trainer.max_epochs} epochs, so that there is no best one: "
+            f"{folder.name}: nothing was validated in {trainer.max_epochs} epochs, so there is no best epoch: "
             "remove the folder, and lower --trainer.check_val_every_n_epoch or --trainer.val_check_interval"
         )
     # Before the test, which loads the callbacks' states of the best epoch along with its weights.

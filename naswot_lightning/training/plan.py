@@ -115,7 +115,7 @@ def _plan_picks(config: TrainConfig, searched: SearchConfig, folder: RunFolder) 
         trust(config.dataset)
     dataset = dataset_name(config.dataset or searched.dataset)
     if dataset == "noise":
-        raise UserError("noise has no labels to train on: name a data set with --dataset")
+        raise UserError("noise has no labels to train on; choose a data set with --dataset")
     # Official lists are those that are given, else those of the ranking where it is of the same data set.
     lists = config.split_file or (searched.split_file if dataset == searched.dataset else None)
     split = describe_split(dataset, lists)
@@ -157,14 +157,15 @@ def _choose_recipe(config: TrainConfig, space: Space, dataset: str, data_dir: st
     if recipe.batch_size % (config.devices * config.num_nodes):
         nodes = f"--num_nodes {config.num_nodes} " if config.num_nodes > 1 else ""
         raise UserError(
-            f"{nodes}--devices {config.devices}: a mini-batch of {recipe.batch_size} cannot be shared out evenly; "
+            f"{nodes}--devices {config.devices}: a batch of {recipe.batch_size} images cannot be divided evenly; "
             "choose another --batch_size"
         )
     every = config.trainer.get("check_val_every_n_epoch")
     if isinstance(every, int) and every > recipe.epochs:
         raise UserError(
-            f"--trainer.check_val_every_n_epoch {every}: nothing would be validated in {recipe.epochs} epochs, so that "
-            f"there is no best one; expected at most {recipe.epochs}"
+            f"--trainer.check_val_every_n_epoch {every}: nothing would be validated in {recipe.epochs} epochs, so "
+            "there "
+            f"would be no best epoch; expected at most {recipe.epochs}"
         )
     return recipe
 
@@ -178,9 +179,9 @@ def describe_adaptation(training: Training) -> str | None:
     images = count_training_images(settings.dataset, settings.data_dir)
     before, steps = (-(-images // each.batch_size) for each in (recipe, adapted))
     return (
-        f"{images:,} training images are {before} step{'s' * (before > 1)} per epoch at --batch_size "
-        f"{recipe.batch_size}: adapted to --batch_size {adapted.batch_size} --lr {adapted.lr:g}, {steps} steps per "
-        f"epoch, {steps * adapted.epochs:,} in {adapted.epochs} epochs (give --batch_size or --lr to choose)"
+        f"{images:,} training images make only {counted(before, 'step')} per epoch with --batch_size "
+        f"{recipe.batch_size}; using --batch_size {adapted.batch_size} --lr {adapted.lr:g} instead: {steps} steps per "
+        f"epoch, {steps * adapted.epochs:,} in {counted(adapted.epochs, 'epoch')} (give --batch_size or --lr to choose)"
     )
 
 
@@ -189,13 +190,15 @@ def _candidates(config: TrainConfig, searched: SearchConfig, folder: RunFolder, 
     if config.architecture is not None:
         for name, value in (("picks", config.picks), ("controls", config.controls or None)):
             if value is not None:
-                raise UserError(f"--{name} {value}: it chooses from a ranking; leave it or --architecture out")
+                raise UserError(
+                    f"--{name} {value}: chooses from a ranking; leave out either this option or --architecture"
+                )
         space.validate(config.architecture)
         network = space.canonical(config.architecture) if config.canonical else config.architecture
         given = {"rank": None, "architecture": config.architecture, "canonical": network, "score": None}
         return [{**given, "selection": "given"}]
     if space.name != known_space(searched.space).name:
-        raise UserError(f"--space {space.name}: the ranking of {folder.path} is of {searched.space}")
+        raise UserError(f"--space {space.name}: the ranking in {folder.path} is of {searched.space}")
     ranking = read_ranking(folder.path)
     if config.picks is not None:
         picks = named_picks(ranking, str(config.picks))
@@ -225,7 +228,7 @@ def choose_picks(ranking: pd.DataFrame, top: int, select: str = "top") -> pd.Dat
     if select == "pareto":
         if PARETO_RANK not in ranking:
             raise UserError(
-                "--select pareto: the ranking has no front; search with --objectives, such as naswot,params"
+                "--select pareto: the ranking has no Pareto front; search with --objectives, such as naswot,params"
             )
         networks, what = networks[networks[PARETO_RANK] == 1], "the front has {} different networks"
     networks = networks.drop_duplicates("canonical")
@@ -249,7 +252,8 @@ def choose_controls(ranking: pd.DataFrame, picks: pd.DataFrame, count: int, seed
     others = others.drop_duplicates("canonical")
     if count > len(others):
         raise UserError(
-            f"--controls {count}: the ranking has {counted(len(others), 'network')} beside the picks; choose fewer, or "
+            f"--controls {count}: the ranking has {counted(len(others), 'network')} besides the picks; choose "
+            "fewer, or "
             "search with more --samples"
         )
     # Equal networks are one, of the best of their ranks.
@@ -315,7 +319,7 @@ def _check_trainer_arguments(config: TrainConfig) -> None:
     for name in config.trainer:
         if name in TRAINER_ARGUMENTS_WITH_OPTIONS:
             own = TRAINER_ARGUMENTS_WITH_OPTIONS[name]
-            raise UserError(f"--trainer.{name}: {f'use {own}' if own else 'it is set by naswot train itself'}")
+            raise UserError(f"--trainer.{name}: {f'use {own}' if own else 'naswot train sets this itself'}")
         expect_name("argument of Lightning's Trainer", name, inspect.signature(Trainer).parameters)
         if name.startswith("limit_") and not config.trainer[name]:
             raise UserError(f"--trainer.{name} {config.trainer[name]}: expected at least one mini-batch")

@@ -38,8 +38,8 @@ class Ranks:
         expected, found = config.num_nodes * config.devices, _processes_started()
         if found != expected:
             raise UserError(
-                f"--num_nodes {config.num_nodes} --devices {config.devices} takes {expected} processes, started by "
-                f"srun or torchrun, and this job has {found}: docs/clusters.md shows both commands"
+                f"--num_nodes {config.num_nodes} --devices {config.devices} needs {expected} processes, started by "
+                f"srun or torchrun, but this job has {found}; docs/clusters.md shows both commands"
             )
         silence_lightning()
         if config.threads is not None:

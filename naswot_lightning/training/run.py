@@ -75,8 +75,8 @@ def load_images(training: Training) -> list[Dataset]:
         found = draw_probe(dataset, searched.batch_size, searched.seed).fingerprint
         if found != fingerprint:
             raise UserError(
-                f"the images of {dataset.name} are not those of the search (its mini-batch has the fingerprint "
-                f"{fingerprint}, now {found}): restore them, or use --overwrite to train on these all the same"
+                f"the images of {dataset.name} differ from those of the search (the fingerprint of its probe batch was "
+                f"{fingerprint}, now {found}): restore them, or use --overwrite to train on these anyway"
             )
     return [dataset]
 
@@ -177,13 +177,13 @@ class TrainPick:
             with self._on(slot.device):
                 outcome = self._run(item, slot)
             if outcome.status == "out of memory" and self._sharing[slot.device] > 1:
-                self.display.say(f"{item.name}: out of memory; trained again with no other pick beside it")
+                self.display.say(f"{item.name}: out of memory; trained again without other picks on its device")
                 with self._on(slot.device, alone=True):
                     outcome = self._run(item, slot)
             if outcome.status == "out of memory" and (half := read_pick(item).half()):
                 self.display.say(
-                    f"{item.name}: out of memory; trained again with half the mini-batch: each step takes 2 x {half} "
-                    "images per device, their gradients added (BatchNorm then sees the halves)"
+                    f"{item.name}: out of memory; trained again with half the batch: each step takes 2 x {half} "
+                    "images per device and adds their gradients (BatchNorm sees the halves)"
                 )
                 write_retry(item, 2)
                 with self._on(slot.device):
@@ -303,7 +303,7 @@ def outcome_from_exit_code(code: int, folder: Path) -> Outcome:
         return Outcome("interrupted")
     if code == -signal.SIGKILL:
         cure = "try --workers 1 or a smaller --batch_size"
-        return Outcome("killed", f"killed by SIGKILL, as Linux does where memory runs out: {cure}")
+        return Outcome("killed", f"killed by SIGKILL, as Linux does when memory runs out: {cure}")
     if code < 0:
         return Outcome("killed", f"killed by {signal.Signals(-code).name}, see {folder / 'train.log'}")
     if code >= EXIT_OS_ERROR:

@@ -99,8 +99,8 @@ def resolve_recipe(name: str, chosen: Mapping[str, Any], has_parts: bool) -> Rec
         for part in ("auxiliary_weight", "drop_path"):
             if chosen.get(part):
                 raise UserError(
-                    f"--{part} {chosen[part]}: the networks of this space have no such part; leave the option out "
-                    "(the cell spaces nds_* have)"
+                    f"--{part} {chosen[part]}: only networks of the cell spaces nds_* have this part; leave the "
+                    "option out"
                 )
         recipe = replace(recipe, auxiliary_weight=0.0, drop_path=0.0)
     recipe = replace(recipe, **chosen)
@@ -333,7 +333,7 @@ def prepare_pick(
     """
     folder = run_dir / "picks" / run.name
     if folder.is_symlink():
-        raise UserError(f"{folder} is a link where a run keeps a folder: move it away, or remove it")
+        raise UserError(f"{folder} is a link, but a run keeps a folder here: move it away, or remove it")
     selections = dict.fromkeys((*read_selections(folder), *filter(None, (selection,))))
     plain = {**settings.to_plain(), "selections": ",".join(selections), "options": settings.options(), _IMAGES: images}
     if (folder / "config.yaml").exists():
@@ -342,15 +342,15 @@ def prepare_pick(
         changed = differing(decisive_settings(saved), decisive_settings(plain))
         if changed and not overwrite:
             raise UserError(
-                f"{folder} was trained with other settings: {'; '.join(changed)}; "
-                "restore them, choose another --run_dir, or use --overwrite to train it again"
+                f"{folder} was trained with different settings: {'; '.join(changed)}; "
+                "restore them, choose another --run_dir, or use --overwrite to retrain it"
             )
         if changed:
             wandb = saved.get("wandb")
             # A pick is one of this run's where its wandb run bears the run's id.
             if not isinstance(wandb, Mapping) or str(wandb.get("id")).partition("-")[0] != run.id.partition("-")[0]:
                 raise UserError(
-                    f"{folder} was not made by this run: nothing is removed; move it away, or remove it yourself"
+                    f"{folder} was not made by this run, so nothing is removed; move it away, or remove it yourself"
                 )
             remove_within(run_dir, folder)
     atomic_write(folder / "config.yaml", yaml.safe_dump({**plain, "wandb": asdict(run)}, sort_keys=False))
@@ -389,6 +389,6 @@ def _read_plain(folder: Path, name: str) -> dict[str, Any]:
 
 def _damaged(folder: Path, reason: str) -> UserError:
     return UserError(
-        f"the settings of {folder} are damaged (config.yaml, {_RETRY}): remove the folder, and naswot train trains it "
-        f"again ({reason})"
+        f"the settings of {folder} are damaged (config.yaml, {_RETRY}; {reason}): remove the folder and run naswot "
+        "train again"
     )

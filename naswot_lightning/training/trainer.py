@@ -74,7 +74,10 @@ def choose_strategy(pick: SavedPick, model: ImageClassifier, data: ImageDataModu
     is_ddp = settings.strategy == "ddp" or (settings.strategy == "auto" and settings.processes > 1)
     if is_ddp and has_unused_parameters(model, data.dataset.image_size):
         if is_first_process():
-            print(f"{pick.run.name}: some parameters have no part in the output: DDP looks for them", flush=True)
+            print(
+                f"{pick.run.name}: some parameters do not affect the output, so DDP searches for them in each step",
+                flush=True,
+            )
         return "ddp_find_unused_parameters_true"
     return settings.strategy
 
@@ -204,7 +207,7 @@ def checkpoint_to_resume(folder: Path, model: ImageClassifier) -> Path | None:
     lost = best.name if saved is not None else last.name
     source = "the start" if chosen is None else chosen.name
     if is_first_process():
-        print(f"{folder.name}: {lost} is missing, damaged or of another network; continues from {source}", flush=True)
+        print(f"{folder.name}: {lost} is missing, damaged or of another network; continuing from {source}", flush=True)
     return chosen
 
 

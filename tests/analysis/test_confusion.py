@@ -21,5 +21,5 @@ def test_confusion_is_read_as_written_and_says_what_is_taken_for_what(tmp_path):
 )
 def test_a_damaged_confusion_is_one_line_that_names_the_file(tmp_path, text):
     (tmp_path / "test_confusion.csv").write_bytes(text.encode("latin-1"))
-    with pytest.raises(UserError, match=r"test_confusion\.csv is damaged"):
+    with pytest.raises(UserError, match=r"test_confusion\.csv is not a valid table"):
         read_confusion(tmp_path)

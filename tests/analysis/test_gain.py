@@ -34,7 +34,7 @@ def test_gain_has_the_interval_of_welch():
 def test_gain_of_one_network_has_no_interval_and_of_none_is_none():
     one = gain((0.9,), (0.8, 0.7))
     assert (one.interval, one.outcome) == (None, "too little evidence")
-    assert "(1 pick) against 75.00 % (2 random candidates), +15.00 points; one network" in one.sentence
+    assert "(1 pick) against 75.00 % (2 random candidates), +15.00 points; a single network" in one.sentence
     assert gain((0.9, 0.9), (0.8, 0.8)).interval == pytest.approx((10, 10))
     assert gain((), (0.8,)) is None
     assert gain((0.8,), ()) is None

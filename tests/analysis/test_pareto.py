@@ -48,9 +48,9 @@ def test_objectives_have_directions():
     assert parse_objectives(",".join(map(str, (SCORE, LATENCY)))) == (SCORE, LATENCY)
     assert parse_objectives(None) == ()
     for text, message in (
-        ("naswot", "--objectives naswot: expected two columns or more, each once"),
-        ("naswot:max,params,naswot:min", "expected two columns or more, each once"),
-        ("naswot,robustness", "--objectives robustness: shall it be high or low"),
+        ("naswot", "--objectives naswot: expected at least two different columns"),
+        ("naswot:max,params,naswot:min", "expected at least two different columns"),
+        ("naswot,robustness", "--objectives robustness: is a high or a low value better"),
         ("naswot,latency", "unknown column of --objectives 'latency', .*; did you mean 'latency_ms'?"),
     ):
         with pytest.raises(UserError, match=message):

@@ -30,7 +30,7 @@ def test_a_damaged_result_is_one_line_that_names_the_file(tmp_path):
         json.dumps(result(1, rank=[1])), json.dumps({k: v for k, v in result(1).items() if k != "macs"}),
     ):  # fmt: skip
         path.write_bytes(content.encode("latin-1"))
-        with pytest.raises(UserError, match="is damaged, or no JSON object of a trained pick") as error:
+        with pytest.raises(UserError, match="is not a valid JSON object of a trained pick") as error:
             read_results(tmp_path)
         assert str(path) in str(error.value)
         assert "\n" not in str(error.value)

@@ -75,7 +75,7 @@ def test_a_damaged_file_is_one_line_that_names_it(tmp_path):
         path = tmp_path / name
         for content in contents:
             path.write_bytes(content.encode("latin-1") + b"\n1\n")
-            with pytest.raises(UserError, match="is damaged") as error:
+            with pytest.raises(UserError, match="is not a valid table") as error:
                 (read_trajectory if name == "trajectory.csv" else read_learning_curve)(path)
             assert str(error.value).startswith(str(path))
             assert "\n" not in str(error.value)

@@ -103,7 +103,7 @@ def test_damaged_file_is_one_line(tmp_path):
         ("tfrecord", RECORDS[:-1], "cut short"),
         ("tfrecord", RECORDS[:60] + b"#" + RECORDS[61:], "record 1 is not what its checksum says"),
         ("tfrecord", struct.pack("<Q", 1 << 60) + b"\0\0\0\0", "not what its checksum says"),
-        ("tfrecord", frame(b"{"), "damaged, or no table of NAS-Bench-101"),
+        ("tfrecord", frame(b"{"), "is not a valid table of NAS-Bench-101"),
         ("tfrecord", replaced(0, "0" * 32), "another hash"),
         ("tfrecord", replaced(3, "input,output"), "adjacency matrix"),
         ("tfrecord", replaced(1, 0), "0 epochs"),

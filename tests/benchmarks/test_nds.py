@@ -82,7 +82,7 @@ def test_damaged_file_is_one_line(tmp_path):
         ("mine.json", [job(CELLS)], "name it with --space"),
         ("DARTS.json", [job(CELLS), {"net": CELLS}], "training 2 .*is missing"),
         ("DARTS.json", [job(CELLS, (101.0,))], "an error of 101"),
-        ("DARTS.json", [job({"genotype": 3})], "damaged, or no file of NDS"),
+        ("DARTS.json", [job({"genotype": 3})], "is not a valid file of NDS"),
         ("DARTS.json", [], "no accuracies"),
         ("DARTS.json", {"top": 3}, "damaged"),
     ):

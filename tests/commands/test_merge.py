@@ -177,12 +177,12 @@ def test_merge_of_what_are_not_the_shards_of_one_search_is_refused(place, scored
         shutil.copytree(scored / name, place / name)
     (place / "new").mkdir()
     for words, message in [
-        ("", "expected the run folders of all shards"),
+        ("", "the shards are missing: give the run folders of all of them"),
         ("part3", "1/3 is missing, 2/3 is missing; run naswot search --config part3/config.yaml --shard 1/3 "),
         ("part1 part2 part3 part2", "part2 and part2 are both shard 2/3: give only one of them"),
         ("part1 part2 absent", "absent: no run here; expected the run folder of a shard"),
         ("part1 part2 whole", "whole is not a shard: its search had no --shard"),
-        ("part2 part3 half", "is shard 2/3, and half is shard 1/2: expected the shards of one search"),
+        ("part2 part3 half", "is shard 2/3 and half is shard 1/2: expected the shards of one search"),
         ("part1 part2 other", "other is of another search than part1: seed 1, not 0; expected"),
         ("part1 part2 part3 --run_dir part3", "--run_dir part3: this is shard 3/3; choose a new folder"),
         ("part1 part2 part3 --run_dir whole/config.yaml", "expected a folder, but this is a file"),
@@ -202,7 +202,10 @@ def test_merge_reads_a_damaged_shard_as_strictly_as_any_run(place):
     whole = scores.read_bytes()
     own = json.loads(whole.splitlines()[0])["probe"]
     for lines, message in [
-        (whole.replace(own.encode(), other.encode()), f"(fingerprint {other}) is not the one of the data here ({own})"),
+        (
+            whole.replace(own.encode(), other.encode()),
+            f"(fingerprint {other}) differs from that of the data here ({own})",
+        ),
         (whole.replace(b'"naswot"', b'"snip"'), "line 1: scores of snip, not of naswot"),
     ]:
         scores.write_bytes(lines)

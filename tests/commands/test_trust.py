@@ -106,7 +106,7 @@ def test_file_of_options_chooses_nothing_that_runs_on_a_cluster(tmp_path, capsys
         assert run_command(None, kind, "x.py", words) == 2
         error = capsys.readouterr().err
         assert f"error: {name} " in error
-        assert "a file names what would run on a cluster" in error
+        assert "a file chooses what would run on a cluster" in error
         assert parse(kind, [*words, "--trust"], "x.py").engine == "slurm"
         assert parse(kind, [*words, "--engine", "local"], "x.py").engine == "local"
 

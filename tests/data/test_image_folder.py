@@ -52,7 +52,10 @@ def test_image_folder_damaged_is_one_line(tmp_path):
         (
             (lambda root: (root / "train").rename(root / "elsewhere"), "no train/ folder"),
             (lambda root: (root / "test").rename(root / "elsewhere"), "no test/ or val/ folder"),
-            (lambda root: (root / "test" / "eel").rename(root / "test" / "eagle"), "in one of them only: eagle, eel"),
+            (
+                lambda root: (root / "test" / "eel").rename(root / "test" / "eagle"),
+                "only one of the two has eagle, eel",
+            ),
             (lambda root: [each.unlink() for each in (root / "train" / "cat").iterdir()], "has no images of cat"),
         )
     ):
@@ -77,7 +80,7 @@ def bmp(width, height):
     return b"BM" + struct.pack("<IHHI", 54, 0, 0, 54) + struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, *6 * [0])
 
 
-TOO_LARGE = "is too large an image: .*expected at most 16,384 pixels a side and 67 million in all; resize or remove it"
+TOO_LARGE = "is too large: .*expected at most 16,384 pixels a side and 67 million in all; resize or remove it"
 UNREADABLE = "is not a readable image .*; replace or remove it"
 
 
@@ -138,7 +141,7 @@ def test_grey_of_16_bits_is_scaled_and_numbers_without_a_range_are_refused(root)
     (root / IMAGE).unlink()
     for kind in (np.float32, np.int32):
         Image.fromarray(np.ones((8, 8), kind)).save(root / IMAGE.replace("png", "tiff"))
-        assert_refused(root, "000.tiff has floats, or integers of 32 bits, .*; save it with 8 or 16 bits")
+        assert_refused(root, "000.tiff has floats or 32-bit integers, .*; save it with 8 or 16 bits")
 
 
 def test_loops_of_links_end_and_what_programs_leave_behind_is_no_image(root):

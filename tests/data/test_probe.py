@@ -37,7 +37,7 @@ def test_probe_holds_images_of_its_split_as_they_are():
         assert not probe.augmented.equal(draw_probe(digits, len(drawn), 1, split=split).augmented)
         assert expected.mean().item() == pytest.approx(0, abs=0.02)
         assert expected.std().item() == pytest.approx(1, abs=0.02)
-        with pytest.raises(UserError, match=rf"--batch_size 1300: digits has {len(drawn)} (training|test) images"):
+        with pytest.raises(UserError, match=rf"--batch_size 1300: digits has only {len(drawn)} (training|test) images"):
             draw_probe(digits, 1_300, 0, split=split)
 
 

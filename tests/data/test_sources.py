@@ -22,9 +22,9 @@ from tests.archives import md5_of, trust, write_cifar10, write_cifar100, write_i
 def test_load_dataset_unknown_name_or_size_is_refused(tmp_path):
     with pytest.raises(UserError, match="did you mean 'cifar10'"):
         load_dataset("cifar-10")
-    with pytest.raises(UserError, match="the size of digits is fixed"):
+    with pytest.raises(UserError, match="the image size of digits is fixed"):
         load_dataset("digits", image_size=12)
-    with pytest.raises(UserError, match="digits has 1203 training images"):
+    with pytest.raises(UserError, match="digits has only 1203 training images"):
         load_probe("digits", tmp_path, 1_204, 0)
 
 
@@ -70,7 +70,7 @@ def test_cifar_is_downloaded_checked_and_found_again(cifar_server, tmp_path):
     assert again.train.images.equal(first.train.images)
     (tmp_path / "data" / "cifar-10-python.tar.gz").unlink()
     (tmp_path / "data" / "cifar-10-batches-py" / "data_batch_3").write_bytes(b"cut")
-    for folder, state in (("data", "damaged or incomplete"), ("none", "not there")):
+    for folder, state in (("data", "damaged or incomplete"), ("none", "missing")):
         with pytest.raises(UserError, match=rf"is {state} and cannot be downloaded.*-python.tar.gz \(md5.*--data_dir"):
             load_dataset("cifar10", tmp_path / folder)
 

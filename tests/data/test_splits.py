@@ -34,9 +34,9 @@ def test_read_split_file_damaged_is_one_line(tmp_path):
     for content, fault in (
         (b"\xff\xfe", "not JSON; expected"),
         (b"[" * 100_000, "not JSON; expected"),
-        (b"[1, 2]", "no xvalid and xtest lists of cifar100"),
-        (b'{"imagenet16-120": {}}', "no xvalid and xtest lists of cifar100"),
-        (b'{"cifar100": {"xvalid": [0]}}', "no xvalid and xtest lists of cifar100"),
+        (b"[1, 2]", "no lists xvalid and xtest of cifar100"),
+        (b'{"imagenet16-120": {}}', "no lists xvalid and xtest of cifar100"),
+        (b'{"cifar100": {"xvalid": [0]}}', "no lists xvalid and xtest of cifar100"),
         (b'{"xvalid": 3, "xtest": [0]}', "xvalid is '3', expected a list"),
         (b'{"xvalid": [0, 1.5], "xtest": [2, 3]}', "xvalid holds '1.5'"),
         (b'{"xvalid": ["int", ["0", "-1"]], "xtest": [2, 3]}', "xvalid holds '-1'"),
@@ -58,7 +58,9 @@ def test_lists_that_are_missing_or_not_needed(tmp_path):
         with pytest.raises(UserError, match=fault):
             read_split_file(place, "cifar100", 4)
     for name in ("digits", "cifar10", "noise"):
-        with pytest.raises(UserError, match=f"{name} has no such lists; the option is for cifar100 and imagenet16"):
+        with pytest.raises(
+            UserError, match=f"{name} has no such lists; the option is only for cifar100 and imagenet16"
+        ):
             load_probe(name, tmp_path, 4, 0, split_file="x.txt")
 
 

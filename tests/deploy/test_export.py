@@ -121,12 +121,12 @@ def test_command_prints_each_image_or_writes_a_table(place, model, capsys):
 def test_mistake_is_one_line_and_nothing_is_written(place, model, capsys):
     run = ["--run_dir", str(place / "run")]
     for main, words, said in (
-        (export, [*run, "--pick", "9"], "no such trained pick; expected best, a rank, or one of given-"),
+        (export, [*run, "--pick", "9"], "run; expected best, a rank, or one of given-"),
         (export, [*run, "--format", "tf", "--output", str(place / "new")], "unknown format 'tf'"),
-        (export, [*run, "--output", str(place / "images")], "holds other files than a model"),
-        (export, ["--run_dir", str(place / "none")], "there is no such folder; expected a run folder"),
+        (export, [*run, "--output", str(place / "images")], "contains files that are not part of a model"),
+        (export, ["--run_dir", str(place / "none")], "no such folder; expected a run folder"),
         (predict, ["--model", str(model)], "name image files"),
-        (predict, ["--model", str(model), str(place / "none.png")], "none.png: there is no such file"),
+        (predict, ["--model", str(model), str(place / "none.png")], "none.png: no such file or folder"),
     ):
         assert said in refused(capsys, main, *words)
     assert not (place / "new").exists()
@@ -136,7 +136,7 @@ def test_mistake_is_one_line_and_nothing_is_written(place, model, capsys):
     damaged = place / "damaged"
     damaged.mkdir()
     write_json(damaged / "model.json", {"space": "nats_size"})
-    with pytest.raises(UserError, match="holds no whole model"):
+    with pytest.raises(UserError, match="has no complete model"):
         load(damaged)
 
 

@@ -53,7 +53,7 @@ def test_scores_of_other_settings_are_not_mixed(copy, unsaved, capsys):
     config.write_text(config.read_text().replace(f"batch_size: {BATCH}", "batch_size: 6"))
     before = path.read_bytes()
     assert report(copy, *FEW) == 2
-    assert "batch_size was 8, now 6; use --overwrite to measure anew" in capsys.readouterr().err
+    assert "batch_size was 8, now 6; use --overwrite to measure again" in capsys.readouterr().err
     assert path.read_bytes() == before
     assert report(copy, *FEW, "--overwrite") == 0
     samples = read_ablation(path).samples

@@ -78,12 +78,12 @@ def test_what_kills_its_worker_or_hangs_is_tried_again_and_then_fails_and_the_ot
     results = list(run(Fatal(), items, 3 if run.engine == "local" else 1, timeout=2.0))
     assert sorted(map(str, dict(results))) == sorted(map(str, items))
     assert len(results) == len(items)
-    killed = "was killed by SIGKILL, as Linux does where memory runs out", "died, perhaps for want of memory"
+    killed = "was killed by SIGKILL, as Linux does where memory runs out", "died, perhaps because memory ran out"
     assert dict(results)[0].reason in killed
     assert dict(results)[0].kind == "resource"
     assert dict(results)[99] == WorkerFailure("gave no answer in 2 s")
     assert [(item, result) for item, result in results if item not in (0, 99) and item != result] == []
-    assert all("what it was at is" in message for message in caplog.messages)
+    assert all("the item it was working on is" in message for message in caplog.messages)
 
 
 @with_engines("local", *slow("ray"))

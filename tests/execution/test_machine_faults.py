@@ -61,16 +61,16 @@ def test_an_error_is_of_the_architecture_of_resources_or_of_the_device(kind, err
 def test_a_sick_device_is_retired_and_its_items_are_done_on_the_other(caplog):
     results = list(ProcessExecutor(2, TWO).run(Faulty(ECC), range(20)))
     assert sorted(results) == [(item, "well") for item in range(20)]
-    (said,) = [message for message in caplog.messages if "what it was at" not in message]
+    (said,) = [message for message in caplog.messages if "the item it was working on" not in message]
     assert said == (
-        "warning: the device sick gets no more work: 2 workers in a row failed there, the last met RuntimeError: "
+        "warning: device sick is no longer used: 2 workers in a row failed on it; the last one met RuntimeError: "
         "CUDA error: uncorrectable ECC error encountered"
     )
     assert len(caplog.messages) == 3
 
 
 def test_devices_that_are_all_sick_are_one_line():
-    with pytest.raises(MachineError, match="no device is left that works; what is finished is kept"):
+    with pytest.raises(MachineError, match="no working device is left; finished work is kept"):
         list(ProcessExecutor(2, TWO[:1]).run(Faulty(ECC), range(5)))
 
 

@@ -31,7 +31,7 @@ def test_what_meets_a_broken_gpu_is_run_on_another(ray_cluster):
     fault = RuntimeError("CUDA error: uncorrectable ECC error encountered")
     for workers in (1, 2):
         assert sorted(run(Faulty(fault, sick="0"), range(6), workers, CUDA)) == [(item, "1") for item in range(6)]
-    with pytest.raises(MachineError, match="no device is left that works"):
+    with pytest.raises(MachineError, match="no working device is left"):
         run(Faulty(fault, always=range(3)), range(3), 1, CUDA, devices=2)
 
 
@@ -61,7 +61,7 @@ def test_a_training_whose_worker_is_killed_is_tried_again(ray_cluster, folders, 
     threading.Thread(target=kill, daemon=True).start()
     results = run(Training(), folders[:1], runs_subprocess=True, folder=tmp_path)
     assert results == [(folders[0], "continued")]
-    assert caplog.messages == ["warning: a worker died, perhaps for want of memory; 1-a is tried again"]
+    assert caplog.messages == ["warning: a worker died, perhaps because memory ran out; 1-a is tried again"]
 
 
 def test_a_space_of_ones_own_is_scored_and_workers_stay_for_the_next_batch(ray_cluster):

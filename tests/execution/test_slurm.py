@@ -61,7 +61,7 @@ def test_the_items_of_a_job_that_is_lost_are_submitted_again_and_the_one_that_en
 
 def test_jobs_that_are_lost_one_after_the_other_are_one_line(run, monkeypatch):
     monkeypatch.setattr(slurm, "_MOST_LOSSES", 2)
-    with pytest.raises(UserError, match=r"2 jobs one after the other gave no result: the last ended .*err; what is"):
+    with pytest.raises(UserError, match=r"2 jobs in a row gave no result; the last one ended .*err; finished work is"):
         list(run(KillsItsParent(), [0] * 8, workers=1))
 
 
@@ -81,7 +81,7 @@ def test_an_array_of_slurm_is_asked_for_with_the_options(cluster, run, folders, 
     assert " -c4 " in script
     printed = capsys.readouterr()
     assert sorted(printed.out.splitlines()) == ["1-a: begun", "2-b: begun"]
-    assert re.fullmatch(r"2 jobs of SLURM, from 100_0; logs in .*/jobs/[\w-]+\n", printed.err)
+    assert re.fullmatch(r"2 SLURM jobs, starting with 100_0; logs in .*/jobs/[\w-]+\n", printed.err)
 
 
 def test_a_job_of_slurm_that_must_make_room_is_requeued_and_one_that_dies_is_submitted_again(
@@ -124,15 +124,15 @@ def test_candidates_are_split_into_jobs_of_a_hundred_at_most():
 def test_what_is_wrong_with_the_options_is_one_line(monkeypatch):
     monkeypatch.setenv("PATH", "/nonexistent")
     for options, said in (
-        ({}, r"Could not detect .srun.*and --slurm.cluster local"),
+        ({}, r"Could not detect .srun.*or use --slurm.cluster local"),
         ({"clustr": "local"}, r"unknown option of --slurm 'clustr', expected one of account, .*did you mean 'cluster'"),
         ({"cluster": "lokal"}, r"unknown --slurm.cluster 'lokal', expected one of slurm, local"),
         ({"cluster": "local", "time": "soon"}, r"--slurm.time soon: expected minutes, or a time such as 04:00:00"),
         ({"cluster": "local", "time": "00:00:00"}, r"--slurm.time 00:00:00: expected minutes"),
         ({"cluster": "local", "nodes": 2}, r"unknown option of --slurm 'nodes'"),
-        ({"partition": "x\ntouch y"}, r"--slurm.partition 'x\\ntouch y': expected a word or number"),
-        ({"account": "$(touch y)"}, r"--slurm.account '\$\(touch y\)': expected a word or number"),
-        ({"qos": ["a", "b"]}, r"--slurm.qos \['a', 'b'\]: expected a word or number"),
+        ({"partition": "x\ntouch y"}, r"--slurm.partition 'x\\ntouch y': expected a word or a number"),
+        ({"account": "$(touch y)"}, r"--slurm.account '\$\(touch y\)': expected a word or a number"),
+        ({"qos": ["a", "b"]}, r"--slurm.qos \['a', 'b'\]: expected a word or a number"),
     ):
         with pytest.raises(UserError, match=said) as error:
             SlurmExecutor(ResourceRequest(1, CPU, options=options))

@@ -45,7 +45,7 @@ FOUND = [
     ("picks/1-x/retry.yaml", lambda _: b"accumulate: no\n", "accumulate: False, expected a whole number"),
     ("picks/1-x/config.yaml", lambda text: text.replace(b"\nprobe_split: ", b"\nprobe_split: x"), "are damaged"),
     ("measured/ablation.jsonl", lambda content: b"{}\n" + content, "ablation.jsonl, line 1: "),
-    ("picks/1-x/trajectory.csv", lambda _: b"step,epoch,score,status\n1,1e300,3.5,ok\n", "is damaged"),
+    ("picks/1-x/trajectory.csv", lambda _: b"step,epoch,score,status\n1,1e300,3.5,ok\n", "is not a valid table"),
     ("benchmark_evidence.json", changed_json(lambda known: known["correlations"].pop("score_init")), "score_init"),
     (
         "benchmark_evidence.json",
@@ -53,7 +53,11 @@ FOUND = [
         "an interval with one end",
     ),
     *(
-        ("picks/1-x/result.json", changed_json(lambda row, change=change: row.update(change)), "is damaged")
+        (
+            "picks/1-x/result.json",
+            changed_json(lambda row, change=change: row.update(change)),
+            "is not a valid JSON object",
+        )
         for change in ({"score_init": 1e308}, {"test_acc": 1.5}, {"best_val_acc": -0.1}, {"score_final": 1e41})
     ),
 ]

@@ -68,7 +68,7 @@ def test_mistakes_are_one_line_and_write_nothing(run, tmp_path, monkeypatch, cap
     (tmp_path / "mine").mkdir()
     for name in ("figures", "measured"):  # nothing is written through a link
         (run / name).symlink_to(tmp_path / "mine")
-        assert "is a link where a run keeps a folder" in refused(capsys, main, "--run_dir", run)
+        assert "is a link, but a run keeps a folder here" in refused(capsys, main, "--run_dir", run)
         (run / name).unlink()
     assert not list((tmp_path / "mine").iterdir())
 

@@ -158,6 +158,6 @@ def test_compare_damaged_result_is_named_and_none_is_a_page(tmp_path):
     compare(RunFolder(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
     (write_pick(tmp_path, result(2)) / "result.json").write_text("{")
-    with pytest.raises(UserError, match=r"picks/2-c2/result\.json is damaged"):
+    with pytest.raises(UserError, match=r"picks/2-c2/result\.json is not a valid JSON object"):
         compare(RunFolder(tmp_path))
     assert not (tmp_path / "evidence.json").exists()

@@ -29,7 +29,7 @@ def test_mistakes_are_one_line_and_nothing_is_written(tmp_path, capsys):
     assert "none.npz" in refused(capsys, main, "figure3", "--benchmark", str(tmp_path / "none.npz"))
     assert "expected one table" in mistake(capsys, "table2", [table, table], out)
     words = ("--algorithms", "area", "bohb", "--searches", 2)
-    assert "knows no accuracy after 1 of 12 epochs" in mistake(capsys, "algorithms", table, out, *words)
+    assert "has no accuracy after 1 of 12 epochs" in mistake(capsys, "algorithms", table, out, *words)
     assert not out.exists()
 
 

@@ -67,6 +67,6 @@ def test_scored_architectures_are_not_scored_again_and_other_settings_are_refuse
     file = scores_folder(out, "nasbench201", "digits", "naswot") / "scores.jsonl"
     before = file.read_bytes()
     for name, value in (("seed", 1), ("canonical", False)):
-        with pytest.raises(UserError, match=rf"other settings: .*{name} was .*--out.*--overwrite"):
+        with pytest.raises(UserError, match=rf"different settings: .*{name} was .*--out.*--overwrite"):
             score_table(scoring(out, **{name: value}), "nasbench201", "digits", architectures(2))
     assert file.read_bytes() == before

@@ -77,12 +77,21 @@ def test_budgets_that_nothing_meets_and_objectives_that_there_are_not_are_one_li
     for options, message in (
         ({"objectives": "naswot,latency_ms"}, "unknown column of --objectives 'latency_ms', expected one of naswot,"),
         ({"select": "pareto"}, "--select pareto: a Pareto front needs several objectives; name them with --objectives"),
-        ({"max_latency_ms": 5}, "--max_latency_ms 5: nothing tells the latency; give --latency_table FILE"),
+        (
+            {"max_latency_ms": 5},
+            "--max_latency_ms 5: the latency of candidates is not known; give --latency_table FILE",
+        ),
         ({"latency_table": "none.csv"}, "none.csv: no such file"),
         ({"latency_table": "latencies.csv:watts"}, "unknown column of latencies 'watts', expected one of"),
-        ({"latency_table": "units.csv", "max_latency_ms": 5}, "no column latency_ms, but latency_us; name one"),
-        ({"latency_table": "two.csv"}, "two.csv: no column latency_ms, but a_ms, b_ms; name one, as two.csv:a_ms"),
-        ({"latency_table": "latencies.csv", "space": "nats_size"}, "it is of nasbench201, not of --space nats_size"),
+        ({"latency_table": "units.csv", "max_latency_ms": 5}, "has no column latency_ms, only latency_us; name one"),
+        (
+            {"latency_table": "two.csv"},
+            "two.csv: has no column latency_ms, only a_ms, b_ms; name one, such as two.csv:a_ms",
+        ),
+        (
+            {"latency_table": "latencies.csv", "space": "nats_size"},
+            "the table is for nasbench201, not for --space nats_size",
+        ),
         (
             {"latency_table": "latencies.csv", "max_latency_ms": 0.5},
             r"smallest seen: latency_ms 1\.00; raise",
@@ -94,10 +103,13 @@ def test_budgets_that_nothing_meets_and_objectives_that_there_are_not_are_one_li
         ),
         (
             {"latency_table": "two.csv", "objectives": "naswot,a_ms", "max_latency_ms": 1},
-            "no column latency_ms, but a_ms, b_ms; name one",
+            "has no column latency_ms, only a_ms, b_ms; name one",
         ),
         ({"max_model_mb": 0.1}, r"smallest seen: model_mb 0\.\d+; raise the limits"),
-        ({"latency_table": "none_known.csv", "algorithm": "rea"}, r"1,000 of 1,000 candidates .* known latency_ms$"),
+        (
+            {"latency_table": "none_known.csv", "algorithm": "rea"},
+            r"1,000 of 1,000 candidates .* 1,000 without latency_ms$",
+        ),
     ):
         with pytest.raises(UserError, match=message):
             search("none", **{"architectures": None if "algorithm" in options else "list.txt", **options})

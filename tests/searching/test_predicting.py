@@ -71,10 +71,10 @@ def test_predictions_follow_the_table_and_what_was_measured_is_kept(measured, tm
         assert cost(each) == pytest.approx(expected(each), rel=0.1)
         assert 1.05 * cost(each) < cost.upper(each) < 1.25 * cost(each)
     assert sorted(map(int, measured)) == sorted([*range(1, 21)] * 5)
-    said = "Latency predicted from 6 operators and 20 networks (1 image, 1 thread, cpu, torch): of networks that it had"
+    said = "Latency predicted from 6 operators and 20 networks (1 image, 1 thread, cpu, torch): on networks left out of"
     out = capsys.readouterr().out
     assert said in out
-    assert "A network's own latencies lie 4.0 % apart" in out
+    assert "Repeated latencies of a network differ by 4.0 %" in out
     cost.save()
     # Another run of the same device finds it in the cache; the same run in its folder.
     assert predicted(run_dir="other")("7") == cost("7")
@@ -115,7 +115,7 @@ def test_a_budget_holds_for_the_upper_bound_and_makes_the_settings_those_of_the_
     assert "latency_ms" not in ranking
     assert "--max_latency_ms 3.00: " in out
     assert "predicted latency (ms)" in out
-    with pytest.raises(UserError, match="made with other settings: latency_threads was 1, now 2"):
+    with pytest.raises(UserError, match="made with different settings: latency_threads was 1, now 2"):
         run_search(SearchConfig(**options, latency_threads=2))
     # Without a budget the candidates do not depend on it.
     plain = plan_search(SearchConfig(**CHOSEN)).identity
@@ -126,8 +126,8 @@ def test_what_cannot_be_predicted_is_one_line(measured, tmp_path, monkeypatch):
     table = tmp_path / "table.csv"
     table.write_text("architecture,latency_ms\n1,2.5\n")
     for options, message in (
-        ({"latency_runtime": "compiled"}, "leaves no room for --latency_runtime compiled"),
-        ({"latency_table": str(table)}, "leaves no room for --latency_table"),
+        ({"latency_runtime": "compiled"}, "leave out --latency_runtime compiled"),
+        ({"latency_table": str(table)}, "leave out --latency_table"),
         ({"latency": None, "max_latency_ms": 5}, "give --latency_table FILE, or --latency predicted"),
         ({"shard": "1/2", "max_latency_ms": 5}, "--shard 1/2: each machine would predict"),
         ({"max_latency_ms": 0.01}, r"smallest seen: predicted_latency_ms 1\.\d+; raise"),

@@ -96,10 +96,10 @@ def test_area_scores_real_networks_and_looks_their_children_up(tmp_path, table):
 
 def test_what_does_not_fit_is_one_line(tmp_path, table):
     for number, (options, message) in enumerate((
-        ({"benchmark_dataset": "digits"}, "knows accuracies on cifar10"),
-        ({"evaluator": "table", "epochs": 33}, "--epochs 33: .* knows trainings of 12, 200 epochs"),
-        ({"evaluator": "table", "algorithm": "bohb"}, "knows no accuracy after 1 of 12 epochs"),
-        ({"space": "nats_size"}, "it is of nasbench201, not of --space nats_size"),
+        ({"benchmark_dataset": "digits"}, "has accuracies on cifar10"),
+        ({"evaluator": "table", "epochs": 33}, "--epochs 33: .* has trainings of 12, 200 epochs"),
+        ({"evaluator": "table", "algorithm": "bohb"}, "has no accuracy after 1 of 12 epochs"),
+        ({"space": "nats_size"}, "the table is for nasbench201, not for --space nats_size"),
         ({"benchmark": "nowhere.npz"}, "nowhere.npz"),
     )):  # fmt: skip
         with pytest.raises(UserError, match=message):
@@ -120,5 +120,5 @@ def test_a_variant_of_a_space_and_an_own_one_take_a_table_of_its_architectures(t
     own = get_space("tests.searching.test_tables.Own")
     assert len(open_for(own, str(edges), "--benchmark").architectures) == 1
     for space, path in ((own, cells), (get_space("nasbench101_16"), edges), (get_space("nds_resnet"), edges)):
-        with pytest.raises(UserError, match=r"it is of nasbench.01, not of --space"):
+        with pytest.raises(UserError, match=r"the table is for nasbench.01, not for --space"):
             open_for(space, str(path), "--benchmark")

@@ -78,8 +78,8 @@ def test_what_does_not_fit_is_one_line(tmp_path):
         ({"train": {"lr": 0.1}}, "--train: applies only to candidates that are trained"),
         ({"evaluator": "train", "train": {"rate": 1}}, "--train.rate: expected one of recipe, batch_size"),
         ({"evaluator": "train", "train": {"lr": "high"}}, "lr"),
-        ({"algorithm": "area"}, "give it an evaluator that trains"),
-        ({"evaluator": "table"}, "give the table with --benchmark FILE"),
+        ({"algorithm": "area"}, "choose an evaluator that trains"),
+        ({"evaluator": "table"}, "needs a table; give --benchmark FILE"),
     ):
         with pytest.raises(UserError, match=message):
             run_search(SearchConfig(run_dir=str(tmp_path / "run"), **{**QUICK, **options}))

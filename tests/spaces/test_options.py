@@ -128,5 +128,5 @@ def test_run_belongs_to_the_options_however_they_are_written(folder):
         assert run_search(SearchConfig(space=f"{space}:{options}", **settings)) == 0
     assert len((run / "scores.jsonl").read_text().splitlines()) == 3
     assert yaml.safe_load((run / "config.yaml").read_text())["space"] == f"{space}:bias=false,most=30"
-    with pytest.raises(UserError, match="made with other settings: space was"):
+    with pytest.raises(UserError, match="made with different settings: space was"):
         run_search(SearchConfig(space=f"{space}:most=30", **settings))

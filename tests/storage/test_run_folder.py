@@ -84,7 +84,7 @@ def test_overwrite_with_a_damaged_mark_or_without_one_removes_nothing(folder, re
         (folder / ".run_id").unlink() if content is None else (folder / ".run_id").write_text(content)
         before = contents(folder.parent)
         error = refused("search.py", folder, "--seed", "1", "--overwrite")
-        assert ("does not carry the mark" if content is None else ".run_id is damaged") in error
+        assert ("is not marked as a run folder" if content is None else ".run_id is damaged") in error
         assert contents(folder.parent) == before, content
 
 

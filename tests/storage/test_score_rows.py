@@ -81,7 +81,7 @@ def test_damaged_line_is_named_by_its_number(tmp_path):
         with pytest.raises(UserError) as error:
             ScoreRows(path)
         assert str(error.value).startswith(f"{path}, line {number}: not a finished candidate ({reason}")
-        assert str(error.value).endswith("remove the line (it is scored again), or use --overwrite to begin anew")
+        assert str(error.value).endswith("remove the line (it is scored again), or use --overwrite to start over")
 
 
 def test_reading_a_growing_file_leaves_out_its_last_part(tmp_path):
@@ -118,6 +118,6 @@ def test_full_disk_loses_nothing_that_was_finished(tmp_path):
 def test_text_that_is_no_unicode_is_refused_before_it_is_written(tmp_path):
     with JsonLines(tmp_path / "scores.jsonl") as rows:
         rows.append({"text": "\N{OWL}"})
-        with pytest.raises(UserError, match=r"scores\.jsonl: .*n3\\udc80 is no Unicode text"):
+        with pytest.raises(UserError, match=r"scores\.jsonl: .*n3\\udc80 is not valid Unicode"):
             rows.append({"text": "n3\udc80"})
     assert (tmp_path / "scores.jsonl").read_text() == '{"text": "\\ud83e\\udd89"}\n'

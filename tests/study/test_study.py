@@ -256,7 +256,7 @@ def test_invalid_options_are_one_line(place, refused):
         (("--run_dir", "run", "run/../run", *TABLE), "--run_dir run/../run: given twice"),
         (("--run_dir", "run", "--benchmark", "none.csv"), "none.csv"),
         (("--run_dir", "run", "--benchmark_dataset", "cifar10"), "needs --benchmark TABLE"),
-        (("--run_dir", "run", *TABLE, "--benchmark_dataset", "svhn"), "knows accuracies on cifar10, not on svhn"),
+        (("--run_dir", "run", *TABLE, "--benchmark_dataset", "svhn"), "has accuracies on cifar10, not on svhn"),
         (("--run_dir", "run", "--target", "ms"), "--target ms: needs --benchmark TABLE"),
         (
             ("--run_dir", "run", "--benchmark", "hw.csv"),
@@ -284,12 +284,15 @@ def test_runs_and_accuracies_that_make_no_study_are_one_line(place, refused):
     assert "has other architectures than run (2 of its 40 are missing, 0 are extra)" in message
     assert f"--architectures {os.path.join('run', 'ranking.csv')} --seed 1" in message
     for words, message in (
-        (("run", "elsewhere", *TABLE), "--run_dir elsewhere: other architectures"),
+        (("run", "elsewhere", *TABLE), "--run_dir elsewhere: has other architectures"),
         (("run", "again", *TABLE), "the same seed and probe batch as run"),
         (("trained", *TABLE), "no candidate in it has a score; search with --evaluator scores"),
         (("empty", *TABLE), "run its search first"),
-        (("run", "--benchmark", "shares.csv"), "give percent, not shares"),
-        (("run", "--benchmark", "four.csv"), "it knows 4 of the 40 candidates of run (nasbench201); a study needs 5"),
+        (("run", "--benchmark", "shares.csv"), "give percentages"),
+        (
+            ("run", "--benchmark", "four.csv"),
+            "has accuracies for 4 of the 40 candidates of run (nasbench201); a study needs 5",
+        ),
     ):
         assert message in refused("--run_dir", *words)
     for number in range(1, 5):

@@ -118,6 +118,6 @@ def test_a_checkpoint_that_does_not_fit_is_one_line_with_the_cure(whole, copy):
     saved = torch.load(whole / "last.ckpt", weights_only=True)
     for part in ({"optimizer_states": [{"state": {}, "param_groups": []}]}, {"loops": {}}, {"lr_schedulers": [3]}):
         torch.save({**saved, **part}, copy / "last.ckpt")
-        with pytest.raises(UserError, match=r"last\.ckpt is not of this training .*remove it") as error:
+        with pytest.raises(UserError, match=r"last\.ckpt belongs to another training .*remove it") as error:
             keeping_handlers(lambda: train_pick(copy))
         assert "\n" not in str(error.value)

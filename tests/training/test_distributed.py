@@ -73,7 +73,7 @@ def test_two_processes_train_as_one_whatever_job_they_are_in(tmp_path, data, mon
         monkeypatch.setenv(name, value)
     options = {**TWO, "strategy": "auto", "trainer": {"log_every_n_steps": 5}, "class_weights": class_weights}
     two = trained(data, tmp_path / "two", OWN, "unused", **options)
-    assert capsys.readouterr().out.count("some parameters have no part in the output: DDP looks for them") == 1
+    assert capsys.readouterr().out.count("some parameters do not affect the output, so DDP searches for them") == 1
     weights = [torch.load(f / "last.ckpt", weights_only=True)["state_dict"] for f in (one, two)]
     for name, value in weights[0].items():
         torch.testing.assert_close(weights[1][name], value, rtol=1e-4, atol=1e-6)
@@ -110,7 +110,7 @@ def test_memory_of_one_process_that_runs_out_is_what_the_command_is_told(tmp_pat
     second = "tests.own_networks.networks_of_two"
     trust(second)
     trained(data, tmp_path / "run", second, "second_hungry", **TWO, epochs=1, batch_size=28)
-    assert "out of memory; trained again with half the mini-batch: each step takes 2 x 7" in capsys.readouterr().out
+    assert "out of memory; trained again with half the batch: each step takes 2 x 7" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -122,11 +122,11 @@ def test_a_pick_that_fails_in_one_process_ends_the_job_with_its_reason(tmp_path,
 
 def test_what_several_nodes_cannot_do_is_refused_in_one_line(tmp_path, data, monkeypatch):
     config = config_of(tmp_path / "run", data, num_nodes=2, devices=2)
-    with pytest.raises(UserError, match="4 processes, started by srun or torchrun, and this job has 1: docs/clusters"):
+    with pytest.raises(UserError, match="4 processes, started by srun or torchrun, but this job has 1; docs/clusters"):
         run_training(config)
     for name, value in srun(0, 1).items():
         monkeypatch.setenv(name, str(value))
-    with pytest.raises(UserError, match="4 processes, started by srun or torchrun, and this job has 2"):
+    with pytest.raises(UserError, match="4 processes, started by srun or torchrun, but this job has 2"):
         run_training(config)
     monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "4")
     monkeypatch.delenv("SLURM_NTASKS_PER_NODE")
@@ -135,6 +135,6 @@ def test_what_several_nodes_cannot_do_is_refused_in_one_line(tmp_path, data, mon
     for options in ({"engine": "slurm"}, {"workers": 2}):
         with pytest.raises(UserError, match="all nodes train one pick at a time; leave out --engine and --workers"):
             config_of(tmp_path / "run", data, num_nodes=2, **options)
-    with pytest.raises(UserError, match="--num_nodes 2 --devices 1: a mini-batch of 15 cannot be shared out evenly"):
+    with pytest.raises(UserError, match="--num_nodes 2 --devices 1: a batch of 15 images cannot be divided evenly"):
         plan_training(config_of(tmp_path / "run", data, num_nodes=2, batch_size=15))
     assert not (tmp_path / "run").exists()

@@ -54,7 +54,8 @@ def test_main_says_ok_or_what_the_user_can_mend(tmp_path, data):
     (folder / "config.yaml").write_text("rank: [")
     code, outcome = ended(folder)
     assert (code, outcome.status) == (2, "user error")
-    assert "damaged (config.yaml, retry.yaml): remove the folder" in outcome.message
+    assert "are damaged (config.yaml, retry.yaml; " in outcome.message
+    assert "remove the folder" in outcome.message
 
 
 def test_pick_diverged_is_stopped_and_reported_and_the_others_go_on(tmp_path, data, capsys):
@@ -90,7 +91,7 @@ def test_pick_out_of_memory_takes_its_steps_in_halves_once_or_fails_and_leaves_t
     config = config_of(tmp_path / "halved", data, architecture="hungry", space=OWN, batch_size=20)
     for times in (1, 0):
         assert run_training(config) == 0
-        said = "out of memory; trained again with half the mini-batch: each step takes 2 x 10"
+        said = "out of memory; trained again with half the batch: each step takes 2 x 10"
         assert capfd.readouterr().out.count(said) == times
     (folder,) = (tmp_path / "halved" / "picks").iterdir()
     assert [(result.status, result.accumulate) for result in read_results(tmp_path / "halved")] == [("ok", 2)]
@@ -130,7 +131,7 @@ def test_a_pick_whose_device_breaks_is_trained_on_another_and_the_device_gets_no
     picks = [Path(name) for name in "abcdef"]
     results = dict(ThreadExecutor(2).run(OnSickDevice(Path("images"), "space", slots, Lines()), picks))
     assert results == dict.fromkeys(picks, Outcome("ok"))
-    said = [message for message in caplog.messages if "the device sick gets no more work: 2 workers" in message]
+    said = [message for message in caplog.messages if "device sick is no longer used: 2 workers" in message]
     assert (len(said), len(caplog.messages)) == (1, 3)
 
 

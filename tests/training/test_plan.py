@@ -59,7 +59,7 @@ def test_choose_picks_along_the_front():
     assert selection_of(rows, choose_picks(rows, 3, "pareto")) == "pareto"
     with pytest.raises(UserError, match="--top 6: the front has 5 different networks"):
         choose_picks(rows, 6, "pareto")
-    with pytest.raises(UserError, match="--select pareto: the ranking has no front; search with --objectives"):
+    with pytest.raises(UserError, match="--select pareto: the ranking has no Pareto front; search with --objectives"):
         choose_picks(rows.drop(columns="pareto_rank"), 2, "pareto")
 
 
@@ -71,7 +71,7 @@ def test_controls_are_random_candidates_that_differ_from_the_picks_and_more_of_t
     assert three < nine == set("defghijz")
     assert choose_controls(rows, picks, 8, seed=0)["rank"].tolist() == [5, 7, 8, 9, 10, 11, 12, 13]
     assert any(set(choose_controls(rows, picks, 3, seed)["canonical"]) != three for seed in range(1, 5))
-    with pytest.raises(UserError, match="--controls 9: the ranking has 8 networks beside the picks"):
+    with pytest.raises(UserError, match="--controls 9: the ranking has 8 networks besides the picks"):
         choose_controls(rows, picks, 9, seed=0)
 
 
@@ -129,10 +129,10 @@ def test_run_training_with_bad_input_leaves_the_folder_of_a_search_as_it_was(lis
     before = contents(listed)
     for options, message in (
         ({"picks": "9"}, "no rank 9"),
-        ({"picks": "1", "architecture": "x"}, "--picks 1: it chooses from a ranking"),
-        ({"picks": "1", "devices": 3, "batch_size": 256}, "--devices 3: a mini-batch of 256 cannot be shared out"),
-        ({"picks": "1", "drop_path": 0.1}, "--drop_path 0.1: the networks of this space have no such part"),
-        ({"picks": "1", "space": "nds_darts"}, "--space nds_darts: the ranking of"),
+        ({"picks": "1", "architecture": "x"}, "--picks 1: chooses from a ranking"),
+        ({"picks": "1", "devices": 3, "batch_size": 256}, "--devices 3: a batch of 256 images cannot be divided"),
+        ({"picks": "1", "drop_path": 0.1}, "--drop_path 0.1: only networks of the cell spaces nds_"),
+        ({"picks": "1", "space": "nds_darts"}, "--space nds_darts: the ranking in"),
         ({"picks": "1", "recipe": "nds-10"}, "did you mean 'nds-100'"),
         ({"picks": "1", "trainer": {"max_step": 3}}, "did you mean 'max_steps'"),
         ({"picks": "1", "trainer": {"val_check_interval": "often"}}, "--trainer.val_check_interval often: "),
@@ -160,7 +160,7 @@ def test_command_with_bad_input_is_one_line_and_code_2_and_leaves_nothing(tmp_pa
         ((*given, "--trainer.max_time", "00:00:06"), "days:hours:minutes:seconds"),
         ((*given, "--trainer.limit_train_batches", "0"), "at least one"),
         ((*given, "--trainer.limit_val_batches", "0.0"), "at least one"),
-        ((*given, "--trainer.enable_checkpointing", "false"), "set by naswot train itself"),
+        ((*given, "--trainer.enable_checkpointing", "false"), "naswot train sets this itself"),
     ):
         assert message in refused(capsys, "train.py", "--run_dir", "run", *words)
         assert list(tmp_path.iterdir()) == []
@@ -192,7 +192,7 @@ def test_run_training_in_a_locked_folder_or_with_changed_images_is_refused(liste
         run_training(config)
     saved = yaml.safe_load((run / "config.yaml").read_text())
     (run / "config.yaml").write_text(yaml.safe_dump({**saved, "seed": 5}))  # other images than the scores are of
-    with pytest.raises(UserError, match=r"digits are not those of the search .*use --overwrite to train on these"):
+    with pytest.raises(UserError, match=r"digits differ from those of the search .*use --overwrite to train on these"):
         run_training(config)
 
 
@@ -214,5 +214,5 @@ def test_prepare_pick_keeps_a_halved_step_and_refuses_other_settings(listed, tmp
     prepare_pick(tmp_path, odd, RUN, overwrite=True)
     assert read_pick(folder).accumulate == 1
     assert read_pick(folder).half() is None  # of 3 images per device
-    with pytest.raises(UserError, match="was not made by this run: nothing is removed"):
+    with pytest.raises(UserError, match="was not made by this run, so nothing is removed"):
         prepare_pick(tmp_path, settings, replace(RUN, id="other-1-0"), overwrite=True)

@@ -81,7 +81,8 @@ def test_recipe_is_adapted_to_few_images_unless_batch_or_rate_are_chosen(tmp_pat
     # A tenth of 240 is held out.
     assert settings.describe_recipe() == "nasbench201-200 (batch_size 16, lr 0.00625)"
     assert said == (
-        "216 training images are 1 step per epoch at --batch_size 256: adapted to --batch_size 16 --lr 0.00625, "
+        "216 training images make only 1 step per epoch with --batch_size 256; using --batch_size 16 --lr "
+        "0.00625 instead: "
         "14 steps per epoch, 2,800 in 200 epochs (give --batch_size or --lr to choose)"
     )
     assert planned(dataset="digits", recipe="nds-100")[0].values.batch_size == 32
@@ -93,7 +94,7 @@ def test_recipe_is_adapted_to_few_images_unless_batch_or_rate_are_chosen(tmp_pat
 def test_parts_that_a_space_has_not():
     resolved = resolve_recipe("nds-100", {}, has_parts=False)
     assert (resolved.auxiliary_weight, resolved.drop_path) == (0.0, 0.0)
-    with pytest.raises(UserError, match=r"--drop_path 0\.1: the networks of this space have no such part"):
+    with pytest.raises(UserError, match=r"--drop_path 0\.1: only networks of the cell spaces nds_\* have this part"):
         resolve_recipe("nds-100", {"drop_path": 0.1}, has_parts=False)
     with pytest.raises(UserError, match="--warmup_epochs 12: expected fewer than the 12 epochs"):
         resolve_recipe("nasbench201-12", {"warmup_epochs": 12}, has_parts=False)

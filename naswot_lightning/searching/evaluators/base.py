@@ -102,7 +102,7 @@ class MultiFidelityEvaluator(ABC):
         fidelity = proposal.fidelity if isinstance(proposal, Trial) else 1.0
         if not fidelity:
             if self.scorer is None:
-                raise UserError("the algorithm asks for scores: its class must say needs_initial_scores = True")
+                raise UserError("the algorithm asks for scores, so its class must set needs_initial_scores = True")
             with self._lock:
                 scored = self.scorer(architecture)
             return replace(scored, scores={**scored.scores, VAL_ACC.name: None})

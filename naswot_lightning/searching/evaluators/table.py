@@ -51,11 +51,11 @@ class TableEvaluator(MultiFidelityEvaluator):
         accuracy = benchmark.accuracy_at(architecture, target.dataset, target.split, self.epochs, done)
         seconds = benchmark.seconds_at(architecture, target.dataset, self.epochs, done)
         if accuracy is None and done < self.epochs:
-            cure = "choose an algorithm that trains for all of them, such as rea or bohb:rungs=1"
-            known = f"{benchmark.name} knows no accuracy after {epochs} of {self.epochs} epochs ({target})"
+            cure = "choose an algorithm that trains for all epochs, such as rea or bohb:rungs=1"
+            known = f"{benchmark.name} has no accuracy after {epochs} of {self.epochs} epochs ({target})"
             raise UserError(f"{known}: {cure}")
         if accuracy is None:
-            return Evaluation({VAL_ACC.name: None}, "failed", f"the table has no accuracy of it ({target})")
+            return Evaluation({VAL_ACC.name: None}, "failed", f"the table has no accuracy for it ({target})")
         found, size = {VAL_ACC.name: accuracy / 100}, self.size(architecture)
         return Evaluation(found, "ok", params=size.params, macs=size.macs, seconds=seconds or 0.0)
 
@@ -64,7 +64,7 @@ def table_evaluator(context: EvaluatorContext) -> TableEvaluator:
     """Return the evaluator of the table that is asked for; raise :class:`UserError` where there is none."""
     config = context.config
     if context.benchmark is None or config.benchmark is None:
-        raise UserError("--evaluator table: give the table with --benchmark FILE")
+        raise UserError("--evaluator table: needs a table; give --benchmark FILE")
     exact = config.benchmark_dataset is not None
     target = search_target(context.benchmark, config.benchmark_dataset or config.dataset, config.epochs, exact)
     # 64 bits, which another table does not share.

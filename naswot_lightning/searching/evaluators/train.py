@@ -80,7 +80,7 @@ class TrainingEvaluator(MultiFidelityEvaluator):
             dataset = load_dataset(settings.dataset, settings.data_dir, settings.image_size, settings.split_file)
             if dataset.val is None:
                 why = "it has no validation images, and a search must not look at test images"
-                raise UserError(f"--dataset {settings.dataset}: {why}; use one that has, such as cifar10-valid")
+                raise UserError(f"--dataset {settings.dataset}: {why}; use one with validation images: cifar10-valid")
             store_dataset(dataset, self._pick.images)
 
     def stop(self) -> None:

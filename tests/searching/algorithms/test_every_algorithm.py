@@ -58,7 +58,7 @@ def test_searches_of_small_spaces_end():
             history = simulate(made(name, space, size if name == "halving" else 40), evaluator(params))
             assert {row.architecture for row in history.rows} <= set(space)
             assert len(made("area", space).propose([])) == size
-    with pytest.raises(SpaceError, match="knows no other"):
+    with pytest.raises(SpaceError, match="has no architecture other than"):
         simulate(made("rea", KnownSpace(SmallTable([SPACE[7]]))), evaluator(params))
 
 

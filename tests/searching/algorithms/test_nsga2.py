@@ -56,7 +56,10 @@ def test_a_killed_search_ends_as_an_uncut_one(tmp_path):
 def test_what_it_cannot_learn_from_is_one_line():
     for options, message in (
         ({"algorithm": "nsga2"}, "--algorithm nsga2: name what to be good in, such as --objectives naswot,params"),
-        ({"score": "naswot,robust", "objectives": "robust,params"}, "robust is known only once all candidates are scored"),
+        (
+            {"score": "naswot,robust", "objectives": "robust,params"},
+            "robust is known only once all candidates are scored",
+        ),
         ({"algorithm": "nsga2:objectives=1"}, "unknown option 'objectives', expected one of population=int"),
     ):
         with pytest.raises(UserError, match=message):
