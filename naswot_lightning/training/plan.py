@@ -164,8 +164,7 @@ def _choose_recipe(config: TrainConfig, space: Space, dataset: str, data_dir: st
     if isinstance(every, int) and every > recipe.epochs:
         raise UserError(
             f"--trainer.check_val_every_n_epoch {every}: nothing would be validated in {recipe.epochs} epochs, so "
-            "there "
-            f"would be no best epoch; expected at most {recipe.epochs}"
+            f"there would be no best epoch; expected at most {recipe.epochs}"
         )
     return recipe
 
@@ -253,8 +252,7 @@ def choose_controls(ranking: pd.DataFrame, picks: pd.DataFrame, count: int, seed
     if count > len(others):
         raise UserError(
             f"--controls {count}: the ranking has {counted(len(others), 'network')} besides the picks; choose "
-            "fewer, or "
-            "search with more --samples"
+            "fewer, or search with more --samples"
         )
     # Equal networks are one, of the best of their ranks.
     chosen = set(others["canonical"].head(count))
