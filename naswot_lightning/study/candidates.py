@@ -149,7 +149,8 @@ def find_accuracies(
     if benchmark is not None:
         raise UserError(
             f"--benchmark {benchmark}: has accuracies for {most} of the {len(candidates.rows)} candidates of "
-            f"{candidates.name} ({candidates.settings.get('space')}); a study needs {MIN_NETWORKS}: give a table of their space"
+            f"{candidates.name} ({candidates.settings.get('space')}); a study needs {MIN_NETWORKS}: give a table of "
+            "their space"
         )
     raise UserError(
         f"{candidates.name}: {most or 'no'} comparable trained picks; a study needs {MIN_NETWORKS}: run naswot train "
